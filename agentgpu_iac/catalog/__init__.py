@@ -1,0 +1,1 @@
+"""Facts: accelerators, instance types, prices, models and engines, each row with its source."""

@@ -1,0 +1,299 @@
+"""The facts that plans rest on, as types. Each row names its source; a fact without one is not in the catalog.
+
+``Accelerator``, ``InstanceType``, ``Price``, ``Model``, ``EngineRelease`` and ``Provider`` are rows of the data
+files. ``Offering`` is made from three of them: an instance type in a region, bought one way, at a price, on a date.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agentgpu_iac.spec.document import Document, Money
+from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Precision
+
+Sources = Annotated[tuple[str, ...], Field(min_length=1)]
+Float = Annotated[float, Field(strict=False, ge=0)]
+Integer = Annotated[int, Field(ge=0)]
+
+
+class DenseTflops(Document):
+    """Dense (not sparse) matrix throughput in TFLOPS by number format; unset where no source was found."""
+
+    bf16: Float | None = None
+    """16-bit floats (bf16 and fp16 run alike)."""
+    fp8: Float | None = None
+    """8-bit floats."""
+    int8: Float | None = None
+    """8-bit integers (TOPS)."""
+    fp4: Float | None = None
+    """4-bit floats (nvfp4, mxfp4)."""
+
+
+class Accelerator(Document):
+    """A GPU type."""
+
+    id: str
+    """Name in lower case with hyphens, for example ``h100-sxm``."""
+    name: str
+    """Name as sold."""
+    memory_gb: Float
+    """Memory on the label, in GB."""
+    driver_memory_mib: Integer | None = None
+    """Memory as the driver reports it."""
+    cuda_memory_gib: Float | None = None
+    """Memory as CUDA sees it, measured."""
+    bandwidth_gb_per_s: Float
+    """Memory bandwidth, vendor's figure."""
+    vendor_dense_tflops: DenseTflops = DenseTflops()
+    """Dense throughput, vendor's figure."""
+    measured_dense_tflops: DenseTflops = DenseTflops()
+    """Dense matrix-multiply throughput, measured."""
+    nvlink_gb_per_s: Float | None = None
+    """NVLink bandwidth of one accelerator, both directions; 0: none; unset: only with a bridge, or unknown."""
+    pcie_generation: Integer
+    """PCIe generation."""
+    compute_capability: str
+    """CUDA compute capability, or the gfx name of an AMD part."""
+    tdp_w: Integer | None = None
+    """Board power."""
+    product_label: str | None = None
+    """Value of the node label nvidia.com/gpu.product."""
+    karpenter_name: str | None = None
+    """Value of karpenter.k8s.aws/instance-gpu-name."""
+    ec2_memory_mib: Integer | None = None
+    """Memory as the EC2 API reports it."""
+    sources: Sources
+    """Where the figures are from."""
+    note: str | None = None
+    """What a reader should know about them."""
+
+
+class InstanceType(Document):
+    """A machine that a provider sells, with the GPU named as that provider names it."""
+
+    provider: str
+    """Provider id, for example ``aws``."""
+    name: str
+    """The provider's name for the machine."""
+    gpu: str
+    """The provider's name for its GPU."""
+    gpu_count: Float
+    """GPUs in the machine; a fraction for a part of one."""
+    gpu_memory_mib: Integer | None = None
+    """Memory of one GPU as the provider's API reports it."""
+    vcpu: Integer | None = None
+    """Virtual CPUs."""
+    memory_gib: Float | None = None
+    """Host memory."""
+    nvme_count: Integer = 0
+    """Local NVMe disks."""
+    nvme_total_gb: Integer = 0
+    """Local NVMe, all disks together."""
+    network_baseline_gbps: Float | None = None
+    """Network rate that is always there."""
+    network_peak_gbps: Float | None = None
+    """Network rate in a burst."""
+    efa_interfaces: Integer = 0
+    """EFA interfaces."""
+    ebs_baseline_mbps: Float | None = None
+    """EBS throughput that is always there, in MB/s."""
+    ebs_max_mbps: Float | None = None
+    """EBS throughput in a burst, in MB/s."""
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    """CPU architecture."""
+    karpenter_gpu_name: str | None = None
+    """karpenter.k8s.aws/instance-gpu-name of the type."""
+    allocatable_cpu_milli: Integer | None = None
+    """CPU that pods can have, in millicores."""
+    allocatable_memory_mib: Integer | None = None
+    """Host memory that pods can have."""
+    schedulable_gpus: Integer | None = None
+    """nvidia.com/gpu that Kubernetes sees on a node of this type."""
+    interruption_band: tuple[tuple[str, str], ...] = ()
+    """(region, share of spot instances interrupted in a month)."""
+    sources: Sources
+    """Where the figures are from."""
+    note: str | None = None
+    """What a reader should know about them."""
+
+
+class Price(Document):
+    """What an instance type costs in one place, bought one way, on a date."""
+
+    provider: str
+    """Provider id."""
+    instance_type: str
+    """The provider's name for the machine."""
+    region: str
+    """Region; ``any`` where the source names none."""
+    zone: str = ""
+    """Availability zone; empty: the whole region."""
+    capacity_type: CapacityType
+    """How it is bought."""
+    usd_per_hour: Annotated[Money, Field(gt=0)]
+    """Price of the whole machine."""
+    date: str = ""
+    """When the price was read: YYYY-MM-DD or YYYY-MM; empty: the source has no date."""
+    term: str = ""
+    """For reserved: the commitment, for example ``3y-all-upfront``."""
+    source: Annotated[str, Field(min_length=1)]
+    """Where the price is from."""
+
+
+class Provider(Document):
+    """A seller of GPU machines."""
+
+    id: str
+    """Provider id."""
+    name: str
+    """Name."""
+    interruption_notice_s: Integer = 0
+    """Warning before a spot machine is taken away; 0 where none is documented."""
+    sources: Sources
+    """Where the notice is documented; or that none was found."""
+
+
+class LayerCounts(Document):
+    """How many layers of a model keep which kind of state per session."""
+
+    full: Integer = 0
+    """Attention over the whole context (MHA, GQA, MQA or MLA): its cache grows with every token."""
+    sliding: Integer = 0
+    """Attention over a window: its cache stops growing at the window."""
+    recurrent: Integer = 0
+    """Linear attention or state space: a fixed state per session."""
+    stateless: Integer = 0
+    """Feed-forward only."""
+
+
+class RecurrentShape(Document):
+    """The fixed state of one recurrent layer, in elements (numbers) per session."""
+
+    state_elements: Integer
+    """The recurrent state matrix, kept in 32 bit."""
+    convolution_elements: Integer
+    """The short convolution's window, kept in 16 bit."""
+
+
+class Model(Document):
+    """An open-weights model: the shape that its memory and speed follow from."""
+
+    id: str
+    """Hugging Face id, or the path of a local config.json."""
+    family: str
+    """Publisher."""
+    architecture: str
+    """Model type as in its config.json."""
+    params_total: Integer
+    """Parameters."""
+    params_active: Integer
+    """Parameters that one token touches (all of them unless it is a mixture of experts)."""
+    layers: LayerCounts
+    """Layers by the kind of state they keep."""
+    hidden_size: Integer
+    """Width of the residual stream."""
+    attention_heads: Integer
+    """Query heads."""
+    kv_heads: Integer
+    """Key and value heads."""
+    head_dim: Integer
+    """Width of one head."""
+    kv_lora_rank: Integer | None = None
+    """MLA: width of the compressed KV; set only for MLA models."""
+    qk_rope_head_dim: Integer | None = None
+    """MLA: width of the rotary part kept beside it."""
+    sliding_window: Integer | None = None
+    """Window of the sliding layers, in tokens."""
+    recurrent: RecurrentShape | None = None
+    """Shape of the recurrent layers."""
+    vocab_size: Integer
+    """Vocabulary."""
+    max_context_tokens: Integer
+    """Longest context that the model takes."""
+    intermediate_size: Integer
+    """Width of the dense feed-forward layer."""
+    moe_intermediate_size: Integer | None = None
+    """Width of one expert."""
+    experts: Integer | None = None
+    """Routed experts in a layer."""
+    experts_per_token: Integer | None = None
+    """Routed experts that one token uses."""
+    shared_experts: Integer = 0
+    """Experts that every token uses."""
+    tied_embeddings: bool = False
+    """Input and output embeddings are one matrix."""
+    native_precision: Precision
+    """Precision that the checkpoint is published in."""
+    checkpoint_bytes: Integer | None = None
+    """Size of the published weight files."""
+    tool_call_parser: str | None = None
+    """vLLM --tool-call-parser."""
+    reasoning_parser: str | None = None
+    """vLLM --reasoning-parser."""
+    gated: bool | None = None
+    """The download needs an accepted licence and a token; unset: unknown."""
+    license: str | None = None
+    """Licence of the weights."""
+    sources: Sources
+    """Where the shape is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
+class EngineRelease(Document):
+    """One version of a serving engine."""
+
+    engine: Engine
+    """Which engine."""
+    version: str
+    """Version, for example ``0.33.0``."""
+    image: str
+    """Container image and tag, without a registry host."""
+    image_gb: Float
+    """Compressed size of the image."""
+    gpu_memory_utilization: Float
+    """Default share of the accelerator's memory that the engine takes."""
+    graphs_in_budget: bool
+    """CUDA graphs are subtracted from that share before the KV cache is sized."""
+    sources: Sources
+    """Where the figures are from."""
+    note: str | None = None
+    """What a reader should know about them."""
+
+
+class Exclusion(Document):
+    """A row of the data that plans cannot use, and why."""
+
+    kind: Literal["offering", "model", "price"]
+    """What was left out."""
+    id: str
+    """Its name."""
+    reason: str
+    """Why."""
+
+
+class Offering(Document):
+    """An instance type in a region, bought one way, at a price, on a date."""
+
+    provider: str
+    """Provider id."""
+    instance_type: InstanceType
+    """The machine."""
+    accelerator: str
+    """Accelerator id."""
+    accelerator_count: Integer
+    """Accelerators in the machine."""
+    region: str
+    """Region; ``any`` where the source names none."""
+    capacity_type: CapacityType
+    """How it is bought."""
+    usd_per_hour: Money
+    """Price of the whole machine."""
+    price_date: str
+    """When the price was read; empty: the source has no date."""
+    price_source: str
+    """Where the price is from."""
+    term: str = ""
+    """For reserved: the commitment."""

@@ -1,0 +1,92 @@
+"""What can go wrong, drawn once::
+
+    AgentGpuError               exit code
+    ├── BadInput                    2      a file or an option that we cannot accept; carries every Fault of it
+    ├── Infeasible                  1      the answer is "no": nothing on offer satisfies the stack
+    ├── OwnershipConflict           2      the output folder holds files that we did not write
+    └── OutsideFailure              3      a cluster, cloud or tool that we depend on failed
+
+A rejection (a candidate that does not fit) is not an error: it is data in the plan. ``Infeasible`` is raised
+only where a whole agent is left without any candidate, and it carries those rejections.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXIT_GOOD = 0
+EXIT_NO = 1
+EXIT_BAD_INPUT = 2
+EXIT_OUTSIDE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Fault:
+    """One thing wrong with an input: where it stands, what is wrong, and what to do about it.
+
+    ``line`` and ``column`` count from 1; 0 means that the fault has no place in the file (it is missing, say).
+    """
+
+    source: str
+    line: int = 0
+    column: int = 0
+    path: str = ""
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+        path = f" {self.path}:" if self.path else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{place}:{path} {self.message}{hint}"
+
+
+class AgentGpuError(Exception):
+    """Anything that the user is told about in one clear message instead of a traceback."""
+
+    exit_code = EXIT_OUTSIDE
+
+
+class BadInput(AgentGpuError):
+    """A file, value or option that we cannot accept. Holds all faults, in file order."""
+
+    exit_code = EXIT_BAD_INPUT
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+    @classmethod
+    def one(cls, source: str, message: str, *, path: str = "", hint: str = "") -> BadInput:
+        """Make the error for a single fault that has no line, such as a bad option."""
+        return cls([Fault(source=source, path=path, message=message, hint=hint)])
+
+
+class Infeasible(AgentGpuError):
+    """Nothing on offer satisfies the stack. The message says which constraint stopped each agent."""
+
+    exit_code = EXIT_NO
+
+
+class OwnershipConflict(AgentGpuError):
+    """The output folder holds files that we did not write and would overwrite."""
+
+    exit_code = EXIT_BAD_INPUT
+
+
+class OutsideFailure(AgentGpuError):
+    """Something that we depend on but do not control failed."""
+
+    exit_code = EXIT_OUTSIDE
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The hint for a misspelt word: the nearest known one, or nothing when none is near.
+
+    Compares without regard to case, since that is the commonest slip of all.
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return f"did you mean {by_folded[near[0]]!r}?" if near else ""

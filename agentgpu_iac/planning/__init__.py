@@ -1,0 +1,1 @@
+"""Decisions: which accelerator, how many, bought how, and why not the others."""

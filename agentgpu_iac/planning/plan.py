@@ -1,0 +1,398 @@
+"""The plan: the one answer from which manifests, Pulumi programs, reviews and simulations are made.
+
+It is frozen, versioned and deterministic: the same spec and catalog give the same bytes. Whatever is decided
+once and used twice travels here, so that no template and no Pulumi program decides anything. Fields are added
+as the project grows; none is renamed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agentgpu_iac.spec.document import Document, Money
+from agentgpu_iac.spec.vocabulary import CapacityType, Engine, KvCacheDtype, LatencyClass, Precision, Storage, Target, Tier
+
+PLAN_VERSION = "agentgpu.dev/plan/v1alpha1"
+
+Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency-api", "reasoning-heavy"]
+Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
+
+
+class EnginePlan(Document):
+    """The engine process of one replica, spelled for its version."""
+
+    name: Engine
+    version: str
+    image: str
+    """Image by digest where the spec pins one, else by tag."""
+    args: tuple[str, ...]
+    """Arguments of ``vllm serve``, the model's path first."""
+
+
+class MemoryPlan(Document):
+    """Memory of one accelerator, in GiB. need (totalGib) <= 0.80 x capacityGib over all that share it."""
+
+    weights_gib: float
+    kv_bytes_per_token: int
+    """On one accelerator."""
+    kv_per_session_gib: float
+    kv_gib: float
+    """KV cache of all sessions of one replica, on one accelerator."""
+    overhead_gib: float
+    """Activation peak + CUDA context and communication + CUDA graphs."""
+    total_gib: float
+    capacity_gib: float
+    """What CUDA sees."""
+    capacity_basis: Literal["measured", "driver", "nominal"]
+    """Where capacityGib is from: measured, driver figure less 0.5 GiB, or nominal memory x 0.93."""
+    utilization_ratio: float
+    """totalGib / capacityGib."""
+    engine_budget_gib: float
+    """What the engine will take: gpu-memory-utilization x capacity, or this engine's part of a shared accelerator."""
+    headroom_gib: float
+    """KV cache beyond the planned sessions: engineBudgetGib - totalGib."""
+    context_tokens: int
+    """Context for which each session's memory is reserved."""
+    expected_context_tokens: int
+    """Mean context over a conversation."""
+    error_ratio: float
+    """How far off the KV cache size may be, relative; see ``agentgpu size``."""
+
+
+class LatencyPlan(Document):
+    """Latency with every session of the replica generating at once; unset where no budget asks for it and no data exist."""
+
+    ttft_ms: float | None
+    tpot_ms: float | None
+    e2e_ms: float | None
+    budget_ttft_ms: float | None
+    budget_tpot_ms: float | None
+    budget_e2e_ms: float | None
+    ttft_error_ratio: float | None
+    tpot_error_ratio: float | None
+    network_ms: float
+    queue_ms: float | None
+    prefill_ms: float | None
+    decode_ms: float | None
+    uncached_ttft_ms: float | None
+    """TTFT if a session's cache was lost and its whole context must be read again."""
+    calibrated: bool
+    """False: the accelerator's efficiencies are assumed, not measured."""
+
+
+class ThroughputPlan(Document):
+    """Tokens/s of the whole tier, and what the agent needs of it."""
+
+    output_tokens_per_s: float | None
+    required_output_tokens_per_s: float
+    prefill_tokens_per_s: float | None
+    required_prefill_tokens_per_s: float
+
+
+class ReplicaRange(Document):
+    """Replicas of the tier: always ``min``, never more than ``max``."""
+
+    min: int
+    max: int
+
+
+class ColdStartPlan(Document):
+    """Seconds from a missing node to a ready replica, by phase."""
+
+    node: float
+    driver: float
+    image: float
+    cache_fill: float
+    """Filling the node's model cache from its source; 0 on a node that has it."""
+    weights: float
+    compile: float
+    warm_up: float
+    total: float
+    warm_node_total: float
+    """On a node that is up and has the image and the model cache."""
+    error_ratio: float
+
+
+class ProbePlan(Document):
+    """Probe timing. The startup probe allows twice the predicted start on a warm node."""
+
+    startup_period_s: int
+    startup_failure_threshold: int
+    readiness_period_s: int
+    liveness_period_s: int
+    liveness_failure_threshold: int
+
+
+class DrainPlan(Document):
+    """How a replica ends: it leaves the Service, finishes what it generates, then stops."""
+
+    pre_stop_s: int
+    shutdown_timeout_s: int
+    grace_period_s: int
+    notice_s: int | None
+    """Interruption notice of the provider where the tier may run on spot."""
+
+
+class RolloutPlan(Document):
+    """How a new version replaces the old one, from the accelerators that are free."""
+
+    max_surge: int
+    max_unavailable: int
+    outage_s: float
+    """Seconds without any replica during a rollout; 0 when another replica serves."""
+
+
+class AdmissionPlan(Document):
+    """How much a replica lets queue before it answers 503, so that a burst cannot ruin TTFT for everyone."""
+
+    max_queued_requests: int | None
+    """Requests that still meet the TTFT budget behind a full replica."""
+    max_queued_tokens: int | None
+
+
+class RoutingPlan(Document):
+    """How requests find a replica."""
+
+    policy: Literal["session-affine", "round-robin"]
+    prefix_hit_ratio: float
+    """Share of earlier context expected in the prefix cache, at peak replicas."""
+
+
+class ModelCachePlan(Document):
+    """Where the weights lie on the node."""
+
+    storage: Storage
+    source: str
+    path: str
+    """Directory of the model below the cache's mount point."""
+    model_gib: float
+
+
+class PodPlan(Document):
+    """Resources of one replica's pod; requests equal limits."""
+
+    cpu_milli: int
+    memory_mib: int
+    shm_mib: int
+    """Size of /dev/shm, counted in memoryMib."""
+    accelerators: int
+    """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
+
+
+class Override(Document):
+    """A number set by hand, beside the one that we computed."""
+
+    agent: str
+    field: str
+    computed: float | None
+    value: float
+
+
+class Workload(Document):
+    """One agent in one tier."""
+
+    agent: str
+    role: str | None
+    tier: Tier
+    name: str
+    """Name of its Kubernetes objects: the agent's, with ``-burst`` for the burst tier."""
+    node_pool: str
+    share_group: str | None
+    """Workloads of one group stay resident on the same accelerator."""
+    latency_class: LatencyClass
+    user_facing: bool
+    model: str
+    model_source: Literal["catalog", "config"]
+    served_model_name: str
+    """Model name under which requests ask for it."""
+    engine: EnginePlan
+    accelerator: str
+    accelerators_per_replica: int
+    tensor_parallel_size: int
+    pipeline_parallel_size: int
+    precision: Precision
+    kv_cache_dtype: KvCacheDtype
+    max_model_len: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    gpu_memory_utilization: float
+    kv_cache_memory_bytes: int | None
+    """Fixed KV budget of an engine that shares its accelerator."""
+    port: int
+    memory: MemoryPlan
+    latency: LatencyPlan
+    throughput: ThroughputPlan
+    replicas: ReplicaRange
+    cold_start_s: ColdStartPlan
+    probes: ProbePlan
+    drain: DrainPlan
+    rollout: RolloutPlan
+    admission: AdmissionPlan
+    routing: RoutingPlan
+    model_cache: ModelCachePlan
+    pod: PodPlan
+    sessions_concurrent: int
+    sessions_peak: int
+    chosen_because: str
+    """One sentence: why this accelerator."""
+
+
+class CachedModel(Document):
+    """A model that a pool's nodes keep in their cache."""
+
+    model: str
+    path: str
+    revision: str
+    gib: float
+
+
+class NodePool(Document):
+    """Nodes of one kind that workloads of one tier run on."""
+
+    name: str
+    tier: Tier
+    capacity_types: tuple[CapacityType, ...]
+    """In order of preference; several in one pool are a real fallback, several pools are not."""
+    instance_types: tuple[str, ...]
+    provider: str
+    region: str
+    accelerator: str
+    accelerators_per_node: int
+    min: int
+    max: int
+    usd_per_hour: Money
+    """One node, bought the preferred way."""
+    fallback_usd_per_hour: Money | None
+    """One node, bought the last way in capacityTypes, if that differs."""
+    price_date: str
+    price_source: str
+    sharing: Literal["none", "time-slicing"]
+    slots_per_accelerator: int
+    """Engines on one accelerator; 1 unless sharing."""
+    fixed_size: bool
+    """No autoscaler may change it: autoscalers do not see device-plugin sharing."""
+    kubernetes_version: str
+    ami_alias: str | None
+    architecture: Literal["x86_64", "arm64"]
+    nvme_gb: int
+    efa_interfaces: int
+    root_volume_gib: int
+    root_volume_mib_per_s: int
+    root_volume_iops: int
+    cache_capacity_gib: int
+    """Size of the model cache volume."""
+    cache_path: str
+    """Directory on the node."""
+    cached_models: tuple[CachedModel, ...]
+
+
+class LineItem(Document):
+    """One part of the cost."""
+
+    node_pool: str
+    tier: Tier
+    capacity_type: CapacityType
+    instance_type: str
+    nodes: int
+    usd_per_hour: Money
+    """One node."""
+    usd_per_month: Money
+    """All nodes of the line over 720 h for the baseline; over the expected burst hours for the burst tier."""
+    price_date: str
+    price_source: str
+
+
+class Alternative(Document):
+    """Something else that would work, and what it would cost."""
+
+    agent: str | None
+    """None where the alternative concerns the whole stack."""
+    description: str
+    accelerator: str | None
+    instance_type: str | None
+    replicas: int | None
+    usd_per_month: Money
+    delta_usd_per_month: Money
+    """Compared with what the same agent (or the stack) costs in this plan, on nodes of its own."""
+    note: str
+
+
+class Cost(Document):
+    """What the plan costs, and how sure we are that nothing on offer is cheaper."""
+
+    baseline_usd_per_month: Money
+    """The baseline tier over 720 h, at the preferred capacity type."""
+    peak_usd_per_hour: Money
+    """Baseline and burst tier together, at the peak."""
+    expected_usd_per_month: Money
+    """Baseline + burst tier over the spec's burst hours: what the planner minimised."""
+    line_items: tuple[LineItem, ...]
+    alternatives: tuple[Alternative, ...]
+    optimality_gap_ratio: float
+    """Of the solver, over the candidates considered."""
+
+
+class Rejection(Document):
+    """A candidate that does not serve, the constraint that stopped it, what it needs and the limit."""
+
+    agent: str
+    accelerator: str
+    instance_type: str | None
+    tensor_parallel_size: int | None
+    pipeline_parallel_size: int | None
+    precision: Precision | None
+    constraint: str
+    need: float | None
+    limit: float | None
+    unit: str
+    message: str
+
+
+class Warning(Document):  # noqa: A001 - the contract's word
+    """Something that a careful reader would want to know, with its numbers."""
+
+    code: str
+    agent: str | None
+    message: str
+
+
+class Provenance(Document):
+    """What the plan was made from."""
+
+    spec_sha256: str
+    catalog_version: str
+    tool_version: str
+
+
+class Plan(Document):
+    """Everything that was decided for one agent stack."""
+
+    api_version: Literal["agentgpu.dev/plan/v1alpha1"]
+    stack: str
+    target: Target
+    pattern: Pattern
+    architecture: Architecture
+    headline: str
+    workloads: tuple[Workload, ...]
+    node_pools: tuple[NodePool, ...]
+    cost: Cost
+    overrides: tuple[Override, ...]
+    rejections: tuple[Rejection, ...]
+    warnings: tuple[Warning, ...]
+    provenance: Provenance
+
+    def pool(self, name: str) -> NodePool:
+        """The node pool of that name. Raises KeyError for an unknown one."""
+        for pool in self.node_pools:
+            if pool.name == name:
+                return pool
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderedFile:
+    """A file that was made but not yet written: its path below the output folder, and its bytes."""
+
+    path: str
+    content: bytes

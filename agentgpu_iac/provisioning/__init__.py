@@ -1,0 +1,1 @@
+"""Plan in, Pulumi components out, one file each. Nothing here decides."""

@@ -1,0 +1,1 @@
+"""Plan in, Kubernetes manifests out: templates print, nothing here decides."""

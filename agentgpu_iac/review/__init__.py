@@ -1,0 +1,1 @@
+"""Plans made readable: explain and diff."""

@@ -1,0 +1,22 @@
+"""The closed sets of words that specs, catalog and plans share.
+
+They are ``Literal`` types, so that a file may hold nothing else, and so that an editor can complete them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+LatencyClass = Literal["voice", "chat", "background"]
+Engine = Literal["vllm", "sglang", "tensorrt-llm", "tgi", "ollama"]
+Precision = Literal["bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"]
+KvCacheDtype = Literal["auto", "bf16", "fp16", "fp8"]
+CapacityType = Literal["on-demand", "spot", "reserved"]
+Tier = Literal["baseline", "burst"]
+Target = Literal["eks", "kubernetes", "spheron", "compose", "skyserve"]
+Storage = Literal["nvme", "ebs-gp3"]
+
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+KV_CACHE_DTYPES: tuple[KvCacheDtype, ...] = get_args(KvCacheDtype)
+CAPACITY_TYPES: tuple[CapacityType, ...] = get_args(CapacityType)

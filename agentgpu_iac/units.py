@@ -1,0 +1,76 @@
+"""Bytes, tokens, money and time: the few conversions that the rest of the code relies on.
+
+Every quantity carries its unit in its name (``_bytes``, ``_gib``, ``_ms``, ``_usd_per_hour``). Memory is
+counted in GiB (2**30 bytes), because that is what CUDA, vLLM and Kubernetes count in; storage that vendors
+sell in GB (10**9 bytes) keeps ``_gb``.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_HALF_EVEN, Decimal
+
+KIB = 2**10
+MIB = 2**20
+GIB = 2**30
+GB = 10**9
+
+HOURS_PER_MONTH = 720
+"""A month is 720 h wherever a monthly price is shown (the plan contract)."""
+
+SECONDS_PER_DAY = 86_400
+
+_CENT = Decimal("0.01")
+_HUNDREDTH_OF_A_CENT = Decimal("0.0001")
+
+
+def gib(size_bytes: float) -> float:
+    """Convert bytes to GiB, unrounded."""
+    return size_bytes / GIB
+
+
+def rounded(value: float, digits: int = 4) -> float:
+    """Round a computed quantity for the plan, so that the same input gives the same bytes everywhere."""
+    return round(value, digits) + 0.0
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Divide two non-negative integers and round up, exactly."""
+    return -(-numerator // denominator)
+
+
+def ceil_ratio(need: float, capacity: float) -> int:
+    """How many units of ``capacity`` carry ``need``; one millionth of slack absorbs floating-point noise."""
+    if need <= 0:
+        return 0
+    return max(1, math.ceil(need / capacity - 1e-6))
+
+
+def round_up(value: int, multiple: int) -> int:
+    """Round ``value`` up to the next multiple of ``multiple``."""
+    return ceil_div(value, multiple) * multiple
+
+
+def usd(value: Decimal | float | int | str) -> Decimal:
+    """Make an amount of money from a number's shortest decimal form (never from its binary expansion)."""
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def usd_per_month(usd_per_hour: Decimal) -> Decimal:
+    """The price of running all month: 720 h, rounded to the cent."""
+    return (usd_per_hour * HOURS_PER_MONTH).quantize(_CENT, ROUND_HALF_EVEN)
+
+
+def usd_per_hour(value: Decimal) -> Decimal:
+    """Round an hourly price to a hundredth of a cent, the finest that providers quote for GPU machines."""
+    return value.quantize(_HUNDREDTH_OF_A_CENT, ROUND_HALF_EVEN)
+
+
+def mib_quantity(size_mib: int) -> str:
+    """A Kubernetes memory quantity, in Gi where that is exact and in Mi otherwise."""
+    return f"{size_mib // 1024}Gi" if size_mib % 1024 == 0 else f"{size_mib}Mi"
+
+
+def cpu_quantity(milli: int) -> str:
+    """A Kubernetes CPU quantity, in whole cores where that is exact and in millicores otherwise."""
+    return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"

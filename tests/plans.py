@@ -1,0 +1,215 @@
+"""Small hand-made plans for tests of the rooms behind the plan. They are not results of the planner."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from agentgpu_iac.planning import plan as p
+
+
+def make_pool(**changes: Any) -> p.NodePool:
+    fields: dict[str, Any] = dict(
+        name="demo-baseline-g6e-xlarge",
+        tier="baseline",
+        capacity_types=("on-demand",),
+        instance_types=("g6e.xlarge",),
+        provider="aws",
+        region="us-east-1",
+        accelerator="l40s",
+        accelerators_per_node=1,
+        min=1,
+        max=1,
+        usd_per_hour=Decimal("1.861"),
+        fallback_usd_per_hour=None,
+        price_date="2026-07-20",
+        price_source="test",
+        sharing="none",
+        slots_per_accelerator=1,
+        fixed_size=False,
+        kubernetes_version="1.34",
+        ami_alias="al2023@v20261105",
+        architecture="x86_64",
+        nvme_gb=250,
+        efa_interfaces=0,
+        root_volume_gib=100,
+        root_volume_mib_per_s=600,
+        root_volume_iops=3000,
+        cache_capacity_gib=200,
+        cache_path="/mnt/k8s-disks/0/models",
+        cached_models=(
+            p.CachedModel(model="Qwen/Qwen3-8B", path="qwen--qwen3-8b--main", revision="main", gib=15.26),
+        ),
+    )
+    return p.NodePool(**{**fields, **changes})
+
+
+def make_workload(**changes: Any) -> p.Workload:
+    fields: dict[str, Any] = dict(
+        agent="support",
+        role=None,
+        tier="baseline",
+        name="support",
+        node_pool="demo-baseline-g6e-xlarge",
+        share_group=None,
+        latency_class="chat",
+        user_facing=True,
+        model="Qwen/Qwen3-8B",
+        model_source="catalog",
+        served_model_name="support",
+        engine=p.EnginePlan(
+            name="vllm",
+            version="0.33.0",
+            image="vllm/vllm-openai:v0.33.0",
+            args=(
+                "/models/qwen--qwen3-8b--main",
+                "--served-model-name",
+                "support",
+                "--max-num-seqs",
+                "12",
+                "--max-model-len",
+                "4096",
+            ),
+        ),
+        accelerator="l40s",
+        accelerators_per_replica=1,
+        tensor_parallel_size=1,
+        pipeline_parallel_size=1,
+        precision="bf16",
+        kv_cache_dtype="auto",
+        max_model_len=4096,
+        max_num_seqs=12,
+        max_num_batched_tokens=8192,
+        gpu_memory_utilization=0.92,
+        kv_cache_memory_bytes=None,
+        port=8000,
+        memory=p.MemoryPlan(
+            weights_gib=15.26,
+            kv_bytes_per_token=147456,
+            kv_per_session_gib=0.5,
+            kv_gib=6.0,
+            overhead_gib=2.0,
+            total_gib=23.26,
+            capacity_gib=44.39,
+            capacity_basis="measured",
+            utilization_ratio=0.524,
+            engine_budget_gib=40.84,
+            headroom_gib=17.58,
+            context_tokens=3640,
+            expected_context_tokens=2000,
+            error_ratio=0.08,
+        ),
+        latency=p.LatencyPlan(
+            ttft_ms=120.0,
+            tpot_ms=35.0,
+            e2e_ms=5370.0,
+            budget_ttft_ms=500.0,
+            budget_tpot_ms=50.0,
+            budget_e2e_ms=None,
+            ttft_error_ratio=0.6,
+            tpot_error_ratio=0.3,
+            network_ms=20.0,
+            queue_ms=5.0,
+            prefill_ms=80.0,
+            decode_ms=15.0,
+            uncached_ttft_ms=300.0,
+            calibrated=True,
+        ),
+        throughput=p.ThroughputPlan(
+            output_tokens_per_s=340.0,
+            required_output_tokens_per_s=90.0,
+            prefill_tokens_per_s=9000.0,
+            required_prefill_tokens_per_s=100.0,
+        ),
+        replicas=p.ReplicaRange(min=1, max=1),
+        cold_start_s=p.ColdStartPlan(
+            node=53.0,
+            driver=36.0,
+            image=131.0,
+            cache_fill=22.0,
+            weights=22.0,
+            compile=20.0,
+            warm_up=14.0,
+            total=298.0,
+            warm_node_total=56.0,
+            error_ratio=0.5,
+        ),
+        probes=p.ProbePlan(
+            startup_period_s=10,
+            startup_failure_threshold=60,
+            readiness_period_s=5,
+            liveness_period_s=10,
+            liveness_failure_threshold=3,
+        ),
+        drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=None),
+        rollout=p.RolloutPlan(max_surge=0, max_unavailable=1, outage_s=56.0),
+        admission=p.AdmissionPlan(max_queued_requests=8, max_queued_tokens=4000),
+        routing=p.RoutingPlan(policy="session-affine", prefix_hit_ratio=1.0),
+        model_cache=p.ModelCachePlan(
+            storage="nvme", source="huggingface", path="qwen--qwen3-8b--main", model_gib=15.26
+        ),
+        pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=1024, accelerators=1),
+        sessions_concurrent=12,
+        sessions_peak=12,
+        chosen_because="cheapest that fits",
+    )
+    return p.Workload(**{**fields, **changes})
+
+
+def make_plan(**changes: Any) -> p.Plan:
+    fields: dict[str, Any] = dict(
+        api_version=p.PLAN_VERSION,
+        stack="demo",
+        target="eks",
+        pattern="single-agent",
+        architecture="single-node",
+        headline="1 x L40S keeps the 12 sessions resident.",
+        workloads=(make_workload(),),
+        node_pools=(make_pool(),),
+        cost=p.Cost(
+            baseline_usd_per_month=Decimal("1339.92"),
+            peak_usd_per_hour=Decimal("1.861"),
+            expected_usd_per_month=Decimal("1339.92"),
+            line_items=(
+                p.LineItem(
+                    node_pool="demo-baseline-g6e-xlarge",
+                    tier="baseline",
+                    capacity_type="on-demand",
+                    instance_type="g6e.xlarge",
+                    nodes=1,
+                    usd_per_hour=Decimal("1.861"),
+                    usd_per_month=Decimal("1339.92"),
+                    price_date="2026-07-20",
+                    price_source="test",
+                ),
+            ),
+            alternatives=(),
+            optimality_gap_ratio=0.0,
+        ),
+        overrides=(),
+        rejections=(),
+        warnings=(),
+        provenance=p.Provenance(spec_sha256="0" * 64, catalog_version="0" * 12, tool_version="0.1.0"),
+    )
+    return p.Plan(**{**fields, **changes})
+
+
+def make_tiered_plan() -> p.Plan:
+    """A baseline on demand and a burst on spot with on-demand behind it, on different pools."""
+    burst_pool = make_pool(
+        name="demo-burst-g6e-xlarge",
+        tier="burst",
+        capacity_types=("spot", "on-demand"),
+        min=0,
+        max=3,
+        usd_per_hour=Decimal("0.9516"),
+        fallback_usd_per_hour=Decimal("1.861"),
+    )
+    burst = make_workload(
+        tier="burst",
+        name="support-burst",
+        node_pool=burst_pool.name,
+        replicas=p.ReplicaRange(min=0, max=3),
+        drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=120),
+    )
+    return make_plan(workloads=(make_workload(), burst), node_pools=(make_pool(), burst_pool))
