@@ -3,6 +3,7 @@
     AgentGpuError               exit code
     ├── BadInput                    2      a file or an option that we cannot accept; carries every Fault of it
     ├── Infeasible                  1      the answer is "no": nothing on offer satisfies the stack
+    │   └── NoPlan (planning)              the same, with every rejection as data
     ├── OwnershipConflict           2      the output folder holds files that we did not write
     └── OutsideFailure              3      a cluster, cloud or tool that we depend on failed
 

@@ -21,7 +21,7 @@ HOURS_PER_MONTH = 720
 SECONDS_PER_DAY = 86_400
 
 _CENT = Decimal("0.01")
-_HUNDREDTH_OF_A_CENT = Decimal("0.0001")
+_MICRO_USD = Decimal("0.000001")
 
 
 def gib(size_bytes: float) -> float:
@@ -62,8 +62,8 @@ def usd_per_month(usd_per_hour: Decimal) -> Decimal:
 
 
 def usd_per_hour(value: Decimal) -> Decimal:
-    """Round an hourly price to a hundredth of a cent, the finest that providers quote for GPU machines."""
-    return value.quantize(_HUNDREDTH_OF_A_CENT, ROUND_HALF_EVEN)
+    """Round an hourly price to a millionth of a dollar, the finest that providers quote for GPU machines."""
+    return value.quantize(_MICRO_USD, ROUND_HALF_EVEN)
 
 
 def mib_quantity(size_mib: int) -> str:

@@ -38,7 +38,14 @@ def make_pool(**changes: Any) -> p.NodePool:
         cache_capacity_gib=200,
         cache_path="/mnt/k8s-disks/0/models",
         cached_models=(
-            p.CachedModel(model="Qwen/Qwen3-8B", path="qwen--qwen3-8b--main", revision="main", gib=15.26),
+            p.CachedModel(
+                model="Qwen/Qwen3-8B",
+                path="qwen--qwen3-8b--main",
+                revision="main",
+                gib=15.26,
+                fill=True,
+                token_secret=None,
+            ),
         ),
     )
     return p.NodePool(**{**fields, **changes})
@@ -146,7 +153,12 @@ def make_workload(**changes: Any) -> p.Workload:
         admission=p.AdmissionPlan(max_queued_requests=8, max_queued_tokens=4000),
         routing=p.RoutingPlan(policy="session-affine", prefix_hit_ratio=1.0),
         model_cache=p.ModelCachePlan(
-            storage="nvme", source="huggingface", path="qwen--qwen3-8b--main", model_gib=15.26
+            storage="nvme",
+            source="huggingface",
+            path="qwen--qwen3-8b--main",
+            revision="main",
+            token_secret=None,
+            model_gib=15.26,
         ),
         pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=1024, accelerators=1),
         sessions_concurrent=12,

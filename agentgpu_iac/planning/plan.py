@@ -8,12 +8,25 @@ as the project grows; none is renamed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from agentgpu_iac.spec.document import Document, Money
-from agentgpu_iac.spec.vocabulary import CapacityType, Engine, KvCacheDtype, LatencyClass, Precision, Storage, Target, Tier
+from agentgpu_iac.spec.vocabulary import (
+    CapacityType,
+    Engine,
+    KvCacheDtype,
+    LatencyClass,
+    Precision,
+    Storage,
+    Target,
+    Tier,
+)
 
-PLAN_VERSION = "agentgpu.dev/plan/v1alpha1"
+PLAN_VERSION: Final = "agentgpu.dev/plan/v1alpha1"
+
+ENGINE_UID = 2000
+"""User and group that engines and cache fillers run as, and that owns the model cache on the nodes. Node user data
+and pods must agree on it, so it stands here."""
 
 Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency-api", "reasoning-heavy"]
 Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
@@ -61,7 +74,7 @@ class MemoryPlan(Document):
 
 
 class LatencyPlan(Document):
-    """Latency with every session of the replica generating at once; unset where no budget asks for it and no data exist."""
+    """Latency with every session of the replica generating at once; unset where the accelerator has no data."""
 
     ttft_ms: float | None
     tpot_ms: float | None
@@ -166,6 +179,10 @@ class ModelCachePlan(Document):
     source: str
     path: str
     """Directory of the model below the cache's mount point."""
+    revision: str
+    """Revision of the model repository that the cache must hold."""
+    token_secret: str | None
+    """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
     model_gib: float
 
 
@@ -245,6 +262,9 @@ class CachedModel(Document):
     path: str
     revision: str
     gib: float
+    fill: bool
+    """False for a model known only by a local config.json: its owner puts the weights and the marker there."""
+    token_secret: str | None
 
 
 class NodePool(Document):
@@ -349,7 +369,7 @@ class Rejection(Document):
     message: str
 
 
-class Warning(Document):  # noqa: A001 - the contract's word
+class Warning(Document):
     """Something that a careful reader would want to know, with its numbers."""
 
     code: str

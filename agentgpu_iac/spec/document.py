@@ -6,7 +6,12 @@ from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, Strict
-from pydantic.alias_generators import to_camel
+
+
+def camel(name: str) -> str:
+    """``ttft_ms`` as ``ttftMs`` and ``e2e_ms`` as ``e2eMs``: the spelling of keys in files."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 class Document(BaseModel):
@@ -20,7 +25,7 @@ class Document(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        alias_generator=to_camel,
+        alias_generator=camel,
         populate_by_name=True,
         use_attribute_docstrings=True,
     )

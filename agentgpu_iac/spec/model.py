@@ -209,6 +209,9 @@ class Capacity(Document):
     """Share of a spot-eligible agent's replicas that stay on-demand all the same."""
     burst_without_notice: Literal["reject", "accept"] = "reject"
     """accept: user-facing bursts may run on spot of a provider that documents no interruption notice."""
+    fast_burst: Literal["absorb", "turn-away"] = "absorb"
+    """absorb: user-facing sessions that arrive before burst replicas can be ready are carried by warm replicas.
+    turn-away: only normal load is kept warm, and admission control answers 503 until the burst tier is up."""
     budget_usd_per_month: Annotated[Money, Field(gt=0)] | None = None
     """The most that the baseline may cost in a month of 720 h."""
     burst_hours_per_month: Annotated[float, Field(ge=0, le=720, strict=False)] = 72.0
@@ -234,10 +237,8 @@ class ModelCache(Document):
 
     storage: Storage = "nvme"
     """nvme: the node's instance store as RAID0. ebs-gp3: the node's root volume."""
-    source: Annotated[str, StringConstraints(pattern=r"^(huggingface|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?)$")] = (
-        "huggingface"
-    )
-    """Where a node's cache is filled from: huggingface, or s3://bucket/prefix."""
+    source: Literal["huggingface"] = "huggingface"
+    """Where a node's cache is filled from."""
     token_secret: Text | None = None
     """Name of a Kubernetes Secret in the namespace whose key ``token`` is a Hugging Face token. Never the token."""
 

@@ -1,0 +1,160 @@
+"""A user's own rows: private accelerators, machines, models, and the prices that the user really pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
+from agentgpu_iac.catalog.model import (
+    Accelerator,
+    EngineRelease,
+    GpuAlias,
+    InstanceType,
+    ModelFacts,
+    Price,
+    Provider,
+)
+from agentgpu_iac.catalog.packaged import Rows, digest
+from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.yaml_tree import Steps, Tree, compose, data_of, spelled
+
+Row = TypeVar("Row", bound=Document)
+
+
+class CatalogOverlay(Document):
+    """Rows that add to the catalog, or replace those of the same name. Prices always win over published ones."""
+
+    api_version: Literal["agentgpu.dev/v1alpha1"]
+    """Version of this format."""
+    kind: Literal["CatalogOverlay"]
+    """What the file is."""
+    accelerators: tuple[Accelerator, ...] = ()
+    """Known by their id."""
+    instance_types: tuple[InstanceType, ...] = ()
+    """Known by provider and name. ``gpu`` is the id or the name of an accelerator."""
+    gpu_aliases: tuple[GpuAlias, ...] = ()
+    """Known by provider, GPU and instance type."""
+    prices: tuple[Price, ...] = ()
+    """Prices that the user pays. Reserved capacity is a price of capacity type ``reserved``."""
+    models: tuple[ModelFacts, ...] = ()
+    """Known by their id, in any case."""
+    engines: tuple[EngineRelease, ...] = ()
+    """Known by engine and version."""
+    providers: tuple[Provider, ...] = ()
+    """Known by their id."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An overlay's values with their places in the file."""
+
+    source: str
+    tree: Tree
+
+    def fault(self, steps: Steps, message: str, hint: str = "") -> Fault:
+        """A fault at a key or an item of a list; at the nearest value above it where it is missing."""
+        line, column = self.tree.key_place(steps)
+        return Fault(source=self.source, line=line, column=column, path=spelled(steps), message=message, hint=hint)
+
+
+def with_overlay(base: Rows, path: Path) -> tuple[Rows, tuple[Price, ...]]:
+    """Put a user's rows on top of ours.
+
+    Args:
+        base: Our rows.
+        path: The overlay: YAML, or JSON, which is YAML too.
+
+    Returns:
+        All rows but the user's prices; and those, which are kept apart because they win over ours.
+
+    Raises:
+        BadInput: the file cannot be read, is no YAML, or holds faults; names all of them with their lines.
+    """
+    source = str(path)
+    content = _content(path, source)
+    file = _File(source, compose(_text(content, source), source))
+    overlay = _overlay(file)
+    rows = _merged(base, overlay, digest([base.digest.encode(), content]))
+    faults = [file.fault(steps, message, hint) for steps, message, hint in _dangling(rows, overlay)]
+    if faults:
+        raise BadInput(faults)
+    return rows, overlay.prices
+
+
+def _content(path: Path, source: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput.one(source, f"cannot be read: {error.strerror}") from error
+
+
+def _text(content: bytes, source: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput.one(source, "is not UTF-8 text") from error
+
+
+def _overlay(file: _File) -> CatalogOverlay:
+    if file.tree.faults:
+        raise BadInput(file.tree.faults)
+    try:
+        return CatalogOverlay.model_validate(data_of(file.tree.root), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise BadInput(_faults(file, error.errors(include_url=False))) from error
+
+
+def _faults(file: _File, errors: Iterable[ErrorDetails]) -> Iterator[Fault]:
+    for error in errors:
+        yield file.fault(error["loc"], error["msg"])
+
+
+def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
+    return replace(
+        base,
+        accelerators=_replaced(base.accelerators, own.accelerators, lambda row: row.id),
+        instance_types=_replaced(base.instance_types, own.instance_types, _machine),
+        gpu_aliases=_replaced(
+            base.gpu_aliases, own.gpu_aliases, lambda row: (row.provider, row.gpu, row.instance_type)
+        ),
+        models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
+        releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
+        providers=_replaced(base.providers, own.providers, lambda row: row.id),
+        digest=digest_of_both,
+    )
+
+
+def _replaced(base: Iterable[Row], own: Iterable[Row], key: Callable[[Row], object]) -> tuple[Row, ...]:
+    rows: Mapping[object, Row] = {key(row): row for row in (*base, *own)}
+    return tuple(rows.values())
+
+
+def _machine(row: InstanceType) -> tuple[str, str]:
+    return row.provider, row.name
+
+
+def _dangling(rows: Rows, own: CatalogOverlay) -> Iterator[tuple[Steps, str, str]]:
+    """Names in the user's rows that lead nowhere: (where, what is wrong, what to do)."""
+    providers = [row.id for row in rows.providers]
+    for index, machine in enumerate(own.instance_types):
+        if machine.provider not in providers:
+            hint = did_you_mean(machine.provider, providers) or "add it under providers"
+            yield ("instanceTypes", index, "provider"), f"there is no provider {machine.provider!r}", hint
+        try:
+            accelerator_of(machine, rows.accelerators, rows.gpu_aliases)
+        except NoAcceleratorError as reason:
+            yield ("instanceTypes", index, "gpu"), str(reason), "give the id of an accelerator"
+    machines = {_machine(row) for row in rows.instance_types}
+    for index, price in enumerate(own.prices):
+        if (price.provider, price.instance_type) not in machines:
+            sold = (name for provider, name in machines if provider == price.provider)
+            hint = did_you_mean(price.instance_type, sorted(sold)) or "add it under instanceTypes"
+            message = f"{price.provider} has no instance type {price.instance_type!r}"
+            yield ("prices", index, "instanceType"), message, hint

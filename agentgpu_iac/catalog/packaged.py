@@ -1,0 +1,82 @@
+"""The rows of the catalog, as the package brings them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from agentgpu_iac.catalog.model import (
+    Accelerator,
+    EngineRelease,
+    GpuAlias,
+    InstanceType,
+    ModelFacts,
+    Price,
+    Provider,
+)
+from agentgpu_iac.spec.document import Document
+
+Row = TypeVar("Row", bound=Document)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Everything that a catalog is made from; ``digest`` identifies the bytes it was read from."""
+
+    accelerators: tuple[Accelerator, ...] = ()
+    instance_types: tuple[InstanceType, ...] = ()
+    gpu_aliases: tuple[GpuAlias, ...] = ()
+    prices: tuple[Price, ...] = ()
+    models: tuple[ModelFacts, ...] = ()
+    releases: tuple[EngineRelease, ...] = ()
+    providers: tuple[Provider, ...] = ()
+    digest: str = ""
+
+
+FILES = (
+    "accelerators.json",
+    "engines.json",
+    "gpu_aliases.json",
+    "instance_types.json",
+    "models.json",
+    "prices.csv",
+    "providers.json",
+)
+"""The data files, in the order in which they enter the digest."""
+
+
+def packaged_rows() -> Rows:
+    """Read the data files of the package."""
+    folder = resources.files(__package__) / "data"
+    content = {name: (folder / name).read_bytes() for name in FILES}
+    return Rows(
+        accelerators=_json_rows(content["accelerators.json"], Accelerator),
+        instance_types=_json_rows(content["instance_types.json"], InstanceType),
+        gpu_aliases=_json_rows(content["gpu_aliases.json"], GpuAlias),
+        prices=_csv_rows(content["prices.csv"], Price),
+        models=_json_rows(content["models.json"], ModelFacts),
+        releases=_json_rows(content["engines.json"], EngineRelease),
+        providers=_json_rows(content["providers.json"], Provider),
+        digest=digest(content[name] for name in FILES),
+    )
+
+
+def digest(contents: Iterable[bytes]) -> str:
+    """Identify contents by the SHA-256 of their own digests, so that where one ends and the next begins counts too."""
+    return hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
+
+
+def _json_rows(content: bytes, row: type[Row]) -> tuple[Row, ...]:
+    return TypeAdapter(tuple[row, ...]).validate_json(content)  # type: ignore[valid-type]
+
+
+def _csv_rows(content: bytes, row: type[Row]) -> tuple[Row, ...]:
+    lines = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    return tuple(row.model_validate(line) for line in lines)

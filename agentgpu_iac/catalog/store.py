@@ -1,0 +1,217 @@
+"""The catalog: what plans may choose from, with one way to look each thing up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.huggingface import model_from_config
+from agentgpu_iac.catalog.join import join
+from agentgpu_iac.catalog.model import (
+    Accelerator,
+    EngineRelease,
+    Exclusion,
+    Model,
+    ModelFacts,
+    Offering,
+    Price,
+    Provider,
+)
+from agentgpu_iac.catalog.overlay import with_overlay
+from agentgpu_iac.catalog.packaged import Rows, packaged_rows
+from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.spec.vocabulary import Engine
+
+SOURCE = "catalog"
+"""What a fault about an unknown name gives as its source."""
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Accelerators, models, offerings, engine releases and providers, each in a fixed order.
+
+    ``version`` identifies the data: the first 12 hexadecimal digits of a SHA-256 over all files and the overlay.
+    ``exclusions`` names every row that is in the data but cannot be planned with, and why. Paths of models are
+    resolved against ``base_directory``; unset: against the working directory.
+    """
+
+    accelerators: tuple[Accelerator, ...]
+    models: tuple[Model, ...]
+    offerings: tuple[Offering, ...]
+    releases: tuple[EngineRelease, ...]
+    providers: tuple[Provider, ...]
+    exclusions: tuple[Exclusion, ...]
+    version: str
+    base_directory: Path | None = None
+
+    def accelerator(self, accelerator_id: str) -> Accelerator:
+        """Look an accelerator up by its id.
+
+        Raises:
+            BadInput: there is none of that id; says which one is near.
+        """
+        for accelerator in self.accelerators:
+            if accelerator.id == accelerator_id:
+                return accelerator
+        raise _unknown("accelerator", accelerator_id, (row.id for row in self.accelerators))
+
+    def provider(self, provider_id: str) -> Provider:
+        """Look a provider up by its id.
+
+        Raises:
+            BadInput: there is none of that id; says which one is near.
+        """
+        for provider in self.providers:
+            if provider.id == provider_id:
+                return provider
+        raise _unknown("provider", provider_id, (row.id for row in self.providers))
+
+    def model(self, reference: str) -> Model:
+        """Look a model up by its Hugging Face id, in any case, or read the shape of a local one.
+
+        A reference that ends in ``.json`` is the path of a Hugging Face ``config.json``; one that is no known id but
+        the path of a folder with such a file stands for that file.
+
+        Raises:
+            BadInput: there is no such model or file, the catalog knows too little about it (says what), or the file
+                cannot be used.
+        """
+        if reference.endswith(".json"):
+            return self._local_model(Path(reference), reference)
+        folded = reference.casefold()
+        for model in self.models:
+            if model.id.casefold() == folded:
+                return model
+        if self._resolved(Path(reference) / CONFIG_FILE).is_file():
+            return self._local_model(Path(reference) / CONFIG_FILE, reference)
+        for exclusion in self.exclusions:
+            if exclusion.kind == "model" and exclusion.id.casefold() == folded:
+                raise BadInput.one(
+                    SOURCE,
+                    f"model {exclusion.id!r} cannot be sized: {exclusion.reason}",
+                    hint="give the path of its config.json instead",
+                )
+        raise _unknown("model", reference, (row.id for row in self.models))
+
+    def release(self, engine: Engine, version: str | None = None) -> EngineRelease:
+        """The release of an engine whose accounting applies to a version.
+
+        That is the newest known one that is not newer than the version asked for, or the oldest known; under the
+        version asked for, and with that version in the image's tag. Without a version, or with one that is no number,
+        it is the newest known: compare ``version`` of the answer with the one asked for.
+
+        Raises:
+            BadInput: no release of the engine is known.
+        """
+        known = sorted((row for row in self.releases if row.engine == engine), key=lambda row: _numeric(row.version))
+        if not known:
+            raise _unknown("release of engine", engine, {row.engine for row in self.releases})
+        if version is None or not (asked := _numeric(version)):
+            return known[-1]
+        applying = max(
+            (row for row in known if _numeric(row.version) <= asked),
+            key=lambda row: _numeric(row.version),
+            default=known[0],
+        )
+        return _under_version(applying, version.strip().removeprefix("v"))
+
+    def _local_model(self, path: Path, reference: str) -> Model:
+        try:
+            text = self._resolved(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput.one(str(path), f"cannot be read: {error}") from error
+        return model_from_config(text, reference)
+
+    def _resolved(self, path: Path) -> Path:
+        return (self.base_directory or Path()) / path
+
+
+def load_catalog(overlay: Path | None = None, base_directory: Path | None = None) -> Catalog:
+    """Load the catalog of the package, with a user's own rows on top.
+
+    Args:
+        overlay: A ``CatalogOverlay`` file whose rows add to ours, or replace those of the same name.
+        base_directory: Where relative paths of models start: the folder of the stack spec.
+
+    Raises:
+        BadInput: the overlay cannot be read or has faults; names all of them.
+    """
+    if overlay is None:
+        return dataclasses.replace(_packaged_catalog(), base_directory=base_directory)
+    rows, own_prices = with_overlay(_packaged_rows(), overlay)
+    return dataclasses.replace(catalog_of(rows, own_prices), base_directory=base_directory)
+
+
+@cache
+def _packaged_rows() -> Rows:
+    return packaged_rows()
+
+
+@cache
+def _packaged_catalog() -> Catalog:
+    return catalog_of(_packaged_rows())
+
+
+def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
+    """Make a catalog from rows. Their order does not matter.
+
+    Args:
+        rows: The rows; prices that the user pays are not among them.
+        own_prices: Those prices.
+    """
+    joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
+    models, unsizable = _models(rows.models)
+    return Catalog(
+        accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
+        models=models,
+        offerings=joined.offerings,
+        releases=tuple(sorted(rows.releases, key=lambda row: (row.engine, _numeric(row.version)))),
+        providers=tuple(sorted(rows.providers, key=lambda row: row.id)),
+        exclusions=joined.exclusions + unsizable,
+        version=rows.digest[:12],
+    )
+
+
+def _models(facts: Iterable[ModelFacts]) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
+    models: list[Model] = []
+    exclusions: list[Exclusion] = []
+    for row in sorted(facts, key=lambda row: row.id.casefold()):
+        try:
+            models.append(shapes.model(row))
+        except shapes.UnsizableError as reason:
+            exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
+    return tuple(models), tuple(exclusions)
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
+    return BadInput.one(SOURCE, f"there is no {what} {name!r}", hint=did_you_mean(name, known))
+
+
+def _numeric(version: str) -> tuple[int, ...]:
+    """A version as numbers, so that 0.9 comes before 0.21; empty where it is none. Suffixes (rc1, .post1) are cut."""
+    numbers: list[int] = []
+    for part in version.strip().removeprefix("v").split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)
+
+
+def _under_version(release: EngineRelease, version: str) -> EngineRelease:
+    """The same accounting under another version."""
+    if _numeric(version) == _numeric(release.version):
+        return release
+    note = f"Figures of release {release.version}. {release.note or ''}".strip()
+    image = (
+        release.image.removesuffix(release.version) + version
+        if release.image.endswith(release.version)
+        else release.image
+    )
+    return release.model_copy(update={"version": version, "image": image, "note": note})

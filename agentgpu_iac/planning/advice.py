@@ -1,0 +1,411 @@
+"""What the plan says about itself: its pattern and architecture, the headline, and warnings with their numbers.
+
+Every sentence is made from figures of the plan; none of them changes a decision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.engines import needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, Warning, Workload
+from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, sessions_before_ready, spot_refusal
+from agentgpu_iac.spec.model import StackSpec
+
+HIGH_CONCURRENCY_SESSIONS = 1_000
+"""Sessions at the peak from which a stack is a high-concurrency API."""
+REASONING_TOKENS_PER_TURN = 1_000
+REASONING_KV_GIB = 4.0
+"""KV cache per session from which memory for long contexts rules the choice (a 70B model with GQA at 16K)."""
+SINGLE_NODE_SESSIONS = 100
+"""Up to about this many sessions a single node with replicas behind a round robin is enough."""
+SMALL_MODEL_PARAMS = 10_000_000_000
+LARGE_MODEL_PARAMS = 30_000_000_000
+COMPLETE_ANSWER_MS = 2_000.0
+"""A chat user expects a complete answer within 2 s."""
+
+_ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
+_ROUTER_ROLES = frozenset({"router", "classifier"})
+_REASONER_ROLES = frozenset({"reasoner"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What there is to say something about."""
+
+    spec: StackSpec
+    catalog: Catalog
+    stack: str
+    candidates: tuple[Candidate, ...]
+    workloads: tuple[Workload, ...]
+    node_pools: tuple[NodePool, ...]
+    cost: Cost
+    groups_complete: bool
+
+    def baseline(self, agent: str) -> Workload:
+        """The baseline workload of an agent."""
+        return next(one for one in self.workloads if one.agent == agent and one.tier == "baseline")
+
+    def pool(self, name: str) -> NodePool:
+        """The node pool of that name."""
+        return next(one for one in self.node_pools if one.name == name)
+
+
+def _has_role(candidate: Candidate, roles: frozenset[str]) -> bool:
+    return (candidate.demand.agent.role or "").casefold() in roles
+
+
+def is_reasoning_heavy(candidate: Candidate) -> bool:
+    """Long reasoning or long contexts: the KV cache rules the choice of accelerator."""
+    conversation = candidate.demand.agent.conversation
+    accelerators = candidate.accelerators_per_replica
+    return (
+        _has_role(candidate, _REASONER_ROLES)
+        or conversation.reasoning_tokens_per_turn >= REASONING_TOKENS_PER_TURN
+        or candidate.memory.kv_per_session_gib * accelerators >= REASONING_KV_GIB
+    )
+
+
+def pattern(context: Context) -> Pattern:
+    """The mission's pattern that the stack follows."""
+    candidates = context.candidates
+    if len(candidates) > 1:
+        return "multi-agent-orchestration"
+    if sum(one.demand.peak for one in candidates) >= HIGH_CONCURRENCY_SESSIONS:
+        return "high-concurrency-api"
+    return "reasoning-heavy" if is_reasoning_heavy(candidates[0]) else "single-agent"
+
+
+def architecture(context: Context) -> Architecture:
+    """The mission's architecture that the placement amounts to."""
+    baseline_providers = {pool.provider for pool in context.node_pools if pool.tier == "baseline"}
+    burst_providers = {pool.provider for pool in context.node_pools if pool.tier == "burst"}
+    if burst_providers and burst_providers != baseline_providers:
+        return "multi-provider-burst"
+    params = [one.demand.model.params_total for one in context.candidates]
+    classes = {one.accelerator.id for one in context.candidates}
+    has_router = any(_has_role(one, _ROUTER_ROLES) for one in context.candidates)
+    spread = min(params) <= SMALL_MODEL_PARAMS and max(params) >= LARGE_MODEL_PARAMS
+    if len(classes) > 1 and (has_router or spread):
+        return "tiered-by-complexity"
+    if sum(pool.max for pool in context.node_pools) == 1:
+        return "single-node"
+    return "baseline-and-burst"
+
+
+def headline(context: Context) -> str:
+    """The plan in one or two sentences."""
+    nodes = [
+        f"{pool.min if pool.tier == 'baseline' else pool.max} x {pool.instance_types[0]} "
+        f"({pool.accelerators_per_node} x {context.catalog.accelerator(pool.accelerator).name}"
+        f"{', ' + pool.capacity_types[0] if pool.capacity_types[0] != 'on-demand' else ''})"
+        for pool in context.node_pools
+        if pool.tier == "baseline"
+    ]
+    burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
+    sessions = sum(one.demand.concurrent for one in context.candidates)
+    peak = sum(one.demand.peak for one in context.candidates)
+    fullest = max(context.workloads, key=lambda one: one.memory.utilization_ratio)
+    headroom = 1 - fullest.memory.utilization_ratio
+    if any(one.share_group for one in context.workloads):
+        headroom = 1 - max(_group_ratios(context).values())
+    if burst:
+        carries = f"keeps {sessions:,} sessions warm and grows by {burst} node{'s' if burst > 1 else ''} to {peak:,} at the peak"
+    else:
+        carries = f"keeps the {peak:,} sessions of the peak resident"
+    return (
+        f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "
+        f"USD {context.cost.baseline_usd_per_month:,.2f} a month warm, USD {context.cost.peak_usd_per_hour:,.2f} an hour at the peak."
+    )
+
+
+def _group_ratios(context: Context) -> dict[str, float]:
+    ratios: dict[str, float] = {}
+    for one in context.workloads:
+        key = one.share_group or one.name
+        ratios[key] = ratios.get(key, 0.0) + one.memory.utilization_ratio
+    return ratios
+
+
+def warnings(context: Context) -> tuple[Warning, ...]:
+    """All warnings: those of the stack first, then agent by agent."""
+    found = [*_stack_warnings(context)]
+    for candidate in context.candidates:
+        found.extend(_agent_warnings(context, candidate))
+    return tuple(found)
+
+
+def _warn(code: str, message: str, agent: str | None = None) -> Warning:
+    return Warning(code=code, agent=agent, message=message)
+
+
+def _stack_warnings(context: Context) -> Iterator[Warning]:
+    spec = context.spec
+    if spec.pins.engine_image is None:
+        images = sorted({one.engine.image for one in context.workloads})
+        yield _warn("unpinned", f"image {', '.join(images)} is named by tag; pin its digest with pins.engineImage")
+    if spec.target == "eks" and spec.pins.ami_alias is None:
+        yield _warn("unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD")
+    for pool in context.node_pools:
+        if not pool.price_date:
+            yield _warn(
+                "undated-price", f"the price of {pool.instance_types[0]} ({pool.provider}) has no date in its source"
+            )
+        if pool.fixed_size:
+            yield _warn(
+                "fixed-size-pool",
+                f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
+                "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
+            )
+    if not context.groups_complete:
+        yield _warn(
+            "sharing-not-exhaustive",
+            "too many small agents to try every group of them on one accelerator; first-fit groups were considered, "
+            "so the optimality gap holds over those",
+        )
+
+
+def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
+    agent = candidate.demand.agent
+    baseline = context.baseline(agent.name)
+    for found in (
+        _burst_outruns_cold_start(context, candidate, baseline),
+        _everyone_at_once(candidate, baseline),
+        _lone_replica(context, candidate, baseline),
+        _not_in_cache(baseline),
+        _needs_router(candidate, baseline),
+        _slow_answer(candidate, baseline),
+        _spot_without_notice(context, candidate),
+    ):
+        if found is not None:
+            yield found
+    if not baseline.latency.calibrated and baseline.latency.ttft_ms is not None:
+        yield _warn(
+            "uncalibrated",
+            f"no measured run on {candidate.accelerator.name} backs its latency: TTFT may be off by "
+            f"{baseline.latency.ttft_error_ratio:.0%} and TPOT by {baseline.latency.tpot_error_ratio:.0%}",
+            agent.name,
+        )
+    if agent.model_revision is None and baseline.model_source == "catalog":
+        yield _warn(
+            "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", agent.name
+        )
+    if baseline.model_source == "config":
+        yield _warn(
+            "weights-not-filled",
+            f"{baseline.model} is known by its config.json only: put its weights under {baseline.model_cache.path} in the "
+            "model cache of each node, then the marker",
+            agent.name,
+        )
+    yield from _precision_warnings(candidate)
+    calls = agent.conversation.tool_calls.per_turn
+    if agent.engine == "vllm" and (calls >= 1 or _has_role(candidate, _ORCHESTRATOR_ROLES)):
+        yield _warn(
+            "engine-suggestion",
+            "a multi-step agent re-sends a growing prefix with each step: SGLang's prefix sharing and structured output "
+            "may serve it better; try engine: sglang once it is supported here, and compare",
+            agent.name,
+        )
+    if calls and not candidate.demand.model.tool_call_parser:
+        yield _warn(
+            "no-tool-parser",
+            f"no tool-call parser is known for {candidate.demand.model.id}: the engine will return tool calls as text",
+            agent.name,
+        )
+
+
+def _burst_outruns_cold_start(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
+    """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
+    one, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
+    cold_s = baseline.cold_start_s.total
+    if not one.user_facing or one.peak == one.concurrent or ramp_s >= cold_s:
+        return None
+    warm, seats = candidate.baseline_replicas, candidate.max_num_seqs
+    outruns = f"the burst to {one.peak:,} sessions in {ramp_s:,.0f} s outruns the {cold_s:,.0f} s cold start"
+    early = sessions_before_ready(one, cold_s)
+    if warm * seats >= early:
+        lost = max(0.0, 1 - candidate.normal_replicas * seats / early)
+        fewer = f"; {candidate.normal_replicas} would turn away {lost:.0%}" if lost > 0 else ""
+        plural = "s absorb" if warm > 1 else " absorbs"
+        return _warn("burst-absorbed", f"{outruns}: {warm} warm replica{plural} it{fewer}", baseline.agent)
+    away = 1 - warm * seats / early
+    return _warn(
+        "burst-outruns-cold-start",
+        f"{outruns}: the {warm} warm replica{'s' if warm > 1 else ''} hold {warm * seats:,} sessions, so until the burst "
+        f"tier is ready about {away:.0%} are turned away (503) by admission control; {candidate.peak_replicas} warm "
+        "replicas would take them all",
+        baseline.agent,
+    )
+
+
+def _everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None:
+    """When all sessions of a replica send their prompt in the same moment, the prompts queue for the prefill."""
+    latency, ramp_s = baseline.latency, candidate.demand.agent.traffic.ramp_s
+    if latency.budget_ttft_ms is None or latency.prefill_ms is None or candidate.speed is None:
+        return None
+    prefill_ms = max(latency.prefill_ms, 0.001)
+    all_read_ms = candidate.max_num_seqs * prefill_ms
+    if all_read_ms <= max(latency.budget_ttft_ms, ramp_s * 1000) or candidate.demand.agent.traffic.burst_factor == 1:
+        return None
+    in_time = min(1.0, max(0.0, latency.budget_ttft_ms - latency.network_ms) / all_read_ms)
+    return _warn(
+        "prompts-queue",
+        f"if all {candidate.max_num_seqs} sessions of a replica send at once, reading their prompts takes "
+        f"{all_read_ms / 1000:,.1f} s: about {in_time:.0%} get their first token within {latency.budget_ttft_ms:,.0f} ms",
+        baseline.agent,
+    )
+
+
+def _lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
+    outage = baseline.rollout.outage_s
+    if not candidate.demand.user_facing or outage == 0:
+        return None
+    second = next(
+        (
+            one
+            for one in context.cost.alternatives
+            if one.agent == baseline.agent and one.replicas == 2 and "second" in one.description
+        ),
+        None,
+    )
+    price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
+    return _warn(
+        "single-replica",
+        f"one replica and no spare accelerator: every rollout is an outage of about {outage:,.0f} s, and a lost node one "
+        f"of about {baseline.cold_start_s.total:,.0f} s{price}",
+        baseline.agent,
+    )
+
+
+def _not_in_cache(baseline: Workload) -> Warning | None:
+    uncached, budget = baseline.latency.uncached_ttft_ms, baseline.latency.budget_ttft_ms
+    if uncached is None or budget is None or uncached <= budget:
+        return None
+    return _warn(
+        "cache-miss",
+        f"TTFT holds while a session's context stays in the prefix cache (hit ratio {baseline.routing.prefix_hit_ratio:.2f} "
+        f"assumed); a session whose cache was lost waits {uncached:,.0f} ms, over the budget of {budget:,.0f} ms",
+        baseline.agent,
+    )
+
+
+def _needs_router(candidate: Candidate, baseline: Workload) -> Warning | None:
+    if candidate.peak_replicas == 1 or baseline.routing.policy == "round-robin":
+        return None
+    return _warn(
+        "router-needed",
+        f"session-affine routing over {candidate.peak_replicas} replicas needs a router that hashes a session header; "
+        "the rendered Service alone spreads connections, and the prefix hit ratio then falls to about "
+        f"{1 / candidate.peak_replicas:.2f}",
+        baseline.agent,
+    )
+
+
+def _slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:
+    latency = baseline.latency
+    if candidate.demand.agent.latency_class != "chat" or latency.e2e_ms is None or latency.e2e_ms <= COMPLETE_ANSWER_MS:
+        return None
+    if candidate.demand.budget_e2e_ms is not None or latency.ttft_ms is None or not latency.tpot_ms:
+        return None
+    fitting = max(0, math.floor((COMPLETE_ANSWER_MS - latency.ttft_ms) / latency.tpot_ms))
+    wanted = candidate.demand.shape.output_tokens_per_turn
+    return _warn(
+        "answer-over-2s",
+        f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with every session generating; "
+        f"{fitting:,} tokens fit into 2 s. Set e2eMs to make it a budget",
+        baseline.agent,
+    )
+
+
+def _spot_without_notice(context: Context, candidate: Candidate) -> Warning | None:
+    for one in context.workloads:
+        if one.agent != candidate.demand.agent.name or not one.user_facing or one.drain.notice_s != 0:
+            continue
+        return _warn(
+            "spot-without-notice",
+            f"tier {one.tier} runs on spot of a provider that gives no notice: a reclaimed node loses up to "
+            f"{one.max_num_seqs} answers per replica at once",
+            one.agent,
+        )
+    return None
+
+
+def _precision_warnings(candidate: Candidate) -> Iterator[Warning]:
+    one = candidate.demand
+    if quantises_at_load(one.model, one.precision):
+        yield _warn(
+            "quantised-at-load",
+            f"the engine makes FP8 weights from the {one.model.native_precision} checkpoint at load: check answer quality, "
+            "or name a published FP8 checkpoint",
+            one.agent.name,
+        )
+    elif needs_other_checkpoint(one.model, one.precision):
+        yield _warn(
+            "other-checkpoint",
+            f"{one.model.id} is published in {one.model.native_precision}: {one.precision} needs a checkpoint quantised that "
+            "way; name it as the model",
+            one.agent.name,
+        )
+
+
+def purchase_rejections(context: Context) -> tuple[Rejection, ...]:
+    """Cheaper ways to buy the chosen nodes that were refused: spot and reserved capacity."""
+    found: list[Rejection] = []
+    spec = context.spec
+    user_sessions = sum(one.demand.concurrent for one in context.candidates if one.demand.user_facing)
+    may_reserve = reserved_ratio(spec.observed, user_sessions) > 0
+    for candidate in context.candidates:
+        for workload in context.workloads:
+            if workload.agent != candidate.demand.agent.name:
+                continue
+            pool = context.pool(workload.node_pool)
+            for refusal in _refusals(context, candidate, workload, pool, may_reserve):
+                found.append(
+                    Rejection(
+                        agent=workload.agent,
+                        accelerator=workload.accelerator,
+                        instance_type=pool.instance_types[0],
+                        tensor_parallel_size=workload.tensor_parallel_size,
+                        pipeline_parallel_size=workload.pipeline_parallel_size,
+                        precision=workload.precision,
+                        constraint=refusal.constraint,
+                        need=refusal.need,
+                        limit=refusal.limit,
+                        unit=refusal.unit,
+                        message=refusal.message,
+                    )
+                )
+    return tuple(found)
+
+
+def _refusals(
+    context: Context, candidate: Candidate, workload: Workload, pool: NodePool, may_reserve: bool
+) -> Iterator[Refusal]:
+    if not candidate.demand.user_facing:
+        return
+    capacity, catalog = context.spec.capacity, context.catalog
+    ways = {
+        offering.capacity_type
+        for offering in catalog.offerings
+        if offering.instance_type.name == pool.instance_types[0] and offering.region == pool.region
+    }
+    if workload.tier == "baseline":
+        if "spot" in ways and "spot" not in pool.capacity_types:
+            yield Refusal(
+                constraint="spot-baseline",
+                need=1.0,
+                limit=0.0,
+                unit="user-facing baseline on spot",
+                message="a user-facing baseline is never on spot: a reclaimed node would drop live sessions",
+            )
+        if "reserved" in ways and not may_reserve:
+            yield reserved_refusal(context.spec.observed)
+    elif "spot" in ways and "spot" not in pool.capacity_types:
+        notice = catalog.provider(pool.provider).interruption_notice_s
+        refusal = spot_refusal(candidate.demand, capacity, notice, workload.drain.grace_period_s)
+        if refusal is not None:
+            yield refusal

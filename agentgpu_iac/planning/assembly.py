@@ -1,0 +1,651 @@
+"""The plan, assembled from what was chosen. Nothing is decided here that changes what is bought or how much of it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agentgpu_iac import __version__
+from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning import advice, caching, overrides
+from agentgpu_iac.planning.candidates import Candidate, Service, max_model_len, shared
+from agentgpu_iac.planning.engines import PORT, EngineSettings, vllm_args
+from agentgpu_iac.planning.placement import Option, Placement
+from agentgpu_iac.planning.plan import (
+    PLAN_VERSION,
+    AdmissionPlan,
+    Alternative,
+    ColdStartPlan,
+    Cost,
+    EnginePlan,
+    LatencyPlan,
+    LineItem,
+    MemoryPlan,
+    ModelCachePlan,
+    NodePool,
+    Plan,
+    PodPlan,
+    ProbePlan,
+    Provenance,
+    Rejection,
+    ReplicaRange,
+    RolloutPlan,
+    RoutingPlan,
+    ThroughputPlan,
+    Workload,
+)
+from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.tiers import Purchase, drain
+from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.spec.loader import LoadedStack
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import CapacityType, Tier
+from agentgpu_iac.units import GIB, MIB, ceil_div, rounded, usd_per_hour, usd_per_month
+
+ROOT_VOLUME_GIB = 100
+
+_CPU_SHARE = 0.9
+_MEMORY_SHARE = 0.85
+"""Part of a node's allocatable CPU and memory for engines; the rest is for daemons and the cache filler."""
+_DEFAULT_CPU_MILLI_PER_ACCELERATOR = 4_000
+_DEFAULT_MEMORY_MIB_PER_ACCELERATOR = 16_384
+"""Where a provider publishes neither; both are requests that the smallest machine on offer can hold."""
+_SHM_MIB_PER_ACCELERATOR = 1024
+_MAX_SHM_MIB = 16_384
+
+_PROBE_PERIOD_S = 10
+_STARTUP_FACTOR = 2.0
+"""The startup probe waits for twice the predicted start: cold starts differ by that much between clusters."""
+_ALTERNATIVES_PER_AGENT = 3
+_NAME_LIMIT = 63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Placed:
+    """One agent in its chosen option, with the release that it runs on."""
+
+    position: int
+    candidate: Candidate
+    option: Option
+    release: EngineRelease
+    share_group: str | None
+
+    @property
+    def engines_on_accelerator(self) -> int:
+        return len(self.option.agents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pool:
+    """A node pool before it is written down: who is in it, and how it is bought."""
+
+    name: str
+    tier: Tier
+    machine: Machine
+    purchase: Purchase
+    members: tuple[_Placed, ...]
+    shared: bool
+
+    @property
+    def nodes(self) -> int:
+        if self.shared:
+            return 1
+        each = [
+            (member.candidate.baseline_replicas if self.tier == "baseline" else member.candidate.burst_replicas)
+            * self.machine.accelerators_taken(member.candidate.accelerators_per_replica)
+            for member in self.members
+        ]
+        return ceil_div(sum(each), self.machine.accelerators)
+
+    def free_accelerators(self) -> int:
+        taken = sum(
+            (member.candidate.baseline_replicas if self.tier == "baseline" else member.candidate.burst_replicas)
+            * member.candidate.accelerators_per_replica
+            for member in self.members
+        )
+        return 0 if self.shared else self.nodes * self.machine.accelerators - taken
+
+
+def assemble(
+    loaded: LoadedStack,
+    catalog: Catalog,
+    *,
+    placement: Placement,
+    releases: Sequence[EngineRelease],
+    options: Sequence[Sequence[Option]],
+    rejections: tuple[Rejection, ...],
+    burst_hours: Decimal,
+    reserved_share: float,
+) -> Plan:
+    """Write the plan down: pools, workloads, cost, overrides, warnings, headline."""
+    stack, spec = loaded.stack, loaded.stack.spec
+    placed = _placed(placement.options, releases, stack.metadata.name)
+    pools = _pools(stack.metadata.name, placed)
+    node_pools = tuple(_node_pool(pool, spec) for pool in pools)
+    workloads = tuple(
+        _workload(member, pool, node_pool, spec, catalog)
+        for member in placed
+        for pool, node_pool in zip(pools, node_pools, strict=True)
+        if member in pool.members
+    )
+    items = tuple(item for pool in pools for item in _line_items(pool, burst_hours, reserved_share))
+    cost = Cost(
+        baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
+        peak_usd_per_hour=usd_per_hour(_sum(item.usd_per_hour * item.nodes for item in items)),
+        expected_usd_per_month=_sum(item.usd_per_month for item in items),
+        line_items=items,
+        alternatives=_alternatives(placed, options, pools, burst_hours),
+        optimality_gap_ratio=placement.gap_ratio,
+    )
+    context = advice.Context(
+        spec=spec,
+        catalog=catalog,
+        stack=stack.metadata.name,
+        candidates=tuple(member.candidate for member in placed),
+        workloads=workloads,
+        node_pools=node_pools,
+        cost=cost,
+        groups_complete=placement.groups_complete,
+    )
+    return Plan(
+        api_version=PLAN_VERSION,
+        stack=stack.metadata.name,
+        target=spec.target,
+        pattern=advice.pattern(context),
+        architecture=advice.architecture(context),
+        headline=advice.headline(context),
+        workloads=workloads,
+        node_pools=node_pools,
+        cost=cost,
+        overrides=tuple(one for member in placed for one in overrides.of(member.candidate, workloads)),
+        rejections=tuple(
+            sorted(
+                (*rejections, *advice.purchase_rejections(context)),
+                key=lambda one: (one.agent, one.accelerator, one.constraint),
+            )
+        ),
+        warnings=advice.warnings(context),
+        provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
+    )
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    return sum(amounts, Decimal("0.00"))
+
+
+def _placed(chosen: Sequence[Option], releases: Sequence[EngineRelease], stack: str) -> tuple[_Placed, ...]:
+    members: list[_Placed] = []
+    number = 0
+    for option in chosen:
+        group = None
+        if option.is_shared:
+            number += 1
+            group = f"{stack}-share-{number}"
+        for position, candidate in zip(option.agents, option.candidates, strict=True):
+            members.append(
+                _Placed(
+                    position=position,
+                    candidate=shared(candidate, len(option.agents)) if option.is_shared else candidate,
+                    option=option,
+                    release=releases[position],
+                    share_group=group,
+                )
+            )
+    return tuple(sorted(members, key=lambda member: member.position))
+
+
+def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
+    """Baseline pools first, then burst pools, each in the order of the agents."""
+    gathered: dict[tuple[str, ...], list[_Placed]] = {}
+    facts: dict[tuple[str, ...], tuple[Tier, Machine, Purchase, bool]] = {}
+    for tier in ("baseline", "burst"):
+        for member in placed:
+            purchase = member.option.baseline if tier == "baseline" else member.option.burst
+            if purchase is None or (tier == "burst" and not member.candidate.burst_replicas):
+                continue
+            machine = member.option.machine
+            key = (tier, *machine.id, *purchase.capacity_types, member.share_group or "")
+            gathered.setdefault(key, []).append(member)
+            facts[key] = (
+                "baseline" if tier == "baseline" else "burst",
+                machine,
+                purchase,
+                member.share_group is not None,
+            )
+    pools: list[_Pool] = []
+    for key, members in gathered.items():
+        tier_of, machine, purchase, is_shared = facts[key]
+        stem = members[0].share_group if is_shared and members[0].share_group else f"{stack}-{tier_of}"
+        pools.append(
+            _Pool(
+                name=_pool_name(stem, machine, purchase.capacity_types),
+                tier=tier_of,
+                machine=machine,
+                purchase=purchase,
+                members=tuple(members),
+                shared=is_shared,
+            )
+        )
+    return tuple(pools)
+
+
+def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType]) -> str:
+    """A readable name, unique in the plan: stem, machine, how it is bought; shortened by a hash where too long."""
+    short = "-".join({"on-demand": "od", "spot": "spot", "reserved": "res"}[way] for way in ways[:1])
+    place = (
+        machine.instance.name
+        if machine.instance.provider == "aws"
+        else f"{machine.instance.provider}-{machine.instance.name}"
+    )
+    name = re.sub(r"[^a-z0-9]+", "-", f"{stem}-{place}-{short}".lower()).strip("-")
+    if len(name) <= _NAME_LIMIT:
+        return name
+    digest = hashlib.sha256("/".join((stem, *machine.id, *ways)).encode()).hexdigest()[:8]
+    return f"{name[: _NAME_LIMIT - 9].rstrip('-')}-{digest}"
+
+
+def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
+    machine, purchase = pool.machine, pool.purchase
+    cached = caching.cached_models((member.candidate for member in pool.members), spec)
+    models_gib = sum(model.gib for model in cached)
+    storage = caching.storage(machine, models_gib, spec)
+    room = caching.nvme_room_gib(machine) if storage == "nvme" else math.ceil(models_gib * 1.2) + 20
+    preferred = machine.offering(purchase.capacity_types[0])
+    return NodePool(
+        name=pool.name,
+        tier=pool.tier,
+        capacity_types=purchase.capacity_types,
+        instance_types=(machine.instance.name,),
+        provider=machine.instance.provider,
+        region=machine.region,
+        accelerator=machine.accelerator,
+        accelerators_per_node=machine.accelerators,
+        min=pool.nodes if pool.tier == "baseline" else 0,
+        max=pool.nodes,
+        usd_per_hour=usd_per_hour(purchase.usd_per_hour),
+        fallback_usd_per_hour=None
+        if purchase.fallback_usd_per_hour is None
+        else usd_per_hour(purchase.fallback_usd_per_hour),
+        price_date=preferred.price_date if preferred else "",
+        price_source=preferred.price_source if preferred else "",
+        sharing="time-slicing" if pool.shared else "none",
+        slots_per_accelerator=len(pool.members) if pool.shared else 1,
+        fixed_size=pool.shared,
+        kubernetes_version=spec.pins.kubernetes_version,
+        ami_alias=spec.pins.ami_alias,
+        architecture=machine.instance.architecture,
+        nvme_gb=machine.instance.nvme_total_gb,
+        efa_interfaces=machine.instance.efa_interfaces,
+        root_volume_gib=ROOT_VOLUME_GIB + (room if storage == "ebs-gp3" else 0),
+        root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
+        root_volume_iops=caching.ROOT_VOLUME_IOPS,
+        cache_capacity_gib=room,
+        cache_path=caching.path(storage),
+        cached_models=cached,
+    )
+
+
+def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec, catalog: Catalog) -> Workload:
+    candidate, release = member.candidate, member.release
+    one, agent, service = candidate.demand, candidate.demand.agent, candidate.service
+    models_gib = sum(model.gib for model in node_pool.cached_models)
+    storage = caching.storage(pool.machine, models_gib, spec)
+    memory_plan, kv_budget_bytes = _memory_plan(member)
+    model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
+    can_be_interrupted = "spot" in pool.purchase.capacity_types
+    notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
+    leaving = drain(service.e2e_ms, notice)
+    start = _cold_start(candidate, pool, release, models_gib, spec)
+    replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
+    admission = _admission(candidate)
+    path = caching.directory(one.model.id, caching.revision(agent))
+    settings = EngineSettings(
+        agent=agent,
+        model=one.model,
+        version=release.version,
+        model_path=path,
+        adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
+        tensor_parallel=candidate.tensor_parallel,
+        pipeline_parallel=candidate.pipeline_parallel,
+        precision=one.precision,
+        max_model_len=model_len,
+        max_num_seqs=candidate.max_num_seqs,
+        max_num_batched_tokens=candidate.max_num_batched_tokens,
+        gpu_memory_utilization=release.gpu_memory_utilization,
+        kv_cache_memory_bytes=kv_budget_bytes,
+        shutdown_timeout_s=leaving.shutdown_timeout_s,
+        max_queued_requests=admission.max_queued_requests,
+    )
+    return Workload(
+        agent=agent.name,
+        role=agent.role,
+        tier=pool.tier,
+        name=agent.name if pool.tier == "baseline" else f"{agent.name}-burst",
+        node_pool=pool.name,
+        share_group=member.share_group,
+        latency_class=agent.latency_class,
+        user_facing=one.user_facing,
+        model=one.model.id,
+        model_source="config" if caching.is_local(agent) else "catalog",
+        served_model_name=agent.name,
+        engine=EnginePlan(
+            name=agent.engine,
+            version=release.version,
+            image=spec.pins.engine_image or release.image,
+            args=vllm_args(settings),
+        ),
+        accelerator=candidate.accelerator.id,
+        accelerators_per_replica=candidate.accelerators_per_replica,
+        tensor_parallel_size=candidate.tensor_parallel,
+        pipeline_parallel_size=candidate.pipeline_parallel,
+        precision=one.precision,
+        kv_cache_dtype=agent.kv_cache_dtype,
+        max_model_len=model_len,
+        max_num_seqs=candidate.max_num_seqs,
+        max_num_batched_tokens=candidate.max_num_batched_tokens,
+        gpu_memory_utilization=release.gpu_memory_utilization,
+        kv_cache_memory_bytes=kv_budget_bytes,
+        port=PORT,
+        memory=memory_plan,
+        latency=_latency_plan(candidate, spec),
+        throughput=_throughput_plan(candidate, pool.tier, replicas),
+        replicas=ReplicaRange(min=replicas if pool.tier == "baseline" else 0, max=replicas),
+        cold_start_s=start,
+        probes=_probes(start),
+        drain=leaving,
+        rollout=_rollout(member, pool, replicas, start),
+        admission=admission,
+        routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
+        model_cache=ModelCachePlan(
+            storage=storage,
+            source=spec.model_cache.source,
+            path=path,
+            revision=caching.revision(agent),
+            token_secret=spec.model_cache.token_secret,
+            model_gib=rounded(caching.checkpoint_gib(candidate), 3),
+        ),
+        pod=_pod(candidate, pool),
+        sessions_concurrent=one.concurrent,
+        sessions_peak=one.peak,
+        chosen_because=_chosen_because(member),
+    )
+
+
+def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
+    """Memory of one accelerator, and the fixed KV budget where engines share it.
+
+    An engine alone takes its default share of the accelerator; one that shares gets exactly the KV cache of its
+    planned sessions, in whole MiB.
+    """
+    candidate, terms = member.candidate, member.candidate.memory
+    seats = candidate.max_num_seqs
+    kv_gib = seats * terms.kv_per_session_gib
+    total = terms.need_gib(seats)
+    budget = member.release.gpu_memory_utilization * terms.capacity.capacity_gib
+    kv_bytes = None
+    if member.share_group is not None:
+        kv_bytes = math.ceil(kv_gib * GIB / MIB) * MIB
+        budget = total - kv_gib + kv_bytes / GIB
+    plan = MemoryPlan(
+        weights_gib=rounded(terms.weights_gib),
+        kv_bytes_per_token=terms.kv_bytes_per_token,
+        kv_per_session_gib=rounded(terms.kv_per_session_gib, 6),
+        kv_gib=rounded(kv_gib),
+        overhead_gib=rounded(terms.overhead_gib(seats)),
+        total_gib=rounded(total),
+        capacity_gib=rounded(terms.capacity.capacity_gib),
+        capacity_basis=terms.capacity.basis,
+        utilization_ratio=rounded(total / terms.capacity.capacity_gib),
+        engine_budget_gib=rounded(budget),
+        headroom_gib=rounded(budget - total),
+        context_tokens=candidate.demand.context_tokens,
+        expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
+        error_ratio=memory.KV_ERROR_RATIO,
+    )
+    return plan, kv_bytes
+
+
+def _optional(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else rounded(value, digits)
+
+
+def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
+    one, service = candidate.demand, candidate.service
+    return LatencyPlan(
+        ttft_ms=_optional(service.ttft_ms),
+        tpot_ms=_optional(service.tpot_ms, 2),
+        e2e_ms=_optional(service.e2e_ms),
+        budget_ttft_ms=one.budget_ttft_ms,
+        budget_tpot_ms=one.budget_tpot_ms,
+        budget_e2e_ms=one.budget_e2e_ms,
+        ttft_error_ratio=service.ttft_error_ratio,
+        tpot_error_ratio=service.tpot_error_ratio,
+        network_ms=spec.network.round_trip_ms,
+        queue_ms=_optional(service.queue_ms),
+        prefill_ms=_optional(service.prefill_ms),
+        decode_ms=_optional(service.decode_ms),
+        uncached_ttft_ms=_optional(service.uncached_ttft_ms),
+        calibrated=service.calibrated,
+    )
+
+
+def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> ThroughputPlan:
+    """Both tiers together meet the peak; the baseline alone meets normal load."""
+    one, service = candidate.demand, candidate.service
+
+    def needed(normal: float, peak: float, each: float | None) -> float:
+        if tier == "baseline":
+            return peak if candidate.burst_replicas == 0 else normal
+        return max(0.0, peak - candidate.baseline_replicas * (each or 0.0))
+
+    hit = candidate.prefix_hit_ratio
+    out, read = service.output_tokens_per_s, service.prefill_tokens_per_s
+    return ThroughputPlan(
+        output_tokens_per_s=_optional(None if out is None else out * replicas),
+        required_output_tokens_per_s=rounded(
+            needed(one.output_tokens_per_s(peak=False), one.output_tokens_per_s(peak=True), out), 1
+        ),
+        prefill_tokens_per_s=_optional(None if read is None else read * replicas),
+        required_prefill_tokens_per_s=rounded(
+            needed(one.prefill_tokens_per_s(hit, peak=False), one.prefill_tokens_per_s(hit, peak=True), read), 1
+        ),
+    )
+
+
+def _cold_start(
+    candidate: Candidate, pool: _Pool, release: EngineRelease, models_gib: float, spec: StackSpec
+) -> ColdStartPlan:
+    start = caching.cold_start(candidate, pool.machine, release, spec, node_models_gib=models_gib)
+    return ColdStartPlan(
+        node=rounded(start.node, 1),
+        driver=rounded(start.driver, 1),
+        image=rounded(start.image, 1),
+        cache_fill=rounded(start.cache_fill, 1),
+        weights=rounded(start.weights, 1),
+        compile=rounded(start.compile, 1),
+        warm_up=rounded(start.warm_up, 1),
+        total=rounded(candidate.demand.agent.overrides.cold_start_s or start.total, 1),
+        warm_node_total=rounded(start.warm_node_total, 1),
+        error_ratio=loading.ERROR_RATIO,
+    )
+
+
+def _probes(start: ColdStartPlan) -> ProbePlan:
+    patience_s = _STARTUP_FACTOR * start.warm_node_total
+    return ProbePlan(
+        startup_period_s=_PROBE_PERIOD_S,
+        startup_failure_threshold=max(12, math.ceil(patience_s / _PROBE_PERIOD_S)),
+        readiness_period_s=5,
+        liveness_period_s=_PROBE_PERIOD_S,
+        liveness_failure_threshold=3,
+    )
+
+
+def _rollout(member: _Placed, pool: _Pool, replicas: int, start: ColdStartPlan) -> RolloutPlan:
+    """Surge only into accelerators that are free; else the old replica must go first, and a lone one leaves a gap."""
+    spare = pool.free_accelerators() >= member.candidate.accelerators_per_replica
+    alone = replicas <= 1 and not spare and pool.tier == "baseline"
+    return RolloutPlan(
+        max_surge=1 if spare else 0,
+        max_unavailable=0 if spare else 1,
+        outage_s=start.warm_node_total if alone else 0.0,
+    )
+
+
+def _admission(candidate: Candidate) -> AdmissionPlan:
+    """Requests that may wait behind a full replica and still meet the TTFT budget.
+
+    A seat becomes free every (time of one answer) / seats; what is left of the budget after this request's own TTFT,
+    divided by that, is how many may stand in line.
+    """
+    one, service = candidate.demand, candidate.service
+    if one.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
+        return AdmissionPlan(max_queued_requests=None, max_queued_tokens=None)
+    per_answer_ms = service.ttft_ms + one.shape.output_tokens_per_request * service.tpot_ms
+    spare_ms = max(0.0, one.budget_ttft_ms - service.ttft_ms)
+    waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
+    tokens = None
+    if service.prefill_tokens_per_s is not None:
+        tokens = math.floor(one.budget_ttft_ms / 1000 * service.prefill_tokens_per_s)
+    return AdmissionPlan(max_queued_requests=max(1, waiting), max_queued_tokens=tokens)
+
+
+def _pod(candidate: Candidate, pool: _Pool) -> PodPlan:
+    """The replica's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
+    instance, machine = pool.machine.instance, pool.machine
+    engines = len(pool.members) if pool.shared else 1
+    taken = machine.accelerators_taken(candidate.accelerators_per_replica)
+    part = taken / machine.accelerators / engines
+    cpu = instance.allocatable_cpu_milli or (instance.vcpu or 0) * 1000
+    ram = instance.allocatable_memory_mib or int((instance.memory_gib or 0) * 1024)
+    cpu_milli = int(cpu * _CPU_SHARE * part) // 100 * 100 if cpu else _DEFAULT_CPU_MILLI_PER_ACCELERATOR * taken
+    memory_mib = int(ram * _MEMORY_SHARE * part) // 256 * 256 if ram else _DEFAULT_MEMORY_MIB_PER_ACCELERATOR * taken
+    shm = min(_MAX_SHM_MIB, _SHM_MIB_PER_ACCELERATOR * candidate.accelerators_per_replica, memory_mib // 4)
+    return PodPlan(
+        cpu_milli=cpu_milli,
+        memory_mib=memory_mib,
+        shm_mib=shm,
+        accelerators=candidate.accelerators_per_replica,
+    )
+
+
+def _line_items(pool: _Pool, burst_hours: Decimal, reserved_share: float) -> list[LineItem]:
+    nodes, ways = pool.nodes, pool.purchase.capacity_types
+    split: list[tuple[CapacityType, int]] = [(ways[0], nodes)]
+    if ways[0] == "reserved":
+        reserved = math.floor(nodes * reserved_share + 1e-9)
+        split = [("reserved", reserved), ("on-demand", nodes - reserved)]
+    items: list[LineItem] = []
+    for way, count in split:
+        offering = pool.machine.offering(way)
+        if not count or offering is None:
+            continue
+        price = usd_per_hour(offering.usd_per_hour)
+        month = (
+            usd_per_month(price * count)
+            if pool.tier == "baseline"
+            else (price * count * burst_hours).quantize(Decimal("0.01"))
+        )
+        items.append(
+            LineItem(
+                node_pool=pool.name,
+                tier=pool.tier,
+                capacity_type=way,
+                instance_type=pool.machine.instance.name,
+                nodes=count,
+                usd_per_hour=price,
+                usd_per_month=month,
+                price_date=offering.price_date,
+                price_source=offering.price_source,
+            )
+        )
+    return items
+
+
+def _alternatives(
+    placed: Sequence[_Placed], options: Sequence[Sequence[Option]], pools: Sequence[_Pool], burst_hours: Decimal
+) -> tuple[Alternative, ...]:
+    """For each agent, the next accelerators that would serve it on nodes of their own, and a second replica where one is alone."""
+    found: list[Alternative] = []
+    for member in placed:
+        mine = member.option
+        own = [option for option in options[member.position] if option.machine.id == mine.machine.id] or [mine]
+        reference = min(option.usd_per_month_alone(burst_hours) for option in own)
+        seen = {member.candidate.accelerator.id}
+        for option in sorted(options[member.position], key=lambda option: option.rank(burst_hours)):
+            candidate = option.candidates[0]
+            if candidate.accelerator.id in seen or len(seen) > _ALTERNATIVES_PER_AGENT:
+                continue
+            seen.add(candidate.accelerator.id)
+            price = option.usd_per_month_alone(burst_hours).quantize(Decimal("0.01"))
+            found.append(_alternative(member, option, price, price - reference.quantize(Decimal("0.01"))))
+    found.extend(_second_replicas(placed, pools))
+    return tuple(found)
+
+
+def _alternative(member: _Placed, option: Option, price: Decimal, delta: Decimal) -> Alternative:
+    candidate = option.candidates[0]
+    count = candidate.accelerators_per_replica
+    replicas = candidate.peak_replicas
+    why = "dearer" if delta > 0 else "the same price or cheaper alone, but not in this placement"
+    return Alternative(
+        agent=member.candidate.demand.agent.name,
+        description=f"{replicas} x {count} {candidate.accelerator.name} on {option.machine.instance.name}",
+        accelerator=candidate.accelerator.id,
+        instance_type=option.machine.instance.name,
+        replicas=replicas,
+        usd_per_month=price,
+        delta_usd_per_month=delta,
+        note=f"{why}; {_service_words(candidate.service)}",
+    )
+
+
+def _service_words(service: Service) -> str:
+    if service.ttft_ms is None or service.tpot_ms is None:
+        return "latency not predicted"
+    return f"TTFT {service.ttft_ms:.0f} ms, TPOT {service.tpot_ms:.1f} ms"
+
+
+def _second_replicas(placed: Sequence[_Placed], pools: Sequence[_Pool]) -> list[Alternative]:
+    """A second warm replica for each user-facing agent whose only one would be away during a rollout."""
+    found: list[Alternative] = []
+    for member in placed:
+        candidate = member.candidate
+        pool = next(one for one in pools if member in one.members and one.tier == "baseline")
+        lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
+        if not lone or pool.free_accelerators() >= candidate.accelerators_per_replica:
+            continue
+        price = usd_per_month(usd_per_hour(pool.purchase.planning_usd_per_hour))
+        found.append(
+            Alternative(
+                agent=candidate.demand.agent.name,
+                description=f"a second warm replica on another {pool.machine.instance.name}",
+                accelerator=candidate.accelerator.id,
+                instance_type=pool.machine.instance.name,
+                replicas=2,
+                usd_per_month=price * 2,
+                delta_usd_per_month=price,
+                note="no outage at rollouts or when a node fails",
+            )
+        )
+    return found
+
+
+def _chosen_because(member: _Placed) -> str:
+    candidate, option = member.candidate, member.option
+    if option.is_shared:
+        others = len(option.agents) - 1
+        return (
+            f"stays resident with {others} other engine{'s' if others > 1 else ''} on one {candidate.accelerator.name}, "
+            "which is cheaper than nodes of their own and fits memory and latency with all of them busy"
+        )
+    return (
+        f"the cheapest placement in which {candidate.baseline_replicas} warm "
+        f"{'replica' if candidate.baseline_replicas == 1 else 'replicas'} of {candidate.accelerators_per_replica} x "
+        f"{candidate.accelerator.name} carry {candidate.demand.concurrent:,} sessions within memory, latency and throughput"
+    )

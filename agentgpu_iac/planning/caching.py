@@ -1,0 +1,112 @@
+"""The model cache of a node: which models it holds, where, and how long a replica takes to start from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.plan import CachedModel
+from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.spec.model import Agent, StackSpec
+from agentgpu_iac.spec.vocabulary import Storage
+from agentgpu_iac.units import GB, GIB, rounded
+
+NVME_CACHE_SHARE = 0.8
+"""Part of the instance store for models; the rest is for images, logs and emptyDirs."""
+ROOT_VOLUME_MIB_PER_S = 600
+"""gp3 throughput of the root volume: with 3,000 IOPS the starting point that Karpenter's blueprints give."""
+ROOT_VOLUME_IOPS = 3000
+
+_PATHS: dict[Storage, str] = {
+    "nvme": "/mnt/k8s-disks/0/agentgpu-models",  # AL2023 mounts the RAID0 of instance-store disks at /mnt/k8s-disks/0
+    "ebs-gp3": "/var/lib/agentgpu-models",
+}
+
+
+def path(storage: Storage) -> str:
+    """Directory of the cache on the node."""
+    return _PATHS[storage]
+
+
+def nvme_room_gib(machine: Machine) -> int:
+    """What the instance store holds for models, in GiB."""
+    return int(machine.instance.nvme_total_gb * GB / GIB * NVME_CACHE_SHARE)
+
+
+def storage(machine: Machine, models_gib: float, spec: StackSpec) -> Storage:
+    """The instance store, unless the spec says otherwise or there is none that holds the models."""
+    wants_nvme = spec.model_cache.storage == "nvme"
+    return "nvme" if wants_nvme and nvme_room_gib(machine) >= max(1.0, models_gib) else "ebs-gp3"
+
+
+def revision(agent: Agent) -> str:
+    """Revision of the agent's model: the one stated, else main."""
+    return agent.model_revision or "main"
+
+
+def directory(repository: str, at_revision: str) -> str:
+    """A directory name for a repository at a revision, safe in paths, flags and YAML."""
+    parts = [*repository.split("/"), at_revision]
+    return "--".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.") for part in parts if part.strip("./"))
+
+
+def is_local(agent: Agent) -> bool:
+    """Whether the model is known only by a local config.json, so that nobody knows where to fetch its weights."""
+    return agent.model.endswith(".json") or agent.model.startswith((".", "/"))
+
+
+def checkpoint_gib(candidate: Candidate) -> float:
+    """What is downloaded and read: the published checkpoint where the engine quantises it at load."""
+    model, precision = candidate.demand.model, candidate.demand.precision
+    if model.checkpoint_bytes is not None:
+        return model.checkpoint_bytes / GIB
+    published = model.native_precision if precision == "fp8" else precision
+    return memory.weight_bytes(model, published) / GIB
+
+
+def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
+    """The models and adapters that the nodes of these candidates keep, each once."""
+    cached: dict[str, CachedModel] = {}
+    secret = spec.model_cache.token_secret
+    for candidate in candidates:
+        agent, model = candidate.demand.agent, candidate.demand.model
+        found = [(model.id, revision(agent), checkpoint_gib(candidate), not is_local(agent))]
+        found += [(one.source, "main", memory.lora_slot_gib(model, one.rank), True) for one in agent.lora_adapters]
+        for repository, at_revision, size_gib, fill in found:
+            where = directory(repository, at_revision)
+            cached[where] = CachedModel(
+                model=repository,
+                path=where,
+                revision=at_revision,
+                gib=rounded(size_gib, 3),
+                fill=fill,
+                token_secret=secret,
+            )
+    return tuple(cached[where] for where in sorted(cached))
+
+
+def cold_start(
+    candidate: Candidate,
+    machine: Machine,
+    release: EngineRelease,
+    spec: StackSpec,
+    *,
+    node_models_gib: float | None = None,
+) -> loading.ColdStart:
+    """How long a replica of the candidate takes from nothing on this machine.
+
+    ``node_models_gib`` is everything that the node's cache is filled with; unset: this candidate's model alone.
+    """
+    own_gib = checkpoint_gib(candidate)
+    models_gib = own_gib if node_models_gib is None else node_models_gib
+    return loading.cold_start(
+        machine.instance,
+        model_gib=own_gib,
+        node_models_gib=models_gib,
+        image_gb=release.image_gb,
+        storage=storage(machine, models_gib, spec),
+        root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
+    )

@@ -1,0 +1,589 @@
+"""Candidates: one agent on one accelerator with one parallelism. Each either serves, or is a rejection with numbers.
+
+Nothing here knows prices. A candidate says how many sessions one replica carries within memory and latency, and how
+many replicas the baseline and the peak need; what that costs is decided where machines are known.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.planning.plan import Rejection
+from agentgpu_iac.sizing import latency, memory
+from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
+from agentgpu_iac.spec.vocabulary import Precision
+from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, rounded
+
+TENSOR_PARALLEL_SIZES = (1, 2, 4, 8)
+PIPELINE_PARALLEL_SIZES = (1, 2, 3, 4)
+MAX_REPLICAS = 100_000
+"""More replicas than this is a fault of the spec, not a plan."""
+
+_FIXED_POINT_ROUNDS = 8
+_FP8_CAPABILITIES = frozenset({"8.9", "9.0", "10.0", "10.3", "12.0"})
+_FP4_CAPABILITIES = frozenset({"10.0", "10.3", "12.0"})
+_BF16_UNSUPPORTED = frozenset({"7.0", "7.5"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds for every candidate of a stack."""
+
+    release: EngineRelease
+    round_trip_ms: float
+    session_affine: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTerms:
+    """Memory of one accelerator in GiB before the number of sessions is known."""
+
+    capacity: memory.Capacity
+    weights_gib: float
+    kv_bytes_per_token: int
+    kv_per_session_gib: float
+    fixed_overhead_gib: float
+    """CUDA context, communication, graphs, LoRA slots."""
+    feed_forward_gib: float
+    """Activation peak of the feed-forward end, whatever the number of sessions."""
+    logits_gib_per_session: float
+    """Activation peak of the sampler's end, per session."""
+    overhead_override_gib: float | None
+
+    def overhead_gib(self, sessions: int) -> float:
+        """What the engine takes besides weights and KV cache when it may run ``sessions`` sequences."""
+        if self.overhead_override_gib is not None:
+            return self.overhead_override_gib
+        return self.fixed_overhead_gib + max(self.feed_forward_gib, self.logits_gib_per_session * sessions)
+
+    def need_gib(self, sessions: int) -> float:
+        """Weights + KV cache of all sessions + overhead."""
+        return self.weights_gib + sessions * self.kv_per_session_gib + self.overhead_gib(sessions)
+
+    @property
+    def limit_gib(self) -> float:
+        """The most that may be needed in steady state: 80 % of the capacity."""
+        return self.capacity.capacity_gib * memory.STEADY_STATE_RATIO
+
+    def most_sessions(self, cap: int) -> int:
+        """The most sessions, up to ``cap``, whose need stays within the limit. 0: not even one fits."""
+        free = self.limit_gib - self.weights_gib - self.overhead_gib(0)
+        if self.overhead_override_gib is not None:
+            return _floor_div(free, self.kv_per_session_gib, cap)
+        free_of_activation = free + self.feed_forward_gib
+        by_logits = _floor_div(free_of_activation, self.kv_per_session_gib + self.logits_gib_per_session, cap)
+        return min(_floor_div(free, self.kv_per_session_gib, cap), by_logits)
+
+
+def _floor_div(room: float, each: float, cap: int) -> int:
+    if room <= 0:
+        return 0
+    return cap if each <= 0 else min(cap, math.floor(room / each + 1e-9))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Latency and throughput of one replica with a number of sessions generating at once, overrides applied."""
+
+    sessions: int
+    ttft_ms: float | None
+    tpot_ms: float | None
+    e2e_ms: float | None
+    uncached_ttft_ms: float | None
+    queue_ms: float | None
+    prefill_ms: float | None
+    decode_ms: float | None
+    output_tokens_per_s: float | None
+    prefill_tokens_per_s: float | None
+    ttft_error_ratio: float | None
+    tpot_error_ratio: float | None
+    calibrated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An agent on an accelerator, with everything that its replicas need decided."""
+
+    demand: Demand
+    accelerator: Accelerator
+    tensor_parallel: int
+    pipeline_parallel: int
+    memory: MemoryTerms
+    speed: latency.Speed | None
+    max_num_batched_tokens: int
+    computed_max_num_batched_tokens: int
+    most_sessions: int
+    """The most sessions that one replica carries within memory and latency."""
+    max_num_seqs: int
+    computed_max_num_seqs: int
+    baseline_replicas: int
+    """Replicas that are always warm: those for normal load, until a machine's cold start asks for more."""
+    normal_replicas: int
+    """Replicas that carry normal load."""
+    computed_baseline_replicas: int
+    peak_replicas: int
+    computed_burst_replicas: int
+    prefix_hit_ratio: float
+    service: Service
+    computed_service: Service
+    """The same without the overrides of latency and throughput."""
+
+    @property
+    def accelerators_per_replica(self) -> int:
+        """TP x PP."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def burst_replicas(self) -> int:
+        """Replicas that only the peak needs."""
+        return self.peak_replicas - self.baseline_replicas
+
+
+def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
+    """The (TP, PP) pairs that the engine accepts for the model, smallest first, or the one set by hand.
+
+    TP must divide the query heads, and the KV heads or be a multiple of them; an odd number of accelerators is
+    therefore reached by PP only. PP may not exceed the layers.
+    """
+    model, overrides = demand.model, demand.agent.overrides
+    tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES
+    pipeline = (overrides.pipeline_parallel_size,) if overrides.pipeline_parallel_size else PIPELINE_PARALLEL_SIZES
+    pairs = [
+        (tp, pp)
+        for tp in tensor
+        for pp in pipeline
+        if tp * pp <= 16
+        and tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tp)
+        and pp <= memory.layer_count(model)
+        and (pp == 1 or tp in (1, 2, 4) or overrides.pipeline_parallel_size)
+    ]
+    return tuple(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1])))
+
+
+def tensor_parallel_is_legal(attention_heads: int, kv_heads: int, tensor_parallel: int) -> bool:
+    """Whether a tensor-parallel size splits the heads evenly (KV heads may be replicated instead)."""
+    if attention_heads % tensor_parallel:
+        return False
+    return kv_heads % tensor_parallel == 0 or tensor_parallel % kv_heads == 0
+
+
+def precision_is_supported(accelerator: Accelerator, precision: Precision) -> bool:
+    """Whether the accelerator has kernels for weights of this precision.
+
+    FP8 needs compute capability 8.9 or newer, NVFP4 10.0 or newer, bf16 8.0 or newer. AMD parts (gfx...) are taken
+    to run 16-bit and FP8 weights.
+    """
+    capability = accelerator.compute_capability
+    if precision == "fp8":
+        return capability in _FP8_CAPABILITIES or capability.startswith("gfx")
+    if precision == "nvfp4":
+        return capability in _FP4_CAPABILITIES
+    return not (precision == "bf16" and capability in _BF16_UNSUPPORTED)
+
+
+class Evaluator:
+    """Evaluates one agent on every accelerator; a value object around the demand and the rules of the stack."""
+
+    __slots__ = ("_demand", "_rules", "_wanted_ttft_ms")
+
+    def __init__(self, demand: Demand, rules: Rules) -> None:
+        self._demand = demand
+        self._rules = rules
+        self._wanted_ttft_ms = demand.budget_ttft_ms
+
+    def evaluate(self, accelerator: Accelerator, most_per_replica: int) -> list[Candidate | Rejection]:
+        """All parallelisms of one accelerator, up to ``most_per_replica`` accelerators in one replica.
+
+        Larger parallelism is only tried while the smaller one fell short of the whole peak in one replica: more
+        accelerators in one replica than one needs never lowers the price per session.
+        """
+        results: list[Candidate | Rejection] = []
+        if not precision_is_supported(accelerator, self._demand.precision):
+            return [
+                self._reject(
+                    accelerator,
+                    None,
+                    "precision",
+                    None,
+                    None,
+                    "",
+                    f"{accelerator.name} has no kernels for {self._demand.precision} weights",
+                )
+            ]
+        if self._demand.context_tokens > self._demand.model.max_context_tokens:
+            limit = self._demand.model.max_context_tokens
+            message = f"a session of {self._demand.context_tokens:,} tokens is longer than the model's {limit:,}"
+            return [
+                self._reject(accelerator, None, "context-length", self._demand.context_tokens, limit, "tokens", message)
+            ]
+        for tensor_parallel, pipeline_parallel in legal_parallelism(self._demand):
+            if tensor_parallel * pipeline_parallel > most_per_replica:
+                continue
+            result = self._evaluate_one(accelerator, tensor_parallel, pipeline_parallel)
+            results.append(result)
+            if isinstance(result, Candidate) and result.peak_replicas == 1:
+                break
+        if not results:
+            message = f"no machine on offer has enough {accelerator.name} for a legal parallelism"
+            results.append(
+                self._reject(accelerator, None, "parallelism", None, most_per_replica, "accelerators", message)
+            )
+        return results
+
+    def _evaluate_one(
+        self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int
+    ) -> Candidate | Rejection:
+        demand = self._demand
+        parallel = (tensor_parallel, pipeline_parallel)
+        batched = demand.agent.overrides.max_num_batched_tokens or memory.default_max_num_batched_tokens(accelerator)
+        terms = self._memory_terms(accelerator, tensor_parallel, pipeline_parallel, batched)
+        cap = min(demand.peak, demand.agent.overrides.max_num_seqs or demand.peak)
+        by_memory = terms.most_sessions(cap)
+        if by_memory < min(1, cap) or (demand.agent.overrides.max_num_seqs and by_memory < cap):
+            wanted = max(1, demand.agent.overrides.max_num_seqs or 1)
+            return self._reject_memory(accelerator, parallel, terms, wanted)
+        engine = latency.speed(
+            demand.model,
+            accelerator,
+            precision=demand.precision,
+            kv_dtype=demand.agent.kv_cache_dtype,
+            tensor_parallel=tensor_parallel,
+            pipeline_parallel=pipeline_parallel,
+            max_batched_tokens=batched,
+        )
+        has_budget = (
+            demand.budget_ttft_ms is not None or demand.budget_tpot_ms is not None or demand.budget_e2e_ms is not None
+        )
+        measured = demand.agent.overrides.ttft_ms is not None and demand.agent.overrides.tpot_ms is not None
+        if engine is None and has_budget and not measured:
+            message = f"no sourced TFLOPS figure for {accelerator.name}: its latency cannot be predicted"
+            return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
+        if (
+            engine is None
+            and demand.output_tokens_per_s(peak=True) > 0
+            and demand.agent.overrides.output_tokens_per_s is None
+        ):
+            message = f"no sourced TFLOPS figure for {accelerator.name}: its throughput cannot be predicted"
+            return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
+        return self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+
+    def _settle(
+        self,
+        accelerator: Accelerator,
+        parallel: tuple[int, int],
+        terms: MemoryTerms,
+        engine: latency.Speed | None,
+        batched: int,
+        by_memory: int,
+    ) -> Candidate | Rejection:
+        """Find sessions per replica and replicas: with round robin the cache hits depend on the replicas."""
+        demand, overrides = self._demand, self._demand.agent.overrides
+        replicas = 1
+        for _ in range(_FIXED_POINT_ROUNDS):
+            hit = self._hit_ratio(replicas)
+            most = self._most_sessions_in_time(engine, hit, by_memory)
+            if most == 0:
+                return self._reject_latency(accelerator, parallel, engine, hit)
+            full = self._service(engine, hit, most)
+            baseline = self._replicas(demand.concurrent, most, full, hit, peak=False)
+            peak = max(baseline, self._replicas(demand.peak, most, full, hit, peak=True))
+            if peak <= replicas or self._rules.session_affine:
+                break
+            replicas = peak
+        if peak > MAX_REPLICAS:
+            message = f"{peak:,} replicas for {demand.peak:,} sessions"
+            return self._reject(accelerator, parallel, "replicas", peak, MAX_REPLICAS, "replicas", message)
+        final_baseline = overrides.baseline_replicas or baseline
+        burst = overrides.burst_replicas if overrides.burst_replicas is not None else max(0, peak - final_baseline)
+        seats = overrides.max_num_seqs or self._seats(engine, hit, most, final_baseline, final_baseline + burst)
+        computed_service = self._service(engine, hit, seats, with_overrides=False)
+        return Candidate(
+            demand=demand,
+            accelerator=accelerator,
+            tensor_parallel=parallel[0],
+            pipeline_parallel=parallel[1],
+            memory=terms,
+            speed=engine,
+            max_num_batched_tokens=max(batched, seats),
+            computed_max_num_batched_tokens=memory.default_max_num_batched_tokens(accelerator),
+            most_sessions=most,
+            max_num_seqs=seats,
+            computed_max_num_seqs=self._seats(engine, hit, most, baseline, peak),
+            baseline_replicas=final_baseline,
+            normal_replicas=final_baseline,
+            computed_baseline_replicas=baseline,
+            peak_replicas=final_baseline + burst,
+            computed_burst_replicas=peak - baseline,
+            prefix_hit_ratio=hit,
+            service=self._service(engine, hit, seats),
+            computed_service=computed_service,
+        )
+
+    def _memory_terms(
+        self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int, batched: int
+    ) -> MemoryTerms:
+        demand, overrides, release = self._demand, self._demand.agent.overrides, self._rules.release
+        model, kv_dtype = demand.model, demand.agent.kv_cache_dtype
+        per_token = memory.kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel)
+        per_session = memory.kv_bytes_per_session(
+            model, kv_dtype, tensor_parallel, pipeline_parallel, demand.context_tokens
+        )
+        if overrides.kv_bytes_per_token is not None:
+            per_session += (overrides.kv_bytes_per_token - per_token) * demand.context_tokens
+            per_token = overrides.kv_bytes_per_token
+        fixed = memory.non_torch_gib(accelerator, release.version, tensor_parallel)
+        fixed += memory.cuda_graph_gib(tensor_parallel, enforce_eager=False)
+        fixed += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
+        computed_weights = memory.weights_gib_per_accelerator(
+            model, demand.precision, tensor_parallel, pipeline_parallel
+        )
+        feed_forward = memory.activation_gib(model, release.version, tensor_parallel, 0, batched)
+        return MemoryTerms(
+            capacity=memory.capacity(accelerator),
+            weights_gib=overrides.weights_gib or computed_weights,
+            kv_bytes_per_token=per_token,
+            kv_per_session_gib=per_session / GIB,
+            fixed_overhead_gib=fixed,
+            feed_forward_gib=feed_forward,
+            logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
+            overhead_override_gib=overrides.overhead_gib,
+        )
+
+    def _hit_ratio(self, replicas: int) -> float:
+        stated = self._demand.agent.conversation.prefix_hit_ratio
+        base = 1.0 if stated is None else stated
+        return base if self._rules.session_affine else base / replicas
+
+    def _service(
+        self, engine: latency.Speed | None, hit: float, sessions: int, *, with_overrides: bool = True
+    ) -> Service:
+        demand, shape = self._demand, self._demand.shape
+        overrides = demand.agent.overrides
+        ttft = tpot = uncached_ttft = queue = prefill = decode = out = read = ttft_error = tpot_error = None
+        if engine is not None:
+            request = latency.Request(
+                prompt_tokens=uncached_tokens_per_request(shape, hit),
+                context_tokens=min(shape.expected_tokens, demand.context_tokens),
+                output_tokens=shape.output_tokens_per_request,
+            )
+            answer = latency.predict(engine, request, sessions)
+            longest = min(longest_uncached_prompt_tokens(shape, hit), demand.context_tokens)
+            prefill = engine.prefill_ms(longest, max(longest, min(shape.longest_history_tokens, demand.context_tokens)))
+            cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens)
+            queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
+            ttft = self._rules.round_trip_ms + queue + prefill + decode
+            uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
+            out, read = answer.output_tokens_per_s, answer.prefill_tokens_per_s
+            ttft_error, tpot_error = answer.ttft_error_ratio, answer.tpot_error_ratio
+        if with_overrides:
+            ttft = overrides.ttft_ms or ttft
+            tpot = overrides.tpot_ms or tpot
+            out = overrides.output_tokens_per_s or out
+            read = overrides.prefill_tokens_per_s or read
+        e2e = None
+        if ttft is not None and tpot is not None:
+            e2e = (
+                shape.requests_per_turn * ttft + max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn) * tpot
+            )
+        return Service(
+            sessions=sessions,
+            ttft_ms=ttft,
+            tpot_ms=tpot,
+            e2e_ms=e2e,
+            uncached_ttft_ms=uncached_ttft,
+            queue_ms=queue,
+            prefill_ms=prefill,
+            decode_ms=decode,
+            output_tokens_per_s=out,
+            prefill_tokens_per_s=read,
+            ttft_error_ratio=ttft_error,
+            tpot_error_ratio=tpot_error,
+            calibrated=engine is not None and engine.calibrated,
+        )
+
+    def _in_time(self, service: Service) -> bool:
+        demand = self._demand
+        return (
+            _within(service.ttft_ms, demand.budget_ttft_ms)
+            and _within(service.tpot_ms, demand.budget_tpot_ms)
+            and _within(service.e2e_ms, demand.budget_e2e_ms)
+        )
+
+    def _most_sessions_in_time(self, engine: latency.Speed | None, hit: float, by_memory: int) -> int:
+        """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
+        if engine is None or self._in_time(self._service(engine, hit, by_memory)):
+            return by_memory
+        low, high = 0, by_memory
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._in_time(self._service(engine, hit, middle)):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _replicas(self, sessions: int, most: int, service: Service, hit: float, *, peak: bool) -> int:
+        demand = self._demand
+        needed = ceil_div(sessions, most)
+        if service.output_tokens_per_s:
+            needed = max(needed, ceil_ratio(demand.output_tokens_per_s(peak=peak), service.output_tokens_per_s))
+        if service.prefill_tokens_per_s:
+            needed = max(needed, ceil_ratio(demand.prefill_tokens_per_s(hit, peak=peak), service.prefill_tokens_per_s))
+        return needed
+
+    def _seats(self, engine: latency.Speed | None, hit: float, most: int, baseline: int, peak: int) -> int:
+        """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""
+        demand = self._demand
+        low = min(most, max(ceil_div(demand.concurrent, baseline), ceil_div(demand.peak, peak)))
+
+        def carries(seats: int) -> bool:
+            service = self._service(engine, hit, seats)
+            return (
+                self._replicas(demand.concurrent, seats, service, hit, peak=False) <= baseline
+                and self._replicas(demand.peak, seats, service, hit, peak=True) <= peak
+            )
+
+        if engine is None or carries(low) or low == most:
+            return low
+        high = most
+        while high - low > 1:
+            middle = (low + high) // 2
+            if carries(middle):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _reject_memory(
+        self, accelerator: Accelerator, parallel: tuple[int, int], terms: MemoryTerms, sessions: int
+    ) -> Rejection:
+        need, limit = terms.need_gib(sessions), terms.limit_gib
+        many = "one session" if sessions == 1 else f"{sessions} sessions"
+        message = (
+            f"{terms.weights_gib:.2f} GiB weights + {sessions * terms.kv_per_session_gib:.2f} KV cache of {many} + "
+            f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
+            f"over 80 % of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
+        )
+        return self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
+
+    def _reject_latency(
+        self, accelerator: Accelerator, parallel: tuple[int, int], engine: latency.Speed | None, hit: float
+    ) -> Rejection:
+        demand = self._demand
+        service = self._service(engine, hit, 1)
+        checks = (
+            ("ttft", service.ttft_ms, demand.budget_ttft_ms),
+            ("tpot", service.tpot_ms, demand.budget_tpot_ms),
+            ("e2e", service.e2e_ms, demand.budget_e2e_ms),
+        )
+        name, need, limit = next((check for check in checks if not _within(check[1], check[2])), checks[0])
+        message = (
+            f"{name.upper()} of a single session would be {need or 0:.0f} ms, over the budget of {limit or 0:.0f} ms"
+        )
+        return self._reject(accelerator, parallel, name, need, limit, "ms", message)
+
+    def _reject(
+        self,
+        accelerator: Accelerator,
+        parallel: tuple[int, int] | None,
+        constraint: str,
+        need: float | None,
+        limit: float | None,
+        unit: str,
+        message: str,
+    ) -> Rejection:
+        return Rejection(
+            agent=self._demand.agent.name,
+            accelerator=accelerator.id,
+            instance_type=None,
+            tensor_parallel_size=parallel[0] if parallel else None,
+            pipeline_parallel_size=parallel[1] if parallel else None,
+            precision=self._demand.precision,
+            constraint=constraint,
+            need=None if need is None else rounded(need),
+            limit=None if limit is None else rounded(limit),
+            unit=unit,
+            message=message,
+        )
+
+
+def _within(value: float | None, budget: float | None) -> bool:
+    return value is None or budget is None or value <= budget
+
+
+def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: float) -> tuple[int, int]:
+    """(chosen, computed) --max-model-len: what is wanted, as far as one such sequence fits the engine's KV budget.
+
+    The engine refuses to start when a single sequence of that length does not fit.
+    """
+    demand = candidate.demand
+    wanted = wanted_model_len(demand)
+    graphs_outside = (
+        0.0 if release.graphs_in_budget else memory.cuda_graph_gib(candidate.tensor_parallel, enforce_eager=False)
+    )
+    terms = candidate.memory
+    room = budget_gib - terms.weights_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
+    if terms.kv_bytes_per_token and wanted * terms.kv_bytes_per_token > room * GIB:
+        fitting = int(room * GIB / terms.kv_bytes_per_token) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
+        wanted = max(demand.context_tokens, fitting)
+    return demand.agent.overrides.max_model_len or wanted, wanted
+
+
+def with_warm_replicas(candidate: Candidate, warm: int) -> Candidate:
+    """The same candidate with more of its peak replicas always warm."""
+    return candidate if warm == candidate.baseline_replicas else replace(candidate, baseline_replicas=warm)
+
+
+def shared(candidate: Candidate, engines: int) -> Candidate:
+    """The same candidate when ``engines`` busy engines take turns on its accelerator.
+
+    Time-slicing gives each of N busy engines 1/N of the accelerator: every time of the engine is multiplied and
+    every rate divided by N. That is the worst case; idle neighbours cost nothing.
+    """
+    return replace(
+        candidate,
+        service=_slowed(candidate.service, engines),
+        computed_service=_slowed(candidate.computed_service, engines),
+    )
+
+
+def _slowed(service: Service, engines: int) -> Service:
+    def times(value: float | None) -> float | None:
+        return None if value is None else value * engines
+
+    def share(value: float | None) -> float | None:
+        return None if value is None else value / engines
+
+    return replace(
+        service,
+        ttft_ms=times(service.ttft_ms),
+        tpot_ms=times(service.tpot_ms),
+        e2e_ms=times(service.e2e_ms),
+        uncached_ttft_ms=times(service.uncached_ttft_ms),
+        queue_ms=times(service.queue_ms),
+        prefill_ms=times(service.prefill_ms),
+        decode_ms=times(service.decode_ms),
+        output_tokens_per_s=share(service.output_tokens_per_s),
+        prefill_tokens_per_s=share(service.prefill_tokens_per_s),
+    )
+
+
+def tolerated_engines(candidate: Candidate, most: int) -> int:
+    """How many busy engines may share the accelerator before this agent misses a budget or its token rate."""
+    demand = candidate.demand
+    for engines in range(most, 1, -1):
+        service = shared(candidate, engines).service
+        in_time = (
+            _within(service.ttft_ms, demand.budget_ttft_ms)
+            and _within(service.tpot_ms, demand.budget_tpot_ms)
+            and _within(service.e2e_ms, demand.budget_e2e_ms)
+        )
+        enough = _within(demand.output_tokens_per_s(peak=True), service.output_tokens_per_s) and _within(
+            demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True), service.prefill_tokens_per_s
+        )
+        if in_time and enough:
+            return engines
+    return 1

@@ -1,0 +1,118 @@
+"""What one agent asks for: its sessions, its budgets and its token rates, derived once from the spec.
+
+Two demands are derived separately and the larger counts: the volume of the day (conversations per day x burst
+factor, spread over 24 h) and the pace of the sessions (sessions x tokens per turn / seconds per turn). Both sides
+of every comparison are the same kind of token: output against output, uncached prompt against uncached prompt.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.sizing.conversation import SessionShape, session_shape, uncached_tokens_per_request
+from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
+from agentgpu_iac.units import SECONDS_PER_DAY, round_up
+
+_CLASS_BUDGETS_MS: dict[LatencyClass, tuple[float | None, float | None]] = {
+    "voice": (200.0, 50.0),
+    "chat": (500.0, 50.0),
+    "background": (None, None),
+}
+"""(TTFT, TPOT) of each latency class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """One agent's demand. Token rates are per second; ``*_peak`` includes the burst."""
+
+    agent: Agent
+    model: Model
+    precision: Precision
+    shape: SessionShape
+    user_facing: bool
+    concurrent: int
+    peak: int
+    budget_ttft_ms: float | None
+    budget_tpot_ms: float | None
+    budget_e2e_ms: float | None
+    context_tokens: int
+    computed_context_tokens: int
+    turns_per_s: float
+    turns_per_s_peak: float
+
+    def requests_per_s(self, *, peak: bool) -> float:
+        """Calls of the engine in a second, at normal load or at the peak."""
+        return (self.turns_per_s_peak if peak else self.turns_per_s) * self.shape.requests_per_turn
+
+    def output_tokens_per_s(self, *, peak: bool) -> float:
+        """Tokens to be generated in a second."""
+        override = self.agent.overrides.required_output_tokens_per_s
+        if override is not None:
+            return override if peak else override * self.concurrent / self.peak
+        return self.requests_per_s(peak=peak) * self.shape.output_tokens_per_request
+
+    def prefill_tokens_per_s(self, prefix_hit_ratio: float, *, peak: bool) -> float:
+        """Prompt tokens to be read in a second, the cached ones left out."""
+        override = self.agent.overrides.required_prefill_tokens_per_s
+        if override is not None:
+            return override if peak else override * self.concurrent / self.peak
+        return self.requests_per_s(peak=peak) * uncached_tokens_per_request(self.shape, prefix_hit_ratio)
+
+
+def peak_sessions(agent: Agent) -> int:
+    """The most sessions at once: stated, or concurrent x burst factor, rounded up."""
+    if agent.sessions.peak is not None:
+        return agent.sessions.peak
+    return math.ceil(round(agent.sessions.concurrent * agent.traffic.burst_factor, 6))
+
+
+def _seconds_per_turn(shape: SessionShape, ttft_ms: float, tpot_ms: float) -> float:
+    """One turn of a session that is served just within its budgets."""
+    generating = (shape.requests_per_turn * ttft_ms + shape.output_tokens_per_turn * tpot_ms) / 1000
+    return shape.pause_s_per_turn + generating
+
+
+def demand(agent: Agent, model: Model) -> Demand:
+    """Derive the demand of one agent.
+
+    A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
+    others a turn takes the think and tool time plus an answer that just meets the budgets.
+    """
+    shape = session_shape(agent.conversation)
+    class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
+    ttft = agent.ttft_ms if agent.ttft_ms is not None else class_ttft
+    tpot = agent.tpot_ms if agent.tpot_ms is not None else class_tpot
+    concurrent, peak = agent.sessions.concurrent, peak_sessions(agent)
+    daily = agent.traffic.conversations_per_day
+    volume = daily * agent.conversation.turns / SECONDS_PER_DAY if daily is not None else 0.0
+    pace, pace_peak = 0.0, 0.0
+    if ttft is not None and tpot is not None:
+        seconds = _seconds_per_turn(shape, ttft, tpot)
+        pace, pace_peak = concurrent / seconds, peak / seconds
+    computed = agent.conversation.max_context_tokens or shape.last_turn_tokens
+    return Demand(
+        agent=agent,
+        model=model,
+        precision=agent.precision or model.native_precision,
+        shape=shape,
+        user_facing=agent.latency_class != "background",
+        concurrent=concurrent,
+        peak=peak,
+        budget_ttft_ms=ttft,
+        budget_tpot_ms=tpot,
+        budget_e2e_ms=agent.e2e_ms,
+        context_tokens=agent.overrides.context_tokens or computed,
+        computed_context_tokens=computed,
+        turns_per_s=max(volume, pace),
+        turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak),
+    )
+
+
+def wanted_model_len(demand: Demand) -> int:
+    """The engine's longest sequence: the stated context; else twice the planned one, so that a long talk is not cut."""
+    stated = demand.agent.conversation.max_context_tokens
+    wanted = stated if stated is not None else round_up(2 * demand.context_tokens, 1024)
+    return min(max(wanted, demand.context_tokens), demand.model.max_context_tokens)

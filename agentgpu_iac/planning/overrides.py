@@ -1,0 +1,55 @@
+"""Numbers set by hand, each beside the one that would have been computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.demand import wanted_model_len
+from agentgpu_iac.planning.plan import Override, Workload
+from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.spec.document import camel
+from agentgpu_iac.units import rounded
+
+
+def of(candidate: Candidate, workloads: Iterable[Workload]) -> tuple[Override, ...]:
+    """Every override of one agent, in the order of the spec's fields."""
+    agent = candidate.demand.agent
+    computed = dict(_computed(candidate, workloads))
+    return tuple(
+        Override(agent=agent.name, field=camel(field), computed=computed.get(field), value=float(value))
+        for field in type(agent.overrides).model_fields
+        if (value := getattr(agent.overrides, field)) is not None
+    )
+
+
+def _computed(candidate: Candidate, workloads: Iterable[Workload]) -> Iterator[tuple[str, float | None]]:
+    """What would have been computed, by field; the parallelism has no figure of its own, since it was searched for."""
+    one, service = candidate.demand, candidate.computed_service
+    model, agent = one.model, one.agent
+    tensor, pipeline = candidate.tensor_parallel, candidate.pipeline_parallel
+    without = agent.model_copy(update={"overrides": type(agent.overrides)()})
+    plain = type(one)(**{**{name: getattr(one, name) for name in one.__slots__}, "agent": without})
+    yield "context_tokens", float(one.computed_context_tokens)
+    yield "weights_gib", rounded(memory.weights_gib_per_accelerator(model, one.precision, tensor, pipeline))
+    yield "kv_bytes_per_token", float(memory.kv_bytes_per_token(model, agent.kv_cache_dtype, tensor, pipeline))
+    terms = candidate.memory
+    activation = max(terms.feed_forward_gib, terms.logits_gib_per_session * candidate.max_num_seqs)
+    yield "overhead_gib", rounded(terms.fixed_overhead_gib + activation)
+    yield "max_model_len", float(wanted_model_len(one))
+    yield "max_num_seqs", float(candidate.computed_max_num_seqs)
+    yield "max_num_batched_tokens", float(candidate.computed_max_num_batched_tokens)
+    yield "ttft_ms", service.ttft_ms
+    yield "tpot_ms", service.tpot_ms
+    yield "output_tokens_per_s", service.output_tokens_per_s
+    yield "prefill_tokens_per_s", service.prefill_tokens_per_s
+    yield "required_output_tokens_per_s", rounded(plain.output_tokens_per_s(peak=True), 1)
+    yield "required_prefill_tokens_per_s", rounded(plain.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True), 1)
+    yield "baseline_replicas", float(candidate.computed_baseline_replicas)
+    yield "burst_replicas", float(candidate.computed_burst_replicas)
+    for workload in workloads:
+        if workload.agent == agent.name:
+            start = workload.cold_start_s
+            phases = start.node + start.driver + start.image + start.cache_fill + start.weights
+            yield "cold_start_s", rounded(phases + loading.COMPILE_S + loading.WARM_UP_S, 1)
+            return

@@ -1,0 +1,258 @@
+"""The planner: one agent stack and the catalog in, one plan out.
+
+resolve names -> demand of each agent -> candidates on every accelerator -> options on every machine -> placement ->
+plan. Each step is a pure function of the one before; the plan is assembled at the end from what was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import Infeasible
+from agentgpu_iac.planning import caching
+from agentgpu_iac.planning.assembly import assemble
+from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines, with_warm_replicas
+from agentgpu_iac.planning.demand import Demand, demand
+from agentgpu_iac.planning.placement import (
+    MAX_ENGINES_PER_ACCELERATOR,
+    Option,
+    Placement,
+    place,
+    shared_options,
+)
+from agentgpu_iac.planning.plan import Plan, Rejection
+from agentgpu_iac.planning.pricing import Machine, machines
+from agentgpu_iac.planning.references import resolve_models
+from agentgpu_iac.planning.tiers import baseline_purchase, burst_purchase, drain, reserved_ratio, warm_replicas
+from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO
+from agentgpu_iac.spec.loader import LoadedStack
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.units import rounded
+
+RENDERED_ENGINES = frozenset({"vllm"})
+"""Engines whose accounting and flags this version knows well enough to plan with."""
+
+
+class NoPlan(Infeasible):
+    """No plan exists: some agent has no option left, or the budget is too small. Holds the rejections as data."""
+
+    def __init__(self, message: str, rejections: Iterable[Rejection] = ()) -> None:
+        self.rejections = tuple(rejections)
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """Everything that was found for one agent: what would serve it, and why the rest does not."""
+
+    demand: Demand
+    release: EngineRelease | None
+    """Set unless the engine was refused."""
+    options: tuple[Option, ...]
+    rejections: tuple[Rejection, ...]
+
+
+def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
+    """Plan an agent stack.
+
+    Raises:
+        BadInput: the spec names something that the catalog does not know.
+        NoPlan: an agent is left without any option; the message says which constraint stopped it where.
+    """
+    spec = loaded.stack.spec
+    models = resolve_models(loaded, catalog)
+    on_offer = machines(catalog.offerings, spec)
+    demands = tuple(demand(agent, model) for agent, model in zip(spec.agents, models, strict=True))
+    user_sessions = sum(one.concurrent for one in demands if one.user_facing)
+    reserved_share = reserved_ratio(spec.observed, user_sessions)
+    by_agent = tuple(
+        _agent_options(position, one, spec, catalog, on_offer, reserved_share) for position, one in enumerate(demands)
+    )
+    _require_options(by_agent, spec)
+    burst_hours = Decimal(str(spec.capacity.burst_hours_per_month))
+    placement = _place(by_agent, spec, burst_hours)
+    plan = assemble(
+        loaded,
+        catalog,
+        placement=placement,
+        releases=tuple(found.release for found in by_agent if found.release is not None),
+        options=tuple(found.options for found in by_agent),
+        rejections=tuple(rejection for found in by_agent for rejection in found.rejections),
+        burst_hours=burst_hours,
+        reserved_share=reserved_share,
+    )
+    _require_budget(plan, spec)
+    return plan
+
+
+def _place(by_agent: Sequence[AgentOptions], spec: StackSpec, burst_hours: Decimal) -> Placement:
+    options = [found.options for found in by_agent]
+    groups: tuple[Option, ...] = ()
+    complete = True
+    if spec.capacity.share_accelerators == "auto" and len(by_agent) > 1:
+        tolerated = {
+            (option.agents[0], option.candidates[0].accelerator.id): tolerated_engines(
+                option.candidates[0], MAX_ENGINES_PER_ACCELERATOR
+            )
+            for found in by_agent
+            for option in found.options
+            if option.machine.accelerators == 1
+        }
+        groups, complete = shared_options(options, tolerated, STEADY_STATE_RATIO)
+    return place(options, groups, complete, burst_hours)
+
+
+def _agent_options(
+    position: int,
+    one: Demand,
+    spec: StackSpec,
+    catalog: Catalog,
+    on_offer: Sequence[Machine],
+    reserved_share: float,
+) -> AgentOptions:
+    refused = _refused_engine(one)
+    if refused is not None:
+        return AgentOptions(demand=one, release=None, options=(), rejections=(refused,))
+    release = catalog.release(one.agent.engine, one.agent.engine_version)
+    rules = Rules(
+        release=release,
+        round_trip_ms=spec.network.round_trip_ms,
+        session_affine=spec.network.routing == "session-affine",
+    )
+    evaluator = Evaluator(one, rules)
+    options: list[Option] = []
+    rejections: list[Rejection] = []
+    for accelerator, available in _by_accelerator(on_offer, catalog):
+        largest = max(machine.accelerators for machine in available)
+        results = evaluator.evaluate(accelerator, largest)
+        found: list[Option] = []
+        refusals: list[Rejection] = []
+        for result in results:
+            if isinstance(result, Rejection):
+                refusals.append(result)
+                continue
+            bought, not_sold = _buy(position, result, spec, catalog, release, available, reserved_share)
+            found.extend(bought)
+            refusals.extend(not_sold)
+        options.extend(found)
+        if not found and refusals:
+            rejections.append(min(refusals, key=_shortfall))
+    return AgentOptions(demand=one, release=release, options=tuple(options), rejections=tuple(rejections))
+
+
+def _by_accelerator(on_offer: Iterable[Machine], catalog: Catalog) -> list[tuple[Accelerator, list[Machine]]]:
+    grouped: dict[str, list[Machine]] = {}
+    for machine in on_offer:
+        grouped.setdefault(machine.accelerator, []).append(machine)
+    return [(catalog.accelerator(name), grouped[name]) for name in sorted(grouped)]
+
+
+def _buy(
+    position: int,
+    candidate: Candidate,
+    spec: StackSpec,
+    catalog: Catalog,
+    release: EngineRelease,
+    available: Sequence[Machine],
+    reserved_share: float,
+) -> tuple[list[Option], list[Rejection]]:
+    """Every machine that the candidate fits on, bought as its tiers allow."""
+    one = candidate.demand
+    options: list[Option] = []
+    refusals: list[Rejection] = []
+    for machine in available:
+        if machine.accelerators < candidate.accelerators_per_replica:
+            continue
+        cold = one.agent.overrides.cold_start_s or caching.cold_start(candidate, machine, release, spec).total
+        warm = with_warm_replicas(candidate, warm_replicas(candidate, cold, spec.capacity))
+        baseline = baseline_purchase(one, machine, spec.capacity, reserved_share)
+        if baseline is None:
+            refusals.append(_not_sold(candidate, machine))
+            continue
+        burst = None
+        if warm.burst_replicas:
+            leaving = drain(candidate.service.e2e_ms, None)
+            notice = catalog.provider(machine.instance.provider).interruption_notice_s
+            burst = burst_purchase(one, machine, spec.capacity, notice, leaving.grace_period_s)
+            if burst is None:
+                refusals.append(_not_sold(candidate, machine))
+                continue
+        options.append(Option(agents=(position,), candidates=(warm,), machine=machine, baseline=baseline, burst=burst))
+    return options, refusals
+
+
+def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
+    ways = ", ".join(offering.capacity_type for offering in machine.offerings)
+    return Rejection(
+        agent=candidate.demand.agent.name,
+        accelerator=candidate.accelerator.id,
+        instance_type=machine.instance.name,
+        tensor_parallel_size=candidate.tensor_parallel,
+        pipeline_parallel_size=candidate.pipeline_parallel,
+        precision=candidate.demand.precision,
+        constraint="capacity-type",
+        need=None,
+        limit=None,
+        unit="",
+        message=f"{machine.instance.name} has a price for {ways} only, and a user-facing tier needs on-demand",
+    )
+
+
+def _refused_engine(one: Demand) -> Rejection | None:
+    engine = one.agent.engine
+    if engine in RENDERED_ENGINES:
+        return None
+    if engine == "ollama":
+        message = "Ollama is for local development: it has no continuous batching that carries production sessions"
+    else:
+        message = f"this version plans and renders vLLM only; {engine} is not supported yet"
+    return Rejection(
+        agent=one.agent.name,
+        accelerator="any",
+        instance_type=None,
+        tensor_parallel_size=None,
+        pipeline_parallel_size=None,
+        precision=one.precision,
+        constraint="engine",
+        need=None,
+        limit=None,
+        unit="",
+        message=message,
+    )
+
+
+def _shortfall(rejection: Rejection) -> tuple[float, int, int]:
+    """How far a rejection is from its limit; the nearest miss tells the reader most."""
+    ratio = float("inf")
+    if rejection.need is not None and rejection.limit:
+        ratio = rejection.need / rejection.limit
+    return (ratio, rejection.tensor_parallel_size or 0, rejection.pipeline_parallel_size or 0)
+
+
+def _require_options(by_agent: Sequence[AgentOptions], spec: StackSpec) -> None:
+    lines: list[str] = []
+    for found in by_agent:
+        if found.options:
+            continue
+        name = found.demand.agent.name
+        lines.append(f"agent {name!r} ({found.demand.model.id}, {found.demand.precision}) fits nothing on offer:")
+        nearest = sorted(found.rejections, key=_shortfall)[:5]
+        lines += [f"  {rejection.accelerator}: {rejection.message}" for rejection in nearest]
+        if not nearest:
+            lines.append(f"  no offering matches target {spec.target} with its providers, regions and accelerators")
+    if lines:
+        raise NoPlan("\n".join(lines), (rejection for found in by_agent for rejection in found.rejections))
+
+
+def _require_budget(plan: Plan, spec: StackSpec) -> None:
+    budget = spec.capacity.budget_usd_per_month
+    if budget is not None and plan.cost.baseline_usd_per_month > budget:
+        need = rounded(float(plan.cost.baseline_usd_per_month), 2)
+        raise NoPlan(
+            f"the cheapest plan needs USD {need:,.2f} a month for its baseline, over the budget of USD {budget:,.2f} "
+            "(capacity.budgetUsdPerMonth)"
+        )

@@ -1,0 +1,59 @@
+"""The names that a spec uses, resolved against the catalog: every unknown one is reported at its line, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agentgpu_iac.catalog.model import EngineRelease, Model
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.planning.pricing import ANY_REGION, allowed_providers
+from agentgpu_iac.spec.loader import LoadedStack
+from agentgpu_iac.spec.model import Agent
+
+
+def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
+    """The model of each agent, in order.
+
+    Raises:
+        BadInput: with one fault for every model, accelerator, provider or region that the catalog does not know.
+    """
+    faults: list[Fault] = []
+    found: dict[str, Model] = {}
+    for position, agent in enumerate(loaded.stack.spec.agents):
+        if agent.model in found:
+            continue
+        try:
+            found[agent.model] = catalog.model(agent.model)
+        except BadInput as unknown:
+            path = f"spec.agents[{position}].model"
+            faults.extend(loaded.fault(path, fault.message, fault.hint) for fault in unknown.faults)
+    spec = loaded.stack.spec
+    accelerators = {row.id for row in catalog.accelerators}
+    for field, ids in (("allow", spec.accelerators.allow), ("deny", spec.accelerators.deny)):
+        faults += _unknown(loaded, f"spec.accelerators.{field}", ids, accelerators, "accelerator")
+    faults += _unknown(loaded, "spec.providers", spec.providers, {row.id for row in catalog.providers}, "provider")
+    providers = allowed_providers(spec)
+    regions = {
+        offering.region
+        for offering in catalog.offerings
+        if (providers is None or offering.provider in providers) and offering.region != ANY_REGION
+    }
+    faults += _unknown(loaded, "spec.regions", spec.regions, regions, "region with a price")
+    if faults:
+        raise BadInput(faults)
+    return tuple(found[agent.model] for agent in spec.agents)
+
+
+def release_of(agent: Agent, catalog: Catalog) -> EngineRelease:
+    """The engine release that an agent runs on: the one asked for, or the newest."""
+    return catalog.release(agent.engine, agent.engine_version)
+
+
+def _unknown(loaded: LoadedStack, path: str, names: Iterable[str], known: Iterable[str], what: str) -> list[Fault]:
+    known = sorted(known)
+    return [
+        loaded.fault(f"{path}[{position}]", f"unknown {what} {name!r}", did_you_mean(name, known))
+        for position, name in enumerate(names)
+        if name not in known
+    ]

@@ -1,0 +1,186 @@
+"""Tiers and capacity types: what is always warm, what comes with a burst, and how each may be bought.
+
+* A user-facing baseline is never on spot.
+* A burst may be on spot only where the drain fits the provider's interruption notice; else it is on-demand.
+* Background and interruptible agents default to spot, with on-demand behind it in the same pool.
+* Reserved capacity is bought only after 30 days of a stable, measured baseline, and only up to that baseline.
+* Nothing user-facing scales to zero: the baseline has at least one replica.
+* A user-facing burst that outruns the cold start is carried by warm replicas, unless the spec says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.plan import DrainPlan
+from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.spec.model import Capacity, Observed
+from agentgpu_iac.spec.vocabulary import CapacityType
+from agentgpu_iac.units import ceil_div, usd_per_hour
+
+RESERVE_AFTER_DAYS = 30
+RESERVE_STABILITY_RATIO = 0.8
+"""Lowest daily load over mean daily load from which a baseline counts as stable."""
+
+PRE_STOP_S = 15
+"""Time for load balancers to forget a replica that ends (llm-d and KServe use 15 s)."""
+STOP_MARGIN_S = 15
+"""Time for the engine to close down after the last answer."""
+NOTICE_DETECTION_S = 5
+"""Time until an interruption notice has reached the node and its pods are being evicted."""
+DEFAULT_ANSWER_S = 30.0
+"""Longest answer to wait for where latency is not predicted."""
+MAX_SHUTDOWN_S = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """How the nodes of a tier are bought: capacity types in order of preference, and their prices."""
+
+    capacity_types: tuple[CapacityType, ...]
+    usd_per_hour: Decimal
+    """One node bought the preferred way."""
+    planning_usd_per_hour: Decimal
+    """One node as the planner weighs it: the reserved share at its price, the rest on-demand."""
+    fallback_usd_per_hour: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A way to buy capacity that was looked at and refused, with its numbers."""
+
+    constraint: str
+    need: float
+    limit: float
+    unit: str
+    message: str
+
+
+def sessions_before_ready(demand: Demand, cold_start_s: float) -> int:
+    """Sessions held by the time that a replica started with the burst is ready: the load climbs evenly over the ramp."""
+    ramp_s = demand.agent.traffic.ramp_s
+    climbed = 1.0 if ramp_s <= cold_start_s else cold_start_s / ramp_s
+    return math.ceil(demand.concurrent + (demand.peak - demand.concurrent) * climbed - 1e-6)
+
+
+def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity) -> int:
+    """Replicas that must always run: those for normal load and, user-facing, those for whoever comes too early.
+
+    The share of the peak that stays on-demand (onDemandFloorRatio) is warm too.
+    """
+    demand, warm = candidate.demand, candidate.baseline_replicas
+    if demand.agent.overrides.baseline_replicas is not None or not candidate.burst_replicas:
+        return warm
+    if demand.user_facing and capacity.fast_burst == "absorb":
+        warm = max(warm, ceil_div(sessions_before_ready(demand, cold_start_s), candidate.max_num_seqs))
+    floor = math.ceil(capacity.on_demand_floor_ratio * candidate.peak_replicas - 1e-6)
+    return min(candidate.peak_replicas, max(warm, floor))
+
+
+def drain(e2e_ms: float | None, notice_s: int | None) -> DrainPlan:
+    """Time that a replica needs to leave, to finish the longest answer it may be generating, and to stop."""
+    answer_s = DEFAULT_ANSWER_S if e2e_ms is None else min(float(MAX_SHUTDOWN_S), e2e_ms / 1000)
+    shutdown = max(5, math.ceil(answer_s))
+    return DrainPlan(
+        pre_stop_s=PRE_STOP_S,
+        shutdown_timeout_s=shutdown,
+        grace_period_s=PRE_STOP_S + shutdown + STOP_MARGIN_S,
+        notice_s=notice_s,
+    )
+
+
+def reserved_ratio(observed: Observed, sessions: int) -> float:
+    """Share of the baseline that reserved capacity may carry: none before 30 stable days, else what was observed."""
+    if observed.days < RESERVE_AFTER_DAYS or observed.baseline_ratio < RESERVE_STABILITY_RATIO or sessions <= 0:
+        return 0.0
+    return min(1.0, observed.baseline_sessions / sessions)
+
+
+def baseline_purchase(demand: Demand, machine: Machine, capacity: Capacity, reserved_share: float) -> Purchase | None:
+    """How this agent's baseline is bought on this machine; None where the machine is not offered that way."""
+    on_demand, spot, reserved = (machine.usd_per_hour(way) for way in ("on-demand", "spot", "reserved"))
+    if is_spot_eligible(demand, capacity) and capacity.on_demand_floor_ratio == 0 and spot is not None:
+        return _spot_first(spot, on_demand)
+    if on_demand is None:
+        return None
+    if demand.user_facing and reserved is not None and reserved_share > 0:
+        share = Decimal(str(round(reserved_share, 6)))
+        blended = usd_per_hour(reserved * share + on_demand * (1 - share))
+        return Purchase(
+            capacity_types=("reserved", "on-demand"),
+            usd_per_hour=reserved,
+            planning_usd_per_hour=blended,
+            fallback_usd_per_hour=on_demand,
+        )
+    return _only_on_demand(on_demand)
+
+
+def burst_purchase(
+    demand: Demand, machine: Machine, capacity: Capacity, notice_s: int, drain_s: int
+) -> Purchase | None:
+    """How this agent's burst is bought on this machine: spot where it is safe, else on-demand."""
+    on_demand, spot = machine.usd_per_hour("on-demand"), machine.usd_per_hour("spot")
+    safe = is_spot_eligible(demand, capacity) or (
+        capacity.spot == "auto" and spot_refusal(demand, capacity, notice_s, drain_s) is None
+    )
+    if safe and spot is not None:
+        return _spot_first(spot, on_demand)
+    return None if on_demand is None else _only_on_demand(on_demand)
+
+
+def is_spot_eligible(demand: Demand, capacity: Capacity) -> bool:
+    """Whether losing a replica costs this agent time and not an answer."""
+    return capacity.spot == "auto" and (not demand.user_facing or demand.agent.interruptible)
+
+
+def spot_refusal(demand: Demand, capacity: Capacity, notice_s: int, drain_s: int) -> Refusal | None:
+    """Why a user-facing burst may not be on this provider's spot, if it may not."""
+    if is_spot_eligible(demand, capacity):
+        return None
+    if notice_s == 0:
+        if capacity.burst_without_notice == "accept":
+            return None
+        message = "the provider documents no interruption notice; capacity.burstWithoutNotice: accept takes the risk"
+        return Refusal(constraint="spot-notice", need=drain_s, limit=0, unit="s", message=message)
+    limit = notice_s - NOTICE_DETECTION_S
+    if drain_s > limit:
+        message = (
+            f"a drain of {drain_s} s does not fit the interruption notice of {notice_s} s less {NOTICE_DETECTION_S} s"
+        )
+        return Refusal(constraint="spot-drain", need=drain_s, limit=limit, unit="s", message=message)
+    return None
+
+
+def reserved_refusal(observed: Observed) -> Refusal:
+    """Why reserved capacity is not bought yet."""
+    if observed.days < RESERVE_AFTER_DAYS:
+        message = f"reserved capacity needs {RESERVE_AFTER_DAYS} days of measured production traffic; {observed.days} are stated"
+        return Refusal(
+            constraint="reserved-days", need=RESERVE_AFTER_DAYS, limit=observed.days, unit="days", message=message
+        )
+    message = (
+        f"reserved capacity needs a stable baseline: lowest / mean daily load of {RESERVE_STABILITY_RATIO} at least; "
+        f"{observed.baseline_ratio} is stated"
+    )
+    return Refusal(
+        constraint="reserved-stability",
+        need=RESERVE_STABILITY_RATIO,
+        limit=observed.baseline_ratio,
+        unit="ratio",
+        message=message,
+    )
+
+
+def _only_on_demand(price: Decimal) -> Purchase:
+    return Purchase(
+        capacity_types=("on-demand",), usd_per_hour=price, planning_usd_per_hour=price, fallback_usd_per_hour=None
+    )
+
+
+def _spot_first(spot: Decimal, on_demand: Decimal | None) -> Purchase:
+    ways: tuple[CapacityType, ...] = ("spot",) if on_demand is None else ("spot", "on-demand")
+    return Purchase(capacity_types=ways, usd_per_hour=spot, planning_usd_per_hour=spot, fallback_usd_per_hour=on_demand)

@@ -1,0 +1,59 @@
+"""How a pool's capacity types become EKS managed node groups. No Pulumi here: a table and two rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.spec.vocabulary import CapacityType
+
+EKS_CAPACITY: dict[CapacityType, str] = {"on-demand": "ON_DEMAND", "reserved": "ON_DEMAND", "spot": "SPOT"}
+"""A reservation or a savings plan is a price, not a way to launch: on-demand nodes use it up by themselves as long
+as it is open to any instance that matches. Capacity Blocks are another thing, and not provisioned here."""
+
+PREFERRED_SUFFIX = "-preferred"
+FALLBACK_SUFFIX = "-fallback"
+"""What tells the groups of one pool apart, for people and for the Cluster Autoscaler's priority expander. A pool's
+own name may hold words such as spot already, so the capacity type would not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeGroupShape:
+    """One managed node group of a pool: how its nodes are bought, and how many there are."""
+
+    suffix: str
+    """What to append to the pool's name; empty for a pool that is one group."""
+    eks_capacity_type: str
+    min_size: int
+    max_size: int
+    desired_size: int
+
+    @property
+    def elastic(self) -> bool:
+        """Whether someone else (an autoscaler, you) may choose the size between minimum and maximum."""
+        return self.max_size > self.min_size
+
+
+def node_group_shapes(pool: NodePool) -> tuple[NodeGroupShape, ...]:
+    """The node groups of a pool, the preferred capacity type first.
+
+    A managed node group buys its nodes in one way only. So a pool with a fallback becomes several groups with the
+    same labels and taints: the preferred one holds the pool's minimum, and each fallback starts empty. Every group
+    may grow to the pool's maximum, so that one can stand in for the other altogether; pending pods, not the groups,
+    bound how many nodes there are in all.
+    """
+    bought = tuple(dict.fromkeys(EKS_CAPACITY[capacity] for capacity in pool.capacity_types))
+    floor = pool.max if pool.fixed_size else pool.min
+    if len(bought) == 1:
+        return (_shape(pool, bought[0], suffix="", floor=floor),)
+    preferred, *fallbacks = bought
+    return (
+        _shape(pool, preferred, suffix=PREFERRED_SUFFIX, floor=floor),
+        *(_shape(pool, fallback, suffix=FALLBACK_SUFFIX, floor=0) for fallback in fallbacks),
+    )
+
+
+def _shape(pool: NodePool, eks_capacity_type: str, *, suffix: str, floor: int) -> NodeGroupShape:
+    return NodeGroupShape(
+        suffix=suffix, eks_capacity_type=eks_capacity_type, min_size=floor, max_size=pool.max, desired_size=floor
+    )

@@ -1,0 +1,216 @@
+"""The EKS cluster, its add-ons, and the two small nodes that the add-ons run on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from agentgpu_iac.provisioning.kubeconfig import kubeconfig
+from agentgpu_iac.provisioning.naming import KARPENTER_DISCOVERY_TAG, fitted, stack_tags
+from agentgpu_iac.provisioning.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
+from agentgpu_iac.provisioning.roles import (
+    EC2_SERVICE,
+    EKS_SERVICE,
+    POD_IDENTITY_SERVICE,
+    ServiceRole,
+    ServiceRoleArgs,
+    policy_document,
+)
+
+_LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+_LOG_DAYS = 30
+"""Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
+
+_NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
+"""The least that a node needs: to join, and to pull add-on images. Pod networking has a role of its own."""
+
+_NODE_GROUP_NAME_LIMIT = 63
+
+SYSTEM_INSTANCE_TYPES = ("m7i.large",)
+SYSTEM_NODES = 2
+"""Two small nodes without accelerators, in two zones, for CoreDNS and whatever operators you install. The plan does
+not size them: they do not depend on the agents."""
+
+_SYSTEM_ROOT_VOLUME = RootVolume(size_gib=30, mib_per_s=125, iops=3000)
+"""The included performance of gp3: nothing here reads much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterArgs:
+    """What the cluster needs to know."""
+
+    name: str
+    """Name of the cluster: the stack's."""
+    region: str
+    kubernetes_version: str
+    subnet_ids: tuple[pulumi.Input[str], ...]
+    """Private subnets. EKS never lets a cluster change the zones that it was created in."""
+    api_allowed_cidrs: tuple[str, ...]
+    """Who may reach the public API endpoint. Nodes use the private one."""
+
+
+class Cluster(pulumi.ComponentResource):
+    """EKS cluster with API access entries, encrypted Secrets, control-plane logs and the four basic add-ons.
+
+    Whoever runs the first ``pulumi up`` becomes its administrator; grant others through access entries (there
+    is no aws-auth ConfigMap). The API endpoint is public as well as private, since Pulumi must reach it from where
+    you run it; authentication always applies, and ``agentgpu:apiAllowedCidrs`` narrows who may try.
+
+    Order: networking add-ons before any node, so that nodes become ready; CoreDNS after the system nodes, as it
+    has nowhere else to run (accelerator nodes are tainted). Add-on versions are EKS's default for the Kubernetes
+    version.
+    """
+
+    name: pulumi.Output[str]
+    kubeconfig: pulumi.Output[str]
+    """A secret, though it holds no token: it says where the API is."""
+    node_role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agentgpu:aws:Cluster", name, None, opts)
+        self._logical_name = name
+        self._args = args
+        self._tags = stack_tags(args.name)
+
+        cluster = self._control_plane()
+        self.name = cluster.name
+        self.kubeconfig = pulumi.Output.secret(
+            pulumi.Output.all(cluster.name, cluster.endpoint, cluster.certificate_authority.data).apply(
+                lambda known: kubeconfig(
+                    cluster=known[0], region=args.region, endpoint=known[1], certificate_authority=known[2]
+                )
+            )
+        )
+        aws.ec2.Tag(
+            f"{name}-discovery",
+            resource_id=cluster.vpc_config.cluster_security_group_id,
+            key=KARPENTER_DISCOVERY_TAG,
+            value=args.name,
+            opts=self._child(),
+        )
+
+        node_role = self._role("nodes", EC2_SERVICE, _NODE_POLICIES)
+        self.node_role_arn = node_role.arn
+        system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
+        self._addon("coredns", after=[system_nodes])
+        self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig, "nodeRoleArn": self.node_role_arn})
+
+    def _child(self, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, depends_on=after)
+
+    def _role(self, purpose: str, service: str, policies: tuple[str, ...]) -> ServiceRole:
+        arguments = ServiceRoleArgs(service=service, policies=policies, tags=self._tags)
+        return ServiceRole(f"{self._logical_name}-{purpose}", arguments, self._child())
+
+    def _control_plane(self) -> aws.eks.Cluster:
+        args, name = self._args, self._logical_name
+        role = self._role("control-plane", EKS_SERVICE, ("AmazonEKSClusterPolicy",))
+        key = aws.kms.Key(
+            f"{name}-secrets",
+            description=f"Secrets of the EKS cluster {args.name}",
+            enable_key_rotation=True,
+            tags=self._tags,
+            opts=self._child(),
+        )
+        key_use = aws.iam.RolePolicy(
+            f"{name}-secrets",
+            role=role.role_name,
+            policy=key.arn.apply(_may_use_key),
+            opts=self._child(),
+        )
+        logs = aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            name=f"/aws/eks/{args.name}/cluster",
+            retention_in_days=_LOG_DAYS,
+            tags=self._tags,
+            opts=self._child(),
+        )
+        return aws.eks.Cluster(
+            name,
+            name=args.name,
+            version=args.kubernetes_version,
+            role_arn=role.arn,
+            access_config=aws.eks.ClusterAccessConfigArgs(
+                authentication_mode="API", bootstrap_cluster_creator_admin_permissions=True
+            ),
+            bootstrap_self_managed_addons=False,
+            enabled_cluster_log_types=list(_LOG_TYPES),
+            encryption_config=aws.eks.ClusterEncryptionConfigArgs(
+                provider=aws.eks.ClusterEncryptionConfigProviderArgs(key_arn=key.arn), resources=["secrets"]
+            ),
+            vpc_config=aws.eks.ClusterVpcConfigArgs(
+                subnet_ids=list(args.subnet_ids),
+                endpoint_private_access=True,
+                endpoint_public_access=True,
+                public_access_cidrs=list(args.api_allowed_cidrs),
+            ),
+            tags=self._tags,
+            opts=self._child([role, key_use, logs]),
+        )
+
+    def _networking_addons(self) -> list[pulumi.Resource]:
+        """The add-ons that a node needs to become ready. Pod networking gets its permissions by Pod Identity."""
+        cni_role = self._role("cni", POD_IDENTITY_SERVICE, ("AmazonEKS_CNI_Policy",))
+        agent = self._addon("eks-pod-identity-agent", after=[])
+        cni = self._addon(
+            "vpc-cni",
+            after=[agent, cni_role],
+            pod_identity=aws.eks.AddonPodIdentityAssociationArgs(role_arn=cni_role.arn, service_account="aws-node"),
+        )
+        return [agent, cni, self._addon("kube-proxy", after=[])]
+
+    def _addon(
+        self,
+        addon: str,
+        *,
+        after: list[pulumi.Resource],
+        pod_identity: aws.eks.AddonPodIdentityAssociationArgs | None = None,
+    ) -> aws.eks.Addon:
+        return aws.eks.Addon(
+            f"{self._logical_name}-{addon}",
+            cluster_name=self.name,
+            addon_name=addon,
+            pod_identity_associations=[pod_identity] if pod_identity else None,
+            resolve_conflicts_on_create="OVERWRITE",
+            resolve_conflicts_on_update="OVERWRITE",
+            tags=self._tags,
+            opts=self._child(after),
+        )
+
+    def _system_nodes(self, *, after: list[pulumi.Resource]) -> aws.eks.NodeGroup:
+        name = f"{self._logical_name}-system"
+        template = NodeTemplate(
+            name,
+            NodeTemplateArgs(root_volume=_SYSTEM_ROOT_VOLUME, tags=self._tags, node_name=name),
+            self._child(),
+        )
+        return aws.eks.NodeGroup(
+            fitted(name, _NODE_GROUP_NAME_LIMIT),
+            cluster_name=self.name,
+            version=self._args.kubernetes_version,
+            node_role_arn=self.node_role_arn,
+            subnet_ids=list(self._args.subnet_ids),
+            ami_type="AL2023_x86_64_STANDARD",
+            capacity_type="ON_DEMAND",
+            instance_types=list(SYSTEM_INSTANCE_TYPES),
+            scaling_config=aws.eks.NodeGroupScalingConfigArgs(
+                min_size=SYSTEM_NODES, max_size=SYSTEM_NODES + 1, desired_size=SYSTEM_NODES
+            ),
+            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
+            launch_template=template.reference(),
+            tags=self._tags,
+            opts=self._child(after),
+        )
+
+
+def _may_use_key(arn: str) -> str:
+    """What EKS must be allowed to do with the key that encrypts Secrets."""
+    return policy_document(
+        {
+            "Effect": "Allow",
+            "Action": ["kms:Encrypt", "kms:Decrypt", "kms:ListGrants", "kms:DescribeKey"],
+            "Resource": arn,
+        }
+    )

@@ -1,0 +1,131 @@
+"""A node pool of the plan, as EKS managed node groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+from agentgpu_iac.planning.plan import ENGINE_UID, NodePool
+from agentgpu_iac.provisioning.capacity import NodeGroupShape, node_group_shapes
+from agentgpu_iac.provisioning.naming import fitted, pool_labels, pool_tags
+from agentgpu_iac.provisioning.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
+from agentgpu_iac.provisioning.user_data import encoded, gpu_node_user_data
+
+_NODE_GROUP_NAME_LIMIT = 63
+
+_AMI_TYPES: dict[Literal["x86_64", "arm64"], str] = {
+    "x86_64": "AL2023_x86_64_NVIDIA",
+    "arm64": "AL2023_ARM_64_NVIDIA",
+}
+
+_ACCELERATOR_TAINT = aws.eks.NodeGroupTaintArgs(key="nvidia.com/gpu", value="present", effect="NO_SCHEDULE")
+"""Only pods that tolerate it (those that ask for accelerators) land on these nodes."""
+
+_NODES_REPLACED_AT_ONCE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePoolArgs:
+    """What a node pool needs to know."""
+
+    stack: str
+    pool: NodePool
+    cluster_name: pulumi.Input[str]
+    node_role_arn: pulumi.Input[str]
+    subnet_ids: tuple[pulumi.Input[str], ...]
+    """Private subnets of the zones that sell the pool's instance types."""
+
+
+class AcceleratorNodePool(pulumi.ComponentResource):
+    """One pool of GPU nodes: a launch template, and one managed node group for each way of buying its nodes.
+
+    **Driver and device plugin.** The AMI (Amazon Linux 2023, NVIDIA variant) carries the driver and the container
+    toolkit, *not* the Kubernetes device plugin. Until that DaemonSet runs in the cluster, no node offers
+    ``nvidia.com/gpu`` and engine pods stay pending. The stack output ``prerequisites`` names the version.
+
+    **Spot with a fallback.** Such a pool becomes two groups, ``…-preferred`` (spot) and ``…-fallback`` (on-demand), and
+    AWS does not move nodes between them by itself. The fallback works once the Cluster Autoscaler runs with its
+    priority expander (preferred above fallback); without it, you raise the fallback group's desired size by hand.
+
+    **Sizes.** The plan sets minimum and maximum. Where they differ, the desired size is the plan's at creation only
+    and an autoscaler's from then on, so ``pulumi up`` never undoes a burst. (To raise such a minimum above the number
+    of nodes that run, first scale the group up: AWS refuses a minimum above the desired size.) A pool of fixed size
+    has minimum = maximum.
+
+    **AMI release.** ``spec.pins.amiAlias`` fixes it; otherwise EKS takes its newest release for the Kubernetes
+    version at creation and keeps it until the version changes.
+    """
+
+    node_groups: tuple[aws.eks.NodeGroup, ...]
+
+    def __init__(self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agentgpu:aws:AcceleratorNodePool", name, None, opts)
+        self._args = args
+        self._template = self._node_template(name)
+        self._ami_release = ami_release(args.pool)
+        self.node_groups = tuple(
+            self._node_group(fitted(name, _NODE_GROUP_NAME_LIMIT - len(shape.suffix)) + shape.suffix, shape)
+            for shape in node_group_shapes(args.pool)
+        )
+        self.register_outputs({"nodeGroupArns": [group.arn for group in self.node_groups]})
+
+    def _node_template(self, name: str) -> NodeTemplate:
+        pool = self._args.pool
+        user_data = gpu_node_user_data(cache_path=pool.cache_path, owner_uid=ENGINE_UID, nvme=pool.nvme_gb > 0)
+        return NodeTemplate(
+            name,
+            NodeTemplateArgs(
+                root_volume=RootVolume(
+                    size_gib=pool.root_volume_gib, mib_per_s=pool.root_volume_mib_per_s, iops=pool.root_volume_iops
+                ),
+                tags=pool_tags(self._args.stack, pool),
+                node_name=pool.name,
+                user_data=encoded(user_data),
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
+    def _node_group(self, name: str, shape: NodeGroupShape) -> aws.eks.NodeGroup:
+        args, pool = self._args, self._args.pool
+        return aws.eks.NodeGroup(
+            name,
+            cluster_name=args.cluster_name,
+            node_role_arn=args.node_role_arn,
+            subnet_ids=list(args.subnet_ids),
+            version=pool.kubernetes_version,
+            release_version=self._ami_release,
+            ami_type=_AMI_TYPES[pool.architecture],
+            capacity_type=shape.eks_capacity_type,
+            instance_types=list(pool.instance_types),
+            scaling_config=aws.eks.NodeGroupScalingConfigArgs(
+                min_size=shape.min_size, max_size=shape.max_size, desired_size=shape.desired_size
+            ),
+            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=_NODES_REPLACED_AT_ONCE),
+            launch_template=self._template.reference(),
+            labels=pool_labels(pool),
+            taints=[_ACCELERATOR_TAINT],
+            tags=pool_tags(args.stack, pool),
+            opts=pulumi.ResourceOptions(
+                parent=self, ignore_changes=["scalingConfig.desiredSize"] if shape.elastic else None
+            ),
+        )
+
+
+def ami_release(pool: NodePool) -> pulumi.Output[str] | None:
+    """The release version that EKS knows the pool's pinned AMI by, or None where the plan pins none.
+
+    EKS spells a release ``<Kubernetes patch version>-<date>``. The plan knows the date; the patch version is
+    looked up in the public parameter of that very AMI, so an unpublished release fails before anything is made.
+    """
+    if pool.ami_alias is None:
+        return None
+    _, release = pool.ami_alias.split("@")
+    variant = f"{pool.architecture}/nvidia/amazon-eks-node-al2023-{pool.architecture}-nvidia"
+    name = (
+        f"/aws/service/eks/optimized-ami/{pool.kubernetes_version}/amazon-linux-2023/{variant}"
+        f"-{pool.kubernetes_version}-{release}/release_version"
+    )
+    return aws.ssm.get_parameter_output(name=name).insecure_value

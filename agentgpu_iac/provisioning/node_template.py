@@ -1,0 +1,89 @@
+"""The launch template that every node of the stack starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from agentgpu_iac.provisioning.naming import fitted
+
+_NAME_LIMIT = 128
+
+_ROOT_DEVICE = "/dev/xvda"
+"""The root device of Amazon Linux 2023."""
+
+_TAGGED = ("instance", "volume")
+"""A node group's own tags do not reach its instances and volumes, where the cost arises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootVolume:
+    """A gp3 volume."""
+
+    size_gib: int
+    mib_per_s: int
+    iops: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeTemplateArgs:
+    """What tells one kind of node from another."""
+
+    root_volume: RootVolume
+    tags: dict[str, str]
+    node_name: str
+    """The ``Name`` that instances show in the EC2 console."""
+    user_data: str | None = None
+    """Base64; None leaves it to EKS."""
+
+
+class NodeTemplate(pulumi.ComponentResource):
+    """Launch template with an encrypted gp3 root volume, whose instances guard their credentials.
+
+    Instance metadata answers to session tokens only (IMDSv2) and one network hop deep: a pod that is not on the
+    host network cannot borrow the node's role. Pods get their own through EKS Pod Identity.
+    """
+
+    launch_template: aws.ec2.LaunchTemplate
+
+    def __init__(self, name: str, args: NodeTemplateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agentgpu:aws:NodeTemplate", name, None, opts)
+        self.launch_template = aws.ec2.LaunchTemplate(
+            fitted(name, _NAME_LIMIT),
+            update_default_version=True,
+            user_data=args.user_data,
+            block_device_mappings=[
+                aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
+                    device_name=_ROOT_DEVICE,
+                    ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+                        volume_type="gp3",
+                        volume_size=args.root_volume.size_gib,
+                        throughput=args.root_volume.mib_per_s,
+                        iops=args.root_volume.iops,
+                        encrypted="true",
+                        delete_on_termination="true",
+                    ),
+                )
+            ],
+            metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
+                http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
+            ),
+            tag_specifications=[
+                aws.ec2.LaunchTemplateTagSpecificationArgs(
+                    resource_type=resource_type, tags={**args.tags, "Name": args.node_name}
+                )
+                for resource_type in _TAGGED
+            ],
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({"id": self.launch_template.id})
+
+    def reference(self) -> aws.eks.NodeGroupLaunchTemplateArgs:
+        """This template at its newest version: a change rolls through the node group."""
+        return aws.eks.NodeGroupLaunchTemplateArgs(
+            id=self.launch_template.id,
+            version=self.launch_template.latest_version.apply(lambda version: str(int(version))),
+        )

@@ -1,0 +1,56 @@
+"""Node user data for Amazon Linux 2023: what a GPU node does before its kubelet starts.
+
+It is a MIME multipart document, the form that EKS merges with its own part. nodeadm, the node's bootstrap program,
+runs *after* the shell parts of user data, and only then mounts the NVMe array: a directory made directly by the shell
+would vanish beneath that mount. So the shell part makes no directory; it tells systemd to make it each time
+before the kubelet starts, which nodeadm does last.
+"""
+
+from __future__ import annotations
+
+import base64
+
+_BOUNDARY = "agentgpu-node"
+
+_NODE_CONFIG = """\
+apiVersion: node.eks.aws/v1alpha1
+kind: NodeConfig
+spec:
+  instance:
+    localStorage:
+      strategy: RAID0
+"""
+
+_CACHE_SCRIPT = """\
+#!/bin/bash
+set -o errexit -o nounset
+install --directory /etc/systemd/system/kubelet.service.d
+cat > /etc/systemd/system/kubelet.service.d/50-agentgpu-model-cache.conf <<'UNIT'
+[Unit]
+RequiresMountsFor={path}
+[Service]
+ExecStartPre=/usr/bin/install --directory --owner={uid} --group={uid} --mode=0750 {path}
+UNIT
+systemctl daemon-reload
+"""
+
+
+def gpu_node_user_data(*, cache_path: str, owner_uid: int, nvme: bool) -> str:
+    """The user data of a GPU node, as MIME text.
+
+    The node's instance-store disks, where it has any, become one RAID0 array at ``/mnt/k8s-disks/0`` that also
+    carries the container images and ephemeral storage. The model cache directory belongs to the engines' user.
+    """
+    script = _part('text/x-shellscript; charset="us-ascii"', _CACHE_SCRIPT.format(path=cache_path, uid=owner_uid))
+    array = _part("application/node.eks.aws", _NODE_CONFIG) if nvme else ""
+    header = f'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="{_BOUNDARY}"\n\n'
+    return f"{header}{array}{script}--{_BOUNDARY}--\n"
+
+
+def encoded(user_data: str) -> str:
+    """User data as launch templates want it."""
+    return base64.b64encode(user_data.encode("ascii")).decode("ascii")
+
+
+def _part(content_type: str, body: str) -> str:
+    return f"--{_BOUNDARY}\nContent-Type: {content_type}\n\n{body}\n"

@@ -1,0 +1,59 @@
+"""Which availability zones there are, and which of them sell the accelerators of the plan.
+
+GPU instance types are sold in some zones of a region only, and a node group whose subnets lie in the wrong zone
+cannot start. So each pool gets the subnets of the zones that sell all of its instance types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi_aws as aws
+
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.plan import NodePool
+
+_WITHOUT_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")
+"""Zone ids in which EKS does not place control planes; a cluster subnet there fails the creation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """An availability zone and those of the plan's instance types that it sells."""
+
+    name: str
+    instance_types: frozenset[str]
+
+
+def find_zones(pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
+    """Ask AWS for the zones of the region in which EKS runs, in alphabetical order.
+
+    The state of a zone is not asked for: an impaired zone must not make ``pulumi up`` delete its subnets.
+    """
+    names = aws.get_availability_zones(
+        exclude_zone_ids=list(_WITHOUT_CONTROL_PLANE),
+        filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
+    ).names
+    wanted = sorted({instance_type for pool in pools for instance_type in pool.instance_types})
+    offered = aws.ec2.get_instance_type_offerings(
+        location_type="availability-zone",
+        filters=[aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=wanted)],
+    )
+    pairs = set(zip(offered.locations, offered.instance_types, strict=True))
+    return tuple(
+        Zone(name=name, instance_types=frozenset(kind for kind in wanted if (name, kind) in pairs))
+        for name in sorted(names)
+    )
+
+
+def zones_for(pool: NodePool, zones: tuple[Zone, ...]) -> tuple[str, ...]:
+    """The zones that sell every instance type of the pool. Raises BadInput where none does."""
+    found = tuple(zone.name for zone in zones if zone.instance_types.issuperset(pool.instance_types))
+    if not found:
+        raise BadInput.one(
+            "plan",
+            f"no availability zone of {pool.region} with EKS sells {' and '.join(pool.instance_types)}",
+            path=f"nodePools.{pool.name}",
+            hint="choose another region or deny this accelerator",
+        )
+    return found

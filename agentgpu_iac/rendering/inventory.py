@@ -1,0 +1,81 @@
+"""The inventory of an output folder: which files we wrote there, and what was in them.
+
+It says which files may be replaced or deleted. It is a file in the folder itself, so that it is committed with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from agentgpu_iac.errors import BadInput
+
+INVENTORY = ".agentgpu-inventory.json"
+STAGING = ".agentgpu-staging"
+"""Folder in which new files are made before they take their places."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """The sha256 of every file that is ours, by its path below the folder.
+
+    ``pending`` is filled only while a write is under way, or where one was interrupted: such a file is ours in either
+    state, the old or the pending one.
+    """
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    pending: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Every path that is ours."""
+        return frozenset(self.files) | frozenset(self.pending)
+
+    def knows(self, path: str, sha256: str) -> bool:
+        """Whether a file of this content is one that we wrote at this path."""
+        return sha256 in (self.files.get(path), self.pending.get(path))
+
+
+def read_inventory(folder: Path) -> Inventory:
+    """Read a folder's inventory; an empty one where there is none. Raises BadInput for one that makes no sense."""
+    path = folder / INVENTORY
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Inventory()
+    except (OSError, ValueError) as error:
+        raise BadInput.one(str(path), f"is not readable: {error}") from error
+    if not isinstance(content, dict):
+        raise BadInput.one(str(path), "is not an inventory", hint="restore it from version control")
+    return Inventory(files=_hashes(path, content, "files"), pending=_hashes(path, content, "pending"))
+
+
+def inventory_text(inventory: Inventory) -> str:
+    """An inventory as JSON, in stable order."""
+    pending = {"pending": dict(sorted(inventory.pending.items()))} if inventory.pending else {}
+    return json.dumps({"files": dict(sorted(inventory.files.items())), **pending}, indent=2) + "\n"
+
+
+def sha256(content: bytes) -> str:
+    """The hash by which a file's content is known."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path stays below the folder and is none of the names that we keep for ourselves."""
+    pure = PurePosixPath(path)
+    plain = bool(pure.parts) and str(pure) == path and not pure.is_absolute() and ".." not in pure.parts
+    return plain and "\0" not in path and "\\" not in path and pure.parts[0] not in (INVENTORY, STAGING)
+
+
+def _hashes(path: Path, content: dict[str, object], key: str) -> dict[str, str]:
+    hashes = content.get(key, {})
+    if not isinstance(hashes, dict):
+        raise BadInput.one(str(path), "is not a mapping of paths to hashes", path=key)
+    outside = sorted(str(each) for each in hashes if not isinstance(each, str) or not is_inside(each))
+    if outside:
+        raise BadInput.one(str(path), f"names files outside the folder: {', '.join(outside)}", path=key)
+    return {str(each): str(hashed) for each, hashed in hashes.items()}

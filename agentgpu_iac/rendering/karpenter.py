@@ -1,0 +1,181 @@
+"""Nodes that Karpenter makes: a NodePool and an EC2NodeClass per pool, in the fields of their v1 APIs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.plan import ENGINE_UID, NodePool, Plan
+from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.rendering.names import (
+    ACCELERATOR_RESOURCE,
+    KARPENTER,
+    STACK_LABEL,
+    labels,
+    pool_labels,
+)
+from agentgpu_iac.rendering.templates import filled
+
+_COMPONENT = "node-pool"
+
+_UNPINNED_AMI = "al2023@latest"
+_AMI_FAMILY = "al2023@"
+"""User data and root device below are those of Amazon Linux 2023."""
+
+_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+"""Absolute, and nothing that a shell or systemd could take for something else."""
+
+_ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
+
+_IDLE_TIME = {"baseline": "1h", "burst": "10m"}
+"""How long an empty node stays. Baseline nodes are empty only between two versions of a replica."""
+
+_LIFETIME = {"baseline": "Never", "burst": "720h"}
+"""Expiry does not wait for a replacement, so baseline nodes are renewed by changing the AMI, one at a time."""
+
+_DRAIN_ALLOWANCE_S = 900
+"""Seconds that a node may take to drain beyond the longest grace period of its pods."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePoolContext(Context):
+    """Which nodes Karpenter may make for a pool, how many, and when they may go."""
+
+    template: ClassVar[str] = "karpenter-node-pool.yaml.j2"
+    name: str
+    labels: Pairs
+    node_labels: Pairs
+    node_class: str
+    instance_types: tuple[str, ...]
+    capacity_types: tuple[str, ...]
+    architecture: str
+    taint_key: str
+    taint_value: str
+    expire_after: str
+    termination_grace_period: str
+    consolidate_after: str
+    accelerator_resource: str
+    accelerators_limit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeClassContext(Context):
+    """What such a node is made of."""
+
+    template: ClassVar[str] = "karpenter-node-class.yaml.j2"
+    name: str
+    labels: Pairs
+    annotations: Pairs
+    ami_alias: str
+    role: str
+    discovery: Pairs
+    """Tag that subnets, security groups and capacity reservations of the stack carry."""
+    has_reservations: bool
+    has_instance_store: bool
+    root_volume_size: str
+    root_volume_iops: int
+    root_volume_mib_per_s: int
+    user_data: str
+    tags: Pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUserDataContext(Context):
+    """What a node does before its kubelet starts."""
+
+    template: ClassVar[str] = "node-user-data.mime.j2"
+    cache_path: str
+    uid: int
+
+
+def karpenter_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """The pools that Karpenter makes nodes for. Raises BadInput for pools that it could not make well."""
+    pools = karpenter_pools(plan)
+    faults = [fault for pool in pools for fault in _faults(pool)]
+    if faults:
+        raise BadInput(faults)
+    return tuple(
+        Draft(folder=KARPENTER, context=context)
+        for pool in pools
+        for context in (_node_pool(plan, pool), _node_class(plan, pool))
+    )
+
+
+def karpenter_pools(plan: Plan) -> tuple[NodePool, ...]:
+    """Pools on EKS whose size an autoscaler may change."""
+    if plan.target != "eks":
+        return ()
+    return tuple(pool for pool in plan.node_pools if pool.provider == "aws" and not pool.fixed_size)
+
+
+def _faults(pool: NodePool) -> tuple[Fault, ...]:
+    found: list[Fault] = []
+    if pool.ami_alias is not None and not pool.ami_alias.startswith(_AMI_FAMILY):
+        hint = "Karpenter nodes are rendered for Amazon Linux 2023: al2023@vYYYYMMDD"
+        found.append(_fault(pool, "amiAlias", f"{pool.ami_alias!r} is of another family", hint))
+    if not _PLAIN_PATH.fullmatch(pool.cache_path):
+        hint = "an absolute path of letters, digits, dots, hyphens and underscores"
+        found.append(_fault(pool, "cachePath", f"{pool.cache_path!r} cannot be put into user data", hint))
+    return tuple(found)
+
+
+def _fault(pool: NodePool, path: str, message: str, hint: str) -> Fault:
+    return Fault(source="plan", path=f"nodePools.{pool.name}.{path}", message=message, hint=hint)
+
+
+def _node_pool(plan: Plan, pool: NodePool) -> NodePoolContext:
+    return NodePoolContext(
+        name=pool.name,
+        labels=_labels(plan, pool),
+        node_labels=_node_labels(plan, pool),
+        node_class=pool.name,
+        instance_types=pool.instance_types,
+        capacity_types=pool.capacity_types,
+        architecture=_ARCHITECTURES[pool.architecture],
+        taint_key=ACCELERATOR_RESOURCE,
+        taint_value="present",
+        expire_after=_LIFETIME[pool.tier],
+        termination_grace_period=f"{_longest_drain_s(plan, pool)}s",
+        consolidate_after=_IDLE_TIME[pool.tier],
+        accelerator_resource=ACCELERATOR_RESOURCE,
+        accelerators_limit=str(pool.max * pool.accelerators_per_node),
+    )
+
+
+def _labels(plan: Plan, pool: NodePool) -> Pairs:
+    return labels(plan.stack, _COMPONENT, name=_COMPONENT, more=pool_labels(pool))
+
+
+def _node_labels(plan: Plan, pool: NodePool) -> Pairs:
+    return ((STACK_LABEL, plan.stack), *pool_labels(pool))
+
+
+def _longest_drain_s(plan: Plan, pool: NodePool) -> int:
+    """Seconds after which a node that drains is taken away regardless of what its pods say."""
+    graces_s = (workload.drain.grace_period_s for workload in plan.workloads if workload.node_pool == pool.name)
+    return max(graces_s, default=0) + _DRAIN_ALLOWANCE_S
+
+
+def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
+    return NodeClassContext(
+        name=pool.name,
+        labels=_labels(plan, pool),
+        annotations=(("agentgpu.dev/ami", "pinned" if pool.ami_alias else "unpinned"),),
+        ami_alias=pool.ami_alias or _UNPINNED_AMI,
+        role=_node_role(plan),
+        discovery=(("karpenter.sh/discovery", plan.stack),),
+        has_reservations="reserved" in pool.capacity_types,
+        has_instance_store=pool.nvme_gb > 0,
+        root_volume_size=f"{pool.root_volume_gib}Gi",
+        root_volume_iops=pool.root_volume_iops,
+        root_volume_mib_per_s=pool.root_volume_mib_per_s,
+        user_data=filled(NodeUserDataContext(cache_path=pool.cache_path, uid=ENGINE_UID)),
+        tags=_node_labels(plan, pool),
+    )
+
+
+def _node_role(plan: Plan) -> str:
+    """The IAM role of the nodes, by the name that Karpenter's own installation guide gives it."""
+    return f"KarpenterNodeRole-{plan.stack}"

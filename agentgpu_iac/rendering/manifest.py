@@ -1,0 +1,168 @@
+"""A manifest: text read back into an object, checked for structure, put at its place in the tree, and printed.
+
+These are the passes between a filled-in template and a file. They know no kind of object beyond what all kinds
+have in common; full schemas are ``validate``'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import yaml
+
+from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.rendering.context import Draft
+from agentgpu_iac.rendering.templates import filled
+from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump, load
+
+KUSTOMIZATION = "Kustomization"
+"""The one kind without a name; Kustomize wants it in a file of fixed name."""
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+_NAME_RULES = {
+    "Namespace": (_LABEL, "lower-case letters, digits and hyphens; 63 at most"),
+    "Service": (_SERVICE, "lower-case letters, digits and hyphens, a letter first; 63 at most"),
+}
+_NAME_RULE = (_SUBDOMAIN, "lower-case letters, digits, hyphens and dots; 253 at most")
+
+_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+
+_LABEL_PLACES = (
+    ("metadata", "labels"),
+    ("spec", "selector", "matchLabels"),
+    ("spec", "template", "metadata", "labels"),
+    ("spec", "template", "spec", "nodeSelector"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One Kubernetes object and the folder of the tree that it goes to."""
+
+    folder: str
+    body: Mapping
+
+    @property
+    def kind(self) -> str:
+        """The kind, as far as there is one."""
+        return str(self.body.get("kind", ""))
+
+    @property
+    def name(self) -> str:
+        """The name, as far as there is one."""
+        return str(_at(self.body, ("metadata", "name")) or "")
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What no two objects of a cluster have in common."""
+        namespace = str(_at(self.body, ("metadata", "namespace")) or "")
+        return str(self.body.get("apiVersion", "")), self.kind, namespace, self.name
+
+    @property
+    def file_name(self) -> str:
+        """``<kind>-<name>.yaml``."""
+        return "kustomization.yaml" if self.kind == KUSTOMIZATION else f"{self.kind.lower()}-{self.name}.yaml"
+
+    @property
+    def path(self) -> str:
+        """Path below the output folder."""
+        return f"{self.folder}/{self.file_name}"
+
+
+def manifest(draft: Draft) -> Manifest:
+    """Fill in a draft's template and read the result back. Raises BadInput for what is no YAML mapping."""
+    try:
+        body = load(filled(draft.context))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput.one(draft.context.template, f"does not make a manifest: {error}") from error
+    if not isinstance(body, dict):
+        raise BadInput.one(draft.context.template, "does not make a mapping")
+    return Manifest(folder=draft.folder, body=body)
+
+
+def check(manifests: Iterable[Manifest]) -> None:
+    """Check the structure of all manifests, and that no two are the same object. Raises BadInput with all faults."""
+    checked = tuple(manifests)
+    faults = [fault for each in checked for fault in _faults(each)]
+    faults += _duplicates(checked)
+    if faults:
+        raise BadInput(faults)
+
+
+def rendered(manifests: Iterable[Manifest]) -> tuple[RenderedFile, ...]:
+    """Print manifests, in the order of their paths."""
+    files = (RenderedFile(path=each.path, content=dump(each.body)) for each in manifests)
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _faults(made: Manifest) -> Iterator[Fault]:
+    for key in ("apiVersion", "kind"):
+        if not isinstance(made.body.get(key), str):
+            yield Fault(source=made.path, path=key, message="is missing")
+    if made.kind != KUSTOMIZATION:
+        yield from _name_faults(made)
+    for place in _LABEL_PLACES:
+        yield from _label_faults(made, place)
+    for path in _nulls(made.body, ""):
+        yield Fault(source=made.path, path=path, message="is null")
+
+
+def _name_faults(made: Manifest) -> Iterator[Fault]:
+    rule, words = _NAME_RULES.get(made.kind, _NAME_RULE)
+    if not rule.fullmatch(made.name):
+        yield Fault(
+            source=made.path, path="metadata.name", message=f"{made.name!r} cannot name a {made.kind}", hint=words
+        )
+
+
+def _label_faults(made: Manifest, place: tuple[str, ...]) -> Iterator[Fault]:
+    labels = _at(made.body, place)
+    if not isinstance(labels, dict):
+        return
+    for key, value in labels.items():
+        if not _LABEL_KEY.fullmatch(str(key)):
+            yield Fault(source=made.path, path=".".join(place), message=f"{key!r} cannot be the key of a label")
+        if not isinstance(value, str) or not _LABEL_VALUE.fullmatch(value):
+            yield Fault(
+                source=made.path,
+                path=f"{'.'.join(place)}.{key}",
+                message=f"{value!r} cannot be the value of a label",
+                hint="letters, digits, hyphens, dots and underscores; 63 at most",
+            )
+
+
+def _nulls(value: Value, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nulls(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _nulls(item, f"{path}[{index}]")
+    elif value is None:
+        yield path
+
+
+def _duplicates(manifests: tuple[Manifest, ...]) -> Iterator[Fault]:
+    objects = Counter(each.identity for each in manifests if each.kind != KUSTOMIZATION)
+    for (_, kind, namespace, name), times in objects.items():
+        if times > 1:
+            place = f" in namespace {namespace}" if namespace else ""
+            message = f"{times} objects would be {kind} {name!r}{place}"
+            yield Fault(source="plan", message=message, hint="rename an agent")
+
+
+def _at(value: Value, place: tuple[str, ...]) -> Value:
+    """What stands at a place, or None."""
+    for key in place:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value

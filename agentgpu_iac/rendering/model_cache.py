@@ -1,0 +1,236 @@
+"""The model cache of a pool's nodes: a volume that every node has its own copy of, and a filler on each.
+
+The volume is one ``local`` PersistentVolume for the whole pool. Its node affinity names the pool's label, so that on
+every node of the pool it means that node's own directory; pods mount it through one claim, without hostPath, which
+the restricted Pod Security standard forbids. The directory itself is made by the nodes' user data.
+
+A model counts as there when its marker names the planned revision. ``model_cache.py``, which ships as it is and is
+read from a ConfigMap, writes markers in the filler and waits for them in the engines' init containers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.plan import ENGINE_UID, CachedModel, NodePool, Plan
+from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
+from agentgpu_iac.rendering.names import (
+    ACCELERATOR_RESOURCE,
+    BASE,
+    COMPONENT_LABEL,
+    MODELS_FOLDER,
+    POOL_LABEL,
+    SCRIPT,
+    SCRIPT_FOLDER,
+    SERVICE_ACCOUNT,
+    labels,
+    model_cache,
+    pool_labels,
+)
+from agentgpu_iac.rendering.templates import verbatim
+from agentgpu_iac.units import cpu_quantity, mib_quantity
+
+_COMPONENT = "model-cache"
+
+_MODELS_FILE = "models.json"
+_READY_FILE = "/tmp/filled"  # noqa: S108 - /tmp is the container's own
+
+_FILLER_CPU_MILLI = 100
+_FILLER_MEMORY_MIB = 512
+_FILLER_MEMORY_LIMIT_MIB = 4096
+"""What a filler asks for, and the memory that it may use while it downloads; afterwards it idles."""
+
+_SCRATCH_LIMIT_MIB = 1024
+"""Most that a filler may put into /tmp; downloads go to the volume."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistentVolumeContext(Context):
+    """The cache directory of every node of one pool."""
+
+    template: ClassVar[str] = "persistent-volume.yaml.j2"
+    name: str
+    labels: Pairs
+    capacity: str
+    claim: str
+    claim_namespace: str
+    path: str
+    node_label: str
+    node_pool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistentVolumeClaimContext(Context):
+    """The stack's hold on that volume."""
+
+    template: ClassVar[str] = "persistent-volume-claim.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    capacity: str
+    volume: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSetContext(Context):
+    """The filler on each node of one pool."""
+
+    template: ClassVar[str] = "daemon-set.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    selector: Pairs
+    content_sha256: str
+    """Of the script and the list of models: a change of either starts the fillers anew."""
+    service_account: str
+    uid: int
+    node_selector: Pairs
+    taint_key: str
+    image: str
+    command: tuple[str, ...]
+    ready_file: str
+    environment: Pairs
+    tokens: Pairs
+    """Environment variables, and the Secret that each is read from."""
+    cpu: str
+    memory: str
+    memory_limit: str
+    models_folder: str
+    script_folder: str
+    model_cache: str
+    scratch_size: str
+
+
+def model_cache_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """The model caches of all pools."""
+    return tuple(
+        Draft(folder=BASE, context=context) for pool in plan.node_pools for context in _pool_contexts(plan, pool)
+    )
+
+
+def _pool_contexts(plan: Plan, pool: NodePool) -> tuple[Context, ...]:
+    scripts = _scripts(plan, pool)
+    fillers = (_filler(plan, pool, scripts),) if any(model.fill for model in pool.cached_models) else ()
+    return (_volume(plan, pool), _claim(plan, pool), scripts, *fillers)
+
+
+def _labels(plan: Plan, pool: NodePool) -> Pairs:
+    return labels(plan.stack, _COMPONENT, name=_COMPONENT, more=pool_labels(pool))
+
+
+def _volume(plan: Plan, pool: NodePool) -> PersistentVolumeContext:
+    return PersistentVolumeContext(
+        name=model_cache(pool),
+        labels=_labels(plan, pool),
+        capacity=f"{pool.cache_capacity_gib}Gi",
+        claim=model_cache(pool),
+        claim_namespace=plan.stack,
+        path=pool.cache_path,
+        node_label=POOL_LABEL,
+        node_pool=pool.name,
+    )
+
+
+def _claim(plan: Plan, pool: NodePool) -> PersistentVolumeClaimContext:
+    return PersistentVolumeClaimContext(
+        name=model_cache(pool),
+        namespace=plan.stack,
+        labels=_labels(plan, pool),
+        capacity=f"{pool.cache_capacity_gib}Gi",
+        volume=model_cache(pool),
+    )
+
+
+def _scripts(plan: Plan, pool: NodePool) -> ConfigMapContext:
+    return ConfigMapContext(
+        name=model_cache(pool),
+        namespace=plan.stack,
+        labels=_labels(plan, pool),
+        data=((_MODELS_FILE, _models_document(pool)), (SCRIPT, verbatim(SCRIPT))),
+    )
+
+
+def _models_document(pool: NodePool) -> str:
+    """What the filler of a pool is to download, as it reads it."""
+    variables = {secret: variable for variable, secret in _tokens(pool)}
+    models = [
+        {
+            "name": model.model,
+            "path": model.path,
+            "revision": model.revision,
+            "tokenVariable": variables[model.token_secret] if model.token_secret else "",
+        }
+        for model in _filled(pool)
+    ]
+    return json.dumps(models, indent=2, ensure_ascii=False) + "\n"
+
+
+def _filled(pool: NodePool) -> tuple[CachedModel, ...]:
+    return tuple(model for model in pool.cached_models if model.fill)
+
+
+def _tokens(pool: NodePool) -> Pairs:
+    """An environment variable for every Secret that opens a repository. Values are never known here."""
+    secrets = sorted({model.token_secret for model in _filled(pool) if model.token_secret})
+    return tuple((f"MODEL_TOKEN_{number}", secret) for number, secret in enumerate(secrets, start=1))
+
+
+def _filler(plan: Plan, pool: NodePool, scripts: ConfigMapContext) -> DaemonSetContext:
+    return DaemonSetContext(
+        name=model_cache(pool),
+        namespace=plan.stack,
+        labels=_labels(plan, pool),
+        selector=((COMPONENT_LABEL, _COMPONENT), (POOL_LABEL, pool.name)),
+        content_sha256=hashlib.sha256(json.dumps(scripts.data).encode()).hexdigest(),
+        service_account=SERVICE_ACCOUNT,
+        uid=ENGINE_UID,
+        node_selector=((POOL_LABEL, pool.name),),
+        taint_key=ACCELERATOR_RESOURCE,
+        image=_image(plan, pool),
+        command=_fill_command(),
+        ready_file=_READY_FILE,
+        environment=_environment(),
+        tokens=_tokens(pool),
+        cpu=cpu_quantity(_FILLER_CPU_MILLI),
+        memory=mib_quantity(_FILLER_MEMORY_MIB),
+        memory_limit=mib_quantity(_FILLER_MEMORY_LIMIT_MIB),
+        models_folder=MODELS_FOLDER,
+        script_folder=SCRIPT_FOLDER,
+        model_cache=model_cache(pool),
+        scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
+    )
+
+
+def _image(plan: Plan, pool: NodePool) -> str:
+    """The image of the pool's first engine: the node pulls it anyway, and the hub's library is in it."""
+    for workload in plan.workloads:
+        if workload.node_pool == pool.name:
+            return workload.engine.image
+    raise BadInput.one("plan", "caches models, but no workload runs there", path=f"nodePools.{pool.name}")
+
+
+def _fill_command() -> tuple[str, ...]:
+    return (
+        "python3",
+        f"{SCRIPT_FOLDER}/{SCRIPT}",
+        "fill",
+        f"--root={MODELS_FOLDER}",
+        f"--models={SCRIPT_FOLDER}/{_MODELS_FILE}",
+        f"--ready={_READY_FILE}",
+    )
+
+
+def _environment() -> Pairs:
+    """The hub's own cache on the volume, and no accelerator: engine images ask for all of them by default."""
+    return (
+        ("HOME", "/tmp"),  # noqa: S108 - the container's own
+        ("USER", "engine"),
+        ("LOGNAME", "engine"),
+        ("HF_HOME", f"{MODELS_FOLDER}/.huggingface"),
+        ("HF_HUB_DISABLE_TELEMETRY", "1"),
+        ("NVIDIA_VISIBLE_DEVICES", "void"),
+    )

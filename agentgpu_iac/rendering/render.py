@@ -1,0 +1,37 @@
+"""Plan to Kustomize tree: the pipeline, pass by pass."""
+
+from __future__ import annotations
+
+from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.rendering.context import Draft
+from agentgpu_iac.rendering.engine import engine_drafts
+from agentgpu_iac.rendering.karpenter import karpenter_drafts
+from agentgpu_iac.rendering.kustomize import kustomization_drafts
+from agentgpu_iac.rendering.manifest import check, manifest, rendered
+from agentgpu_iac.rendering.model_cache import model_cache_drafts
+from agentgpu_iac.rendering.sharing import sharing_drafts
+from agentgpu_iac.rendering.stack import stack_drafts
+
+
+def render(plan: Plan) -> tuple[RenderedFile, ...]:
+    """Print a plan as a Kustomize tree, one file per object, in the order of the paths.
+
+    The same plan gives the same bytes. Raises BadInput, with every fault, for a plan that cannot be printed: a name
+    that Kubernetes does not accept, two workloads of one name, an engine that has no manifest yet.
+    """
+    objects = tuple(manifest(draft) for draft in object_drafts(plan))
+    check(objects)
+    kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan.stack, objects))
+    check(kustomizations)
+    return rendered((*objects, *kustomizations))
+
+
+def object_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """Every Kubernetes object that a plan asks for."""
+    return (
+        *stack_drafts(plan),
+        *engine_drafts(plan),
+        *model_cache_drafts(plan),
+        *sharing_drafts(plan),
+        *karpenter_drafts(plan),
+    )

@@ -1,0 +1,61 @@
+"""Accelerators that several engines share through the NVIDIA device plugin's time-slicing.
+
+The plugin reads its configurations from a ConfigMap in its own namespace, and from a node label which of them to use
+(``nvidia.com/device-plugin.config: share-<slots>``). Node groups set that label; Karpenter never makes such nodes,
+since autoscalers do not see that an accelerator is shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft
+from agentgpu_iac.rendering.names import ACCELERATOR_RESOURCE, DEVICE_PLUGIN, labels
+from agentgpu_iac.rendering.templates import filled
+from agentgpu_iac.rendering.yaml_text import dump, load
+
+_COMPONENT = "device-plugin"
+
+_PLUGIN_NAMESPACE = "gpu-operator"
+"""Where the NVIDIA GPU Operator is usually installed, and so where its device plugin looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePluginContext(Context):
+    """One named configuration of the device plugin."""
+
+    template: ClassVar[str] = "device-plugin.yaml.j2"
+    resource: str
+    slots: int
+    one_slot_per_pod: bool
+    """Whether the plugin refuses a pod that asks for several slots, which would not give it more."""
+
+
+def sharing_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """The device plugin's configurations, one for each number of slots in use; nothing where nothing is shared."""
+    shared = tuple(pool for pool in plan.node_pools if pool.sharing == "time-slicing")
+    return (Draft(folder=DEVICE_PLUGIN, context=_configurations(plan, shared)),) if shared else ()
+
+
+def _configurations(plan: Plan, shared: tuple[NodePool, ...]) -> ConfigMapContext:
+    slot_counts = sorted({pool.slots_per_accelerator for pool in shared})
+    return ConfigMapContext(
+        name=f"{plan.stack}-device-plugin",
+        namespace=_PLUGIN_NAMESPACE,
+        labels=labels(plan.stack, _COMPONENT, name=_COMPONENT),
+        data=tuple((f"share-{slots}", _configuration(plan, shared, slots)) for slots in slot_counts),
+    )
+
+
+def _configuration(plan: Plan, shared: tuple[NodePool, ...], slots: int) -> str:
+    pools = {pool.name for pool in shared if pool.slots_per_accelerator == slots}
+    context = DevicePluginContext(
+        resource=ACCELERATOR_RESOURCE,
+        slots=slots,
+        one_slot_per_pod=all(
+            workload.pod.accelerators == 1 for workload in plan.workloads if workload.node_pool in pools
+        ),
+    )
+    return dump(load(filled(context))).decode()

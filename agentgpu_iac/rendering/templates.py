@@ -1,0 +1,58 @@
+"""The templates: where they are, and how one is filled in."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import agentgpu_iac
+from agentgpu_iac.rendering.context import Context
+from agentgpu_iac.rendering.yaml_text import scalar
+
+_FOLDER = "kubernetes"
+
+
+def template_folder() -> Path:
+    """The folder of the templates, in a wheel (inside the package) or a checkout (beside the package).
+
+    An editable install imports from a checkout.
+    """
+    package = Path(agentgpu_iac.__file__).resolve().parent
+    shipped, beside = package / "templates", package.parent / "templates"
+    return (shipped if shipped.is_dir() else beside) / _FOLDER
+
+
+def filled(context: Context) -> str:
+    """The text that a context's template makes of it."""
+    values = {field.name: getattr(context, field.name) for field in fields(context)}
+    return environment().get_template(context.template).render(values)
+
+
+@cache
+def verbatim(name: str) -> str:
+    """The text of a file that is shipped as it is."""
+    return (template_folder() / name).read_text(encoding="utf-8")
+
+
+@cache
+def environment() -> Environment:
+    """Jinja with everything taken out by which a template could decide something.
+
+    One filter is left, ``yaml``. Nothing is escaped for HTML, since nothing is HTML.
+    """
+    made = Environment(  # noqa: S701 - YAML, not HTML
+        loader=FileSystemLoader(template_folder()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    made.globals.clear()
+    made.tests.clear()
+    made.filters.clear()
+    made.filters["yaml"] = scalar
+    return made

@@ -1,0 +1,184 @@
+"""Put rendered files into a folder that we own, file by file, without touching what is not ours.
+
+Everything is checked before anything changes. New files are made in a staging folder first and then take their
+places by rename; the inventory is written before (with what is about to happen) and after (with what is there). So a
+write that is interrupted leaves only whole files, all of them known to be ours, and the next one finishes the job.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from agentgpu_iac.errors import BadInput, Fault, OwnershipConflict
+from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.rendering.inventory import (
+    INVENTORY,
+    STAGING,
+    Inventory,
+    inventory_text,
+    is_inside,
+    read_inventory,
+    sha256,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteReport:
+    """How many files were written, left as they were, and deleted."""
+
+    written: int
+    unchanged: int
+    deleted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Changes:
+    """What a write will do, decided and checked."""
+
+    write: Mapping[str, bytes]
+    keep: frozenset[str]
+    delete: frozenset[str]
+    hashes: Mapping[str, str]
+    """Of every file as it will be."""
+
+
+def write(files: Iterable[RenderedFile], directory: Path, *, force: bool = False) -> WriteReport:
+    """Make a folder hold exactly these files of ours, beside whatever else is in it.
+
+    A file that we wrote before and no longer render is deleted. Raises OwnershipConflict, naming every file
+    concerned and changing none, where a file in the way is not ours or was edited since; ``force`` replaces those.
+    Nothing is ever written or deleted through a symbolic link.
+    """
+    contents = _contents(files)
+    folder = directory.resolve()
+    inventory = read_inventory(folder)
+    conflicts = _conflicts(folder, inventory, contents, force=force)
+    if conflicts:
+        raise OwnershipConflict("\n".join(conflicts))
+    changes = _changes(folder, inventory, contents)
+    _apply(folder, inventory, changes)
+    return WriteReport(written=len(changes.write), unchanged=len(changes.keep), deleted=len(changes.delete))
+
+
+def _contents(files: Iterable[RenderedFile]) -> dict[str, bytes]:
+    """Contents by path. Raises BadInput for paths that leave the folder or that two files share."""
+    given = tuple(files)
+    times = Counter(file.path for file in given)
+    faults = [Fault(source=path, message="leaves the output folder") for path in times if not is_inside(path)]
+    faults += [Fault(source=path, message="is rendered more than once") for path in times if times[path] > 1]
+    if faults:
+        raise BadInput(faults)
+    return {file.path: file.content for file in given}
+
+
+def _conflicts(folder: Path, inventory: Inventory, contents: Mapping[str, bytes], *, force: bool) -> list[str]:
+    """Every reason not to touch the folder, in the order of the paths."""
+    reserved = [f"{name}: is not a plain {kind}" for name, kind in _reserved(folder)]
+    found = {
+        path: _obstacle(folder, path) or ("" if force else _claim(folder, path, inventory, contents))
+        for path in inventory.paths | set(contents)
+    }
+    return reserved + [f"{path}: {reason}" for path, reason in sorted(found.items()) if reason]
+
+
+def _reserved(folder: Path) -> list[tuple[str, str]]:
+    """Names that we keep for ourselves and that something else occupies."""
+    inventory, staging = folder / INVENTORY, folder / STAGING
+    found = []
+    if inventory.is_symlink() or (inventory.exists() and not inventory.is_file()):
+        found.append((INVENTORY, "file"))
+    if staging.is_symlink() or (staging.exists() and not staging.is_dir()):
+        found.append((STAGING, "folder"))
+    return found
+
+
+def _obstacle(folder: Path, path: str) -> str:
+    """What stands at a path, or on the way to it, that no file can replace; nothing where the way is free."""
+    for parent in reversed(PurePosixPath(path).parents[:-1]):
+        if (folder / parent).is_symlink():
+            return f"{parent} is a symbolic link"
+        if (folder / parent).exists() and not (folder / parent).is_dir():
+            return f"{parent} is not a folder"
+    place = folder / path
+    if place.is_symlink():
+        return "is a symbolic link"
+    return "is not a plain file" if place.exists() and not place.is_file() else ""
+
+
+def _claim(folder: Path, path: str, inventory: Inventory, contents: Mapping[str, bytes]) -> str:
+    """Who else may have a claim to the file at a path; nothing where it is ours, or is what we would write."""
+    place = folder / path
+    if not place.exists():
+        return ""
+    present = sha256(place.read_bytes())
+    if inventory.knows(path, present) or (path in contents and present == sha256(contents[path])):
+        return ""
+    return "was edited since we wrote it" if path in inventory.paths else "is not ours"
+
+
+def _changes(folder: Path, inventory: Inventory, contents: Mapping[str, bytes]) -> _Changes:
+    keep = frozenset(path for path, content in contents.items() if _holds(folder / path, content))
+    gone = inventory.paths - set(contents)
+    return _Changes(
+        write={path: content for path, content in sorted(contents.items()) if path not in keep},
+        keep=keep,
+        delete=frozenset(path for path in gone if (folder / path).is_file()),
+        hashes={path: sha256(content) for path, content in contents.items()},
+    )
+
+
+def _holds(place: Path, content: bytes) -> bool:
+    return place.is_file() and place.read_bytes() == content
+
+
+def _apply(folder: Path, inventory: Inventory, changes: _Changes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = folder / STAGING
+    if staging.exists():
+        shutil.rmtree(staging)
+    try:
+        _stage(staging, changes)
+        _write_inventory(folder, staging, Inventory(files=inventory.files, pending=_pending(inventory, changes)))
+        _move(folder, staging, changes)
+        _write_inventory(folder, staging, Inventory(files=changes.hashes))
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _pending(inventory: Inventory, changes: _Changes) -> dict[str, str]:
+    """What becomes ours, and what an earlier write that was interrupted has left behind."""
+    return {**inventory.pending, **changes.hashes}
+
+
+def _stage(staging: Path, changes: _Changes) -> None:
+    staging.mkdir()
+    for path, content in changes.write.items():
+        draft = staging / path
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+
+
+def _write_inventory(folder: Path, staging: Path, inventory: Inventory) -> None:
+    draft = staging / INVENTORY
+    draft.write_text(inventory_text(inventory), encoding="utf-8")
+    draft.replace(folder / INVENTORY)
+
+
+def _move(folder: Path, staging: Path, changes: _Changes) -> None:
+    for path in changes.write:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (staging / path).replace(folder / path)
+    for path in changes.delete:
+        (folder / path).unlink()
+        _remove_empty_parents(folder, path)
+
+
+def _remove_empty_parents(folder: Path, path: str) -> None:
+    for parent in PurePosixPath(path).parents[:-1]:
+        if any((folder / parent).iterdir()):
+            return
+        (folder / parent).rmdir()

@@ -1,0 +1,256 @@
+"""Rules that join several fields of an agent stack.
+
+They run on what the file holds, before or beside the models, so that people see them together with every other fault.
+A rule looks only at values of the right kind and passes over the rest: what is malformed is reported elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeGuard
+
+from agentgpu_iac.errors import did_you_mean
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.model import MAX_COUNT, Conversation, Sessions, StackSpec, ToolCalls
+from agentgpu_iac.spec.scalars import shown
+from agentgpu_iac.spec.shape import fields_of, words_at
+from agentgpu_iac.spec.yaml_tree import Data, Steps
+
+LINE = "{line}"
+
+_MOST_COMPARISONS = 100**2
+"""In larger stacks nobody looks for the agent that a misspelt fallback meant: that would take minutes."""
+
+_NOTHING: Final[Mapping[str, Data]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A rule broken at a place.
+
+    Where it clashes with another value, ``other`` is the way there, and ``LINE`` in the hint stands for its line.
+    """
+
+    steps: Steps
+    message: str
+    hint: str = ""
+    other: Steps = ()
+
+
+def violations(data: Data) -> Iterator[Violation]:
+    """Every rule that the content of a file breaks."""
+    spec = _part(data, "spec")
+    agents = tuple(_mapping(agent) for agent in _list(spec, "agents"))
+    yield from _accelerator_rules(_part(spec, "accelerators"))
+    yield from _observed_rules(_part(spec, "observed"))
+    yield from _name_rules(agents)
+    yield from _fallback_rules(agents)
+    target = _word(spec, "target", StackSpec)
+    for index, agent in enumerate(agents):
+        at: Steps = ("spec", "agents", index)
+        yield from _engine_rules(agent, target, at)
+        yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
+        yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
+
+
+def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
+    """What is denied cannot be allowed."""
+    allowed: dict[str, int] = {}
+    for index, word in enumerate(_list(accelerators, "allow")):
+        if isinstance(word, str):
+            allowed.setdefault(word, index)
+    for index, word in enumerate(_list(accelerators, "deny")):
+        if isinstance(word, str) and word in allowed:
+            yield Violation(
+                steps=("spec", "accelerators", "deny", index),
+                message=f"{shown(word)} is both allowed and denied",
+                hint=f"allowed on line {LINE}",
+                other=("spec", "accelerators", "allow", allowed[word]),
+            )
+
+
+def _observed_rules(observed: Mapping[str, Data]) -> Iterator[Violation]:
+    """Days of measurement mean nothing without what was measured."""
+    days = observed.get("days")
+    if _is_count(days) and days and "baselineSessions" not in observed:
+        yield Violation(
+            steps=("spec", "observed", "days"),
+            message=f"{days} days are observed, but 'baselineSessions' is missing",
+            hint="write how many sessions were held at any time over those days",
+        )
+
+
+def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """Agents answer to their names, and so do adapters: each name belongs to one of them."""
+    first: dict[str, Steps] = {}
+    for index, agent in enumerate(agents):
+        steps: Steps = ("spec", "agents", index, "name")
+        name = agent.get("name")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            yield _duplicate("agent", name, steps, first[name])
+        first.setdefault(name, steps)
+    for index, agent in enumerate(agents):
+        yield from _adapter_rules(agent, ("spec", "agents", index, "loraAdapters"), first)
+
+
+def _duplicate(what: str, name: str, steps: Steps, first: Steps) -> Violation:
+    return Violation(
+        steps=steps, message=f"duplicate {what} name {shown(name)}", hint=f"first on line {LINE}", other=first
+    )
+
+
+def _adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, Steps]) -> Iterator[Violation]:
+    first: dict[str, Steps] = {}
+    for index, adapter in enumerate(_list(agent, "loraAdapters")):
+        steps: Steps = (*at, index, "name")
+        name = _mapping(adapter).get("name")
+        if not isinstance(name, str):
+            continue
+        if name in agents:
+            message = f"the adapter {shown(name)} has the name of an agent"
+            yield Violation(steps=steps, message=message, hint=f"the agent is on line {LINE}", other=agents[name])
+        if name in first:
+            yield _duplicate("adapter", name, steps, first[name])
+        first.setdefault(name, steps)
+
+
+def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """A fallback is another agent of the stack, and the way from fallback to fallback ends."""
+    position: dict[str, int] = {}
+    for index, agent in enumerate(agents):
+        if isinstance(name := agent.get("name"), str):
+            position.setdefault(name, index)
+    next_of: dict[str, str] = {}
+    for index, agent in enumerate(agents):
+        name, fallback = agent.get("name"), agent.get("fallback")
+        if not isinstance(fallback, str):
+            continue
+        steps: Steps = ("spec", "agents", index, "fallback")
+        if fallback == name:
+            yield Violation(steps=steps, message="an agent cannot be its own fallback", hint="name another agent")
+        elif fallback not in position:
+            near = did_you_mean(fallback, position) if len(position) * len(agents) <= _MOST_COMPARISONS else ""
+            yield Violation(steps=steps, message=f"no agent of this stack is named {shown(fallback)}", hint=near)
+        elif isinstance(name, str):
+            next_of.setdefault(name, fallback)
+    for circle in _circles(next_of):
+        way = " -> ".join((*circle, circle[0]) if len(circle) <= 6 else (*circle[:6], "…", circle[0]))
+        yield Violation(
+            steps=("spec", "agents", position[circle[0]], "fallback"),
+            message=f"the fallbacks go round in a circle: {way}",
+            hint="one agent of the circle must do without a fallback",
+        )
+
+
+def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """The circles that following ``next_of`` leads into, each once, in time linear in its length."""
+    visited: set[str] = set()
+    for start in next_of:
+        way: dict[str, None] = {}
+        name = start
+        while name in next_of and name not in visited:
+            visited.add(name)
+            way[name] = None
+            name = next_of[name]
+        if name in way:
+            passed = list(way)
+            yield tuple(passed[passed.index(name) :])
+
+
+def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator[Violation]:
+    """Ollama serves one developer; it has no place in a cluster."""
+    if agent.get("engine") == "ollama" and target != "compose" and target in words_at(("spec", "target")):
+        yield Violation(
+            steps=(*at, "engine"),
+            message=f"Ollama is for local development only, and the target is {target!r}",
+            hint="use engine: vllm, or target: compose",
+        )
+
+
+def _session_rules(sessions: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """The peak is never below normal load."""
+    concurrent = _count(sessions, "concurrent", Sessions)
+    peak = sessions.get("peak")
+    if concurrent is not None and _is_count(peak) and peak < concurrent:
+        yield Violation(
+            steps=(*at, "peak"),
+            message=f"peak must be at least concurrent, {concurrent:,} sessions; not {peak:,}",
+        )
+
+
+def _conversation_rules(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    yield from _context_holds_a_turn(conversation, at)
+    yield from _conversation_is_finite(conversation, at)
+
+
+def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """The context must hold the system prompt and one turn, else not even the first answer fits."""
+    limit = conversation.get("maxContextTokens")
+    keys = ("systemPromptTokens", "inputTokensPerTurn", "outputTokensPerTurn", "reasoningTokensPerTurn")
+    tokens = [_count(conversation, key, Conversation) for key in keys]
+    known = [count for count in tokens if count is not None]
+    if not _is_count(limit) or len(known) < len(keys) or sum(known) <= limit:
+        return
+    parts = zip(("system prompt", "input", "output", "reasoning"), known, strict=True)
+    yield Violation(
+        steps=(*at, "maxContextTokens"),
+        message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
+        hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
+    )
+
+
+def _conversation_is_finite(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """What all turns together add to the context stays countable."""
+    turns = _count(conversation, "turns", Conversation)
+    input_tokens = _count(conversation, "inputTokensPerTurn", Conversation)
+    output_tokens = _count(conversation, "outputTokensPerTurn", Conversation)
+    tool_tokens = _tool_tokens_per_turn(conversation)
+    if turns is None or input_tokens is None or output_tokens is None or tool_tokens is None:
+        return
+    tokens = turns * (input_tokens + output_tokens + tool_tokens)
+    if tokens > MAX_COUNT:
+        yield Violation(
+            steps=(*at, "turns"),
+            message=f"{turns:,} turns add {tokens:,.0f} tokens to the context; at most {MAX_COUNT:,} are planned for",
+        )
+
+
+def _tool_tokens_per_turn(conversation: Mapping[str, Data]) -> float | None:
+    tool_calls = _part(conversation, "toolCalls")
+    per_turn = tool_calls.get("perTurn", ToolCalls().per_turn)
+    result_tokens = _count(tool_calls, "resultTokens", ToolCalls)
+    if isinstance(per_turn, bool) or not isinstance(per_turn, int | float) or result_tokens is None or per_turn < 0:
+        return None
+    return per_turn * result_tokens if per_turn <= MAX_COUNT else None
+
+
+def _mapping(data: Data) -> Mapping[str, Data]:
+    return data if isinstance(data, dict) else _NOTHING
+
+
+def _part(data: Data | Mapping[str, Data], key: str) -> Mapping[str, Data]:
+    return _mapping(data.get(key)) if isinstance(data, Mapping) else _NOTHING
+
+
+def _list(data: Mapping[str, Data], key: str) -> tuple[Data, ...]:
+    value = data.get(key)
+    return value if isinstance(value, tuple) else ()
+
+
+def _word(data: Mapping[str, Data], key: str, document: type[Document]) -> str:
+    """A word, or its default where the key is absent; empty where it is malformed."""
+    value = data.get(key, fields_of(document)[key].default)
+    return value if isinstance(value, str) else ""
+
+
+def _count(data: Mapping[str, Data], key: str, document: type[Document]) -> int | None:
+    """A count, or its default where the key is absent; None where it is malformed."""
+    value = data.get(key, fields_of(document)[key].default)
+    return value if _is_count(value) else None
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT

@@ -1,0 +1,42 @@
+"""The agent stack as a JSON Schema, for editors and for other tools."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from agentgpu_iac.spec.model import AgentStack
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMA_ID = "https://agentgpu.dev/schema/agentstack.v1alpha1.json"
+TITLE = "agentgpu agent stack, v1alpha1"
+
+
+class _FileSchema(GenerateJsonSchema):
+    """The schema of what stands in a file: money is a number there, and titles that repeat the key are noise."""
+
+    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
+        limits = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+        bounds = {word: float(schema[key]) for key, word in limits.items() if key in schema}  # type: ignore[literal-required]
+        return {"type": "number", **bounds}
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the signature is pydantic's
+        return False
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of an agent stack as files spell it.
+
+    The rules that join several fields (see ``rules``) are beyond it: a file that passes the schema can still hold
+    faults, but a file without faults always passes the schema.
+    """
+    schema = AgentStack.model_json_schema(by_alias=True, schema_generator=_FileSchema)
+    return {"$schema": DIALECT, "$id": SCHEMA_ID, **schema, "title": TITLE}
+
+
+def schema_text() -> str:
+    """The schema as it is written to a file: indented, and the same bytes every time."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"

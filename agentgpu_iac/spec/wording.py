@@ -1,0 +1,272 @@
+"""Plain words for what the models reject.
+
+The models check; this module says what they found. Nothing here decides whether a value is good.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from pydantic_core import ErrorDetails
+
+from agentgpu_iac.errors import did_you_mean
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.scalars import character_name, meaning_of, shown
+from agentgpu_iac.spec.shape import document_at, fields_of, parts_of, words_at
+from agentgpu_iac.spec.yaml_tree import ListNode, MapNode, Node, ScalarNode, Steps
+
+WHOLE_NUMBER = "a whole number"
+NUMBER = "a number"
+TEXT = "text"
+TRUE_OR_FALSE = "true or false"
+LIST = "a list"
+MAPPING = "a mapping"
+_KINDS_WITHOUT_QUOTES: Final = frozenset({WHOLE_NUMBER, NUMBER, TRUE_OR_FALSE, LIST, MAPPING})
+
+_EXPECTED: Final = {
+    "string_type": TEXT,
+    "int_type": WHOLE_NUMBER,
+    "int_from_float": WHOLE_NUMBER,
+    "int_parsing": WHOLE_NUMBER,
+    "int_parsing_size": WHOLE_NUMBER,
+    "float_type": NUMBER,
+    "float_parsing": NUMBER,
+    "finite_number": NUMBER,
+    "decimal_type": NUMBER,
+    "decimal_parsing": NUMBER,
+    "bool_type": TRUE_OR_FALSE,
+    "bool_parsing": TRUE_OR_FALSE,
+    "tuple_type": LIST,
+    "model_type": MAPPING,
+    "model_attributes_type": MAPPING,
+}
+"""What was wanted, by the error type that pydantic reports."""
+
+_BOUNDS: Final = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+}
+"""Key of the limit in the error's context, and its words."""
+
+_UNITS: Final = (
+    ("TokensPerS", "tokens/s"),
+    ("UsdPerMonth", "USD"),
+    ("BytesPerToken", "bytes"),
+    ("HoursPerMonth", "h"),
+    ("perTurn", "calls"),
+    ("TokensPerTurn", "tokens"),
+    ("Tokens", "tokens"),
+    ("Gib", "GiB"),
+    ("Ms", "ms"),
+    ("seconds", "s"),
+    ("days", "days"),
+    ("S", "s"),
+)
+"""Unit of a number by the end of its key; the first that fits counts."""
+
+PATTERN_WORDS: Final = {
+    "modelRevision": "a commit or tag: 1 to 64 letters, digits, dots, underscores and hyphens",
+    "engineVersion": "a version such as 0.11.2: two or three numbers with dots between them",
+    "engineImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "amiAlias": "an Amazon Linux 2023 release such as al2023@v20261105",
+}
+"""What a text must look like, by key. Names have words of their own."""
+
+NAME_KEYS: Final = frozenset({"name", "fallback"})
+"""Keys that hold a Kubernetes name."""
+
+LONGEST_GUESSED_KEY = 64
+"""Longer keys are no slip of the keyboard; nobody looks for a near word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """What is wrong, and what to do about it."""
+
+    message: str
+    hint: str = ""
+
+
+def worded(error: ErrorDetails, node: Node) -> Wording:
+    """Put one of pydantic's errors into words. ``node`` stands where the error is, or above a missing key."""
+    kind = error["type"]
+    steps: Steps = error["loc"]
+    context: Mapping[str, object] = error.get("ctx", {})
+    if kind == "missing":
+        return _missing(steps)
+    if kind == "extra_forbidden":
+        return _unknown_key(steps)
+    if kind == "literal_error":
+        return _wrong_word(steps, node)
+    if kind in _EXPECTED:
+        return wrong_kind(_EXPECTED[kind], node)
+    if kind in _BOUNDS:
+        return _out_of_bounds(kind, context, steps, node)
+    return _wrong_length_or_form(kind, context, steps, node)
+
+
+def wrong_kind(expected: str, node: Node) -> Wording:
+    """A value of another kind than the one expected there."""
+    match node:
+        case ListNode():
+            return Wording(message=f"expected {expected}, not a list")
+        case MapNode():
+            return Wording(
+                message=f"expected {expected}, not a mapping",
+                hint="start each item with '- '" if expected == LIST else "",
+            )
+        case ScalarNode(value=None, spelling=""):
+            return Wording(
+                message=f"expected {expected}, but there is no value", hint="write one, or leave the key out"
+            )
+        case ScalarNode():
+            return Wording(message=f"expected {expected}, {_reading(expected, node)}", hint=_remedy(expected, node))
+
+
+def _reading(expected: str, node: ScalarNode) -> str:
+    """What stands there instead; how YAML came to read it so, where that may surprise."""
+    if isinstance(node.value, str):
+        return f"not {meaning_of(node.value)}"
+    spelt_plainly = node.spelling == str(node.value).lower()
+    if spelt_plainly and expected in _KINDS_WITHOUT_QUOTES:
+        return f"not {node.spelling}"
+    return f"but YAML reads {node.spelling} as {meaning_of(node.value)}"
+
+
+def _remedy(expected: str, node: ScalarNode) -> str:
+    """How to write what was probably meant; empty where nobody can tell."""
+    if expected == TEXT:
+        return f"quote it: {node.spelling!r}"
+    if expected in {WHOLE_NUMBER, NUMBER}:
+        number = _number_in(node)
+        return f"write {number}, not {shown(node.spelling)}" if number else ""
+    if expected == TRUE_OR_FALSE and node.spelling.casefold() in {"true", "false"}:
+        return f"write {node.spelling.casefold()}, not {shown(node.spelling)}"
+    if expected == LIST and len(node.spelling) <= LONGEST_GUESSED_KEY:
+        return f"write [{node.spelling}]"
+    return ""
+
+
+def _number_in(node: ScalarNode) -> str:
+    """The number that a text or a decimal was meant to be, as YAML wants it; empty if it is none."""
+    if isinstance(node.value, float):
+        return str(int(node.value)) if node.value.is_integer() and abs(node.value) < 2**53 else ""
+    plain = node.spelling.strip().replace(",", "").replace("_", "")
+    if not re.fullmatch(r"[-+]?[0-9]{1,18}(\.[0-9]{1,18})?", plain):
+        return ""
+    return str(int(plain)) if "." not in plain else str(float(plain))
+
+
+def _missing(steps: Steps) -> Wording:
+    words = words_at(steps)
+    hint = f"write {steps[-1]}: {words[0]}" if len(words) == 1 else ""
+    return Wording(message=f"the key {str(steps[-1])!r} is missing", hint=hint)
+
+
+def _unknown_key(steps: Steps) -> Wording:
+    key = str(steps[-1])
+    document = document_at(steps[:-1])
+    hint = _key_hint(document, key) if document and len(key) <= LONGEST_GUESSED_KEY else ""
+    return Wording(message=f"unknown key {shown(key)}", hint=hint)
+
+
+@lru_cache(maxsize=4096)
+def _key_hint(document: type[Document], key: str) -> str:
+    """The nearest key here; or the part of the document that the key belongs in; or all the keys there are."""
+    folded = key.replace("_", "").replace("-", "").casefold()
+    for own in fields_of(document):
+        if own.casefold() == folded:
+            return f"did you mean {own!r}?"
+    for name, part in parts_of(document).items():
+        for inner in fields_of(part):
+            if inner.casefold() == folded:
+                return f"{inner!r} belongs under {name!r}"
+    return did_you_mean(key, fields_of(document)) or f"known keys: {', '.join(sorted(fields_of(document)))}"
+
+
+def _wrong_word(steps: Steps, node: Node) -> Wording:
+    words = words_at(steps)
+    listed = ", ".join(repr(word) for word in words)
+    wanted = listed if len(words) == 1 else f"one of {listed}"
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+        return wrong_kind(wanted, node) if not isinstance(node, ScalarNode) else _word_misread(wanted, words, node)
+    near = did_you_mean(node.value, words) if len(words) > 1 and len(node.value) <= LONGEST_GUESSED_KEY else ""
+    return Wording(message=f"must be {wanted}, not {shown(node.value)}", hint=near)
+
+
+def _word_misread(wanted: str, words: tuple[str, ...], node: ScalarNode) -> Wording:
+    """A word that YAML took for something else, such as a version for a number."""
+    wrong = wrong_kind(wanted, node)
+    return Wording(message=wrong.message, hint=f"quote it: {node.spelling!r}" if node.spelling in words else wrong.hint)
+
+
+def _out_of_bounds(kind: str, context: Mapping[str, object], steps: Steps, node: Node) -> Wording:
+    name, words = _BOUNDS[kind]
+    limit = f"{_number(context.get(name))} {_unit(str(steps[-1]))}".rstrip()
+    found = node.spelling if isinstance(node, ScalarNode) else ""
+    return Wording(message=f"must be {words} {limit}, not {found}")
+
+
+def _number(value: object) -> str:
+    match value:
+        case float() if value.is_integer():
+            return f"{int(value):,}"
+        case int() | float():
+            return f"{value:,}"
+        case _:
+            return str(value)
+
+
+def _unit(key: str) -> str:
+    return next((unit for ending, unit in _UNITS if key.endswith(ending)), "")
+
+
+def _wrong_length_or_form(kind: str, context: Mapping[str, object], steps: Steps, node: Node) -> Wording:
+    text = node.spelling if isinstance(node, ScalarNode) else ""
+    length = len(node.items) if isinstance(node, ListNode) else len(text)
+    match kind:
+        case "string_too_short":
+            return Wording(message="must not be empty")
+        case "string_too_long":
+            return Wording(message=f"is {length:,} characters long; at most {context.get('max_length')} fit")
+        case "too_short":
+            return Wording(message="the list must not be empty")
+        case "too_long":
+            return Wording(message=f"the list has {length:,} items; at most {_number(context.get('max_length'))} fit")
+        case "string_pattern_mismatch":
+            return _wrong_form(str(steps[-1]), text)
+        case _:
+            return Wording(message="this value does not fit here")
+
+
+def _wrong_form(key: str, text: str) -> Wording:
+    if key in NAME_KEYS:
+        return _no_name(text)
+    wanted = PATTERN_WORDS.get(key, "of another form; see the schema")
+    return Wording(message=f"must be {wanted}; not {shown(text)}")
+
+
+def _no_name(text: str) -> Wording:
+    """Why a text is no name, and the nearest name if there is an obvious one."""
+    strangers = re.findall(r"[^-a-z0-9]", text)
+    strange = min(strangers, key=str.isascii, default="")  # look-alikes of other alphabets first: nobody sees them
+    if not strange:
+        why = "starts with a hyphen" if text.startswith("-") else "ends with a hyphen"
+    elif strange.isascii() and strange.isupper():
+        why = f"holds the capital {strange!r}"
+    elif strange == " ":
+        why = "holds a space"
+    else:
+        why = f"holds {strange!r}" if strange.isascii() else f"holds {character_name(strange)}"
+    name = re.sub(r"[\s_.]+", "-", text.lower()).strip("-")
+    hint = f"write {name!r}" if re.fullmatch(r"[a-z0-9][-a-z0-9]*", name) else ""
+    return Wording(
+        message=f"{text!a} {why}; a name is made of a-z, 0-9 and hyphens, and starts and ends with a letter or digit",
+        hint=hint,
+    )

@@ -1,0 +1,23 @@
+"""The Pulumi program: the stack spec that the configuration names, planned and put on AWS."""
+
+from pathlib import Path
+
+import pulumi
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.errors import AgentGpuError
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.provisioning.program import Settings, deploy
+from agentgpu_iac.rendering.render import render
+from agentgpu_iac.spec.loader import load
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+config = pulumi.Config("agentgpu")
+spec = PROJECT_ROOT / config.require("spec")
+
+try:
+    plan = make_plan(load(spec), load_catalog(base_directory=spec.parent))
+    deploy(plan, render(plan), Settings.from_config(config))
+except AgentGpuError as error:
+    raise pulumi.RunError(str(error)) from None

@@ -1,0 +1,265 @@
+"""The model cache of a node: fill it with verified models, and wait for one of them.
+
+Two commands share this file because they must agree on what "complete" means::
+
+    model_cache.py fill --root=/models --models=models.json --ready=/tmp/filled
+    model_cache.py wait --root=/models --path=qwen--qwen3-8b--main --revision=main --engine-cache=.engine-cache/chat
+
+A model in ``<root>/<path>`` is complete when its marker, ``<root>/<path>.complete``, names the revision asked for.
+The marker goes before the first file of a model changes and comes back, by a rename, after every file has been
+compared with the repository's listing. So a download that was interrupted, cut short or corrupted never looks
+complete. Whoever fills a model by hand writes the marker by hand: ``{"revision": "main"}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+LOG = logging.getLogger("model-cache")
+
+HUB_FOLDER = ".cache"
+"""The hub's library keeps its notes on downloads here, inside the model's folder."""
+
+HASHING_THREADS = 4
+POLL_S = 2.0
+POLLS_PER_LINE = 15
+"""The wait says that it still waits every half minute."""
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to fill: repository, folder below the root, revision, and where its token is, if it needs one."""
+
+    name: str
+    path: str
+    revision: str
+    token_variable: str
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of the repository; the hash is known where it is kept in large-file storage."""
+
+    name: str
+    size_bytes: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a revision consists of, and the commit that it names right now."""
+
+    commit: str
+    files: tuple[RemoteFile, ...]
+
+
+class Hub(Protocol):
+    """Where models come from."""
+
+    def listing(self, model: Model) -> Listing:
+        """List the files of the model's revision."""
+
+    def download(self, model: Model, commit: str, folder: Path) -> None:
+        """Download every file of a commit into a folder, keeping what is already there."""
+
+
+class HuggingFaceHub:
+    """The hub, through the library that engine images contain."""
+
+    def listing(self, model: Model) -> Listing:
+        """List the files of the model's revision."""
+        from huggingface_hub import HfApi  # noqa: PLC0415 - only in engine images, and only to fill
+
+        info = HfApi(token=_token(model)).model_info(model.name, revision=model.revision, files_metadata=True)
+        files = tuple(
+            RemoteFile(each.rfilename, int(each.size), each.lfs.sha256 if each.lfs else None)
+            for each in info.siblings or ()
+        )
+        return Listing(str(info.sha), files)
+
+    def download(self, model: Model, commit: str, folder: Path) -> None:
+        """Download every file of a commit into a folder; an interrupted download goes on where it stopped."""
+        from huggingface_hub import snapshot_download  # noqa: PLC0415 - as above
+
+        snapshot_download(model.name, revision=commit, local_dir=folder, token=_token(model))
+
+
+class UnverifiedError(Exception):
+    """What was downloaded is not what the repository lists."""
+
+
+def fill(hub: Hub, root: Path, models: Sequence[Model]) -> list[Model]:
+    """Fill all models, one after the other. Answers those that failed; a failure does not stop the others."""
+    failed = []
+    for model in models:
+        try:
+            fill_model(hub, root, model)
+        except Exception:
+            LOG.exception("%s: failed", model.name)
+            failed.append(model)
+    return failed
+
+
+def fill_model(hub: Hub, root: Path, model: Model) -> bool:
+    """Bring one model to its revision and mark it. Answers False where it was complete already.
+
+    Raises UnverifiedError, and removes the files concerned, where the outcome differs from the repository's listing.
+    """
+    folder, marker = places(root, model.path)
+    if is_complete(marker, model.revision):
+        LOG.info("%s: complete at %s", model.name, model.revision)
+        return False
+    marker.unlink(missing_ok=True)
+    listing = hub.listing(model)
+    size_bytes = sum(file.size_bytes for file in listing.files)
+    LOG.info("%s: %d files, %.1f GiB at %s", model.name, len(listing.files), size_bytes / 2**30, listing.commit)
+    folder.mkdir(parents=True, exist_ok=True)
+    hub.download(model, listing.commit, folder)
+    remove_strangers(folder, listing)
+    verify(folder, listing)
+    mark(marker, {"revision": model.revision, "commit": listing.commit, "model": model.name, "bytes": size_bytes})
+    LOG.info("%s: verified and complete at %s", model.name, model.revision)
+    return True
+
+
+def places(root: Path, path: str) -> tuple[Path, Path]:
+    """A model's folder and its marker. Raises ValueError for a path that leads out of the root."""
+    folder = root / path
+    if folder.resolve() == root.resolve() or root.resolve() not in folder.resolve().parents:
+        raise ValueError(f"{path} is not below {root}")
+    return folder, folder.with_name(f"{folder.name}.complete")
+
+
+def is_complete(marker: Path, revision: str) -> bool:
+    """Whether a marker is there and names the revision."""
+    try:
+        content = json.loads(marker.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("revision") == revision
+
+
+def mark(marker: Path, content: dict[str, str | int]) -> None:
+    """Write a marker so that it is there as a whole or not at all, after everything that it vouches for."""
+    os.sync()
+    draft = marker.with_name(f"{marker.name}.draft")
+    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    draft.replace(marker)
+
+
+def remove_strangers(folder: Path, listing: Listing) -> None:
+    """Remove files of other revisions: an engine would load every weight file that it finds."""
+    expected = {folder / file.name for file in listing.files}
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in expected and HUB_FOLDER not in path.relative_to(folder).parts:
+            LOG.info("%s: removed, it is not in the listing", path)
+            path.unlink()
+
+
+def verify(folder: Path, listing: Listing) -> None:
+    """Compare a folder with a listing. Removes files that differ, so that they are downloaded again, and raises."""
+    if not listing.files:
+        raise UnverifiedError("the repository lists no files")
+    with ThreadPoolExecutor(HASHING_THREADS) as threads:
+        outcomes = threads.map(lambda file: difference(folder / file.name, file), listing.files)
+        differences = {file.name: outcome for file, outcome in zip(listing.files, outcomes, strict=True) if outcome}
+    for name in differences:
+        (folder / name).unlink(missing_ok=True)
+    if differences:
+        raise UnverifiedError("; ".join(f"{name}: {outcome}" for name, outcome in differences.items()))
+
+
+def difference(path: Path, file: RemoteFile) -> str:
+    """How a file differs from the listing; nothing where it does not."""
+    if not path.is_file():
+        return "missing"
+    size_bytes = path.stat().st_size
+    if size_bytes != file.size_bytes:
+        return f"{size_bytes} bytes instead of {file.size_bytes}"
+    if file.sha256 is None:
+        return ""
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    return "" if sha256 == file.sha256 else f"sha256 {sha256} instead of {file.sha256}"
+
+
+def wait(root: Path, path: str, revision: str, pause: Callable[[float], None] = time.sleep) -> None:
+    """Return once a model is complete at a revision."""
+    _, marker = places(root, path)
+    polls = 0
+    while not is_complete(marker, revision):
+        if polls % POLLS_PER_LINE == 0:
+            LOG.info("waiting until %s names revision %s", marker, revision)
+        polls += 1
+        pause(POLL_S)
+    LOG.info("%s: complete at %s", path, revision)
+
+
+def read_models(path: Path) -> tuple[Model, ...]:
+    """Read the list of models to fill."""
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return tuple(Model(each["name"], each["path"], each["revision"], each["tokenVariable"]) for each in entries)
+
+
+def _token(model: Model) -> str | None:
+    return os.environ.get(model.token_variable) if model.token_variable else None
+
+
+def _fill_command(options: argparse.Namespace) -> int:
+    """Fill, say so by a file, then idle: a DaemonSet's pods are not meant to end."""
+    options.ready.unlink(missing_ok=True)
+    failed = fill(HuggingFaceHub(), options.root, read_models(options.models))
+    if failed:
+        return 1
+    options.ready.touch()
+    while True:
+        signal.pause()
+
+
+def _wait_command(options: argparse.Namespace) -> int:
+    wait(options.root, options.path, options.revision)
+    (options.root / options.engine_cache).mkdir(parents=True, exist_ok=True)
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    filler = commands.add_parser("fill", help="download, verify and mark models, then idle")
+    filler.add_argument("--models", type=Path, required=True, help="JSON list of models")
+    filler.add_argument("--ready", type=Path, required=True, help="file to make once all models are complete")
+    filler.set_defaults(run=_fill_command)
+    waiter = commands.add_parser("wait", help="return once a model is complete")
+    waiter.add_argument("--path", required=True, help="folder of the model, below the root")
+    waiter.add_argument("--revision", required=True)
+    waiter.add_argument("--engine-cache", required=True, help="folder to make for the engine, below the root")
+    waiter.set_defaults(run=_wait_command)
+    for command in (filler, waiter):
+        command.add_argument("--root", type=Path, required=True, help="where the cache is mounted")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command. SIGTERM ends it at once, whatever it is doing: nothing is left that looks complete."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(TERMINATED))
+    options = _arguments().parse_args(arguments)
+    return int(options.run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

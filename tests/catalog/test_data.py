@@ -1,0 +1,212 @@
+"""The data files: every row sourced, unique, plausible and referring to rows that exist."""
+
+import csv
+import json
+import re
+from collections import Counter
+from importlib import resources
+
+import pytest
+
+from agentgpu_iac.catalog.packaged import FILES, packaged_rows
+from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES
+
+ROWS = packaged_rows()
+DATA = resources.files("agentgpu_iac.catalog") / "data"
+JSON_FILES = [name for name in FILES if name.endswith(".json")]
+
+KEYS = {
+    "accelerators": lambda row: row.id,
+    "instance_types": lambda row: (row.provider, row.name),
+    "gpu_aliases": lambda row: (row.provider, row.gpu, row.instance_type),
+    "prices": lambda row: (
+        row.provider,
+        row.instance_type,
+        row.region,
+        row.zone,
+        row.capacity_type,
+        row.usd_per_hour,
+        row.date,
+        row.term,
+    ),
+    "models": lambda row: row.id.casefold(),
+    "releases": lambda row: (row.engine, row.version),
+    "providers": lambda row: row.id,
+}
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_rows_are_known_by_one_key(table):
+    counts = Counter(KEYS[table](row) for row in getattr(ROWS, table))
+    assert [key for key, count in counts.items() if count > 1] == []
+
+
+def test_nothing_was_lost():
+    assert {table: len(getattr(ROWS, table)) for table in KEYS} == {
+        "accelerators": 24,
+        "instance_types": 128,
+        "gpu_aliases": 23,
+        "prices": 374,
+        "models": 135,
+        "releases": 7,
+        "providers": 10,
+    }
+
+
+@pytest.mark.parametrize("table", ["accelerators", "instance_types", "models", "releases", "providers"])
+def test_every_row_names_its_sources(table):
+    assert all(row.sources and all(source.strip() for source in row.sources) for row in getattr(ROWS, table))
+
+
+def test_every_price_names_its_source():
+    assert all(row.source.strip() for row in ROWS.prices)
+
+
+@pytest.mark.parametrize("name", JSON_FILES)
+def test_one_row_per_line(name):
+    lines = (DATA / name).read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("[", "]")
+    assert all(isinstance(json.loads(line.rstrip(",")), dict) for line in lines[1:-1])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rows_are_sorted(name):
+    orders = {
+        "accelerators.json": lambda row: row["id"],
+        "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
+        "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
+        "instance_types.json": lambda row: (row["provider"], row["name"]),
+        "models.json": lambda row: row["id"].casefold(),
+        "prices.csv": lambda row: [
+            row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
+        ],
+        "providers.json": lambda row: row["id"],
+    }
+    text = (DATA / name).read_text()
+    rows = json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))
+    assert rows == sorted(rows, key=orders[name])
+
+
+def test_accelerator_ids_are_their_names_in_lower_case_with_hyphens():
+    assert all(row.id == row.name.lower().replace(" ", "-") for row in ROWS.accelerators)
+
+
+def test_accelerators_are_plausible():
+    for row in ROWS.accelerators:
+        assert row.memory_gb > 0, row.id
+        assert row.bandwidth_gb_per_s > 0, row.id
+        assert re.fullmatch(r"\d+\.\d|gfx\d+", row.compute_capability), row.id
+        if row.cuda_memory_gib is not None:
+            assert 0.9 < row.cuda_memory_gib / row.memory_gb < 1.04, row.id
+        if row.driver_memory_mib is not None and row.cuda_memory_gib is not None:
+            assert 0.2 < row.driver_memory_mib / 1024 - row.cuda_memory_gib < 1, row.id
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "cuda_memory_gib"),
+    [
+        ("h100-sxm", 79.18),
+        ("h100-pcie", 79.18),
+        ("a100-80gb-sxm", 79.14),
+        ("a100-80gb-pcie", 79.14),
+        ("a100-40gb-sxm", 39.38),
+        ("l40s", 44.39),
+        ("l4", 22.06),
+        ("a10g", 22.06),
+        ("rtx-4090", 23.55),
+        ("rtx-5090", 31.4),
+        ("h200-sxm", 139.81),
+        ("b200-sxm", 178.6),
+        ("rtx-pro-6000-blackwell-server", 94.97),
+    ],
+)
+def test_memory_that_cuda_sees(accelerator, cuda_memory_gib):
+    (row,) = (row for row in ROWS.accelerators if row.id == accelerator)
+    assert row.cuda_memory_gib == cuda_memory_gib
+
+
+def test_measured_and_vendor_throughput_stand_apart():
+    (rtx_5090,) = (row for row in ROWS.accelerators if row.id == "rtx-5090")
+    assert rtx_5090.vendor_dense_tflops.bf16 is None
+    assert rtx_5090.measured_dense_tflops.bf16 == 254.03
+
+
+def test_instance_types_are_plausible():
+    for row in ROWS.instance_types:
+        assert row.gpu_count > 0, row.name
+        assert row.nvme_total_gb >= row.nvme_count, row.name
+        assert (row.network_baseline_gbps or 0) <= (row.network_peak_gbps or 0), row.name
+        assert (row.ebs_baseline_mbps or 0) <= (row.ebs_max_mbps or 0), row.name
+        if row.allocatable_memory_mib is not None:
+            assert row.allocatable_memory_mib < row.memory_gib * 1024, row.name
+        if row.allocatable_cpu_milli is not None:
+            assert row.allocatable_cpu_milli < row.vcpu * 1000, row.name
+
+
+def test_disks_are_counted():
+    disks = {row.name: (row.nvme_count, row.nvme_total_gb) for row in ROWS.instance_types}
+    assert disks["g6e.8xlarge"] == (2, 900)
+    assert disks["p5.48xlarge"] == (8, 30400)
+
+
+def test_arm_machines_are_marked():
+    assert {row.gpu for row in ROWS.instance_types if row.architecture == "arm64"} == {
+        "GB200",
+        "GB200 NVL72",
+        "GH200",
+        "GH200 96GB",
+    }
+
+
+def test_every_price_belongs_to_an_instance_type():
+    machines = {(row.provider, row.name) for row in ROWS.instance_types}
+    assert {(row.provider, row.instance_type) for row in ROWS.prices} <= machines
+
+
+def test_prices_are_well_formed():
+    for row in ROWS.prices:
+        assert row.capacity_type in CAPACITY_TYPES
+        assert 0 < row.usd_per_hour < 500
+        assert re.fullmatch(r"(\d{4}-\d{2}(-\d{2})?)?", row.date), row
+        assert bool(row.term) == (row.capacity_type == "reserved"), row
+        assert not row.zone or row.capacity_type == "spot", row
+
+
+def test_every_provider_is_known():
+    providers = {row.id for row in ROWS.providers}
+    assert {row.provider for row in ROWS.instance_types} == providers
+    assert {row.provider for row in ROWS.gpu_aliases} <= providers | {"*"}
+
+
+def test_only_aws_documents_an_interruption_notice():
+    assert {row.id: row.interruption_notice_s for row in ROWS.providers if row.interruption_notice_s} == {"aws": 120}
+
+
+def test_aliases_name_accelerators_of_the_catalog():
+    known = {row.id for row in ROWS.accelerators}
+    assert {accelerator for row in ROWS.gpu_aliases for accelerator in row.accelerators} <= known
+
+
+def test_aliases_that_name_nothing_say_why():
+    assert all(row.note for row in ROWS.gpu_aliases if len(row.accelerators) != 1)
+
+
+def test_models_are_plausible():
+    for row in ROWS.models:
+        if row.params_total and row.params_active:
+            assert row.params_active <= row.params_total, row.id
+        if row.checkpoint_bytes and row.params_total:
+            assert 0.5 < row.checkpoint_bytes / row.params_total < 2.4, row.id
+        assert bool(row.experts) == bool(row.experts_per_token), row.id
+
+
+def test_releases_change_where_the_accounting_does():
+    assert [(row.version, row.gpu_memory_utilization, row.graphs_in_budget) for row in ROWS.releases] == [
+        ("0.6.0", 0.9, False),
+        ("0.11.0", 0.9, False),
+        ("0.17.0", 0.9, False),
+        ("0.19.0", 0.9, False),
+        ("0.21.0", 0.9, True),
+        ("0.22.0", 0.92, True),
+        ("0.33.0", 0.92, True),
+    ]

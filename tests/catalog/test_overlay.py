@@ -1,0 +1,178 @@
+"""A user's own rows on top of the catalog."""
+
+from decimal import Decimal
+
+import pytest
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.errors import BadInput
+
+HEAD = "apiVersion: agentgpu.dev/v1alpha1\nkind: CatalogOverlay\n"
+BASE = load_catalog()
+
+
+@pytest.fixture
+def catalog_with(tmp_path):
+    def load(body, head=HEAD):
+        path = tmp_path / "own.yaml"
+        path.write_text(head + body)
+        return load_catalog(path)
+
+    return load
+
+
+def faults_of(load, body, **options):
+    with pytest.raises(BadInput) as caught:
+        load(body, **options)
+    return caught.value.faults
+
+
+def offering(catalog, name, region, capacity_type):
+    (found,) = (
+        row
+        for row in catalog.offerings
+        if (row.instance_type.name, row.region, row.capacity_type) == (name, region, capacity_type)
+    )
+    return found
+
+
+def test_a_private_accelerator_machine_and_price(catalog_with):
+    catalog = catalog_with("""
+accelerators:
+  - {id: x1, name: X1, memoryGb: 64, bandwidthGbPerS: 1000, pcieGeneration: 5, computeCapability: "9.0", sources: [lab]}
+providers:
+  - {id: lab, name: Our lab, sources: [lab]}
+instanceTypes:
+  - {provider: lab, name: rack-1, gpu: x1, gpuCount: 4, sources: [lab]}
+prices:
+  - {provider: lab, instanceType: rack-1, region: cellar, capacityType: on-demand, usdPerHour: 1.10, source: lab}
+""")
+    own = offering(catalog, "rack-1", "cellar", "on-demand")
+    assert (own.accelerator, own.accelerator_count, own.usd_per_hour) == ("x1", 4, Decimal("1.1"))
+    assert catalog.accelerator("x1").memory_gb == 64
+    assert len(catalog.offerings) == len(BASE.offerings) + 1
+
+
+def test_a_private_model(catalog_with):
+    catalog = catalog_with("""
+models:
+  - id: acme/Tuned
+    family: acme
+    paramsTotal: 1000000000
+    layers: {full: 10}
+    hiddenSize: 1024
+    attentionHeads: 8
+    kvHeads: 2
+    headDim: 128
+    vocabSize: 32000
+    maxContextTokens: 8192
+    intermediateSize: 4096
+    nativePrecision: bf16
+    sources: [us]
+""")
+    assert catalog.model("ACME/tuned").params_active == 10**9
+
+
+def test_a_row_of_ours_is_replaced(catalog_with):
+    catalog = catalog_with("providers:\n  - {id: azure, name: Azure, interruptionNoticeS: 30, sources: [read it]}\n")
+    assert catalog.provider("azure").interruption_notice_s == 30
+    assert len(catalog.providers) == len(BASE.providers)
+
+
+def test_a_price_is_corrected(catalog_with):
+    catalog = catalog_with("""
+prices:
+  - {provider: aws, instanceType: g6e.xlarge, region: us-east-1, capacityType: on-demand, usdPerHour: 1.5,
+     date: "2020-01-01", source: our contract}
+""")
+    own = offering(catalog, "g6e.xlarge", "us-east-1", "on-demand")
+    assert (own.usd_per_hour, own.price_date, own.price_source) == (Decimal("1.5"), "2020-01-01", "our contract")
+    assert len(catalog.offerings) == len(BASE.offerings)
+
+
+def test_reserved_capacity(catalog_with):
+    catalog = catalog_with("""
+prices:
+  - {provider: aws, instanceType: p5en.48xlarge, region: us-east-2, capacityType: reserved, term: 1y, usdPerHour: 30,
+     source: our contract}
+""")
+    assert offering(catalog, "p5en.48xlarge", "us-east-2", "reserved").term == "1y"
+
+
+def test_the_users_own_spot_price_stands_whatever_it_is(catalog_with):
+    catalog = catalog_with("""
+prices:
+  - {provider: vast, instanceType: 1x RTX 4090, region: Vietnam, capacityType: spot, usdPerHour: 0.27, source: us}
+""")
+    assert offering(catalog, "1x RTX 4090", "Vietnam", "spot").usd_per_hour == Decimal("0.27")
+
+
+def test_an_alias_resolves_what_was_ambiguous(catalog_with):
+    catalog = catalog_with("gpuAliases:\n  - {provider: coreweave, gpu: H100, accelerators: [h100-sxm]}\n")
+    assert offering(catalog, "H100 x8", "any", "on-demand").accelerator == "h100-sxm"
+
+
+def test_another_engine(catalog_with):
+    catalog = catalog_with("""
+engines:
+  - {engine: sglang, version: 0.6.1, image: "lmsysorg/sglang:v0.6.1", imageGb: 12, gpuMemoryUtilization: 0.9,
+     graphsInBudget: false, sources: [us]}
+""")
+    assert catalog.release("sglang").version == "0.6.1"
+
+
+def test_an_empty_overlay_changes_the_version_alone(catalog_with):
+    catalog = catalog_with("")
+    assert catalog.offerings == BASE.offerings
+    assert catalog.version != BASE.version
+
+
+def test_all_faults_at_once_with_their_lines(catalog_with):
+    faults = faults_of(
+        catalog_with,
+        """prices:
+  - {provider: aws, instanceType: g6e.xlarge, region: us-east-1, capacityType: rented, usdPerHour: 1, source: x}
+  - {provider: aws, instanceType: g6e.xlarge, region: us-east-1, capacityType: spot, usdPerHour: -1, source: ""}
+  - {provider: aws, instanceType: g6e.xlarge, region: us-east-1, capacityType: spot, usdPerHour: 1}
+machines: []
+""",
+    )
+    assert [(fault.line, fault.path) for fault in faults] == [
+        (4, "prices[0].capacityType"),
+        (5, "prices[1].usdPerHour"),
+        (5, "prices[1].source"),
+        (6, "prices[2].source"),
+        (7, "machines"),
+    ]
+
+
+def test_names_that_lead_nowhere(catalog_with):
+    faults = faults_of(
+        catalog_with,
+        """instanceTypes:
+  - {provider: awz, name: m, gpu: l4O, gpuCount: 1, sources: [x]}
+prices:
+  - {provider: aws, instanceType: g6e.xlarg, region: us-east-1, capacityType: spot, usdPerHour: 1, source: x}
+""",
+    )
+    assert [(fault.path, fault.hint) for fault in faults] == [
+        ("instanceTypes[0].provider", "did you mean 'aws'?"),
+        ("instanceTypes[0].gpu", "give the id of an accelerator"),
+        ("prices[0].instanceType", "did you mean 'g6e.xlarge'?"),
+    ]
+
+
+@pytest.mark.parametrize("body", ["kind: AgentStack", "- 1", "{", "apiVersion: agentgpu.dev/v9\nkind: CatalogOverlay"])
+def test_other_files(catalog_with, body):
+    assert all(fault.source.endswith("own.yaml") for fault in faults_of(catalog_with, body, head=""))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_catalog(tmp_path / "none.yaml")
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    (tmp_path / "own.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadInput, match="UTF-8"):
+        load_catalog(tmp_path / "own.yaml")

@@ -1,0 +1,165 @@
+"""Runs a Pulumi program against mocks and keeps what it asked for. No engine, no plugin, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_aws
+from pulumi.runtime.settings import get_root_resource
+
+with warnings.catch_warnings():
+    # The AWS SDK loads a module at its first use, and warns of its own deprecated classes while it does.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pulumi_aws\.")
+    LOADED = (
+        pulumi_aws.cloudwatch.LogGroup,
+        pulumi_aws.ec2.Vpc,
+        pulumi_aws.eks.Cluster,
+        pulumi_aws.iam.Role,
+        pulumi_aws.kms.Key,
+        pulumi_aws.ssm.Parameter,
+    )
+
+REGION = "us-east-1"
+
+SOLD = {"us-east-1a": ("g6e.xlarge", "p5.48xlarge"), "us-east-1b": ("g6e.xlarge",), "us-east-1d": ()}
+"""The world of these tests: zones, and the instance types that each sells."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One resource as the engine would have received it."""
+
+    token: str
+    name: str
+    inputs: dict[str, Any]
+
+    @property
+    def is_aws(self) -> bool:
+        return self.token.startswith("aws:")
+
+
+@dataclass
+class Recording:
+    """Everything that one run asked for, in the order of registration."""
+
+    resources: list[Recorded] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    secret_outputs: set[str] = field(default_factory=set)
+
+    def of(self, token: str) -> list[Recorded]:
+        """All resources of one type."""
+        return [resource for resource in self.resources if resource.token == token]
+
+    def one(self, token: str, name: str) -> Recorded:
+        """The resource of that type and logical name."""
+        (found,) = (resource for resource in self.of(token) if resource.name == name)
+        return found
+
+    def position(self, token: str, name: str) -> int:
+        """When the resource was registered, relative to the others."""
+        return self.resources.index(self.one(token, name))
+
+    def strings(self) -> Iterator[tuple[str, str]]:
+        """Every string in every input, with the resource that holds it."""
+        for resource in self.resources:
+            for text in _strings(resource.inputs):
+                yield f"{resource.token} {resource.name}", text
+
+
+class AwsMocks(pulumi.runtime.Mocks):
+    """Answers as AWS would: ids, ARNs and the few computed properties that the program reads."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.recording.resources.append(Recorded(token=args.typ, name=args.name, inputs=args.inputs))
+        computed: dict[str, Any] = {
+            "name": args.name,
+            "arn": f"arn:aws:mock:{REGION}:123456789012:{args.name}",
+            **args.inputs,
+        }
+        match args.typ:
+            case "aws:eks/cluster:Cluster":
+                computed["endpoint"] = "https://cluster.invalid"
+                computed["certificateAuthority"] = {"data": "Q0E="}
+                computed["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
+            case "aws:ec2/launchTemplate:LaunchTemplate":
+                computed["latestVersion"] = 1
+            case _:
+                pass
+        return f"{args.name}-id", computed
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        self.recording.calls.append((args.token, args.args))
+        match args.token:
+            case "aws:index/getAvailabilityZones:getAvailabilityZones":
+                return {"names": sorted(SOLD, reverse=True)}
+            case "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings":
+                (wanted,) = (one["values"] for one in args.args["filters"] if one["name"] == "instance-type")
+                pairs = [(zone, kind) for zone, kinds in SOLD.items() for kind in kinds if kind in wanted]
+                return {
+                    "locations": [zone for zone, _ in pairs],
+                    "instanceTypes": [kind for _, kind in pairs],
+                }
+            case "aws:ssm/getParameter:getParameter":
+                release = args.args["name"].split("-v")[-1].split("/")[0]
+                return {"insecureValue": f"1.34.2-{release}"}
+            case _:
+                raise AssertionError(f"the program asked for something unexpected: {args.token}")
+
+
+def record(program: Callable[[], None], *, region: str = REGION) -> Recording:
+    """Run the program to its end and return what it asked for."""
+    recording = Recording()
+    with _event_loops():
+        pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test")
+        pulumi.runtime.set_all_config({"aws:region": region})
+
+        def body() -> pulumi.Output[None]:
+            program()
+            exported = {name: pulumi.Output.from_input(value) for name, value in get_root_resource().outputs.items()}
+            secrets = {name: pulumi.Output.from_input(value.is_secret()) for name, value in exported.items()}
+            return pulumi.Output.all(values=exported, secrets=secrets).apply(keep)
+
+        def keep(known: dict[str, Any]) -> None:
+            recording.outputs.update(known["values"])
+            recording.secret_outputs.update(name for name, secret in known["secrets"].items() if secret)
+
+        pulumi.runtime.test(body)()
+    return recording
+
+
+@contextmanager
+def _event_loops() -> Iterator[None]:
+    """An event loop for the program and one for the worker that plays the engine; Pulumi would leave them open."""
+    loop, worker_loop = asyncio.new_event_loop(), asyncio.new_event_loop()
+    worker = ThreadPoolExecutor(max_workers=1, initializer=asyncio.set_event_loop, initargs=(worker_loop,))
+    loop.set_default_executor(worker)
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        worker.shutdown()
+        asyncio.set_event_loop(None)
+        worker_loop.close()
+        loop.close()
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)

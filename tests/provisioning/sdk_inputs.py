@@ -1,0 +1,40 @@
+"""Which inputs the AWS SDK knows. The engine drops an unknown key in silence, so nothing else would notice one."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi_aws
+from pulumi._types import input_type_types, is_input_type
+
+from tests.provisioning.recording import Recorded
+
+
+def unknown_inputs(resource: Recorded) -> list[str]:
+    """Keys, at any depth, that the SDK's class for this resource does not have."""
+    _, module, kind = resource.token.split(":")
+    arguments = getattr(getattr(pulumi_aws, module.split("/")[0]), f"{kind}Args")
+    return list(_unknown(resource.inputs, arguments, resource.token))
+
+
+def _unknown(value: Any, declared: type, place: str) -> Iterator[str]:
+    if isinstance(value, list):
+        for inner in value:
+            yield from _unknown(inner, declared, place)
+    elif isinstance(value, dict) and is_input_type(declared):
+        known = input_type_types(declared)
+        for key, inner in value.items():
+            if key not in known:
+                yield f"{place}.{key}"
+            else:
+                yield from _unknown(inner, _input_type_in(known[key]), f"{place}.{key}")
+
+
+def _input_type_in(hint: Any) -> type:
+    """The SDK's input class somewhere inside a type hint, or ``object`` for scalars and free-form maps."""
+    if isinstance(hint, type) and is_input_type(hint):
+        return hint
+    inside = (_input_type_in(argument) for argument in typing.get_args(hint))
+    return next((found for found in inside if found is not object), object)

@@ -1,0 +1,247 @@
+"""The program as a whole: manifests, outputs, secrets, and the plans that it refuses."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pulumi
+import pytest
+import yaml
+
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.plan import ENGINE_UID, Plan, RenderedFile
+from agentgpu_iac.provisioning.manifests import read_manifests
+from agentgpu_iac.provisioning.program import Settings, deploy
+from agentgpu_iac.rendering.render import render
+from tests.plans import make_plan, make_pool, make_tiered_plan
+from tests.provisioning.recording import record
+from tests.provisioning.scenes import FILES, SCENES, scene
+
+ROOT = Path(__file__).parents[2]
+GROUP = "kubernetes:yaml/v2:ConfigGroup"
+
+
+def test_the_base_is_applied_once_as_rendered() -> None:
+    (group,) = scene("single").of(GROUP)
+    expected = [yaml.safe_load(file.content) for file in FILES[1:4]]
+    assert group.inputs["objs"] == expected
+    assert group.inputs["skipAwait"] is True
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_serving_comes_after_every_node_group(name: str) -> None:
+    recording = scene(name)
+    last_group = max(
+        recording.position(group.token, group.name) for group in recording.of("aws:eks/nodeGroup:NodeGroup")
+    )
+    assert last_group < recording.position(GROUP, "demo")
+
+
+def test_objects_of_an_installed_operator_are_applied_too() -> None:
+    settings = Settings(installed_api_groups=frozenset({"keda.sh"}))
+    recording = record(lambda: deploy(make_plan(), FILES, settings))
+    (group,) = recording.of(GROUP)
+    assert [one["kind"] for one in group.inputs["objs"]] == ["Namespace", "Deployment", "Service", "ScaledObject"]
+    assert recording.outputs["notApplied"] == []
+    assert scene("single").outputs["notApplied"] == ["ScaledObject support (keda.sh/v1alpha1)"]
+
+
+def test_nobody_else_asks_for_nodes() -> None:
+    manifests = read_manifests(FILES, frozenset({"karpenter.sh", "karpenter.k8s.aws", "keda.sh"}))
+    assert manifests.waiting == ()
+    assert "NodePool" not in {one.kind for one in manifests.applied}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_rendered_manifests_and_node_groups_agree(name: str) -> None:
+    plan = SCENES[name]()
+    files = render(plan)
+    recording = record(lambda: deploy(plan, files))
+    (group,) = recording.of(GROUP)
+    objects = group.inputs["objs"]
+    assert len(objects) == len([file for file in files if file.path.startswith("base/")]) - 1
+    urls = {
+        one["metadata"]["name"]: f"http://{one['metadata']['name']}.{one['metadata']['namespace']}.svc.cluster.local:"
+        f"{one['spec']['ports'][0]['port']:.0f}/v1"
+        for one in objects
+        if one["kind"] == "Service"
+    }
+    assert urls == recording.outputs["agentUrls"]
+    pods = [one["spec"]["template"]["spec"] for one in objects if one["kind"] in {"Deployment", "DaemonSet"}]
+    groups = [one.inputs for one in recording.of("aws:eks/nodeGroup:NodeGroup") if "taints" in one.inputs]
+    for pod in pods:
+        assert any(pod["nodeSelector"].items() <= one["labels"].items() for one in groups)
+        assert {toleration["key"] for toleration in pod["tolerations"]} == {"nvidia.com/gpu"}
+        assert pod["securityContext"]["runAsUser"] == ENGINE_UID
+    volumes = {one["spec"]["local"]["path"] for one in objects if one["kind"] == "PersistentVolume"}
+    assert volumes == {pool.cache_path for pool in plan.node_pools}
+
+
+def test_a_file_may_hold_several_objects() -> None:
+    both = RenderedFile(path="out/base/two.yaml", content=FILES[1].content + b"---\n" + FILES[3].content + b"---\n")
+    assert [one.kind for one in read_manifests((both,), frozenset()).applied] == ["Namespace", "Service"]
+
+
+def test_outputs() -> None:
+    plan, outputs = make_tiered_plan(), scene("tiered").outputs
+    assert outputs["clusterName"] == "demo"
+    assert outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
+    assert outputs["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
+    assert outputs["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
+    assert outputs["priceDate"] == "2026-07-20"
+    assert "control plane" in outputs["costExcludes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("single", ["NVIDIA device plugin 0.18.2", "serves keda.sh"]),
+        (
+            "tiered",
+            ["NVIDIA device plugin 0.18.2", "Cluster Autoscaler; without", "priority expander", "serves keda.sh"],
+        ),
+        ("shared", ["NVIDIA device plugin 0.18.2", "configuration share-2", "serves keda.sh"]),
+    ],
+)
+def test_prerequisites_are_the_ones_of_this_plan(name: str, expected: list[str]) -> None:
+    found = scene(name).outputs["prerequisites"]
+    assert len(found) == len(expected)
+    assert all(words in sentence for words, sentence in zip(expected, found, strict=True))
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_kubeconfig_is_a_secret_and_holds_no_token(name: str) -> None:
+    recording = scene(name)
+    assert recording.secret_outputs == {"kubeconfig"}
+    config = json.loads(recording.outputs["kubeconfig"])
+    (user,) = config["users"]
+    assert set(user["user"]) == {"exec"}
+    assert user["user"]["exec"]["args"][:4] == ["--region", "us-east-1", "eks", "get-token"]
+    assert config["clusters"][0]["cluster"]["server"] == "https://cluster.invalid"
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_no_input_holds_the_kubeconfig_in_clear(name: str) -> None:
+    recording = scene(name)
+    holders = {place for place, text in recording.strings() if "https://cluster.invalid" in text}
+    assert holders == {"pulumi:providers:kubernetes demo"}
+    (provider,) = recording.of("pulumi:providers:kubernetes")
+    assert provider.inputs["kubeconfig"] == {
+        "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+        "value": recording.outputs["kubeconfig"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (make_plan(target="compose"), "carries out plans for 'eks', not for 'compose'"),
+        (make_plan(node_pools=(make_pool(provider="spheron"),)), "cannot make nodes of 'spheron'"),
+        (make_plan(node_pools=()), "no node pool"),
+        (
+            make_plan(node_pools=(make_pool(), make_pool(name="far", region="us-west-2"))),
+            "cannot span us-east-1 and us-west-2",
+        ),
+        (
+            make_plan(node_pools=(make_pool(), make_pool(name="new", kubernetes_version="1.35"))),
+            r"cannot run Kubernetes 1\.34 and 1\.35",
+        ),
+        (make_plan(node_pools=(make_pool(region="us-west-2"),)), "made for us-west-2, but .* deploys to us-east-1"),
+    ],
+    ids=["target", "provider", "empty", "regions", "versions", "elsewhere"],
+)
+def test_a_plan_that_eks_cannot_carry_out_is_bad_input(plan: Plan, message: str) -> None:
+    def program() -> None:
+        with pytest.raises(BadInput, match=message):
+            deploy(plan, FILES)
+
+    assert record(program).resources == []
+
+
+def test_all_faults_are_told_at_once() -> None:
+    plan = make_plan(target="compose", node_pools=(make_pool(provider="spheron", region="eu"),))
+
+    def program() -> None:
+        with pytest.raises(BadInput) as caught:
+            deploy(plan, FILES)
+        assert len(caught.value.faults) == 3
+
+    record(program)
+
+
+def test_settings_come_from_the_pulumi_stack() -> None:
+    pulumi.runtime.set_all_config(
+        {"agentgpu:apiAllowedCidrs": '["192.0.2.0/24"]', "agentgpu:installedApiGroups": '["keda.sh"]'}
+    )
+    found = Settings.from_config(pulumi.Config("agentgpu"))
+    assert found == Settings(api_allowed_cidrs=("192.0.2.0/24",), installed_api_groups=frozenset({"keda.sh"}))
+    pulumi.runtime.set_all_config({})
+    assert Settings.from_config(pulumi.Config("agentgpu")) == Settings()
+
+
+def test_the_project_file() -> None:
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    assert (project["name"], project["runtime"]) == ("agentgpu", "python")
+    assert project["main"] == project["stackConfigDir"] == "stacks"
+    stack = yaml.safe_load((ROOT / "stacks" / "Pulumi.customer-service.yaml").read_text())
+    assert stack["config"] == {"aws:region": "us-east-1", "agentgpu:spec": "stacks/customer-service.yaml"}
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, module: str, **names: object) -> None:
+    """Put a module with these names in the place of one of another room."""
+    made = ModuleType(module)
+    vars(made).update(names)
+    monkeypatch.setitem(sys.modules, module, made)
+
+
+@pytest.fixture
+def rooms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
+    """Stand-ins for loader, catalog, planner and renderer; the list receives the paths that were asked for."""
+    asked: list[Path] = []
+
+    def load(path: Path) -> Path:
+        asked.append(path)
+        return path
+
+    def load_catalog(*, base_directory: Path) -> Path:
+        asked.append(base_directory)
+        return base_directory
+
+    def make(spec: Path, catalog: Path) -> Plan:
+        if spec.name == "bad.yaml":
+            raise BadInput.one("bad.yaml", "no agents")
+        return make_plan()
+
+    stand_in(monkeypatch, "agentgpu_iac.spec.loader", load=load)
+    stand_in(monkeypatch, "agentgpu_iac.catalog.store", load_catalog=load_catalog)
+    stand_in(monkeypatch, "agentgpu_iac.planning.planner", make_plan=make)
+    stand_in(monkeypatch, "agentgpu_iac.rendering.render", render=lambda plan: FILES)
+    monkeypatch.chdir(tmp_path)
+    return asked
+
+
+def run_main(spec: str) -> None:
+    pulumi.runtime.set_all_config({"aws:region": "us-east-1", "agentgpu:spec": spec})
+    runpy.run_path(str(ROOT / "stacks" / "__main__.py"), run_name="__main__")
+
+
+def test_main_finds_the_spec_from_the_project_root(rooms: list[Path]) -> None:
+    recording = record(lambda: run_main("stacks/customer-service.yaml"))
+    assert rooms == [ROOT / "stacks" / "customer-service.yaml", ROOT / "stacks"]
+    assert {one.token for one in recording.resources} == {one.token for one in scene("single").resources}
+
+
+def test_main_shows_bad_input_as_a_message(rooms: list[Path]) -> None:
+    def program() -> None:
+        with pytest.raises(pulumi.RunError, match=r"^bad\.yaml: no agents$"):
+            run_main("stacks/bad.yaml")
+
+    assert record(program).resources == []
+
+
+def test_main_stays_short() -> None:
+    assert len((ROOT / "stacks" / "__main__.py").read_text().splitlines()) < 30

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.rendering.render import render
+from agentgpu_iac.rendering.validate import validate, validation
+from tests.plans import make_plan
+from tests.rendering.trees import PLANS
+
+
+@pytest.mark.parametrize("version", ["1.34", "1.35", "1.36"])
+@pytest.mark.parametrize("plan", PLANS)
+def test_manifests_are_valid(plan: str, version: str) -> None:
+    files = render(PLANS[plan]())
+    assert validate(files, version) == ()
+
+
+def test_what_has_no_schema_is_named() -> None:
+    report = validation(render(make_plan()), "1.36")
+    kinds = {entry.split(": ")[1].split()[0] for entry in report.not_checked}
+    assert kinds == {"Kustomization", "NodePool", "EC2NodeClass"}
+    assert "karpenter/nodepool-demo-baseline-g6e-xlarge.yaml: NodePool demo-baseline-g6e-xlarge" in report.not_checked
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: http}]}", "spec.ports.0.port"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspce: {}", ""),
+        ("a: [", ""),
+        ("just text", ""),
+    ],
+)
+def test_faults_have_a_place(content: str, place: str) -> None:
+    (fault,) = validate([RenderedFile(path="a.yaml", content=content.encode())], "1.34")
+    assert (fault.source, fault.path) == ("a.yaml", place)
+
+
+def test_other_files_are_left_alone() -> None:
+    assert validation([RenderedFile(path="a.json", content=b"{")], "1.34").not_checked == ()
+
+
+@pytest.mark.parametrize("version", ["1.99", "2", "latest", "1.4"])
+def test_an_unknown_version_is_bad_input(version: str) -> None:
+    with pytest.raises(BadInput, match="known: 1"):
+        validate([], version)
+
+
+def test_patch_versions_are_fine() -> None:
+    assert validate([], "v1.34.2") == ()
+
+
+def test_without_the_library_the_error_is_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def missing(name: str, *rest: Any) -> Any:
+        if name.startswith("kubernetes_validate"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(BadInput, match=r"install agentgpu-iac\[validate\]"):
+        validate([], "1.34")
