@@ -15,7 +15,7 @@ from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Precision
 
 Sources = Annotated[tuple[str, ...], Field(min_length=1)]
-Float = Annotated[float, Field(strict=False, ge=0)]
+Float = Annotated[float, Field(ge=0)]
 Integer = Annotated[int, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 

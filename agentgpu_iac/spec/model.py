@@ -24,9 +24,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?
 
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 PositiveCount = Annotated[int, Field(ge=1, le=MAX_COUNT)]
-Ratio = Annotated[float, Field(ge=0, le=1, strict=False)]
-Positive = Annotated[float, Field(gt=0, le=MAX_COUNT, strict=False)]
-NonNegative = Annotated[float, Field(ge=0, le=MAX_COUNT, strict=False)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=MAX_COUNT)]
+NonNegative = Annotated[float, Field(ge=0, le=MAX_COUNT)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
@@ -40,7 +40,7 @@ class Metadata(Document):
 class ToolCalls(Document):
     """Tools that an agent calls while a session waits with its memory held."""
 
-    per_turn: Annotated[float, Field(ge=0, le=1000, strict=False)] = 0.0
+    per_turn: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """Tool calls in one turn, on average. Each is a further request to the model."""
     seconds: NonNegative = 2.0
     """How long one tool call takes (an assumption: 2 s)."""
@@ -87,7 +87,7 @@ class Traffic(Document):
 
     conversations_per_day: PositiveCount | None = None
     """Conversations started in 24 h. Unset: the demand follows from the sessions and their pace alone."""
-    burst_factor: Annotated[float, Field(ge=1, le=100_000, strict=False)] = 1.0
+    burst_factor: Annotated[float, Field(ge=1, le=100_000)] = 1.0
     """Peak load divided by normal load."""
     ramp_s: NonNegative = 60.0
     """Seconds from normal load to peak load (an assumption: 60 s). 0 means: at once, with no warning."""
@@ -214,7 +214,7 @@ class Capacity(Document):
     turn-away: only normal load is kept warm, and admission control answers 503 until the burst tier is up."""
     budget_usd_per_month: Annotated[Money, Field(gt=0)] | None = None
     """The most that the baseline may cost in a month of 720 h."""
-    burst_hours_per_month: Annotated[float, Field(ge=0, le=720, strict=False)] = 72.0
+    burst_hours_per_month: Annotated[float, Field(ge=0, le=720)] = 72.0
     """Hours a month that the burst tier is expected to run, to weigh its price against the baseline's
     (an assumption: 72 h, a tenth of the month)."""
     share_accelerators: Literal["auto", "never"] = "auto"
@@ -239,7 +239,7 @@ class ModelCache(Document):
     """nvme: the node's instance store as RAID0. ebs-gp3: the node's root volume."""
     source: Literal["huggingface"] = "huggingface"
     """Where a node's cache is filled from."""
-    token_secret: Text | None = None
+    token_secret: Name | None = None
     """Name of a Kubernetes Secret in the namespace whose key ``token`` is a Hugging Face token. Never the token."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import signal
@@ -22,12 +21,10 @@ SCRIPT = template_folder() / "model_cache.py"
 
 
 def imported() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("model_cache_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    """The script as a module, without a compiled copy beside it, where templates are shipped from."""
+    module = ModuleType("model_cache_script")
+    sys.modules[module.__name__] = module
+    exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), module.__dict__)
     return module
 
 

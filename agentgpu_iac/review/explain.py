@@ -1,0 +1,375 @@
+"""Each number of a plan walked through: the formula, what went in, what came out, and where the constant is from.
+
+Nothing is recomputed by another formula here: the inputs are the model's and accelerator's rows and the plan's own
+figures, so that a reader can check the sum by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.sizing import latency, loading, memory
+from agentgpu_iac.sizing.conversation import session_shape
+from agentgpu_iac.spec.document import Document, camel
+from agentgpu_iac.spec.loader import LoadedStack
+from agentgpu_iac.spec.model import Agent
+
+
+class Step(Document):
+    """One line of an explanation."""
+
+    section: str
+    """Part of the plan that the number belongs to."""
+    name: str
+    """What the number is, as the plan calls it."""
+    formula: str
+    """How it is made."""
+    inputs: str
+    """The formula with its figures."""
+    result: str
+    """What comes out, with its unit."""
+    source: str
+    """Where the formula or its constant is from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """One workload with everything that its numbers were made from."""
+
+    agent: Agent
+    model: Model
+    accelerator: Accelerator
+    workload: Workload
+    plan: Plan
+
+
+def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> tuple[Step, ...]:
+    """The steps behind every number of one agent, or of all.
+
+    Raises:
+        BadInput: the stack has no agent of that name.
+    """
+    names = [one.name for one in loaded.stack.spec.agents]
+    if agent is not None and agent not in names:
+        raise BadInput.one(loaded.source, f"there is no agent {agent!r} in the stack", hint=did_you_mean(agent, names))
+    steps: list[Step] = []
+    for one in loaded.stack.spec.agents:
+        if agent in (None, one.name):
+            for workload in plan.workloads:
+                if workload.agent == one.name and workload.tier == "baseline":
+                    subject = _Subject(
+                        agent=one,
+                        model=catalog.model(one.model),
+                        accelerator=catalog.accelerator(workload.accelerator),
+                        workload=workload,
+                        plan=plan,
+                    )
+                    steps.extend(_steps(subject))
+    return tuple(steps)
+
+
+def explain_view(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> tuple[Block, ...]:
+    """The explanation as blocks: sums first, then the nearest alternatives and why the cheaper ones do not serve."""
+    blocks: list[Block] = []
+    names = [one.name for one in loaded.stack.spec.agents if agent in (None, one.name)]
+    explain(plan, loaded, catalog, agent)
+    for name in names:
+        steps = explain(plan, loaded, catalog, name)
+        workload = next(one for one in plan.workloads if one.agent == name)
+        blocks.append(Heading(text=f"{name}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}"))
+        for section in dict.fromkeys(step.section for step in steps):
+            rows = tuple(
+                (step.name, step.formula, step.inputs, step.result, step.source) for step in steps if step.section == section
+            )
+            blocks.append(Paragraph(text=f"{section}:"))
+            blocks.append(Table(columns=("number", "formula", "with", "result", "source"), rows=rows))
+        blocks.extend(_choices(plan, name))
+        blocks.append(Listing(items=tuple(_assumptions(loaded, name))))
+    return tuple(blocks)
+
+
+def _choices(plan: Plan, agent: str) -> Iterator[Block]:
+    alternatives = [one for one in plan.cost.alternatives if one.agent == agent]
+    if alternatives:
+        yield Paragraph(text="Runners-up, on nodes of their own:")
+        rows = tuple((one.description, f"{one.usd_per_month:,.2f}", f"{one.delta_usd_per_month:+,.2f}", one.note) for one in alternatives)
+        yield Table(columns=("what", "USD/month", "difference", "note"), rows=rows, right=frozenset({1, 2}))
+    rejected = [one for one in plan.rejections if one.agent in (agent, "*")]
+    if rejected:
+        yield Paragraph(text="Rejected, whatever they cost:")
+        yield Table(
+            columns=("accelerator", "constraint", "need", "limit", "why"),
+            rows=tuple(
+                (one.accelerator, one.constraint, _figure(one.need, one.unit), _figure(one.limit, one.unit), one.message)
+                for one in rejected
+            ),
+            right=frozenset({2, 3}),
+        )
+    yield Paragraph(
+        text=f"The placement is the cheapest over all candidates considered; optimality gap {plan.cost.optimality_gap_ratio:.2%}."
+    )
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:,.4g} {unit}".rstrip()
+
+
+def _assumptions(loaded: LoadedStack, name: str) -> Iterator[str]:
+    """Every field of the agent that the spec leaves unset, with the default that stands in for it."""
+    agent = next(one for one in loaded.stack.spec.agents if one.name == name)
+    for label, part in (("conversation", agent.conversation), ("traffic", agent.traffic), ("sessions", agent.sessions)):
+        unset = [field for field in type(part).model_fields if field not in part.model_fields_set]
+        shown = [f"{camel(field)} {getattr(part, field)}" for field in unset if isinstance(getattr(part, field), (int, float))]
+        if shown:
+            yield f"assumed in {label}: {', '.join(shown)}"
+
+
+def _steps(subject: _Subject) -> Iterator[Step]:
+    yield from _context_steps(subject)
+    yield from _memory_steps(subject)
+    yield from _latency_steps(subject)
+    yield from _throughput_steps(subject)
+    yield from _start_steps(subject)
+    yield from _cost_steps(subject)
+
+
+def _step(section: str, name: str, formula: str, inputs: str, result: str, source: str) -> Step:
+    return Step(section=section, name=name, formula=formula, inputs=inputs, result=result, source=source)
+
+
+def _context_steps(subject: _Subject) -> Iterator[Step]:
+    agent, plan_memory = subject.agent, subject.workload.memory
+    conversation = agent.conversation
+    calls = conversation.tool_calls
+    tools = round(calls.per_turn * calls.result_tokens)
+    shape = session_shape(conversation)
+    if agent.overrides.context_tokens is not None:
+        formula, inputs = "set by hand", "overrides.contextTokens"
+    elif conversation.max_context_tokens is not None:
+        formula, inputs = "what each session may grow to", "conversation.maxContextTokens"
+    else:
+        formula = "system prompt + turns x (input + tool results + output) + reasoning"
+        inputs = (
+            f"{conversation.system_prompt_tokens} + {conversation.turns} x ({conversation.input_tokens_per_turn} + {tools} + "
+            f"{conversation.output_tokens_per_turn}) + {conversation.reasoning_tokens_per_turn}"
+        )
+    yield _step("Context", "contextTokens", formula, inputs, f"{plan_memory.context_tokens:,} tokens", "spec: the last turn")
+    yield _step(
+        "Context",
+        "expectedContextTokens",
+        "system prompt + (turns + 1) / 2 x (input + tool results + output)",
+        f"{conversation.system_prompt_tokens} + {(conversation.turns + 1) / 2:g} x "
+        f"{conversation.input_tokens_per_turn + tools + conversation.output_tokens_per_turn}",
+        f"{min(round(shape.expected_tokens), plan_memory.context_tokens):,} tokens",
+        "spec: mean over the turns, at most contextTokens; a paused session keeps its cache",
+    )
+
+
+def _memory_steps(subject: _Subject) -> Iterator[Step]:
+    model, one = subject.model, subject.workload
+    plan_memory, tensor, pipeline = one.memory, one.tensor_parallel_size, one.pipeline_parallel_size
+    split = "" if tensor * pipeline == 1 else f" / {tensor}" if pipeline == 1 else f" over TP {tensor} x PP {pipeline} (fullest stage)"
+    weight_bytes = memory.weight_bytes(model, one.precision)
+    known = one.precision == model.native_precision and model.checkpoint_bytes is not None
+    yield _step(
+        "Memory of one accelerator",
+        "weightsGib",
+        "published checkpoint / 2^30" if known else "parameters x bytes / 2^30",
+        f"{weight_bytes:,.0f} B of {model.params_total:,} parameters in {one.precision}{split}",
+        f"{plan_memory.weights_gib:.4f} GiB",
+        model.sources[0],
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "kvBytesPerToken",
+        *_kv_formula(model, one),
+        f"{plan_memory.kv_bytes_per_token:,} B",
+        "shape of the attention layers",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "kvPerSessionGib",
+        "kvBytesPerToken x context in blocks of 16 (+ windows and fixed states)",
+        f"{plan_memory.kv_bytes_per_token:,} B x {memory.round_up(plan_memory.context_tokens, memory.KV_BLOCK_TOKENS):,} / 2^30",
+        f"{plan_memory.kv_per_session_gib:.6f} GiB",
+        "vLLM allocates whole blocks",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "kvGib",
+        "kvPerSessionGib x maxNumSeqs",
+        f"{plan_memory.kv_per_session_gib:.6f} x {one.max_num_seqs}",
+        f"{plan_memory.kv_gib:.4f} GiB",
+        "every session keeps its memory, also while a tool runs",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "overheadGib",
+        "activation peak + CUDA context and communication + CUDA graphs (+ LoRA slots)",
+        f"max-num-seqs {one.max_num_seqs}, batched tokens {one.max_num_batched_tokens}, vocabulary {model.vocab_size:,}",
+        f"{plan_memory.overhead_gib:.4f} GiB",
+        "vLLM start-up logs 0.6 to 0.31",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "totalGib",
+        "weights + KV cache + overhead",
+        f"{plan_memory.weights_gib:.4f} + {plan_memory.kv_gib:.4f} + {plan_memory.overhead_gib:.4f}",
+        f"{plan_memory.total_gib:.4f} GiB",
+        f"must stay under {memory.STEADY_STATE_RATIO:.0%} of the capacity",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "capacityGib",
+        {
+            "measured": "what CUDA sees, measured",
+            "driver": "driver's figure - 0.5 GiB",
+            "nominal": "nominal GB x 0.93",
+        }[plan_memory.capacity_basis],
+        subject.accelerator.name,
+        f"{plan_memory.capacity_gib:.2f} GiB, used {plan_memory.utilization_ratio:.1%}",
+        subject.accelerator.sources[-1],
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "headroomGib",
+        "engine budget - total",
+        f"{plan_memory.engine_budget_gib:.4f} - {plan_memory.total_gib:.4f}",
+        f"{plan_memory.headroom_gib:.4f} GiB of KV cache beyond the plan",
+        f"--gpu-memory-utilization {one.gpu_memory_utilization:g}, the default of {one.engine.name} {one.engine.version}"
+        if one.kv_cache_memory_bytes is None
+        else "fixed KV budget: the accelerator is shared",
+    )
+
+
+def _kv_formula(model: Model, one: Workload) -> tuple[str, str]:
+    width = 1 if one.kv_cache_dtype == "fp8" else 2
+    layers = memory.ceil_div(model.layers.full, one.pipeline_parallel_size)
+    if model.kv_lora_rank is not None:
+        return (
+            "full layers x (compressed rank + rotary width) x bytes",
+            f"{layers} x ({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}",
+        )
+    heads = memory.kv_heads_per_accelerator(model.kv_heads, one.tensor_parallel_size)
+    value = model.value_head_dim or model.head_dim
+    return (
+        "full layers x KV heads on one accelerator x (key + value width) x bytes",
+        f"{layers} x {heads} x ({model.head_dim} + {value}) x {width}",
+    )
+
+
+def _latency_steps(subject: _Subject) -> Iterator[Step]:
+    one = subject.workload
+    times = one.latency
+    if times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
+        return
+    shared = one.share_group is not None
+    note = "; times of an engine that shares are multiplied by the engines on the accelerator" if shared else ""
+    yield _step(
+        "Latency with every session generating",
+        "ttftMs",
+        "network + queue + prefill + first step",
+        f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}{note}",
+        f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}" + _budget(times.budget_ttft_ms),
+        f"roofline: {latency.PREFILL_EFFICIENCY:.0%} of dense TFLOPS, {latency.DECODE_EFFICIENCY:.0%} of bandwidth, "
+        f"{latency.STEP_OVERHEAD_MS:g} ms a step; fitted on measured runs" + ("" if times.calibrated else " of other accelerators"),
+    )
+    yield _step(
+        "Latency with every session generating",
+        "tpotMs",
+        "one step + (sessions - 1) x arithmetic of a prompt / output tokens",
+        f"{one.max_num_seqs} sessions at {one.memory.expected_context_tokens:,} tokens of context",
+        f"{times.tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}" + _budget(times.budget_tpot_ms),
+        "same roofline; weights and KV cache are read once a step",
+    )
+    yield _step(
+        "Latency with every session generating",
+        "e2eMs",
+        "requests x TTFT + (output tokens - requests) x TPOT",
+        f"TTFT {times.ttft_ms:.1f}, TPOT {times.tpot_ms:.2f}",
+        f"{times.e2e_ms or 0:,.0f} ms" + _budget(times.budget_e2e_ms),
+        "one turn, tool time left out",
+    )
+
+
+def _budget(limit: float | None) -> str:
+    return "" if limit is None else f", budget {limit:,.0f}"
+
+
+def _throughput_steps(subject: _Subject) -> Iterator[Step]:
+    one, agent = subject.workload, subject.agent
+    out = one.throughput
+    daily = agent.traffic.conversations_per_day
+    volume = f"{daily:,} x {agent.conversation.turns} turns / 86,400 s" if daily is not None else "no daily volume stated"
+    yield _step(
+        "Throughput and replicas",
+        "requiredOutputTokensPerS",
+        "max(daily volume x burst factor / 86,400 s, sessions / seconds per turn) x tokens per turn",
+        f"{volume}; {one.sessions_concurrent:,} sessions, {one.sessions_peak:,} at the peak",
+        f"{out.required_output_tokens_per_s:,.1f} tokens/s of {out.output_tokens_per_s or 0:,.1f}",
+        "spec",
+    )
+    yield _step(
+        "Throughput and replicas",
+        "requiredPrefillTokensPerS",
+        "the same requests x prompt tokens that are not cached",
+        f"prefix hit ratio {one.routing.prefix_hit_ratio:g}",
+        f"{out.required_prefill_tokens_per_s:,.1f} tokens/s of {out.prefill_tokens_per_s or 0:,.1f}",
+        "spec",
+    )
+    burst = sum(other.replicas.max for other in subject.plan.workloads if other.agent == one.agent and other.tier == "burst")
+    yield _step(
+        "Throughput and replicas",
+        "replicas",
+        "max(sessions / sessions per replica, required / delivered tokens per replica), rounded up",
+        f"{one.sessions_concurrent:,} to {one.sessions_peak:,} sessions, {one.max_num_seqs} on a replica",
+        f"{one.replicas.min} warm, {burst} more in a burst",
+        "baseline carries normal load and whoever comes before a cold start ends",
+    )
+
+
+def _start_steps(subject: _Subject) -> Iterator[Step]:
+    start = subject.workload.cold_start_s
+    cache = subject.workload.model_cache
+    figures = {
+        "node": (f"{start.node:g}", "node claim 13 s + launch to Ready 40 s, measured on g6e.2xlarge"),
+        "driver": (f"{start.driver:g}", "Ready to GPU registered, same run"),
+        "image": (f"{start.image:g}", f"compressed image at {loading.IMAGE_GB_PER_S * 1000:.0f} MB/s, containerd's default pull"),
+        "cacheFill": (f"{start.cache_fill:g}", f"the pool's models from {cache.source} at {loading.HUB_GIB_PER_S} GiB/s at most"),
+        "weights": (f"{start.weights:g}", f"{cache.model_gib:g} GiB from {cache.storage}, cold"),
+        "compile": (f"{start.compile:g}", "torch.compile, same run; kept in the cache afterwards"),
+        "warmUp": (f"{start.warm_up:g}", "profiling and graph capture, same run"),
+    }
+    for name, (seconds, source) in figures.items():
+        yield _step("Cold start", name, "one phase", "", f"{seconds} s", source)
+    yield _step(
+        "Cold start",
+        "total",
+        "sum of the phases",
+        " + ".join(seconds for seconds, _ in figures.values()),
+        f"{start.total:g} s ±{start.error_ratio:.0%}; {start.warm_node_total:g} s on a warm node",
+        "two full cold starts were measured at 393 s and 966 s",
+    )
+
+
+def _cost_steps(subject: _Subject) -> Iterator[Step]:
+    for item in subject.plan.cost.line_items:
+        members = {one.agent for one in subject.plan.workloads if one.node_pool == item.node_pool}
+        if subject.agent.name not in members:
+            continue
+        also = f", shared with {', '.join(sorted(members - {subject.agent.name}))}" if len(members) > 1 else ""
+        hours = "720 h" if item.tier == "baseline" else "the expected burst hours"
+        yield _step(
+            "Cost",
+            f"{item.node_pool} ({item.capacity_type})",
+            f"nodes x USD/h x {hours}",
+            f"{item.nodes} x {item.usd_per_hour}{also}",
+            f"USD {item.usd_per_month:,.2f} a month",
+            f"{item.price_source}, {item.price_date or 'undated'}",
+        )

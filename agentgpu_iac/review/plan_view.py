@@ -1,0 +1,123 @@
+"""The plan on one screen: what, where, how many, why, how fast, how much a month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
+
+_BAR_CELLS = 10
+_SHOWN_ALTERNATIVES = 8
+
+
+def plan_view(plan: Plan, spec_path: str) -> tuple[Block, ...]:
+    """The plan for a reader in a hurry; everything else is in ``explain`` and in the JSON."""
+    return tuple(_blocks(plan, spec_path))
+
+
+def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
+    yield Paragraph(text=f"{plan.stack}: {plan.headline}")
+    yield Paragraph(text=f"Pattern: {plan.pattern}. Architecture: {plan.architecture}. Target: {plan.target}.")
+    yield Heading(text="Agents")
+    yield _agents(plan)
+    yield Listing(items=tuple(f"{one.agent}: {one.chosen_because}." for one in plan.workloads if one.tier == "baseline"))
+    yield Heading(text="Node pools")
+    yield _pools(plan)
+    yield Heading(text="Cost")
+    yield _cost(plan)
+    if plan.overrides:
+        yield Heading(text="Set by hand")
+        yield Listing(
+            items=tuple(
+                f"{one.agent}: {one.field} = {one.value:g} (computed: {'searched' if one.computed is None else f'{one.computed:g}'})"
+                for one in plan.overrides
+            )
+        )
+    if plan.warnings:
+        yield Heading(text="Warnings")
+        yield Listing(
+            items=tuple(f"[{one.code}] {one.agent + ': ' if one.agent else ''}{one.message}" for one in plan.warnings)
+        )
+    yield Heading(text="Next")
+    first = plan.workloads[0].agent
+    yield Commands(
+        lines=(
+            f"agentgpu explain {spec_path} {first}",
+            f"agentgpu render {spec_path} -o build/{plan.stack}",
+        )
+    )
+
+
+def bar(ratio: float) -> str:
+    """A ratio as ten cells; the eighth cell is the 80 % mark."""
+    full = min(_BAR_CELLS, max(0, round(ratio * _BAR_CELLS)))
+    return "#" * full + "." * (_BAR_CELLS - full)
+
+
+def _agents(plan: Plan) -> Table:
+    columns = ("agent", "tier", "model", "accelerator", "TP x PP", "seqs", "VRAM need / have", "", "TTFT ms", "TPOT ms", "replicas")
+    rows = tuple(
+        (
+            one.agent,
+            one.tier,
+            f"{one.model} {one.precision}",
+            f"{one.accelerators_per_replica} x {one.accelerator}" + (f" (shared: {one.share_group})" if one.share_group else ""),
+            f"{one.tensor_parallel_size} x {one.pipeline_parallel_size}",
+            str(one.max_num_seqs),
+            f"{one.memory.total_gib:.1f} / {one.memory.capacity_gib:.1f} GiB",
+            bar(one.memory.utilization_ratio),
+            _against(one.latency.ttft_ms, one.latency.budget_ttft_ms, one.latency.ttft_error_ratio),
+            _against(one.latency.tpot_ms, one.latency.budget_tpot_ms, one.latency.tpot_error_ratio),
+            _replicas(one),
+        )
+        for one in plan.workloads
+    )
+    return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
+
+
+def _against(value: float | None, budget: float | None, error: float | None) -> str:
+    if value is None:
+        return "not predicted"
+    limit = "" if budget is None else f" of {budget:.0f}"
+    band = "" if error is None else f" ±{error:.0%}"
+    return f"{value:.0f}{limit}{band}"
+
+
+def _replicas(one: Workload) -> str:
+    return str(one.replicas.max) if one.replicas.min == one.replicas.max else f"{one.replicas.min}-{one.replicas.max}"
+
+
+def _pools(plan: Plan) -> Table:
+    columns = ("pool", "tier", "bought", "instance type", "region", "nodes", "USD/h a node", "price of")
+    rows = tuple(
+        (
+            pool.name,
+            pool.tier,
+            " > ".join(pool.capacity_types),
+            f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})",
+            f"{pool.provider} {pool.region}",
+            str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}",
+            f"{pool.usd_per_hour:.4f}",
+            pool.price_date or "undated",
+        )
+        for pool in plan.node_pools
+    )
+    return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
+
+
+def _cost(plan: Plan) -> Table:
+    cost = plan.cost
+    rows = [
+        (f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}", f"{item.usd_per_month:,.2f}")
+        for item in cost.line_items
+    ]
+    rows.append(("baseline, a month of 720 h", f"{cost.baseline_usd_per_month:,.2f}"))
+    if cost.expected_usd_per_month != cost.baseline_usd_per_month:
+        rows.append(("baseline and the expected burst hours, a month", f"{cost.expected_usd_per_month:,.2f}"))
+    rows.append(("at the peak, an hour", f"{cost.peak_usd_per_hour:,.2f}"))
+    rows += [
+        (f"instead, {one.agent + ': ' if one.agent else ''}{one.description} ({one.note})", f"{one.delta_usd_per_month:+,.2f} a month")
+        for one in cost.alternatives[:_SHOWN_ALTERNATIVES]
+    ]
+    return Table(columns=("item", "USD"), rows=tuple(rows), right=frozenset({1}))
