@@ -19,6 +19,7 @@ from agentgpu_iac.sizing.conversation import session_shape
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.units import ceil_div, round_up
 
 
 class Step(Document):
@@ -82,10 +83,14 @@ def explain_view(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str |
     for name in names:
         steps = explain(plan, loaded, catalog, name)
         workload = next(one for one in plan.workloads if one.agent == name)
-        blocks.append(Heading(text=f"{name}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}"))
+        blocks.append(
+            Heading(text=f"{name}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}")
+        )
         for section in dict.fromkeys(step.section for step in steps):
             rows = tuple(
-                (step.name, step.formula, step.inputs, step.result, step.source) for step in steps if step.section == section
+                (step.name, step.formula, step.inputs, step.result, step.source)
+                for step in steps
+                if step.section == section
             )
             blocks.append(Paragraph(text=f"{section}:"))
             blocks.append(Table(columns=("number", "formula", "with", "result", "source"), rows=rows))
@@ -98,7 +103,10 @@ def _choices(plan: Plan, agent: str) -> Iterator[Block]:
     alternatives = [one for one in plan.cost.alternatives if one.agent == agent]
     if alternatives:
         yield Paragraph(text="Runners-up, on nodes of their own:")
-        rows = tuple((one.description, f"{one.usd_per_month:,.2f}", f"{one.delta_usd_per_month:+,.2f}", one.note) for one in alternatives)
+        rows = tuple(
+            (one.description, f"{one.usd_per_month:,.2f}", f"{one.delta_usd_per_month:+,.2f}", one.note)
+            for one in alternatives
+        )
         yield Table(columns=("what", "USD/month", "difference", "note"), rows=rows, right=frozenset({1, 2}))
     rejected = [one for one in plan.rejections if one.agent in (agent, "*")]
     if rejected:
@@ -106,7 +114,13 @@ def _choices(plan: Plan, agent: str) -> Iterator[Block]:
         yield Table(
             columns=("accelerator", "constraint", "need", "limit", "why"),
             rows=tuple(
-                (one.accelerator, one.constraint, _figure(one.need, one.unit), _figure(one.limit, one.unit), one.message)
+                (
+                    one.accelerator,
+                    one.constraint,
+                    _figure(one.need, one.unit),
+                    _figure(one.limit, one.unit),
+                    one.message,
+                )
                 for one in rejected
             ),
             right=frozenset({2, 3}),
@@ -125,7 +139,11 @@ def _assumptions(loaded: LoadedStack, name: str) -> Iterator[str]:
     agent = next(one for one in loaded.stack.spec.agents if one.name == name)
     for label, part in (("conversation", agent.conversation), ("traffic", agent.traffic), ("sessions", agent.sessions)):
         unset = [field for field in type(part).model_fields if field not in part.model_fields_set]
-        shown = [f"{camel(field)} {getattr(part, field)}" for field in unset if isinstance(getattr(part, field), (int, float))]
+        shown = [
+            f"{camel(field)} {getattr(part, field)}"
+            for field in unset
+            if isinstance(getattr(part, field), (int, float))
+        ]
         if shown:
             yield f"assumed in {label}: {', '.join(shown)}"
 
@@ -159,7 +177,9 @@ def _context_steps(subject: _Subject) -> Iterator[Step]:
             f"{conversation.system_prompt_tokens} + {conversation.turns} x ({conversation.input_tokens_per_turn} + {tools} + "
             f"{conversation.output_tokens_per_turn}) + {conversation.reasoning_tokens_per_turn}"
         )
-    yield _step("Context", "contextTokens", formula, inputs, f"{plan_memory.context_tokens:,} tokens", "spec: the last turn")
+    yield _step(
+        "Context", "contextTokens", formula, inputs, f"{plan_memory.context_tokens:,} tokens", "spec: the last turn"
+    )
     yield _step(
         "Context",
         "expectedContextTokens",
@@ -174,7 +194,13 @@ def _context_steps(subject: _Subject) -> Iterator[Step]:
 def _memory_steps(subject: _Subject) -> Iterator[Step]:
     model, one = subject.model, subject.workload
     plan_memory, tensor, pipeline = one.memory, one.tensor_parallel_size, one.pipeline_parallel_size
-    split = "" if tensor * pipeline == 1 else f" / {tensor}" if pipeline == 1 else f" over TP {tensor} x PP {pipeline} (fullest stage)"
+    split = (
+        ""
+        if tensor * pipeline == 1
+        else f" / {tensor}"
+        if pipeline == 1
+        else f" over TP {tensor} x PP {pipeline} (fullest stage)"
+    )
     weight_bytes = memory.weight_bytes(model, one.precision)
     known = one.precision == model.native_precision and model.checkpoint_bytes is not None
     yield _step(
@@ -196,7 +222,7 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         "Memory of one accelerator",
         "kvPerSessionGib",
         "kvBytesPerToken x context in blocks of 16 (+ windows and fixed states)",
-        f"{plan_memory.kv_bytes_per_token:,} B x {memory.round_up(plan_memory.context_tokens, memory.KV_BLOCK_TOKENS):,} / 2^30",
+        f"{plan_memory.kv_bytes_per_token:,} B x {round_up(plan_memory.context_tokens, memory.KV_BLOCK_TOKENS):,} / 2^30",
         f"{plan_memory.kv_per_session_gib:.6f} GiB",
         "vLLM allocates whole blocks",
     )
@@ -250,7 +276,7 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
 
 def _kv_formula(model: Model, one: Workload) -> tuple[str, str]:
     width = 1 if one.kv_cache_dtype == "fp8" else 2
-    layers = memory.ceil_div(model.layers.full, one.pipeline_parallel_size)
+    layers = ceil_div(model.layers.full, one.pipeline_parallel_size)
     if model.kv_lora_rank is not None:
         return (
             "full layers x (compressed rank + rotary width) x bytes",
@@ -278,7 +304,8 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
         f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}{note}",
         f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}" + _budget(times.budget_ttft_ms),
         f"roofline: {latency.PREFILL_EFFICIENCY:.0%} of dense TFLOPS, {latency.DECODE_EFFICIENCY:.0%} of bandwidth, "
-        f"{latency.STEP_OVERHEAD_MS:g} ms a step; fitted on measured runs" + ("" if times.calibrated else " of other accelerators"),
+        f"{latency.STEP_OVERHEAD_MS:g} ms a step; fitted on measured runs"
+        + ("" if times.calibrated else " of other accelerators"),
     )
     yield _step(
         "Latency with every session generating",
@@ -306,7 +333,9 @@ def _throughput_steps(subject: _Subject) -> Iterator[Step]:
     one, agent = subject.workload, subject.agent
     out = one.throughput
     daily = agent.traffic.conversations_per_day
-    volume = f"{daily:,} x {agent.conversation.turns} turns / 86,400 s" if daily is not None else "no daily volume stated"
+    volume = (
+        f"{daily:,} x {agent.conversation.turns} turns / 86,400 s" if daily is not None else "no daily volume stated"
+    )
     yield _step(
         "Throughput and replicas",
         "requiredOutputTokensPerS",
@@ -323,7 +352,9 @@ def _throughput_steps(subject: _Subject) -> Iterator[Step]:
         f"{out.required_prefill_tokens_per_s:,.1f} tokens/s of {out.prefill_tokens_per_s or 0:,.1f}",
         "spec",
     )
-    burst = sum(other.replicas.max for other in subject.plan.workloads if other.agent == one.agent and other.tier == "burst")
+    burst = sum(
+        other.replicas.max for other in subject.plan.workloads if other.agent == one.agent and other.tier == "burst"
+    )
     yield _step(
         "Throughput and replicas",
         "replicas",
@@ -340,8 +371,14 @@ def _start_steps(subject: _Subject) -> Iterator[Step]:
     figures = {
         "node": (f"{start.node:g}", "node claim 13 s + launch to Ready 40 s, measured on g6e.2xlarge"),
         "driver": (f"{start.driver:g}", "Ready to GPU registered, same run"),
-        "image": (f"{start.image:g}", f"compressed image at {loading.IMAGE_GB_PER_S * 1000:.0f} MB/s, containerd's default pull"),
-        "cacheFill": (f"{start.cache_fill:g}", f"the pool's models from {cache.source} at {loading.HUB_GIB_PER_S} GiB/s at most"),
+        "image": (
+            f"{start.image:g}",
+            f"compressed image at {loading.IMAGE_GB_PER_S * 1000:.0f} MB/s, containerd's default pull",
+        ),
+        "cacheFill": (
+            f"{start.cache_fill:g}",
+            f"the pool's models from {cache.source} at {loading.HUB_GIB_PER_S} GiB/s at most",
+        ),
         "weights": (f"{start.weights:g}", f"{cache.model_gib:g} GiB from {cache.storage}, cold"),
         "compile": (f"{start.compile:g}", "torch.compile, same run; kept in the cache afterwards"),
         "warmUp": (f"{start.warm_up:g}", "profiling and graph capture, same run"),

@@ -21,7 +21,9 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     yield Paragraph(text=f"Pattern: {plan.pattern}. Architecture: {plan.architecture}. Target: {plan.target}.")
     yield Heading(text="Agents")
     yield _agents(plan)
-    yield Listing(items=tuple(f"{one.agent}: {one.chosen_because}." for one in plan.workloads if one.tier == "baseline"))
+    yield Listing(
+        items=tuple(f"{one.agent}: {one.chosen_because}." for one in plan.workloads if one.tier == "baseline")
+    )
     yield Heading(text="Node pools")
     yield _pools(plan)
     yield Heading(text="Cost")
@@ -56,13 +58,26 @@ def bar(ratio: float) -> str:
 
 
 def _agents(plan: Plan) -> Table:
-    columns = ("agent", "tier", "model", "accelerator", "TP x PP", "seqs", "VRAM need / have", "", "TTFT ms", "TPOT ms", "replicas")
+    columns = (
+        "agent",
+        "tier",
+        "model",
+        "accelerator",
+        "TP x PP",
+        "seqs",
+        "VRAM need / have",
+        "",
+        "TTFT ms",
+        "TPOT ms",
+        "replicas",
+    )
     rows = tuple(
         (
             one.agent,
             one.tier,
             f"{one.model} {one.precision}",
-            f"{one.accelerators_per_replica} x {one.accelerator}" + (f" (shared: {one.share_group})" if one.share_group else ""),
+            f"{one.accelerators_per_replica} x {one.accelerator}"
+            + (f" (shared: {one.share_group})" if one.share_group else ""),
             f"{one.tensor_parallel_size} x {one.pipeline_parallel_size}",
             str(one.max_num_seqs),
             f"{one.memory.total_gib:.1f} / {one.memory.capacity_gib:.1f} GiB",
@@ -117,7 +132,10 @@ def _cost(plan: Plan) -> Table:
         rows.append(("baseline and the expected burst hours, a month", f"{cost.expected_usd_per_month:,.2f}"))
     rows.append(("at the peak, an hour", f"{cost.peak_usd_per_hour:,.2f}"))
     rows += [
-        (f"instead, {one.agent + ': ' if one.agent else ''}{one.description} ({one.note})", f"{one.delta_usd_per_month:+,.2f} a month")
+        (
+            f"instead, {one.agent + ': ' if one.agent else ''}{one.description} ({one.note})",
+            f"{one.delta_usd_per_month:+,.2f} a month",
+        )
         for one in cost.alternatives[:_SHOWN_ALTERNATIVES]
     ]
     return Table(columns=("item", "USD"), rows=tuple(rows), right=frozenset({1}))

@@ -10,7 +10,6 @@ of 0.002 GiB; the terms themselves are estimated here, with constants read from 
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,0 +1,471 @@
+"""The ``agentgpu`` command. Each command parses, calls one room, and prints; what it needs is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentgpu_iac import __version__
+from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_NO, AgentGpuError, BadInput
+
+if TYPE_CHECKING:
+    from agentgpu_iac.catalog.store import Catalog
+    from agentgpu_iac.planning.plan import Plan
+    from agentgpu_iac.spec.loader import LoadedStack
+
+app = typer.Typer(
+    name="agentgpu",
+    help="GPU infrastructure for AI agents: one agent stack in; a sized, priced plan, manifests and Pulumi out.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+catalog_app = typer.Typer(name="catalog", help="Look at the facts that plans rest on.", no_args_is_help=True)
+app.add_typer(catalog_app)
+
+
+class PlanFormat(StrEnum):
+    """How a plan is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    MARKDOWN = "markdown"
+
+
+class Format(StrEnum):
+    """How an answer is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class CatalogKind(StrEnum):
+    """What the catalog holds."""
+
+    ACCELERATORS = "accelerators"
+    MODELS = "models"
+    OFFERINGS = "offerings"
+    ENGINES = "engines"
+    PROVIDERS = "providers"
+    EXCLUDED = "excluded"
+
+
+SpecArgument = Annotated[Path, typer.Argument(help="Agent stack (YAML).", metavar="SPEC")]
+OverlayOption = Annotated[
+    Path | None, typer.Option("--catalog", help="Your own catalog rows on top of ours (prices, models, accelerators).")
+]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the answer.")]
+
+
+def run() -> None:
+    """Entry point: one clear message and an exit code instead of a traceback."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None
+    except AgentGpuError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(error.exit_code) from None
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=lambda value: _version(wanted=value), is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def _load(spec: Path, overlay: Path | None) -> tuple[LoadedStack, Catalog]:
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.spec.loader import load
+
+    return load(spec), load_catalog(overlay, base_directory=spec.parent)
+
+
+def _plan(spec: Path, overlay: Path | None) -> tuple[Plan, LoadedStack, Catalog]:
+    from agentgpu_iac.planning.planner import make_plan
+
+    loaded, catalog = _load(spec, overlay)
+    return make_plan(loaded, catalog), loaded, catalog
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("agentstack.yaml"),
+    name: Annotated[str, typer.Option(help="Name of the stack.")] = "my-agents",
+    model: Annotated[str, typer.Option(help="Model of the first agent.")] = "Qwen/Qwen3-14B",
+) -> None:
+    """Write a small agent stack to start from."""
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.spec.loader import load_text
+    from agentgpu_iac.spec.starter import starter
+
+    load_catalog(base_directory=Path.cwd()).model(model)
+    text = starter(name, model)
+    load_text(text, str(path))
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise BadInput.one(str(path), "the file exists already", hint="name another one") from None
+    except OSError as error:
+        raise BadInput.one(str(path), f"cannot be written: {error.strerror}") from None
+    typer.echo(f"Wrote {path}. Next: agentgpu plan {path}")
+
+
+@app.command()
+def validate(spec: SpecArgument, catalog: OverlayOption = None, format: FormatOption = Format.TABLE) -> None:
+    """Check an agent stack and report every fault at once."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.planning.references import resolve_models
+
+    loaded, facts = _load(spec, catalog)
+    models = resolve_models(loaded, facts)
+    if format is Format.JSON:
+        output.write_json({"valid": True, "stack": loaded.stack.metadata.name, "agents": len(models)})
+    else:
+        count = len(models)
+        typer.echo(
+            f"{spec}: {loaded.stack.metadata.name} is a valid agent stack of {count} agent{'s' if count > 1 else ''}."
+        )
+
+
+@app.command()
+def plan(
+    spec: SpecArgument,
+    catalog: OverlayOption = None,
+    format: Annotated[PlanFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PlanFormat.TABLE,
+    output_file: Annotated[Path | None, typer.Option("--output", "-o", help="Write the plan to this file.")] = None,
+) -> None:
+    """Size, price and place an agent stack."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.planning.planner import NoPlan
+    from agentgpu_iac.review.blocks import markdown, plain_text
+    from agentgpu_iac.review.plan_view import plan_view
+
+    try:
+        made, _, _ = _plan(spec, catalog)
+    except NoPlan as refusal:
+        if format is PlanFormat.JSON:
+            rejections = [one.model_dump(mode="json", by_alias=True) for one in refusal.rejections]
+            output.write_json({"feasible": False, "message": str(refusal), "rejections": rejections})
+        raise
+    document = made.model_dump(mode="json", by_alias=True)
+    if output_file is not None:
+        texts = {
+            PlanFormat.JSON: lambda: json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+            PlanFormat.YAML: lambda: output.yaml_text(document),
+            PlanFormat.MARKDOWN: lambda: markdown(plan_view(made, str(spec))),
+            PlanFormat.TABLE: lambda: plain_text(plan_view(made, str(spec))),
+        }
+        _write_file(output_file, texts[format]())
+    elif format is PlanFormat.JSON:
+        output.write_json(document)
+    elif format is PlanFormat.YAML:
+        typer.echo(output.yaml_text(document), nl=False)
+    elif format is PlanFormat.MARKDOWN:
+        output.write_markdown(plan_view(made, str(spec)))
+    else:
+        output.write_blocks(plan_view(made, str(spec)))
+
+
+def _write_file(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput.one(str(path), f"cannot be written: {error.strerror}") from None
+
+
+@app.command()
+def explain(
+    spec: SpecArgument,
+    agent: Annotated[str | None, typer.Argument(help="Agent to explain; all of them when left out.")] = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Walk through each number: formula, inputs, result, source; then the runners-up and the rejected."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.review import explain as explaining
+
+    made, loaded, facts = _plan(spec, catalog)
+    if format is Format.JSON:
+        steps = explaining.explain(made, loaded, facts, agent)
+        output.write_json([step.model_dump(mode="json", by_alias=True) for step in steps])
+    else:
+        output.write_blocks(explaining.explain_view(made, loaded, facts, agent))
+
+
+@app.command()
+def render(
+    spec: SpecArgument,
+    directory: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write; files in it that are ours are kept up to date.")
+    ],
+    catalog: OverlayOption = None,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="Check the built-in kinds against the Kubernetes schemas.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files in the folder that are not ours or were edited.")
+    ] = False,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Write the plan's Kubernetes manifests as a Kustomize tree."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.rendering.render import render as render_plan
+    from agentgpu_iac.rendering.write import write
+
+    made, _, _ = _plan(spec, catalog)
+    files = render_plan(made)
+    if validate:
+        from agentgpu_iac.rendering.validate import validate as check
+
+        faults = check(files, made.node_pools[0].kubernetes_version)
+        if faults:
+            raise BadInput(faults)
+    report = write(files, directory, force=force)
+    if format is Format.JSON:
+        output.write_json(
+            {
+                "directory": str(directory),
+                "written": report.written,
+                "unchanged": report.unchanged,
+                "deleted": report.deleted,
+            }
+        )
+    else:
+        typer.echo(
+            f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
+            f"Next: kubectl apply -k {directory}/overlays/karpenter (or overlays/node-groups)"
+        )
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
+    after: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
+    catalog: OverlayOption = None,
+    format: Annotated[
+        PlanFormat, typer.Option("--format", "-f", help="How to print the difference.")
+    ] = PlanFormat.TABLE,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when the plans differ.")] = False,
+) -> None:
+    """Compare two stacks or plans: what it costs before what it touches."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.review.diff import diff as compare
+    from agentgpu_iac.review.diff import diff_view
+
+    found = compare(_plan_or_spec(before, catalog), _plan_or_spec(after, catalog))
+    document = found.model_dump(mode="json", by_alias=True)
+    if format is PlanFormat.JSON:
+        output.write_json(document)
+    elif format is PlanFormat.YAML:
+        typer.echo(output.yaml_text(document), nl=False)
+    elif format is PlanFormat.MARKDOWN:
+        output.write_markdown(diff_view(found))
+    else:
+        output.write_blocks(diff_view(found))
+    if exit_code and not found.is_empty:
+        raise typer.Exit(EXIT_NO)
+
+
+def _plan_or_spec(path: Path, overlay: Path | None) -> Plan:
+    from agentgpu_iac.planning.reading import read_plan
+
+    return read_plan(path) or _plan(path, overlay)[0]
+
+
+@catalog_app.command("list")
+def catalog_list(
+    kind: Annotated[CatalogKind, typer.Argument(help="What to list.")] = CatalogKind.ACCELERATORS,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """List accelerators, models, offerings, engines, providers, or what is excluded and why."""
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.review.catalog_view import listing
+
+    found = listing(load_catalog(catalog), kind.value)
+    if format is Format.JSON:
+        output.write_json(found.rows)
+    else:
+        output.write_blocks((found.table,))
+
+
+@catalog_app.command("show")
+def catalog_show(
+    name: Annotated[str, typer.Argument(help="Accelerator, model, instance type or provider.")],
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Show one row with its sources."""
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.review.catalog_view import entry, entry_view
+
+    found = entry(load_catalog(catalog, base_directory=Path.cwd()), name)
+    if format is Format.JSON:
+        output.write_json(found)
+    else:
+        output.write_blocks(entry_view(found))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of an agent stack."""
+    from agentgpu_iac.spec.schema import schema_text
+
+    typer.echo(schema_text(), nl=False)
+
+
+ModelOption = Annotated[str | None, typer.Option(help="Hugging Face id, or the path of a config.json.")]
+AcceleratorOption = Annotated[str | None, typer.Option(help="Accelerator id.")]
+FromOption = Annotated[
+    Path | None,
+    typer.Option("--from", help="JSON Lines: one object a line, keys are the long options; '-' is standard input."),
+]
+WholeOption = Annotated[int | None, typer.Option()]
+RatioOption = Annotated[float | None, typer.Option()]
+WordOption = Annotated[str | None, typer.Option()]
+
+
+@app.command()
+def size(
+    model: ModelOption = None,
+    accelerator: AcceleratorOption = None,
+    count: WholeOption = None,
+    tp: WholeOption = None,
+    pp: WholeOption = None,
+    max_model_len: WholeOption = None,
+    gpu_memory_utilization: RatioOption = None,
+    precision: WordOption = None,
+    kv_cache_dtype: WordOption = None,
+    engine: WordOption = None,
+    engine_version: WordOption = None,
+    max_num_batched_tokens: WholeOption = None,
+    max_num_seqs: WholeOption = None,
+    enforce_eager: Annotated[bool | None, typer.Option("--enforce-eager")] = None,
+    from_file: FromOption = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Predict what the engine prints about its memory at start."""
+    from agentgpu_iac.planning import calculators
+
+    options = {
+        "model": model,
+        "accelerator": accelerator,
+        "count": count,
+        "tp": tp,
+        "pp": pp,
+        "max-model-len": max_model_len,
+        "gpu-memory-utilization": gpu_memory_utilization,
+        "precision": precision,
+        "kv-cache-dtype": kv_cache_dtype,
+        "engine": engine,
+        "engine-version": engine_version,
+        "max-num-batched-tokens": max_num_batched_tokens,
+        "max-num-seqs": max_num_seqs,
+        "enforce-eager": enforce_eager,
+    }
+    _calculate(calculators.SIZE, options, from_file, catalog, format)
+
+
+@app.command()
+def predict(
+    model: ModelOption = None,
+    accelerator: AcceleratorOption = None,
+    input_tokens: WholeOption = None,
+    output_tokens: WholeOption = None,
+    concurrency: RatioOption = None,
+    tp: WholeOption = None,
+    pp: WholeOption = None,
+    ep: WholeOption = None,
+    attention_dp: WholeOption = None,
+    precision: WordOption = None,
+    kv_cache_dtype: WordOption = None,
+    engine: WordOption = None,
+    engine_version: WordOption = None,
+    request_rate: RatioOption = None,
+    prefix_hit_ratio: RatioOption = None,
+    from_file: FromOption = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Predict TTFT, TPOT and tokens/s of one replica at a load."""
+    from agentgpu_iac.planning import calculators
+
+    options = {
+        "model": model,
+        "accelerator": accelerator,
+        "input-tokens": input_tokens,
+        "output-tokens": output_tokens,
+        "concurrency": concurrency,
+        "tp": tp,
+        "pp": pp,
+        "ep": ep,
+        "attention-dp": attention_dp,
+        "precision": precision,
+        "kv-cache-dtype": kv_cache_dtype,
+        "engine": engine,
+        "engine-version": engine_version,
+        "request-rate": request_rate,
+        "prefix-hit-ratio": prefix_hit_ratio,
+    }
+    _calculate(calculators.PREDICT, options, from_file, catalog, format)
+
+
+def _calculate(
+    calculator: Any, options: dict[str, Any], from_file: Path | None, overlay: Path | None, format: Format
+) -> None:
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.review.answer_view import answer_view
+
+    facts = load_catalog(overlay, base_directory=Path.cwd())
+    given = {key: value for key, value in options.items() if value is not None}
+    if from_file is not None:
+        if given:
+            raise BadInput.one("--from", f"takes no other options of the question; --{next(iter(given))} is given too")
+        faulty = False
+        for answer in calculator.answer_lines(_lines(from_file), facts):
+            faulty = faulty or "error" in answer
+            output.write_json_line(answer)
+        if faulty:
+            raise typer.Exit(EXIT_BAD_INPUT)
+        return
+    answer = calculator.answer(given, facts)
+    if format is Format.JSON:
+        output.write_json(answer)
+    else:
+        output.write_blocks(answer_view(answer))
+    if "rejection" in answer:
+        raise typer.Exit(EXIT_NO)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput.one(str(path), f"cannot be read: {error}") from None
+    return text.splitlines()

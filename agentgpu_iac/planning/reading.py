@@ -1,0 +1,37 @@
+"""Plans read back from a file, as ``plan --format json`` or ``yaml`` printed them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.plan import PLAN_VERSION, Plan
+
+
+def read_plan(path: Path) -> Plan | None:
+    """The plan in a file; None where the file holds something else, such as an agent stack.
+
+    Raises:
+        BadInput: the file says that it is a plan, and is none.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if PLAN_VERSION not in text[:1000]:
+        return None
+    try:
+        data: Any = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+        return Plan.model_validate_json(json.dumps(data), by_alias=True, by_name=False)
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            raise BadInput(
+                Fault(source=str(path), path=".".join(map(str, one["loc"])), message=one["msg"])
+                for one in error.errors()
+            ) from None
+        raise BadInput.one(str(path), f"is no readable plan: {error}") from None

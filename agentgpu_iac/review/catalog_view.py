@@ -1,0 +1,173 @@
+"""The catalog for a reader: lists of one kind, and single rows with their sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Exclusion, Model, Offering, Provider
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.review.blocks import Block, Table
+from agentgpu_iac.sizing.memory import capacity, kv_bytes_per_token, layer_count, weight_bytes
+from agentgpu_iac.units import gib
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A list as a table and as JSON rows."""
+
+    table: Table
+    rows: list[dict[str, Any]]
+
+
+def listing(catalog: Catalog, kind: str) -> Listed:
+    """All rows of one kind: accelerators, models, offerings, engines, providers or excluded."""
+    return _LISTINGS[kind](catalog)
+
+
+def _listed(columns: tuple[str, ...], right: set[int], rows: list[tuple[tuple[str, ...], Any]]) -> Listed:
+    return Listed(
+        table=Table(columns=columns, rows=tuple(cells for cells, _ in rows), right=frozenset(right)),
+        rows=[row.model_dump(mode="json", by_alias=True) for _, row in rows],
+    )
+
+
+def _accelerators(catalog: Catalog) -> Listed:
+    def cells(row: Accelerator) -> tuple[str, ...]:
+        room = capacity(row)
+        dense = row.vendor_dense_tflops.bf16 or row.measured_dense_tflops.bf16
+        return (
+            row.id,
+            f"{row.memory_gb:g}",
+            f"{room.capacity_gib:.2f}",
+            room.basis,
+            f"{row.bandwidth_gb_per_s:,.0f}",
+            "unknown" if dense is None else f"{dense:,.0f}",
+        )
+
+    columns = ("accelerator", "GB", "usable GiB", "known", "GB/s", "bf16 dense TFLOPS")
+    return _listed(columns, {1, 2, 4, 5}, [(cells(row), row) for row in catalog.accelerators])
+
+
+def _models(catalog: Catalog) -> Listed:
+    def cells(row: Model) -> tuple[str, ...]:
+        return (
+            row.id,
+            f"{row.params_total / 1e9:,.1f}",
+            f"{row.params_active / 1e9:,.1f}",
+            row.native_precision,
+            f"{gib(weight_bytes(row, row.native_precision)):,.1f}",
+            str(layer_count(row)),
+            f"{kv_bytes_per_token(row, 'auto', 1, 1) / 1024:,.0f}",
+            f"{row.max_context_tokens:,}",
+        )
+
+    columns = ("model", "B params", "B active", "precision", "weights GiB", "layers", "KV KiB/token", "context")
+    return _listed(columns, {1, 2, 4, 5, 6, 7}, [(cells(row), row) for row in catalog.models])
+
+
+def _offerings(catalog: Catalog) -> Listed:
+    def cells(row: Offering) -> tuple[str, ...]:
+        return (
+            row.provider,
+            row.instance_type.name,
+            f"{row.accelerator_count} x {row.accelerator}",
+            row.region,
+            row.capacity_type,
+            f"{row.usd_per_hour:.4f}",
+            row.price_date or "undated",
+        )
+
+    columns = ("provider", "instance type", "accelerators", "region", "bought", "USD/h", "price of")
+    return _listed(columns, {5}, [(cells(row), row) for row in catalog.offerings])
+
+
+def _engines(catalog: Catalog) -> Listed:
+    def cells(row: EngineRelease) -> tuple[str, ...]:
+        return (
+            row.engine,
+            row.version,
+            row.image,
+            f"{row.gpu_memory_utilization:g}",
+            "yes" if row.graphs_in_budget else "no",
+        )
+
+    columns = ("engine", "version", "image", "utilization", "graphs in budget")
+    return _listed(columns, {3}, [(cells(row), row) for row in catalog.releases])
+
+
+def _providers(catalog: Catalog) -> Listed:
+    def cells(row: Provider) -> tuple[str, ...]:
+        return (row.id, row.name, f"{row.interruption_notice_s}")
+
+    return _listed(("provider", "name", "interruption notice s"), {2}, [(cells(row), row) for row in catalog.providers])
+
+
+def _excluded(catalog: Catalog) -> Listed:
+    def cells(row: Exclusion) -> tuple[str, ...]:
+        return (row.kind, row.id, row.reason)
+
+    return _listed(("kind", "row", "why"), set(), [(cells(row), row) for row in catalog.exclusions])
+
+
+_LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
+    "accelerators": _accelerators,
+    "models": _models,
+    "offerings": _offerings,
+    "engines": _engines,
+    "providers": _providers,
+    "excluded": _excluded,
+}
+
+
+def entry(catalog: Catalog, name: str) -> dict[str, Any]:
+    """One row by its name: an accelerator, a provider, a model, or an instance type with all its offerings.
+
+    Raises:
+        BadInput: nothing has that name; says which one is near, or why it is excluded.
+    """
+    folded = name.casefold()
+    for kind, rows in (("accelerator", catalog.accelerators), ("provider", catalog.providers)):
+        for row in rows:
+            if row.id == folded:
+                return {"kind": kind, **row.model_dump(mode="json", by_alias=True)}
+    offered = [one for one in catalog.offerings if one.instance_type.name.casefold() == folded]
+    if offered:
+        machine = offered[0].instance_type.model_dump(mode="json", by_alias=True)
+        prices = [one.model_dump(mode="json", by_alias=True, exclude={"instance_type"}) for one in offered]
+        return {"kind": "instance type", **machine, "offerings": prices}
+    for exclusion in catalog.exclusions:
+        if exclusion.id.casefold() == folded and exclusion.kind != "model":
+            raise BadInput.one("catalog", f"{exclusion.kind} {exclusion.id!r} is excluded: {exclusion.reason}")
+    if "/" in name or name.endswith(".json"):
+        return {"kind": "model", **catalog.model(name).model_dump(mode="json", by_alias=True)}
+    known = [
+        *(row.id for row in catalog.accelerators),
+        *(row.id for row in catalog.providers),
+        *(row.id for row in catalog.models),
+        *(one.instance_type.name for one in catalog.offerings),
+    ]
+    raise BadInput.one("catalog", f"nothing is called {name!r}", hint=did_you_mean(name, known))
+
+
+def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
+    """One row as names and values; lists become one line each."""
+    rows: list[tuple[str, str]] = []
+    for key, value in found.items():
+        if key == "offerings":
+            rows += [
+                (
+                    "offering",
+                    f"{one['region']}, {one['capacityType']}: USD {one['usdPerHour']}/h ({one['priceDate'] or 'undated'}; {one['priceSource']})",
+                )
+                for one in value
+            ]
+        elif isinstance(value, list):
+            rows += [(key, str(item)) for item in value]
+        elif isinstance(value, dict):
+            rows.append((key, ", ".join(f"{name} {inner}" for name, inner in value.items() if inner is not None)))
+        elif value is not None:
+            rows.append((key, str(value)))
+    return (Table(columns=("field", "value"), rows=tuple(rows)),)
