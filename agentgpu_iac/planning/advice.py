@@ -117,9 +117,10 @@ def headline(context: Context) -> str:
         carries = f"keeps {sessions:,} sessions warm and grows by {burst} node{'s' if burst > 1 else ''} to {peak:,} at the peak"
     else:
         carries = f"keeps the {peak:,} sessions of the peak resident"
+    cost = context.cost
     return (
         f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "
-        f"USD {context.cost.baseline_usd_per_month:,.2f} a month warm, USD {context.cost.peak_usd_per_hour:,.2f} an hour at the peak."
+        f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak."
     )
 
 
@@ -173,7 +174,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
     agent = candidate.demand.agent
     baseline = context.baseline(agent.name)
     for found in (
-        _burst_outruns_cold_start(context, candidate, baseline),
+        _burst_outruns_cold_start(candidate, baseline),
         _everyone_at_once(candidate, baseline),
         _lone_replica(context, candidate, baseline),
         _not_in_cache(baseline),
@@ -218,7 +219,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         )
 
 
-def _burst_outruns_cold_start(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
+def _burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
     one, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
     cold_s = baseline.cold_start_s.total

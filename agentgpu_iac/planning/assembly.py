@@ -45,7 +45,7 @@ from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
-from agentgpu_iac.units import GIB, MIB, ceil_div, rounded, usd_per_hour, usd_per_month
+from agentgpu_iac.units import GIB, MIB, ceil_div, round_up, rounded, usd_per_hour, usd_per_month
 
 ROOT_VOLUME_GIB = 100
 
@@ -62,7 +62,8 @@ _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
 """The startup probe waits for twice the predicted start: cold starts differ by that much between clusters."""
 _ALTERNATIVES_PER_AGENT = 3
-_NAME_LIMIT = 63
+_NAME_LIMIT = 63 - len("model-cache-")
+"""Pool names stand in the names of their model cache's objects, which are labels too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +255,7 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
     cached = caching.cached_models((member.candidate for member in pool.members), spec)
     models_gib = sum(model.gib for model in cached)
     storage = caching.storage(machine, models_gib, spec)
-    room = caching.nvme_room_gib(machine) if storage == "nvme" else math.ceil(models_gib * 1.2) + 20
+    room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
     preferred = machine.offering(purchase.capacity_types[0])
     return NodePool(
         name=pool.name,
@@ -396,6 +397,9 @@ def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
         kv_bytes_per_token=terms.kv_bytes_per_token,
         kv_per_session_gib=rounded(terms.kv_per_session_gib, 6),
         kv_gib=rounded(kv_gib),
+        activation_gib=rounded(terms.activation_gib(seats)),
+        non_torch_gib=rounded(terms.non_torch_gib),
+        cuda_graph_gib=rounded(terms.cuda_graph_gib),
         overhead_gib=rounded(terms.overhead_gib(seats)),
         total_gib=rounded(total),
         capacity_gib=rounded(terms.capacity.capacity_gib),
@@ -429,6 +433,7 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
         queue_ms=_optional(service.queue_ms),
         prefill_ms=_optional(service.prefill_ms),
         decode_ms=_optional(service.decode_ms),
+        prompt_work_ms=_optional(service.prompt_work_ms, 3),
         uncached_ttft_ms=_optional(service.uncached_ttft_ms),
         calibrated=service.calibrated,
     )
@@ -570,7 +575,7 @@ def _line_items(pool: _Pool, burst_hours: Decimal, reserved_share: float) -> lis
 def _alternatives(
     placed: Sequence[_Placed], options: Sequence[Sequence[Option]], pools: Sequence[_Pool], burst_hours: Decimal
 ) -> tuple[Alternative, ...]:
-    """For each agent, the next accelerators that would serve it on nodes of their own, and a second replica where one is alone."""
+    """For each agent the next accelerators that would serve it, and a second replica where one is alone."""
     found: list[Alternative] = []
     for member in placed:
         mine = member.option

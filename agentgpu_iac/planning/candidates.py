@@ -45,8 +45,9 @@ class MemoryTerms:
     weights_gib: float
     kv_bytes_per_token: int
     kv_per_session_gib: float
-    fixed_overhead_gib: float
-    """CUDA context, communication, graphs, LoRA slots."""
+    non_torch_gib: float
+    """CUDA context, communication, LoRA slots."""
+    cuda_graph_gib: float
     feed_forward_gib: float
     """Activation peak of the feed-forward end, whatever the number of sessions."""
     logits_gib_per_session: float
@@ -57,7 +58,15 @@ class MemoryTerms:
         """What the engine takes besides weights and KV cache when it may run ``sessions`` sequences."""
         if self.overhead_override_gib is not None:
             return self.overhead_override_gib
-        return self.fixed_overhead_gib + max(self.feed_forward_gib, self.logits_gib_per_session * sessions)
+        return self.computed_overhead_gib(sessions)
+
+    def activation_gib(self, sessions: int) -> float:
+        """Peak of the engine's profiling run: the larger of its two ends."""
+        return max(self.feed_forward_gib, self.logits_gib_per_session * sessions)
+
+    def computed_overhead_gib(self, sessions: int) -> float:
+        """The overhead as computed, whether or not it was set by hand."""
+        return self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib
 
     def need_gib(self, sessions: int) -> float:
         """Weights + KV cache of all sessions + overhead."""
@@ -96,6 +105,7 @@ class Service:
     queue_ms: float | None
     prefill_ms: float | None
     decode_ms: float | None
+    prompt_work_ms: float | None
     output_tokens_per_s: float | None
     prefill_tokens_per_s: float | None
     ttft_error_ratio: float | None
@@ -334,9 +344,8 @@ class Evaluator:
         if overrides.kv_bytes_per_token is not None:
             per_session += (overrides.kv_bytes_per_token - per_token) * demand.context_tokens
             per_token = overrides.kv_bytes_per_token
-        fixed = memory.non_torch_gib(accelerator, release.version, tensor_parallel)
-        fixed += memory.cuda_graph_gib(tensor_parallel, enforce_eager=False)
-        fixed += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
+        non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel)
+        non_torch += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
         computed_weights = memory.weights_gib_per_accelerator(
             model, demand.precision, tensor_parallel, pipeline_parallel
         )
@@ -346,7 +355,8 @@ class Evaluator:
             weights_gib=overrides.weights_gib or computed_weights,
             kv_bytes_per_token=per_token,
             kv_per_session_gib=per_session / GIB,
-            fixed_overhead_gib=fixed,
+            non_torch_gib=non_torch,
+            cuda_graph_gib=memory.cuda_graph_gib(tensor_parallel, enforce_eager=False),
             feed_forward_gib=feed_forward,
             logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
             overhead_override_gib=overrides.overhead_gib,
@@ -362,7 +372,7 @@ class Evaluator:
     ) -> Service:
         demand, shape = self._demand, self._demand.shape
         overrides = demand.agent.overrides
-        ttft = tpot = uncached_ttft = queue = prefill = decode = out = read = ttft_error = tpot_error = None
+        ttft = tpot = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = tpot_error = None
         if engine is not None:
             request = latency.Request(
                 prompt_tokens=uncached_tokens_per_request(shape, hit),
@@ -373,6 +383,7 @@ class Evaluator:
             longest = min(longest_uncached_prompt_tokens(shape, hit), demand.context_tokens)
             prefill = engine.prefill_ms(longest, max(longest, min(shape.longest_history_tokens, demand.context_tokens)))
             cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens)
+            work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.context_tokens)
             queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
             ttft = self._rules.round_trip_ms + queue + prefill + decode
             uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
@@ -397,6 +408,7 @@ class Evaluator:
             queue_ms=queue,
             prefill_ms=prefill,
             decode_ms=decode,
+            prompt_work_ms=work,
             output_tokens_per_s=out,
             prefill_tokens_per_s=read,
             ttft_error_ratio=ttft_error,
@@ -566,6 +578,7 @@ def _slowed(service: Service, engines: int) -> Service:
         queue_ms=times(service.queue_ms),
         prefill_ms=times(service.prefill_ms),
         decode_ms=times(service.decode_ms),
+        prompt_work_ms=times(service.prompt_work_ms),
         output_tokens_per_s=share(service.output_tokens_per_s),
         prefill_tokens_per_s=share(service.prefill_tokens_per_s),
     )

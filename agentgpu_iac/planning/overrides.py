@@ -34,8 +34,7 @@ def _computed(candidate: Candidate, workloads: Iterable[Workload]) -> Iterator[t
     yield "weights_gib", rounded(memory.weights_gib_per_accelerator(model, one.precision, tensor, pipeline))
     yield "kv_bytes_per_token", float(memory.kv_bytes_per_token(model, agent.kv_cache_dtype, tensor, pipeline))
     terms = candidate.memory
-    activation = max(terms.feed_forward_gib, terms.logits_gib_per_session * candidate.max_num_seqs)
-    yield "overhead_gib", rounded(terms.fixed_overhead_gib + activation)
+    yield "overhead_gib", rounded(terms.computed_overhead_gib(candidate.max_num_seqs))
     yield "max_model_len", float(wanted_model_len(one))
     yield "max_num_seqs", float(candidate.computed_max_num_seqs)
     yield "max_num_batched_tokens", float(candidate.computed_max_num_batched_tokens)

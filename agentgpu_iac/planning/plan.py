@@ -24,10 +24,6 @@ from agentgpu_iac.spec.vocabulary import (
 
 PLAN_VERSION: Final = "agentgpu.dev/plan/v1alpha1"
 
-ENGINE_UID = 2000
-"""User and group that engines and cache fillers run as, and that owns the model cache on the nodes. Node user data
-and pods must agree on it, so it stands here."""
-
 Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency-api", "reasoning-heavy"]
 Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
 
@@ -52,8 +48,14 @@ class MemoryPlan(Document):
     kv_per_session_gib: float
     kv_gib: float
     """KV cache of all sessions of one replica, on one accelerator."""
+    activation_gib: float
+    """Activation peak of the engine's profiling run."""
+    non_torch_gib: float
+    """CUDA context, communication buffers, LoRA slots."""
+    cuda_graph_gib: float
+    """Captured CUDA graphs."""
     overhead_gib: float
-    """Activation peak + CUDA context and communication + CUDA graphs."""
+    """The three together, or the figure set by hand."""
     total_gib: float
     capacity_gib: float
     """What CUDA sees."""
@@ -88,6 +90,9 @@ class LatencyPlan(Document):
     queue_ms: float | None
     prefill_ms: float | None
     decode_ms: float | None
+    """One step with every session running."""
+    prompt_work_ms: float | None
+    """Arithmetic of one mean prompt, its cached part left out: what each of the other sessions adds."""
     uncached_ttft_ms: float | None
     """TTFT if a session's cache was lost and its whole context must be read again."""
     calibrated: bool

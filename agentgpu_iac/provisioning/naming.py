@@ -8,39 +8,24 @@ from __future__ import annotations
 
 import hashlib
 
+from agentgpu_iac.planning.nodes import POOL_LABEL, STACK_LABEL, TIER_LABEL
 from agentgpu_iac.planning.plan import NodePool
-
-STACK_TAG = "agentgpu.dev/stack"
-POOL_TAG = "agentgpu.dev/node-pool"
-TIER_TAG = "agentgpu.dev/tier"
-"""Tags for cost allocation (activate them once in the billing console) and, for pool and tier, labels on the nodes."""
 
 KARPENTER_DISCOVERY_TAG = "karpenter.sh/discovery"
 """Subnets and security groups with this tag (value: the cluster's name) are found by a Karpenter EC2NodeClass."""
-
-DEVICE_PLUGIN_CONFIG_LABEL = "nvidia.com/device-plugin.config"
-"""The NVIDIA device plugin reads from this node label which of its named configurations to use."""
 
 _RANDOM_SUFFIX = 8
 _DIGEST = 8
 
 
 def stack_tags(stack: str) -> dict[str, str]:
-    """Tags of everything that the stack owns."""
-    return {STACK_TAG: stack}
+    """Tags of everything that the stack owns, for cost allocation (activate them once in the billing console)."""
+    return {STACK_LABEL: stack}
 
 
 def pool_tags(stack: str, pool: NodePool) -> dict[str, str]:
     """Tags of everything that one node pool owns, its instances and volumes among them."""
-    return {STACK_TAG: stack, POOL_TAG: pool.name, TIER_TAG: pool.tier}
-
-
-def pool_labels(pool: NodePool) -> dict[str, str]:
-    """Labels of a pool's nodes: pods and the cache volume select on the first, the device plugin on the last."""
-    labels = {POOL_TAG: pool.name, TIER_TAG: pool.tier}
-    if pool.sharing == "time-slicing":
-        labels[DEVICE_PLUGIN_CONFIG_LABEL] = f"share-{pool.slots_per_accelerator}"
-    return labels
+    return {STACK_LABEL: stack, POOL_LABEL: pool.name, TIER_LABEL: pool.tier}
 
 
 def fitted(name: str, limit: int) -> str:

@@ -8,9 +8,10 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.planning.plan import ENGINE_UID, NodePool
+from agentgpu_iac.planning.nodes import node_labels
+from agentgpu_iac.planning.plan import NodePool
 from agentgpu_iac.provisioning.capacity import NodeGroupShape, node_group_shapes
-from agentgpu_iac.provisioning.naming import fitted, pool_labels, pool_tags
+from agentgpu_iac.provisioning.naming import fitted, pool_tags
 from agentgpu_iac.provisioning.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
 from agentgpu_iac.provisioning.user_data import encoded, gpu_node_user_data
 
@@ -74,7 +75,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
 
     def _node_template(self, name: str) -> NodeTemplate:
         pool = self._args.pool
-        user_data = gpu_node_user_data(cache_path=pool.cache_path, owner_uid=ENGINE_UID, nvme=pool.nvme_gb > 0)
+        user_data = gpu_node_user_data(cache_path=pool.cache_path, nvme=pool.nvme_gb > 0)
         return NodeTemplate(
             name,
             NodeTemplateArgs(
@@ -105,7 +106,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
             ),
             update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=_NODES_REPLACED_AT_ONCE),
             launch_template=self._template.reference(),
-            labels=pool_labels(pool),
+            labels=node_labels(pool),
             taints=[_ACCELERATOR_TAINT],
             tags=pool_tags(args.stack, pool),
             opts=pulumi.ResourceOptions(

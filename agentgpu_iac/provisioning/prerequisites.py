@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
 from agentgpu_iac.provisioning.manifests import Manifests
-from agentgpu_iac.provisioning.naming import DEVICE_PLUGIN_CONFIG_LABEL
 
 DEVICE_PLUGIN_VERSION = "0.18.2"
 """The newest NVIDIA device plugin known to work with these node images when this was written."""

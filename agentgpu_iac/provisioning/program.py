@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.nodes import base_url
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.cluster import Cluster, ClusterArgs
 from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
@@ -158,10 +159,7 @@ def _outputs(plan: Plan, cluster: Cluster, manifests: Manifests) -> dict[str, An
     return {
         "clusterName": cluster.name,
         "kubeconfig": cluster.kubeconfig,
-        "agentUrls": {
-            workload.agent: f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"
-            for workload in plan.workloads
-        },
+        "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
         "baselineUsdPerMonth": str(plan.cost.baseline_usd_per_month),
         "peakUsdPerHour": str(plan.cost.peak_usd_per_hour),
         "priceDate": min(pool.price_date for pool in plan.node_pools),

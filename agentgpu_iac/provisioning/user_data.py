@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 
+from agentgpu_iac.planning.nodes import cache_directory_script
+
 _BOUNDARY = "agentgpu-node"
 
 _NODE_CONFIG = """\
@@ -21,27 +23,14 @@ spec:
       strategy: RAID0
 """
 
-_CACHE_SCRIPT = """\
-#!/bin/bash
-set -o errexit -o nounset
-install --directory /etc/systemd/system/kubelet.service.d
-cat > /etc/systemd/system/kubelet.service.d/50-agentgpu-model-cache.conf <<'UNIT'
-[Unit]
-RequiresMountsFor={path}
-[Service]
-ExecStartPre=/usr/bin/install --directory --owner={uid} --group={uid} --mode=0750 {path}
-UNIT
-systemctl daemon-reload
-"""
 
-
-def gpu_node_user_data(*, cache_path: str, owner_uid: int, nvme: bool) -> str:
+def gpu_node_user_data(*, cache_path: str, nvme: bool) -> str:
     """The user data of a GPU node, as MIME text.
 
     The node's instance-store disks, where it has any, become one RAID0 array at ``/mnt/k8s-disks/0`` that also
     carries the container images and ephemeral storage. The model cache directory belongs to the engines' user.
     """
-    script = _part('text/x-shellscript; charset="us-ascii"', _CACHE_SCRIPT.format(path=cache_path, uid=owner_uid))
+    script = _part('text/x-shellscript; charset="us-ascii"', cache_directory_script(cache_path))
     array = _part("application/node.eks.aws", _NODE_CONFIG) if nvme else ""
     header = f'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="{_BOUNDARY}"\n\n'
     return f"{header}{array}{script}--{_BOUNDARY}--\n"

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import ENGINE_UID, NodePool, Plan, Workload
+from agentgpu_iac.planning.engines import MODELS_MOUNT
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, AGENT_LABEL, ENGINE_UID, POOL_LABEL, TIER_LABEL
+from agentgpu_iac.planning.plan import NodePool, Plan, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
-    ACCELERATOR_RESOURCE,
-    AGENT_LABEL,
     BASE,
     COMPONENT_LABEL,
-    MODELS_FOLDER,
-    POOL_LABEL,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
-    TIER_LABEL,
     labels,
     model_cache,
     workload_labels,
@@ -168,7 +165,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         liveness_failure_threshold=workload.probes.liveness_failure_threshold,
         pre_stop_s=(workload.drain.pre_stop_s,) if workload.drain.pre_stop_s else (),
         home_folder=_HOME_FOLDER,
-        models_folder=MODELS_FOLDER,
+        models_folder=MODELS_MOUNT,
         engine_cache_folder=_ENGINE_CACHE_FOLDER,
         engine_cache_sub_path=_engine_cache(workload),
         script_folder=SCRIPT_FOLDER,
@@ -199,7 +196,7 @@ def _wait_command(workload: Workload) -> tuple[str, ...]:
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "wait",
-        f"--root={MODELS_FOLDER}",
+        f"--root={MODELS_MOUNT}",
         f"--path={workload.model_cache.path}",
         f"--revision={workload.model_cache.revision}",
         f"--engine-cache={_engine_cache(workload)}",

@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import ENGINE_UID, NodePool, Plan
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, cache_directory_script
+from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
-from agentgpu_iac.rendering.names import (
-    ACCELERATOR_RESOURCE,
-    KARPENTER,
-    STACK_LABEL,
-    labels,
-    pool_labels,
-)
+from agentgpu_iac.rendering.names import KARPENTER, labels, pool_labels
 from agentgpu_iac.rendering.templates import filled
 
 _COMPONENT = "node-pool"
@@ -86,8 +81,7 @@ class NodeUserDataContext(Context):
     """What a node does before its kubelet starts."""
 
     template: ClassVar[str] = "node-user-data.mime.j2"
-    cache_path: str
-    uid: int
+    script: str
 
 
 def karpenter_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -171,7 +165,7 @@ def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
         root_volume_size=f"{pool.root_volume_gib}Gi",
         root_volume_iops=pool.root_volume_iops,
         root_volume_mib_per_s=pool.root_volume_mib_per_s,
-        user_data=filled(NodeUserDataContext(cache_path=pool.cache_path, uid=ENGINE_UID)),
+        user_data=filled(NodeUserDataContext(script=cache_directory_script(pool.cache_path))),
         tags=_node_labels(plan, pool),
     )
 

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import ENGINE_UID, CachedModel, NodePool, Plan
+from agentgpu_iac.planning.engines import MODELS_MOUNT
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, POOL_LABEL
+from agentgpu_iac.planning.plan import CachedModel, NodePool, Plan
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
-    ACCELERATOR_RESOURCE,
     BASE,
     COMPONENT_LABEL,
-    MODELS_FOLDER,
-    POOL_LABEL,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
@@ -198,7 +197,7 @@ def _filler(plan: Plan, pool: NodePool, scripts: ConfigMapContext) -> DaemonSetC
         cpu=cpu_quantity(_FILLER_CPU_MILLI),
         memory=mib_quantity(_FILLER_MEMORY_MIB),
         memory_limit=mib_quantity(_FILLER_MEMORY_LIMIT_MIB),
-        models_folder=MODELS_FOLDER,
+        models_folder=MODELS_MOUNT,
         script_folder=SCRIPT_FOLDER,
         model_cache=model_cache(pool),
         scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
@@ -218,7 +217,7 @@ def _fill_command() -> tuple[str, ...]:
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "fill",
-        f"--root={MODELS_FOLDER}",
+        f"--root={MODELS_MOUNT}",
         f"--models={SCRIPT_FOLDER}/{_MODELS_FILE}",
         f"--ready={_READY_FILE}",
     )
@@ -230,7 +229,7 @@ def _environment() -> Pairs:
         ("HOME", "/tmp"),  # noqa: S108 - the container's own
         ("USER", "engine"),
         ("LOGNAME", "engine"),
-        ("HF_HOME", f"{MODELS_FOLDER}/.huggingface"),
+        ("HF_HOME", f"{MODELS_MOUNT}/.huggingface"),
         ("HF_HUB_DISABLE_TELEMETRY", "1"),
         ("NVIDIA_VISIBLE_DEVICES", "void"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
 from agentgpu_iac.planning.plan import NodePool, Workload
 from agentgpu_iac.rendering.context import Pairs
 
@@ -12,21 +13,12 @@ DEVICE_PLUGIN = "device-plugin"
 
 MANAGER = "agentgpu"
 
-STACK_LABEL = "agentgpu.dev/stack"
-AGENT_LABEL = "agentgpu.dev/agent"
-TIER_LABEL = "agentgpu.dev/tier"
-POOL_LABEL = "agentgpu.dev/node-pool"
 COMPONENT_LABEL = "app.kubernetes.io/component"
-
-ACCELERATOR_RESOURCE = "nvidia.com/gpu"
-"""Resource that pods ask for, and key of the taint that keeps other pods off accelerator nodes."""
 
 SERVICE_ACCOUNT = "engine"
 
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
-MODELS_FOLDER = "/models"
-"""Where filler and engines mount the model cache; the engines' arguments name models below it."""
 
 
 def labels(stack: str, component: str, *, name: str, more: Pairs = ()) -> Pairs:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft
-from agentgpu_iac.rendering.names import ACCELERATOR_RESOURCE, DEVICE_PLUGIN, labels
+from agentgpu_iac.rendering.names import DEVICE_PLUGIN, labels
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.rendering.yaml_text import dump, load
 

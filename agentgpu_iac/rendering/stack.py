@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar
 
+from agentgpu_iac.planning.nodes import base_url
 from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import BASE, SERVICE_ACCOUNT, labels
@@ -83,7 +84,7 @@ def _endpoints(plan: Plan) -> ConfigMapContext:
 def _endpoints_document(plan: Plan) -> str:
     document = {
         agent.agent: {
-            "baseUrl": _base_url(plan, agent),
+            "baseUrl": base_url(plan, agent),
             "model": agent.served_model_name,
             "latencyClass": agent.latency_class,
         }
@@ -97,7 +98,7 @@ def _endpoint_variables(plan: Plan) -> Pairs:
         (f"{_variable_prefix(agent.agent)}_{key}", value)
         for agent in agents(plan)
         for key, value in (
-            ("BASE_URL", _base_url(plan, agent)),
+            ("BASE_URL", base_url(plan, agent)),
             ("MODEL", agent.served_model_name),
             ("LATENCY_CLASS", agent.latency_class),
         )
@@ -106,8 +107,3 @@ def _endpoint_variables(plan: Plan) -> Pairs:
 
 def _variable_prefix(agent: str) -> str:
     return agent.upper().replace("-", "_")
-
-
-def _base_url(plan: Plan, agent: Workload) -> str:
-    """The OpenAI base URL of an agent, inside the cluster (whose domain is taken to be the usual one)."""
-    return f"http://{agent.agent}.{plan.stack}.svc.cluster.local:{agent.port}/v1"

@@ -160,7 +160,10 @@ def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
             rows += [
                 (
                     "offering",
-                    f"{one['region']}, {one['capacityType']}: USD {one['usdPerHour']}/h ({one['priceDate'] or 'undated'}; {one['priceSource']})",
+                    (
+                        f"{one['region']}, {one['capacityType']}: USD {one['usdPerHour']}/h "
+                        f"({one['priceDate'] or 'undated'}; {one['priceSource']})"
+                    ),
                 )
                 for one in value
             ]

@@ -15,7 +15,7 @@ from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.sizing import latency, loading, memory
-from agentgpu_iac.sizing.conversation import session_shape
+from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, session_shape
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
@@ -237,11 +237,14 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     yield _step(
         "Memory of one accelerator",
         "overheadGib",
-        "activation peak + CUDA context and communication + CUDA graphs (+ LoRA slots)",
-        f"max-num-seqs {one.max_num_seqs}, batched tokens {one.max_num_batched_tokens}, vocabulary {model.vocab_size:,}",
+        "activation peak + CUDA context, communication, LoRA slots + CUDA graphs"
+        if subject.agent.overrides.overhead_gib is None
+        else "set by hand",
+        f"{plan_memory.activation_gib:.4f} + {plan_memory.non_torch_gib:.4f} + {plan_memory.cuda_graph_gib:.4f}",
         f"{plan_memory.overhead_gib:.4f} GiB",
-        "vLLM start-up logs 0.6 to 0.31",
+        "the next three lines",
     )
+    yield from _overhead_steps(subject)
     yield _step(
         "Memory of one accelerator",
         "totalGib",
@@ -271,6 +274,37 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         f"--gpu-memory-utilization {one.gpu_memory_utilization:g}, the default of {one.engine.name} {one.engine.version}"
         if one.kv_cache_memory_bytes is None
         else "fixed KV budget: the accelerator is shared",
+    )
+
+
+def _overhead_steps(subject: _Subject) -> Iterator[Step]:
+    model, one, plan_memory = subject.model, subject.workload, subject.workload.memory
+    copies = memory.logits_copies(one.engine.version)
+    width = memory.feed_forward_width(model)
+    yield _step(
+        "Memory of one accelerator",
+        "activationGib",
+        "max(copies x vocabulary x maxNumSeqs x 4, batched tokens x (3 x width / TP + 4 x hidden) x 2) / 2^30",
+        f"max({copies:g} x {model.vocab_size:,} x {one.max_num_seqs} x 4, {one.max_num_batched_tokens:,} x "
+        f"(3 x {width:,} / {one.tensor_parallel_size} + 4 x {model.hidden_size:,}) x 2)",
+        f"{plan_memory.activation_gib:.4f} GiB",
+        "fitted on vLLM start-up logs: logits of the profiling run, or the feed-forward layer",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "nonTorchGib",
+        "CUDA context; NCCL and all-reduce buffers where TP > 1; LoRA slots",
+        f"TP {one.tensor_parallel_size}, {len(subject.agent.lora_adapters)} LoRA slots",
+        f"{plan_memory.non_torch_gib:.4f} GiB",
+        "vLLM start-up logs: 0.25 alone, 2.15 over NVLink, 0.75 over PCIe",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "cudaGraphGib",
+        "captured graphs",
+        f"TP {one.tensor_parallel_size}",
+        f"{plan_memory.cuda_graph_gib:.4f} GiB",
+        "vLLM start-up logs: mean 1.05 alone, 1.28 with TP",
     )
 
 
@@ -307,11 +341,30 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
         f"{latency.STEP_OVERHEAD_MS:g} ms a step; fitted on measured runs"
         + ("" if times.calibrated else " of other accelerators"),
     )
+    shape = session_shape(subject.agent.conversation)
+    yield _step(
+        "Latency with every session generating",
+        "queueMs",
+        "share x (sessions - 1) x promptWorkMs",
+        f"{latency.QUEUE_SHARE:g} x {one.max_num_seqs - 1} x {times.prompt_work_ms or 0:.3f}",
+        f"{times.queue_ms or 0:.1f} ms",
+        "fitted on measured closed loops",
+    )
+    yield _step(
+        "Latency with every session generating",
+        "prefillMs",
+        "largest uncached prompt: max(arithmetic, one reading of the weights) + one step's overhead, per chunk",
+        f"{longest_uncached_prompt_tokens(shape, one.routing.prefix_hit_ratio):,.0f} tokens at most, chunks of "
+        f"{one.max_num_batched_tokens:,}",
+        f"{times.prefill_ms:.1f} ms",
+        "roofline",
+    )
     yield _step(
         "Latency with every session generating",
         "tpotMs",
-        "one step + (sessions - 1) x arithmetic of a prompt / output tokens",
-        f"{one.max_num_seqs} sessions at {one.memory.expected_context_tokens:,} tokens of context",
+        "decodeMs + (sessions - 1) x promptWorkMs / output tokens of a request",
+        f"{times.decode_ms or 0:.1f} + {one.max_num_seqs - 1} x {times.prompt_work_ms or 0:.3f} / "
+        f"{shape.output_tokens_per_request:g}, {one.memory.expected_context_tokens:,} tokens of context",
         f"{times.tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}" + _budget(times.budget_tpot_ms),
         "same roofline; weights and KV cache are read once a step",
     )

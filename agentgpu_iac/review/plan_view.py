@@ -32,7 +32,8 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
         yield Heading(text="Set by hand")
         yield Listing(
             items=tuple(
-                f"{one.agent}: {one.field} = {one.value:g} (computed: {'searched' if one.computed is None else f'{one.computed:g}'})"
+                f"{one.agent}: {one.field} = {one.value:g} "
+                f"(computed: {'searched for' if one.computed is None else f'{one.computed:g}'})"
                 for one in plan.overrides
             )
         )

@@ -188,8 +188,19 @@ def version_tuple(version: str) -> tuple[int, ...]:
 
 def logits_gib_per_sequence(model: Model, version: str) -> float:
     """Logits that the profiling run keeps for each sequence, in GiB: copies x vocabulary x 4 B."""
-    copies = 3.9 if version_tuple(version) >= (0, 17) else 9.7
-    return gib(copies * model.vocab_size * 4)
+    return gib(logits_copies(version) * model.vocab_size * 4)
+
+
+def logits_copies(version: str) -> float:
+    """Copies of the logits that the profiling run holds at once: a fit, so no whole number."""
+    return 3.9 if version_tuple(version) >= (0, 17) else 9.7
+
+
+def feed_forward_width(model: Model) -> int:
+    """Width of the feed-forward layer that one token passes: all its experts side by side."""
+    if model.experts_per_token and model.moe_intermediate_size:
+        return (model.experts_per_token + model.shared_experts) * model.moe_intermediate_size
+    return model.intermediate_size
 
 
 def lora_slot_gib(model: Model, rank: int) -> float:
@@ -212,10 +223,7 @@ def activation_gib(
     which explains the small-vocabulary models (CodeLlama-7B: 0.75 by this formula, 0.77 measured).
     """
     logits = logits_gib_per_sequence(model, version) * GIB * max_num_seqs
-    if model.experts_per_token and model.moe_intermediate_size:
-        width = (model.experts_per_token + model.shared_experts) * model.moe_intermediate_size
-    else:
-        width = model.intermediate_size
+    width = feed_forward_width(model)
     feed_forward = max_num_batched_tokens * (3 * width / tensor_parallel + 4 * model.hidden_size) * 2
     return gib(max(logits, feed_forward))
 

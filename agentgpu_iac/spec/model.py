@@ -19,8 +19,9 @@ KIND = "AgentStack"
 MAX_COUNT = 10**9
 """Counts above this are a slip of the keyboard, not a plan."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
-"""A Kubernetes label (RFC 1123): lower-case letters, digits and hyphens; 40 at most, so that suffixes fit into 63."""
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
+"""A DNS label that Services take too (RFC 1035): lower-case letters, digits and hyphens, a letter first; 40 at most,
+so that suffixes fit into 63."""
 
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 PositiveCount = Annotated[int, Field(ge=1, le=MAX_COUNT)]

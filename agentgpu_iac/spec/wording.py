@@ -78,7 +78,7 @@ PATTERN_WORDS: Final = {
 }
 """What a text must look like, by key. Names have words of their own."""
 
-NAME_KEYS: Final = frozenset({"name", "fallback"})
+NAME_KEYS: Final = frozenset({"name", "fallback", "tokenSecret"})
 """Keys that hold a Kubernetes name."""
 
 LONGEST_GUESSED_KEY = 64
@@ -257,7 +257,7 @@ def _no_name(text: str) -> Wording:
     strangers = re.findall(r"[^-a-z0-9]", text)
     strange = min(strangers, key=str.isascii, default="")  # look-alikes of other alphabets first: nobody sees them
     if not strange:
-        why = "starts with a hyphen" if text.startswith("-") else "ends with a hyphen"
+        why = "ends with a hyphen" if text[:1].isalpha() else f"starts with {text[:1]!r}"
     elif strange.isascii() and strange.isupper():
         why = f"holds the capital {strange!r}"
     elif strange == " ":
@@ -265,8 +265,8 @@ def _no_name(text: str) -> Wording:
     else:
         why = f"holds {strange!r}" if strange.isascii() else f"holds {character_name(strange)}"
     name = re.sub(r"[\s_.]+", "-", text.lower()).strip("-")
-    hint = f"write {name!r}" if re.fullmatch(r"[a-z0-9][-a-z0-9]*", name) else ""
+    hint = f"write {name!r}" if re.fullmatch(r"[a-z][-a-z0-9]*", name) else ""
     return Wording(
-        message=f"{text!a} {why}; a name is made of a-z, 0-9 and hyphens, and starts and ends with a letter or digit",
+        message=f"{text!a} {why}; a name is made of a-z, 0-9 and hyphens, and starts with a letter and ends with a letter or digit",
         hint=hint,
     )

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import ENGINE_UID, NodePool
+from agentgpu_iac.planning.nodes import ENGINE_UID
+from agentgpu_iac.planning.plan import NodePool
 from agentgpu_iac.provisioning.capacity import node_group_shapes
 from agentgpu_iac.provisioning.program import deploy
 from agentgpu_iac.provisioning.zones import Zone, zones_for
@@ -180,7 +181,7 @@ def test_the_cache_directory_belongs_to_the_engines_before_the_kubelet_starts(na
         script = parts(scene(name).one(TEMPLATE, pool.name))["text/x-shellscript"]
         assert script.startswith("#!/bin/bash\n")
         assert f"RequiresMountsFor={pool.cache_path}\n" in script
-        assert f"--owner={ENGINE_UID} --group={ENGINE_UID} --mode=0750 {pool.cache_path}\n" in script
+        assert f"--owner={ENGINE_UID} --group={ENGINE_UID} --mode=2770 {pool.cache_path}\n" in script
         assert "kubelet.service.d/" in script
         # Made directly by the script, the directory would vanish below the array that is mounted afterwards.
         assert not any(

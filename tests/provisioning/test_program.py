@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import ENGINE_UID, Plan, RenderedFile
+from agentgpu_iac.planning.nodes import ENGINE_UID
+from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.provisioning.program import Settings, deploy
 from agentgpu_iac.rendering.render import render

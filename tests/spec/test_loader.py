@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from agentgpu_iac.spec.yaml_tree import spelled, steps_of
 from tests.spec.files import LARGE, SMALLEST, faults_of, with_agent, with_name, with_spec
 
 ENGINES = "'vllm', 'sglang', 'tensorrt-llm', 'tgi', 'ollama'"
-NAME_RULE = "a name is made of a-z, 0-9 and hyphens, and starts and ends with a letter or digit"
+NAME_RULE = "a name is made of a-z, 0-9 and hyphens, and starts with a letter and ends with a letter or digit"
 
 
 def test_the_smallest_stack_loads() -> None:
@@ -288,7 +287,7 @@ def test_a_mistake_about_the_stack(lines: list[str], fault: str) -> None:
         ("Support", f"'Support' holds the capital 'S'; {NAME_RULE} (write 'support')"),
         ("my agent", f"'my agent' holds a space; {NAME_RULE} (write 'my-agent')"),
         ("my_agent", f"'my_agent' holds '_'; {NAME_RULE} (write 'my-agent')"),
-        ("-a", f"'-a' starts with a hyphen; {NAME_RULE} (write 'a')"),
+        ("-a", f"'-a' starts with '-'; {NAME_RULE} (write 'a')"),
         ("a-", f"'a-' ends with a hyphen; {NAME_RULE} (write 'a')"),
         ("'😀'", f"'\\U0001f600' holds U+1F600 GRINNING FACE; {NAME_RULE}"),
         ('"a\\n"', f"'a\\n' holds '\\n'; {NAME_RULE} (write 'a')"),
@@ -301,7 +300,7 @@ def test_a_name_that_is_none(spelling: str, message: str) -> None:
     assert faults_of(with_name(spelling)) == [f"stack.yaml:6:13: spec.agents[0].name: {message}"]
 
 
-@pytest.mark.parametrize("name", ["on", "null", "no", "1e3", "0x10", "2026-11-23", "010", "5", "a" * 40])
+@pytest.mark.parametrize("name", ["on", "null", "no", "y", "e3", "true", "a" * 40])
 def test_a_quoted_name_is_text(name: str) -> None:
     assert load_text(with_name(f'"{name}"'), "s").stack.spec.agents[0].name == name
 
@@ -525,14 +524,6 @@ def test_every_pattern_of_the_model_has_words() -> None:
         if "'pattern'" in repr(field)
     }
     assert patterned <= NAME_KEYS | set(PATTERN_WORDS)
-
-
-def test_a_thousand_agents_load_in_a_second() -> None:
-    agent = LARGE[LARGE.index("    - name: back") :].replace("*talk", "{turns: 8, toolCalls: {perTurn: 1}}")
-    text = SMALLEST + "".join(agent.replace("name: back", f"name: agent-{index}") for index in range(999))
-    started = time.process_time()
-    assert len(load_text(text, "s").stack.spec.agents) == 1000
-    assert time.process_time() - started < 1.0
 
 
 def test_shape_knows_every_part_of_the_stack() -> None:

@@ -1,0 +1,61 @@
+"""What nodes and pods must agree on, whoever makes the nodes: labels, taint, the engine's user and its directories.
+
+Manifests select what node groups label, and engines read what node user data made room for; so each of these stands
+here once, for both the rendered files and the Pulumi program.
+"""
+
+from __future__ import annotations
+
+from agentgpu_iac.planning.plan import NodePool, Plan, Workload
+
+STACK_LABEL = "agentgpu.dev/stack"
+AGENT_LABEL = "agentgpu.dev/agent"
+TIER_LABEL = "agentgpu.dev/tier"
+POOL_LABEL = "agentgpu.dev/node-pool"
+DEVICE_PLUGIN_CONFIG_LABEL = "nvidia.com/device-plugin.config"
+"""The NVIDIA device plugin reads from this node label which of its named configurations to use."""
+
+ACCELERATOR_RESOURCE = "nvidia.com/gpu"
+"""Resource that pods ask for, and key of the taint that keeps other pods off accelerator nodes."""
+
+ENGINE_UID = 2000
+"""User and group that engines and cache fillers run as, and that owns the model cache on the nodes."""
+
+_CACHE_DIRECTORY_SCRIPT = """\
+#!/bin/bash
+# The instance store is mounted after this script and before the kubelet starts. A directory made here would lie
+# beneath that mount, so systemd makes it, each time before the kubelet starts.
+# Set-group-ID and the group are what the kubelet looks for: with them it leaves the owners of the models as they are.
+set -o errexit -o nounset
+install --directory /etc/systemd/system/kubelet.service.d
+cat > /etc/systemd/system/kubelet.service.d/50-agentgpu-model-cache.conf <<'UNIT'
+[Unit]
+RequiresMountsFor={path}
+[Service]
+ExecStartPre=/usr/bin/install --directory --owner={uid} --group={uid} --mode=2770 {path}
+UNIT
+systemctl daemon-reload
+"""
+
+
+def node_labels(pool: NodePool) -> dict[str, str]:
+    """Labels of a pool's nodes: pods and the cache volume select on the pool, the device plugin on its config."""
+    labels = {POOL_LABEL: pool.name, TIER_LABEL: pool.tier}
+    if pool.sharing == "time-slicing":
+        labels[DEVICE_PLUGIN_CONFIG_LABEL] = device_plugin_config(pool)
+    return labels
+
+
+def device_plugin_config(pool: NodePool) -> str:
+    """Name of the device plugin's configuration for a pool whose accelerators are shared."""
+    return f"share-{pool.slots_per_accelerator}"
+
+
+def cache_directory_script(cache_path: str) -> str:
+    """Shell part of a node's user data: the model cache directory, owned by the engines' user."""
+    return _CACHE_DIRECTORY_SCRIPT.format(path=cache_path, uid=ENGINE_UID)
+
+
+def base_url(plan: Plan, workload: Workload) -> str:
+    """OpenAI base URL of an agent, inside the cluster. One Service answers for both tiers."""
+    return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"
