@@ -99,13 +99,14 @@ def architecture(context: Context) -> Architecture:
 
 def headline(context: Context) -> str:
     """The plan in one or two sentences."""
-    nodes = [
-        f"{pool.min if pool.tier == 'baseline' else pool.max} x {pool.instance_types[0]} "
-        f"({pool.accelerators_per_node} x {context.catalog.accelerator(pool.accelerator).name}"
-        f"{', ' + pool.capacity_types[0] if pool.capacity_types[0] != 'on-demand' else ''})"
-        for pool in context.node_pools
-        if pool.tier == "baseline"
-    ]
+    counted: dict[str, int] = {}
+    for pool in context.node_pools:
+        if pool.tier == "baseline":
+            bought = "" if pool.capacity_types[0] == "on-demand" else f", {pool.capacity_types[0]}"
+            accelerator = context.catalog.accelerator(pool.accelerator).name
+            kind = f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {accelerator}{bought})"
+            counted[kind] = counted.get(kind, 0) + pool.min
+    nodes = [f"{count} x {kind}" for kind, count in counted.items()]
     burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
     sessions = sum(one.demand.concurrent for one in context.candidates)
     peak = sum(one.demand.peak for one in context.candidates)
@@ -114,9 +115,9 @@ def headline(context: Context) -> str:
     if any(one.share_group for one in context.workloads):
         headroom = 1 - max(_group_ratios(context).values())
     if burst:
-        carries = f"keeps {sessions:,} sessions warm and grows by {burst} node{'s' if burst > 1 else ''} to {peak:,} at the peak"
+        carries = f"keep {sessions:,} sessions warm and grow by {burst} node{'s' if burst > 1 else ''} to {peak:,} at the peak"
     else:
-        carries = f"keeps the {peak:,} sessions of the peak resident"
+        carries = f"keep{'s' if sum(counted.values()) == 1 else ''} the {peak:,} session{'s' if peak > 1 else ''} of the peak resident"
     cost = context.cost
     return (
         f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "

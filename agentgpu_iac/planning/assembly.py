@@ -114,6 +114,7 @@ class _Pool:
 
 def assemble(
     loaded: LoadedStack,
+    spec: StackSpec,
     catalog: Catalog,
     *,
     placement: Placement,
@@ -124,7 +125,7 @@ def assemble(
     reserved_share: float,
 ) -> Plan:
     """Write the plan down: pools, workloads, cost, overrides, warnings, headline."""
-    stack, spec = loaded.stack, loaded.stack.spec
+    stack = loaded.stack
     placed = _placed(placement.options, releases, stack.metadata.name)
     pools = _pools(stack.metadata.name, placed)
     node_pools = tuple(_node_pool(pool, spec) for pool in pools)

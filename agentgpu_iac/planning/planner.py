@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.planning import caching
@@ -57,14 +57,30 @@ class AgentOptions:
 
 
 def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
-    """Plan an agent stack.
+    """Plan an agent stack, in the cheapest of its regions where one cluster must hold it all.
 
     Raises:
         BadInput: the spec names something that the catalog does not know.
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
-    spec = loaded.stack.spec
     models = resolve_models(loaded, catalog)
+    regions = loaded.stack.spec.regions
+    if loaded.stack.spec.target != "eks" or len(regions) < 2:
+        return _make_plan(loaded, loaded.stack.spec, models, catalog)
+    plans: list[Plan] = []
+    refusals: list[NoPlan] = []
+    for region in regions:
+        spec = loaded.stack.spec.model_copy(update={"regions": (region,)})
+        try:
+            plans.append(_make_plan(loaded, spec, models, catalog))
+        except NoPlan as refusal:
+            refusals.append(refusal)
+    if not plans:
+        raise refusals[0]
+    return min(plans, key=lambda plan: plan.cost.expected_usd_per_month)
+
+
+def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
     on_offer = machines(catalog.offerings, spec)
     demands = tuple(demand(agent, model) for agent, model in zip(spec.agents, models, strict=True))
     user_sessions = sum(one.concurrent for one in demands if one.user_facing)
@@ -77,6 +93,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
     placement = _place(by_agent, spec, burst_hours)
     plan = assemble(
         loaded,
+        spec,
         catalog,
         placement=placement,
         releases=tuple(found.release for found in by_agent if found.release is not None),

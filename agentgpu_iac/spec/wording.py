@@ -267,6 +267,7 @@ def _no_name(text: str) -> Wording:
     name = re.sub(r"[\s_.]+", "-", text.lower()).strip("-")
     hint = f"write {name!r}" if re.fullmatch(r"[a-z][-a-z0-9]*", name) else ""
     return Wording(
-        message=f"{text!a} {why}; a name is made of a-z, 0-9 and hyphens, and starts with a letter and ends with a letter or digit",
+        message=f"{text!a} {why}; a name is made of a-z, 0-9 and hyphens, "
+        "and starts with a letter and ends with a letter or digit",
         hint=hint,
     )
