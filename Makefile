@@ -1,0 +1,58 @@
+# Everything that a contributor needs, one command each. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STACK  := stacks/customer-service.yaml
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint golden bench lock schema clean
+
+help: ## List these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+demo: $(VENV)/.runtime ## Plan the customer-service stack and write its manifests under build/
+	$(BIN)/agentgpu plan $(STACK)
+	$(BIN)/agentgpu render $(STACK) -o build/customer-service
+
+test: $(VENV)/.dev ## Run the test suite
+	$(BIN)/python -m pytest -n 2
+
+check: lint ## Everything but the tests: style, types, import contract
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lint: $(VENV)/.dev ## Style only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+golden: $(VENV)/.dev ## Rewrite the golden trees; review the difference
+	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -n 2 tests/rendering
+	git diff --stat -- tests
+
+bench: $(VENV)/.dev ## Time and memory of plan and render, for 1 to 1,000 agents
+	$(BIN)/python bench/bench.py
+
+lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
+	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate -o requirements/dev.txt pyproject.toml
+UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+schema: $(VENV)/.runtime ## Export the JSON Schema of the agent stack
+	$(BIN)/agentgpu schema > docs/schema/agentstack.v1alpha1.json
+
+clean: ## Remove what these commands made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name it with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes --requirement requirements/runtime.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(PIP) --require-hashes --requirement requirements/dev.txt
+	@touch $@

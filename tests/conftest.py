@@ -1,0 +1,37 @@
+"""Shared by all tests: in CI a skipped test is a failure, unless it is marked optional."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+class SkippedInCi:
+    """Collects skipped tests that CI must run."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        outcome = yield
+        report = outcome.get_result()
+        report.optional = item.get_closest_marker("optional") is not None
+
+    def pytest_runtest_logreport(self, report):
+        if report.skipped and not hasattr(report, "wasxfail") and not getattr(report, "optional", False):
+            self.skipped.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session, exitstatus):
+        if self.skipped and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        for nodeid in self.skipped:
+            terminalreporter.write_line(f"skipped, though CI must run it: {nodeid}")
+
+
+def pytest_configure(config):
+    if os.environ.get("CI"):
+        config.pluginmanager.register(SkippedInCi())
