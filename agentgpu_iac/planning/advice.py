@@ -251,7 +251,10 @@ def _everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | Non
         return None
     prefill_ms = max(latency.prefill_ms, 0.001)
     all_read_ms = candidate.max_num_seqs * prefill_ms
-    if all_read_ms <= max(latency.budget_ttft_ms, ramp_s * 1000) or candidate.demand.agent.traffic.burst_factor == 1:
+    if (
+        all_read_ms <= max(latency.budget_ttft_ms, ramp_s * 1000)
+        or candidate.demand.peak == candidate.demand.concurrent
+    ):
         return None
     in_time = min(1.0, max(0.0, latency.budget_ttft_ms - latency.network_ms) / all_read_ms)
     return _warn(
