@@ -6,6 +6,7 @@ exponent is the slope between the two largest sizes on logarithmic scales (1 is 
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import resource
@@ -68,7 +69,7 @@ def measure(agents: int) -> dict[str, float]:
     marks.append(time.process_time())
     files = render(plan)
     marks.append(time.process_time())
-    load_s, catalog_s, plan_s, render_s = (after - before for before, after in zip(marks, marks[1:], strict=False))
+    load_s, catalog_s, plan_s, render_s = (after - before for before, after in itertools.pairwise(marks))
     return {
         "agents": agents,
         "load_s": load_s,

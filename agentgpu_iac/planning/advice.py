@@ -107,6 +107,7 @@ def headline(context: Context) -> str:
             kind = f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {accelerator}{bought})"
             counted[kind] = counted.get(kind, 0) + pool.min
     nodes = [f"{count} x {kind}" for kind, count in counted.items()]
+    keep = "keeps" if sum(counted.values()) == 1 else "keep"
     burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
     sessions = sum(one.demand.concurrent for one in context.candidates)
     peak = sum(one.demand.peak for one in context.candidates)
@@ -115,14 +116,19 @@ def headline(context: Context) -> str:
     if any(one.share_group for one in context.workloads):
         headroom = 1 - max(_group_ratios(context).values())
     if burst:
-        carries = f"keep {sessions:,} sessions warm and grow by {burst} node{'s' if burst > 1 else ''} to {peak:,} at the peak"
+        grown = f"{burst} node{_plural(burst)}"
+        carries = f"{keep} {sessions:,} session{_plural(sessions)} warm, and {grown} more carry {peak:,} at the peak"
     else:
-        carries = f"keep{'s' if sum(counted.values()) == 1 else ''} the {peak:,} session{'s' if peak > 1 else ''} of the peak resident"
+        carries = f"{keep} the {peak:,} session{_plural(peak)} of the peak resident"
     cost = context.cost
     return (
         f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "
         f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak."
     )
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _group_ratios(context: Context) -> dict[str, float]:

@@ -112,21 +112,23 @@ class _Pool:
         return 0 if self.shared else self.nodes * self.machine.accelerators - taken
 
 
-def assemble(
-    loaded: LoadedStack,
-    spec: StackSpec,
-    catalog: Catalog,
-    *,
-    placement: Placement,
-    releases: Sequence[EngineRelease],
-    options: Sequence[Sequence[Option]],
-    rejections: tuple[Rejection, ...],
-    burst_hours: Decimal,
-    reserved_share: float,
-) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decisions:
+    """What the planner decided; each sequence is in the order of the agents."""
+
+    placement: Placement
+    releases: Sequence[EngineRelease]
+    options: Sequence[Sequence[Option]]
+    """Everything that would serve each agent, for the alternatives."""
+    rejections: tuple[Rejection, ...]
+    burst_hours: Decimal
+    reserved_share: float
+
+
+def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: Decisions) -> Plan:
     """Write the plan down: pools, workloads, cost, overrides, warnings, headline."""
     stack = loaded.stack
-    placed = _placed(placement.options, releases, stack.metadata.name)
+    placed = _placed(decided.placement.options, decided.releases, stack.metadata.name)
     pools = _pools(stack.metadata.name, placed)
     node_pools = tuple(_node_pool(pool, spec) for pool in pools)
     workloads = tuple(
@@ -135,14 +137,14 @@ def assemble(
         for pool, node_pool in zip(pools, node_pools, strict=True)
         if member in pool.members
     )
-    items = tuple(item for pool in pools for item in _line_items(pool, burst_hours, reserved_share))
+    items = tuple(item for pool in pools for item in _line_items(pool, decided.burst_hours, decided.reserved_share))
     cost = Cost(
         baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
         peak_usd_per_hour=usd_per_hour(_sum(item.usd_per_hour * item.nodes for item in items)),
         expected_usd_per_month=_sum(item.usd_per_month for item in items),
         line_items=items,
-        alternatives=_alternatives(placed, options, pools, burst_hours),
-        optimality_gap_ratio=placement.gap_ratio,
+        alternatives=_alternatives(placed, decided.options, pools, decided.burst_hours),
+        optimality_gap_ratio=decided.placement.gap_ratio,
     )
     context = advice.Context(
         spec=spec,
@@ -152,7 +154,7 @@ def assemble(
         workloads=workloads,
         node_pools=node_pools,
         cost=cost,
-        groups_complete=placement.groups_complete,
+        groups_complete=decided.placement.groups_complete,
     )
     return Plan(
         api_version=PLAN_VERSION,
@@ -167,7 +169,7 @@ def assemble(
         overrides=tuple(one for member in placed for one in overrides.of(member.candidate, workloads)),
         rejections=tuple(
             sorted(
-                (*rejections, *advice.purchase_rejections(context)),
+                (*decided.rejections, *advice.purchase_rejections(context)),
                 key=lambda one: (one.agent, one.accelerator, one.constraint),
             )
         ),
@@ -504,10 +506,11 @@ def _rollout(member: _Placed, pool: _Pool, replicas: int, start: ColdStartPlan) 
 
 
 def _admission(candidate: Candidate) -> AdmissionPlan:
-    """Requests that may wait behind a full replica and still meet the TTFT budget.
+    """Requests that may be in the engine's queue at once: all its seats' worth, and those that can wait in time.
 
-    A seat becomes free every (time of one answer) / seats; what is left of the budget after this request's own TTFT,
-    divided by that, is how many may stand in line.
+    Every request passes the queue before it is given a seat, so a limit below the seats would turn away a burst that
+    fits. Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT
+    budget after this request's own TTFT, divided by that, is how many may stand in line.
     """
     one, service = candidate.demand, candidate.service
     if one.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
@@ -518,7 +521,7 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     tokens = None
     if service.prefill_tokens_per_s is not None:
         tokens = math.floor(one.budget_ttft_ms / 1000 * service.prefill_tokens_per_s)
-    return AdmissionPlan(max_queued_requests=max(1, waiting), max_queued_tokens=tokens)
+    return AdmissionPlan(max_queued_requests=candidate.max_num_seqs + waiting, max_queued_tokens=tokens)
 
 
 def _pod(candidate: Candidate, pool: _Pool) -> PodPlan:

