@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from agentgpu_iac import __version__
-from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_NO, AgentGpuError, BadInput
+from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_GOOD, EXIT_NO, EXIT_OUTSIDE, AgentGpuError, BadInput
 
 if TYPE_CHECKING:
     from agentgpu_iac.catalog.store import Catalog
     from agentgpu_iac.planning.plan import Plan
     from agentgpu_iac.spec.loader import LoadedStack
 
+
+class _Commands(TyperGroup):
+    """A reader who closes the pipe has seen enough: exit code 0, where Typer's own 1 would mean that the answer is no."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _drop_output()
+            raise typer.Exit(EXIT_GOOD) from None
+
+
 app = typer.Typer(
     name="agentgpu",
+    cls=_Commands,
     help="GPU infrastructure for AI agents: one agent stack in; a sized, priced plan, manifests and Pulumi out.",
     no_args_is_help=True,
     add_completion=True,
@@ -68,12 +88,18 @@ def run() -> None:
     """Entry point: one clear message and an exit code instead of a traceback."""
     try:
         app()
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise SystemExit(0) from None
     except AgentGpuError as error:
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        _drop_output()
+        typer.echo(f"{error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        raise SystemExit(EXIT_OUTSIDE) from None
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, so that Python does not fail once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _version(*, wanted: bool) -> None:
@@ -119,17 +145,14 @@ def init(
     from agentgpu_iac.spec.loader import load_text
     from agentgpu_iac.spec.starter import starter
 
-    load_catalog(base_directory=Path.cwd()).model(model)
+    load_catalog(base_directory=path.parent).model(model)
     text = starter(name, model)
     load_text(text, str(path))
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise BadInput.one(str(path), "the file exists already", hint="name another one") from None
-    except OSError as error:
-        raise BadInput.one(str(path), f"cannot be written: {error.strerror}") from None
-    typer.echo(f"Wrote {path}. Next: agentgpu plan {path}")
+    if path.exists():
+        raise BadInput.one(str(path), "the file exists already", hint="name another one")
+    with _writing(path), path.open("x", encoding="utf-8") as file:
+        file.write(text)
+    typer.echo(f"Wrote {path}. Next: agentgpu plan {shlex.quote(str(path))}")
 
 
 @app.command()
@@ -138,8 +161,13 @@ def validate(spec: SpecArgument, catalog: OverlayOption = None, format: FormatOp
     from agentgpu_iac.cli import output
     from agentgpu_iac.planning.references import resolve_models
 
-    loaded, facts = _load(spec, catalog)
-    models = resolve_models(loaded, facts)
+    try:
+        loaded, facts = _load(spec, catalog)
+        models = resolve_models(loaded, facts)
+    except BadInput as refusal:
+        if format is Format.JSON:
+            output.write_json({"valid": False, "faults": [asdict(fault) for fault in refusal.faults]})
+        raise
     if format is Format.JSON:
         output.write_json({"valid": True, "stack": loaded.stack.metadata.name, "agents": len(models)})
     else:
@@ -165,9 +193,12 @@ def plan(
     try:
         made, _, _ = _plan(spec, catalog)
     except NoPlan as refusal:
+        rejections = [one.model_dump(mode="json", by_alias=True) for one in refusal.rejections]
+        answer = {"feasible": False, "message": str(refusal), "rejections": rejections}
         if format is PlanFormat.JSON:
-            rejections = [one.model_dump(mode="json", by_alias=True) for one in refusal.rejections]
-            output.write_json({"feasible": False, "message": str(refusal), "rejections": rejections})
+            output.write_json(answer)
+        elif format is PlanFormat.YAML:
+            typer.echo(output.yaml_text(answer), nl=False)
         raise
     document = made.model_dump(mode="json", by_alias=True)
     if output_file is not None:
@@ -177,7 +208,8 @@ def plan(
             PlanFormat.MARKDOWN: lambda: markdown(plan_view(made, str(spec))),
             PlanFormat.TABLE: lambda: plain_text(plan_view(made, str(spec))),
         }
-        _write_file(output_file, texts[format]())
+        with _writing(output_file):
+            output_file.write_text(texts[format](), encoding="utf-8")
     elif format is PlanFormat.JSON:
         output.write_json(document)
     elif format is PlanFormat.YAML:
@@ -188,11 +220,13 @@ def plan(
         output.write_blocks(plan_view(made, str(spec)))
 
 
-def _write_file(path: Path, text: str) -> None:
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A path that cannot be written is a bad option."""
     try:
-        path.write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
-        raise BadInput.one(str(path), f"cannot be written: {error.strerror}") from None
+        raise BadInput.one(str(error.filename or path), f"cannot be written: {error.strerror}") from None
 
 
 @app.command()
@@ -242,7 +276,8 @@ def render(
         faults = check(files, made.node_pools[0].kubernetes_version)
         if faults:
             raise BadInput(faults)
-    report = write(files, directory, force=force)
+    with _writing(directory):
+        report = write(files, directory, force=force)
     if format is Format.JSON:
         output.write_json(
             {
@@ -253,9 +288,11 @@ def render(
             }
         )
     else:
+        overlays = sorted(file.path.split("/")[1] for file in files if file.path.startswith("overlays/"))
+        others = f" (or overlays/{', overlays/'.join(overlays[1:])})" if overlays[1:] else ""
         typer.echo(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
-            f"Next: kubectl apply -k {directory}/overlays/karpenter (or overlays/node-groups)"
+            f"Next: kubectl apply -k {shlex.quote(f'{directory}/overlays/{overlays[0]}')}{others}"
         )
 
 
@@ -344,27 +381,37 @@ FromOption = Annotated[
     Path | None,
     typer.Option("--from", help="JSON Lines: one object a line, keys are the long options; '-' is standard input."),
 ]
-WholeOption = Annotated[int | None, typer.Option()]
-RatioOption = Annotated[float | None, typer.Option()]
-WordOption = Annotated[str | None, typer.Option()]
+TensorOption = Annotated[int | None, typer.Option(help="Tensor-parallel size.")]
+PipelineOption = Annotated[int | None, typer.Option(help="Pipeline-parallel size.")]
+LengthOption = Annotated[int | None, typer.Option(help="Most tokens of one sequence.")]
+UtilizationOption = Annotated[float | None, typer.Option(help="Share of the memory that the engine takes.")]
+PrecisionOption = Annotated[
+    str | None, typer.Option(help="Precision of the weights; the checkpoint's own when left out.")
+]
+CacheOption = Annotated[str | None, typer.Option(help="Number format of the KV cache.")]
+EngineOption = Annotated[str | None, typer.Option(help="Serving engine: vllm when left out.")]
+VersionOption = Annotated[str | None, typer.Option(help="Version of the engine; the newest known when left out.")]
+BatchOption = Annotated[int | None, typer.Option(help="Most tokens in a step.")]
+SequencesOption = Annotated[int | None, typer.Option(help="Most sequences at once.")]
+EagerOption = Annotated[bool | None, typer.Option("--enforce-eager", help="No CUDA graphs.")]
 
 
 @app.command()
 def size(
     model: ModelOption = None,
     accelerator: AcceleratorOption = None,
-    count: WholeOption = None,
-    tp: WholeOption = None,
-    pp: WholeOption = None,
-    max_model_len: WholeOption = None,
-    gpu_memory_utilization: RatioOption = None,
-    precision: WordOption = None,
-    kv_cache_dtype: WordOption = None,
-    engine: WordOption = None,
-    engine_version: WordOption = None,
-    max_num_batched_tokens: WholeOption = None,
-    max_num_seqs: WholeOption = None,
-    enforce_eager: Annotated[bool | None, typer.Option("--enforce-eager")] = None,
+    count: Annotated[int | None, typer.Option(help="Accelerators of the replica.")] = None,
+    tp: TensorOption = None,
+    pp: PipelineOption = None,
+    max_model_len: LengthOption = None,
+    gpu_memory_utilization: UtilizationOption = None,
+    precision: PrecisionOption = None,
+    kv_cache_dtype: CacheOption = None,
+    engine: EngineOption = None,
+    engine_version: VersionOption = None,
+    max_num_batched_tokens: BatchOption = None,
+    max_num_seqs: SequencesOption = None,
+    enforce_eager: EagerOption = None,
     from_file: FromOption = None,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
@@ -395,19 +442,24 @@ def size(
 def predict(
     model: ModelOption = None,
     accelerator: AcceleratorOption = None,
-    input_tokens: WholeOption = None,
-    output_tokens: WholeOption = None,
-    concurrency: RatioOption = None,
-    tp: WholeOption = None,
-    pp: WholeOption = None,
-    ep: WholeOption = None,
-    attention_dp: WholeOption = None,
-    precision: WordOption = None,
-    kv_cache_dtype: WordOption = None,
-    engine: WordOption = None,
-    engine_version: WordOption = None,
-    request_rate: RatioOption = None,
-    prefix_hit_ratio: RatioOption = None,
+    input_tokens: Annotated[int | None, typer.Option(help="Prompt tokens of a request.")] = None,
+    output_tokens: Annotated[int | None, typer.Option(help="Generated tokens of a request.")] = None,
+    concurrency: Annotated[float | None, typer.Option(help="Requests running at once (closed loop).")] = None,
+    request_rate: Annotated[float | None, typer.Option(help="Requests/s arriving (open loop).")] = None,
+    prefix_hit_ratio: Annotated[float | None, typer.Option(help="Share of the prompt in the prefix cache.")] = None,
+    tp: TensorOption = None,
+    pp: PipelineOption = None,
+    ep: Annotated[int | None, typer.Option(help="Expert-parallel size.")] = None,
+    attention_dp: Annotated[int | None, typer.Option(help="Data-parallel attention groups.")] = None,
+    max_model_len: LengthOption = None,
+    gpu_memory_utilization: UtilizationOption = None,
+    precision: PrecisionOption = None,
+    kv_cache_dtype: CacheOption = None,
+    engine: EngineOption = None,
+    engine_version: VersionOption = None,
+    max_num_batched_tokens: BatchOption = None,
+    max_num_seqs: SequencesOption = None,
+    enforce_eager: EagerOption = None,
     from_file: FromOption = None,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
@@ -421,16 +473,21 @@ def predict(
         "input-tokens": input_tokens,
         "output-tokens": output_tokens,
         "concurrency": concurrency,
+        "request-rate": request_rate,
+        "prefix-hit-ratio": prefix_hit_ratio,
         "tp": tp,
         "pp": pp,
         "ep": ep,
         "attention-dp": attention_dp,
+        "max-model-len": max_model_len,
+        "gpu-memory-utilization": gpu_memory_utilization,
         "precision": precision,
         "kv-cache-dtype": kv_cache_dtype,
         "engine": engine,
         "engine-version": engine_version,
-        "request-rate": request_rate,
-        "prefix-hit-ratio": prefix_hit_ratio,
+        "max-num-batched-tokens": max_num_batched_tokens,
+        "max-num-seqs": max_num_seqs,
+        "enforce-eager": enforce_eager,
     }
     _calculate(calculators.PREDICT, options, from_file, catalog, format)
 
@@ -465,7 +522,9 @@ def _calculate(
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput.one(str(path), f"cannot be read: {error}") from None
-    return text.splitlines()
+        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return content.decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise BadInput.one(str(path), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput.one(str(path), f"is not UTF-8 text: {error}") from None

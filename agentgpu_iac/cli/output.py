@@ -46,26 +46,61 @@ def write_markdown(blocks: Iterable[Block]) -> None:
 
 def _write_rich(blocks: Iterable[Block]) -> None:
     from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.table import Table as Grid  # noqa: PLC0415
 
-    console = Console()
+    console = Console(highlight=False, markup=False, emoji=False)
     for block in blocks:
         match block:
             case Heading():
-                console.print(f"\n[bold]{escape(block.text)}[/bold]")
+                console.print()
+                console.print(block.text, style="bold")
             case Paragraph():
-                console.print(escape(block.text))
+                console.print(block.text)
             case Listing():
+                items = Grid.grid(padding=(0, 1))
                 for item in block.items:
-                    console.print(f" • {escape(item)}")
+                    items.add_row(" •", item)
+                console.print(items)
             case Commands():
                 for line in block.lines:
-                    console.print(f"  [cyan]$ {escape(line)}[/cyan]")
+                    console.print(f"  $ {line}", style="cyan", soft_wrap=True)
             case Table():
-                table = RichTable(box=None, pad_edge=False, header_style="dim")
-                for position, column in enumerate(block.columns):
-                    table.add_column(column, justify="right" if position in block.right else "left", overflow="fold")
-                for row in block.rows:
-                    table.add_row(*(escape(cell) for cell in row))
-                console.print(table)
+                console.print(_grid(block, console.width))
+
+
+def _grid(table: Table, room: int) -> Any:
+    """Columns beside each other where no word of theirs must be broken, else one record below the other."""
+    from rich.table import Table as Grid  # noqa: PLC0415 - not needed in a pipe
+
+    widths = _widths(table, room - len(_GAP) * (len(table.columns) - 1))
+    if widths is None:
+        records = Grid.grid("name", "value", padding=(0, len(_GAP)))
+        records.columns[0].style = "dim"
+        for number, row in enumerate(table.rows):
+            if number:
+                records.add_row()
+            for column, cell in zip(table.columns, row, strict=True):
+                records.add_row(column, cell)
+        return records
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    for position, (column, width) in enumerate(zip(table.columns, widths, strict=True)):
+        grid.add_column(column, justify="right" if position in table.right else "left", width=width)
+    for row in table.rows:
+        grid.add_row(*row)
+    return grid
+
+
+_GAP = "  "
+
+
+def _widths(table: Table, room: int) -> list[int] | None:
+    """A width for each column, the widest giving way first; None where not even the single words fit."""
+    columns = list(zip(table.columns, *table.rows, strict=True))
+    widths = [max(map(len, cells)) for cells in columns]
+    least = [max(len(word) for cell in cells for word in (cell.split() or [""])) for cells in columns]
+    if sum(least) > room:
+        return None
+    while sum(widths) > room:
+        widest = max((at for at in range(len(widths)) if widths[at] > least[at]), key=widths.__getitem__)
+        widths[widest] -= 1
+    return widths

@@ -14,7 +14,7 @@ def answer_view(answer: Mapping[str, Any]) -> tuple[Block, ...]:
     if rejection is not None:
         return (Paragraph(text=f"Does not fit ({rejection['constraint']}): {rejection['message']}"),)
     rows = tuple(
-        (name, f"{value:,}" if isinstance(value, int) else str(value))
+        (name, f"{value:,}" if isinstance(value, (int, float)) else str(value))
         for name, value in answer.items()
         if name != "warnings"
     )

@@ -52,12 +52,12 @@ Block = Heading | Paragraph | Listing | Commands | Table
 
 def plain_text(blocks: Iterable[Block]) -> str:
     """Plain text with aligned columns, for pipes and files."""
-    return "\n".join(_plain(block) for block in blocks).rstrip("\n") + "\n"
+    return "\n".join(_plain(block) for block in blocks).strip("\n") + "\n"
 
 
 def markdown(blocks: Iterable[Block]) -> str:
     """Markdown, for pull requests and reports."""
-    return "\n".join(_markdown(block) for block in blocks).rstrip("\n") + "\n"
+    return "\n\n".join(_markdown(block) for block in blocks) + "\n"
 
 
 def _plain(block: Block) -> str:
@@ -96,17 +96,17 @@ def _aligned(table: Table) -> Iterable[str]:
 def _markdown(block: Block) -> str:
     match block:
         case Heading():
-            return f"\n## {block.text}\n"
+            return f"## {_escaped(block.text)}"
         case Paragraph():
-            return f"{_escaped(block.text)}\n"
+            return _escaped(block.text)
         case Listing():
-            return "\n".join(f"- {_escaped(item)}" for item in block.items) + "\n"
+            return "\n".join(f"- {_escaped(item)}" for item in block.items)
         case Commands():
-            return "\n".join(("```sh", *block.lines, "```")) + "\n"
+            return "\n".join(("```sh", *block.lines, "```"))
         case Table():
             rule = ["---:" if column in block.right else "---" for column in range(len(block.columns))]
             lines = [block.columns, tuple(rule), *block.rows]
-            return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines) + "\n"
+            return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
 def _escaped(text: str) -> str:

@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Exclusion, Mo
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.review.blocks import Block, Table
+from agentgpu_iac.review.plan_view import figure
 from agentgpu_iac.sizing.memory import capacity, kv_bytes_per_token, layer_count, weight_bytes
 from agentgpu_iac.units import gib
 
@@ -144,10 +145,10 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
     if "/" in name or name.endswith(".json"):
         return {"kind": "model", **catalog.model(name).model_dump(mode="json", by_alias=True)}
     known = [
-        *(row.id for row in catalog.accelerators),
-        *(row.id for row in catalog.providers),
-        *(row.id for row in catalog.models),
         *(one.instance_type.name for one in catalog.offerings),
+        *(row.id for row in catalog.models),
+        *(row.id for row in catalog.providers),
+        *(row.id for row in catalog.accelerators),
     ]
     raise BadInput.one("catalog", f"nothing is called {name!r}", hint=did_you_mean(name, known))
 
@@ -168,9 +169,19 @@ def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
                 for one in value
             ]
         elif isinstance(value, list):
-            rows += [(key, str(item)) for item in value]
+            rows += [(key, _cell(item)) for item in value]
         elif isinstance(value, dict):
-            rows.append((key, ", ".join(f"{name} {inner}" for name, inner in value.items() if inner is not None)))
+            rows.append(
+                (key, ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items() if inner is not None))
+            )
         elif value is not None:
-            rows.append((key, str(value)))
+            rows.append((key, _cell(value)))
     return (Table(columns=("field", "value"), rows=tuple(rows)),)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    return figure(value) if isinstance(value, (int, float)) else str(value)

@@ -6,20 +6,22 @@ figures, so that a reader can check the sum by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.planning.plan import Override, Plan, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.plan_view import computed, figure
 from agentgpu_iac.sizing import latency, loading, memory
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, session_shape
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
-from agentgpu_iac.units import ceil_div, round_up
+from agentgpu_iac.units import GIB, HOURS_PER_MONTH, ceil_div, round_up
 
 
 class Step(Document):
@@ -48,6 +50,7 @@ class _Subject:
     accelerator: Accelerator
     workload: Workload
     plan: Plan
+    burst_hours: float
 
 
 def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> tuple[Step, ...]:
@@ -70,8 +73,10 @@ def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None
                         accelerator=catalog.accelerator(workload.accelerator),
                         workload=workload,
                         plan=plan,
+                        burst_hours=loaded.stack.spec.capacity.burst_hours_per_month,
                     )
-                    steps.extend(_steps(subject))
+                    by_hand = [override for override in plan.overrides if override.agent == one.name]
+                    steps.extend(_with_overrides(_steps(subject), by_hand))
     return tuple(steps)
 
 
@@ -95,7 +100,8 @@ def explain_view(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str |
             blocks.append(Paragraph(text=f"{section}:"))
             blocks.append(Table(columns=("number", "formula", "with", "result", "source"), rows=rows))
         blocks.extend(_choices(plan, name))
-        blocks.append(Listing(items=tuple(_assumptions(loaded, name))))
+        if assumptions := tuple(_assumptions(loaded, name)):
+            blocks += [Paragraph(text="Assumed, since the spec does not say:"), Listing(items=assumptions)]
     return tuple(blocks)
 
 
@@ -135,17 +141,65 @@ def _figure(value: float | None, unit: str) -> str:
 
 
 def _assumptions(loaded: LoadedStack, name: str) -> Iterator[str]:
-    """Every field of the agent that the spec leaves unset, with the default that stands in for it."""
-    agent = next(one for one in loaded.stack.spec.agents if one.name == name)
-    for label, part in (("conversation", agent.conversation), ("traffic", agent.traffic), ("sessions", agent.sessions)):
-        unset = [field for field in type(part).model_fields if field not in part.model_fields_set]
-        shown = [
-            f"{camel(field)} {getattr(part, field)}"
-            for field in unset
-            if isinstance(getattr(part, field), (int, float))
-        ]
-        if shown:
-            yield f"assumed in {label}: {', '.join(shown)}"
+    """Every field, of the agent or the stack, that the spec leaves unset, with the default that stands in for it."""
+    spec = loaded.stack.spec
+    agent = next(one for one in spec.agents if one.name == name)
+    parts: dict[str, Document] = {
+        "agent": agent,
+        "sessions": agent.sessions,
+        "conversation": agent.conversation,
+        "conversation.toolCalls": agent.conversation.tool_calls,
+        "traffic": agent.traffic,
+        "stack": spec,
+        "stack capacity": spec.capacity,
+        "stack network": spec.network,
+        "stack modelCache": spec.model_cache,
+    }
+    for label, part in parts.items():
+        unset = {
+            camel(field): getattr(part, field)
+            for field in type(part).model_fields
+            if field not in part.model_fields_set
+        }
+        if shown := [f"{field} {_as_written(value)}" for field, value in unset.items() if _is_scalar(value)]:
+            yield f"{label}: {', '.join(shown)}"
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, (bool, int, float, str))
+
+
+def _as_written(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return figure(value) if isinstance(value, (int, float)) else str(value)
+
+
+_STEP_OF = {"coldStartS": "total", "baselineReplicas": "replicas", "burstReplicas": "replicas"}
+"""Steps that are not called as the override is."""
+
+
+def _with_overrides(steps: Iterable[Step], overrides: Iterable[Override]) -> Iterator[Step]:
+    """The steps, with no formula for a figure set by hand; then the figures set by hand that no step shows."""
+    left: dict[str, list[Override]] = {}
+    for override in overrides:
+        left.setdefault(_STEP_OF.get(override.field, override.field), []).append(override)
+    for step in steps:
+        by_hand = left.pop(step.name, None)
+        yield (
+            step
+            if by_hand is None
+            else step.model_copy(
+                update={
+                    "formula": "set by hand",
+                    "inputs": "; ".join(f"{one.field} {figure(one.value)} ({computed(one)})" for one in by_hand),
+                    "source": "spec: overrides",
+                }
+            )
+        )
+    for name, by_hand in left.items():
+        for one in by_hand:
+            yield _step("Set by hand", name, "set by hand", computed(one), figure(one.value), "spec: overrides")
 
 
 def _steps(subject: _Subject) -> Iterator[Step]:
@@ -167,9 +221,7 @@ def _context_steps(subject: _Subject) -> Iterator[Step]:
     calls = conversation.tool_calls
     tools = round(calls.per_turn * calls.result_tokens)
     shape = session_shape(conversation)
-    if agent.overrides.context_tokens is not None:
-        formula, inputs = "set by hand", "overrides.contextTokens"
-    elif conversation.max_context_tokens is not None:
+    if conversation.max_context_tokens is not None:
         formula, inputs = "what each session may grow to", "conversation.maxContextTokens"
     else:
         formula = "system prompt + turns x (input + tool results + output) + reasoning"
@@ -194,20 +246,19 @@ def _context_steps(subject: _Subject) -> Iterator[Step]:
 def _memory_steps(subject: _Subject) -> Iterator[Step]:
     model, one = subject.model, subject.workload
     plan_memory, tensor, pipeline = one.memory, one.tensor_parallel_size, one.pipeline_parallel_size
-    split = (
-        ""
-        if tensor * pipeline == 1
-        else f" / {tensor}"
-        if pipeline == 1
-        else f" over TP {tensor} x PP {pipeline} (fullest stage)"
-    )
+    tokens = round_up(plan_memory.context_tokens, memory.KV_BLOCK_TOKENS)
+    growing = f"{plan_memory.kv_bytes_per_token:,} B x {tokens:,}"
+    fixed = memory.kv_bytes_per_session(
+        model, one.kv_cache_dtype, tensor, pipeline, plan_memory.context_tokens
+    ) - tokens * memory.kv_bytes_per_token(model, one.kv_cache_dtype, tensor, pipeline)
     weight_bytes = memory.weight_bytes(model, one.precision)
     known = one.precision == model.native_precision and model.checkpoint_bytes is not None
     yield _step(
         "Memory of one accelerator",
         "weightsGib",
-        "published checkpoint / 2^30" if known else "parameters x bytes / 2^30",
-        f"{weight_bytes:,.0f} B of {model.params_total:,} parameters in {one.precision}{split}",
+        f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {one.precision}"
+        f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'} / TP / 2^30",
+        f"{weight_bytes if pipeline == 1 else plan_memory.weights_gib * tensor * GIB:,.0f} B / {tensor} / 2^30",
         f"{plan_memory.weights_gib:.4f} GiB",
         model.sources[0],
     )
@@ -221,8 +272,10 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     yield _step(
         "Memory of one accelerator",
         "kvPerSessionGib",
-        "kvBytesPerToken x context in blocks of 16 (+ windows and fixed states)",
-        f"{plan_memory.kv_bytes_per_token:,} B x {round_up(plan_memory.context_tokens, memory.KV_BLOCK_TOKENS):,} / 2^30",
+        "(kvBytesPerToken x context in blocks of 16 + windows and fixed states) / 2^30"
+        if fixed
+        else "kvBytesPerToken x context in blocks of 16 / 2^30",
+        f"({growing} + {fixed:,.0f} B) / 2^30" if fixed else f"{growing} / 2^30",
         f"{plan_memory.kv_per_session_gib:.6f} GiB",
         "vLLM allocates whole blocks",
     )
@@ -237,9 +290,7 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     yield _step(
         "Memory of one accelerator",
         "overheadGib",
-        "activation peak + CUDA context, communication, LoRA slots + CUDA graphs"
-        if subject.agent.overrides.overhead_gib is None
-        else "set by hand",
+        "activation peak + CUDA context, communication, LoRA slots + CUDA graphs",
         f"{plan_memory.activation_gib:.4f} + {plan_memory.non_torch_gib:.4f} + {plan_memory.cuda_graph_gib:.4f}",
         f"{plan_memory.overhead_gib:.4f} GiB",
         "the next three lines",
@@ -285,8 +336,8 @@ def _overhead_steps(subject: _Subject) -> Iterator[Step]:
         "Memory of one accelerator",
         "activationGib",
         "max(copies x vocabulary x maxNumSeqs x 4, batched tokens x (3 x width / TP + 4 x hidden) x 2) / 2^30",
-        f"max({copies:g} x {model.vocab_size:,} x {one.max_num_seqs} x 4, {one.max_num_batched_tokens:,} x "
-        f"(3 x {width:,} / {one.tensor_parallel_size} + 4 x {model.hidden_size:,}) x 2)",
+        f"max({copies:g} x {model.vocab_size:,} x {one.max_num_seqs:,} x 4, {one.max_num_batched_tokens:,} x "
+        f"(3 x {width:,} / {one.tensor_parallel_size} + 4 x {model.hidden_size:,}) x 2) / 2^30",
         f"{plan_memory.activation_gib:.4f} GiB",
         "fitted on vLLM start-up logs: logits of the profiling run, or the feed-forward layer",
     )
@@ -372,7 +423,8 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
         "Latency with every session generating",
         "e2eMs",
         "requests x TTFT + (output tokens - requests) x TPOT",
-        f"TTFT {times.ttft_ms:.1f}, TPOT {times.tpot_ms:.2f}",
+        f"{shape.requests_per_turn:g} x {times.ttft_ms:.1f} + "
+        f"({shape.output_tokens_per_turn:,} - {shape.requests_per_turn:g}) x {times.tpot_ms:.2f}",
         f"{times.e2e_ms or 0:,.0f} ms" + _budget(times.budget_e2e_ms),
         "one turn, tool time left out",
     )
@@ -454,12 +506,16 @@ def _cost_steps(subject: _Subject) -> Iterator[Step]:
         if subject.agent.name not in members:
             continue
         also = f", shared with {', '.join(sorted(members - {subject.agent.name}))}" if len(members) > 1 else ""
-        hours = "720 h" if item.tier == "baseline" else "the expected burst hours"
+        hours, of = (HOURS_PER_MONTH, "") if item.tier == "baseline" else (subject.burst_hours, " of the burst tier")
         yield _step(
             "Cost",
             f"{item.node_pool} ({item.capacity_type})",
-            f"nodes x USD/h x {hours}",
-            f"{item.nodes} x {item.usd_per_hour}{also}",
+            f"nodes x USD/h x hours a month{of}{also}",
+            f"{item.nodes} x {_shortest(item.usd_per_hour)} x {hours:g}",
             f"USD {item.usd_per_month:,.2f} a month",
             f"{item.price_source}, {item.price_date or 'undated'}",
         )
+
+
+def _shortest(price: Decimal) -> str:
+    return f"{price.normalize():f}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
-from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.planning.plan import Override, Plan, Warning, Workload
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 
 _BAR_CELLS = 10
@@ -31,25 +32,34 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     if plan.overrides:
         yield Heading(text="Set by hand")
         yield Listing(
-            items=tuple(
-                f"{one.agent}: {one.field} = {one.value:g} "
-                f"(computed: {'searched for' if one.computed is None else f'{one.computed:g}'})"
-                for one in plan.overrides
-            )
+            items=tuple(f"{one.agent}: {one.field} = {figure(one.value)} ({computed(one)})" for one in plan.overrides)
         )
     if plan.warnings:
         yield Heading(text="Warnings")
-        yield Listing(
-            items=tuple(f"[{one.code}] {one.agent + ': ' if one.agent else ''}{one.message}" for one in plan.warnings)
-        )
+        yield Listing(items=tuple(map(sentence, plan.warnings)))
     yield Heading(text="Next")
     first = plan.workloads[0].agent
     yield Commands(
         lines=(
-            f"agentgpu explain {spec_path} {first}",
-            f"agentgpu render {spec_path} -o build/{plan.stack}",
+            f"agentgpu explain {shlex.quote(spec_path)} {first}",
+            f"agentgpu render {shlex.quote(spec_path)} -o build/{plan.stack}",
         )
     )
+
+
+def sentence(warning: Warning) -> str:
+    """A warning with its code and, where it concerns one, its agent."""
+    return f"[{warning.code}] {warning.agent + ': ' if warning.agent else ''}{warning.message}"
+
+
+def computed(override: Override) -> str:
+    """What stood where a number is set by hand."""
+    return "computed: " + ("searched for" if override.computed is None else figure(override.computed))
+
+
+def figure(value: float) -> str:
+    """A number with all the digits that it has."""
+    return f"{value:,.15g}"
 
 
 def bar(ratio: float) -> str:

@@ -235,7 +235,10 @@ def test_granite_spreads_its_state_over_the_heads():
         "mamba_n_groups": 1,
         "mamba_d_conv": 4,
     }
-    assert read(config).recurrent == CATALOG.model("ibm-granite/granite-4.0-h-small").recurrent
+    state = read(config).recurrent
+    assert state is not None
+    assert state.state_elements == 128 * 64 * 128
+    assert state.convolution_elements == 3 * (128 * 64 + 2 * 128)
 
 
 def test_mimo_marks_its_sliding_layers():

@@ -155,6 +155,7 @@ def test_names_that_are_yaml_syntax_survive() -> None:
         assert engine(body)["args"] == list(args)
 
 
+@pytest.mark.optional
 @needs_kubectl
 def test_kustomize_reads_the_same_names(tmp_path: Path) -> None:
     plan = make_plan(stack="on", workloads=(make_workload(agent="null", name="null"),))
@@ -338,6 +339,7 @@ def test_other_targets_get_the_base_and_make_their_own_nodes(target: str) -> Non
     assert folders == {"base", "overlays/node-groups"}
 
 
+@pytest.mark.optional
 @needs_kubectl
 @pytest.mark.parametrize("plan", PLANS)
 def test_kustomize_builds_every_overlay(plan: str, tmp_path: Path) -> None:

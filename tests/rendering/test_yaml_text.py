@@ -83,6 +83,7 @@ def test_a_key_that_stands_twice_is_refused() -> None:
         load("a: 1\nb: 2\na: 3\n")
 
 
+@pytest.mark.optional
 @needs_kubectl
 def test_another_parser_reads_the_same_strings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Kustomize reads YAML with a parser that follows version 1.2 where PyYAML follows 1.1."""
