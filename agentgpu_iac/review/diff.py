@@ -134,14 +134,14 @@ def diff_view(found: PlanDiff) -> tuple[Block, ...]:
 def _costs(found: PlanDiff) -> Iterator[str]:
     month, hour = found.baseline_delta_usd_per_month, found.peak_delta_usd_per_hour
     before, after = found.baseline_usd_per_month_before, found.baseline_usd_per_month_after
-    yield f"Baseline: USD {_change(before, after, month)} a month."
-    yield f"Peak: USD {_change(found.peak_usd_per_hour_before, found.peak_usd_per_hour_after, hour)} an hour."
+    yield f"Baseline: USD {_change(before, after, month, 'a month')}."
+    yield f"Peak: USD {_change(found.peak_usd_per_hour_before, found.peak_usd_per_hour_after, hour, 'an hour')}."
     if found.expected_delta_usd_per_month != month:
         yield f"With the expected burst hours: {found.expected_delta_usd_per_month:+,.2f} USD a month."
 
 
-def _change(before: Decimal, after: Decimal, delta: Decimal) -> str:
+def _change(before: Decimal, after: Decimal, delta: Decimal, time: str) -> str:
     if not delta:
-        return f"{after:,.2f} as before"
+        return f"{after:,.2f} {time}, as before"
     ratio = f", {delta / before:+.1%}" if before else ""
-    return f"{before:,.2f} -> {after:,.2f} ({delta:+,.2f}{ratio})"
+    return f"{before:,.2f} -> {after:,.2f} {time} ({delta:+,.2f}{ratio})"

@@ -232,14 +232,19 @@ def _context_steps(subject: _Subject) -> Iterator[Step]:
     yield _step(
         "Context", "contextTokens", formula, inputs, f"{plan_memory.context_tokens:,} tokens", "spec: the last turn"
     )
+    mean = "system prompt + (turns + 1) / 2 x (input + tool results + output)"
+    sum_of_mean = (
+        f"{conversation.system_prompt_tokens} + {(conversation.turns + 1) / 2:g} x "
+        f"{conversation.input_tokens_per_turn + tools + conversation.output_tokens_per_turn}"
+    )
+    limited = shape.expected_tokens > plan_memory.context_tokens
     yield _step(
         "Context",
         "expectedContextTokens",
-        "system prompt + (turns + 1) / 2 x (input + tool results + output)",
-        f"{conversation.system_prompt_tokens} + {(conversation.turns + 1) / 2:g} x "
-        f"{conversation.input_tokens_per_turn + tools + conversation.output_tokens_per_turn}",
+        f"min(contextTokens, {mean})" if limited else mean,
+        f"min({plan_memory.context_tokens:,}, {sum_of_mean})" if limited else sum_of_mean,
         f"{min(round(shape.expected_tokens), plan_memory.context_tokens):,} tokens",
-        "spec: mean over the turns, at most contextTokens; a paused session keeps its cache",
+        "spec: mean over the turns; a paused session keeps its cache",
     )
 
 
@@ -251,14 +256,14 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     fixed = memory.kv_bytes_per_session(
         model, one.kv_cache_dtype, tensor, pipeline, plan_memory.context_tokens
     ) - tokens * memory.kv_bytes_per_token(model, one.kv_cache_dtype, tensor, pipeline)
-    weight_bytes = memory.weight_bytes(model, one.precision)
+    stage_bytes = memory.weights_gib_per_accelerator(model, one.precision, 1, pipeline) * GIB
     known = one.precision == model.native_precision and model.checkpoint_bytes is not None
     yield _step(
         "Memory of one accelerator",
         "weightsGib",
         f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {one.precision}"
         f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'} / TP / 2^30",
-        f"{weight_bytes if pipeline == 1 else plan_memory.weights_gib * tensor * GIB:,.0f} B / {tensor} / 2^30",
+        f"{stage_bytes:,.0f} B / {tensor} / 2^30",
         f"{plan_memory.weights_gib:.4f} GiB",
         model.sources[0],
     )
@@ -380,17 +385,17 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
     times = one.latency
     if times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
-    shared = one.share_group is not None
-    note = "; times of an engine that shares are multiplied by the engines on the accelerator" if shared else ""
+    shared = "; an engine that shares takes turns: its times are multiplied" if one.share_group is not None else ""
     yield _step(
         "Latency with every session generating",
         "ttftMs",
         "network + queue + prefill + first step",
-        f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}{note}",
+        f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
         f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}" + _budget(times.budget_ttft_ms),
         f"roofline: {latency.PREFILL_EFFICIENCY:.0%} of dense TFLOPS, {latency.DECODE_EFFICIENCY:.0%} of bandwidth, "
         f"{latency.STEP_OVERHEAD_MS:g} ms a step; fitted on measured runs"
-        + ("" if times.calibrated else " of other accelerators"),
+        + ("" if times.calibrated else " of other accelerators")
+        + shared,
     )
     shape = session_shape(subject.agent.conversation)
     yield _step(
@@ -415,9 +420,10 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
         "tpotMs",
         "decodeMs + (sessions - 1) x promptWorkMs / output tokens of a request",
         f"{times.decode_ms or 0:.1f} + {one.max_num_seqs - 1} x {times.prompt_work_ms or 0:.3f} / "
-        f"{shape.output_tokens_per_request:g}, {one.memory.expected_context_tokens:,} tokens of context",
+        f"{shape.output_tokens_per_request:g}",
         f"{times.tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}" + _budget(times.budget_tpot_ms),
-        "same roofline; weights and KV cache are read once a step",
+        f"same roofline at {one.memory.expected_context_tokens:,} tokens of context; "
+        "weights and KV cache are read once a step",
     )
     yield _step(
         "Latency with every session generating",

@@ -58,8 +58,8 @@ def computed(override: Override) -> str:
 
 
 def figure(value: float) -> str:
-    """A number with all the digits that it has."""
-    return f"{value:,.15g}"
+    """A number in full, to four decimals at most."""
+    return f"{round(value, 4):,.15g}"
 
 
 def bar(ratio: float) -> str:

@@ -49,7 +49,9 @@ def make_model(model_id: str, params: float, **changes: Any) -> Model:
     return Model(**{**fields, **changes})
 
 
-def make_accelerator(accelerator_id: str, gib: float, bandwidth: float, tflops: float | None, **changes: Any) -> Accelerator:
+def make_accelerator(
+    accelerator_id: str, gib: float, bandwidth: float, tflops: float | None, **changes: Any
+) -> Accelerator:
     """A card whose memory is known as CUDA sees it; GB/s and dense 16-bit TFLOPS."""
     fields: dict[str, Any] = dict(
         id=accelerator_id,
@@ -74,7 +76,11 @@ SMALL, LARGE, NO_DATA, OLD = (
 )
 ACCELERATORS = (SMALL, LARGE, NO_DATA, OLD)
 
-TINY, DENSE, BIG = make_model("test/tiny", 1.5), make_model("test/dense", 8), make_model("test/big", 70, layers=LayerCounts(full=80))
+TINY, DENSE, BIG = (
+    make_model("test/tiny", 1.5),
+    make_model("test/dense", 8),
+    make_model("test/big", 70, layers=LayerCounts(full=80)),
+)
 MODELS = (TINY, DENSE, BIG)
 
 RELEASES = tuple(

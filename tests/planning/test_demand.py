@@ -100,9 +100,7 @@ class TestRates:
         one = found(latencyClass="background", sessions={"concurrent": 1000}, conversation=self.TURN)
         assert one.turns_per_s == one.turns_per_s_peak == 0
         assert one.output_tokens_per_s(peak=True) == 0
-        busy = found(
-            latencyClass="background", conversation=self.TURN, traffic={"conversationsPerDay": 86_400}
-        )
+        busy = found(latencyClass="background", conversation=self.TURN, traffic={"conversationsPerDay": 86_400})
         assert busy.turns_per_s == pytest.approx(4)
 
     def test_a_background_agent_with_budgets_has_one(self):

@@ -34,7 +34,9 @@ def slack(cost: Decimal) -> Decimal:
 
 
 def choice(found: Plan) -> list[tuple[Any, ...]]:
-    workloads = [(one.name, one.accelerator, one.tensor_parallel_size, one.node_pool, one.replicas) for one in found.workloads]
+    workloads = [
+        (one.name, one.accelerator, one.tensor_parallel_size, one.node_pool, one.replicas) for one in found.workloads
+    ]
     return [*workloads, *((pool.name, pool.capacity_types, pool.min, pool.max) for pool in found.node_pools)]
 
 
@@ -59,9 +61,7 @@ class TestSameAnswer:
     def test_all_prices_times_k_keep_the_choice(self, stack, spec, factor):
         first = planned(stack, spec)
         assume(first is not None)
-        dearer = tuple(
-            row.model_copy(update={"usd_per_hour": row.usd_per_hour * Decimal(factor)}) for row in OFFERINGS
-        )
+        dearer = tuple(row.model_copy(update={"usd_per_hour": row.usd_per_hour * Decimal(factor)}) for row in OFFERINGS)
         other = planned(stack, spec, make_catalog(dearer))
         assert choice(first) == choice(other)
         expected = first.cost.expected_usd_per_month * Decimal(factor)

@@ -239,7 +239,15 @@ class TestHowSure:
 
     @pytest.mark.parametrize(
         ("precision", "expected"),
-        [("bf16", 100.0), ("fp16", 100.0), ("fp8", 200.0), ("int8", 300.0), ("nvfp4", 400.0), ("mxfp4", 200.0), ("int4", 100.0)],
+        [
+            ("bf16", 100.0),
+            ("fp16", 100.0),
+            ("fp8", 200.0),
+            ("int8", 300.0),
+            ("nvfp4", 400.0),
+            ("mxfp4", 200.0),
+            ("int4", 100.0),
+        ],
     )
     def test_the_units_that_a_precision_uses(self, precision, expected):
         card = make_accelerator(vendor_dense_tflops=DenseTflops(bf16=100.0, fp8=200.0, int8=300.0, fp4=400.0))

@@ -91,7 +91,10 @@ class TestMeasured:
         """data-on-eks: 393 s from nothing to an answer, 15 GiB; their image was 11.6 GB with Ray beside the engine."""
         found = start(MACHINES["g6e.2xlarge"], image_gb=11.6)
         assert abs(found.total - 393) <= loading.ERROR_RATIO * found.total
-        assert abs(start(MACHINES["g6e.2xlarge"]).total - 393) <= loading.ERROR_RATIO * start(MACHINES["g6e.2xlarge"]).total
+        assert (
+            abs(start(MACHINES["g6e.2xlarge"]).total - 393)
+            <= loading.ERROR_RATIO * start(MACHINES["g6e.2xlarge"]).total
+        )
 
     def test_a_warm_node(self):
         """The same run: about 150 s with a cached image, of which 53 s are Ray's containers and 52 s Serve."""

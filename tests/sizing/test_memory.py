@@ -208,9 +208,7 @@ class TestKvCache:
     def test_longer_contexts_never_hold_less_and_more_accelerators_never_more_each(
         self, full, sliding, window, kv_heads, tensor, pipeline, context, more
     ):
-        model = make_model(
-            layers=LayerCounts(full=full, sliding=sliding), sliding_window=window, kv_heads=kv_heads
-        )
+        model = make_model(layers=LayerCounts(full=full, sliding=sliding), sliding_window=window, kv_heads=kv_heads)
         one = memory.kv_bytes_per_session(model, "auto", tensor, pipeline, context)
         assert one <= memory.kv_bytes_per_session(model, "auto", tensor, pipeline, context + more)
         assert one <= memory.kv_bytes_per_session(model, "auto", 1, 1, context)
@@ -243,7 +241,9 @@ class TestCapacity:
 
 
 class TestOverhead:
-    @pytest.mark.parametrize(("version", "copies"), [("0.11.0", 9.7), ("0.16.9", 9.7), ("0.17.0", 3.9), ("0.33.0", 3.9)])
+    @pytest.mark.parametrize(
+        ("version", "copies"), [("0.11.0", 9.7), ("0.16.9", 9.7), ("0.17.0", 3.9), ("0.33.0", 3.9)]
+    )
     def test_logits_of_the_profiling_run(self, version, copies):
         model = make_model(intermediate_size=0, hidden_size=1)
         expected = copies * 128_256 * 4 * 256 / GIB
@@ -342,7 +342,10 @@ class TestEngineMemory:
         assert older.kv_cache_gib == memory.engine_memory(config()).kv_cache_gib
 
     def test_the_kv_cache_does_not_depend_on_the_length_but_concurrency_does(self):
-        short, long = memory.engine_memory(config(max_model_len=2048)), memory.engine_memory(config(max_model_len=32_768))
+        short, long = (
+            memory.engine_memory(config(max_model_len=2048)),
+            memory.engine_memory(config(max_model_len=32_768)),
+        )
         assert short.kv_cache_gib == long.kv_cache_gib
         assert short.max_concurrency == pytest.approx(16 * long.max_concurrency)
         assert short.kv_cache_tokens == pytest.approx(long.kv_cache_tokens, rel=1e-4)
@@ -396,7 +399,9 @@ class TestMeasuredStartUps:
     @pytest.mark.parametrize(
         ("reference", "version", "tensor", "pipeline", "precision", "kv_dtype", "kv_gib", "tokens", "source"),
         MEASURED,
-        ids=[f"{row[0].split('/')[1]}-{row[1]}-tp{row[2]}-pp{row[3]}-{row[4] or 'own'}-kv-{row[5]}" for row in MEASURED],
+        ids=[
+            f"{row[0].split('/')[1]}-{row[1]}-tp{row[2]}-pp{row[3]}-{row[4] or 'own'}-kv-{row[5]}" for row in MEASURED
+        ],
     )
     def test_within_the_stated_error(
         self, reference, version, tensor, pipeline, precision, kv_dtype, kv_gib, tokens, source

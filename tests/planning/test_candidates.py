@@ -1,0 +1,366 @@
+"""Which parallelism, precision and memory a candidate may have, why others are rejected, and overrides."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.candidates import legal_parallelism, precision_is_supported, tensor_parallel_is_legal
+from agentgpu_iac.planning.demand import demand
+from agentgpu_iac.planning.planner import NoPlan
+from tests.planning.scenes import (
+    BIG,
+    CATALOG,
+    constraints,
+    load,
+    make_accelerator,
+    make_agent,
+    make_catalog,
+    make_model,
+    offerings,
+    only,
+    plan,
+    workload,
+)
+
+REAL = load_catalog()
+
+
+def refused(*agents: dict[str, Any], **spec: Any) -> NoPlan:
+    with pytest.raises(NoPlan) as caught:
+        plan(*agents, **spec)
+    return caught.value
+
+
+class TestParallelism:
+    @pytest.mark.parametrize(
+        ("heads", "kv_heads", "tensor", "legal"),
+        [
+            (32, 8, 1, True),
+            (32, 8, 8, True),
+            (32, 8, 16, True),  # KV heads replicated
+            (32, 8, 3, False),
+            (64, 8, 6, False),
+            (40, 8, 5, False),  # divides the query heads, but neither divides nor is a multiple of the KV heads
+            (28, 4, 8, False),
+            (28, 4, 4, True),
+            (14, 2, 2, True),
+            (14, 2, 4, False),
+        ],
+    )
+    def test_heads_are_split_evenly(self, heads, kv_heads, tensor, legal):
+        assert tensor_parallel_is_legal(heads, kv_heads, tensor) is legal
+
+    def test_pairs_from_the_smallest(self):
+        one = demand(load(make_agent(model="test/big")).stack.spec.agents[0], BIG)
+        pairs = legal_parallelism(one)
+        assert pairs[0] == (1, 1)
+        assert (1, 3) in pairs
+        assert not [pair for pair in pairs if pair[0] == 3]
+        sizes = [tensor * pipeline for tensor, pipeline in pairs]
+        assert sizes == sorted(sizes)
+        assert max(sizes) <= 16
+
+    def test_no_more_stages_than_layers(self):
+        model = make_model("test/flat", 1, layers={"full": 2})
+        one = demand(load().stack.spec.agents[0], model)
+        assert max(pipeline for _, pipeline in legal_parallelism(one)) == 2
+
+    @pytest.mark.parametrize("count", [3])
+    def test_three_h200_only_as_pipeline_stages(self, count):
+        """The mission's reasoning case on 3 x H200: not as TP=3; PP=3 is what is left."""
+        model = REAL.model("meta-llama/Llama-3.1-70B-Instruct")
+        agent = {"name": "reasoner", "model": model.id, "latencyClass": "background"}
+
+        def pairs(**overrides: int) -> tuple[tuple[int, int], ...]:
+            return legal_parallelism(demand(load({**agent, "overrides": overrides}).stack.spec.agents[0], model))
+
+        assert [pair for pair in pairs() if pair[0] * pair[1] == count] == [(1, count)]
+        assert pairs(tensorParallelSize=count) == ()
+        error = refused(
+            {**agent, "overrides": {"tensorParallelSize": count}}, catalog=REAL, accelerators=only("h200-sxm")
+        )
+        assert error.rejections[0].constraint == "parallelism"
+
+    def test_a_model_larger_than_one_card_is_split(self):
+        found = plan(make_agent(model="test/big", latencyClass="background"))
+        one = workload(found)
+        assert one.accelerators_per_replica == one.tensor_parallel_size * one.pipeline_parallel_size > 1
+        assert found.pool(one.node_pool).accelerators_per_node >= one.accelerators_per_replica
+        assert one.pod.accelerators == one.accelerators_per_replica
+
+    def test_no_machine_is_large_enough(self):
+        catalog = make_catalog(offerings("l1", "large-80", on_demand="3.00"))
+        error = refused(make_agent(model="test/big", overrides={"tensorParallelSize": 2}), catalog=catalog)
+        assert error.rejections[0].constraint == "parallelism"
+
+
+class TestPrecision:
+    @pytest.mark.parametrize(
+        ("capability", "supported"),
+        [
+            ("7.0", {"fp16", "int8", "int4"}),
+            ("8.0", {"bf16", "fp16", "int8", "int4", "mxfp4"}),
+            ("8.9", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4"}),
+            ("9.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4"}),
+            ("10.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"}),
+            ("12.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"}),
+            ("gfx942", {"bf16", "fp16", "fp8"}),
+        ],
+    )
+    def test_by_compute_capability(self, capability, supported):
+        card = make_accelerator("card", 80, 1000, 100, compute_capability=capability)
+        for precision in ("bf16", "fp16", "fp8", "nvfp4"):
+            assert precision_is_supported(card, precision) is (precision in supported), precision
+        for precision in {"int8", "int4", "mxfp4"} & supported:
+            assert precision_is_supported(card, precision)
+
+    @pytest.mark.xfail(
+        strict=True,
+        reason="precision_is_supported says that AMD parts run 16-bit and FP8 weights only, and lets int8, int4 and mxfp4 through",
+    )
+    @pytest.mark.parametrize("precision", ["int8", "int4", "mxfp4"])
+    def test_amd_parts_run_16_bit_and_fp8_as_stated(self, precision):
+        assert not precision_is_supported(REAL.accelerator("mi300x"), precision)
+
+    def test_the_rejection(self):
+        rows = (*offerings("o1", "old-40", on_demand="0.10"), *offerings("s1", "small-40", on_demand="1.00"))
+        found = plan(make_agent(precision="fp8"), catalog=make_catalog(rows))
+        assert constraints(found)["old-40"] == "precision"
+        assert workload(found).accelerator == "small-40"
+
+    def test_quantised_weights_fit_where_16_bit_do_not(self):
+        rows = offerings("s1", "small-40", on_demand="1.00")
+        model = make_model("test/mid", 20)
+        catalog = make_catalog(rows, models=(model,))
+        assert refused(make_agent(model="test/mid"), catalog=catalog).rejections[0].constraint == "memory"
+        assert workload(plan(make_agent(model="test/mid", precision="int4"), catalog=catalog)).precision == "int4"
+
+
+class TestRejections:
+    def test_a_context_longer_than_the_model_s(self):
+        error = refused(make_agent(conversation={"maxContextTokens": 200_000}))
+        first = error.rejections[0]
+        assert (first.constraint, first.need, first.limit, first.unit) == ("context-length", 200_000, 131_072, "tokens")
+
+    def test_no_latency_data(self):
+        rows = (*offerings("n1", "no-data-24", on_demand="0.10"), *offerings("s1", "small-40", on_demand="1.00"))
+        found = plan(catalog=make_catalog(rows))
+        assert constraints(found)["no-data-24"] == "no-latency-data"
+
+    def test_an_agent_without_budgets_may_use_it(self):
+        catalog = make_catalog(offerings("n1", "no-data-24", on_demand="0.10"))
+        one = workload(plan(make_agent(latencyClass="background", model="test/tiny"), catalog=catalog))
+        assert one.accelerator == "no-data-24"
+        assert one.latency.ttft_ms is None
+        assert one.throughput.output_tokens_per_s is None
+
+    def test_unless_it_needs_a_throughput_that_nobody_knows(self):
+        catalog = make_catalog(offerings("n1", "no-data-24", on_demand="0.10"))
+        agent = make_agent(latencyClass="background", model="test/tiny", traffic={"conversationsPerDay": 10_000})
+        assert refused(agent, catalog=catalog).rejections[0].constraint == "no-latency-data"
+
+    MEASURED = {"ttftMs": 300.0, "tpotMs": 20.0, "outputTokensPerS": 500.0, "prefillTokensPerS": 5000.0}
+
+    @pytest.mark.xfail(
+        strict=True,
+        raises=TypeError,
+        reason="advice._agent_warnings formats error ratios that are None where no roofline is known and the times are overrides",
+    )
+    def test_or_somebody_measured_it(self):
+        catalog = make_catalog(offerings("n1", "no-data-24", on_demand="0.10"))
+        one = workload(plan(make_agent(model="test/tiny", overrides=self.MEASURED), catalog=catalog))
+        assert (one.latency.ttft_ms, one.latency.tpot_ms) == (300.0, 20.0)
+
+    @pytest.mark.xfail(
+        strict=True,
+        reason="candidates._most_sessions_in_time returns every session where no roofline is known, and never holds a measured "
+        "TTFT or TPOT against the budget",
+    )
+    def test_what_was_measured_is_held_against_the_budget(self):
+        catalog = make_catalog(offerings("n1", "no-data-24", on_demand="0.10"))
+        slow = {**self.MEASURED, "ttftMs": 900.0}
+        error = refused(make_agent(model="test/tiny", overrides=slow), catalog=catalog)
+        assert error.rejections[0].constraint == "ttft"
+
+    def test_a_budget_that_no_session_meets(self):
+        error = refused(make_agent(ttftMs=5.0))
+        assert {one.constraint for one in error.rejections} == {"ttft"}
+        assert all(one.need > one.limit == 5.0 for one in error.rejections)
+        assert {one.constraint for one in refused(make_agent(tpotMs=1.0)).rejections} == {"tpot"}
+        assert {one.constraint for one in refused(make_agent(e2eMs=100.0)).rejections} == {"e2e"}
+
+    def test_the_memory_rejection_adds_up(self):
+        catalog = make_catalog(offerings("s1", "small-40", on_demand="1.00"))
+        (one,) = refused(make_agent(model="test/big"), catalog=catalog).rejections
+        numbers = [float(number) for number in re.findall(r"\d+\.\d+", one.message)]
+        weights, kv, overhead, need, capacity, limit = numbers
+        assert weights + kv + overhead == pytest.approx(need, abs=0.02)
+        assert limit == pytest.approx(0.8 * capacity, abs=0.01)
+        assert one.need == pytest.approx(need, abs=0.01)
+        assert one.limit == pytest.approx(limit, abs=0.01)
+        assert need > limit
+        assert one.unit == "GiB"
+
+    def test_seats_set_by_hand_that_do_not_fit(self):
+        catalog = make_catalog(offerings("s1", "small-40", on_demand="1.00"))
+        agent = make_agent(sessions={"concurrent": 500}, overrides={"maxNumSeqs": 300})
+        (one,) = refused(agent, catalog=catalog).rejections
+        assert one.constraint == "memory"
+        assert "300 sessions" in one.message
+
+    def test_an_engine_that_is_not_planned_yet(self):
+        assert refused(make_agent(engine="sglang")).rejections[0].constraint == "engine"
+
+    def test_a_budget_that_is_too_small(self):
+        error = refused(capacity={"budgetUsdPerMonth": 100.0})
+        assert "over the budget of USD 100.00" in str(error)
+
+    def test_unknown_names_are_bad_input(self):
+        with pytest.raises(BadInput, match="test/dens"):
+            plan(make_agent(model="test/dens"))
+        with pytest.raises(BadInput, match="unknown accelerator 'smal-40'"):
+            plan(accelerators=only("smal-40"))
+
+    def test_allowed_and_denied_accelerators(self):
+        assert workload(plan(accelerators=only("large-80"))).accelerator == "large-80"
+        assert workload(plan(accelerators={"deny": ["small-40"]})).accelerator == "large-80"
+
+    def test_the_message_of_no_plan_names_agent_and_nearest_miss(self):
+        error = refused(
+            make_agent("reasoner", "test/big"), catalog=make_catalog(offerings("s1", "small-40", on_demand="1.00"))
+        )
+        assert "agent 'reasoner' (test/big, bf16) fits nothing on offer:" in str(error)
+        assert "small-40: " in str(error)
+
+
+OVERRIDES: dict[str, tuple[float, Any]] = {
+    # field: (value, where the plan shows that it took effect)
+    "contextTokens": (3000, lambda one: one.memory.context_tokens),
+    "weightsGib": (12.0, lambda one: one.memory.weights_gib),
+    "kvBytesPerToken": (100_000, lambda one: one.memory.kv_bytes_per_token),
+    "overheadGib": (5.0, lambda one: one.memory.overhead_gib),
+    "tensorParallelSize": (2, lambda one: one.tensor_parallel_size),
+    "pipelineParallelSize": (2, lambda one: one.pipeline_parallel_size),
+    "maxModelLen": (10_000, lambda one: one.max_model_len),
+    "maxNumSeqs": (3, lambda one: one.max_num_seqs),
+    "maxNumBatchedTokens": (4096, lambda one: one.max_num_batched_tokens),
+    "ttftMs": (123.0, lambda one: one.latency.ttft_ms),
+    "tpotMs": (12.0, lambda one: one.latency.tpot_ms),
+    "outputTokensPerS": (400.0, lambda one: one.throughput.output_tokens_per_s / one.replicas.max),
+    "prefillTokensPerS": (4000.0, lambda one: one.throughput.prefill_tokens_per_s / one.replicas.max),
+    "requiredOutputTokensPerS": (50.0, lambda one: one.throughput.required_output_tokens_per_s),
+    "requiredPrefillTokensPerS": (60.0, lambda one: one.throughput.required_prefill_tokens_per_s),
+    "baselineReplicas": (4, lambda one: one.replicas.min),
+    "coldStartS": (1234.0, lambda one: one.cold_start_s.total),
+}
+COMPUTED = {
+    "contextTokens": lambda one: one.memory.context_tokens,
+    "weightsGib": lambda one: one.memory.weights_gib,
+    "kvBytesPerToken": lambda one: one.memory.kv_bytes_per_token,
+    "overheadGib": lambda one: one.memory.overhead_gib,
+    "maxNumSeqs": lambda one: one.max_num_seqs,
+    "maxNumBatchedTokens": lambda one: one.max_num_batched_tokens,
+    "requiredOutputTokensPerS": lambda one: one.throughput.required_output_tokens_per_s,
+    "requiredPrefillTokensPerS": lambda one: one.throughput.required_prefill_tokens_per_s,
+    "baselineReplicas": lambda one: one.replicas.min,
+    "coldStartS": lambda one: one.cold_start_s.total,
+    "ttftMs": lambda one: one.latency.ttft_ms,
+    "tpotMs": lambda one: one.latency.tpot_ms,
+    "outputTokensPerS": lambda one: one.throughput.output_tokens_per_s,
+    "prefillTokensPerS": lambda one: one.throughput.prefill_tokens_per_s,
+}
+"""Where a plan without overrides shows the figure that is computed."""
+
+
+class TestOverrides:
+    @pytest.mark.parametrize("field", OVERRIDES)
+    def test_each_takes_effect_and_is_shown(self, field):
+        value, shown = OVERRIDES[field]
+        found = plan(make_agent(overrides={field: value}))
+        assert shown(workload(found)) == pytest.approx(value, rel=1e-4)
+        (override,) = found.overrides
+        assert (override.agent, override.field, override.value) == ("support", field, value)
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            pytest.param(
+                field,
+                marks=pytest.mark.xfail(
+                    strict=True,
+                    reason="Evaluator._settle computes computed_max_num_seqs with the override as the cap and its replicas",
+                ),
+            )
+            if field == "maxNumSeqs"
+            else field
+            for field in COMPUTED
+        ],
+    )
+    def test_beside_what_would_have_been_computed(self, field):
+        """On the same accelerator and machine, so that the figure stands in the plan without the override."""
+        catalog = make_catalog(offerings("s1", "small-40", on_demand="1.00"))
+        plain = COMPUTED[field](workload(plan(catalog=catalog)))
+        value = OVERRIDES[field][0]
+        (override,) = plan(make_agent(overrides={field: value}), catalog=catalog).overrides
+        assert override.computed == pytest.approx(plain, rel=1e-3)
+
+    def test_burst_replicas(self):
+        found = plan(make_agent(overrides={"burstReplicas": 3}))
+        assert workload(found, tier="burst").replicas.max == 3
+        (override,) = found.overrides
+        assert (override.computed, override.value) == (0.0, 3.0)
+        bursty = make_agent(
+            sessions={"concurrent": 20, "peak": 100}, traffic={"rampS": 5000.0}, overrides={"burstReplicas": 0}
+        )
+        assert [one.tier for one in plan(bursty).workloads] == ["baseline"]
+
+    def test_every_override_of_the_spec_is_tried_here(self):
+        fields = load(make_agent(overrides={})).stack.spec.agents[0].overrides.model_dump(by_alias=True)
+        assert set(fields) == {*OVERRIDES, "burstReplicas"}
+
+    def test_all_at_once_keep_the_order_of_the_spec(self):
+        chosen = {"ttftMs": 100.0, "contextTokens": 3000, "overheadGib": 2.0}
+        assert [one.field for one in plan(make_agent(overrides=chosen)).overrides] == [
+            "contextTokens",
+            "overheadGib",
+            "ttftMs",
+        ]
+
+    def test_a_measured_time_over_the_budget_is_refused(self):
+        assert {one.constraint for one in refused(make_agent(overrides={"tpotMs": 80.0})).rejections} == {"tpot"}
+
+    @pytest.mark.xfail(
+        strict=True,
+        reason="Evaluator._settle raises maxNumBatchedTokens to the seats without a word: the plan shows the override and does "
+        "not follow it; a rejection or a fault would say that the engine needs one token per sequence",
+    )
+    def test_fewer_batched_tokens_than_seats(self):
+        agent = make_agent(overrides={"maxNumBatchedTokens": 8, "maxNumSeqs": 16}, sessions={"concurrent": 16})
+        try:
+            found = plan(agent, catalog=CATALOG)
+        except (NoPlan, BadInput):
+            return
+        assert workload(found).max_num_batched_tokens == 8
+
+
+def test_the_hit_ratio_of_round_robin_falls_with_the_replicas():
+    agent = make_agent(sessions={"concurrent": 60}, conversation={"thinkTimeS": 30.0})
+    catalog = make_catalog(offerings("s1", "small-40", on_demand="1.00"))
+    affine = workload(plan(agent, catalog=catalog))
+    spread = workload(plan(agent, catalog=catalog, network={"routing": "round-robin"}))
+    assert affine.routing.prefix_hit_ratio == 1.0
+    assert spread.routing.prefix_hit_ratio <= 1 / spread.replicas.max + 1e-4
+    assert spread.replicas.max >= affine.replicas.max
+
+
+def test_a_session_whose_cache_is_lost_is_warned_of():
+    agent = make_agent(conversation={"turns": 60, "inputTokensPerTurn": 600, "outputTokensPerTurn": 50})
+    found = plan(agent)
+    one = workload(found)
+    assert one.latency.uncached_ttft_ms > one.latency.budget_ttft_ms >= one.latency.ttft_ms
+    assert "cache-miss" in {warning.code for warning in found.warnings}

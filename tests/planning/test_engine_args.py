@@ -1,0 +1,205 @@
+"""Every argument that the plan gives the engine exists in that engine's own option list, with a legal value."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.planning.engines import needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.plan import Workload
+from agentgpu_iac.planning.planner import NoPlan
+from tests.planning.scenes import DENSE, make_agent, make_catalog, make_model, offerings, plan, workload
+from tests.planning.stacks import rules, stacks
+
+REAL = load_catalog()
+FILE = json.loads((Path(__file__).parent / "vllm_0_33_0_flags.json").read_text(encoding="utf-8"))
+KNOWN: dict[str, dict[str, Any]] = {name: flag for flag in FILE["flags"] for name in flag["flags"]}
+KV_CACHE_DTYPES = {"auto", "bfloat16", "fp8"}
+"""What we spell; vLLM's own list is made at run time and is not in the dump."""
+
+
+def split(args: tuple[str, ...]) -> tuple[str, dict[str, list[str]]]:
+    """The model, and each flag with the values behind it."""
+    model, *rest = args
+    flags: dict[str, list[str]] = {}
+    current: list[str] = []
+    for one in rest:
+        if one.startswith("--"):
+            assert one not in flags, f"{one} is given twice"
+            flags[one] = current = []
+        else:
+            current.append(one)
+    return model, flags
+
+
+def faults(args: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    _, flags = split(args)
+    for name, values in flags.items():
+        known = KNOWN.get(name)
+        if known is None:
+            found.append(f"{name} is no option of vLLM {FILE['version']}")
+            continue
+        expected = {0: len(values) == 0, None: len(values) == 1, "+": len(values) >= 1, "?": len(values) <= 1}
+        if not expected[known["nargs"]]:
+            found.append(f"{name} takes {known['nargs'] or 'one'} value, not {len(values)}")
+        for value in values:
+            kind = known["type"]
+            number = {"int": r"-?\d+", "human_readable_int": r"\d+", "float": r"\d+(\.\d+)?(e-?\d+)?"}.get(kind or "")
+            if number and not re.fullmatch(number, value):
+                found.append(f"{name} {value} is no {kind}")
+            if known["choices"] and value not in {str(choice) for choice in known["choices"]}:
+                found.append(f"{name} {value} is none of {known['choices']}")
+    return found
+
+
+def check(one: Workload) -> dict[str, list[str]]:
+    assert faults(one.engine.args) == []
+    model, flags = split(one.engine.args)
+    assert model == f"/models/{one.model_cache.path}"
+    assert flags["--served-model-name"] == [one.served_model_name]
+    assert flags["--tensor-parallel-size"] == [str(one.tensor_parallel_size)]
+    assert flags["--pipeline-parallel-size"] == [str(one.pipeline_parallel_size)]
+    assert flags["--max-model-len"] == [str(one.max_model_len)]
+    assert flags["--max-num-seqs"] == [str(one.max_num_seqs)]
+    assert flags["--max-num-batched-tokens"] == [str(one.max_num_batched_tokens)]
+    assert one.max_num_batched_tokens >= one.max_num_seqs
+    assert set(flags["--kv-cache-dtype"]) <= KV_CACHE_DTYPES
+    assert int(flags["--shutdown-timeout"][0]) == one.drain.shutdown_timeout_s
+    if one.kv_cache_memory_bytes is None:
+        assert flags["--gpu-memory-utilization"] == [f"{one.gpu_memory_utilization:g}"]
+    return flags
+
+
+def test_the_list_is_that_of_the_newest_release():
+    assert FILE["version"] == REAL.release("vllm").version
+    assert len(KNOWN) > 300
+    assert faults(("/models/m", "--max-lora-rank", "24")) != []
+    assert faults(("/models/m", "--dtype")) != []
+    assert faults(("/models/m", "--no-such-thing")) != []
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@given(stacks(), rules)
+def test_over_random_stacks(stack, spec):
+    try:
+        found = plan(*stack, **spec)
+    except NoPlan:
+        return
+    for one in found.workloads:
+        check(one)
+
+
+VARIETY: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "fp8": {"precision": "fp8"},
+    "fp16": {"precision": "fp16"},
+    "int8": {"precision": "int8"},
+    "int4": {"precision": "int4"},
+    "kv-fp8": {"kvCacheDtype": "fp8"},
+    "kv-bf16": {"kvCacheDtype": "bf16"},
+    "kv-fp16": {"kvCacheDtype": "fp16"},
+    "tools": {"conversation": {"toolCalls": {"perTurn": 2.0}}},
+    "trusted": {"trustRemoteCode": True},
+    "lora": {
+        "loraAdapters": [
+            {"name": "legal", "source": "org/legal", "rank": 24},
+            {"name": "sales", "source": "s3://b/sales"},
+        ]
+    },
+    "voice": {"latencyClass": "voice"},
+    "background": {"latencyClass": "background"},
+    "large": {"model": "test/big", "latencyClass": "background"},
+    "long": {"conversation": {"maxContextTokens": 100_000}, "ttftMs": 60_000.0, "latencyClass": "background"},
+}
+
+
+@pytest.mark.parametrize("name", VARIETY)
+def test_over_a_variety_of_agents(name):
+    for one in plan(make_agent(**VARIETY[name])).workloads:
+        check(one)
+
+
+def flags_of(**changes: Any) -> dict[str, list[str]]:
+    return check(workload(plan(make_agent(**changes))))
+
+
+class TestSpelling:
+    def test_adapters(self):
+        flags = flags_of(**VARIETY["lora"])
+        assert flags["--max-lora-rank"] == ["32"]  # the next rank that the engine takes
+        assert flags["--max-loras"] == ["2"]
+        assert [one.split("=")[0] for one in flags["--lora-modules"]] == ["legal", "sales"]
+        assert all(one.split("=")[1].startswith("/models/") for one in flags["--lora-modules"])
+
+    def test_tools_and_reasoning(self):
+        flags = flags_of(**VARIETY["tools"])
+        assert flags["--enable-auto-tool-choice"] == []
+        assert flags["--tool-call-parser"] == ["hermes"]
+        assert "--tool-call-parser" not in flags_of()
+        thinker = make_model("test/thinker", 8, reasoning_parser="qwen3", tool_call_parser=None)
+        catalog = make_catalog(models=(thinker,))
+        one = workload(plan(make_agent(model="test/thinker", **VARIETY["tools"]), catalog=catalog))
+        flags = check(one)
+        assert flags["--reasoning-parser"] == ["qwen3"]
+        assert "--enable-auto-tool-choice" not in flags
+
+    def test_code_from_the_repository_only_when_asked_for(self):
+        assert "--trust-remote-code" not in flags_of()
+        assert flags_of(trustRemoteCode=True)["--trust-remote-code"] == []
+
+    def test_precision(self):
+        assert flags_of()["--dtype"] == ["bfloat16"]
+        assert flags_of(precision="fp16")["--dtype"] == ["float16"]
+        flags = flags_of(precision="fp8")
+        assert (flags["--dtype"], flags["--quantization"]) == (["auto"], ["fp8"])
+        assert "--quantization" not in flags_of(precision="int4")
+
+    def test_older_versions_do_not_know_the_newer_flags(self):
+        newest = split(workload(plan(make_agent(engineVersion="0.33.0"))).engine.args)[1]
+        older = split(workload(plan(make_agent(engineVersion="0.19.0"))).engine.args)[1]
+        oldest = split(workload(plan(make_agent(engineVersion="0.11.0"))).engine.args)[1]
+        assert set(newest) - set(older) == {"--max-num-queued-reqs"}
+        assert set(older) - set(oldest) == {"--shutdown-timeout"}
+        assert newest["--gpu-memory-utilization"] == ["0.92"]
+        assert older["--gpu-memory-utilization"] == oldest["--gpu-memory-utilization"] == ["0.9"]
+
+    def test_checkpoints(self):
+        assert quantises_at_load(DENSE, "fp8")
+        assert not needs_other_checkpoint(DENSE, "fp8")
+        assert not needs_other_checkpoint(DENSE, "fp16")
+        assert needs_other_checkpoint(DENSE, "int4")
+        quantised = make_model("test/quantised", 8, native_precision="fp8")
+        assert not quantises_at_load(quantised, "fp8")
+        assert needs_other_checkpoint(quantised, "bf16")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "Qwen/Qwen3-8B",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "openai/gpt-oss-20b",
+        "google/gemma-3-4b-it",
+        "deepseek-ai/DeepSeek-V2-Lite-Chat",
+    ],
+)
+def test_over_real_models(model):
+    tools = {"toolCalls": {"perTurn": 1.0}}
+    for one in plan(make_agent(model=model, latencyClass="background", conversation=tools), catalog=REAL).workloads:
+        check(one)
+
+
+def test_engines_that_share_a_card():
+    card = make_catalog(offerings("l1", "large-80", on_demand="3.00"))
+    relaxed = {"ttftMs": 3000.0, "tpotMs": 300.0}
+    found = plan(*(make_agent(name, "test/tiny", **relaxed) for name in ("one", "two")), catalog=card)
+    for one in found.workloads:
+        flags = check(one)
+        assert flags["--kv-cache-memory-bytes"] == [str(one.kv_cache_memory_bytes)]

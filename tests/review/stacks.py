@@ -1,0 +1,48 @@
+"""Agent stacks to explain, show and compare: the examples of the repository, and small ones written here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.review.explain import Step, explain
+from agentgpu_iac.spec.loader import LoadedStack, load, load_text
+
+STACKS = Path(__file__).parents[2] / "stacks"
+EXAMPLES = (STACKS / "customer-service.yaml", *sorted((STACKS / "examples").glob("*.yaml")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A stack and everything that was made from it."""
+
+    loaded: LoadedStack
+    catalog: Catalog
+    plan: Plan
+
+    def steps(self, agent: str | None = None) -> tuple[Step, ...]:
+        """What ``explain`` says."""
+        return explain(self.plan, self.loaded, self.catalog, agent)
+
+
+@cache
+def example(path: Path) -> Planned:
+    """One of the examples, planned once."""
+    return _planned(load(path))
+
+
+@cache
+def stack(*lines: str, name: str = "demo") -> Planned:
+    """A stack of one agent with these further lines about it."""
+    text = f"apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {{name: {name}}}\nspec:\n  agents:\n"
+    text += "    - name: support\n" + "".join(f"      {line}\n" for line in lines)
+    return _planned(load_text(text, "stack.yaml"))
+
+
+def _planned(loaded: LoadedStack) -> Planned:
+    catalog = load_catalog()
+    return Planned(loaded=loaded, catalog=catalog, plan=make_plan(loaded, catalog))
