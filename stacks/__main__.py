@@ -15,9 +15,11 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 config = pulumi.Config("agentgpu")
 spec = PROJECT_ROOT / config.require("spec")
+own_rows = PROJECT_ROOT / config.require("catalog") if config.get("catalog") else None
 
 try:
-    plan = make_plan(load(spec), load_catalog(base_directory=spec.parent))
+    loaded = load(spec)
+    plan = make_plan(loaded, load_catalog(own_rows, base_directory=spec.parent))
     deploy(plan, render(plan), Settings.from_config(config))
 except AgentGpuError as error:
     raise pulumi.RunError(str(error)) from None

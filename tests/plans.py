@@ -162,11 +162,13 @@ def make_workload(**changes: Any) -> p.Workload:
             path="qwen--qwen3-8b--main",
             revision="main",
             token_secret=None,
+            adapters=(),
             model_gib=15.26,
         ),
         pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=1024, accelerators=1),
         sessions_concurrent=12,
         sessions_peak=12,
+        fallback=None,
         chosen_because="cheapest that fits",
     )
     return p.Workload(**{**fields, **changes})

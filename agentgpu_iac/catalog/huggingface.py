@@ -81,7 +81,7 @@ def model_from_config(text: str, reference: str) -> Model:
         raise BadInput(Fault(source=reference, path=path, message=message) for path, message in config.faults)
     try:
         counted = {"params_total": parameter_count(facts), "params_active": active_parameter_count(facts)}
-        return shapes.model(facts.model_copy(update=counted))
+        return shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})
     except shapes.UnsizableError as reason:
         raise BadInput.one(reference, f"the model cannot be sized: {reason}") from reason
 

@@ -376,6 +376,8 @@ class Model(Document):
     """Where the shape is from."""
     note: str | None = None
     """What a reader should know about it."""
+    is_local: bool = False
+    """Known by a local config.json only: nobody knows where its weights are to be fetched."""
 
 
 class EngineRelease(Document):

@@ -109,8 +109,8 @@ def headline(context: Context) -> str:
     nodes = [f"{count} x {kind}" for kind, count in counted.items()]
     keep = "keeps" if sum(counted.values()) == 1 else "keep"
     burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
-    sessions = sum(one.demand.concurrent for one in context.candidates)
-    peak = sum(one.demand.peak for one in context.candidates)
+    sessions = sum(min(one.demand.concurrent, one.baseline_replicas * one.max_num_seqs) for one in context.candidates)
+    peak = sum(min(one.demand.peak, one.peak_replicas * one.max_num_seqs) for one in context.candidates)
     fullest = max(context.workloads, key=lambda one: one.memory.utilization_ratio)
     headroom = 1 - fullest.memory.utilization_ratio
     if any(one.share_group for one in context.workloads):
@@ -169,6 +169,13 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
+    bursts = [one.name for one in context.workloads if one.tier == "burst"]
+    if bursts:
+        yield _warn(
+            "burst-not-scaled",
+            f"nothing rendered yet raises {', '.join(bursts)} from 0 replicas when the burst comes: scale it yourself, "
+            "or keep the peak warm (overrides.baselineReplicas)",
+        )
     if not context.groups_complete:
         yield _warn(
             "sharing-not-exhaustive",
@@ -181,6 +188,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
     agent = candidate.demand.agent
     baseline = context.baseline(agent.name)
     for found in (
+        _too_few_seats(candidate),
         _burst_outruns_cold_start(candidate, baseline),
         _everyone_at_once(candidate, baseline),
         _lone_replica(context, candidate, baseline),
@@ -226,6 +234,22 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         )
 
 
+def _too_few_seats(candidate: Candidate) -> Warning | None:
+    """Numbers set by hand can leave sessions without a seat."""
+    one = candidate.demand
+    warm, all_seats = (
+        replicas * candidate.max_num_seqs for replicas in (candidate.baseline_replicas, candidate.peak_replicas)
+    )
+    if warm >= one.concurrent and all_seats >= one.peak:
+        return None
+    return _warn(
+        "too-few-seats",
+        f"as set by hand, {warm:,} sessions have a seat at normal load ({one.concurrent:,} are expected) and {all_seats:,} at "
+        f"the peak ({one.peak:,} are expected): the rest wait or are turned away",
+        one.agent.name,
+    )
+
+
 def _burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
     one, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
@@ -243,7 +267,7 @@ def _burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warni
     away = 1 - warm * seats / early
     return _warn(
         "burst-outruns-cold-start",
-        f"{outruns}: the {warm} warm replica{'s' if warm > 1 else ''} hold {warm * seats:,} sessions, so until the burst "
+        f"{outruns}: the {warm} warm replica{'s hold' if warm > 1 else ' holds'} {warm * seats:,} sessions, so until the burst "
         f"tier is ready about {away:.0%} are turned away (503) by admission control; {candidate.peak_replicas} warm "
         "replicas would take them all",
         baseline.agent,

@@ -20,6 +20,7 @@ from agentgpu_iac.planning.plan import (
     PLAN_VERSION,
     AdmissionPlan,
     Alternative,
+    CachedAdapter,
     ColdStartPlan,
     Cost,
     EnginePlan,
@@ -45,9 +46,11 @@ from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
-from agentgpu_iac.units import GIB, MIB, ceil_div, round_up, rounded, usd_per_hour, usd_per_month
+from agentgpu_iac.units import GIB, HOURS_PER_MONTH, MIB, ceil_div, round_up, rounded, usd_per_hour, usd_per_month
 
 ROOT_VOLUME_GIB = 100
+
+_CENT = Decimal("0.01")
 
 _CPU_SHARE = 0.9
 _MEMORY_SHARE = 0.85
@@ -335,7 +338,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         latency_class=agent.latency_class,
         user_facing=one.user_facing,
         model=one.model.id,
-        model_source="config" if caching.is_local(agent) else "catalog",
+        model_source="config" if one.model.is_local else "catalog",
         served_model_name=agent.name,
         engine=EnginePlan(
             name=agent.engine,
@@ -371,11 +374,16 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
             path=path,
             revision=caching.revision(agent),
             token_secret=spec.model_cache.token_secret,
+            adapters=tuple(
+                CachedAdapter(path=caching.directory(adapter.source, "main"), revision="main")
+                for adapter in agent.lora_adapters
+            ),
             model_gib=rounded(caching.checkpoint_gib(candidate), 3),
         ),
         pod=_pod(candidate, pool),
         sessions_concurrent=one.concurrent,
         sessions_peak=one.peak,
+        fallback=agent.fallback,
         chosen_because=_chosen_because(member),
     )
 
@@ -556,9 +564,7 @@ def _line_items(pool: _Pool, burst_hours: Decimal, reserved_share: float) -> lis
             continue
         price = usd_per_hour(offering.usd_per_hour)
         month = (
-            usd_per_month(price * count)
-            if pool.tier == "baseline"
-            else (price * count * burst_hours).quantize(Decimal("0.01"))
+            usd_per_month(price * count) if pool.tier == "baseline" else (price * count * burst_hours).quantize(_CENT)
         )
         items.append(
             LineItem(
@@ -582,26 +588,34 @@ def _alternatives(
     """For each agent the next accelerators that would serve it, and a second replica where one is alone."""
     found: list[Alternative] = []
     for member in placed:
-        mine = member.option
-        own = [option for option in options[member.position] if option.machine.id == mine.machine.id] or [mine]
-        reference = min(option.usd_per_month_alone(burst_hours) for option in own)
+        here = sum((_part(member, pool, burst_hours) for pool in pools if member in pool.members), Decimal(0))
         seen = {member.candidate.accelerator.id}
         for option in sorted(options[member.position], key=lambda option: option.rank(burst_hours)):
             candidate = option.candidates[0]
             if candidate.accelerator.id in seen or len(seen) > _ALTERNATIVES_PER_AGENT:
                 continue
             seen.add(candidate.accelerator.id)
-            price = option.usd_per_month_alone(burst_hours).quantize(Decimal("0.01"))
-            found.append(_alternative(member, option, price, price - reference.quantize(Decimal("0.01"))))
+            price = option.usd_per_month_alone(burst_hours).quantize(_CENT)
+            found.append(_alternative(member, option, price, price - here.quantize(_CENT)))
     found.extend(_second_replicas(placed, pools))
     return tuple(found)
+
+
+def _part(member: _Placed, pool: _Pool, burst_hours: Decimal) -> Decimal:
+    """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
+    price = pool.purchase.planning_usd_per_hour * pool.nodes
+    hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else burst_hours
+    if pool.shared:
+        return price * hours / len(pool.members)
+    taken = [one.option.accelerators(pool.tier) for one in pool.members]
+    return price * hours * member.option.accelerators(pool.tier) / max(1, sum(taken))
 
 
 def _alternative(member: _Placed, option: Option, price: Decimal, delta: Decimal) -> Alternative:
     candidate = option.candidates[0]
     count = candidate.accelerators_per_replica
     replicas = candidate.peak_replicas
-    why = "dearer" if delta > 0 else "the same price or cheaper alone, but not in this placement"
+    why = "dearer" if delta > 0 else "cheaper alone, but not for the stack as a whole"
     return Alternative(
         agent=member.candidate.demand.agent.name,
         description=f"{replicas} x {count} {candidate.accelerator.name} on {option.machine.instance.name}",
@@ -629,7 +643,8 @@ def _second_replicas(placed: Sequence[_Placed], pools: Sequence[_Pool]) -> list[
         lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
         if not lone or pool.free_accelerators() >= candidate.accelerators_per_replica:
             continue
-        price = usd_per_month(usd_per_hour(pool.purchase.planning_usd_per_hour))
+        hourly = usd_per_hour(pool.purchase.planning_usd_per_hour)
+        price, both = usd_per_month(hourly), usd_per_month(hourly * 2)
         found.append(
             Alternative(
                 agent=candidate.demand.agent.name,
@@ -637,8 +652,8 @@ def _second_replicas(placed: Sequence[_Placed], pools: Sequence[_Pool]) -> list[
                 accelerator=candidate.accelerator.id,
                 instance_type=pool.machine.instance.name,
                 replicas=2,
-                usd_per_month=price * 2,
-                delta_usd_per_month=price,
+                usd_per_month=both,
+                delta_usd_per_month=both - price,
                 note="no outage at rollouts or when a node fails",
             )
         )
@@ -653,8 +668,11 @@ def _chosen_because(member: _Placed) -> str:
             f"stays resident with {others} other engine{'s' if others > 1 else ''} on one {candidate.accelerator.name}, "
             "which is cheaper than nodes of their own and fits memory and latency with all of them busy"
         )
+    warm = candidate.baseline_replicas
+    seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
     return (
-        f"the cheapest placement in which {candidate.baseline_replicas} warm "
-        f"{'replica' if candidate.baseline_replicas == 1 else 'replicas'} of {candidate.accelerators_per_replica} x "
-        f"{candidate.accelerator.name} carry {candidate.demand.concurrent:,} sessions within memory, latency and throughput"
+        f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
+        f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} "
+        f"{'carry' if warm > 1 else 'carries'} {seats:,} session{'s' if seats > 1 else ''} "
+        "within memory, latency and throughput"
     )

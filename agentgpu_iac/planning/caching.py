@@ -53,11 +53,6 @@ def directory(repository: str, at_revision: str) -> str:
     return "--".join(re.sub(r"[^a-z0-9.]+", "-", part.lower()).strip("-.") for part in parts if part.strip("./"))
 
 
-def is_local(agent: Agent) -> bool:
-    """Whether the model is known only by a local config.json, so that nobody knows where to fetch its weights."""
-    return agent.model.endswith(".json") or agent.model.startswith((".", "/"))
-
-
 def checkpoint_gib(candidate: Candidate) -> float:
     """What is downloaded and read: the published checkpoint where the engine quantises it at load."""
     model, precision = candidate.demand.model, candidate.demand.precision
@@ -73,7 +68,7 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
     secret = spec.model_cache.token_secret
     for candidate in candidates:
         agent, model = candidate.demand.agent, candidate.demand.model
-        found = [(model.id, revision(agent), checkpoint_gib(candidate), not is_local(agent))]
+        found = [(model.id, revision(agent), checkpoint_gib(candidate), not model.is_local)]
         found += [(one.source, "main", memory.lora_slot_gib(model, one.rank), True) for one in agent.lora_adapters]
         for repository, at_revision, size_gib, fill in found:
             where = directory(repository, at_revision)

@@ -177,6 +177,13 @@ class RoutingPlan(Document):
     """Share of earlier context expected in the prefix cache, at peak replicas."""
 
 
+class CachedAdapter(Document):
+    """A LoRA adapter that must be in the cache before its engine starts."""
+
+    path: str
+    revision: str
+
+
 class ModelCachePlan(Document):
     """Where the weights lie on the node."""
 
@@ -188,6 +195,7 @@ class ModelCachePlan(Document):
     """Revision of the model repository that the cache must hold."""
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
+    adapters: tuple[CachedAdapter, ...]
     model_gib: float
 
 
@@ -256,6 +264,8 @@ class Workload(Document):
     pod: PodPlan
     sessions_concurrent: int
     sessions_peak: int
+    fallback: str | None
+    """Agent that callers should turn to when this one cannot answer; its address stands beside this one's."""
     chosen_because: str
     """One sentence: why this accelerator."""
 
@@ -339,7 +349,7 @@ class Alternative(Document):
     replicas: int | None
     usd_per_month: Money
     delta_usd_per_month: Money
-    """Compared with what the same agent (or the stack) costs in this plan, on nodes of its own."""
+    """Compared with what the same agent causes of this plan's cost: its part of the nodes that it is on."""
     note: str
 
 

@@ -197,8 +197,8 @@ def _wait_command(workload: Workload) -> tuple[str, ...]:
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "wait",
         f"--root={MODELS_MOUNT}",
-        f"--path={workload.model_cache.path}",
-        f"--revision={workload.model_cache.revision}",
+        *("--model", workload.model_cache.path, workload.model_cache.revision),
+        *(part for adapter in workload.model_cache.adapters for part in ("--model", adapter.path, adapter.revision)),
         f"--engine-cache={_engine_cache(workload)}",
     )
 

@@ -82,11 +82,13 @@ def _endpoints(plan: Plan) -> ConfigMapContext:
 
 
 def _endpoints_document(plan: Plan) -> str:
+    addresses = {agent.agent: base_url(plan, agent) for agent in agents(plan)}
     document = {
         agent.agent: {
-            "baseUrl": base_url(plan, agent),
+            "baseUrl": addresses[agent.agent],
             "model": agent.served_model_name,
             "latencyClass": agent.latency_class,
+            **({"fallback": agent.fallback} if agent.fallback else {}),
         }
         for agent in agents(plan)
     }

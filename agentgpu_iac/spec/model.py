@@ -99,8 +99,8 @@ class LoraAdapter(Document):
 
     name: Name
     """Model name under which requests ask for the adapter."""
-    source: Text
-    """Hugging Face id or s3:// address of the adapter."""
+    source: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)]
+    """Hugging Face id of the adapter."""
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the adapter."""
 

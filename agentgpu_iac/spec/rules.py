@@ -166,7 +166,7 @@ def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator
         yield Violation(
             steps=(*at, "engine"),
             message=f"Ollama is for local development only, and the target is {target!r}",
-            hint="use engine: vllm, or target: compose",
+            hint="use engine: vllm",
         )
 
 

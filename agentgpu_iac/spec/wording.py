@@ -71,6 +71,7 @@ _UNITS: Final = (
 """Unit of a number by the end of its key; the first that fits counts."""
 
 PATTERN_WORDS: Final = {
+    "source": "a Hugging Face id such as publisher/adapter",
     "modelRevision": "a commit or tag: 1 to 64 letters, digits, dots, underscores and hyphens",
     "engineVersion": "a version such as 0.11.2: two or three numbers with dots between them",
     "engineImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",

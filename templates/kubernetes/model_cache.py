@@ -231,7 +231,8 @@ def _fill_command(options: argparse.Namespace) -> int:
 
 
 def _wait_command(options: argparse.Namespace) -> int:
-    wait(options.root, options.path, options.revision)
+    for path, revision in options.model:
+        wait(options.root, path, revision)
     (options.root / options.engine_cache).mkdir(parents=True, exist_ok=True)
     return 0
 
@@ -243,9 +244,15 @@ def _arguments() -> argparse.ArgumentParser:
     filler.add_argument("--models", type=Path, required=True, help="JSON list of models")
     filler.add_argument("--ready", type=Path, required=True, help="file to make once all models are complete")
     filler.set_defaults(run=_fill_command)
-    waiter = commands.add_parser("wait", help="return once a model is complete")
-    waiter.add_argument("--path", required=True, help="folder of the model, below the root")
-    waiter.add_argument("--revision", required=True)
+    waiter = commands.add_parser("wait", help="return once all its models are complete")
+    waiter.add_argument(
+        "--model",
+        nargs=2,
+        action="append",
+        required=True,
+        metavar=("PATH", "REVISION"),
+        help="folder of a model below the root, and the revision that it must hold",
+    )
     waiter.add_argument("--engine-cache", required=True, help="folder to make for the engine, below the root")
     waiter.set_defaults(run=_wait_command)
     for command in (filler, waiter):

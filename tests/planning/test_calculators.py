@@ -47,10 +47,9 @@ class TestSize:
         assert set(keys.split()) <= set(size(**LLAMA))
 
     def test_defaults_are_those_of_the_version(self):
-        assert (
-            size(**LLAMA, engine_version="0.19.0")["kvCacheGib"]
-            < size(**LLAMA, engine_version="0.33.0")["kvCacheGib"] + 2
-        )
+        older, newer = (size(**LLAMA, engine_version=version) for version in ("0.19.0", "0.33.0"))
+        # 0.92 of the card instead of 0.90, but the CUDA graphs come out of it
+        assert newer["kvCacheGib"] - older["kvCacheGib"] == pytest.approx(79.18 * 0.02 - 1.05, abs=1e-3)
         explicit = size(**LLAMA, max_num_seqs=1024, max_num_batched_tokens=8192, max_model_len=131_072, tp=1, pp=1)
         assert explicit == size(**LLAMA)
 
@@ -242,7 +241,7 @@ class TestLines:
     LONG = pytest.mark.xfail(
         strict=True,
         raises=OSError,
-        reason="Catalog.model asks the file system about any name; one longer than a path may be raises OSError (not a BadInput), "
+        reason="Catalog.model asks the file system about any name; one too long for a path raises OSError (not BadInput), "
         "and answer_lines ends there: the lines behind it get no answer",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from agentgpu_iac.planning.demand import Demand, demand, peak_sessions, wanted_model_len
@@ -48,7 +50,7 @@ class TestPeak:
 
 
 class TestRates:
-    TURN = {"turns": 4, "inputTokensPerTurn": 100, "outputTokensPerTurn": 50, "systemPromptTokens": 1000}
+    TURN: ClassVar = {"turns": 4, "inputTokensPerTurn": 100, "outputTokensPerTurn": 50, "systemPromptTokens": 1000}
 
     def test_the_pace_of_the_sessions(self):
         """10 s of thought and an answer just within its budgets: 500 ms + 50 x 50 ms, so 13 s a turn."""

@@ -110,7 +110,7 @@ VARIETY: dict[str, dict[str, Any]] = {
     "lora": {
         "loraAdapters": [
             {"name": "legal", "source": "org/legal", "rank": 24},
-            {"name": "sales", "source": "s3://b/sales"},
+            {"name": "sales", "source": "org/sales"},
         ]
     },
     "voice": {"latencyClass": "voice"},

@@ -17,7 +17,7 @@ from agentgpu_iac.planning.planner import NoPlan, make_plan
 from tests.planning.scenes import CATALOG, OFFERINGS, load, make_agent, make_catalog, offerings, only, plan, reordered
 from tests.planning.stacks import agents, rules, stacks
 
-LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=60)
+LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=80)
 CLASS_BUDGETS = {"voice": (200.0, 50.0), "chat": (500.0, 50.0)}
 
 
@@ -255,7 +255,7 @@ class TestNotYet:
     @pytest.mark.xfail(
         strict=True,
         reason="candidates._evaluate_one caps the seats of a replica at sessions.peak, also where the daily volume asks for far "
-        "more tokens than that many sessions can draw: 16 replicas of one seat each, against 2 for eleven sessions",
+        "more tokens than that many sessions can draw: 45 replicas of one seat each, against 5 of eleven",
     )
     def test_more_sessions_never_cost_less_where_the_volume_rules(self):
         def agent(concurrent: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -124,7 +125,7 @@ class TestBackground:
 
 
 class TestReserved:
-    STABLE = {"days": 30, "baselineRatio": 0.8, "baselineSessions": 4}
+    STABLE: ClassVar = {"days": 30, "baselineRatio": 0.8, "baselineSessions": 4}
 
     def test_after_30_stable_days(self):
         found = plan(catalog=ONE_CARD, observed=self.STABLE)
@@ -173,7 +174,7 @@ class TestReserved:
 
     @pytest.mark.xfail(
         strict=True,
-        reason="assembly._line_items reserves the observed share of all warm nodes, also of those that only stand by for a burst: "
+        reason="assembly._line_items reserves the observed share of all warm nodes, also of those that wait for a burst: "
         "5 nodes here, where 1 carries the sessions that were observed",
     )
     def test_nodes_that_only_wait_for_a_burst_are_not_reserved(self):

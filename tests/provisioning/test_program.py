@@ -208,7 +208,8 @@ def rooms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
         asked.append(path)
         return path
 
-    def load_catalog(*, base_directory: Path) -> Path:
+    def load_catalog(overlay: Path | None, *, base_directory: Path) -> Path:
+        assert overlay is None
         asked.append(base_directory)
         return base_directory
 

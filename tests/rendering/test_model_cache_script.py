@@ -272,14 +272,14 @@ def test_a_filler_that_fails_ends_with_an_error(tmp_path: Path, hub_library: Pat
 
 def test_the_wait_makes_room_for_what_the_engine_compiles(tmp_path: Path) -> None:
     marker(tmp_path).write_text('{"revision": "main"}')
-    arguments = [f"--root={tmp_path}", f"--path={MODEL.path}", "--revision=main", "--engine-cache=.engine-cache/a"]
+    arguments = [f"--root={tmp_path}", "--model", MODEL.path, "main", "--engine-cache=.engine-cache/a"]
     with start("wait", *arguments, library=tmp_path) as process:
         assert process.wait(timeout=10) == 0
     assert (tmp_path / ".engine-cache" / "a").is_dir()
 
 
 def test_a_wait_ends_at_once_when_it_is_stopped(tmp_path: Path) -> None:
-    arguments = [f"--root={tmp_path}", f"--path={MODEL.path}", "--revision=main", "--engine-cache=a"]
+    arguments = [f"--root={tmp_path}", "--model", MODEL.path, "main", "--engine-cache=a"]
     with start("wait", *arguments, library=tmp_path) as process:
         assert process.stdout is not None
         assert "waiting until" in process.stdout.readline()

@@ -37,15 +37,15 @@ def test_a_plan_differs_in_nothing_from_itself(path: Path) -> None:
 
 
 def test_the_cost_comes_first() -> None:
-    before, after = costing(make_plan(), "1000", "2"), costing(make_tiered_plan(), "1250.5", "3.5")
+    before, after = costing(make_plan(), "1000", "2"), costing(make_tiered_plan(), "1260", "3.5")
     first = diff_view(diff(before, after))[0]
     assert isinstance(first, Paragraph)
     assert first.text == (
-        "Baseline: USD 1,000.00 -> 1,250.50 a month (+250.50, +25.1%). Peak: USD 2.00 -> 3.50 an hour (+1.50, +75.0%)."
+        "Baseline: USD 1,000.00 -> 1,260.00 a month (+260.00, +26.0%). Peak: USD 2.00 -> 3.50 an hour (+1.50, +75.0%)."
     )
     found = diff(before, after)
-    assert (found.baseline_delta_usd_per_month, found.peak_delta_usd_per_hour) == (Decimal("250.5"), Decimal("1.5"))
-    assert diff(after, before).baseline_delta_usd_per_month == Decimal("-250.5")
+    assert (found.baseline_delta_usd_per_month, found.peak_delta_usd_per_hour) == (Decimal("260"), Decimal("1.5"))
+    assert diff(after, before).baseline_delta_usd_per_month == Decimal("-260")
 
 
 def test_a_cost_that_stays_is_said_to_stay() -> None:

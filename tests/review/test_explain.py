@@ -181,7 +181,7 @@ def test_what_is_explained_is_what_the_plan_says(path: Path) -> None:
         assert all(step.source for step in planned.steps(agent.name))
 
 
-# ------------------------------------------------------------------------------------------------ set by hand
+# ---- set by hand
 
 OVERRIDES = {
     "contextTokens": 3000,
@@ -239,7 +239,7 @@ def test_a_session_at_kv_bytes_set_by_hand_takes_whole_blocks() -> None:
     assert worked_out(step.inputs) == pytest.approx(first_number(step.result), abs=0.000001)
 
 
-# ------------------------------------------------------------------------------------------------ the view
+# ---- the view
 
 
 def text_of(blocks: tuple[Block, ...]) -> str:

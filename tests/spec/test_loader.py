@@ -84,8 +84,8 @@ def test_paths_read_back_as_they_are_written(path: str) -> None:
             "8:18: spec.agents[0].sessions: unknown key 'qqq' (known keys: concurrent, peak)",
         ),
         (
-            ["loraAdapters: [{name: a, source: b, ranks: 3}]"],
-            "8:43: spec.agents[0].loraAdapters[0]: unknown key 'ranks' (did you mean 'rank'?)",
+            ["loraAdapters: [{name: a, source: o/b, ranks: 3}]"],
+            "8:45: spec.agents[0].loraAdapters[0]: unknown key 'ranks' (did you mean 'rank'?)",
         ),
         (
             ["latencyClass: voise"],
@@ -402,7 +402,7 @@ spec:
     - name: a
       name: b
       engine: vlm
-      loraAdapters: [{name: a, source: x}]
+      loraAdapters: [{name: a, source: o/x}]
     - 7
 """
     faults = faults_of(text)

@@ -92,15 +92,15 @@ def test_a_chain_of_fallbacks_is_fine() -> None:
             ["engine: ollama"],
             (
                 "8:15: spec.agents[0].engine: Ollama is for local development only, and the target is 'eks' "
-                "(use engine: vllm, or target: compose)"
+                "(use engine: vllm)"
             ),
         ),
         (
-            ["loraAdapters: [{name: x, source: s}, {name: x, source: t}]"],
-            "8:51: spec.agents[0].loraAdapters[1].name: duplicate adapter name 'x' (first on line 8)",
+            ["loraAdapters: [{name: x, source: o/s}, {name: x, source: o/t}]"],
+            "8:53: spec.agents[0].loraAdapters[1].name: duplicate adapter name 'x' (first on line 8)",
         ),
         (
-            ["loraAdapters: [{name: support, source: s}]"],
+            ["loraAdapters: [{name: support, source: o/s}]"],
             (
                 "8:29: spec.agents[0].loraAdapters[0].name: the adapter 'support' has the name of an agent "
                 "(the agent is on line 6)"
@@ -144,8 +144,8 @@ def test_a_rule_about_the_stack(lines: list[str], fault: str) -> None:
         with_spec("observed: {days: 0}"),
         with_spec("target: compose") + "      engine: ollama\n",
         agents(
-            "name: a, model: m, loraAdapters: [{name: x, source: s}]",
-            "name: b, model: m, loraAdapters: [{name: x, source: s}]",
+            "name: a, model: m, loraAdapters: [{name: x, source: o/s}]",
+            "name: b, model: m, loraAdapters: [{name: x, source: o/s}]",
         ),
     ],
 )

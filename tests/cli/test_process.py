@@ -1,0 +1,153 @@
+"""The installed command as a shell meets it: exit codes, pipes, terminals, and what it imports."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentgpu_iac import __version__
+from agentgpu_iac.cli.output import _widths
+from agentgpu_iac.review.blocks import Table
+from tests.cli.running import (
+    COMMAND,
+    CUSTOMER_SERVICE,
+    FAULTY,
+    SMALL,
+    STACKS,
+    TOO_LARGE,
+    agentgpu,
+    installed,
+    on_a_terminal,
+)
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_the_entry_point_prints_its_version() -> None:
+    answer = installed("--version")
+    assert (answer.code, answer.out, answer.err) == (0, f"{__version__}\n", "")
+
+
+def test_a_plan_in_a_pipe_is_plain_text() -> None:
+    answer = installed("plan", CUSTOMER_SERVICE)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("customer-service: ")
+    assert "\x1b" not in answer.out
+    assert answer.out == agentgpu("plan", CUSTOMER_SERVICE).out
+
+
+def test_the_same_stack_gives_the_same_bytes() -> None:
+    five = STACKS / "examples" / "five-agents.yaml"
+    assert installed("plan", five, "-f", "json").out == agentgpu("plan", five, "-f", "json").out
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (TOO_LARGE, 1, "agent 'big' (meta-llama/Llama-3.3-70B-Instruct, bf16) fits nothing on offer:\n  l4: "),
+        (FAULTY, 2, "stack.yaml:7:21: spec.agents[0].latencyClass: must be one of"),
+    ],
+)
+def test_a_refusal_is_a_message_and_an_exit_code(tmp_path: Path, text: str, code: int, message: str) -> None:
+    (tmp_path / "stack.yaml").write_text(text)
+    answer = installed("plan", "stack.yaml", cwd=tmp_path)
+    assert (answer.code, answer.out) == (code, "")
+    assert answer.err.startswith(message)
+    assert "Traceback" not in answer.err
+
+
+def test_a_reader_may_close_the_pipe() -> None:
+    with subprocess.Popen(
+        [COMMAND, "catalog", "list", "offerings", "-f", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == b"[\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_a_failure_outside() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([COMMAND, "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "standard output: No space left on device\n")
+
+
+# ---- what is imported
+
+
+def imported_by(*arguments: object) -> set[str]:
+    """Top-level packages that a command has loaded by its end."""
+    code = (
+        "import sys\n"
+        "from agentgpu_iac.cli.main import run\n"
+        "try:\n    run()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"pulumi", "kubernetes", "numpy", "highspy", "jinja2", "yaml", "pydantic"}
+    assert not imported_by("--help") & heavy
+
+
+def test_a_plan_imports_no_provider_and_no_template() -> None:
+    loaded = imported_by("plan", CUSTOMER_SERVICE, "-f", "json")
+    assert {"pydantic", "yaml"} <= loaded
+    assert not loaded & {"pulumi", "pulumi_aws", "pulumi_kubernetes", "kubernetes", "jinja2", "httpx", "rich"}
+
+
+# ---- terminals
+
+
+def test_a_terminal_gets_colour_and_the_same_words() -> None:
+    shown = on_a_terminal("plan", CUSTOMER_SERVICE, columns=250)
+    assert "\x1b[1mAgents\x1b[0m" in shown
+    assert "\x1b[36m  $ agentgpu explain " in shown
+    bare = COLOUR.sub("", shown)
+    piped = agentgpu("plan", CUSTOMER_SERVICE).out
+    decoration = {"•", "-"}
+    words = [word for word in bare.split() if word not in decoration]
+    assert words == [word for word in piped.split() if word.strip("-")]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_narrow_terminal_breaks_no_word_of_a_table(columns: int) -> None:
+    shown = COLOUR.sub("", on_a_terminal("plan", CUSTOMER_SERVICE, columns=columns))
+    for word in ("rtx-pro-6000-blackwell-server", "Qwen/Qwen3-14B", "baseline", "####......", "2026-07-20"):
+        assert word in shown
+    commands = [line for line in shown.splitlines() if line.startswith("  $ ")]
+    assert commands == [
+        f"  $ agentgpu explain {CUSTOMER_SERVICE} support",
+        f"  $ agentgpu render {CUSTOMER_SERVICE} -o build/customer-service",
+    ]
+
+
+def test_a_terminal_reads_brackets_and_colons_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "[bold]:warning:.yaml"
+    path.write_text(SMALL)
+    shown = on_a_terminal("plan", path, columns=250)
+    assert "[bold]:warning:.yaml" in COLOUR.sub("", shown)
+    assert "[unpinned] " in COLOUR.sub("", shown)
+
+
+def test_json_on_a_terminal_is_json() -> None:
+    assert json.loads(on_a_terminal("plan", CUSTOMER_SERVICE, "-f", "json"))["stack"] == "customer-service"
+
+
+@pytest.mark.parametrize(
+    ("room", "widths"),
+    [(100, [4, 19]), (23, [4, 19]), (22, [4, 18]), (12, [4, 8]), (9, [4, 5]), (8, None)],
+)
+def test_the_widest_column_gives_way_first_and_no_word_is_broken(room: int, widths: list[int] | None) -> None:
+    assert _widths(Table(columns=("a", "b"), rows=(("name", "some words of text."),)), room) == widths
