@@ -88,7 +88,7 @@ class Catalog:
         for model in self.models:
             if model.id.casefold() == folded:
                 return model
-        if self._resolved(Path(reference) / CONFIG_FILE).is_file():
+        if self._is_file(Path(reference) / CONFIG_FILE):
             return self._local_model(Path(reference) / CONFIG_FILE, reference)
         for exclusion in self.exclusions:
             if exclusion.kind == "model" and exclusion.id.casefold() == folded:
@@ -127,6 +127,12 @@ class Catalog:
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error
         return model_from_config(text, reference)
+
+    def _is_file(self, path: Path) -> bool:
+        try:
+            return self._resolved(path).is_file()
+        except (OSError, ValueError):  # a name too long for a path, or with a character that no path has
+            return False
 
     def _resolved(self, path: Path) -> Path:
         return (self.base_directory or Path()) / path

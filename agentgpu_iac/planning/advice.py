@@ -176,6 +176,13 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
             f"nothing rendered yet raises {', '.join(bursts)} from 0 replicas when the burst comes: scale it yourself, "
             "or keep the peak warm (overrides.baselineReplicas)",
         )
+    for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
+        if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
+            yield _warn(
+                "unknown-engine-version",
+                f"{engine} {version} is not in the catalog: it is accounted for as the nearest earlier release, and nobody "
+                "has checked that an image of that version exists",
+            )
     if not context.groups_complete:
         yield _warn(
             "sharing-not-exhaustive",
@@ -199,7 +206,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
     ):
         if found is not None:
             yield found
-    if not baseline.latency.calibrated and baseline.latency.ttft_ms is not None:
+    if not baseline.latency.calibrated and baseline.latency.ttft_error_ratio is not None:
         yield _warn(
             "uncalibrated",
             f"no measured run on {candidate.accelerator.name} backs its latency: TTFT may be off by "
@@ -426,7 +433,8 @@ def _refusals(
     ways = {
         offering.capacity_type
         for offering in catalog.offerings
-        if offering.instance_type.name == pool.instance_types[0] and offering.region == pool.region
+        if (offering.provider, offering.instance_type.name, offering.region)
+        == (pool.provider, pool.instance_types[0], pool.region)
     }
     if workload.tier == "baseline":
         if "spot" in ways and "spot" not in pool.capacity_types:
@@ -434,7 +442,7 @@ def _refusals(
                 constraint="spot-baseline",
                 need=1.0,
                 limit=0.0,
-                unit="user-facing baseline on spot",
+                unit="nodes on spot",
                 message="a user-facing baseline is never on spot: a reclaimed node would drop live sessions",
             )
         if "reserved" in ways and not may_reserve:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac import __version__
@@ -41,7 +41,7 @@ from agentgpu_iac.planning.plan import (
     Workload,
 )
 from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.tiers import Purchase, drain
+from agentgpu_iac.planning.tiers import Purchase, drain, reserved_ratio
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
@@ -94,6 +94,18 @@ class _Pool:
     purchase: Purchase
     members: tuple[_Placed, ...]
     shared: bool
+    reserved_nodes: int = 0
+    """Nodes that reserved capacity carries."""
+
+    @property
+    def normal_nodes(self) -> int:
+        """Nodes that normal load needs: the others of a baseline only stand by for a burst."""
+        each = [
+            member.candidate.normal_replicas
+            * self.machine.accelerators_taken(member.candidate.accelerators_per_replica)
+            for member in self.members
+        ]
+        return min(self.nodes, ceil_div(sum(each), self.machine.accelerators))
 
     @property
     def nodes(self) -> int:
@@ -125,14 +137,13 @@ class Decisions:
     """Everything that would serve each agent, for the alternatives."""
     rejections: tuple[Rejection, ...]
     burst_hours: Decimal
-    reserved_share: float
 
 
 def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: Decisions) -> Plan:
     """Write the plan down: pools, workloads, cost, overrides, warnings, headline."""
     stack = loaded.stack
-    placed = _placed(decided.placement.options, decided.releases, stack.metadata.name)
-    pools = _pools(stack.metadata.name, placed)
+    placed = _placed(decided, stack.metadata.name, spec.network.round_trip_ms)
+    pools = tuple(_with_reservation(pool, spec, placed) for pool in _pools(stack.metadata.name, placed))
     node_pools = tuple(_node_pool(pool, spec) for pool in pools)
     workloads = tuple(
         _workload(member, pool, node_pool, spec, catalog)
@@ -140,7 +151,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for pool, node_pool in zip(pools, node_pools, strict=True)
         if member in pool.members
     )
-    items = tuple(item for pool in pools for item in _line_items(pool, decided.burst_hours, decided.reserved_share))
+    items = tuple(item for pool in pools for item in _line_items(pool, decided.burst_hours))
     cost = Cost(
         baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
         peak_usd_per_hour=usd_per_hour(_sum(item.usd_per_hour * item.nodes for item in items)),
@@ -185,10 +196,10 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
     return sum(amounts, Decimal("0.00"))
 
 
-def _placed(chosen: Sequence[Option], releases: Sequence[EngineRelease], stack: str) -> tuple[_Placed, ...]:
+def _placed(decided: Decisions, stack: str, round_trip_ms: float) -> tuple[_Placed, ...]:
     members: list[_Placed] = []
     number = 0
-    for option in chosen:
+    for option in decided.placement.options:
         group = None
         if option.is_shared:
             number += 1
@@ -197,9 +208,9 @@ def _placed(chosen: Sequence[Option], releases: Sequence[EngineRelease], stack: 
             members.append(
                 _Placed(
                     position=position,
-                    candidate=shared(candidate, len(option.agents)) if option.is_shared else candidate,
+                    candidate=shared(candidate, len(option.agents), round_trip_ms) if option.is_shared else candidate,
                     option=option,
-                    release=releases[position],
+                    release=decided.releases[position],
                     share_group=group,
                 )
             )
@@ -224,13 +235,14 @@ def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
                 purchase,
                 member.share_group is not None,
             )
+    regions = {machine.region for _, machine, _, _ in facts.values()}
     pools: list[_Pool] = []
     for key, members in gathered.items():
         tier_of, machine, purchase, is_shared = facts[key]
         stem = members[0].share_group if is_shared and members[0].share_group else f"{stack}-{tier_of}"
         pools.append(
             _Pool(
-                name=_pool_name(stem, machine, purchase.capacity_types),
+                name=_pool_name(stem, machine, purchase.capacity_types, several_regions=len(regions) > 1),
                 tier=tier_of,
                 machine=machine,
                 purchase=purchase,
@@ -241,7 +253,29 @@ def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
     return tuple(pools)
 
 
-def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType]) -> str:
+def _with_reservation(pool: _Pool, spec: StackSpec, placed: Sequence[_Placed]) -> _Pool:
+    """Let reserved capacity carry as many whole nodes of a user-facing baseline as the observed load always filled."""
+    reserved = pool.machine.usd_per_hour("reserved")
+    on_demand = pool.machine.usd_per_hour("on-demand")
+    user_facing = all(member.candidate.demand.user_facing for member in pool.members)
+    if (
+        pool.tier == "burst"
+        or reserved is None
+        or on_demand is None
+        or not user_facing
+        or "spot" in pool.purchase.capacity_types
+    ):
+        return pool
+    sessions = sum(one.candidate.demand.concurrent for one in placed if one.candidate.demand.user_facing)
+    nodes = math.floor(pool.normal_nodes * reserved_ratio(spec.observed, sessions) + 1e-9)
+    if nodes == 0 or reserved >= on_demand:
+        return pool
+    ways: tuple[CapacityType, ...] = ("reserved", "on-demand")
+    purchase = Purchase(capacity_types=ways, usd_per_hour=reserved, fallback_usd_per_hour=on_demand)
+    return replace(pool, purchase=purchase, reserved_nodes=nodes)
+
+
+def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType], *, several_regions: bool) -> str:
     """A readable name, unique in the plan: stem, machine, how it is bought; shortened by a hash where too long."""
     short = "-".join({"on-demand": "od", "spot": "spot", "reserved": "res"}[way] for way in ways[:1])
     place = (
@@ -249,6 +283,8 @@ def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType]) -> str
         if machine.instance.provider == "aws"
         else f"{machine.instance.provider}-{machine.instance.name}"
     )
+    if several_regions:
+        place = f"{place}-{machine.region}"
     name = re.sub(r"[^a-z0-9]+", "-", f"{stem}-{place}-{short}".lower()).strip("-")
     if len(name) <= _NAME_LIMIT:
         return name
@@ -306,11 +342,14 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
-    leaving = drain(service.e2e_ms, notice)
+    leaving = drain(one, service.tpot_ms, notice)
     start = _cold_start(candidate, pool, release, models_gib, spec)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
     path = caching.directory(one.model.id, caching.revision(agent))
+    utilization = release.gpu_memory_utilization
+    if member.share_group is not None:
+        utilization = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
     settings = EngineSettings(
         agent=agent,
         model=one.model,
@@ -323,7 +362,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
         max_num_batched_tokens=candidate.max_num_batched_tokens,
-        gpu_memory_utilization=release.gpu_memory_utilization,
+        gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         max_queued_requests=admission.max_queued_requests,
@@ -355,7 +394,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
         max_num_batched_tokens=candidate.max_num_batched_tokens,
-        gpu_memory_utilization=release.gpu_memory_utilization,
+        gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
         port=PORT,
         memory=memory_plan,
@@ -551,12 +590,11 @@ def _pod(candidate: Candidate, pool: _Pool) -> PodPlan:
     )
 
 
-def _line_items(pool: _Pool, burst_hours: Decimal, reserved_share: float) -> list[LineItem]:
+def _line_items(pool: _Pool, burst_hours: Decimal) -> list[LineItem]:
     nodes, ways = pool.nodes, pool.purchase.capacity_types
     split: list[tuple[CapacityType, int]] = [(ways[0], nodes)]
-    if ways[0] == "reserved":
-        reserved = math.floor(nodes * reserved_share + 1e-9)
-        split = [("reserved", reserved), ("on-demand", nodes - reserved)]
+    if pool.reserved_nodes:
+        split = [("reserved", pool.reserved_nodes), ("on-demand", nodes - pool.reserved_nodes)]
     items: list[LineItem] = []
     for way, count in split:
         offering = pool.machine.offering(way)
@@ -603,7 +641,7 @@ def _alternatives(
 
 def _part(member: _Placed, pool: _Pool, burst_hours: Decimal) -> Decimal:
     """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
-    price = pool.purchase.planning_usd_per_hour * pool.nodes
+    price = pool.purchase.usd_per_hour * pool.nodes
     hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else burst_hours
     if pool.shared:
         return price * hours / len(pool.members)
@@ -643,7 +681,7 @@ def _second_replicas(placed: Sequence[_Placed], pools: Sequence[_Pool]) -> list[
         lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
         if not lone or pool.free_accelerators() >= candidate.accelerators_per_replica:
             continue
-        hourly = usd_per_hour(pool.purchase.planning_usd_per_hour)
+        hourly = usd_per_hour(pool.purchase.usd_per_hour)
         price, both = usd_per_month(hourly), usd_per_month(hourly * 2)
         found.append(
             Alternative(

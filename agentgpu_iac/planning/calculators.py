@@ -392,10 +392,13 @@ class Calculator(Generic[_Question]):
                     raise BadInput.one(f"line {number}", "is not a JSON object")
                 given = {key: value for key, value in options.items() if value is not None and value != ""}
                 yield self.answer(given, catalog, f"line {number}")
+            except json.JSONDecodeError as error:
+                yield {"error": f"line {number}: not JSON: {error.msg} at column {error.colno}"}
             except (ValueError, RecursionError) as error:
                 yield {"error": f"line {number}: not JSON: {error}"}
             except BadInput as error:
-                yield {"error": str(error)}
+                message = str(error)
+                yield {"error": message if message.startswith("line ") else f"line {number}: {message}"}
 
     def _faults(self, error: ValidationError, place: str) -> Iterator[Fault]:
         known = [_option(name) for name in self.question.model_fields]

@@ -15,7 +15,7 @@ from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.sizing import latency, memory
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.spec.vocabulary import Precision
-from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, rounded
+from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, round_up, rounded
 
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8)
 PIPELINE_PARALLEL_SIZES = (1, 2, 3, 4)
@@ -187,8 +187,10 @@ def precision_is_supported(accelerator: Accelerator, precision: Precision) -> bo
     to run 16-bit and FP8 weights.
     """
     capability = accelerator.compute_capability
+    if capability.startswith("gfx"):
+        return precision in ("bf16", "fp16", "fp8")
     if precision == "fp8":
-        return capability in _FP8_CAPABILITIES or capability.startswith("gfx")
+        return capability in _FP8_CAPABILITIES
     if precision == "nvfp4":
         return capability in _FP4_CAPABILITIES
     return not (precision == "bf16" and capability in _BF16_UNSUPPORTED)
@@ -250,11 +252,13 @@ class Evaluator:
         parallel = (tensor_parallel, pipeline_parallel)
         batched = demand.agent.overrides.max_num_batched_tokens or memory.default_max_num_batched_tokens(accelerator)
         terms = self._memory_terms(accelerator, tensor_parallel, pipeline_parallel, batched)
-        cap = min(demand.peak, demand.agent.overrides.max_num_seqs or demand.peak)
-        by_memory = terms.most_sessions(cap)
-        if by_memory < min(1, cap) or (demand.agent.overrides.max_num_seqs and by_memory < cap):
-            wanted = max(1, demand.agent.overrides.max_num_seqs or 1)
+        wanted = demand.agent.overrides.max_num_seqs or 1
+        by_memory = terms.most_sessions(max(wanted, demand.most_seats))
+        if by_memory < wanted:
             return self._reject_memory(accelerator, parallel, terms, wanted)
+        if batched < wanted:
+            message = f"the engine needs a batch of at least its {wanted} sequences; maxNumBatchedTokens is {batched}"
+            return self._reject(accelerator, parallel, "batched-tokens", wanted, batched, "tokens", message)
         engine = latency.speed(
             demand.model,
             accelerator,
@@ -264,21 +268,24 @@ class Evaluator:
             pipeline_parallel=pipeline_parallel,
             max_batched_tokens=batched,
         )
-        has_budget = (
-            demand.budget_ttft_ms is not None or demand.budget_tpot_ms is not None or demand.budget_e2e_ms is not None
-        )
-        measured = demand.agent.overrides.ttft_ms is not None and demand.agent.overrides.tpot_ms is not None
-        if engine is None and has_budget and not measured:
-            message = f"no sourced TFLOPS figure for {accelerator.name}: its latency cannot be predicted"
-            return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
-        if (
-            engine is None
-            and demand.output_tokens_per_s(peak=True) > 0
-            and demand.agent.overrides.output_tokens_per_s is None
-        ):
-            message = f"no sourced TFLOPS figure for {accelerator.name}: its throughput cannot be predicted"
+        if engine is None and not self._is_measured():
+            message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
         return self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+
+    def _is_measured(self) -> bool:
+        """Whether what cannot be predicted was measured and set by hand: every time with a budget, every rate needed."""
+        demand, given = self._demand, self._demand.agent.overrides
+        timed = (
+            demand.budget_ttft_ms is not None or demand.budget_tpot_ms is not None or demand.budget_e2e_ms is not None
+        )
+        needs_output = demand.output_tokens_per_s(peak=True) > 0
+        needs_prefill = demand.prefill_tokens_per_s(0.0, peak=True) > 0
+        return (
+            (not timed or (given.ttft_ms is not None and given.tpot_ms is not None))
+            and (not needs_output or given.output_tokens_per_s is not None)
+            and (not needs_prefill or given.prefill_tokens_per_s is not None)
+        )
 
     def _settle(
         self,
@@ -294,12 +301,13 @@ class Evaluator:
         replicas = 1
         for _ in range(_FIXED_POINT_ROUNDS):
             hit = self._hit_ratio(replicas)
-            most = self._most_sessions_in_time(engine, hit, by_memory)
-            if most == 0:
+            free = self._most_sessions_in_time(engine, hit, by_memory)
+            if free == 0:
                 return self._reject_latency(accelerator, parallel, engine, hit)
-            full = self._service(engine, hit, most)
-            baseline = self._replicas(demand.concurrent, most, full, hit, peak=False)
-            peak = max(baseline, self._replicas(demand.peak, most, full, hit, peak=True))
+            most = overrides.max_num_seqs or free
+            if not self._in_time(self._service(engine, hit, most)):
+                return self._reject_latency(accelerator, parallel, engine, hit, sessions=most)
+            baseline, peak = self._both_replicas(engine, hit, most)
             if peak <= replicas or self._rules.session_affine:
                 break
             replicas = peak
@@ -308,8 +316,8 @@ class Evaluator:
             return self._reject(accelerator, parallel, "replicas", peak, MAX_REPLICAS, "replicas", message)
         final_baseline = overrides.baseline_replicas or baseline
         burst = overrides.burst_replicas if overrides.burst_replicas is not None else max(0, peak - final_baseline)
+        free_replicas = self._both_replicas(engine, hit, free)
         seats = overrides.max_num_seqs or self._seats(engine, hit, most, final_baseline, final_baseline + burst)
-        computed_service = self._service(engine, hit, seats, with_overrides=False)
         return Candidate(
             demand=demand,
             accelerator=accelerator,
@@ -317,11 +325,11 @@ class Evaluator:
             pipeline_parallel=parallel[1],
             memory=terms,
             speed=engine,
-            max_num_batched_tokens=max(batched, seats),
+            max_num_batched_tokens=batched if overrides.max_num_batched_tokens else max(batched, seats),
             computed_max_num_batched_tokens=memory.default_max_num_batched_tokens(accelerator),
             most_sessions=most,
             max_num_seqs=seats,
-            computed_max_num_seqs=self._seats(engine, hit, most, baseline, peak),
+            computed_max_num_seqs=self._seats(engine, hit, free, *free_replicas),
             baseline_replicas=final_baseline,
             normal_replicas=final_baseline,
             computed_baseline_replicas=baseline,
@@ -329,8 +337,29 @@ class Evaluator:
             computed_burst_replicas=peak - baseline,
             prefix_hit_ratio=hit,
             service=self._service(engine, hit, seats),
-            computed_service=computed_service,
+            computed_service=self._service(engine, hit, seats, with_overrides=False),
         )
+
+    def reseated(self, candidate: Candidate, *, warm: int, seats: int) -> Candidate:
+        """The same candidate with ``warm`` of its peak replicas always running and ``seats`` sessions on each."""
+        if warm == candidate.baseline_replicas and seats == candidate.max_num_seqs:
+            return candidate
+        hit, engine = candidate.prefix_hit_ratio, candidate.speed
+        return replace(
+            candidate,
+            baseline_replicas=warm,
+            peak_replicas=max(warm, candidate.peak_replicas),
+            max_num_seqs=seats,
+            max_num_batched_tokens=max(seats, candidate.max_num_batched_tokens),
+            service=self._service(engine, hit, seats),
+            computed_service=self._service(engine, hit, seats, with_overrides=False),
+        )
+
+    def _both_replicas(self, engine: latency.Speed | None, hit: float, most: int) -> tuple[int, int]:
+        """Replicas for normal load and for the peak, with up to ``most`` sessions on each."""
+        full = self._service(engine, hit, most)
+        baseline = self._replicas(self._demand.concurrent, most, full, hit, peak=False)
+        return baseline, max(baseline, self._replicas(self._demand.peak, most, full, hit, peak=True))
 
     def _memory_terms(
         self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int, batched: int
@@ -342,7 +371,8 @@ class Evaluator:
             model, kv_dtype, tensor_parallel, pipeline_parallel, demand.context_tokens
         )
         if overrides.kv_bytes_per_token is not None:
-            per_session += (overrides.kv_bytes_per_token - per_token) * demand.context_tokens
+            tokens = round_up(demand.context_tokens, memory.KV_BLOCK_TOKENS)
+            per_session += (overrides.kv_bytes_per_token - per_token) * tokens
             per_token = overrides.kv_bytes_per_token
         non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel)
         non_torch += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
@@ -371,7 +401,6 @@ class Evaluator:
         self, engine: latency.Speed | None, hit: float, sessions: int, *, with_overrides: bool = True
     ) -> Service:
         demand, shape = self._demand, self._demand.shape
-        overrides = demand.agent.overrides
         ttft = tpot = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = tpot_error = None
         if engine is not None:
             request = latency.Request(
@@ -389,21 +418,11 @@ class Evaluator:
             uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
             out, read = answer.output_tokens_per_s, answer.prefill_tokens_per_s
             ttft_error, tpot_error = answer.ttft_error_ratio, answer.tpot_error_ratio
-        if with_overrides:
-            ttft = overrides.ttft_ms or ttft
-            tpot = overrides.tpot_ms or tpot
-            out = overrides.output_tokens_per_s or out
-            read = overrides.prefill_tokens_per_s or read
-        e2e = None
-        if ttft is not None and tpot is not None:
-            e2e = (
-                shape.requests_per_turn * ttft + max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn) * tpot
-            )
-        return Service(
+        service = Service(
             sessions=sessions,
             ttft_ms=ttft,
             tpot_ms=tpot,
-            e2e_ms=e2e,
+            e2e_ms=None,
             uncached_ttft_ms=uncached_ttft,
             queue_ms=queue,
             prefill_ms=prefill,
@@ -415,6 +434,7 @@ class Evaluator:
             tpot_error_ratio=tpot_error,
             calibrated=engine is not None and engine.calibrated,
         )
+        return _with_overrides(service, demand) if with_overrides else service
 
     def _in_time(self, service: Service) -> bool:
         demand = self._demand
@@ -426,7 +446,7 @@ class Evaluator:
 
     def _most_sessions_in_time(self, engine: latency.Speed | None, hit: float, by_memory: int) -> int:
         """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
-        if engine is None or self._in_time(self._service(engine, hit, by_memory)):
+        if self._in_time(self._service(engine, hit, by_memory)):
             return by_memory
         low, high = 0, by_memory
         while high - low > 1:
@@ -458,7 +478,7 @@ class Evaluator:
                 and self._replicas(demand.peak, seats, service, hit, peak=True) <= peak
             )
 
-        if engine is None or carries(low) or low == most:
+        if low == most or carries(low):
             return low
         high = most
         while high - low > 1:
@@ -482,19 +502,24 @@ class Evaluator:
         return self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
 
     def _reject_latency(
-        self, accelerator: Accelerator, parallel: tuple[int, int], engine: latency.Speed | None, hit: float
+        self,
+        accelerator: Accelerator,
+        parallel: tuple[int, int],
+        engine: latency.Speed | None,
+        hit: float,
+        *,
+        sessions: int = 1,
     ) -> Rejection:
         demand = self._demand
-        service = self._service(engine, hit, 1)
+        service = self._service(engine, hit, sessions)
         checks = (
             ("ttft", service.ttft_ms, demand.budget_ttft_ms),
             ("tpot", service.tpot_ms, demand.budget_tpot_ms),
             ("e2e", service.e2e_ms, demand.budget_e2e_ms),
         )
         name, need, limit = next((check for check in checks if not _within(check[1], check[2])), checks[0])
-        message = (
-            f"{name.upper()} of a single session would be {need or 0:.0f} ms, over the budget of {limit or 0:.0f} ms"
-        )
+        many = "a single session" if sessions == 1 else f"{sessions} sessions"
+        message = f"{name.upper()} of {many} would be {need or 0:.0f} ms, over the budget of {limit or 0:.0f} ms"
         return self._reject(accelerator, parallel, name, need, limit, "ms", message)
 
     def _reject(
@@ -544,37 +569,32 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     return demand.agent.overrides.max_model_len or wanted, wanted
 
 
-def with_warm_replicas(candidate: Candidate, warm: int) -> Candidate:
-    """The same candidate with more of its peak replicas always warm."""
-    return candidate if warm == candidate.baseline_replicas else replace(candidate, baseline_replicas=warm)
-
-
-def shared(candidate: Candidate, engines: int) -> Candidate:
+def shared(candidate: Candidate, engines: int, round_trip_ms: float) -> Candidate:
     """The same candidate when ``engines`` busy engines take turns on its accelerator.
 
     Time-slicing gives each of N busy engines 1/N of the accelerator: every time of the engine is multiplied and
-    every rate divided by N. That is the worst case; idle neighbours cost nothing.
+    every rate divided by N. That is the worst case; idle neighbours cost nothing. The network is not shared, and
+    what was measured and set by hand stays as it is.
     """
-    return replace(
-        candidate,
-        service=_slowed(candidate.service, engines),
-        computed_service=_slowed(candidate.computed_service, engines),
-    )
+    slowed = _slowed(candidate.computed_service, engines, round_trip_ms)
+    return replace(candidate, service=_with_overrides(slowed, candidate.demand), computed_service=slowed)
 
 
-def _slowed(service: Service, engines: int) -> Service:
+def _slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
     def times(value: float | None) -> float | None:
         return None if value is None else value * engines
+
+    def answered(value: float | None) -> float | None:
+        return None if value is None else (value - round_trip_ms) * engines + round_trip_ms
 
     def share(value: float | None) -> float | None:
         return None if value is None else value / engines
 
     return replace(
         service,
-        ttft_ms=times(service.ttft_ms),
+        ttft_ms=answered(service.ttft_ms),
         tpot_ms=times(service.tpot_ms),
-        e2e_ms=times(service.e2e_ms),
-        uncached_ttft_ms=times(service.uncached_ttft_ms),
+        uncached_ttft_ms=answered(service.uncached_ttft_ms),
         queue_ms=times(service.queue_ms),
         prefill_ms=times(service.prefill_ms),
         decode_ms=times(service.decode_ms),
@@ -584,11 +604,28 @@ def _slowed(service: Service, engines: int) -> Service:
     )
 
 
-def tolerated_engines(candidate: Candidate, most: int) -> int:
+def _with_overrides(service: Service, demand: Demand) -> Service:
+    """The service with what was measured and set by hand in place, and the time of a whole answer that follows."""
+    given, shape = demand.agent.overrides, demand.shape
+    ttft, tpot = given.ttft_ms or service.ttft_ms, given.tpot_ms or service.tpot_ms
+    e2e = None
+    if ttft is not None and tpot is not None:
+        e2e = shape.requests_per_turn * ttft + max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn) * tpot
+    return replace(
+        service,
+        ttft_ms=ttft,
+        tpot_ms=tpot,
+        e2e_ms=e2e,
+        output_tokens_per_s=given.output_tokens_per_s or service.output_tokens_per_s,
+        prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s,
+    )
+
+
+def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float) -> int:
     """How many busy engines may share the accelerator before this agent misses a budget or its token rate."""
     demand = candidate.demand
     for engines in range(most, 1, -1):
-        service = shared(candidate, engines).service
+        service = shared(candidate, engines, round_trip_ms).service
         in_time = (
             _within(service.ttft_ms, demand.budget_ttft_ms)
             and _within(service.tpot_ms, demand.budget_tpot_ms)

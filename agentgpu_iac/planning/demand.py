@@ -24,6 +24,10 @@ _CLASS_BUDGETS_MS: dict[LatencyClass, tuple[float | None, float | None]] = {
 """(TTFT, TPOT) of each latency class."""
 
 
+BACKGROUND_SEATS = 256
+"""Seats up to which a background agent with a daily volume may be batched on one replica: an engine's default."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """One agent's demand. Token rates are per second; ``*_peak`` includes the burst."""
@@ -34,7 +38,11 @@ class Demand:
     shape: SessionShape
     user_facing: bool
     concurrent: int
+    """Sessions that need a seat at normal load: those stated, or the requests that the day's volume keeps in flight."""
     peak: int
+    """The same at the peak."""
+    most_seats: int
+    """The most seats that one replica is given."""
     budget_ttft_ms: float | None
     budget_tpot_ms: float | None
     budget_e2e_ms: float | None
@@ -79,7 +87,8 @@ def demand(agent: Agent, model: Model) -> Demand:
     """Derive the demand of one agent.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
-    others a turn takes the think and tool time plus an answer that just meets the budgets.
+    others a turn takes the think and tool time plus an answer that just meets the budgets. Requests that a daily volume
+    keeps in flight (rate x time to answer, Little's law) need a seat each, whatever number of sessions is stated.
     """
     shape = session_shape(agent.conversation)
     class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
@@ -92,6 +101,10 @@ def demand(agent: Agent, model: Model) -> Demand:
     if ttft is not None and tpot is not None:
         seconds = _seconds_per_turn(shape, ttft, tpot)
         pace, pace_peak = concurrent / seconds, peak / seconds
+    if ttft is not None and tpot is not None:
+        generating_s = _seconds_per_turn(shape, ttft, tpot) - shape.pause_s_per_turn
+        concurrent = max(concurrent, math.ceil(volume * generating_s - 1e-6))
+        peak = max(peak, math.ceil(volume * agent.traffic.burst_factor * generating_s - 1e-6))
     computed = agent.conversation.max_context_tokens or shape.last_turn_tokens
     return Demand(
         agent=agent,
@@ -101,6 +114,7 @@ def demand(agent: Agent, model: Model) -> Demand:
         user_facing=agent.latency_class != "background",
         concurrent=concurrent,
         peak=peak,
+        most_seats=max(peak, BACKGROUND_SEATS) if ttft is None and daily is not None else peak,
         budget_ttft_ms=ttft,
         budget_tpot_ms=tpot,
         budget_e2e_ms=agent.e2e_ms,

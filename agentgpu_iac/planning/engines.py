@@ -39,6 +39,7 @@ class EngineSettings:
     max_num_seqs: int
     max_num_batched_tokens: int
     gpu_memory_utilization: float
+    """Share of the accelerator that must be free when the engine starts; also its budget unless the KV cache is fixed."""
     kv_cache_memory_bytes: int | None
     shutdown_timeout_s: int
     max_queued_requests: int | None
@@ -60,9 +61,8 @@ def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
         *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--max-num-batched-tokens", str(settings.max_num_batched_tokens)),
     ]
-    if settings.kv_cache_memory_bytes is None:
-        args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
-    else:
+    args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
+    if settings.kv_cache_memory_bytes is not None:
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
     if agent.conversation.tool_calls.per_turn and model.tool_call_parser:
         args += ["--enable-auto-tool-choice", "--tool-call-parser", model.tool_call_parser]

@@ -26,8 +26,8 @@ from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
 MAX_ENGINES_PER_ACCELERATOR = 4
 """More engines than this on one accelerator would wait for one another too long to be useful."""
-_MAX_ENUMERATED_AGENTS = 14
-"""Up to this many agents every group is considered (1,456 of them); beyond, first-fit groups only."""
+_MAX_ENUMERATED_AGENTS = 10
+"""Up to this many agents every group is considered (375 of them); beyond, first-fit groups only."""
 _TIE_WEIGHT = 1e-7
 """Weight of the tie-break in the objective: far below a hundredth of a cent of any plan."""
 
@@ -65,14 +65,14 @@ class Option:
 
     def usd_per_month_alone(self, burst_hours: Decimal) -> Decimal:
         """What the option costs by itself: the baseline all month, the burst for its expected hours."""
-        cost = self.baseline.planning_usd_per_hour * self.nodes_alone("baseline") * HOURS_PER_MONTH
+        cost = self.baseline.usd_per_hour * self.nodes_alone("baseline") * HOURS_PER_MONTH
         if self.burst is not None:
             cost += self.burst.usd_per_hour * self.nodes_alone("burst") * burst_hours
         return cost
 
     def least_usd_per_month(self, burst_hours: Decimal) -> Decimal:
         """A bound that no sharing of machines can beat: the part of each machine that the option takes."""
-        cost = self.baseline.planning_usd_per_hour * self.accelerators("baseline") * HOURS_PER_MONTH
+        cost = self.baseline.usd_per_hour * self.accelerators("baseline") * HOURS_PER_MONTH
         if self.burst is not None:
             cost += self.burst.usd_per_hour * self.accelerators("burst") * burst_hours
         return cost / self.machine.accelerators
@@ -222,18 +222,27 @@ def _survivors(
         if option.machine.accelerators > 1 and option.least_usd_per_month(burst_hours) < least
     }
     kept_machines |= {options[0].machine.id for options in ranked if options[0].machine.accelerators > 1}
-    survivors: list[list[Option]] = []
-    for options in ranked:
-        single = [option for option in options if option.machine.accelerators == 1][:1]
-        riding: dict[object, Option] = {}
-        for option in options:
-            if option.machine.id in kept_machines:
-                taken = (option.accelerators("baseline"), option.accelerators("burst"))
-                current = riding.get(option.machine.id)
-                if current is None or taken < (current.accelerators("baseline"), current.accelerators("burst")):
-                    riding[option.machine.id] = option
-        survivors.append(sorted([*single, *riding.values()], key=lambda option: option.rank(burst_hours)))
-    return survivors
+    return [
+        [
+            *[option for option in options if option.machine.accelerators == 1][:1],
+            *_pareto([option for option in options if option.machine.id in kept_machines]),
+        ]
+        for options in ranked
+    ]
+
+
+def _pareto(options: Sequence[Option]) -> list[Option]:
+    """Options that no other one of the same pools undercuts in both tiers, in the order given."""
+    best: dict[object, list[tuple[int, int]]] = {}
+    kept: list[Option] = []
+    for option in options:
+        burst = option.burst.capacity_types if option.burst else ()
+        taken = (option.accelerators("baseline"), option.accelerators("burst"))
+        seen = best.setdefault((option.machine.id, option.baseline.capacity_types, burst), [])
+        if not any(other[0] <= taken[0] and other[1] <= taken[1] for other in seen):
+            seen.append(taken)
+            kept.append(option)
+    return kept
 
 
 def _pools_of(option: Option, number: int) -> list[tuple[PoolKey, int, Decimal]]:
@@ -243,7 +252,7 @@ def _pools_of(option: Option, number: int) -> list[tuple[PoolKey, int, Decimal]]
         (
             (option.machine.id, "baseline", option.baseline.capacity_types, own),
             option.accelerators("baseline"),
-            option.baseline.planning_usd_per_hour,
+            option.baseline.usd_per_hour,
         )
     ]
     if option.burst is not None and option.accelerators("burst"):

@@ -15,7 +15,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.planning import caching
 from agentgpu_iac.planning.assembly import Decisions, assemble
-from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines, with_warm_replicas
+from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
 from agentgpu_iac.planning.placement import (
     MAX_ENGINES_PER_ACCELERATOR,
@@ -27,11 +27,10 @@ from agentgpu_iac.planning.placement import (
 from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines
 from agentgpu_iac.planning.references import resolve_models
-from agentgpu_iac.planning.tiers import baseline_purchase, burst_purchase, drain, reserved_ratio, warm_replicas
+from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
 from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.units import rounded
 
 RENDERED_ENGINES = frozenset({"vllm"})
 """Engines whose accounting and flags this version knows well enough to plan with."""
@@ -83,25 +82,36 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
     on_offer = machines(catalog.offerings, spec)
     demands = tuple(demand(agent, model) for agent, model in zip(spec.agents, models, strict=True))
-    user_sessions = sum(one.concurrent for one in demands if one.user_facing)
-    reserved_share = reserved_ratio(spec.observed, user_sessions)
-    by_agent = tuple(
-        _agent_options(position, one, spec, catalog, on_offer, reserved_share) for position, one in enumerate(demands)
-    )
+    by_agent = tuple(_agent_options(position, one, spec, catalog, on_offer) for position, one in enumerate(demands))
     _require_options(by_agent, spec)
     burst_hours = Decimal(str(spec.capacity.burst_hours_per_month))
-    placement = _place(by_agent, spec, burst_hours)
+    plan = _assembled(loaded, spec, catalog, by_agent, burst_hours)
+    budget = spec.capacity.budget_usd_per_month
+    if budget is not None and plan.cost.baseline_usd_per_month > budget:
+        plan = _assembled(loaded, spec, catalog, by_agent, burst_hours, least_baseline=True)
+        _require_budget(plan, budget)
+    return plan
+
+
+def _assembled(
+    loaded: LoadedStack,
+    spec: StackSpec,
+    catalog: Catalog,
+    by_agent: Sequence[AgentOptions],
+    burst_hours: Decimal,
+    *,
+    least_baseline: bool = False,
+) -> Plan:
+    """Place the agents at the least expected cost, or with the least baseline whatever the burst then costs."""
+    placement = _place(by_agent, spec, Decimal(0) if least_baseline else burst_hours)
     decided = Decisions(
         placement=placement,
         releases=tuple(found.release for found in by_agent if found.release is not None),
         options=tuple(found.options for found in by_agent),
         rejections=tuple(rejection for found in by_agent for rejection in found.rejections),
         burst_hours=burst_hours,
-        reserved_share=reserved_share,
     )
-    plan = assemble(loaded, spec, catalog, decided)
-    _require_budget(plan, spec)
-    return plan
+    return assemble(loaded, spec, catalog, decided)
 
 
 def _place(by_agent: Sequence[AgentOptions], spec: StackSpec, burst_hours: Decimal) -> Placement:
@@ -111,7 +121,7 @@ def _place(by_agent: Sequence[AgentOptions], spec: StackSpec, burst_hours: Decim
     if spec.capacity.share_accelerators == "auto" and len(by_agent) > 1:
         tolerated = {
             (option.agents[0], option.candidates[0].accelerator.id): tolerated_engines(
-                option.candidates[0], MAX_ENGINES_PER_ACCELERATOR
+                option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms
             )
             for found in by_agent
             for option in found.options
@@ -127,7 +137,6 @@ def _agent_options(
     spec: StackSpec,
     catalog: Catalog,
     on_offer: Sequence[Machine],
-    reserved_share: float,
 ) -> AgentOptions:
     refused = _refused_engine(one)
     if refused is not None:
@@ -150,7 +159,7 @@ def _agent_options(
             if isinstance(result, Rejection):
                 refusals.append(result)
                 continue
-            bought, not_sold = _buy(position, result, spec, catalog, release, available, reserved_share)
+            bought, not_sold = _buy(position, result, evaluator, spec, catalog, release, available)
             found.extend(bought)
             refusals.extend(not_sold)
         options.extend(found)
@@ -169,34 +178,35 @@ def _by_accelerator(on_offer: Iterable[Machine], catalog: Catalog) -> list[tuple
 def _buy(
     position: int,
     candidate: Candidate,
+    evaluator: Evaluator,
     spec: StackSpec,
     catalog: Catalog,
     release: EngineRelease,
     available: Sequence[Machine],
-    reserved_share: float,
 ) -> tuple[list[Option], list[Rejection]]:
-    """Every machine that the candidate fits on, bought as its tiers allow."""
-    one = candidate.demand
+    """Every machine that the candidate fits on, bought in every way that its tiers allow."""
+    one, capacity = candidate.demand, spec.capacity
     options: list[Option] = []
     refusals: list[Rejection] = []
     for machine in available:
         if machine.accelerators < candidate.accelerators_per_replica:
             continue
         cold = one.agent.overrides.cold_start_s or caching.cold_start(candidate, machine, release, spec).total
-        warm = with_warm_replicas(candidate, warm_replicas(candidate, cold, spec.capacity))
-        baseline = baseline_purchase(one, machine, spec.capacity, reserved_share)
-        if baseline is None:
+        warm = warm_replicas(candidate, cold, capacity)
+        ready = evaluator.reseated(candidate, warm=warm, seats=seats_for_warm(candidate, warm, cold, capacity))
+        baselines = baseline_purchases(one, machine, capacity)
+        burst = None
+        if ready.burst_replicas:
+            leaving = drain(one, ready.service.tpot_ms, None)
+            notice = catalog.provider(machine.instance.provider).interruption_notice_s
+            burst = burst_purchase(one, machine, capacity, notice, leaving.grace_period_s)
+        if not baselines or (ready.burst_replicas and burst is None):
             refusals.append(_not_sold(candidate, machine))
             continue
-        burst = None
-        if warm.burst_replicas:
-            leaving = drain(candidate.service.e2e_ms, None)
-            notice = catalog.provider(machine.instance.provider).interruption_notice_s
-            burst = burst_purchase(one, machine, spec.capacity, notice, leaving.grace_period_s)
-            if burst is None:
-                refusals.append(_not_sold(candidate, machine))
-                continue
-        options.append(Option(agents=(position,), candidates=(warm,), machine=machine, baseline=baseline, burst=burst))
+        options += [
+            Option(agents=(position,), candidates=(ready,), machine=machine, baseline=baseline, burst=burst)
+            for baseline in baselines
+        ]
     return options, refusals
 
 
@@ -263,11 +273,10 @@ def _require_options(by_agent: Sequence[AgentOptions], spec: StackSpec) -> None:
         raise NoPlan("\n".join(lines), (rejection for found in by_agent for rejection in found.rejections))
 
 
-def _require_budget(plan: Plan, spec: StackSpec) -> None:
-    budget = spec.capacity.budget_usd_per_month
-    if budget is not None and plan.cost.baseline_usd_per_month > budget:
-        need = rounded(float(plan.cost.baseline_usd_per_month), 2)
+def _require_budget(plan: Plan, budget: Decimal) -> None:
+    need = plan.cost.baseline_usd_per_month
+    if need > budget:
         raise NoPlan(
-            f"the cheapest plan needs USD {need:,.2f} a month for its baseline, over the budget of USD {budget:,.2f} "
+            f"the cheapest baseline needs USD {need:,.2f} a month, over the budget of USD {budget:,.2f} "
             "(capacity.budgetUsdPerMonth)"
         )

@@ -20,7 +20,7 @@ from agentgpu_iac.planning.plan import DrainPlan
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType
-from agentgpu_iac.units import ceil_div, usd_per_hour
+from agentgpu_iac.units import ceil_div
 
 RESERVE_AFTER_DAYS = 30
 RESERVE_STABILITY_RATIO = 0.8
@@ -32,6 +32,8 @@ STOP_MARGIN_S = 15
 """Time for the engine to close down after the last answer."""
 NOTICE_DETECTION_S = 5
 """Time until an interruption notice has reached the node and its pods are being evicted."""
+SLOWEST_TPOT_MS = 50.0
+"""Time per output token that a drain allows for, at least: the budget of the voice and chat classes."""
 DEFAULT_ANSWER_S = 30.0
 """Longest answer to wait for where latency is not predicted."""
 MAX_SHUTDOWN_S = 600
@@ -44,8 +46,6 @@ class Purchase:
     capacity_types: tuple[CapacityType, ...]
     usd_per_hour: Decimal
     """One node bought the preferred way."""
-    planning_usd_per_hour: Decimal
-    """One node as the planner weighs it: the reserved share at its price, the rest on-demand."""
     fallback_usd_per_hour: Decimal | None
 
 
@@ -76,14 +76,34 @@ def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity)
     if demand.agent.overrides.baseline_replicas is not None or not candidate.burst_replicas:
         return warm
     if demand.user_facing and capacity.fast_burst == "absorb":
-        warm = max(warm, ceil_div(sessions_before_ready(demand, cold_start_s), candidate.max_num_seqs))
+        warm = max(warm, ceil_div(sessions_before_ready(demand, cold_start_s), candidate.most_sessions))
     floor = math.ceil(capacity.on_demand_floor_ratio * candidate.peak_replicas - 1e-6)
     return min(candidate.peak_replicas, max(warm, floor))
 
 
-def drain(e2e_ms: float | None, notice_s: int | None) -> DrainPlan:
-    """Time that a replica needs to leave, to finish the longest answer it may be generating, and to stop."""
-    answer_s = DEFAULT_ANSWER_S if e2e_ms is None else min(float(MAX_SHUTDOWN_S), e2e_ms / 1000)
+def seats_for_warm(candidate: Candidate, warm: int, cold_start_s: float, capacity: Capacity) -> int:
+    """Seats of a replica so that the warm ones hold whoever comes before the burst tier is ready."""
+    demand = candidate.demand
+    if (
+        not demand.user_facing
+        or capacity.fast_burst != "absorb"
+        or demand.agent.overrides.baseline_replicas is not None
+    ):
+        return candidate.max_num_seqs
+    early = ceil_div(sessions_before_ready(demand, cold_start_s), warm)
+    return max(candidate.max_num_seqs, min(candidate.most_sessions, early))
+
+
+def drain(demand: Demand, tpot_ms: float | None, notice_s: int | None) -> DrainPlan:
+    """Time that a replica needs to leave, to finish the longest answer it may be generating, and to stop.
+
+    An answer is counted at 50 ms a token at least, however fast the engine is: a drain that depended on the speed
+    would let a stricter latency budget buy cheaper capacity.
+    """
+    answer_s = DEFAULT_ANSWER_S
+    if tpot_ms is not None:
+        answer_s = demand.shape.output_tokens_per_request * max(SLOWEST_TPOT_MS, tpot_ms) / 1000
+    answer_s = min(float(MAX_SHUTDOWN_S), answer_s)
     shutdown = max(5, math.ceil(answer_s))
     return DrainPlan(
         pre_stop_s=PRE_STOP_S,
@@ -100,23 +120,18 @@ def reserved_ratio(observed: Observed, sessions: int) -> float:
     return min(1.0, observed.baseline_sessions / sessions)
 
 
-def baseline_purchase(demand: Demand, machine: Machine, capacity: Capacity, reserved_share: float) -> Purchase | None:
-    """How this agent's baseline is bought on this machine; None where the machine is not offered that way."""
-    on_demand, spot, reserved = (machine.usd_per_hour(way) for way in ("on-demand", "spot", "reserved"))
+def baseline_purchases(demand: Demand, machine: Machine, capacity: Capacity) -> tuple[Purchase, ...]:
+    """Every way in which this agent's baseline may be bought on this machine; none where it is not offered so.
+
+    Reserved capacity is no choice of its own: it lowers the price of on-demand nodes that were chosen anyway.
+    """
+    on_demand, spot = machine.usd_per_hour("on-demand"), machine.usd_per_hour("spot")
+    ways: list[Purchase] = []
     if is_spot_eligible(demand, capacity) and capacity.on_demand_floor_ratio == 0 and spot is not None:
-        return _spot_first(spot, on_demand)
-    if on_demand is None:
-        return None
-    if demand.user_facing and reserved is not None and reserved_share > 0:
-        share = Decimal(str(round(reserved_share, 6)))
-        blended = usd_per_hour(reserved * share + on_demand * (1 - share))
-        return Purchase(
-            capacity_types=("reserved", "on-demand"),
-            usd_per_hour=reserved,
-            planning_usd_per_hour=blended,
-            fallback_usd_per_hour=on_demand,
-        )
-    return _only_on_demand(on_demand)
+        ways.append(_spot_first(spot, on_demand))
+    if on_demand is not None:
+        ways.append(_only_on_demand(on_demand))
+    return tuple(ways)
 
 
 def burst_purchase(
@@ -127,7 +142,7 @@ def burst_purchase(
     safe = is_spot_eligible(demand, capacity) or (
         capacity.spot == "auto" and spot_refusal(demand, capacity, notice_s, drain_s) is None
     )
-    if safe and spot is not None:
+    if safe and spot is not None and (on_demand is None or spot <= on_demand):
         return _spot_first(spot, on_demand)
     return None if on_demand is None else _only_on_demand(on_demand)
 
@@ -176,11 +191,9 @@ def reserved_refusal(observed: Observed) -> Refusal:
 
 
 def _only_on_demand(price: Decimal) -> Purchase:
-    return Purchase(
-        capacity_types=("on-demand",), usd_per_hour=price, planning_usd_per_hour=price, fallback_usd_per_hour=None
-    )
+    return Purchase(capacity_types=("on-demand",), usd_per_hour=price, fallback_usd_per_hour=None)
 
 
 def _spot_first(spot: Decimal, on_demand: Decimal | None) -> Purchase:
     ways: tuple[CapacityType, ...] = ("spot",) if on_demand is None else ("spot", "on-demand")
-    return Purchase(capacity_types=ways, usd_per_hour=spot, planning_usd_per_hour=spot, fallback_usd_per_hour=on_demand)
+    return Purchase(capacity_types=ways, usd_per_hour=spot, fallback_usd_per_hour=on_demand)

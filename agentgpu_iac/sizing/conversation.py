@@ -61,7 +61,7 @@ def session_shape(conversation: Conversation) -> SessionShape:
         new_tokens_per_request=(conversation.input_tokens_per_turn + tool_tokens_per_turn) / requests
         + system / (turns * requests),
         first_prompt_tokens=system + conversation.input_tokens_per_turn,
-        history_tokens=system + (turns - 1) / 2 * kept_per_turn,
+        history_tokens=system * (1 - 1 / (turns * requests)) + (turns - 1) / 2 * kept_per_turn,
         longest_history_tokens=system + (turns - 1) * kept_per_turn,
         largest_new_tokens=max(conversation.input_tokens_per_turn, calls.result_tokens if calls.per_turn else 0),
         pause_s_per_turn=conversation.think_time_s + calls.per_turn * calls.seconds,

@@ -200,7 +200,11 @@ def predict_queue_ms(engine: Speed, request: Request, concurrency: float) -> flo
     Runs of C requests start together and stay partly in step, so a prompt waits for far more of the others than a
     random arrival would; the share was fitted on the same runs.
     """
-    return QUEUE_SHARE * (concurrency - 1) * engine.prompt_arithmetic_ms(request.prompt_tokens, request.context_tokens)
+    return (
+        QUEUE_SHARE
+        * max(0.0, concurrency - 1)
+        * engine.prompt_arithmetic_ms(request.prompt_tokens, request.context_tokens)
+    )
 
 
 def predict(engine: Speed, request: Request, concurrency: float) -> Prediction:
@@ -210,7 +214,8 @@ def predict(engine: Speed, request: Request, concurrency: float) -> Prediction:
     prefill = engine.prefill_ms(request.prompt_tokens, request.context_tokens)
     first_step = engine.decode_ms(concurrency, request.context_tokens)
     ttft = queue + prefill + first_step
-    requests_per_s = concurrency * 1000 / (ttft + max(0.0, request.output_tokens - 1) * tpot)
+    busy_ms = prefill + first_step + max(0.0, request.output_tokens - 1) * tpot  # TPOT has the others' prompts in it
+    requests_per_s = concurrency * 1000 / busy_ms
     widening = 1.0 if engine.calibrated else UNCALIBRATED_FACTOR
     return Prediction(
         ttft_ms=ttft,

@@ -79,7 +79,7 @@ def test_a_full_disk_is_a_failure_outside() -> None:
     assert (done.returncode, done.stderr) == (3, "standard output: No space left on device\n")
 
 
-# ---- what is imported
+# ---- imports of a command
 
 
 def imported_by(*arguments: object) -> set[str]:

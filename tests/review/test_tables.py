@@ -92,7 +92,7 @@ def _known() -> set[str]:
 def test_an_entry_reads_as_text() -> None:
     (table,) = entry_view(entry(CATALOG, "g6e.xlarge"))
     assert isinstance(table, Table)
-    rows = dict(table.rows)
+    rows = {row[0]: row[1] for row in table.rows}
     assert rows["gpuCount"] == "1"
     assert rows["gpuMemoryMib"] == "45,776"
     assert any(value.startswith("us-east-1, on-demand: USD ") for key, value in table.rows if key == "offering")

@@ -216,7 +216,8 @@ AGENT_PARTS = {
     ),
     "traffic": some(conversationsPerDay=st.none() | COUNTS, burstFactor=st.floats(1, 100_000), rampS=NUMBERS),
     "interruptible": st.booleans(),
-    "loraAdapters": st.just(()) | st.tuples(st.fixed_dictionaries({"name": st.just("adapter-x"), "source": st.just("o/x")})),
+    "loraAdapters": st.just(())
+    | st.tuples(st.fixed_dictionaries({"name": st.just("adapter-x"), "source": st.just("o/x")})),
     "overrides": some(ttftMs=POSITIVE, tensorParallelSize=st.integers(1, 64), burstReplicas=st.integers(0, 9)),
 }
 
