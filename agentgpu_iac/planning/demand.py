@@ -24,8 +24,9 @@ _CLASS_BUDGETS_MS: dict[LatencyClass, tuple[float | None, float | None]] = {
 """(TTFT, TPOT) of each latency class."""
 
 
-BACKGROUND_SEATS = 256
-"""Seats up to which a background agent with a daily volume may be batched on one replica: an engine's default."""
+SEATS_FOR_VOLUME = 256
+"""Seats that one replica may be given where a daily volume asks for more throughput than the stated sessions would
+make; memory and latency allow fewer if they must. An engine's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Demand:
     shape: SessionShape
     user_facing: bool
     concurrent: int
-    """Sessions that need a seat at normal load: those stated, or the requests that the day's volume keeps in flight."""
+    """Sessions that need a seat at normal load."""
     peak: int
     """The same at the peak."""
     most_seats: int
@@ -87,8 +88,7 @@ def demand(agent: Agent, model: Model) -> Demand:
     """Derive the demand of one agent.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
-    others a turn takes the think and tool time plus an answer that just meets the budgets. Requests that a daily volume
-    keeps in flight (rate x time to answer, Little's law) need a seat each, whatever number of sessions is stated.
+    others a turn takes the think and tool time plus an answer that just meets the budgets.
     """
     shape = session_shape(agent.conversation)
     class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
@@ -101,10 +101,6 @@ def demand(agent: Agent, model: Model) -> Demand:
     if ttft is not None and tpot is not None:
         seconds = _seconds_per_turn(shape, ttft, tpot)
         pace, pace_peak = concurrent / seconds, peak / seconds
-    if ttft is not None and tpot is not None:
-        generating_s = _seconds_per_turn(shape, ttft, tpot) - shape.pause_s_per_turn
-        concurrent = max(concurrent, math.ceil(volume * generating_s - 1e-6))
-        peak = max(peak, math.ceil(volume * agent.traffic.burst_factor * generating_s - 1e-6))
     computed = agent.conversation.max_context_tokens or shape.last_turn_tokens
     return Demand(
         agent=agent,
@@ -114,7 +110,7 @@ def demand(agent: Agent, model: Model) -> Demand:
         user_facing=agent.latency_class != "background",
         concurrent=concurrent,
         peak=peak,
-        most_seats=max(peak, BACKGROUND_SEATS) if ttft is None and daily is not None else peak,
+        most_seats=peak if daily is None else max(peak, SEATS_FOR_VOLUME),
         budget_ttft_ms=ttft,
         budget_tpot_ms=tpot,
         budget_e2e_ms=agent.e2e_ms,
