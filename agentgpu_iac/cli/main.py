@@ -271,11 +271,13 @@ def render(
     made, _, _ = _plan(spec, catalog)
     files = render_plan(made)
     if validate:
-        from agentgpu_iac.rendering.validate import validate as check
+        from agentgpu_iac.rendering.validate import validation
 
-        faults = check(files, made.node_pools[0].kubernetes_version)
-        if faults:
-            raise BadInput(faults)
+        checked = validation(files, made.node_pools[0].kubernetes_version)
+        if checked.faults:
+            raise BadInput(checked.faults)
+        for unchecked in checked.not_checked:
+            typer.echo(f"no schema to check against: {unchecked}", err=True)
     with _writing(directory):
         report = write(files, directory, force=force)
     if format is Format.JSON:
@@ -326,9 +328,20 @@ def diff(
 
 
 def _plan_or_spec(path: Path, overlay: Path | None) -> Plan:
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.planning.planner import make_plan
     from agentgpu_iac.planning.reading import read_plan
+    from agentgpu_iac.spec.loader import load, load_text
 
-    return read_plan(path) or _plan(path, overlay)[0]
+    try:
+        text = path.read_text(encoding="utf-8")  # once: the path may be a pipe
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    stored = read_plan(text, str(path))
+    if stored is not None:
+        return stored
+    loaded = load_text(text, str(path)) if text else load(path)
+    return make_plan(loaded, load_catalog(overlay, base_directory=path.parent))
 
 
 @catalog_app.command("list")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -13,16 +12,12 @@ from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import PLAN_VERSION, Plan
 
 
-def read_plan(path: Path) -> Plan | None:
-    """The plan in a file; None where the file holds something else, such as an agent stack.
+def read_plan(text: str, source: str) -> Plan | None:
+    """The plan in a text; None where it holds something else, such as an agent stack.
 
     Raises:
-        BadInput: the file says that it is a plan, and is none.
+        BadInput: the text says that it is a plan, and is none.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
     if PLAN_VERSION not in text[:1000]:
         return None
     try:
@@ -31,7 +26,6 @@ def read_plan(path: Path) -> Plan | None:
     except (yaml.YAMLError, TypeError, ValueError) as error:
         if isinstance(error, ValidationError):
             raise BadInput(
-                Fault(source=str(path), path=".".join(map(str, one["loc"])), message=one["msg"])
-                for one in error.errors()
+                Fault(source=source, path=".".join(map(str, one["loc"])), message=one["msg"]) for one in error.errors()
             ) from None
-        raise BadInput.one(str(path), f"is no readable plan: {error}") from None
+        raise BadInput.one(source, f"is no readable plan: {error}") from None
