@@ -26,9 +26,9 @@ lint: $(VENV)/.dev ## Style only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-golden: $(VENV)/.dev ## Rewrite the golden trees; review the difference
-	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest -n 2 tests/rendering
-	git diff --stat -- tests
+golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
+	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
+	git diff --stat -- tests README.md
 
 bench: $(VENV)/.dev ## Time and memory of plan and render, for 1 to 1,000 agents
 	$(BIN)/python bench/bench.py
