@@ -38,7 +38,13 @@ ACCELERATORS = {
 }
 """The card of a row as the catalog names it; classes stand for the card whose memory CUDA sees in the log."""
 
-QUANTISATIONS: dict[str, Precision] = {"fp8": "fp8", "awq": "int4", "gptq": "int4", "mxfp4": "mxfp4", "modelopt nvfp4": "nvfp4"}
+QUANTISATIONS: dict[str, Precision] = {
+    "fp8": "fp8",
+    "awq": "int4",
+    "gptq": "int4",
+    "mxfp4": "mxfp4",
+    "modelopt nvfp4": "nvfp4",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,9 @@ def starts(catalog: Catalog | None = None) -> tuple[tuple[Start, ...], tuple[Ski
     """All rows, joined or skipped with a reason."""
     catalog = catalog or load_catalog()
     aliases = json.loads((DATA / "aliases.json").read_text(encoding="utf-8"))["aliases"]
-    joined = [_joined(row, aliases, catalog) for row in json.loads((DATA / "kv_memory.json").read_text(encoding="utf-8"))]
+    joined = [
+        _joined(row, aliases, catalog) for row in json.loads((DATA / "kv_memory.json").read_text(encoding="utf-8"))
+    ]
     return (
         tuple(one for one in joined if isinstance(one, Start)),
         tuple(one for one in joined if isinstance(one, Skip)),
@@ -141,6 +149,7 @@ def errors(start: Start) -> Errors:
     report = memory.engine_memory(start.config)
     kv = start.measured("kv_gib")
     started = kv is not None and kv > 0
+    held, length = start.measured("kv_tokens"), start.measured("max_model_len")
     hybrid = memory.is_hybrid(start.config.model)
     return Errors(
         start=start,
@@ -148,7 +157,7 @@ def errors(start: Start) -> Errors:
         weights=_off(report.weights_gib, start.measured("weights_gib")),
         kv=_off(report.kv_cache_gib, kv) if started else None,
         tokens=None if hybrid or not started else _off(report.kv_cache_tokens, start.measured("kv_tokens")),
-        fits=kv is None or (report.max_concurrency >= 1) == started,
+        fits=kv is None or (report.max_concurrency >= 1) == (started and (hybrid or (held or 1e9) >= (length or 0))),
     )
 
 
@@ -184,28 +193,46 @@ def fit(rows: Sequence[Start]) -> dict[str, Any]:
     }
 
 
+_REWEIGHTINGS = 30
+_SMALLEST_RESIDUAL_GIB = 0.003
+
+
 def _fit_sampler(rows: Sequence[Start]) -> tuple[float, float, float]:
-    """Least squares over the rows whose log has an activation peak that the sampler sets."""
-    system = [[0.0] * 4 for _ in range(3)]
-    for start in rows:
-        config, peak = start.config, start.measured("activation_gib")
-        if peak is None or start.version == "unknown" or config.pipeline_parallel > 1:
-            continue
-        layer = memory.feed_forward_gib(config.model, config.tensor_parallel, config.max_num_batched_tokens)
-        if peak < 1.2 * layer or config.dtype_bytes != 2:
-            continue
-        version = config.release.version
-        base = memory.sampler_base_gib(
-            config.model, version, config.tensor_parallel, config.max_num_batched_tokens, config.dtype_bytes
-        )
-        logits = config.model.vocab_size * config.max_num_seqs * 4 / GIB
-        older = memory.version_tuple(version) < (0, 17)
-        terms = (logits if older else 0.0, 0.0 if older else logits, config.max_num_seqs / GIB)
-        for i in range(3):
-            for j in range(3):
-                system[i][j] += terms[i] * terms[j]
-            system[i][3] += terms[i] * (peak - base)
-    return _solved(system)
+    """Least absolute deviations over the rows whose log has an activation peak that the sampler sets.
+
+    By least squares, each row weighted with one over its last residual.
+    """
+    equations = [equation for start in rows if (equation := _sampler_equation(start)) is not None]
+    weights = [1.0] * len(equations)
+    solution = (0.0, 0.0, 0.0)
+    for _ in range(_REWEIGHTINGS):
+        system = [[0.0] * 4 for _ in range(3)]
+        for weight, (terms, value) in zip(weights, equations, strict=True):
+            for i, j in ((i, j) for i in range(3) for j in range(3)):
+                system[i][j] += weight * terms[i] * terms[j]
+            for i in range(3):
+                system[i][3] += weight * terms[i] * value
+        solution = _solved(system)
+        residuals = [value - sum(map(lambda a, b: a * b, terms, solution)) for terms, value in equations]
+        weights = [1 / max(_SMALLEST_RESIDUAL_GIB, abs(residual)) for residual in residuals]
+    return (solution[0], solution[1], solution[2] * GIB / _SEATS_SCALE)
+
+
+_SEATS_SCALE = 1e6
+"""Keeps the system well-conditioned: bytes of a seat in units of a kilobyte or so."""
+
+
+def _sampler_equation(start: Start) -> tuple[tuple[float, float, float], float] | None:
+    config, peak = start.config, start.measured("activation_gib")
+    if peak is None or start.version == "unknown" or config.pipeline_parallel > 1 or config.dtype_bytes != 2:
+        return None
+    tokens, tensor, version = config.max_num_batched_tokens, config.tensor_parallel, config.release.version
+    if peak < 1.2 * memory.feed_forward_gib(config.model, tensor, tokens):
+        return None
+    logits = config.model.vocab_size * config.max_num_seqs * 4 / GIB
+    older = memory.version_tuple(version) < (0, 17)
+    terms = (logits if older else 0.0, 0.0 if older else logits, config.max_num_seqs / _SEATS_SCALE)
+    return terms, peak - memory.sampler_base_gib(config.model, version, tensor, tokens)
 
 
 def _solved(system: list[list[float]]) -> tuple[float, float, float]:
@@ -238,7 +265,9 @@ def _fit_contexts(rows: Sequence[Start]) -> dict[str, Any]:
     over_nvlink = [
         one - context[True] - 0.035 * start.config.tensor_parallel
         for start in rows
-        if newer(start) and start.config.tensor_parallel > 1 and start.config.accelerator.nvlink_gb_per_s
+        if newer(start)
+        and start.config.tensor_parallel > 1
+        and start.config.accelerator.nvlink_gb_per_s
         and (one := start.measured("non_torch_gib")) is not None
     ]
     return {"_CONTEXT_GIB": context, "_NVLINK_GIB": median_or(over_nvlink, 1.76)}

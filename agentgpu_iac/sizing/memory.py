@@ -38,6 +38,7 @@ from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import GIB, MIB, gib
 
 __all__ = (
+    "ENGINE_SUPPORT",
     "KV_BLOCK_TOKENS",
     "KV_ERROR_RATIO",
     "STEADY_STATE_RATIO",
@@ -116,7 +117,9 @@ def default_max_num_seqs(accelerator: Accelerator, version: str = "") -> int:
     return 1024 if large and not _is_v0(version) else 256
 
 
-def default_max_num_batched_tokens(accelerator: Accelerator, version: str = "", max_model_len: int | None = None) -> int:
+def default_max_num_batched_tokens(
+    accelerator: Accelerator, version: str = "", max_model_len: int | None = None
+) -> int:
     """The engine's own --max-num-batched-tokens when unset: 16384 from 160 GiB, 8192 from 70 GiB (not A100), else 2048.
 
     Engine V0 prefills whole prompts, so at least max-model-len; it cuts them into 2048 by itself above 32,768.
@@ -209,7 +212,7 @@ def feed_forward_gib(
     residual_buffers = _FEED_FORWARD_BUFFERS + (_STAGE_BUFFERS if stage_input else 0)
     residual = residual_buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
     experts = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens)
-    dense_width = model.moe_intermediate_size or 0 if model.experts else model.intermediate_size
+    dense_width = 0 if model.experts else model.intermediate_size
     dense = max_num_batched_tokens * 3 * dense_width / tensor_parallel * dtype_bytes
     return gib(max(residual + max(experts, dense), _vision_encoder_bytes(model)))
 
@@ -394,6 +397,7 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
         config.precision,
         config.tensor_parallel,
         config.pipeline_parallel,
+        compute_capability=config.accelerator.compute_capability,
         dtype_bytes=config.dtype_bytes,
         speculative_layers=config.speculative_layers,
     )

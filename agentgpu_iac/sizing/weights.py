@@ -33,11 +33,18 @@ this rule and 64.38 in two start-up logs, 60.7 without; gpt-oss-20b 13.43, 13.5 
 _FP32_CHECKPOINT_RATIO = 1.6
 """A 16-bit model whose files hold this many times its parameters was published in 32 bit; engines load 16."""
 
-_TOWER_PARAMETERS = {"mistral3": 439_000_000, "gemma3": 417_000_000, "gemma3_text": 417_000_000}
-"""Vision towers by model type, from their configs; no scheme quantises them (Mistral-Small-3.1: 24.07 GiB in INT8 by
-this formula, 24.07 logged)."""
-_TOWERS_BESIDE_THE_COUNT = frozenset({"mistral3"})
+_TOWER_PARAMETERS = {"mistral3": 439_000_000, "gemma3": 417_000_000, "qwen3_5": 450_000_000}
+"""Vision towers by model type (its beginning), from their configs; no scheme quantises them (Mistral-Small-3.1: 24.05
+GiB in INT8 by this formula, 24.07 logged)."""
+_TOWERS_BESIDE_THE_COUNT = ("mistral3",)
 """Types whose parameter count in the catalog is of the text model alone (23.572 of 24.011 billion)."""
+
+_FP8_UNIT_CAPABILITY = (8, 9)
+"""First compute capability with FP8 units; older cards unpack FP8 weights in Marlin kernels."""
+_BLOCK_SCALED_TYPES = ("qwen3", "deepseek", "kimi", "glm", "minimax")
+_MARLIN_SCALE_BITS = 16 / 128
+"""Marlin spreads the block scales (one for 128 x 128) over rows: one 16-bit scale for 128 weights. Qwen3.5-35B in FP8 is
+34.6 GiB on A100 by this rule, 34.1 without, 34.71 logged. Applies to types published with block scales."""
 
 _LINEAR_ROPE_FACTOR = {"gemma3": 8, "gemma3_text": 8}
 """Types whose linear rotary scaling makes the engine tabulate that many times the longest context: Gemma-3 logs 0.57
@@ -73,7 +80,7 @@ def expert_parameters(model: Model) -> int:
 
 def tower_parameters(model: Model) -> int:
     """Parameters of the vision tower, where its size is known."""
-    return _TOWER_PARAMETERS.get(model.architecture, 0)
+    return next((count for kind, count in _TOWER_PARAMETERS.items() if model.architecture.startswith(kind)), 0)
 
 
 def router_parameters(model: Model) -> int:
@@ -83,7 +90,7 @@ def router_parameters(model: Model) -> int:
 
 def loaded_parameters(model: Model) -> int:
     """Parameters that an engine loads, the vision tower included."""
-    beside = tower_parameters(model) if model.architecture in _TOWERS_BESIDE_THE_COUNT else 0
+    beside = tower_parameters(model) if model.architecture.startswith(_TOWERS_BESIDE_THE_COUNT) else 0
     return model.params_total + beside
 
 
@@ -97,17 +104,21 @@ def quantised_parameters(model: Model, precision: Precision) -> float:
     """Parameters that a scheme stores in fewer bits.
 
     FP8, INT8, INT4 and NVFP4 quantise the linear layers and leave embeddings, routers and vision towers in 16 bit.
-    MXFP4, and INT4 as published by a model's maker, quantise the routed experts only.
+    MXFP4, INT4 as published by a model's maker, and NVFP4 of models with compressed attention quantise the routed
+    experts only (DeepSeek-R1 in NVFP4 is 394 GB, 393 by this formula).
     """
     if _BITS_PER_PARAMETER[precision] == 16.0:
         return 0.0
-    if _quantises_experts_only(model, precision):
-        return float(min(expert_parameters(model), model.params_total))
     kept = embedding_parameters(model) + router_parameters(model) + tower_parameters(model)
+    if _quantises_experts_only(model, precision):
+        kept += _latent_attention_parameters(model)
+        return float(min(expert_parameters(model), max(0, loaded_parameters(model) - kept)))
     return float(max(0, loaded_parameters(model) - kept))
 
 
-def weight_bytes(model: Model, precision: Precision, tensor_parallel: int = 1) -> float:
+def weight_bytes(
+    model: Model, precision: Precision, tensor_parallel: int = 1, *, compute_capability: str | None = None
+) -> float:
     """Bytes of the whole model's weights, as the ranks of one tensor-parallel group hold them together.
 
     The published checkpoint's size where it is known and asked for in its own precision; otherwise parameters x bits
@@ -118,6 +129,8 @@ def weight_bytes(model: Model, precision: Precision, tensor_parallel: int = 1) -
         return published
     quantised = quantised_parameters(model, precision)
     bits = _bits_per_quantised_parameter(model, precision, tensor_parallel)
+    if precision == "fp8" and _unpacks_fp8(compute_capability) and model.architecture.startswith(_BLOCK_SCALED_TYPES):
+        bits += _MARLIN_SCALE_BITS
     return quantised * bits / 8 + (loaded_parameters(model) - quantised) * 2.0
 
 
@@ -127,6 +140,7 @@ def weights_gib_per_accelerator(
     tensor_parallel: int,
     pipeline_parallel: int,
     *,
+    compute_capability: str | None = None,
     dtype_bytes: int = 2,
     speculative_layers: int = 0,
 ) -> float:
@@ -136,7 +150,7 @@ def weights_gib_per_accelerator(
     and the first and last stage hold an embedding besides: the fullest stage has ceil(layers / stages) layers and the
     larger embedding. ``dtype_bytes`` 4 is an engine started in 32 bit.
     """
-    total = weight_bytes(model, precision, tensor_parallel) * (dtype_bytes / 2)
+    total = weight_bytes(model, precision, tensor_parallel, compute_capability=compute_capability) * (dtype_bytes / 2)
     whole = _bytes_whole_on_every_rank(model) if tensor_parallel > 1 else 0.0
     stage = _stage_bytes(model, total, pipeline_parallel)
     stages_whole = whole / pipeline_parallel
@@ -167,9 +181,16 @@ def lora_slot_gib(model: Model, rank: int) -> float:
     return gib(layer_count(model) * rank * width * 2)
 
 
+def _unpacks_fp8(compute_capability: str | None) -> bool:
+    if compute_capability is None or not compute_capability.replace(".", "").isdecimal():
+        return False
+    return tuple(int(part) for part in compute_capability.split(".")) < _FP8_UNIT_CAPABILITY
+
+
 def _quantises_experts_only(model: Model, precision: Precision) -> bool:
     published_so = precision == "int4" and model.native_precision == "int4"
-    return bool(model.experts) and (precision == "mxfp4" or published_so)
+    spares_attention = precision == "nvfp4" and model.kv_lora_rank is not None
+    return bool(model.experts) and (precision == "mxfp4" or published_so or spares_attention)
 
 
 def _bits_per_quantised_parameter(model: Model, precision: Precision, tensor_parallel: int) -> float:
@@ -215,9 +236,24 @@ def _bytes_whole_on_every_rank(model: Model) -> float:
 def _down_projection_parameters(model: Model) -> int:
     if model.kv_lora_rank is None:
         return 0
-    compresses_queries = model.hidden_size >= _COMPRESSED_QUERIES_FROM_HIDDEN
-    ranks = model.kv_lora_rank * (1 + (_QUERY_RANK_RATIO if compresses_queries else 0)) + (model.qk_rope_head_dim or 0)
+    ranks = model.kv_lora_rank + _query_rank(model) + (model.qk_rope_head_dim or 0)
     return model.layers.full * model.hidden_size * ranks
+
+
+def _query_rank(model: Model) -> int:
+    compresses = model.hidden_size >= _COMPRESSED_QUERIES_FROM_HIDDEN
+    return _QUERY_RANK_RATIO * (model.kv_lora_rank or 0) if compresses else 0
+
+
+def _latent_attention_parameters(model: Model) -> int:
+    """Parameters of compressed attention (MLA): down to the ranks, up to the heads, and the output projection."""
+    if model.kv_lora_rank is None:
+        return 0
+    plain = model.head_dim - (model.qk_rope_head_dim or 0)
+    up_queries = (_query_rank(model) or model.hidden_size) * model.attention_heads * model.head_dim
+    up_keys_and_values = model.kv_lora_rank * model.attention_heads * 2 * plain
+    output = model.attention_heads * plain * model.hidden_size
+    return _down_projection_parameters(model) + model.layers.full * (up_queries + up_keys_and_values + output)
 
 
 def _repeated_kv_projection_bytes(model: Model, tensor_parallel: int) -> float:
