@@ -157,7 +157,7 @@ def _origin(source: str) -> str:
     for word in ("runai-model-streamer", "hyper.ai"):
         if word in source:
             return "Run:ai benchmark"
-    return source.split(")")[0] + ")" if source.startswith("public") else source.split(" ")[0]
+    return source.split(")", maxsplit=1)[0] + ")" if source.startswith("public") else source.split(" ", maxsplit=1)[0]
 
 
 def off(load: Load) -> float:
@@ -167,7 +167,13 @@ def off(load: Load) -> float:
 
 # --- Leaving a source out ----------------------------------------------------------------------------------------------
 
-FITTED = ("MAPPED_NETWORK_GIB_PER_S", "NVME_GIB_PER_S", "PAGE_CACHE_GIB_PER_S", "STREAMER_GIB_PER_S", "OBJECT_NETWORK_SHARE")
+FITTED = (
+    "MAPPED_NETWORK_GIB_PER_S",
+    "NVME_GIB_PER_S",
+    "PAGE_CACHE_GIB_PER_S",
+    "STREAMER_GIB_PER_S",
+    "OBJECT_NETWORK_SHARE",
+)
 
 
 def fit(rows: Sequence[Load]) -> dict[str, float]:

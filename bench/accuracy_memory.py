@@ -85,7 +85,8 @@ def starts(catalog: Catalog | None = None) -> tuple[tuple[Start, ...], tuple[Ski
 
 
 def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> Start | Skip:
-    name = f"{row['model']} on {row['gpu']}, TP {row.get('tp')}, PP {row.get('pp')}, {row.get('vllm_version') or 'version unknown'}"
+    version = row.get("vllm_version") or "unknown"
+    name = f"{row['model']} on {row['gpu']}, TP {row.get('tp')}, PP {row.get('pp') or 1}, version {version}"
     if row["reliability"] != "high":
         return Skip(name=name, reason=f"reliability {row['reliability']}")
     if row.get("gpu_memory_utilization") is None:
@@ -108,18 +109,17 @@ def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> S
         release=release,
         precision=precision,
         kv_dtype="fp8" if "fp8" in (row.get("kv_cache_dtype") or "") else "auto",
-        tensor_parallel=row.get("tp"),
+        tensor_parallel=row["tp"],
         pipeline_parallel=row.get("pp") or 1,
         max_model_len=length,
         max_num_seqs=row.get("max_num_seqs") or memory.default_max_num_seqs(accelerator, release.version),
         max_num_batched_tokens=row.get("max_num_batched_tokens")
         or memory.default_max_num_batched_tokens(accelerator, release.version, length),
-        gpu_memory_utilization=row.get("gpu_memory_utilization"),
+        gpu_memory_utilization=row["gpu_memory_utilization"],
         enforce_eager=bool(row.get("enforce_eager")),
         version_is_known=row.get("vllm_version") is not None,
         dtype_bytes=4 if row.get("dtype") == "float32" else 2,
     )
-    version = row.get("vllm_version") or "unknown"
     return Start(name=name, family=family(model.architecture), version=version, config=config, row=row)
 
 

@@ -159,9 +159,7 @@ def image_pull_s(image_gb: float, pull: ImagePull = "default") -> float:
     return 0.0 if pull == "cached" else image_gb / rates[pull]
 
 
-def storage_gib_per_s(
-    instance: InstanceType, storage: Storage, root_volume_mib_per_s: int, *, ranks: int = 1
-) -> float:
+def storage_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per_s: int, *, ranks: int = 1) -> float:
     """Rate at which weights come off the node's own storage with the default loader, in GiB/s.
 
     EBS counts at the instance's baseline, since the burst credit is gone when it is needed most.

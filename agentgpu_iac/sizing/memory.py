@@ -318,10 +318,18 @@ class Overhead:
 KV_ERROR_RATIO = 0.05
 """Stated error of the KV cache of a plan, which fills at least a good part of the accelerator; ``EngineMemory`` states
 its own."""
+_LEAST_ERROR_RATIO = 0.02
+"""No better is promised, although the median error on the measured rows is a tenth of it: other models come."""
+_LEAST_ERROR_RATIO_OF_OTHERS = 0.15
+"""The same for engines whose start-up logs were not compared."""
 _WEIGHTS_UNCERTAINTY = 0.01
 """Error of the weights that 90 % of start-up logs stay within, relative."""
+_FOUR_BIT_WEIGHTS_UNCERTAINTY = 0.03
+"""The same in 4 bit, where every checkpoint leaves other layers in 16."""
 _OVERHEAD_UNCERTAINTY = 0.15
 """The same of the overhead, where the engine's version is known."""
+_EXPERT_OVERHEAD_UNCERTAINTY = 0.3
+"""The same of mixtures of experts, whose workspaces differ by kernel."""
 _OVERHEAD_UNCERTAINTY_OF_OTHERS = 0.6
 """The same for other engines and unknown versions, whose activation peak may be 2.6 times as high."""
 _ABSOLUTE_UNCERTAINTY_GIB = 0.1
@@ -447,11 +455,13 @@ def _pool_request(config: EngineConfig) -> PoolRequest:
 
 def _error_ratio(config: EngineConfig, weights: float, taken: Overhead, kv: float) -> float:
     """How far off the KV cache may be, relative: the errors of the terms over what they leave."""
-    known = config.engine == "vllm" and config.version_is_known
-    uncertain = _ABSOLUTE_UNCERTAINTY_GIB + _WEIGHTS_UNCERTAINTY * weights
-    share = _OVERHEAD_UNCERTAINTY if known else _OVERHEAD_UNCERTAINTY_OF_OTHERS
-    uncertain += share * _taken_from_budget_gib(config, taken)
-    return round(uncertain / max(kv, uncertain), 3)
+    least = _LEAST_ERROR_RATIO if config.engine == "vllm" else _LEAST_ERROR_RATIO_OF_OTHERS
+    of_weights = _FOUR_BIT_WEIGHTS_UNCERTAINTY if config.precision in ("int4", "nvfp4") else _WEIGHTS_UNCERTAINTY
+    of_overhead = _EXPERT_OVERHEAD_UNCERTAINTY if config.model.experts else _OVERHEAD_UNCERTAINTY
+    if config.engine != "vllm" or not config.version_is_known:
+        of_overhead = _OVERHEAD_UNCERTAINTY_OF_OTHERS
+    uncertain = _ABSOLUTE_UNCERTAINTY_GIB + of_weights * weights + of_overhead * _taken_from_budget_gib(config, taken)
+    return round(max(least, uncertain / max(kv, uncertain)), 3)
 
 
 # --- How engines divide the card -------------------------------------------------------------------------------------
