@@ -375,6 +375,9 @@ def _does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> C
         f"{report.budget_gib:.2f} GiB - {report.weights_gib:.2f} weights - "
         f"{report.budget_gib - report.weights_gib - report.kv_cache_gib:.2f} overhead leaves {report.kv_cache_gib:.2f} GiB"
     )
+    longest = int(report.max_concurrency * config.max_model_len) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
+    if longest:
+        message += f"; about {longest:,} tokens of --max-model-len would fit"
     return CaseRejection(
         constraint="memory",
         need=rounded(report.budget_gib - report.kv_cache_gib + one_gib),

@@ -466,19 +466,19 @@ def _error_ratio(config: EngineConfig, weights: float, taken: Overhead, kv: floa
 
 # --- How engines divide the card -------------------------------------------------------------------------------------
 
-_SGLANG_LARGE_CARD_GIB = 60.0
-_SGLANG_LARGE_RESERVE_GIB = 10.0
-_SGLANG_RESERVE_GIB = 0.5
+_SGLANG_LARGEST_CHUNK = 8192
+"""Prefill chunk that SGLang takes on large cards where vLLM batches more."""
+_SGLANG_RESERVE_GIB = 1.6
 _SGLANG_RESERVE_GIB_PER_TOKEN = 1.5 / 1024
-"""SGLang's own default of --mem-fraction-static keeps free 0.5 GiB and 1.5 MiB for each token of a prefill chunk, 10
-GiB on cards from 60 GiB. From its argument defaults as remembered, with no measured row here: marked by a warning."""
+"""SGLang's default of --mem-fraction-static keeps free 1.5 MiB for each token of a prefill chunk (sglang #29615) and a
+base for graphs, which is set so that H100 has the 0.828 of sglang #29092: the only measured figure."""
 _TENSORRT_FREE_SHARE = 0.9
 """TensorRT-LLM's free_gpu_memory_fraction: that share of what is free once the engine is loaded."""
 _TGI_FREE_SHARE = 0.95
 """Text Generation Inference gives the KV cache this share of what its warm-up left free."""
 
 ENGINE_SUPPORT: dict[Engine, str] = {
-    "sglang": "sglang: static share x card - weights, by its documented defaults; no start-up log was compared",
+    "sglang": "sglang: static share x card - weights; its default share was compared on one card only",
     "tensorrt-llm": "tensorrt-llm: 90 % of what is free after load, overhead as vLLM's; no start-up log was compared",
     "tgi": "tgi: 95 % of what is free after warm-up, overhead as vLLM's; no start-up log was compared",
     "ollama": "ollama: accounted for as vLLM, although it allocates only the sequences it is told to serve",
@@ -491,8 +491,7 @@ def default_memory_share(engine: Engine, accelerator: Accelerator, release: Engi
     if engine == "sglang":
         room = capacity(accelerator).capacity_gib
         chunk = default_max_num_batched_tokens(accelerator)
-        floor = _SGLANG_LARGE_RESERVE_GIB if room >= _SGLANG_LARGE_CARD_GIB else 0.0
-        reserve = max(floor, _SGLANG_RESERVE_GIB + _SGLANG_RESERVE_GIB_PER_TOKEN * chunk)
+        reserve = _SGLANG_RESERVE_GIB + _SGLANG_RESERVE_GIB_PER_TOKEN * min(chunk, _SGLANG_LARGEST_CHUNK)
         return round(1 - reserve / room, 3)
     if engine == "tensorrt-llm":
         return _TENSORRT_FREE_SHARE

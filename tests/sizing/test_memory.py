@@ -418,6 +418,11 @@ class TestEngineMemory:
         slots = 4 * memory.lora_slot_gib(make_model(), 32)
         assert with_slots.weights_gib - plain.weights_gib == pytest.approx(slots)
 
+    def test_sglang_s_own_share(self):
+        """0.828 on H100 with Qwen3-32B (sglang issue 29092)."""
+        card = CATALOG.accelerator("h100-sxm")
+        assert memory.default_memory_share("sglang", card, release("0.33.0")) == pytest.approx(0.828, abs=0.002)
+
     def test_the_last_stage_is_the_tightest(self):
         """Llama-3.1-8B on two stages: 66.54 GiB on the first, and tokens for the 65.63 of the last."""
         report = memory.engine_memory(config(model=LLAMA, pipeline_parallel=2, max_num_seqs=1024))
