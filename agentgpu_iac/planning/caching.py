@@ -104,4 +104,5 @@ def cold_start(
         image_gb=release.image_gb,
         storage=storage(machine, models_gib, spec),
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
+        ranks=candidate.accelerators_per_replica,
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -72,6 +72,14 @@ class SizeQuestion(Question):
 
     count: Size | None = None
     """Accelerators of the replica; TP becomes count / PP when TP is unset."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """The engine's number format; 32 bit doubles weights and KV cache of a 16-bit model."""
+    speculative_layers: Annotated[int, Field(ge=0, le=16)] = 0
+    """Layers of a draft head (EAGLE, multi-token prediction): weights and KV cache of their own."""
+    lora_slots: Annotated[int, Field(ge=0, le=1024)] = 0
+    """LoRA adapters held at once (--max-loras)."""
+    lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
+    """Rank that a slot is made for (--max-lora-rank)."""
 
 
 class PredictQuestion(Question):
@@ -144,6 +152,7 @@ class _Case(Document):
     release: EngineRelease
     tensor_parallel: int
     precision: Precision
+    version_is_known: bool
     warnings: tuple[str, ...]
 
 
@@ -160,7 +169,13 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
     refused = _refused(question, case, question.count)
     if refused is not None:
         return refused
-    config = _config(question, case, question.max_model_len or case.model.max_context_tokens)
+    config = replace(
+        _config(question, case, question.max_model_len or case.model.max_context_tokens),
+        dtype_bytes=4 if question.dtype == "float32" else 2,
+        speculative_layers=question.speculative_layers,
+        lora_slots=question.lora_slots,
+        lora_rank=question.lora_rank,
+    )
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return _does_not_fit(config, report)
@@ -265,25 +280,31 @@ def _resolved(question: Question, catalog: Catalog, tensor_parallel: int) -> _Ca
     warnings: list[str] = []
     engine = question.engine
     if engine != "vllm":
-        warnings.append(f"{engine} is accounted for as vLLM: its own memory and scheduling are not modelled yet")
+        warnings.append(memory.ENGINE_SUPPORT[engine])
+        if isinstance(question, PredictQuestion):
+            warnings.append(f"{engine} is accounted for as vLLM: its own scheduling is not modelled yet")
     release = catalog.release("vllm", question.engine_version if engine == "vllm" else None)
     asked = (question.engine_version or "").strip().removeprefix("v")
     if engine == "vllm" and asked != release.version:
         warnings.append(
             f"engine version {asked or '(none given)'}: accounted for as {release.version}, the newest known"
         )
+    precision = question.precision or model.native_precision
+    if not precision_is_supported(accelerator, precision) and _is_weight_only(accelerator, precision):
+        warnings.append(f"{accelerator.name} has no {precision} units: the weights are unpacked as they are read")
     return _Case(
         model=model,
         accelerator=accelerator,
         release=release,
         tensor_parallel=tensor_parallel,
-        precision=question.precision or model.native_precision,
+        precision=precision,
+        version_is_known=engine == "vllm" and asked == release.version,
         warnings=tuple(warnings),
     )
 
 
 def _config(question: Question, case: _Case, max_model_len: int) -> memory.EngineConfig:
-    accelerator = case.accelerator
+    accelerator, version = case.accelerator, case.release.version
     return memory.EngineConfig(
         model=case.model,
         accelerator=accelerator,
@@ -293,10 +314,14 @@ def _config(question: Question, case: _Case, max_model_len: int) -> memory.Engin
         tensor_parallel=case.tensor_parallel,
         pipeline_parallel=question.pp,
         max_model_len=max_model_len,
-        max_num_seqs=question.max_num_seqs or memory.default_max_num_seqs(accelerator),
-        max_num_batched_tokens=question.max_num_batched_tokens or memory.default_max_num_batched_tokens(accelerator),
-        gpu_memory_utilization=question.gpu_memory_utilization or case.release.gpu_memory_utilization,
+        max_num_seqs=question.max_num_seqs or memory.default_max_num_seqs(accelerator, version),
+        max_num_batched_tokens=question.max_num_batched_tokens
+        or memory.default_max_num_batched_tokens(accelerator, version, max_model_len),
+        gpu_memory_utilization=question.gpu_memory_utilization
+        or memory.default_memory_share(question.engine, accelerator, case.release),
         enforce_eager=question.enforce_eager,
+        engine=question.engine,
+        version_is_known=case.version_is_known,
     )
 
 
@@ -329,23 +354,30 @@ def _refused(question: Question, case: _Case, count: int | None) -> CaseRejectio
             unit="accelerators",
             message=message,
         )
-    if not precision_is_supported(accelerator, case.precision):
+    weight_only = isinstance(question, SizeQuestion) and _is_weight_only(accelerator, case.precision)
+    if not weight_only and not precision_is_supported(accelerator, case.precision):
         message = f"{accelerator.name} has no kernels for {case.precision} weights"
         return CaseRejection(constraint="precision", need=None, limit=None, unit="", message=message)
     return None
 
 
+def _is_weight_only(accelerator: Accelerator, precision: Precision) -> bool:
+    """Whether kernels unpack weights of this precision on a card without units for it: Marlin, from Turing on."""
+    capability = accelerator.compute_capability
+    return precision in ("fp8", "nvfp4") and not capability.startswith("gfx") and float(capability) >= 7.5
+
+
 def _does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> CaseRejection:
     """The engine refuses to start when one sequence of max-model-len does not fit its KV cache."""
-    one = memory.kv_bytes_per_session(
-        config.model, config.kv_dtype, config.tensor_parallel, config.pipeline_parallel, config.max_model_len
-    )
-    one_gib = one / 2**30
+    one_gib = report.sequence_gib
     message = (
         f"one sequence of {config.max_model_len:,} tokens takes {one_gib:.2f} GiB of KV cache, and "
         f"{report.budget_gib:.2f} GiB - {report.weights_gib:.2f} weights - "
         f"{report.budget_gib - report.weights_gib - report.kv_cache_gib:.2f} overhead leaves {report.kv_cache_gib:.2f} GiB"
     )
+    longest = int(report.max_concurrency * config.max_model_len) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
+    if longest:
+        message += f"; about {longest:,} tokens of --max-model-len would fit"
     return CaseRejection(
         constraint="memory",
         need=rounded(report.budget_gib - report.kv_cache_gib + one_gib),

@@ -50,8 +50,10 @@ class MemoryTerms:
     cuda_graph_gib: float
     feed_forward_gib: float
     """Activation peak of the feed-forward end, whatever the number of sessions."""
+    sampler_base_gib: float
+    """Activation peak of the sampler's end, whatever the number of sessions."""
     logits_gib_per_session: float
-    """Activation peak of the sampler's end, per session."""
+    """The same, per session."""
     overhead_override_gib: float | None
 
     def overhead_gib(self, sessions: int) -> float:
@@ -62,7 +64,7 @@ class MemoryTerms:
 
     def activation_gib(self, sessions: int) -> float:
         """Peak of the engine's profiling run: the larger of its two ends."""
-        return max(self.feed_forward_gib, self.logits_gib_per_session * sessions)
+        return max(self.feed_forward_gib, self.sampler_base_gib + self.logits_gib_per_session * sessions)
 
     def computed_overhead_gib(self, sessions: int) -> float:
         """The overhead as computed, whether or not it was set by hand."""
@@ -82,7 +84,7 @@ class MemoryTerms:
         free = self.limit_gib - self.weights_gib - self.overhead_gib(0)
         if self.overhead_override_gib is not None:
             return _floor_div(free, self.kv_per_session_gib, cap)
-        free_of_activation = free + self.feed_forward_gib
+        free_of_activation = free + self.activation_gib(0) - self.sampler_base_gib
         by_logits = _floor_div(free_of_activation, self.kv_per_session_gib + self.logits_gib_per_session, cap)
         return min(_floor_div(free, self.kv_per_session_gib, cap), by_logits)
 
@@ -377,17 +379,22 @@ class Evaluator:
         non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel)
         non_torch += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
         computed_weights = memory.weights_gib_per_accelerator(
-            model, demand.precision, tensor_parallel, pipeline_parallel
+            model,
+            demand.precision,
+            tensor_parallel,
+            pipeline_parallel,
+            compute_capability=accelerator.compute_capability,
         )
-        feed_forward = memory.activation_gib(model, release.version, tensor_parallel, 0, batched)
+        feed_forward = memory.feed_forward_gib(model, tensor_parallel, batched, stage_input=pipeline_parallel > 1)
         return MemoryTerms(
             capacity=memory.capacity(accelerator),
             weights_gib=overrides.weights_gib or computed_weights,
             kv_bytes_per_token=per_token,
             kv_per_session_gib=per_session / GIB,
             non_torch_gib=non_torch,
-            cuda_graph_gib=memory.cuda_graph_gib(tensor_parallel, enforce_eager=False),
+            cuda_graph_gib=memory.cuda_graph_gib(model, pipeline_parallel, enforce_eager=False),
             feed_forward_gib=feed_forward,
+            sampler_base_gib=memory.sampler_base_gib(model, release.version, tensor_parallel, batched),
             logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
             overhead_override_gib=overrides.overhead_gib,
         )
@@ -559,7 +566,9 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     demand = candidate.demand
     wanted = wanted_model_len(demand)
     graphs_outside = (
-        0.0 if release.graphs_in_budget else memory.cuda_graph_gib(candidate.tensor_parallel, enforce_eager=False)
+        0.0
+        if release.graphs_in_budget
+        else memory.cuda_graph_gib(demand.model, candidate.pipeline_parallel, enforce_eager=False)
     )
     terms = candidate.memory
     room = budget_gib - terms.weights_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside

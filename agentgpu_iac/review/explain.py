@@ -335,16 +335,18 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
 
 def _overhead_steps(subject: _Subject) -> Iterator[Step]:
     model, one, plan_memory = subject.model, subject.workload, subject.workload.memory
-    copies = memory.logits_copies(one.engine.version)
-    width = memory.feed_forward_width(model)
+    version, tensor, batched = one.engine.version, one.tensor_parallel_size, one.max_num_batched_tokens
+    layer = memory.feed_forward_gib(model, tensor, batched, stage_input=one.pipeline_parallel_size > 1)
+    base = memory.sampler_base_gib(model, version, tensor, batched)
+    each = memory.logits_gib_per_sequence(model, version)
     yield _step(
         "Memory of one accelerator",
         "activationGib",
-        "max(copies x vocabulary x maxNumSeqs x 4, batched tokens x (3 x width / TP + 4 x hidden) x 2) / 2^30",
-        f"max({copies:g} x {model.vocab_size:,} x {one.max_num_seqs:,} x 4, {one.max_num_batched_tokens:,} x "
-        f"(3 x {width:,} / {one.tensor_parallel_size} + 4 x {model.hidden_size:,}) x 2) / 2^30",
+        "max(hidden states + logits of a session x maxNumSeqs, peak inside a layer)",
+        f"max({base:.4f} + {each:.6f} x {one.max_num_seqs}, {layer:.4f}); "
+        f"logits: {memory.logits_copies(version):g} copies of {model.vocab_size:,} x 4 B",
         f"{plan_memory.activation_gib:.4f} GiB",
-        "fitted on vLLM start-up logs: logits of the profiling run, or the feed-forward layer",
+        "fitted on vLLM start-up logs: the sampler of the profiling run, or the layer's buffers",
     )
     yield _step(
         "Memory of one accelerator",
@@ -352,15 +354,15 @@ def _overhead_steps(subject: _Subject) -> Iterator[Step]:
         "CUDA context; NCCL and all-reduce buffers where TP > 1; LoRA slots",
         f"TP {one.tensor_parallel_size}, {len(subject.agent.lora_adapters)} LoRA slots",
         f"{plan_memory.non_torch_gib:.4f} GiB",
-        "vLLM start-up logs: 0.25 alone, 2.15 over NVLink, 0.75 over PCIe",
+        "vLLM start-up logs: 0.25 alone, 2.1 over NVLink, 0.75 over PCIe",
     )
     yield _step(
         "Memory of one accelerator",
         "cudaGraphGib",
         "captured graphs",
-        f"TP {one.tensor_parallel_size}",
+        f"{memory.layer_count(model)} layers, PP {one.pipeline_parallel_size}",
         f"{plan_memory.cuda_graph_gib:.4f} GiB",
-        "vLLM start-up logs: mean 1.05 alone, 1.28 with TP",
+        "vLLM start-up logs: 0.25 and 0.018 a layer",
     )
 
 

@@ -1,16 +1,33 @@
-"""Cold start, phase by phase: from a missing node to a replica that answers.
+"""Cold start, phase by phase: from a missing node to a replica that answers; and where weights are best kept.
 
-The phases and their figures were measured on real clusters; each constant names where. Two full cold starts frame
-the whole: 6 min 33 s on g6e.2xlarge (15 GiB from S3) and 966 s in a KAITO report, of which compile and warm-up alone
-were 195 s. Phases therefore differ by a factor of two between clusters, which the error ratio says.
+Weights come off storage at the slowest of three rates: the path's own (a volume as provisioned, a share of the
+network), the instance's ceiling for that path, and the loader. Two loaders are told apart. The default one maps the
+files into memory and waits for each page: over a network that latency, not the volume, is the limit. A streamer reads
+many ranges at once and reaches what the path gives. Six constants of weights are fitted; the phases before and after
+were measured on real clusters, and each names where. Two full cold starts frame the whole: 6 min 33 s on g6e.2xlarge (15
+GiB from S3) and 966 s in a KAITO report, of which compile and warm-up alone were 195 s.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
 
 from agentgpu_iac.catalog.model import InstanceType
 from agentgpu_iac.spec.vocabulary import Storage
+from agentgpu_iac.units import GB, GIB
+
+LoadPath = Literal["page-cache", "nvme", "ebs-gp3", "ebs-io2", "s3", "efs", "fsx"]
+"""Where weights are read from."""
+Loader = Literal["default", "streamer"]
+"""How they are read: the engine's default safetensors loader, or a streamer (Run:ai)."""
+ImagePull = Literal["default", "parallel", "cached"]
+"""How the image comes to the node: containerd as it is, SOCI parallel pull, or already there."""
+
+# --- Before and after the weights -----------------------------------------------------------------------------------
 
 NODE_S = 53.0
 """Node claim 13 s + EC2 launch to Ready 40 s (data-on-eks, g6e.2xlarge, us-west-2)."""
@@ -18,21 +35,42 @@ DRIVER_S = 36.0
 """Node Ready to GPU registered by the device plugin (same run)."""
 IMAGE_GB_PER_S = 9.35 / 130.8
 """containerd's default pull: a vLLM image of 9.35 GB in 130.8 s (karpenter-blueprints, AL2023)."""
+PARALLEL_IMAGE_GB_PER_S = 9.35 / 39.6
+"""SOCI parallel pull of the same image on a gp3 volume of 1,000 MiB/s: 39.6 s (same source; Bottlerocket 23.2 s). An
+image with one layer of 4.7 GB gained nothing from it (data-on-eks: 121 against 124 to 131 s for 11.6 GB)."""
 COMPILE_S = 19.4
-"""torch.compile of vLLM's start on the same run; kept on the node's cache afterwards."""
+"""torch.compile of vLLM's start on the data-on-eks run; kept on the node's cache afterwards."""
 WARM_UP_S = 14.4
-"""Profiling, KV allocation and graph capture: vLLM init 33.8 s less compile (same run)."""
-HUB_GIB_PER_S = 0.7
-"""Download from the model hub: 61 GiB took 87 s more than loading alone (Qwen3-32B start-up logs)."""
-NVME_GIB_PER_S = 0.68
-"""Cold safetensors from local NVMe: 15 GiB in 22 s. Warm page cache reads 5 to 10 times faster."""
-GP3_LOADER_GIB_PER_S = 0.31
-"""safetensors from a gp3 volume with the default loader: 14.96 GiB in 47.99 s; the volume's rate may bound it lower."""
+"""Profiling, KV allocation and graph capture: vLLM init 33.8 s less compile (same run). The log gives one figure for
+all three."""
 ERROR_RATIO = 0.6
 """The two full cold starts differ from these phases by up to this much."""
 
-_GBIT_GIB = 1e9 / 8 / 2**30
-_MB_GIB = 1e6 / 2**30
+# --- The six constants of weights -----------------------------------------------------------------------------------
+
+MAPPED_NETWORK_GIB_PER_S = 0.34
+"""The default loader over any network storage: gp3 0.31 (g5.12xlarge), EFS 0.35 (894 GiB, p5en), FSx 0.37 (Kimi-K2.5,
+8 ranks). It waits for pages, so that volumes and ranks do not matter."""
+NVME_GIB_PER_S = 0.8
+"""The default loader from a local disk with a cold page cache, one rank: 0.68 (A100, 15 GiB), 1.41 (H100, 61 GiB just
+downloaded); 0.69 with two ranks, 1.68 with eight. The sources differ by 2.5: the least certain constant here."""
+NVME_RANKS_EXPONENT = 1 / 3
+"""Ranks share the disk's queue: eight of them read about twice as fast as one (same rows)."""
+PAGE_CACHE_GIB_PER_S = 5.5
+"""The default loader from memory, a rank on PCIe 5: 7.4 (RTX PRO 6000), 6.6 (H100), 4.5 (tmpfs, H200), 3.6 on each of
+eight ranks (same). It copies unpinned pages over PCIe, which is half as fast a generation earlier: 2.8 on A100."""
+_REFERENCE_PCIE_GENERATION = 5
+STREAMER_GIB_PER_S = 6.2
+"""What a streamer reaches on a node however fast the storage: 6.1 and 6.4 (storage of 50 GB/s, one and eight ranks), 6.1
+and 8.0 (tmpfs); Llama-2-70B from S3 in 20 s on a p4de is 6.4."""
+OBJECT_NETWORK_SHARE = 0.75
+"""Share of the network that a streamer draws from S3: 3.51 GiB/s of 40 Gbit/s (g5.12xlarge)."""
+
+HUB_GIB_PER_S = 0.7
+"""Download from the model hub: 61 GiB took 87 s more than loading alone (Qwen3-32B start-up logs)."""
+
+_GBIT_GIB = 1e9 / 8 / GIB
+_MB_GIB = 1e6 / GIB
 _MIB_GIB = 1 / 1024
 
 
@@ -59,27 +97,97 @@ class ColdStart:
         return self.weights + self.compile + self.warm_up
 
 
-def storage_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per_s: int) -> float:
-    """Rate at which weights come off the node's storage, in GiB/s.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Storage as it is read by one replica."""
 
-    NVMe: one cold stream as measured. gp3: the loader's rate, bounded by the volume and by the instance's own EBS
-    ceiling: its baseline, since the burst credit is gone when it is needed most.
+    path: LoadPath
+    loader: Loader = "default"
+    ranks: int = 1
+    """Accelerators that read at once."""
+    pcie_generation: int = _REFERENCE_PCIE_GENERATION
+    """PCIe generation of the accelerators."""
+    volume_mib_per_s: float | None = None
+    """Provisioned throughput of an EBS volume; unset: more than the instance can draw."""
+    ebs_mb_per_s: float | None = None
+    """What the instance can draw from EBS; unset: unknown, no ceiling."""
+    network_gbps: float | None = None
+    """What the instance can draw from the network; unset: unknown, no ceiling."""
+
+
+def expected_network_gbps(instance: InstanceType) -> float | None:
+    """What a fresh node draws for a while: the geometric mean of baseline and burst, as it starts with some credit.
+
+    g6e.2xlarge (5 and 20 Gbit/s) read 15 GiB from S3 at 7.2 Gbit/s, which is 0.75 of 9.6: between the two.
+    """
+    baseline, peak = instance.network_baseline_gbps, instance.network_peak_gbps
+    return math.sqrt(baseline * peak) if baseline and peak else baseline or peak
+
+
+def source_gib_per_s(source: Source) -> float:
+    """Rate at which weights come off a storage, in GiB/s: the slowest of path, instance and loader."""
+    return min(_loader_gib_per_s(source), _path_gib_per_s(source))
+
+
+def _loader_gib_per_s(source: Source) -> float:
+    if source.loader == "streamer" or source.path == "s3":
+        return STREAMER_GIB_PER_S
+    if source.path == "page-cache":
+        slower = 2.0 ** (source.pcie_generation - _REFERENCE_PCIE_GENERATION)
+        return float(PAGE_CACHE_GIB_PER_S * source.ranks * slower)
+    if source.path == "nvme":
+        return float(NVME_GIB_PER_S * source.ranks**NVME_RANKS_EXPONENT)
+    return MAPPED_NETWORK_GIB_PER_S
+
+
+def _path_gib_per_s(source: Source) -> float:
+    """What path and instance give, whoever reads."""
+    ceilings = []
+    if source.path in ("ebs-gp3", "ebs-io2"):
+        ceilings += [source.volume_mib_per_s and source.volume_mib_per_s * _MIB_GIB]
+        ceilings += [source.ebs_mb_per_s and source.ebs_mb_per_s * _MB_GIB]
+    if source.path == "s3":
+        ceilings += [source.network_gbps and source.network_gbps * _GBIT_GIB * OBJECT_NETWORK_SHARE]
+    if source.path in ("efs", "fsx"):
+        ceilings += [source.network_gbps and source.network_gbps * _GBIT_GIB]
+    return min((ceiling for ceiling in ceilings if ceiling), default=math.inf)
+
+
+def image_pull_s(image_gb: float, pull: ImagePull = "default") -> float:
+    """Seconds to bring an image of that compressed size to the node."""
+    rates: dict[ImagePull, float] = {"default": IMAGE_GB_PER_S, "parallel": PARALLEL_IMAGE_GB_PER_S}
+    return 0.0 if pull == "cached" else image_gb / rates[pull]
+
+
+def storage_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per_s: int, *, ranks: int = 1) -> float:
+    """Rate at which weights come off the node's own storage with the default loader, in GiB/s.
+
+    EBS counts at the instance's baseline, since the burst credit is gone when it is needed most.
     """
     if storage == "nvme" and instance.nvme_count:
-        return NVME_GIB_PER_S
-    rate = min(GP3_LOADER_GIB_PER_S, root_volume_mib_per_s * _MIB_GIB)
-    if instance.ebs_baseline_mbps:
-        rate = min(rate, instance.ebs_baseline_mbps * _MB_GIB)
-    return rate
+        return source_gib_per_s(Source(path="nvme", ranks=ranks))
+    return source_gib_per_s(
+        Source(
+            path="ebs-gp3",
+            ranks=ranks,
+            volume_mib_per_s=root_volume_mib_per_s,
+            ebs_mb_per_s=instance.ebs_baseline_mbps,
+        )
+    )
 
 
 def fill_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per_s: int) -> float:
-    """Rate at which a node's cache is filled from the hub: the slowest of hub, network baseline and disk."""
+    """Rate at which a node's cache is filled from the hub: the slowest of hub, network baseline and disk.
+
+    A download writes in large pieces, so the volume's rate holds and not the loader's.
+    """
     rate = HUB_GIB_PER_S
     if instance.network_baseline_gbps:
         rate = min(rate, instance.network_baseline_gbps * _GBIT_GIB)
     if storage == "ebs-gp3" or not instance.nvme_count:
-        rate = min(rate, storage_gib_per_s(instance, storage, root_volume_mib_per_s))
+        rate = min(rate, root_volume_mib_per_s * _MIB_GIB)
+        if instance.ebs_baseline_mbps:
+            rate = min(rate, instance.ebs_baseline_mbps * _MB_GIB)
     return rate
 
 
@@ -91,18 +199,165 @@ def cold_start(
     image_gb: float,
     storage: Storage,
     root_volume_mib_per_s: int,
+    ranks: int = 1,
+    image_pull: ImagePull = "default",
 ) -> ColdStart:
     """Predict the cold start of one replica.
 
     ``model_gib`` is the checkpoint that the replica loads; ``node_models_gib`` everything that the node's cache is
-    filled with before the marker of the last model is written.
+    filled with before the marker of the last model is written; ``ranks`` the accelerators that load it.
     """
     return ColdStart(
         node=NODE_S,
         driver=DRIVER_S,
-        image=image_gb / IMAGE_GB_PER_S,
+        image=image_pull_s(image_gb, image_pull),
         cache_fill=node_models_gib / fill_gib_per_s(instance, storage, root_volume_mib_per_s),
-        weights=model_gib / storage_gib_per_s(instance, storage, root_volume_mib_per_s),
+        weights=model_gib / storage_gib_per_s(instance, storage, root_volume_mib_per_s, ranks=ranks),
         compile=COMPILE_S,
         warm_up=WARM_UP_S,
     )
+
+
+# --- Which storage --------------------------------------------------------------------------------------------------
+
+GP3_USD_PER_GB_MONTH = Decimal("0.08")
+GP3_INCLUDED_MB_PER_S = 125
+GP3_USD_PER_MB_PER_S_MONTH = Decimal("0.040")
+GP3_INCLUDED_IOPS = 3000
+GP3_USD_PER_IOPS_MONTH = Decimal("0.005")
+IO2_USD_PER_GB_MONTH = Decimal("0.125")
+IO2_USD_PER_IOPS_MONTH = Decimal("0.065")
+"""EBS prices in us-east-1 (infracost's ebs_volume_test golden file)."""
+
+_GP3_MIB_PER_S = (125, 600, 1000)
+"""The default, Karpenter's starting point, and the most that a launch template takes."""
+_GP3_IOPS = {125: 3000, 600: 3000, 1000: 4000}
+"""IOPS that carry the throughput: 0.25 MiB/s each (gp3's documented limit)."""
+_IO2_MIB_PER_S = 4000
+_IO2_IOPS = 16_000
+"""256 KiB each carry the 4,000 MiB/s of io2 Block Express."""
+_VOLUME_HEADROOM = 1.3
+"""A volume of the model's own size has no room for a second revision while it is filled."""
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageOption:
+    """One way to keep a model for an instance type."""
+
+    path: LoadPath
+    loader: Loader
+    seconds: float
+    """To load the weights from it."""
+    usd_per_month: Decimal | None
+    """What it costs while it exists, beside the instance; unset: no sourced price."""
+    why: str
+    """What limits it, in words."""
+
+
+def storage_options(instance: InstanceType, model_gib: float, *, ranks: int = 1) -> tuple[StorageOption, ...]:
+    """The ways to keep a model's weights for an instance type, fastest first.
+
+    Every volume is for one node, and EBS counts at the instance's baseline. Volumes that cost more than another of
+    their kind and are no faster are left out.
+    """
+    options = [_volume_option(instance, model_gib, ranks, mib_per_s) for mib_per_s in _GP3_MIB_PER_S]
+    options.append(_gp3_streamed(instance, model_gib, ranks))
+    options.append(_io2_option(instance, model_gib, ranks))
+    if instance.nvme_count and instance.nvme_total_gb * GB >= model_gib * GIB:
+        seconds = model_gib / source_gib_per_s(Source(path="nvme", ranks=ranks))
+        why = "instance store: in the machine's price; empty on a new node, cold page cache"
+        options.append(_option("nvme", "default", seconds, Decimal(0), why))
+    options += [_shared_option(instance, model_gib, ranks, path) for path in ("s3", "efs", "fsx")]
+    useful = [one for one in options if not any(_beats(other, one) for other in options)]
+    return tuple(sorted(useful, key=lambda one: (one.seconds, one.usd_per_month is None, one.usd_per_month or 0)))
+
+
+def _beats(one: StorageOption, other: StorageOption) -> bool:
+    """Whether an option of the same kind of volume is as fast and cheaper."""
+    if one.path != other.path or one.usd_per_month is None or other.usd_per_month is None:
+        return False
+    return one.seconds <= other.seconds and one.usd_per_month < other.usd_per_month
+
+
+def recommended(options: Iterable[StorageOption], within_s: float) -> StorageOption | None:
+    """The cheapest option that loads within a time, else the fastest; options without a price count as dearest."""
+    known = tuple(options)
+    in_time = [one for one in known if one.seconds <= within_s]
+    if in_time:
+        return min(in_time, key=lambda one: (one.usd_per_month is None, one.usd_per_month or 0, one.seconds))
+    return min(known, key=lambda one: one.seconds, default=None)
+
+
+def gp3_usd_per_month(size_gb: float, mib_per_s: int, iops: int) -> Decimal:
+    """A gp3 volume's price: size, throughput above 125 MB/s, IOPS above 3,000."""
+    throughput = max(0, mib_per_s - GP3_INCLUDED_MB_PER_S) * GP3_USD_PER_MB_PER_S_MONTH
+    operations = max(0, iops - GP3_INCLUDED_IOPS) * GP3_USD_PER_IOPS_MONTH
+    return (Decimal(str(round(size_gb, 1))) * GP3_USD_PER_GB_MONTH + throughput + operations).quantize(_CENT)
+
+
+def io2_usd_per_month(size_gb: float, iops: int) -> Decimal:
+    """An io2 volume's price: size and IOPS."""
+    return (Decimal(str(round(size_gb, 1))) * IO2_USD_PER_GB_MONTH + iops * IO2_USD_PER_IOPS_MONTH).quantize(_CENT)
+
+
+def _option(path: LoadPath, loader: Loader, seconds: float, usd: Decimal | None, why: str) -> StorageOption:
+    return StorageOption(path=path, loader=loader, seconds=round(seconds, 1), usd_per_month=usd, why=why)
+
+
+def _volume_gb(model_gib: float) -> float:
+    return model_gib * GIB / GB * _VOLUME_HEADROOM
+
+
+def _ebs(instance: InstanceType, path: LoadPath, loader: Loader, ranks: int, mib_per_s: int) -> Source:
+    return Source(
+        path=path,
+        loader=loader,
+        ranks=ranks,
+        volume_mib_per_s=mib_per_s,
+        ebs_mb_per_s=instance.ebs_baseline_mbps,
+    )
+
+
+def _limit(instance: InstanceType, source: Source) -> str:
+    """What an EBS read waits for."""
+    rate = source_gib_per_s(source)
+    if rate == _loader_gib_per_s(source):
+        return f"the {source.loader} loader's {rate:.2f} GiB/s"
+    ceiling = (instance.ebs_baseline_mbps or 0) * _MB_GIB
+    if ceiling and rate == ceiling:
+        return f"{instance.name}'s EBS baseline of {instance.ebs_baseline_mbps:g} MB/s"
+    return f"the volume's {source.volume_mib_per_s:g} MiB/s"
+
+
+def _volume_option(instance: InstanceType, model_gib: float, ranks: int, mib_per_s: int) -> StorageOption:
+    source = _ebs(instance, "ebs-gp3", "default", ranks, mib_per_s)
+    usd = gp3_usd_per_month(_volume_gb(model_gib), mib_per_s, _GP3_IOPS[mib_per_s])
+    why = f"gp3 of {mib_per_s} MiB/s; limited by {_limit(instance, source)}"
+    return _option("ebs-gp3", "default", model_gib / source_gib_per_s(source), usd, why)
+
+
+def _gp3_streamed(instance: InstanceType, model_gib: float, ranks: int) -> StorageOption:
+    mib_per_s = max(_GP3_MIB_PER_S)
+    source = _ebs(instance, "ebs-gp3", "streamer", ranks, mib_per_s)
+    usd = gp3_usd_per_month(_volume_gb(model_gib), mib_per_s, _GP3_IOPS[mib_per_s])
+    why = f"gp3 of {mib_per_s} MiB/s read by a streamer; limited by {_limit(instance, source)}"
+    return _option("ebs-gp3", "streamer", model_gib / source_gib_per_s(source), usd, why)
+
+
+def _io2_option(instance: InstanceType, model_gib: float, ranks: int) -> StorageOption:
+    source = _ebs(instance, "ebs-io2", "streamer", ranks, _IO2_MIB_PER_S)
+    usd = io2_usd_per_month(_volume_gb(model_gib), _IO2_IOPS)
+    why = f"io2 of {_IO2_IOPS:,} IOPS read by a streamer; limited by {_limit(instance, source)}"
+    return _option("ebs-io2", "streamer", model_gib / source_gib_per_s(source), usd, why)
+
+
+def _shared_option(instance: InstanceType, model_gib: float, ranks: int, path: LoadPath) -> StorageOption:
+    loader: Loader = "streamer" if path == "s3" else "default"
+    source = Source(path=path, loader=loader, ranks=ranks, network_gbps=expected_network_gbps(instance))
+    why = {
+        "s3": f"streamed to the accelerators; {OBJECT_NETWORK_SHARE:.0%} of the network, for every node at once",
+        "efs": "shared by all nodes; the default loader waits for each page",
+        "fsx": "shared by all nodes; the default loader waits for each page",
+    }[path]
+    return _option(path, loader, model_gib / source_gib_per_s(source), None, f"{why}; price not sourced")

@@ -4,7 +4,8 @@
 
 The engine, for its part, allocates: KV budget = utilization x capacity - weights - activation peak - non-torch
 (- CUDA graphs in newer versions). On 95 start-up logs of vLLM 0.6 to 0.31 that identity holds with a median residual
-of 0.002 GiB; the terms themselves are estimated here, with constants read from the same logs (each names its rows).
+of 0.002 GiB; the terms themselves are estimated here. Weights and pages follow from shapes; seven fitted constants
+(each names its rows) give the rest.
 """
 
 from __future__ import annotations
@@ -14,31 +15,72 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
-from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
-from agentgpu_iac.units import GIB, MIB, ceil_div, gib, round_up
+from agentgpu_iac.sizing.kv_cache import (
+    KV_BLOCK_TOKENS,
+    V1_FIRST_VERSION,
+    PoolRequest,
+    is_hybrid,
+    kv_bytes_per_session,
+    kv_bytes_per_token,
+    kv_heads_per_accelerator,
+    pool,
+)
+from agentgpu_iac.sizing.weights import (
+    draft_layer_parameters,
+    embedding_parameters,
+    expert_parameters,
+    layer_count,
+    lora_slot_gib,
+    weight_bytes,
+    weights_gib_per_accelerator,
+)
+from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
+from agentgpu_iac.units import GIB, MIB, gib
+
+__all__ = (
+    "ENGINE_SUPPORT",
+    "KV_BLOCK_TOKENS",
+    "KV_ERROR_RATIO",
+    "STEADY_STATE_RATIO",
+    "Capacity",
+    "EngineConfig",
+    "EngineMemory",
+    "Overhead",
+    "activation_gib",
+    "capacity",
+    "cuda_graph_gib",
+    "default_max_num_batched_tokens",
+    "default_max_num_seqs",
+    "default_memory_share",
+    "draft_layer_parameters",
+    "embedding_parameters",
+    "engine_memory",
+    "expert_parameters",
+    "feed_forward_gib",
+    "feed_forward_width",
+    "is_hybrid",
+    "kv_bytes_per_session",
+    "kv_bytes_per_token",
+    "kv_heads_per_accelerator",
+    "layer_count",
+    "logits_copies",
+    "logits_gib_per_sequence",
+    "lora_slot_gib",
+    "non_torch_gib",
+    "overhead",
+    "sampler_base_gib",
+    "version_tuple",
+    "weight_bytes",
+    "weights_gib_per_accelerator",
+)
 
 STEADY_STATE_RATIO = 0.80
 """Need may fill this share of the capacity in steady state; sustained use above it means scale up (the 80 % rule)."""
-
-KV_BLOCK_TOKENS = 16
-"""vLLM's default KV block: a session's cache is allocated in whole blocks."""
 
 _DRIVER_RESERVE_GIB = 0.5
 """What CUDA sees is less than what the driver reports: 0.3 to 0.6 GiB on the cards where both are known."""
 _NOMINAL_RATIO = 0.93
 """CUDA-visible GiB per nominal GB where neither figure is known: 24 GB cards show 22.1 to 23.6 GiB."""
-
-_BITS_PER_PARAMETER: dict[Precision, float] = {
-    "bf16": 16.0,
-    "fp16": 16.0,
-    "fp8": 8.0,
-    "int8": 8.0,
-    "int4": 4.0 + (16 + 4) / 128,  # one 16-bit scale and one 4-bit zero point for 128 weights (GPTQ, AWQ)
-    "mxfp4": 4.0 + 8 / 32,  # one 8-bit scale for 32 weights (OCP microscaling)
-    "nvfp4": 4.0 + 8 / 16,  # one FP8 scale for 16 weights
-}
-
-_KV_BYTES: dict[KvCacheDtype, int] = {"auto": 2, "bf16": 2, "fp16": 2, "fp8": 1}
 
 CapacityBasis = Literal["measured", "driver", "nominal"]
 
@@ -60,110 +102,201 @@ def capacity(accelerator: Accelerator) -> Capacity:
     return Capacity(capacity_gib=accelerator.memory_gb * _NOMINAL_RATIO, basis="nominal")
 
 
-def embedding_parameters(model: Model) -> int:
-    """Parameters of the input and output embeddings, which quantised checkpoints keep in 16 bit."""
-    return model.vocab_size * model.hidden_size * (1 if model.tied_embeddings else 2)
+def version_tuple(version: str) -> tuple[int, ...]:
+    """``0.33.0`` as (0, 33, 0), for comparison; what follows the first part that is no number does not count."""
+    parts = itertools.takewhile(str.isdecimal, version.split("."))
+    return tuple(int(part) for part in parts)
 
 
-def expert_parameters(model: Model) -> int:
-    """Parameters of all routed experts: layers x experts x three matrices of hidden x expert width."""
-    if not model.experts or not model.moe_intermediate_size:
-        return 0
-    return layer_count(model) * model.experts * 3 * model.hidden_size * model.moe_intermediate_size
+# --- The engine's own defaults ---------------------------------------------------------------------------------------
 
 
-def layer_count(model: Model) -> int:
-    """Layers of any kind."""
-    layers = model.layers
-    return layers.full + layers.sliding + layers.recurrent + layers.stateless
+def default_max_num_seqs(accelerator: Accelerator, version: str = "") -> int:
+    """The engine's own --max-num-seqs when unset: 1024 from 70 GiB up except on A100, else 256; 256 in engine V0."""
+    large = accelerator.memory_gb >= 75 and not accelerator.id.startswith("a100")
+    return 1024 if large and not _is_v0(version) else 256
 
 
-def weight_bytes(model: Model, precision: Precision) -> float:
-    """Bytes of the whole model's weights.
+def default_max_num_batched_tokens(
+    accelerator: Accelerator, version: str = "", max_model_len: int | None = None
+) -> int:
+    """The engine's own --max-num-batched-tokens when unset: 16384 from 160 GiB, 8192 from 70 GiB (not A100), else 2048.
 
-    The published checkpoint's size where it is known and asked for in its own precision. Otherwise parameters x bits:
-    8- and 4-bit schemes quantise the linear layers and leave the embeddings in 16 bit (Llama-3.1-8B: 8.49 GiB in
-    FP8 and 5.38 GiB in INT4 measured, 8.46 and 5.32 by this formula); MXFP4 checkpoints quantise the routed experts
-    only.
+    Engine V0 prefills whole prompts, so at least max-model-len; it cuts them into 2048 by itself above 32,768.
     """
-    if precision == model.native_precision and model.checkpoint_bytes is not None:
-        return float(model.checkpoint_bytes)
-    bits = _BITS_PER_PARAMETER[precision]
-    if bits == 16.0:
-        return model.params_total * 2.0
-    if precision == "mxfp4" and model.experts:
-        quantised = min(expert_parameters(model), model.params_total)
-    else:
-        quantised = max(0, model.params_total - embedding_parameters(model))
-    return quantised * bits / 8 + (model.params_total - quantised) * 2.0
+    if _is_v0(version):
+        return 2048 if max_model_len is None or _v0_cuts_prompts(max_model_len) else max(2048, max_model_len)
+    if accelerator.memory_gb >= 175:
+        return 16384
+    return 8192 if default_max_num_seqs(accelerator) == 1024 else 2048
 
 
-def weights_gib_per_accelerator(
-    model: Model, precision: Precision, tensor_parallel: int, pipeline_parallel: int
+def _is_v0(version: str) -> bool:
+    return () < version_tuple(version) < V1_FIRST_VERSION
+
+
+def _v0_cuts_prompts(max_model_len: int) -> bool:
+    return max_model_len > 32_768
+
+
+# --- Activation peak -------------------------------------------------------------------------------------------------
+
+_LEAN_SAMPLER_VERSION = (0, 17)
+"""First version whose sampler keeps fewer copies of the logits: Qwen3-14B fell from 5.64 to 2.23 GiB."""
+_LOGITS_COPIES_BEFORE = 9.49
+"""Copies of the fp32 logits at the sampler's peak before 0.17. Slope over the vocabulary between Llama (4.76, 4.84
+GiB) and Qwen3 (5.56 to 5.64) on H100; it then gives gpt-oss-120b 7.38 of 7.38 and Qwen2.5-1.5B at 256 seats 1.40 of
+1.40."""
+_LOGITS_COPIES_SINCE = 3.62
+"""The same since 0.17. Slope between Llama-3.1-8B (1.89 GiB) and Gemma-2 (3.62 to 3.66); it then gives Qwen2.5-7B
+2.21 of 2.21, Qwen3-14B 2.23 of 2.23, Granite-3.1-2B 0.77 of 0.75. A fit, so no whole number."""
+_SEAT_BYTES = 60_500
+"""What the dummy sampler run takes for each seat besides logits: the intercept of the same two fits, 0.058 GiB for
+1,024 seats in both."""
+_LOGITS_BYTES_PER_COPY = 4
+
+_FEED_FORWARD_BUFFERS = 4
+"""Residual-wide buffers alive at the feed-forward peak beside gate, up and their product: CodeLlama-7B 0.754 of 0.77
+GiB and Granite-8B 0.84 of 0.85."""
+_STAGE_BUFFERS = 2
+"""Residual-wide buffers in which a pipeline stage receives its input: Llama-3.1-8B 1.03, 1.05 to 1.10 logged."""
+
+_MULTIMODAL_TYPES = ("mistral3", "gemma3", "gemma4", "qwen3_5", "llama4")
+"""Model types (by their beginning) whose profiling run also holds the embeddings of a picture: one residual-wide buffer
+of batched tokens more (Mistral-Small-3.1: 2.02 of 2.03; Granite-Vision 0.80 of 0.79)."""
+_VISION_ENCODER_TYPES = ("qwen3_5",)
+_VISION_PATCHES = 65_536
+_VISION_VALUES_PER_PATCH = 2 * 4304 + 5 * 1152
+"""Qwen3.5's tower takes pictures of 16,384 tokens, 4 patches each; its feed-forward is 4,304 and its residual 1,152
+wide. One layer of it is 1.75 GiB; overhead less the CUDA context was 1.80 on three rows of Qwen3.5-35B on A100."""
+
+
+def logits_copies(version: str) -> float:
+    """Copies of the logits that the profiling run holds at once: a fit, so no whole number."""
+    return _LOGITS_COPIES_SINCE if version_tuple(version) >= _LEAN_SAMPLER_VERSION else _LOGITS_COPIES_BEFORE
+
+
+def logits_gib_per_sequence(model: Model, version: str, dtype_bytes: int = 2) -> float:
+    """What one seat of the profiling run takes at the sampler, in GiB: logits and a little besides.
+
+    The first copy has the engine's own number format: 32-bit runs take 2 bytes a logit more (2.21 against 1.89 GiB).
+    """
+    logit_bytes = logits_copies(version) * _LOGITS_BYTES_PER_COPY + (dtype_bytes - 2)
+    return gib(logit_bytes * model.vocab_size + _SEAT_BYTES)
+
+
+def feed_forward_width(model: Model) -> int:
+    """Width of the feed-forward layer that one token passes: all its experts side by side."""
+    if model.experts_per_token and model.moe_intermediate_size:
+        return (model.experts_per_token + model.shared_experts) * model.moe_intermediate_size
+    return model.intermediate_size
+
+
+def sampler_base_gib(
+    model: Model, version: str, tensor_parallel: int, max_num_batched_tokens: int, dtype_bytes: int = 2
 ) -> float:
-    """Weights on the fullest accelerator, in GiB.
-
-    Tensor parallelism divides every matrix. Pipeline stages hold whole layers, and the first and last stage hold an
-    embedding besides: the fullest stage has ceil(layers / stages) layers and the larger embedding.
-    """
-    total = weight_bytes(model, precision)
-    if pipeline_parallel == 1:
-        return gib(total / tensor_parallel)
-    one_embedding = model.vocab_size * model.hidden_size * 2.0
-    body = max(0.0, total - embedding_parameters(model) * 2.0)
-    layers = layer_count(model)
-    stage = body * ceil_div(layers, pipeline_parallel) / layers + one_embedding
-    return gib(stage / tensor_parallel)
+    """What stays allocated while the sampler runs, whatever the seats: hidden states, pictures, experts' workspaces."""
+    buffers = 1 + model.architecture.startswith(_MULTIMODAL_TYPES)
+    states = buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
+    kept = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens) if _keeps_workspace(version) else 0
+    return gib(states + kept)
 
 
-def kv_heads_per_accelerator(kv_heads: int, tensor_parallel: int) -> int:
-    """KV heads on one accelerator: divided while there are enough, then replicated."""
-    return max(1, ceil_div(kv_heads, tensor_parallel))
-
-
-def _kv_bytes_per_token_of_full_layer(model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int) -> int:
-    width = _KV_BYTES[kv_dtype]
-    if model.kv_lora_rank is not None:
-        return (model.kv_lora_rank + (model.qk_rope_head_dim or 0)) * width
-    key_and_value = model.head_dim + (model.value_head_dim or model.head_dim)
-    return kv_heads_per_accelerator(model.kv_heads, tensor_parallel) * key_and_value * width
-
-
-def _kv_bytes_per_token_of_sliding_layer(model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int) -> int:
-    if model.sliding_kv_heads is None and model.sliding_head_dim is None:
-        return _kv_bytes_per_token_of_full_layer(model, kv_dtype, tensor_parallel)
-    heads = kv_heads_per_accelerator(model.sliding_kv_heads or model.kv_heads, tensor_parallel)
-    return 2 * heads * (model.sliding_head_dim or model.head_dim) * _KV_BYTES[kv_dtype]
-
-
-def kv_bytes_per_token(model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int, pipeline_parallel: int) -> int:
-    """KV cache that one more token of context takes on one accelerator, in bytes: the full-attention layers.
-
-    MHA, GQA, MQA: 2 (K and V) x KV heads x head width x bytes. MLA: (compressed rank + rotary width) x bytes, the
-    same on every accelerator of a tensor-parallel group.
-    """
-    layers = ceil_div(model.layers.full, pipeline_parallel)
-    return layers * _kv_bytes_per_token_of_full_layer(model, kv_dtype, tensor_parallel)
-
-
-def kv_bytes_per_session(
-    model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int, pipeline_parallel: int, context_tokens: int
+def feed_forward_gib(
+    model: Model, tensor_parallel: int, max_num_batched_tokens: int, *, stage_input: bool = False, dtype_bytes: int = 2
 ) -> float:
-    """Memory that one session of ``context_tokens`` holds on one accelerator, in bytes.
+    """Peak inside a layer, in GiB: batched tokens x (gate, up and their product + residual-wide buffers), or experts.
 
-    Full-attention layers grow with the context, sliding-window layers up to their window, recurrent layers hold a
-    fixed state: a matrix in 32 bit and a short convolution in 16 bit, divided by tensor parallelism.
+    Models that see take a picture through their tower first; the larger of both counts.
     """
-    tokens = round_up(context_tokens, KV_BLOCK_TOKENS)
-    growing = tokens * kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel)
-    window = min(tokens, round_up(model.sliding_window or 0, KV_BLOCK_TOKENS))
-    sliding_layers = ceil_div(model.layers.sliding, pipeline_parallel)
-    sliding = sliding_layers * window * _kv_bytes_per_token_of_sliding_layer(model, kv_dtype, tensor_parallel)
-    recurrent = 0.0
-    if model.recurrent is not None:
-        state = model.recurrent.state_elements * 4 + model.recurrent.convolution_elements * 2
-        recurrent = ceil_div(model.layers.recurrent, pipeline_parallel) * state / tensor_parallel
-    return growing + sliding + recurrent
+    residual_buffers = _FEED_FORWARD_BUFFERS + (_STAGE_BUFFERS if stage_input else 0)
+    residual = residual_buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
+    experts = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens)
+    dense_width = 0 if model.experts else model.intermediate_size
+    dense = max_num_batched_tokens * 3 * dense_width / tensor_parallel * dtype_bytes
+    return gib(max(residual + max(experts, dense), _vision_encoder_bytes(model)))
+
+
+def activation_gib(
+    model: Model, version: str, tensor_parallel: int, max_num_seqs: int, max_num_batched_tokens: int
+) -> float:
+    """Peak of the profiling run, in GiB: the larger of its two ends.
+
+    The sampler's end: seats x copies of the fp32 logits, and what stays allocated meanwhile. Tensor parallelism does
+    not divide it. The layer's end explains small vocabularies (CodeLlama-7B: 0.75 by this formula, 0.77 measured).
+    """
+    sampler = logits_gib_per_sequence(model, version) * max_num_seqs
+    sampler += sampler_base_gib(model, version, tensor_parallel, max_num_batched_tokens)
+    return max(sampler, feed_forward_gib(model, tensor_parallel, max_num_batched_tokens))
+
+
+def _keeps_workspace(version: str) -> bool:
+    """Whether experts' workspaces stay allocated between layers, so that they add to the sampler's end.
+
+    Since 0.17: Mixtral at TP 2 1.22 of 1.21 and DeepSeek-V2-Lite 1.92 of 1.93 as a sum; before, Qwen3-Next 5.59 of 5.58 and
+    Qwen3-235B 1.41 of 1.40 without it.
+    """
+    return version_tuple(version) >= _LEAN_SAMPLER_VERSION
+
+
+def _expert_workspace_bytes(model: Model, tensor_parallel: int, max_num_batched_tokens: int) -> float:
+    """Fused experts' two workspaces: gate and up or the output, whichever is wider; their product; and the sum.
+
+    MXFP4 experts (gpt-oss) run in kernels without them: 2.88 of 2.87 GiB.
+    """
+    if not model.experts_per_token or not model.moe_intermediate_size or model.native_precision == "mxfp4":
+        return 0.0
+    width = model.moe_intermediate_size / tensor_parallel
+    per_copy = max(2 * width, model.hidden_size) + width
+    return max_num_batched_tokens * (model.experts_per_token * per_copy + model.hidden_size) * 2.0
+
+
+def _vision_encoder_bytes(model: Model) -> float:
+    if not model.architecture.startswith(_VISION_ENCODER_TYPES):
+        return 0.0
+    return float(_VISION_PATCHES * _VISION_VALUES_PER_PATCH * 2)
+
+
+# --- CUDA context, communication, graphs -----------------------------------------------------------------------------
+
+_SYMMETRIC_BUFFERS_VERSION = (0, 18)
+"""First version with the larger context and, over NVLink, symmetric all-reduce buffers."""
+_CONTEXT_GIB = {True: 0.25, False: 0.13}
+"""CUDA context and libraries, by whether the version is 0.18 or newer: 0.24 to 0.27 and 0.13 to 0.14 logged."""
+_CONTEXT_V0_GIB = 0.07
+"""The same in engine V0, and in a pipeline stage: 0.05 to 0.08 logged."""
+_NVLINK_GIB = 1.76
+_NVLINK_GIB_PER_RANK = 0.035
+"""All-reduce buffers over NVLink since 0.18: 2.06 to 2.10 GiB in all at TP 2, 2.13 to 2.21 at TP 4 (0.19 on H100)."""
+_NVLINK_OLDER_GIB_PER_RANK = 0.24
+"""The same before: 0.55 GiB in all at TP 2 (H100), 2.10 at TP 8 (A100)."""
+_PCIE_GIB = {True: 0.50, False: 0.12}
+"""All-reduce buffers over PCIe, by whether the version is 0.18 or newer: 0.75 in all (two RTX 5090, 0.26), 0.21 to 0.25
+(eight L40S, 0.10; two RTX 4090, 0.7)."""
+
+_GRAPHS_GIB = 0.25
+_GRAPHS_GIB_PER_LAYER = 0.018
+"""Captured CUDA graphs, or the estimate of them: 8 to 80 layers on H100 (0.19) take 0.51 to 1.79 GiB and are estimated
+at 0.49 to 1.82; within a quarter on most rows."""
+
+
+def non_torch_gib(accelerator: Accelerator, version: str, tensor_parallel: int, pipeline_parallel: int = 1) -> float:
+    """CUDA context, and NCCL and all-reduce buffers, in GiB."""
+    newer = version_tuple(version) >= _SYMMETRIC_BUFFERS_VERSION
+    if tensor_parallel == 1:
+        return _CONTEXT_V0_GIB if pipeline_parallel > 1 or _is_v0(version) else _CONTEXT_GIB[newer]
+    if not accelerator.nvlink_gb_per_s:
+        return _CONTEXT_GIB[newer] + _PCIE_GIB[newer]
+    if newer:
+        return _CONTEXT_GIB[newer] + _NVLINK_GIB + _NVLINK_GIB_PER_RANK * tensor_parallel
+    return _CONTEXT_GIB[newer] + _NVLINK_OLDER_GIB_PER_RANK * tensor_parallel
+
+
+def cuda_graph_gib(model: Model, pipeline_parallel: int = 1, *, enforce_eager: bool) -> float:
+    """Captured CUDA graphs, in GiB: a pool, and more for each layer."""
+    if enforce_eager:
+        return 0.0
+    return _GRAPHS_GIB + _GRAPHS_GIB_PER_LAYER * layer_count(model) / pipeline_parallel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,77 +313,27 @@ class Overhead:
         return self.activation_gib + self.non_torch_gib + self.cuda_graph_gib
 
 
-def version_tuple(version: str) -> tuple[int, ...]:
-    """``0.33.0`` as (0, 33, 0), for comparison; what follows the first part that is no number does not count."""
-    parts = itertools.takewhile(str.isdecimal, version.split("."))
-    return tuple(int(part) for part in parts)
-
-
-def logits_gib_per_sequence(model: Model, version: str) -> float:
-    """Logits that the profiling run keeps for each sequence, in GiB: copies x vocabulary x 4 B."""
-    return gib(logits_copies(version) * model.vocab_size * 4)
-
-
-def logits_copies(version: str) -> float:
-    """Copies of the logits that the profiling run holds at once: a fit, so no whole number."""
-    return 3.9 if version_tuple(version) >= (0, 17) else 9.7
-
-
-def feed_forward_width(model: Model) -> int:
-    """Width of the feed-forward layer that one token passes: all its experts side by side."""
-    if model.experts_per_token and model.moe_intermediate_size:
-        return (model.experts_per_token + model.shared_experts) * model.moe_intermediate_size
-    return model.intermediate_size
-
-
-def lora_slot_gib(model: Model, rank: int) -> float:
-    """One LoRA slot, in GiB: two thin matrices of ``rank`` for each linear layer, in 16 bit.
-
-    Mistral-7B at rank 16: 0.08 GiB by this formula, 0.07 measured (13.51 against 13.58 GiB of weights).
-    """
-    width = 8 * model.hidden_size + 3 * (model.hidden_size + model.intermediate_size)
-    return gib(layer_count(model) * rank * width * 2)
-
-
-def activation_gib(
-    model: Model, version: str, tensor_parallel: int, max_num_seqs: int, max_num_batched_tokens: int
-) -> float:
-    """Peak of the profiling run, in GiB: the larger of its two ends.
-
-    The sampler's end: copies of the fp32 logits, k x vocabulary x max-num-seqs x 4 B, with k = 9.7 before vLLM 0.17
-    (59 start-up logs) and 3.9 since (Llama, Qwen, Gemma, Phi, gpt-oss: 3.71 to 4.06). Tensor parallelism does not
-    divide it. The feed-forward end: batched tokens x (gate, up and their product + four residual-wide buffers) x 2 B,
-    which explains the small-vocabulary models (CodeLlama-7B: 0.75 by this formula, 0.77 measured).
-    """
-    logits = logits_gib_per_sequence(model, version) * GIB * max_num_seqs
-    width = feed_forward_width(model)
-    feed_forward = max_num_batched_tokens * (3 * width / tensor_parallel + 4 * model.hidden_size) * 2
-    return gib(max(logits, feed_forward))
-
-
-def non_torch_gib(accelerator: Accelerator, version: str, tensor_parallel: int) -> float:
-    """CUDA context, and NCCL and all-reduce buffers, in GiB.
-
-    One accelerator: 0.12 up to vLLM 0.17, 0.25 since 0.18. Tensor parallel over NVLink: 2.06 to 2.21 on H100
-    (0.19 logs); over PCIe 0.2 to 0.75. Pipeline stages alone add nothing that the logs show.
-    """
-    alone = 0.25 if version_tuple(version) >= (0, 18) else 0.12
-    if tensor_parallel == 1:
-        return alone
-    return 2.15 if accelerator.nvlink_gb_per_s else 0.75
-
-
-def cuda_graph_gib(tensor_parallel: int, *, enforce_eager: bool) -> float:
-    """Captured CUDA graphs, in GiB: 0.5 to 1.85 on H100, mean 1.05 for one accelerator and 1.28 for two (0.19 logs)."""
-    if enforce_eager:
-        return 0.0
-    return 1.05 if tensor_parallel == 1 else 1.28
-
+# --- The report of an engine -----------------------------------------------------------------------------------------
 
 KV_ERROR_RATIO = 0.05
-"""Stated error of the predicted KV cache in GiB: against 43 start-up logs of vLLM 0.7 to 0.33 the median error is
-0.3 %, and 90 % of them are within 3.5 %. Two logs are far off: one that loaded its weights in 32 bit, and one of
-vLLM 0.13 (a larger activation peak) on a card that the model nearly fills."""
+"""Stated error of the KV cache of a plan, which fills at least a good part of the accelerator; ``EngineMemory`` states
+its own."""
+_LEAST_ERROR_RATIO = 0.02
+"""No better is promised, although the median error on the measured rows is a tenth of it: other models come."""
+_LEAST_ERROR_RATIO_OF_OTHERS = 0.15
+"""The same for engines whose start-up logs were not compared."""
+_WEIGHTS_UNCERTAINTY = 0.01
+"""Error of the weights that 90 % of start-up logs stay within, relative."""
+_FOUR_BIT_WEIGHTS_UNCERTAINTY = 0.03
+"""The same in 4 bit, where every checkpoint leaves other layers in 16."""
+_OVERHEAD_UNCERTAINTY = 0.15
+"""The same of the overhead, where the engine's version is known."""
+_EXPERT_OVERHEAD_UNCERTAINTY = 0.3
+"""The same of mixtures of experts, whose workspaces differ by kernel."""
+_OVERHEAD_UNCERTAINTY_OF_OTHERS = 0.6
+"""The same for other engines and unknown versions, whose activation peak may be 2.6 times as high."""
+_ABSOLUTE_UNCERTAINTY_GIB = 0.1
+"""What is left: another process on the card, rounding in the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +347,8 @@ class EngineMemory:
     kv_cache_gib: float
     kv_cache_tokens: int
     max_concurrency: float
+    sequence_gib: float
+    """What one sequence of max-model-len takes of the KV cache, on one accelerator."""
     capacity: Capacity
     budget_gib: float
     error_ratio: float
@@ -285,55 +370,151 @@ class EngineConfig:
     max_num_batched_tokens: int
     gpu_memory_utilization: float
     enforce_eager: bool = False
+    engine: Engine = "vllm"
+    version_is_known: bool = True
+    dtype_bytes: int = 2
+    """Bytes of the engine's number format: 4 where it is started in 32 bit."""
+    speculative_layers: int = 0
+    """Layers of a draft head (EAGLE, multi-token prediction)."""
+    lora_slots: int = 0
+    lora_rank: int = 16
 
 
-def overhead(config: EngineConfig) -> Overhead:
-    """Everything that the engine takes on one accelerator besides weights and KV cache."""
-    version, tensor_parallel = config.release.version, config.tensor_parallel
+def overhead(config: EngineConfig, *, last_stage: bool = False) -> Overhead:
+    """Everything that the engine takes on one accelerator besides weights and KV cache.
+
+    With pipeline parallelism the log's first stage has no logits; the last one has.
+    """
+    tensor, pipeline = config.tensor_parallel, config.pipeline_parallel
     return Overhead(
-        activation_gib=activation_gib(
-            config.model, version, tensor_parallel, config.max_num_seqs, config.max_num_batched_tokens
-        ),
-        non_torch_gib=non_torch_gib(config.accelerator, version, tensor_parallel),
-        cuda_graph_gib=cuda_graph_gib(tensor_parallel, enforce_eager=config.enforce_eager),
+        activation_gib=_activation_gib(config, samples=last_stage or pipeline == 1),
+        non_torch_gib=non_torch_gib(config.accelerator, config.release.version, tensor, pipeline),
+        cuda_graph_gib=cuda_graph_gib(config.model, pipeline, enforce_eager=config.enforce_eager),
     )
 
 
 def engine_memory(config: EngineConfig) -> EngineMemory:
-    """Predict the memory report of vLLM at start. A negative ``kv_cache_gib`` means that it will not start.
+    """Predict the memory report of the engine at start. A negative ``kv_cache_gib`` means that it will not start.
 
-    KV tokens are what the pool holds at ``max_model_len`` per sequence (sliding and recurrent layers share the pool,
-    so the figure depends on that length); max concurrency is the pool over one sequence of that length.
+    KV tokens and max concurrency are what the allocator makes of the pool at ``max_model_len`` per sequence; with
+    pipeline parallelism the tightest stage decides, while the GiB are those of the first.
     """
-    model, tensor, pipeline = config.model, config.tensor_parallel, config.pipeline_parallel
     room, taken = capacity(config.accelerator), overhead(config)
-    weights = weights_gib_per_accelerator(model, config.precision, tensor, pipeline)
-    graphs = taken.cuda_graph_gib if config.release.graphs_in_budget else 0.0
-    budget = room.capacity_gib * config.gpu_memory_utilization
-    kv = budget - weights - taken.activation_gib - taken.non_torch_gib - graphs
-    per_sequence = kv_bytes_per_session(model, config.kv_dtype, tensor, pipeline, config.max_model_len)
-    concurrency = max(0.0, kv * GIB / per_sequence)
+    weights = weights_gib_per_accelerator(
+        config.model,
+        config.precision,
+        config.tensor_parallel,
+        config.pipeline_parallel,
+        compute_capability=config.accelerator.compute_capability,
+        dtype_bytes=config.dtype_bytes,
+        speculative_layers=config.speculative_layers,
+    )
+    weights += config.lora_slots * lora_slot_gib(config.model, config.lora_rank) / config.tensor_parallel
+    budget = _budget_gib(config, room.capacity_gib, weights + taken.activation_gib + taken.non_torch_gib)
+    kv = budget - weights - _taken_from_budget_gib(config, taken)
+    tightest = budget - weights - _taken_from_budget_gib(config, overhead(config, last_stage=True))
+    held = pool(_pool_request(config), min(kv, tightest))
     return EngineMemory(
         weights_gib=weights,
         activation_gib=taken.activation_gib,
         non_torch_gib=taken.non_torch_gib,
         cuda_graph_gib=taken.cuda_graph_gib,
         kv_cache_gib=kv,
-        kv_cache_tokens=int(concurrency * config.max_model_len),
-        max_concurrency=concurrency,
+        kv_cache_tokens=held.tokens,
+        max_concurrency=held.max_concurrency,
+        sequence_gib=gib(held.sequence_bytes),
         capacity=room,
         budget_gib=budget,
-        error_ratio=KV_ERROR_RATIO,
+        error_ratio=_error_ratio(config, weights, taken, kv),
     )
 
 
-def default_max_num_seqs(accelerator: Accelerator) -> int:
-    """The engine's own --max-num-seqs when unset: 1024 from 70 GiB up except on A100, else 256."""
-    return 1024 if accelerator.memory_gb >= 75 and not accelerator.id.startswith("a100") else 256
+def _activation_gib(config: EngineConfig, *, samples: bool) -> float:
+    model, version, tensor = config.model, config.release.version, config.tensor_parallel
+    tokens, width = config.max_num_batched_tokens, config.dtype_bytes
+    layer = feed_forward_gib(model, tensor, tokens, stage_input=config.pipeline_parallel > 1, dtype_bytes=width)
+    if not samples or (_is_v0(version) and _v0_cuts_prompts(config.max_model_len)):
+        return layer
+    sampler = logits_gib_per_sequence(model, version, width) * config.max_num_seqs
+    return max(layer, sampler + sampler_base_gib(model, version, tensor, tokens, width))
 
 
-def default_max_num_batched_tokens(accelerator: Accelerator) -> int:
-    """The engine's own --max-num-batched-tokens when unset: 16384 from 160 GiB, 8192 from 70 GiB (not A100), else 2048."""
-    if accelerator.memory_gb >= 175:
-        return 16384
-    return 8192 if default_max_num_seqs(accelerator) == 1024 else 2048
+def _pool_request(config: EngineConfig) -> PoolRequest:
+    return PoolRequest(
+        model=config.model,
+        version=version_tuple(config.release.version),
+        kv_dtype=config.kv_dtype,
+        dtype_bytes=config.dtype_bytes,
+        tensor_parallel=config.tensor_parallel,
+        pipeline_parallel=config.pipeline_parallel,
+        max_model_len=config.max_model_len,
+        max_num_batched_tokens=config.max_num_batched_tokens,
+        speculative_layers=config.speculative_layers,
+    )
+
+
+def _error_ratio(config: EngineConfig, weights: float, taken: Overhead, kv: float) -> float:
+    """How far off the KV cache may be, relative: the errors of the terms over what they leave."""
+    least = _LEAST_ERROR_RATIO if config.engine == "vllm" else _LEAST_ERROR_RATIO_OF_OTHERS
+    of_weights = _FOUR_BIT_WEIGHTS_UNCERTAINTY if config.precision in ("int4", "nvfp4") else _WEIGHTS_UNCERTAINTY
+    of_overhead = _EXPERT_OVERHEAD_UNCERTAINTY if config.model.experts else _OVERHEAD_UNCERTAINTY
+    if config.engine != "vllm" or not config.version_is_known:
+        of_overhead = _OVERHEAD_UNCERTAINTY_OF_OTHERS
+    uncertain = _ABSOLUTE_UNCERTAINTY_GIB + of_weights * weights + of_overhead * _taken_from_budget_gib(config, taken)
+    return round(max(least, uncertain / max(kv, uncertain)), 3)
+
+
+# --- How engines divide the card -------------------------------------------------------------------------------------
+
+_SGLANG_LARGEST_CHUNK = 8192
+"""Prefill chunk that SGLang takes on large cards where vLLM batches more."""
+_SGLANG_RESERVE_GIB = 1.6
+_SGLANG_RESERVE_GIB_PER_TOKEN = 1.5 / 1024
+"""SGLang's default of --mem-fraction-static keeps free 1.5 MiB for each token of a prefill chunk (sglang #29615) and a
+base for graphs, which is set so that H100 has the 0.828 of sglang #29092: the only measured figure."""
+_TENSORRT_FREE_SHARE = 0.9
+"""TensorRT-LLM's free_gpu_memory_fraction: that share of what is free once the engine is loaded."""
+_TGI_FREE_SHARE = 0.95
+"""Text Generation Inference gives the KV cache this share of what its warm-up left free."""
+
+ENGINE_SUPPORT: dict[Engine, str] = {
+    "sglang": "sglang: static share x card - weights; its default share was compared on one card only",
+    "tensorrt-llm": "tensorrt-llm: 90 % of what is free after load, overhead as vLLM's; no start-up log was compared",
+    "tgi": "tgi: 95 % of what is free after warm-up, overhead as vLLM's; no start-up log was compared",
+    "ollama": "ollama: accounted for as vLLM, although it allocates only the sequences it is told to serve",
+}
+"""How well the accounting of an engine is supported, where it is worse than vLLM's."""
+
+
+def default_memory_share(engine: Engine, accelerator: Accelerator, release: EngineRelease) -> float:
+    """The share of the card, or of what is free, that an engine takes when it is told nothing."""
+    if engine == "sglang":
+        room = capacity(accelerator).capacity_gib
+        chunk = default_max_num_batched_tokens(accelerator)
+        reserve = _SGLANG_RESERVE_GIB + _SGLANG_RESERVE_GIB_PER_TOKEN * min(chunk, _SGLANG_LARGEST_CHUNK)
+        return round(1 - reserve / room, 3)
+    if engine == "tensorrt-llm":
+        return _TENSORRT_FREE_SHARE
+    return _TGI_FREE_SHARE if engine == "tgi" else release.gpu_memory_utilization
+
+
+def _budget_gib(config: EngineConfig, capacity_gib: float, loaded_gib: float) -> float:
+    """What weights, KV cache and the counted part of the overhead may take together.
+
+    TensorRT-LLM and TGI take a share of what is free after loading, so that the rest of it is out of the budget.
+    """
+    if config.engine in ("tensorrt-llm", "tgi"):
+        return loaded_gib + max(0.0, capacity_gib - loaded_gib) * config.gpu_memory_utilization
+    return capacity_gib * config.gpu_memory_utilization
+
+
+def _taken_from_budget_gib(config: EngineConfig, taken: Overhead) -> float:
+    """The part of the overhead that leaves the KV cache less.
+
+    vLLM: activation peak and non-torch, graphs only in newer versions. SGLang serves them all from what its static
+    share leaves; TensorRT-LLM and TGI capture graphs afterwards.
+    """
+    if config.engine == "sglang":
+        return 0.0
+    in_budget = config.release.graphs_in_budget and config.engine in ("vllm", "ollama")
+    return taken.activation_gib + taken.non_torch_gib + (taken.cuda_graph_gib if in_budget else 0.0)

@@ -14,6 +14,7 @@ from tests.sizing.rows import SOURCES, make_accelerator, make_model, make_moe
 
 CATALOG = load_catalog()
 LLAMA = CATALOG.model("meta-llama/Llama-3.1-8B-Instruct")
+ROTARY_TABLE_GIB = 131_072 * 128 * 2 / GIB
 
 
 def release(version: str, share: float = 0.9, *, graphs_in_budget: bool = False) -> EngineRelease:
@@ -48,8 +49,33 @@ class TestWeights:
 
     def test_a_checkpoint_of_known_size_counts_as_it_is(self):
         model = make_model(checkpoint_bytes=20 * GIB)
-        assert memory.weights_gib_per_accelerator(model, "bf16", 1, 1) == 20.0
-        assert memory.weights_gib_per_accelerator(model, "fp16", 1, 1) == pytest.approx(8.03e9 * 2 / GIB)
+        assert memory.weights_gib_per_accelerator(model, "bf16", 1, 1) == 20.0 + ROTARY_TABLE_GIB
+        assert memory.weights_gib_per_accelerator(model, "fp16", 1, 1) == pytest.approx(
+            8.03e9 * 2 / GIB + ROTARY_TABLE_GIB
+        )
+
+    def test_a_checkpoint_published_in_32_bit_is_loaded_in_16(self):
+        model = make_model(checkpoint_bytes=int(8.03e9 * 4))
+        assert memory.weight_bytes(model, "bf16") == 8.03e9 * 2
+
+    def test_a_draft_layer_in_the_checkpoint_is_not_loaded(self):
+        """DeepSeek-R1: 641.3 GiB on disk, of which one layer is for multi-token prediction."""
+        model = CATALOG.model("deepseek-ai/DeepSeek-R1-0528")
+        assert memory.weight_bytes(model, "fp8") / GIB == pytest.approx(641.3 - 11, abs=2)
+
+    def test_parts_that_every_rank_holds(self):
+        """Qwen3-235B in FP8 over eight ranks with four KV heads: 27.72 GiB logged, 27.51 if all were divided."""
+        model = CATALOG.model("Qwen/Qwen3-235B-A22B-Instruct-2507")
+        assert memory.weights_gib_per_accelerator(model, "fp8", 8, 1) == pytest.approx(27.72, rel=0.002)
+
+    def test_a_draft_layer_for_speculation(self):
+        plain = memory.weights_gib_per_accelerator(LLAMA, "bf16", 1, 1)
+        with_draft = memory.weights_gib_per_accelerator(LLAMA, "bf16", 1, 1, speculative_layers=1)
+        assert with_draft - plain == pytest.approx(memory.draft_layer_parameters(LLAMA) * 2 / GIB, rel=0.01)
+
+    def test_a_run_in_32_bit(self):
+        """Llama-3.1-8B started with --dtype float32: 29.98 GiB logged."""
+        assert memory.weights_gib_per_accelerator(LLAMA, "bf16", 1, 1, dtype_bytes=4) == pytest.approx(29.98, rel=0.002)
 
     def test_quantised_weights_keep_their_embeddings_in_16_bit(self):
         embeddings = 2 * 128_256 * 4096
@@ -65,13 +91,9 @@ class TestWeights:
         model = make_moe()
         experts = 48 * 64 * 3 * 2048 * 1408
         assert memory.expert_parameters(model) == experts
-        expected = experts * 4.25 / 8 + (30_000_000_000 - experts) * 2
+        expected = experts * 4.25 / 8 * (1536 / 1408) + (30_000_000_000 - experts) * 2  # padded to 256
         assert memory.weight_bytes(model, "mxfp4") == pytest.approx(expected)
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="weight_bytes takes the checkpoint's 60.7 GiB; the MXFP4 kernels pad the experts' 2,880 to a multiple of 256",
-    )
     def test_a_published_mxfp4_checkpoint(self):
         """gpt-oss-120b: 64.38 GiB with the Triton kernels, 65.97 with Marlin (start-up logs)."""
         model = CATALOG.model("openai/gpt-oss-120b")
@@ -242,14 +264,15 @@ class TestCapacity:
 
 class TestOverhead:
     @pytest.mark.parametrize(
-        ("version", "copies"), [("0.11.0", 9.7), ("0.16.9", 9.7), ("0.17.0", 3.9), ("0.33.0", 3.9)]
+        ("version", "copies"), [("0.11.0", 9.49), ("0.16.9", 9.49), ("0.17.0", 3.62), ("0.33.0", 3.62)]
     )
     def test_logits_of_the_profiling_run(self, version, copies):
-        model = make_model(intermediate_size=0, hidden_size=1)
-        expected = copies * 128_256 * 4 * 256 / GIB
-        assert memory.activation_gib(model, version, 1, 256, 1) == pytest.approx(expected)
-        assert memory.activation_gib(model, version, 8, 256, 1) == pytest.approx(expected)
-        assert memory.logits_gib_per_sequence(model, version) * 256 == pytest.approx(expected)
+        model = make_model(intermediate_size=0)
+        each = (copies * 128_256 * 4 + 60_500) / GIB
+        states = 2048 * 4096 * 2 / GIB
+        assert memory.logits_gib_per_sequence(model, version) == pytest.approx(each)
+        for tensor in (1, 8):
+            assert memory.activation_gib(model, version, tensor, 256, 2048) == pytest.approx(256 * each + states)
 
     def test_the_feed_forward_end_where_the_vocabulary_is_small(self):
         """CodeLlama-7B, vLLM 0.19 on H100: 0.77 GiB measured."""
@@ -258,31 +281,43 @@ class TestOverhead:
         assert found == pytest.approx(8192 * (3 * 11_008 + 4 * 4096) * 2 / GIB)
         assert found == pytest.approx(0.77, rel=0.05)
 
-    def test_experts_that_a_token_uses_are_the_feed_forward_width(self):
-        model = make_moe(vocab_size=1000, shared_experts=2)
-        expected = 8192 * (3 * 6 * 1408 + 4 * 2048) * 2 / GIB
-        assert memory.activation_gib(model, "0.33.0", 1, 1, 8192) == pytest.approx(expected)
+    def test_workspaces_of_experts_add_to_the_sampler_in_newer_versions(self):
+        model = make_moe()
+        workspaces = 8192 * (4 * (2 * 1408 + 1408) + 2048) * 2 / GIB
+        states = 8192 * 2048 * 2 / GIB
+        assert memory.sampler_base_gib(model, "0.16.0", 1, 8192) == pytest.approx(states)
+        assert memory.sampler_base_gib(model, "0.17.0", 1, 8192) == pytest.approx(states + workspaces)
+        assert memory.feed_forward_gib(model, 1, 8192) == pytest.approx(4 * states + workspaces)
+
+    def test_a_pipeline_stage_holds_its_input_too(self):
+        """Llama-3.1-8B, first of two and of four stages: 1.05 to 1.10 GiB logged."""
+        assert memory.feed_forward_gib(LLAMA, 1, 8192, stage_input=True) == pytest.approx(1.05, rel=0.05)
 
     @pytest.mark.parametrize(
-        ("version", "tensor", "nvlink", "expected"),
+        ("version", "tensor", "pipeline", "nvlink", "expected"),
         [
-            ("0.11.0", 1, 900.0, 0.12),
-            ("0.17.0", 1, 900.0, 0.12),
-            ("0.18.0", 1, 0.0, 0.25),
-            ("0.33.0", 1, 900.0, 0.25),
-            ("0.19.0", 2, 900.0, 2.15),
-            ("0.19.0", 4, 900.0, 2.15),
-            ("0.19.0", 2, 0.0, 0.75),
-            ("0.19.0", 2, None, 0.75),
+            ("0.7.0", 1, 1, 0.0, 0.07),
+            ("0.11.0", 1, 1, 900.0, 0.13),
+            ("0.17.0", 1, 1, 900.0, 0.13),
+            ("0.18.0", 1, 1, 0.0, 0.25),
+            ("0.33.0", 1, 1, 900.0, 0.25),
+            ("0.19.0", 1, 4, 900.0, 0.07),
+            ("0.19.0", 2, 1, 900.0, 2.08),
+            ("0.19.0", 4, 1, 900.0, 2.15),
+            ("0.15.0", 2, 1, 900.0, 0.61),
+            ("0.19.0", 2, 1, 0.0, 0.75),
+            ("0.19.0", 2, 1, None, 0.75),
+            ("0.10.2", 8, 1, 0.0, 0.25),
         ],
     )
-    def test_non_torch(self, version, tensor, nvlink, expected):
-        assert memory.non_torch_gib(make_accelerator(nvlink_gb_per_s=nvlink), version, tensor) == expected
+    def test_non_torch(self, version, tensor, pipeline, nvlink, expected):
+        card = make_accelerator(nvlink_gb_per_s=nvlink)
+        assert memory.non_torch_gib(card, version, tensor, pipeline) == pytest.approx(expected)
 
-    def test_cuda_graphs(self):
-        assert memory.cuda_graph_gib(1, enforce_eager=False) == 1.05
-        assert memory.cuda_graph_gib(2, enforce_eager=False) == 1.28
-        assert memory.cuda_graph_gib(2, enforce_eager=True) == 0.0
+    @pytest.mark.parametrize(("pipeline", "measured_gib"), [(1, 0.91), (2, 0.65), (4, 0.51)])
+    def test_cuda_graphs(self, pipeline, measured_gib):
+        assert memory.cuda_graph_gib(LLAMA, pipeline, enforce_eager=False) == pytest.approx(measured_gib, rel=0.25)
+        assert memory.cuda_graph_gib(LLAMA, pipeline, enforce_eager=True) == 0.0
 
     def test_a_lora_slot(self):
         """Mistral-7B, rank 16: 13.51 -> 13.58 GiB of weights in the logs."""
@@ -337,7 +372,8 @@ class TestEngineMemory:
         newer = release("0.21.0", graphs_in_budget=True)
         plain = memory.engine_memory(config(release=newer))
         eager = memory.engine_memory(config(release=newer, enforce_eager=True))
-        assert eager.kv_cache_gib - plain.kv_cache_gib == pytest.approx(plain.cuda_graph_gib) == pytest.approx(1.05)
+        assert eager.kv_cache_gib - plain.kv_cache_gib == pytest.approx(plain.cuda_graph_gib)
+        assert plain.cuda_graph_gib == pytest.approx(0.25 + 32 * 0.018)
         older = memory.engine_memory(config(enforce_eager=True))
         assert older.kv_cache_gib == memory.engine_memory(config()).kv_cache_gib
 
@@ -352,14 +388,56 @@ class TestEngineMemory:
 
     def test_tokens_are_of_the_replica(self):
         two = memory.engine_memory(config(tensor_parallel=2))
-        assert two.kv_cache_tokens == pytest.approx(two.kv_cache_gib * GIB / (131_072 / 2), rel=1e-6)
+        assert two.kv_cache_tokens == pytest.approx(two.kv_cache_gib * GIB / (131_072 / 2), rel=1e-4)
 
-    def test_hybrid_models_share_the_pool_at_the_asked_length(self):
+    def test_hybrid_models_share_one_pool_of_equal_groups(self):
+        """8 full and 24 sliding layers: 4 groups of 8; a request takes whole pages of its window and one step more."""
         model = make_model(layers=LayerCounts(full=8, sliding=24), sliding_window=1024)
         report = memory.engine_memory(config(model=model, max_model_len=65_536))
-        one = memory.kv_bytes_per_session(model, "auto", 1, 1, 65_536)
-        assert report.max_concurrency == pytest.approx(report.kv_cache_gib * GIB / one)
-        assert report.kv_cache_tokens == int(report.max_concurrency * 65_536)
+        pages = int(report.kv_cache_gib * GIB // (8 * 16 * 4096))
+        of_a_request = 65_536 // 16 + 3 * (-(-(1023 + 8192) // 16) + 1)
+        assert report.max_concurrency == pytest.approx(pages / of_a_request)
+        assert report.kv_cache_tokens == pages // 4 * 16
+        newer = memory.engine_memory(config(model=model, max_model_len=65_536, release=release("0.21.0")))
+        assert newer.kv_cache_tokens == int(newer.max_concurrency * 65_536)
+
+    def test_a_recurrent_state_sets_the_page(self):
+        """Qwen3.5-35B-A3B: pages of 1,056 tokens; 451,968 tokens (428 pages) of 34.56 GiB in a log of 0.19."""
+        model = CATALOG.model("Qwen/Qwen3.5-35B-A3B")
+        report = memory.engine_memory(config(model=model, max_model_len=2048))
+        assert report.kv_cache_tokens % 1056 == 0
+        assert report.kv_cache_tokens / report.kv_cache_gib == pytest.approx(451_968 / 34.56, rel=0.01)
+
+    def test_a_draft_layer_holds_a_cache_too(self):
+        """Llama-3.1-8B with EAGLE: 132 KiB a token, 128 without."""
+        report = memory.engine_memory(config(model=LLAMA, speculative_layers=1))
+        assert report.kv_cache_gib * GIB / report.kv_cache_tokens == pytest.approx(132 * 1024, rel=1e-3)
+
+    def test_lora_slots_are_counted_as_weights(self):
+        plain, with_slots = memory.engine_memory(config()), memory.engine_memory(config(lora_slots=4, lora_rank=32))
+        slots = 4 * memory.lora_slot_gib(make_model(), 32)
+        assert with_slots.weights_gib - plain.weights_gib == pytest.approx(slots)
+
+    def test_sglang_s_own_share(self):
+        """0.828 on H100 with Qwen3-32B (sglang issue 29092)."""
+        card = CATALOG.accelerator("h100-sxm")
+        assert memory.default_memory_share("sglang", card, release("0.33.0")) == pytest.approx(0.828, abs=0.002)
+
+    def test_the_last_stage_is_the_tightest(self):
+        """Llama-3.1-8B on two stages: 66.54 GiB on the first, and tokens for the 65.63 of the last."""
+        report = memory.engine_memory(config(model=LLAMA, pipeline_parallel=2, max_num_seqs=1024))
+        assert report.kv_cache_tokens * 65_536 / GIB < report.kv_cache_gib - 0.5
+
+    @pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm", "tgi", "ollama"])
+    def test_other_engines_divide_the_card_their_own_way(self, engine):
+        card = make_accelerator()
+        share = memory.default_memory_share(engine, card, release("0.33.0"))
+        plain = memory.engine_memory(config())
+        report = memory.engine_memory(config(engine=engine, gpu_memory_utilization=share))
+        assert 0.8 <= share <= 0.95
+        assert report.kv_cache_gib == pytest.approx(plain.kv_cache_gib, rel=0.12)
+        assert report.error_ratio > plain.error_ratio
+        assert memory.ENGINE_SUPPORT[engine].startswith(engine)
 
     def test_a_model_that_does_not_fit_leaves_less_than_nothing(self):
         report = memory.engine_memory(config(accelerator=make_accelerator(cuda_memory_gib=14.0)))
@@ -422,7 +500,7 @@ class TestMeasuredStartUps:
                 gpu_memory_utilization=0.95,
             )
         )
-        assert report.error_ratio == memory.KV_ERROR_RATIO
+        assert report.error_ratio <= memory.KV_ERROR_RATIO
         assert report.kv_cache_gib == pytest.approx(kv_gib, rel=report.error_ratio), source
         if tokens is not None:
             assert report.kv_cache_tokens == pytest.approx(tokens, rel=report.error_ratio), source

@@ -1,0 +1,271 @@
+"""Weights on one accelerator: what each scheme stores for a parameter, and how parallelism divides or repeats it.
+
+Nothing here is fitted. The scheme fixes the bits; the engine's layout fixes what every rank holds in full: the
+routers, the down-projections of compressed attention, KV heads beyond their number, and the tables of the rotary
+embedding, which start-up logs count as weights (Llama-3.1-8B: 14.96 GiB of parameters + 0.03, 14.99 logged).
+"""
+
+from __future__ import annotations
+
+from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.spec.vocabulary import Precision
+from agentgpu_iac.units import ceil_div, gib, round_up
+
+VOCABULARY_PADDING = 64
+"""Embeddings are padded to a multiple of this many rows on each rank (vLLM's VocabParallelEmbedding)."""
+
+_EMBEDDING_BYTES = 2
+_BITS_PER_PARAMETER: dict[Precision, float] = {
+    "bf16": 16.0,
+    "fp16": 16.0,
+    "fp8": 8.0,  # per tensor or channel; block scales (32 bit for 128 x 128) add 0.02 %
+    "int8": 8.0,
+    "int4": 4.0 + (16 + 4) / 128,  # one 16-bit scale and one 4-bit zero point for 128 weights (GPTQ, AWQ)
+    "mxfp4": 4.0 + 8 / 32,  # one 8-bit scale for 32 weights (OCP microscaling)
+    "nvfp4": 4.0 + 8 / 16,  # one FP8 scale for 16 weights
+}
+_EXPERT_INT4_BITS = 4.0 + 16 / 32
+"""Models published in INT4 quantise their experts only, with one 16-bit scale for 32 weights: Kimi-K2 is 553.4 GiB by
+this formula and 554.3 on disk."""
+_MXFP4_WIDTH_MULTIPLE = 256
+"""MXFP4 kernels pad the experts' width on each rank to a multiple of this: gpt-oss-120b (2,880 wide) is 64.48 GiB by
+this rule and 64.38 in two start-up logs, 60.7 without; gpt-oss-20b 13.43, 13.5 to 13.7 logged."""
+_FP32_CHECKPOINT_RATIO = 1.6
+"""A 16-bit model whose files hold this many times its parameters was published in 32 bit; engines load 16."""
+
+_TOWER_PARAMETERS = {"mistral3": 439_000_000, "gemma3": 417_000_000, "qwen3_5": 450_000_000}
+"""Vision towers by model type (its beginning), from their configs; no scheme quantises them (Mistral-Small-3.1: 24.05
+GiB in INT8 by this formula, 24.07 logged)."""
+_TOWERS_BESIDE_THE_COUNT = ("mistral3",)
+"""Types whose parameter count in the catalog is of the text model alone (23.572 of 24.011 billion)."""
+
+_FP8_UNIT_CAPABILITY = (8, 9)
+"""First compute capability with FP8 units; older cards unpack FP8 weights in Marlin kernels."""
+_BLOCK_SCALED_TYPES = ("qwen3", "deepseek", "kimi", "glm", "minimax")
+_MARLIN_SCALE_BITS = 16 / 128
+"""Marlin spreads the block scales (one for 128 x 128) over rows: one 16-bit scale for 128 weights. Qwen3.5-35B in FP8 is
+34.6 GiB on A100 by this rule, 34.1 without, 34.71 logged. Applies to types published with block scales."""
+
+_LINEAR_ROPE_FACTOR = {"gemma3": 8, "gemma3_text": 8}
+"""Types whose linear rotary scaling makes the engine tabulate that many times the longest context: Gemma-3 logs 0.57
+GiB (4B, 12B; heads of 256) and 0.35 (27B; heads of 128) above its parameters; 0.56 and 0.28 by this rule."""
+
+_QUERY_RANK_RATIO = 3
+"""MLA: rank of the compressed queries over the rank of the KV (DeepSeek-V3, Kimi-K2: 1,536 over 512)."""
+_COMPRESSED_QUERIES_FROM_HIDDEN = 4096
+"""MLA models narrower than this (DeepSeek-V2-Lite) do not compress their queries."""
+
+_SHIPS_DRAFT_LAYER = ("deepseek_v3", "glm4_moe", "glm_moe_dsa", "qwen3_next", "qwen3_5", "mimo_v2")
+"""Model types (by their beginning) whose checkpoint holds one layer for multi-token prediction that engines load for
+speculation only: 14 of the 641.3 GiB of DeepSeek-R1."""
+
+
+def layer_count(model: Model) -> int:
+    """Layers of any kind."""
+    layers = model.layers
+    return layers.full + layers.sliding + layers.recurrent + layers.stateless
+
+
+def embedding_parameters(model: Model) -> int:
+    """Parameters of the input and output embeddings, which quantised checkpoints keep in 16 bit."""
+    return model.vocab_size * model.hidden_size * (1 if model.tied_embeddings else 2)
+
+
+def expert_parameters(model: Model) -> int:
+    """Parameters of all routed experts: layers x experts x three matrices of hidden x expert width."""
+    if not model.experts or not model.moe_intermediate_size:
+        return 0
+    return layer_count(model) * model.experts * 3 * model.hidden_size * model.moe_intermediate_size
+
+
+def tower_parameters(model: Model) -> int:
+    """Parameters of the vision tower, where its size is known."""
+    return next((count for kind, count in _TOWER_PARAMETERS.items() if model.architecture.startswith(kind)), 0)
+
+
+def router_parameters(model: Model) -> int:
+    """Parameters of the routers: 16 bit in every scheme, and whole on every rank."""
+    return layer_count(model) * (model.experts or 0) * model.hidden_size
+
+
+def loaded_parameters(model: Model) -> int:
+    """Parameters that an engine loads, the vision tower included."""
+    beside = tower_parameters(model) if model.architecture.startswith(_TOWERS_BESIDE_THE_COUNT) else 0
+    return model.params_total + beside
+
+
+def draft_layer_parameters(model: Model) -> float:
+    """One layer for speculation (EAGLE, multi-token prediction): a layer of the model and a 2-to-1 projection."""
+    body = model.params_total - embedding_parameters(model)
+    return body / layer_count(model) + 2 * model.hidden_size**2
+
+
+def quantised_parameters(model: Model, precision: Precision) -> float:
+    """Parameters that a scheme stores in fewer bits.
+
+    FP8, INT8, INT4 and NVFP4 quantise the linear layers and leave embeddings, routers and vision towers in 16 bit.
+    MXFP4, INT4 as published by a model's maker, and NVFP4 of models with compressed attention quantise the routed
+    experts only (DeepSeek-R1 in NVFP4 is 394 GB, 393 by this formula).
+    """
+    if _BITS_PER_PARAMETER[precision] == 16.0:
+        return 0.0
+    kept = embedding_parameters(model) + router_parameters(model) + tower_parameters(model)
+    if _quantises_experts_only(model, precision):
+        kept += _latent_attention_parameters(model)
+        return float(min(expert_parameters(model), max(0, loaded_parameters(model) - kept)))
+    return float(max(0, loaded_parameters(model) - kept))
+
+
+def weight_bytes(
+    model: Model, precision: Precision, tensor_parallel: int = 1, *, compute_capability: str | None = None
+) -> float:
+    """Bytes of the whole model's weights, as the ranks of one tensor-parallel group hold them together.
+
+    The published checkpoint's size where it is known and asked for in its own precision; otherwise parameters x bits
+    (Llama-3.1-8B: 8.49 GiB in FP8 and 5.38 in INT4 measured, 8.46 and 5.32 by this formula).
+    """
+    published = _published_bytes(model, precision)
+    if published is not None:
+        return published
+    quantised = quantised_parameters(model, precision)
+    bits = _bits_per_quantised_parameter(model, precision, tensor_parallel)
+    if precision == "fp8" and _unpacks_fp8(compute_capability) and model.architecture.startswith(_BLOCK_SCALED_TYPES):
+        bits += _MARLIN_SCALE_BITS
+    return quantised * bits / 8 + (loaded_parameters(model) - quantised) * 2.0
+
+
+def weights_gib_per_accelerator(
+    model: Model,
+    precision: Precision,
+    tensor_parallel: int,
+    pipeline_parallel: int,
+    *,
+    compute_capability: str | None = None,
+    dtype_bytes: int = 2,
+    speculative_layers: int = 0,
+) -> float:
+    """Weights on the fullest accelerator, in GiB.
+
+    Tensor parallelism divides every matrix but those that each rank needs whole. Pipeline stages hold whole layers,
+    and the first and last stage hold an embedding besides: the fullest stage has ceil(layers / stages) layers and the
+    larger embedding. ``dtype_bytes`` 4 is an engine started in 32 bit.
+    """
+    total = weight_bytes(model, precision, tensor_parallel, compute_capability=compute_capability) * (dtype_bytes / 2)
+    whole = _bytes_whole_on_every_rank(model) if tensor_parallel > 1 else 0.0
+    stage = _stage_bytes(model, total, pipeline_parallel)
+    stages_whole = whole / pipeline_parallel
+    sharded = max(0.0, stage - stages_whole) / tensor_parallel + stages_whole
+    repeated = _repeated_kv_projection_bytes(model, tensor_parallel) / pipeline_parallel
+    draft = speculative_layers * draft_layer_parameters(model) * _average_bytes(model, total) / tensor_parallel
+    padding = _vocabulary_padding_bytes(model, tensor_parallel)
+    return gib(sharded + repeated + draft + padding + rotary_table_bytes(model))
+
+
+def rotary_table_bytes(model: Model) -> float:
+    """Sines and cosines that the engine tabulates for every position up to the longest context, in 16 bit.
+
+    One table for all layers of a kind; sliding layers have one of their own, without the scaling.
+    """
+    width = model.qk_rope_head_dim or model.head_dim
+    positions = model.max_context_tokens * _LINEAR_ROPE_FACTOR.get(model.architecture, 1)
+    sliding = model.max_context_tokens if model.architecture in _LINEAR_ROPE_FACTOR else 0
+    return (positions + sliding) * width * 2.0
+
+
+def lora_slot_gib(model: Model, rank: int) -> float:
+    """One LoRA slot, in GiB: two thin matrices of ``rank`` for each linear layer, in 16 bit.
+
+    Mistral-7B at rank 16: 0.08 GiB by this formula, 0.07 measured (13.51 against 13.58 GiB of weights).
+    """
+    width = 8 * model.hidden_size + 3 * (model.hidden_size + model.intermediate_size)
+    return gib(layer_count(model) * rank * width * 2)
+
+
+def _unpacks_fp8(compute_capability: str | None) -> bool:
+    if compute_capability is None or not compute_capability.replace(".", "").isdecimal():
+        return False
+    return tuple(int(part) for part in compute_capability.split(".")) < _FP8_UNIT_CAPABILITY
+
+
+def _quantises_experts_only(model: Model, precision: Precision) -> bool:
+    published_so = precision == "int4" and model.native_precision == "int4"
+    spares_attention = precision == "nvfp4" and model.kv_lora_rank is not None
+    return bool(model.experts) and (precision == "mxfp4" or published_so or spares_attention)
+
+
+def _bits_per_quantised_parameter(model: Model, precision: Precision, tensor_parallel: int) -> float:
+    bits = _BITS_PER_PARAMETER[precision]
+    if not _quantises_experts_only(model, precision):
+        return bits
+    if precision == "int4":
+        return _EXPERT_INT4_BITS
+    width = (model.moe_intermediate_size or 0) / tensor_parallel
+    return bits * round_up(round(width), _MXFP4_WIDTH_MULTIPLE) / width if width else bits
+
+
+def _published_bytes(model: Model, precision: Precision) -> float | None:
+    """The checkpoint's size as it is loaded; nothing where it is unknown or repacked at load."""
+    if model.checkpoint_bytes is None or precision != model.native_precision or precision == "mxfp4":
+        return None
+    size = float(model.checkpoint_bytes)
+    if _BITS_PER_PARAMETER[precision] == 16.0 and size > _FP32_CHECKPOINT_RATIO * 2 * loaded_parameters(model):
+        return loaded_parameters(model) * 2.0
+    if model.architecture.startswith(_SHIPS_DRAFT_LAYER):
+        size -= draft_layer_parameters(model) * _average_bytes(model, size)
+    return size
+
+
+def _average_bytes(model: Model, total_bytes: float) -> float:
+    return total_bytes / model.params_total
+
+
+def _stage_bytes(model: Model, total: float, pipeline_parallel: int) -> float:
+    if pipeline_parallel == 1:
+        return total
+    one_embedding = float(model.vocab_size * model.hidden_size * _EMBEDDING_BYTES)
+    body = max(0.0, total - embedding_parameters(model) * _EMBEDDING_BYTES)
+    layers = layer_count(model)
+    return body * ceil_div(layers, pipeline_parallel) / layers + one_embedding
+
+
+def _bytes_whole_on_every_rank(model: Model) -> float:
+    """Routers and, in compressed attention, the projections down to the ranks of queries and KV, in 16 bit."""
+    return (router_parameters(model) + _down_projection_parameters(model)) * 2.0
+
+
+def _down_projection_parameters(model: Model) -> int:
+    if model.kv_lora_rank is None:
+        return 0
+    ranks = model.kv_lora_rank + _query_rank(model) + (model.qk_rope_head_dim or 0)
+    return model.layers.full * model.hidden_size * ranks
+
+
+def _query_rank(model: Model) -> int:
+    compresses = model.hidden_size >= _COMPRESSED_QUERIES_FROM_HIDDEN
+    return _QUERY_RANK_RATIO * (model.kv_lora_rank or 0) if compresses else 0
+
+
+def _latent_attention_parameters(model: Model) -> int:
+    """Parameters of compressed attention (MLA): down to the ranks, up to the heads, and the output projection."""
+    if model.kv_lora_rank is None:
+        return 0
+    plain = model.head_dim - (model.qk_rope_head_dim or 0)
+    up_queries = (_query_rank(model) or model.hidden_size) * model.attention_heads * model.head_dim
+    up_keys_and_values = model.kv_lora_rank * model.attention_heads * 2 * plain
+    output = model.attention_heads * plain * model.hidden_size
+    return _down_projection_parameters(model) + model.layers.full * (up_queries + up_keys_and_values + output)
+
+
+def _repeated_kv_projection_bytes(model: Model, tensor_parallel: int) -> float:
+    """Key and value projections that a rank holds beyond its share, once there are more ranks than KV heads (16 bit)."""
+    if model.kv_lora_rank is not None or tensor_parallel <= model.kv_heads:
+        return 0.0
+    one_head = model.hidden_size * (model.head_dim + (model.value_head_dim or model.head_dim))
+    attention_layers = model.layers.full + model.layers.sliding
+    return attention_layers * one_head * 2.0 * (1 - model.kv_heads / tensor_parallel)
+
+
+def _vocabulary_padding_bytes(model: Model, tensor_parallel: int) -> float:
+    padded = round_up(model.vocab_size, VOCABULARY_PADDING * tensor_parallel)
+    copies = 1 if model.tied_embeddings else 2
+    return (padded - model.vocab_size) * model.hidden_size * copies * _EMBEDDING_BYTES / tensor_parallel
