@@ -7,9 +7,10 @@ many replicas the baseline and the peak need; what that costs is decided where m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.sizing import latency, memory
@@ -35,6 +36,8 @@ class Rules:
     release: EngineRelease
     round_trip_ms: float
     session_affine: bool
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    """What the user measured, by accelerator id, for the agent's model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,6 +383,8 @@ class Evaluator:
             model, demand.precision, tensor_parallel, pipeline_parallel
         )
         feed_forward = memory.activation_gib(model, release.version, tensor_parallel, 0, batched)
+        calibration = self._rules.calibrations.get(accelerator.id)
+        measured = None if calibration is None else calibration.overhead_gib
         return MemoryTerms(
             capacity=memory.capacity(accelerator),
             weights_gib=overrides.weights_gib or computed_weights,
@@ -389,7 +394,7 @@ class Evaluator:
             cuda_graph_gib=memory.cuda_graph_gib(tensor_parallel, enforce_eager=False),
             feed_forward_gib=feed_forward,
             logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
-            overhead_override_gib=overrides.overhead_gib,
+            overhead_override_gib=overrides.overhead_gib if overrides.overhead_gib is not None else measured,
         )
 
     def _hit_ratio(self, replicas: int) -> float:
