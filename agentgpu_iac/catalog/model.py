@@ -401,6 +401,25 @@ class EngineRelease(Document):
     """What a reader should know about them."""
 
 
+class Calibration(Document):
+    """What one measured run says about our predictions on an accelerator; ``agentgpu calibrate`` writes it."""
+
+    accelerator: str
+    """Accelerator id."""
+    engine: Engine = "vllm"
+    """Serving engine of the run."""
+    model: str | None = None
+    """Model that the figures hold for; unset: every model on the accelerator."""
+    overhead_gib: Float | None = None
+    """Measured activation peak, CUDA context and graphs on one accelerator."""
+    ttft_ratio: Annotated[float, Field(gt=0)] | None = None
+    """Measured / predicted time to first token, the network left out."""
+    tpot_ratio: Annotated[float, Field(gt=0)] | None = None
+    """Measured / predicted time per output token."""
+    source: Annotated[str, Field(min_length=1)]
+    """The run."""
+
+
 class Exclusion(Document):
     """A row of the data that plans cannot use, and why."""
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
 from agentgpu_iac.catalog.model import (
     Accelerator,
+    Calibration,
     EngineRelease,
     GpuAlias,
     InstanceType,
@@ -49,6 +50,8 @@ class CatalogOverlay(Document):
     """Known by engine and version."""
     providers: tuple[Provider, ...] = ()
     """Known by their id."""
+    calibrations: tuple[Calibration, ...] = ()
+    """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
+        calibrations=own.calibrations,
         digest=digest_of_both,
     )
 
@@ -151,6 +155,11 @@ def _dangling(rows: Rows, own: CatalogOverlay) -> Iterator[tuple[Steps, str, str
             accelerator_of(machine, rows.accelerators, rows.gpu_aliases)
         except NoAcceleratorError as reason:
             yield ("instanceTypes", index, "gpu"), str(reason), "give the id of an accelerator"
+    accelerators = [row.id for row in rows.accelerators]
+    for index, calibration in enumerate(own.calibrations):
+        if calibration.accelerator not in accelerators:
+            hint = did_you_mean(calibration.accelerator, accelerators)
+            yield ("calibrations", index, "accelerator"), f"there is no accelerator {calibration.accelerator!r}", hint
     machines = {_machine(row) for row in rows.instance_types}
     for index, price in enumerate(own.prices):
         if (price.provider, price.instance_type) not in machines:

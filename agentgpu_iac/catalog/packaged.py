@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from agentgpu_iac.catalog.model import (
     Accelerator,
+    Calibration,
     EngineRelease,
     GpuAlias,
     InstanceType,
@@ -37,6 +38,7 @@ class Rows:
     models: tuple[ModelFacts, ...] = ()
     releases: tuple[EngineRelease, ...] = ()
     providers: tuple[Provider, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
 

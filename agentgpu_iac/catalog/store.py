@@ -13,6 +13,7 @@ from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
     Accelerator,
+    Calibration,
     EngineRelease,
     Exclusion,
     Model,
@@ -48,6 +49,7 @@ class Catalog:
     providers: tuple[Provider, ...]
     exclusions: tuple[Exclusion, ...]
     version: str
+    calibrations: tuple[Calibration, ...] = ()
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -98,6 +100,16 @@ class Catalog:
                     hint="give the path of its config.json instead",
                 )
         raise _unknown("model", reference, (row.id for row in self.models))
+
+    def calibration(self, accelerator_id: str, model_id: str, engine: Engine) -> Calibration | None:
+        """What the user measured on an accelerator: for this very model if there is such a run, else for any model."""
+        found = [
+            row
+            for row in self.calibrations
+            if (row.accelerator, row.engine) == (accelerator_id, engine)
+            and (row.model is None or row.model.casefold() == model_id.casefold())
+        ]
+        return max(found, key=lambda row: row.model is not None, default=None)
 
     def release(self, engine: Engine, version: str | None = None) -> EngineRelease:
         """The release of an engine whose accounting applies to a version.
@@ -181,6 +193,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         providers=tuple(sorted(rows.providers, key=lambda row: row.id)),
         exclusions=joined.exclusions + unsizable,
         version=rows.digest[:12],
+        calibrations=rows.calibrations,
     )
 
 

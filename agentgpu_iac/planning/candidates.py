@@ -7,9 +7,10 @@ many replicas the baseline and the peak need; what that costs is decided where m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.sizing import latency, memory
@@ -35,6 +36,8 @@ class Rules:
     release: EngineRelease
     round_trip_ms: float
     session_affine: bool
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    """What the user measured, by accelerator id, for the agent's model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,6 +389,8 @@ class Evaluator:
             compute_capability=accelerator.compute_capability,
         )
         feed_forward = memory.feed_forward_gib(model, tensor_parallel, batched, stage_input=pipeline_parallel > 1)
+        calibration = self._rules.calibrations.get(accelerator.id)
+        measured = None if calibration is None else calibration.overhead_gib
         return MemoryTerms(
             capacity=memory.capacity(accelerator),
             weights_gib=overrides.weights_gib or computed_weights,
@@ -396,7 +401,7 @@ class Evaluator:
             feed_forward_gib=feed_forward,
             sampler_base_gib=memory.sampler_base_gib(model, release.version, tensor_parallel, batched),
             logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
-            overhead_override_gib=overrides.overhead_gib,
+            overhead_override_gib=overrides.overhead_gib if overrides.overhead_gib is not None else measured,
         )
 
     def _hit_ratio(self, replicas: int) -> float:

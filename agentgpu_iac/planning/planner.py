@@ -146,6 +146,13 @@ def _agent_options(
         release=release,
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
+        calibrations={
+            row.id: measured
+            for row in catalog.accelerators
+            if (measured := catalog.calibration(row.id, one.model.id, one.agent.engine)) is not None
+        }
+        if catalog.calibrations
+        else {},
     )
     evaluator = Evaluator(one, rules)
     options: list[Option] = []

@@ -30,13 +30,11 @@ def agents(
     *,
     classes: tuple[str, ...] = ("voice", "chat", "background"),
     models: tuple[str, ...] = ("test/tiny", "test/dense", "test/big"),
-    with_volume: bool = True,
 ) -> st.SearchStrategy[dict[str, Any]]:
-    """One agent. ``with_volume``: a daily volume beside its sessions, for some."""
-    volume = {"conversationsPerDay": st.sampled_from([1000, 50_000, 1_000_000])} if with_volume else {}
+    """One agent; some with a daily volume beside their sessions."""
     traffic = st.fixed_dictionaries(
         {"burstFactor": st.sampled_from([1.0, 2.0, 5.0, 10.0]), "rampS": st.sampled_from([0.0, 60.0, 300.0, 3000.0])},
-        optional=volume,
+        optional={"conversationsPerDay": st.sampled_from([1000, 50_000, 1_000_000])},
     )
     return st.builds(
         lambda latency_class, model, concurrent, conversation, traffic: make_agent(
@@ -69,9 +67,20 @@ rules = st.fixed_dictionaries(
                 "burstHoursPerMonth": st.sampled_from([0.0, 72.0, 720.0]),
                 "shareAccelerators": st.sampled_from(["auto", "never"]),
                 "spot": st.sampled_from(["auto", "never"]),
+                "onDemandFloorRatio": st.sampled_from([0.0, 0.0, 0.5]),
             }
+        ),
+        "observed": st.sampled_from(
+            [
+                {"days": 0},
+                {"days": 60, "baselineRatio": 0.9, "baselineSessions": 7},
+                {"days": 60, "baselineRatio": 1.0, "baselineSessions": 1000},
+            ]
         ),
         "network": st.fixed_dictionaries({"routing": st.sampled_from(["session-affine", "round-robin"])}),
     }
 )
 """Rules of a stack, as they stand in the spec."""
+
+unreserved = rules.map(lambda spec: {name: value for name, value in spec.items() if name != "observed"})
+"""Rules under which nothing is reserved: reservations are bought for the nodes that were chosen without them."""

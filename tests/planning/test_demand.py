@@ -87,6 +87,13 @@ class TestRates:
         assert one.turns_per_s_peak == pytest.approx(40)
         assert one.output_tokens_per_s(peak=True) == pytest.approx(2000)
 
+    def test_a_volume_may_fill_more_seats_than_the_sessions(self):
+        """Its throughput decides how many; the sessions that are stated stay what they are."""
+        assert found(sessions={"concurrent": 3, "peak": 7}).most_seats == 7
+        busy = found(sessions={"concurrent": 3, "peak": 7}, traffic={"conversationsPerDay": 86_400})
+        assert (busy.concurrent, busy.peak, busy.most_seats) == (3, 7, 256)
+        assert found(sessions={"concurrent": 999}, traffic={"conversationsPerDay": 1}).most_seats == 999
+
     def test_the_larger_of_both_counts(self):
         small = found(sessions={"concurrent": 26}, conversation=self.TURN, traffic={"conversationsPerDay": 10})
         assert small.turns_per_s == pytest.approx(2)

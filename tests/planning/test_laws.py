@@ -1,11 +1,11 @@
-"""What holds for every plan, over random small stacks; and the known cases where it does not hold yet."""
+"""What holds for every plan, over random small stacks, and single cases in which it once did not."""
 
 from __future__ import annotations
 
 import copy
 from collections import defaultdict
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import assume, given, settings
@@ -15,7 +15,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from tests.planning.scenes import CATALOG, OFFERINGS, load, make_agent, make_catalog, offerings, only, plan, reordered
-from tests.planning.stacks import agents, rules, stacks
+from tests.planning.stacks import agents, rules, stacks, unreserved
 
 LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=80)
 CLASS_BUDGETS = {"voice": (200.0, 50.0), "chat": (500.0, 50.0)}
@@ -168,40 +168,88 @@ class TestWithinLimits:
             assert all(one.message and one.constraint for one in found.rejections)
 
 
-class TestCost:
+def cost_of(*stack: dict[str, Any], catalog: Catalog = CATALOG, **spec: Any) -> Decimal:
+    return plan(*stack, catalog=catalog, **spec).cost.expected_usd_per_month
+
+
+class TestAnAddedOffering:
+    """One more thing to buy never raises the cost."""
+
     @LAWS
-    @given(stacks(), rules, st.integers(0, len(OFFERINGS) - 1))
-    def test_an_added_machine_never_raises_the_cost(self, stack, spec, position):
-        """A machine with every way to buy it; one more way to buy a known machine is held in TestNotYet."""
-        name = OFFERINGS[position].instance_type.name
-        before = planned(stack, spec, make_catalog(tuple(row for row in OFFERINGS if row.instance_type.name != name)))
+    @given(stacks(), unreserved, st.integers(0, len(OFFERINGS) - 1), st.booleans())
+    def test_never_raises_the_cost(self, stack, spec, position, whole_machine):
+        """A machine with every way to buy it, or one more way to buy a known machine."""
+        added = OFFERINGS[position]
+        rows = tuple(
+            row
+            for row in OFFERINGS
+            if (row.instance_type.name != added.instance_type.name if whole_machine else row is not added)
+        )
+        before = planned(stack, spec, make_catalog(rows))
         assume(before is not None)
         after = planned(stack, spec)
         expected = before.cost.expected_usd_per_month
         assert after.cost.expected_usd_per_month <= expected + slack(expected)
 
+    def test_at_a_spot_price_that_hardly_pays(self):
+        """Three agents share a card bought on-demand for less than three on spot."""
+        stack = [make_agent(f"job-{one}", "test/tiny", latencyClass="background") for one in range(3)]
+        without = make_catalog(offerings("l1", "large-80", on_demand="3.00"))
+        with_spot = make_catalog(offerings("l1", "large-80", on_demand="3.00", spot="2.90"))
+        assert cost_of(*stack, catalog=with_spot) <= cost_of(*stack, catalog=without)
+
+    def test_at_a_reserved_price_for_half_a_node(self):
+        agent = make_agent(sessions={"concurrent": 4})
+        observed = {"days": 60, "baselineRatio": 0.9, "baselineSessions": 2}
+        cheap = offerings("s1", "small-40", on_demand="1.00")
+        dear = offerings("s2", "small-40", on_demand="1.20")
+        reservable = offerings("s2", "small-40", on_demand="1.20", reserved="0.40")
+        without = cost_of(agent, catalog=make_catalog(cheap + dear), observed=observed)
+        assert cost_of(agent, catalog=make_catalog(cheap + reservable), observed=observed) <= without
+
+
+class TestAStricterBudget:
+    """A stricter budget never lowers the cost."""
+
     @LAWS
     @given(
         stacks(classes=("voice", "chat")),
-        rules,
+        unreserved,
         st.sampled_from(["ttftMs", "tpotMs"]),
         st.floats(0.3, 0.99),
     )
-    def test_a_stricter_budget_is_never_cheaper(self, stack, spec, budget, share):
-        """On machines with one accelerator each; see TestNotYet for the others."""
-        catalog = make_catalog(tuple(row for row in OFFERINGS if row.accelerator_count == 1))
-        before = planned(stack, spec, catalog)
+    def test_is_never_cheaper(self, stack, spec, budget, share):
+        before = planned(stack, spec)
         assume(before is not None)
         strict = copy.deepcopy(stack)
         strict[0][budget] = CLASS_BUDGETS[stack[0]["latencyClass"]][budget == "tpotMs"] * share
-        after = planned(strict, spec, catalog)
+        after = planned(strict, spec)
         assume(after is not None)
         expected = before.cost.expected_usd_per_month
         assert after.cost.expected_usd_per_month >= expected - slack(expected)
 
+    def test_does_not_buy_spot_by_shorter_answers(self):
+        def cost(tpot_ms: float) -> Decimal:
+            agent = make_agent(
+                sessions={"concurrent": 1, "peak": 400},
+                tpotMs=tpot_ms,
+                conversation={"turns": 1, "outputTokensPerTurn": 4000, "inputTokensPerTurn": 20, "thinkTimeS": 600.0},
+                traffic={"rampS": 0.0},
+            )
+            capacity = {"fastBurst": "turn-away", "burstHoursPerMonth": 720.0}
+            catalog = make_catalog(offerings("l1", "large-80", on_demand="3.00", spot="0.30"))
+            return cost_of(agent, catalog=catalog, capacity=capacity)
+
+        costs = [cost(tpot) for tpot in (50.0, 30.0, 22.0, 21.0, 15.0)]
+        assert costs == sorted(costs)
+
+
+class TestMoreSessions:
+    """More sessions never need less."""
+
     @LAWS
-    @given(agents(with_volume=False), rules, st.integers(1, 30))
-    def test_more_sessions_never_need_less(self, agent, spec, more):
+    @given(agents(), unreserved, st.integers(1, 30))
+    def test_never_need_less(self, agent, spec, more):
         """On one fixed accelerator: never fewer replicas, never cheaper."""
         catalog = make_catalog(offerings("l1", "large-80", on_demand="3.00", spot="1.20"))
         spec = {**spec, "accelerators": only("large-80")}
@@ -218,20 +266,22 @@ class TestCost:
         expected = before.cost.expected_usd_per_month
         assert after.cost.expected_usd_per_month >= expected - slack(expected)
 
+    def test_never_cost_less_where_the_volume_rules(self):
+        def agent(concurrent: int) -> dict[str, Any]:
+            return make_agent(
+                latencyClass="background",
+                sessions={"concurrent": concurrent},
+                conversation={"turns": 2, "outputTokensPerTurn": 1200},
+                traffic={"conversationsPerDay": 50_000},
+            )
 
-def cost_of(*stack: dict[str, Any], catalog: Catalog = CATALOG, **spec: Any) -> Decimal:
-    return plan(*stack, catalog=catalog, **spec).cost.expected_usd_per_month
+        costs = [cost_of(agent(concurrent)) for concurrent in (1, 11, 50, 300)]
+        assert costs == sorted(costs)
 
 
-class TestNotYet:
-    """Single cases of the laws above that fail today, each with its cause."""
-
-    @pytest.mark.xfail(
-        strict=True,
-        reason="placement._survivors keeps one option per agent and machine, the one with the fewest baseline accelerators, "
-        "even where it drops the cheapest: 1 x TP8 costs 15,840 here and 1 + 2 x TP4 22,440",
-    )
-    def test_the_cheapest_option_of_a_large_machine_survives(self):
+class TestTheCheapest:
+    def test_option_of_a_large_machine_survives(self):
+        """One replica of eight accelerators in each tier, against one and two of four."""
         agent = make_agent(
             model="test/big",
             sessions={"concurrent": 5},
@@ -252,95 +302,72 @@ class TestNotYet:
         fixed = {**agent, "overrides": {"tensorParallelSize": 8}}
         assert cost_of(agent, **spec) <= cost_of(fixed, **spec)
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="candidates._evaluate_one caps the seats of a replica at sessions.peak, also where the daily volume asks for far "
-        "more tokens than that many sessions can draw: 45 replicas of one seat each, against 5 of eleven",
-    )
-    def test_more_sessions_never_cost_less_where_the_volume_rules(self):
-        def agent(concurrent: int) -> dict[str, Any]:
-            return make_agent(
-                latencyClass="background",
-                sessions={"concurrent": concurrent},
-                conversation={"turns": 2, "outputTokensPerTurn": 1200},
-                traffic={"conversationsPerDay": 50_000},
-            )
+    @LAWS
+    @given(stacks(most=2), unreserved, st.sampled_from([1, 2, 4, 8]))
+    def test_parallelism_is_found(self, stack, spec, tensor):
+        """A tensor parallelism set by hand never beats the one chosen."""
+        before = planned(stack, spec)
+        assume(before is not None)
+        fixed = planned([{**stack[0], "overrides": {"tensorParallelSize": tensor}}, *stack[1:]], spec)
+        assume(fixed is not None)
+        expected = before.cost.expected_usd_per_month
+        assert fixed.cost.expected_usd_per_month >= expected - slack(expected)
 
-        assert cost_of(agent(11)) >= cost_of(agent(1))
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="tiers.baseline_purchase gives one way to buy only: with a spot price an agent that may be on spot can no longer "
-        "share an on-demand accelerator or ride on the spare ones of an on-demand node",
-    )
-    def test_an_added_spot_price_never_raises_the_cost(self):
-        stack = [make_agent(f"job-{one}", "test/tiny", latencyClass="background") for one in range(3)]
-        without = make_catalog(offerings("l1", "large-80", on_demand="3.00"))
-        with_spot = make_catalog(offerings("l1", "large-80", on_demand="3.00", spot="2.90"))
-        assert cost_of(*stack, catalog=with_spot) <= cost_of(*stack, catalog=without)
+class TestBudgetOfTheMonth:
+    CAPACITY: ClassVar = {"fastBurst": "turn-away", "burstHoursPerMonth": 720.0, "spot": "never"}
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="the planner weighs a node at the blend of reserved and on-demand prices, the plan bills whole nodes: half of one "
-        "node reserved is one node on-demand (tiers.baseline_purchase against assembly._line_items)",
-    )
-    def test_an_added_reserved_price_never_raises_the_cost(self):
-        agent = make_agent(sessions={"concurrent": 4})
-        observed = {"days": 60, "baselineRatio": 0.9, "baselineSessions": 2}
-        cheap = offerings("s1", "small-40", on_demand="1.00")
-        dear = offerings("s2", "small-40", on_demand="1.20")
-        reservable = offerings("s2", "small-40", on_demand="1.20", reserved="0.40")
-        without = cost_of(agent, catalog=make_catalog(cheap + dear), observed=observed)
-        assert cost_of(agent, catalog=make_catalog(cheap + reservable), observed=observed) <= without
-
-    @pytest.mark.xfail(
-        strict=True,
-        reason="planner._buy takes the drain from the seats that latency allows: a stricter TPOT makes answers short enough for "
-        "the spot notice, and the looser budget is not offered the same fewer seats",
-    )
-    def test_a_stricter_budget_is_never_cheaper_because_it_may_go_on_spot(self):
-        def cost(tpot_ms: float) -> Decimal:
-            agent = make_agent(
-                sessions={"concurrent": 1, "peak": 400},
-                tpotMs=tpot_ms,
-                conversation={"turns": 1, "outputTokensPerTurn": 4000, "inputTokensPerTurn": 20, "thinkTimeS": 600.0},
-                traffic={"rampS": 0.0},
-            )
-            capacity = {"fastBurst": "turn-away", "burstHoursPerMonth": 720.0}
-            catalog = make_catalog(offerings("l1", "large-80", on_demand="3.00", spot="0.30"))
-            return cost_of(agent, catalog=catalog, capacity=capacity)
-
-        costs = [cost(tpot) for tpot in (50.0, 30.0, 22.0, 21.0, 15.0)]
-        assert costs == sorted(costs)
-
-    @pytest.mark.xfail(
-        strict=True,
-        reason="candidates._seats spreads the peak evenly, and tiers.warm_replicas divides the early sessions by those fewer "
-        "seats: one more replica at the peak can mean one more warm one although a full replica would hold them all",
-    )
-    def test_more_sessions_never_need_fewer_warm_replicas(self):
-        def found(peak: int) -> Plan:
-            agent = make_agent(
-                sessions={"concurrent": 1, "peak": peak},
-                overrides={"coldStartS": 300.0},
-                traffic={"rampS": 400.0},
-            )
-            return plan(agent, catalog=make_catalog(offerings("s1", "small-40", on_demand="1.00")))
-
-        warm = [found(peak).workloads[0].replicas.min for peak in range(100, 130)]
-        assert warm == sorted(warm)
-
-    @pytest.mark.xfail(
-        strict=True,
-        reason="planner._require_budget holds the baseline of the plan with the least baseline + burst against the budget, "
-        "though another plan within the budget may exist",
-    )
-    def test_a_budget_is_refused_only_if_no_plan_meets_it(self):
+    def test_is_refused_only_if_no_plan_meets_it(self):
         """One large card carries everybody at 3.00; one small one is warm at 1.00 and four more come with the burst."""
         agent = make_agent(sessions={"concurrent": 20, "peak": 100}, conversation={"thinkTimeS": 60.0})
-        capacity = {"fastBurst": "turn-away", "burstHoursPerMonth": 720.0, "spot": "never"}
-        without = plan(agent, capacity=capacity)
-        small = plan(agent, capacity=capacity, accelerators=only("small-40"))
+        without = plan(agent, capacity=self.CAPACITY)
+        small = plan(agent, capacity=self.CAPACITY, accelerators=only("small-40"))
         assert small.cost.baseline_usd_per_month < without.cost.baseline_usd_per_month
         budget = float(small.cost.baseline_usd_per_month)
-        make_plan(load(agent, capacity={**capacity, "budgetUsdPerMonth": budget}), CATALOG)
+        found = make_plan(load(agent, capacity={**self.CAPACITY, "budgetUsdPerMonth": budget}), CATALOG)
+        assert found.cost.baseline_usd_per_month <= small.cost.baseline_usd_per_month
+        assert found.cost.expected_usd_per_month >= without.cost.expected_usd_per_month
+
+    @LAWS
+    @given(stacks(), unreserved, st.sampled_from(sorted({row.accelerator for row in OFFERINGS})))
+    def test_that_some_accelerator_meets_is_met(self, stack, spec, accelerator):
+        on_one = planned(stack, {**spec, "accelerators": only(accelerator)})
+        assume(on_one is not None)
+        budget = float(on_one.cost.baseline_usd_per_month)
+        found = plan(*stack, **{**spec, "capacity": {**spec["capacity"], "budgetUsdPerMonth": budget}})
+        assert found.cost.baseline_usd_per_month <= on_one.cost.baseline_usd_per_month
+
+
+class TestReservedLater:
+    """Reservations are bought for nodes that were chosen at on-demand prices."""
+
+    AGENT: ClassVar = make_agent(sessions={"concurrent": 4})
+    OBSERVED: ClassVar = {"days": 60, "baselineRatio": 1.0, "baselineSessions": 4}
+    CATALOG: ClassVar = make_catalog(
+        offerings("s1", "small-40", on_demand="1.00") + offerings("s2", "small-40", on_demand="1.20", reserved="0.40")
+    )
+
+    def test_a_machine_chosen_anyway_is_billed_as_reserved(self):
+        catalog = make_catalog(offerings("s2", "small-40", on_demand="1.20", reserved="0.40"))
+        assert cost_of(self.AGENT, catalog=catalog, observed=self.OBSERVED) == Decimal("288.00")
+
+    @pytest.mark.xfail(
+        strict=True,
+        reason="the placement weighs s1 at 1.00 against s2 at 1.20, and assembly._with_reservation comes after it: "
+        "s2 reserved at 0.40 is 288 a month, and the plan takes s1 for 720",
+    )
+    def test_a_machine_that_only_a_reservation_makes_cheapest_is_found(self):
+        alone = make_catalog(offerings("s2", "small-40", on_demand="1.20", reserved="0.40"))
+        least = cost_of(self.AGENT, catalog=alone, observed=self.OBSERVED)
+        assert cost_of(self.AGENT, catalog=self.CATALOG, observed=self.OBSERVED) <= least
+
+    @pytest.mark.xfail(
+        strict=True,
+        raises=NoPlan,
+        reason="planner._assembled places for the least baseline at on-demand prices: it refuses 300 a month at s1's 720, "
+        "though s2 reserved is 288",
+    )
+    def test_a_budget_that_only_a_reservation_meets_is_met(self):
+        capacity = {"budgetUsdPerMonth": 300.0}
+        found = plan(self.AGENT, catalog=self.CATALOG, observed=self.OBSERVED, capacity=capacity)
+        assert found.cost.baseline_usd_per_month <= 300

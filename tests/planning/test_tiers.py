@@ -81,6 +81,10 @@ class TestSpot:
         assert bought(accepted, "burst") == ("spot", "on-demand")
         assert "spot-without-notice" in codes(accepted, "support")
 
+    def test_spot_at_more_than_on_demand_is_not_taken(self):
+        found = plan(BURSTY, catalog=make_catalog(offerings("s1", "small-40", on_demand="1.00", spot="1.10")))
+        assert bought(found, "burst") == ("on-demand",)
+
     def test_no_spot_on_sale(self):
         found = plan(BURSTY, catalog=make_catalog(offerings("s1", "small-40", on_demand="1.00")))
         assert bought(found, "burst") == ("on-demand",)
@@ -156,6 +160,16 @@ class TestReserved:
         assert split == [("reserved", 2, Decimal("864.00")), ("on-demand", 8, Decimal("5760.00"))]
         assert found.cost.baseline_usd_per_month == Decimal("6624.00")
 
+    def test_not_half_a_node(self):
+        """One node carries 4 sessions of which 2 were observed: nothing is reserved, and nothing is blended."""
+        found = plan(catalog=ONE_CARD, observed={**self.STABLE, "baselineSessions": 2})
+        assert bought(found) == ("on-demand",)
+        assert found.cost.baseline_usd_per_month == Decimal("720.00")
+
+    def test_not_at_more_than_on_demand(self):
+        catalog = make_catalog(offerings("s1", "small-40", on_demand="1.00", reserved="1.00"))
+        assert bought(plan(catalog=catalog, observed=self.STABLE)) == ("on-demand",)
+
     def test_a_background_agent_is_not_reserved(self):
         found = plan(make_agent(latencyClass="background"), catalog=ONE_CARD, observed=self.STABLE)
         assert bought(found) == ("spot", "on-demand")
@@ -172,11 +186,6 @@ class TestReserved:
         split = {(item.capacity_type, item.nodes) for item in found.cost.line_items}
         assert split == {("reserved", 2), ("on-demand", 2)}
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="assembly._line_items reserves the observed share of all warm nodes, also of those that wait for a burst: "
-        "5 nodes here, where 1 carries the sessions that were observed",
-    )
     def test_nodes_that_only_wait_for_a_burst_are_not_reserved(self):
         agent = make_agent(sessions={"concurrent": 4, "peak": 20}, overrides={"maxNumSeqs": 4}, traffic={"rampS": 0.0})
         found = plan(agent, catalog=ONE_CARD, observed={**self.STABLE, "baselineSessions": 4})
@@ -224,6 +233,20 @@ class TestFastBursts:
         assert workload(found, tier="burst").replicas.max == 2
         assert {"burst-absorbed", "burst-outruns-cold-start"}.isdisjoint(codes(found))
 
+    def test_a_warm_replica_is_filled_to_what_it_can_carry(self):
+        """100 to 129 at the peak, 75% of them before anybody is ready: more sessions never need fewer warm replicas."""
+        catalog = make_catalog(offerings("s1", "small-40", on_demand="1.00"))
+        warm = []
+        for peak in range(100, 130):
+            agent = make_agent(
+                sessions={"concurrent": 1, "peak": peak}, overrides={"coldStartS": 300.0}, traffic={"rampS": 400.0}
+            )
+            one = workload(plan(agent, catalog=catalog))
+            early = tiers.sessions_before_ready(demand(load(agent).stack.spec.agents[0], DENSE), 300.0)
+            assert one.replicas.min * one.max_num_seqs >= early
+            warm.append(one.replicas.min)
+        assert warm == sorted(warm)
+
     def test_or_is_turned_away(self):
         found = self.ramp(60.0, fastBurst="turn-away")
         assert workload(found).replicas.min == 1
@@ -246,17 +269,34 @@ class TestFastBursts:
 
 
 class TestDrain:
+    @staticmethod
+    def answering(tokens: int, **conversation):
+        agent = make_agent(conversation={"outputTokensPerTurn": tokens, **conversation})
+        return demand(load(agent).stack.spec.agents[0], DENSE)
+
     def test_the_parts(self):
-        found = tiers.drain(12_300.0, 120)
+        """205 tokens of 60 ms are 12.3 s."""
+        found = tiers.drain(self.answering(205), 60.0, 120)
         assert (found.pre_stop_s, found.shutdown_timeout_s, found.grace_period_s, found.notice_s) == (15, 13, 43, 120)
 
+    def test_a_fast_engine_does_not_shorten_it(self):
+        """50 ms a token at least: else a stricter budget would buy cheaper capacity."""
+        one = self.answering(1000)
+        found = [tiers.drain(one, tpot, None).shutdown_timeout_s for tpot in (1.0, 20.0, 50.0, 51.0, 80.0)]
+        assert found == [50, 50, 50, 51, 80]
+
+    def test_it_waits_for_one_request_not_for_the_turn(self):
+        calls = {"perTurn": 3.0, "seconds": 2.0, "resultTokens": 300}
+        assert tiers.drain(self.answering(1200, toolCalls=calls), 50.0, None).shutdown_timeout_s == 15
+        assert tiers.drain(self.answering(1200, reasoningTokensPerTurn=600), 50.0, None).shutdown_timeout_s == 90
+
     def test_bounds(self):
-        assert tiers.drain(10.0, None).shutdown_timeout_s == 5
-        assert tiers.drain(None, None).shutdown_timeout_s == 30
-        assert tiers.drain(1e9, None).shutdown_timeout_s == 600
+        assert tiers.drain(self.answering(1), 10.0, None).shutdown_timeout_s == 5
+        assert tiers.drain(self.answering(4000), None, None).shutdown_timeout_s == 30
+        assert tiers.drain(self.answering(4000), 1e6, None).shutdown_timeout_s == 600
 
     def test_exactly_the_notice(self):
-        one = demand(load().stack.spec.agents[0], DENSE)
+        one = self.answering(150)
         assert tiers.spot_refusal(one, Capacity(), 120, 115) is None
         refusal = tiers.spot_refusal(one, Capacity(), 120, 116)
         assert (refusal.constraint, refusal.need, refusal.limit) == ("spot-drain", 116, 115)

@@ -84,11 +84,6 @@ def test_prefix_hits_leave_only_what_is_new():
     assert uncached_tokens_per_request(shape, 1.0) == shape.new_tokens_per_request == 350
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="session_shape: history_tokens counts the system prompt for the first request too, which new_tokens_per_request "
-    "already holds; without any hit the mean prompt comes out system / (turns x requests) too long",
-)
 @pytest.mark.parametrize("conversation", [PLAIN, PLAIN.model_copy(update={"turns": 1})])
 def test_without_hits_a_request_reads_its_whole_prompt(conversation):
     """Prompts of PLAIN: 1,100, 1,250, 1,400, 1,550."""

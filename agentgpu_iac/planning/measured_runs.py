@@ -1,0 +1,177 @@
+"""A measured run held against our prediction: a vLLM start-up log, or the result file of ``vllm bench serve``.
+
+What is read, what was predicted for the same set-up, and the calibration row that makes the planner use the
+difference. Nothing is guessed: a figure that the file does not hold must be given as an option.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentgpu_iac.catalog.model import Calibration
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.calculators import PREDICT, SIZE
+from agentgpu_iac.units import rounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One figure, predicted and measured."""
+
+    name: str
+    unit: str
+    predicted: float
+    measured: float
+
+    @property
+    def error_ratio(self) -> float:
+        """How far the prediction is off, relative to the measurement."""
+        return self.predicted / self.measured - 1 if self.measured else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationReport:
+    """Predicted against real, and the overlay row that follows."""
+
+    compared: tuple[Compared, ...]
+    calibration: Calibration
+    warnings: tuple[str, ...]
+
+
+_NUMBER = r"([0-9][0-9,]*(?:\.[0-9]+)?)"
+_LOG_FIGURES: Mapping[str, str] = {
+    "weights": rf"[Mm]odel (?:loading took|weights take) {_NUMBER} ?Gi?B",
+    "kv_cache": rf"[Aa]vailable KV cache memory: {_NUMBER} Gi?B",
+    "kv_tokens": rf"GPU KV cache size: {_NUMBER} tokens",
+    "max_concurrency": rf"[Mm]aximum concurrency for {_NUMBER} tokens per request: {_NUMBER}x",
+}
+_LOG_SETTINGS: Mapping[str, str] = {
+    "engine-version": r"vLLM(?: API server)? (?:version|engine \(v)\s*([0-9][0-9.]*)",
+    "model": r"(?:\bmodel=|'model': ?)'([^']+)'",
+    "tp": r"(?:tensor_parallel_size['\"]?[=:] ?)(\d+)",
+    "pp": r"(?:pipeline_parallel_size['\"]?[=:] ?)(\d+)",
+    "max-model-len": r"(?:max_seq_len=|max_model_len['\"]?[=:] ?)(\d+)",
+    "gpu-memory-utilization": r"gpu_memory_utilization['\"]?[=:] ?([0-9.]+)",
+    "max-num-seqs": r"max_num_seqs['\"]?[=:] ?(\d+)",
+    "max-num-batched-tokens": r"max_num_batched_tokens['\"]?[=:] ?(\d+)",
+}
+_WHOLE = frozenset({"tp", "pp", "max-model-len", "max-num-seqs", "max-num-batched-tokens"})
+
+
+def calibrate(text: str, source: str, options: Mapping[str, Any], catalog: Catalog) -> CalibrationReport:
+    """Hold a measured file against the prediction for the same set-up.
+
+    Args:
+        text: Content of a vLLM start-up log, or of a ``vllm bench serve`` result (JSON).
+        source: Name of the file, kept in the calibration row.
+        options: What the file does not say, and what should be said otherwise, as long options of ``size`` or
+            ``predict``; ``accelerator`` is always among them.
+        catalog: Where the model and the accelerator are looked up.
+
+    Raises:
+        BadInput: the file is neither, lacks a figure, or the case does not fit at all as predicted.
+    """
+    try:
+        result = json.loads(text)
+    except ValueError:
+        return _from_log(text, source, options, catalog)
+    if not isinstance(result, dict):
+        raise BadInput.one(source, "is JSON, but no result of vllm bench serve")
+    return _from_benchmark(result, source, options, catalog)
+
+
+def _from_log(text: str, source: str, options: Mapping[str, Any], catalog: Catalog) -> CalibrationReport:
+    figures = {name: _figures(pattern, text) for name, pattern in _LOG_FIGURES.items()}
+    kv_gib = figures["kv_cache"]
+    if not figures["weights"] or not kv_gib:
+        raise BadInput.one(
+            source,
+            "holds no start-up report of vLLM: the lines on model loading and available KV cache memory are needed",
+        )
+    question = {**_settings(text), **options}
+    answer = _answered(SIZE.answer(question, catalog, source), source)
+    weights = figures["weights"][0]
+    compared = [
+        Compared(name="weights", unit="GiB", predicted=answer["weightsGib"], measured=weights),
+        Compared(name="KV cache", unit="GiB", predicted=answer["kvCacheGib"], measured=kv_gib[0]),
+    ]
+    if figures["kv_tokens"]:
+        tokens = figures["kv_tokens"][0]
+        compared.append(Compared(name="KV cache", unit="tokens", predicted=answer["kvCacheTokens"], measured=tokens))
+    predicted_overhead = answer["activationGib"] + answer["nonTorchGib"] + answer["cudaGraphGib"]
+    off_by = (answer["kvCacheGib"] + answer["weightsGib"]) - (kv_gib[0] + weights)
+    overhead = max(0.0, predicted_overhead + off_by)
+    compared.append(
+        Compared(name="overhead", unit="GiB", predicted=rounded(predicted_overhead), measured=rounded(overhead))
+    )
+    row = Calibration(
+        accelerator=str(question["accelerator"]).lower(),
+        model=str(question["model"]),
+        overhead_gib=rounded(overhead),
+        source=source,
+    )
+    return CalibrationReport(compared=tuple(compared), calibration=row, warnings=tuple(answer["warnings"]))
+
+
+def _from_benchmark(
+    result: Mapping[str, Any], source: str, options: Mapping[str, Any], catalog: Catalog
+) -> CalibrationReport:
+    needed = ("completed", "total_input_tokens", "total_output_tokens", "mean_ttft_ms", "mean_tpot_ms")
+    missing = [name for name in needed if not isinstance(result.get(name), (int, float)) or not result[name]]
+    if missing:
+        raise BadInput.one(source, f"is no result of vllm bench serve: {', '.join(missing)} missing")
+    completed = float(result["completed"])
+    question: dict[str, Any] = {
+        "input-tokens": max(1, round(result["total_input_tokens"] / completed)),
+        "output-tokens": max(1, round(result["total_output_tokens"] / completed)),
+    }
+    if result.get("model_id"):
+        question["model"] = result["model_id"]
+    if result.get("max_concurrency"):
+        question["concurrency"] = float(result["max_concurrency"])
+    elif result.get("request_throughput"):
+        question["request-rate"] = float(result["request_throughput"])
+    question |= options
+    answer = _answered(PREDICT.answer(question, catalog, source), source)
+    ttft = Compared(name="TTFT", unit="ms", predicted=answer["ttftMs"], measured=float(result["mean_ttft_ms"]))
+    tpot = Compared(name="TPOT", unit="ms", predicted=answer["tpotMs"], measured=float(result["mean_tpot_ms"]))
+    row = Calibration(
+        accelerator=str(question["accelerator"]).lower(),
+        model=str(question["model"]),
+        ttft_ratio=rounded(ttft.measured / ttft.predicted),
+        tpot_ratio=rounded(tpot.measured / tpot.predicted),
+        source=source,
+    )
+    return CalibrationReport(compared=(ttft, tpot), calibration=row, warnings=tuple(answer["warnings"]))
+
+
+def _figures(pattern: str, text: str) -> tuple[float, ...]:
+    """The figures of the first line that matches; empty where none does."""
+    found = re.search(pattern, text)
+    return tuple(float(group.replace(",", "")) for group in found.groups()) if found else ()
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """What the log says about how the engine was started; the last mention of a setting counts."""
+    found: dict[str, Any] = {}
+    for option, pattern in _LOG_SETTINGS.items():
+        mentions = re.findall(pattern, text)
+        if mentions:
+            value = mentions[-1].rstrip(".")
+            found[option] = int(value) if option in _WHOLE else float(value) if option.startswith("gpu") else value
+    if re.search(r"enforce_eager['\"]?[=:] ?True", text):
+        found["enforce-eager"] = True
+    return found
+
+
+def _answered(answer: dict[str, Any], source: str) -> dict[str, Any]:
+    if "rejection" in answer:
+        raise BadInput.one(
+            source, f"ran, though our prediction says that it does not fit: {answer['rejection']['message']}"
+        )
+    return answer
