@@ -60,6 +60,11 @@ def capacity(accelerator: Accelerator) -> Capacity:
     return Capacity(capacity_gib=accelerator.memory_gb * _NOMINAL_RATIO, basis="nominal")
 
 
+def bits_per_parameter(precision: Precision) -> float:
+    """Bits of one quantised weight with its scales."""
+    return _BITS_PER_PARAMETER[precision]
+
+
 def embedding_parameters(model: Model) -> int:
     """Parameters of the input and output embeddings, which quantised checkpoints keep in 16 bit."""
     return model.vocab_size * model.hidden_size * (1 if model.tied_embeddings else 2)
