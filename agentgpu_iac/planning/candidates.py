@@ -263,6 +263,7 @@ class Evaluator:
             tensor_parallel=tensor_parallel,
             pipeline_parallel=pipeline_parallel,
             max_batched_tokens=batched,
+            serving=latency.Serving(engine=self._rules.release.engine, version=self._rules.release.version),
         )
         has_budget = (
             demand.budget_ttft_ms is not None or demand.budget_tpot_ms is not None or demand.budget_e2e_ms is not None

@@ -355,7 +355,7 @@ def speed(
     attention_flops = 4.0 * model.layers.full * model.attention_heads * model.head_dim
     family = constants.families[family_of(serving.engine)]
     generation = constants.generations[generation_of(serving.engine, serving.version)]
-    ttft_error, tpot_error = _error_ratios(model, accelerator, serving)
+    errors = _error_ratios(accelerator, serving)
     return Speed(
         dense_weights_ms=work.dense_bytes / spread.tensor_parallel / rates.bytes_per_ms,
         expert_weights_ms=work.expert_bytes / width / rates.bytes_per_ms,
@@ -385,21 +385,22 @@ def speed(
         stages=pipeline_parallel,
         max_batched_tokens=max_batched_tokens,
         calibrated=_is_calibrated(accelerator, serving),
-        ttft_error_ratio=ttft_error,
-        tpot_error_ratio=tpot_error,
+        ttft_error_ratio=errors.ttft,
+        tpot_error_ratio=errors.tpot,
     )
 
 
 def _is_calibrated(accelerator: Accelerator, serving: Serving) -> bool:
-    return accelerator.id in CALIBRATED and family_of(serving.engine) == serving.engine
+    known = accelerator.id in CALIBRATED and family_of(serving.engine) == serving.engine
+    return known and serving.accepted_tokens <= 1
 
 
-TTFT_ERROR_RATIO: dict[str, float] = {}
-TPOT_ERROR_RATIO: dict[str, float] = {}
-
-
-def _error_ratios(model: Model, accelerator: Accelerator, serving: Serving) -> tuple[float, float]:
-    return 0.6, 0.35
+def _error_ratios(accelerator: Accelerator, serving: Serving) -> calibration.ErrorRatios:
+    """The band of the engine's generation, wider where no measured run stands behind the answer."""
+    ratios = calibration.ERROR_RATIOS[generation_of(serving.engine, serving.version)]
+    if _is_calibrated(accelerator, serving):
+        return ratios
+    return calibration.ErrorRatios(ttft=ratios.ttft * UNCALIBRATED_FACTOR, tpot=ratios.tpot * UNCALIBRATED_FACTOR)
 
 
 def served_kv_dtype(engine: Engine, accelerator: Accelerator, precision: Precision) -> KvCacheDtype:
@@ -530,6 +531,6 @@ def predict(engine: Speed, request: Request, concurrency: float, seats: float = 
         tpot_ms=tpot,
         output_tokens_per_s=requests_per_s * request.output_tokens,
         prefill_tokens_per_s=requests_per_s * request.prompt_tokens,
-        ttft_error_ratio=engine.ttft_error_ratio,
+        ttft_error_ratio=calibration.SEAT_TTFT_ERROR_RATIO if running < concurrency else engine.ttft_error_ratio,
         tpot_error_ratio=engine.tpot_error_ratio,
     )
