@@ -1,10 +1,11 @@
 """How far the latency model is off the measured runs: per model, accelerator and engine, in sample and left out.
 
-    python bench/accuracy_latency.py            all tables (about two minutes)
+    python bench/accuracy_latency.py            all tables (three to five minutes on two cores)
     python bench/accuracy_latency.py --constants  refit on all rows and print the table for ``calibration.py``
 
 An error is |predicted / measured - 1|. "Left out" predicts each (model, accelerator, engine) with constants fitted to
-all the others, from the priors: the honest figure for what was never measured. Rows that physics says are not what
+all the others, from the priors. It is still a little kind: terms, priors and bands were chosen with all rows in view (other
+priors, drawn at random within their own width, give 9.6 to 10.6 % for TPOT and 22 to 26 % for TTFT). Rows that physics says are not what
 their columns claim are marked and stay in every figure.
 """
 
@@ -82,24 +83,24 @@ def implausible(case: Case) -> str:
 _PROBLEM: list[Problem] = []
 
 
-def _left_out(group: tuple[str, str, str]) -> tuple[tuple[str, str, str], Vector]:
+def _left_out(fold: tuple[str, str, str]) -> tuple[tuple[str, str, str], Vector]:
     problem = _PROBLEM[0]
-    keep = np.array([case.group != group for case in problem.cases])
+    keep = np.array([case.fold != fold for case in problem.cases])
     logs = fitting.fit(problem, keep)
-    return group, problem.predict(logs, ~keep)
+    return fold, problem.predict(logs, ~keep)
 
 
 def outcomes(cases: Sequence[Case]) -> list[Outcome]:
     """Predict every case twice: as shipped, and left out."""
     problem = Problem(cases)
     _PROBLEM[:] = [problem]
-    groups = sorted({case.group for case in cases})
+    folds = sorted({case.fold for case in cases})
     with multiprocessing.get_context("fork").Pool() as pool:
-        refitted = dict(pool.imap_unordered(_left_out, groups))
+        refitted = dict(pool.imap_unordered(_left_out, folds))
     results = []
     for i, case in enumerate(cases):
         shipped = fitting.predict(case, fitting.CONSTANTS)
-        tpot, ttft = (float(value) for value in np.exp(refitted[case.group][i]))
+        tpot, ttft = (float(value) for value in np.exp(refitted[case.fold][i]))
         results.append(
             Outcome(
                 case=case,
@@ -168,7 +169,7 @@ def print_speed(cases: Sequence[Case]) -> None:
 
 
 def print_constants(cases: Sequence[Case]) -> None:
-    """Refit on all rows; how far each constant moves when any one group is left out is its uncertainty."""
+    """Refit on all rows."""
     logs = fitting.fit(Problem(cases), np.ones(len(cases), dtype=bool))
     for name, value in zip(fitting.NAMES, np.exp(logs), strict=True):
         print(f"{name:46} {value:.3g}")

@@ -37,13 +37,17 @@ _SAME_SHAPE: dict[str, tuple[str, Precision | None]] = {
 """Quantised or renamed checkpoints of a catalog model with the same shapes."""
 
 
+_SAME_RUNS = {"deepseek-ai/DeepSeek-V3": "deepseek-ai/DeepSeek-R1"}
+"""Of the DeepSeek-V3 points 97 are DeepSeek-R1 points again, figure for figure: they are left out together."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One measured point, and what the model is asked to predict it."""
 
     line: int
     group: tuple[str, str, str]
-    """Model, accelerator and engine: what is left out together."""
+    """Model, accelerator and engine."""
     model: Model
     accelerator: Accelerator
     engine: Engine
@@ -59,6 +63,12 @@ class Case:
     seats: float
     ttft_ms: float
     tpot_ms: float
+
+    @property
+    def fold(self) -> tuple[str, str, str]:
+        """What is left out together: the group, and groups that repeat its runs."""
+        model, accelerator, engine = self.group
+        return _SAME_RUNS.get(model, model), accelerator, engine
 
     @property
     def saturated(self) -> bool:

@@ -2,8 +2,8 @@
 
 All were fitted together on the 2,406 measured points of ``bench/data/serving.csv`` by a robust least-squares fit with
 a prior on every constant (``bench/accuracy_latency.py`` repeats it, and states the error with one model, accelerator
-and engine left out at a time). "Uncertain by" is how far a constant moves when any one of those groups is left out;
-no constant belongs to one model.
+and engine left out at a time). ``UNCERTAINTY_RATIO`` says how far each moves when one of those groups is left out. No
+constant belongs to one model, but some rest on one: sparse attention on GLM-5, weight-only kernels on Kimi-K2.5.
 """
 
 from __future__ import annotations
@@ -243,7 +243,8 @@ ERROR_RATIOS: Mapping[str, ErrorRatios] = MappingProxyType(
         "sglang-0.5.9": ErrorRatios(ttft=0.70, tpot=0.30),
     }
 )
-"""The 80th percentile of the errors left out, a little widened where few groups stand behind it. vLLM 0.12 is one
+"""The 80th percentile of the errors left out, a little widened, so their coverage on the same rows is no independent
+proof. SGLang 0.5.6 covers 66 % in TTFT and vLLM 0.12 74 % in TPOT. vLLM 0.12 is one
 source of two models whose steps differ by a factor of five for no reason that the rows give."""
 SEAT_TTFT_ERROR_RATIO = 5.0
 """TTFT where requests wait for a seat: seconds or minutes, since a tenth more or less cache moves the queue by as much
