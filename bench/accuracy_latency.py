@@ -5,8 +5,8 @@
 
 An error is |predicted / measured - 1|. "Left out" predicts each (model, accelerator, engine) with constants fitted to
 all the others, from the priors. It is still a little kind: terms, priors and bands were chosen with all rows in view (other
-priors, drawn at random within their own width, give 9.6 to 10.6 % for TPOT and 22 to 26 % for TTFT). Rows that physics says are not what
-their columns claim are marked and stay in every figure.
+priors, drawn at random within their own width, give 9.6 to 10.6 % for TPOT and 22 to 26 % for TTFT).
+Rows that physics says are not what their columns claim are marked and stay in every figure.
 """
 
 from __future__ import annotations
