@@ -96,9 +96,9 @@ class PredictQuestion(Question):
     prefix_hit_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the prompt found in the prefix cache."""
     ep: Size | None = None
-    """Expert-parallel size; accepted, and not yet told apart from tensor parallelism."""
+    """Expert-parallel size."""
     attention_dp: Size = 1
-    """Data-parallel attention groups; accepted, and not yet told apart from tensor parallelism."""
+    """Data-parallel attention groups."""
 
 
 class CaseRejection(Document):
@@ -223,9 +223,15 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         case.accelerator,
         precision=case.precision,
         kv_dtype=question.kv_cache_dtype,
-        tensor_parallel=case.tensor_parallel,
+        tensor_parallel=question.tp or 1,
         pipeline_parallel=question.pp,
         max_batched_tokens=config.max_num_batched_tokens,
+        serving=latency.Serving(
+            engine=question.engine,
+            version=question.engine_version,
+            attention_dp=question.attention_dp,
+            expert_parallel=question.ep or 1,
+        ),
     )
     if engine is None:
         message = f"no sourced bandwidth or TFLOPS figure for {case.accelerator.name}"
@@ -237,16 +243,12 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     )
     seats = min(report.max_concurrency, float(config.max_num_seqs))
     warnings = list(case.warnings)
-    if (question.ep or 1) > 1 or question.attention_dp > 1:
-        warnings.append("expert and attention-data parallelism are predicted as tensor parallelism of the same width")
     asked = _asked_concurrency(question, engine, request, seats)
     if asked > seats:
         warnings.append(f"{asked:g} requests asked for, {seats:g} run at once: the rest wait for a seat")
-    answer = latency.predict(engine, request, min(asked, seats))
-    per_answer_ms = answer.ttft_ms + (request.output_tokens - 1) * answer.tpot_ms
-    waiting_ms = max(0.0, asked - seats) / seats * per_answer_ms
+    answer = latency.predict(engine, request, asked, seats)
     return PredictAnswer(
-        ttft_ms=rounded(answer.ttft_ms + waiting_ms, 3),
+        ttft_ms=rounded(answer.ttft_ms, 3),
         tpot_ms=rounded(answer.tpot_ms, 3),
         output_tokens_per_s=rounded(answer.output_tokens_per_s, 2),
         ttft_error_ratio=answer.ttft_error_ratio,

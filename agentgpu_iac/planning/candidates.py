@@ -272,6 +272,7 @@ class Evaluator:
             tensor_parallel=tensor_parallel,
             pipeline_parallel=pipeline_parallel,
             max_batched_tokens=batched,
+            serving=latency.Serving(engine=self._rules.release.engine, version=self._rules.release.version),
         )
         if engine is None and not self._is_measured():
             message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"

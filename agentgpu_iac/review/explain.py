@@ -16,7 +16,8 @@ from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.planning.plan import Override, Plan, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import computed, figure
-from agentgpu_iac.sizing import latency, loading, memory
+from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.sizing.calibration import CONSTANTS
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, session_shape
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
@@ -394,8 +395,8 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
         "network + queue + prefill + first step",
         f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
         f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}" + _budget(times.budget_ttft_ms),
-        f"roofline: {latency.PREFILL_EFFICIENCY:.0%} of dense TFLOPS, {latency.DECODE_EFFICIENCY:.0%} of bandwidth, "
-        f"{latency.STEP_OVERHEAD_MS:g} ms a step; fitted on measured runs"
+        f"steps of {one.engine.name} {one.engine.version}: launches, {CONSTANTS.bandwidth_efficiency:.0%} of bandwidth, "
+        f"{CONSTANTS.mfu_16_bit:.0%} of dense 16-bit TFLOPS; fitted on measured runs"
         + ("" if times.calibrated else " of other accelerators")
         + shared,
     )
@@ -403,8 +404,8 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
     yield _step(
         "Latency with every session generating",
         "queueMs",
-        "share x (sessions - 1) x promptWorkMs",
-        f"{latency.QUEUE_SHARE:g} x {one.max_num_seqs - 1} x {times.prompt_work_ms or 0:.3f}",
+        "engine and host time + share of the closed network's queue + synchronised start",
+        f"{one.max_num_seqs - 1} other prompts of {times.prompt_work_ms or 0:.3f} ms",
         f"{times.queue_ms or 0:.1f} ms",
         "fitted on measured closed loops",
     )

@@ -1,11 +1,15 @@
-"""Latency and throughput of one replica: a roofline with stated efficiencies.
+"""Latency and throughput of one replica: what a step of the engine does, in bytes, operations and launches.
 
-Prefill is bound by arithmetic, decode by the bytes that each step moves. Both figures come from the accelerator's
-data sheet times an efficiency that was fitted once on measured runs, and every answer carries the error that those
-runs showed. Accelerators that none of those runs used get a wider band and are marked uncalibrated.
+A decode step gives each running request one token:
 
-One step of the engine generates one token for every running request, and reads prompts in between: in a closed loop
-of C requests each token waits, on average, for the arithmetic of (C - 1) / output tokens prompts of the others.
+    step = launches + reading weights (of the experts really touched) or their arithmetic + reading KV cache
+           + all-reduces + work per sequence
+    TPOT = step + share x (requests - 1) x one prompt / output tokens        (prompts of others share the steps)
+    TTFT = engine + own prompt + a running step + queue behind other prompts + host work + wait for a seat
+
+Figures come from data sheets and from the shape of the model; the constants between them and a clock are few, fitted
+once on measured runs, and stand in ``calibration.py``. Every answer carries the error that those runs showed.
+Accelerators and engines that none of those runs used get a wider band and are marked uncalibrated.
 """
 
 from __future__ import annotations
@@ -14,44 +18,83 @@ import math
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.sizing import calibration
+from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of
 from agentgpu_iac.sizing.memory import (
-    embedding_parameters,
+    bits_per_parameter,
+    capacity,
     expert_parameters,
     kv_bytes_per_session,
     layer_count,
-    weight_bytes,
 )
-from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
+from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
+from agentgpu_iac.units import GIB
 
-PREFILL_EFFICIENCY = 0.65
-"""Achieved share of the dense TFLOPS while reading prompts."""
-DECODE_EFFICIENCY = 0.70
-"""Achieved share of the memory bandwidth while generating."""
-STEP_OVERHEAD_MS = 3.0
-"""Scheduling, launching and sampling of one step, for each pipeline stage."""
-ALL_REDUCE_MS_NVLINK = 0.015
-"""One all-reduce of a decode step over NVLink; a layer has two."""
-ALL_REDUCE_MS_PCIE = 0.04
-"""The same over PCIe: an assumption, since no measured run used it."""
-QUEUE_SHARE = 0.5
-"""Part of each other request's prompt that a new prompt waits for in a closed loop."""
-
-CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm"})
-"""Accelerators of the measured runs: 2,191 closed-loop points of vLLM, TensorRT-LLM and SGLang."""
-TTFT_ERROR_RATIO = 0.9
-"""80 % of those runs are within this of the predicted TTFT (the median error is 0.6): a roofline knows little of how
-an engine interleaves prompts, and real TTFT is more often longer than shorter."""
-TPOT_ERROR_RATIO = 0.4
-"""80 % of those runs are within this of the predicted TPOT (the median error is 0.2)."""
+CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
+"""Accelerators of the measured runs: 2,406 closed-loop points of vLLM, TensorRT-LLM and SGLang."""
 UNCALIBRATED_FACTOR = 1.5
-"""How much wider the band is where no measured run used the accelerator: a judgement, not a measurement."""
+"""How much wider the band is where no measured run used the accelerator or engine: a judgement, no measurement."""
+
+_SPARSE_ATTENTION = frozenset({"glm_moe_dsa", "deepseek_v32"})
+_NVLINK_DOMAIN = {"gb200": 72, "gb300": 72}
+_EIGHT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How one pipeline stage spreads over its accelerators."""
+
+    accelerators: int
+    """Accelerators of the stage: routed experts are spread over all of them."""
+    attention_groups: int
+    """Groups with a copy of the other weights each, and with their own requests (attention data parallelism)."""
+    expert_groups: int
+    """Groups of whole experts (expert parallelism); 1: every expert is split."""
+
+    @property
+    def tensor_parallel(self) -> int:
+        """Accelerators that share the heads of one request."""
+        return self.accelerators // self.attention_groups
+
+
+def layout(accelerator: Accelerator, tensor_parallel: int, attention_dp: int = 1, expert_parallel: int = 1) -> Layout:
+    """Read the sizes as the engines mean them.
+
+    Attention data parallelism runs inside the tensor-parallel group in SGLang and TensorRT-LLM (TP 8, DP 8: eight
+    accelerators); beside it otherwise (TP 1, DP 4: four). A width beyond the NVLink domain that expert parallelism
+    divides is TP x EP in one figure, as published tables have it (TP 64, EP 8 on an eight-way machine: eight).
+    """
+    domain = _NVLINK_DOMAIN.get(accelerator.id, _EIGHT)
+    if tensor_parallel > domain and tensor_parallel % expert_parallel == 0 and expert_parallel > 1:
+        tensor_parallel //= min(expert_parallel, tensor_parallel // expert_parallel)
+    inside = 1 < attention_dp <= tensor_parallel and tensor_parallel % attention_dp == 0
+    accelerators = tensor_parallel if inside else tensor_parallel * attention_dp
+    return Layout(
+        accelerators=accelerators,
+        attention_groups=attention_dp,
+        expert_groups=min(expert_parallel, accelerators),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Which engine serves, and how, beyond tensor and pipeline parallelism."""
+
+    engine: Engine = "vllm"
+    version: str | None = None
+    """Unset: unknown, an engine of middle age."""
+    attention_dp: int = 1
+    expert_parallel: int = 1
+    accepted_tokens: float = 1.0
+    """Tokens that a step yields for a request: more than 1 with speculative decoding."""
+    constants: Constants = CONSTANTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
     """How fast one replica is; built once per candidate, asked many times.
 
-    All figures are of the whole replica: times in ms, ``*_ms_per_*`` linear coefficients of the roofline.
+    All figures are of the whole replica, in ms: ``*_ms_per_*`` are linear coefficients.
     """
 
     dense_weights_ms: float
@@ -64,57 +107,226 @@ class Speed:
     """Reading the growing KV cache of one context token."""
     kv_ms_per_session: float
     """Reading what a session holds regardless of its length (windows, recurrent state)."""
-    compute_ms_per_token: float
-    """Arithmetic of one token, prefill or decode."""
+    sparse_attention: bool
+    """Attention reads a selection of the context."""
+    dense_ms_per_token: float
+    """Arithmetic of one token in the layers that every token touches, on its attention group."""
+    expert_ms_per_token: float
+    """Arithmetic of one token in its experts."""
+    prompt_ms_per_token: float
+    """One prompt token among many: arithmetic, all-reduces and activation traffic, of the whole replica."""
     attention_ms_per_token_pair: float
     """Arithmetic of one prompt token attending to one earlier token."""
     step_ms: float
     """Launching and synchronising one step."""
+    all_reduce_ms_per_token: float
+    """Bandwidth term of the all-reduces of one decode token."""
+    sequence_ms: float
+    """Host and sampler work of one running sequence of an attention group."""
+    prompt_launch_ms: float
+    """Launching one prompt chunk."""
+    first_token_ms: float
+    """Engine time of a request before and after its prompt: server, tokeniser, scheduler."""
+    host_ms_per_request: float
+    """Host time that each concurrent request adds to the TTFT of all."""
+    queue_share: float
+    steady_queue: float
+    prompt_interference: float
+    accepted_tokens: float
+    attention_groups: int
     stages: int
     """Pipeline stages that a step passes one after another."""
     max_batched_tokens: int
     calibrated: bool
+    ttft_error_ratio: float
+    tpot_error_ratio: float
 
     def prefill_ms(self, tokens: float, context_tokens: float) -> float:
-        """Read ``tokens`` prompt tokens that end at ``context_tokens`` of context, in chunks of the batch limit."""
+        """Read ``tokens`` prompt tokens that end at ``context_tokens`` of context, in chunks of the batch limit.
+
+        Arithmetic and the reading of the weights overlap: the root of the sum of their squares.
+        """
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
         memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
-        return max(self.prompt_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.step_ms
+        return math.hypot(self.prompt_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
 
     def prompt_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
-        """What ``tokens`` prompt tokens add to steps that run anyway: their arithmetic alone."""
+        """What ``tokens`` prompt tokens add to steps that run anyway: their arithmetic and traffic alone."""
         earlier = max(0.0, context_tokens - tokens) + tokens / 2
-        return tokens * (self.compute_ms_per_token + earlier * self.attention_ms_per_token_pair)
+        return tokens * (self.prompt_ms_per_token + earlier * self.attention_ms_per_token_pair)
 
     def decode_ms(self, requests: float, context_tokens: float) -> float:
-        """One step that gives each of ``requests`` running requests one token, at a mean context."""
+        """One step that gives each of ``requests`` running requests one token, at a mean context.
+
+        Weights: bytes and arithmetic overlap (the root of the sum of squares), apart for the experts, of which a
+        batch of B tokens touches 1 - (1 - k/E)^B.
+        """
         batch = max(1.0, requests / self.stages)
-        touched = 0.0
-        if self.experts:
-            touched = 1 - (1 - self.experts_per_token / self.experts) ** batch
-        memory = (
-            self.dense_weights_ms
-            + touched * self.expert_weights_ms
-            + batch * (context_tokens * self.kv_ms_per_token + self.kv_ms_per_session)
+        group = max(1.0, batch / self.attention_groups) if self.attention_groups > 1 else batch
+        touched = 1 - (1 - self.experts_per_token / self.experts) ** batch if self.experts else 0.0
+        return (
+            self.step_ms
+            + math.hypot(self.dense_weights_ms, group * self.dense_ms_per_token)
+            + math.hypot(touched * self.expert_weights_ms, batch * self.expert_ms_per_token)
+            + group * self._kv_ms(context_tokens)
+            + batch * self.all_reduce_ms_per_token
+            + group * self.sequence_ms
         )
-        return max(memory, batch * self.compute_ms_per_token) + self.step_ms
+
+    def _kv_ms(self, context_tokens: float) -> float:
+        read = context_tokens
+        if self.sparse_attention:
+            selected = calibration.SPARSE_ATTENTION_TOKENS + calibration.SPARSE_INDEX_SHARE * context_tokens
+            read = min(read, selected)
+        return read * self.kv_ms_per_token + self.kv_ms_per_session
 
 
 def prefill_tflops(accelerator: Accelerator, precision: Precision) -> float | None:
     """Dense TFLOPS for weights of this precision: the vendor's figure, else a measured one, else none.
 
-    8-bit weights use the 8-bit units where the accelerator has them; weight-only 4-bit integers are computed in 16
-    bit; a format without a figure falls back to 16 bit, which is the safe side.
+    8-bit weights use the 8-bit units where the accelerator has them; MXFP4 weights are computed in 8 bit on
+    accelerators with FP4 units and in 16 bit on others; weight-only 4-bit integers in 16 bit; a format without a
+    figure falls back to 16 bit, which is the safe side.
     """
-    field = {"fp8": "fp8", "int8": "int8", "nvfp4": "fp4", "mxfp4": "fp8"}.get(precision, "bf16")
+    tables = (accelerator.vendor_dense_tflops, accelerator.measured_dense_tflops)
+    field = {"fp8": "fp8", "int8": "int8", "nvfp4": "fp4"}.get(precision, "bf16")
+    if precision == "mxfp4" and _has_fp4_units(accelerator):
+        field = "fp8"
     for name in (field, "bf16"):
-        for table in (accelerator.vendor_dense_tflops, accelerator.measured_dense_tflops):
+        for table in tables:
             value: float | None = getattr(table, name)
             if value:
                 return value
     return None
+
+
+def _has_fp4_units(accelerator: Accelerator) -> bool:
+    return bool(accelerator.vendor_dense_tflops.fp4 or accelerator.measured_dense_tflops.fp4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """Bytes and operations of a model, before any accelerator: what the constants are applied to."""
+
+    expert_bytes: float
+    dense_bytes: float
+    expert_flops: float
+    dense_flops: float
+    kv_bytes_per_token: float
+    kv_bytes_per_session: float
+
+
+def _work(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_parallel: int) -> _Work:
+    """Split weights into routed experts and the rest; the input embedding is looked up, not read.
+
+    4-bit checkpoints of mixtures of experts quantise the experts and leave the rest in 16 bit.
+    """
+    embedding = model.vocab_size * model.hidden_size
+    experts = min(expert_parameters(model), int(0.985 * model.params_total))
+    rest = max(0, model.params_total - experts - embedding * (1 if model.tied_embeddings else 2))
+    width = bits_per_parameter(precision) / 8
+    rest_width = 2.0 if experts and width < 1 else width
+    one_layer = 3 * model.hidden_size * (model.moe_intermediate_size or 0)
+    active = min(layer_count(model) * (model.experts_per_token or 0) * one_layer, int(0.9 * model.params_active))
+    short = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 16_384)
+    long = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 32_768)
+    per_token = (long - short) / 16_384
+    return _Work(
+        expert_bytes=experts * width,
+        dense_bytes=rest * rest_width + embedding * 2.0,
+        expert_flops=2.0 * active,
+        dense_flops=2.0 * (model.params_active - active),
+        kv_bytes_per_token=per_token,
+        kv_bytes_per_session=max(0.0, short - per_token * 16_384),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rates:
+    """What an accelerator achieves on a model, in bytes and operations per ms."""
+
+    bytes_per_ms: float
+    kv_bytes_per_ms: float
+    dense_flops_per_ms: float
+    expert_flops_per_ms: float
+    attention_flops_per_ms: float
+
+
+def _mfu(precision: Precision, constants: Constants, *, blackwell: bool) -> float:
+    """Share of the dense TFLOPS that prompts reach; FP4 without FP4 units is computed in 16 bit."""
+    if precision == "int4":
+        return constants.mfu_weight_only
+    if precision in ("fp8", "int8"):
+        return constants.mfu_8_bit_blackwell if blackwell else constants.mfu_8_bit_hopper
+    if precision in ("nvfp4", "mxfp4") and blackwell:
+        return constants.mfu_4_bit
+    return constants.mfu_16_bit
+
+
+def _rates(model: Model, accelerator: Accelerator, precision: Precision, constants: Constants) -> _Rates | None:
+    """Data sheet times the fitted shares; None where no TFLOPS figure has a source."""
+    tflops, tflops_16_bit = prefill_tflops(accelerator, precision), prefill_tflops(accelerator, "bf16")
+    if tflops is None or tflops_16_bit is None:
+        return None
+    blackwell = _has_fp4_units(accelerator)
+    four_bit = bits_per_parameter(precision) < _EIGHT
+    mfu = _mfu(precision, constants, blackwell=blackwell)
+    expert_mfu = constants.expert_mfu_blackwell if blackwell else constants.expert_mfu_hopper
+    if blackwell and precision in ("nvfp4", "mxfp4"):
+        expert_mfu = constants.expert_mfu_4_bit
+    dense = tflops_16_bit * constants.mfu_16_bit if model.experts and four_bit else tflops * mfu
+    bandwidth = accelerator.bandwidth_gb_per_s
+    weight_only = min(bandwidth, calibration.WEIGHT_ONLY_GB_PER_S) if precision == "int4" else bandwidth
+    latent = constants.latent_kv_factor if model.kv_lora_rank is not None else 1.0
+    return _Rates(
+        bytes_per_ms=weight_only * 1e6 * constants.bandwidth_efficiency,
+        kv_bytes_per_ms=bandwidth * 1e6 * constants.kv_bandwidth_efficiency / latent,
+        dense_flops_per_ms=dense * 1e9,
+        expert_flops_per_ms=tflops * mfu * expert_mfu * 1e9,
+        attention_flops_per_ms=tflops_16_bit * calibration.ATTENTION_MFU * 1e9,
+    )
+
+
+def _launch_ms(model: Model, accelerator: Accelerator, precision: Precision, serving: Serving) -> float:
+    """Launches of one decode step over all layers."""
+    constants = serving.constants
+    per_layer = constants.generations[generation_of(serving.engine, serving.version)].launch_ms_per_layer
+    if model.experts:
+        per_layer *= constants.families[family_of(serving.engine)].moe_launch_factor
+        per_layer *= constants.block_fp8_launch_factor if precision == "fp8" else 1.0
+    elif precision == "nvfp4":
+        per_layer *= constants.dense_fp4_launch_factor
+    if not _has_fp4_units(accelerator):
+        per_layer *= constants.hopper_launch_factor
+    if model.architecture in _SPARSE_ATTENTION:
+        per_layer *= constants.sparse_attention_launch_factor
+    return layer_count(model) * per_layer
+
+
+def _all_reduce(model: Model, accelerator: Accelerator, width: int, constants: Constants) -> tuple[float, float, float]:
+    """Two all-reduces a layer: latency of a step, and ms per token of decode and of prompts."""
+    if width == 1:
+        return 0.0, 0.0, 0.0
+    count = 2 * layer_count(model)
+    megabytes = count * model.hidden_size * 2 / 1e6
+    if not accelerator.nvlink_gb_per_s:
+        per_token = megabytes / calibration.ALL_REDUCE_PCIE_GB_PER_S
+        return count * calibration.ALL_REDUCE_PCIE_MS, per_token, per_token
+    return (
+        count * constants.all_reduce_ms,
+        megabytes / constants.decode_all_reduce_gb_per_s,
+        megabytes / constants.prompt_all_reduce_gb_per_s,
+    )
+
+
+def _activation_ms_per_token(model: Model, accelerator: Accelerator, spread: Layout) -> float:
+    """Memory traffic of one prompt token's activations, which tensor parallelism does not divide."""
+    per_expert = calibration.EXPERT_PASSES * (model.experts_per_token or 0) / spread.expert_groups
+    passes = calibration.ACTIVATION_PASSES + per_expert
+    moved = layer_count(model) * model.hidden_size * 2 * passes / spread.attention_groups
+    return moved / (accelerator.bandwidth_gb_per_s * 1e6)
 
 
 def speed(
@@ -126,39 +338,111 @@ def speed(
     tensor_parallel: int,
     pipeline_parallel: int,
     max_batched_tokens: int,
+    serving: Serving | None = None,
 ) -> Speed | None:
-    """Build the roofline of one replica; None where no TFLOPS figure of the accelerator has a source."""
-    tflops = prefill_tflops(accelerator, precision)
-    if tflops is None:
+    """Build the model of one replica; None where no TFLOPS figure of the accelerator has a source."""
+    serving = serving or Serving()
+    constants = serving.constants
+    rates = _rates(model, accelerator, precision, constants)
+    if rates is None:
         return None
-    bytes_per_ms = accelerator.bandwidth_gb_per_s * 1e6 * DECODE_EFFICIENCY
-    flops_per_ms = tflops * 1e9 * PREFILL_EFFICIENCY
-    total = weight_bytes(model, precision)
-    expert_share = min(0.98, expert_parameters(model) / model.params_total) if model.params_total else 0.0
-    read_once = total - embedding_parameters(model) * (0 if model.tied_embeddings else 1.0)
-    layers = layer_count(model)
-    one = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 16_384)
-    two = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 32_768)
-    kv_per_token = (two - one) / 16_384
-    kv_fixed = max(0.0, one - kv_per_token * 16_384)
-    all_reduce = 0.0
-    if tensor_parallel > 1:
-        all_reduce = 2 * layers * (ALL_REDUCE_MS_NVLINK if accelerator.nvlink_gb_per_s else ALL_REDUCE_MS_PCIE)
-    attention_flops = 4.0 * (model.layers.full * model.attention_heads * model.head_dim)
+    spread = layout(accelerator, tensor_parallel, serving.attention_dp, serving.expert_parallel)
+    width, groups = spread.accelerators, spread.attention_groups
+    work = _work(model, precision, kv_dtype, spread.tensor_parallel)
+    reduce_ms, decode_reduce_ms, prompt_reduce_ms = _all_reduce(model, accelerator, width, constants)
+    dense_ms = work.dense_flops / spread.tensor_parallel / rates.dense_flops_per_ms
+    expert_ms = work.expert_flops / width / rates.expert_flops_per_ms
+    attention_flops = 4.0 * model.layers.full * model.attention_heads * model.head_dim
+    family = constants.families[family_of(serving.engine)]
+    generation = constants.generations[generation_of(serving.engine, serving.version)]
+    errors = _error_ratios(accelerator, serving)
     return Speed(
-        dense_weights_ms=read_once * (1 - expert_share) / tensor_parallel / bytes_per_ms,
-        expert_weights_ms=read_once * expert_share / tensor_parallel / bytes_per_ms,
+        dense_weights_ms=work.dense_bytes / spread.tensor_parallel / rates.bytes_per_ms,
+        expert_weights_ms=work.expert_bytes / width / rates.bytes_per_ms,
         experts=model.experts or 0,
         experts_per_token=model.experts_per_token or 0,
-        kv_ms_per_token=kv_per_token / bytes_per_ms,
-        kv_ms_per_session=kv_fixed / bytes_per_ms,
-        compute_ms_per_token=2.0 * model.params_active / tensor_parallel / flops_per_ms,
-        attention_ms_per_token_pair=attention_flops / tensor_parallel / flops_per_ms,
-        step_ms=STEP_OVERHEAD_MS * pipeline_parallel + all_reduce,
+        kv_ms_per_token=work.kv_bytes_per_token / rates.kv_bytes_per_ms,
+        kv_ms_per_session=work.kv_bytes_per_session / rates.kv_bytes_per_ms,
+        sparse_attention=model.architecture in _SPARSE_ATTENTION,
+        dense_ms_per_token=dense_ms,
+        expert_ms_per_token=expert_ms,
+        prompt_ms_per_token=dense_ms / groups
+        + expert_ms
+        + prompt_reduce_ms
+        + _activation_ms_per_token(model, accelerator, spread),
+        attention_ms_per_token_pair=attention_flops / width / rates.attention_flops_per_ms,
+        step_ms=constants.step_ms * pipeline_parallel + _launch_ms(model, accelerator, precision, serving) + reduce_ms,
+        all_reduce_ms_per_token=decode_reduce_ms,
+        sequence_ms=constants.sequence_ms,
+        prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
+        first_token_ms=generation.first_token_ms,
+        host_ms_per_request=family.host_ms_per_request,
+        queue_share=generation.queue_share,
+        steady_queue=constants.steady_queue,
+        prompt_interference=constants.prompt_interference,
+        accepted_tokens=max(1.0, serving.accepted_tokens),
+        attention_groups=groups,
         stages=pipeline_parallel,
         max_batched_tokens=max_batched_tokens,
-        calibrated=accelerator.id in CALIBRATED,
+        calibrated=_is_calibrated(accelerator, serving),
+        ttft_error_ratio=errors.ttft,
+        tpot_error_ratio=errors.tpot,
     )
+
+
+def _is_calibrated(accelerator: Accelerator, serving: Serving) -> bool:
+    known = accelerator.id in CALIBRATED and family_of(serving.engine) == serving.engine
+    return known and serving.accepted_tokens <= 1
+
+
+def _error_ratios(accelerator: Accelerator, serving: Serving) -> calibration.ErrorRatios:
+    """The band of the engine's generation, wider where no measured run stands behind the answer."""
+    ratios = calibration.ERROR_RATIOS[generation_of(serving.engine, serving.version)]
+    if _is_calibrated(accelerator, serving):
+        return ratios
+    return calibration.ErrorRatios(ttft=ratios.ttft * UNCALIBRATED_FACTOR, tpot=ratios.tpot * UNCALIBRATED_FACTOR)
+
+
+def served_kv_dtype(engine: Engine, accelerator: Accelerator, precision: Precision) -> KvCacheDtype:
+    """What ``auto`` means for the number format of the cache in practice.
+
+    Checkpoints quantised for TensorRT-LLM carry an FP8 cache, and recipes for Blackwell ask for one; elsewhere it is
+    16 bit. (The measured runs say so where the cache fills: how many requests run at once tells its width.)
+    """
+    quantised = bits_per_parameter(precision) <= _EIGHT and precision != "int4"
+    return "fp8" if quantised and (engine == "tensorrt-llm" or _has_fp4_units(accelerator)) else "auto"
+
+
+def seats(
+    model: Model,
+    accelerator: Accelerator,
+    spread: Layout,
+    *,
+    precision: Precision,
+    kv_dtype: KvCacheDtype,
+    engine: Engine,
+    prompt_tokens: float,
+    output_tokens: float,
+) -> float:
+    """Requests that run at once in the whole replica before the KV cache is full; the rest wait for a seat.
+
+    A tuned engine's cache: vLLM 93 % of the memory less weights and 4 GiB, and it hands out blocks as sequences grow
+    (a request holds its prompt and half its output on average); TensorRT-LLM 90 % of what is free, SGLang 92 % less
+    weights, and both keep room for the whole output.
+    """
+    work = _work(model, precision, kv_dtype, spread.tensor_parallel)
+    embeddings = model.vocab_size * model.hidden_size * 2.0 * (0 if model.tied_embeddings else 1)
+    weights = work.expert_bytes / spread.accelerators + (work.dense_bytes + embeddings) / spread.tensor_parallel
+    memory = capacity(accelerator).capacity_gib * GIB
+    if engine == "tensorrt-llm":
+        pool = 0.90 * (memory - weights - 4 * GIB)
+    elif engine == "sglang":
+        pool = 0.92 * memory - weights
+    else:
+        pool = 0.93 * memory - weights - 4 * GIB
+    held = prompt_tokens + output_tokens * (1.0 if engine in ("tensorrt-llm", "sglang") else 0.5)
+    per_request = held * work.kv_bytes_per_token + work.kv_bytes_per_session
+    return max(1.0, pool / per_request) * spread.attention_groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +455,22 @@ class Request:
     """Mean context while it generates."""
     output_tokens: float
 
+    @property
+    def prompt_end_tokens(self) -> float:
+        """Context at the end of the prompt, the cached prefix included."""
+        return max(self.prompt_tokens, self.context_tokens - self.output_tokens / 2)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """Steady state of a closed loop, in ms and tokens/s of one replica."""
 
     ttft_ms: float
+    """The sum of the four terms below."""
     queue_ms: float
+    """Engine and host time, and the wait behind other requests' prompts."""
+    seat_ms: float
+    """The wait for one of the replica's seats, where fewer requests run than ask."""
     prefill_ms: float
     first_step_ms: float
     tpot_ms: float
@@ -189,42 +482,55 @@ class Prediction:
 
 def predict_tpot_ms(engine: Speed, request: Request, concurrency: float) -> float:
     """Mean time per output token with ``concurrency`` requests running, the prompts of the others included."""
-    step = engine.decode_ms(concurrency, request.context_tokens)
-    others = (concurrency - 1) * engine.prompt_arithmetic_ms(request.prompt_tokens, request.context_tokens)
-    return step + max(0.0, others) / request.output_tokens
+    step = engine.decode_ms(concurrency, request.context_tokens) / engine.accepted_tokens
+    work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
+    if work:
+        work += calibration.PROMPT_LAUNCH_INTERFERENCE * engine.prompt_launch_ms
+    return step + engine.prompt_interference * max(0.0, concurrency - 1) * work / request.output_tokens
 
 
-def predict_queue_ms(engine: Speed, request: Request, concurrency: float) -> float:
-    """Mean wait for prompts of others that are read first: a share of one prompt for each other request.
+def predict_queue_ms(engine: Speed, request: Request, concurrency: float, tpot_ms: float) -> float:
+    """Mean wait behind the prompts of the others.
 
-    Runs of C requests start together and stay partly in step, so a prompt waits for far more of the others than a
-    random arrival would; the share was fitted on the same runs.
+    The steady part is the closed network of one server and C customers (mean-value analysis after Schweitzer):
+    R = p + p (C - 1) R / (Z + R), with p one prompt and Z the time that a request generates; chunks that share steps
+    leave a share of it. The rest is the synchronised start of closed loops, a share of all other prompts.
     """
-    return (
-        QUEUE_SHARE
-        * max(0.0, concurrency - 1)
-        * engine.prompt_arithmetic_ms(request.prompt_tokens, request.context_tokens)
+    prompt = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
+    generating = request.output_tokens * tpot_ms
+    excess = max(1.0, concurrency) * prompt - generating
+    response = (excess + math.sqrt(excess * excess + 4 * prompt * generating)) / 2
+    start = max(0.0, concurrency - 1) * prompt * engine.queue_share
+    return engine.steady_queue * max(0.0, response - prompt) + start
+
+
+def predict(engine: Speed, request: Request, concurrency: float, seats: float = math.inf) -> Prediction:
+    """Latency and throughput of one replica in a steady closed loop of ``concurrency`` requests.
+
+    No more than ``seats`` run at once (KV cache or the engine's limit); each of the others waits for
+    (asked - seats) / seats times a request's own time.
+    """
+    running = min(concurrency, max(1.0, seats))
+    tpot = predict_tpot_ms(engine, request, running)
+    prefill = engine.prefill_ms(request.prompt_tokens, request.prompt_end_tokens)
+    first_step = engine.decode_ms(running, request.context_tokens)
+    queue = (
+        engine.first_token_ms
+        + concurrency * engine.host_ms_per_request
+        + predict_queue_ms(engine, request, running, tpot)
     )
-
-
-def predict(engine: Speed, request: Request, concurrency: float) -> Prediction:
-    """Latency and throughput of one replica in a steady closed loop of ``concurrency`` requests."""
-    tpot = predict_tpot_ms(engine, request, concurrency)
-    queue = predict_queue_ms(engine, request, concurrency)
-    prefill = engine.prefill_ms(request.prompt_tokens, request.context_tokens)
-    first_step = engine.decode_ms(concurrency, request.context_tokens)
-    ttft = queue + prefill + first_step
-    busy_ms = prefill + first_step + max(0.0, request.output_tokens - 1) * tpot  # TPOT has the others' prompts in it
-    requests_per_s = concurrency * 1000 / busy_ms
-    widening = 1.0 if engine.calibrated else UNCALIBRATED_FACTOR
+    busy = prefill + request.output_tokens * tpot
+    waiting = calibration.QUEUED_WAVES * max(0.0, concurrency - running) / running * busy
+    requests_per_s = running * 1000 / (engine.first_token_ms + busy)
     return Prediction(
-        ttft_ms=ttft,
+        ttft_ms=queue + waiting + prefill + first_step,
         queue_ms=queue,
+        seat_ms=waiting,
         prefill_ms=prefill,
         first_step_ms=first_step,
         tpot_ms=tpot,
         output_tokens_per_s=requests_per_s * request.output_tokens,
         prefill_tokens_per_s=requests_per_s * request.prompt_tokens,
-        ttft_error_ratio=round(TTFT_ERROR_RATIO * widening, 3),
-        tpot_error_ratio=round(TPOT_ERROR_RATIO * widening, 3),
+        ttft_error_ratio=calibration.SEAT_TTFT_ERROR_RATIO if running < concurrency else engine.ttft_error_ratio,
+        tpot_error_ratio=engine.tpot_error_ratio,
     )

@@ -26,6 +26,7 @@ from agentgpu_iac.sizing.kv_cache import (
     pool,
 )
 from agentgpu_iac.sizing.weights import (
+    bits_per_parameter,
     draft_layer_parameters,
     embedding_parameters,
     expert_parameters,
@@ -47,6 +48,7 @@ __all__ = (
     "EngineMemory",
     "Overhead",
     "activation_gib",
+    "bits_per_parameter",
     "capacity",
     "cuda_graph_gib",
     "default_max_num_batched_tokens",

@@ -24,6 +24,13 @@ _BITS_PER_PARAMETER: dict[Precision, float] = {
     "mxfp4": 4.0 + 8 / 32,  # one 8-bit scale for 32 weights (OCP microscaling)
     "nvfp4": 4.0 + 8 / 16,  # one FP8 scale for 16 weights
 }
+
+
+def bits_per_parameter(precision: Precision) -> float:
+    """Bits of one quantised weight with its scales."""
+    return _BITS_PER_PARAMETER[precision]
+
+
 _EXPERT_INT4_BITS = 4.0 + 16 / 32
 """Models published in INT4 quantise their experts only, with one 16-bit scale for 32 weights: Kimi-K2 is 553.4 GiB by
 this formula and 554.3 on disk."""

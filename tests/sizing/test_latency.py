@@ -72,10 +72,11 @@ class TestByHand:
         assert engine().prefill_ms(0, 5000) == 0.0
 
     def test_ttft_is_queue_prefill_and_first_step(self):
-        one = latency.predict(engine(), CHAT, 8)
-        assert one.ttft_ms == pytest.approx(one.queue_ms + one.prefill_ms + one.first_step_ms)
+        one = latency.predict(engine(), CHAT, 8, seats=4)
+        assert one.seat_ms > 0
+        assert one.ttft_ms == pytest.approx(one.queue_ms + one.seat_ms + one.prefill_ms + one.first_step_ms)
         alone = latency.predict(engine(), CHAT, 1)
-        assert alone.queue_ms == 0.0
+        assert alone.seat_ms == 0.0
         assert alone.tpot_ms == pytest.approx(alone.first_step_ms)
 
     def test_throughput_is_sessions_over_the_time_that_a_seat_is_busy(self):
