@@ -80,7 +80,7 @@ def implausible(case: Case) -> str:
         return f"TPOT {case.tpot_ms:.1f} ms leaves over {LAUNCH_BOUND_MS_PER_LAYER} ms a layer unexplained: likely no CUDA graphs"
     most = SLOW_PROMPT_FACTOR * (engine.first_token_ms + case.concurrency * (prompt + engine.host_ms_per_request))
     if not case.saturated and case.ttft_ms > max(most, 1000.0) and case.ttft_ms > 4 * step:
-        return f"TTFT {case.ttft_ms:,.0f} ms exceeds all {case.concurrency:.0f} prompts in turn ({most:,.0f} ms): likely a warm-up"
+        return f"TTFT {case.ttft_ms:,.0f} ms exceeds all {case.concurrency:.0f} prompts in turn ({most:,.0f} ms): a warm-up?"
     return ""
 
 
