@@ -6,7 +6,7 @@
 An error is |predicted / measured - 1|. "Left out" predicts each (model, accelerator, engine) with constants fitted to
 all the others, from the priors. It is still a little kind: terms, priors and bands were chosen with all rows in view (other
 priors, drawn at random within their own width, give 9.6 to 10.6 % for TPOT and 22 to 26 % for TTFT).
-Rows that physics says are not what their columns claim are marked and stay in every figure.
+Rows that are hardly what their columns claim are marked and stay in every figure.
 """
 
 from __future__ import annotations
@@ -60,7 +60,11 @@ class Outcome:
 
 
 def implausible(case: Case) -> str:
-    """Why a row cannot be what its columns say, by physics alone; empty if it can."""
+    """Why a row is hardly what its columns say; empty if it may be.
+
+    The bounds take the model's own step and prompt times, so a row may also be marked because the model is wrong about
+    it, and the named cause is the likely one, not a finding. Never use this to choose rows for a figure.
+    """
     engine = fitting.speed(case, fitting.CONSTANTS)
     rated = fitting.CONSTANTS.bandwidth_efficiency
     request, running = case.request, min(case.concurrency, case.seats)
@@ -73,10 +77,10 @@ def implausible(case: Case) -> str:
     if case.tpot_ms < least:
         return f"TPOT {case.tpot_ms:.1f} ms is below {least:.1f} ms, one reading of the weights at the rated bandwidth"
     if case.tpot_ms - (step - engine.step_ms) - shared > LAUNCH_BOUND_MS_PER_LAYER * layers:
-        return f"TPOT {case.tpot_ms:.1f} ms leaves over {LAUNCH_BOUND_MS_PER_LAYER} ms a layer: launched without CUDA graphs"
+        return f"TPOT {case.tpot_ms:.1f} ms leaves over {LAUNCH_BOUND_MS_PER_LAYER} ms a layer unexplained: likely no CUDA graphs"
     most = SLOW_PROMPT_FACTOR * (engine.first_token_ms + case.concurrency * (prompt + engine.host_ms_per_request))
     if not case.saturated and case.ttft_ms > max(most, 1000.0) and case.ttft_ms > 4 * step:
-        return f"TTFT {case.ttft_ms:,.0f} ms exceeds all {case.concurrency:.0f} prompts in turn ({most:,.0f} ms): a warm-up"
+        return f"TTFT {case.ttft_ms:,.0f} ms exceeds all {case.concurrency:.0f} prompts in turn ({most:,.0f} ms): a warm-up?"
     return ""
 
 
