@@ -6,7 +6,7 @@ STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint golden bench lock schema clean
+.PHONY: help demo test check lint golden bench accuracy lock schema clean
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -30,8 +30,11 @@ golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; r
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
 	git diff --stat -- tests README.md
 
-bench: $(VENV)/.dev ## Time and memory of plan and render, for 1 to 1,000 agents
+bench: accuracy ## Speed of plan and render for 1 to 1,000 agents; accuracy of every prediction
 	$(BIN)/python bench/bench.py
+
+accuracy: $(VENV)/.dev ## Hold predictions against measured rows and a peer; rewrites docs/accuracy.md (about eight minutes)
+	$(BIN)/python bench/accuracy.py --peer
 
 lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml

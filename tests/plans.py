@@ -163,6 +163,7 @@ def make_workload(**changes: Any) -> p.Workload:
             revision="main",
             token_secret=None,
             adapters=(),
+            choices=(),
             model_gib=15.26,
         ),
         pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=1024, accelerators=1),

@@ -541,3 +541,60 @@ def _lines(path: Path) -> list[str]:
         raise BadInput.one(str(path), f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise BadInput.one(str(path), f"is not UTF-8 text: {error}") from None
+
+
+@app.command()
+def calibrate(
+    file: Annotated[Path, typer.Argument(help="vLLM start-up log, or the JSON result of vllm bench serve.")],
+    accelerator: Annotated[str, typer.Option(help="Accelerator id that the run was on.")],
+    model: Annotated[str | None, typer.Option(help="Model, where the file does not name it.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Precision of the weights, if not the checkpoint's own.")
+    ] = None,
+    tp: Annotated[int | None, typer.Option(help="Tensor-parallel size, where the file does not say.")] = None,
+    pp: Annotated[int | None, typer.Option(help="Pipeline-parallel size, where the file does not say.")] = None,
+    engine_version: Annotated[str | None, typer.Option(help="Engine version, where the file does not say.")] = None,
+    concurrency: Annotated[float | None, typer.Option(help="Requests at once, where a benchmark does not say.")] = None,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the calibration as a catalog overlay to this new file.")
+    ] = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Hold a run of your own against the prediction, and let the planner use the difference."""
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.planning.measured_runs import calibrate as hold_against
+    from agentgpu_iac.review.measured_view import measured_view, overlay_text
+
+    options = {
+        "accelerator": accelerator,
+        "model": model,
+        "precision": precision,
+        "tp": tp,
+        "pp": pp,
+        "engine-version": engine_version,
+        "concurrency": concurrency,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadInput.one(str(file), f"cannot be read: {error.strerror}") from None
+    report = hold_against(text, str(file), given, load_catalog(catalog, base_directory=Path.cwd()))
+    if format is Format.JSON:
+        output.write_json(
+            {
+                "compared": [
+                    {"name": one.name, "unit": one.unit, "predicted": one.predicted, "measured": one.measured}
+                    for one in report.compared
+                ],
+                "calibration": report.calibration.model_dump(mode="json", by_alias=True, exclude_none=True),
+                "warnings": report.warnings,
+            }
+        )
+    else:
+        output.write_blocks(measured_view(report))
+    if output_file is not None:
+        with _writing(output_file), output_file.open("x", encoding="utf-8") as overlay:
+            overlay.write(overlay_text(report))

@@ -213,6 +213,25 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
             f"{baseline.latency.ttft_error_ratio:.0%} and TPOT by {baseline.latency.tpot_error_ratio:.0%}",
             agent.name,
         )
+    cache = baseline.model_cache
+    better = next((one for one in cache.choices if one.recommended), None)
+    if better is not None and better.path != cache.storage:
+        yield _warn(
+            "storage",
+            f"weights load from {cache.storage} in {baseline.cold_start_s.weights:,.0f} s; {better.path} with the "
+            f"{better.loader} loader would take {better.seconds:,.0f} s"
+            + ("" if better.usd_per_month is None else f" for USD {better.usd_per_month:,.2f} a month and node"),
+            agent.name,
+        )
+    own = context.catalog.calibration(candidate.accelerator.id, candidate.demand.model.id, agent.engine)
+    if own is not None:
+        yield _warn(
+            "calibrated-by-you",
+            f"figures on {candidate.accelerator.name} follow your measured run {own.source}: overhead "
+            f"{'as computed' if own.overhead_gib is None else f'{own.overhead_gib:g} GiB'}, TTFT x {own.ttft_ratio or 1:g}, "
+            f"TPOT x {own.tpot_ratio or 1:g}",
+            agent.name,
+        )
     if agent.model_revision is None and baseline.model_source == "catalog":
         yield _warn(
             "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", agent.name

@@ -417,6 +417,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
                 CachedAdapter(path=caching.directory(adapter.source, "main"), revision="main")
                 for adapter in agent.lora_adapters
             ),
+            choices=caching.storage_choices(candidate, pool.machine),
             model_gib=rounded(caching.checkpoint_gib(candidate), 3),
         ),
         pod=_pod(candidate, pool),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import CachedModel
+from agentgpu_iac.planning.plan import CachedModel, StorageChoice
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -81,6 +81,31 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
                 token_secret=secret,
             )
     return tuple(cached[where] for where in sorted(cached))
+
+
+RECOMMENDED_LOAD_S = 60.0
+"""Weights should be off the storage within a minute: a rollout then costs little more than the engine's own start."""
+_PRICED_STORAGE_PROVIDERS = frozenset({"aws"})
+
+
+def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoice, ...]:
+    """Where the replica's weights could be loaded from on this machine, fastest first, one of them recommended."""
+    if machine.instance.provider not in _PRICED_STORAGE_PROVIDERS:
+        return ()
+    size_gib = checkpoint_gib(candidate)
+    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_replica)
+    best = loading.recommended(options, RECOMMENDED_LOAD_S)
+    return tuple(
+        StorageChoice(
+            path=option.path,
+            loader=option.loader,
+            seconds=rounded(option.seconds, 1),
+            usd_per_month=option.usd_per_month,
+            recommended=option is best,
+            why=option.why,
+        )
+        for option in options
+    )
 
 
 def cold_start(

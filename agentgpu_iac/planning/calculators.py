@@ -90,7 +90,7 @@ class PredictQuestion(Question):
     output_tokens: Tokens
     """Generated tokens of a request."""
     concurrency: Annotated[float, Field(gt=0, le=MAX_COUNT)] | None = None
-    """Requests running at once (closed loop)."""
+    """Requests asked for at once (closed loop); with attention data parallelism, of each of its groups."""
     request_rate: Annotated[float, Field(gt=0, le=MAX_COUNT)] | None = None
     """Requests/s arriving (open loop); with a concurrency too, that one is a ceiling."""
     prefix_hit_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -207,7 +207,9 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     """
     if question.concurrency is None and question.request_rate is None:
         raise BadInput.one("predict", "give a concurrency (closed loop) or a request-rate (open loop)")
-    case = _resolved(question, catalog, (question.tp or 1) * question.attention_dp)
+    accelerator = catalog.accelerator(question.accelerator.lower())
+    spread = latency.layout(accelerator, question.tp or 1, question.attention_dp, question.ep or 1)
+    case = _resolved(question, catalog, spread.accelerators)
     refused = _refused(question, case, None)
     if refused is not None:
         return refused
@@ -218,11 +220,14 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return _does_not_fit(config, report)
+    kv_dtype = question.kv_cache_dtype
+    if kv_dtype == "auto":
+        kv_dtype = latency.served_kv_dtype(question.engine, case.accelerator, case.precision)
     engine = latency.speed(
         case.model,
         case.accelerator,
         precision=case.precision,
-        kv_dtype=question.kv_cache_dtype,
+        kv_dtype=kv_dtype,
         tensor_parallel=question.tp or 1,
         pipeline_parallel=question.pp,
         max_batched_tokens=config.max_num_batched_tokens,
@@ -241,9 +246,21 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         context_tokens=question.input_tokens + question.output_tokens / 2,
         output_tokens=float(question.output_tokens),
     )
-    seats = min(report.max_concurrency, float(config.max_num_seqs))
+    by_cache = latency.seats(
+        case.model,
+        case.accelerator,
+        spread,
+        precision=case.precision,
+        kv_dtype=kv_dtype,
+        engine=question.engine,
+        prompt_tokens=float(question.input_tokens),
+        output_tokens=float(question.output_tokens),
+    )
+    seats = min(by_cache, float(question.max_num_seqs or math.inf))
     warnings = list(case.warnings)
     asked = _asked_concurrency(question, engine, request, seats)
+    if question.concurrency is not None and question.request_rate is None:
+        asked *= spread.attention_groups
     if asked > seats:
         warnings.append(f"{asked:g} requests asked for, {seats:g} run at once: the rest wait for a seat")
     answer = latency.predict(engine, request, asked, seats)
@@ -292,6 +309,9 @@ def _resolved(question: Question, catalog: Catalog, tensor_parallel: int) -> _Ca
             f"engine version {asked or '(none given)'}: accounted for as {release.version}, the newest known"
         )
     precision = question.precision or model.native_precision
+    if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:
+        warnings.append(f"{model.id} is published in {model.native_precision}: taken as that, not as {precision}")
+        precision = model.native_precision
     if not precision_is_supported(accelerator, precision) and _is_weight_only(accelerator, precision):
         warnings.append(f"{accelerator.name} has no {precision} units: the weights are unpacked as they are read")
     return _Case(
@@ -356,7 +376,7 @@ def _refused(question: Question, case: _Case, count: int | None) -> CaseRejectio
             unit="accelerators",
             message=message,
         )
-    weight_only = isinstance(question, SizeQuestion) and _is_weight_only(accelerator, case.precision)
+    weight_only = _is_weight_only(accelerator, case.precision)
     if not weight_only and not precision_is_supported(accelerator, case.precision):
         message = f"{accelerator.name} has no kernels for {case.precision} weights"
         return CaseRejection(constraint="precision", need=None, limit=None, unit="", message=message)

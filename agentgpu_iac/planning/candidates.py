@@ -20,6 +20,8 @@ from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, round_up, rounded
 
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8)
 PIPELINE_PARALLEL_SIZES = (1, 2, 3, 4)
+LEAST_BATCHED_TOKENS = 2_048
+"""The smallest default of the engine."""
 MAX_REPLICAS = 100_000
 """More replicas than this is a fault of the spec, not a plan."""
 
@@ -255,7 +257,7 @@ class Evaluator:
     ) -> Candidate | Rejection:
         demand = self._demand
         parallel = (tensor_parallel, pipeline_parallel)
-        batched = demand.agent.overrides.max_num_batched_tokens or memory.default_max_num_batched_tokens(accelerator)
+        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator)
         terms = self._memory_terms(accelerator, tensor_parallel, pipeline_parallel, batched)
         wanted = demand.agent.overrides.max_num_seqs or 1
         by_memory = terms.most_sessions(max(wanted, demand.most_seats))
@@ -274,10 +276,27 @@ class Evaluator:
             max_batched_tokens=batched,
             serving=latency.Serving(engine=self._rules.release.engine, version=self._rules.release.version),
         )
+        calibration = self._rules.calibrations.get(accelerator.id)
+        if engine is not None and calibration is not None:
+            engine = replace(
+                engine,
+                measured_ttft_ratio=calibration.ttft_ratio or 1.0,
+                measured_tpot_ratio=calibration.tpot_ratio or 1.0,
+            )
         if engine is None and not self._is_measured():
             message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
         return self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+
+    def _batched_tokens(self, accelerator: Accelerator) -> int:
+        """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.
+
+        A larger batch takes memory for its activations and delays the tokens of the others; a smaller one reads a
+        prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two.
+        """
+        prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1))
+        wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
+        return min(wanted, memory.default_max_num_batched_tokens(accelerator))
 
     def _is_measured(self) -> bool:
         """Whether what cannot be predicted was measured and set by hand: every time with a budget, every rate needed."""
@@ -332,7 +351,7 @@ class Evaluator:
             memory=terms,
             speed=engine,
             max_num_batched_tokens=batched if overrides.max_num_batched_tokens else max(batched, seats),
-            computed_max_num_batched_tokens=memory.default_max_num_batched_tokens(accelerator),
+            computed_max_num_batched_tokens=max(self._batched_tokens(accelerator), seats),
             most_sessions=most,
             max_num_seqs=seats,
             computed_max_num_seqs=self._seats(engine, hit, free, *free_replicas),
@@ -424,7 +443,8 @@ class Evaluator:
             answer = latency.predict(engine, request, sessions)
             longest = min(longest_uncached_prompt_tokens(shape, hit), demand.context_tokens)
             prefill = engine.prefill_ms(longest, max(longest, min(shape.longest_history_tokens, demand.context_tokens)))
-            cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens)
+            prefill *= engine.measured_ttft_ratio
+            cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens) * engine.measured_ttft_ratio
             work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.context_tokens)
             queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
             ttft = self._rules.round_trip_ms + queue + prefill + decode

@@ -177,6 +177,20 @@ class RoutingPlan(Document):
     """Share of earlier context expected in the prefix cache, at peak replicas."""
 
 
+class StorageChoice(Document):
+    """One place from which a replica's weights could be loaded on this machine."""
+
+    path: str
+    """nvme, ebs-gp3, ebs-io2, s3, efs or fsx."""
+    loader: str
+    seconds: float
+    usd_per_month: Money | None
+    """For one node, beside the machine; unset: no sourced price."""
+    recommended: bool
+    """The cheapest that loads within a minute, else the fastest."""
+    why: str
+
+
 class CachedAdapter(Document):
     """A LoRA adapter that must be in the cache before its engine starts."""
 
@@ -196,6 +210,8 @@ class ModelCachePlan(Document):
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
     adapters: tuple[CachedAdapter, ...]
+    choices: tuple[StorageChoice, ...]
+    """Where the weights could lie instead, fastest first; on providers whose storage prices are known."""
     model_gib: float
 
 

@@ -497,6 +497,19 @@ def _start_steps(subject: _Subject) -> Iterator[Step]:
         "compile": (f"{start.compile:g}", "torch.compile, same run; kept in the cache afterwards"),
         "warmUp": (f"{start.warm_up:g}", "profiling and graph capture, same run"),
     }
+    for choice in cache.choices:
+        price = (
+            "no sourced price" if choice.usd_per_month is None else f"USD {choice.usd_per_month:,.2f} a month and node"
+        )
+        mark = ", recommended" if choice.recommended else ""
+        yield _step(
+            "Where the weights could lie",
+            f"{choice.path}, {choice.loader} loader",
+            "size / rate",
+            f"{cache.model_gib:g} GiB",
+            f"{choice.seconds:g} s, {price}{mark}",
+            choice.why,
+        )
     for name, (seconds, source) in figures.items():
         yield _step("Cold start", name, "one phase", "", f"{seconds} s", source)
     yield _step(

@@ -140,6 +140,10 @@ class Speed:
     calibrated: bool
     ttft_error_ratio: float
     tpot_error_ratio: float
+    measured_ttft_ratio: float = 1.0
+    """Measured / predicted TTFT of a run of the user's own; 1 where there is none."""
+    measured_tpot_ratio: float = 1.0
+    """The same for TPOT."""
 
     def prefill_ms(self, tokens: float, context_tokens: float) -> float:
         """Read ``tokens`` prompt tokens that end at ``context_tokens`` of context, in chunks of the batch limit.
@@ -521,14 +525,15 @@ def predict(engine: Speed, request: Request, concurrency: float, seats: float = 
     )
     busy = prefill + request.output_tokens * tpot
     waiting = calibration.QUEUED_WAVES * max(0.0, concurrency - running) / running * busy
-    requests_per_s = running * 1000 / (engine.first_token_ms + busy)
+    requests_per_s = running * 1000 / (engine.first_token_ms + busy) / engine.measured_tpot_ratio
+    first = engine.measured_ttft_ratio
     return Prediction(
-        ttft_ms=queue + waiting + prefill + first_step,
-        queue_ms=queue,
-        seat_ms=waiting,
-        prefill_ms=prefill,
-        first_step_ms=first_step,
-        tpot_ms=tpot,
+        ttft_ms=(queue + waiting + prefill + first_step) * first,
+        queue_ms=queue * first,
+        seat_ms=waiting * first,
+        prefill_ms=prefill * first,
+        first_step_ms=first_step * first,
+        tpot_ms=tpot * engine.measured_tpot_ratio,
         output_tokens_per_s=requests_per_s * request.output_tokens,
         prefill_tokens_per_s=requests_per_s * request.prompt_tokens,
         ttft_error_ratio=calibration.SEAT_TTFT_ERROR_RATIO if running < concurrency else engine.ttft_error_ratio,

@@ -1,0 +1,121 @@
+"""A start-up log and a benchmark held against the prediction, and the planner using the difference."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.measured_runs import calibrate
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.review.measured_view import overlay_text
+from agentgpu_iac.spec.loader import load_text
+
+CATALOG = load_catalog()
+
+LOG = """\
+INFO 11-01 10:00:00 [api_server.py:1800] vLLM API server version 0.19.0
+INFO 11-01 10:00:01 [utils.py:300] non-default args: {'model': 'meta-llama/Llama-3.1-8B-Instruct', 'max_model_len': 8192, 'gpu_memory_utilization': 0.95}
+INFO 11-01 10:00:05 [core.py:80] Initializing a V1 LLM engine (v0.19.0) with config: model='meta-llama/Llama-3.1-8B-Instruct', max_seq_len=8192, tensor_parallel_size=1, pipeline_parallel_size=1, enforce_eager=False
+INFO 11-01 10:00:30 [gpu_model_runner.py:2400] Model loading took 14.99 GiB and 4.2 seconds
+INFO 11-01 10:01:00 [gpu_worker.py:300] Available KV cache memory: 58.11 GiB
+INFO 11-01 10:01:01 [kv_cache_utils.py:900] GPU KV cache size: 476,032 tokens
+"""  # noqa: E501 - the figures of a measured run (Llama-3.1-8B, vLLM 0.19, H100), in the engine's own lines
+
+BENCHMARK = {
+    "model_id": "Qwen/Qwen3-14B",
+    "completed": 200,
+    "total_input_tokens": 204_800,
+    "total_output_tokens": 51_200,
+    "mean_ttft_ms": 310.5,
+    "mean_tpot_ms": 24.8,
+    "max_concurrency": 32,
+}
+
+SPEC = """\
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: demo}
+spec:
+  accelerators: {allow: [l40s]}
+  agents:
+    - {name: a, model: Qwen/Qwen3-14B, sessions: {concurrent: 4}}
+"""
+
+
+def test_a_log_is_read_with_its_settings() -> None:
+    report = calibrate(LOG, "vllm.log", {"accelerator": "h100-sxm"}, CATALOG)
+    by_name = {(one.name, one.unit): one for one in report.compared}
+    assert by_name["weights", "GiB"].measured == 14.99
+    assert by_name["KV cache", "GiB"].measured == 58.11
+    assert by_name["KV cache", "tokens"].measured == 476_032
+    assert abs(by_name["KV cache", "GiB"].error_ratio) < 0.02
+    assert report.calibration.model == "meta-llama/Llama-3.1-8B-Instruct"
+    assert report.calibration.overhead_gib == pytest.approx(by_name["overhead", "GiB"].measured)
+    assert report.warnings == ()
+
+
+def test_an_option_wins_over_the_log() -> None:
+    smaller = calibrate(LOG, "vllm.log", {"accelerator": "h100-sxm", "gpu-memory-utilization": 0.90}, CATALOG)
+    default = calibrate(LOG, "vllm.log", {"accelerator": "h100-sxm"}, CATALOG)
+    assert smaller.compared[1].predicted < default.compared[1].predicted
+
+
+def test_a_benchmark_gives_ratios() -> None:
+    report = calibrate(json.dumps(BENCHMARK), "bench.json", {"accelerator": "l40s"}, CATALOG)
+    ttft, tpot = report.compared
+    assert report.calibration.ttft_ratio == pytest.approx(310.5 / ttft.predicted, rel=1e-3)
+    assert report.calibration.tpot_ratio == pytest.approx(24.8 / tpot.predicted, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nothing of interest", "no start-up report"),
+        ("[1, 2]", "no result of vllm bench serve"),
+        (json.dumps({**BENCHMARK, "mean_tpot_ms": 0}), "mean_tpot_ms missing"),
+        (json.dumps({**BENCHMARK, "model_id": "no/such"}), "no/such"),
+    ],
+)
+def test_what_cannot_be_read_is_said(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        calibrate(text, "run", {"accelerator": "l40s"}, CATALOG)
+
+
+def test_the_planner_uses_the_overlay(tmp_path) -> None:
+    report = calibrate(json.dumps(BENCHMARK), "bench.json", {"accelerator": "l40s"}, CATALOG)
+    overlay = tmp_path / "own.yaml"
+    overlay.write_text(overlay_text(report))
+    own = load_catalog(overlay)
+    assert own.calibrations == (report.calibration,)
+    before = make_plan(load_text(SPEC, "s"), CATALOG).workloads[0]
+    plan = make_plan(load_text(SPEC, "s"), own)
+    after = plan.workloads[0]
+    assert before.latency.tpot_ms is not None
+    assert after.latency.tpot_ms is not None
+    if (before.max_num_seqs, before.tensor_parallel_size) == (after.max_num_seqs, after.tensor_parallel_size):
+        ratio = report.calibration.tpot_ratio or 1
+        assert after.latency.tpot_ms == pytest.approx(before.latency.tpot_ms * ratio, rel=0.01)
+    assert "calibrated-by-you" in {one.code for one in plan.warnings}
+
+
+def test_a_measured_overhead_replaces_the_computed_one(tmp_path) -> None:
+    overlay = tmp_path / "own.yaml"
+    overlay.write_text(
+        "apiVersion: agentgpu.dev/v1alpha1\nkind: CatalogOverlay\n"
+        "calibrations:\n  - {accelerator: l40s, overheadGib: 3.25, source: my log}\n"
+    )
+    plan = make_plan(load_text(SPEC, "s"), load_catalog(overlay))
+    assert plan.workloads[0].memory.overhead_gib == 3.25
+
+
+def test_a_calibration_of_an_unknown_accelerator_is_a_fault(tmp_path) -> None:
+    overlay = tmp_path / "own.yaml"
+    overlay.write_text(
+        "apiVersion: agentgpu.dev/v1alpha1\nkind: CatalogOverlay\n"
+        "calibrations:\n  - {accelerator: l40, overheadGib: 3.25, source: my log}\n"
+    )
+    with pytest.raises(BadInput, match="there is no accelerator 'l40'"):
+        load_catalog(overlay)
