@@ -425,6 +425,12 @@ def size(
     max_num_batched_tokens: BatchOption = None,
     max_num_seqs: SequencesOption = None,
     enforce_eager: EagerOption = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="The engine's number format; float32 doubles 16-bit figures.")
+    ] = None,
+    speculative_layers: Annotated[int | None, typer.Option(help="Layers of a draft head (EAGLE, MTP).")] = None,
+    lora_slots: Annotated[int | None, typer.Option(help="LoRA adapters held at once.")] = None,
+    lora_rank: Annotated[int | None, typer.Option(help="Rank that a LoRA slot is made for.")] = None,
     from_file: FromOption = None,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
@@ -447,6 +453,10 @@ def size(
         "max-num-batched-tokens": max_num_batched_tokens,
         "max-num-seqs": max_num_seqs,
         "enforce-eager": enforce_eager,
+        "dtype": dtype,
+        "speculative-layers": speculative_layers,
+        "lora-slots": lora_slots,
+        "lora-rank": lora_rank,
     }
     _calculate(calculators.SIZE, options, from_file, catalog, format)
 
@@ -464,6 +474,9 @@ def predict(
     pp: PipelineOption = None,
     ep: Annotated[int | None, typer.Option(help="Expert-parallel size.")] = None,
     attention_dp: Annotated[int | None, typer.Option(help="Data-parallel attention groups.")] = None,
+    accepted_tokens: Annotated[
+        float | None, typer.Option(help="Tokens that a step yields with speculative decoding; 1 without.")
+    ] = None,
     max_model_len: LengthOption = None,
     gpu_memory_utilization: UtilizationOption = None,
     precision: PrecisionOption = None,
@@ -492,6 +505,7 @@ def predict(
         "pp": pp,
         "ep": ep,
         "attention-dp": attention_dp,
+        "accepted-tokens": accepted_tokens,
         "max-model-len": max_model_len,
         "gpu-memory-utilization": gpu_memory_utilization,
         "precision": precision,

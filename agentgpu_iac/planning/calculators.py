@@ -99,6 +99,8 @@ class PredictQuestion(Question):
     """Expert-parallel size."""
     attention_dp: Size = 1
     """Data-parallel attention groups."""
+    accepted_tokens: Annotated[float, Field(ge=1, le=64)] = 1.0
+    """Tokens that a step yields for a request: more than 1 with speculative decoding, by its acceptance."""
 
 
 class CaseRejection(Document):
@@ -236,6 +238,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
             version=question.engine_version,
             attention_dp=question.attention_dp,
             expert_parallel=question.ep or 1,
+            accepted_tokens=question.accepted_tokens,
         ),
     )
     if engine is None:
@@ -256,8 +259,14 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         prompt_tokens=float(question.input_tokens),
         output_tokens=float(question.output_tokens),
     )
+    if question.gpu_memory_utilization is not None:
+        by_cache = report.max_concurrency
     seats = min(by_cache, float(question.max_num_seqs or math.inf))
     warnings = list(case.warnings)
+    if (question.ep or 1) > 1 and not case.model.experts:
+        warnings.append(f"{case.model.id} has no experts: ep changes nothing")
+    if question.accepted_tokens > 1:
+        warnings.append("speculative decoding is arithmetic only here: no measured run backs it")
     asked = _asked_concurrency(question, engine, request, seats)
     if question.concurrency is not None and question.request_rate is None:
         asked *= spread.attention_groups
@@ -304,10 +313,12 @@ def _resolved(question: Question, catalog: Catalog, tensor_parallel: int) -> _Ca
             warnings.append(f"{engine} is accounted for as vLLM: its own scheduling is not modelled yet")
     release = catalog.release("vllm", question.engine_version if engine == "vllm" else None)
     asked = (question.engine_version or "").strip().removeprefix("v")
-    if engine == "vllm" and asked != release.version:
-        warnings.append(
-            f"engine version {asked or '(none given)'}: accounted for as {release.version}, the newest known"
-        )
+    known = sorted((row.version for row in catalog.releases if row.engine == "vllm"), key=memory.version_tuple)
+    if engine == "vllm" and asked not in known:
+        earlier = [one for one in known if memory.version_tuple(one) <= memory.version_tuple(asked)]
+        base = earlier[-1] if earlier else known[0] if memory.version_tuple(asked) else known[-1]
+        said = "the newest known" if base == known[-1] else "the nearest known"
+        warnings.append(f"engine version {asked or '(none given)'}: accounted for as {base}, {said}")
     precision = question.precision or model.native_precision
     if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:
         warnings.append(f"{model.id} is published in {model.native_precision}: taken as that, not as {precision}")

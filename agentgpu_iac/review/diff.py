@@ -49,7 +49,8 @@ class PlanDiff(Document):
         return not self.changes and not any(deltas)
 
 
-_COSMETIC = frozenset({"chosenBecause", "priceSource"})
+_COSMETIC = ("chosenBecause", "priceSource", "modelCache.choices")
+"""Fields that follow from others: what changed shows there."""
 _OF_THE_STACK = ("stack", "target", "pattern", "architecture")
 
 
@@ -95,7 +96,7 @@ def _changes(kind: str, before: dict[str, dict[str, Any]], after: dict[str, dict
         else:
             old, new = dict(_leaves(before[name])), dict(_leaves(after[name]))
             for field in dict.fromkeys([*old, *new]):
-                if old.get(field) != new.get(field) and field not in _COSMETIC:
+                if old.get(field) != new.get(field) and not field.startswith(_COSMETIC):
                     yield Change(where=where, field=field, before=old.get(field), after=new.get(field))
 
 

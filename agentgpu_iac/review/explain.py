@@ -6,19 +6,24 @@ figures, so that a reader can check the sum by hand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.planning.plan import Override, Plan, Workload
+from agentgpu_iac.planning.plan import LatencyPlan, Override, Plan, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import computed, figure
-from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.sizing import calibration, latency, loading, memory
 from agentgpu_iac.sizing.calibration import CONSTANTS
-from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, session_shape
+from agentgpu_iac.sizing.conversation import (
+    longest_uncached_prompt_tokens,
+    session_shape,
+    uncached_tokens_per_request,
+)
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
@@ -52,6 +57,7 @@ class _Subject:
     workload: Workload
     plan: Plan
     burst_hours: float
+    speed: latency.Speed | None
 
 
 def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> tuple[Step, ...]:
@@ -75,10 +81,31 @@ def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None
                         workload=workload,
                         plan=plan,
                         burst_hours=loaded.stack.spec.capacity.burst_hours_per_month,
+                        speed=_speed(one, workload, catalog),
                     )
                     by_hand = [override for override in plan.overrides if override.agent == one.name]
                     steps.extend(_with_overrides(_steps(subject), by_hand))
     return tuple(steps)
+
+
+def _speed(agent: Agent, workload: Workload, catalog: Catalog) -> latency.Speed | None:
+    """The latency model of a replica, as the plan was made with it."""
+    model, accelerator = catalog.model(agent.model), catalog.accelerator(workload.accelerator)
+    batched = agent.overrides.max_num_batched_tokens or memory.default_max_num_batched_tokens(accelerator)
+    engine = latency.speed(
+        model,
+        accelerator,
+        precision=workload.precision,
+        kv_dtype=workload.kv_cache_dtype,
+        tensor_parallel=workload.tensor_parallel_size,
+        pipeline_parallel=workload.pipeline_parallel_size,
+        max_batched_tokens=batched,
+        serving=latency.Serving(engine=workload.engine.name, version=workload.engine.version),
+    )
+    own = catalog.calibration(accelerator.id, model.id, agent.engine)
+    if engine is None or own is None:
+        return engine
+    return replace(engine, measured_ttft_ratio=own.ttft_ratio or 1.0, measured_tpot_ratio=own.tpot_ratio or 1.0)
 
 
 def explain_view(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> tuple[Block, ...]:
@@ -100,10 +127,28 @@ def explain_view(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str |
             )
             blocks.append(Paragraph(text=f"{section}:"))
             blocks.append(Table(columns=("number", "formula", "with", "result", "source"), rows=rows))
+        blocks.extend(_storage(workload))
         blocks.extend(_choices(plan, name))
         if assumptions := tuple(_assumptions(loaded, name)):
             blocks += [Paragraph(text="Assumed, since the spec does not say:"), Listing(items=assumptions)]
     return tuple(blocks)
+
+
+def _storage(workload: Workload) -> Iterator[Block]:
+    """Where the weights could lie on this machine, the recommended place marked."""
+    if not workload.model_cache.choices:
+        return
+    yield Paragraph(text=f"Where the {workload.model_cache.model_gib:g} GiB of weights could lie, fastest first:")
+    rows = tuple(
+        (
+            f"{one.path}, {one.loader} loader" + (" (recommended)" if one.recommended else ""),
+            f"{one.seconds:g}",
+            "not sourced" if one.usd_per_month is None else f"{one.usd_per_month:,.2f}",
+            one.why,
+        )
+        for one in workload.model_cache.choices
+    )
+    yield Table(columns=("from", "seconds", "USD/month and node", "why"), rows=rows, right=frozenset({1, 2}))
 
 
 def _choices(plan: Plan, agent: str) -> Iterator[Block]:
@@ -257,14 +302,17 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     fixed = memory.kv_bytes_per_session(
         model, one.kv_cache_dtype, tensor, pipeline, plan_memory.context_tokens
     ) - tokens * memory.kv_bytes_per_token(model, one.kv_cache_dtype, tensor, pipeline)
-    stage_bytes = memory.weights_gib_per_accelerator(model, one.precision, 1, pipeline) * GIB
+    weights = memory.rank_weights(
+        model, one.precision, tensor, pipeline, compute_capability=subject.accelerator.compute_capability
+    )
     known = one.precision == model.native_precision and model.checkpoint_bytes is not None
     yield _step(
         "Memory of one accelerator",
         "weightsGib",
         f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {one.precision}"
-        f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'} / TP / 2^30",
-        f"{stage_bytes:,.0f} B / {tensor} / 2^30",
+        f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'}: "
+        "(divided / TP + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30",
+        f"({weights.divided_bytes:,.0f} B / {tensor} + {weights.whole_bytes:,.0f} B) / 2^30",
         f"{plan_memory.weights_gib:.4f} GiB",
         model.sources[0],
     )
@@ -289,7 +337,7 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         "Memory of one accelerator",
         "kvGib",
         "kvPerSessionGib x maxNumSeqs",
-        f"{plan_memory.kv_per_session_gib:.6f} x {one.max_num_seqs}",
+        f"{tokens * plan_memory.kv_bytes_per_token + fixed:,.0f} B x {one.max_num_seqs} / 2^30",
         f"{plan_memory.kv_gib:.4f} GiB",
         "every session keeps its memory, also while a tool runs",
     )
@@ -344,10 +392,10 @@ def _overhead_steps(subject: _Subject) -> Iterator[Step]:
         "Memory of one accelerator",
         "activationGib",
         "max(hidden states + logits of a session x maxNumSeqs, peak inside a layer)",
-        f"max({base:.4f} + {each:.6f} x {one.max_num_seqs}, {layer:.4f}); "
-        f"logits: {memory.logits_copies(version):g} copies of {model.vocab_size:,} x 4 B",
+        f"max({base:.6f} + {each * GIB:,.0f} B x {one.max_num_seqs} / 2^30, {layer:.6f})",
         f"{plan_memory.activation_gib:.4f} GiB",
-        "fitted on vLLM start-up logs: the sampler of the profiling run, or the layer's buffers",
+        "fitted on vLLM start-up logs: the sampler of the profiling run, or the layer's buffers; a session's logits are "
+        f"{memory.logits_copies(version):g} copies of {model.vocab_size:,} x 4 bytes and a little more",
     )
     yield _step(
         "Memory of one accelerator",
@@ -383,14 +431,23 @@ def _kv_formula(model: Model, one: Workload) -> tuple[str, str]:
     )
 
 
+_LATENCY = "Latency with every session generating"
+
+
 def _latency_steps(subject: _Subject) -> Iterator[Step]:
-    one = subject.workload
+    one, engine = subject.workload, subject.speed
     times = one.latency
-    if times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
+    if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
-    shared = "; an engine that shares takes turns: its times are multiplied" if one.share_group is not None else ""
+    shape = session_shape(subject.agent.conversation)
+    engines = _engines_that_take_turns(subject)
+    request = latency.Request(
+        prompt_tokens=uncached_tokens_per_request(shape, one.routing.prefix_hit_ratio),
+        context_tokens=min(shape.expected_tokens, one.memory.context_tokens),
+        output_tokens=shape.output_tokens_per_request,
+    )
     yield _step(
-        "Latency with every session generating",
+        _LATENCY,
         "ttftMs",
         "network + queue + prefill + first step",
         f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
@@ -398,44 +455,123 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
         f"steps of {one.engine.name} {one.engine.version}: launches, {CONSTANTS.bandwidth_efficiency:.0%} of bandwidth, "
         f"{CONSTANTS.mfu_16_bit:.0%} of dense 16-bit TFLOPS; fitted on measured runs"
         + ("" if times.calibrated else " of other accelerators")
-        + shared,
+        + ("" if engines == 1 else "; an engine that shares takes turns: its times are multiplied"),
     )
-    shape = session_shape(subject.agent.conversation)
+    yield _queue_step(times, engine, request, one.max_num_seqs, engines)
+    yield _prefill_step(subject, engine, engines)
+    yield _decode_step(times, engine, request, one.max_num_seqs, engines)
+    yield _tpot_step(times, engine, request, one.max_num_seqs, engines)
     yield _step(
-        "Latency with every session generating",
-        "queueMs",
-        "engine and host time + share of the closed network's queue + synchronised start",
-        f"{one.max_num_seqs - 1} other prompts of {times.prompt_work_ms or 0:.3f} ms",
-        f"{times.queue_ms or 0:.1f} ms",
-        "fitted on measured closed loops",
-    )
-    yield _step(
-        "Latency with every session generating",
-        "prefillMs",
-        "largest uncached prompt: max(arithmetic, one reading of the weights) + one step's overhead, per chunk",
-        f"{longest_uncached_prompt_tokens(shape, one.routing.prefix_hit_ratio):,.0f} tokens at most, chunks of "
-        f"{one.max_num_batched_tokens:,}",
-        f"{times.prefill_ms:.1f} ms",
-        "roofline",
-    )
-    yield _step(
-        "Latency with every session generating",
-        "tpotMs",
-        "decodeMs + (sessions - 1) x promptWorkMs / output tokens of a request",
-        f"{times.decode_ms or 0:.1f} + {one.max_num_seqs - 1} x {times.prompt_work_ms or 0:.3f} / "
-        f"{shape.output_tokens_per_request:g}",
-        f"{times.tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}" + _budget(times.budget_tpot_ms),
-        f"same roofline at {one.memory.expected_context_tokens:,} tokens of context; "
-        "weights and KV cache are read once a step",
-    )
-    yield _step(
-        "Latency with every session generating",
+        _LATENCY,
         "e2eMs",
         "requests x TTFT + (output tokens - requests) x TPOT",
         f"{shape.requests_per_turn:g} x {times.ttft_ms:.1f} + "
         f"({shape.output_tokens_per_turn:,} - {shape.requests_per_turn:g}) x {times.tpot_ms:.2f}",
         f"{times.e2e_ms or 0:,.0f} ms" + _budget(times.budget_e2e_ms),
         "one turn, tool time left out",
+    )
+
+
+def _engines_that_take_turns(subject: _Subject) -> int:
+    """Engines on the same accelerator, this one included."""
+    group = subject.workload.share_group
+    return 1 if group is None else len({one.agent for one in subject.plan.workloads if one.share_group == group})
+
+
+def _scaled(total: str, engines: int, measured_ratio: float) -> str:
+    """A sum times the engines that take turns, and times measured / predicted of a run of the user's own."""
+    factors = [f"{engines}"] if engines > 1 else []
+    factors += [f"{measured_ratio:.6g}"] if measured_ratio != 1 else []
+    return " x ".join((f"({total})", *factors)) if factors else total
+
+
+def _queue_step(
+    times: LatencyPlan, engine: latency.Speed, request: latency.Request, sessions: int, engines: int
+) -> Step:
+    prompt = f"{engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens):.6f}"
+    generating = f"{request.output_tokens * latency.predict_tpot_ms(engine, request, sessions):.4f}"
+    excess = f"({sessions} x {prompt} - {generating})"
+    response = f"({excess} + ({excess}^2 + 4 x {prompt} x {generating})^0.5) / 2"
+    return _step(
+        _LATENCY,
+        "queueMs",
+        "first token + sessions x host + steady share x (R - p) + (sessions - 1) x p x queue share; p: work of a prompt, "
+        "Z: output tokens x TPOT, R = ((sessions x p - Z) + ((sessions x p - Z)^2 + 4 x p x Z)^0.5) / 2",
+        _scaled(
+            f"{engine.first_token_ms:g} + {sessions} x {engine.host_ms_per_request:g} + {engine.steady_queue:g} x "
+            f"({response} - {prompt}) + {sessions - 1} x {prompt} x {engine.queue_share:g}",
+            engines,
+            engine.measured_ttft_ratio,
+        ),
+        f"{times.queue_ms or 0:.1f} ms",
+        "closed network of one server and as many customers as sessions; shares fitted on measured closed loops",
+    )
+
+
+def _prefill_step(subject: _Subject, engine: latency.Speed, engines: int) -> Step:
+    one, shape = subject.workload, session_shape(subject.agent.conversation)
+    context = one.memory.context_tokens
+    tokens = min(longest_uncached_prompt_tokens(shape, one.routing.prefix_hit_ratio), context)
+    arithmetic = engine.prompt_arithmetic_ms(tokens, max(tokens, min(shape.longest_history_tokens, context)))
+    chunks = math.ceil(tokens / engine.max_batched_tokens)
+    weights = engine.dense_weights_ms + engine.expert_weights_ms
+    return _step(
+        _LATENCY,
+        "prefillMs",
+        "(arithmetic^2 + (chunks x one reading of the weights)^2)^0.5 + chunks x launches, of the largest uncached prompt",
+        _scaled(
+            f"({arithmetic:.4f}^2 + ({chunks} x {weights:.4f})^2)^0.5 + {chunks} x {engine.prompt_launch_ms:.4f}",
+            engines,
+            engine.measured_ttft_ratio,
+        ),
+        f"{one.latency.prefill_ms or 0:.1f} ms",
+        f"{tokens:,.0f} tokens at most, chunks of {engine.max_batched_tokens:,}; arithmetic and memory overlap",
+    )
+
+
+def _decode_step(
+    times: LatencyPlan, engine: latency.Speed, request: latency.Request, sessions: int, engines: int
+) -> Step:
+    batch = max(1.0, sessions / engine.stages)
+    terms = [
+        f"{engine.step_ms:.4f}",
+        f"({engine.dense_weights_ms:.4f}^2 + ({batch:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
+    ]
+    formula = "launches + (weights^2 + (sessions x arithmetic)^2)^0.5"
+    if engine.experts:
+        touched = engine.touched_experts(batch) * engine.expert_weights_ms
+        terms.append(f"({touched:.4f}^2 + ({batch:.6g} x {engine.expert_ms_per_token:.6f})^2)^0.5")
+        formula += " + the same for the experts touched"
+    each = [engine.kv_ms(request.context_tokens), engine.sequence_ms, engine.all_reduce_ms_per_token]
+    terms.append(f"{batch:.6g} x ({' + '.join(f'{one:.6f}' for one in each)})")
+    return _step(
+        _LATENCY,
+        "decodeMs",
+        f"{formula} + sessions x (KV cache + host + all-reduce)"
+        + ("" if engine.stages == 1 else f"; sessions / {engine.stages} stages"),
+        _scaled(" + ".join(terms), engines, engine.measured_ttft_ratio),
+        f"{times.decode_ms or 0:.1f} ms",
+        f"one step with every session at {request.context_tokens:,.0f} tokens of context; weights and KV cache are read once",
+    )
+
+
+def _tpot_step(
+    times: LatencyPlan, engine: latency.Speed, request: latency.Request, sessions: int, engines: int
+) -> Step:
+    work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
+    launches = f"{calibration.PROMPT_LAUNCH_INTERFERENCE:g} x {engine.prompt_launch_ms:.4f}" if work else "0"
+    return _step(
+        _LATENCY,
+        "tpotMs",
+        "one step + interference x (sessions - 1) x (work of a prompt + share x its launches) / output tokens of a request",
+        _scaled(
+            f"{engine.decode_ms(sessions, request.context_tokens) / engine.accepted_tokens:.4f} + "
+            f"{engine.prompt_interference:g} x {sessions - 1} x ({work:.6f} + {launches}) / {request.output_tokens:.8g}",
+            engines,
+            engine.measured_tpot_ratio,
+        ),
+        f"{times.tpot_ms or 0:.2f} ms ±{times.tpot_error_ratio or 0:.0%}" + _budget(times.budget_tpot_ms),
+        "the step of decodeMs; prompts of the other sessions share the steps",
     )
 
 
@@ -497,19 +633,6 @@ def _start_steps(subject: _Subject) -> Iterator[Step]:
         "compile": (f"{start.compile:g}", "torch.compile, same run; kept in the cache afterwards"),
         "warmUp": (f"{start.warm_up:g}", "profiling and graph capture, same run"),
     }
-    for choice in cache.choices:
-        price = (
-            "no sourced price" if choice.usd_per_month is None else f"USD {choice.usd_per_month:,.2f} a month and node"
-        )
-        mark = ", recommended" if choice.recommended else ""
-        yield _step(
-            "Where the weights could lie",
-            f"{choice.path}, {choice.loader} loader",
-            "size / rate",
-            f"{cache.model_gib:g} GiB",
-            f"{choice.seconds:g} s, {price}{mark}",
-            choice.why,
-        )
     for name, (seconds, source) in figures.items():
         yield _step("Cold start", name, "one phase", "", f"{seconds} s", source)
     yield _step(

@@ -169,17 +169,22 @@ class Speed:
         """
         batch = max(1.0, requests / self.stages)
         group = max(1.0, batch / self.attention_groups) if self.attention_groups > 1 else batch
-        touched = 1 - (1 - self.experts_per_token / self.experts) ** batch if self.experts else 0.0
+        touched = self.touched_experts(batch)
         return (
             self.step_ms
             + math.hypot(self.dense_weights_ms, group * self.dense_ms_per_token)
             + math.hypot(touched * self.expert_weights_ms, batch * self.expert_ms_per_token)
-            + group * self._kv_ms(context_tokens)
+            + group * self.kv_ms(context_tokens)
             + batch * self.all_reduce_ms_per_token
             + group * self.sequence_ms
         )
 
-    def _kv_ms(self, context_tokens: float) -> float:
+    def touched_experts(self, batch: float) -> float:
+        """Share of the experts that a step of ``batch`` tokens reads."""
+        return 1 - (1 - self.experts_per_token / self.experts) ** batch if self.experts else 0.0
+
+    def kv_ms(self, context_tokens: float) -> float:
+        """Reading the KV cache of one session."""
         read = context_tokens
         if self.sparse_attention:
             selected = calibration.SPARSE_ATTENTION_TOKENS + calibration.SPARSE_INDEX_SHARE * context_tokens

@@ -32,6 +32,7 @@ from agentgpu_iac.sizing.weights import (
     expert_parameters,
     layer_count,
     lora_slot_gib,
+    rank_weights,
     weight_bytes,
     weights_gib_per_accelerator,
 )
@@ -70,6 +71,7 @@ __all__ = (
     "lora_slot_gib",
     "non_torch_gib",
     "overhead",
+    "rank_weights",
     "sampler_base_gib",
     "version_tuple",
     "weight_bytes",

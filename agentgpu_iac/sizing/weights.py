@@ -7,6 +7,8 @@ embedding, which start-up logs count as weights (Llama-3.1-8B: 14.96 GiB of para
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import ceil_div, gib, round_up
@@ -141,6 +143,16 @@ def weight_bytes(
     return quantised * bits / 8 + (loaded_parameters(model) - quantised) * 2.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankWeights:
+    """Weights of the fullest pipeline stage, by whether its tensor-parallel ranks share them."""
+
+    divided_bytes: float
+    """Shared out among the ranks."""
+    whole_bytes: float
+    """On each rank: what it needs whole, repeated KV heads, padding, rotary tables."""
+
+
 def weights_gib_per_accelerator(
     model: Model,
     precision: Precision,
@@ -151,7 +163,30 @@ def weights_gib_per_accelerator(
     dtype_bytes: int = 2,
     speculative_layers: int = 0,
 ) -> float:
-    """Weights on the fullest accelerator, in GiB.
+    """Weights on the fullest accelerator, in GiB: its share of what is divided, and what each rank holds whole."""
+    parts = rank_weights(
+        model,
+        precision,
+        tensor_parallel,
+        pipeline_parallel,
+        compute_capability=compute_capability,
+        dtype_bytes=dtype_bytes,
+        speculative_layers=speculative_layers,
+    )
+    return gib(parts.divided_bytes / tensor_parallel + parts.whole_bytes)
+
+
+def rank_weights(
+    model: Model,
+    precision: Precision,
+    tensor_parallel: int,
+    pipeline_parallel: int,
+    *,
+    compute_capability: str | None = None,
+    dtype_bytes: int = 2,
+    speculative_layers: int = 0,
+) -> RankWeights:
+    """Weights of the fullest stage.
 
     Tensor parallelism divides every matrix but those that each rank needs whole. Pipeline stages hold whole layers,
     and the first and last stage hold an embedding besides: the fullest stage has ceil(layers / stages) layers and the
@@ -161,11 +196,13 @@ def weights_gib_per_accelerator(
     whole = _bytes_whole_on_every_rank(model) if tensor_parallel > 1 else 0.0
     stage = _stage_bytes(model, total, pipeline_parallel)
     stages_whole = whole / pipeline_parallel
-    sharded = max(0.0, stage - stages_whole) / tensor_parallel + stages_whole
     repeated = _repeated_kv_projection_bytes(model, tensor_parallel) / pipeline_parallel
-    draft = speculative_layers * draft_layer_parameters(model) * _average_bytes(model, total) / tensor_parallel
+    draft = speculative_layers * draft_layer_parameters(model) * _average_bytes(model, total)
     padding = _vocabulary_padding_bytes(model, tensor_parallel)
-    return gib(sharded + repeated + draft + padding + rotary_table_bytes(model))
+    return RankWeights(
+        divided_bytes=max(0.0, stage - stages_whole) + draft,
+        whole_bytes=stages_whole + repeated + padding + rotary_table_bytes(model),
+    )
 
 
 def rotary_table_bytes(model: Model) -> float:

@@ -49,7 +49,9 @@ class TestSize:
     def test_defaults_are_those_of_the_version(self):
         older, newer = (size(**LLAMA, engine_version=version) for version in ("0.19.0", "0.33.0"))
         # 0.92 of the card instead of 0.90, but the CUDA graphs come out of it
-        assert newer["kvCacheGib"] - older["kvCacheGib"] == pytest.approx(79.18 * 0.02 - 1.05, abs=1e-3)
+        assert newer["kvCacheGib"] - older["kvCacheGib"] == pytest.approx(
+            79.18 * 0.02 - newer["cudaGraphGib"], abs=1e-3
+        )
         explicit = size(**LLAMA, max_num_seqs=1024, max_num_batched_tokens=8192, max_model_len=131_072, tp=1, pp=1)
         assert explicit == size(**LLAMA)
 
@@ -59,7 +61,7 @@ class TestSize:
     def test_count_means_tensor_parallelism(self):
         assert size(**LARGE, count=4) == size(**LARGE, count=4, tp=4)
         assert size(**LARGE, count=4, pp=2) == size(**LARGE, tp=2, pp=2)
-        assert size(**LARGE, count=4)["weightsGib"] == pytest.approx(size(**LARGE, tp=8)["weightsGib"] * 2, rel=1e-3)
+        assert size(**LARGE, count=4)["weightsGib"] == pytest.approx(size(**LARGE, tp=8)["weightsGib"] * 2, rel=2e-3)
 
     def test_less_activation_leaves_more_cache(self):
         few, many = size(**LLAMA, max_num_seqs=16), size(**LLAMA, max_num_seqs=1024)
@@ -67,7 +69,7 @@ class TestSize:
         assert few["kvCacheGib"] > many["kvCacheGib"]
         eager = size(**LLAMA, enforce_eager=True)
         assert eager["cudaGraphGib"] == 0.0
-        assert eager["kvCacheGib"] == pytest.approx(size(**LLAMA)["kvCacheGib"] + 1.05)
+        assert eager["kvCacheGib"] == pytest.approx(size(**LLAMA)["kvCacheGib"] + size(**LLAMA)["cudaGraphGib"])
 
 
 class TestSizeRejections:
@@ -89,11 +91,11 @@ class TestSizeRejections:
             ({"tp": 3}, "parallelism", 3.0, None),
             ({"tp": 4, "count": 2}, "parallelism", 4.0, 2.0),
             ({"pp": 100}, "parallelism", 100.0, 80.0),
-            ({"precision": "nvfp4", "tp": 4}, "precision", None, None),
+            ({"accelerator": "mi300x", "precision": "int4"}, "precision", None, None),
         ],
     )
     def test_what_cannot_run(self, options, constraint, need, limit):
-        found = size(**LARGE, **options)["rejection"]
+        found = size(**{**LARGE, **options})["rejection"]
         assert (found["constraint"], found["need"], found["limit"]) == (constraint, need, limit)
 
     def test_three_h200_as_stages(self):
@@ -146,12 +148,16 @@ class TestPredict:
         assert predict(accelerator="a10g")["rejection"]["constraint"] == "no-latency-data"
         assert predict(model=LARGE["model"])["rejection"]["constraint"] == "memory"
         assert predict(tp=3)["rejection"]["constraint"] == "parallelism"
-        assert predict(accelerator="a100-80gb-sxm", precision="fp8")["rejection"]["constraint"] == "precision"
+        assert predict(accelerator="mi300x", precision="int4")["rejection"]["constraint"] == "precision"
 
-    def test_widths_that_are_not_told_apart(self):
-        found = predict(tp=2, attention_dp=2)
-        assert any("expert and attention-data parallelism" in one for one in found["warnings"])
-        assert found["tpotMs"] == predict(tp=4)["tpotMs"]
+    def test_weights_that_are_unpacked_as_they_are_read_warn(self):
+        found = predict(accelerator="a100-80gb-sxm", precision="fp8")
+        assert any("unpacked" in one for one in found["warnings"])
+
+    def test_attention_groups_have_their_own_requests(self):
+        one, two = predict(concurrency=8), predict(attention_dp=2, concurrency=8)
+        assert two["concurrency"] == 2 * one["concurrency"]
+        assert two["outputTokensPerS"] > one["outputTokensPerS"]
 
     def test_bands(self):
         assert predict()["ttftErrorRatio"] < predict(accelerator="l40s")["ttftErrorRatio"]
@@ -169,13 +175,8 @@ class TestVersions:
             assert found["kvCacheGib"] == size(**LLAMA, engine_version="0.33.0")["kvCacheGib"]
 
     def test_other_engines_warn(self):
-        assert "sglang is accounted for as vLLM" in size(**LLAMA, engine="sglang")["warnings"][0]
+        assert "sglang" in size(**LLAMA, engine="sglang")["warnings"][0]
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="calculators._resolved warns only where the release's version differs, and Catalog.release puts the figures of "
-        "an older or newer one under any number: 9.9.9 passes for known",
-    )
     def test_a_version_that_nobody_knows_warns(self):
         assert size(**LLAMA, engine_version="9.9.9")["warnings"] != []
 

@@ -318,8 +318,8 @@ class TestBudgetOfTheMonth:
     CAPACITY: ClassVar = {"fastBurst": "turn-away", "burstHoursPerMonth": 720.0, "spot": "never"}
 
     def test_is_refused_only_if_no_plan_meets_it(self):
-        """One large card carries everybody at 3.00; one small one is warm at 1.00 and four more come with the burst."""
-        agent = make_agent(sessions={"concurrent": 20, "peak": 100}, conversation={"thinkTimeS": 60.0})
+        """One large card carries everybody at 3.00; one small one is warm at 1.00 and two more come with the burst."""
+        agent = make_agent(sessions={"concurrent": 20, "peak": 150}, conversation={"thinkTimeS": 60.0})
         without = plan(agent, capacity=self.CAPACITY)
         small = plan(agent, capacity=self.CAPACITY, accelerators=only("small-40"))
         assert small.cost.baseline_usd_per_month < without.cost.baseline_usd_per_month

@@ -156,8 +156,8 @@ def test_every_change_between_two_real_plans_is_true() -> None:
             continue
         for said, workloads in zip((one.before, one.after), data, strict=True):
             value = workloads[name]
-            for step in one.field.split("."):
-                value = value[step]
+            for step in one.field.replace("]", "").replace("[", ".").split("."):
+                value = value[int(step)] if isinstance(value, list) else value[step]
             assert said == ("none" if value is None else str(value))
 
 

@@ -25,8 +25,10 @@ TOLERANCES = {
     "totalGib": 0.0002,
     "headroomGib": 0.0002,
     "ttftMs": 0.26,
-    "queueMs": 0.1,
-    "tpotMs": 0.07,
+    "queueMs": 0.06,
+    "prefillMs": 0.06,
+    "decodeMs": 0.06,
+    "tpotMs": 0.006,
     "e2eMs": 1.0,
 }
 RELATIVE = 1e-3
@@ -79,8 +81,8 @@ def assert_sums_add_up(planned: Planned) -> None:
             allowed = TOLERANCES[step.name] + RELATIVE * (step.name == "e2eMs") * first_number(step.result)
             assert worked_out(step.inputs) == pytest.approx(first_number(step.result), abs=allowed, rel=0), step
         present = {step.name for step in steps}
-        latency = set() if baseline(planned, agent.name).latency.ttft_ms is not None else {"ttftMs", "tpotMs", "e2eMs"}
-        assert set(TOLERANCES) - present <= latency | {"queueMs"}
+        latency = set() if baseline(planned, agent.name).latency.ttft_ms is not None else {"ttftMs", "queueMs", "prefillMs", "decodeMs", "tpotMs", "e2eMs"}
+        assert set(TOLERANCES) - present <= latency
 
 
 @every_example
