@@ -19,6 +19,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.candidates import precision_is_supported, tensor_parallel_is_legal
 from agentgpu_iac.sizing import latency, memory
+from agentgpu_iac.sizing.calibration import family_of
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
@@ -193,7 +194,7 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
         capacity_gib=rounded(report.capacity.capacity_gib),
         capacity_basis=report.capacity.basis,
         kv_bytes_per_token=memory.kv_bytes_per_token(
-            case.model, question.kv_cache_dtype, case.tensor_parallel, question.pp
+            case.model, question.kv_cache_dtype, case.tensor_parallel, question.pp, dtype_bytes=config.dtype_bytes
         ),
         warnings=case.warnings,
     )
@@ -309,7 +310,7 @@ def _resolved(question: Question, catalog: Catalog, tensor_parallel: int) -> _Ca
     engine = question.engine
     if engine != "vllm":
         warnings.append(memory.ENGINE_SUPPORT[engine])
-        if isinstance(question, PredictQuestion):
+        if isinstance(question, PredictQuestion) and family_of(engine) != engine:
             warnings.append(f"{engine} is accounted for as vLLM: its own scheduling is not modelled yet")
     release = catalog.release("vllm", question.engine_version if engine == "vllm" else None)
     asked = (question.engine_version or "").strip().removeprefix("v")
@@ -331,7 +332,8 @@ def _resolved(question: Question, catalog: Catalog, tensor_parallel: int) -> _Ca
         release=release,
         tensor_parallel=tensor_parallel,
         precision=precision,
-        version_is_known=engine == "vllm" and asked == release.version,
+        version_is_known=engine == "vllm"
+        and () < memory.version_tuple(asked)[:2] <= memory.version_tuple(known[-1])[:2],
         warnings=tuple(warnings),
     )
 

@@ -38,14 +38,17 @@ def kv_heads_per_accelerator(kv_heads: int, tensor_parallel: int) -> int:
     return max(1, ceil_div(kv_heads, tensor_parallel))
 
 
-def kv_bytes_per_token(model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int, pipeline_parallel: int) -> int:
+def kv_bytes_per_token(
+    model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int, pipeline_parallel: int, *, dtype_bytes: int = 2
+) -> int:
     """KV cache that one more token of context takes on one accelerator, in bytes: the full-attention layers.
 
     MHA, GQA, MQA: 2 (K and V) x KV heads x head width x bytes. MLA: (compressed rank + rotary width) x bytes, the
-    same on every accelerator of a tensor-parallel group.
+    same on every accelerator of a tensor-parallel group. ``dtype_bytes`` 4 is an engine started in 32 bit.
     """
     layers = ceil_div(model.layers.full, pipeline_parallel)
-    return layers * _bytes_per_token_of_full_layer(model, _KV_BYTES[kv_dtype], tensor_parallel)
+    width = _KV_BYTES[kv_dtype] if kv_dtype == "fp8" else dtype_bytes
+    return layers * _bytes_per_token_of_full_layer(model, width, tensor_parallel)
 
 
 def kv_bytes_per_session(

@@ -73,8 +73,15 @@ def test_every_option_of_size_counts() -> None:
         ("--max-num-batched-tokens", 32768): "activationGib",
         ("--max-model-len", 8192): "maxConcurrency",
         ("--engine", "sglang"): "warnings",
+        ("--speculative-layers", 1): "weightsGib",
+        ("--lora-slots", 2): "weightsGib",
     }.items():
         assert agentgpu(*SIZE, *options, "-f", "json").data[field] != plain[field], options
+    wider = agentgpu(*SIZE, "--precision", "fp8", "--dtype", "float32", "-f", "json").data
+    assert wider["kvBytesPerToken"] == 2 * plain["kvBytesPerToken"]
+    slots = (*SIZE, "--lora-slots", 2)
+    thin, wide = (agentgpu(*slots, "--lora-rank", rank, "-f", "json").data["weightsGib"] for rank in (16, 64))
+    assert wide - plain["weightsGib"] == pytest.approx(4 * (thin - plain["weightsGib"]), rel=1e-3)
 
 
 def test_every_option_of_predict_counts() -> None:

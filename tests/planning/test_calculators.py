@@ -71,6 +71,14 @@ class TestSize:
         assert eager["cudaGraphGib"] == 0.0
         assert eager["kvCacheGib"] == pytest.approx(size(**LLAMA)["kvCacheGib"] + size(**LLAMA)["cudaGraphGib"])
 
+    def test_a_run_in_32_bit_doubles_16_bit_figures(self):
+        plain, wide = (size(**LLAMA, max_model_len=8192, dtype=dtype) for dtype in ("auto", "float32"))
+        assert wide["weightsGib"] == pytest.approx(2 * plain["weightsGib"], rel=0.005)
+        assert wide["kvBytesPerToken"] == 2 * plain["kvBytesPerToken"]
+        for one in (plain, wide):
+            tokens = one["kvCacheGib"] * 2**30 / one["kvBytesPerToken"]
+            assert one["kvCacheTokens"] == pytest.approx(tokens, rel=0.001)
+
 
 class TestSizeRejections:
     def test_too_large(self):
@@ -178,7 +186,17 @@ class TestVersions:
         assert "sglang" in size(**LLAMA, engine="sglang")["warnings"][0]
 
     def test_a_version_that_nobody_knows_warns(self):
-        assert size(**LLAMA, engine_version="9.9.9")["warnings"] != []
+        known, newer = (size(**LLAMA, engine_version=version) for version in ("0.33.0", "9.9.9"))
+        assert newer["warnings"] == ["engine version 9.9.9: accounted for as 0.33.0, the newest known"]
+        assert newer["kvCacheGib"] == known["kvCacheGib"]
+        assert newer["errorRatio"] > known["errorRatio"]
+        (warning,) = size(**LLAMA, engine_version="0.18.1")["warnings"]
+        assert warning == "engine version 0.18.1: accounted for as 0.17.0, the nearest known"
+
+    def test_an_engine_with_measured_runs_of_its_own_has_its_own_scheduling(self):
+        for engine, expected in (("sglang", False), ("tensorrt-llm", False), ("tgi", True)):
+            found = predict(engine=engine)["warnings"]
+            assert any("its own scheduling is not modelled" in one for one in found) is expected, engine
 
 
 class TestFaults:

@@ -318,11 +318,14 @@ class TestBudgetOfTheMonth:
     CAPACITY: ClassVar = {"fastBurst": "turn-away", "burstHoursPerMonth": 720.0, "spot": "never"}
 
     def test_is_refused_only_if_no_plan_meets_it(self):
-        """One large card carries everybody at 3.00; one small one is warm at 1.00 and two more come with the burst."""
-        agent = make_agent(sessions={"concurrent": 20, "peak": 150}, conversation={"thinkTimeS": 60.0})
+        """One large card carries everybody at 3.00; one small one is warm at 1.00 and three more come with the burst."""
+        agent = make_agent(
+            sessions={"concurrent": 15, "peak": 60}, conversation={"thinkTimeS": 60.0, "systemPromptTokens": 4000}
+        )
         without = plan(agent, capacity=self.CAPACITY)
         small = plan(agent, capacity=self.CAPACITY, accelerators=only("small-40"))
         assert small.cost.baseline_usd_per_month < without.cost.baseline_usd_per_month
+        assert small.cost.expected_usd_per_month > without.cost.expected_usd_per_month
         budget = float(small.cost.baseline_usd_per_month)
         found = make_plan(load(agent, capacity={**self.CAPACITY, "budgetUsdPerMonth": budget}), CATALOG)
         assert found.cost.baseline_usd_per_month <= small.cost.baseline_usd_per_month

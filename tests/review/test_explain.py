@@ -81,7 +81,11 @@ def assert_sums_add_up(planned: Planned) -> None:
             allowed = TOLERANCES[step.name] + RELATIVE * (step.name == "e2eMs") * first_number(step.result)
             assert worked_out(step.inputs) == pytest.approx(first_number(step.result), abs=allowed, rel=0), step
         present = {step.name for step in steps}
-        latency = set() if baseline(planned, agent.name).latency.ttft_ms is not None else {"ttftMs", "queueMs", "prefillMs", "decodeMs", "tpotMs", "e2eMs"}
+        latency = (
+            set()
+            if baseline(planned, agent.name).latency.ttft_ms is not None
+            else {"ttftMs", "queueMs", "prefillMs", "decodeMs", "tpotMs", "e2eMs"}
+        )
         assert set(TOLERANCES) - present <= latency
 
 

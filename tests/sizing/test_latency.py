@@ -1,8 +1,9 @@
-"""The roofline: what makes a replica slower, what makes it faster, and how sure it is."""
+"""Steps of the engine: what makes a replica slower, what makes it faster, and how sure it is."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.sizing import latency
-from agentgpu_iac.sizing.latency import Request
-from agentgpu_iac.sizing.memory import embedding_parameters, expert_parameters, weight_bytes
+from agentgpu_iac.sizing import calibration, latency
+from agentgpu_iac.sizing.calibration import CONSTANTS
+from agentgpu_iac.sizing.latency import Request, Serving
+from agentgpu_iac.sizing.memory import expert_parameters
 from tests.sizing.rows import make_accelerator, make_model, make_moe
 
 CATALOG = load_catalog()
@@ -20,7 +22,15 @@ LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=100
 CHAT = Request(prompt_tokens=500.0, context_tokens=2000.0, output_tokens=150.0)
 
 
-def engine(model=None, accelerator=None, *, tensor=1, pipeline=1, batched=8192, precision="bf16", kv="auto"):
+GENERATION = CONSTANTS.generations["vllm-0.15"]
+"""vLLM without a version is taken as this one."""
+VLLM = CONSTANTS.families["vllm"]
+DENSE_STEP_MS = CONSTANTS.step_ms + 32 * GENERATION.launch_ms_per_layer * CONSTANTS.hopper_launch_factor
+READ_BYTES_PER_MS = 2000e6 * CONSTANTS.bandwidth_efficiency
+FLOPS_PER_MS = 500e9 * CONSTANTS.mfu_16_bit
+
+
+def engine(model=None, accelerator=None, *, tensor=1, pipeline=1, batched=8192, precision="bf16", kv="auto", **serving):
     built = latency.speed(
         model or make_model(),
         accelerator or make_accelerator(),
@@ -29,6 +39,7 @@ def engine(model=None, accelerator=None, *, tensor=1, pipeline=1, batched=8192, 
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         max_batched_tokens=batched,
+        serving=Serving(**serving),
     )
     assert built is not None
     return built
@@ -41,6 +52,14 @@ ENGINES = {
     "pipeline-parallel": engine(pipeline=3),
     "small-chunks": engine(batched=512),
     "slow-card": engine(accelerator=make_accelerator(bandwidth_gb_per_s=300.0)),
+    "sglang": engine(engine="sglang", version="0.5.1"),
+    "tensorrt-llm": engine(engine="tensorrt-llm", version="1.0.0"),
+    "attention-dp": engine(make_moe(), tensor=4, engine="sglang", attention_dp=4, expert_parallel=4),
+    "speculative": engine(accepted_tokens=2.5),
+    "latent": engine(
+        CATALOG.model("deepseek-ai/DeepSeek-R1-0528"), CATALOG.accelerator("h200-sxm"), tensor=8, precision="fp8"
+    ),
+    "four-bit": engine(CATALOG.model("openai/gpt-oss-120b"), CATALOG.accelerator("b200-sxm"), precision="mxfp4"),
 }
 any_engine = st.sampled_from(sorted(ENGINES)).map(ENGINES.__getitem__)
 any_request = st.builds(
@@ -53,20 +72,26 @@ any_request = st.builds(
 
 class TestByHand:
     def test_one_token_of_one_session_reads_all_weights(self):
-        """16.06 GB at 70 % of 2,000 GB/s, the input embedding apart; 0.13 MB of cache per token of context; 3 ms a step."""
+        """16.06 GB at 95.5 % of 2,000 GB/s, the input embedding apart; 0.13 MB of cache per token of context; launches."""
         one = engine()
-        model = make_model()
-        weights = (weight_bytes(model, "bf16") - embedding_parameters(model)) / (2000e6 * 0.70)
-        cache = 2000 * 131_072 / (2000e6 * 0.70)
-        assert one.decode_ms(1, 2000) == pytest.approx(weights + cache + 3.0)
-        assert one.decode_ms(1, 2000) == pytest.approx(13.9, abs=0.2)
+        weights = 2 * (8.03e9 - 128_256 * 4096) / READ_BYTES_PER_MS
+        arithmetic = 2 * 8.03e9 / FLOPS_PER_MS
+        cache = 2000 * 131_072 / (2000e6 * CONSTANTS.kv_bandwidth_efficiency)
+        step = DENSE_STEP_MS + math.hypot(weights, arithmetic) + cache + CONSTANTS.sequence_ms
+        assert one.decode_ms(1, 2000) == pytest.approx(step)
+        assert one.decode_ms(1, 2000) == pytest.approx(10.3, abs=0.2)
 
     def test_a_prompt_is_arithmetic(self):
-        """2 x 8.03e9 operations a token at 65 % of 500 TFLOPS, attention besides, and one step of 3 ms."""
+        """2 x 8.03e9 operations a token, attention besides, and activations through memory; then launches of 32 layers."""
         tokens = 4000
-        linear = tokens * 2 * 8.03e9 / (500e9 * 0.65)
-        attention = tokens * tokens / 2 * 4 * 32 * 32 * 128 / (500e9 * 0.65)
-        assert engine().prefill_ms(tokens, tokens) == pytest.approx(linear + attention + 3.0)
+        linear = tokens * 2 * 8.03e9 / FLOPS_PER_MS
+        traffic = tokens * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
+        attention = tokens * tokens / 2 * 4 * 32 * 32 * 128 / (500e9 * calibration.ATTENTION_MFU)
+        assert engine().prompt_arithmetic_ms(tokens, tokens) == pytest.approx(linear + traffic + attention)
+        weights = 2 * (8.03e9 - 128_256 * 4096) / READ_BYTES_PER_MS
+        launches = 32 * CONSTANTS.prompt_launch_ms_per_layer
+        whole = math.hypot(linear + traffic + attention, weights) + launches
+        assert engine().prefill_ms(tokens, tokens) == pytest.approx(whole)
 
     def test_nothing_to_read_takes_no_time(self):
         assert engine().prefill_ms(0, 5000) == 0.0
@@ -78,14 +103,39 @@ class TestByHand:
         alone = latency.predict(engine(), CHAT, 1)
         assert alone.seat_ms == 0.0
         assert alone.tpot_ms == pytest.approx(alone.first_step_ms)
+        assert alone.queue_ms == pytest.approx(GENERATION.first_token_ms + VLLM.host_ms_per_request)
+
+    def test_the_prompts_of_the_others_share_the_steps(self):
+        one, (found, alone) = engine(), (latency.predict(engine(), CHAT, many) for many in (8, 1))
+        assert alone.tpot_ms == pytest.approx(one.decode_ms(1, 2000))
+        work = one.prompt_arithmetic_ms(500, 1925) + 0.5 * 32 * CONSTANTS.prompt_launch_ms_per_layer
+        expected = one.decode_ms(8, 2000) + CONSTANTS.prompt_interference * 7 * work / 150
+        assert found.tpot_ms == pytest.approx(expected)
+
+    def test_the_queue_is_that_of_a_closed_network(self):
+        """One server, 8 customers: R = p + p x 7 x R / (Z + R), with p one prompt and Z the time of generating."""
+        one, found = engine(), latency.predict(engine(), CHAT, 8)
+        prompt, generating = one.prompt_arithmetic_ms(500, 1925), 150 * found.tpot_ms
+        response = prompt
+        for _ in range(200):
+            response = prompt + prompt * 7 * response / (generating + response)
+        host = GENERATION.first_token_ms + 8 * VLLM.host_ms_per_request
+        start = 7 * prompt * GENERATION.queue_share
+        assert found.queue_ms == pytest.approx(host + CONSTANTS.steady_queue * (response - prompt) + start)
 
     def test_throughput_is_sessions_over_the_time_that_a_seat_is_busy(self):
-        """The queue is left out: the time per token has the others' prompts in it already."""
+        """The queue behind prompts is left out: the time per token has the others' prompts in it already."""
         one = latency.predict(engine(), CHAT, 8)
-        seconds = (one.prefill_ms + one.first_step_ms + 149 * one.tpot_ms) / 1000
-        assert one.queue_ms > 0
+        seconds = (GENERATION.first_token_ms + one.prefill_ms + 150 * one.tpot_ms) / 1000
         assert one.output_tokens_per_s == pytest.approx(8 * 150 / seconds)
         assert one.prefill_tokens_per_s == pytest.approx(8 * 500 / seconds)
+
+    def test_those_without_a_seat_wait_for_one(self):
+        found, running = latency.predict(engine(), CHAT, 12, seats=4), latency.predict(engine(), CHAT, 4)
+        assert found.tpot_ms == running.tpot_ms
+        assert found.output_tokens_per_s == running.output_tokens_per_s
+        busy = running.prefill_ms + 150 * running.tpot_ms
+        assert found.seat_ms == pytest.approx(calibration.QUEUED_WAVES * 2 * busy)
 
 
 class TestSlower:
@@ -129,44 +179,88 @@ class TestSlower:
         found = latency.predict(one, request, concurrency)
         assert all(value >= 0 for value in dataclasses.astuple(found))
 
+    @LAWS
+    @given(any_engine, any_request, st.integers(2, 500), st.integers(1, 100))
+    def test_with_fewer_seats(self, one, request, sessions, fewer):
+        seats = max(1, sessions - fewer)
+        free, queued = latency.predict(one, request, sessions), latency.predict(one, request, sessions, seats)
+        assert queued.output_tokens_per_s <= free.output_tokens_per_s * (1 + 1e-9)
+        assert queued.tpot_ms <= free.tpot_ms * (1 + 1e-9)
+
     def test_less_than_one_request_waits_for_nobody(self):
-        assert latency.predict(engine(), CHAT, 0.25).queue_ms == 0.0
+        found, one = latency.predict(engine(), CHAT, 0.25), latency.predict(engine(), CHAT, 1)
+        assert found.queue_ms == pytest.approx(GENERATION.first_token_ms + 0.25 * VLLM.host_ms_per_request)
+        assert found.tpot_ms == one.tpot_ms
 
 
 class TestHardware:
     def test_twice_the_bandwidth_halves_what_is_bound_by_it(self):
         slow, fast = engine(), engine(accelerator=make_accelerator(bandwidth_gb_per_s=4000.0))
-        for sessions in (1, 8, 32):
-            assert slow.decode_ms(sessions, 2000) - 3.0 == pytest.approx(2 * (fast.decode_ms(sessions, 2000) - 3.0))
+        assert slow.dense_weights_ms == pytest.approx(2 * fast.dense_weights_ms)
+        assert slow.kv_ms(2000) == pytest.approx(2 * fast.kv_ms(2000))
+
+        def read(one, sessions):
+            return one.decode_ms(sessions, 2000) - one.step_ms - sessions * one.sequence_ms
+
+        assert read(slow, 1) == pytest.approx(2 * read(fast, 1), rel=1e-4)
+        for sessions in (8, 32):
+            assert read(fast, sessions) < read(slow, sessions) < 2 * read(fast, sessions)  # arithmetic stays
+
+    def test_what_takes_no_bandwidth_is_not_sped_up_by_it(self):
+        slow, fast = engine(), engine(accelerator=make_accelerator(bandwidth_gb_per_s=4000.0))
+        assert (slow.step_ms, slow.sequence_ms) == (fast.step_ms, fast.sequence_ms)
+        assert (slow.first_token_ms, slow.prompt_launch_ms) == (fast.first_token_ms, fast.prompt_launch_ms)
 
     def test_twice_the_arithmetic_halves_a_long_prompt(self):
+        """All but the activations, which go through memory."""
         slow = engine()
         fast = engine(accelerator=make_accelerator(vendor_dense_tflops=DenseTflops(bf16=1000.0)))
-        assert slow.prompt_arithmetic_ms(8000, 8000) == pytest.approx(2 * fast.prompt_arithmetic_ms(8000, 8000))
+        traffic = 8000 * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
+        long, longer = fast.prompt_arithmetic_ms(8000, 8000), slow.prompt_arithmetic_ms(8000, 8000)
+        assert longer - traffic == pytest.approx(2 * (long - traffic))
+        assert longer > 1.9 * long
 
     def test_bandwidth_does_not_speed_up_arithmetic(self):
         slow, fast = engine(), engine(accelerator=make_accelerator(bandwidth_gb_per_s=4000.0))
-        assert slow.prefill_ms(8000, 8000) == fast.prefill_ms(8000, 8000)
+        assert slow.dense_ms_per_token == fast.dense_ms_per_token
+        assert slow.attention_ms_per_token_pair == fast.attention_ms_per_token_pair
+        assert slow.prefill_ms(8000, 8000) == pytest.approx(fast.prefill_ms(8000, 8000), rel=0.02)
 
     def test_tensor_parallelism_divides_the_reading_and_adds_all_reduces(self):
         card = make_accelerator(nvlink_gb_per_s=900.0)
         one, two = engine(accelerator=card), engine(accelerator=card, tensor=2)
         assert two.dense_weights_ms == pytest.approx(one.dense_weights_ms / 2)
         assert two.kv_ms_per_token == pytest.approx(one.kv_ms_per_token / 2)
-        assert two.step_ms == pytest.approx(3.0 + 2 * 32 * 0.015)
+        assert two.dense_ms_per_token == pytest.approx(one.dense_ms_per_token / 2)
+        assert two.attention_ms_per_token_pair == pytest.approx(one.attention_ms_per_token_pair / 2)
+        assert two.step_ms == pytest.approx(one.step_ms + 2 * 32 * CONSTANTS.all_reduce_ms)
+        megabytes = 2 * 32 * 4096 * 2 / 1e6
+        assert one.all_reduce_ms_per_token == 0.0
+        assert two.all_reduce_ms_per_token == pytest.approx(megabytes / CONSTANTS.decode_all_reduce_gb_per_s)
+        traffic = one.prompt_ms_per_token - one.dense_ms_per_token  # each rank moves the whole residual
+        reduces = megabytes / CONSTANTS.prompt_all_reduce_gb_per_s
+        assert two.prompt_ms_per_token == pytest.approx(two.dense_ms_per_token + traffic + reduces)
         pcie = engine(accelerator=make_accelerator(nvlink_gb_per_s=0.0), tensor=2)
-        assert pcie.step_ms == pytest.approx(3.0 + 2 * 32 * 0.04)
+        assert pcie.step_ms == pytest.approx(one.step_ms + 2 * 32 * 0.04)
+        assert pcie.all_reduce_ms_per_token == pytest.approx(megabytes / 20)
 
     def test_pipeline_stages_split_the_batch_and_add_steps(self):
         one, three = engine(), engine(pipeline=3)
-        assert three.step_ms == pytest.approx(9.0)
+        assert three.step_ms == pytest.approx(one.step_ms + 2 * CONSTANTS.step_ms)
         assert three.dense_weights_ms == one.dense_weights_ms  # every token still passes all layers
-        assert three.decode_ms(30, 2000) - 9.0 == pytest.approx(one.decode_ms(10, 2000) - 3.0)
+        assert three.decode_ms(30, 2000) - three.step_ms == pytest.approx(one.decode_ms(10, 2000) - one.step_ms)
         assert three.decode_ms(1, 2000) > one.decode_ms(1, 2000)
 
     def test_long_prompts_are_read_in_chunks(self):
+        """Each chunk reads the weights and launches all layers once more; the arithmetic is the same."""
         whole, chunks = engine(batched=8192), engine(batched=1024)
-        assert chunks.prefill_ms(8192, 8192) == pytest.approx(whole.prefill_ms(8192, 8192) + 7 * 3.0)
+        arithmetic = whole.prompt_arithmetic_ms(8192, 8192)
+        assert chunks.prompt_arithmetic_ms(8192, 8192) == arithmetic
+        launches = 32 * CONSTANTS.prompt_launch_ms_per_layer
+        for one, times in ((whole, 1), (chunks, 8)):
+            expected = math.hypot(arithmetic, times * one.dense_weights_ms) + times * launches
+            assert one.prefill_ms(8192, 8192) == pytest.approx(expected)
+        assert engine(batched=8191).prefill_ms(8192, 8192) > whole.prefill_ms(8192, 8192)
 
     def test_an_fp8_cache_halves_its_reading(self):
         assert engine(kv="fp8").kv_ms_per_token == pytest.approx(engine().kv_ms_per_token / 2)
@@ -175,44 +269,151 @@ class TestHardware:
         assert engine(precision="int4").dense_weights_ms < engine(precision="fp8").dense_weights_ms
         assert engine(precision="fp8").dense_weights_ms < engine().dense_weights_ms
 
+    def test_a_draft_that_is_accepted_shortens_the_step_of_a_token(self):
+        plain, twice = (latency.predict(engine(accepted_tokens=many), CHAT, 1).tpot_ms for many in (1.0, 2.0))
+        assert twice == pytest.approx(plain / 2)
+        assert latency.predict(engine(accepted_tokens=0.5), CHAT, 1).tpot_ms == plain
+
+
+class TestGroups:
+    """Attention data parallelism: each group has the requests of its own."""
+
+    def test_widths_as_the_engines_mean_them(self):
+        card = make_accelerator()
+        widths = {
+            (8, 1, 1): (8, 1, 1),
+            (8, 8, 8): (8, 8, 8),  # inside the tensor-parallel group
+            (1, 4, 4): (4, 4, 4),  # beside it
+            (64, 1, 8): (8, 1, 8),  # TP x EP in one figure
+            (2, 1, 16): (2, 1, 2),
+        }
+        for asked, expected in widths.items():
+            found = latency.layout(card, *asked)
+            assert (found.accelerators, found.attention_groups, found.expert_groups) == expected, asked
+
+    def test_a_group_holds_all_dense_weights_and_its_own_requests(self):
+        plain = engine(make_moe(), tensor=4)
+        groups = engine(make_moe(), tensor=4, attention_dp=4)
+        assert groups.dense_weights_ms == pytest.approx(4 * plain.dense_weights_ms)
+        assert groups.expert_weights_ms == pytest.approx(plain.expert_weights_ms)
+        longer = groups.decode_ms(64, 3000) - groups.decode_ms(64, 2000)
+        assert longer == pytest.approx(16 * 1000 * groups.kv_ms_per_token)
+
+    def test_a_seat_needs_its_part_of_the_cache(self):
+        card = make_accelerator()
+
+        def seats(**changes):
+            asked = {"engine": "vllm", "prompt_tokens": 1000.0, "output_tokens": 1000.0, **changes}
+            spread = latency.layout(card, 1)
+            return latency.seats(make_model(), card, spread, precision="bf16", kv_dtype="auto", **asked)
+
+        weights = 2 * 8.03e9 / 2**30
+        pool = 0.93 * 80 - weights - 4
+        assert seats() == pytest.approx(pool * 2**30 / (1500 * 131_072))
+        assert seats(engine="sglang") == pytest.approx((0.92 * 80 - weights) * 2**30 / (2000 * 131_072))
+        assert seats(prompt_tokens=2000.0) < seats()
+        assert seats(output_tokens=2000.0) < seats()
+        assert seats(prompt_tokens=1e9) == 1.0
+
 
 class TestExperts:
     def test_one_token_reads_only_its_experts(self):
         one = engine(make_moe())
-        share = 4 / 64
-        expected = one.dense_weights_ms + share * one.expert_weights_ms + one.step_ms + 1000 * one.kv_ms_per_token
+        experts = math.hypot(4 / 64 * one.expert_weights_ms, one.expert_ms_per_token)
+        rest = math.hypot(one.dense_weights_ms, one.dense_ms_per_token)
+        expected = rest + experts + one.step_ms + 1000 * one.kv_ms_per_token + one.sequence_ms
         assert one.decode_ms(1, 1000) == pytest.approx(expected)
 
     def test_many_tokens_read_them_all(self):
         one = engine(make_moe())
-        thousand = one.decode_ms(1000, 0)
-        assert thousand == pytest.approx(one.dense_weights_ms + one.expert_weights_ms + one.step_ms, rel=1e-6)
+        assert one.touched_experts(1000) == pytest.approx(1.0)
+        experts = math.hypot(one.expert_weights_ms, 1000 * one.expert_ms_per_token)
+        rest = math.hypot(one.dense_weights_ms, 1000 * one.dense_ms_per_token)
+        expected = rest + experts + one.step_ms + 1000 * one.sequence_ms
+        assert one.decode_ms(1000, 0) == pytest.approx(expected, rel=1e-6)
 
     def test_touched_experts_grow_with_the_batch(self):
         one = engine(make_moe())
-        steps = [one.decode_ms(batch, 0) for batch in (1, 2, 4, 8, 16, 64)]
+        batches = (1, 2, 4, 8, 16, 64)
+        steps = [one.decode_ms(batch, 0) for batch in batches]
+        touched = [one.touched_experts(batch) for batch in batches]
         assert steps == sorted(steps)
-        two = 1 - (1 - 4 / 64) ** 2
-        assert steps[1] - steps[0] == pytest.approx((two - 4 / 64) * one.expert_weights_ms)
+        assert touched == sorted(touched)
+        assert touched[:2] == [pytest.approx(4 / 64), pytest.approx(1 - (1 - 4 / 64) ** 2)]
+        assert all(each <= batch * 4 / 64 + 1e-12 for batch, each in zip(batches, touched, strict=True))
+        assert steps[1] - steps[0] == pytest.approx((touched[1] - touched[0]) * one.expert_weights_ms, rel=0.02)
+        assert engine().touched_experts(64) == 0.0
 
     def test_experts_and_the_rest_are_all_weights(self):
+        """All but the input embedding, of which a step looks one row a token up."""
         model = make_moe()
         one = engine(model)
-        read = (weight_bytes(model, "bf16") - embedding_parameters(model)) / (2000e6 * 0.70)
-        assert one.dense_weights_ms + one.expert_weights_ms == pytest.approx(read)
-        assert one.expert_weights_ms / read == pytest.approx(expert_parameters(model) / model.params_total)
+        read = 30_000_000_000 - 150_000 * 2048
+        assert one.dense_weights_ms + one.expert_weights_ms == pytest.approx(2 * read / READ_BYTES_PER_MS)
+        assert one.expert_weights_ms == pytest.approx(2 * expert_parameters(model) / READ_BYTES_PER_MS)
 
     def test_arithmetic_counts_active_parameters(self):
-        assert engine(make_moe()).compute_ms_per_token == pytest.approx(2 * 3e9 / (500e9 * 0.65))
+        one = engine(make_moe())
+        active_experts = 48 * 4 * 3 * 2048 * 1408
+        grouped = FLOPS_PER_MS * CONSTANTS.expert_mfu_hopper
+        assert one.expert_ms_per_token == pytest.approx(2 * active_experts / grouped)
+        assert one.dense_ms_per_token == pytest.approx(2 * (3e9 - active_experts) / FLOPS_PER_MS)
+
+    def test_launches_of_routing_come_on_top(self):
+        model, dense = make_moe(), make_model(layers=make_moe().layers)
+        routed = engine(model).step_ms - CONSTANTS.step_ms
+        assert routed == pytest.approx(VLLM.moe_launch_factor * (engine(dense).step_ms - CONSTANTS.step_ms))
 
 
 class TestHowSure:
     def test_an_uncalibrated_card_has_a_wider_band(self):
         sure = latency.predict(engine(accelerator=CATALOG.accelerator("h100-sxm")), CHAT, 4)
         unsure = latency.predict(engine(accelerator=CATALOG.accelerator("l40s")), CHAT, 4)
-        assert (sure.ttft_error_ratio, sure.tpot_error_ratio) == (0.9, 0.4)
-        assert unsure.ttft_error_ratio == pytest.approx(0.9 * 1.5)
-        assert unsure.tpot_error_ratio == pytest.approx(0.4 * 1.5)
+        assert (sure.ttft_error_ratio, sure.tpot_error_ratio) == (0.4, 0.2)
+        assert unsure.ttft_error_ratio == pytest.approx(0.4 * 1.5)
+        assert unsure.tpot_error_ratio == pytest.approx(0.2 * 1.5)
+
+    @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])
+    def test_so_has_what_no_measured_run_did(self, serving):
+        card = CATALOG.accelerator("h100-sxm")
+        sure, unsure = engine(accelerator=card), engine(accelerator=card, **serving)
+        assert (sure.calibrated, unsure.calibrated) == (True, False)
+        assert unsure.ttft_error_ratio == pytest.approx(1.5 * sure.ttft_error_ratio)
+        assert unsure.tpot_error_ratio == pytest.approx(1.5 * sure.tpot_error_ratio)
+
+    def test_a_wait_for_a_seat_is_hardly_known(self):
+        free, queued = (latency.predict(engine(), CHAT, 8, seats) for seats in (8, 4))
+        assert queued.ttft_error_ratio == calibration.SEAT_TTFT_ERROR_RATIO > free.ttft_error_ratio
+        assert queued.tpot_error_ratio == free.tpot_error_ratio
+
+    @pytest.mark.parametrize(
+        ("name", "version", "generation"),
+        [
+            ("vllm", "0.33.0", "vllm-0.18"),
+            ("vllm", "v0.18.0", "vllm-0.18"),
+            ("vllm", "0.14.1", "vllm-0.15"),
+            ("vllm", "0.6.0", "vllm-0.12"),
+            ("vllm", None, "vllm-0.15"),
+            ("vllm", "latest", "vllm-0.15"),
+            ("tgi", None, "vllm-0.15"),
+            ("tensorrt-llm", "1.2.0rc1", "tensorrt-llm-1.2"),
+            ("tensorrt-llm", "0.21", "tensorrt-llm-1.0"),
+            ("sglang", "0.5.10", "sglang-0.5.9"),
+            ("sglang", "0.5.5.post1", "sglang-0.5.6"),
+            ("sglang", "0.4.9", "sglang-0.5.1"),
+        ],
+    )
+    def test_the_generation_of_a_version(self, name, version, generation):
+        assert calibration.generation_of(name, version) == generation
+        assert engine(engine=name, version=version).first_token_ms == CONSTANTS.generations[generation].first_token_ms
+
+    def test_every_generation_states_its_error_and_every_constant_its_uncertainty(self):
+        assert set(calibration.ERROR_RATIOS) == set(CONSTANTS.generations)
+        nested = {"families", "generations"}
+        names = {field.name for field in dataclasses.fields(CONSTANTS)} - nested
+        for group in (CONSTANTS.families, CONSTANTS.generations):
+            names |= {f"{key}.{field.name}" for key, one in group.items() for field in dataclasses.fields(one)}
+        assert set(calibration.UNCERTAINTY_RATIO) == names
 
     def test_every_calibrated_card_is_in_the_catalog(self):
         assert {row.id for row in CATALOG.accelerators} >= latency.CALIBRATED
