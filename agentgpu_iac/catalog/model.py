@@ -410,8 +410,8 @@ class Calibration(Document):
     """Serving engine of the run."""
     model: str | None = None
     """Model that the figures hold for; unset: every model on the accelerator."""
-    overhead_gib: Float | None = None
-    """Measured activation peak, CUDA context and graphs on one accelerator."""
+    overhead_ratio: Annotated[float, Field(gt=0)] | None = None
+    """Measured / predicted activation peak, CUDA context and graphs of one accelerator."""
     ttft_ratio: Annotated[float, Field(gt=0)] | None = None
     """Measured / predicted time to first token, the network left out."""
     tpot_ratio: Annotated[float, Field(gt=0)] | None = None

@@ -467,7 +467,9 @@ def predict(
     accelerator: AcceleratorOption = None,
     input_tokens: Annotated[int | None, typer.Option(help="Prompt tokens of a request.")] = None,
     output_tokens: Annotated[int | None, typer.Option(help="Generated tokens of a request.")] = None,
-    concurrency: Annotated[float | None, typer.Option(help="Requests running at once (closed loop).")] = None,
+    concurrency: Annotated[
+        float | None, typer.Option(help="Requests at once in each attention group (closed loop).")
+    ] = None,
     request_rate: Annotated[float | None, typer.Option(help="Requests/s arriving (open loop).")] = None,
     prefix_hit_ratio: Annotated[float | None, typer.Option(help="Share of the prompt in the prefix cache.")] = None,
     tp: TensorOption = None,

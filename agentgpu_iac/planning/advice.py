@@ -228,8 +228,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         yield _warn(
             "calibrated-by-you",
             f"figures on {candidate.accelerator.name} follow your measured run {own.source}: overhead "
-            f"{'as computed' if own.overhead_gib is None else f'{own.overhead_gib:g} GiB'}, TTFT x {own.ttft_ratio or 1:g}, "
-            f"TPOT x {own.tpot_ratio or 1:g}",
+            f"x {own.overhead_ratio or 1:g}, TTFT x {own.ttft_ratio or 1:g}, TPOT x {own.tpot_ratio or 1:g}",
             agent.name,
         )
     if agent.model_revision is None and baseline.model_source == "catalog":

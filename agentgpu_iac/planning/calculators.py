@@ -19,7 +19,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.candidates import precision_is_supported, tensor_parallel_is_legal
 from agentgpu_iac.sizing import latency, memory
-from agentgpu_iac.sizing.calibration import family_of
+from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
@@ -261,7 +261,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         output_tokens=float(question.output_tokens),
     )
     if question.gpu_memory_utilization is not None:
-        by_cache = report.max_concurrency
+        by_cache = report.max_concurrency * spread.attention_groups
     seats = min(by_cache, float(question.max_num_seqs or math.inf))
     warnings = list(case.warnings)
     if (question.ep or 1) > 1 and not case.model.experts:
@@ -278,8 +278,8 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         ttft_ms=rounded(answer.ttft_ms, 3),
         tpot_ms=rounded(answer.tpot_ms, 3),
         output_tokens_per_s=rounded(answer.output_tokens_per_s, 2),
-        ttft_error_ratio=answer.ttft_error_ratio,
-        tpot_error_ratio=answer.tpot_error_ratio,
+        ttft_error_ratio=rounded(answer.ttft_error_ratio),
+        tpot_error_ratio=rounded(answer.tpot_error_ratio),
         concurrency=rounded(min(asked, seats), 2),
         warnings=tuple(warnings),
     )
@@ -319,7 +319,11 @@ def _resolved(question: Question, catalog: Catalog, tensor_parallel: int) -> _Ca
         earlier = [one for one in known if memory.version_tuple(one) <= memory.version_tuple(asked)]
         base = earlier[-1] if earlier else known[0] if memory.version_tuple(asked) else known[-1]
         said = "the newest known" if base == known[-1] else "the nearest known"
-        warnings.append(f"engine version {asked or '(none given)'}: accounted for as {base}, {said}")
+        measured = f"; latency as {generation_of(engine, asked)}"
+        warnings.append(
+            f"engine version {asked or '(none given)'}: accounted for as {base}, {said}"
+            + (measured if isinstance(question, PredictQuestion) else "")
+        )
     precision = question.precision or model.native_precision
     if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:
         warnings.append(f"{model.id} is published in {model.native_precision}: taken as that, not as {precision}")

@@ -59,6 +59,8 @@ class MemoryTerms:
     """Activation peak of the sampler's end, whatever the number of sessions."""
     logits_gib_per_session: float
     """The same, per session."""
+    measured_overhead_ratio: float
+    """Measured / computed overhead of the user's own run; 1 without one."""
     overhead_override_gib: float | None
 
     def overhead_gib(self, sessions: int) -> float:
@@ -73,7 +75,8 @@ class MemoryTerms:
 
     def computed_overhead_gib(self, sessions: int) -> float:
         """The overhead as computed, whether or not it was set by hand."""
-        return self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib
+        parts_gib = self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib
+        return parts_gib * self.measured_overhead_ratio
 
     def need_gib(self, sessions: int) -> float:
         """Weights + KV cache of all sessions + overhead."""
@@ -89,8 +92,9 @@ class MemoryTerms:
         free = self.limit_gib - self.weights_gib - self.overhead_gib(0)
         if self.overhead_override_gib is not None:
             return _floor_div(free, self.kv_per_session_gib, cap)
-        free_of_activation = free + self.activation_gib(0) - self.sampler_base_gib
-        by_logits = _floor_div(free_of_activation, self.kv_per_session_gib + self.logits_gib_per_session, cap)
+        ratio = self.measured_overhead_ratio
+        free_of_activation = free + (self.activation_gib(0) - self.sampler_base_gib) * ratio
+        by_logits = _floor_div(free_of_activation, self.kv_per_session_gib + self.logits_gib_per_session * ratio, cap)
         return min(_floor_div(free, self.kv_per_session_gib, cap), by_logits)
 
 
@@ -399,7 +403,7 @@ class Evaluator:
             tokens = round_up(demand.context_tokens, memory.KV_BLOCK_TOKENS)
             per_session += (overrides.kv_bytes_per_token - per_token) * tokens
             per_token = overrides.kv_bytes_per_token
-        non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel)
+        non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel, pipeline_parallel)
         non_torch += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
         computed_weights = memory.weights_gib_per_accelerator(
             model,
@@ -410,7 +414,7 @@ class Evaluator:
         )
         feed_forward = memory.feed_forward_gib(model, tensor_parallel, batched, stage_input=pipeline_parallel > 1)
         calibration = self._rules.calibrations.get(accelerator.id)
-        measured = None if calibration is None else calibration.overhead_gib
+        measured = None if calibration is None else calibration.overhead_ratio
         return MemoryTerms(
             capacity=memory.capacity(accelerator),
             weights_gib=overrides.weights_gib or computed_weights,
@@ -421,7 +425,8 @@ class Evaluator:
             feed_forward_gib=feed_forward,
             sampler_base_gib=memory.sampler_base_gib(model, release.version, tensor_parallel, batched),
             logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
-            overhead_override_gib=overrides.overhead_gib if overrides.overhead_gib is not None else measured,
+            measured_overhead_ratio=measured or 1.0,
+            overhead_override_gib=overrides.overhead_gib,
         )
 
     def _hit_ratio(self, replicas: int) -> float:
@@ -445,7 +450,7 @@ class Evaluator:
             prefill = engine.prefill_ms(longest, max(longest, min(shape.longest_history_tokens, demand.context_tokens)))
             prefill *= engine.measured_ttft_ratio
             cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens) * engine.measured_ttft_ratio
-            work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.context_tokens)
+            work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
             queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
             ttft = self._rules.round_trip_ms + queue + prefill + decode
             uncached_ttft = self._rules.round_trip_ms + queue + cold + decode

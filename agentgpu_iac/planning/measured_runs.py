@@ -112,7 +112,7 @@ def _from_log(text: str, source: str, options: Mapping[str, Any], catalog: Catal
     row = Calibration(
         accelerator=str(question["accelerator"]).lower(),
         model=str(question["model"]),
-        overhead_gib=rounded(overhead),
+        overhead_ratio=rounded(overhead / predicted_overhead) or None,
         source=source,
     )
     return CalibrationReport(compared=tuple(compared), calibration=row, warnings=tuple(answer["warnings"]))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.planning.plan import LatencyPlan, Override, Plan, Workload
@@ -58,6 +58,8 @@ class _Subject:
     plan: Plan
     burst_hours: float
     speed: latency.Speed | None
+    own_run: Calibration | None
+    """What the user measured on this accelerator with this model."""
 
 
 def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> tuple[Step, ...]:
@@ -74,6 +76,7 @@ def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None
         if agent in (None, one.name):
             for workload in plan.workloads:
                 if workload.agent == one.name and workload.tier == "baseline":
+                    own_run = catalog.calibration(workload.accelerator, workload.model, one.engine)
                     subject = _Subject(
                         agent=one,
                         model=catalog.model(one.model),
@@ -81,17 +84,17 @@ def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None
                         workload=workload,
                         plan=plan,
                         burst_hours=loaded.stack.spec.capacity.burst_hours_per_month,
-                        speed=_speed(one, workload, catalog),
+                        speed=_speed(one, workload, catalog, own_run),
+                        own_run=own_run,
                     )
                     by_hand = [override for override in plan.overrides if override.agent == one.name]
                     steps.extend(_with_overrides(_steps(subject), by_hand))
     return tuple(steps)
 
 
-def _speed(agent: Agent, workload: Workload, catalog: Catalog) -> latency.Speed | None:
+def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration | None) -> latency.Speed | None:
     """The latency model of a replica, as the plan was made with it."""
     model, accelerator = catalog.model(agent.model), catalog.accelerator(workload.accelerator)
-    batched = agent.overrides.max_num_batched_tokens or memory.default_max_num_batched_tokens(accelerator)
     engine = latency.speed(
         model,
         accelerator,
@@ -99,10 +102,9 @@ def _speed(agent: Agent, workload: Workload, catalog: Catalog) -> latency.Speed 
         kv_dtype=workload.kv_cache_dtype,
         tensor_parallel=workload.tensor_parallel_size,
         pipeline_parallel=workload.pipeline_parallel_size,
-        max_batched_tokens=batched,
+        max_batched_tokens=workload.max_num_batched_tokens,
         serving=latency.Serving(engine=workload.engine.name, version=workload.engine.version),
     )
-    own = catalog.calibration(accelerator.id, model.id, agent.engine)
     if engine is None or own is None:
         return engine
     return replace(engine, measured_ttft_ratio=own.ttft_ratio or 1.0, measured_tpot_ratio=own.tpot_ratio or 1.0)
@@ -306,6 +308,9 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         model, one.precision, tensor, pipeline, compute_capability=subject.accelerator.compute_capability
     )
     known = one.precision == model.native_precision and model.checkpoint_bytes is not None
+    own = subject.own_run
+    measured_ratio = 1.0 if own is None else own.overhead_ratio or 1.0
+    source = "" if own is None else own.source
     yield _step(
         "Memory of one accelerator",
         "weightsGib",
@@ -345,9 +350,15 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         "Memory of one accelerator",
         "overheadGib",
         "activation peak + CUDA context, communication, LoRA slots + CUDA graphs",
-        f"{plan_memory.activation_gib:.4f} + {plan_memory.non_torch_gib:.4f} + {plan_memory.cuda_graph_gib:.4f}",
+        _scaled(
+            f"{plan_memory.activation_gib:.4f} + {plan_memory.non_torch_gib:.4f} + {plan_memory.cuda_graph_gib:.4f}",
+            engines=1,
+            measured_ratio=measured_ratio,
+        ),
         f"{plan_memory.overhead_gib:.4f} GiB",
-        "the next three lines",
+        "the next three lines"
+        if measured_ratio == 1
+        else f"the next three lines, times measured / predicted of {source}",
     )
     yield from _overhead_steps(subject)
     yield _step(

@@ -413,7 +413,7 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
         dtype_bytes=config.dtype_bytes,
         speculative_layers=config.speculative_layers,
     )
-    weights += config.lora_slots * lora_slot_gib(config.model, config.lora_rank) / config.tensor_parallel
+    weights += config.lora_slots * lora_slot_gib(config.model, config.lora_rank)
     budget = _budget_gib(config, room.capacity_gib, weights + taken.activation_gib + taken.non_torch_gib)
     kv = budget - weights - _taken_from_budget_gib(config, taken)
     tightest = budget - weights - _taken_from_budget_gib(config, overhead(config, last_stage=True))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from agentgpu_iac.catalog.model import Calibration
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.measured_runs import calibrate
 from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.review.explain import explain
 from agentgpu_iac.review.measured_view import overlay_text
 from agentgpu_iac.spec.loader import load_text
 
@@ -53,7 +56,8 @@ def test_a_log_is_read_with_its_settings() -> None:
     assert by_name["KV cache", "tokens"].measured == 476_032
     assert abs(by_name["KV cache", "GiB"].error_ratio) < 0.02
     assert report.calibration.model == "meta-llama/Llama-3.1-8B-Instruct"
-    assert report.calibration.overhead_gib == pytest.approx(by_name["overhead", "GiB"].measured)
+    overhead = by_name["overhead", "GiB"]
+    assert report.calibration.overhead_ratio == pytest.approx(overhead.measured / overhead.predicted, abs=1e-4)
     assert report.warnings == ()
 
 
@@ -101,21 +105,36 @@ def test_the_planner_uses_the_overlay(tmp_path) -> None:
     assert "calibrated-by-you" in {one.code for one in plan.warnings}
 
 
-def test_a_measured_overhead_replaces_the_computed_one(tmp_path) -> None:
+def test_a_measured_overhead_scales_the_computed_one(tmp_path) -> None:
     overlay = tmp_path / "own.yaml"
     overlay.write_text(
         "apiVersion: agentgpu.dev/v1alpha1\nkind: CatalogOverlay\n"
-        "calibrations:\n  - {accelerator: l40s, overheadGib: 3.25, source: my log}\n"
+        "calibrations:\n  - {accelerator: l40s, overheadRatio: 1.5, source: my log}\n"
     )
     plan = make_plan(load_text(SPEC, "s"), load_catalog(overlay))
-    assert plan.workloads[0].memory.overhead_gib == 3.25
+    found = plan.workloads[0].memory
+    parts_gib = found.activation_gib + found.non_torch_gib + found.cuda_graph_gib
+    assert found.overhead_gib == pytest.approx(1.5 * parts_gib, abs=1e-3)
+    (warning,) = (one.message for one in plan.warnings if one.code == "calibrated-by-you")
+    assert "overhead x 1.5, TTFT x 1, TPOT x 1" in warning
+
+
+def test_sessions_make_room_for_a_greater_overhead() -> None:
+    loaded = load_text(SPEC.replace("concurrent: 4", "concurrent: 400"), "s")
+    own = replace(CATALOG, calibrations=(Calibration(accelerator="l40s", overhead_ratio=4.0, source="my log"),))
+    plain, measured = (make_plan(loaded, catalog).workloads[0] for catalog in (CATALOG, own))
+    assert measured.memory.overhead_gib > 3 * plain.memory.overhead_gib
+    assert measured.memory.utilization_ratio <= 0.80
+    (step,) = (one for one in explain(make_plan(loaded, own), loaded, own) if one.name == "overheadGib")
+    assert step.inputs.endswith(") x 4")
+    assert "my log" in step.source
 
 
 def test_a_calibration_of_an_unknown_accelerator_is_a_fault(tmp_path) -> None:
     overlay = tmp_path / "own.yaml"
     overlay.write_text(
         "apiVersion: agentgpu.dev/v1alpha1\nkind: CatalogOverlay\n"
-        "calibrations:\n  - {accelerator: l40, overheadGib: 3.25, source: my log}\n"
+        "calibrations:\n  - {accelerator: l40, overheadRatio: 1.5, source: my log}\n"
     )
     with pytest.raises(BadInput, match="there is no accelerator 'l40'"):
         load_catalog(overlay)
