@@ -527,7 +527,7 @@ def _cold_start(
         warm_up=rounded(start.warm_up, 1),
         total=rounded(candidate.demand.agent.overrides.cold_start_s or start.total, 1),
         warm_node_total=rounded(start.warm_node_total, 1),
-        error_ratio=loading.ERROR_RATIO,
+        error_ratio=loading.ERROR_RATIO if spec.target == "eks" else loading.ERROR_RATIO_ELSEWHERE,
     )
 
 

@@ -44,7 +44,10 @@ WARM_UP_S = 14.4
 """Profiling, KV allocation and graph capture: vLLM init 33.8 s less compile (same run). The log gives one figure for
 all three."""
 ERROR_RATIO = 0.6
-"""The two full cold starts differ from these phases by up to this much."""
+"""The measured cold start on EKS, and its phases, are within this of the predicted."""
+ERROR_RATIO_ELSEWHERE = 2.5
+"""The one on another cloud is not: 966 s in KAITO's report from AKS, of which the node took 284 and compile with warm-up
+195. With that report's own image pull and load, these phases come to 286 s, and 966 s is 2.4 times as much on top."""
 
 # --- The six constants of weights -----------------------------------------------------------------------------------
 
