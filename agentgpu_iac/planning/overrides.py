@@ -31,7 +31,11 @@ def _computed(candidate: Candidate, workloads: Iterable[Workload]) -> Iterator[t
     without = agent.model_copy(update={"overrides": type(agent.overrides)()})
     plain = type(one)(**{**{name: getattr(one, name) for name in one.__slots__}, "agent": without})
     yield "context_tokens", float(one.computed_context_tokens)
-    yield "weights_gib", rounded(memory.weights_gib_per_accelerator(model, one.precision, tensor, pipeline))
+    capability = candidate.accelerator.compute_capability
+    weights_gib = memory.weights_gib_per_accelerator(
+        model, one.precision, tensor, pipeline, compute_capability=capability
+    )
+    yield "weights_gib", rounded(weights_gib)
     yield "kv_bytes_per_token", float(memory.kv_bytes_per_token(model, agent.kv_cache_dtype, tensor, pipeline))
     terms = candidate.memory
     yield "overhead_gib", rounded(terms.computed_overhead_gib(candidate.max_num_seqs))
