@@ -47,7 +47,9 @@ class MemoryTerms:
     """Memory of one accelerator in GiB before the number of sessions is known."""
 
     capacity: memory.Capacity
+    computed_weights_gib: float
     weights_gib: float
+    """As computed, or as set by hand."""
     kv_bytes_per_token: int
     kv_per_session_gib: float
     non_torch_gib: float
@@ -278,15 +280,12 @@ class Evaluator:
             tensor_parallel=tensor_parallel,
             pipeline_parallel=pipeline_parallel,
             max_batched_tokens=batched,
-            serving=latency.Serving(engine=self._rules.release.engine, version=self._rules.release.version),
+            serving=latency.Serving(
+                engine=self._rules.release.engine,
+                version=self._rules.release.version,
+                own_run=self._rules.calibrations.get(accelerator.id),
+            ),
         )
-        calibration = self._rules.calibrations.get(accelerator.id)
-        if engine is not None and calibration is not None:
-            engine = replace(
-                engine,
-                measured_ttft_ratio=calibration.ttft_ratio or 1.0,
-                measured_tpot_ratio=calibration.tpot_ratio or 1.0,
-            )
         if engine is None and not self._is_measured():
             message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
@@ -417,6 +416,7 @@ class Evaluator:
         measured = None if calibration is None else calibration.overhead_ratio
         return MemoryTerms(
             capacity=memory.capacity(accelerator),
+            computed_weights_gib=computed_weights,
             weights_gib=overrides.weights_gib or computed_weights,
             kv_bytes_per_token=per_token,
             kv_per_session_gib=per_session / GIB,

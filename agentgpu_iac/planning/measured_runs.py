@@ -48,7 +48,6 @@ _LOG_FIGURES: Mapping[str, str] = {
     "weights": rf"[Mm]odel (?:loading took|weights take) {_NUMBER} ?Gi?B",
     "kv_cache": rf"[Aa]vailable KV cache memory: {_NUMBER} Gi?B",
     "kv_tokens": rf"GPU KV cache size: {_NUMBER} tokens",
-    "max_concurrency": rf"[Mm]aximum concurrency for {_NUMBER} tokens per request: {_NUMBER}x",
 }
 _LOG_SETTINGS: Mapping[str, str] = {
     "engine-version": r"vLLM(?: API server)? (?:version|engine \(v)\s*([0-9][0-9.]*)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import wanted_model_len
@@ -29,15 +30,11 @@ def _computed(candidate: Candidate, workloads: Iterable[Workload]) -> Iterator[t
     model, agent = one.model, one.agent
     tensor, pipeline = candidate.tensor_parallel, candidate.pipeline_parallel
     without = agent.model_copy(update={"overrides": type(agent.overrides)()})
-    plain = type(one)(**{**{name: getattr(one, name) for name in one.__slots__}, "agent": without})
+    plain = replace(one, agent=without)
     yield "context_tokens", float(one.computed_context_tokens)
-    capability = candidate.accelerator.compute_capability
-    weights_gib = memory.weights_gib_per_accelerator(
-        model, one.precision, tensor, pipeline, compute_capability=capability
-    )
-    yield "weights_gib", rounded(weights_gib)
-    yield "kv_bytes_per_token", float(memory.kv_bytes_per_token(model, agent.kv_cache_dtype, tensor, pipeline))
     terms = candidate.memory
+    yield "weights_gib", rounded(terms.computed_weights_gib)
+    yield "kv_bytes_per_token", float(memory.kv_bytes_per_token(model, agent.kv_cache_dtype, tensor, pipeline))
     yield "overhead_gib", rounded(terms.computed_overhead_gib(candidate.max_num_seqs))
     yield "max_model_len", float(wanted_model_len(one))
     yield "max_num_seqs", float(candidate.computed_max_num_seqs)

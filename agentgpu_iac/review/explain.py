@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
@@ -26,7 +26,7 @@ from agentgpu_iac.sizing.conversation import (
 )
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
-from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.model import Agent, StackSpec
 from agentgpu_iac.units import GIB, HOURS_PER_MONTH, ceil_div, round_up
 
 
@@ -68,34 +68,43 @@ def explain(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None
     Raises:
         BadInput: the stack has no agent of that name.
     """
-    names = [one.name for one in loaded.stack.spec.agents]
-    if agent is not None and agent not in names:
-        raise BadInput.one(loaded.source, f"there is no agent {agent!r} in the stack", hint=did_you_mean(agent, names))
-    steps: list[Step] = []
-    for one in loaded.stack.spec.agents:
-        if agent in (None, one.name):
-            for workload in plan.workloads:
-                if workload.agent == one.name and workload.tier == "baseline":
-                    own_run = catalog.calibration(workload.accelerator, workload.model, one.engine)
-                    subject = _Subject(
-                        agent=one,
-                        model=catalog.model(one.model),
-                        accelerator=catalog.accelerator(workload.accelerator),
-                        workload=workload,
-                        plan=plan,
-                        burst_hours=loaded.stack.spec.capacity.burst_hours_per_month,
-                        speed=_speed(one, workload, catalog, own_run),
-                        own_run=own_run,
-                    )
-                    by_hand = [override for override in plan.overrides if override.agent == one.name]
-                    steps.extend(_with_overrides(_steps(subject), by_hand))
-    return tuple(steps)
+    return tuple(
+        step for one in _explained(loaded, agent) for step in _steps_of_agent(one, plan, loaded.stack.spec, catalog)
+    )
+
+
+def _explained(loaded: LoadedStack, name: str | None) -> tuple[Agent, ...]:
+    """The agent of that name, or all of them."""
+    agents = loaded.stack.spec.agents
+    found = tuple(one for one in agents if name in (None, one.name))
+    if not found and name is not None:
+        hint = did_you_mean(name, [one.name for one in agents])
+        raise BadInput.one(loaded.source, f"there is no agent {name!r} in the stack", hint=hint)
+    return found
+
+
+def _steps_of_agent(agent: Agent, plan: Plan, spec: StackSpec, catalog: Catalog) -> Iterator[Step]:
+    for workload in plan.workloads:
+        if workload.agent == agent.name and workload.tier == "baseline":
+            own_run = catalog.calibration(workload.accelerator, workload.model, agent.engine)
+            subject = _Subject(
+                agent=agent,
+                model=catalog.model(agent.model),
+                accelerator=catalog.accelerator(workload.accelerator),
+                workload=workload,
+                plan=plan,
+                burst_hours=spec.capacity.burst_hours_per_month,
+                speed=_speed(agent, workload, catalog, own_run),
+                own_run=own_run,
+            )
+            by_hand = [override for override in plan.overrides if override.agent == agent.name]
+            yield from _with_overrides(_steps(subject), by_hand)
 
 
 def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration | None) -> latency.Speed | None:
     """The latency model of a replica, as the plan was made with it."""
     model, accelerator = catalog.model(agent.model), catalog.accelerator(workload.accelerator)
-    engine = latency.speed(
+    return latency.speed(
         model,
         accelerator,
         precision=workload.precision,
@@ -103,20 +112,16 @@ def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration 
         tensor_parallel=workload.tensor_parallel_size,
         pipeline_parallel=workload.pipeline_parallel_size,
         max_batched_tokens=workload.max_num_batched_tokens,
-        serving=latency.Serving(engine=workload.engine.name, version=workload.engine.version),
+        serving=latency.Serving(engine=workload.engine.name, version=workload.engine.version, own_run=own),
     )
-    if engine is None or own is None:
-        return engine
-    return replace(engine, measured_ttft_ratio=own.ttft_ratio or 1.0, measured_tpot_ratio=own.tpot_ratio or 1.0)
 
 
 def explain_view(plan: Plan, loaded: LoadedStack, catalog: Catalog, agent: str | None = None) -> tuple[Block, ...]:
     """The explanation as blocks: sums first, then the nearest alternatives and why the cheaper ones do not serve."""
     blocks: list[Block] = []
-    names = [one.name for one in loaded.stack.spec.agents if agent in (None, one.name)]
-    explain(plan, loaded, catalog, agent)
-    for name in names:
-        steps = explain(plan, loaded, catalog, name)
+    for one in _explained(loaded, agent):
+        name = one.name
+        steps = tuple(_steps_of_agent(one, plan, loaded.stack.spec, catalog))
         workload = next(one for one in plan.workloads if one.agent == name)
         blocks.append(
             Heading(text=f"{name}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of
 from agentgpu_iac.sizing.memory import (
@@ -87,6 +87,8 @@ class Serving:
     expert_parallel: int = 1
     accepted_tokens: float = 1.0
     """Tokens that a step yields for a request: more than 1 with speculative decoding."""
+    own_run: Calibration | None = None
+    """What the user measured beside a prediction; its ratios scale the answers."""
     constants: Constants = CONSTANTS
 
 
@@ -396,6 +398,8 @@ def speed(
         calibrated=_is_calibrated(accelerator, serving),
         ttft_error_ratio=errors.ttft,
         tpot_error_ratio=errors.tpot,
+        measured_ttft_ratio=(serving.own_run and serving.own_run.ttft_ratio) or 1.0,
+        measured_tpot_ratio=(serving.own_run and serving.own_run.tpot_ratio) or 1.0,
     )
 
 
