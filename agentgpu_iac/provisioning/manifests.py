@@ -29,6 +29,9 @@ BUILT_IN_GROUPS = frozenset(
 )
 """API groups that every cluster serves. All others come with an operator that someone must install first."""
 
+_NOT_APPLIED = frozenset({"karpenter", "device-plugin", "gitops", "overlays"})
+"""Folders of the tree whose objects this program does not apply."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -67,14 +70,14 @@ class Manifests:
 
 
 def read_manifests(files: tuple[RenderedFile, ...], installed_groups: frozenset[str]) -> Manifests:
-    """Read the objects of the Kustomize base and sort them by what the cluster can take.
+    """Read the objects of the tree and sort them by what the cluster can take.
 
-    Only the base: the objects that ask Karpenter for nodes stand in a folder of their own, and the node groups of
-    this program take their place.
+    Not those that ask Karpenter for nodes, whose place the node groups of this program take, and not those that tell
+    a GitOps tool to apply the tree.
 
     ``installed_groups`` are the API groups of operators that you have installed: their objects are applied too.
     """
-    objects = tuple(manifest for file in files if _is_base_object(file.path) for manifest in _parse(file))
+    objects = tuple(manifest for file in files if _is_applied(file.path) for manifest in _parse(file))
     served = BUILT_IN_GROUPS | installed_groups
     return Manifests(
         applied=tuple(one for one in objects if one.api_group in served),
@@ -82,9 +85,9 @@ def read_manifests(files: tuple[RenderedFile, ...], installed_groups: frozenset[
     )
 
 
-def _is_base_object(path: str) -> bool:
-    file = PurePosixPath(path)
-    return file.match("base/*.yaml") and file.name != "kustomization.yaml"
+def _is_applied(path: str) -> bool:
+    folder, _, name = path.partition("/")
+    return folder not in _NOT_APPLIED and name.endswith(".yaml") and PurePosixPath(name).name != "kustomization.yaml"
 
 
 def _parse(file: RenderedFile) -> tuple[Manifest, ...]:

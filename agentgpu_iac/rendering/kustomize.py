@@ -1,10 +1,12 @@
 """How Kustomize puts the tree together.
 
-``base`` has what every cluster gets. ``karpenter`` has the nodes for clusters whose nodes Karpenter makes, and
-``device-plugin`` what shared accelerators need. Each overlay is one way to run the stack::
+``base`` has what every cluster gets; the folders beside it hold what needs an operator in the cluster, each only where
+the plan has something for it. Each overlay is one way to run the stack::
 
-    overlays/karpenter      base + device-plugin + karpenter
-    overlays/node-groups    base + device-plugin; managed node groups, or you, make the nodes
+    overlays/karpenter      everything, and the nodes that Karpenter makes
+    overlays/node-groups    everything; managed node groups, or you, make the nodes
+
+``gitops`` is in no overlay: it is what tells a GitOps tool to apply one, and goes where that tool runs.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from typing import ClassVar
 
 from agentgpu_iac.rendering.context import Context, Draft
 from agentgpu_iac.rendering.manifest import Manifest
-from agentgpu_iac.rendering.names import BASE, DEVICE_PLUGIN, KARPENTER
+from agentgpu_iac.rendering.names import BASE, DEVICE_PLUGIN, GATEWAY, KARPENTER, MONITORING, SCALING, SECRETS
+
+_ALWAYS = (BASE, DEVICE_PLUGIN, SECRETS, GATEWAY, SCALING, MONITORING)
 
 _OVERLAYS = {
-    "karpenter": (BASE, DEVICE_PLUGIN, KARPENTER),
-    "node-groups": (BASE, DEVICE_PLUGIN),
+    "karpenter": (*_ALWAYS, KARPENTER),
+    "node-groups": _ALWAYS,
 }
 
 

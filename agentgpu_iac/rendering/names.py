@@ -9,7 +9,13 @@ from agentgpu_iac.rendering.context import Pairs
 BASE = "base"
 KARPENTER = "karpenter"
 DEVICE_PLUGIN = "device-plugin"
-"""Folders of the tree that hold objects."""
+SCALING = "scaling"
+MONITORING = "monitoring"
+GATEWAY = "gateway"
+SECRETS = "secrets"
+GITOPS = "gitops"
+"""Folders of the tree that hold objects: ``base`` in kinds that every cluster serves, each other folder what needs an
+operator, or a choice, of its own."""
 
 MANAGER = "agentgpu"
 

@@ -207,6 +207,9 @@ def _assumptions(loaded: LoadedStack, name: str) -> Iterator[str]:
         "stack capacity": spec.capacity,
         "stack network": spec.network,
         "stack modelCache": spec.model_cache,
+        "stack scaling": spec.scaling,
+        "stack observability": spec.observability,
+        "stack security": spec.security,
     }
     for label, part in parts.items():
         unset = {

@@ -28,6 +28,19 @@ PositiveCount = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=MAX_COUNT)]
 NonNegative = Annotated[float, Field(ge=0, le=MAX_COUNT)]
+ParserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'{}<>\\\\]+$", max_length=500)]
+CronSpec = Annotated[str, StringConstraints(pattern=r"^\S+ \S+ \S+ \S+ \S+$", max_length=100)]
+Labels = dict[
+    Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+        ),
+    ],
+    Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
+]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
@@ -103,6 +116,24 @@ class LoraAdapter(Document):
     """Hugging Face id of the adapter."""
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the adapter."""
+
+
+class Speculative(Document):
+    """Speculative decoding: a cheap draft proposes tokens, the model checks several of them in one step."""
+
+    method: Literal["ngram", "draft-model", "eagle3", "mtp"]
+    """ngram: from the text so far, no weights. mtp: the model's own multi-token head. draft-model and eagle3: another
+    model, named by ``model``."""
+    tokens: Annotated[int, Field(ge=1, le=16)] = 3
+    """Tokens proposed in each step."""
+    model: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)] | None
+    ) = None
+    """Hugging Face id of the draft; needed by draft-model and eagle3."""
+    weights_gib: Positive | None = None
+    """Weights of the draft. Unset: from the catalog, which must then hold the draft."""
+    accepted_tokens: Annotated[float, Field(ge=1, le=17)] | None = None
+    """Tokens that one step yields on average, as you measured it. Unset: no speed-up is counted."""
 
 
 class Overrides(Document):
@@ -186,6 +217,15 @@ class Agent(Document):
     """Agent of this stack that answers when this one cannot."""
     lora_adapters: tuple[LoraAdapter, ...] = ()
     """LoRA adapters served beside the model."""
+    speculative: Speculative | None = None
+    """Speculative decoding. Its memory is counted; its speed-up only where you measured it."""
+    kv_offload_gib: Positive | None = None
+    """Host memory of one replica into which the engine moves KV cache that the accelerator has no room for. It is counted in
+    the pod's memory; the planned sessions still fit the accelerator without it."""
+    tool_call_parser: ParserName | None = None
+    """The engine's parser for tool calls. Unset: the model's, from the catalog."""
+    reasoning_parser: ParserName | None = None
+    """The engine's parser for reasoning. Unset: the model's, from the catalog."""
     trust_remote_code: bool = False
     """Let the engine run code from the model repository. Off unless you say so."""
     overrides: Overrides = Overrides()
@@ -218,6 +258,9 @@ class Capacity(Document):
     burst_hours_per_month: Annotated[float, Field(ge=0, le=720)] = 72.0
     """Hours a month that the burst tier is expected to run, to weigh its price against the baseline's
     (an assumption: 72 h, a tenth of the month)."""
+    reservation: Literal["none", "on-demand", "capacity-block"] = "none"
+    """What EC2 capacity you hold, tagged for the stack: nodes use it first. on-demand: capacity reservations (ODCRs);
+    capacity-block: EC2 Capacity Blocks, which end on their date. Nothing here buys them."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 
@@ -238,10 +281,29 @@ class ModelCache(Document):
 
     storage: Storage = "nvme"
     """nvme: the node's instance store as RAID0. ebs-gp3: the node's root volume."""
-    source: Literal["huggingface"] = "huggingface"
+    source: Literal["huggingface", "s3"] = "huggingface"
     """Where a node's cache is filled from."""
+    bucket: (
+        Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$")] | None
+    ) = None
+    """For s3: bucket and prefix that hold one directory per model, for example s3://acme-models/agents."""
+    loader: Literal["auto", "safetensors", "fastsafetensors", "runai-streamer"] = "auto"
+    """How the engine reads weights from the cache. auto: the engine's default, or a streaming loader where it is faster."""
     token_secret: Name | None = None
     """Name of a Kubernetes Secret in the namespace whose key ``token`` is a Hugging Face token. Never the token."""
+
+
+class GatewayRef(Document):
+    """A Gateway that someone runs in the cluster."""
+
+    name: DnsName
+    """Name of the Gateway."""
+    namespace: DnsName
+    """Its namespace."""
+    hostname: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] | None = (
+        None
+    )
+    """Host name of the routes. Unset: any."""
 
 
 class Network(Document):
@@ -251,11 +313,114 @@ class Network(Document):
     """Round trip from the caller to the engine (an assumption: 20 ms, the short end of 10-50 ms each way)."""
     routing: Literal["session-affine", "round-robin"] = "session-affine"
     """session-affine: a session returns to the replica that holds its context."""
+    router: Literal["auto", "nginx", "gateway", "none"] = "auto"
+    """What spreads requests over an agent's replicas. nginx: NGINX in the namespace; gateway: Gateway API with an
+    InferencePool and its endpoint picker; none: the Service alone. auto: nginx for agents with more than one replica at their
+    peak, none for the others."""
+    session_header: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "x-session-id"
+    """Request header that names the session, for session-affine routing."""
+    gateway: GatewayRef | None = None
+    """The Gateway that HTTPRoutes attach to; needed by ``router: gateway``."""
+    max_request_mib: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Largest request body that the router takes (an assumption: 8 MiB)."""
+
+
+class ScheduledScale(Document):
+    """Burst replicas that are wanted at known hours, before the requests come."""
+
+    agent: Name
+    """Agent of this stack."""
+    start: CronSpec
+    """When the replicas are wanted, five cron fields. Put it a cold start before the peak."""
+    end: CronSpec
+    """When they may go."""
+    timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+)*$", max_length=64)] = "UTC"
+    """IANA time zone of both."""
+    replicas: PositiveCount
+    """Burst replicas over that time, the agent's burst replicas at most."""
+
+
+class Scaling(Document):
+    """What raises and lowers the burst tier."""
+
+    method: Literal["keda", "hpa", "none"] = "keda"
+    """keda: ScaledObjects that ask Prometheus. hpa: HorizontalPodAutoscalers on metrics that an adapter of yours serves.
+    none: nothing; you scale by hand."""
+    prometheus_url: Url = "http://prometheus-operated.monitoring.svc.cluster.local:9090"
+    """Prometheus that holds the engines' metrics."""
+    utilization_ratio: Annotated[float, Field(ge=0.1, le=1)] = 0.8
+    """Part of a replica's seats in use at which another replica is asked for (an assumption: 0.8)."""
+    schedule: tuple[ScheduledScale, ...] = ()
+    """Known peaks."""
+
+
+class Observability(Document):
+    """How the stack is watched."""
+
+    monitors: Literal["prometheus-operator", "none"] = "prometheus-operator"
+    """prometheus-operator: PodMonitors and PrometheusRules, in the operator's kinds."""
+    alerts: bool = True
+    """Alert rules with a runbook link each."""
+    dashboard: bool = True
+    """A Grafana dashboard in a ConfigMap that Grafana's sidecar loads."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels by which your Prometheus selects monitors and rules, for example ``release: kube-prometheus-stack``."""
+    runbook_base_url: Url | None = None
+    """Where the runbooks are; alerts link to ``<base>#<alert>``. Unset: the runbook page of this project's documentation."""
+
+
+class ExternalSecrets(Document):
+    """An External Secrets store from which the stack's Secrets are made."""
+
+    store: DnsName
+    """Name of the store."""
+    kind: Literal["SecretStore", "ClusterSecretStore"] = "ClusterSecretStore"
+    """Kind of the store."""
+    path_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9/_.-]*$", max_length=200)] = ""
+    """Put before a Secret's name to make its key in the store."""
+
+
+class Security(Document):
+    """Who may reach what, and where secrets come from. Secrets are named here, never given."""
+
+    network_policies: bool = True
+    """Deny all traffic of the namespace but what serving needs."""
+    callers: tuple[DnsName, ...] = ()
+    """Namespaces whose pods may call the agents. Empty: every namespace of the cluster."""
+    monitoring_namespace: DnsName = "monitoring"
+    """Namespace whose pods may read metrics."""
+    api_key_secret: Name | None = None
+    """Name of a Secret whose key ``key`` is the API key that engines ask for. Unset: no key is asked for."""
+    external_secrets: ExternalSecrets | None = None
+    """Make the named Secrets from this store. Unset: you make them."""
+    resource_quota: bool = True
+    """Limit the namespace to the accelerators, pods and memory of the plan."""
+
+
+class GitOps(Document):
+    """Who applies the manifests from a Git repository."""
+
+    tool: Literal["argocd", "flux"]
+    """argocd: an Application. flux: a GitRepository and a Kustomization."""
+    repository: Annotated[str, StringConstraints(pattern=r"^(https://|ssh://|git@)[^\s\"'{}<>]+$", max_length=500)]
+    """Repository that holds the rendered tree."""
+    path: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=500)
+    ]
+    """Folder of the rendered tree in the repository."""
+    revision: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=200)] = "main"
+    """Branch or tag."""
+    overlay: Literal["karpenter", "node-groups"] = "karpenter"
+    """Overlay to apply."""
+    namespace: DnsName | None = None
+    """Namespace of the tool. Unset: argocd, or flux-system."""
 
 
 class Pins(Document):
     """Exact versions that nobody can know offline. Unset: the plan says ``unpinned``."""
 
+    router_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """Router image by digest."""
     engine_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Engine image by digest."""
     ami_alias: Annotated[str, StringConstraints(pattern=r"^al2023@v[0-9]{8}$")] | None = None
@@ -283,6 +448,14 @@ class StackSpec(Document):
     """Where weights are kept."""
     network: Network = Network()
     """Where the callers are."""
+    scaling: Scaling = Scaling()
+    """What raises and lowers the burst tier."""
+    observability: Observability = Observability()
+    """How the stack is watched."""
+    security: Security = Security()
+    """Who may reach what."""
+    gitops: GitOps | None = None
+    """Who applies the manifests. Unset: you do."""
     pins: Pins = Pins()
     """Exact versions."""
     agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=10_000)]

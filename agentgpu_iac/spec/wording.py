@@ -70,16 +70,40 @@ _UNITS: Final = (
 )
 """Unit of a number by the end of its key; the first that fits counts."""
 
+_DNS = "a Kubernetes name: lower-case letters, digits, hyphens and dots, 63 at most"
+_CRON = "five cron fields with one space between them, such as 0 8 * * 1-5"
+
 PATTERN_WORDS: Final = {
     "source": "a Hugging Face id such as publisher/adapter",
     "modelRevision": "a commit or tag: 1 to 64 letters, digits, dots, underscores and hyphens",
     "engineVersion": "a version such as 0.11.2: two or three numbers with dots between them",
     "engineImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "routerImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "model": "a Hugging Face id such as publisher/model",
+    "toolCallParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",
+    "reasoningParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",
+    "bucket": "a bucket, with a prefix if you like, such as s3://acme-models/agents",
+    "sessionHeader": "a header's name in lower case, such as x-session-id",
+    "namespace": _DNS,
+    "monitoringNamespace": _DNS,
+    "callers": _DNS,
+    "store": _DNS,
+    "hostname": "a host name such as agents.example.com",
+    "start": _CRON,
+    "end": _CRON,
+    "timezone": "an IANA time zone such as Europe/Berlin",
+    "prometheusUrl": "an address that starts with http:// or https://",
+    "runbookBaseUrl": "an address that starts with http:// or https://",
+    "labels": "a label: letters, digits, dots, underscores and hyphens, 63 at most",
+    "pathPrefix": "letters, digits, slashes, dots, underscores and hyphens",
+    "repository": "an address that starts with https://, ssh:// or git@",
+    "path": "a folder of the repository such as deploy/customer-service",
+    "revision": "a branch or tag",
     "amiAlias": "an Amazon Linux 2023 release such as al2023@v20261105",
 }
 """What a text must look like, by key. Names have words of their own."""
 
-NAME_KEYS: Final = frozenset({"name", "fallback", "tokenSecret"})
+NAME_KEYS: Final = frozenset({"name", "fallback", "tokenSecret", "apiKeySecret", "agent"})
 """Keys that hold a Kubernetes name."""
 
 LONGEST_GUESSED_KEY = 64

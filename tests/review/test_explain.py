@@ -270,10 +270,17 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "shareAccelerators auto"
+            "reservation none, shareAccelerators auto"
         ),
-        "stack network": "roundTripMs 20, routing session-affine",
-        "stack modelCache": "storage nvme, source huggingface",
+        "stack network": (
+            "roundTripMs 20, routing session-affine, router auto, sessionHeader x-session-id, maxRequestMib 8"
+        ),
+        "stack modelCache": "storage nvme, source huggingface, loader auto",
+        "stack scaling": (
+            "method keda, prometheusUrl http://prometheus-operated.monitoring.svc.cluster.local:9090, utilizationRatio 0.8"
+        ),
+        "stack observability": "monitors prometheus-operator, alerts true, dashboard true",
+        "stack security": "networkPolicies true, monitoringNamespace monitoring, resourceQuota true",
     }
 
 
