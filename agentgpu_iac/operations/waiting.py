@@ -1,0 +1,54 @@
+"""Wait until a stack serves: read, show what moved, pause, again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from agentgpu_iac.errors import BadInput, OutsideFailure
+from agentgpu_iac.operations.report import Report
+
+POLL_S = 3.0
+
+_FAILURES_IN_A_ROW = 5
+"""So many readings may fail before the cluster counts as gone: an API server that restarts comes back sooner."""
+
+_DURATION = re.compile(r"(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
+
+
+def duration_s(text: str) -> int:
+    """``90``, ``90s``, ``30m`` or ``1h30m`` in seconds. Raises BadInput."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise BadInput.one("--timeout", f"{text!r} is not a time", hint="30m, 90s or 1h30m")
+    hours, minutes, seconds = (int(each or 0) for each in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def wait(
+    read: Callable[[], Report],
+    show: Callable[[Report], None],
+    *,
+    timeout_s: float,
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
+) -> Report:
+    """Read until every workload serves or the time is over; answers the last report.
+
+    Raises OutsideFailure where the cluster stays away.
+    """
+    end = clock() + timeout_s
+    failures = 0
+    while True:
+        try:
+            found = read()
+        except OutsideFailure:
+            failures += 1
+            if failures >= _FAILURES_IN_A_ROW or clock() >= end:
+                raise
+        else:
+            failures = 0
+            show(found)
+            if found.is_serving or not found.is_complete or clock() >= end:
+                return found
+        pause(min(POLL_S, max(0.0, end - clock())))
