@@ -113,7 +113,9 @@ def _equal(planned: Any, live: Any, place: tuple[str, ...]) -> bool:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value is False or value in ("", 0) or (isinstance(value, Mapping | list | tuple) and not value)
+    return (
+        value is None or value is False or value in ("", 0) or (isinstance(value, Mapping | list | tuple) and not value)
+    )
 
 
 def _difference(planned: Any, live: Any, place: tuple[str, ...]) -> Difference:

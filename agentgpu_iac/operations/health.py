@@ -29,7 +29,9 @@ WAIT_CONTAINER = "wait-for-model"
 _SERVERS = frozenset({"Deployment", "LeaderWorkerSet", "StatefulSet"})
 _TELLING = ("Ready", "Accepted", "Programmed", "ResolvedRefs", "Reconciled")
 """Conditions by which operators say whether they could act on an object."""
-_QUIET = frozenset({"Deployment", "DaemonSet", "LeaderWorkerSet", "StatefulSet", "PodDisruptionBudget", "Namespace", "Service"})
+_QUIET = frozenset(
+    {"Deployment", "DaemonSet", "LeaderWorkerSet", "StatefulSet", "PodDisruptionBudget", "Namespace", "Service"}
+)
 """Kinds whose conditions are told elsewhere, or mean something else."""
 
 _IMAGE = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
@@ -190,10 +192,18 @@ def _container(status: Body) -> Verdict | None:
     ended = at(status, "state", "terminated") or at(status, "lastState", "terminated")
     if reason in _IMAGE:
         message = f"image {status.get('image')} cannot be pulled"
-        return Verdict(kind="pending", reason="image", message=message, hint="see that it exists and may be pulled", detail=told)
+        return Verdict(
+            kind="pending", reason="image", message=message, hint="see that it exists and may be pulled", detail=told
+        )
     if reason in _CONFIG:
         message = f"container {name} cannot be made"
-        return Verdict(kind="pending", reason="config", message=message, hint="make what it names: a Secret or ConfigMap", detail=told)
+        return Verdict(
+            kind="pending",
+            reason="config",
+            message=message,
+            hint="make what it names: a Secret or ConfigMap",
+            detail=told,
+        )
     crashed = ended is not None and ended.get("exitCode") not in (0, None)
     if crashed and (reason == "CrashLoopBackOff" or at(status, "state", "terminated") or not status.get("ready")):
         return _crash(status, ended)
@@ -224,7 +234,7 @@ def _filling(pod: Body) -> Verdict | None:
         if status.get("name") == WAIT_CONTAINER and at(status, "state", "running"):
             node = at(pod, "spec", "nodeName")
             message = f"the model is not in the cache of node {node}"
-            hint = "the filler downloads it: kubectl logs of the model-cache pod on that node; fill it yourself where there is none"
+            hint = "its model-cache pod downloads it and logs how far it is; fill it yourself where there is none"
             return Verdict(kind="pending", reason="weights", message=message, hint=hint)
     return None
 
@@ -233,11 +243,18 @@ def _starting(pod: Body, snapshot: Snapshot) -> Verdict:
     """Nothing failed for good: it pulls, mounts, loads, or does not pass its readiness probe."""
     told = {str(event.get("reason")): str(event.get("message", "")) for event in _events(pod, snapshot)}
     for status in (*items(pod, "status", "initContainerStatuses"), *items(pod, "status", "containerStatuses")):
-        if at(status, "state", "waiting") is not None and str(at(status, "state", "waiting", "reason") or "") in _STARTING:
+        if (
+            at(status, "state", "waiting") is not None
+            and str(at(status, "state", "waiting", "reason") or "") in _STARTING
+        ):
             mount = told.get("FailedMount") or told.get("FailedAttachVolume")
             if mount:
                 return Verdict(
-                    kind="pending", reason="volume", message="a volume cannot be mounted", hint="read the detail", detail=mount
+                    kind="pending",
+                    reason="volume",
+                    message="a volume cannot be mounted",
+                    hint="read the detail",
+                    detail=mount,
                 )
             message = f"on node {at(pod, 'spec', 'nodeName')}, images are pulled"
             return Verdict(kind="pending", reason="image-pull", message=message, hint="wait; --wait shows the progress")
@@ -272,8 +289,9 @@ def _claim(ref: Ref, body: Body) -> Iterator[Finding]:
 
 def _conditions(ref: Ref, body: Body) -> Iterator[Finding]:
     """What an operator says that it could not do; one finding for an object."""
-    parents = (each for key in ("parents", "parent") for each in items(body, "status", key))
-    for status in ({"status": body.get("status")}, *({"status": parent} for parent in parents)):
+    parents = (parent for key in ("parents", "parent") for parent in items(body, "status", key))
+    told_by: tuple[Body, ...] = (body, *({"status": parent} for parent in parents))
+    for status in told_by:
         for kind in _TELLING:
             told = condition(status, kind)
             if told.get("status") == "False":

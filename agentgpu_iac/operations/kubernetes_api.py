@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
 
-from agentgpu_iac.errors import BadInput, OutsideFailure
+from agentgpu_iac.errors import AgentGpuError, BadInput, OutsideFailure
 from agentgpu_iac.operations.cluster import Forbidden, Resource
 from agentgpu_iac.operations.snapshot import Body, at
 
@@ -34,7 +35,9 @@ def connect(kubeconfig: Path | None, context: str | None) -> KubernetesCluster:
     except (config.ConfigException, OSError, ValueError, TypeError) as error:
         source = str(kubeconfig) if kubeconfig else "kubeconfig"
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput.one(source, message, hint="name a kubeconfig with --kubeconfig, or a context with --context") from None
+        raise BadInput.one(
+            source, message, hint="name a kubeconfig with --kubeconfig, or a context with --context"
+        ) from None
     settings.retries = False
     return KubernetesCluster(client.ApiClient(settings))
 
@@ -103,7 +106,9 @@ class KubernetesCluster:
                 "get", path, serializer=lambda _, body: body, _request_timeout=(_CONNECT_S, _READ_S), **parameters
             )
         except client.ApiException as error:
-            return _refused(host, path, error)
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise _refusal(host, path, error) from None
+            return None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise OutsideFailure(f"{host} does not answer: {_reason(error)}") from None
         except ValueError:
@@ -116,18 +121,15 @@ def _path(resource: Resource, namespace: str) -> str:
     return f"{resource.path}{within}/{resource.plural}"
 
 
-def _refused(host: str, path: str, error: Any) -> None:
-    """None for what is not there. Raises for every other refusal."""
+def _refusal(host: str, path: str, error: Any) -> AgentGpuError:
     message = _message(error)
     match error.status:
-        case 404:
-            return
-        case 403:
-            raise Forbidden(message) from None
-        case 401:
-            raise OutsideFailure(f"{host} does not know you: {message} (renew your credentials)") from None
+        case HTTPStatus.FORBIDDEN:
+            return Forbidden(message)
+        case HTTPStatus.UNAUTHORIZED:
+            return OutsideFailure(f"{host} does not know you: {message} (renew your credentials)")
         case _:
-            raise OutsideFailure(f"{host} answered {path} with {error.status}: {message}") from None
+            return OutsideFailure(f"{host} answered {path} with {error.status}: {message}")
 
 
 def _message(error: Any) -> str:

@@ -54,14 +54,23 @@ def unplaced(pod: Body, plan: Plan, snapshot: Snapshot) -> Verdict | None:
     nodes = tuple(node for node in snapshot.nodes if label(node, POOL_LABEL) == pool.name)
     if not nodes and "nodes" not in snapshot.unread:
         return _no_node(pod, pool, snapshot, words)
-    return _volume(words) or _taints(pod, pool, nodes, words) or _capacity(pod, pool, nodes, words) or _by_the_scheduler(words)
+    return (
+        _volume(words)
+        or _taints(pod, pool, nodes, words)
+        or _capacity(pod, pool, nodes, words)
+        or _by_the_scheduler(words)
+    )
 
 
 def not_created(words: str) -> Verdict:
     """Why a controller could not create a pod, from what the API server told it."""
     if "exceeded quota" in words:
         match = re.search(r"exceeded quota: ([\w.-]+), requested: (.+?), used: (.+?), limited: (.+)", words)
-        told = f"ResourceQuota {match[1]} has {match[4]} and {match[3]} is used; a pod asks for {match[2]}" if match else words
+        told = (
+            f"ResourceQuota {match[1]} has {match[4]} and {match[3]} is used; a pod asks for {match[2]}"
+            if match
+            else words
+        )
         return _pending("quota", told, "raise the quota, or plan fewer replicas", words)
     if "violates PodSecurity" in words:
         hint = "the pod was changed, or a webhook adds what the restricted standard forbids"
@@ -90,7 +99,9 @@ def _no_node(pod: Body, pool: NodePool, snapshot: Snapshot, words: str) -> Verdi
             told = f"{launched.get('reason', '')}: {launched['message']}"
             return _from_provider(missing, pool, told)
     told = "; ".join(_events(pod, snapshot, "karpenter"))
-    node_pool = next((body for ref, body in snapshot.objects.items() if ref.kind.name == "NodePool" and ref.name == pool.name), None)
+    node_pool = next(
+        (body for ref, body in snapshot.objects.items() if ref.kind.name == "NodePool" and ref.name == pool.name), None
+    )
     if node_pool is not None:
         full = _full(node_pool)
         if full or "exceed limits" in told:
@@ -144,7 +155,9 @@ def _taints(pod: Body, pool: NodePool, nodes: tuple[Body, ...], words: str) -> V
 
 def _untolerated(pod: Body, node: Body) -> Iterator[str]:
     for taint in items(node, "spec", "taints"):
-        if taint.get("effect") in _UNKEPT and not any(_tolerates(each, taint) for each in items(pod, "spec", "tolerations")):
+        if taint.get("effect") in _UNKEPT and not any(
+            _tolerates(each, taint) for each in items(pod, "spec", "tolerations")
+        ):
             value = f"={taint['value']}" if taint.get("value") else ""
             yield f"{taint.get('key')}{value}:{taint.get('effect')}"
 

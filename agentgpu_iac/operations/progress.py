@@ -39,7 +39,9 @@ class WorkloadProgress(Document):
     waiting_for: str | None
 
 
-def progress(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot, now: datetime) -> tuple[WorkloadProgress, ...]:
+def progress(
+    plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot, now: datetime
+) -> tuple[WorkloadProgress, ...]:
     """How far each workload of the plan is."""
     return tuple(_progress(workload, plan, planned, snapshot, now) for workload in plan.workloads)
 

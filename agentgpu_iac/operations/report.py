@@ -109,7 +109,9 @@ def _objects(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot) -> Ite
             continue
         if at(live, "metadata", "deletionTimestamp"):
             held = ", ".join(at(live, "metadata", "finalizers") or ()) or "its own grace period"
-            yield finding("changed", ref, f"is being deleted, held by {held}", "apply the rendered tree once it is gone")
+            yield finding(
+                "changed", ref, f"is being deleted, held by {held}", "apply the rendered tree once it is gone"
+            )
             continue
         replicas, allowed = at(live, "spec", "replicas"), ranges.get(ref.name)
         by_hand = allowed is not None and isinstance(replicas, int) and allowed.min <= replicas <= allowed.max

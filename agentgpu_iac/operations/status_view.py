@@ -37,14 +37,18 @@ def status_view(report: Report) -> tuple[Block, ...]:
 
 def _summary(report: Report) -> str:
     if report.in_line:
-        return f"{report.stack}: in line with the plan. {report.objects} objects are there as planned, and all are well."
+        return (
+            f"{report.stack}: in line with the plan. {report.objects} objects are there as planned, and all are well."
+        )
     counts = Counter(each.kind for each in report.findings)
     told = ", ".join(f"{counts[kind]} {_TITLES[kind].lower()}" for kind in KIND_ORDER if counts[kind])
     return f"{report.stack}: not in line with the plan ({told}; {report.objects} objects planned)."
 
 
 def _sentence(found: Finding) -> str:
-    pods = ", ".join(found.pods[:_PODS_SHOWN]) + (f" and {len(found.pods) - _PODS_SHOWN} more" if found.pods[_PODS_SHOWN:] else "")
+    pods = ", ".join(found.pods[:_PODS_SHOWN]) + (
+        f" and {len(found.pods) - _PODS_SHOWN} more" if found.pods[_PODS_SHOWN:] else ""
+    )
     reason = f" [{found.reason}]" if found.reason else ""
     return "".join(
         (

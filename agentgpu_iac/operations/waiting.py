@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 from agentgpu_iac.errors import BadInput, OutsideFailure
-from agentgpu_iac.operations.report import Report
+from agentgpu_iac.operations.cluster import Cluster, read_snapshot
+from agentgpu_iac.operations.report import Report, report
+from agentgpu_iac.operations.snapshot import Body, Ref
+from agentgpu_iac.planning.plan import Plan
 
 POLL_S = 3.0
 
@@ -25,13 +30,24 @@ def duration_s(text: str) -> int:
     return hours * 3600 + minutes * 60 + seconds
 
 
+def reader(cluster: Cluster, plan: Plan, planned: Mapping[Ref, Body]) -> Callable[[], Report]:
+    """What reads the cluster and judges it, each time that it is called."""
+    pools = tuple(pool.name for pool in plan.node_pools)
+
+    def read() -> Report:
+        snapshot = read_snapshot(cluster, plan.stack, pools, planned)
+        return report(plan, planned, snapshot, datetime.now(UTC))
+
+    return read
+
+
 def wait(
     read: Callable[[], Report],
     show: Callable[[Report], None],
     *,
     timeout_s: float,
-    clock: Callable[[], float],
-    pause: Callable[[float], None],
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Report:
     """Read until every workload serves or the time is over; answers the last report.
 
