@@ -22,6 +22,7 @@ from agentgpu_iac.operations.snapshot import (
 )
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.rendering.names import COMPONENT_LABEL
 from agentgpu_iac.units import quantity
 
 WAIT_CONTAINER = "wait-for-model"
@@ -258,17 +259,20 @@ def _starting(pod: Body, snapshot: Snapshot) -> Verdict:
                 )
             message = f"on node {at(pod, 'spec', 'nodeName')}, images are pulled"
             return Verdict(kind="pending", reason="image-pull", message=message, hint="wait; --wait shows the progress")
-    started = all(status.get("started") for status in items(pod, "status", "containerStatuses"))
-    if started and items(pod, "status", "containerStatuses"):
+    engines = items(pod, "status", "containerStatuses")
+    if not engines:
+        message = f"node {at(pod, 'spec', 'nodeName')} has not started it yet"
+        return Verdict(kind="pending", reason="not-started", message=message, hint="see whether the node is well")
+    if label(pod, COMPONENT_LABEL) == "model-cache":
+        message = f"models are being downloaded on node {at(pod, 'spec', 'nodeName')}"
+        return Verdict(kind="pending", reason="weights", message=message, hint="wait; its log says how far it is")
+    if all(status.get("started") for status in engines):
         hint = "the engine runs and does not answer /health: kubectl logs"
         message = "the readiness probe fails"
         return Verdict(kind="unhealthy", reason="probe", message=message, hint=hint, detail=told.get("Unhealthy"))
+    hint = "wait; --wait shows the progress"
     return Verdict(
-        kind="pending",
-        reason="loading",
-        message="the engine loads",
-        hint="wait; --wait shows the progress",
-        detail=told.get("Unhealthy"),
+        kind="pending", reason="loading", message="the engine loads", hint=hint, detail=told.get("Unhealthy")
     )
 
 

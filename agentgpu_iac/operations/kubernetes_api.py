@@ -26,6 +26,18 @@ _READ_S = 30
 
 _PAGE = 500
 
+_RETRIES = urllib3.Retry(
+    total=None,
+    connect=0,
+    read=0,
+    redirect=0,
+    status=5,
+    status_forcelist=(HTTPStatus.TOO_MANY_REQUESTS,),
+    backoff_factor=0.2,
+    raise_on_status=False,
+)
+"""An API server that is busy, or has just been given a kind, says when to ask again; one that is gone stays gone."""
+
 
 def connect(kubeconfig: Path | None, context: str | None) -> KubernetesCluster:
     """The cluster of a kubeconfig, or of the pod that we run in. Raises BadInput where neither tells one."""
@@ -38,7 +50,7 @@ def connect(kubeconfig: Path | None, context: str | None) -> KubernetesCluster:
         raise BadInput.one(
             source, message, hint="name a kubeconfig with --kubeconfig, or a context with --context"
         ) from None
-    settings.retries = False
+    settings.retries = _RETRIES
     return KubernetesCluster(client.ApiClient(settings))
 
 
