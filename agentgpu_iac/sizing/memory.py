@@ -23,6 +23,7 @@ from agentgpu_iac.sizing.kv_cache import (
     kv_bytes_per_session,
     kv_bytes_per_token,
     kv_heads_per_accelerator,
+    kv_tokens,
     pool,
 )
 from agentgpu_iac.sizing.weights import (
@@ -65,6 +66,7 @@ __all__ = (
     "kv_bytes_per_session",
     "kv_bytes_per_token",
     "kv_heads_per_accelerator",
+    "kv_tokens",
     "layer_count",
     "logits_copies",
     "logits_gib_per_sequence",
@@ -296,11 +298,11 @@ def non_torch_gib(accelerator: Accelerator, version: str, tensor_parallel: int, 
     return _CONTEXT_GIB[newer] + _NVLINK_OLDER_GIB_PER_RANK * tensor_parallel
 
 
-def cuda_graph_gib(model: Model, pipeline_parallel: int = 1, *, enforce_eager: bool) -> float:
-    """Captured CUDA graphs, in GiB: a pool, and more for each layer."""
+def cuda_graph_gib(model: Model, pipeline_parallel: int = 1, *, enforce_eager: bool, draft_layers: int = 0) -> float:
+    """Captured CUDA graphs, in GiB: a pool, and more for each layer, those of a draft included."""
     if enforce_eager:
         return 0.0
-    return _GRAPHS_GIB + _GRAPHS_GIB_PER_LAYER * layer_count(model) / pipeline_parallel
+    return _GRAPHS_GIB + _GRAPHS_GIB_PER_LAYER * (layer_count(model) / pipeline_parallel + draft_layers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
