@@ -334,7 +334,8 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     one, agent, service = candidate.demand, candidate.demand.agent, candidate.service
     models_gib = sum(model.gib for model in node_pool.cached_models)
     storage = caching.storage(pool.machine, models_gib, spec)
-    memory_plan, kv_budget_bytes = _memory_plan(member)
+    utilization = _memory_share(member)
+    memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
     model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
@@ -344,9 +345,9 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
     path = caching.directory(one.model.id, caching.revision(agent))
-    utilization = release.gpu_memory_utilization
     if member.share_group is not None:
-        utilization = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
+        own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
+        utilization = port.shared_memory_share or own_part
     settings = EngineSettings(
         agent=agent,
         model=one.model,
@@ -378,7 +379,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         user_facing=one.user_facing,
         model=one.model.id,
         model_source="config" if one.model.is_local else "catalog",
-        served_model_name=agent.name,
+        served_model_name=port.served_model_name or agent.name,
         engine=EnginePlan(
             name=agent.engine,
             version=release.version,
@@ -436,7 +437,17 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     )
 
 
-def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
+def _memory_share(member: _Placed) -> float:
+    """The engine's own default share of an accelerator that it has alone; more where its planned sessions need it."""
+    candidate, terms = member.candidate, member.candidate.memory
+    share = memory.default_memory_share(candidate.demand.agent.engine, candidate.accelerator, member.release)
+    if candidate.demand.agent.engine != "sglang":
+        return share
+    static_gib = terms.loaded_gib + candidate.max_num_seqs * terms.kv_per_session_gib
+    return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
+
+
+def _memory_plan(member: _Placed, share: float) -> tuple[MemoryPlan, int | None]:
     """Memory of one accelerator, and the fixed KV budget where engines share it.
 
     An engine alone takes its default share of the accelerator; one that shares gets exactly the KV cache of its
@@ -446,7 +457,13 @@ def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
     seats = candidate.max_num_seqs
     kv_gib = seats * terms.kv_per_session_gib
     total = terms.need_gib(seats)
-    budget = member.release.gpu_memory_utilization * terms.capacity.capacity_gib
+    budget = memory.engine_budget_gib(
+        candidate.demand.agent.engine,
+        terms.capacity.capacity_gib,
+        share,
+        weights_gib=terms.loaded_gib,
+        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
+    )
     kv_bytes = None
     if member.share_group is not None:
         kv_bytes = math.ceil(kv_gib * GIB / MIB) * MIB
@@ -470,7 +487,7 @@ def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
         headroom_gib=rounded(budget - total),
         context_tokens=candidate.demand.context_tokens,
         expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
-        error_ratio=memory.KV_ERROR_RATIO,
+        error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
     )
     return plan, kv_bytes
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.sizing import latency, memory
+from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, round_up, rounded
@@ -37,6 +39,8 @@ class Rules:
     """What holds for every candidate of a stack."""
 
     release: EngineRelease
+    accounted_as: str
+    """Version of vLLM whose overhead is counted."""
     round_trip_ms: float
     session_affine: bool
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
@@ -183,6 +187,8 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
     model, overrides, draft = demand.model, demand.agent.overrides, demand.draft
     tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES
     pipeline = (overrides.pipeline_parallel_size,) if overrides.pipeline_parallel_size else PIPELINE_PARALLEL_SIZES
+    port = PORTS.get(demand.agent.engine)
+    stages_only_one = port is not None and not port.pipeline_parallel
     pairs = [
         (tp, pp)
         for tp in tensor
@@ -191,6 +197,7 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
         and tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tp)
         and pp <= memory.layer_count(model)
         and (pp == 1 or tp in (1, 2, 4) or overrides.pipeline_parallel_size)
+        and (pp == 1 or not stages_only_one)
         and (draft is None or tensor_parallel_is_legal(draft.attention_heads, draft.kv_heads, tp))
     ]
     return tuple(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1])))
@@ -303,8 +310,15 @@ class Evaluator:
                 own_run=self._rules.calibrations.get(accelerator.id),
             ),
         )
+        if not is_measured(self._rules.release.engine):
+            engine = None
         if engine is None and not self._is_measured():
             message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
+            if not is_measured(self._rules.release.engine):
+                message = (
+                    f"no measured run of {self._rules.release.engine} is known, so its latency and throughput cannot be "
+                    "predicted; measure them and set overrides.ttftMs, tpotMs, outputTokensPerS and prefillTokensPerS"
+                )
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
         return self._settle(accelerator, parallel, terms, engine, batched, by_memory)
 
@@ -413,7 +427,7 @@ class Evaluator:
     def _memory_terms(
         self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int, batched: int
     ) -> MemoryTerms:
-        demand, overrides, release = self._demand, self._demand.agent.overrides, self._rules.release
+        demand, overrides, version = self._demand, self._demand.agent.overrides, self._rules.accounted_as
         model, kv_dtype = demand.model, demand.agent.kv_cache_dtype
         per_token = memory.kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel)
         per_session = memory.kv_bytes_per_session(
@@ -427,7 +441,7 @@ class Evaluator:
             demand.agent, model, demand.draft, accelerator, demand.precision, tensor_parallel, demand.context_tokens
         )
         per_session += draft.kv_bytes_per_session
-        non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel, pipeline_parallel)
+        non_torch = memory.non_torch_gib(accelerator, version, tensor_parallel, pipeline_parallel)
         non_torch += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
         computed_weights = memory.weights_gib_per_accelerator(
             model,
@@ -452,8 +466,8 @@ class Evaluator:
                 model, pipeline_parallel, enforce_eager=False, draft_layers=draft.layers
             ),
             feed_forward_gib=feed_forward,
-            sampler_base_gib=memory.sampler_base_gib(model, release.version, tensor_parallel, batched),
-            logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version) * rows_per_step(demand.agent),
+            sampler_base_gib=memory.sampler_base_gib(model, version, tensor_parallel, batched),
+            logits_gib_per_session=memory.logits_gib_per_sequence(model, version) * rows_per_step(demand.agent),
             measured_overhead_ratio=measured or 1.0,
             overhead_override_gib=overrides.overhead_gib,
         )

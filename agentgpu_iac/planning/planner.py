@@ -27,7 +27,7 @@ from agentgpu_iac.planning.placement import (
 )
 from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines
-from agentgpu_iac.planning.references import draft_model, resolve_models
+from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
 from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
@@ -146,6 +146,7 @@ def _agent_options(
         return AgentOptions(demand=one, release=None, options=(), rejections=cannot)
     rules = Rules(
         release=release,
+        accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
         calibrations={

@@ -10,6 +10,7 @@ from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.pricing import ANY_REGION, allowed_providers
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.vocabulary import Engine
 
 
 def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
@@ -44,6 +45,11 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     if faults:
         raise BadInput(faults)
     return tuple(found[agent.model] for agent in spec.agents)
+
+
+def accounting_version(engine: Engine, version: str, catalog: Catalog) -> str:
+    """The vLLM version whose overhead is counted: its own; for other engines, whose logs were not compared, the newest."""
+    return version if engine == "vllm" else catalog.release("vllm").version
 
 
 def draft_model(agent: Agent, catalog: Catalog) -> Model | None:

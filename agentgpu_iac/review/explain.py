@@ -15,7 +15,7 @@ from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.planning.plan import LatencyPlan, ModelCachePlan, Override, Plan, Workload
-from agentgpu_iac.planning.references import draft_model
+from agentgpu_iac.planning.references import accounting_version, draft_model
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import computed, figure
@@ -29,6 +29,7 @@ from agentgpu_iac.sizing.conversation import (
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent, StackSpec
+from agentgpu_iac.spec.vocabulary import Engine
 from agentgpu_iac.units import GIB, HOURS_PER_MONTH, ceil_div, round_up
 
 
@@ -56,6 +57,8 @@ class _Subject:
     agent: Agent
     model: Model
     draft: Model | None
+    accounted_as: str
+    """Version of vLLM whose overhead is counted."""
     accelerator: Accelerator
     workload: Workload
     plan: Plan
@@ -94,6 +97,7 @@ def _steps_of_agent(agent: Agent, plan: Plan, spec: StackSpec, catalog: Catalog)
                 agent=agent,
                 model=catalog.model(agent.model),
                 draft=draft_model(agent, catalog),
+                accounted_as=accounting_version(workload.engine.name, workload.engine.version, catalog),
                 accelerator=catalog.accelerator(workload.accelerator),
                 workload=workload,
                 plan=plan,
@@ -107,6 +111,8 @@ def _steps_of_agent(agent: Agent, plan: Plan, spec: StackSpec, catalog: Catalog)
 
 def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration | None) -> latency.Speed | None:
     """The latency model of a replica, as the plan was made with it."""
+    if not calibration.is_measured(workload.engine.name):
+        return None
     model, accelerator = catalog.model(agent.model), catalog.accelerator(workload.accelerator)
     return latency.speed(
         model,
@@ -412,10 +418,20 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         "engine budget - total",
         f"{plan_memory.engine_budget_gib:.4f} - {plan_memory.total_gib:.4f}",
         f"{plan_memory.headroom_gib:.4f} GiB of KV cache beyond the plan",
-        f"--gpu-memory-utilization {one.gpu_memory_utilization:g}, the default of {one.engine.name} {one.engine.version}"
+        f"{_SHARE_FLAGS[one.engine.name]} {one.gpu_memory_utilization:g}, the default of {one.engine.name} {one.engine.version}"
         if one.kv_cache_memory_bytes is None
         else "fixed KV budget: the accelerator is shared",
     )
+
+
+_SHARE_FLAGS: dict[Engine, str] = {
+    "vllm": "--gpu-memory-utilization",
+    "sglang": "--mem-fraction-static",
+    "tensorrt-llm": "--free_gpu_memory_fraction",
+    "tgi": "share of what is free after warm-up:",
+    "ollama": "share",
+}
+"""How each engine calls its share of the memory."""
 
 
 def _draft_steps(subject: _Subject) -> Iterator[Step]:
@@ -460,7 +476,7 @@ def _fixed_draft_bytes(subject: _Subject, tokens: int) -> float:
 
 def _overhead_steps(subject: _Subject) -> Iterator[Step]:
     model, one, plan_memory = subject.model, subject.workload, subject.workload.memory
-    version, tensor, batched = one.engine.version, one.tensor_parallel_size, one.max_num_batched_tokens
+    version, tensor, batched = subject.accounted_as, one.tensor_parallel_size, one.max_num_batched_tokens
     layer = memory.feed_forward_gib(model, tensor, batched, stage_input=one.pipeline_parallel_size > 1)
     base = memory.sampler_base_gib(model, version, tensor, batched)
     rows = rows_per_step(subject.agent)

@@ -54,6 +54,10 @@ class EnginePort:
     """It needs a parser by name to turn a model's tool calls into structure; else it does so by itself."""
     fixed_kv_budget: bool
     """The KV cache can be given as a fixed amount, so that engines may share an accelerator."""
+    shared_memory_share: float | None
+    """Share of the memory that an engine with a fixed KV cache is given on a shared accelerator; unset: its own part."""
+    served_model_name: str | None
+    """The one name under which requests may ask for the model; unset: the agent's."""
     queue_limit_since: tuple[int, ...] | None
     """First version that refuses requests beyond a number in its queue; unset: none does."""
     streams_since: tuple[int, ...] | None
