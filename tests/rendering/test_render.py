@@ -264,7 +264,7 @@ def test_shared_accelerators_are_time_sliced_and_never_autoscaled() -> None:
 def test_a_pod_may_take_several_slots_where_the_plan_says_so() -> None:
     plan = make_shared_plan()
     wide = plan.workloads[0].model_copy(
-        update={"pod": p.PodPlan(cpu_milli=3000, memory_mib=1024, shm_mib=64, accelerators=2)}
+        update={"pod": p.PodPlan(cpu_milli=3000, memory_mib=1024, shm_mib=64, kv_offload_mib=0, accelerators=2)}
     )
     made = tree(plan.model_copy(update={"workloads": (wide,)}))
     config = yaml.safe_load(made["device-plugin/configmap-demo-device-plugin.yaml"]["data"]["share-2"])
@@ -376,11 +376,11 @@ def test_every_file_is_listed_by_its_kustomization() -> None:
         (make_plan(workloads=(make_workload(agent="3d", name="3d"),)), "'3d' cannot name a Service"),
         (make_plan(workloads=(make_workload(name="../up"),)), "'../up' cannot name a Deployment"),
         (
-            make_plan(workloads=(make_workload(engine=make_workload().engine.model_copy(update={"name": "tgi"})),)),
-            "tgi cannot be rendered",
+            make_plan(workloads=(make_workload(engine=make_workload().engine.model_copy(update={"name": "ollama"})),)),
+            "ollama cannot be rendered",
         ),
         (
-            make_plan(workloads=(make_workload(pod=p.PodPlan(cpu_milli=1, memory_mib=1, shm_mib=1, accelerators=2)),)),
+            make_plan(workloads=(make_workload(pod=p.PodPlan(cpu_milli=1, memory_mib=1, shm_mib=1, kv_offload_mib=0, accelerators=2)),)),
             "a replica of 2 does not fit a node of 1",
         ),
         (make_plan(node_pools=(make_pool(cache_path="/mnt/$(reboot)"),)), "cannot be put into user data"),
