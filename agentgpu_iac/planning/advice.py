@@ -203,13 +203,15 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         _needs_router(candidate, baseline),
         _slow_answer(candidate, baseline),
         _spot_without_notice(context, candidate),
+        _image_without_fabric(baseline),
     ):
         if found is not None:
             yield found
     if not baseline.latency.calibrated and baseline.latency.ttft_error_ratio is not None:
+        runs = candidate.accelerator.name if candidate.nodes == 1 else f"several nodes of {candidate.accelerator.name}"
         yield _warn(
             "uncalibrated",
-            f"no measured run on {candidate.accelerator.name} backs its latency: TTFT may be off by "
+            f"no measured run on {runs} backs its latency: TTFT may be off by "
             f"{baseline.latency.ttft_error_ratio:.0%} and TPOT by {baseline.latency.tpot_error_ratio:.0%}",
             agent.name,
         )
@@ -392,6 +394,19 @@ def _spot_without_notice(context: Context, candidate: Candidate) -> Warning | No
             one.agent,
         )
     return None
+
+
+def _image_without_fabric(baseline: Workload) -> Warning | None:
+    """The public vLLM image has no EFA libraries (vllm-project/vllm issue 55635, open in September 2026)."""
+    if not baseline.pod.efa_interfaces:
+        return None
+    return _warn(
+        "efa-image",
+        f"the {baseline.nodes_per_replica} nodes of a replica reach one another by EFA only if the engine image has libfabric "
+        f"and the aws-ofi-nccl plugin; {baseline.engine.image} is not known to: without them NCCL uses TCP, which the "
+        "latency counts with. Name an image that has them with pins.engineImage",
+        baseline.agent,
+    )
 
 
 def _precision_warnings(candidate: Candidate) -> Iterator[Warning]:

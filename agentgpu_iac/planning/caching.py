@@ -93,7 +93,7 @@ def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoi
     if machine.instance.provider not in _PRICED_STORAGE_PROVIDERS:
         return ()
     size_gib = checkpoint_gib(candidate)
-    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_replica)
+    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_pod)
     best = loading.recommended(options, RECOMMENDED_LOAD_S)
     return tuple(
         StorageChoice(
@@ -118,6 +118,8 @@ def cold_start(
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
+    Nodes of one replica start side by side; each is counted as reading the whole checkpoint, which is the safe side.
+
     ``node_models_gib`` is everything that the node's cache is filled with; unset: this candidate's model alone.
     """
     own_gib = checkpoint_gib(candidate)
@@ -129,5 +131,5 @@ def cold_start(
         image_gb=release.image_gb,
         storage=storage(machine, models_gib, spec),
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        ranks=candidate.accelerators_per_replica,
+        ranks=candidate.accelerators_per_pod,
     )

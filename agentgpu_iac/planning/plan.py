@@ -37,6 +37,8 @@ class EnginePlan(Document):
     """Image by digest where the spec pins one, else by tag."""
     args: tuple[str, ...]
     """Arguments of ``vllm serve``, the model's path first."""
+    worker_args: tuple[str, ...] = ()
+    """Those of the processes on the other nodes of a replica over several; empty for one node."""
 
 
 class MemoryPlan(Document):
@@ -216,7 +218,8 @@ class ModelCachePlan(Document):
 
 
 class PodPlan(Document):
-    """Resources of one replica's pod; requests equal limits."""
+    """Resources of one replica's pod (of each of them, where it has one on each of several nodes); requests equal
+    limits."""
 
     cpu_milli: int
     memory_mib: int
@@ -224,6 +227,8 @@ class PodPlan(Document):
     """Size of /dev/shm, counted in memoryMib."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
+    efa_interfaces: int = 0
+    """vpc.amazonaws.com/efa requested: all of the node's for a replica over several nodes, else none."""
 
 
 class Override(Document):
@@ -257,6 +262,8 @@ class Workload(Document):
     accelerators_per_replica: int
     tensor_parallel_size: int
     pipeline_parallel_size: int
+    nodes_per_replica: int = 1
+    """Whole nodes that one replica takes, with a pod on each."""
     precision: Precision
     kv_cache_dtype: KvCacheDtype
     max_model_len: int
@@ -284,6 +291,11 @@ class Workload(Document):
     """Agent that callers should turn to when this one cannot answer; its address stands beside this one's."""
     chosen_because: str
     """One sentence: why this accelerator."""
+
+    @property
+    def kind(self) -> Literal["Deployment", "LeaderWorkerSet"]:
+        """Kind of the object that runs it: the one to scale."""
+        return "Deployment" if self.nodes_per_replica == 1 else "LeaderWorkerSet"
 
 
 class CachedModel(Document):
@@ -328,6 +340,7 @@ class NodePool(Document):
     architecture: Literal["x86_64", "arm64"]
     nvme_gb: int
     efa_interfaces: int
+    """EFA interfaces of the type."""
     root_volume_gib: int
     root_volume_mib_per_s: int
     root_volume_iops: int

@@ -7,13 +7,15 @@ from agentgpu_iac.planning.engines.settings import (
     needs_other_checkpoint,
     quantises_at_load,
 )
-from agentgpu_iac.planning.engines.vllm import vllm_args
+from agentgpu_iac.planning.engines.vllm import VLLM_NODES_SINCE, vllm_args, vllm_worker_args
 
 __all__ = (
     "MODELS_MOUNT",
     "PORT",
+    "VLLM_NODES_SINCE",
     "EngineSettings",
     "needs_other_checkpoint",
     "quantises_at_load",
     "vllm_args",
+    "vllm_worker_args",
 )
