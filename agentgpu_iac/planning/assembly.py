@@ -399,6 +399,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         tensor_parallel_size=candidate.tensor_parallel,
         pipeline_parallel_size=candidate.pipeline_parallel,
         nodes_per_replica=candidate.nodes,
+        gbps_between_nodes=rounded(candidate.gbps_between_nodes, 3),
         precision=one.precision,
         kv_cache_dtype=agent.kv_cache_dtype,
         max_model_len=model_len,

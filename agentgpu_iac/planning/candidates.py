@@ -157,6 +157,8 @@ class Candidate:
     """The same without the overrides of latency and throughput."""
     nodes: int = 1
     """Whole nodes that one replica takes; where more than one, its pipeline stages are spread over them."""
+    gbps_between_nodes: float = 0.0
+    """Rate at which they hand one another activations, as the latency counts it."""
 
     @property
     def accelerators_per_replica(self) -> int:
@@ -350,7 +352,9 @@ class Evaluator:
             message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
         settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
-        return replace(settled, nodes=nodes) if isinstance(settled, Candidate) else settled
+        if isinstance(settled, Candidate):
+            return replace(settled, nodes=nodes, gbps_between_nodes=gbps_between_nodes)
+        return settled
 
     def _batched_tokens(self, accelerator: Accelerator) -> int:
         """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.

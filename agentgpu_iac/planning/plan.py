@@ -264,6 +264,8 @@ class Workload(Document):
     pipeline_parallel_size: int
     nodes_per_replica: int = 1
     """Whole nodes that one replica takes, with a pod on each."""
+    gbps_between_nodes: float = 0.0
+    """Rate at which they hand one another activations, as the latency counts it; 0 for one node."""
     precision: Precision
     kv_cache_dtype: KvCacheDtype
     max_model_len: int

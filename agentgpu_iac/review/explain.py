@@ -112,7 +112,13 @@ def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration 
         tensor_parallel=workload.tensor_parallel_size,
         pipeline_parallel=workload.pipeline_parallel_size,
         max_batched_tokens=workload.max_num_batched_tokens,
-        serving=latency.Serving(engine=workload.engine.name, version=workload.engine.version, own_run=own),
+        serving=latency.Serving(
+            engine=workload.engine.name,
+            version=workload.engine.version,
+            nodes=workload.nodes_per_replica,
+            gbps_between_nodes=workload.gbps_between_nodes,
+            own_run=own,
+        ),
     )
 
 

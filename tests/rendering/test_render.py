@@ -380,7 +380,7 @@ def test_every_file_is_listed_by_its_kustomization() -> None:
         ),
         (
             make_plan(workloads=(make_workload(pod=p.PodPlan(cpu_milli=1, memory_mib=1, shm_mib=1, accelerators=2)),)),
-            "a replica of 2 does not fit a node of 1",
+            "a pod of 2 does not fit a node of 1",
         ),
         (make_plan(node_pools=(make_pool(cache_path="/mnt/$(reboot)"),)), "cannot be put into user data"),
         (make_plan(node_pools=(make_pool(cache_path="/mnt/../etc"),)), "cannot be put into user data"),
