@@ -18,6 +18,8 @@ from agentgpu_iac.spec.model import StackSpec
 
 HIGH_CONCURRENCY_SESSIONS = 1_000
 """Sessions at the peak from which a stack is a high-concurrency API."""
+RULING_SHARE = 0.9
+"""Share of a stack's sessions from which one agent's traffic is the stack's."""
 REASONING_TOKENS_PER_TURN = 1_000
 REASONING_KV_GIB = 4.0
 """KV cache per session from which memory for long contexts rules the choice (a 70B model with GQA at 16K)."""
@@ -73,10 +75,11 @@ def is_reasoning_heavy(candidate: Candidate) -> bool:
 def pattern(context: Context) -> Pattern:
     """The mission's pattern that the stack follows."""
     candidates = context.candidates
+    peaks = [one.demand.peak for one in candidates]
+    if max(peaks) >= max(HIGH_CONCURRENCY_SESSIONS, RULING_SHARE * sum(peaks)):
+        return "high-concurrency-api"
     if len(candidates) > 1:
         return "multi-agent-orchestration"
-    if sum(one.demand.peak for one in candidates) >= HIGH_CONCURRENCY_SESSIONS:
-        return "high-concurrency-api"
     return "reasoning-heavy" if is_reasoning_heavy(candidates[0]) else "single-agent"
 
 

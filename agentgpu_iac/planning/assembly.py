@@ -245,7 +245,7 @@ def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
         tier_of, machine, purchase, is_shared = facts[key]
         stem = members[0].share_group if is_shared and members[0].share_group else f"{stack}-{tier_of}"
         if members[0].option.spans_nodes:
-            stem += "-over-nodes"
+            stem += "-groups"
         pools.append(
             _Pool(
                 name=_pool_name(stem, machine, purchase.capacity_types, several_regions=len(regions) > 1),
