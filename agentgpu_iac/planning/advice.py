@@ -18,6 +18,8 @@ from agentgpu_iac.spec.model import StackSpec
 
 HIGH_CONCURRENCY_SESSIONS = 1_000
 """Sessions at the peak from which a stack is a high-concurrency API."""
+RULING_SHARE = 0.9
+"""Share of a stack's sessions from which one agent's traffic is the stack's."""
 REASONING_TOKENS_PER_TURN = 1_000
 REASONING_KV_GIB = 4.0
 """KV cache per session from which memory for long contexts rules the choice (a 70B model with GQA at 16K)."""
@@ -73,10 +75,11 @@ def is_reasoning_heavy(candidate: Candidate) -> bool:
 def pattern(context: Context) -> Pattern:
     """The mission's pattern that the stack follows."""
     candidates = context.candidates
+    peaks = [one.demand.peak for one in candidates]
+    if max(peaks) >= max(HIGH_CONCURRENCY_SESSIONS, RULING_SHARE * sum(peaks)):
+        return "high-concurrency-api"
     if len(candidates) > 1:
         return "multi-agent-orchestration"
-    if sum(one.demand.peak for one in candidates) >= HIGH_CONCURRENCY_SESSIONS:
-        return "high-concurrency-api"
     return "reasoning-heavy" if is_reasoning_heavy(candidates[0]) else "single-agent"
 
 
@@ -206,13 +209,15 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         _speculation_unmeasured(candidate),
         _loader_unmeasured(baseline),
         _queue_without_limit(baseline),
+        _image_without_fabric(baseline),
     ):
         if found is not None:
             yield found
     if not baseline.latency.calibrated and baseline.latency.ttft_error_ratio is not None:
+        runs = candidate.accelerator.name if candidate.nodes == 1 else f"several nodes of {candidate.accelerator.name}"
         yield _warn(
             "uncalibrated",
-            f"no measured run on {candidate.accelerator.name} backs its latency: TTFT may be off by "
+            f"no measured run on {runs} backs its latency: TTFT may be off by "
             f"{baseline.latency.ttft_error_ratio:.0%} and TPOT by {baseline.latency.tpot_error_ratio:.0%}",
             agent.name,
         )
@@ -434,6 +439,19 @@ def _queue_without_limit(baseline: Workload) -> Warning | None:
         "queue-not-limited",
         f"{PORTS[engine.name].title} {engine.version} cannot limit its queue: the planned {limit} requests of a replica are "
         "not enforced by it",
+        baseline.agent,
+    )
+
+
+def _image_without_fabric(baseline: Workload) -> Warning | None:
+    """The public vLLM image has no EFA libraries (vllm-project/vllm issue 55635, open in September 2026)."""
+    if not baseline.pod.efa_interfaces:
+        return None
+    return _warn(
+        "efa-image",
+        f"the {baseline.nodes_per_replica} nodes of a replica reach one another by EFA only if the engine image has libfabric "
+        f"and the aws-ofi-nccl plugin; {baseline.engine.image} is not known to: without them NCCL uses TCP, which the "
+        "latency counts with. Name an image that has them with pins.engineImage",
         baseline.agent,
     )
 

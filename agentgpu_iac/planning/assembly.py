@@ -57,6 +57,9 @@ _CPU_SHARE = 0.9
 _DEFAULT_CPU_MILLI_PER_ACCELERATOR = 4_000
 """Where a provider publishes none: a request that the smallest machine on offer can hold."""
 
+_LEAST_JOIN_TIMEOUT_S = 600
+"""PyTorch's own default for joining a process group."""
+
 _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
 """The startup probe waits for twice the predicted start: cold starts differ by that much between clusters."""
@@ -223,7 +226,8 @@ def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
             if purchase is None or (tier == "burst" and not member.candidate.burst_replicas):
                 continue
             machine = member.option.machine
-            key = (tier, *machine.id, *purchase.capacity_types, member.share_group or "")
+            group = member.share_group or ("over-nodes" if member.option.spans_nodes else "")
+            key = (tier, *machine.id, *purchase.capacity_types, group)
             gathered.setdefault(key, []).append(member)
             facts[key] = (
                 "baseline" if tier == "baseline" else "burst",
@@ -236,6 +240,8 @@ def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
     for key, members in gathered.items():
         tier_of, machine, purchase, is_shared = facts[key]
         stem = members[0].share_group if is_shared and members[0].share_group else f"{stack}-{tier_of}"
+        if members[0].option.spans_nodes:
+            stem += "-groups"
         pools.append(
             _Pool(
                 name=_pool_name(stem, machine, purchase.capacity_types, several_regions=len(regions) > 1),
@@ -357,6 +363,8 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
+        nodes=candidate.nodes,
+        join_timeout_s=max(_LEAST_JOIN_TIMEOUT_S, math.ceil(start.total)),
         precision=one.precision,
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
@@ -386,6 +394,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
             image=spec.pins.engine_image or release.image,
             command=port.command,
             args=port.arguments(settings),
+            worker_args=port.worker_arguments(settings),
             environment=port.environment(),
             files=port.files(settings),
             health_path=port.health_path,
@@ -396,6 +405,8 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         accelerators_per_replica=candidate.accelerators_per_replica,
         tensor_parallel_size=candidate.tensor_parallel,
         pipeline_parallel_size=candidate.pipeline_parallel,
+        nodes_per_replica=candidate.nodes,
+        gbps_between_nodes=rounded(candidate.gbps_between_nodes, 3),
         precision=one.precision,
         kv_cache_dtype=agent.kv_cache_dtype,
         max_model_len=model_len,
@@ -600,20 +611,21 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
 
 
 def _pod(candidate: Candidate, pool: _Pool) -> PodPlan:
-    """The replica's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
+    """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = len(pool.members) if pool.shared else 1
-    taken = machine.accelerators_taken(candidate.accelerators_per_replica)
+    taken = machine.accelerators_taken(candidate.accelerators_per_pod)
     part = taken / machine.accelerators / engines
     cpu = instance.allocatable_cpu_milli or (instance.vcpu or 0) * 1000
     cpu_milli = int(cpu * _CPU_SHARE * part) // 100 * 100 if cpu else _DEFAULT_CPU_MILLI_PER_ACCELERATOR * taken
-    memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_replica, engines)
+    memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_pod, engines)
     return PodPlan(
         cpu_milli=cpu_milli,
         memory_mib=memory_mib,
-        shm_mib=hosts.shm_mib(candidate.accelerators_per_replica, memory_mib),
+        shm_mib=hosts.shm_mib(candidate.accelerators_per_pod, memory_mib),
         kv_offload_mib=hosts.kv_offload_mib(candidate),
-        accelerators=candidate.accelerators_per_replica,
+        accelerators=candidate.accelerators_per_pod,
+        efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
     )
 
 
@@ -683,7 +695,7 @@ def _alternative(member: _Placed, option: Option, price: Decimal, delta: Decimal
     why = "dearer" if delta > 0 else "cheaper alone, but not for the stack as a whole"
     return Alternative(
         agent=member.candidate.demand.agent.name,
-        description=f"{replicas} x {count} {candidate.accelerator.name} on {option.machine.instance.name}",
+        description=f"{replicas} x {count} {candidate.accelerator.name} on {_nodes(candidate)}{option.machine.instance.name}",
         accelerator=candidate.accelerator.id,
         instance_type=option.machine.instance.name,
         replicas=replicas,
@@ -691,6 +703,10 @@ def _alternative(member: _Placed, option: Option, price: Decimal, delta: Decimal
         delta_usd_per_month=delta,
         note=f"{why}; {_service_words(candidate.service)}",
     )
+
+
+def _nodes(candidate: Candidate) -> str:
+    return "" if candidate.nodes == 1 else f"{candidate.nodes} x "
 
 
 def _service_words(service: Service) -> str:
@@ -708,12 +724,12 @@ def _second_replicas(placed: Sequence[_Placed], pools: Sequence[_Pool]) -> list[
         lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
         if not lone or pool.free_accelerators() >= candidate.accelerators_per_replica:
             continue
-        hourly = usd_per_hour(pool.purchase.usd_per_hour)
+        hourly = usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes)
         price, both = usd_per_month(hourly), usd_per_month(hourly * 2)
         found.append(
             Alternative(
                 agent=candidate.demand.agent.name,
-                description=f"a second warm replica on another {pool.machine.instance.name}",
+                description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
                 accelerator=candidate.accelerator.id,
                 instance_type=pool.machine.instance.name,
                 replicas=2,
@@ -735,6 +751,13 @@ def _chosen_because(member: _Placed) -> str:
         )
     warm = candidate.baseline_replicas
     seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
+    if candidate.nodes > 1:
+        each = f"{candidate.nodes} nodes of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"
+        return (
+            f"no single node of {candidate.accelerators_per_pod} x {candidate.accelerator.name} holds the model; over "
+            f"{each}, {warm} warm replica{'s' if warm > 1 else ''} {'carry' if warm > 1 else 'carries'} {seats:,} "
+            f"session{'s' if seats > 1 else ''} within memory, latency and throughput, which is the cheapest placement"
+        )
     return (
         f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
         f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} "

@@ -135,7 +135,7 @@ def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoi
     if machine.instance.provider not in _PRICED_STORAGE_PROVIDERS:
         return ()
     size_gib = loaded_gib(candidate)
-    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_replica)
+    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_pod)
     best = loading.recommended(options, RECOMMENDED_LOAD_S)
     return tuple(
         StorageChoice(
@@ -160,6 +160,8 @@ def cold_start(
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
+    Nodes of one replica start side by side; each is counted as reading the whole checkpoint, which is the safe side.
+
     ``node_models_gib`` is everything that the node's cache is filled with; unset: this candidate's model alone.
     """
     own_gib = loaded_gib(candidate)
@@ -173,5 +175,5 @@ def cold_start(
         image_gb=release.image_gb,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        reader=loading.Reader(ranks=candidate.accelerators_per_replica, loader="streamer" if streamed else "default"),
+        reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
     )

@@ -56,6 +56,8 @@ class EnginePlan(Document):
     """The words before the arguments."""
     args: tuple[str, ...]
     """Arguments of the command."""
+    worker_args: tuple[str, ...] = ()
+    """Those of the processes on the other nodes of a replica over several; empty for one node."""
     environment: tuple[EnvironmentVariable, ...]
     """What this engine needs beyond what every engine is given."""
     files: tuple[EngineFile, ...]
@@ -255,7 +257,9 @@ class ModelCachePlan(Document):
 
 
 class PodPlan(Document):
-    """Resources of one replica's pod; requests equal limits."""
+    """Resources of one replica's pod (of each of them, where it has one on each of several nodes); requests equal
+    limits.
+    """
 
     cpu_milli: int
     memory_mib: int
@@ -265,6 +269,8 @@ class PodPlan(Document):
     """KV cache that the engine keeps in host memory, counted in memoryMib; 0 without."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
+    efa_interfaces: int = 0
+    """vpc.amazonaws.com/efa requested: all of the node's for a replica over several nodes, else none."""
 
 
 class Override(Document):
@@ -298,6 +304,10 @@ class Workload(Document):
     accelerators_per_replica: int
     tensor_parallel_size: int
     pipeline_parallel_size: int
+    nodes_per_replica: int = 1
+    """Whole nodes that one replica takes, with a pod on each."""
+    gbps_between_nodes: float = 0.0
+    """Rate at which they hand one another activations, as the latency counts it; 0 for one node."""
     precision: Precision
     kv_cache_dtype: KvCacheDtype
     max_model_len: int
@@ -325,6 +335,11 @@ class Workload(Document):
     """Agent that callers should turn to when this one cannot answer; its address stands beside this one's."""
     chosen_because: str
     """One sentence: why this accelerator."""
+
+    @property
+    def kind(self) -> Literal["Deployment", "LeaderWorkerSet"]:
+        """Kind of the object that runs it: the one to scale."""
+        return "Deployment" if self.nodes_per_replica == 1 else "LeaderWorkerSet"
 
 
 class CachedModel(Document):
@@ -369,6 +384,7 @@ class NodePool(Document):
     architecture: Literal["x86_64", "arm64"]
     nvme_gb: int
     efa_interfaces: int
+    """EFA interfaces of the type."""
     root_volume_gib: int
     root_volume_mib_per_s: int
     root_volume_iops: int

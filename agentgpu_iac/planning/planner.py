@@ -13,7 +13,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import caching, hosts, speculation
+from agentgpu_iac.planning import caching, hosts, several_nodes, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
@@ -172,10 +172,51 @@ def _agent_options(
             bought, not_sold = _buy(position, result, evaluator, spec, catalog, release, available)
             found.extend(bought)
             refusals.extend(not_sold)
+        spanning, turned_away, not_tried = _over_nodes(position, results, evaluator, spec, catalog, release, available)
+        found.extend(spanning)
+        refusals.extend(turned_away)
         options.extend(found)
         if not found and refusals:
             rejections.append(min(refusals, key=_shortfall))
+            rejections.extend(not_tried)
     return AgentOptions(demand=one, release=release, options=tuple(options), rejections=tuple(rejections))
+
+
+def _over_nodes(
+    position: int,
+    on_one: Sequence[Candidate | Rejection],
+    evaluator: Evaluator,
+    spec: StackSpec,
+    catalog: Catalog,
+    release: EngineRelease,
+    available: Sequence[Machine],
+) -> tuple[list[Option], list[Rejection], list[Rejection]]:
+    """Replicas over several machines of a kind, where one of them does not hold the model.
+
+    Options; candidates that do not serve; and why no candidate was tried on the best of the machines.
+    """
+    options: list[Option] = []
+    refusals: list[Rejection] = []
+    barred: list[Rejection] = []
+    seen: dict[tuple[int, float], list[Candidate | Rejection]] = {}
+    for machine in available:
+        if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
+            continue
+        bar = several_nodes.bar(evaluator.demand, machine, release)
+        if bar is not None:
+            barred.append(bar)
+            continue
+        key = (machine.accelerators, several_nodes.gbps_between(machine))
+        if key not in seen:
+            seen[key] = evaluator.evaluate_over_nodes(catalog.accelerator(machine.accelerator), *key)
+        for result in seen[key]:
+            if isinstance(result, Rejection):
+                refusals.append(result)
+                continue
+            bought, not_sold = _buy(position, result, evaluator, spec, catalog, release, [machine])
+            options.extend(bought)
+            refusals.extend(not_sold)
+    return options, refusals, [min(barred, key=_shortfall)] if barred else []
 
 
 def _by_accelerator(on_offer: Iterable[Machine], catalog: Catalog) -> list[tuple[Accelerator, list[Machine]]]:
@@ -199,7 +240,7 @@ def _buy(
     options: list[Option] = []
     refusals: list[Rejection] = []
     for machine in available:
-        if machine.accelerators < candidate.accelerators_per_replica:
+        if machine.accelerators < candidate.accelerators_per_pod:
             continue
         if not hosts.fits(candidate, machine):
             refusals.append(hosts.rejection(candidate, machine))

@@ -1,20 +1,31 @@
-"""The engines: one Deployment per workload, one Service per agent."""
+"""The engines: one Deployment (or, over several nodes, one LeaderWorkerSet) per workload, one Service per agent."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, AGENT_LABEL, ENGINE_UID, POOL_LABEL, TIER_LABEL
+from agentgpu_iac.planning.nodes import (
+    ACCELERATOR_RESOURCE,
+    AGENT_LABEL,
+    ENGINE_UID,
+    FABRIC_RESOURCE,
+    POOL_LABEL,
+    TIER_LABEL,
+)
 from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Workload
-from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
+from agentgpu_iac.rendering.karpenter import karpenter_pools
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
+    ENGINE_COMPONENT,
+    ENGINE_WORKER_COMPONENT,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
@@ -25,8 +36,6 @@ from agentgpu_iac.rendering.names import (
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_COMPONENT = "engine"
-
 _HOME_FOLDER = "/home/engine"
 
 _SCRATCH_LIMIT_MIB = 8192
@@ -34,6 +43,12 @@ _SCRATCH_LIMIT_MIB = 8192
 
 _LEAST_PROGRESS_DEADLINE_S = 600
 """Kubernetes' own default."""
+
+_LOADING_STEP_MINUTES = 5
+"""The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
+
+_GROUP_KEY_LABEL = "leaderworkerset.sigs.k8s.io/group-key"
+"""What the LeaderWorkerSet controller gives all pods of one group, and no other pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +60,18 @@ class DeploymentContext(Context):
     namespace: str
     labels: Pairs
     annotations: Pairs
+    pod_annotations: Pairs
+    has_pod_annotations: bool
     replicas: int
     max_surge: int
     max_unavailable: int
     progress_deadline_s: int
     selector: Pairs
+    is_of_group: bool
+    """Whether the pod is one of a group that must stand in one zone."""
+    group: Pairs
+    """Labels that the pods of all groups of the workload have in common."""
+    group_key: str
     service_account: str
     uid: int
     grace_period_s: int
@@ -60,13 +82,14 @@ class DeploymentContext(Context):
     command: tuple[str, ...]
     args: tuple[str, ...]
     environment: Pairs
+    answers: bool
+    """Whether the container serves requests, and so has a port and probes."""
     port: int
     health_path: str
     ready_path: str
     cpu: str
     memory: str
-    accelerator_resource: str
-    accelerators: str
+    devices: Pairs
     startup_period_s: int
     startup_failure_threshold: int
     readiness_period_s: int
@@ -99,6 +122,21 @@ class EngineSettingsContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderWorkerSetContext(Context):
+    """One agent in one tier, each replica a group of pods on as many nodes. Its pods are the Deployment's."""
+
+    template: ClassVar[str] = "leader-worker-set.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    annotations: Pairs
+    replicas: int
+    size: int
+    max_surge: int
+    max_unavailable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceContext(Context):
     """One agent: all its tiers behind one address."""
 
@@ -111,16 +149,47 @@ class ServiceContext(Context):
 
 
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """The Deployments and Services of all agents. Raises BadInput for workloads that no Deployment can carry."""
+    """The Deployments, groups and Services of all agents. Raises BadInput for workloads that none of them can carry."""
     faults = [fault for workload in plan.workloads for fault in _faults(plan.pool(workload.node_pool), workload)]
+    faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
         raise BadInput(faults)
-    contexts = (
-        *(_deployment(plan, workload) for workload in plan.workloads),
-        *(_engine_settings(plan, workload) for workload in plan.workloads if workload.engine.files),
-        *(_service(plan, agent) for agent in agents(plan)),
+    return (
+        *(_engine(plan, workload) for workload in plan.workloads),
+        *(
+            Draft(folder=BASE, context=_engine_settings(plan, workload))
+            for workload in plan.workloads
+            if workload.engine.files
+        ),
+        *(Draft(folder=BASE, context=_service(plan, agent)) for agent in agents(plan)),
     )
-    return tuple(Draft(folder=BASE, context=context) for context in contexts)
+
+
+def _engine(plan: Plan, workload: Workload) -> Draft:
+    leader = _deployment(plan, workload)
+    if workload.kind == "Deployment":
+        return Draft(folder=BASE, context=leader)
+    pods = (("leaderTemplate", leader), ("workerTemplate", _worker(leader, workload)))
+    return Draft(
+        folder=BASE,
+        context=_leader_worker_set(plan, workload),
+        parts=tuple(
+            Part(place=("spec", "leaderWorkerTemplate", name), context=pod, taken_from=("spec", "template"))
+            for name, pod in pods
+        ),
+    )
+
+
+def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
+    """Each group gets a Service ``<name>-<number>`` from its controller, which no agent's may be."""
+    if workload.kind == "Deployment":
+        return ()
+    taken = re.compile(rf"{re.escape(workload.name)}-[0-9]+")
+    return tuple(
+        _fault(workload, "name", f"its groups' Services would be named like agent {agent.agent!r}", "rename an agent")
+        for agent in agents(plan)
+        if taken.fullmatch(agent.agent)
+    )
 
 
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
@@ -130,8 +199,8 @@ def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
         found.append(_fault(workload, "engine.name", message, "known: vllm, sglang, tensorrt-llm, tgi"))
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
     if workload.pod.accelerators > on_a_node:
-        message = f"a replica of {workload.pod.accelerators} does not fit a node of {on_a_node}"
-        hint = "replicas over several nodes cannot be rendered yet"
+        message = f"a pod of {workload.pod.accelerators} does not fit a node of {on_a_node}"
+        hint = "a replica over several nodes has a pod on each: nodesPerReplica"
         found.append(_fault(workload, "pod.accelerators", message, hint))
     return tuple(found)
 
@@ -144,17 +213,18 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=labels(plan.stack, _COMPONENT, name=workload.engine.name, more=workload_labels(workload)),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
+        pod_annotations=(disruption := _disruption(plan, workload)),
+        has_pod_annotations=bool(disruption),
         replicas=workload.replicas.min,
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
         progress_deadline_s=_progress_deadline_s(workload),
-        selector=(
-            (COMPONENT_LABEL, _COMPONENT),
-            (AGENT_LABEL, workload.agent),
-            (TIER_LABEL, workload.tier),
-        ),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), *_whose(workload)),
+        is_of_group=workload.kind == "LeaderWorkerSet",
+        group=_whose(workload),
+        group_key=_GROUP_KEY_LABEL,
         service_account=SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
@@ -165,13 +235,13 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         command=workload.engine.command,
         args=workload.engine.args,
         environment=_environment(workload),
+        answers=True,
         port=workload.port,
         health_path=workload.engine.health_path,
         ready_path=workload.engine.ready_path,
         cpu=cpu_quantity(workload.pod.cpu_milli),
         memory=mib_quantity(workload.pod.memory_mib),
-        accelerator_resource=ACCELERATOR_RESOURCE,
-        accelerators=str(workload.pod.accelerators),
+        devices=_devices(workload),
         startup_period_s=workload.probes.startup_period_s,
         startup_failure_threshold=workload.probes.startup_failure_threshold,
         readiness_period_s=workload.probes.readiness_period_s,
@@ -195,7 +265,7 @@ def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
     return EngineSettingsContext(
         name=_settings(workload),
         namespace=plan.stack,
-        labels=labels(plan.stack, _COMPONENT, name=workload.engine.name, more=workload_labels(workload)),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         files=tuple((file.name, file.content) for file in workload.engine.files),
     )
 
@@ -204,6 +274,62 @@ def _settings(workload: Workload) -> str:
     """Name of the workload's settings, with a digest of their content."""
     text = "\0".join(part for file in workload.engine.files for part in (file.name, file.content))
     return f"{workload.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
+    """A pod on another node of the replica: the same engine, told to work for the one that leads.
+
+    It ends at SIGTERM and would take the answers that the leader still generates with it, so it is sent that signal
+    only when the leader has drained.
+    """
+    labelled = tuple(
+        (key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels
+    )
+    return replace(
+        leader,
+        labels=labelled,
+        args=workload.engine.worker_args,
+        answers=False,
+        pre_stop_s=(workload.drain.pre_stop_s + workload.drain.shutdown_timeout_s,),
+    )
+
+
+def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext:
+    return LeaderWorkerSetContext(
+        name=workload.name,
+        namespace=plan.stack,
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        annotations=_annotations(workload),
+        replicas=workload.replicas.min,
+        size=workload.nodes_per_replica,
+        max_surge=workload.rollout.max_surge,
+        max_unavailable=workload.rollout.max_unavailable,
+    )
+
+
+def _labels(plan: Plan, workload: Workload, component: str) -> Pairs:
+    return labels(plan.stack, component, name=workload.engine.name, more=workload_labels(workload))
+
+
+def _whose(workload: Workload) -> Pairs:
+    return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier))
+
+
+def _devices(workload: Workload) -> Pairs:
+    """What a device plugin hands out."""
+    interfaces = workload.pod.efa_interfaces
+    return (
+        (ACCELERATOR_RESOURCE, str(workload.pod.accelerators)),
+        *(((FABRIC_RESOURCE, str(interfaces)),) if interfaces else ()),
+    )
+
+
+def _disruption(plan: Plan, workload: Workload) -> Pairs:
+    """Karpenter leaves the node alone while the replica loads, and not a minute longer than that may take."""
+    if workload.node_pool not in {pool.name for pool in karpenter_pools(plan)}:
+        return ()
+    steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
+    return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
 
 def _annotations(workload: Workload) -> Pairs:
@@ -248,8 +374,10 @@ def _engine_cache(workload: Workload) -> str:
 def _environment(workload: Workload) -> Pairs:
     """Writable places for a user that the image does not know, and nothing that calls home.
 
-    USER and LOGNAME are there because libraries ask for the user's name, which the uid alone does not give.
+    USER and LOGNAME are there because libraries ask for the user's name, which the uid alone does not give. EFA's own
+    buffers do without huge pages: Karpenter knows no node that offers them, so no pod can ask for them.
     """
+    fabric = (("FI_PROVIDER", "efa"), ("FI_EFA_USE_HUGE_PAGE", "0")) if workload.pod.efa_interfaces else ()
     return (
         ("HOME", _HOME_FOLDER),
         ("USER", "engine"),
@@ -257,6 +385,7 @@ def _environment(workload: Workload) -> Pairs:
         ("HF_HUB_OFFLINE", "1"),
         *((one.name, one.value) for one in workload.engine.environment),
         ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
+        *fabric,
     )
 
 
@@ -264,7 +393,7 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, _COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, _COMPONENT), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent.agent)),
         port=agent.port,
     )

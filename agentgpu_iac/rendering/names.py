@@ -21,6 +21,10 @@ MANAGER = "agentgpu"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
+ENGINE_COMPONENT = "engine"
+ENGINE_WORKER_COMPONENT = "engine-worker"
+"""Pods that serve requests, and those that only work for one of them: no Service or monitor may take one for the other."""
+
 SERVICE_ACCOUNT = "engine"
 
 SCRIPT_FOLDER = "/opt/model-cache"

@@ -30,6 +30,11 @@ def no_files(_: EngineSettings) -> tuple[EngineFile, ...]:
     return ()
 
 
+def no_arguments(_: EngineSettings) -> tuple[str, ...]:
+    """The engine has no processes beside the one that serves."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePort:
     """One engine."""
@@ -65,6 +70,10 @@ class EnginePort:
     drains_since: tuple[int, ...] | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
     files: Callable[[EngineSettings], tuple[EngineFile, ...]] = no_files
+    worker_arguments: Callable[[EngineSettings], tuple[str, ...]] = no_arguments
+    """Those of the processes on the other nodes of a replica over several; nothing for one node."""
+    nodes_since: tuple[int, ...] | None = None
+    """First version whose replica may run over several nodes; unset: none is known to."""
 
     def limits_queue(self, version: str) -> bool:
         """Whether this version can turn requests away."""
