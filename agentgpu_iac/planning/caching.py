@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import CachedModel, StorageChoice
+from agentgpu_iac.planning.plan import CachedModel, FillerPlan, PriorityLevel, StorageChoice
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -81,6 +81,24 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
                 token_secret=secret,
             )
     return tuple(cached[where] for where in sorted(cached))
+
+
+_FILLER_CPU_MILLI = 100
+_FILLER_MEMORY_MIB = 512
+_FILLER_MEMORY_LIMIT_MIB = 4096
+"""What a filler asks for, and the memory that it may use while it downloads; afterwards it idles."""
+
+
+def filler(cached: Iterable[CachedModel], priority: PriorityLevel) -> FillerPlan | None:
+    """The pod that fills a node's cache with these models; None where there is none to fill."""
+    if not any(model.fill for model in cached):
+        return None
+    return FillerPlan(
+        cpu_milli=_FILLER_CPU_MILLI,
+        memory_mib=_FILLER_MEMORY_MIB,
+        memory_limit_mib=_FILLER_MEMORY_LIMIT_MIB,
+        priority=priority,
+    )
 
 
 RECOMMENDED_LOAD_S = 60.0
