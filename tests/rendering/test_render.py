@@ -262,9 +262,7 @@ def test_shared_accelerators_are_time_sliced_and_never_autoscaled() -> None:
 
 def test_a_pod_may_take_several_slots_where_the_plan_says_so() -> None:
     plan = make_shared_plan()
-    wide = plan.workloads[0].model_copy(
-        update={"pod": plan.workloads[0].pod.model_copy(update={"accelerators": 2})}
-    )
+    wide = plan.workloads[0].model_copy(update={"pod": plan.workloads[0].pod.model_copy(update={"accelerators": 2})})
     made = tree(plan.model_copy(update={"workloads": (wide,)}))
     config = yaml.safe_load(made["device-plugin/configmap-demo-device-plugin.yaml"]["data"]["share-2"])
     assert config["sharing"]["timeSlicing"]["failRequestsGreaterThanOne"] is False
