@@ -87,19 +87,19 @@ def _model_source_rules(cache: Mapping[str, Data]) -> Iterator[Violation]:
     """Models come from one place: a bucket belongs to S3, a token to Hugging Face."""
     at: Steps = ("spec", "modelCache")
     source = _word(cache, "source", ModelCache)
-    if source == "s3" and "bucket" not in cache:
+    if source == "s3" and cache.get("bucket") is None:
         yield Violation(
             steps=(*at, "source"),
             message="models come from S3, but 'bucket' is missing",
             hint="write bucket: s3://<bucket>/<prefix>",
         )
-    if source == "huggingface" and "bucket" in cache:
+    if source == "huggingface" and cache.get("bucket") is not None:
         yield Violation(
             steps=(*at, "bucket"),
             message="a bucket is named, but models come from Hugging Face",
             hint="write source: s3, or take the bucket out",
         )
-    if source == "s3" and "tokenSecret" in cache:
+    if source == "s3" and cache.get("tokenSecret") is not None:
         yield Violation(
             steps=(*at, "tokenSecret"),
             message="a Hugging Face token opens no bucket",
