@@ -47,7 +47,7 @@ def make_pool(**changes: Any) -> p.NodePool:
                 token_secret=None,
             ),
         ),
-        filler=p.FillerPlan(cpu_milli=100, memory_mib=512, memory_limit_mib=4096, priority="user-facing"),
+        filler=p.FillerPlan(cpu_milli=100, memory_mib=512, memory_limit_mib=4096, priority="user-facing", bucket=None),
     )
     return p.NodePool(**{**fields, **changes})
 

@@ -242,7 +242,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         yield _warn(
             "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", agent.name
         )
-    if baseline.model_source == "config":
+    if baseline.model_source == "config" and context.spec.model_cache.source != "s3":
         yield _warn(
             "weights-not-filled",
             f"{baseline.model} is known by its config.json only: put its weights under {baseline.model_cache.path} in the "

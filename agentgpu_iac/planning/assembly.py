@@ -338,7 +338,9 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
         cache_path=caching.path(storage),
         cached_models=cached,
         filler=caching.filler(
-            cached, priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members)
+            cached,
+            priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
+            spec,
         ),
     )
 

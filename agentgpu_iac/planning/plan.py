@@ -325,6 +325,8 @@ class FillerPlan(Document):
     """Memory that it may use while it downloads; afterwards it idles."""
     priority: PriorityLevel
     """The highest of the engines that wait for it: none of them may push it off the node."""
+    bucket: str | None
+    """Bucket and prefix from which it downloads; None: Hugging Face."""
 
 
 class NodePool(Document):

@@ -35,6 +35,8 @@ from agentgpu_iac.rendering.templates import verbatim
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 _MODELS_FILE = "models.json"
+_S3_SCRIPT = "s3_bucket.py"
+"""What the script downloads by where models come from a bucket; it must stand beside it."""
 _READY_FILE = "/tmp/filled"  # noqa: S108 - /tmp is the container's own
 
 _SCRATCH_LIMIT_MIB = 1024
@@ -144,8 +146,16 @@ def _scripts(plan: Plan, pool: NodePool) -> ConfigMapContext:
         name=model_cache(pool),
         namespace=plan.stack,
         labels=_labels(plan, pool),
-        data=((_MODELS_FILE, _models_document(pool)), (SCRIPT, verbatim(SCRIPT))),
+        data=(
+            (_MODELS_FILE, _models_document(pool)),
+            (SCRIPT, verbatim(SCRIPT)),
+            *(((_S3_SCRIPT, verbatim(_S3_SCRIPT)),) if _bucket(pool) else ()),
+        ),
     )
+
+
+def _bucket(pool: NodePool) -> str | None:
+    return pool.filler.bucket if pool.filler is not None else None
 
 
 def _models_document(pool: NodePool) -> str:
@@ -186,7 +196,7 @@ def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapCo
         node_selector=((POOL_LABEL, pool.name),),
         taint_key=ACCELERATOR_RESOURCE,
         image=_image(plan, pool),
-        command=_fill_command(),
+        command=_fill_command(filler),
         ready_file=_READY_FILE,
         environment=_environment(),
         tokens=_tokens(pool),
@@ -208,13 +218,14 @@ def _image(plan: Plan, pool: NodePool) -> str:
     raise BadInput.one("plan", "caches models, but no workload runs there", path=f"nodePools.{pool.name}")
 
 
-def _fill_command() -> tuple[str, ...]:
+def _fill_command(filler: FillerPlan) -> tuple[str, ...]:
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "fill",
         f"--root={MODELS_MOUNT}",
         f"--models={SCRIPT_FOLDER}/{_MODELS_FILE}",
+        *((f"--bucket={filler.bucket}",) if filler.bucket is not None else ()),
         f"--ready={_READY_FILE}",
     )
 

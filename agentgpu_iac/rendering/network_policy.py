@@ -25,8 +25,11 @@ _DNS_PORT = 53
 _HTTPS_PORT = 443
 
 _ANYWHERE = ("0.0.0.0/0", "::/0")
-_LINK_LOCAL = ("169.254.0.0/16", "fe80::/10")
+_LINK_LOCAL = ("169.254.0.0/16", "fd00:ec2::/32", "fe80::/10")
 """The instance metadata service among others: nobody may ask it for the node's credentials."""
+_POD_IDENTITY = ("169.254.170.23/32", "fd00:ec2::23/128")
+_POD_IDENTITY_PORT = 80
+"""The agent that gives pods on EKS the keys of their own role."""
 _PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
@@ -163,11 +166,16 @@ def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
 
 
 def _source(plan: Plan) -> tuple[Rule, ...]:
-    """The public addresses of the hub, on HTTPS."""
-    del plan
-    forbidden = (*_LINK_LOCAL, *_PRIVATE)
+    """The public addresses of the hub, on HTTPS; or S3, where an endpoint of your own network may stand for it."""
+    if all(pool.filler is None or pool.filler.bucket is None for pool in plan.node_pools):
+        return (_https((*_LINK_LOCAL, *_PRIVATE)),)
+    agent = tuple(Block(address, ()) for address in _POD_IDENTITY)
+    return _https(_LINK_LOCAL), Rule(namespaces=(), pods=(), blocks=agent, ports=(Port("TCP", _POD_IDENTITY_PORT),))
+
+
+def _https(forbidden: tuple[str, ...]) -> Rule:
     blocks = tuple(
         Block(anywhere, (tuple(one for one in forbidden if (":" in one) == (":" in anywhere)),))
         for anywhere in _ANYWHERE
     )
-    return (Rule(namespaces=(), pods=(), blocks=blocks, ports=(Port("TCP", _HTTPS_PORT),)),)
+    return Rule(namespaces=(), pods=(), blocks=blocks, ports=(Port("TCP", _HTTPS_PORT),))

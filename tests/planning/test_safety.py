@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.planning.plan import Plan
-from tests.planning.scenes import codes, make_agent, make_catalog, offerings, only, plan, workload
+from tests.planning.scenes import codes, make_agent, make_catalog, make_model, offerings, only, plan, workload
 
 BURST: dict[str, Any] = {"burstFactor": 20.0, "rampS": 3000.0}
 GITOPS: dict[str, Any] = {"tool": "argocd", "repository": "https://git.example.com/a/b.git", "path": "stacks/demo"}
@@ -177,3 +177,31 @@ class TestDelivery:
         by_hand = bursting(gitops={**GITOPS, "tool": "flux"}, scaling={"method": "none"})
         assert by_hand.gitops is not None
         assert by_hand.gitops.others_scale == ("support-burst",)
+
+
+def test_fillers_download_from_the_bucket_that_the_spec_names() -> None:
+    found = plan(make_agent(), modelCache={"source": "s3", "bucket": "s3://acme-models/agents"})
+    filler = found.pool(workload(found).node_pool).filler
+    assert filler is not None
+    assert filler.bucket == "s3://acme-models/agents"
+    assert workload(found).model_cache.source == "s3"
+
+
+def test_fillers_download_from_the_hub_by_default() -> None:
+    found = plan(make_agent())
+    filler = found.pool(workload(found).node_pool).filler
+    assert filler is not None
+    assert filler.bucket is None
+
+
+def test_a_model_known_by_its_config_alone_may_lie_in_a_bucket() -> None:
+    local = make_model("test/dense", 8, is_local=True)
+    catalog = make_catalog(models=(local,))
+    hub = plan(make_agent(), catalog=catalog)
+    bucket = plan(make_agent(), catalog=catalog, modelCache={"source": "s3", "bucket": "s3://acme-models"})
+    assert [model.fill for pool in hub.node_pools for model in pool.cached_models] == [False]
+    assert [model.fill for pool in bucket.node_pools for model in pool.cached_models] == [True]
+    assert "weights-not-filled" in codes(hub)
+    assert "weights-not-filled" not in codes(bucket)
+    assert hub.node_pools[0].filler is None
+    assert bucket.node_pools[0].filler is not None
