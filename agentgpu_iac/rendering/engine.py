@@ -1,4 +1,6 @@
-"""The engines: one Deployment (or, over several nodes, one LeaderWorkerSet) per workload, one Service per agent."""
+"""The engines: one Deployment (or, over several nodes, one LeaderWorkerSet) per workload, one Service and one
+disruption budget per agent.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,20 @@ from agentgpu_iac.planning.nodes import (
     POOL_LABEL,
     TIER_LABEL,
 )
-from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Workload
+from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Topology, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
 from agentgpu_iac.rendering.karpenter import karpenter_pools
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE_COMPONENT,
-    ENGINE_WORKER_COMPONENT,
+    ENGINE,
+    ENGINE_WORKER,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
     labels,
     model_cache,
+    priority_class,
     workload_labels,
 )
 from agentgpu_iac.rendering.stack import agents
@@ -41,8 +44,11 @@ _HOME_FOLDER = "/home/engine"
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
 
-_LEAST_PROGRESS_DEADLINE_S = 600
-"""Kubernetes' own default."""
+_TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
+
+_EVICTABLE_REPLICAS = 1
+"""How many of an agent's replicas a drain may take at once. Not 0: a lone replica would then hold up every drain of its
+node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
 
 _LOADING_STEP_MINUTES = 5
 """The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
@@ -75,6 +81,10 @@ class DeploymentContext(Context):
     service_account: str
     uid: int
     grace_period_s: int
+    priority_class: str
+    spread_keys: tuple[str, ...]
+    """Node labels over which replicas are spread where that is possible."""
+    spreads: bool
     node_selector: Pairs
     taint_key: str
     image: str
@@ -84,6 +94,8 @@ class DeploymentContext(Context):
     environment: Pairs
     answers: bool
     """Whether the container serves requests, and so has a port and probes."""
+    secret_environment: tuple[tuple[str, str, str], ...]
+    """Variables, and the Secret and key that each is read from."""
     port: int
     health_path: str
     ready_path: str
@@ -148,8 +160,20 @@ class ServiceContext(Context):
     port: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisruptionBudgetContext(Context):
+    """How many replicas of an agent a drain may take at once, over all its tiers."""
+
+    template: ClassVar[str] = "pod-disruption-budget.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    max_unavailable: int
+    selector: Pairs
+
+
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """The Deployments, groups and Services of all agents. Raises BadInput for workloads that none of them can carry."""
+    """What carries and fronts all agents. Raises BadInput for workloads that nothing here can carry."""
     faults = [fault for workload in plan.workloads for fault in _faults(plan.pool(workload.node_pool), workload)]
     faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
@@ -162,6 +186,7 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
             if workload.engine.files
         ),
         *(Draft(folder=BASE, context=_service(plan, agent)) for agent in agents(plan)),
+        *(Draft(folder=BASE, context=_disruption_budget(plan, agent)) for agent in agents(plan)),
     )
 
 
@@ -213,21 +238,24 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        labels=_labels(plan, workload, ENGINE),
         annotations=_annotations(workload),
         pod_annotations=(disruption := _disruption(plan, workload)),
         has_pod_annotations=bool(disruption),
         replicas=workload.replicas.min,
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
-        progress_deadline_s=_progress_deadline_s(workload),
-        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), *_whose(workload)),
+        progress_deadline_s=workload.rollout.progress_deadline_s,
+        selector=((COMPONENT_LABEL, ENGINE), *_whose(workload)),
         is_of_group=workload.kind == "LeaderWorkerSet",
         group=_whose(workload),
         group_key=_GROUP_KEY_LABEL,
         service_account=SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
+        priority_class=priority_class(plan.stack, workload.pod.priority),
+        spread_keys=tuple(_TOPOLOGY_KEYS[topology] for topology in workload.pod.spread),
+        spreads=bool(workload.pod.spread),
         node_selector=((POOL_LABEL, workload.node_pool),),
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
@@ -235,6 +263,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         command=workload.engine.command,
         args=workload.engine.args,
         environment=_environment(workload),
+        secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
         answers=True,
         port=workload.port,
         health_path=workload.engine.health_path,
@@ -265,7 +294,7 @@ def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
     return EngineSettingsContext(
         name=_settings(workload),
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        labels=_labels(plan, workload, ENGINE),
         files=tuple((file.name, file.content) for file in workload.engine.files),
     )
 
@@ -282,9 +311,7 @@ def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
     It ends at SIGTERM and would take the answers that the leader still generates with it, so it is sent that signal
     only when the leader has drained.
     """
-    labelled = tuple(
-        (key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels
-    )
+    labelled = tuple((key, ENGINE_WORKER if key == COMPONENT_LABEL else value) for key, value in leader.labels)
     return replace(
         leader,
         labels=labelled,
@@ -298,7 +325,7 @@ def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext
     return LeaderWorkerSetContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        labels=_labels(plan, workload, ENGINE),
         annotations=_annotations(workload),
         replicas=workload.replicas.min,
         size=workload.nodes_per_replica,
@@ -340,12 +367,6 @@ def _annotations(workload: Workload) -> Pairs:
         ("agentgpu.dev/accelerator", workload.accelerator),
         ("agentgpu.dev/latency-class", workload.latency_class),
     )
-
-
-def _progress_deadline_s(workload: Workload) -> int:
-    """Seconds until a rollout counts as stuck: a whole cold start, and all that the startup probe allows."""
-    startup_s = workload.probes.startup_period_s * workload.probes.startup_failure_threshold
-    return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(workload.cold_start_s.total) + startup_s)
 
 
 def _wait_command(workload: Workload) -> tuple[str, ...]:
@@ -393,7 +414,17 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
         port=agent.port,
+    )
+
+
+def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
+    return DisruptionBudgetContext(
+        name=agent.agent,
+        namespace=plan.stack,
+        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        max_unavailable=_EVICTABLE_REPLICAS,
+        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
     )
