@@ -38,6 +38,23 @@ class SecretVariable(Document):
     key: str
 
 
+WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
+
+
+class EnvironmentVariable(Document):
+    """One environment variable of the engine."""
+
+    name: str
+    value: str
+
+
+class EngineFile(Document):
+    """A file that the engine reads at start."""
+
+    name: str
+    content: str
+
+
 class EnginePlan(Document):
     """The engine process of one replica, spelled for its version."""
 
@@ -45,19 +62,36 @@ class EnginePlan(Document):
     version: str
     image: str
     """Image by digest where the spec pins one, else by tag."""
+    command: tuple[str, ...]
+    """The words before the arguments."""
     args: tuple[str, ...]
-    """Arguments of ``vllm serve``, the model's path first."""
+    """Arguments of the command."""
+    environment: tuple[EnvironmentVariable, ...]
+    """What this engine needs beyond what every engine is given."""
     secret_environment: tuple[SecretVariable, ...]
     """What the engine reads from Secrets: the API key that it asks for."""
+    files: tuple[EngineFile, ...]
+    """Settings that the engine takes from files only, mounted at /etc/engine."""
+    health_path: str
+    """Answers while the process is well."""
+    ready_path: str
+    """Answers once requests are served."""
+    metrics_path: str
+    """Prometheus metrics, on the same port."""
 
 
 class MemoryPlan(Document):
     """Memory of one accelerator, in GiB. need (totalGib) <= 0.80 x capacityGib over all that share it."""
 
     weights_gib: float
+    draft_weights_gib: float
+    """Weights of the draft for speculative decoding; 0 without one."""
     kv_bytes_per_token: int
     """On one accelerator."""
+    draft_kv_bytes_per_token: int
+    """The same of the draft; 0 without one."""
     kv_per_session_gib: float
+    """With the draft's."""
     kv_gib: float
     """KV cache of all sessions of one replica, on one accelerator."""
     activation_gib: float
@@ -206,7 +240,7 @@ class StorageChoice(Document):
 
 
 class CachedAdapter(Document):
-    """A LoRA adapter that must be in the cache before its engine starts."""
+    """A LoRA adapter or a draft model that must be in the cache before its engine starts."""
 
     path: str
     revision: str
@@ -224,9 +258,14 @@ class ModelCachePlan(Document):
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
     adapters: tuple[CachedAdapter, ...]
+    draft: CachedAdapter | None
+    """The draft model of speculative decoding, where it has one of its own."""
+    loader: WeightLoader
+    """How the engine reads the weights."""
     choices: tuple[StorageChoice, ...]
     """Where the weights could lie instead, fastest first; on providers whose storage prices are known."""
     model_gib: float
+    """What a replica reads at start, a draft model included."""
 
 
 class PodPlan(Document):
@@ -236,6 +275,8 @@ class PodPlan(Document):
     memory_mib: int
     shm_mib: int
     """Size of /dev/shm, counted in memoryMib."""
+    kv_offload_mib: int
+    """KV cache that the engine keeps in host memory, counted in memoryMib; 0 without."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
     priority: PriorityLevel

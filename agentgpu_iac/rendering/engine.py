@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.engines import MODELS_MOUNT
+from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, AGENT_LABEL, ENGINE_UID, POOL_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan, Topology, Workload
+from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Topology, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -25,13 +26,7 @@ from agentgpu_iac.rendering.names import (
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_COMMANDS = {"vllm": ("vllm", "serve")}
-"""How each engine is started. Without a shell in between, so that SIGTERM reaches it and it can drain."""
-
 _HOME_FOLDER = "/home/engine"
-_ENGINE_CACHE_FOLDER = "/var/cache/engine"
-"""Where an engine keeps what it compiles. It lies on the node's model cache volume, a folder per workload, so that a
-restarted replica need not compile again; the models beside it are mounted read-only."""
 
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
@@ -74,6 +69,8 @@ class DeploymentContext(Context):
     secret_environment: tuple[tuple[str, str, str], ...]
     """Variables, and the Secret and key that each is read from."""
     port: int
+    health_path: str
+    ready_path: str
     cpu: str
     memory: str
     accelerator_resource: str
@@ -90,9 +87,23 @@ class DeploymentContext(Context):
     engine_cache_folder: str
     engine_cache_sub_path: str
     script_folder: str
+    settings: tuple[str, ...]
+    """Empty, or the one ConfigMap of the files that the engine reads."""
+    settings_folder: str
     model_cache: str
     shm_size: str
     scratch_size: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettingsContext(Context):
+    """Files that an engine reads at start. Immutable: another content has another name, so that pods are replaced."""
+
+    template: ClassVar[str] = "engine-settings.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    files: Pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +137,7 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
         raise BadInput(faults)
     contexts = (
         *(_deployment(plan, workload) for workload in plan.workloads),
+        *(_engine_settings(plan, workload) for workload in plan.workloads if workload.engine.files),
         *(_service(plan, agent) for agent in agents(plan)),
         *(_disruption_budget(plan, agent) for agent in agents(plan)),
     )
@@ -134,9 +146,9 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
-    if workload.engine.name not in _COMMANDS:
-        known = ", ".join(_COMMANDS)
-        found.append(_fault(workload, "engine.name", f"{workload.engine.name} cannot be rendered", f"known: {known}"))
+    if workload.engine.name == "ollama":
+        message = "ollama cannot be rendered for a cluster"
+        found.append(_fault(workload, "engine.name", message, "known: vllm, sglang, tensorrt-llm, tgi"))
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
     if workload.pod.accelerators > on_a_node:
         message = f"a replica of {workload.pod.accelerators} does not fit a node of {on_a_node}"
@@ -174,11 +186,13 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
         wait_command=_wait_command(workload),
-        command=_COMMANDS[workload.engine.name],
+        command=workload.engine.command,
         args=workload.engine.args,
-        environment=_environment(),
+        environment=_environment(workload),
         secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
         port=workload.port,
+        health_path=workload.engine.health_path,
+        ready_path=workload.engine.ready_path,
         cpu=cpu_quantity(workload.pod.cpu_milli),
         memory=mib_quantity(workload.pod.memory_mib),
         accelerator_resource=ACCELERATOR_RESOURCE,
@@ -191,13 +205,30 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         pre_stop_s=(workload.drain.pre_stop_s,) if workload.drain.pre_stop_s else (),
         home_folder=_HOME_FOLDER,
         models_folder=MODELS_MOUNT,
-        engine_cache_folder=_ENGINE_CACHE_FOLDER,
+        engine_cache_folder=ENGINE_CACHE_MOUNT,
         engine_cache_sub_path=_engine_cache(workload),
         script_folder=SCRIPT_FOLDER,
+        settings=(_settings(workload),) if workload.engine.files else (),
+        settings_folder=SETTINGS_MOUNT,
         model_cache=model_cache(plan.pool(workload.node_pool)),
         shm_size=mib_quantity(workload.pod.shm_mib),
         scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
     )
+
+
+def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
+    return EngineSettingsContext(
+        name=_settings(workload),
+        namespace=plan.stack,
+        labels=labels(plan.stack, ENGINE, name=workload.engine.name, more=workload_labels(workload)),
+        files=tuple((file.name, file.content) for file in workload.engine.files),
+    )
+
+
+def _settings(workload: Workload) -> str:
+    """Name of the workload's settings, with a digest of their content."""
+    text = "\0".join(part for file in workload.engine.files for part in (file.name, file.content))
+    return f"{workload.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _annotations(workload: Workload) -> Pairs:
@@ -217,9 +248,15 @@ def _wait_command(workload: Workload) -> tuple[str, ...]:
         "wait",
         f"--root={MODELS_MOUNT}",
         *("--model", workload.model_cache.path, workload.model_cache.revision),
-        *(part for adapter in workload.model_cache.adapters for part in ("--model", adapter.path, adapter.revision)),
+        *(part for one in _beside_the_model(workload) for part in ("--model", one.path, one.revision)),
         f"--engine-cache={_engine_cache(workload)}",
     )
+
+
+def _beside_the_model(workload: Workload) -> tuple[CachedAdapter, ...]:
+    """What else the engine loads at start: adapters, and the draft of speculative decoding."""
+    draft = workload.model_cache.draft
+    return (*workload.model_cache.adapters, *(() if draft is None else (draft,)))
 
 
 def _engine_cache(workload: Workload) -> str:
@@ -227,7 +264,7 @@ def _engine_cache(workload: Workload) -> str:
     return f".engine-cache/{workload.name}"
 
 
-def _environment() -> Pairs:
+def _environment(workload: Workload) -> Pairs:
     """Writable places for a user that the image does not know, and nothing that calls home.
 
     USER and LOGNAME are there because libraries ask for the user's name, which the uid alone does not give.
@@ -237,9 +274,8 @@ def _environment() -> Pairs:
         ("USER", "engine"),
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),
-        ("VLLM_NO_USAGE_STATS", "1"),
-        ("VLLM_CACHE_ROOT", f"{_ENGINE_CACHE_FOLDER}/vllm"),
-        ("TRITON_CACHE_DIR", f"{_ENGINE_CACHE_FOLDER}/triton"),
+        *((one.name, one.value) for one in workload.engine.environment),
+        ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model import MAX_COUNT, Conversation, ModelCache, Sessions, StackSpec, ToolCalls
+from agentgpu_iac.spec.model import MAX_COUNT, Conversation, ModelCache, Sessions, Speculative, StackSpec, ToolCalls
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of, words_at
 from agentgpu_iac.spec.yaml_tree import Data, Steps
@@ -52,6 +52,7 @@ def violations(data: Data) -> Iterator[Violation]:
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from _engine_rules(agent, target, at)
+        yield from _speculative_rules(_part(agent, "speculative"), (*at, "speculative"))
         yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
         yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
 
@@ -212,6 +213,32 @@ def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator
             steps=(*at, "engine"),
             message=f"Ollama is for local development only, and the target is {target!r}",
             hint="use engine: vllm",
+        )
+
+
+_METHODS_WITH_A_DRAFT = ("draft-model", "eagle3")
+
+
+def _speculative_rules(speculative: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """A draft is named where the method has one; a step yields no more than it proposes, and one."""
+    method, draft = speculative.get("method"), speculative.get("model")
+    if method in _METHODS_WITH_A_DRAFT and draft is None:
+        yield Violation(
+            steps=(*at, "method"),
+            message=f"{method} needs a draft, but 'model' is missing",
+            hint="name the draft's Hugging Face id, or use method: ngram",
+        )
+    if method in ("ngram", "mtp"):
+        for key in ("model", "weightsGib"):
+            if speculative.get(key) is not None:
+                yield Violation(
+                    steps=(*at, key), message=f"{method} has no draft of its own, so {key!r} has no meaning"
+                )
+    tokens, accepted = _count(speculative, "tokens", Speculative), speculative.get("acceptedTokens")
+    if tokens is not None and isinstance(accepted, int | float) and accepted > tokens + 1:
+        yield Violation(
+            steps=(*at, "acceptedTokens"),
+            message=f"a step that proposes {tokens} tokens yields {tokens + 1} at most; not {accepted:g}",
         )
 
 

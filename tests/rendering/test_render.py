@@ -206,7 +206,8 @@ def test_the_cache_is_one_volume_for_all_nodes_of_a_pool() -> None:
         assert spec["claimRef"]["namespace"] == claim["metadata"]["namespace"] == "demo"
         assert claim["spec"]["volumeName"] == name
         assert spec["accessModes"] == claim["spec"]["accessModes"] == ["ReadWriteMany"]
-        assert spec["storageClassName"] == claim["spec"]["storageClassName"] == ""
+        assert claim["spec"]["storageClassName"] == ""
+        assert "storageClassName" not in spec
         assert spec["capacity"] == claim["spec"]["resources"]["requests"] == {"storage": "200Gi"}
         (term,) = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
         (match,) = term["matchExpressions"]
@@ -373,8 +374,8 @@ def test_every_file_is_listed_by_its_kustomization() -> None:
         (make_plan(workloads=(make_workload(agent="3d", name="3d"),)), "'3d' cannot name a Service"),
         (make_plan(workloads=(make_workload(name="../up"),)), "'../up' cannot name a Deployment"),
         (
-            make_plan(workloads=(make_workload(engine=make_workload().engine.model_copy(update={"name": "tgi"})),)),
-            "tgi cannot be rendered",
+            make_plan(workloads=(make_workload(engine=make_workload().engine.model_copy(update={"name": "ollama"})),)),
+            "ollama cannot be rendered",
         ),
         (
             make_plan(workloads=(make_workload(pod=make_workload().pod.model_copy(update={"accelerators": 2})),)),
