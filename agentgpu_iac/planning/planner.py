@@ -298,6 +298,8 @@ def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> I
         loader=caching.wanted_loader(spec),
     )
     found = [("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)]
+    if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
+        found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
     if no_head := speculation.fault(one.model, one.agent):
         found.append(("speculative", no_head))
     return [_refusal(one, constraint, message) for constraint, message in found]

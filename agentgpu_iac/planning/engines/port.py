@@ -74,6 +74,11 @@ class EnginePort:
     """Those of the processes on the other nodes of a replica over several; nothing for one node."""
     nodes_since: tuple[int, ...] | None = None
     """First version whose replica may run over several nodes; unset: none is known to."""
+    api_key_variable: str | None = None
+    """Environment variable that holds the key which it asks callers for; unset: it can ask for none. Probes and monitors
+    must get their answers without the key."""
+    api_key_args: tuple[str, ...] = ()
+    """What hands the variable over where the engine reads none: Kubernetes puts its value in for ``$(NAME)``."""
 
     def limits_queue(self, version: str) -> bool:
         """Whether this version can turn requests away."""
