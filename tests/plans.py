@@ -185,6 +185,7 @@ def make_plan(**changes: Any) -> p.Plan:
         headline="1 x L40S keeps the 12 sessions resident.",
         workloads=(make_workload(),),
         node_pools=(make_pool(),),
+        router=None,
         cost=p.Cost(
             baseline_usd_per_month=Decimal("1339.92"),
             peak_usd_per_hour=Decimal("1.861"),

@@ -43,6 +43,7 @@ class EngineSettings:
     kv_cache_memory_bytes: int | None
     shutdown_timeout_s: int
     max_queued_requests: int | None
+    max_queued_tokens: int | None
 
 
 def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -76,6 +77,8 @@ def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
     if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_requests is not None:
         args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
+    if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_tokens is not None:
+        args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
     return tuple(args)
 
 

@@ -26,6 +26,9 @@ from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 _COMPONENT = "engine"
 
+HTTP_PORT = "http"
+"""Name of the engines' port, in pods and Services."""
+
 _COMMANDS = {"vllm": ("vllm", "serve")}
 """How each engine is started. Without a shell in between, so that SIGTERM reaches it and it can drain."""
 
@@ -89,14 +92,20 @@ class DeploymentContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceContext(Context):
-    """One agent: all its tiers behind one address."""
+    """Pods behind one name."""
 
     template: ClassVar[str] = "service.yaml.j2"
     name: str
     namespace: str
     labels: Pairs
     selector: Pairs
+    headless: bool
+    """Whether the name stands for the pods themselves, and not for one address before them."""
+    port_name: str
+    app_protocol: str
     port: int
+    target_port: str
+    """Name of the pods' port."""
 
 
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -106,7 +115,7 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
         raise BadInput(faults)
     contexts = (
         *(_deployment(plan, workload) for workload in plan.workloads),
-        *(_service(plan, agent) for agent in agents(plan)),
+        *(_service(plan, agent) for agent in agents(plan) if not is_behind_nginx(plan, agent.agent)),
     )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
 
@@ -229,6 +238,20 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
         name=agent.agent,
         namespace=plan.stack,
         labels=labels(plan.stack, _COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, _COMPONENT), (AGENT_LABEL, agent.agent)),
+        selector=engine_selector(agent.agent),
+        headless=False,
+        port_name=HTTP_PORT,
+        app_protocol="http",
         port=agent.port,
+        target_port=HTTP_PORT,
     )
+
+
+def engine_selector(agent: str) -> Pairs:
+    """The labels of an agent's engines in all tiers."""
+    return ((COMPONENT_LABEL, _COMPONENT), (AGENT_LABEL, agent))
+
+
+def is_behind_nginx(plan: Plan, agent: str) -> bool:
+    """Whether the agent's own Service leads to NGINX, which finds the engines by another."""
+    return plan.router is not None and plan.router.kind == "nginx" and plan.router.route(agent) is not None

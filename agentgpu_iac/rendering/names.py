@@ -23,6 +23,9 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 
 SERVICE_ACCOUNT = "engine"
 
+ROUTER = "traffic-router"
+"""Name of every object that makes up the stack's NGINX."""
+
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
 

@@ -9,6 +9,7 @@ from agentgpu_iac.rendering.karpenter import karpenter_drafts
 from agentgpu_iac.rendering.kustomize import kustomization_drafts
 from agentgpu_iac.rendering.manifest import check, manifest, rendered
 from agentgpu_iac.rendering.model_cache import model_cache_drafts
+from agentgpu_iac.rendering.router import router_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
 from agentgpu_iac.rendering.stack import stack_drafts
 
@@ -31,6 +32,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
     return (
         *stack_drafts(plan),
         *engine_drafts(plan),
+        *router_drafts(plan),
         *model_cache_drafts(plan),
         *sharing_drafts(plan),
         *karpenter_drafts(plan),

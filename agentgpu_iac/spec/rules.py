@@ -44,6 +44,7 @@ def violations(data: Data) -> Iterator[Violation]:
     agents = tuple(_mapping(agent) for agent in _list(spec, "agents"))
     yield from _accelerator_rules(_part(spec, "accelerators"))
     yield from _observed_rules(_part(spec, "observed"))
+    yield from _router_rules(_part(spec, "network"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     target = _word(spec, "target", StackSpec)
@@ -78,6 +79,22 @@ def _observed_rules(observed: Mapping[str, Data]) -> Iterator[Violation]:
             steps=("spec", "observed", "days"),
             message=f"{days} days are observed, but 'baselineSessions' is missing",
             hint="write how many sessions were held at any time over those days",
+        )
+
+
+def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
+    """Routes attach to a Gateway, which somebody runs and only the spec can name."""
+    if network.get("router") == "gateway" and "gateway" not in network:
+        yield Violation(
+            steps=("spec", "network", "router"),
+            message="routes of a Gateway need one to attach to, but 'gateway' is missing",
+            hint="write gateway: {name: ..., namespace: ...}, or use router: nginx",
+        )
+    if "gateway" in network and network.get("router") != "gateway":
+        yield Violation(
+            steps=("spec", "network", "gateway"),
+            message="a Gateway is named, but the router is not 'gateway'",
+            hint="write router: gateway, or leave the Gateway out",
         )
 
 
