@@ -22,7 +22,7 @@ configuration is never asked for another agent."""
 
 BODY_BUFFER_KIB = 64
 """Part of a request's body that NGINX holds in memory, about 16,000 tokens of text; the rest goes to its scratch volume."""
-HEADER_BUFFER_KIB = 16
+HEADER_BUFFER_KIB = 8
 """What NGINX holds of an answer at once."""
 
 CONNECT_TIMEOUT_MS = 1_000

@@ -71,6 +71,8 @@ class NginxContext(Context):
     template: ClassVar[str] = "nginx.conf.j2"
     workers: int
     worker_connections: int
+    open_files: int
+    """Each connection may hold a file for a large body."""
     shutdown_timeout_s: int
     resolver_file: str
     max_request_mib: int
@@ -180,6 +182,7 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
     return NginxContext(
         workers=ceil_div(router.cpu_milli, 1000),
         worker_connections=router.worker_connections,
+        open_files=2 * router.worker_connections,
         shutdown_timeout_s=router.drain.shutdown_timeout_s,
         resolver_file=_RESOLVER_FILE,
         max_request_mib=router.max_request_mib,
