@@ -5,6 +5,7 @@ from __future__ import annotations
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
+from agentgpu_iac.rendering.gateway import gateway_drafts
 from agentgpu_iac.rendering.karpenter import karpenter_drafts
 from agentgpu_iac.rendering.kustomize import kustomization_drafts
 from agentgpu_iac.rendering.manifest import check, manifest, rendered
@@ -33,6 +34,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
         *stack_drafts(plan),
         *engine_drafts(plan),
         *router_drafts(plan),
+        *gateway_drafts(plan),
         *model_cache_drafts(plan),
         *sharing_drafts(plan),
         *karpenter_drafts(plan),

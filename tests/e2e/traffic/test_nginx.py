@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning import plan as p
 from agentgpu_iac.planning.planner import make_plan as planned
-from agentgpu_iac.planning.routing import _CHUNK_CPU_US
+from agentgpu_iac.planning.routing import CHUNK_CPU_US
 from agentgpu_iac.spec.loader import load
 from tests.e2e.traffic.cluster_dns import ClusterDns
 from tests.e2e.traffic.fake_engines import TOKEN_S, TOKENS, FakeEngine
@@ -166,7 +167,7 @@ def test_tokens_arrive_as_they_are_made() -> None:
             answer.readline()
         assert len(times) == TOKENS
         assert times[-1] - times[0] > 0.8 * TOKEN_S * (TOKENS - 1)
-        gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(times)]
         assert min(gaps) > 0.3 * TOKEN_S
 
 
@@ -231,7 +232,7 @@ def test_engines_that_come_later_and_many_of_them_are_found() -> None:
 def test_round_robin_takes_turns() -> None:
     with scene(make_routed_plan()) as running:
         turns = [running.engine_of("same", agent=BATCH) for _ in range(10)]
-        assert all(one != other for one, other in zip(turns, turns[1:], strict=False))
+        assert all(one != other for one, other in pairwise(turns))
 
 
 def by_home(running: Scene, session: str) -> tuple[FakeEngine, FakeEngine]:
@@ -408,5 +409,4 @@ def test_a_streamed_token_costs_the_cpu_time_that_plans_count_on() -> None:
         with ThreadPoolExecutor(16) as pool:
             lengths = list(pool.map(lambda number: running.ask(f"s{number}").read().count(b"data: "), range(16)))
         spent_us = (running.nginx.cpu_s() - before) * 1e6 / sum(lengths)
-        print(f"{spent_us:.1f} us of CPU for a token")
-        assert spent_us < 2 * _CHUNK_CPU_US
+        assert spent_us < 2 * CHUNK_CPU_US, f"{spent_us:.1f} us of CPU for a token"
