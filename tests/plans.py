@@ -230,6 +230,7 @@ def make_plan(**changes: Any) -> p.Plan:
         security=make_security(),
         quota=p.QuotaPlan(pods=4, cpu_milli=6200, memory_mib=50176, memory_limit_mib=57344, accelerators=2),
         gitops=None,
+        router=None,
         cost=p.Cost(
             baseline_usd_per_month=Decimal("1339.92"),
             peak_usd_per_hour=Decimal("1.861"),
@@ -282,3 +283,65 @@ def make_tiered_plan() -> p.Plan:
         node_pools=(make_pool(), burst_pool),
         priority_classes=(make_priority_class("user-facing"), make_priority_class("burst", 50_000)),
     )
+
+
+def make_route(**changes: Any) -> p.RoutePlan:
+    fields: dict[str, Any] = dict(
+        agent="support",
+        port=10_000,
+        policy="session-affine",
+        max_connections=24,
+        max_tries=2,
+        connect_timeout_ms=1_000,
+        retry_window_ms=1_500,
+        answer_timeout_s=205,
+    )
+    return p.RoutePlan(**{**fields, **changes})
+
+
+def make_router(**changes: Any) -> p.RouterPlan:
+    fields: dict[str, Any] = dict(
+        kind="nginx",
+        version="1.30.4",
+        image="nginxinc/nginx-unprivileged:1.30.4",
+        replicas=2,
+        priority="user-facing",
+        cpu_milli=250,
+        memory_mib=128,
+        worker_connections=1024,
+        scratch_mib=48,
+        session_header="x-session-id",
+        max_request_mib=8,
+        drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=50, notice_s=None),
+        gateway=None,
+        routes=(make_route(),),
+    )
+    return p.RouterPlan(**{**fields, **changes})
+
+
+def make_routed_plan(**changes: Any) -> p.Plan:
+    """A tiered agent behind NGINX, and one whose requests go round."""
+    tiered = make_tiered_plan()
+    batch = make_workload(agent="batch", name="batch", served_model_name="batch", latency_class="background")
+    routes = (make_route(), make_route(agent="batch", port=10_001, policy="round-robin", max_connections=None))
+    return make_plan(
+        workloads=(*tiered.workloads, batch),
+        node_pools=tiered.node_pools,
+        router=make_router(**{"routes": routes, **changes}),
+    )
+
+
+def make_gateway_plan(**changes: Any) -> p.Plan:
+    """An agent behind a Gateway with an endpoint picker."""
+    gateway = p.GatewayPlan(name="agents", namespace="gateways", hostname="agents.example.org")
+    router = make_router(
+        kind="gateway",
+        version="0.10.0",
+        image="example/endpoint-picker:v0.10.0",
+        replicas=1,
+        worker_connections=0,
+        scratch_mib=0,
+        gateway=gateway,
+        routes=(make_route(port=None),),
+    )
+    return make_plan(router=router.model_copy(update=changes))

@@ -401,6 +401,25 @@ class EngineRelease(Document):
     """What a reader should know about them."""
 
 
+RouterSoftware = Literal["nginx", "endpoint-picker"]
+"""NGINX, or the endpoint picker of a Gateway API InferencePool."""
+
+
+class RouterRelease(Document):
+    """One version of what spreads requests over an agent's replicas."""
+
+    router: RouterSoftware
+    """Which software."""
+    version: str
+    """Version, for example ``1.30.4``."""
+    image: str
+    """Container image and tag."""
+    sources: Sources
+    """Where the row is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
 class Calibration(Document):
     """What one measured run says about our predictions on an accelerator; ``agentgpu calibrate`` writes it."""
 

@@ -21,6 +21,7 @@ from agentgpu_iac.catalog.model import (
     ModelFacts,
     Price,
     Provider,
+    RouterRelease,
 )
 from agentgpu_iac.spec.document import Document
 
@@ -38,6 +39,7 @@ class Rows:
     models: tuple[ModelFacts, ...] = ()
     releases: tuple[EngineRelease, ...] = ()
     providers: tuple[Provider, ...] = ()
+    routers: tuple[RouterRelease, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -50,6 +52,7 @@ FILES = (
     "models.json",
     "prices.csv",
     "providers.json",
+    "routers.json",
 )
 """The data files, in the order in which they enter the digest."""
 
@@ -66,6 +69,7 @@ def packaged_rows() -> Rows:
         models=_json_rows(content["models.json"], ModelFacts),
         releases=_json_rows(content["engines.json"], EngineRelease),
         providers=_json_rows(content["providers.json"], Provider),
+        routers=_json_rows(content["routers.json"], RouterRelease),
         digest=digest(content[name] for name in FILES),
     )
 

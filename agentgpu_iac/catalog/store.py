@@ -21,6 +21,8 @@ from agentgpu_iac.catalog.model import (
     Offering,
     Price,
     Provider,
+    RouterRelease,
+    RouterSoftware,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
@@ -50,6 +52,7 @@ class Catalog:
     exclusions: tuple[Exclusion, ...]
     version: str
     calibrations: tuple[Calibration, ...] = ()
+    routers: tuple[RouterRelease, ...] = ()
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -133,6 +136,17 @@ class Catalog:
         )
         return _under_version(applying, version.strip().removeprefix("v"))
 
+    def router(self, router: RouterSoftware) -> RouterRelease:
+        """The newest known release of a router.
+
+        Raises:
+            BadInput: no release of it is known.
+        """
+        known = [row for row in self.routers if row.router == router]
+        if not known:
+            raise _unknown("release of router", router, {row.router for row in self.routers})
+        return max(known, key=lambda row: _numeric(row.version))
+
     def _local_model(self, path: Path, reference: str) -> Model:
         try:
             text = self._resolved(path).read_text(encoding="utf-8")
@@ -194,6 +208,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         exclusions=joined.exclusions + unsizable,
         version=rows.digest[:12],
         calibrations=rows.calibrations,
+        routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
     )
 
 

@@ -13,7 +13,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning import delivery
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, quantises_at_load, tool_call_parser
-from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, Warning, Workload
+from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, RouterPlan, Warning, Workload
 from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, sessions_before_ready, spot_refusal
 from agentgpu_iac.spec.model import StackSpec
 
@@ -46,6 +46,7 @@ class Context:
     candidates: tuple[Candidate, ...]
     workloads: tuple[Workload, ...]
     node_pools: tuple[NodePool, ...]
+    router: RouterPlan | None
     cost: Cost
     groups_complete: bool
 
@@ -162,6 +163,7 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
         yield _warn("unpinned", f"image {', '.join(images)} is named by tag; pin its digest with pins.engineImage")
     if spec.target == "eks" and spec.pins.ami_alias is None:
         yield _warn("unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD")
+    yield from _router_warnings(context)
     for pool in context.node_pools:
         if not pool.price_date:
             yield _warn(
@@ -210,7 +212,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         _everyone_at_once(candidate, baseline),
         _lone_replica(context, candidate, baseline),
         _not_in_cache(baseline),
-        _needs_router(candidate, baseline),
+        _needs_router(context, candidate, baseline),
         _slow_answer(candidate, baseline),
         _spot_without_notice(context, candidate),
         _speculation_unmeasured(candidate),
@@ -368,16 +370,33 @@ def _not_in_cache(baseline: Workload) -> Warning | None:
     )
 
 
-def _needs_router(candidate: Candidate, baseline: Workload) -> Warning | None:
-    if candidate.peak_replicas == 1 or baseline.routing.policy == "round-robin":
+def _needs_router(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
+    """A router left out by the spec, while the sums still count on a session's way back to its context."""
+    routed = context.router is not None and context.router.route(baseline.agent) is not None
+    if routed or candidate.peak_replicas == 1 or baseline.routing.policy == "round-robin":
         return None
     return _warn(
         "router-needed",
-        f"session-affine routing over {candidate.peak_replicas} replicas needs a router that hashes a session header; "
-        "the rendered Service alone spreads connections, and the prefix hit ratio then falls to about "
-        f"{1 / candidate.peak_replicas:.2f}",
+        f"the plan counts on sessions returning to the one of {candidate.peak_replicas} replicas that holds their context, "
+        f"and network.router is none: unless a router of yours hashes {context.spec.network.session_header}, the Service "
+        f"spreads connections and the prefix hit ratio falls to about {1 / candidate.peak_replicas:.2f}. Set router: auto, or "
+        "routing: round-robin to have the misses counted",
         baseline.agent,
     )
+
+
+def _router_warnings(context: Context) -> Iterator[Warning]:
+    router = context.router
+    if router is None:
+        return
+    if context.spec.pins.router_image is None:
+        yield _warn("unpinned", f"image {router.image} is named by tag; pin its digest with pins.routerImage")
+    if router.gateway is not None:
+        yield _warn(
+            "gateway-address",
+            f"callers reach an agent through Gateway {router.gateway.namespace}/{router.gateway.name} under "
+            f"/{context.stack}/<agent>/v1; the Services in the endpoints ConfigMap pass by the endpoint picker",
+        )
 
 
 def _slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:

@@ -42,6 +42,7 @@ from agentgpu_iac.planning.plan import (
     Workload,
 )
 from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.routing import router_plan
 from agentgpu_iac.planning.tiers import Purchase, drain, reserved_ratio
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import LoadedStack
@@ -162,6 +163,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         alternatives=_alternatives(placed, decided.options, pools, decided.burst_hours),
         optimality_gap_ratio=decided.placement.gap_ratio,
     )
+    router = router_plan(spec, catalog, workloads)
     context = advice.Context(
         spec=spec,
         catalog=catalog,
@@ -169,6 +171,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         candidates=tuple(member.candidate for member in placed),
         workloads=workloads,
         node_pools=node_pools,
+        router=router,
         cost=cost,
         groups_complete=decided.placement.groups_complete,
     )
@@ -183,8 +186,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         node_pools=node_pools,
         priority_classes=priorities.classes(workloads),
         security=security.plan(spec),
-        quota=quota.plan(workloads, node_pools) if spec.security.resource_quota else None,
+        quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
         gitops=delivery.plan(spec, workloads, node_pools),
+        router=router,
         cost=cost,
         overrides=tuple(one for member in placed for one in overrides.of(member.candidate, workloads)),
         rejections=tuple(
@@ -387,6 +391,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         loader=caching.loader(release, storage, spec),
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         max_queued_requests=admission.max_queued_requests,
+        max_queued_tokens=admission.max_queued_tokens,
     )
     return Workload(
         agent=agent.name,
@@ -612,11 +617,14 @@ def _progress_deadline_s(start: ColdStartPlan) -> int:
 
 
 def _admission(candidate: Candidate) -> AdmissionPlan:
-    """Requests that may be in the engine's queue at once: all its seats' worth, and those that can wait in time.
+    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
 
-    Every request passes the queue before it is given a seat, so a limit below the seats would turn away a burst that
-    fits. Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT
-    budget after this request's own TTFT, divided by that, is how many may stand in line.
+    The engine counts what runs and what waits, so a limit below the seats would turn away a burst that fits. Behind a
+    full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after this
+    request's own TTFT, divided by that, is how many may stand in line.
+
+    Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
+    prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
     one, service = candidate.demand, candidate.service
     if one.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
@@ -624,10 +632,8 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     per_answer_ms = service.ttft_ms + one.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, one.budget_ttft_ms - service.ttft_ms)
     waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
-    tokens = None
-    if service.prefill_tokens_per_s is not None:
-        tokens = math.floor(one.budget_ttft_ms / 1000 * service.prefill_tokens_per_s)
-    return AdmissionPlan(max_queued_requests=candidate.max_num_seqs + waiting, max_queued_tokens=tokens)
+    requests = candidate.max_num_seqs + waiting
+    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * one.context_tokens)
 
 
 def _pod(candidate: Candidate, pool: _Pool, replicas: int) -> PodPlan:

@@ -212,11 +212,13 @@ class RolloutPlan(Document):
 
 
 class AdmissionPlan(Document):
-    """How much a replica lets queue before it answers 503, so that a burst cannot ruin TTFT for everyone."""
+    """How much a replica takes on before it answers 503, so that a burst cannot ruin TTFT for everyone."""
 
     max_queued_requests: int | None
-    """The replica's seats plus the requests that still meet the TTFT budget behind them."""
+    """Requests in flight: the replica's seats plus the requests that still meet the TTFT budget behind them."""
     max_queued_tokens: int | None
+    """Prompt tokens of the requests that have no first token yet: those of maxQueuedRequests prompts of the planned
+    context. It stops longer prompts before that number of them has come in, and never a burst of planned ones."""
 
 
 class RoutingPlan(Document):
@@ -225,6 +227,64 @@ class RoutingPlan(Document):
     policy: Literal["session-affine", "round-robin"]
     prefix_hit_ratio: float
     """Share of earlier context expected in the prefix cache, at peak replicas."""
+
+
+class GatewayPlan(Document):
+    """The Gateway that the agents' routes attach to."""
+
+    name: str
+    namespace: str
+    hostname: str | None
+    """Host name of the routes. Unset: any."""
+
+
+class RoutePlan(Document):
+    """How the requests of one agent pass the router."""
+
+    agent: str
+    port: int | None
+    """Port of the router's pods that belongs to this agent; unset behind a Gateway."""
+    policy: Literal["session-affine", "round-robin"]
+    max_connections: int | None
+    """Requests that one router replica lets through at once: what the seats and queues of all replicas take at the peak.
+    Unset: no limit, since the engines have none."""
+    max_tries: int
+    """Replicas that one request may be sent to, as long as none has answered it."""
+    connect_timeout_ms: int
+    retry_window_ms: int
+    """From a request's start, the time in which it may still go to another replica."""
+    answer_timeout_s: int
+    """The longest silence of an engine, and so the longest answer that is not streamed."""
+
+
+class RouterPlan(Document):
+    """What stands between the callers and the replicas of some or all agents."""
+
+    kind: Literal["nginx", "gateway"]
+    """nginx: one NGINX for all routes. gateway: a Gateway of yours and one endpoint picker per route."""
+    version: str
+    image: str
+    """Image by digest where the spec pins one, else by tag."""
+    replicas: int
+    """Of NGINX, or of each endpoint picker."""
+    priority: PriorityLevel
+    """The highest of the agents behind it."""
+    cpu_milli: int
+    memory_mib: int
+    worker_connections: int
+    """Connections of one NGINX worker process, to callers and engines together."""
+    scratch_mib: int
+    """Room for request bodies that are larger than their buffer in memory."""
+    session_header: str
+    max_request_mib: int
+    drain: DrainPlan
+    gateway: GatewayPlan | None
+    routes: tuple[RoutePlan, ...]
+    """In the order of the agents; an agent without a route is reached through its Service alone."""
+
+    def route(self, agent: str) -> RoutePlan | None:
+        """The route of an agent, if it has one."""
+        return next((route for route in self.routes if route.agent == agent), None)
 
 
 class StorageChoice(Document):
@@ -587,6 +647,8 @@ class Plan(Document):
     security: SecurityPlan
     quota: QuotaPlan | None
     gitops: GitOpsPlan | None
+    router: RouterPlan | None
+    """Unset: the Services alone spread connections."""
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

@@ -39,6 +39,9 @@ from agentgpu_iac.rendering.names import (
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
+HTTP_PORT = "http"
+"""Name of the engines' port, in pods and Services."""
+
 _HOME_FOLDER = "/home/engine"
 
 _SCRATCH_LIMIT_MIB = 8192
@@ -46,8 +49,8 @@ _SCRATCH_LIMIT_MIB = 8192
 
 _TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
 
-_EVICTABLE_REPLICAS = 1
-"""How many of an agent's replicas a drain may take at once. Not 0: a lone replica would then hold up every drain of its
+EVICTABLE_REPLICAS = 1
+"""How many replicas of an agent or a router a drain may take at once. Not 0: a lone replica would then hold up every drain of its
 node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
 
 _LOADING_STEP_MINUTES = 5
@@ -150,14 +153,20 @@ class LeaderWorkerSetContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceContext(Context):
-    """One agent: all its tiers behind one address."""
+    """Pods behind one name."""
 
     template: ClassVar[str] = "service.yaml.j2"
     name: str
     namespace: str
     labels: Pairs
     selector: Pairs
+    headless: bool
+    """Whether the name stands for the pods themselves, and not for one address before them."""
+    port_name: str
+    app_protocol: str
     port: int
+    target_port: str
+    """Name of the pods' port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +194,11 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
             for workload in plan.workloads
             if workload.engine.files
         ),
-        *(Draft(folder=BASE, context=_service(plan, agent)) for agent in agents(plan)),
+        *(
+            Draft(folder=BASE, context=_service(plan, agent))
+            for agent in agents(plan)
+            if not is_behind_nginx(plan, agent.agent)
+        ),
         *(Draft(folder=BASE, context=_disruption_budget(plan, agent)) for agent in agents(plan)),
     )
 
@@ -415,8 +428,12 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
         name=agent.agent,
         namespace=plan.stack,
         labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        selector=engine_selector(agent.agent),
+        headless=False,
+        port_name=HTTP_PORT,
+        app_protocol="http",
         port=agent.port,
+        target_port=HTTP_PORT,
     )
 
 
@@ -425,6 +442,16 @@ def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
         name=agent.agent,
         namespace=plan.stack,
         labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        max_unavailable=_EVICTABLE_REPLICAS,
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        max_unavailable=EVICTABLE_REPLICAS,
+        selector=engine_selector(agent.agent),
     )
+
+
+def engine_selector(agent: str) -> Pairs:
+    """The labels of an agent's engines in all tiers."""
+    return ((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent))
+
+
+def is_behind_nginx(plan: Plan, agent: str) -> bool:
+    """Whether the agent's own Service leads to NGINX, which finds the engines by another."""
+    return plan.router is not None and plan.router.kind == "nginx" and plan.router.route(agent) is not None

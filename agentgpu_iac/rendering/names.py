@@ -25,10 +25,14 @@ ENGINE = "engine"
 ENGINE_WORKER = "engine-worker"
 MODEL_CACHE = "model-cache"
 ROUTER = "router"
+ENDPOINT_PICKER = "endpoint-picker"
 """Components whose pods others must tell apart. An engine serves requests; a worker only works for one of them, on another
 node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
+
+ROUTER_NAME = "traffic-router"
+"""Name of every object that makes up the stack's NGINX."""
 
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"

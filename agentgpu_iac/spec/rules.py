@@ -54,6 +54,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _observed_rules(_part(spec, "observed"))
     yield from _model_source_rules(_part(spec, "modelCache"))
     yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
+    yield from _router_rules(_part(spec, "network"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     target = _word(spec, "target", StackSpec)
@@ -132,6 +133,22 @@ def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> It
             message=f"the Secret {shown(api_key)} holds the models' token already",
             hint=f"on line {LINE}; whoever may read one need not read the other",
             other=("spec", "modelCache", "tokenSecret"),
+        )
+
+
+def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
+    """Routes attach to a Gateway, which somebody runs and only the spec can name."""
+    if network.get("router") == "gateway" and network.get("gateway") is None:
+        yield Violation(
+            steps=("spec", "network", "router"),
+            message="routes of a Gateway need one to attach to, but 'gateway' is missing",
+            hint="write gateway: {name: ..., namespace: ...}, or use router: nginx",
+        )
+    if network.get("gateway") is not None and network.get("router") != "gateway":
+        yield Violation(
+            steps=("spec", "network", "gateway"),
+            message="a Gateway is named, but the router is not 'gateway'",
+            hint="write router: gateway, or leave the Gateway out",
         )
 
 

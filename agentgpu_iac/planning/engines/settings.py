@@ -55,6 +55,7 @@ class EngineSettings:
     loader: WeightLoader
     shutdown_timeout_s: int
     max_queued_requests: int | None
+    max_queued_tokens: int | None
 
 
 def tool_call_parser(agent: Agent, model: Model) -> str | None:

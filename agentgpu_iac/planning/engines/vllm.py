@@ -105,6 +105,8 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
     if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_requests is not None:
         args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
+    if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_tokens is not None:
+        args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
     return args
 
 
