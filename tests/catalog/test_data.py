@@ -32,6 +32,7 @@ KEYS = {
     "models": lambda row: row.id.casefold(),
     "releases": lambda row: (row.engine, row.version),
     "providers": lambda row: row.id,
+    "routers": lambda row: (row.router, row.version),
 }
 
 
@@ -50,10 +51,11 @@ def test_nothing_was_lost():
         "models": 135,
         "releases": 7,
         "providers": 10,
+        "routers": 2,
     }
 
 
-@pytest.mark.parametrize("table", ["accelerators", "instance_types", "models", "releases", "providers"])
+@pytest.mark.parametrize("table", ["accelerators", "instance_types", "models", "releases", "providers", "routers"])
 def test_every_row_names_its_sources(table):
     assert all(row.sources and all(source.strip() for source in row.sources) for row in getattr(ROWS, table))
 
@@ -81,6 +83,7 @@ def test_rows_are_sorted(name):
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
         ],
         "providers.json": lambda row: row["id"],
+        "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
     }
     text = (DATA / name).read_text()
     rows = json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))

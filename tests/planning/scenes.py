@@ -16,6 +16,7 @@ from agentgpu_iac.catalog.model import (
     Model,
     Offering,
     Provider,
+    RouterRelease,
 )
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.plan import Plan, Workload
@@ -100,6 +101,12 @@ PROVIDERS = (
     Provider(id="silent", name="Silent", interruption_notice_s=0, sources=SOURCES),
 )
 
+ROUTERS = (
+    RouterRelease(router="endpoint-picker", version="0.10.0", image="example/picker:v0.10.0", sources=SOURCES),
+    RouterRelease(router="nginx", version="1.28.3", image="example/nginx:1.28.3", sources=SOURCES),
+    RouterRelease(router="nginx", version="1.30.4", image="example/nginx:1.30.4", sources=SOURCES),
+)
+
 
 def offerings(
     name: str,
@@ -167,6 +174,7 @@ def make_catalog(
         providers=PROVIDERS,
         exclusions=(),
         version="0" * 12,
+        routers=ROUTERS,
     )
 
 
