@@ -51,6 +51,29 @@ def make_pool(**changes: Any) -> p.NodePool:
     return p.NodePool(**{**fields, **changes})
 
 
+def make_metrics(**changes: Any) -> p.MetricsPlan:
+    fields: dict[str, Any] = dict(
+        path="/metrics",
+        running="vllm:num_requests_running",
+        waiting="vllm:num_requests_waiting",
+        kv_usage="vllm:kv_cache_usage_perc",
+        ttft="vllm:time_to_first_token_seconds",
+        tpot="vllm:request_time_per_output_token_seconds",
+        preemptions="vllm:num_preemptions_total",
+        rejections="vllm:admission_rejections_total",
+        prefix_cache_hits="vllm:prefix_cache_hits_total",
+        prefix_cache_queries="vllm:prefix_cache_queries_total",
+        generation_tokens="vllm:generation_tokens_total",
+        prompt_tokens="vllm:prompt_tokens_total",
+        success="vllm:request_success_total",
+        ttft_edge_s=0.48,
+        tpot_edge_s=0.05,
+        ttft_edges_s=(0.25, 0.48, 0.5, 1.0),
+        tpot_edges_s=(),
+    )
+    return p.MetricsPlan(**{**fields, **changes})
+
+
 def make_workload(**changes: Any) -> p.Workload:
     fields: dict[str, Any] = dict(
         agent="support",
@@ -171,6 +194,10 @@ def make_workload(**changes: Any) -> p.Workload:
         sessions_peak=12,
         fallback=None,
         chosen_because="cheapest that fits",
+        metrics=make_metrics(),
+        scaling=None,
+        replica_usd_per_hour=Decimal("1.861"),
+        requests_per_session=5.0,
     )
     return p.Workload(**{**fields, **changes})
 
@@ -208,6 +235,9 @@ def make_plan(**changes: Any) -> p.Plan:
         overrides=(),
         rejections=(),
         warnings=(),
+        watching=p.WatchingPlan(
+            monitors="none", scrape_interval_s=15, alerts=(), dashboard=False, labels={}, runbook_base_url=None
+        ),
         provenance=p.Provenance(spec_sha256="0" * 64, catalog_version="0" * 12, tool_version="0.1.0"),
     )
     return p.Plan(**{**fields, **changes})

@@ -5,6 +5,7 @@ Every flag below exists in ``vllm serve --help`` of 0.33.0; a test holds the emi
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
@@ -43,6 +44,9 @@ class EngineSettings:
     kv_cache_memory_bytes: int | None
     shutdown_timeout_s: int
     max_queued_requests: int | None
+    ttft_edges_s: tuple[float, ...]
+    tpot_edges_s: tuple[float, ...]
+    """Bucket edges of the two histograms; empty: the engine's own."""
 
 
 def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -76,6 +80,9 @@ def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
     if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_requests is not None:
         args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
+    edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
+    if own := {family: list(values) for family, values in edges.items() if values}:
+        args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
     return tuple(args)
 
 
