@@ -6,6 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from agentgpu_iac.planning import plan as p
+from agentgpu_iac.planning.scaling import scaled
+from agentgpu_iac.planning.watching import watching_plan
+from agentgpu_iac.spec.model import Agent, Observability, Scaling, ScheduledScale, StackSpec
 
 
 def make_pool(**changes: Any) -> p.NodePool:
@@ -262,3 +265,19 @@ def make_tiered_plan() -> p.Plan:
         drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=120),
     )
     return make_plan(workloads=(make_workload(), burst), node_pools=(make_pool(), burst_pool))
+
+
+def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:
+    """The tiered plan with 48 sessions at the peak, scaled and watched as the spec's defaults have it."""
+    plan = make_tiered_plan()
+    agent = Agent(name="support", model="Qwen/Qwen3-8B")
+    schedule = ScheduledScale(agent="support", start="45 7 * * 1-5", end="0 18 * * 1-5", replicas=2)
+    spec = StackSpec(
+        agents=(agent,),
+        scaling=Scaling(method=method, schedule=(schedule,)),
+        observability=Observability(**observability),
+    )
+    peak = tuple(one.model_copy(update={"sessions_peak": 48}) for one in plan.workloads)
+    workloads = scaled(peak, plan.stack, spec)
+    watching = watching_plan(spec, workloads, plan.node_pools)
+    return plan.model_copy(update={"workloads": workloads, "watching": watching})

@@ -1,8 +1,9 @@
 """The facts that plans rest on, as types. Each row names its source; a fact without one is not in the catalog.
 
 ``Accelerator``, ``InstanceType``, ``GpuAlias``, ``Price``, ``ModelFacts``, ``EngineRelease``, ``EngineMetrics`` and
-``Provider`` are rows of the data files. Two types are made from them: ``Offering``, an instance type in a region, bought one way, at a price,
-on a date; and ``Model``, the facts of a model that suffice to size it. ``Exclusion`` says which rows were left out.
+``Provider`` are rows of the data files. Two types are made from them: ``Offering``, an instance type in a region, bought
+one way, at a price, on a date; and ``Model``, the facts of a model that suffice to size it. ``Exclusion`` says which rows
+were left out.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ class DeploymentContext(Context):
     namespace: str
     labels: Pairs
     annotations: Pairs
-    replicas: int
+    replicas: tuple[int, ...]
+    """Nothing where something scales the workload: whoever applies it again must not undo that."""
     max_surge: int
     max_unavailable: int
     progress_deadline_s: int
@@ -134,7 +135,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         namespace=plan.stack,
         labels=labels(plan.stack, _COMPONENT, name=workload.engine.name, more=workload_labels(workload)),
         annotations=_annotations(workload),
-        replicas=workload.replicas.min,
+        replicas=() if workload.scaling else (workload.replicas.min,),
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
         progress_deadline_s=_progress_deadline_s(workload),

@@ -9,6 +9,8 @@ from agentgpu_iac.rendering.karpenter import karpenter_drafts
 from agentgpu_iac.rendering.kustomize import kustomization_drafts
 from agentgpu_iac.rendering.manifest import check, manifest, rendered
 from agentgpu_iac.rendering.model_cache import model_cache_drafts
+from agentgpu_iac.rendering.monitoring import monitoring_drafts
+from agentgpu_iac.rendering.scaling import scaling_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
 from agentgpu_iac.rendering.stack import stack_drafts
 
@@ -34,4 +36,6 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
         *model_cache_drafts(plan),
         *sharing_drafts(plan),
         *karpenter_drafts(plan),
+        *scaling_drafts(plan),
+        *monitoring_drafts(plan),
     )

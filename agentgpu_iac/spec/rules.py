@@ -195,14 +195,16 @@ def _is_cron_part(part: str, low: int, high: int, names: Sequence[str]) -> bool:
         return False
     if span == "*":
         return True
-    known = {
-        **{str(number): number for number in range(low, high + 1)},
-        **{name: low + i for i, name in enumerate(names)},
-    }
     first, dash, last = span.lower().partition("-")
-    if first not in known or (dash and last not in known):
-        return False
-    return not dash or known[first] <= known[last]
+    start = _cron_value(first, low, names)
+    end = _cron_value(last, low, names) if dash else start
+    return start is not None and end is not None and low <= start <= end <= high
+
+
+def _cron_value(word: str, low: int, names: Sequence[str]) -> int | None:
+    if word in names:
+        return low + names.index(word)
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= 2 else None
 
 
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ import yaml
 
 from agentgpu_iac.planning import plan as p
 from agentgpu_iac.rendering.render import render
-from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
+from tests.plans import make_plan, make_pool, make_tiered_plan, make_watched_plan, make_workload
 
 
 def make_shared_plan() -> p.Plan:
@@ -43,6 +43,8 @@ PLANS = {
     "tiered": make_tiered_plan,
     "shared": make_shared_plan,
     "gated": make_gated_plan,
+    "keda": make_watched_plan,
+    "hpa": lambda: make_watched_plan("hpa"),
 }
 
 
