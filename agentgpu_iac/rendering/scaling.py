@@ -12,6 +12,9 @@ from agentgpu_iac.rendering.names import SCALING, labels, workload_labels
 
 _COMPONENT = "scaling"
 
+_KEDA_LABEL = "scaledobject.keda.sh/name"
+"""KEDA puts it on a ScaledObject that lacks it; there from the start, it is no drift."""
+
 BURST_SERIES = {"requests": "agentgpu_burst_requests", "kv-cache": "agentgpu_burst_kv_cache"}
 """Series that recording rules make of the queries, for an adapter to serve."""
 
@@ -78,10 +81,11 @@ def scaling_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 
 def _scaled_object(plan: Plan, workload: Workload, scaling: ScalingPlan) -> ScaledObjectContext:
+    about = (*workload_labels(workload), (_KEDA_LABEL, workload.name))
     return ScaledObjectContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=labels(plan.stack, _COMPONENT, name=workload.name, more=workload_labels(workload)),
+        labels=labels(plan.stack, _COMPONENT, name=workload.name, more=about),
         target_api_version=scaling.target_api_version,
         target_kind=scaling.target_kind,
         target_name=workload.name,

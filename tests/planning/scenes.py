@@ -17,6 +17,7 @@ from agentgpu_iac.catalog.model import (
     Offering,
     Provider,
 )
+from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.planning.planner import make_plan
@@ -167,6 +168,7 @@ def make_catalog(
         providers=PROVIDERS,
         exclusions=(),
         version="0" * 12,
+        metrics=packaged_rows().metrics,
     )
 
 
@@ -182,6 +184,7 @@ def reordered(catalog: Catalog, order: Any) -> Catalog:
         offerings=order(catalog.offerings),
         releases=order(catalog.releases),
         providers=order(catalog.providers),
+        metrics=order(catalog.metrics),
     )
 
 
