@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.planning import plan as p
@@ -99,6 +99,7 @@ def test_nothing_scales_what_the_plan_does_not_scale() -> None:
     assert of_kind(make_watched_plan("none"), "Deployment")["support-burst"]["spec"]["replicas"] == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9).map(lambda milli: milli / 1000))
 def test_numbers_are_plain_and_exact(value: float) -> None:
     assert re.fullmatch(r"\d+(\.\d*[1-9])?", decimal(value))
