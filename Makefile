@@ -48,8 +48,9 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-schema: $(VENV)/.runtime ## Export the JSON Schema of the agent stack
+schema: $(VENV)/.runtime ## Export the JSON Schema of the agent stack and the page of its fields
 	$(BIN)/agentgpu schema > docs/schema/agentstack.v1alpha1.json
+	$(BIN)/agentgpu schema --format markdown > docs/spec-fields.md
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

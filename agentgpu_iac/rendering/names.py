@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Workload
+from agentgpu_iac.planning.plan import NodePool, PriorityLevel, Workload
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"
@@ -20,6 +20,11 @@ operator, or a choice, of its own."""
 MANAGER = "agentgpu"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
+
+ENGINE = "engine"
+MODEL_CACHE = "model-cache"
+ROUTER = "router"
+"""Components whose pods network policies must tell apart."""
 
 SERVICE_ACCOUNT = "engine"
 
@@ -47,6 +52,11 @@ def pool_labels(pool: NodePool) -> Pairs:
 def workload_labels(workload: Workload) -> Pairs:
     """The labels that say which agent, tier and nodes an object is about."""
     return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+
+
+def priority_class(stack: str, level: PriorityLevel) -> str:
+    """Name of one of the stack's priority classes, which belong to the whole cluster."""
+    return f"{stack}-{level}"
 
 
 def model_cache(pool: NodePool) -> str:
