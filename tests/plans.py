@@ -50,6 +50,7 @@ def make_pool(**changes: Any) -> p.NodePool:
                 token_secret=None,
             ),
         ),
+        filler=p.FillerPlan(cpu_milli=100, memory_mib=512, memory_limit_mib=4096, priority="user-facing", bucket=None),
     )
     return p.NodePool(**{**fields, **changes})
 
@@ -103,6 +104,7 @@ def make_workload(**changes: Any) -> p.Workload:
                 "--max-model-len",
                 "4096",
             ),
+            secret_environment=(),
         ),
         accelerator="l40s",
         accelerators_per_replica=1,
@@ -179,7 +181,7 @@ def make_workload(**changes: Any) -> p.Workload:
             liveness_failure_threshold=3,
         ),
         drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=None),
-        rollout=p.RolloutPlan(max_surge=0, max_unavailable=1, outage_s=56.0),
+        rollout=p.RolloutPlan(max_surge=0, max_unavailable=1, outage_s=56.0, progress_deadline_s=898),
         admission=p.AdmissionPlan(max_queued_requests=8, max_queued_tokens=4000),
         routing=p.RoutingPlan(policy="session-affine", prefix_hit_ratio=1.0),
         model_cache=p.ModelCachePlan(
@@ -192,7 +194,9 @@ def make_workload(**changes: Any) -> p.Workload:
             choices=(),
             model_gib=15.26,
         ),
-        pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=1024, accelerators=1),
+        pod=p.PodPlan(
+            cpu_milli=3000, memory_mib=24576, shm_mib=1024, accelerators=1, priority="user-facing", spread=()
+        ),
         sessions_concurrent=12,
         sessions_peak=12,
         fallback=None,
@@ -205,6 +209,24 @@ def make_workload(**changes: Any) -> p.Workload:
     return p.Workload(**{**fields, **changes})
 
 
+def make_priority_class(level: p.PriorityLevel, value: int = 100_000) -> p.PriorityClassPlan:
+    return p.PriorityClassPlan(
+        level=level, value=value, preempts=level != "background", description=f"The {level} pods."
+    )
+
+
+def make_security(**changes: Any) -> p.SecurityPlan:
+    fields: dict[str, Any] = dict(
+        network_policies=True,
+        callers=(),
+        monitoring_namespace="monitoring",
+        secrets=(),
+        secret_store=None,
+        api_key_secret=None,
+    )
+    return p.SecurityPlan(**{**fields, **changes})
+
+
 def make_plan(**changes: Any) -> p.Plan:
     fields: dict[str, Any] = dict(
         api_version=p.PLAN_VERSION,
@@ -215,6 +237,10 @@ def make_plan(**changes: Any) -> p.Plan:
         headline="1 x L40S keeps the 12 sessions resident.",
         workloads=(make_workload(),),
         node_pools=(make_pool(),),
+        priority_classes=(make_priority_class("user-facing"),),
+        security=make_security(),
+        quota=p.QuotaPlan(pods=4, cpu_milli=6200, memory_mib=50176, memory_limit_mib=57344, accelerators=2),
+        gitops=None,
         cost=p.Cost(
             baseline_usd_per_month=Decimal("1339.92"),
             peak_usd_per_hour=Decimal("1.861"),
@@ -263,8 +289,13 @@ def make_tiered_plan() -> p.Plan:
         node_pool=burst_pool.name,
         replicas=p.ReplicaRange(min=0, max=3),
         drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=120),
+        pod=make_workload().pod.model_copy(update={"priority": "burst", "spread": ("zone", "host")}),
     )
-    return make_plan(workloads=(make_workload(), burst), node_pools=(make_pool(), burst_pool))
+    return make_plan(
+        workloads=(make_workload(), burst),
+        node_pools=(make_pool(), burst_pool),
+        priority_classes=(make_priority_class("user-facing"), make_priority_class("burst", 50_000)),
+    )
 
 
 def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:

@@ -81,6 +81,15 @@ SpecArgument = Annotated[Path, typer.Argument(help="Agent stack (YAML).", metava
 OverlayOption = Annotated[
     Path | None, typer.Option("--catalog", help="Your own catalog rows on top of ours (prices, models, accelerators).")
 ]
+
+
+class SchemaFormat(StrEnum):
+    """How the fields of the stack are printed."""
+
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the answer.")]
 
 
@@ -381,11 +390,16 @@ def catalog_show(
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of an agent stack."""
+def schema(
+    format: Annotated[
+        SchemaFormat, typer.Option("--format", "-f", help="json: a JSON Schema. markdown: every field as a page.")
+    ] = SchemaFormat.JSON,
+) -> None:
+    """Print the JSON Schema of an agent stack, or its fields as a page."""
+    from agentgpu_iac.spec.reference import reference_text
     from agentgpu_iac.spec.schema import schema_text
 
-    typer.echo(schema_text(), nl=False)
+    typer.echo(schema_text() if format is SchemaFormat.JSON else reference_text(), nl=False)
 
 
 ModelOption = Annotated[str | None, typer.Option(help="Hugging Face id, or the path of a config.json.")]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning import delivery
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import needs_other_checkpoint, quantises_at_load
 from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, Warning, Workload
@@ -171,6 +172,12 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
+    if spec.gitops is not None and (applied := delivery.overlay(spec, context.node_pools)) != spec.gitops.overlay:
+        yield _warn(
+            "gitops-overlay",
+            f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
+            f"{spec.gitops.overlay}",
+        )
     yield from _scaling_warnings(context)
     for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
         if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
@@ -297,7 +304,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         yield _warn(
             "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", agent.name
         )
-    if baseline.model_source == "config":
+    if baseline.model_source == "config" and context.spec.model_cache.source != "s3":
         yield _warn(
             "weights-not-filled",
             f"{baseline.model} is known by its config.json only: put its weights under {baseline.model_cache.path} in the "

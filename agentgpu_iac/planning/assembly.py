@@ -12,7 +12,7 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, caching, overrides, scaling, watching
+from agentgpu_iac.planning import advice, caching, delivery, overrides, priorities, quota, scaling, security, watching
 from agentgpu_iac.planning.candidates import Candidate, Service, max_model_len, shared
 from agentgpu_iac.planning.engines import PORT, EngineSettings, vllm_args
 from agentgpu_iac.planning.placement import Option, Placement
@@ -38,6 +38,7 @@ from agentgpu_iac.planning.plan import (
     RolloutPlan,
     RoutingPlan,
     ThroughputPlan,
+    Topology,
     Workload,
 )
 from agentgpu_iac.planning.pricing import Machine
@@ -64,6 +65,8 @@ _MAX_SHM_MIB = 16_384
 _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
 """The startup probe waits for twice the predicted start: cold starts differ by that much between clusters."""
+_LEAST_PROGRESS_DEADLINE_S = 600
+"""Kubernetes' own default."""
 _ALTERNATIVES_PER_AGENT = 3
 _NAME_LIMIT = 63 - len("model-cache-")
 """Pool names stand in the names of their model cache's objects, which are labels too."""
@@ -180,6 +183,10 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         headline=advice.headline(context),
         workloads=workloads,
         node_pools=node_pools,
+        priority_classes=priorities.classes(workloads),
+        security=security.plan(spec),
+        quota=quota.plan(workloads, node_pools) if spec.security.resource_quota else None,
+        gitops=delivery.plan(spec, workloads, node_pools),
         cost=cost,
         overrides=tuple(one for member in placed for one in overrides.of(member.candidate, workloads)),
         rejections=tuple(
@@ -332,6 +339,11 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
         cache_capacity_gib=room,
         cache_path=caching.path(storage),
         cached_models=cached,
+        filler=caching.filler(
+            cached,
+            priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
+            spec,
+        ),
     )
 
 
@@ -391,6 +403,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
             version=release.version,
             image=spec.pins.engine_image or release.image,
             args=vllm_args(settings),
+            secret_environment=security.engine_variables(agent.engine, spec),
         ),
         accelerator=candidate.accelerator.id,
         accelerators_per_replica=candidate.accelerators_per_replica,
@@ -427,7 +440,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
             choices=caching.storage_choices(candidate, pool.machine),
             model_gib=rounded(caching.checkpoint_gib(candidate), 3),
         ),
-        pod=_pod(candidate, pool),
+        pod=_pod(candidate, pool, replicas),
         sessions_concurrent=one.concurrent,
         sessions_peak=one.peak,
         fallback=agent.fallback,
@@ -568,7 +581,14 @@ def _rollout(member: _Placed, pool: _Pool, replicas: int, start: ColdStartPlan) 
         max_surge=1 if spare else 0,
         max_unavailable=0 if spare else 1,
         outage_s=start.warm_node_total if alone else 0.0,
+        progress_deadline_s=_progress_deadline_s(start),
     )
+
+
+def _progress_deadline_s(start: ColdStartPlan) -> int:
+    probes = _probes(start)
+    startup_s = probes.startup_period_s * probes.startup_failure_threshold
+    return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(start.total) + startup_s)
 
 
 def _admission(candidate: Candidate) -> AdmissionPlan:
@@ -590,7 +610,7 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     return AdmissionPlan(max_queued_requests=candidate.max_num_seqs + waiting, max_queued_tokens=tokens)
 
 
-def _pod(candidate: Candidate, pool: _Pool) -> PodPlan:
+def _pod(candidate: Candidate, pool: _Pool, replicas: int) -> PodPlan:
     """The replica's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = len(pool.members) if pool.shared else 1
@@ -606,7 +626,21 @@ def _pod(candidate: Candidate, pool: _Pool) -> PodPlan:
         memory_mib=memory_mib,
         shm_mib=shm,
         accelerators=candidate.accelerators_per_replica,
+        priority=priorities.level(candidate.demand, pool.tier),
+        spread=_spread(candidate, pool, replicas),
     )
+
+
+def _spread(candidate: Candidate, pool: _Pool, replicas: int) -> tuple[Topology, ...]:
+    """Zones and hosts, where several replicas have several nodes to be on.
+
+    Karpenter makes nodes for a wish to spread as it does for a need, so replicas of a burst that could share a node are
+    not spread: at half a burst they would take twice the nodes.
+    """
+    taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
+    alone_on_node = 2 * taken > pool.machine.accelerators
+    spreads = replicas > 1 and pool.nodes > 1 and (pool.tier == "baseline" or alone_on_node)
+    return ("zone", "host") if spreads else ()
 
 
 def _line_items(pool: _Pool, burst_hours: Decimal) -> list[LineItem]:

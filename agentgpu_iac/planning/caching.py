@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import CachedModel, StorageChoice
+from agentgpu_iac.planning.plan import CachedModel, FillerPlan, PriorityLevel, StorageChoice
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -63,12 +63,15 @@ def checkpoint_gib(candidate: Candidate) -> float:
 
 
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
-    """The models and adapters that the nodes of these candidates keep, each once."""
+    """The models and adapters that the nodes of these candidates keep, each once.
+
+    A model that is known by its config.json alone has no repository, but may well lie in a bucket.
+    """
     cached: dict[str, CachedModel] = {}
-    secret = spec.model_cache.token_secret
+    secret, has_bucket = spec.model_cache.token_secret, spec.model_cache.source == "s3"
     for candidate in candidates:
         agent, model = candidate.demand.agent, candidate.demand.model
-        found = [(model.id, revision(agent), checkpoint_gib(candidate), not model.is_local)]
+        found = [(model.id, revision(agent), checkpoint_gib(candidate), has_bucket or not model.is_local)]
         found += [(one.source, "main", memory.lora_slot_gib(model, one.rank), True) for one in agent.lora_adapters]
         for repository, at_revision, size_gib, fill in found:
             where = directory(repository, at_revision)
@@ -81,6 +84,25 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
                 token_secret=secret,
             )
     return tuple(cached[where] for where in sorted(cached))
+
+
+_FILLER_CPU_MILLI = 100
+_FILLER_MEMORY_MIB = 512
+_FILLER_MEMORY_LIMIT_MIB = 4096
+"""What a filler asks for, and the memory that it may use while it downloads; afterwards it idles."""
+
+
+def filler(cached: Iterable[CachedModel], priority: PriorityLevel, spec: StackSpec) -> FillerPlan | None:
+    """The pod that fills a node's cache with these models; None where there is none to fill."""
+    if not any(model.fill for model in cached):
+        return None
+    return FillerPlan(
+        cpu_milli=_FILLER_CPU_MILLI,
+        memory_mib=_FILLER_MEMORY_MIB,
+        memory_limit_mib=_FILLER_MEMORY_LIMIT_MIB,
+        priority=priority,
+        bucket=spec.model_cache.bucket if spec.model_cache.source == "s3" else None,
+    )
 
 
 RECOMMENDED_LOAD_S = 60.0

@@ -26,6 +26,16 @@ PLAN_VERSION: Final = "agentgpu.dev/plan/v1alpha1"
 
 Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency-api", "reasoning-heavy"]
 Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
+PriorityLevel = Literal["user-facing", "burst", "background"]
+Topology = Literal["zone", "host"]
+
+
+class SecretVariable(Document):
+    """An environment variable that is read from a Secret; its value is never known here."""
+
+    variable: str
+    secret: str
+    key: str
 
 
 class EnginePlan(Document):
@@ -37,6 +47,8 @@ class EnginePlan(Document):
     """Image by digest where the spec pins one, else by tag."""
     args: tuple[str, ...]
     """Arguments of ``vllm serve``, the model's path first."""
+    secret_environment: tuple[SecretVariable, ...]
+    """What the engine reads from Secrets: the API key that it asks for."""
 
 
 class MemoryPlan(Document):
@@ -159,6 +171,8 @@ class RolloutPlan(Document):
     max_unavailable: int
     outage_s: float
     """Seconds without any replica during a rollout; 0 when another replica serves."""
+    progress_deadline_s: int
+    """Seconds until a rollout counts as stuck: a whole cold start, and all that the startup probe allows."""
 
 
 class AdmissionPlan(Document):
@@ -328,6 +342,10 @@ class PodPlan(Document):
     """Size of /dev/shm, counted in memoryMib."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
+    priority: PriorityLevel
+    """Which of the stack's priority classes the pod has."""
+    spread: tuple[Topology, ...]
+    """Over what replicas are spread where that is possible; empty where it would cost nodes or means nothing."""
 
 
 class Override(Document):
@@ -410,6 +428,19 @@ class CachedModel(Document):
     token_secret: str | None
 
 
+class FillerPlan(Document):
+    """The pod that fills the model cache of one node, where there is something to fill."""
+
+    cpu_milli: int
+    memory_mib: int
+    memory_limit_mib: int
+    """Memory that it may use while it downloads; afterwards it idles."""
+    priority: PriorityLevel
+    """The highest of the engines that wait for it: none of them may push it off the node."""
+    bucket: str | None
+    """Bucket and prefix from which it downloads; None: Hugging Face."""
+
+
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
@@ -448,6 +479,74 @@ class NodePool(Document):
     cache_path: str
     """Directory on the node."""
     cached_models: tuple[CachedModel, ...]
+    filler: FillerPlan | None
+    """None where their owner fills all models."""
+
+
+class PriorityClassPlan(Document):
+    """How one kind of pods stands against others where a node is full."""
+
+    level: PriorityLevel
+    value: int
+    preempts: bool
+    """Whether its pods may push out pods of a lower priority."""
+    description: str
+
+
+class NamedSecret(Document):
+    """A Secret that the stack reads, and the one key of it that it needs. Never a value."""
+
+    name: str
+    key: str
+    purpose: str
+    store_key: str | None
+    """Where an external store holds it; None where you make the Secret."""
+
+
+class SecretStorePlan(Document):
+    """The External Secrets store from which the Secrets are made."""
+
+    name: str
+    kind: Literal["SecretStore", "ClusterSecretStore"]
+
+
+class SecurityPlan(Document):
+    """Who may reach what, and which Secrets the stack reads."""
+
+    network_policies: bool
+    callers: tuple[str, ...]
+    """Namespaces that may call the agents; empty: every namespace of the cluster."""
+    monitoring_namespace: str
+    secrets: tuple[NamedSecret, ...]
+    secret_store: SecretStorePlan | None
+    api_key_secret: str | None
+    """Secret whose key ``key`` callers send as a bearer token; None: nobody is asked for one."""
+
+
+class QuotaPlan(Document):
+    """The most that the namespace may ask for: everything at its peak, in the middle of a rollout."""
+
+    pods: int
+    cpu_milli: int
+    memory_mib: int
+    memory_limit_mib: int
+    accelerators: int
+
+
+class GitOpsPlan(Document):
+    """Who applies the manifests, and from where."""
+
+    tool: Literal["argocd", "flux"]
+    repository: str
+    revision: str
+    revision_kind: Literal["branch", "tag"]
+    path: str
+    """Folder of the overlay in the repository."""
+    namespace: str
+    timeout_s: int
+    """How long a rollout may take before it counts as failed: the longest progress deadline of the baseline."""
+    others_scale: tuple[str, ...]
+    """Deployments whose replicas someone else sets, so that the tool must leave them alone."""
 
 
 class LineItem(Document):
@@ -539,6 +638,10 @@ class Plan(Document):
     headline: str
     workloads: tuple[Workload, ...]
     node_pools: tuple[NodePool, ...]
+    priority_classes: tuple[PriorityClassPlan, ...]
+    security: SecurityPlan
+    quota: QuotaPlan | None
+    gitops: GitOpsPlan | None
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

@@ -1,30 +1,29 @@
-"""The engines: one Deployment per workload, one Service per agent."""
+"""The engines: one Deployment per workload, one Service and one disruption budget per agent."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.engines import MODELS_MOUNT
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, AGENT_LABEL, ENGINE_UID, POOL_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan, Workload
+from agentgpu_iac.planning.plan import NodePool, Plan, Topology, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
+    ENGINE,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
     labels,
     model_cache,
+    priority_class,
     workload_labels,
 )
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
-
-_COMPONENT = "engine"
 
 _COMMANDS = {"vllm": ("vllm", "serve")}
 """How each engine is started. Without a shell in between, so that SIGTERM reaches it and it can drain."""
@@ -37,8 +36,11 @@ restarted replica need not compile again; the models beside it are mounted read-
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
 
-_LEAST_PROGRESS_DEADLINE_S = 600
-"""Kubernetes' own default."""
+_TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
+
+_EVICTABLE_REPLICAS = 1
+"""How many of an agent's replicas a drain may take at once. Not 0: a lone replica would then hold up every drain of its
+node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,10 @@ class DeploymentContext(Context):
     service_account: str
     uid: int
     grace_period_s: int
+    priority_class: str
+    spread_keys: tuple[str, ...]
+    """Node labels over which replicas are spread where that is possible."""
+    spreads: bool
     node_selector: Pairs
     taint_key: str
     image: str
@@ -66,6 +72,8 @@ class DeploymentContext(Context):
     command: tuple[str, ...]
     args: tuple[str, ...]
     environment: Pairs
+    secret_environment: tuple[tuple[str, str, str], ...]
+    """Variables, and the Secret and key that each is read from."""
     port: int
     cpu: str
     memory: str
@@ -100,14 +108,27 @@ class ServiceContext(Context):
     port: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisruptionBudgetContext(Context):
+    """How many replicas of an agent a drain may take at once, over all its tiers."""
+
+    template: ClassVar[str] = "pod-disruption-budget.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    max_unavailable: int
+    selector: Pairs
+
+
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """The Deployments and Services of all agents. Raises BadInput for workloads that no Deployment can carry."""
+    """What carries and fronts all agents. Raises BadInput for workloads that no Deployment can carry."""
     faults = [fault for workload in plan.workloads for fault in _faults(plan.pool(workload.node_pool), workload)]
     if faults:
         raise BadInput(faults)
     contexts = (
         *(_deployment(plan, workload) for workload in plan.workloads),
         *(_service(plan, agent) for agent in agents(plan)),
+        *(_disruption_budget(plan, agent) for agent in agents(plan)),
     )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
 
@@ -133,20 +154,23 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=labels(plan.stack, _COMPONENT, name=workload.engine.name, more=workload_labels(workload)),
+        labels=labels(plan.stack, ENGINE, name=workload.engine.name, more=workload_labels(workload)),
         annotations=_annotations(workload),
         replicas=() if workload.scaling else (workload.replicas.min,),
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
-        progress_deadline_s=_progress_deadline_s(workload),
+        progress_deadline_s=workload.rollout.progress_deadline_s,
         selector=(
-            (COMPONENT_LABEL, _COMPONENT),
+            (COMPONENT_LABEL, ENGINE),
             (AGENT_LABEL, workload.agent),
             (TIER_LABEL, workload.tier),
         ),
         service_account=SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
+        priority_class=priority_class(plan.stack, workload.pod.priority),
+        spread_keys=tuple(_TOPOLOGY_KEYS[topology] for topology in workload.pod.spread),
+        spreads=bool(workload.pod.spread),
         node_selector=((POOL_LABEL, workload.node_pool),),
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
@@ -154,6 +178,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         command=_COMMANDS[workload.engine.name],
         args=workload.engine.args,
         environment=_environment(),
+        secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
         port=workload.port,
         cpu=cpu_quantity(workload.pod.cpu_milli),
         memory=mib_quantity(workload.pod.memory_mib),
@@ -184,12 +209,6 @@ def _annotations(workload: Workload) -> Pairs:
         ("agentgpu.dev/accelerator", workload.accelerator),
         ("agentgpu.dev/latency-class", workload.latency_class),
     )
-
-
-def _progress_deadline_s(workload: Workload) -> int:
-    """Seconds until a rollout counts as stuck: a whole cold start, and all that the startup probe allows."""
-    startup_s = workload.probes.startup_period_s * workload.probes.startup_failure_threshold
-    return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(workload.cold_start_s.total) + startup_s)
 
 
 def _wait_command(workload: Workload) -> tuple[str, ...]:
@@ -229,7 +248,17 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, _COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, _COMPONENT), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
         port=agent.port,
+    )
+
+
+def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
+    return DisruptionBudgetContext(
+        name=agent.agent,
+        namespace=plan.stack,
+        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        max_unavailable=_EVICTABLE_REPLICAS,
+        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
     )

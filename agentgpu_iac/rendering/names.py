@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan, Workload
+from agentgpu_iac.planning.plan import NodePool, Plan, PriorityLevel, Workload
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"
@@ -20,6 +20,11 @@ operator, or a choice, of its own."""
 MANAGER = "agentgpu"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
+
+ENGINE = "engine"
+MODEL_CACHE = "model-cache"
+ROUTER = "router"
+"""Components whose pods network policies must tell apart."""
 
 SERVICE_ACCOUNT = "engine"
 
@@ -52,6 +57,11 @@ def workload_labels(workload: Workload) -> Pairs:
 def watched_labels(plan: Plan, name: str) -> Pairs:
     """Labels of a monitor or of rules; those by which the user's Prometheus selects them win over ours."""
     return tuple({**dict(labels(plan.stack, MONITORING, name=name)), **plan.watching.labels}.items())
+
+
+def priority_class(stack: str, level: PriorityLevel) -> str:
+    """Name of one of the stack's priority classes, which belong to the whole cluster."""
+    return f"{stack}-{level}"
 
 
 def model_cache(pool: NodePool) -> str:
