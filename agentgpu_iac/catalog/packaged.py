@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineMetrics,
     EngineRelease,
     GpuAlias,
     InstanceType,
@@ -38,6 +39,7 @@ class Rows:
     prices: tuple[Price, ...] = ()
     models: tuple[ModelFacts, ...] = ()
     releases: tuple[EngineRelease, ...] = ()
+    metrics: tuple[EngineMetrics, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
@@ -46,6 +48,7 @@ class Rows:
 
 FILES = (
     "accelerators.json",
+    "engine_metrics.json",
     "engines.json",
     "gpu_aliases.json",
     "instance_types.json",
@@ -68,6 +71,7 @@ def packaged_rows() -> Rows:
         prices=_csv_rows(content["prices.csv"], Price),
         models=_json_rows(content["models.json"], ModelFacts),
         releases=_json_rows(content["engines.json"], EngineRelease),
+        metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         digest=digest(content[name] for name in FILES),

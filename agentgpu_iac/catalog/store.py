@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineMetrics,
     EngineRelease,
     Exclusion,
     Model,
@@ -53,6 +54,7 @@ class Catalog:
     version: str
     calibrations: tuple[Calibration, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
+    metrics: tuple[EngineMetrics, ...] = ()
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -147,6 +149,12 @@ class Catalog:
             raise _unknown("release of router", router, {row.router for row in self.routers})
         return max(known, key=lambda row: _numeric(row.version))
 
+    def engine_metrics(self, engine: Engine, version: str) -> EngineMetrics | None:
+        """What an engine's series are called in a version: the newest row that is not newer; None before the oldest."""
+        asked = _numeric(version)
+        known = (row for row in self.metrics if row.engine == engine and _numeric(row.version) <= asked)
+        return max(known, key=lambda row: _numeric(row.version), default=None)
+
     def _local_model(self, path: Path, reference: str) -> Model:
         try:
             text = self._resolved(path).read_text(encoding="utf-8")
@@ -209,6 +217,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         version=rows.digest[:12],
         calibrations=rows.calibrations,
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
+        metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
     )
 
 

@@ -6,8 +6,9 @@ Every sentence is made from figures of the plan; none of them changes a decision
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning import delivery
@@ -16,6 +17,7 @@ from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, quantis
 from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, RouterPlan, Warning, Workload
 from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, sessions_before_ready, spot_refusal
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.units import HOURS_PER_MONTH
 
 HIGH_CONCURRENCY_SESSIONS = 1_000
 """Sessions at the peak from which a stack is a high-concurrency API."""
@@ -181,13 +183,7 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
             f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
             f"{spec.gitops.overlay}",
         )
-    bursts = [one.name for one in context.workloads if one.tier == "burst"]
-    if bursts:
-        yield _warn(
-            "burst-not-scaled",
-            f"nothing rendered yet raises {', '.join(bursts)} from 0 replicas when the burst comes: scale it yourself, "
-            "or keep the peak warm (overrides.baselineReplicas)",
-        )
+    yield from _scaling_warnings(context)
     for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
         if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
             yield _warn(
@@ -201,6 +197,72 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
             "too many small agents to try every group of them on one accelerator; first-fit groups were considered, "
             "so the optimality gap holds over those",
         )
+
+
+def _scaling_warnings(context: Context) -> Iterator[Warning]:
+    """What the burst tiers lack to be scaled as the spec says."""
+    wanted = context.spec.scaling
+    bursts = [one for one in context.workloads if one.tier == "burst"]
+    unscaled = [one.name for one in bursts if one.scaling is None]
+    if unscaled:
+        why = (
+            "scaling.method is none"
+            if wanted.method == "none"
+            else "no source names the engine's series for running and waiting requests"
+        )
+        yield _warn(
+            "burst-not-scaled",
+            f"nothing raises {', '.join(unscaled)} from 0 replicas when the burst comes ({why}): scale it yourself, "
+            "or keep the peak warm (overrides.baselineReplicas)",
+        )
+    scaled = [one for one in bursts if one.scaling is not None]
+    if scaled and context.spec.observability.monitors == "none":
+        yield _warn(
+            "metrics-not-scraped",
+            f"nothing rendered scrapes the engines (observability.monitors is none), but {', '.join(one.name for one in scaled)} "
+            "scale on their series: scrape port http of the engine pods, and copy the pods' labels agentgpu.dev/agent and "
+            "agentgpu.dev/tier to the series",
+        )
+    for one in scaled:
+        if one.scaling is not None and one.scaling.min_replicas:
+            extra = one.replica_usd_per_hour * Decimal(
+                str(HOURS_PER_MONTH - context.spec.capacity.burst_hours_per_month)
+            )
+            yield _warn(
+                "hpa-keeps-one",
+                f"an HPA cannot scale to 0: one replica of {one.name} always runs, up to USD {extra:,.2f} a month beyond the "
+                "plan's cost; scaling.method keda scales to 0",
+                one.agent,
+            )
+    yield from _schedule_warnings(context, bursts)
+
+
+def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator[Warning]:
+    """Schedules that cannot be kept as they stand."""
+    by_agent = {one.agent: one for one in bursts}
+    wanted = context.spec.scaling
+    for one in wanted.schedule:
+        burst = by_agent.get(one.agent)
+        if burst is None:
+            yield _warn(
+                "schedule-ignored",
+                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas, but {one.agent} has no burst tier: "
+                "its warm replicas carry the peak",
+                one.agent,
+            )
+        elif wanted.method != "keda" or burst.scaling is None:
+            yield _warn(
+                "schedule-ignored",
+                f"the schedule from {one.start!r} is not kept: only scaling.method keda scales by the clock",
+                one.agent,
+            )
+        elif one.replicas > burst.replicas.max:
+            yield _warn(
+                "schedule-capped",
+                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas; the plan has nodes for "
+                f"{burst.replicas.max}",
+                one.agent,
+            )
 
 
 def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:

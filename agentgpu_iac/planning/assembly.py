@@ -12,7 +12,18 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, caching, delivery, hosts, overrides, priorities, quota, security
+from agentgpu_iac.planning import (
+    advice,
+    caching,
+    delivery,
+    hosts,
+    overrides,
+    priorities,
+    quota,
+    scaling,
+    security,
+    watching,
+)
 from agentgpu_iac.planning.candidates import Candidate, Service, max_model_len, shared
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.placement import Option, Placement
@@ -154,6 +165,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for pool, node_pool in zip(pools, node_pools, strict=True)
         if member in pool.members
     )
+    workloads = scaling.scaled(workloads, stack.metadata.name, spec)
     items = tuple(item for pool in pools for item in _line_items(pool, decided.burst_hours))
     cost = Cost(
         baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
@@ -198,6 +210,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             )
         ),
         warnings=advice.warnings(context),
+        watching=watching.watching_plan(spec, workloads, node_pools),
         provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
     )
 
@@ -366,6 +379,9 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     start = _cold_start(candidate, pool, release, models_gib, spec)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
+    metrics = watching.metrics_plan(
+        catalog.engine_metrics(agent.engine, release.version), one, spec.network.round_trip_ms
+    )
     path = caching.directory(one.model.id, caching.revision(agent))
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
@@ -392,6 +408,8 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         max_queued_requests=admission.max_queued_requests,
         max_queued_tokens=admission.max_queued_tokens,
+        ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
+        tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
     )
     return Workload(
         agent=agent.name,
@@ -417,7 +435,6 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
             files=port.files(settings),
             health_path=port.health_path,
             ready_path=port.ready_path,
-            metrics_path=port.metrics_path,
         ),
         accelerator=candidate.accelerator.id,
         accelerators_per_replica=candidate.accelerators_per_replica,
@@ -463,7 +480,18 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         sessions_peak=one.peak,
         fallback=agent.fallback,
         chosen_because=_chosen_because(member),
+        metrics=metrics,
+        scaling=None,
+        replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
+        requests_per_session=rounded(agent.conversation.turns * one.shape.requests_per_turn),
     )
+
+
+def _replica_usd_per_hour(candidate: Candidate, pool: _Pool) -> Decimal:
+    """The part of a node's price that falls on one replica."""
+    taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
+    engines = len(pool.members) if pool.shared else 1
+    return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
 
 
 def _memory_share(member: _Placed) -> float:

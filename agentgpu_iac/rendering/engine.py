@@ -71,7 +71,8 @@ class DeploymentContext(Context):
     annotations: Pairs
     pod_annotations: Pairs
     has_pod_annotations: bool
-    replicas: int
+    replicas: tuple[int, ...]
+    """Nothing where something scales the workload: whoever applies it again must not undo that."""
     max_surge: int
     max_unavailable: int
     progress_deadline_s: int
@@ -145,7 +146,8 @@ class LeaderWorkerSetContext(Context):
     namespace: str
     labels: Pairs
     annotations: Pairs
-    replicas: int
+    replicas: tuple[int, ...]
+    """As a Deployment's."""
     size: int
     max_surge: int
     max_unavailable: int
@@ -255,7 +257,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         annotations=_annotations(workload),
         pod_annotations=(disruption := _disruption(plan, workload)),
         has_pod_annotations=bool(disruption),
-        replicas=workload.replicas.min,
+        replicas=_replicas(workload),
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
         progress_deadline_s=workload.rollout.progress_deadline_s,
@@ -340,11 +342,15 @@ def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext
         namespace=plan.stack,
         labels=_labels(plan, workload, ENGINE),
         annotations=_annotations(workload),
-        replicas=workload.replicas.min,
+        replicas=_replicas(workload),
         size=workload.nodes_per_replica,
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
     )
+
+
+def _replicas(workload: Workload) -> tuple[int, ...]:
+    return () if workload.scaling else (workload.replicas.min,)
 
 
 def _labels(plan: Plan, workload: Workload, component: str) -> Pairs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, PriorityLevel, Workload
+from agentgpu_iac.planning.plan import NodePool, Plan, PriorityLevel, Workload
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"
@@ -58,6 +58,11 @@ def pool_labels(pool: NodePool) -> Pairs:
 def workload_labels(workload: Workload) -> Pairs:
     """The labels that say which agent, tier and nodes an object is about."""
     return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+
+
+def watched_labels(plan: Plan, name: str) -> Pairs:
+    """Labels of a monitor or of rules; those by which the user's Prometheus selects them win over ours."""
+    return tuple({**dict(labels(plan.stack, MONITORING, name=name)), **plan.watching.labels}.items())
 
 
 def priority_class(stack: str, level: PriorityLevel) -> str:

@@ -75,6 +75,7 @@ def test_one_row_per_line(name):
 def test_rows_are_sorted(name):
     orders = {
         "accelerators.json": lambda row: row["id"],
+        "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),

@@ -18,6 +18,7 @@ from agentgpu_iac.catalog.model import (
     Provider,
     RouterRelease,
 )
+from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.planning.planner import make_plan
@@ -175,6 +176,7 @@ def make_catalog(
         exclusions=(),
         version="0" * 12,
         routers=ROUTERS,
+        metrics=packaged_rows().metrics,
     )
 
 
@@ -190,6 +192,7 @@ def reordered(catalog: Catalog, order: Any) -> Catalog:
         offerings=order(catalog.offerings),
         releases=order(catalog.releases),
         providers=order(catalog.providers),
+        metrics=order(catalog.metrics),
     )
 
 

@@ -44,7 +44,9 @@ def test_lone_replicas_need_no_router() -> None:
     assert plan(ALONE).router is None
 
 
-@pytest.mark.parametrize(("network", "agents"), [({"router": "nginx"}, ["crowd", "alone"]), (GATEWAY, ["crowd", "alone"])])
+@pytest.mark.parametrize(
+    ("network", "agents"), [({"router": "nginx"}, ["crowd", "alone"]), (GATEWAY, ["crowd", "alone"])]
+)
 def test_a_router_that_is_asked_for_has_every_agent(network: dict[str, Any], agents: list[str]) -> None:
     found = plan(CROWD, ALONE, network=network)
     assert [one.agent for one in router(found).routes] == agents

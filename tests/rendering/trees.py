@@ -8,7 +8,15 @@ import yaml
 
 from agentgpu_iac.planning import plan as p
 from agentgpu_iac.rendering.render import render
-from tests.plans import make_gateway_plan, make_plan, make_pool, make_routed_plan, make_tiered_plan, make_workload
+from tests.plans import (
+    make_gateway_plan,
+    make_plan,
+    make_pool,
+    make_routed_plan,
+    make_tiered_plan,
+    make_watched_plan,
+    make_workload,
+)
 
 
 def make_shared_plan() -> p.Plan:
@@ -45,6 +53,8 @@ PLANS = {
     "gated": make_gated_plan,
     "routed": make_routed_plan,
     "gateway": make_gateway_plan,
+    "keda": make_watched_plan,
+    "hpa": lambda: make_watched_plan("hpa"),
 }
 
 

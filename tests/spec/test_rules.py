@@ -224,8 +224,10 @@ def test_rules_pass_over_what_is_malformed() -> None:
 def test_routes_need_a_gateway_and_a_gateway_needs_routes() -> None:
     assert faults_of(with_spec("network: {router: gateway, gateway: {name: agents, namespace: gateways}}")) == []
     assert faults_of(with_spec("network: {router: gateway}")) == [
-        "stack.yaml:5:21: spec.network.router: routes of a Gateway need one to attach to, but 'gateway' is missing "
-        "(write gateway: {name: ..., namespace: ...}, or use router: nginx)"
+        (
+            "stack.yaml:5:21: spec.network.router: routes of a Gateway need one to attach to, but 'gateway' is missing "
+            "(write gateway: {name: ..., namespace: ...}, or use router: nginx)"
+        )
     ]
     (fault,) = faults_of(with_spec("network: {gateway: {name: agents, namespace: gateways}}"))
     assert "a Gateway is named, but the router is not 'gateway'" in fault

@@ -53,7 +53,6 @@ class EnginePort:
     """Answers while the process is well: the liveness probe asks it."""
     ready_path: str
     """Answers once requests are served: the startup and readiness probes ask it."""
-    metrics_path: str
     pipeline_parallel: bool
     parses_tool_calls: bool
     """It needs a parser by name to turn a model's tool calls into structure; else it does so by itself."""

@@ -56,6 +56,9 @@ class EngineSettings:
     shutdown_timeout_s: int
     max_queued_requests: int | None
     max_queued_tokens: int | None
+    ttft_edges_s: tuple[float, ...]
+    tpot_edges_s: tuple[float, ...]
+    """Bucket edges of the two histograms; empty: the engine's own."""
 
 
 def tool_call_parser(agent: Agent, model: Model) -> str | None:

@@ -107,6 +107,9 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
     if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_tokens is not None:
         args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
+    edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
+    if own := {family: list(values) for family, values in edges.items() if values}:
+        args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
     return args
 
 
@@ -174,7 +177,6 @@ VLLM = EnginePort(
     refusals=_refusals,
     health_path="/health",
     ready_path="/health",
-    metrics_path="/metrics",
     pipeline_parallel=True,
     parses_tool_calls=True,
     fixed_kv_budget=True,
