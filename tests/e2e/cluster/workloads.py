@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+from collections.abc import Iterator
+
 from agentgpu_iac.planning.nodes import AGENT_LABEL, TIER_LABEL
 from agentgpu_iac.planning.plan import Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object
@@ -55,3 +59,29 @@ def deployment(made: Tree, workload: Workload) -> str:
 def scale(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int) -> None:
     """What an autoscaler does."""
     cluster.merge(f"{deployment(made, workload)}/scale", {"spec": {"replicas": replicas}})
+
+
+def add_group_pods(cluster: ControlPlane, made: Tree) -> None:
+    """Make the pods of every LeaderWorkerSet of a stack, in place of its controller, which does not run here."""
+    for body in made.of_kind("LeaderWorkerSet"):
+        for pod in group_pods(body):
+            cluster.create(f"/api/v1/namespaces/{made.plan.stack}/pods", pod)
+
+
+def group_pods(body: Object) -> Iterator[Object]:
+    """The pods that the LeaderWorkerSet controller would make of a LeaderWorkerSet: a leader and its workers, per replica."""
+    name, spec = body["metadata"]["name"], body["spec"]
+    template = spec["leaderWorkerTemplate"]
+    worker = template["workerTemplate"]
+    for replica, index in itertools.product(range(spec["replicas"]), range(template["size"])):
+        pod = copy.deepcopy(worker if index else template.get("leaderTemplate", worker))
+        labels = {
+            **pod["metadata"].get("labels", {}),
+            "leaderworkerset.sigs.k8s.io/name": name,
+            "leaderworkerset.sigs.k8s.io/group-index": str(replica),
+            "leaderworkerset.sigs.k8s.io/worker-index": str(index),
+            "leaderworkerset.sigs.k8s.io/group-key": f"{name}-{replica}",
+        }
+        suffix = f"-{index}" if index else ""
+        pod["metadata"] = {**pod["metadata"], "name": f"{name}-{replica}{suffix}", "labels": labels}
+        yield pod
