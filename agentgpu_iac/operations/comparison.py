@@ -81,9 +81,14 @@ def _list_differences(planned: Sequence[Any], live: Sequence[Any], place: tuple[
 
 def _key(planned: Sequence[Any], live: Sequence[Any]) -> str | None:
     for key in _KEYS:
-        if all(len({each.get(key) for each in side} - {None}) == len(side) for side in (planned, live)):
+        sides = ([each.get(key) for each in side] for side in (planned, live))
+        if all(_tells_apart(side) for side in sides):
             return key
     return None
+
+
+def _tells_apart(values: Sequence[Any]) -> bool:
+    return all(isinstance(each, str | int) for each in values) and len(set(values)) == len(values)
 
 
 def _word_differences(planned: Sequence[Any], live: Sequence[Any], place: tuple[str, ...]) -> Iterator[Difference]:

@@ -20,6 +20,10 @@ KIND_ORDER: tuple[FindingKind, ...] = (
 """What explains other findings stands before them."""
 
 
+PERMANENT: frozenset[FindingKind] = frozenset({"orphan", "not-installed"})
+"""What time alone does not mend."""
+
+
 class Finding(Document):
     """One thing that is not as planned, and what to do about it."""
 

@@ -96,14 +96,14 @@ class Scene:
     def until_in_line(self) -> None:
         self.cluster.until("the stack is in line", lambda: self.data()["inLine"], 40, pause_s=0.5)
 
-    def engine_pod(self) -> Object:
-        """The one pod of the agent, once it is there."""
-        path = f"{self.core}/pods?labelSelector=app.kubernetes.io/component=engine"
-        return self.cluster.until("there is an engine pod", lambda: self.cluster.items(path), 30)[0]
+    def pod(self, component: str = "engine") -> Object:
+        """The one pod of a component, once it is there."""
+        path = f"{self.core}/pods?labelSelector=app.kubernetes.io/component={component}"
+        return self.cluster.until(f"there is a pod of {component}", lambda: self.cluster.items(path), 30)[0]
 
-    def play(self, **status: Any) -> None:
-        """Report a status of the engine's pod, as a kubelet would."""
-        pod = self.engine_pod()
+    def play(self, component: str = "engine", **status: Any) -> None:
+        """Report a status of a pod, as a kubelet would."""
+        pod = self.pod(component)
         conditions = status.pop("conditions", [])
         kept = [each for each in pod["status"].get("conditions", []) if each["type"] == "PodScheduled"]
         path = f"{self.core}/pods/{pod['metadata']['name']}/status"
@@ -126,6 +126,11 @@ def container(name: str, state: Object, *, ready: bool = False, started: bool | 
         "state": state,
         **more,
     }
+
+
+def running(name: str) -> Object:
+    """The status of a container that runs and is ready."""
+    return container(name, {"running": {"startedAt": now_text()}}, ready=True, started=True)
 
 
 RUNNING_READY = ({"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"})
