@@ -50,6 +50,7 @@ class ControlPlane:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._token = secrets.token_hex(16)
         self._context: ssl.SSLContext | None = None
+        self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -151,6 +152,28 @@ class ControlPlane:
         """Apply objects server-side with strict field validation, as GitOps tools do."""
         listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         return self.kubectl("apply", "--server-side", "--validate=strict", *options, "-f", "-", text=listed)
+
+    def put(self, body: Object) -> Object:
+        """Apply one object server-side with strict field validation, and answer what became of it."""
+        query = "?fieldManager=tests&force=true&fieldValidation=Strict"
+        return self.request("PATCH", f"{self.place(body)}{query}", body, "application/apply-patch+yaml")
+
+    def place(self, body: Object) -> str:
+        """The path of an object."""
+        version, kind, metadata = body["apiVersion"], body["kind"], body["metadata"]
+        plural, is_namespaced = self._resources(version)[kind]
+        group = f"/apis/{version}" if "/" in version else f"/api/{version}"
+        namespace = f"/namespaces/{metadata['namespace']}" if is_namespaced else ""
+        return f"{group}{namespace}/{plural}/{metadata['name']}"
+
+    def _resources(self, version: str) -> dict[str, tuple[str, bool]]:
+        """Kinds of an API version: their plural, and whether they are in namespaces."""
+        if version not in self._kinds:
+            listed = self.get(f"/apis/{version}" if "/" in version else f"/api/{version}")["resources"]
+            self._kinds[version] = {
+                each["kind"]: (each["name"], each["namespaced"]) for each in listed if "/" not in each["name"]
+            }
+        return self._kinds[version]
 
     def add_namespace(self, name: str) -> None:
         """Create a namespace where it is not there yet."""

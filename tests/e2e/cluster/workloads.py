@@ -1,0 +1,57 @@
+"""What the workloads of a plan have become in a cluster: their Deployments and pods."""
+
+from __future__ import annotations
+
+from agentgpu_iac.planning.nodes import AGENT_LABEL, TIER_LABEL
+from agentgpu_iac.planning.plan import Workload
+from tests.e2e.cluster.control_plane import ControlPlane, Object
+from tests.e2e.cluster.trees import Tree
+
+
+def baseline(made: Tree) -> tuple[Workload, ...]:
+    """The workloads that always run."""
+    return tuple(each for each in made.plan.workloads if each.tier == "baseline")
+
+
+def burst(made: Tree) -> tuple[Workload, ...]:
+    """The workloads that run when there is more to do."""
+    return tuple(each for each in made.plan.workloads if each.tier == "burst")
+
+
+def pods_of(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
+    """The engine pods of a workload."""
+    selector = f"{AGENT_LABEL}={workload.agent},{TIER_LABEL}={workload.tier},app.kubernetes.io/component=engine"
+    return cluster.items(f"/api/v1/namespaces/{made.plan.stack}/pods?labelSelector={selector}")
+
+
+def pods_per_replica(made: Tree, workload: Workload) -> int:
+    """One, or the size of its group where a replica stands on several nodes."""
+    groups = [each for each in made.of_kind("LeaderWorkerSet") if each["metadata"]["name"] == workload.name]
+    return int(groups[0]["spec"]["leaderWorkerTemplate"]["size"]) if groups else 1
+
+
+def ready(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int | None = None) -> list[Object]:
+    """The pods of a workload, once there are as many as it should have and all of them are ready."""
+    wanted = (workload.replicas.min if replicas is None else replicas) * pods_per_replica(made, workload)
+    pods = pods_of(cluster, made, workload)
+    return pods if len(pods) == wanted and all(condition(pod, "Ready") == "True" for pod in pods) else []
+
+
+def unschedulable(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
+    """The pods of a workload for which the scheduler found no node."""
+    return [pod for pod in pods_of(cluster, made, workload) if condition(pod, "PodScheduled") == "False"]
+
+
+def condition(each: Object, name: str) -> str:
+    """A condition of an object; empty where it is not reported yet."""
+    return next((one["status"] for one in each.get("status", {}).get("conditions", ()) if one["type"] == name), "")
+
+
+def deployment(made: Tree, workload: Workload) -> str:
+    """Path of a workload's Deployment."""
+    return f"/apis/apps/v1/namespaces/{made.plan.stack}/deployments/{workload.name}"
+
+
+def scale(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int) -> None:
+    """What an autoscaler does."""
+    cluster.merge(f"{deployment(made, workload)}/scale", {"spec": {"replicas": replicas}})
