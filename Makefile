@@ -30,7 +30,7 @@ tools: ## Build the real components that the end-to-end tests run (Go 1.26, carg
 	$(PYTHON) tools/install.py
 
 e2e-cluster: $(VENV)/.dev ## Apply and schedule what we render on a real control plane (needs make tools)
-	$(BIN)/python -m pytest tests/e2e/cluster --durations=10
+	$(BIN)/python -m pytest tests/e2e/cluster tests/e2e/status --durations=10
 
 golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house

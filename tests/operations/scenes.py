@@ -37,7 +37,12 @@ def tiered() -> Plan:
 
 
 def planned(made: Plan | None = None, overlay: str = "node-groups") -> Mapping[Ref, Any]:
-    return planned_objects(render(made or plan()), overlay)
+    return _planned(tiered_is_meant=made is not None and made is not plan(), overlay=overlay)
+
+
+@cache
+def _planned(*, tiered_is_meant: bool, overlay: str) -> Mapping[Ref, Any]:
+    return planned_objects(render(tiered() if tiered_is_meant else plan()), overlay)
 
 
 def ref(kind: str, name: str, made: Plan | None = None, overlay: str = "node-groups") -> Ref:
