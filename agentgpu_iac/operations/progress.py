@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from agentgpu_iac.operations.findings import readable
 from agentgpu_iac.operations.health import (
     WAIT_CONTAINER,
     creation_failure,
@@ -102,7 +103,7 @@ def _told(
         stage=stage,
         since_s=since_s,
         planned_s=planned_s(stage, workload.cold_start_s),
-        waiting_for=waiting_for,
+        waiting_for=None if waiting_for is None else readable(waiting_for),
     )
 
 

@@ -20,6 +20,8 @@ _TITLES: dict[FindingKind, str] = {
 }
 
 _PODS_SHOWN = 3
+_DETAIL_START, _DETAIL_END = 160, 240
+"""Of a long text, both ends: a scheduler says what matters first, an engine last."""
 
 
 def status_view(report: Report) -> tuple[Block, ...]:
@@ -58,10 +60,15 @@ def _sentence(found: Finding, *, with_hint: bool) -> str:
         (
             f"{found.object}{reason}: {found.message}.",
             f" Pods: {pods}." if pods else "",
-            f" The cluster says: {' '.join(found.detail.split())}" if found.detail else "",
+            f" The cluster says: {_shortened(found.detail)}" if found.detail else "",
             f" What to do: {found.hint}." if with_hint else "",
         )
     )
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _DETAIL_START + _DETAIL_END else f"{line[:_DETAIL_START]} ... {line[-_DETAIL_END:]}"
 
 
 def progress_table(workloads: tuple[WorkloadProgress, ...]) -> Table:

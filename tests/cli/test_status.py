@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.cli import output
 from agentgpu_iac.errors import OutsideFailure
 from agentgpu_iac.operations import cluster as port
 from agentgpu_iac.operations.planned import planned_objects
+from agentgpu_iac.operations.report import report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
@@ -146,6 +150,28 @@ def test_wait_tells_what_moves_on_standard_error_and_answers_at_the_end(
     assert (answer.code, answer.data["inLine"]) == (0, True)
     lines = [line for line in answer.err.splitlines() if line.startswith(f"{name}: ")]
     assert [line.split()[1].strip(",") for line in lines] == ["node", "ready"]
+
+
+def test_on_a_terminal_progress_is_a_table_and_elsewhere_a_line_without_colour(
+    snapshot: Snapshot, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    found = report(plan, planned_objects(render(plan), "karpenter"), replace(snapshot, objects={}), datetime.now(UTC))
+    printed = {}
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        with output.progress() as show:
+            show(found)
+            show(found)
+        printed[stream.isatty()] = stream.getvalue()
+    assert "waiting for" in printed[True]
+    assert "\x1b[" in printed[True]
+    assert "\x1b[" not in printed[False]
+    assert printed[False].count(f"{plan.workloads[0].name}: objects") == 1, "what has not changed is not said again"
 
 
 def test_wait_ends_at_its_timeout_with_exit_code_1(ask: Ask, snapshot: Snapshot, plan: Plan) -> None:

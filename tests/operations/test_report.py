@@ -26,6 +26,7 @@ from tests.operations.scenes import (
     ref,
     tiered,
     unready,
+    waiting,
     with_object,
 )
 
@@ -137,6 +138,17 @@ def test_a_view_says_what_to_do_and_is_markdown_too() -> None:
     assert "What to do: " in text
     assert "Deployment demo/support" in text
     assert "| workload |" in markdown(status_view(report))
+
+
+def test_what_a_container_writes_cannot_steer_a_terminal_and_is_shortened_at_its_middle() -> None:
+    words = "\x1b]0;title\x07started " + "x" * 4000 + " CUDA error"
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": words}}
+    report = judged(down(waiting("CrashLoopBackOff", lastState=ended), nodes=(node(),)))
+    text = plain_text(status_view(report))
+    assert "\x1b" not in text + report.model_dump_json()
+    assert "CUDA error" in text
+    assert max(map(len, text.splitlines())) < 900
+    assert len(report.findings[0].detail or "") > 4000, "JSON has all of it"
 
 
 def test_a_hint_that_all_share_is_said_once() -> None:
