@@ -18,7 +18,7 @@ from agentgpu_iac.errors import BadInput, OutsideFailure
 from agentgpu_iac.operations.cluster import OURS, Cluster, Forbidden, Resource, connect, read_snapshot
 from agentgpu_iac.operations.snapshot import Snapshot
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.rendering.manifest import KUSTOMIZATION, manifest
+from agentgpu_iac.rendering.manifest import manifest
 from agentgpu_iac.rendering.render import object_drafts
 from agentgpu_iac.spec.loader import load
 from tests.cli.running import EXAMPLES
@@ -61,7 +61,7 @@ def test_a_kind_that_may_not_be_read_is_told_and_what_only_explains_is_a_note() 
 def test_left_over_objects_are_looked_for_in_every_kind_that_we_render(path: Path) -> None:
     drafts = object_drafts(make_plan(load(path), load_catalog(base_directory=path.parent)))
     bodies = [manifest(draft).body for draft in drafts if draft.folder != "gitops"]
-    rendered = {(body["apiVersion"], body["kind"]) for body in bodies if body["kind"] != KUSTOMIZATION}
+    rendered = {(body["apiVersion"], body["kind"]) for body in bodies}
     assert rendered <= {(kind.api_version, kind.name) for kind in OURS}
 
 

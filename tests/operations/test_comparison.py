@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.operations.comparison import Difference, differences
@@ -95,6 +95,9 @@ def test_what_something_else_owns_is_left_out() -> None:
     ]
 
 
+LAWS = settings(
+    derandomize=True, deadline=None, database=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow]
+)
 _NAMES = st.sampled_from(("name", "key", "args", "limits", "a.b", "x"))
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
@@ -103,16 +106,19 @@ _JSON = st.recursive(
 _BODIES = st.dictionaries(_NAMES, _JSON, max_size=4)
 
 
+@LAWS
 @given(_BODIES)
 def test_nothing_differs_from_itself(body: dict[str, Any]) -> None:
     assert differences(body, body) == ()
 
 
+@LAWS
 @given(_BODIES, _BODIES)
 def test_any_two_objects_can_be_compared(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert all(isinstance(each, Difference) for each in differences(one, other))
 
 
+@LAWS
 @given(st.integers(0, 10**9), st.sampled_from(["", "k", "M", "Ki", "Mi", "Gi"]))
 def test_a_quantity_in_thousandths_is_the_same_quantity(number: int, suffix: str) -> None:
     value = quantity(f"{number}{suffix}")
@@ -120,6 +126,7 @@ def test_a_quantity_in_thousandths_is_the_same_quantity(number: int, suffix: str
     assert quantity(f"{value * 1000}m") == value
 
 
+@LAWS
 @given(st.decimals(0, 10**6, places=3))
 def test_a_plain_decimal_is_its_own_value(number: Decimal) -> None:
     assert quantity(f"{number:f}") == number
