@@ -29,8 +29,8 @@ lint: $(VENV)/.dev ## Style only
 tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
 	$(PYTHON) tools/install.py
 
-e2e-cluster: $(VENV)/.dev ## Apply and schedule what we render on a real control plane (needs make tools)
-	$(BIN)/python -m pytest tests/e2e/cluster -n 2 --dist loadfile --durations=10
+e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine and router (needs make tools)
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10
 
 golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
