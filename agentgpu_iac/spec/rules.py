@@ -12,7 +12,7 @@ from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model import MAX_COUNT, Conversation, Sessions, Speculative, StackSpec, ToolCalls
+from agentgpu_iac.spec.model import MAX_COUNT, Agent, Conversation, Sessions, Speculative, StackSpec, ToolCalls
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of, words_at
 from agentgpu_iac.spec.yaml_tree import Data, Steps
@@ -46,6 +46,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _observed_rules(_part(spec, "observed"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
+    yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
@@ -116,6 +117,17 @@ def _adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, St
         if name in first:
             yield _duplicate("adapter", name, steps, first[name])
         first.setdefault(name, steps)
+
+
+def _image_rules(pins: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """One image is that of one engine."""
+    engines = sorted({word for agent in agents if (word := _word(agent, "engine", Agent))})
+    if pins.get("engineImage") is not None and len(engines) > 1:
+        yield Violation(
+            steps=("spec", "pins", "engineImage"),
+            message=f"one image cannot be that of {' and '.join(engines)}",
+            hint="leave it out, or give each engine a stack of its own",
+        )
 
 
 def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:

@@ -379,7 +379,7 @@ def test_every_file_is_listed_by_its_kustomization() -> None:
             "ollama cannot be rendered",
         ),
         (
-            make_plan(workloads=(make_workload(pod=p.PodPlan(cpu_milli=1, memory_mib=1, shm_mib=1, kv_offload_mib=0, accelerators=2)),)),
+            make_plan(workloads=(make_workload(pod=make_workload().pod.model_copy(update={"accelerators": 2})),)),
             "a replica of 2 does not fit a node of 1",
         ),
         (make_plan(node_pools=(make_pool(cache_path="/mnt/$(reboot)"),)), "cannot be put into user data"),
