@@ -390,8 +390,10 @@ class EngineRelease(Document):
     """Version, for example ``0.33.0``."""
     image: str
     """Container image and tag, without a registry host."""
-    image_gb: Float
-    """Compressed size of the image."""
+    needs_registry: bool = False
+    """The image is published in a registry of its own, which an image reference must name: pin it, or mirror it."""
+    image_gb: Float | None = None
+    """Compressed size of the image; unset: not found."""
     gpu_memory_utilization: Float
     """Default share of the accelerator's memory that the engine takes."""
     graphs_in_budget: bool

@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning import delivery
+from agentgpu_iac.planning.caching import UNKNOWN_IMAGE_GB
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, quantises_at_load, tool_call_parser
+from agentgpu_iac.planning.engines import PORTS, calls_tools, needs_other_checkpoint, quantises_at_load
 from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, RouterPlan, Warning, Workload
 from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, sessions_before_ready, spot_refusal
 from agentgpu_iac.spec.model import StackSpec
@@ -163,6 +164,7 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
     if spec.pins.engine_image is None:
         images = sorted({one.engine.image for one in context.workloads})
         yield _warn("unpinned", f"image {', '.join(images)} is named by tag; pin its digest with pins.engineImage")
+        yield from _image_registries(context)
     if spec.target == "eks" and spec.pins.ami_alias is None:
         yield _warn("unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD")
     yield from _router_warnings(context)
@@ -265,6 +267,18 @@ def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator
             )
 
 
+def _image_registries(context: Context) -> Iterator[Warning]:
+    """Images that the cluster's default registry does not hold."""
+    used = sorted({(one.engine.name, one.engine.version, one.engine.image) for one in context.workloads})
+    for engine, version, image in used:
+        if context.catalog.release(engine, version).needs_registry:
+            yield _warn(
+                "image-registry",
+                f"{PORTS[engine].title} publishes {image} in a registry of its own, which the name lacks: set pins.engineImage "
+                "to the full reference with its digest, or let the nodes mirror it",
+            )
+
+
 def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     agent = candidate.demand.agent
     baseline = context.baseline(agent.name)
@@ -281,6 +295,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         _loader_unmeasured(baseline),
         _queue_without_limit(baseline),
         _image_without_fabric(baseline),
+        _image_size_unknown(context, baseline),
     ):
         if found is not None:
             yield found
@@ -330,10 +345,39 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
             "may serve it better; try engine: sglang and compare",
             agent.name,
         )
-    if calls and PORTS[agent.engine].parses_tool_calls and not tool_call_parser(agent, candidate.demand.model):
+    yield from _parser_warnings(candidate)
+
+
+def _image_size_unknown(context: Context, baseline: Workload) -> Warning | None:
+    """The pull of an image whose size nobody found is a stand-in."""
+    engine = baseline.engine
+    if context.catalog.release(engine.name, engine.version).image_gb is not None:
+        return None
+    return _warn(
+        "image-size-unknown",
+        f"the size of the {PORTS[engine.name].title} image is not known: the cold start counts {UNKNOWN_IMAGE_GB:g} GB, that "
+        f"of vLLM's, in {baseline.cold_start_s.image:,.0f} s",
+        baseline.agent,
+    )
+
+
+def _parser_warnings(candidate: Candidate) -> Iterator[Warning]:
+    """Tool calls and reasoning that the engine returns as text, since no parser of it is known for the model."""
+    agent, model, port = candidate.demand.agent, candidate.demand.model, PORTS[candidate.demand.agent.engine]
+    tools = port.tool_parsers.named(agent.tool_call_parser, model.tool_call_parser)
+    if calls_tools(agent) and port.tool_parsers.names and tools is None:
+        known = f"no tool-call parser is known for {model.id}"
+        if model.tool_call_parser is not None:
+            known = (
+                f"{port.title} has no counterpart of vLLM's tool-call parser {model.tool_call_parser} for {model.id}"
+            )
+        yield _warn("no-tool-parser", f"{known}: the engine will return tool calls as text", agent.name)
+    reasoning = port.reasoning_parsers.named(agent.reasoning_parser, model.reasoning_parser)
+    if model.reasoning_parser is not None and reasoning is None:
         yield _warn(
-            "no-tool-parser",
-            f"no tool-call parser is known for {candidate.demand.model.id}: the engine will return tool calls as text",
+            "no-reasoning-parser",
+            f"{port.title} has no counterpart of vLLM's reasoning parser {model.reasoning_parser} for {model.id}: the engine "
+            "will return the reasoning inside the answer",
             agent.name,
         )
 

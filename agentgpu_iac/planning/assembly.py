@@ -422,7 +422,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         user_facing=one.user_facing,
         model=one.model.id,
         model_source="config" if one.model.is_local else "catalog",
-        served_model_name=port.served_model_name or agent.name,
+        served_model_name=port.served_model_name(settings),
         engine=EnginePlan(
             name=agent.engine,
             version=release.version,

@@ -14,6 +14,7 @@ from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import (
     MAX_COUNT,
+    Agent,
     Conversation,
     ModelCache,
     Sessions,
@@ -58,6 +59,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     yield from _schedule_rules(_part(spec, "scaling"), agents)
+    yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
@@ -187,6 +189,17 @@ def _adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, St
         if name in first:
             yield _duplicate("adapter", name, steps, first[name])
         first.setdefault(name, steps)
+
+
+def _image_rules(pins: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """One image is that of one engine."""
+    engines = sorted({word for agent in agents if (word := _word(agent, "engine", Agent))})
+    if pins.get("engineImage") is not None and len(engines) > 1:
+        yield Violation(
+            steps=("spec", "pins", "engineImage"),
+            message=f"one image cannot be that of {' and '.join(engines)}",
+            hint="leave it out, or give each engine a stack of its own",
+        )
 
 
 def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:

@@ -49,7 +49,7 @@ def test_nothing_was_lost():
         "gpu_aliases": 23,
         "prices": 374,
         "models": 135,
-        "releases": 7,
+        "releases": 12,
         "providers": 10,
         "routers": 2,
     }
@@ -205,7 +205,8 @@ def test_models_are_plausible():
 
 
 def test_releases_change_where_the_accounting_does():
-    assert [(row.version, row.gpu_memory_utilization, row.graphs_in_budget) for row in ROWS.releases] == [
+    vllm = [row for row in ROWS.releases if row.engine == "vllm"]
+    assert [(row.version, row.gpu_memory_utilization, row.graphs_in_budget) for row in vllm] == [
         ("0.6.0", 0.9, False),
         ("0.11.0", 0.9, False),
         ("0.17.0", 0.9, False),

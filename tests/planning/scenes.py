@@ -96,6 +96,16 @@ RELEASES = tuple(
         sources=SOURCES,
     )
     for version, share, graphs in (("0.11.0", 0.9, False), ("0.19.0", 0.9, False), ("0.33.0", 0.92, True))
+) + tuple(
+    EngineRelease(
+        engine=engine,
+        version=version,
+        image=f"test/{engine}:{version}",
+        gpu_memory_utilization=share,
+        graphs_in_budget=False,
+        sources=SOURCES,
+    )
+    for engine, version, share in (("sglang", "0.5.23", 0.828), ("tensorrt-llm", "1.2.1", 0.9), ("tgi", "3.3.7", 0.9))
 )
 PROVIDERS = (
     Provider(id="aws", name="AWS", interruption_notice_s=120, sources=SOURCES),
