@@ -232,3 +232,37 @@ def make_tiered_plan() -> p.Plan:
         drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=120),
     )
     return make_plan(workloads=(make_workload(), burst), node_pools=(make_pool(), burst_pool))
+
+
+def make_grouped_plan() -> p.Plan:
+    """One replica over two whole nodes of eight accelerators."""
+    pool = make_pool(
+        name="demo-baseline-groups-p5-48xlarge",
+        instance_types=("p5.48xlarge",),
+        accelerator="h100-sxm",
+        accelerators_per_node=8,
+        min=2,
+        max=2,
+        nvme_gb=30400,
+        efa_interfaces=32,
+        nodes_per_replica=2,
+    )
+    words = ("/models/qwen--qwen3-8b--main", "--nnodes", "2", "--node-rank")
+    workload = make_workload(
+        node_pool=pool.name,
+        engine=p.EnginePlan(
+            name="vllm",
+            version="0.33.0",
+            image="vllm/vllm-openai:v0.33.0",
+            args=(*words, "0"),
+            worker_args=(*words, "$(LWS_WORKER_INDEX)", "--headless"),
+        ),
+        accelerator="h100-sxm",
+        accelerators_per_replica=16,
+        tensor_parallel_size=8,
+        pipeline_parallel_size=2,
+        nodes_per_replica=2,
+        gbps_between_nodes=100.0,
+        pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=8192, accelerators=8, efa_interfaces=32),
+    )
+    return make_plan(workloads=(workload,), node_pools=(pool,))

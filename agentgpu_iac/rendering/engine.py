@@ -25,6 +25,7 @@ from agentgpu_iac.rendering.names import (
     COMPONENT_LABEL,
     ENGINE_COMPONENT,
     ENGINE_WORKER_COMPONENT,
+    GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
@@ -155,7 +156,7 @@ def _engine(plan: Plan, workload: Workload) -> Draft:
         return Draft(folder=BASE, context=leader)
     pods = (("leaderTemplate", leader), ("workerTemplate", _worker(leader, workload)))
     return Draft(
-        folder=BASE,
+        folder=GROUPS,
         context=_leader_worker_set(plan, workload),
         parts=tuple(
             Part(place=("spec", "leaderWorkerTemplate", name), context=pod, taken_from=("spec", "template"))
@@ -247,7 +248,9 @@ def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
     It ends at SIGTERM and would take the answers that the leader still generates with it, so it is sent that signal
     only when the leader has drained.
     """
-    labelled = tuple((key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels)
+    labelled = tuple(
+        (key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels
+    )
     return replace(
         leader,
         labels=labelled,

@@ -445,7 +445,10 @@ def _kv_formula(model: Model, one: Workload) -> tuple[str, str]:
     width = 1 if one.kv_cache_dtype == "fp8" else 2
     layers = ceil_div(model.layers.full, one.pipeline_parallel_size)
     if model.kv_lora_rank is not None:
-        latent, index = f"({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}", index_bytes_per_token(model)
+        latent, index = (
+            f"({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}",
+            index_bytes_per_token(model),
+        )
         if index:
             formula = "full layers x ((compressed rank + rotary width) x bytes + index of sparse attention)"
             return formula, f"{layers} x ({latent} + {index})"
