@@ -261,6 +261,13 @@ def test_shared_accelerators_are_time_sliced_and_never_autoscaled() -> None:
     assert made["overlays/node-groups/kustomization.yaml"]["resources"] == ["../../base", "../../device-plugin"]
 
 
+def test_nodes_without_a_configuration_of_their_own_share_nothing() -> None:
+    """The device plugin takes the one named default there, or, where there is none, any single one."""
+    data = tree(make_shared_plan())["device-plugin/configmap-demo-device-plugin.yaml"]["data"]
+    assert sorted(data) == ["default", "share-2"]
+    assert "sharing" not in yaml.safe_load(data["default"])
+
+
 def test_a_pod_may_take_several_slots_where_the_plan_says_so() -> None:
     plan = make_shared_plan()
     wide = plan.workloads[0].model_copy(
