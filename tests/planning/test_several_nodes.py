@@ -159,3 +159,34 @@ class TestHeldCapacity:
     def test_is_nothing_that_other_targets_know(self) -> None:
         (pool,) = planned(target="kubernetes", capacity={"reservation": "capacity-block"}).node_pools
         assert (pool.capacity_types, pool.reservation) == (("on-demand",), "none")
+
+
+class TestSharingIsRefused:
+    """On machines of several accelerators: no pod chooses which of them it shares."""
+
+    AGENTS = (make_agent("one", "test/tiny"), make_agent("two", "test/tiny"))
+
+    def test_with_its_reason(self) -> None:
+        found = plan(*self.AGENTS, catalog=catalog(*offerings("s8", "small-40", 8, on_demand="9.00")))
+        refused = [one for one in found.rejections if one.constraint == "sharing"]
+        assert [(one.agent, one.instance_type, one.need, one.limit) for one in refused] == [
+            ("one", "s8", 1.0, 8.0),
+            ("two", "s8", 1.0, 8.0),
+        ]
+        assert all("DRA" in one.message and "1.36" in one.message for one in refused)
+
+    def test_but_not_where_one_accelerator_is_sold_by_itself(self) -> None:
+        rows = (
+            *offerings("s1", "small-40", on_demand="1.00"),
+            *offerings("s8", "small-40", 8, on_demand="9.00"),
+        )
+        found = plan(*self.AGENTS, catalog=catalog(*rows))
+        assert "sharing" not in {one.constraint for one in found.rejections}
+
+    def test_nor_for_one_agent_alone_or_where_nobody_wants_it(self) -> None:
+        rows = catalog(*offerings("s8", "small-40", 8, on_demand="9.00"))
+        for found in (
+            plan(self.AGENTS[0], catalog=rows),
+            plan(*self.AGENTS, catalog=rows, capacity={"shareAccelerators": "never"}),
+        ):
+            assert "sharing" not in {one.constraint for one in found.rejections}
