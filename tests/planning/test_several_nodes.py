@@ -21,6 +21,7 @@ from tests.planning.scenes import (
     plan,
     workload,
 )
+from tests.planning.test_engine_args import faults
 
 HUGE = make_model("test/huge", 300, layers=LayerCounts(full=96), hidden_size=8192, attention_heads=64)
 """600 GB of weights: 70 GiB on each of 8 accelerators, 35 on each of 16."""
@@ -115,6 +116,9 @@ class TestPlanned:
         assert engine.worker_args[: len(shared)] == shared
         assert engine.worker_args[engine.worker_args.index("--node-rank") + 1] == "$(LWS_WORKER_INDEX)"
         assert engine.worker_args[-1] == "--headless"
+        index = "$(LWS_WORKER_INDEX)"
+        assert faults(engine.args) == []
+        assert faults(tuple("1" if word == index else word for word in engine.worker_args)) == []
         assert "--headless" not in engine.args
 
 
