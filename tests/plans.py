@@ -393,3 +393,33 @@ def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:
     workloads = scaled(peak, plan.stack, spec)
     watching = watching_plan(spec, workloads, plan.node_pools)
     return plan.model_copy(update={"workloads": workloads, "watching": watching})
+
+
+def make_grouped_plan() -> p.Plan:
+    """One replica over two whole nodes of eight accelerators."""
+    pool = make_pool(
+        name="demo-baseline-groups-p5-48xlarge",
+        instance_types=("p5.48xlarge",),
+        accelerator="h100-sxm",
+        accelerators_per_node=8,
+        min=2,
+        max=2,
+        nvme_gb=30400,
+        efa_interfaces=32,
+        nodes_per_replica=2,
+    )
+    words = ("/models/qwen--qwen3-8b--main", "--nnodes", "2", "--node-rank")
+    workload = make_workload(
+        node_pool=pool.name,
+        engine=make_workload().engine.model_copy(
+            update={"args": (*words, "0"), "worker_args": (*words, "$(LWS_WORKER_INDEX)", "--headless")}
+        ),
+        accelerator="h100-sxm",
+        accelerators_per_replica=16,
+        tensor_parallel_size=8,
+        pipeline_parallel_size=2,
+        nodes_per_replica=2,
+        gbps_between_nodes=100.0,
+        pod=make_workload().pod.model_copy(update={"shm_mib": 8192, "accelerators": 8, "efa_interfaces": 32}),
+    )
+    return make_plan(workloads=(workload,), node_pools=(pool,))

@@ -274,6 +274,7 @@ def render(
 ) -> None:
     """Write the plan's Kubernetes manifests as a Kustomize tree."""
     from agentgpu_iac.cli import output
+    from agentgpu_iac.rendering.helm_values import helm_values
     from agentgpu_iac.rendering.render import render as render_plan
     from agentgpu_iac.rendering.write import write
 
@@ -288,7 +289,7 @@ def render(
         for unchecked in checked.not_checked:
             typer.echo(f"no schema to check against: {unchecked}", err=True)
     with _writing(directory):
-        report = write(files, directory, force=force)
+        report = write((*files, *helm_values(made)), directory, force=force)
     if format is Format.JSON:
         output.write_json(
             {

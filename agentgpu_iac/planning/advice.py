@@ -179,6 +179,7 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
+    yield from _held_capacity(context)
     if spec.gitops is not None and (applied := delivery.overlay(spec, context.node_pools)) != spec.gitops.overlay:
         yield _warn(
             "gitops-overlay",
@@ -277,6 +278,23 @@ def _image_registries(context: Context) -> Iterator[Warning]:
                 f"{PORTS[engine].title} publishes {image} in a registry of its own, which the name lacks: set pins.engineImage "
                 "to the full reference with its digest, or let the nodes mirror it",
             )
+
+
+def _held_capacity(context: Context) -> Iterator[Warning]:
+    """Karpenter's documentation and EC2's say when a Capacity Block ends."""
+    pools = [pool for pool in context.node_pools if pool.reservation != "none"]
+    if not pools:
+        return
+    names = ", ".join(pool.name for pool in pools)
+    first = f"pool{_plural(len(pools))} {names} use held capacity first, if it carries the tag karpenter.sh/discovery: "
+    if pools[0].reservation == "on-demand":
+        rest = "the cost counts its nodes at the on-demand price, at which a reservation is billed whether it is used or not"
+    else:
+        rest = (
+            "the cost counts its nodes at the price that they have without it, since a block was paid when it was bought. "
+            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter drains them 10 minutes earlier"
+        )
+    yield _warn("held-capacity", f"{first}{context.stack}; {rest}")
 
 
 def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:

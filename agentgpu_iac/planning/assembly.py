@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
@@ -318,6 +319,16 @@ def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType], *, sev
     return f"{name[: _NAME_LIMIT - 9].rstrip('-')}-{digest}"
 
 
+def _with_held_capacity(
+    purchase: Purchase, machine: Machine, spec: StackSpec
+) -> tuple[tuple[CapacityType, ...], Literal["none", "on-demand", "capacity-block"]]:
+    """Held capacity comes first wherever Karpenter or EKS could use it; what it costs is not known here."""
+    held, ways = spec.capacity.reservation, purchase.capacity_types
+    if held == "none" or spec.target != "eks" or machine.instance.provider != "aws":
+        return ways, "none"
+    return ("reserved", *(way for way in ways if way != "reserved")), held
+
+
 def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
     machine, purchase = pool.machine, pool.purchase
     cached = caching.cached_models((member.candidate for member in pool.members), spec)
@@ -325,10 +336,11 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
     storage = caching.storage(machine, models_gib, spec)
     room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
     preferred = machine.offering(purchase.capacity_types[0])
+    ways, reservation = _with_held_capacity(purchase, machine, spec)
     return NodePool(
         name=pool.name,
         tier=pool.tier,
-        capacity_types=purchase.capacity_types,
+        capacity_types=ways,
         instance_types=(machine.instance.name,),
         provider=machine.instance.provider,
         region=machine.region,
@@ -336,6 +348,8 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
         accelerators_per_node=machine.accelerators,
         min=pool.nodes if pool.tier == "baseline" else 0,
         max=pool.nodes,
+        reservation=reservation,
+        nodes_per_replica=max(member.candidate.nodes for member in pool.members),
         usd_per_hour=usd_per_hour(purchase.usd_per_hour),
         fallback_usd_per_hour=None
         if purchase.fallback_usd_per_hour is None

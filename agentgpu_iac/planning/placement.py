@@ -136,15 +136,36 @@ def shared_options(
     return tuple(groups), complete
 
 
+def unshareable(by_agent: Sequence[Sequence[Option]]) -> list[tuple[int, Option]]:
+    """Agents that could share an accelerator of a kind, were it not sold only several to a machine; with such an option.
+
+    Only where at least two agents could.
+    """
+    found: list[tuple[int, Option]] = []
+    accelerators = {option.candidates[0].accelerator.id for options in by_agent for option in options}
+    for accelerator in sorted(accelerators):
+        several: dict[int, Option] = {}
+        for position, options in enumerate(by_agent):
+            here = [one for one in options if one.candidates[0].accelerator.id == accelerator and _could_share(one)]
+            if here and all(one.machine.accelerators > 1 for one in here):
+                several[position] = min(here, key=lambda one: _price_and_id(one.machine))
+        if len(several) > 1:
+            found.extend(several.items())
+    return found
+
+
 def _price_and_id(machine: Machine) -> tuple[Decimal, tuple[str, str, str]]:
     return (machine.usd_per_hour("on-demand") or Decimal("Infinity"), machine.id)
 
 
 def _may_share(option: Option) -> bool:
+    return option.machine.accelerators == 1 and _could_share(option)
+
+
+def _could_share(option: Option) -> bool:
     candidate = option.candidates[0]
     return (
-        option.machine.accelerators == 1
-        and candidate.accelerators_per_replica == 1
+        candidate.accelerators_per_replica == 1
         and candidate.peak_replicas == 1
         and option.baseline.capacity_types == ("on-demand",)
         and not candidate.demand.agent.overrides.baseline_replicas

@@ -569,8 +569,12 @@ class NodePool(Document):
     accelerators_per_node: int
     min: int
     max: int
+    reservation: Literal["none", "on-demand", "capacity-block"] = "none"
+    """Held EC2 capacity that its nodes use first."""
+    nodes_per_replica: int = 1
+    """Whole nodes that one of its replicas takes: they come, and are renewed, together."""
     usd_per_hour: Money
-    """One node, bought the preferred way."""
+    """One node, bought the preferred way; a held one is counted as if it were not held."""
     fallback_usd_per_hour: Money | None
     """One node, bought the last way in capacityTypes, if that differs."""
     price_date: str

@@ -6,7 +6,7 @@ plan. Each step is a pure function of the one before; the plan is assembled at t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -24,6 +24,7 @@ from agentgpu_iac.planning.placement import (
     Placement,
     place,
     shared_options,
+    unshareable,
 )
 from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines
@@ -108,7 +109,10 @@ def _assembled(
         placement=placement,
         releases=tuple(found.release for found in by_agent if found.release is not None),
         options=tuple(found.options for found in by_agent),
-        rejections=tuple(rejection for found in by_agent for rejection in found.rejections),
+        rejections=(
+            *(rejection for found in by_agent for rejection in found.rejections),
+            *_not_shared(by_agent, spec),
+        ),
         burst_hours=burst_hours,
     )
     return assemble(loaded, spec, catalog, decided)
@@ -129,6 +133,35 @@ def _place(by_agent: Sequence[AgentOptions], spec: StackSpec, burst_hours: Decim
         }
         groups, complete = shared_options(options, tolerated, STEADY_STATE_RATIO)
     return place(options, groups, complete, burst_hours)
+
+
+def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
+    """Sharing that was looked at and refused: on machines of several accelerators no pod can choose which one it shares.
+
+    NVIDIA's DRA driver could, by time-slicing, which is alpha there and needs Kubernetes 1.36.
+    """
+    if spec.capacity.share_accelerators != "auto":
+        return
+    for position, option in unshareable([found.options for found in by_agent]):
+        candidate, machine = option.candidates[0], option.machine
+        yield Rejection(
+            agent=by_agent[position].demand.agent.name,
+            accelerator=candidate.accelerator.id,
+            instance_type=machine.instance.name,
+            tensor_parallel_size=1,
+            pipeline_parallel_size=1,
+            precision=candidate.demand.precision,
+            constraint="sharing",
+            need=1.0,
+            limit=float(machine.accelerators),
+            unit="accelerators a node",
+            message=(
+                f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
+                f"{machine.accelerators}, and the device plugin lets no pod choose which of them it shares. DRA claims would: "
+                "sharing by them needs Kubernetes 1.36 "
+                f"(pins.kubernetesVersion is {spec.pins.kubernetes_version}) and is alpha in NVIDIA's driver, so no plan uses it"
+            ),
+        )
 
 
 def _agent_options(

@@ -28,6 +28,7 @@ from agentgpu_iac.rendering.names import (
     COMPONENT_LABEL,
     ENGINE,
     ENGINE_WORKER,
+    GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
@@ -211,7 +212,7 @@ def _engine(plan: Plan, workload: Workload) -> Draft:
         return Draft(folder=BASE, context=leader)
     pods = (("leaderTemplate", leader), ("workerTemplate", _worker(leader, workload)))
     return Draft(
-        folder=BASE,
+        folder=GROUPS,
         context=_leader_worker_set(plan, workload),
         parts=tuple(
             Part(place=("spec", "leaderWorkerTemplate", name), context=pod, taken_from=("spec", "template"))

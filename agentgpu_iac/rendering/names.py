@@ -7,6 +7,7 @@ from agentgpu_iac.planning.plan import NodePool, Plan, PriorityLevel, Workload
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"
+GROUPS = "groups"
 KARPENTER = "karpenter"
 DEVICE_PLUGIN = "device-plugin"
 SCALING = "scaling"

@@ -44,8 +44,9 @@ def test_replicas_accelerators_and_arguments_are_the_plans(plan: str) -> None:
         for name, body in of_kind(made, "Deployment").items()
         if body["metadata"]["labels"]["app.kubernetes.io/component"] == "engine"
     }
-    assert set(deployments) == {workload.name for workload in made.workloads}
-    for workload in made.workloads:
+    single = [workload for workload in made.workloads if workload.nodes_per_replica == 1]
+    assert set(deployments) == {workload.name for workload in single}
+    for workload in single:
         body = deployments[workload.name]
         container = engine(body)
         scaled = workload.scaling is not None
@@ -265,6 +266,13 @@ def test_shared_accelerators_are_time_sliced_and_never_autoscaled() -> None:
     assert config["sharing"]["timeSlicing"]["resources"] == [{"name": "nvidia.com/gpu", "replicas": 2}]
     assert not any(path.startswith(("karpenter/", "overlays/karpenter/")) for path in made)
     assert made["overlays/node-groups/kustomization.yaml"]["resources"] == ["../../base", "../../device-plugin"]
+
+
+def test_nodes_without_a_configuration_of_their_own_share_nothing() -> None:
+    """The device plugin takes the one named default there, or, where there is none, any single one."""
+    data = tree(make_shared_plan())["device-plugin/configmap-demo-device-plugin.yaml"]["data"]
+    assert sorted(data) == ["default", "share-2"]
+    assert "sharing" not in yaml.safe_load(data["default"])
 
 
 def test_a_pod_may_take_several_slots_where_the_plan_says_so() -> None:
