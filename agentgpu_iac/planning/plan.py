@@ -344,6 +344,11 @@ class Workload(Document):
     chosen_because: str
     """One sentence: why this accelerator."""
 
+    @property
+    def pods_per_replica(self) -> int:
+        """Pods of one replica: one, or one for each of the nodes that it spans."""
+        return -(-self.accelerators_per_replica // self.pod.accelerators)
+
 
 class CachedModel(Document):
     """A model that a pool's nodes keep in their cache."""

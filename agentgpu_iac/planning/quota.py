@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.planning.plan import NodePool, QuotaPlan, Workload
 
-_LEAVING_PODS = 1
+_LEAVING_REPLICAS = 1
 _REPLACEMENT_NODES = 1
 
 
@@ -41,7 +41,7 @@ def plan(workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> Quota
 
 def _engines(workload: Workload) -> PodDemand:
     return PodDemand(
-        pods=workload.replicas.max + workload.rollout.max_surge + _LEAVING_PODS,
+        pods=(workload.replicas.max + workload.rollout.max_surge + _LEAVING_REPLICAS) * workload.pods_per_replica,
         cpu_milli=workload.pod.cpu_milli,
         memory_mib=workload.pod.memory_mib,
         memory_limit_mib=workload.pod.memory_mib,

@@ -14,7 +14,7 @@ from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE,
+    ENGINE_COMPONENT,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
@@ -165,14 +165,14 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=workload.engine.name, more=workload_labels(workload)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=workload.engine.name, more=workload_labels(workload)),
         annotations=_annotations(workload),
         replicas=workload.replicas.min,
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
         progress_deadline_s=workload.rollout.progress_deadline_s,
         selector=(
-            (COMPONENT_LABEL, ENGINE),
+            (COMPONENT_LABEL, ENGINE_COMPONENT),
             (AGENT_LABEL, workload.agent),
             (TIER_LABEL, workload.tier),
         ),
@@ -220,7 +220,7 @@ def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
     return EngineSettingsContext(
         name=_settings(workload),
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=workload.engine.name, more=workload_labels(workload)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=workload.engine.name, more=workload_labels(workload)),
         files=tuple((file.name, file.content) for file in workload.engine.files),
     )
 
@@ -283,8 +283,8 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent.agent)),
         port=agent.port,
     )
 
@@ -293,7 +293,7 @@ def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
     return DisruptionBudgetContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
         max_unavailable=_EVICTABLE_REPLICAS,
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent.agent)),
     )

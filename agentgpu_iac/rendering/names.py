@@ -21,12 +21,13 @@ MANAGER = "agentgpu"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
-ENGINE = "engine"
-MODEL_CACHE = "model-cache"
-ROUTER = "router"
+ENGINE_COMPONENT = "engine"
+MODEL_CACHE_COMPONENT = "model-cache"
+ROUTER_COMPONENT = "router"
 """Components whose pods network policies must tell apart."""
 
 SERVICE_ACCOUNT = "engine"
+FILLER_SERVICE_ACCOUNT = "model-cache"
 
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"

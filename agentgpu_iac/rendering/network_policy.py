@@ -4,7 +4,7 @@ Each kind of pod has one policy that lists all it may do::
 
     callers' namespaces -> router or engines     monitoring namespace -> metrics
     router -> engines                            fillers -> the models' source, over HTTPS
-    everyone -> the cluster's DNS                engines -> nothing else
+    everyone -> the cluster's DNS                engines -> nothing but the other pods of a replica over several nodes
 
 The kubelet's probes come from the node and need no rule.
 """
@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
-from agentgpu_iac.rendering.names import BASE, COMPONENT_LABEL, ENGINE, MODEL_CACHE, labels
+from agentgpu_iac.rendering.names import BASE, COMPONENT_LABEL, ENGINE_COMPONENT, MODEL_CACHE_COMPONENT, labels
 
 _DNS_NAMESPACE = "kube-system"
 _NODE_LOCAL_DNS = "169.254.20.10/32"
@@ -63,7 +64,8 @@ class Rule(NamedTuple):
     pods: tuple[Pairs, ...]
     """Labels of pods in the stack's own namespace."""
     blocks: tuple[Block, ...]
-    ports: tuple[Port, ...]
+    ports: tuple[tuple[Port, ...], ...]
+    """The one list of ports, or nothing for all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,8 @@ def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
     contexts = (
         DenyAllContext(name="default-deny", namespace=plan.stack, labels=_labels(plan, "default-deny")),
         _policy(plan, "allow-dns", (), egress=(_dns(),)),
-        _policy(plan, ENGINE, _component(ENGINE), ingress=(_callers(plan), _monitoring(plan))),
+        _policy(plan, ENGINE_COMPONENT, _component(ENGINE_COMPONENT), ingress=(_callers(plan), _monitoring(plan))),
+        *_groups(plan),
         *_fillers(plan),
     )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
@@ -138,7 +141,7 @@ def _dns() -> Rule:
         namespaces=(NamespacePeer("In", ((_DNS_NAMESPACE,),)),),
         pods=(),
         blocks=(Block(_NODE_LOCAL_DNS, ()),),
-        ports=(Port("UDP", _DNS_PORT), Port("TCP", _DNS_PORT)),
+        ports=((Port("UDP", _DNS_PORT), Port("TCP", _DNS_PORT)),),
     )
 
 
@@ -150,19 +153,31 @@ def _callers(plan: Plan) -> Rule:
     """Named namespaces, or every namespace of the cluster; never addresses outside it."""
     named = plan.security.callers
     peer = NamespacePeer("In", (named,)) if named else NamespacePeer("Exists", ())
-    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=_engine_ports(plan))
+    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(_engine_ports(plan),))
 
 
 def _monitoring(plan: Plan) -> Rule:
     """Engines serve metrics on the port on which they answer."""
     peer = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
-    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=_engine_ports(plan))
+    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(_engine_ports(plan),))
+
+
+def _groups(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    spanning = sorted({workload.agent for workload in plan.workloads if workload.pods_per_replica > 1})
+    return tuple(_group(plan, agent) for agent in spanning)
+
+
+def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
+    """The pods that make up one replica talk to one another, on ports that their libraries choose."""
+    own = ((AGENT_LABEL, agent),)
+    each_other = Rule(namespaces=(), pods=(own,), blocks=(), ports=())
+    return _policy(plan, f"group-{agent}", own, ingress=(each_other,), egress=(each_other,))
 
 
 def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if all(pool.filler is None for pool in plan.node_pools):
         return ()
-    return (_policy(plan, MODEL_CACHE, _component(MODEL_CACHE), egress=_source(plan)),)
+    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=_source(plan)),)
 
 
 def _source(plan: Plan) -> tuple[Rule, ...]:
@@ -170,7 +185,7 @@ def _source(plan: Plan) -> tuple[Rule, ...]:
     if all(pool.filler is None or pool.filler.bucket is None for pool in plan.node_pools):
         return (_https((*_LINK_LOCAL, *_PRIVATE)),)
     agent = tuple(Block(address, ()) for address in _POD_IDENTITY)
-    return _https(_LINK_LOCAL), Rule(namespaces=(), pods=(), blocks=agent, ports=(Port("TCP", _POD_IDENTITY_PORT),))
+    return _https(_LINK_LOCAL), Rule(namespaces=(), pods=(), blocks=agent, ports=((Port("TCP", _POD_IDENTITY_PORT),),))
 
 
 def _https(forbidden: tuple[str, ...]) -> Rule:
@@ -178,4 +193,4 @@ def _https(forbidden: tuple[str, ...]) -> Rule:
         Block(anywhere, (tuple(one for one in forbidden if (":" in one) == (":" in anywhere)),))
         for anywhere in _ANYWHERE
     )
-    return Rule(namespaces=(), pods=(), blocks=blocks, ports=(Port("TCP", _HTTPS_PORT),))
+    return Rule(namespaces=(), pods=(), blocks=blocks, ports=((Port("TCP", _HTTPS_PORT),),))

@@ -75,7 +75,7 @@ def permits(policies: list[dict[str, Any]], direction: str, own: End, other: End
     ]
     key, word = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
     return not ours or any(
-        {"protocol": protocol, "port": port} in rule["ports"]
+        ("ports" not in rule or {"protocol": protocol, "port": port} in rule["ports"])
         and any(is_peer(peer, own.namespace, other) for peer in rule[word])
         for each in ours
         for rule in each["spec"].get(key, [])
@@ -153,6 +153,22 @@ def test_every_pod_may_ask_for_names(sender: End) -> None:
 )
 def test_fillers_reach_the_hub_alone(receiver: End, port: int, allowed: bool) -> None:
     assert may(OPEN, FILLER, receiver, port) is allowed
+
+
+def test_the_pods_of_a_replica_over_several_nodes_talk_to_one_another() -> None:
+    pod = make_workload().pod.model_copy(update={"accelerators": 8})
+    wide = make_workload(agent="big", name="big", accelerators_per_replica=16, pod=pod)
+    pool = make_pool(accelerators_per_node=8)
+    plan = make_plan(workloads=(wide, make_workload()), node_pools=(pool,))
+    leader = End("demo", {COMPONENT: "engine", "agentgpu.dev/agent": "big"})
+    worker = End("demo", {COMPONENT: "engine-worker", "agentgpu.dev/agent": "big"})
+    for sender, receiver in ((leader, worker), (worker, leader), (worker, worker)):
+        assert may(plan, sender, receiver, 29500)
+    for other in (ENGINE, FILLER, INTERNET, APP):
+        assert not may(plan, leader, other, 29500)
+        assert not may(plan, other, worker, 29500)
+    assert may(plan, APP, leader, 8000)
+    assert not may(plan, APP, worker, 8000)
 
 
 def test_a_port_of_the_plan_is_the_port_that_is_open() -> None:
