@@ -26,8 +26,8 @@ from agentgpu_iac.rendering.karpenter import karpenter_pools
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE,
-    ENGINE_WORKER,
+    ENGINE_COMPONENT,
+    ENGINE_WORKER_COMPONENT,
     GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
@@ -254,7 +254,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
         pod_annotations=(disruption := _disruption(plan, workload)),
         has_pod_annotations=bool(disruption),
@@ -262,7 +262,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
         progress_deadline_s=workload.rollout.progress_deadline_s,
-        selector=((COMPONENT_LABEL, ENGINE), *_whose(workload)),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), *_whose(workload)),
         is_of_group=workload.kind == "LeaderWorkerSet",
         group=_whose(workload),
         group_key=_GROUP_KEY_LABEL,
@@ -310,7 +310,7 @@ def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
     return EngineSettingsContext(
         name=_settings(workload),
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         files=tuple((file.name, file.content) for file in workload.engine.files),
     )
 
@@ -327,7 +327,9 @@ def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
     It ends at SIGTERM and would take the answers that the leader still generates with it, so it is sent that signal
     only when the leader has drained.
     """
-    labelled = tuple((key, ENGINE_WORKER if key == COMPONENT_LABEL else value) for key, value in leader.labels)
+    labelled = tuple(
+        (key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels
+    )
     return replace(
         leader,
         labels=labelled,
@@ -341,7 +343,7 @@ def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext
     return LeaderWorkerSetContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
         replicas=_replicas(workload),
         size=workload.nodes_per_replica,
@@ -434,7 +436,7 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
         selector=engine_selector(agent.agent),
         headless=False,
         port_name=HTTP_PORT,
@@ -448,7 +450,7 @@ def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
     return DisruptionBudgetContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
         max_unavailable=EVICTABLE_REPLICAS,
         selector=engine_selector(agent.agent),
     )
@@ -456,7 +458,7 @@ def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
 
 def engine_selector(agent: str) -> Pairs:
     """The labels of an agent's engines in all tiers."""
-    return ((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent))
+    return ((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent))
 
 
 def is_behind_nginx(plan: Plan, agent: str) -> bool:

@@ -15,7 +15,7 @@ from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.engine import ServiceContext, engine_selector
-from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER, GATEWAY, labels, priority_class
+from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_class
 from agentgpu_iac.rendering.stack import ServiceAccountContext, agents
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.rendering.yaml_text import dump, load
@@ -158,8 +158,10 @@ def _agent_contexts(
     plan: Plan, router: RouterPlan, gateway: GatewayPlan, route: RoutePlan, agent: Workload
 ) -> tuple[Context, ...]:
     picker = f"{agent.agent}-picker"
-    own_labels = labels(plan.stack, ENDPOINT_PICKER, name=ENDPOINT_PICKER, more=((AGENT_LABEL, agent.agent),))
-    selector = ((COMPONENT_LABEL, ENDPOINT_PICKER), (AGENT_LABEL, agent.agent))
+    own_labels = labels(
+        plan.stack, ENDPOINT_PICKER_COMPONENT, name=ENDPOINT_PICKER_COMPONENT, more=((AGENT_LABEL, agent.agent),)
+    )
+    selector = ((COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT), (AGENT_LABEL, agent.agent))
     config = ConfigMapContext(
         name=picker, namespace=plan.stack, labels=own_labels, data=((_CONFIG, _config(route)),)
     )  # fmt: skip

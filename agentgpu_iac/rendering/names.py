@@ -22,15 +22,16 @@ MANAGER = "agentgpu"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
-ENGINE = "engine"
-ENGINE_WORKER = "engine-worker"
-MODEL_CACHE = "model-cache"
-ROUTER = "router"
-ENDPOINT_PICKER = "endpoint-picker"
+ENGINE_COMPONENT = "engine"
+ENGINE_WORKER_COMPONENT = "engine-worker"
+MODEL_CACHE_COMPONENT = "model-cache"
+ROUTER_COMPONENT = "router"
+ENDPOINT_PICKER_COMPONENT = "endpoint-picker"
 """Components whose pods others must tell apart. An engine serves requests; a worker only works for one of them, on another
 node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
+FILLER_SERVICE_ACCOUNT = "model-cache"
 
 ROUTER_NAME = "traffic-router"
 """Name of every object that makes up the stack's NGINX."""

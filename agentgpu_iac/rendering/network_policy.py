@@ -24,11 +24,11 @@ from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENDPOINT_PICKER,
-    ENGINE,
-    ENGINE_WORKER,
-    MODEL_CACHE,
-    ROUTER,
+    ENDPOINT_PICKER_COMPONENT,
+    ENGINE_COMPONENT,
+    ENGINE_WORKER_COMPONENT,
+    MODEL_CACHE_COMPONENT,
+    ROUTER_COMPONENT,
     labels,
 )
 from agentgpu_iac.rendering.stack import agents
@@ -165,8 +165,8 @@ def _dns() -> Rule:
 def _engine(plan: Plan, agent: Workload) -> NetworkPolicyContext:
     """An agent behind the router hears the router alone; metrics are on the port on which engines answer."""
     port = Port("TCP", agent.port)
-    asking = _from_pods(ROUTER, port) if is_behind_nginx(plan, agent.agent) else _from_callers(plan, port)
-    picking = (_from_pods(ENDPOINT_PICKER, port),) if _has_gateway(plan) else ()
+    asking = _from_pods(ROUTER_COMPONENT, port) if is_behind_nginx(plan, agent.agent) else _from_callers(plan, port)
+    picking = (_from_pods(ENDPOINT_PICKER_COMPONENT, port),) if _has_gateway(plan) else ()
     return _policy(
         plan,
         f"engine-{agent.agent}",
@@ -186,10 +186,18 @@ def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
             _from_monitoring(plan, Port("TCP", PICKER_METRICS_PORT)),
         )
         watched = _anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
-        picker = _component(ENDPOINT_PICKER)
-        return (_policy(plan, ENDPOINT_PICKER, picker, ingress=asked, egress=(engines, watched)),)
+        picker = _component(ENDPOINT_PICKER_COMPONENT)
+        return (_policy(plan, ENDPOINT_PICKER_COMPONENT, picker, ingress=asked, egress=(engines, watched)),)
     ports = tuple(Port("TCP", route.port) for route in plan.router.routes if route.port is not None)
-    return (_policy(plan, ROUTER, _component(ROUTER), ingress=(_from_callers(plan, *ports),), egress=(engines,)),)
+    return (
+        _policy(
+            plan,
+            ROUTER_COMPONENT,
+            _component(ROUTER_COMPONENT),
+            ingress=(_from_callers(plan, *ports),),
+            egress=(engines,),
+        ),
+    )
 
 
 def _has_gateway(plan: Plan) -> bool:
@@ -198,7 +206,7 @@ def _has_gateway(plan: Plan) -> bool:
 
 def _to_engines(plan: Plan) -> Rule:
     ports = tuple(Port("TCP", number) for number in sorted({workload.port for workload in plan.workloads}))
-    return Rule(namespaces=(), pods=(_component(ENGINE),), blocks=(), ports=(ports,))
+    return Rule(namespaces=(), pods=(_component(ENGINE_COMPONENT),), blocks=(), ports=(ports,))
 
 
 def _from_pods(component: str, port: Port) -> Rule:
@@ -224,7 +232,10 @@ def _groups(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
 
 
 def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
-    peers = tuple(((COMPONENT_LABEL, component), (AGENT_LABEL, agent)) for component in (ENGINE, ENGINE_WORKER))
+    peers = tuple(
+        ((COMPONENT_LABEL, component), (AGENT_LABEL, agent))
+        for component in (ENGINE_COMPONENT, ENGINE_WORKER_COMPONENT)
+    )
     within = Rule(namespaces=(), pods=peers, blocks=(), ports=())
     return _policy(plan, f"group-{agent}", ((AGENT_LABEL, agent),), ingress=(within,), egress=(within,))
 
@@ -232,7 +243,7 @@ def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
 def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if all(pool.filler is None for pool in plan.node_pools):
         return ()
-    return (_policy(plan, MODEL_CACHE, _component(MODEL_CACHE), egress=_source(plan)),)
+    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=_source(plan)),)
 
 
 def _source(plan: Plan) -> tuple[Rule, ...]:

@@ -30,8 +30,8 @@ from agentgpu_iac.rendering.engine import (
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE,
-    ROUTER,
+    ENGINE_COMPONENT,
+    ROUTER_COMPONENT,
     ROUTER_NAME,
     SERVICE_ACCOUNT,
     labels,
@@ -166,11 +166,11 @@ _HEALTH, _STATUS = "router-health", "router-status"
 
 
 def _labels(plan: Plan) -> Pairs:
-    return labels(plan.stack, ROUTER, name="nginx")
+    return labels(plan.stack, ROUTER_COMPONENT, name="nginx")
 
 
 def _selector() -> Pairs:
-    return ((COMPONENT_LABEL, ROUTER),)
+    return ((COMPONENT_LABEL, ROUTER_COMPONENT),)
 
 
 def _engines(agent: str) -> str:
@@ -259,7 +259,7 @@ def _public_service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ROUTER, name="nginx", more=((AGENT_LABEL, agent.agent),)),
+        labels=labels(plan.stack, ROUTER_COMPONENT, name="nginx", more=((AGENT_LABEL, agent.agent),)),
         selector=_selector(),
         headless=False,
         port_name=HTTP_PORT,
@@ -274,7 +274,7 @@ def _engines_service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=_engines(agent.agent),
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
         selector=engine_selector(agent.agent),
         headless=True,
         port_name=HTTP_PORT,

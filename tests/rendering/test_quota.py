@@ -27,7 +27,9 @@ def pods_at_most(found: Plan, body: dict[str, Any]) -> int:
     if body["kind"] == "DaemonSet":
         pool = body["spec"]["template"]["spec"]["nodeSelector"]["agentgpu.dev/node-pool"]
         return found.pool(pool).max + 1
-    peaks = {workload.name: workload.replicas.max for workload in found.workloads}
+    peaks = {
+        workload.name: workload.replicas.max for workload in found.workloads
+    }  # a scaler's to set, not the manifest's
     replicas = peaks.get(body["metadata"]["name"], body["spec"].get("replicas", 1))
     rolling = body["spec"].get("rolloutStrategy", {}).get("rollingUpdateConfiguration")
     surge = (rolling or body["spec"]["strategy"].get("rollingUpdate", {})).get("maxSurge", 0)
