@@ -26,6 +26,7 @@ from tests.e2e.cluster.workloads import (
     burst,
     condition,
     deployment,
+    deployments,
     pods_of,
     pods_per_replica,
     ready,
@@ -135,9 +136,7 @@ def test_a_new_version_replaces_the_old_one_with_the_accelerators_that_are_there
     running: ControlPlane, name: str
 ) -> None:
     made = tree(name)
-    for workload in baseline(made):
-        if pods_per_replica(made, workload) > 1:
-            continue  # the LeaderWorkerSet controller would do it, and does not run here
+    for workload in deployments(made):
         running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
         path = deployment(made, workload)
         wanted, surge = workload.replicas.min, workload.rollout.max_surge
@@ -204,7 +203,7 @@ def test_a_spot_node_that_is_drained_and_taken_away_moves_its_pods(running: Cont
 def test_disruption_budgets_hold_against_eviction(running: ControlPlane, name: str) -> None:
     """Where a budget is rendered: evictions stop where it says, and go on once the pod is back."""
     made = tree(name)
-    for workload in baseline(made):
+    for workload in deployments(made):
         pods = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
         for budget in budgets_over(made, pods[0]):
             path = f"/apis/policy/v1/namespaces/{made.plan.stack}/poddisruptionbudgets/{budget['metadata']['name']}"

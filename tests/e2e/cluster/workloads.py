@@ -6,7 +6,7 @@ import copy
 import itertools
 from collections.abc import Iterator
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL, TIER_LABEL
+from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, TIER_LABEL
 from agentgpu_iac.planning.plan import Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.trees import Tree
@@ -17,6 +17,11 @@ def baseline(made: Tree) -> tuple[Workload, ...]:
     return tuple(each for each in made.plan.workloads if each.tier == "baseline")
 
 
+def deployments(made: Tree) -> tuple[Workload, ...]:
+    """Those of them whose pods a controller that runs here makes again when they go."""
+    return tuple(each for each in baseline(made) if pods_per_replica(made, each) == 1)
+
+
 def burst(made: Tree) -> tuple[Workload, ...]:
     """The workloads that run when there is more to do."""
     return tuple(each for each in made.plan.workloads if each.tier == "burst")
@@ -24,7 +29,8 @@ def burst(made: Tree) -> tuple[Workload, ...]:
 
 def pods_of(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
     """The engine pods of a workload."""
-    selector = f"{AGENT_LABEL}={workload.agent},{TIER_LABEL}={workload.tier},app.kubernetes.io/component=engine"
+    pairs = ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+    selector = ",".join(f"{key}={value}" for key, value in pairs)
     return cluster.items(f"/api/v1/namespaces/{made.plan.stack}/pods?labelSelector={selector}")
 
 
