@@ -19,7 +19,7 @@ from agentgpu_iac.planning.plan import NodePool, Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object, free_ports
 from tests.e2e.cluster.nodes import pool_node
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
-from tests.e2e.cluster.workloads import baseline, burst, condition, pods_of, scale, unschedulable
+from tests.e2e.cluster.workloads import at_rest, baseline, burst, condition, pods_of, scale, unschedulable
 from tools.install import path as tool
 
 REGION = "us-east-1"
@@ -57,8 +57,8 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
             if body["kind"] == "NodePool":
                 cluster.put(kwok_class(body))
                 cluster.put(swapped(body))
-            else:
-                cluster.put(body)
+            elif body["kind"] != "HorizontalPodAutoscaler":  # it would take away the replica that is one too many
+                cluster.put(at_rest(made, body))
         for pool in made.plan.node_pools:
             if pool.fixed_size:
                 for number in range(pool.min):

@@ -23,6 +23,7 @@ from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused
 from tests.e2e.cluster.nodes import pool_node, strangers
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
 from tests.e2e.cluster.workloads import (
+    at_rest,
     baseline,
     burst,
     condition,
@@ -242,7 +243,7 @@ def bring_up(cluster: ControlPlane, made: Tree) -> None:
     for namespace in made.foreign_namespaces:
         cluster.add_namespace(namespace)
     for body in made.objects:
-        cluster.put(body)
+        cluster.put(at_rest(made, body))
     for pool in made.plan.node_pools:
         for number in range(pool.min):
             add_node(cluster, pool_node(made.plan, pool, number))
