@@ -529,11 +529,6 @@ class Workload(Document):
         """Kind of the object that runs it: the one to scale."""
         return "Deployment" if self.nodes_per_replica == 1 else "LeaderWorkerSet"
 
-    @property
-    def pods_per_replica(self) -> int:
-        """Pods of one replica: one, or one for each of the nodes that it spans."""
-        return -(-self.accelerators_per_replica // self.pod.accelerators)
-
 
 class CachedModel(Document):
     """A model that a pool's nodes keep in their cache."""

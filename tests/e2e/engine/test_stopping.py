@@ -43,7 +43,9 @@ def test_an_answer_that_was_begun_is_finished_and_no_other_is_begun(engines: dic
     assert engine.exit_code_within(told + left_after_sigterm_s(engine) - time.monotonic()) == 0
 
 
-def test_an_answer_that_takes_too_long_is_cut_with_an_error_and_the_engine_goes_in_time(engines: dict[str, Engine]) -> None:
+def test_an_answer_that_takes_too_long_is_cut_with_an_error_and_the_engine_goes_in_time(
+    engines: dict[str, Engine],
+) -> None:
     engine = engines["mqa"]
     timeout_s = int(flags(engine.pod.args)["--shutdown-timeout"][0])
     streams = [Stream(engine, 8000) for _ in range(8)]
