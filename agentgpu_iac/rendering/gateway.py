@@ -94,6 +94,7 @@ class EndpointPickerContext(Context):
     labels: Pairs
     selector: Pairs
     replicas: int
+    version: str
     content_sha256: str
     """Of the configuration."""
     service_account: str
@@ -210,6 +211,7 @@ def _agent_contexts(
             labels=own_labels,
             selector=selector,
             replicas=router.replicas,
+            version=router.version,
             content_sha256=hashlib.sha256(config.data[0][1].encode()).hexdigest(),
             service_account=picker,
             uid=_UID,

@@ -109,6 +109,7 @@ class RouterDeploymentContext(Context):
     labels: Pairs
     selector: Pairs
     replicas: int
+    version: str
     content_sha256: str
     """Of the configuration: a change starts the routers anew, one by one."""
     service_account: str
@@ -234,6 +235,7 @@ def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> Rou
         labels=_labels(plan),
         selector=_selector(),
         replicas=router.replicas,
+        version=router.version,
         content_sha256=hashlib.sha256(config.data[0][1].encode()).hexdigest(),
         service_account=SERVICE_ACCOUNT,
         uid=_UID,
