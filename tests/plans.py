@@ -47,6 +47,7 @@ def make_pool(**changes: Any) -> p.NodePool:
                 token_secret=None,
             ),
         ),
+        filler=p.FillerPlan(cpu_milli=100, memory_mib=512, memory_limit_mib=4096, priority="user-facing", bucket=None),
     )
     return p.NodePool(**{**fields, **changes})
 
@@ -68,6 +69,7 @@ def make_workload(**changes: Any) -> p.Workload:
             name="vllm",
             version="0.33.0",
             image="vllm/vllm-openai:v0.33.0",
+            command=("vllm", "serve"),
             args=(
                 "/models/qwen--qwen3-8b--main",
                 "--served-model-name",
@@ -77,6 +79,15 @@ def make_workload(**changes: Any) -> p.Workload:
                 "--max-model-len",
                 "4096",
             ),
+            environment=(
+                p.EnvironmentVariable(name="VLLM_NO_USAGE_STATS", value="1"),
+                p.EnvironmentVariable(name="VLLM_CACHE_ROOT", value="/var/cache/engine/vllm"),
+            ),
+            secret_environment=(),
+            files=(),
+            health_path="/health",
+            ready_path="/health",
+            metrics_path="/metrics",
         ),
         accelerator="l40s",
         accelerators_per_replica=1,
@@ -92,7 +103,9 @@ def make_workload(**changes: Any) -> p.Workload:
         port=8000,
         memory=p.MemoryPlan(
             weights_gib=15.26,
+            draft_weights_gib=0.0,
             kv_bytes_per_token=147456,
+            draft_kv_bytes_per_token=0,
             kv_per_session_gib=0.5,
             kv_gib=6.0,
             activation_gib=0.7,
@@ -153,7 +166,7 @@ def make_workload(**changes: Any) -> p.Workload:
             liveness_failure_threshold=3,
         ),
         drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=None),
-        rollout=p.RolloutPlan(max_surge=0, max_unavailable=1, outage_s=56.0),
+        rollout=p.RolloutPlan(max_surge=0, max_unavailable=1, outage_s=56.0, progress_deadline_s=898),
         admission=p.AdmissionPlan(max_queued_requests=8, max_queued_tokens=4000),
         routing=p.RoutingPlan(policy="session-affine", prefix_hit_ratio=1.0),
         model_cache=p.ModelCachePlan(
@@ -163,16 +176,44 @@ def make_workload(**changes: Any) -> p.Workload:
             revision="main",
             token_secret=None,
             adapters=(),
+            draft=None,
+            loader="default",
             choices=(),
             model_gib=15.26,
         ),
-        pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=1024, accelerators=1),
+        pod=p.PodPlan(
+            cpu_milli=3000,
+            memory_mib=24576,
+            shm_mib=1024,
+            kv_offload_mib=0,
+            accelerators=1,
+            priority="user-facing",
+            spread=(),
+        ),
         sessions_concurrent=12,
         sessions_peak=12,
         fallback=None,
         chosen_because="cheapest that fits",
     )
     return p.Workload(**{**fields, **changes})
+
+
+def make_priority_class(level: p.PriorityLevel, value: int = 100_000) -> p.PriorityClassPlan:
+    return p.PriorityClassPlan(
+        level=level, value=value, preempts=level != "background", description=f"The {level} pods."
+    )
+
+
+def make_security(**changes: Any) -> p.SecurityPlan:
+    fields: dict[str, Any] = dict(
+        network_policies=True,
+        callers=(),
+        monitoring_namespace="monitoring",
+        secrets=(),
+        secret_store=None,
+        api_key_secret=None,
+    )
+    return p.SecurityPlan(**{**fields, **changes})
 
 
 def make_plan(**changes: Any) -> p.Plan:
@@ -185,6 +226,10 @@ def make_plan(**changes: Any) -> p.Plan:
         headline="1 x L40S keeps the 12 sessions resident.",
         workloads=(make_workload(),),
         node_pools=(make_pool(),),
+        priority_classes=(make_priority_class("user-facing"),),
+        security=make_security(),
+        quota=p.QuotaPlan(pods=4, cpu_milli=6200, memory_mib=50176, memory_limit_mib=57344, accelerators=2),
+        gitops=None,
         cost=p.Cost(
             baseline_usd_per_month=Decimal("1339.92"),
             peak_usd_per_hour=Decimal("1.861"),
@@ -230,8 +275,13 @@ def make_tiered_plan() -> p.Plan:
         node_pool=burst_pool.name,
         replicas=p.ReplicaRange(min=0, max=3),
         drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=60, notice_s=120),
+        pod=make_workload().pod.model_copy(update={"priority": "burst", "spread": ("zone", "host")}),
     )
-    return make_plan(workloads=(make_workload(), burst), node_pools=(make_pool(), burst_pool))
+    return make_plan(
+        workloads=(make_workload(), burst),
+        node_pools=(make_pool(), burst_pool),
+        priority_classes=(make_priority_class("user-facing"), make_priority_class("burst", 50_000)),
+    )
 
 
 def make_grouped_plan() -> p.Plan:
@@ -250,12 +300,8 @@ def make_grouped_plan() -> p.Plan:
     words = ("/models/qwen--qwen3-8b--main", "--nnodes", "2", "--node-rank")
     workload = make_workload(
         node_pool=pool.name,
-        engine=p.EnginePlan(
-            name="vllm",
-            version="0.33.0",
-            image="vllm/vllm-openai:v0.33.0",
-            args=(*words, "0"),
-            worker_args=(*words, "$(LWS_WORKER_INDEX)", "--headless"),
+        engine=make_workload().engine.model_copy(
+            update={"args": (*words, "0"), "worker_args": (*words, "$(LWS_WORKER_INDEX)", "--headless")}
         ),
         accelerator="h100-sxm",
         accelerators_per_replica=16,
@@ -263,6 +309,6 @@ def make_grouped_plan() -> p.Plan:
         pipeline_parallel_size=2,
         nodes_per_replica=2,
         gbps_between_nodes=100.0,
-        pod=p.PodPlan(cpu_milli=3000, memory_mib=24576, shm_mib=8192, accelerators=8, efa_interfaces=32),
+        pod=make_workload().pod.model_copy(update={"accelerators": 8, "efa_interfaces": 32}),
     )
     return make_plan(workloads=(workload,), node_pools=(pool,))

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning import delivery
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.engines import needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, quantises_at_load, tool_call_parser
 from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, Warning, Workload
 from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, sessions_before_ready, spot_refusal
 from agentgpu_iac.spec.model import StackSpec
@@ -172,6 +173,12 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
+    if spec.gitops is not None and (applied := delivery.overlay(spec, context.node_pools)) != spec.gitops.overlay:
+        yield _warn(
+            "gitops-overlay",
+            f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
+            f"{spec.gitops.overlay}",
+        )
     yield from _held_capacity(context)
     bursts = [one.name for one in context.workloads if one.tier == "burst"]
     if bursts:
@@ -224,6 +231,9 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         _needs_router(candidate, baseline),
         _slow_answer(candidate, baseline),
         _spot_without_notice(context, candidate),
+        _speculation_unmeasured(candidate),
+        _loader_unmeasured(baseline),
+        _queue_without_limit(baseline),
         _image_without_fabric(baseline),
     ):
         if found is not None:
@@ -258,7 +268,7 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         yield _warn(
             "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", agent.name
         )
-    if baseline.model_source == "config":
+    if baseline.model_source == "config" and context.spec.model_cache.source != "s3":
         yield _warn(
             "weights-not-filled",
             f"{baseline.model} is known by its config.json only: put its weights under {baseline.model_cache.path} in the "
@@ -271,10 +281,10 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         yield _warn(
             "engine-suggestion",
             "a multi-step agent re-sends a growing prefix with each step: SGLang's prefix sharing and structured output "
-            "may serve it better; try engine: sglang once it is supported here, and compare",
+            "may serve it better; try engine: sglang and compare",
             agent.name,
         )
-    if calls and not candidate.demand.model.tool_call_parser:
+    if calls and PORTS[agent.engine].parses_tool_calls and not tool_call_parser(agent, candidate.demand.model):
         yield _warn(
             "no-tool-parser",
             f"no tool-call parser is known for {candidate.demand.model.id}: the engine will return tool calls as text",
@@ -415,6 +425,47 @@ def _spot_without_notice(context: Context, candidate: Candidate) -> Warning | No
             one.agent,
         )
     return None
+
+
+def _speculation_unmeasured(candidate: Candidate) -> Warning | None:
+    """Speculation helps or hurts by how many tokens are accepted, which only a run shows."""
+    speculative = candidate.demand.agent.speculative
+    if speculative is None or speculative.accepted_tokens is not None:
+        return None
+    return _warn(
+        "speculative-unmeasured",
+        f"speculative decoding ({speculative.method}, {speculative.tokens} tokens a step) is counted in memory only: it may "
+        "speed up or slow down, and TPOT is predicted as if it did neither; set speculative.acceptedTokens once measured",
+        candidate.demand.agent.name,
+    )
+
+
+def _loader_unmeasured(baseline: Workload) -> Warning | None:
+    """The time of a loader that no measured run covers on this storage is the default loader's."""
+    cache = baseline.model_cache
+    measured = cache.loader in ("default", "safetensors") or (
+        cache.loader == "runai-streamer" and cache.storage == "ebs-gp3"
+    )
+    if measured:
+        return None
+    return _warn(
+        "loader-unmeasured",
+        f"no measured run of {cache.loader} from {cache.storage} is known: the cold start counts the default loader's "
+        f"{baseline.cold_start_s.weights:,.0f} s for the weights",
+        baseline.agent,
+    )
+
+
+def _queue_without_limit(baseline: Workload) -> Warning | None:
+    limit, engine = baseline.admission.max_queued_requests, baseline.engine
+    if limit is None or PORTS[engine.name].limits_queue(engine.version):
+        return None
+    return _warn(
+        "queue-not-limited",
+        f"{PORTS[engine.name].title} {engine.version} cannot limit its queue: the planned {limit} requests of a replica are "
+        "not enforced by it",
+        baseline.agent,
+    )
 
 
 def _image_without_fabric(baseline: Workload) -> Warning | None:

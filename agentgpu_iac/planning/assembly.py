@@ -13,9 +13,9 @@ from typing import Literal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, caching, overrides
+from agentgpu_iac.planning import advice, caching, delivery, hosts, overrides, priorities, quota, security
 from agentgpu_iac.planning.candidates import Candidate, Service, max_model_len, shared
-from agentgpu_iac.planning.engines import PORT, EngineSettings, vllm_args, vllm_worker_args
+from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import (
     PLAN_VERSION,
@@ -39,6 +39,7 @@ from agentgpu_iac.planning.plan import (
     RolloutPlan,
     RoutingPlan,
     ThroughputPlan,
+    Topology,
     Workload,
 )
 from agentgpu_iac.planning.pricing import Machine
@@ -54,13 +55,9 @@ ROOT_VOLUME_GIB = 100
 _CENT = Decimal("0.01")
 
 _CPU_SHARE = 0.9
-_MEMORY_SHARE = 0.85
-"""Part of a node's allocatable CPU and memory for engines; the rest is for daemons and the cache filler."""
+"""Part of a node's allocatable CPU for engines; the rest is for daemons and the cache filler."""
 _DEFAULT_CPU_MILLI_PER_ACCELERATOR = 4_000
-_DEFAULT_MEMORY_MIB_PER_ACCELERATOR = 16_384
-"""Where a provider publishes neither; both are requests that the smallest machine on offer can hold."""
-_SHM_MIB_PER_ACCELERATOR = 1024
-_MAX_SHM_MIB = 16_384
+"""Where a provider publishes none: a request that the smallest machine on offer can hold."""
 
 _LEAST_JOIN_TIMEOUT_S = 600
 """PyTorch's own default for joining a process group."""
@@ -68,6 +65,8 @@ _LEAST_JOIN_TIMEOUT_S = 600
 _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
 """The startup probe waits for twice the predicted start: cold starts differ by that much between clusters."""
+_LEAST_PROGRESS_DEADLINE_S = 600
+"""Kubernetes' own default."""
 _ALTERNATIVES_PER_AGENT = 3
 _NAME_LIMIT = 63 - len("model-cache-")
 """Pool names stand in the names of their model cache's objects, which are labels too."""
@@ -183,6 +182,10 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         headline=advice.headline(context),
         workloads=workloads,
         node_pools=node_pools,
+        priority_classes=priorities.classes(workloads),
+        security=security.plan(spec),
+        quota=quota.plan(workloads, node_pools) if spec.security.resource_quota else None,
+        gitops=delivery.plan(spec, workloads, node_pools),
         cost=cost,
         overrides=tuple(one for member in placed for one in overrides.of(member.candidate, workloads)),
         rejections=tuple(
@@ -350,6 +353,11 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
         cache_capacity_gib=room,
         cache_path=caching.path(storage),
         cached_models=cached,
+        filler=caching.filler(
+            cached,
+            priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
+            spec,
+        ),
     )
 
 
@@ -358,23 +366,26 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     one, agent, service = candidate.demand, candidate.demand.agent, candidate.service
     models_gib = sum(model.gib for model in node_pool.cached_models)
     storage = caching.storage(pool.machine, models_gib, spec)
-    memory_plan, kv_budget_bytes = _memory_plan(member)
+    utilization = _memory_share(member)
+    memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
     model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
-    leaving = drain(one, service.tpot_ms, notice)
+    port = PORTS[agent.engine]
+    leaving = drain(one, service.tpot_ms, notice, engine_waits=port.drains(release.version))
     start = _cold_start(candidate, pool, release, models_gib, spec)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
     path = caching.directory(one.model.id, caching.revision(agent))
-    utilization = release.gpu_memory_utilization
     if member.share_group is not None:
-        utilization = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
+        own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
+        utilization = port.shared_memory_share or own_part
     settings = EngineSettings(
         agent=agent,
         model=one.model,
         version=release.version,
         model_path=path,
+        draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
@@ -386,6 +397,8 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         max_num_batched_tokens=candidate.max_num_batched_tokens,
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
+        kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
+        loader=caching.loader(release, storage, spec),
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         max_queued_requests=admission.max_queued_requests,
     )
@@ -400,13 +413,20 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         user_facing=one.user_facing,
         model=one.model.id,
         model_source="config" if one.model.is_local else "catalog",
-        served_model_name=agent.name,
+        served_model_name=port.served_model_name or agent.name,
         engine=EnginePlan(
             name=agent.engine,
             version=release.version,
             image=spec.pins.engine_image or release.image,
-            args=vllm_args(settings),
-            worker_args=vllm_worker_args(settings),
+            command=port.command,
+            args=(*port.arguments(settings), *(port.api_key_args if spec.security.api_key_secret else ())),
+            worker_args=port.worker_arguments(settings),
+            environment=port.environment(),
+            secret_environment=security.engine_variables(port, spec),
+            files=port.files(settings),
+            health_path=port.health_path,
+            ready_path=port.ready_path,
+            metrics_path=port.metrics_path,
         ),
         accelerator=candidate.accelerator.id,
         accelerators_per_replica=candidate.accelerators_per_replica,
@@ -442,10 +462,12 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
                 CachedAdapter(path=caching.directory(adapter.source, "main"), revision="main")
                 for adapter in agent.lora_adapters
             ),
+            draft=draft,
+            loader=settings.loader,
             choices=caching.storage_choices(candidate, pool.machine),
-            model_gib=rounded(caching.checkpoint_gib(candidate), 3),
+            model_gib=rounded(caching.loaded_gib(candidate), 3),
         ),
-        pod=_pod(candidate, pool),
+        pod=_pod(candidate, pool, replicas),
         sessions_concurrent=one.concurrent,
         sessions_peak=one.peak,
         fallback=agent.fallback,
@@ -453,7 +475,17 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     )
 
 
-def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
+def _memory_share(member: _Placed) -> float:
+    """The engine's own default share of an accelerator that it has alone; more where its planned sessions need it."""
+    candidate, terms = member.candidate, member.candidate.memory
+    share = memory.default_memory_share(candidate.demand.agent.engine, candidate.accelerator, member.release)
+    if candidate.demand.agent.engine != "sglang":
+        return share
+    static_gib = terms.loaded_gib + candidate.max_num_seqs * terms.kv_per_session_gib
+    return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
+
+
+def _memory_plan(member: _Placed, share: float) -> tuple[MemoryPlan, int | None]:
     """Memory of one accelerator, and the fixed KV budget where engines share it.
 
     An engine alone takes its default share of the accelerator; one that shares gets exactly the KV cache of its
@@ -463,14 +495,22 @@ def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
     seats = candidate.max_num_seqs
     kv_gib = seats * terms.kv_per_session_gib
     total = terms.need_gib(seats)
-    budget = member.release.gpu_memory_utilization * terms.capacity.capacity_gib
+    budget = memory.engine_budget_gib(
+        candidate.demand.agent.engine,
+        terms.capacity.capacity_gib,
+        share,
+        weights_gib=terms.loaded_gib,
+        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
+    )
     kv_bytes = None
     if member.share_group is not None:
         kv_bytes = math.ceil(kv_gib * GIB / MIB) * MIB
         budget = total - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
         weights_gib=rounded(terms.weights_gib),
+        draft_weights_gib=rounded(terms.draft_weights_gib),
         kv_bytes_per_token=terms.kv_bytes_per_token,
+        draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
         kv_per_session_gib=rounded(terms.kv_per_session_gib, 6),
         kv_gib=rounded(kv_gib),
         activation_gib=rounded(terms.activation_gib(seats)),
@@ -485,7 +525,7 @@ def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
         headroom_gib=rounded(budget - total),
         context_tokens=candidate.demand.context_tokens,
         expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
-        error_ratio=memory.KV_ERROR_RATIO,
+        error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
     )
     return plan, kv_bytes
 
@@ -575,7 +615,14 @@ def _rollout(member: _Placed, pool: _Pool, replicas: int, start: ColdStartPlan) 
         max_surge=1 if spare else 0,
         max_unavailable=0 if spare else 1,
         outage_s=start.warm_node_total if alone else 0.0,
+        progress_deadline_s=_progress_deadline_s(start),
     )
+
+
+def _progress_deadline_s(start: ColdStartPlan) -> int:
+    probes = _probes(start)
+    startup_s = probes.startup_period_s * probes.startup_failure_threshold
+    return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(start.total) + startup_s)
 
 
 def _admission(candidate: Candidate) -> AdmissionPlan:
@@ -597,24 +644,40 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     return AdmissionPlan(max_queued_requests=candidate.max_num_seqs + waiting, max_queued_tokens=tokens)
 
 
-def _pod(candidate: Candidate, pool: _Pool) -> PodPlan:
+def _pod(candidate: Candidate, pool: _Pool, replicas: int) -> PodPlan:
     """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = len(pool.members) if pool.shared else 1
     taken = machine.accelerators_taken(candidate.accelerators_per_pod)
     part = taken / machine.accelerators / engines
     cpu = instance.allocatable_cpu_milli or (instance.vcpu or 0) * 1000
-    ram = instance.allocatable_memory_mib or int((instance.memory_gib or 0) * 1024)
     cpu_milli = int(cpu * _CPU_SHARE * part) // 100 * 100 if cpu else _DEFAULT_CPU_MILLI_PER_ACCELERATOR * taken
-    memory_mib = int(ram * _MEMORY_SHARE * part) // 256 * 256 if ram else _DEFAULT_MEMORY_MIB_PER_ACCELERATOR * taken
-    shm = min(_MAX_SHM_MIB, _SHM_MIB_PER_ACCELERATOR * candidate.accelerators_per_pod, memory_mib // 4)
+    memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_pod, engines)
     return PodPlan(
         cpu_milli=cpu_milli,
         memory_mib=memory_mib,
-        shm_mib=shm,
+        shm_mib=hosts.shm_mib(candidate.accelerators_per_pod, memory_mib),
+        kv_offload_mib=hosts.kv_offload_mib(candidate),
         accelerators=candidate.accelerators_per_pod,
         efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
+        priority=priorities.level(candidate.demand, pool.tier),
+        spread=_spread(candidate, pool, replicas),
     )
+
+
+def _spread(candidate: Candidate, pool: _Pool, replicas: int) -> tuple[Topology, ...]:
+    """Zones and hosts, where several replicas have several nodes to be on.
+
+    Karpenter makes nodes for a wish to spread as it does for a need, so replicas of a burst that could share a node are
+    not spread: at half a burst they would take twice the nodes. A replica over several nodes keeps to one zone and has
+    its nodes for itself.
+    """
+    if candidate.nodes > 1:
+        return ()
+    taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
+    alone_on_node = 2 * taken > pool.machine.accelerators
+    spreads = replicas > 1 and pool.nodes > 1 and (pool.tier == "baseline" or alone_on_node)
+    return ("zone", "host") if spreads else ()
 
 
 def _line_items(pool: _Pool, burst_hours: Decimal) -> list[LineItem]:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Rejection
+from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.sizing import latency, memory
+from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, round_up, rounded
@@ -38,6 +41,8 @@ class Rules:
     """What holds for every candidate of a stack."""
 
     release: EngineRelease
+    accounted_as: str
+    """Version of vLLM whose overhead is counted."""
     round_trip_ms: float
     session_affine: bool
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
@@ -52,8 +57,11 @@ class MemoryTerms:
     computed_weights_gib: float
     weights_gib: float
     """As computed, or as set by hand."""
+    draft_weights_gib: float
     kv_bytes_per_token: int
+    draft_kv_bytes_per_token: int
     kv_per_session_gib: float
+    """The draft's included."""
     non_torch_gib: float
     """CUDA context, communication, LoRA slots."""
     cuda_graph_gib: float
@@ -62,7 +70,7 @@ class MemoryTerms:
     sampler_base_gib: float
     """Activation peak of the sampler's end, whatever the number of sessions."""
     logits_gib_per_session: float
-    """The same, per session."""
+    """The same, per session: a row for each token that a step computes."""
     measured_overhead_ratio: float
     """Measured / computed overhead of the user's own run; 1 without one."""
     overhead_override_gib: float | None
@@ -84,7 +92,12 @@ class MemoryTerms:
 
     def need_gib(self, sessions: int) -> float:
         """Weights + KV cache of all sessions + overhead."""
-        return self.weights_gib + sessions * self.kv_per_session_gib + self.overhead_gib(sessions)
+        return self.loaded_gib + sessions * self.kv_per_session_gib + self.overhead_gib(sessions)
+
+    @property
+    def loaded_gib(self) -> float:
+        """Weights of the model and of its draft."""
+        return self.weights_gib + self.draft_weights_gib
 
     @property
     def limit_gib(self) -> float:
@@ -93,7 +106,7 @@ class MemoryTerms:
 
     def most_sessions(self, cap: int) -> int:
         """The most sessions, up to ``cap``, whose need stays within the limit. 0: not even one fits."""
-        free = self.limit_gib - self.weights_gib - self.overhead_gib(0)
+        free = self.limit_gib - self.loaded_gib - self.overhead_gib(0)
         if self.overhead_override_gib is not None:
             return _floor_div(free, self.kv_per_session_gib, cap)
         ratio = self.measured_overhead_ratio
@@ -182,9 +195,11 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
     TP must divide the query heads, and the KV heads or be a multiple of them; an odd number of accelerators is
     therefore reached by PP only. PP may not exceed the layers.
     """
-    model, overrides = demand.model, demand.agent.overrides
+    model, overrides, draft = demand.model, demand.agent.overrides, demand.draft
     tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES
     pipeline = (overrides.pipeline_parallel_size,) if overrides.pipeline_parallel_size else PIPELINE_PARALLEL_SIZES
+    port = PORTS.get(demand.agent.engine)
+    stages_only_one = port is not None and not port.pipeline_parallel
     pairs = [
         (tp, pp)
         for tp in tensor
@@ -193,6 +208,8 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
         and tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tp)
         and pp <= memory.layer_count(model)
         and (pp == 1 or tp in (1, 2, 4) or overrides.pipeline_parallel_size)
+        and (pp == 1 or not stages_only_one)
+        and (draft is None or tensor_parallel_is_legal(draft.attention_heads, draft.kv_heads, tp))
     ]
     return tuple(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1])))
 
@@ -329,9 +346,15 @@ class Evaluator:
         by_memory = terms.most_sessions(max(wanted, demand.most_seats))
         if by_memory < wanted:
             return self._reject_memory(accelerator, parallel, terms, wanted)
-        if batched < wanted:
-            message = f"the engine needs a batch of at least its {wanted} sequences; maxNumBatchedTokens is {batched}"
-            return self._reject(accelerator, parallel, "batched-tokens", wanted, batched, "tokens", message)
+        rows = rows_per_step(demand.agent)
+        if batched < wanted * rows:
+            of = "" if rows == 1 else f" with {rows} tokens each"
+            message = (
+                f"the engine needs a batch of at least its {wanted} sequences{of}; maxNumBatchedTokens is {batched}"
+            )
+            return self._reject(accelerator, parallel, "batched-tokens", wanted * rows, batched, "tokens", message)
+        if rows > 1:
+            by_memory = min(by_memory, batched // rows)
         engine = latency.speed(
             demand.model,
             accelerator,
@@ -343,13 +366,21 @@ class Evaluator:
             serving=latency.Serving(
                 engine=self._rules.release.engine,
                 version=self._rules.release.version,
+                accepted_tokens=accepted_tokens(demand.agent),
                 nodes=nodes,
                 gbps_between_nodes=gbps_between_nodes,
                 own_run=self._rules.calibrations.get(accelerator.id),
             ),
         )
+        if not is_measured(self._rules.release.engine):
+            engine = None
         if engine is None and not self._is_measured():
             message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
+            if not is_measured(self._rules.release.engine):
+                message = (
+                    f"no measured run of {self._rules.release.engine} is known, so its latency and throughput cannot be "
+                    "predicted; measure them and set overrides.ttftMs, tpotMs, outputTokensPerS and prefillTokensPerS"
+                )
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
         settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
         if isinstance(settled, Candidate):
@@ -360,9 +391,13 @@ class Evaluator:
         """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.
 
         A larger batch takes memory for its activations and delays the tokens of the others; a smaller one reads a
-        prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two.
+        prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two. With
+        speculative decoding a step has several tokens for each session, and the batch holds them too.
         """
         prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1))
+        rows = rows_per_step(self._demand.agent)
+        if rows > 1:
+            prompt = max(prompt, rows * self._demand.most_seats)
         wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
         return min(wanted, memory.default_max_num_batched_tokens(accelerator))
 
@@ -457,7 +492,7 @@ class Evaluator:
     def _memory_terms(
         self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int, batched: int
     ) -> MemoryTerms:
-        demand, overrides, release = self._demand, self._demand.agent.overrides, self._rules.release
+        demand, overrides, version = self._demand, self._demand.agent.overrides, self._rules.accounted_as
         model, kv_dtype = demand.model, demand.agent.kv_cache_dtype
         per_token = memory.kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel)
         per_session = memory.kv_bytes_per_session(
@@ -467,7 +502,11 @@ class Evaluator:
             tokens = round_up(demand.context_tokens, memory.KV_BLOCK_TOKENS)
             per_session += (overrides.kv_bytes_per_token - per_token) * tokens
             per_token = overrides.kv_bytes_per_token
-        non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel, pipeline_parallel)
+        draft = draft_memory(
+            demand.agent, model, demand.draft, accelerator, demand.precision, tensor_parallel, demand.context_tokens
+        )
+        per_session += draft.kv_bytes_per_session
+        non_torch = memory.non_torch_gib(accelerator, version, tensor_parallel, pipeline_parallel)
         non_torch += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
         computed_weights = memory.weights_gib_per_accelerator(
             model,
@@ -483,13 +522,17 @@ class Evaluator:
             capacity=memory.capacity(accelerator),
             computed_weights_gib=computed_weights,
             weights_gib=overrides.weights_gib or computed_weights,
+            draft_weights_gib=draft.weights_gib,
             kv_bytes_per_token=per_token,
+            draft_kv_bytes_per_token=draft.kv_bytes_per_token,
             kv_per_session_gib=per_session / GIB,
             non_torch_gib=non_torch,
-            cuda_graph_gib=memory.cuda_graph_gib(model, pipeline_parallel, enforce_eager=False),
+            cuda_graph_gib=memory.cuda_graph_gib(
+                model, pipeline_parallel, enforce_eager=False, draft_layers=draft.layers
+            ),
             feed_forward_gib=feed_forward,
-            sampler_base_gib=memory.sampler_base_gib(model, release.version, tensor_parallel, batched),
-            logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
+            sampler_base_gib=memory.sampler_base_gib(model, version, tensor_parallel, batched),
+            logits_gib_per_session=memory.logits_gib_per_sequence(model, version) * rows_per_step(demand.agent),
             measured_overhead_ratio=measured or 1.0,
             overhead_override_gib=overrides.overhead_gib,
         )
@@ -598,7 +641,7 @@ class Evaluator:
         need, limit = terms.need_gib(sessions), terms.limit_gib
         many = "one session" if sessions == 1 else f"{sessions} sessions"
         message = (
-            f"{terms.weights_gib:.2f} GiB weights + {sessions * terms.kv_per_session_gib:.2f} KV cache of {many} + "
+            f"{terms.loaded_gib:.2f} GiB weights + {sessions * terms.kv_per_session_gib:.2f} KV cache of {many} + "
             f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
             f"over 80 % of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
         )
@@ -661,15 +704,12 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     """
     demand = candidate.demand
     wanted = wanted_model_len(demand)
-    graphs_outside = (
-        0.0
-        if release.graphs_in_budget
-        else memory.cuda_graph_gib(demand.model, candidate.pipeline_parallel, enforce_eager=False)
-    )
     terms = candidate.memory
-    room = budget_gib - terms.weights_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
-    if terms.kv_bytes_per_token and wanted * terms.kv_bytes_per_token > room * GIB:
-        fitting = int(room * GIB / terms.kv_bytes_per_token) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
+    graphs_outside = 0.0 if release.graphs_in_budget else terms.cuda_graph_gib
+    room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
+    per_token = terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token
+    if per_token and wanted * per_token > room * GIB:
+        fitting = int(room * GIB / per_token) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
         wanted = max(demand.context_tokens, fitting)
     return demand.agent.overrides.max_model_len or wanted, wanted
 

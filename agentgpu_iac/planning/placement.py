@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agentgpu_iac.planning import hosts
 from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
@@ -167,6 +169,7 @@ def _could_share(option: Option) -> bool:
         and candidate.peak_replicas == 1
         and option.baseline.capacity_types == ("on-demand",)
         and not candidate.demand.agent.overrides.baseline_replicas
+        and PORTS[candidate.demand.agent.engine].fixed_kv_budget
     )
 
 
@@ -180,7 +183,9 @@ def _fits(
 ) -> bool:
     capacity = group[0].candidates[0].memory.capacity.capacity_gib
     return sum(map(_need_gib, group)) <= capacity * steady_state_ratio and all(
-        tolerated[option.agents[0], accelerator] >= len(group) for option in group
+        tolerated[option.agents[0], accelerator] >= len(group)
+        and hosts.fits(option.candidates[0], option.machine, len(group))
+        for option in group
     )
 
 

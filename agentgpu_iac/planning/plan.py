@@ -26,6 +26,33 @@ PLAN_VERSION: Final = "agentgpu.dev/plan/v1alpha1"
 
 Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency-api", "reasoning-heavy"]
 Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
+PriorityLevel = Literal["user-facing", "burst", "background"]
+Topology = Literal["zone", "host"]
+
+
+class SecretVariable(Document):
+    """An environment variable that is read from a Secret; its value is never known here."""
+
+    variable: str
+    secret: str
+    key: str
+
+
+WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
+
+
+class EnvironmentVariable(Document):
+    """One environment variable of the engine."""
+
+    name: str
+    value: str
+
+
+class EngineFile(Document):
+    """A file that the engine reads at start."""
+
+    name: str
+    content: str
 
 
 class EnginePlan(Document):
@@ -35,19 +62,38 @@ class EnginePlan(Document):
     version: str
     image: str
     """Image by digest where the spec pins one, else by tag."""
+    command: tuple[str, ...]
+    """The words before the arguments."""
     args: tuple[str, ...]
-    """Arguments of ``vllm serve``, the model's path first."""
+    """Arguments of the command."""
     worker_args: tuple[str, ...] = ()
     """Those of the processes on the other nodes of a replica over several; empty for one node."""
+    environment: tuple[EnvironmentVariable, ...]
+    """What this engine needs beyond what every engine is given."""
+    secret_environment: tuple[SecretVariable, ...]
+    """What the engine reads from Secrets: the API key that it asks for."""
+    files: tuple[EngineFile, ...]
+    """Settings that the engine takes from files only, mounted at /etc/engine."""
+    health_path: str
+    """Answers while the process is well."""
+    ready_path: str
+    """Answers once requests are served."""
+    metrics_path: str
+    """Prometheus metrics, on the same port."""
 
 
 class MemoryPlan(Document):
     """Memory of one accelerator, in GiB. need (totalGib) <= 0.80 x capacityGib over all that share it."""
 
     weights_gib: float
+    draft_weights_gib: float
+    """Weights of the draft for speculative decoding; 0 without one."""
     kv_bytes_per_token: int
     """On one accelerator."""
+    draft_kv_bytes_per_token: int
+    """The same of the draft; 0 without one."""
     kv_per_session_gib: float
+    """With the draft's."""
     kv_gib: float
     """KV cache of all sessions of one replica, on one accelerator."""
     activation_gib: float
@@ -161,6 +207,8 @@ class RolloutPlan(Document):
     max_unavailable: int
     outage_s: float
     """Seconds without any replica during a rollout; 0 when another replica serves."""
+    progress_deadline_s: int
+    """Seconds until a rollout counts as stuck: a whole cold start, and all that the startup probe allows."""
 
 
 class AdmissionPlan(Document):
@@ -194,7 +242,7 @@ class StorageChoice(Document):
 
 
 class CachedAdapter(Document):
-    """A LoRA adapter that must be in the cache before its engine starts."""
+    """A LoRA adapter or a draft model that must be in the cache before its engine starts."""
 
     path: str
     revision: str
@@ -212,9 +260,14 @@ class ModelCachePlan(Document):
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
     adapters: tuple[CachedAdapter, ...]
+    draft: CachedAdapter | None
+    """The draft model of speculative decoding, where it has one of its own."""
+    loader: WeightLoader
+    """How the engine reads the weights."""
     choices: tuple[StorageChoice, ...]
     """Where the weights could lie instead, fastest first; on providers whose storage prices are known."""
     model_gib: float
+    """What a replica reads at start, a draft model included."""
 
 
 class PodPlan(Document):
@@ -226,10 +279,16 @@ class PodPlan(Document):
     memory_mib: int
     shm_mib: int
     """Size of /dev/shm, counted in memoryMib."""
+    kv_offload_mib: int
+    """KV cache that the engine keeps in host memory, counted in memoryMib; 0 without."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
     efa_interfaces: int = 0
     """vpc.amazonaws.com/efa requested: all of the node's for a replica over several nodes, else none."""
+    priority: PriorityLevel
+    """Which of the stack's priority classes the pod has."""
+    spread: tuple[Topology, ...]
+    """Over what replicas are spread where that is possible; empty where it would cost nodes or means nothing."""
 
 
 class Override(Document):
@@ -313,6 +372,19 @@ class CachedModel(Document):
     token_secret: str | None
 
 
+class FillerPlan(Document):
+    """The pod that fills the model cache of one node, where there is something to fill."""
+
+    cpu_milli: int
+    memory_mib: int
+    memory_limit_mib: int
+    """Memory that it may use while it downloads; afterwards it idles."""
+    priority: PriorityLevel
+    """The highest of the engines that wait for it: none of them may push it off the node."""
+    bucket: str | None
+    """Bucket and prefix from which it downloads; None: Hugging Face."""
+
+
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
@@ -356,6 +428,74 @@ class NodePool(Document):
     cache_path: str
     """Directory on the node."""
     cached_models: tuple[CachedModel, ...]
+    filler: FillerPlan | None
+    """None where their owner fills all models."""
+
+
+class PriorityClassPlan(Document):
+    """How one kind of pods stands against others where a node is full."""
+
+    level: PriorityLevel
+    value: int
+    preempts: bool
+    """Whether its pods may push out pods of a lower priority."""
+    description: str
+
+
+class NamedSecret(Document):
+    """A Secret that the stack reads, and the one key of it that it needs. Never a value."""
+
+    name: str
+    key: str
+    purpose: str
+    store_key: str | None
+    """Where an external store holds it; None where you make the Secret."""
+
+
+class SecretStorePlan(Document):
+    """The External Secrets store from which the Secrets are made."""
+
+    name: str
+    kind: Literal["SecretStore", "ClusterSecretStore"]
+
+
+class SecurityPlan(Document):
+    """Who may reach what, and which Secrets the stack reads."""
+
+    network_policies: bool
+    callers: tuple[str, ...]
+    """Namespaces that may call the agents; empty: every namespace of the cluster."""
+    monitoring_namespace: str
+    secrets: tuple[NamedSecret, ...]
+    secret_store: SecretStorePlan | None
+    api_key_secret: str | None
+    """Secret whose key ``key`` callers send as a bearer token; None: nobody is asked for one."""
+
+
+class QuotaPlan(Document):
+    """The most that the namespace may ask for: everything at its peak, in the middle of a rollout."""
+
+    pods: int
+    cpu_milli: int
+    memory_mib: int
+    memory_limit_mib: int
+    accelerators: int
+
+
+class GitOpsPlan(Document):
+    """Who applies the manifests, and from where."""
+
+    tool: Literal["argocd", "flux"]
+    repository: str
+    revision: str
+    revision_kind: Literal["branch", "tag"]
+    path: str
+    """Folder of the overlay in the repository."""
+    namespace: str
+    timeout_s: int
+    """How long a rollout may take before it counts as failed: the longest progress deadline of the baseline."""
+    others_scale: tuple[str, ...]
+    """Deployments whose replicas someone else sets, so that the tool must leave them alone."""
 
 
 class LineItem(Document):
@@ -447,6 +587,10 @@ class Plan(Document):
     headline: str
     workloads: tuple[Workload, ...]
     node_pools: tuple[NodePool, ...]
+    priority_classes: tuple[PriorityClassPlan, ...]
+    security: SecurityPlan
+    quota: QuotaPlan | None
+    gitops: GitOpsPlan | None
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

@@ -13,10 +13,11 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import caching, several_nodes
+from agentgpu_iac.planning import caching, hosts, several_nodes, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
+from agentgpu_iac.planning.engines import PORTS, Wishes
 from agentgpu_iac.planning.placement import (
     MAX_ENGINES_PER_ACCELERATOR,
     Option,
@@ -27,14 +28,11 @@ from agentgpu_iac.planning.placement import (
 )
 from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines
-from agentgpu_iac.planning.references import resolve_models
+from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
-from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO
+from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
-
-RENDERED_ENGINES = frozenset({"vllm"})
-"""Engines whose accounting and flags this version knows well enough to plan with."""
 
 
 class NoPlan(Infeasible):
@@ -82,7 +80,9 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
     on_offer = machines(catalog.offerings, spec)
-    demands = tuple(demand(agent, model) for agent, model in zip(spec.agents, models, strict=True))
+    demands = tuple(
+        demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)
+    )
     by_agent = tuple(_agent_options(position, one, spec, catalog, on_offer) for position, one in enumerate(demands))
     _require_options(by_agent, spec)
     burst_hours = Decimal(str(spec.capacity.burst_hours_per_month))
@@ -171,12 +171,15 @@ def _agent_options(
     catalog: Catalog,
     on_offer: Sequence[Machine],
 ) -> AgentOptions:
-    refused = _refused_engine(one)
-    if refused is not None:
-        return AgentOptions(demand=one, release=None, options=(), rejections=(refused,))
+    if one.agent.engine not in PORTS:
+        return AgentOptions(demand=one, release=None, options=(), rejections=(_refused_engine(one),))
     release = catalog.release(one.agent.engine, one.agent.engine_version)
+    cannot = tuple(_refused_features(one, release, spec))
+    if cannot:
+        return AgentOptions(demand=one, release=None, options=(), rejections=cannot)
     rules = Rules(
         release=release,
+        accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
         calibrations={
@@ -272,13 +275,18 @@ def _buy(
     for machine in available:
         if machine.accelerators < candidate.accelerators_per_pod:
             continue
+        if not hosts.fits(candidate, machine):
+            refusals.append(hosts.rejection(candidate, machine))
+            continue
         cold = one.agent.overrides.cold_start_s or caching.cold_start(candidate, machine, release, spec).total
         warm = warm_replicas(candidate, cold, capacity)
         ready = evaluator.reseated(candidate, warm=warm, seats=seats_for_warm(candidate, warm, cold, capacity))
         baselines = baseline_purchases(one, machine, capacity)
         burst = None
         if ready.burst_replicas:
-            leaving = drain(one, ready.service.tpot_ms, None)
+            leaving = drain(
+                one, ready.service.tpot_ms, None, engine_waits=PORTS[release.engine].drains(release.version)
+            )
             notice = catalog.provider(machine.instance.provider).interruption_notice_s
             burst = burst_purchase(one, machine, capacity, notice, leaving.grace_period_s)
         if not baselines or (ready.burst_replicas and burst is None):
@@ -308,14 +316,29 @@ def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
     )
 
 
-def _refused_engine(one: Demand) -> Rejection | None:
-    engine = one.agent.engine
-    if engine in RENDERED_ENGINES:
-        return None
-    if engine == "ollama":
-        message = "Ollama is for local development: it has no continuous batching that carries production sessions"
-    else:
-        message = f"this version plans and renders vLLM only; {engine} is not supported yet"
+def _refused_engine(one: Demand) -> Rejection:
+    message = "Ollama is for local development: it has no continuous batching that carries production sessions"
+    return _refusal(one, "engine", message)
+
+
+def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> Iterable[Rejection]:
+    """What the agent asks for and its engine, in this version, or its model cannot do."""
+    wishes = Wishes(
+        agent=one.agent,
+        model=one.model,
+        precision=one.precision,
+        version=version_tuple(release.version),
+        loader=caching.wanted_loader(spec),
+    )
+    found = [("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)]
+    if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
+        found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
+    if no_head := speculation.fault(one.model, one.agent):
+        found.append(("speculative", no_head))
+    return [_refusal(one, constraint, message) for constraint, message in found]
+
+
+def _refusal(one: Demand, constraint: str, message: str) -> Rejection:
     return Rejection(
         agent=one.agent.name,
         accelerator="any",
@@ -323,7 +346,7 @@ def _refused_engine(one: Demand) -> Rejection | None:
         tensor_parallel_size=None,
         pipeline_parallel_size=None,
         precision=one.precision,
-        constraint="engine",
+        constraint=constraint,
         need=None,
         limit=None,
         unit="",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.engines import VLLM_NODES_SINCE
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing.memory import version_tuple
@@ -49,14 +49,17 @@ def gbps_between(machine: Machine) -> float:
 
 def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection | None:
     """Why no replica may go over several such machines, if it may not."""
-    if release.engine != "vllm":
-        message = f"replicas over several nodes are rendered for vLLM only, not for {release.engine}"
-        return _rejection(demand, machine, "engine", message)
-    if version_tuple(release.version) < VLLM_NODES_SINCE:
-        since = ".".join(map(str, VLLM_NODES_SINCE))
+    port = PORTS[release.engine]
+    if port.nodes_since is None:
         message = (
-            f"one {machine.instance.name} does not hold the model, and vLLM {release.version} has no --nnodes to go over "
-            f"several: it came with {since}"
+            f"one {machine.instance.name} does not hold the model, and {port.title} is not run over several nodes here"
+        )
+        return _rejection(demand, machine, "engine", message)
+    if version_tuple(release.version) < port.nodes_since:
+        since = ".".join(map(str, port.nodes_since))
+        message = (
+            f"one {machine.instance.name} does not hold the model, and {port.title} {release.version} cannot go over "
+            f"several: {since} and newer can"
         )
         return _rejection(demand, machine, "engine-version", message)
     if machine.fabric_gbps < LEAST_FABRIC_GBPS:

@@ -1,14 +1,17 @@
-"""The engines: one Deployment (or, over several nodes, one LeaderWorkerSet) per workload, one Service per agent."""
+"""The engines: one Deployment (or, over several nodes, one LeaderWorkerSet) per workload, one Service and one
+disruption budget per agent.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.engines import MODELS_MOUNT
+from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.planning.nodes import (
     ACCELERATOR_RESOURCE,
     AGENT_LABEL,
@@ -17,38 +20,36 @@ from agentgpu_iac.planning.nodes import (
     POOL_LABEL,
     TIER_LABEL,
 )
-from agentgpu_iac.planning.plan import NodePool, Plan, Workload
+from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Topology, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
 from agentgpu_iac.rendering.karpenter import karpenter_pools
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE_COMPONENT,
-    ENGINE_WORKER_COMPONENT,
+    ENGINE,
+    ENGINE_WORKER,
     GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
     labels,
     model_cache,
+    priority_class,
     workload_labels,
 )
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_COMMANDS = {"vllm": ("vllm", "serve")}
-"""How each engine is started. Without a shell in between, so that SIGTERM reaches it and it can drain."""
-
 _HOME_FOLDER = "/home/engine"
-_ENGINE_CACHE_FOLDER = "/var/cache/engine"
-"""Where an engine keeps what it compiles. It lies on the node's model cache volume, a folder per workload, so that a
-restarted replica need not compile again; the models beside it are mounted read-only."""
 
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
 
-_LEAST_PROGRESS_DEADLINE_S = 600
-"""Kubernetes' own default."""
+_TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
+
+_EVICTABLE_REPLICAS = 1
+"""How many of an agent's replicas a drain may take at once. Not 0: a lone replica would then hold up every drain of its
+node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
 
 _LOADING_STEP_MINUTES = 5
 """The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
@@ -81,6 +82,10 @@ class DeploymentContext(Context):
     service_account: str
     uid: int
     grace_period_s: int
+    priority_class: str
+    spread_keys: tuple[str, ...]
+    """Node labels over which replicas are spread where that is possible."""
+    spreads: bool
     node_selector: Pairs
     taint_key: str
     image: str
@@ -90,7 +95,11 @@ class DeploymentContext(Context):
     environment: Pairs
     answers: bool
     """Whether the container serves requests, and so has a port and probes."""
+    secret_environment: tuple[tuple[str, str, str], ...]
+    """Variables, and the Secret and key that each is read from."""
     port: int
+    health_path: str
+    ready_path: str
     cpu: str
     memory: str
     devices: Pairs
@@ -106,9 +115,23 @@ class DeploymentContext(Context):
     engine_cache_folder: str
     engine_cache_sub_path: str
     script_folder: str
+    settings: tuple[str, ...]
+    """Empty, or the one ConfigMap of the files that the engine reads."""
+    settings_folder: str
     model_cache: str
     shm_size: str
     scratch_size: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettingsContext(Context):
+    """Files that an engine reads at start. Immutable: another content has another name, so that pods are replaced."""
+
+    template: ClassVar[str] = "engine-settings.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    files: Pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,15 +161,33 @@ class ServiceContext(Context):
     port: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisruptionBudgetContext(Context):
+    """How many replicas of an agent a drain may take at once, over all its tiers."""
+
+    template: ClassVar[str] = "pod-disruption-budget.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    max_unavailable: int
+    selector: Pairs
+
+
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """The Deployments, groups and Services of all agents. Raises BadInput for workloads that none of them can carry."""
+    """What carries and fronts all agents. Raises BadInput for workloads that nothing here can carry."""
     faults = [fault for workload in plan.workloads for fault in _faults(plan.pool(workload.node_pool), workload)]
     faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
         raise BadInput(faults)
     return (
         *(_engine(plan, workload) for workload in plan.workloads),
+        *(
+            Draft(folder=BASE, context=_engine_settings(plan, workload))
+            for workload in plan.workloads
+            if workload.engine.files
+        ),
         *(Draft(folder=BASE, context=_service(plan, agent)) for agent in agents(plan)),
+        *(Draft(folder=BASE, context=_disruption_budget(plan, agent)) for agent in agents(plan)),
     )
 
 
@@ -179,9 +220,9 @@ def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
 
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
-    if workload.engine.name not in _COMMANDS:
-        known = ", ".join(_COMMANDS)
-        found.append(_fault(workload, "engine.name", f"{workload.engine.name} cannot be rendered", f"known: {known}"))
+    if workload.engine.name == "ollama":
+        message = "ollama cannot be rendered for a cluster"
+        found.append(_fault(workload, "engine.name", message, "known: vllm, sglang, tensorrt-llm, tgi"))
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
     if workload.pod.accelerators > on_a_node:
         message = f"a pod of {workload.pod.accelerators} does not fit a node of {on_a_node}"
@@ -198,30 +239,36 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        labels=_labels(plan, workload, ENGINE),
         annotations=_annotations(workload),
         pod_annotations=(disruption := _disruption(plan, workload)),
         has_pod_annotations=bool(disruption),
         replicas=workload.replicas.min,
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
-        progress_deadline_s=_progress_deadline_s(workload),
-        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), *_whose(workload)),
+        progress_deadline_s=workload.rollout.progress_deadline_s,
+        selector=((COMPONENT_LABEL, ENGINE), *_whose(workload)),
         is_of_group=workload.kind == "LeaderWorkerSet",
         group=_whose(workload),
         group_key=_GROUP_KEY_LABEL,
         service_account=SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
+        priority_class=priority_class(plan.stack, workload.pod.priority),
+        spread_keys=tuple(_TOPOLOGY_KEYS[topology] for topology in workload.pod.spread),
+        spreads=bool(workload.pod.spread),
         node_selector=((POOL_LABEL, workload.node_pool),),
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
         wait_command=_wait_command(workload),
-        command=_COMMANDS[workload.engine.name],
+        command=workload.engine.command,
         args=workload.engine.args,
         environment=_environment(workload),
+        secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
         answers=True,
         port=workload.port,
+        health_path=workload.engine.health_path,
+        ready_path=workload.engine.ready_path,
         cpu=cpu_quantity(workload.pod.cpu_milli),
         memory=mib_quantity(workload.pod.memory_mib),
         devices=_devices(workload),
@@ -233,13 +280,30 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         pre_stop_s=(workload.drain.pre_stop_s,) if workload.drain.pre_stop_s else (),
         home_folder=_HOME_FOLDER,
         models_folder=MODELS_MOUNT,
-        engine_cache_folder=_ENGINE_CACHE_FOLDER,
+        engine_cache_folder=ENGINE_CACHE_MOUNT,
         engine_cache_sub_path=_engine_cache(workload),
         script_folder=SCRIPT_FOLDER,
+        settings=(_settings(workload),) if workload.engine.files else (),
+        settings_folder=SETTINGS_MOUNT,
         model_cache=model_cache(plan.pool(workload.node_pool)),
         shm_size=mib_quantity(workload.pod.shm_mib),
         scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
     )
+
+
+def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
+    return EngineSettingsContext(
+        name=_settings(workload),
+        namespace=plan.stack,
+        labels=_labels(plan, workload, ENGINE),
+        files=tuple((file.name, file.content) for file in workload.engine.files),
+    )
+
+
+def _settings(workload: Workload) -> str:
+    """Name of the workload's settings, with a digest of their content."""
+    text = "\0".join(part for file in workload.engine.files for part in (file.name, file.content))
+    return f"{workload.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
@@ -248,9 +312,7 @@ def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
     It ends at SIGTERM and would take the answers that the leader still generates with it, so it is sent that signal
     only when the leader has drained.
     """
-    labelled = tuple(
-        (key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels
-    )
+    labelled = tuple((key, ENGINE_WORKER if key == COMPONENT_LABEL else value) for key, value in leader.labels)
     return replace(
         leader,
         labels=labelled,
@@ -264,7 +326,7 @@ def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext
     return LeaderWorkerSetContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        labels=_labels(plan, workload, ENGINE),
         annotations=_annotations(workload),
         replicas=workload.replicas.min,
         size=workload.nodes_per_replica,
@@ -308,12 +370,6 @@ def _annotations(workload: Workload) -> Pairs:
     )
 
 
-def _progress_deadline_s(workload: Workload) -> int:
-    """Seconds until a rollout counts as stuck: a whole cold start, and all that the startup probe allows."""
-    startup_s = workload.probes.startup_period_s * workload.probes.startup_failure_threshold
-    return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(workload.cold_start_s.total) + startup_s)
-
-
 def _wait_command(workload: Workload) -> tuple[str, ...]:
     return (
         "python3",
@@ -321,9 +377,15 @@ def _wait_command(workload: Workload) -> tuple[str, ...]:
         "wait",
         f"--root={MODELS_MOUNT}",
         *("--model", workload.model_cache.path, workload.model_cache.revision),
-        *(part for adapter in workload.model_cache.adapters for part in ("--model", adapter.path, adapter.revision)),
+        *(part for one in _beside_the_model(workload) for part in ("--model", one.path, one.revision)),
         f"--engine-cache={_engine_cache(workload)}",
     )
+
+
+def _beside_the_model(workload: Workload) -> tuple[CachedAdapter, ...]:
+    """What else the engine loads at start: adapters, and the draft of speculative decoding."""
+    draft = workload.model_cache.draft
+    return (*workload.model_cache.adapters, *(() if draft is None else (draft,)))
 
 
 def _engine_cache(workload: Workload) -> str:
@@ -343,9 +405,8 @@ def _environment(workload: Workload) -> Pairs:
         ("USER", "engine"),
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),
-        ("VLLM_NO_USAGE_STATS", "1"),
-        ("VLLM_CACHE_ROOT", f"{_ENGINE_CACHE_FOLDER}/vllm"),
-        ("TRITON_CACHE_DIR", f"{_ENGINE_CACHE_FOLDER}/triton"),
+        *((one.name, one.value) for one in workload.engine.environment),
+        ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
         *fabric,
     )
 
@@ -354,7 +415,17 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
         port=agent.port,
+    )
+
+
+def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
+    return DisruptionBudgetContext(
+        name=agent.agent,
+        namespace=plan.stack,
+        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        max_unavailable=_EVICTABLE_REPLICAS,
+        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
     )

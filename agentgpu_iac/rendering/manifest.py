@@ -16,11 +16,13 @@ import yaml
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import RenderedFile
 from agentgpu_iac.rendering.context import Context, Draft
+from agentgpu_iac.rendering.names import COMPONENT_LABEL
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump, load
 
-KUSTOMIZATION = "Kustomization"
-"""The one kind without a name; Kustomize wants it in a file of fixed name."""
+KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
+"""API group of the one kind without a name, which Kustomize wants in a file of fixed name; Flux has a kind of the same
+name in a group of its own."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -61,6 +63,16 @@ class Manifest:
         return str(self.body.get("kind", ""))
 
     @property
+    def component(self) -> str:
+        """The component that its label names, as far as there is one."""
+        return str(_at(self.body, ("metadata", "labels", COMPONENT_LABEL)) or "")
+
+    @property
+    def is_kustomization(self) -> bool:
+        """Whether it lists what is in a folder, and is no object of a cluster."""
+        return str(self.body.get("apiVersion", "")).startswith(f"{KUSTOMIZE_GROUP}/")
+
+    @property
     def name(self) -> str:
         """The name, as far as there is one."""
         return str(_at(self.body, ("metadata", "name")) or "")
@@ -74,7 +86,7 @@ class Manifest:
     @property
     def file_name(self) -> str:
         """``<kind>-<name>.yaml``."""
-        return "kustomization.yaml" if self.kind == KUSTOMIZATION else f"{self.kind.lower()}-{self.name}.yaml"
+        return "kustomization.yaml" if self.is_kustomization else f"{self.kind.lower()}-{self.name}.yaml"
 
     @property
     def path(self) -> str:
@@ -123,7 +135,7 @@ def _faults(made: Manifest) -> Iterator[Fault]:
     for key in ("apiVersion", "kind"):
         if not isinstance(made.body.get(key), str):
             yield Fault(source=made.path, path=key, message="is missing")
-    if made.kind != KUSTOMIZATION:
+    if not made.is_kustomization:
         yield from _name_faults(made)
     for place in _LABEL_PLACES:
         yield from _label_faults(made, place)
@@ -167,7 +179,7 @@ def _nulls(value: Value, path: str) -> Iterator[str]:
 
 
 def _duplicates(manifests: tuple[Manifest, ...]) -> Iterator[Fault]:
-    objects = Counter(each.identity for each in manifests if each.kind != KUSTOMIZATION)
+    objects = Counter(each.identity for each in manifests if not each.is_kustomization)
     for (_, kind, namespace, name), times in objects.items():
         if times > 1:
             place = f" in namespace {namespace}" if namespace else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Workload
+from agentgpu_iac.planning.plan import NodePool, PriorityLevel, Workload
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"
@@ -22,9 +22,12 @@ MANAGER = "agentgpu"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
-ENGINE_COMPONENT = "engine"
-ENGINE_WORKER_COMPONENT = "engine-worker"
-"""Pods that serve requests, and those that only work for one of them: no Service or monitor may take one for the other."""
+ENGINE = "engine"
+ENGINE_WORKER = "engine-worker"
+MODEL_CACHE = "model-cache"
+ROUTER = "router"
+"""Components whose pods others must tell apart. An engine serves requests; a worker only works for one of them, on another
+node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
 
@@ -52,6 +55,11 @@ def pool_labels(pool: NodePool) -> Pairs:
 def workload_labels(workload: Workload) -> Pairs:
     """The labels that say which agent, tier and nodes an object is about."""
     return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+
+
+def priority_class(stack: str, level: PriorityLevel) -> str:
+    """Name of one of the stack's priority classes, which belong to the whole cluster."""
+    return f"{stack}-{level}"
 
 
 def model_cache(pool: NodePool) -> str:

@@ -51,6 +51,16 @@ def kv_bytes_per_token(
     return layers * _bytes_per_token_of_full_layer(model, width, tensor_parallel)
 
 
+def kv_tokens(context_tokens: int) -> int:
+    """Tokens of whole blocks that hold a context."""
+    return round_up(context_tokens, KV_BLOCK_TOKENS)
+
+
+def draft_layer_kv_bytes_per_token(model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int) -> int:
+    """KV cache of one more full-attention layer, as heads for speculation have (EAGLE, multi-token prediction)."""
+    return _bytes_per_token_of_full_layer(model, _KV_BYTES[kv_dtype], tensor_parallel)
+
+
 def index_bytes_per_token(model: Model) -> int:
     """What sparse attention keeps beside the KV cache of one token, in each full layer."""
     return _INDEXER_BYTES if model.architecture.startswith(_INDEXED_TYPES) else 0

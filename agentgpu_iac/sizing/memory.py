@@ -23,6 +23,7 @@ from agentgpu_iac.sizing.kv_cache import (
     kv_bytes_per_session,
     kv_bytes_per_token,
     kv_heads_per_accelerator,
+    kv_tokens,
     pool,
 )
 from agentgpu_iac.sizing.weights import (
@@ -57,6 +58,7 @@ __all__ = (
     "default_memory_share",
     "draft_layer_parameters",
     "embedding_parameters",
+    "engine_budget_gib",
     "engine_memory",
     "expert_parameters",
     "feed_forward_gib",
@@ -64,7 +66,9 @@ __all__ = (
     "is_hybrid",
     "kv_bytes_per_session",
     "kv_bytes_per_token",
+    "kv_error_ratio",
     "kv_heads_per_accelerator",
+    "kv_tokens",
     "layer_count",
     "logits_copies",
     "logits_gib_per_sequence",
@@ -296,11 +300,11 @@ def non_torch_gib(accelerator: Accelerator, version: str, tensor_parallel: int, 
     return _CONTEXT_GIB[newer] + _NVLINK_OLDER_GIB_PER_RANK * tensor_parallel
 
 
-def cuda_graph_gib(model: Model, pipeline_parallel: int = 1, *, enforce_eager: bool) -> float:
-    """Captured CUDA graphs, in GiB: a pool, and more for each layer."""
+def cuda_graph_gib(model: Model, pipeline_parallel: int = 1, *, enforce_eager: bool, draft_layers: int = 0) -> float:
+    """Captured CUDA graphs, in GiB: a pool, and more for each layer, those of a draft included."""
     if enforce_eager:
         return 0.0
-    return _GRAPHS_GIB + _GRAPHS_GIB_PER_LAYER * layer_count(model) / pipeline_parallel
+    return _GRAPHS_GIB + _GRAPHS_GIB_PER_LAYER * (layer_count(model) / pipeline_parallel + draft_layers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -503,13 +507,35 @@ def default_memory_share(engine: Engine, accelerator: Accelerator, release: Engi
 
 
 def _budget_gib(config: EngineConfig, capacity_gib: float, loaded_gib: float) -> float:
-    """What weights, KV cache and the counted part of the overhead may take together.
-
-    TensorRT-LLM and TGI take a share of what is free after loading, so that the rest of it is out of the budget.
-    """
-    if config.engine in ("tensorrt-llm", "tgi"):
-        return loaded_gib + max(0.0, capacity_gib - loaded_gib) * config.gpu_memory_utilization
+    """What weights, KV cache and the counted part of the overhead may take together."""
+    if config.engine in _SHARE_OF_FREE:
+        return _share_of_free_gib(capacity_gib, config.gpu_memory_utilization, loaded_gib)
     return capacity_gib * config.gpu_memory_utilization
+
+
+_SHARE_OF_FREE = ("tensorrt-llm", "tgi")
+"""Engines that take a share of what is free after loading, so that the rest of it is out of the budget."""
+
+
+def _share_of_free_gib(capacity_gib: float, share: float, loaded_gib: float) -> float:
+    return loaded_gib + max(0.0, capacity_gib - loaded_gib) * share
+
+
+def engine_budget_gib(
+    engine: Engine, capacity_gib: float, share: float, *, weights_gib: float, before_graphs_gib: float
+) -> float:
+    """What weights, KV cache and overhead may take together before CUDA graphs that come on top.
+
+    ``before_graphs_gib`` is the overhead without them. SGLang serves it from what its static share leaves.
+    """
+    if engine in _SHARE_OF_FREE:
+        return _share_of_free_gib(capacity_gib, share, weights_gib + before_graphs_gib)
+    return capacity_gib * share + (before_graphs_gib if engine == "sglang" else 0.0)
+
+
+def kv_error_ratio(engine: Engine) -> float:
+    """Stated error of the KV cache of a plan."""
+    return KV_ERROR_RATIO if engine == "vllm" else _LEAST_ERROR_RATIO_OF_OTHERS
 
 
 def _taken_from_budget_gib(config: EngineConfig, taken: Overhead) -> float:

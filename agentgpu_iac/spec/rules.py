@@ -12,7 +12,15 @@ from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model import MAX_COUNT, Conversation, Sessions, StackSpec, ToolCalls
+from agentgpu_iac.spec.model import (
+    MAX_COUNT,
+    Conversation,
+    ModelCache,
+    Sessions,
+    Speculative,
+    StackSpec,
+    ToolCalls,
+)
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of, words_at
 from agentgpu_iac.spec.yaml_tree import Data, Steps
@@ -44,12 +52,15 @@ def violations(data: Data) -> Iterator[Violation]:
     agents = tuple(_mapping(agent) for agent in _list(spec, "agents"))
     yield from _accelerator_rules(_part(spec, "accelerators"))
     yield from _observed_rules(_part(spec, "observed"))
+    yield from _model_source_rules(_part(spec, "modelCache"))
+    yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     target = _word(spec, "target", StackSpec)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from _engine_rules(agent, target, at)
+        yield from _speculative_rules(_part(agent, "speculative"), (*at, "speculative"))
         yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
         yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
 
@@ -78,6 +89,49 @@ def _observed_rules(observed: Mapping[str, Data]) -> Iterator[Violation]:
             steps=("spec", "observed", "days"),
             message=f"{days} days are observed, but 'baselineSessions' is missing",
             hint="write how many sessions were held at any time over those days",
+        )
+
+
+def _model_source_rules(cache: Mapping[str, Data]) -> Iterator[Violation]:
+    """Models come from one place: a bucket belongs to S3, a token to Hugging Face."""
+    at: Steps = ("spec", "modelCache")
+    source = _word(cache, "source", ModelCache)
+    if source == "s3" and cache.get("bucket") is None:
+        yield Violation(
+            steps=(*at, "source"),
+            message="models come from S3, but 'bucket' is missing",
+            hint="write bucket: s3://<bucket>/<prefix>",
+        )
+    if source == "huggingface" and cache.get("bucket") is not None:
+        yield Violation(
+            steps=(*at, "bucket"),
+            message="a bucket is named, but models come from Hugging Face",
+            hint="write source: s3, or take the bucket out",
+        )
+    if source == "s3" and cache.get("tokenSecret") is not None:
+        yield Violation(
+            steps=(*at, "tokenSecret"),
+            message="a Hugging Face token opens no bucket",
+            hint="take it out; the ServiceAccount model-cache is what S3 lets in",
+        )
+
+
+def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:
+    """A store makes the Secrets that are named, each for one purpose."""
+    at: Steps = ("spec", "security")
+    token, api_key = cache.get("tokenSecret"), security.get("apiKeySecret")
+    if _part(security, "externalSecrets") and token is None and api_key is None:
+        yield Violation(
+            steps=(*at, "externalSecrets"),
+            message="a store is named, but no Secret that it should make",
+            hint="name one in security.apiKeySecret or modelCache.tokenSecret",
+        )
+    if isinstance(api_key, str) and api_key == token:
+        yield Violation(
+            steps=(*at, "apiKeySecret"),
+            message=f"the Secret {shown(api_key)} holds the models' token already",
+            hint=f"on line {LINE}; whoever may read one need not read the other",
+            other=("spec", "modelCache", "tokenSecret"),
         )
 
 
@@ -167,6 +221,32 @@ def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator
             steps=(*at, "engine"),
             message=f"Ollama is for local development only, and the target is {target!r}",
             hint="use engine: vllm",
+        )
+
+
+_METHODS_WITH_A_DRAFT = ("draft-model", "eagle3")
+
+
+def _speculative_rules(speculative: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """A draft is named where the method has one; a step yields no more than it proposes, and one."""
+    method, draft = speculative.get("method"), speculative.get("model")
+    if method in _METHODS_WITH_A_DRAFT and draft is None:
+        yield Violation(
+            steps=(*at, "method"),
+            message=f"{method} needs a draft, but 'model' is missing",
+            hint="name the draft's Hugging Face id, or use method: ngram",
+        )
+    if method in ("ngram", "mtp"):
+        for key in ("model", "weightsGib"):
+            if speculative.get(key) is not None:
+                yield Violation(
+                    steps=(*at, key), message=f"{method} has no draft of its own, so {key!r} has no meaning"
+                )
+    tokens, accepted = _count(speculative, "tokens", Speculative), speculative.get("acceptedTokens")
+    if tokens is not None and isinstance(accepted, int | float) and accepted > tokens + 1:
+        yield Violation(
+            steps=(*at, "acceptedTokens"),
+            message=f"a step that proposes {tokens} tokens yields {tokens + 1} at most; not {accepted:g}",
         )
 
 

@@ -178,7 +178,7 @@ class TestRejections:
     def test_what_was_measured_is_held_against_the_budget(self):
         agent = make_agent(model="test/tiny", overrides={**self.MEASURED, "ttftMs": 900.0})
         one = demand(load(agent).stack.spec.agents[0], TINY)
-        rules = Rules(release=CATALOG.release("vllm"), round_trip_ms=20.0, session_affine=True)
+        rules = Rules(release=CATALOG.release("vllm"), accounted_as="0.33.0", round_trip_ms=20.0, session_affine=True)
         (found,) = Evaluator(one, rules).evaluate(NO_DATA, 1)
         assert isinstance(found, Rejection)
         assert found.constraint == "ttft"

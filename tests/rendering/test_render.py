@@ -207,7 +207,8 @@ def test_the_cache_is_one_volume_for_all_nodes_of_a_pool() -> None:
         assert spec["claimRef"]["namespace"] == claim["metadata"]["namespace"] == "demo"
         assert claim["spec"]["volumeName"] == name
         assert spec["accessModes"] == claim["spec"]["accessModes"] == ["ReadWriteMany"]
-        assert spec["storageClassName"] == claim["spec"]["storageClassName"] == ""
+        assert claim["spec"]["storageClassName"] == ""
+        assert "storageClassName" not in spec
         assert spec["capacity"] == claim["spec"]["resources"]["requests"] == {"storage": "200Gi"}
         (term,) = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
         (match,) = term["matchExpressions"]
@@ -236,7 +237,7 @@ def test_fillers_get_tokens_by_reference_only() -> None:
 
 def test_a_pool_that_its_owner_fills_has_no_filler() -> None:
     own = make_pool().cached_models[0].model_copy(update={"fill": False})
-    plan = make_plan(node_pools=(make_pool(cached_models=(own,)),))
+    plan = make_plan(node_pools=(make_pool(cached_models=(own,), filler=None),))
     assert of_kind(plan, "DaemonSet") == {}
     assert len(of_kind(plan, "PersistentVolumeClaim")) == 1
 
@@ -270,9 +271,7 @@ def test_nodes_without_a_configuration_of_their_own_share_nothing() -> None:
 
 def test_a_pod_may_take_several_slots_where_the_plan_says_so() -> None:
     plan = make_shared_plan()
-    wide = plan.workloads[0].model_copy(
-        update={"pod": p.PodPlan(cpu_milli=3000, memory_mib=1024, shm_mib=64, accelerators=2)}
-    )
+    wide = plan.workloads[0].model_copy(update={"pod": plan.workloads[0].pod.model_copy(update={"accelerators": 2})})
     made = tree(plan.model_copy(update={"workloads": (wide,)}))
     config = yaml.safe_load(made["device-plugin/configmap-demo-device-plugin.yaml"]["data"]["share-2"])
     assert config["sharing"]["timeSlicing"]["failRequestsGreaterThanOne"] is False
@@ -383,11 +382,11 @@ def test_every_file_is_listed_by_its_kustomization() -> None:
         (make_plan(workloads=(make_workload(agent="3d", name="3d"),)), "'3d' cannot name a Service"),
         (make_plan(workloads=(make_workload(name="../up"),)), "'../up' cannot name a Deployment"),
         (
-            make_plan(workloads=(make_workload(engine=make_workload().engine.model_copy(update={"name": "tgi"})),)),
-            "tgi cannot be rendered",
+            make_plan(workloads=(make_workload(engine=make_workload().engine.model_copy(update={"name": "ollama"})),)),
+            "ollama cannot be rendered",
         ),
         (
-            make_plan(workloads=(make_workload(pod=p.PodPlan(cpu_milli=1, memory_mib=1, shm_mib=1, accelerators=2)),)),
+            make_plan(workloads=(make_workload(pod=make_workload().pod.model_copy(update={"accelerators": 2})),)),
             "a pod of 2 does not fit a node of 1",
         ),
         (make_plan(node_pools=(make_pool(cache_path="/mnt/$(reboot)"),)), "cannot be put into user data"),

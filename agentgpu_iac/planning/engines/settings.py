@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.plan import WeightLoader
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import Precision
 
 MODELS_MOUNT = "/models"
 """Where the node's model cache appears in the engine's container."""
+ENGINE_CACHE_MOUNT = "/var/cache/engine"
+"""Where an engine keeps what it compiles. It lies on the node's model cache volume, a folder per workload, so that a
+restarted replica need not compile again; the models beside it are mounted read-only."""
+SETTINGS_MOUNT = "/etc/engine"
+"""Where the files appear that an engine reads beside its arguments."""
 PORT = 8000
 
 LEADER_ADDRESS = "$(LWS_LEADER_ADDRESS)"
@@ -27,6 +33,8 @@ class EngineSettings:
     version: str
     model_path: str
     """Directory of the model below the cache's mount point."""
+    draft_path: str | None
+    """The same of the draft model, for speculative decoding that needs one."""
     adapter_paths: tuple[str, ...]
     """Directories of the LoRA adapters, in the order of the agent's list."""
     tensor_parallel: int
@@ -42,8 +50,23 @@ class EngineSettings:
     gpu_memory_utilization: float
     """Share of the accelerator that must be free when the engine starts; also its budget unless the KV cache is fixed."""
     kv_cache_memory_bytes: int | None
+    kv_bytes_per_token: int
+    """KV cache of one token on one accelerator, the draft's included."""
+    loader: WeightLoader
     shutdown_timeout_s: int
     max_queued_requests: int | None
+
+
+def tool_call_parser(agent: Agent, model: Model) -> str | None:
+    """The parser that the agent names; else the model's, where the agent calls tools. By vLLM's name for it."""
+    if agent.tool_call_parser is not None:
+        return agent.tool_call_parser
+    return model.tool_call_parser if agent.conversation.tool_calls.per_turn else None
+
+
+def reasoning_parser(agent: Agent, model: Model) -> str | None:
+    """The parser that the agent names, else the model's, by vLLM's name for it."""
+    return agent.reasoning_parser or model.reasoning_parser
 
 
 def quantises_at_load(model: Model, precision: Precision) -> bool:

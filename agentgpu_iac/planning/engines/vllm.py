@@ -5,22 +5,43 @@ Every flag below exists in ``vllm serve --help`` of 0.33.0; a test holds the emi
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
+    ENGINE_CACHE_MOUNT,
     LEADER_ADDRESS,
     MODELS_MOUNT,
     PORT,
     WORKER_INDEX,
     EngineSettings,
     quantises_at_load,
+    reasoning_parser,
+    tool_call_parser,
 )
+from agentgpu_iac.planning.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.sizing.memory import version_tuple
-from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.model import Agent, Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
 _SHUTDOWN_TIMEOUT_SINCE = (0, 18)
 _QUEUE_LIMIT_SINCE = (0, 33)
-VLLM_NODES_SINCE = (0, 11, 1)
+_SPECULATION_SINCE = {"ngram": (0, 11), "eagle3": (0, 11), "mtp": (0, 11), "draft-model": (0, 17)}
+"""First version of the catalog that has the method: SpeculativeConfig of the wheels of 0.11.0, 0.17.0, 0.19.0, 0.22.0 and
+0.33.0. 0.11.0 names draft_model and refuses it."""
+_KV_OFFLOAD_SINCE = (0, 17)
+"""First version of the catalog with --kv-offloading-size (same wheels; 0.11.0 has none)."""
+_STREAMS_SINCE = (0, 11)
+"""First version of the catalog whose load formats were read; runai_streamer and fastsafetensors are among them."""
+_LOAD_FORMATS: dict[WeightLoader, str] = {
+    "safetensors": "safetensors",
+    "fastsafetensors": "fastsafetensors",
+    "runai-streamer": "runai_streamer",
+}
+_SPECULATION_METHODS = {"ngram": "ngram", "draft-model": "draft_model", "eagle3": "eagle3", "mtp": "mtp"}
+_NODES_SINCE = (0, 11, 1)
 """First release with --nnodes, --node-rank and --master-addr, by which its own processes form a replica over nodes."""
 _JOIN_TIMEOUT_SINCE = (0, 33)
 MASTER_PORT = 29501
@@ -66,12 +87,18 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
     if settings.kv_cache_memory_bytes is not None:
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
-    if agent.conversation.tool_calls.per_turn and model.tool_call_parser:
-        args += ["--enable-auto-tool-choice", "--tool-call-parser", model.tool_call_parser]
-    if model.reasoning_parser:
-        args += ["--reasoning-parser", model.reasoning_parser]
+    if parser := tool_call_parser(agent, model):
+        args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
+    if parser := reasoning_parser(agent, model):
+        args += ["--reasoning-parser", parser]
     if agent.lora_adapters:
         args += _lora_args(agent, settings.adapter_paths)
+    if agent.speculative is not None:
+        args += ["--speculative-config", _speculative_config(agent.speculative, settings.draft_path)]
+    if agent.kv_offload_gib is not None:
+        args += ["--kv-offloading-size", f"{agent.kv_offload_gib:g}"]
+    if settings.loader != "default":
+        args += ["--load-format", _LOAD_FORMATS[settings.loader]]
     if agent.trust_remote_code:
         args.append("--trust-remote-code")
     if version >= _SHUTDOWN_TIMEOUT_SINCE:
@@ -103,3 +130,56 @@ def _lora_args(agent: Agent, adapter_paths: tuple[str, ...]) -> list[str]:
         "--lora-modules",
         *modules,
     ]
+
+
+def _speculative_config(speculative: Speculative, draft_path: str | None) -> str:
+    """The draft runs on as many ranks as the model; n-grams keep the engine's own window of 5 tokens."""
+    config: dict[str, str | int] = {
+        "method": _SPECULATION_METHODS[speculative.method],
+        "num_speculative_tokens": speculative.tokens,
+    }
+    if draft_path is not None:
+        config["model"] = f"{MODELS_MOUNT}/{draft_path}"
+    return json.dumps(config, separators=(",", ":"))
+
+
+def _environment() -> tuple[EnvironmentVariable, ...]:
+    return (
+        EnvironmentVariable(name="VLLM_NO_USAGE_STATS", value="1"),
+        EnvironmentVariable(name="VLLM_CACHE_ROOT", value=f"{ENGINE_CACHE_MOUNT}/vllm"),
+    )
+
+
+def _refusals(wishes: Wishes) -> Iterator[str]:
+    agent, version = wishes.agent, wishes.version
+    words = ".".join(map(str, version))
+    if agent.speculative is not None and version < _SPECULATION_SINCE[agent.speculative.method]:
+        yield f"vLLM {words} has no speculative decoding by {agent.speculative.method} that is known to work"
+    if agent.kv_offload_gib is not None and version < _KV_OFFLOAD_SINCE:
+        yield f"vLLM {words} has no --kv-offloading-size; 0.17 and newer have"
+    if wishes.loader in ("fastsafetensors", "runai-streamer") and version < _STREAMS_SINCE:
+        yield f"whether vLLM {words} has the loader {wishes.loader} is not known; 0.11 and newer have it"
+
+
+VLLM = EnginePort(
+    name="vllm",
+    title="vLLM",
+    command=("vllm", "serve"),
+    arguments=vllm_args,
+    worker_arguments=vllm_worker_args,
+    nodes_since=_NODES_SINCE,
+    environment=_environment,
+    refusals=_refusals,
+    health_path="/health",
+    ready_path="/health",
+    metrics_path="/metrics",
+    pipeline_parallel=True,
+    parses_tool_calls=True,
+    fixed_kv_budget=True,
+    shared_memory_share=None,
+    served_model_name=None,
+    queue_limit_since=_QUEUE_LIMIT_SINCE,
+    streams_since=_STREAMS_SINCE,
+    drains_since=_SHUTDOWN_TIMEOUT_SINCE,
+    api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
+)
