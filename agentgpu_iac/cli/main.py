@@ -274,6 +274,7 @@ def render(
 ) -> None:
     """Write the plan's Kubernetes manifests as a Kustomize tree."""
     from agentgpu_iac.cli import output
+    from agentgpu_iac.rendering.helm_values import helm_values
     from agentgpu_iac.rendering.render import render as render_plan
     from agentgpu_iac.rendering.write import write
 
@@ -288,7 +289,7 @@ def render(
         for unchecked in checked.not_checked:
             typer.echo(f"no schema to check against: {unchecked}", err=True)
     with _writing(directory):
-        report = write(files, directory, force=force)
+        report = write((*files, *helm_values(made)), directory, force=force)
     if format is Format.JSON:
         output.write_json(
             {
@@ -364,13 +365,13 @@ def status(
         StatusFormat, typer.Option("--format", "-f", help="How to print the answer.")
     ] = StatusFormat.TABLE,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Show the progress of each workload until all serve, then answer.")
+        bool, typer.Option("--wait", help="Show the progress of each workload until all is as planned, then answer.")
     ] = False,
     timeout: Annotated[str, typer.Option(help="How long --wait waits: 90s, 30m, 1h30m.")] = "30m",
 ) -> None:
     """Compare a cluster with the plan: what is missing, changed, unhealthy or pending, and why. Only reads.
 
-    Exit code 0: in line with the plan. 1: not in line, or not serving when --wait ended. 2: bad input.
+    Exit code 0: in line with the plan. 1: not in line, or still not when --wait ended. 2: bad input.
     3: the cluster does not answer, or does not let us read what is planned.
     """
     from agentgpu_iac.cli import output

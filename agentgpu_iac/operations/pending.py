@@ -112,8 +112,12 @@ def _no_node(pod: Body, pool: NodePool, snapshot: Snapshot, words: str) -> Verdi
         hint = "Karpenter should make one; its log, and kubectl describe nodepool, say why it does not"
         made = f"; Karpenter is making {', '.join(name_of(claim) for claim in claims)}" if claims else ""
         return _pending("capacity", missing + made, "wait for it" if claims else hint, told or words)
-    hint = f"add {pool.instance_types[0]} nodes with the label {POOL_LABEL}={pool.name} (the plan has {pool.min} to {pool.max})"
+    hint = f"add {pool.instance_types[0]} nodes with the label {POOL_LABEL}={pool.name} (the plan has {_nodes(pool)})"
     return _pending("capacity", missing, hint, words)
+
+
+def _nodes(pool: NodePool) -> str:
+    return str(pool.min) if pool.min == pool.max else f"{pool.min} to {pool.max}"
 
 
 def _from_provider(missing: str, pool: NodePool, told: str) -> Verdict:
@@ -180,7 +184,7 @@ def _capacity(pod: Body, pool: NodePool, nodes: tuple[Body, ...], words: str) ->
         hint = "see whether the NVIDIA device plugin runs on the nodes"
         return _pending("capacity", f"no node of pool {pool.name} offers {ACCELERATOR_RESOURCE}", hint, words)
     has = f"the {len(nodes)} node{'' if len(nodes) == 1 else 's'} of pool {pool.name}" if nodes else f"pool {pool.name}"
-    hint = f"the plan has {pool.min} to {pool.max} nodes; add one, or find out what takes their room"
+    hint = f"the plan has {_nodes(pool)} of them; add one, or find out what takes their room"
     return _pending("capacity", f"{has}: no {asked} left", hint, words)
 
 

@@ -154,6 +154,8 @@ def filler(cached: Iterable[CachedModel], priority: PriorityLevel, spec: StackSp
     )
 
 
+UNKNOWN_IMAGE_GB = 9.35
+"""Stands in for an image whose size was not found: vLLM's, which also holds CUDA and PyTorch."""
 RECOMMENDED_LOAD_S = 60.0
 """Weights should be off the storage within a minute: a rollout then costs little more than the engine's own start."""
 _PRICED_STORAGE_PROVIDERS = frozenset({"aws"})
@@ -164,7 +166,7 @@ def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoi
     if machine.instance.provider not in _PRICED_STORAGE_PROVIDERS:
         return ()
     size_gib = loaded_gib(candidate)
-    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_replica)
+    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_pod)
     best = loading.recommended(options, RECOMMENDED_LOAD_S)
     return tuple(
         StorageChoice(
@@ -189,6 +191,8 @@ def cold_start(
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
+    Nodes of one replica start side by side; each is counted as reading the whole checkpoint, which is the safe side.
+
     ``node_models_gib`` is everything that the node's cache is filled with; unset: this candidate's model alone.
     """
     own_gib = loaded_gib(candidate)
@@ -199,8 +203,8 @@ def cold_start(
         machine.instance,
         model_gib=own_gib,
         node_models_gib=models_gib,
-        image_gb=release.image_gb,
+        image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        reader=loading.Reader(ranks=candidate.accelerators_per_replica, loader="streamer" if streamed else "default"),
+        reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
     )
