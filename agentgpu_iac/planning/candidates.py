@@ -23,6 +23,8 @@ from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, round_up, rounded
 
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8)
 PIPELINE_PARALLEL_SIZES = (1, 2, 3, 4)
+MOST_NODES_PER_REPLICA = 4
+"""A replica over more nodes is not tried: it is lost with any one of them."""
 LEAST_BATCHED_TOKENS = 2_048
 """The smallest default of the engine."""
 MAX_REPLICAS = 100_000
@@ -166,11 +168,20 @@ class Candidate:
     service: Service
     computed_service: Service
     """The same without the overrides of latency and throughput."""
+    nodes: int = 1
+    """Whole nodes that one replica takes; where more than one, its pipeline stages are spread over them."""
+    gbps_between_nodes: float = 0.0
+    """Rate at which they hand one another activations, as the latency counts it."""
 
     @property
     def accelerators_per_replica(self) -> int:
         """TP x PP."""
         return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def accelerators_per_pod(self) -> int:
+        """Those of one node: a replica has one pod on each of its nodes."""
+        return self.accelerators_per_replica // self.nodes
 
     @property
     def burst_replicas(self) -> int:
@@ -200,6 +211,25 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
         and (draft is None or tensor_parallel_is_legal(draft.attention_heads, draft.kv_heads, tp))
     ]
     return tuple(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1])))
+
+
+def parallelism_over_nodes(demand: Demand, accelerators_per_node: int) -> tuple[tuple[int, int, int], ...]:
+    """The (nodes, TP, PP) that the engine accepts over whole nodes, fewest nodes first.
+
+    Tensor parallelism stays within a node, where its all-reduces have NVLink; each node holds the same number of
+    pipeline stages, so a node boundary is crossed once by each token.
+    """
+    model, overrides = demand.model, demand.agent.overrides
+    tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES[::-1]
+    return tuple(
+        (nodes, tp, stages)
+        for nodes in range(2, MOST_NODES_PER_REPLICA + 1)
+        for tp in tensor
+        if accelerators_per_node % tp == 0
+        and tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tp)
+        and (stages := nodes * (accelerators_per_node // tp)) <= memory.layer_count(model)
+        and overrides.pipeline_parallel_size in (None, stages)
+    )
 
 
 def tensor_parallel_is_legal(attention_heads: int, kv_heads: int, tensor_parallel: int) -> bool:
@@ -234,6 +264,11 @@ class Evaluator:
         self._demand = demand
         self._rules = rules
         self._wanted_ttft_ms = demand.budget_ttft_ms
+
+    @property
+    def demand(self) -> Demand:
+        """The agent's demand."""
+        return self._demand
 
     def evaluate(self, accelerator: Accelerator, most_per_replica: int) -> list[Candidate | Rejection]:
         """All parallelisms of one accelerator, up to ``most_per_replica`` accelerators in one replica.
@@ -280,8 +315,33 @@ class Evaluator:
             )
         return results
 
+    def evaluate_over_nodes(
+        self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float
+    ) -> list[Candidate | Rejection]:
+        """The largest tensor parallelism that serves over each number of nodes, up to that which carries the peak.
+
+        For models that no single node of the kind holds.
+        """
+        results: list[Candidate | Rejection] = []
+        served = 0
+        for nodes, tensor, pipeline in parallelism_over_nodes(self._demand, accelerators_per_node):
+            if nodes == served:
+                continue
+            result = self._evaluate_one(accelerator, tensor, pipeline, nodes, gbps_between_nodes)
+            results.append(result)
+            if isinstance(result, Candidate):
+                served = nodes
+                if result.peak_replicas == 1:
+                    break
+        return results
+
     def _evaluate_one(
-        self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int
+        self,
+        accelerator: Accelerator,
+        tensor_parallel: int,
+        pipeline_parallel: int,
+        nodes: int = 1,
+        gbps_between_nodes: float = 0.0,
     ) -> Candidate | Rejection:
         demand = self._demand
         parallel = (tensor_parallel, pipeline_parallel)
@@ -312,6 +372,8 @@ class Evaluator:
                 engine=self._rules.release.engine,
                 version=self._rules.release.version,
                 accepted_tokens=accepted_tokens(demand.agent),
+                nodes=nodes,
+                gbps_between_nodes=gbps_between_nodes,
                 own_run=self._rules.calibrations.get(accelerator.id),
             ),
         )
@@ -325,7 +387,10 @@ class Evaluator:
                     "predicted; measure them and set overrides.ttftMs, tpotMs, outputTokensPerS and prefillTokensPerS"
                 )
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
-        return self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+        settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+        if isinstance(settled, Candidate):
+            return replace(settled, nodes=nodes, gbps_between_nodes=gbps_between_nodes)
+        return settled
 
     def _batched_tokens(self, accelerator: Accelerator) -> int:
         """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.

@@ -15,12 +15,14 @@ import yaml
 
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import RenderedFile
-from agentgpu_iac.rendering.context import Draft
+from agentgpu_iac.rendering.context import Context, Draft
+from agentgpu_iac.rendering.names import COMPONENT_LABEL
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump, load
 
-KUSTOMIZATION = "Kustomization"
-"""The one kind without a name; Kustomize wants it in a file of fixed name."""
+KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
+"""API group of the one kind without a name, which Kustomize wants in a file of fixed name; Flux has a kind of the same
+name in a group of its own."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -29,6 +31,7 @@ _SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]
 _NAME_RULES = {
     "Namespace": (_LABEL, "lower-case letters, digits and hyphens; 63 at most"),
     "Service": (_SERVICE, "lower-case letters, digits and hyphens, a letter first; 63 at most"),
+    "LeaderWorkerSet": (_SERVICE, "lower-case letters, digits and hyphens, a letter first; 63 at most"),
 }
 _NAME_RULE = (_SUBDOMAIN, "lower-case letters, digits, hyphens and dots; 253 at most")
 
@@ -40,6 +43,10 @@ _LABEL_PLACES = (
     ("spec", "selector", "matchLabels"),
     ("spec", "template", "metadata", "labels"),
     ("spec", "template", "spec", "nodeSelector"),
+    ("spec", "leaderWorkerTemplate", "leaderTemplate", "metadata", "labels"),
+    ("spec", "leaderWorkerTemplate", "leaderTemplate", "spec", "nodeSelector"),
+    ("spec", "leaderWorkerTemplate", "workerTemplate", "metadata", "labels"),
+    ("spec", "leaderWorkerTemplate", "workerTemplate", "spec", "nodeSelector"),
 )
 
 
@@ -56,6 +63,16 @@ class Manifest:
         return str(self.body.get("kind", ""))
 
     @property
+    def component(self) -> str:
+        """The component that its label names, as far as there is one."""
+        return str(_at(self.body, ("metadata", "labels", COMPONENT_LABEL)) or "")
+
+    @property
+    def is_kustomization(self) -> bool:
+        """Whether it lists what is in a folder, and is no object of a cluster."""
+        return str(self.body.get("apiVersion", "")).startswith(f"{KUSTOMIZE_GROUP}/")
+
+    @property
     def name(self) -> str:
         """The name, as far as there is one."""
         return str(_at(self.body, ("metadata", "name")) or "")
@@ -69,7 +86,7 @@ class Manifest:
     @property
     def file_name(self) -> str:
         """``<kind>-<name>.yaml``."""
-        return "kustomization.yaml" if self.kind == KUSTOMIZATION else f"{self.kind.lower()}-{self.name}.yaml"
+        return "kustomization.yaml" if self.is_kustomization else f"{self.kind.lower()}-{self.name}.yaml"
 
     @property
     def path(self) -> str:
@@ -78,14 +95,25 @@ class Manifest:
 
 
 def manifest(draft: Draft) -> Manifest:
-    """Fill in a draft's template and read the result back. Raises BadInput for what is no YAML mapping."""
-    try:
-        body = load(filled(draft.context))
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput.one(draft.context.template, f"does not make a manifest: {error}") from error
-    if not isinstance(body, dict):
-        raise BadInput.one(draft.context.template, "does not make a mapping")
+    """Fill in a draft's template, read the result back, and put its parts in. Raises BadInput for no YAML mapping."""
+    body = _object(draft.context)
+    for part in draft.parts:
+        *way, key = part.place
+        holder = _at(body, tuple(way))
+        if not isinstance(holder, dict):
+            raise BadInput.one(draft.context.template, f"has no place for a part at {'.'.join(part.place)}")
+        holder[key] = _at(_object(part.context), part.taken_from)
     return Manifest(folder=draft.folder, body=body)
+
+
+def _object(context: Context) -> Mapping:
+    try:
+        body = load(filled(context))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput.one(context.template, f"does not make a manifest: {error}") from error
+    if not isinstance(body, dict):
+        raise BadInput.one(context.template, "does not make a mapping")
+    return body
 
 
 def check(manifests: Iterable[Manifest]) -> None:
@@ -107,7 +135,7 @@ def _faults(made: Manifest) -> Iterator[Fault]:
     for key in ("apiVersion", "kind"):
         if not isinstance(made.body.get(key), str):
             yield Fault(source=made.path, path=key, message="is missing")
-    if made.kind != KUSTOMIZATION:
+    if not made.is_kustomization:
         yield from _name_faults(made)
     for place in _LABEL_PLACES:
         yield from _label_faults(made, place)
@@ -151,7 +179,7 @@ def _nulls(value: Value, path: str) -> Iterator[str]:
 
 
 def _duplicates(manifests: tuple[Manifest, ...]) -> Iterator[Fault]:
-    objects = Counter(each.identity for each in manifests if each.kind != KUSTOMIZATION)
+    objects = Counter(each.identity for each in manifests if not each.is_kustomization)
     for (_, kind, namespace, name), times in objects.items():
         if times > 1:
             place = f" in namespace {namespace}" if namespace else ""

@@ -18,30 +18,27 @@ from typing import ClassVar
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.engines import MODELS_MOUNT
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, POOL_LABEL
-from agentgpu_iac.planning.plan import CachedModel, NodePool, Plan
+from agentgpu_iac.planning.plan import CachedModel, FillerPlan, NodePool, Plan
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
+    FILLER_SERVICE_ACCOUNT,
+    MODEL_CACHE_COMPONENT,
     SCRIPT,
     SCRIPT_FOLDER,
-    SERVICE_ACCOUNT,
     labels,
     model_cache,
     pool_labels,
+    priority_class,
 )
 from agentgpu_iac.rendering.templates import verbatim
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_COMPONENT = "model-cache"
-
 _MODELS_FILE = "models.json"
+_S3_SCRIPT = "s3_bucket.py"
+"""What the script downloads by where models come from a bucket; it must stand beside it."""
 _READY_FILE = "/tmp/filled"  # noqa: S108 - /tmp is the container's own
-
-_FILLER_CPU_MILLI = 100
-_FILLER_MEMORY_MIB = 512
-_FILLER_MEMORY_LIMIT_MIB = 4096
-"""What a filler asks for, and the memory that it may use while it downloads; afterwards it idles."""
 
 _SCRATCH_LIMIT_MIB = 1024
 """Most that a filler may put into /tmp; downloads go to the volume."""
@@ -86,6 +83,7 @@ class DaemonSetContext(Context):
     content_sha256: str
     """Of the script and the list of models: a change of either starts the fillers anew."""
     service_account: str
+    priority_class: str
     uid: int
     node_selector: Pairs
     taint_key: str
@@ -113,12 +111,12 @@ def model_cache_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 def _pool_contexts(plan: Plan, pool: NodePool) -> tuple[Context, ...]:
     scripts = _scripts(plan, pool)
-    fillers = (_filler(plan, pool, scripts),) if any(model.fill for model in pool.cached_models) else ()
+    fillers = (_filler(plan, pool, pool.filler, scripts),) if pool.filler is not None else ()
     return (_volume(plan, pool), _claim(plan, pool), scripts, *fillers)
 
 
 def _labels(plan: Plan, pool: NodePool) -> Pairs:
-    return labels(plan.stack, _COMPONENT, name=_COMPONENT, more=pool_labels(pool))
+    return labels(plan.stack, MODEL_CACHE_COMPONENT, name=MODEL_CACHE_COMPONENT, more=pool_labels(pool))
 
 
 def _volume(plan: Plan, pool: NodePool) -> PersistentVolumeContext:
@@ -149,8 +147,16 @@ def _scripts(plan: Plan, pool: NodePool) -> ConfigMapContext:
         name=model_cache(pool),
         namespace=plan.stack,
         labels=_labels(plan, pool),
-        data=((_MODELS_FILE, _models_document(pool)), (SCRIPT, verbatim(SCRIPT))),
+        data=(
+            (_MODELS_FILE, _models_document(pool)),
+            (SCRIPT, verbatim(SCRIPT)),
+            *(((_S3_SCRIPT, verbatim(_S3_SCRIPT)),) if _bucket(pool) else ()),
+        ),
     )
+
+
+def _bucket(pool: NodePool) -> str | None:
+    return pool.filler.bucket if pool.filler is not None else None
 
 
 def _models_document(pool: NodePool) -> str:
@@ -178,25 +184,26 @@ def _tokens(pool: NodePool) -> Pairs:
     return tuple((f"MODEL_TOKEN_{number}", secret) for number, secret in enumerate(secrets, start=1))
 
 
-def _filler(plan: Plan, pool: NodePool, scripts: ConfigMapContext) -> DaemonSetContext:
+def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapContext) -> DaemonSetContext:
     return DaemonSetContext(
         name=model_cache(pool),
         namespace=plan.stack,
         labels=_labels(plan, pool),
-        selector=((COMPONENT_LABEL, _COMPONENT), (POOL_LABEL, pool.name)),
+        selector=((COMPONENT_LABEL, MODEL_CACHE_COMPONENT), (POOL_LABEL, pool.name)),
         content_sha256=hashlib.sha256(json.dumps(scripts.data).encode()).hexdigest(),
-        service_account=SERVICE_ACCOUNT,
+        service_account=FILLER_SERVICE_ACCOUNT,
+        priority_class=priority_class(plan.stack, filler.priority),
         uid=ENGINE_UID,
         node_selector=((POOL_LABEL, pool.name),),
         taint_key=ACCELERATOR_RESOURCE,
         image=_image(plan, pool),
-        command=_fill_command(),
+        command=_fill_command(filler),
         ready_file=_READY_FILE,
         environment=_environment(),
         tokens=_tokens(pool),
-        cpu=cpu_quantity(_FILLER_CPU_MILLI),
-        memory=mib_quantity(_FILLER_MEMORY_MIB),
-        memory_limit=mib_quantity(_FILLER_MEMORY_LIMIT_MIB),
+        cpu=cpu_quantity(filler.cpu_milli),
+        memory=mib_quantity(filler.memory_mib),
+        memory_limit=mib_quantity(filler.memory_limit_mib),
         models_folder=MODELS_MOUNT,
         script_folder=SCRIPT_FOLDER,
         model_cache=model_cache(pool),
@@ -212,13 +219,14 @@ def _image(plan: Plan, pool: NodePool) -> str:
     raise BadInput.one("plan", "caches models, but no workload runs there", path=f"nodePools.{pool.name}")
 
 
-def _fill_command() -> tuple[str, ...]:
+def _fill_command(filler: FillerPlan) -> tuple[str, ...]:
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "fill",
         f"--root={MODELS_MOUNT}",
         f"--models={SCRIPT_FOLDER}/{_MODELS_FILE}",
+        *((f"--bucket={filler.bucket}",) if filler.bucket is not None else ()),
         f"--ready={_READY_FILE}",
     )
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
+from agentgpu_iac.rendering.gateway import gateway_drafts
+from agentgpu_iac.rendering.gitops import gitops_drafts
 from agentgpu_iac.rendering.karpenter import karpenter_drafts
 from agentgpu_iac.rendering.kustomize import kustomization_drafts
 from agentgpu_iac.rendering.manifest import check, manifest, rendered
 from agentgpu_iac.rendering.model_cache import model_cache_drafts
+from agentgpu_iac.rendering.monitoring import monitoring_drafts
+from agentgpu_iac.rendering.network_policy import network_policy_drafts
+from agentgpu_iac.rendering.router import router_drafts
+from agentgpu_iac.rendering.scaling import scaling_drafts
+from agentgpu_iac.rendering.secrets import secret_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
 from agentgpu_iac.rendering.stack import stack_drafts
+from agentgpu_iac.rendering.sync_waves import in_waves
 
 
 def render(plan: Plan) -> tuple[RenderedFile, ...]:
@@ -19,7 +27,7 @@ def render(plan: Plan) -> tuple[RenderedFile, ...]:
     The same plan gives the same bytes. Raises BadInput, with every fault, for a plan that cannot be printed: a name
     that Kubernetes does not accept, two workloads of one name, an engine that has no manifest yet.
     """
-    objects = tuple(manifest(draft) for draft in object_drafts(plan))
+    objects = in_waves(plan, tuple(manifest(draft) for draft in object_drafts(plan)))
     check(objects)
     kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan.stack, objects))
     check(kustomizations)
@@ -31,7 +39,14 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
     return (
         *stack_drafts(plan),
         *engine_drafts(plan),
+        *router_drafts(plan),
+        *gateway_drafts(plan),
         *model_cache_drafts(plan),
+        *network_policy_drafts(plan),
         *sharing_drafts(plan),
         *karpenter_drafts(plan),
+        *scaling_drafts(plan),
+        *monitoring_drafts(plan),
+        *secret_drafts(plan),
+        *gitops_drafts(plan),
     )

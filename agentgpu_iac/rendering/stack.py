@@ -1,4 +1,4 @@
-"""What a stack has once: its namespace, the engines' identity, and the addresses of its agents."""
+"""What a stack has once: its namespace, identities, priority classes, quota, and the addresses of its agents."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import base_url
-from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, base_url
+from agentgpu_iac.planning.plan import Plan, PriorityClassPlan, QuotaPlan, Workload
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
-from agentgpu_iac.rendering.names import BASE, SERVICE_ACCOUNT, labels
+from agentgpu_iac.rendering.names import (
+    BASE,
+    ENGINE_COMPONENT,
+    FILLER_SERVICE_ACCOUNT,
+    MODEL_CACHE_COMPONENT,
+    SERVICE_ACCOUNT,
+    labels,
+    priority_class,
+)
+from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 _POD_SECURITY_MODES = ("enforce", "audit", "warn")
 
@@ -25,7 +34,7 @@ class NamespaceContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccountContext(Context):
-    """The identity of engines and cache fillers: none of them talks to the Kubernetes API."""
+    """An identity for engines and one for fillers: neither talks to the Kubernetes API; a bucket is opened to fillers alone."""
 
     template: ClassVar[str] = "service-account.yaml.j2"
     name: str
@@ -33,9 +42,39 @@ class ServiceAccountContext(Context):
     labels: Pairs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorityClassContext(Context):
+    """One of the stack's priorities; a cluster-wide object."""
+
+    template: ClassVar[str] = "priority-class.yaml.j2"
+    name: str
+    labels: Pairs
+    priority: int
+    preemption_policy: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceQuotaContext(Context):
+    """The most that the namespace may ask for."""
+
+    template: ClassVar[str] = "resource-quota.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    hard: Pairs
+
+
 def stack_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The objects that a stack has once."""
-    contexts = (_namespace(plan), _service_account(plan), _endpoints(plan))
+    contexts = (
+        _namespace(plan),
+        _service_account(plan, ENGINE_COMPONENT, SERVICE_ACCOUNT),
+        *_filler_accounts(plan),
+        *(_priority_class(plan, one) for one in plan.priority_classes),
+        *(() if plan.quota is None else (_quota(plan, plan.quota),)),
+        _endpoints(plan),
+    )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
 
 
@@ -65,9 +104,38 @@ def _pod_security() -> Pairs:
     )
 
 
-def _service_account(plan: Plan) -> ServiceAccountContext:
-    return ServiceAccountContext(
-        name=SERVICE_ACCOUNT, namespace=plan.stack, labels=labels(plan.stack, "engine", name=SERVICE_ACCOUNT)
+def _service_account(plan: Plan, component: str, name: str) -> ServiceAccountContext:
+    return ServiceAccountContext(name=name, namespace=plan.stack, labels=labels(plan.stack, component, name=name))
+
+
+def _filler_accounts(plan: Plan) -> tuple[ServiceAccountContext, ...]:
+    fills = any(pool.filler is not None for pool in plan.node_pools)
+    return (_service_account(plan, MODEL_CACHE_COMPONENT, FILLER_SERVICE_ACCOUNT),) if fills else ()
+
+
+def _priority_class(plan: Plan, one: PriorityClassPlan) -> PriorityClassContext:
+    return PriorityClassContext(
+        name=priority_class(plan.stack, one.level),
+        labels=labels(plan.stack, "priority", name=one.level),
+        priority=one.value,
+        preemption_policy="PreemptLowerPriority" if one.preempts else "Never",
+        description=one.description,
+    )
+
+
+def _quota(plan: Plan, quota: QuotaPlan) -> ResourceQuotaContext:
+    """Extended resources can only be limited by what is requested of them."""
+    return ResourceQuotaContext(
+        name=plan.stack,
+        namespace=plan.stack,
+        labels=labels(plan.stack, "quota", name="quota"),
+        hard=(
+            ("pods", str(quota.pods)),
+            ("requests.cpu", cpu_quantity(quota.cpu_milli)),
+            ("requests.memory", mib_quantity(quota.memory_mib)),
+            ("limits.memory", mib_quantity(quota.memory_limit_mib)),
+            (f"requests.{ACCELERATOR_RESOURCE}", str(quota.accelerators)),
+        ),
     )
 
 
@@ -89,6 +157,7 @@ def _endpoints_document(plan: Plan) -> str:
             "model": agent.served_model_name,
             "latencyClass": agent.latency_class,
             **({"fallback": agent.fallback} if agent.fallback else {}),
+            **({"apiKeySecret": plan.security.api_key_secret} if plan.security.api_key_secret else {}),
         }
         for agent in agents(plan)
     }
@@ -103,6 +172,7 @@ def _endpoint_variables(plan: Plan) -> Pairs:
             ("BASE_URL", base_url(plan, agent)),
             ("MODEL", agent.served_model_name),
             ("LATENCY_CLASS", agent.latency_class),
+            *((("API_KEY_SECRET", plan.security.api_key_secret),) if plan.security.api_key_secret else ()),
         )
     )
 

@@ -26,6 +26,7 @@ from agentgpu_iac.sizing.conversation import (
     session_shape,
     uncached_tokens_per_request,
 )
+from agentgpu_iac.sizing.kv_cache import index_bytes_per_token
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -126,6 +127,8 @@ def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration 
             engine=workload.engine.name,
             version=workload.engine.version,
             accepted_tokens=accepted_tokens(agent),
+            nodes=workload.nodes_per_replica,
+            gbps_between_nodes=workload.gbps_between_nodes,
             own_run=own,
         ),
     )
@@ -513,10 +516,14 @@ def _kv_formula(model: Model, one: Workload) -> tuple[str, str]:
     width = 1 if one.kv_cache_dtype == "fp8" else 2
     layers = ceil_div(model.layers.full, one.pipeline_parallel_size)
     if model.kv_lora_rank is not None:
-        return (
-            "full layers x (compressed rank + rotary width) x bytes",
-            f"{layers} x ({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}",
+        latent, index = (
+            f"({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}",
+            index_bytes_per_token(model),
         )
+        if index:
+            formula = "full layers x ((compressed rank + rotary width) x bytes + index of sparse attention)"
+            return formula, f"{layers} x ({latent} + {index})"
+        return "full layers x (compressed rank + rotary width) x bytes", f"{layers} x {latent}"
     heads = memory.kv_heads_per_accelerator(model.kv_heads, one.tensor_parallel_size)
     value = model.value_head_dim or model.head_dim
     return (

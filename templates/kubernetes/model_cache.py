@@ -2,7 +2,7 @@
 
 Two commands share this file because they must agree on what "complete" means::
 
-    model_cache.py fill --root=/models --models=models.json --ready=/tmp/filled
+    model_cache.py fill --root=/models --models=models.json --ready=/tmp/filled [--bucket=s3://acme-models/agents]
     model_cache.py wait --root=/models --path=qwen--qwen3-8b--main --revision=main --engine-cache=.engine-cache/chat
 
 A model in ``<root>/<path>`` is complete when its marker, ``<root>/<path>.complete``, names the revision asked for.
@@ -25,14 +25,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from s3_bucket import RemoteObject
 
 LOG = logging.getLogger("model-cache")
 
 HUB_FOLDER = ".cache"
-"""The hub's library keeps its notes on downloads here, inside the model's folder."""
+"""Notes on downloads are kept here, inside the model's folder, by the hub's library and for S3."""
 
 HASHING_THREADS = 4
+BLOCK_BYTES = 2**20
 POLL_S = 2.0
 POLLS_PER_LINE = 15
 """The wait says that it still waits every half minute."""
@@ -51,12 +55,21 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Digest:
+    """A hash of a file; where ``part_bytes`` is set, of the hashes of its parts of that size."""
+
+    algorithm: str
+    value: str
+    part_bytes: int = 0
+
+
+@dataclass(frozen=True)
 class RemoteFile:
-    """A file of the repository; the hash is known where it is kept in large-file storage."""
+    """A file of the repository; the hash is known where the repository states one."""
 
     name: str
     size_bytes: int
-    sha256: str | None
+    digest: Digest | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ class HuggingFaceHub:
 
         info = HfApi(token=_token(model)).model_info(model.name, revision=model.revision, files_metadata=True)
         files = tuple(
-            RemoteFile(each.rfilename, int(each.size), each.lfs.sha256 if each.lfs else None)
+            RemoteFile(each.rfilename, int(each.size), Digest("sha256", each.lfs.sha256) if each.lfs else None)
             for each in info.siblings or ()
         )
         return Listing(str(info.sha), files)
@@ -96,6 +109,40 @@ class HuggingFaceHub:
         from huggingface_hub import snapshot_download  # noqa: PLC0415 - as above
 
         snapshot_download(model.name, revision=commit, local_dir=folder, token=_token(model))
+
+
+class S3Hub:
+    """A bucket with one folder for each model, named as the cache names it."""
+
+    def __init__(self, url: str) -> None:
+        from s3_bucket import Bucket  # noqa: PLC0415 - beside this file where models come from S3
+
+        self._bucket = Bucket(url, os.environ)
+        self._objects: dict[str, Sequence[RemoteObject]] = {}
+
+    def listing(self, model: Model) -> Listing:
+        """List the model's folder. What stands for a commit is a hash over names, sizes and ETags."""
+        objects = self._bucket.objects(model.path)
+        content = json.dumps(sorted((each.name, each.size_bytes, each.etag) for each in objects))
+        commit = hashlib.sha256(content.encode()).hexdigest()
+        self._objects[commit] = objects
+        files = tuple(
+            RemoteFile(
+                each.name,
+                each.size_bytes,
+                Digest(each.algorithm, each.digest, each.part_bytes) if each.algorithm else None,
+            )
+            for each in objects
+        )
+        unhashed = [each.name for each in files if each.digest is None]
+        if unhashed:
+            LOG.info("%s: S3 states no SHA-256 or MD5 of %s: their sizes are compared", model.name, ", ".join(unhashed))
+        return Listing(commit, files)
+
+    def download(self, model: Model, commit: str, folder: Path) -> None:
+        """Download what was listed as this commit; an interrupted download goes on where it stopped."""
+        del model
+        self._bucket.download(self._objects[commit], folder)
 
 
 class UnverifiedError(Exception):
@@ -190,11 +237,34 @@ def difference(path: Path, file: RemoteFile) -> str:
     size_bytes = path.stat().st_size
     if size_bytes != file.size_bytes:
         return f"{size_bytes} bytes instead of {file.size_bytes}"
-    if file.sha256 is None:
+    if file.digest is None:
         return ""
+    found = hashed(path, file.digest)
+    return "" if found == file.digest.value else f"{file.digest.algorithm} {found} instead of {file.digest.value}"
+
+
+def hashed(path: Path, like: Digest) -> str:
+    """The hash of a file, made as another one was."""
     with path.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    return "" if sha256 == file.sha256 else f"sha256 {sha256} instead of {file.sha256}"
+        if not like.part_bytes:
+            return hashlib.file_digest(content, lambda: _hash(like)).hexdigest()
+        parts = _hash(like)
+        while digest := _part_digest(content, like):
+            parts.update(digest)
+        return parts.hexdigest()
+
+
+def _part_digest(content: BinaryIO, like: Digest) -> bytes:
+    """The hash of the next part of a file; nothing at its end."""
+    made, left = _hash(like), like.part_bytes
+    while left and (block := content.read(min(left, BLOCK_BYTES))):
+        made.update(block)
+        left -= len(block)
+    return made.digest() if left < like.part_bytes else b""
+
+
+def _hash(like: Digest) -> hashlib._Hash:
+    return hashlib.new(like.algorithm, usedforsecurity=False)
 
 
 def wait(root: Path, path: str, revision: str, pause: Callable[[float], None] = time.sleep) -> None:
@@ -222,7 +292,8 @@ def _token(model: Model) -> str | None:
 def _fill_command(options: argparse.Namespace) -> int:
     """Fill, say so by a file, then idle: a DaemonSet's pods are not meant to end."""
     options.ready.unlink(missing_ok=True)
-    failed = fill(HuggingFaceHub(), options.root, read_models(options.models))
+    hub = S3Hub(options.bucket) if options.bucket else HuggingFaceHub()
+    failed = fill(hub, options.root, read_models(options.models))
     if failed:
         return 1
     options.ready.touch()
@@ -242,6 +313,7 @@ def _arguments() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     filler = commands.add_parser("fill", help="download, verify and mark models, then idle")
     filler.add_argument("--models", type=Path, required=True, help="JSON list of models")
+    filler.add_argument("--bucket", default="", help="s3://bucket/prefix to download from, instead of the hub")
     filler.add_argument("--ready", type=Path, required=True, help="file to make once all models are complete")
     filler.set_defaults(run=_fill_command)
     waiter = commands.add_parser("wait", help="return once all its models are complete")

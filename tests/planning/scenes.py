@@ -16,7 +16,9 @@ from agentgpu_iac.catalog.model import (
     Model,
     Offering,
     Provider,
+    RouterRelease,
 )
+from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.planning.planner import make_plan
@@ -110,6 +112,12 @@ PROVIDERS = (
     Provider(id="silent", name="Silent", interruption_notice_s=0, sources=SOURCES),
 )
 
+ROUTERS = (
+    RouterRelease(router="endpoint-picker", version="0.10.0", image="example/picker:v0.10.0", sources=SOURCES),
+    RouterRelease(router="nginx", version="1.28.3", image="example/nginx:1.28.3", sources=SOURCES),
+    RouterRelease(router="nginx", version="1.30.4", image="example/nginx:1.30.4", sources=SOURCES),
+)
+
 
 def offerings(
     name: str,
@@ -177,6 +185,8 @@ def make_catalog(
         providers=PROVIDERS,
         exclusions=(),
         version="0" * 12,
+        routers=ROUTERS,
+        metrics=packaged_rows().metrics,
     )
 
 
@@ -192,6 +202,7 @@ def reordered(catalog: Catalog, order: Any) -> Catalog:
         offerings=order(catalog.offerings),
         releases=order(catalog.releases),
         providers=order(catalog.providers),
+        metrics=order(catalog.metrics),
     )
 
 

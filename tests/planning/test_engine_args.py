@@ -133,7 +133,11 @@ class TestSpelling:
         newest = split(workload(plan(make_agent(engineVersion="0.33.0"))).engine.args)[1]
         older = split(workload(plan(make_agent(engineVersion="0.19.0"))).engine.args)[1]
         oldest = split(workload(plan(make_agent(engineVersion="0.11.0"))).engine.args)[1]
-        assert set(newest) - set(older) == {"--max-num-queued-reqs"}
+        assert set(newest) - set(older) == {
+            "--max-num-queued-reqs",
+            "--max-num-queued-tokens",
+            "--custom-histogram-buckets",
+        }
         assert set(older) - set(oldest) == {"--shutdown-timeout"}
         assert newest["--gpu-memory-utilization"] == ["0.92"]
         assert older["--gpu-memory-utilization"] == oldest["--gpu-memory-utilization"] == ["0.9"]

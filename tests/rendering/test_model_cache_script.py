@@ -50,7 +50,9 @@ class FakeHub:
             self.commit,
             tuple(
                 script.RemoteFile(
-                    name, len(content), hashlib.sha256(content).hexdigest() if "safetensors" in name else None
+                    name,
+                    len(content),
+                    script.Digest("sha256", hashlib.sha256(content).hexdigest()) if "safetensors" in name else None,
                 )
                 for name, content in self.files.items()
             ),

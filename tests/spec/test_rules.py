@@ -126,6 +126,41 @@ def test_a_rule_about_an_agent(lines: list[str], fault: str) -> None:
                 "(write how many sessions were held at any time over those days)"
             ),
         ),
+        (
+            ["modelCache: {source: s3}"],
+            (
+                "5:24: spec.modelCache.source: models come from S3, but 'bucket' is missing "
+                "(write bucket: s3://<bucket>/<prefix>)"
+            ),
+        ),
+        (
+            ["modelCache: {bucket: s3://acme-models}"],
+            (
+                "5:24: spec.modelCache.bucket: a bucket is named, but models come from Hugging Face "
+                "(write source: s3, or take the bucket out)"
+            ),
+        ),
+        (
+            ["modelCache: {source: s3, bucket: s3://acme-models, tokenSecret: hub}"],
+            (
+                "5:67: spec.modelCache.tokenSecret: a Hugging Face token opens no bucket "
+                "(take it out; the ServiceAccount model-cache is what S3 lets in)"
+            ),
+        ),
+        (
+            ["security: {externalSecrets: {store: vault}}"],
+            (
+                "5:31: spec.security.externalSecrets: a store is named, but no Secret that it should make "
+                "(name one in security.apiKeySecret or modelCache.tokenSecret)"
+            ),
+        ),
+        (
+            ["modelCache: {tokenSecret: one}", "security: {apiKeySecret: one}"],
+            (
+                "6:28: spec.security.apiKeySecret: the Secret 'one' holds the models' token already "
+                "(on line 5; whoever may read one need not read the other)"
+            ),
+        ),
     ],
 )
 def test_a_rule_about_the_stack(lines: list[str], fault: str) -> None:
@@ -142,6 +177,9 @@ def test_a_rule_about_the_stack(lines: list[str], fault: str) -> None:
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 850}"),
         with_spec("observed: {days: 30, baselineSessions: 0}"),
         with_spec("observed: {days: 0}"),
+        with_spec("modelCache: {source: s3, bucket: s3://acme-models/agents}"),
+        with_spec("modelCache: {tokenSecret: hub}", "security: {externalSecrets: {store: vault}}"),
+        with_spec("security: {apiKeySecret: key, externalSecrets: {store: vault}}"),
         with_spec("target: compose") + "      engine: ollama\n",
         agents(
             "name: a, model: m, loraAdapters: [{name: x, source: o/s}]",
@@ -172,6 +210,24 @@ def test_rules_pass_over_what_is_malformed() -> None:
         {"spec": {"agents": (5, None, {"name": 5, "fallback": 6, "sessions": "x", "loraAdapters": (1, {"name": 2})})}},
         {"spec": {"agents": ({"sessions": {"concurrent": True, "peak": -1}, "conversation": {"turns": "many"}},)}},
         {"spec": {"agents": ({"conversation": {"toolCalls": {"perTurn": True}}},), "observed": {"days": "30"}}},
+        {
+            "spec": {
+                "modelCache": {"source": 5, "tokenSecret": (1,)},
+                "security": {"externalSecrets": 5, "apiKeySecret": 7},
+            }
+        },
         {"spec": {"agents": ({"engine": "ollama"},), "target": "nowhere", "accelerators": {"allow": 5, "deny": (5,)}}},
     )
     assert [list(violations(data)) for data in malformed] == [[] for _ in malformed]
+
+
+def test_routes_need_a_gateway_and_a_gateway_needs_routes() -> None:
+    assert faults_of(with_spec("network: {router: gateway, gateway: {name: agents, namespace: gateways}}")) == []
+    assert faults_of(with_spec("network: {router: gateway}")) == [
+        (
+            "stack.yaml:5:21: spec.network.router: routes of a Gateway need one to attach to, but 'gateway' is missing "
+            "(write gateway: {name: ..., namespace: ...}, or use router: nginx)"
+        )
+    ]
+    (fault,) = faults_of(with_spec("network: {gateway: {name: agents, namespace: gateways}}"))
+    assert "a Gateway is named, but the router is not 'gateway'" in fault

@@ -9,9 +9,11 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from agentgpu_iac.spec.model import AgentStack
+from agentgpu_iac.spec.reference import reference_text
 from agentgpu_iac.spec.schema import json_schema, schema_text
 from tests.spec.files import LARGE, SMALLEST, faults_of, with_agent, with_spec
 
+PAGE = Path(__file__).parents[2] / "docs" / "spec-fields.md"
 EXPORTED = Path(__file__).parents[2] / "docs" / "schema" / "agentstack.v1alpha1.json"
 
 
@@ -24,6 +26,20 @@ def errors_of(text: str) -> list[str]:
 def test_the_export_is_current() -> None:
     current = EXPORTED.read_text(encoding="utf-8") == schema_text()
     assert current, "the schema changed: refresh it with `agentgpu schema > docs/schema/agentstack.v1alpha1.json`"
+
+
+def test_the_page_of_fields_is_current() -> None:
+    current = PAGE.read_text(encoding="utf-8") == reference_text()
+    assert current, "the fields changed: refresh the page with `make schema`"
+
+
+def test_the_page_holds_every_field_of_the_schema() -> None:
+    schema = json_schema()
+    page = reference_text()
+    for name, definition in {**schema["$defs"], "AgentStack": schema}.items():
+        assert f"## {name}\n" in page
+        for key in definition["properties"]:
+            assert f"\n| `{key}` | " in page
 
 
 def test_the_schema_is_a_draft_2020_12_schema() -> None:

@@ -33,6 +33,11 @@ def no_files(_: EngineSettings) -> tuple[EngineFile, ...]:
     return ()
 
 
+def no_arguments(_: EngineSettings) -> tuple[str, ...]:
+    """The engine has no processes beside the one that serves."""
+    return ()
+
+
 def always(_: Model) -> bool:
     """For every model."""
     return True
@@ -66,7 +71,6 @@ class EnginePort:
     """Answers while the process is well: the liveness probe asks it."""
     ready_path: str
     """Answers once requests are served: the startup and readiness probes ask it."""
-    metrics_path: str
     pipeline_parallel: bool
     tool_parsers: Parsers
     """Without any by name, the engine reads tool calls by itself."""
@@ -84,6 +88,15 @@ class EnginePort:
     oldest_capability: tuple[int, int] | None = None
     """Oldest compute capability that it runs on as it is started here; unset: as old as the weights' kernels."""
     files: Callable[[EngineSettings], tuple[EngineFile, ...]] = no_files
+    worker_arguments: Callable[[EngineSettings], tuple[str, ...]] = no_arguments
+    """Those of the processes on the other nodes of a replica over several; nothing for one node."""
+    nodes_since: tuple[int, ...] | None = None
+    """First version whose replica may run over several nodes; unset: none is known to."""
+    api_key_variable: str | None = None
+    """Environment variable that holds the key which it asks callers for; unset: it can ask for none. Probes and monitors
+    must get their answers without the key."""
+    api_key_args: tuple[str, ...] = ()
+    """What hands the variable over where the engine reads none: Kubernetes puts its value in for ``$(NAME)``."""
     served_model_name: Callable[[EngineSettings], str] = agent_name
     offload_reserve_mib: int = 0
     """Host memory that must stay free beside KV cache moved there."""

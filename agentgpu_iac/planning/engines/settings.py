@@ -18,6 +18,11 @@ SETTINGS_MOUNT = "/etc/engine"
 """Where the files appear that an engine reads beside its arguments."""
 PORT = 8000
 
+LEADER_ADDRESS = "$(LWS_LEADER_ADDRESS)"
+WORKER_INDEX = "$(LWS_WORKER_INDEX)"
+"""Variables that the LeaderWorkerSet controller puts before all others of a group's containers, spelled as the kubelet
+expands them in arguments."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
@@ -34,6 +39,10 @@ class EngineSettings:
     """Directories of the LoRA adapters, in the order of the agent's list."""
     tensor_parallel: int
     pipeline_parallel: int
+    nodes: int
+    """Nodes of one replica, each with a process of the engine."""
+    join_timeout_s: int
+    """How long the processes of a replica over several nodes wait for one another."""
     precision: Precision
     max_model_len: int
     max_num_seqs: int
@@ -46,6 +55,10 @@ class EngineSettings:
     loader: WeightLoader
     shutdown_timeout_s: int
     max_queued_requests: int | None
+    max_queued_tokens: int | None
+    ttft_edges_s: tuple[float, ...]
+    tpot_edges_s: tuple[float, ...]
+    """Bucket edges of the two histograms; empty: the engine's own."""
 
 
 def calls_tools(agent: Agent) -> bool:

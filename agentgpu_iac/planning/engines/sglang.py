@@ -238,7 +238,6 @@ SGLANG = EnginePort(
     refusals=_refusals,
     health_path="/health",
     ready_path="/health",
-    metrics_path="/metrics",
     pipeline_parallel=True,
     tool_parsers=_TOOL_PARSERS,
     reasoning_parsers=_REASONING_PARSERS,

@@ -146,7 +146,6 @@ TENSORRT_LLM = EnginePort(
     refusals=_refusals,
     health_path="/health",
     ready_path="/health",
-    metrics_path="/prometheus/metrics",
     pipeline_parallel=True,
     tool_parsers=_TOOL_PARSERS,
     reasoning_parsers=_REASONING_PARSERS,

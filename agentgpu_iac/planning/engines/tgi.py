@@ -116,7 +116,6 @@ TGI = EnginePort(
     refusals=_refusals,
     health_path="/health",
     ready_path="/health",
-    metrics_path="/metrics",
     pipeline_parallel=False,
     tool_parsers=NO_PARSERS,
     reasoning_parsers=NO_PARSERS,

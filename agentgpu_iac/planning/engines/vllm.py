@@ -13,8 +13,10 @@ from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always
 from agentgpu_iac.planning.engines.settings import (
     ENGINE_CACHE_MOUNT,
+    LEADER_ADDRESS,
     MODELS_MOUNT,
     PORT,
+    WORKER_INDEX,
     EngineSettings,
     calls_tools,
     quantises_at_load,
@@ -39,6 +41,11 @@ _LOAD_FORMATS: dict[WeightLoader, str] = {
     "runai-streamer": "runai_streamer",
 }
 _SPECULATION_METHODS = {"ngram": "ngram", "draft-model": "draft_model", "eagle3": "eagle3", "mtp": "mtp"}
+_NODES_SINCE = (0, 11, 1)
+"""First release with --nnodes, --node-rank and --master-addr, by which its own processes form a replica over nodes."""
+_JOIN_TIMEOUT_SINCE = (0, 33)
+MASTER_PORT = 29501
+"""Where the processes of a replica over several nodes find one another: the engine's own default."""
 _TOOL_PARSERS = Parsers(
     names=frozenset(
         (
@@ -87,6 +94,25 @@ _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
     """Arguments of ``vllm serve``: the model's directory, then flags in a fixed order."""
+    return (*_shared_args(settings), *(_node_args(settings, "0") if settings.nodes > 1 else ()))
+
+
+def vllm_worker_args(settings: EngineSettings) -> tuple[str, ...]:
+    """The same for the other nodes of a replica: no server, only workers of the process that leads. Else nothing."""
+    if settings.nodes == 1:
+        return ()
+    return (*_shared_args(settings), *_node_args(settings, WORKER_INDEX), "--headless")
+
+
+def _node_args(settings: EngineSettings, rank: str) -> list[str]:
+    args = ["--nnodes", str(settings.nodes), "--node-rank", rank]
+    args += ["--master-addr", LEADER_ADDRESS, "--master-port", str(MASTER_PORT)]
+    if version_tuple(settings.version) >= _JOIN_TIMEOUT_SINCE:
+        args += ["--distributed-timeout-seconds", str(settings.join_timeout_s)]
+    return args
+
+
+def _shared_args(settings: EngineSettings) -> list[str]:
     agent, model, version = settings.agent, settings.model, version_tuple(settings.version)
     args = [
         f"{MODELS_MOUNT}/{settings.model_path}",
@@ -123,7 +149,12 @@ def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
     if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_requests is not None:
         args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
-    return tuple(args)
+    if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_tokens is not None:
+        args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
+    edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
+    if own := {family: list(values) for family, values in edges.items() if values}:
+        args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
+    return args
 
 
 def _precision_args(model: Model, precision: Precision) -> list[str]:
@@ -188,11 +219,12 @@ VLLM = EnginePort(
     title="vLLM",
     command=("vllm", "serve"),
     arguments=vllm_args,
+    worker_arguments=vllm_worker_args,
+    nodes_since=_NODES_SINCE,
     environment=_environment,
     refusals=_refusals,
     health_path="/health",
     ready_path="/health",
-    metrics_path="/metrics",
     pipeline_parallel=True,
     tool_parsers=_TOOL_PARSERS,
     reasoning_parsers=_REASONING_PARSERS,
@@ -201,4 +233,5 @@ VLLM = EnginePort(
     queue_limit_since=_QUEUE_LIMIT_SINCE,
     streams_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
+    api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
 )

@@ -1,0 +1,73 @@
+"""The most that a stack's namespace may ask for: every pod of the plan at its peak, in the middle of a rollout.
+
+A pod that drains still counts, so each workload is given its replicas, its surge, and one that is leaving; a quota
+must never be what stalls a rollout. Each pool is given one node more than it may have, for a filler on a node that
+takes another's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from agentgpu_iac.planning.plan import NodePool, QuotaPlan, RouterPlan, Workload
+
+_LEAVING_REPLICAS = 1
+_REPLACEMENT_NODES = 1
+_ROUTER_SURGE = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodDemand:
+    """Pods of one kind, and what each of them asks for."""
+
+    pods: int
+    cpu_milli: int
+    memory_mib: int
+    memory_limit_mib: int
+    accelerators: int = 0
+
+
+def plan(workloads: Sequence[Workload], node_pools: Sequence[NodePool], router: RouterPlan | None) -> QuotaPlan:
+    """The sums over all pods of the plan."""
+    demands = (*map(_engines, workloads), *_fillers(node_pools), *_routers(router))
+    return QuotaPlan(
+        pods=sum(one.pods for one in demands),
+        cpu_milli=sum(one.pods * one.cpu_milli for one in demands),
+        memory_mib=sum(one.pods * one.memory_mib for one in demands),
+        memory_limit_mib=sum(one.pods * one.memory_limit_mib for one in demands),
+        accelerators=sum(one.pods * one.accelerators for one in demands),
+    )
+
+
+def _engines(workload: Workload) -> PodDemand:
+    return PodDemand(
+        pods=(workload.replicas.max + workload.rollout.max_surge + _LEAVING_REPLICAS) * workload.nodes_per_replica,
+        cpu_milli=workload.pod.cpu_milli,
+        memory_mib=workload.pod.memory_mib,
+        memory_limit_mib=workload.pod.memory_mib,
+        accelerators=workload.pod.accelerators,
+    )
+
+
+def _routers(router: RouterPlan | None) -> Iterator[PodDemand]:
+    """NGINX, whose rollout surges, or an endpoint picker for each route, which is replaced in place."""
+    if router is not None:
+        apart, surge = (1, _ROUTER_SURGE) if router.kind == "nginx" else (len(router.routes), 0)
+        yield PodDemand(
+            pods=apart * (router.replicas + surge + _LEAVING_REPLICAS),
+            cpu_milli=router.cpu_milli,
+            memory_mib=router.memory_mib,
+            memory_limit_mib=router.memory_mib,
+        )
+
+
+def _fillers(node_pools: Sequence[NodePool]) -> Iterator[PodDemand]:
+    for pool in node_pools:
+        if pool.filler is not None:
+            yield PodDemand(
+                pods=pool.max + _REPLACEMENT_NODES,
+                cpu_milli=pool.filler.cpu_milli,
+                memory_mib=pool.filler.memory_mib,
+                memory_limit_mib=pool.filler.memory_limit_mib,
+            )

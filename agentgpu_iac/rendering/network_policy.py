@@ -1,0 +1,266 @@
+"""Who may talk to whom: everything is denied, then what serving needs is opened.
+
+Each kind of pod has one policy that lists all it may do::
+
+    callers' namespaces -> router, else engines  monitoring namespace -> metrics
+    router -> engines                            fillers -> the models' source, over HTTPS
+    Gateway -> endpoint pickers, engines         endpoint pickers -> engines, the Kubernetes API
+    everyone -> the cluster's DNS                pods of one replica <-> one another
+    engines -> nothing else
+
+The kubelet's probes come from the node and need no rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from agentgpu_iac.planning.nodes import AGENT_LABEL
+from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.rendering.engine import engine_selector, is_behind_nginx
+from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
+from agentgpu_iac.rendering.names import (
+    BASE,
+    COMPONENT_LABEL,
+    ENDPOINT_PICKER_COMPONENT,
+    ENGINE_COMPONENT,
+    ENGINE_WORKER_COMPONENT,
+    MODEL_CACHE_COMPONENT,
+    ROUTER_COMPONENT,
+    labels,
+)
+from agentgpu_iac.rendering.stack import agents
+
+_DNS_NAMESPACE = "kube-system"
+_NODE_LOCAL_DNS = "169.254.20.10/32"
+"""Where node-local DNS caches listen; they run on the node's network, which no namespace selects."""
+_DNS_PORT = 53
+_HTTPS_PORT = 443
+_API_SERVER_PORTS = (443, 6443)
+"""Of the Kubernetes API, whose address is no pod's and differs from cluster to cluster."""
+
+_ANYWHERE = ("0.0.0.0/0", "::/0")
+_LINK_LOCAL = ("169.254.0.0/16", "fd00:ec2::/32", "fe80::/10")
+"""The instance metadata service among others: nobody may ask it for the node's credentials."""
+_POD_IDENTITY = ("169.254.170.23/32", "fd00:ec2::23/128")
+_POD_IDENTITY_PORT = 80
+"""The agent that gives pods on EKS the keys of their own role."""
+_PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+
+class Port(NamedTuple):
+    """One port of a rule."""
+
+    protocol: str
+    number: int
+
+
+class NamespacePeer(NamedTuple):
+    """Pods of namespaces, by the label with its name that every namespace has."""
+
+    operator: str
+    names: tuple[tuple[str, ...], ...]
+    """The one list of names, or nothing where the operator takes none."""
+
+
+class Block(NamedTuple):
+    """Addresses outside the cluster."""
+
+    cidr: str
+    exceptions: tuple[tuple[str, ...], ...]
+    """The one list of what is left out, or nothing."""
+
+
+class Rule(NamedTuple):
+    """Peers that are allowed, on these ports."""
+
+    namespaces: tuple[NamespacePeer, ...]
+    pods: tuple[Pairs, ...]
+    """Labels of pods in the stack's own namespace."""
+    blocks: tuple[Block, ...]
+    ports: tuple[tuple[Port, ...], ...]
+    """The one list of ports, or nothing: every port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyAllContext(Context):
+    """No pod of the namespace may receive or send anything."""
+
+    template: ClassVar[str] = "network-policy-deny.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPolicyContext(Context):
+    """What one kind of pod may receive and send beyond that."""
+
+    template: ClassVar[str] = "network-policy.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    selects_all: bool
+    selects_some: bool
+    selector: Pairs
+    directions: tuple[str, ...]
+    receives: bool
+    ingress: tuple[Rule, ...]
+    sends: bool
+    egress: tuple[Rule, ...]
+
+
+def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """The policies of a stack; none where the spec leaves the network to someone else."""
+    if not plan.security.network_policies:
+        return ()
+    contexts = (
+        DenyAllContext(name="default-deny", namespace=plan.stack, labels=_labels(plan, "default-deny")),
+        _policy(plan, "allow-dns", (), egress=(_dns(),)),
+        *(_engine(plan, agent) for agent in agents(plan)),
+        *_router(plan),
+        *_groups(plan),
+        *_fillers(plan),
+    )
+    return tuple(Draft(folder=BASE, context=context) for context in contexts)
+
+
+def _labels(plan: Plan, name: str) -> Pairs:
+    return labels(plan.stack, "network-policy", name=name)
+
+
+def _component(name: str) -> Pairs:
+    return ((COMPONENT_LABEL, name),)
+
+
+def _policy(
+    plan: Plan, name: str, selector: Pairs, *, ingress: tuple[Rule, ...] = (), egress: tuple[Rule, ...] = ()
+) -> NetworkPolicyContext:
+    return NetworkPolicyContext(
+        name=name,
+        namespace=plan.stack,
+        labels=_labels(plan, name),
+        selects_all=not selector,
+        selects_some=bool(selector),
+        selector=selector,
+        directions=(*(("Ingress",) if ingress else ()), *(("Egress",) if egress else ())),
+        receives=bool(ingress),
+        ingress=ingress,
+        sends=bool(egress),
+        egress=egress,
+    )
+
+
+def _dns() -> Rule:
+    return Rule(
+        namespaces=(NamespacePeer("In", ((_DNS_NAMESPACE,),)),),
+        pods=(),
+        blocks=(Block(_NODE_LOCAL_DNS, ()),),
+        ports=((Port("UDP", _DNS_PORT), Port("TCP", _DNS_PORT)),),
+    )
+
+
+def _engine(plan: Plan, agent: Workload) -> NetworkPolicyContext:
+    """An agent behind the router hears the router alone; metrics are on the port on which engines answer."""
+    port = Port("TCP", agent.port)
+    asking = _from_pods(ROUTER_COMPONENT, port) if is_behind_nginx(plan, agent.agent) else _from_callers(plan, port)
+    picking = (_from_pods(ENDPOINT_PICKER_COMPONENT, port),) if _has_gateway(plan) else ()
+    return _policy(
+        plan,
+        f"engine-{agent.agent}",
+        engine_selector(agent.agent),
+        ingress=(asking, *picking, _from_monitoring(plan, port)),
+    )
+
+
+def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    """What stands before the engines may ask them, and is asked by those who may call."""
+    if plan.router is None:
+        return ()
+    engines = _to_engines(plan)
+    if _has_gateway(plan):
+        asked = (
+            _from_callers(plan, Port("TCP", PICKER_PORT)),
+            _from_monitoring(plan, Port("TCP", PICKER_METRICS_PORT)),
+        )
+        watched = _anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
+        picker = _component(ENDPOINT_PICKER_COMPONENT)
+        return (_policy(plan, ENDPOINT_PICKER_COMPONENT, picker, ingress=asked, egress=(engines, watched)),)
+    ports = tuple(Port("TCP", route.port) for route in plan.router.routes if route.port is not None)
+    return (
+        _policy(
+            plan,
+            ROUTER_COMPONENT,
+            _component(ROUTER_COMPONENT),
+            ingress=(_from_callers(plan, *ports),),
+            egress=(engines,),
+        ),
+    )
+
+
+def _has_gateway(plan: Plan) -> bool:
+    return plan.router is not None and plan.router.kind == "gateway"
+
+
+def _to_engines(plan: Plan) -> Rule:
+    ports = tuple(Port("TCP", number) for number in sorted({workload.port for workload in plan.workloads}))
+    return Rule(namespaces=(), pods=(_component(ENGINE_COMPONENT),), blocks=(), ports=(ports,))
+
+
+def _from_pods(component: str, port: Port) -> Rule:
+    return Rule(namespaces=(), pods=(_component(component),), blocks=(), ports=((port,),))
+
+
+def _from_callers(plan: Plan, *ports: Port) -> Rule:
+    """Named namespaces, or every namespace of the cluster; never addresses outside it."""
+    named = plan.security.callers
+    peer = NamespacePeer("In", (named,)) if named else NamespacePeer("Exists", ())
+    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(ports,))
+
+
+def _from_monitoring(plan: Plan, port: Port) -> Rule:
+    peer = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
+    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=((port,),))
+
+
+def _groups(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    """Pods that make up a replica over several nodes find one another on ports that their libraries pick."""
+    agents = sorted({workload.agent for workload in plan.workloads if workload.nodes_per_replica > 1})
+    return tuple(_group(plan, agent) for agent in agents)
+
+
+def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
+    peers = tuple(
+        ((COMPONENT_LABEL, component), (AGENT_LABEL, agent))
+        for component in (ENGINE_COMPONENT, ENGINE_WORKER_COMPONENT)
+    )
+    within = Rule(namespaces=(), pods=peers, blocks=(), ports=())
+    return _policy(plan, f"group-{agent}", ((AGENT_LABEL, agent),), ingress=(within,), egress=(within,))
+
+
+def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    if all(pool.filler is None for pool in plan.node_pools):
+        return ()
+    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=_source(plan)),)
+
+
+def _source(plan: Plan) -> tuple[Rule, ...]:
+    """The public addresses of the hub, on HTTPS; or S3, where an endpoint of your own network may stand for it."""
+    if all(pool.filler is None or pool.filler.bucket is None for pool in plan.node_pools):
+        return (_https((*_LINK_LOCAL, *_PRIVATE)),)
+    agent = tuple(Block(address, ()) for address in _POD_IDENTITY)
+    return _https(_LINK_LOCAL), Rule(namespaces=(), pods=(), blocks=agent, ports=((Port("TCP", _POD_IDENTITY_PORT),),))
+
+
+def _https(forbidden: tuple[str, ...]) -> Rule:
+    return _anywhere(forbidden, Port("TCP", _HTTPS_PORT))
+
+
+def _anywhere(forbidden: tuple[str, ...], *ports: Port) -> Rule:
+    blocks = tuple(
+        Block(anywhere, (tuple(one for one in forbidden if (":" in one) == (":" in anywhere)),))
+        for anywhere in _ANYWHERE
+    )
+    return Rule(namespaces=(), pods=(), blocks=blocks, ports=(ports,))

@@ -1,0 +1,57 @@
+"""In which order Argo CD applies the objects: a pass over the manifests, where Argo CD is the one to apply them.
+
+Argo CD goes on to the next wave once all objects of a wave are healthy. So a new version of an engine starts only after
+the fillers have its model on every node that is up; until then the old one serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.rendering.manifest import Manifest
+from agentgpu_iac.rendering.names import GITOPS, MONITORING, ROUTER_COMPONENT
+
+ANNOTATION = "argocd.argoproj.io/sync-wave"
+
+_WAVES: Final = (
+    ("Namespace", "PriorityClass"),
+    ("EC2NodeClass", "PersistentVolume", "ServiceAccount", "ResourceQuota", "NetworkPolicy", "ExternalSecret"),
+    ("NodePool", "PersistentVolumeClaim", "ConfigMap", "ResourceClaimTemplate"),
+    ("DaemonSet",),
+    ("Service", "PodDisruptionBudget", "Deployment", "LeaderWorkerSet"),
+    (),
+    ("ScaledObject", "HorizontalPodAutoscaler", "TriggerAuthentication"),
+    ("PodMonitor", "ServiceMonitor", "PrometheusRule"),
+)
+"""Kinds in the order in which they are applied; what stands in front of the engines has the empty wave."""
+
+_WAVE_OF_KIND: Final = {kind: wave for wave, kinds in enumerate(_WAVES) for kind in kinds}
+_ROUTER_WAVE: Final = _WAVES.index(())
+_MONITORING_WAVE: Final = len(_WAVES) - 1
+
+
+def in_waves(plan: Plan, manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
+    """The same manifests, each with its wave; unchanged where Argo CD does not apply them."""
+    if plan.gitops is None or plan.gitops.tool != "argocd":
+        return tuple(manifests)
+    return tuple(_annotated(each) for each in manifests)
+
+
+def wave(made: Manifest) -> int:
+    """The wave of one object."""
+    if made.folder == MONITORING:
+        return _MONITORING_WAVE
+    return _ROUTER_WAVE if made.component == ROUTER_COMPONENT else _WAVE_OF_KIND.get(made.kind, _ROUTER_WAVE)
+
+
+def _annotated(made: Manifest) -> Manifest:
+    metadata = made.body.get("metadata")
+    if made.folder == GITOPS or not isinstance(metadata, dict):
+        return made
+    annotations = metadata.get("annotations")
+    others = annotations if isinstance(annotations, dict) else {}
+    body = {**made.body, "metadata": {**metadata, "annotations": {**others, ANNOTATION: str(wave(made))}}}
+    return replace(made, body=body)

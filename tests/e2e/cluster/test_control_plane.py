@@ -1,0 +1,24 @@
+"""The control plane of these suites is what it claims to be."""
+
+from __future__ import annotations
+
+from tests.e2e.cluster.control_plane import ControlPlane
+
+
+def test_it_is_the_version_that_we_claim(cluster: ControlPlane) -> None:
+    assert cluster.get("/version")["gitVersion"] == "v1.36.3"
+
+
+def test_custom_resources_are_established(equipped_cluster: ControlPlane) -> None:
+    served = {
+        each["spec"]["names"]["kind"]
+        for each in equipped_cluster.items("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+        if {"type": "Established", "status": "True"}.items()
+        <= next(one for one in each["status"]["conditions"] if one["type"] == "Established").items()
+    }
+    assert served >= {
+        *("NodePool", "NodeClaim", "EC2NodeClass", "KWOKNodeClass"),
+        *("ScaledObject", "TriggerAuthentication", "LeaderWorkerSet"),
+        *("Gateway", "HTTPRoute", "InferencePool", "PodMonitor", "ServiceMonitor", "PrometheusRule"),
+        *("ExternalSecret", "Application", "Kustomization", "GitRepository"),
+    }
