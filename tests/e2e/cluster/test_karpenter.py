@@ -17,9 +17,18 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object, free_ports
-from tests.e2e.cluster.nodes import pool_node
+from tests.e2e.cluster.nodes import FABRIC_RESOURCE, pool_node
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
-from tests.e2e.cluster.workloads import baseline, burst, condition, pods_of, scale, unschedulable
+from tests.e2e.cluster.workloads import (
+    add_group_pods,
+    baseline,
+    burst,
+    condition,
+    pods_of,
+    pods_per_replica,
+    scale,
+    unschedulable,
+)
 from tools.install import path as tool
 
 REGION = "us-east-1"
@@ -59,6 +68,7 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
                 cluster.put(swapped(body))
             else:
                 cluster.put(body)
+        add_group_pods(cluster, made)
         for pool in made.plan.node_pools:
             if pool.fixed_size:
                 for number in range(pool.min):
@@ -103,8 +113,9 @@ def limit_events(cluster: ControlPlane, pod: Object) -> list[str]:
 def check_nodes(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int) -> None:
     """Wait until so many replicas are ready, and look at the nodes that they got."""
     pool = made.plan.pool(workload.node_pool)
+    wanted = replicas * pods_per_replica(made, workload)
     landed = cluster.until(
-        f"{replicas} of {workload.name} are ready",
+        f"{wanted} pods of {workload.name} are ready",
         lambda: (
             len(found := [pod for pod in pods_of(cluster, made, workload) if condition(pod, "Ready") == "True"])
             >= replicas
@@ -112,12 +123,13 @@ def check_nodes(cluster: ControlPlane, made: Tree, workload: Workload, replicas:
         ),
         120,
     )
-    assert len(landed) == replicas
+    assert len(landed) == wanted
+    offered = next(way for way in pool.capacity_types if way != "reserved")  # no capacity is held here
     nodes = {each["metadata"]["name"]: each["metadata"]["labels"] for each in nodes_of(cluster, pool)}
     for pod in landed:
         labels = nodes[pod["spec"]["nodeName"]]
         assert labels["node.kubernetes.io/instance-type"] in pool.instance_types
-        assert labels["karpenter.sh/capacity-type"] == pool.capacity_types[0]
+        assert labels["karpenter.sh/capacity-type"] == offered
 
 
 def rendered_pools(made: Tree) -> tuple[NodePool, ...]:
@@ -156,6 +168,7 @@ def instance_types() -> list[dict[str, Any]]:
                 "memory": f"{machine.allocatable_memory_mib + _KEPT_MEMORY_MIB}Mi",
                 "ephemeral-storage": "500Gi",
                 ACCELERATOR_RESOURCE: str(machine.schedulable_gpus),
+                FABRIC_RESOURCE: str(machine.efa_interfaces),
             },
             "offerings": [
                 {

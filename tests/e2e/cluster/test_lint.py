@@ -13,12 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.rendering.render import render
-from agentgpu_iac.rendering.write import write
-from agentgpu_iac.spec.loader import load
-from tests.e2e.cluster.trees import EXAMPLES, OWN
+from tests.e2e.cluster.trees import EXAMPLES, OWN, tree
 from tools.install import path as tool
 
 EXCEPTIONS = Path(__file__).parents[1] / "lint_exceptions.yaml"
@@ -60,10 +55,12 @@ class Exemption:
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for every stack."""
+    """A folder for every stack, with a file for each object."""
     folder = tmp_path_factory.mktemp("rendered")
-    for name, path in {**EXAMPLES, **OWN}.items():
-        write(render(make_plan(load(path), load_catalog())), folder / name)
+    for name in (*EXAMPLES, *OWN):
+        (folder / name).mkdir()
+        for number, text in enumerate(tree(name).texts):
+            (folder / name / f"{number:03}.yaml").write_text(text, encoding="utf-8")
     return folder
 
 
@@ -122,9 +119,8 @@ def kube_score(folder: Path) -> tuple[Finding, ...]:
     """What kube-score says, stack by stack: it looks for budgets and policies among the files that it is given."""
     found = []
     for stack in sorted(folder.iterdir()):
-        files = [path for path in sorted(stack.rglob("*.yaml")) if path.name != "kustomization.yaml"]
-        command = [tool("kube-score"), "score", "--kubernetes-version=v1.36", "--output-format=json", *files]
-        for each in answer(*command):
+        options = ("score", "--kubernetes-version=v1.36", "--output-format=json")
+        for each in answer(tool("kube-score"), *options, *sorted(stack.iterdir())):
             for check in each["checks"]:
                 if check["grade"] < GOOD_GRADE and not check["skipped"]:
                     said = "; ".join(comment["summary"] for comment in check["comments"] or ())

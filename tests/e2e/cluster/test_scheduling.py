@@ -9,8 +9,6 @@ themselves, from its own leader and worker templates.
 
 from __future__ import annotations
 
-import copy
-import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +21,12 @@ from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused
 from tests.e2e.cluster.nodes import pool_node, strangers
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
 from tests.e2e.cluster.workloads import (
+    add_group_pods,
     baseline,
     burst,
     condition,
     deployment,
+    deployments,
     pods_of,
     pods_per_replica,
     ready,
@@ -54,10 +54,6 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
         bring_up(cluster, made)
         if made is tree(LOSES_A_NODE):
             lose_a_node(cluster, made)
-    for made in map(tree, NAMES):
-        for body in made.of_kind("LeaderWorkerSet"):
-            for pod in group_pods(body):
-                cluster.create(f"/api/v1/namespaces/{made.plan.stack}/pods", pod)
     return cluster
 
 
@@ -72,7 +68,7 @@ def test_baseline_pods_land_on_the_nodes_of_their_pool_and_nowhere_else(running:
     made = tree(name)
     pools = node_pools(running)
     for workload in baseline(made):
-        landed = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+        landed = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         assert {pools[pod["spec"]["nodeName"]] for pod in landed} == {workload.node_pool}
         assert len(landed) == workload.replicas.min * pods_per_replica(made, workload)
     for each in burst(made):
@@ -92,7 +88,6 @@ def test_caches_are_bound_and_filled_on_every_node_of_a_pool(running: ControlPla
             running.until(
                 f"fillers of {pool.name} run",
                 lambda each=pool: len(found := ready_fillers(running, made, each)) >= each.min and found,
-                60,
             )
             if pool.min
             else []
@@ -109,7 +104,7 @@ def test_engines_that_share_an_accelerator_are_on_the_same_node(running: Control
         nodes = {
             pod["spec"]["nodeName"]
             for each in members
-            for pod in running.until(f"{each.name} is ready", lambda one=each: ready(running, made, one), 60)
+            for pod in running.until(f"{each.name} is ready", lambda one=each: ready(running, made, one))
         }
         assert len(nodes) == made.plan.pool(members[0].node_pool).min
 
@@ -140,8 +135,8 @@ def test_a_new_version_replaces_the_old_one_with_the_accelerators_that_are_there
     running: ControlPlane, name: str
 ) -> None:
     made = tree(name)
-    for workload in baseline(made):
-        running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+    for workload in deployments(made):
+        running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         path = deployment(made, workload)
         wanted, surge = workload.replicas.min, workload.rollout.max_surge
         template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
@@ -167,7 +162,7 @@ def test_a_rollout_that_wants_an_accelerator_that_is_not_there_is_stuck(running:
     """What the rollouts above would look like if the plan had counted wrong. Its own strategy frees it."""
     made = tree("single")
     (workload,) = baseline(made)
-    running.until(f"{workload.name} is ready", lambda: ready(running, made, workload), 60)
+    running.until(f"{workload.name} is ready", lambda: ready(running, made, workload))
     path = deployment(made, workload)
     strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
@@ -183,9 +178,7 @@ def test_a_spot_node_that_is_drained_and_taken_away_moves_its_pods(running: Cont
     (workload,) = burst(made)
     pool = made.plan.pool(workload.node_pool)
     assert pool.capacity_types[0] == "spot"
-    before = running.until(
-        f"{workload.name} is ready", lambda: ready(running, made, workload, workload.replicas.max), 60
-    )
+    before = running.until(f"{workload.name} is ready", lambda: ready(running, made, workload, workload.replicas.max))
     lost = before[0]["spec"]["nodeName"]
     add_node(running, pool_node(made.plan, pool, pool.max, capacity_type="on-demand"))
     running.merge(f"/api/v1/nodes/{lost}", {"spec": {"unschedulable": True}})
@@ -207,8 +200,8 @@ def test_a_spot_node_that_is_drained_and_taken_away_moves_its_pods(running: Cont
 def test_disruption_budgets_hold_against_eviction(running: ControlPlane, name: str) -> None:
     """Where a budget is rendered: evictions stop where it says, and go on once the pod is back."""
     made = tree(name)
-    for workload in baseline(made):
-        pods = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+    for workload in deployments(made):
+        pods = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         for budget in budgets_over(made, pods[0]):
             path = f"/apis/policy/v1/namespaces/{made.plan.stack}/poddisruptionbudgets/{budget['metadata']['name']}"
             allowed = running.until(
@@ -218,7 +211,7 @@ def test_disruption_budgets_hold_against_eviction(running: ControlPlane, name: s
             with cordoned(running, pods):
                 outcomes = [evicted(running, pod) for pod in pods]
             assert outcomes.count(True) == allowed
-            running.until(f"{workload.name} is ready again", lambda each=workload: ready(running, made, each), 60)
+            running.until(f"{workload.name} is ready again", lambda each=workload: ready(running, made, each))
 
 
 def test_a_node_that_vanishes_loses_no_replica_for_good(running: ControlPlane) -> None:
@@ -238,14 +231,16 @@ def test_a_node_that_vanishes_loses_no_replica_for_good(running: ControlPlane) -
 
 
 def bring_up(cluster: ControlPlane, made: Tree) -> None:
-    """Apply a stack, and make the nodes of its baseline."""
+    """Apply a stack, and make the nodes of its baseline: those of one replica in one zone, others in turn."""
     for namespace in made.foreign_namespaces:
         cluster.add_namespace(namespace)
     for body in made.objects:
         cluster.put(body)
+    add_group_pods(cluster, made)
     for pool in made.plan.node_pools:
+        together = max(pods_per_replica(made, each) for each in made.plan.workloads if each.node_pool == pool.name)
         for number in range(pool.min):
-            add_node(cluster, pool_node(made.plan, pool, number))
+            add_node(cluster, pool_node(made.plan, pool, number, zone=number // together))
 
 
 def lose_a_node(cluster: ControlPlane, made: Tree) -> None:
@@ -326,21 +321,3 @@ def counted_budget(cluster: ControlPlane, path: str) -> Object:
     """The status of a disruption budget, once it counts every pod as healthy."""
     status: Object = cluster.get(path).get("status", {})
     return status if status.get("expectedPods") and status["currentHealthy"] == status["expectedPods"] else {}
-
-
-def group_pods(body: Object) -> Iterator[Object]:
-    """The pods that the LeaderWorkerSet controller would make of a LeaderWorkerSet: a leader and its workers, per replica."""
-    name, spec = body["metadata"]["name"], body["spec"]
-    template = spec["leaderWorkerTemplate"]
-    worker = template["workerTemplate"]
-    for replica, index in itertools.product(range(spec["replicas"]), range(template["size"])):
-        pod = copy.deepcopy(worker if index else template.get("leaderTemplate", worker))
-        labels = {
-            **pod["metadata"].get("labels", {}),
-            "leaderworkerset.sigs.k8s.io/name": name,
-            "leaderworkerset.sigs.k8s.io/group-index": str(replica),
-            "leaderworkerset.sigs.k8s.io/worker-index": str(index),
-        }
-        suffix = f"-{index}" if index else ""
-        pod["metadata"] = {**pod["metadata"], "name": f"{name}-{replica}{suffix}", "labels": labels}
-        yield pod

@@ -76,10 +76,16 @@ def tree_of_text(text: str) -> Tree:
 
 
 def tree_of(plan: Plan) -> Tree:
-    """What a plan is rendered to. Kustomizations are for the tool of that name, not for the API server."""
-    files = [file.content.decode() for file in render(plan) if not file.path.endswith("kustomization.yaml")]
-    made = sorted(((yaml.safe_load(text), text) for text in files), key=lambda each: each[0]["kind"] != "Namespace")
+    """What a plan is rendered to: the objects. Other files are for tools: lists for Kustomize, values for charts."""
+    texts = (file.content.decode() for file in render(plan))
+    found = [(body, text) for text in texts if is_object(body := yaml.safe_load(text))]
+    made = sorted(found, key=lambda each: each[0]["kind"] != "Namespace")
     return Tree(plan=plan, objects=tuple(body for body, _ in made), texts=tuple(text for _, text in made))
+
+
+def is_object(body: Object) -> bool:
+    """Whether a file is for the API server."""
+    return "kind" in body and not str(body.get("apiVersion", "")).startswith("kustomize.config.k8s.io/")
 
 
 def identity(each: Object) -> tuple[str, str, str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL, TIER_LABEL
+import copy
+import itertools
+from collections.abc import Iterator
+
+from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, TIER_LABEL
 from agentgpu_iac.planning.plan import Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.trees import Tree
@@ -13,6 +17,11 @@ def baseline(made: Tree) -> tuple[Workload, ...]:
     return tuple(each for each in made.plan.workloads if each.tier == "baseline")
 
 
+def deployments(made: Tree) -> tuple[Workload, ...]:
+    """Those of them whose pods a controller that runs here makes again when they go."""
+    return tuple(each for each in baseline(made) if pods_per_replica(made, each) == 1)
+
+
 def burst(made: Tree) -> tuple[Workload, ...]:
     """The workloads that run when there is more to do."""
     return tuple(each for each in made.plan.workloads if each.tier == "burst")
@@ -20,7 +29,8 @@ def burst(made: Tree) -> tuple[Workload, ...]:
 
 def pods_of(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
     """The engine pods of a workload."""
-    selector = f"{AGENT_LABEL}={workload.agent},{TIER_LABEL}={workload.tier},app.kubernetes.io/component=engine"
+    pairs = ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+    selector = ",".join(f"{key}={value}" for key, value in pairs)
     return cluster.items(f"/api/v1/namespaces/{made.plan.stack}/pods?labelSelector={selector}")
 
 
@@ -55,3 +65,29 @@ def deployment(made: Tree, workload: Workload) -> str:
 def scale(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int) -> None:
     """What an autoscaler does."""
     cluster.merge(f"{deployment(made, workload)}/scale", {"spec": {"replicas": replicas}})
+
+
+def add_group_pods(cluster: ControlPlane, made: Tree) -> None:
+    """Make the pods of every LeaderWorkerSet of a stack, in place of its controller, which does not run here."""
+    for body in made.of_kind("LeaderWorkerSet"):
+        for pod in group_pods(body):
+            cluster.create(f"/api/v1/namespaces/{made.plan.stack}/pods", pod)
+
+
+def group_pods(body: Object) -> Iterator[Object]:
+    """The pods that the LeaderWorkerSet controller would make of a LeaderWorkerSet: a leader and its workers, per replica."""
+    name, spec = body["metadata"]["name"], body["spec"]
+    template = spec["leaderWorkerTemplate"]
+    worker = template["workerTemplate"]
+    for replica, index in itertools.product(range(spec["replicas"]), range(template["size"])):
+        pod = copy.deepcopy(worker if index else template.get("leaderTemplate", worker))
+        labels = {
+            **pod["metadata"].get("labels", {}),
+            "leaderworkerset.sigs.k8s.io/name": name,
+            "leaderworkerset.sigs.k8s.io/group-index": str(replica),
+            "leaderworkerset.sigs.k8s.io/worker-index": str(index),
+            "leaderworkerset.sigs.k8s.io/group-key": f"{name}-{replica}",
+        }
+        suffix = f"-{index}" if index else ""
+        pod["metadata"] = {**pod["metadata"], "name": f"{name}-{replica}{suffix}", "labels": labels}
+        yield pod
