@@ -91,7 +91,10 @@ class Scene:
         def nothing_said() -> bool:
             return all(subject.split()[0] in but for _, subject, _ in self.findings())
 
-        self.cluster.until("the stack is in line", nothing_said, 40, pause_s=0.5)
+        try:
+            self.cluster.until("the stack is in line", nothing_said, 40, pause_s=0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.status().out}") from None
 
     def pod(self, component: str = "engine") -> Object:
         """The one pod of a component, once it is there."""

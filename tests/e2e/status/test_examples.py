@@ -30,6 +30,6 @@ def test_a_stack_that_was_just_applied_is_as_planned_and_comes_into_line(
     ]
     assert not [each for each in scene.data()["findings"] if each["kind"] in ("orphan", "not-installed", "forbidden")]
     for pool in scene.plan.node_pools:
-        for number in range(pool.min):
+        for number in range(pool.max):
             equipped_cluster.create("/api/v1/nodes", pool_node(scene.plan, pool, number))
     scene.until_in_line(*UNSERVED)
