@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.control_plane import ControlPlane
-from tests.e2e.cluster.nodes import pool_node
+from tests.e2e.cluster.nodes import pool_node, strangers
 from tests.e2e.cluster.trees import EXAMPLES, OWN
 from tests.e2e.status.scenes import Scene
 
@@ -15,6 +15,13 @@ STACKS = {**EXAMPLES, **OWN}
 
 UNSERVED = ("HorizontalPodAutoscaler", "LeaderWorkerSet")
 """Nothing here serves metrics or makes the pods of these, and status says so."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ordinary_nodes(equipped_cluster: ControlPlane) -> None:
+    """Nodes for pods that need no accelerator."""
+    for each in strangers():
+        equipped_cluster.create("/api/v1/nodes", each)
 
 
 @pytest.mark.parametrize("name", STACKS)
