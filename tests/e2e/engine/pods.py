@@ -33,7 +33,9 @@ class EnginePod:
     def args(self) -> tuple[str, ...]:
         """Its arguments, with variables of the container put in as Kubernetes does."""
         values = self.environment
-        return tuple(re.sub(r"\$\((\w+)\)", lambda match: values.get(match[1], "0"), arg) for arg in self.container["args"])
+        return tuple(
+            re.sub(r"\$\((\w+)\)", lambda match: values.get(match[1], "0"), arg) for arg in self.container["args"]
+        )
 
     @property
     def environment(self) -> dict[str, str]:

@@ -56,7 +56,10 @@ def planned() -> Iterator[tuple[str, Plan]]:
     for name, changes in VARIETY.items():
         yield f"agent {name}", scenes.plan(scenes.make_agent(**changes))
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
-    yield "shared card", scenes.plan(*small, catalog=scenes.make_catalog(scenes.offerings("l1", "large-80", on_demand="3")))
+    yield (
+        "shared card",
+        scenes.plan(*small, catalog=scenes.make_catalog(scenes.offerings("l1", "large-80", on_demand="3"))),
+    )
 
 
 PLANS = dict(planned())

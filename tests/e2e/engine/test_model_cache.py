@@ -18,13 +18,19 @@ def test_the_wait_ends_with_the_models_marker(stack: TinyStack, tmp_path: Path) 
     (init,) = pod.template["initContainers"]
     scripts = next(each for each in pod.template["volumes"] if each["name"] == "scripts")["configMap"]["name"]
     config_map = next(
-        each for each in objects(render(stack.plan)) if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", scripts)
+        each
+        for each in objects(render(stack.plan))
+        if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", scripts)
     )
     python, script, *words = init["command"]
     assert python == "python3"
     here = tmp_path / Path(script).name
     here.write_text(config_map["data"][here.name], encoding="utf-8")
-    command = [sys.executable, here, *(f"--root={stack.models}" if word.startswith("--root=") else word for word in words)]
+    command = [
+        sys.executable,
+        here,
+        *(f"--root={stack.models}" if word.startswith("--root=") else word for word in words),
+    ]
     planned = next(one.model_cache for one in stack.plan.workloads if one.agent == "gqa")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as waiting:
         assert waiting.stdout is not None

@@ -64,7 +64,9 @@ def test_probes_are_content_once_the_engine_answers_and_not_before(engines: dict
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_kv_cache_holds_the_tokens_that_our_sum_gives(engines: dict[str, Engine], stack: TinyStack, name: str) -> None:
+def test_the_kv_cache_holds_the_tokens_that_our_sum_gives(
+    engines: dict[str, Engine], stack: TinyStack, name: str
+) -> None:
     config = {"model": str(stack.folder / name / "config.json"), "accelerator": "l4", "max-model-len": 8192}
     per_token = SIZE.answer(config, load_catalog())["kvBytesPerToken"]
     planned = next(one for one in stack.plan.workloads if one.agent == name)
