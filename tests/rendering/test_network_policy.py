@@ -196,6 +196,7 @@ ROUTED, GATED = make_routed_plan(), make_gateway_plan()
         (ROUTED, ENGINE, ROUTER, 10_000, False),
         (GATED, End("gateways"), PICKER, 9002, True),
         (GATED, End("gateways"), ENGINE, 8000, True),
+        (GATED, APP, PICKER, 9002, False),
         (GATED, PICKER, ENGINE, 8000, True),
         (GATED, PICKER, API_SERVER, 443, True),
         (GATED, PICKER, API_SERVER, 6443, True),
