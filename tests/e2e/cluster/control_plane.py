@@ -206,7 +206,8 @@ class ControlPlane:
     def install_crds(self) -> None:
         """Install the CustomResourceDefinitions of all operators that we render for, and wait until they are served."""
         self.kubectl("apply", "--server-side", "-f", tool("crds"))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        self.until("all kinds are served", lambda: all(is_established(each) for each in self.items(path)))
 
     def _start(self) -> None:
         self._make_keys()
@@ -306,6 +307,12 @@ class ControlPlane:
             if time.monotonic() > deadline:
                 raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})")
             time.sleep(pause_s)
+
+
+def is_established(definition: Object) -> bool:
+    """Whether the kind of a CustomResourceDefinition is served."""
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
 
 
 def free_ports(count: int) -> list[int]:
