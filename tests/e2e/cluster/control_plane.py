@@ -209,6 +209,12 @@ class ControlPlane:
         path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
         self.until("all kinds are served", lambda: all(is_established(each) for each in self.items(path)))
 
+    def unrest(self) -> str:
+        """What does not run, and the last events: what one asks for first when something does not come about."""
+        pods = self.kubectl("get", "pods", "-A", "-o", "wide", "--field-selector=status.phase!=Running", check=False)
+        events = self.kubectl("get", "events", "-A", "--sort-by=.lastTimestamp", check=False).splitlines()
+        return "\n".join((pods, *events[-15:]))
+
     def _start(self) -> None:
         self._make_keys()
         ports = free_ports(6)
@@ -305,7 +311,7 @@ class ControlPlane:
                 if process.poll() is not None:
                     raise AssertionError(f"{name} ended while waiting until {what}:\n{self.log(name)}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})")
+                raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})\n{self.unrest()}")
             time.sleep(pause_s)
 
 
