@@ -301,7 +301,7 @@ class ControlPlane:
     def _has_default_account(self) -> bool:
         return self.exists("/api/v1/namespaces/default/serviceaccounts/default")
 
-    def until(self, what: str, answer: Callable[[], T], limit_s: float = 60, pause_s: float = 0.1) -> T:
+    def until(self, what: str, answer: Callable[[], T], limit_s: float = 120, pause_s: float = 0.1) -> T:
         """Ask until the answer is true, and return it. Fails after a while, or when a process has ended."""
         deadline = time.monotonic() + limit_s
         while True:
