@@ -8,7 +8,9 @@ sell in GB (10**9 bytes) keeps ``_gb``.
 from __future__ import annotations
 
 import math
+import re
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 
 KIB = 2**10
 MIB = 2**20
@@ -74,3 +76,25 @@ def mib_quantity(size_mib: int) -> str:
 def cpu_quantity(milli: int) -> str:
     """A Kubernetes CPU quantity, in whole cores where that is exact and in millicores otherwise."""
     return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"
+
+
+_QUANTITY = re.compile(
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)|[eE]([+-]?[0-9]{1,3}))?"
+)
+_SUFFIXES = {
+    **{
+        suffix: Fraction(1000) ** power
+        for suffix, power in zip("numkMGTPE", (-3, -2, -1, 1, 2, 3, 4, 5, 6), strict=True)
+    },
+    **{f"{suffix}i": Fraction(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
+}
+
+
+def quantity(text: str) -> Fraction | None:
+    """The value of a Kubernetes quantity (``1000m`` and ``1`` are one), or None for what is none."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return None
+    number, suffix, exponent = match.groups()
+    factor = _SUFFIXES[suffix] if suffix else Fraction(10) ** int(exponent or 0)
+    return Fraction(number) * factor

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, markdown, plain_text
+
+if TYPE_CHECKING:
+    from agentgpu_iac.operations.report import Report
 
 
 def write_json(value: Any) -> None:
@@ -42,6 +46,45 @@ def write_blocks(blocks: Iterable[Block]) -> None:
 def write_markdown(blocks: Iterable[Block]) -> None:
     """Print blocks as Markdown."""
     typer.echo(markdown(blocks), nl=False)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[Report], None]]:
+    """Where a report goes while it is waited for: a live table on a terminal, else a line for each workload that moved.
+
+    It goes to standard error, so that standard output holds the answer alone.
+    """
+    from agentgpu_iac.operations.status_view import (  # noqa: PLC0415 - only to wait
+        progress_line,
+        progress_table,
+        rest_line,
+    )
+
+    if not sys.stderr.isatty():
+        told: dict[str, tuple[object, ...]] = {}
+
+        def tell(report: Report) -> None:
+            for each in report.workloads:
+                news = (each.stage, each.ready, each.wanted, each.waiting_for)
+                if told.get(each.name) != news:
+                    told[each.name] = news
+                    typer.echo(progress_line(each), err=True)
+            rest = rest_line(report)
+            if rest and told.get("") != (rest,):
+                typer.echo(rest, err=True)
+            told[""] = (rest,)
+
+        yield tell
+        return
+
+    from rich.console import Console, Group  # noqa: PLC0415 - not needed in a pipe
+    from rich.live import Live  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        yield lambda report: live.update(
+            Group(_grid(progress_table(report.workloads), console.width), rest_line(report)), refresh=True
+        )
 
 
 def _write_rich(blocks: Iterable[Block]) -> None:

@@ -8,13 +8,25 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, caching, delivery, overrides, priorities, quota, security
+from agentgpu_iac.planning import (
+    advice,
+    caching,
+    delivery,
+    hosts,
+    overrides,
+    priorities,
+    quota,
+    scaling,
+    security,
+    watching,
+)
 from agentgpu_iac.planning.candidates import Candidate, Service, max_model_len, shared
-from agentgpu_iac.planning.engines import PORT, EngineSettings, vllm_args
+from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import (
     PLAN_VERSION,
@@ -42,6 +54,7 @@ from agentgpu_iac.planning.plan import (
     Workload,
 )
 from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.routing import router_plan
 from agentgpu_iac.planning.tiers import Purchase, drain, reserved_ratio
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import LoadedStack
@@ -54,13 +67,12 @@ ROOT_VOLUME_GIB = 100
 _CENT = Decimal("0.01")
 
 _CPU_SHARE = 0.9
-_MEMORY_SHARE = 0.85
-"""Part of a node's allocatable CPU and memory for engines; the rest is for daemons and the cache filler."""
+"""Part of a node's allocatable CPU for engines; the rest is for daemons and the cache filler."""
 _DEFAULT_CPU_MILLI_PER_ACCELERATOR = 4_000
-_DEFAULT_MEMORY_MIB_PER_ACCELERATOR = 16_384
-"""Where a provider publishes neither; both are requests that the smallest machine on offer can hold."""
-_SHM_MIB_PER_ACCELERATOR = 1024
-_MAX_SHM_MIB = 16_384
+"""Where a provider publishes none: a request that the smallest machine on offer can hold."""
+
+_LEAST_JOIN_TIMEOUT_S = 600
+"""PyTorch's own default for joining a process group."""
 
 _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
@@ -154,6 +166,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for pool, node_pool in zip(pools, node_pools, strict=True)
         if member in pool.members
     )
+    workloads = scaling.scaled(workloads, stack.metadata.name, spec)
     items = tuple(item for pool in pools for item in _line_items(pool, decided.burst_hours))
     cost = Cost(
         baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
@@ -163,6 +176,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         alternatives=_alternatives(placed, decided.options, pools, decided.burst_hours),
         optimality_gap_ratio=decided.placement.gap_ratio,
     )
+    router = router_plan(spec, catalog, workloads)
     context = advice.Context(
         spec=spec,
         catalog=catalog,
@@ -170,6 +184,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         candidates=tuple(member.candidate for member in placed),
         workloads=workloads,
         node_pools=node_pools,
+        router=router,
         cost=cost,
         groups_complete=decided.placement.groups_complete,
     )
@@ -184,8 +199,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         node_pools=node_pools,
         priority_classes=priorities.classes(workloads),
         security=security.plan(spec),
-        quota=quota.plan(workloads, node_pools) if spec.security.resource_quota else None,
+        quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
         gitops=delivery.plan(spec, workloads, node_pools),
+        router=router,
         cost=cost,
         overrides=tuple(one for member in placed for one in overrides.of(member.candidate, workloads)),
         rejections=tuple(
@@ -195,6 +211,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             )
         ),
         warnings=advice.warnings(context),
+        watching=watching.watching_plan(spec, workloads, node_pools),
         provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
     )
 
@@ -234,7 +251,8 @@ def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
             if purchase is None or (tier == "burst" and not member.candidate.burst_replicas):
                 continue
             machine = member.option.machine
-            key = (tier, *machine.id, *purchase.capacity_types, member.share_group or "")
+            group = member.share_group or ("over-nodes" if member.option.spans_nodes else "")
+            key = (tier, *machine.id, *purchase.capacity_types, group)
             gathered.setdefault(key, []).append(member)
             facts[key] = (
                 "baseline" if tier == "baseline" else "burst",
@@ -247,6 +265,8 @@ def _pools(stack: str, placed: Sequence[_Placed]) -> tuple[_Pool, ...]:
     for key, members in gathered.items():
         tier_of, machine, purchase, is_shared = facts[key]
         stem = members[0].share_group if is_shared and members[0].share_group else f"{stack}-{tier_of}"
+        if members[0].option.spans_nodes:
+            stem += "-groups"
         pools.append(
             _Pool(
                 name=_pool_name(stem, machine, purchase.capacity_types, several_regions=len(regions) > 1),
@@ -299,6 +319,16 @@ def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType], *, sev
     return f"{name[: _NAME_LIMIT - 9].rstrip('-')}-{digest}"
 
 
+def _with_held_capacity(
+    purchase: Purchase, machine: Machine, spec: StackSpec
+) -> tuple[tuple[CapacityType, ...], Literal["none", "on-demand", "capacity-block"]]:
+    """Held capacity comes first wherever Karpenter or EKS could use it; what it costs is not known here."""
+    held, ways = spec.capacity.reservation, purchase.capacity_types
+    if held == "none" or spec.target != "eks" or machine.instance.provider != "aws":
+        return ways, "none"
+    return ("reserved", *(way for way in ways if way != "reserved")), held
+
+
 def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
     machine, purchase = pool.machine, pool.purchase
     cached = caching.cached_models((member.candidate for member in pool.members), spec)
@@ -306,10 +336,11 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
     storage = caching.storage(machine, models_gib, spec)
     room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
     preferred = machine.offering(purchase.capacity_types[0])
+    ways, reservation = _with_held_capacity(purchase, machine, spec)
     return NodePool(
         name=pool.name,
         tier=pool.tier,
-        capacity_types=purchase.capacity_types,
+        capacity_types=ways,
         instance_types=(machine.instance.name,),
         provider=machine.instance.provider,
         region=machine.region,
@@ -317,6 +348,8 @@ def _node_pool(pool: _Pool, spec: StackSpec) -> NodePool:
         accelerators_per_node=machine.accelerators,
         min=pool.nodes if pool.tier == "baseline" else 0,
         max=pool.nodes,
+        reservation=reservation,
+        nodes_per_replica=max(member.candidate.nodes for member in pool.members),
         usd_per_hour=usd_per_hour(purchase.usd_per_hour),
         fallback_usd_per_hour=None
         if purchase.fallback_usd_per_hour is None
@@ -350,34 +383,47 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     one, agent, service = candidate.demand, candidate.demand.agent, candidate.service
     models_gib = sum(model.gib for model in node_pool.cached_models)
     storage = caching.storage(pool.machine, models_gib, spec)
-    memory_plan, kv_budget_bytes = _memory_plan(member)
+    utilization = _memory_share(member)
+    memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
     model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
-    leaving = drain(one, service.tpot_ms, notice)
+    port = PORTS[agent.engine]
+    leaving = drain(one, service.tpot_ms, notice, engine_waits=port.drains(release.version))
     start = _cold_start(candidate, pool, release, models_gib, spec)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
+    metrics = watching.metrics_plan(
+        catalog.engine_metrics(agent.engine, release.version), one, spec.network.round_trip_ms
+    )
     path = caching.directory(one.model.id, caching.revision(agent))
-    utilization = release.gpu_memory_utilization
     if member.share_group is not None:
-        utilization = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
+        own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
+        utilization = port.shared_memory_share or own_part
     settings = EngineSettings(
         agent=agent,
         model=one.model,
         version=release.version,
         model_path=path,
+        draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
+        nodes=candidate.nodes,
+        join_timeout_s=max(_LEAST_JOIN_TIMEOUT_S, math.ceil(start.total)),
         precision=one.precision,
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
         max_num_batched_tokens=candidate.max_num_batched_tokens,
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
+        kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
+        loader=caching.loader(release, storage, spec),
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         max_queued_requests=admission.max_queued_requests,
+        max_queued_tokens=admission.max_queued_tokens,
+        ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
+        tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
     )
     return Workload(
         agent=agent.name,
@@ -390,18 +436,26 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         user_facing=one.user_facing,
         model=one.model.id,
         model_source="config" if one.model.is_local else "catalog",
-        served_model_name=agent.name,
+        served_model_name=port.served_model_name(settings),
         engine=EnginePlan(
             name=agent.engine,
             version=release.version,
             image=spec.pins.engine_image or release.image,
-            args=vllm_args(settings),
-            secret_environment=security.engine_variables(agent.engine, spec),
+            command=port.command,
+            args=(*port.arguments(settings), *(port.api_key_args if spec.security.api_key_secret else ())),
+            worker_args=port.worker_arguments(settings),
+            environment=port.environment(),
+            secret_environment=security.engine_variables(port, spec),
+            files=port.files(settings),
+            health_path=port.health_path,
+            ready_path=port.ready_path,
         ),
         accelerator=candidate.accelerator.id,
         accelerators_per_replica=candidate.accelerators_per_replica,
         tensor_parallel_size=candidate.tensor_parallel,
         pipeline_parallel_size=candidate.pipeline_parallel,
+        nodes_per_replica=candidate.nodes,
+        gbps_between_nodes=rounded(candidate.gbps_between_nodes, 3),
         precision=one.precision,
         kv_cache_dtype=agent.kv_cache_dtype,
         max_model_len=model_len,
@@ -430,18 +484,41 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
                 CachedAdapter(path=caching.directory(adapter.source, "main"), revision="main")
                 for adapter in agent.lora_adapters
             ),
+            draft=draft,
+            loader=settings.loader,
             choices=caching.storage_choices(candidate, pool.machine),
-            model_gib=rounded(caching.checkpoint_gib(candidate), 3),
+            model_gib=rounded(caching.loaded_gib(candidate), 3),
         ),
         pod=_pod(candidate, pool, replicas),
         sessions_concurrent=one.concurrent,
         sessions_peak=one.peak,
         fallback=agent.fallback,
         chosen_because=_chosen_because(member),
+        metrics=metrics,
+        scaling=None,
+        replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
+        requests_per_session=rounded(agent.conversation.turns * one.shape.requests_per_turn),
     )
 
 
-def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
+def _replica_usd_per_hour(candidate: Candidate, pool: _Pool) -> Decimal:
+    """The part of a node's price that falls on one replica."""
+    taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
+    engines = len(pool.members) if pool.shared else 1
+    return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
+
+
+def _memory_share(member: _Placed) -> float:
+    """The engine's own default share of an accelerator that it has alone; more where its planned sessions need it."""
+    candidate, terms = member.candidate, member.candidate.memory
+    share = memory.default_memory_share(candidate.demand.agent.engine, candidate.accelerator, member.release)
+    if candidate.demand.agent.engine != "sglang":
+        return share
+    static_gib = terms.loaded_gib + candidate.max_num_seqs * terms.kv_per_session_gib
+    return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
+
+
+def _memory_plan(member: _Placed, share: float) -> tuple[MemoryPlan, int | None]:
     """Memory of one accelerator, and the fixed KV budget where engines share it.
 
     An engine alone takes its default share of the accelerator; one that shares gets exactly the KV cache of its
@@ -451,14 +528,22 @@ def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
     seats = candidate.max_num_seqs
     kv_gib = seats * terms.kv_per_session_gib
     total = terms.need_gib(seats)
-    budget = member.release.gpu_memory_utilization * terms.capacity.capacity_gib
+    budget = memory.engine_budget_gib(
+        candidate.demand.agent.engine,
+        terms.capacity.capacity_gib,
+        share,
+        weights_gib=terms.loaded_gib,
+        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
+    )
     kv_bytes = None
     if member.share_group is not None:
         kv_bytes = math.ceil(kv_gib * GIB / MIB) * MIB
         budget = total - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
         weights_gib=rounded(terms.weights_gib),
+        draft_weights_gib=rounded(terms.draft_weights_gib),
         kv_bytes_per_token=terms.kv_bytes_per_token,
+        draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
         kv_per_session_gib=rounded(terms.kv_per_session_gib, 6),
         kv_gib=rounded(kv_gib),
         activation_gib=rounded(terms.activation_gib(seats)),
@@ -473,7 +558,7 @@ def _memory_plan(member: _Placed) -> tuple[MemoryPlan, int | None]:
         headroom_gib=rounded(budget - total),
         context_tokens=candidate.demand.context_tokens,
         expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
-        error_ratio=memory.KV_ERROR_RATIO,
+        error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
     )
     return plan, kv_bytes
 
@@ -574,11 +659,14 @@ def _progress_deadline_s(start: ColdStartPlan) -> int:
 
 
 def _admission(candidate: Candidate) -> AdmissionPlan:
-    """Requests that may be in the engine's queue at once: all its seats' worth, and those that can wait in time.
+    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
 
-    Every request passes the queue before it is given a seat, so a limit below the seats would turn away a burst that
-    fits. Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT
-    budget after this request's own TTFT, divided by that, is how many may stand in line.
+    The engine counts what runs and what waits, so a limit below the seats would turn away a burst that fits. Behind a
+    full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after this
+    request's own TTFT, divided by that, is how many may stand in line.
+
+    Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
+    prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
     one, service = candidate.demand, candidate.service
     if one.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
@@ -586,28 +674,26 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     per_answer_ms = service.ttft_ms + one.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, one.budget_ttft_ms - service.ttft_ms)
     waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
-    tokens = None
-    if service.prefill_tokens_per_s is not None:
-        tokens = math.floor(one.budget_ttft_ms / 1000 * service.prefill_tokens_per_s)
-    return AdmissionPlan(max_queued_requests=candidate.max_num_seqs + waiting, max_queued_tokens=tokens)
+    requests = candidate.max_num_seqs + waiting
+    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * one.context_tokens)
 
 
 def _pod(candidate: Candidate, pool: _Pool, replicas: int) -> PodPlan:
-    """The replica's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
+    """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = len(pool.members) if pool.shared else 1
-    taken = machine.accelerators_taken(candidate.accelerators_per_replica)
+    taken = machine.accelerators_taken(candidate.accelerators_per_pod)
     part = taken / machine.accelerators / engines
     cpu = instance.allocatable_cpu_milli or (instance.vcpu or 0) * 1000
-    ram = instance.allocatable_memory_mib or int((instance.memory_gib or 0) * 1024)
     cpu_milli = int(cpu * _CPU_SHARE * part) // 100 * 100 if cpu else _DEFAULT_CPU_MILLI_PER_ACCELERATOR * taken
-    memory_mib = int(ram * _MEMORY_SHARE * part) // 256 * 256 if ram else _DEFAULT_MEMORY_MIB_PER_ACCELERATOR * taken
-    shm = min(_MAX_SHM_MIB, _SHM_MIB_PER_ACCELERATOR * candidate.accelerators_per_replica, memory_mib // 4)
+    memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_pod, engines)
     return PodPlan(
         cpu_milli=cpu_milli,
         memory_mib=memory_mib,
-        shm_mib=shm,
-        accelerators=candidate.accelerators_per_replica,
+        shm_mib=hosts.shm_mib(candidate.accelerators_per_pod, memory_mib),
+        kv_offload_mib=hosts.kv_offload_mib(candidate),
+        accelerators=candidate.accelerators_per_pod,
+        efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
         priority=priorities.level(candidate.demand, pool.tier),
         spread=_spread(candidate, pool, replicas),
     )
@@ -617,8 +703,11 @@ def _spread(candidate: Candidate, pool: _Pool, replicas: int) -> tuple[Topology,
     """Zones and hosts, where several replicas have several nodes to be on.
 
     Karpenter makes nodes for a wish to spread as it does for a need, so replicas of a burst that could share a node are
-    not spread: at half a burst they would take twice the nodes.
+    not spread: at half a burst they would take twice the nodes. A replica over several nodes keeps to one zone and has
+    its nodes for itself.
     """
+    if candidate.nodes > 1:
+        return ()
     taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
     alone_on_node = 2 * taken > pool.machine.accelerators
     spreads = replicas > 1 and pool.nodes > 1 and (pool.tier == "baseline" or alone_on_node)
@@ -691,7 +780,7 @@ def _alternative(member: _Placed, option: Option, price: Decimal, delta: Decimal
     why = "dearer" if delta > 0 else "cheaper alone, but not for the stack as a whole"
     return Alternative(
         agent=member.candidate.demand.agent.name,
-        description=f"{replicas} x {count} {candidate.accelerator.name} on {option.machine.instance.name}",
+        description=f"{replicas} x {count} {candidate.accelerator.name} on {_nodes(candidate)}{option.machine.instance.name}",
         accelerator=candidate.accelerator.id,
         instance_type=option.machine.instance.name,
         replicas=replicas,
@@ -699,6 +788,10 @@ def _alternative(member: _Placed, option: Option, price: Decimal, delta: Decimal
         delta_usd_per_month=delta,
         note=f"{why}; {_service_words(candidate.service)}",
     )
+
+
+def _nodes(candidate: Candidate) -> str:
+    return "" if candidate.nodes == 1 else f"{candidate.nodes} x "
 
 
 def _service_words(service: Service) -> str:
@@ -716,12 +809,12 @@ def _second_replicas(placed: Sequence[_Placed], pools: Sequence[_Pool]) -> list[
         lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
         if not lone or pool.free_accelerators() >= candidate.accelerators_per_replica:
             continue
-        hourly = usd_per_hour(pool.purchase.usd_per_hour)
+        hourly = usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes)
         price, both = usd_per_month(hourly), usd_per_month(hourly * 2)
         found.append(
             Alternative(
                 agent=candidate.demand.agent.name,
-                description=f"a second warm replica on another {pool.machine.instance.name}",
+                description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
                 accelerator=candidate.accelerator.id,
                 instance_type=pool.machine.instance.name,
                 replicas=2,
@@ -743,6 +836,13 @@ def _chosen_because(member: _Placed) -> str:
         )
     warm = candidate.baseline_replicas
     seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
+    if candidate.nodes > 1:
+        each = f"{candidate.nodes} nodes of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"
+        return (
+            f"no single node of {candidate.accelerators_per_pod} x {candidate.accelerator.name} holds the model; over "
+            f"{each}, {warm} warm replica{'s' if warm > 1 else ''} {'carry' if warm > 1 else 'carries'} {seats:,} "
+            f"session{'s' if seats > 1 else ''} within memory, latency and throughput, which is the cheapest placement"
+        )
     return (
         f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
         f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} "

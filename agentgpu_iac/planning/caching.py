@@ -6,8 +6,17 @@ import re
 from collections.abc import Iterable
 
 from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import CachedModel, FillerPlan, PriorityLevel, StorageChoice
+from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.plan import (
+    CachedAdapter,
+    CachedModel,
+    FillerPlan,
+    PriorityLevel,
+    StorageChoice,
+    WeightLoader,
+)
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -62,6 +71,44 @@ def checkpoint_gib(candidate: Candidate) -> float:
     return memory.weight_bytes(model, published) / GIB
 
 
+def draft(candidate: Candidate) -> CachedAdapter | None:
+    """The draft model that must be in the cache before the engine starts."""
+    speculative = candidate.demand.agent.speculative
+    if speculative is None or speculative.model is None:
+        return None
+    return CachedAdapter(path=directory(speculative.model, "main"), revision="main")
+
+
+def draft_gib(candidate: Candidate) -> float:
+    """What is downloaded and read of the draft model; 0 without one."""
+    speculative = candidate.demand.agent.speculative
+    if speculative is None or speculative.model is None:
+        return 0.0
+    return speculation.checkpoint_gib(speculative, candidate.demand.draft)
+
+
+def loaded_gib(candidate: Candidate) -> float:
+    """What a replica reads at start."""
+    return checkpoint_gib(candidate) + draft_gib(candidate)
+
+
+def wanted_loader(spec: StackSpec) -> WeightLoader | None:
+    """The loader that the stack names; nothing where the planner may choose."""
+    return None if spec.model_cache.loader == "auto" else spec.model_cache.loader
+
+
+def loader(release: EngineRelease, on: Storage, spec: StackSpec) -> WeightLoader:
+    """How the engine reads its weights: as the stack says, else a streamer where measured runs show it to be faster.
+
+    They do for a network volume, where the default loader waits for each page. On a local disk nobody measured one.
+    """
+    wanted = wanted_loader(spec)
+    if wanted is not None:
+        return wanted
+    streams = PORTS[release.engine].streams(release.version)
+    return "runai-streamer" if on == "ebs-gp3" and streams else "default"
+
+
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
     """The models and adapters that the nodes of these candidates keep, each once.
 
@@ -73,6 +120,8 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
         agent, model = candidate.demand.agent, candidate.demand.model
         found = [(model.id, revision(agent), checkpoint_gib(candidate), has_bucket or not model.is_local)]
         found += [(one.source, "main", memory.lora_slot_gib(model, one.rank), True) for one in agent.lora_adapters]
+        if agent.speculative is not None and agent.speculative.model is not None:
+            found.append((agent.speculative.model, "main", draft_gib(candidate), True))
         for repository, at_revision, size_gib, fill in found:
             where = directory(repository, at_revision)
             cached[where] = CachedModel(
@@ -105,6 +154,8 @@ def filler(cached: Iterable[CachedModel], priority: PriorityLevel, spec: StackSp
     )
 
 
+UNKNOWN_IMAGE_GB = 9.35
+"""Stands in for an image whose size was not found: vLLM's, which also holds CUDA and PyTorch."""
 RECOMMENDED_LOAD_S = 60.0
 """Weights should be off the storage within a minute: a rollout then costs little more than the engine's own start."""
 _PRICED_STORAGE_PROVIDERS = frozenset({"aws"})
@@ -114,8 +165,8 @@ def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoi
     """Where the replica's weights could be loaded from on this machine, fastest first, one of them recommended."""
     if machine.instance.provider not in _PRICED_STORAGE_PROVIDERS:
         return ()
-    size_gib = checkpoint_gib(candidate)
-    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_replica)
+    size_gib = loaded_gib(candidate)
+    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_pod)
     best = loading.recommended(options, RECOMMENDED_LOAD_S)
     return tuple(
         StorageChoice(
@@ -140,16 +191,20 @@ def cold_start(
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
+    Nodes of one replica start side by side; each is counted as reading the whole checkpoint, which is the safe side.
+
     ``node_models_gib`` is everything that the node's cache is filled with; unset: this candidate's model alone.
     """
-    own_gib = checkpoint_gib(candidate)
+    own_gib = loaded_gib(candidate)
     models_gib = own_gib if node_models_gib is None else node_models_gib
+    kept_on = storage(machine, models_gib, spec)
+    streamed = loader(release, kept_on, spec) == "runai-streamer"
     return loading.cold_start(
         machine.instance,
         model_gib=own_gib,
         node_models_gib=models_gib,
-        image_gb=release.image_gb,
-        storage=storage(machine, models_gib, spec),
+        image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
+        storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        ranks=candidate.accelerators_per_replica,
+        reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
     )

@@ -12,14 +12,19 @@ from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Rejection
+from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.sizing import latency, memory
+from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB, ceil_div, ceil_ratio, round_up, rounded
 
 TENSOR_PARALLEL_SIZES = (1, 2, 4, 8)
 PIPELINE_PARALLEL_SIZES = (1, 2, 3, 4)
+MOST_NODES_PER_REPLICA = 4
+"""A replica over more nodes is not tried: it is lost with any one of them."""
 LEAST_BATCHED_TOKENS = 2_048
 """The smallest default of the engine."""
 MAX_REPLICAS = 100_000
@@ -36,6 +41,8 @@ class Rules:
     """What holds for every candidate of a stack."""
 
     release: EngineRelease
+    accounted_as: str
+    """Version of vLLM whose overhead is counted."""
     round_trip_ms: float
     session_affine: bool
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
@@ -50,8 +57,11 @@ class MemoryTerms:
     computed_weights_gib: float
     weights_gib: float
     """As computed, or as set by hand."""
+    draft_weights_gib: float
     kv_bytes_per_token: int
+    draft_kv_bytes_per_token: int
     kv_per_session_gib: float
+    """The draft's included."""
     non_torch_gib: float
     """CUDA context, communication, LoRA slots."""
     cuda_graph_gib: float
@@ -60,7 +70,7 @@ class MemoryTerms:
     sampler_base_gib: float
     """Activation peak of the sampler's end, whatever the number of sessions."""
     logits_gib_per_session: float
-    """The same, per session."""
+    """The same, per session: a row for each token that a step computes."""
     measured_overhead_ratio: float
     """Measured / computed overhead of the user's own run; 1 without one."""
     overhead_override_gib: float | None
@@ -82,7 +92,12 @@ class MemoryTerms:
 
     def need_gib(self, sessions: int) -> float:
         """Weights + KV cache of all sessions + overhead."""
-        return self.weights_gib + sessions * self.kv_per_session_gib + self.overhead_gib(sessions)
+        return self.loaded_gib + sessions * self.kv_per_session_gib + self.overhead_gib(sessions)
+
+    @property
+    def loaded_gib(self) -> float:
+        """Weights of the model and of its draft."""
+        return self.weights_gib + self.draft_weights_gib
 
     @property
     def limit_gib(self) -> float:
@@ -91,7 +106,7 @@ class MemoryTerms:
 
     def most_sessions(self, cap: int) -> int:
         """The most sessions, up to ``cap``, whose need stays within the limit. 0: not even one fits."""
-        free = self.limit_gib - self.weights_gib - self.overhead_gib(0)
+        free = self.limit_gib - self.loaded_gib - self.overhead_gib(0)
         if self.overhead_override_gib is not None:
             return _floor_div(free, self.kv_per_session_gib, cap)
         ratio = self.measured_overhead_ratio
@@ -153,11 +168,20 @@ class Candidate:
     service: Service
     computed_service: Service
     """The same without the overrides of latency and throughput."""
+    nodes: int = 1
+    """Whole nodes that one replica takes; where more than one, its pipeline stages are spread over them."""
+    gbps_between_nodes: float = 0.0
+    """Rate at which they hand one another activations, as the latency counts it."""
 
     @property
     def accelerators_per_replica(self) -> int:
         """TP x PP."""
         return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def accelerators_per_pod(self) -> int:
+        """Those of one node: a replica has one pod on each of its nodes."""
+        return self.accelerators_per_replica // self.nodes
 
     @property
     def burst_replicas(self) -> int:
@@ -171,9 +195,10 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
     TP must divide the query heads, and the KV heads or be a multiple of them; an odd number of accelerators is
     therefore reached by PP only. PP may not exceed the layers.
     """
-    model, overrides = demand.model, demand.agent.overrides
+    model, overrides, draft = demand.model, demand.agent.overrides, demand.draft
     tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES
     pipeline = (overrides.pipeline_parallel_size,) if overrides.pipeline_parallel_size else PIPELINE_PARALLEL_SIZES
+    one_stage_only = not PORTS[demand.agent.engine].pipeline_parallel
     pairs = [
         (tp, pp)
         for tp in tensor
@@ -182,8 +207,29 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
         and tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tp)
         and pp <= memory.layer_count(model)
         and (pp == 1 or tp in (1, 2, 4) or overrides.pipeline_parallel_size)
+        and (pp == 1 or not one_stage_only)
+        and (draft is None or tensor_parallel_is_legal(draft.attention_heads, draft.kv_heads, tp))
     ]
     return tuple(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1])))
+
+
+def parallelism_over_nodes(demand: Demand, accelerators_per_node: int) -> tuple[tuple[int, int, int], ...]:
+    """The (nodes, TP, PP) that the engine accepts over whole nodes, fewest nodes first.
+
+    Tensor parallelism stays within a node, where its all-reduces have NVLink; each node holds the same number of
+    pipeline stages, so a node boundary is crossed once by each token.
+    """
+    model, overrides = demand.model, demand.agent.overrides
+    tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES[::-1]
+    return tuple(
+        (nodes, tp, stages)
+        for nodes in range(2, MOST_NODES_PER_REPLICA + 1)
+        for tp in tensor
+        if accelerators_per_node % tp == 0
+        and tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tp)
+        and (stages := nodes * (accelerators_per_node // tp)) <= memory.layer_count(model)
+        and overrides.pipeline_parallel_size in (None, stages)
+    )
 
 
 def tensor_parallel_is_legal(attention_heads: int, kv_heads: int, tensor_parallel: int) -> bool:
@@ -219,6 +265,11 @@ class Evaluator:
         self._rules = rules
         self._wanted_ttft_ms = demand.budget_ttft_ms
 
+    @property
+    def demand(self) -> Demand:
+        """The agent's demand."""
+        return self._demand
+
     def evaluate(self, accelerator: Accelerator, most_per_replica: int) -> list[Candidate | Rejection]:
         """All parallelisms of one accelerator, up to ``most_per_replica`` accelerators in one replica.
 
@@ -238,6 +289,12 @@ class Evaluator:
                     f"{accelerator.name} has no kernels for {self._demand.precision} weights",
                 )
             ]
+        port = PORTS[self._rules.release.engine]
+        if not port.runs_on(accelerator.compute_capability):
+            message = (
+                f"{port.title} does not run on {accelerator.name} (compute capability {accelerator.compute_capability})"
+            )
+            return [self._reject(accelerator, None, "engine", None, None, "", message)]
         if self._demand.context_tokens > self._demand.model.max_context_tokens:
             limit = self._demand.model.max_context_tokens
             message = f"a session of {self._demand.context_tokens:,} tokens is longer than the model's {limit:,}"
@@ -258,8 +315,33 @@ class Evaluator:
             )
         return results
 
+    def evaluate_over_nodes(
+        self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float
+    ) -> list[Candidate | Rejection]:
+        """The largest tensor parallelism that serves over each number of nodes, up to that which carries the peak.
+
+        For models that no single node of the kind holds.
+        """
+        results: list[Candidate | Rejection] = []
+        served = 0
+        for nodes, tensor, pipeline in parallelism_over_nodes(self._demand, accelerators_per_node):
+            if nodes == served:
+                continue
+            result = self._evaluate_one(accelerator, tensor, pipeline, nodes, gbps_between_nodes)
+            results.append(result)
+            if isinstance(result, Candidate):
+                served = nodes
+                if result.peak_replicas == 1:
+                    break
+        return results
+
     def _evaluate_one(
-        self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int
+        self,
+        accelerator: Accelerator,
+        tensor_parallel: int,
+        pipeline_parallel: int,
+        nodes: int = 1,
+        gbps_between_nodes: float = 0.0,
     ) -> Candidate | Rejection:
         demand = self._demand
         parallel = (tensor_parallel, pipeline_parallel)
@@ -269,9 +351,15 @@ class Evaluator:
         by_memory = terms.most_sessions(max(wanted, demand.most_seats))
         if by_memory < wanted:
             return self._reject_memory(accelerator, parallel, terms, wanted)
-        if batched < wanted:
-            message = f"the engine needs a batch of at least its {wanted} sequences; maxNumBatchedTokens is {batched}"
-            return self._reject(accelerator, parallel, "batched-tokens", wanted, batched, "tokens", message)
+        rows = rows_per_step(demand.agent)
+        if batched < wanted * rows:
+            of = "" if rows == 1 else f" with {rows} tokens each"
+            message = (
+                f"the engine needs a batch of at least its {wanted} sequences{of}; maxNumBatchedTokens is {batched}"
+            )
+            return self._reject(accelerator, parallel, "batched-tokens", wanted * rows, batched, "tokens", message)
+        if rows > 1:
+            by_memory = min(by_memory, batched // rows)
         engine = latency.speed(
             demand.model,
             accelerator,
@@ -283,21 +371,38 @@ class Evaluator:
             serving=latency.Serving(
                 engine=self._rules.release.engine,
                 version=self._rules.release.version,
+                accepted_tokens=accepted_tokens(demand.agent),
+                nodes=nodes,
+                gbps_between_nodes=gbps_between_nodes,
                 own_run=self._rules.calibrations.get(accelerator.id),
             ),
         )
+        if not is_measured(self._rules.release.engine):
+            engine = None
         if engine is None and not self._is_measured():
             message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
+            if not is_measured(self._rules.release.engine):
+                message = (
+                    f"no measured run of {self._rules.release.engine} is known, so its latency and throughput cannot be "
+                    "predicted; measure them and set overrides.ttftMs, tpotMs, outputTokensPerS and prefillTokensPerS"
+                )
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
-        return self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+        settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+        if isinstance(settled, Candidate):
+            return replace(settled, nodes=nodes, gbps_between_nodes=gbps_between_nodes)
+        return settled
 
     def _batched_tokens(self, accelerator: Accelerator) -> int:
         """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.
 
         A larger batch takes memory for its activations and delays the tokens of the others; a smaller one reads a
-        prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two.
+        prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two. With
+        speculative decoding a step has several tokens for each session, and the batch holds them too.
         """
         prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1))
+        rows = rows_per_step(self._demand.agent)
+        if rows > 1:
+            prompt = max(prompt, rows * self._demand.most_seats)
         wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
         return min(wanted, memory.default_max_num_batched_tokens(accelerator))
 
@@ -392,7 +497,7 @@ class Evaluator:
     def _memory_terms(
         self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int, batched: int
     ) -> MemoryTerms:
-        demand, overrides, release = self._demand, self._demand.agent.overrides, self._rules.release
+        demand, overrides, version = self._demand, self._demand.agent.overrides, self._rules.accounted_as
         model, kv_dtype = demand.model, demand.agent.kv_cache_dtype
         per_token = memory.kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel)
         per_session = memory.kv_bytes_per_session(
@@ -402,7 +507,11 @@ class Evaluator:
             tokens = round_up(demand.context_tokens, memory.KV_BLOCK_TOKENS)
             per_session += (overrides.kv_bytes_per_token - per_token) * tokens
             per_token = overrides.kv_bytes_per_token
-        non_torch = memory.non_torch_gib(accelerator, release.version, tensor_parallel, pipeline_parallel)
+        draft = draft_memory(
+            demand.agent, model, demand.draft, accelerator, demand.precision, tensor_parallel, demand.context_tokens
+        )
+        per_session += draft.kv_bytes_per_session
+        non_torch = memory.non_torch_gib(accelerator, version, tensor_parallel, pipeline_parallel)
         non_torch += sum(memory.lora_slot_gib(model, adapter.rank) for adapter in demand.agent.lora_adapters)
         computed_weights = memory.weights_gib_per_accelerator(
             model,
@@ -418,13 +527,17 @@ class Evaluator:
             capacity=memory.capacity(accelerator),
             computed_weights_gib=computed_weights,
             weights_gib=overrides.weights_gib or computed_weights,
+            draft_weights_gib=draft.weights_gib,
             kv_bytes_per_token=per_token,
+            draft_kv_bytes_per_token=draft.kv_bytes_per_token,
             kv_per_session_gib=per_session / GIB,
             non_torch_gib=non_torch,
-            cuda_graph_gib=memory.cuda_graph_gib(model, pipeline_parallel, enforce_eager=False),
+            cuda_graph_gib=memory.cuda_graph_gib(
+                model, pipeline_parallel, enforce_eager=False, draft_layers=draft.layers
+            ),
             feed_forward_gib=feed_forward,
-            sampler_base_gib=memory.sampler_base_gib(model, release.version, tensor_parallel, batched),
-            logits_gib_per_session=memory.logits_gib_per_sequence(model, release.version),
+            sampler_base_gib=memory.sampler_base_gib(model, version, tensor_parallel, batched),
+            logits_gib_per_session=memory.logits_gib_per_sequence(model, version) * rows_per_step(demand.agent),
             measured_overhead_ratio=measured or 1.0,
             overhead_override_gib=overrides.overhead_gib,
         )
@@ -533,7 +646,7 @@ class Evaluator:
         need, limit = terms.need_gib(sessions), terms.limit_gib
         many = "one session" if sessions == 1 else f"{sessions} sessions"
         message = (
-            f"{terms.weights_gib:.2f} GiB weights + {sessions * terms.kv_per_session_gib:.2f} KV cache of {many} + "
+            f"{terms.loaded_gib:.2f} GiB weights + {sessions * terms.kv_per_session_gib:.2f} KV cache of {many} + "
             f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
             f"over 80 % of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
         )
@@ -596,15 +709,12 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     """
     demand = candidate.demand
     wanted = wanted_model_len(demand)
-    graphs_outside = (
-        0.0
-        if release.graphs_in_budget
-        else memory.cuda_graph_gib(demand.model, candidate.pipeline_parallel, enforce_eager=False)
-    )
     terms = candidate.memory
-    room = budget_gib - terms.weights_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
-    if terms.kv_bytes_per_token and wanted * terms.kv_bytes_per_token > room * GIB:
-        fitting = int(room * GIB / terms.kv_bytes_per_token) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
+    graphs_outside = 0.0 if release.graphs_in_budget else terms.cuda_graph_gib
+    room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
+    per_token = terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token
+    if per_token and wanted * per_token > room * GIB:
+        fitting = int(room * GIB / per_token) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
         wanted = max(demand.context_tokens, fitting)
     return demand.agent.overrides.max_model_len or wanted, wanted
 

@@ -35,6 +35,8 @@ class Demand:
 
     agent: Agent
     model: Model
+    draft: Model | None
+    """The draft model of speculative decoding, where the catalog holds it."""
     precision: Precision
     shape: SessionShape
     user_facing: bool
@@ -84,7 +86,7 @@ def _seconds_per_turn(shape: SessionShape, ttft_ms: float, tpot_ms: float) -> fl
     return shape.pause_s_per_turn + generating
 
 
-def demand(agent: Agent, model: Model) -> Demand:
+def demand(agent: Agent, model: Model, draft: Model | None = None) -> Demand:
     """Derive the demand of one agent.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
@@ -105,6 +107,7 @@ def demand(agent: Agent, model: Model) -> Demand:
     return Demand(
         agent=agent,
         model=model,
+        draft=draft,
         precision=agent.precision or model.native_precision,
         shape=shape,
         user_facing=agent.latency_class != "background",

@@ -18,6 +18,9 @@ DEVICE_PLUGIN_CONFIG_LABEL = "nvidia.com/device-plugin.config"
 ACCELERATOR_RESOURCE = "nvidia.com/gpu"
 """Resource that pods ask for, and key of the taint that keeps other pods off accelerator nodes."""
 
+FABRIC_RESOURCE = "vpc.amazonaws.com/efa"
+"""EFA interfaces that pods ask for, as AWS's device plugin offers them. Karpenter attaches as many to a node."""
+
 ENGINE_UID = 2000
 """User and group that engines and cache fillers run as, and that owns the model cache on the nodes."""
 

@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agentgpu_iac.planning import hosts
 from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
@@ -32,7 +34,8 @@ _TIE_WEIGHT = 1e-7
 """Weight of the tie-break in the objective: far below a hundredth of a cent of any plan."""
 
 PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], int]
-"""Machine, tier, capacity types, and the option's number for a pool of its own (0: shared by all)."""
+"""Machine, tier, capacity types, and the option's number for a pool of its own (0: shared by all replicas within a
+machine, -1: by all replicas over several: whole free machines are there for them only where nothing else runs)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,11 @@ class Option:
     def is_shared(self) -> bool:
         """Several engines on one accelerator."""
         return len(self.agents) > 1
+
+    @property
+    def spans_nodes(self) -> bool:
+        """Each replica takes several whole machines."""
+        return self.candidates[0].nodes > 1
 
     def accelerators(self, tier: Tier) -> int:
         """Accelerators taken in a tier, in even slots of the machine."""
@@ -80,7 +88,8 @@ class Option:
     def rank(self, burst_hours: Decimal) -> tuple[object, ...]:
         """Order by cost, then by fewer accelerators, then by name, so that ties fall the same way every time."""
         taken = self.accelerators("baseline") + self.accelerators("burst")
-        return (self.usd_per_month_alone(burst_hours), taken, self.machine.accelerators, self.machine.id)
+        cost = self.usd_per_month_alone(burst_hours)
+        return (cost, taken, self.candidates[0].nodes, self.machine.accelerators, self.machine.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,18 +136,40 @@ def shared_options(
     return tuple(groups), complete
 
 
+def unshareable(by_agent: Sequence[Sequence[Option]]) -> list[tuple[int, Option]]:
+    """Agents that could share an accelerator of a kind, were it not sold only several to a machine; with such an option.
+
+    Only where at least two agents could.
+    """
+    found: list[tuple[int, Option]] = []
+    accelerators = {option.candidates[0].accelerator.id for options in by_agent for option in options}
+    for accelerator in sorted(accelerators):
+        several: dict[int, Option] = {}
+        for position, options in enumerate(by_agent):
+            here = [one for one in options if one.candidates[0].accelerator.id == accelerator and _could_share(one)]
+            if here and all(one.machine.accelerators > 1 for one in here):
+                several[position] = min(here, key=lambda one: _price_and_id(one.machine))
+        if len(several) > 1:
+            found.extend(several.items())
+    return found
+
+
 def _price_and_id(machine: Machine) -> tuple[Decimal, tuple[str, str, str]]:
     return (machine.usd_per_hour("on-demand") or Decimal("Infinity"), machine.id)
 
 
 def _may_share(option: Option) -> bool:
+    return option.machine.accelerators == 1 and _could_share(option)
+
+
+def _could_share(option: Option) -> bool:
     candidate = option.candidates[0]
     return (
-        option.machine.accelerators == 1
-        and candidate.accelerators_per_replica == 1
+        candidate.accelerators_per_replica == 1
         and candidate.peak_replicas == 1
         and option.baseline.capacity_types == ("on-demand",)
         and not candidate.demand.agent.overrides.baseline_replicas
+        and PORTS[candidate.demand.agent.engine].fixes_kv_budget(candidate.demand.model)
     )
 
 
@@ -152,7 +183,9 @@ def _fits(
 ) -> bool:
     capacity = group[0].candidates[0].memory.capacity.capacity_gib
     return sum(map(_need_gib, group)) <= capacity * steady_state_ratio and all(
-        tolerated[option.agents[0], accelerator] >= len(group) for option in group
+        tolerated[option.agents[0], accelerator] >= len(group)
+        and hosts.fits(option.candidates[0], option.machine, len(group))
+        for option in group
     )
 
 
@@ -238,7 +271,7 @@ def _pareto(options: Sequence[Option]) -> list[Option]:
     for option in options:
         burst = option.burst.capacity_types if option.burst else ()
         taken = (option.accelerators("baseline"), option.accelerators("burst"))
-        seen = best.setdefault((option.machine.id, option.baseline.capacity_types, burst), [])
+        seen = best.setdefault((option.machine.id, option.baseline.capacity_types, burst, option.spans_nodes), [])
         if not any(other[0] <= taken[0] and other[1] <= taken[1] for other in seen):
             seen.append(taken)
             kept.append(option)
@@ -247,7 +280,7 @@ def _pareto(options: Sequence[Option]) -> list[Option]:
 
 def _pools_of(option: Option, number: int) -> list[tuple[PoolKey, int, Decimal]]:
     """(pool, accelerators taken, planning price of a node) for the tiers of an option."""
-    own = number + 1 if option.is_shared else 0
+    own = number + 1 if option.is_shared else -1 if option.spans_nodes else 0
     pools = [
         (
             (option.machine.id, "baseline", option.baseline.capacity_types, own),
@@ -256,7 +289,7 @@ def _pools_of(option: Option, number: int) -> list[tuple[PoolKey, int, Decimal]]
         )
     ]
     if option.burst is not None and option.accelerators("burst"):
-        key: PoolKey = (option.machine.id, "burst", option.burst.capacity_types, 0)
+        key: PoolKey = (option.machine.id, "burst", option.burst.capacity_types, min(own, 0))
         pools.append((key, option.accelerators("burst"), option.burst.usd_per_hour))
     return [(key, taken, price) for key, taken, price in pools]  # type: ignore[misc]
 

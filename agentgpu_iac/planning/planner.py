@@ -6,34 +6,33 @@ plan. Each step is a pure function of the one before; the plan is assembled at t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import caching
+from agentgpu_iac.planning import caching, hosts, several_nodes, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
+from agentgpu_iac.planning.engines import PORTS, Wishes
 from agentgpu_iac.planning.placement import (
     MAX_ENGINES_PER_ACCELERATOR,
     Option,
     Placement,
     place,
     shared_options,
+    unshareable,
 )
 from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines
-from agentgpu_iac.planning.references import resolve_models
+from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
-from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO
+from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
-
-RENDERED_ENGINES = frozenset({"vllm"})
-"""Engines whose accounting and flags this version knows well enough to plan with."""
 
 
 class NoPlan(Infeasible):
@@ -81,7 +80,9 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
     on_offer = machines(catalog.offerings, spec)
-    demands = tuple(demand(agent, model) for agent, model in zip(spec.agents, models, strict=True))
+    demands = tuple(
+        demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)
+    )
     by_agent = tuple(_agent_options(position, one, spec, catalog, on_offer) for position, one in enumerate(demands))
     _require_options(by_agent, spec)
     burst_hours = Decimal(str(spec.capacity.burst_hours_per_month))
@@ -108,7 +109,10 @@ def _assembled(
         placement=placement,
         releases=tuple(found.release for found in by_agent if found.release is not None),
         options=tuple(found.options for found in by_agent),
-        rejections=tuple(rejection for found in by_agent for rejection in found.rejections),
+        rejections=(
+            *(rejection for found in by_agent for rejection in found.rejections),
+            *_not_shared(by_agent, spec),
+        ),
         burst_hours=burst_hours,
     )
     return assemble(loaded, spec, catalog, decided)
@@ -131,6 +135,35 @@ def _place(by_agent: Sequence[AgentOptions], spec: StackSpec, burst_hours: Decim
     return place(options, groups, complete, burst_hours)
 
 
+def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
+    """Sharing that was looked at and refused: on machines of several accelerators no pod can choose which one it shares.
+
+    NVIDIA's DRA driver could, by time-slicing, which is alpha there and needs Kubernetes 1.36.
+    """
+    if spec.capacity.share_accelerators != "auto":
+        return
+    for position, option in unshareable([found.options for found in by_agent]):
+        candidate, machine = option.candidates[0], option.machine
+        yield Rejection(
+            agent=by_agent[position].demand.agent.name,
+            accelerator=candidate.accelerator.id,
+            instance_type=machine.instance.name,
+            tensor_parallel_size=1,
+            pipeline_parallel_size=1,
+            precision=candidate.demand.precision,
+            constraint="sharing",
+            need=1.0,
+            limit=float(machine.accelerators),
+            unit="accelerators a node",
+            message=(
+                f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
+                f"{machine.accelerators}, and the device plugin lets no pod choose which of them it shares. DRA claims would: "
+                "sharing by them needs Kubernetes 1.36 "
+                f"(pins.kubernetesVersion is {spec.pins.kubernetes_version}) and is alpha in NVIDIA's driver, so no plan uses it"
+            ),
+        )
+
+
 def _agent_options(
     position: int,
     one: Demand,
@@ -138,12 +171,15 @@ def _agent_options(
     catalog: Catalog,
     on_offer: Sequence[Machine],
 ) -> AgentOptions:
-    refused = _refused_engine(one)
-    if refused is not None:
-        return AgentOptions(demand=one, release=None, options=(), rejections=(refused,))
+    if one.agent.engine not in PORTS:
+        return AgentOptions(demand=one, release=None, options=(), rejections=(_refused_engine(one),))
     release = catalog.release(one.agent.engine, one.agent.engine_version)
+    cannot = tuple(_refused_features(one, release, spec))
+    if cannot:
+        return AgentOptions(demand=one, release=None, options=(), rejections=cannot)
     rules = Rules(
         release=release,
+        accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
         calibrations={
@@ -169,10 +205,51 @@ def _agent_options(
             bought, not_sold = _buy(position, result, evaluator, spec, catalog, release, available)
             found.extend(bought)
             refusals.extend(not_sold)
+        spanning, turned_away, not_tried = _over_nodes(position, results, evaluator, spec, catalog, release, available)
+        found.extend(spanning)
+        refusals.extend(turned_away)
         options.extend(found)
         if not found and refusals:
             rejections.append(min(refusals, key=_shortfall))
+            rejections.extend(not_tried)
     return AgentOptions(demand=one, release=release, options=tuple(options), rejections=tuple(rejections))
+
+
+def _over_nodes(
+    position: int,
+    on_one: Sequence[Candidate | Rejection],
+    evaluator: Evaluator,
+    spec: StackSpec,
+    catalog: Catalog,
+    release: EngineRelease,
+    available: Sequence[Machine],
+) -> tuple[list[Option], list[Rejection], list[Rejection]]:
+    """Replicas over several machines of a kind, where one of them does not hold the model.
+
+    Options; candidates that do not serve; and why no candidate was tried on the best of the machines.
+    """
+    options: list[Option] = []
+    refusals: list[Rejection] = []
+    barred: list[Rejection] = []
+    seen: dict[tuple[int, float], list[Candidate | Rejection]] = {}
+    for machine in available:
+        if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
+            continue
+        bar = several_nodes.bar(evaluator.demand, machine, release)
+        if bar is not None:
+            barred.append(bar)
+            continue
+        key = (machine.accelerators, several_nodes.gbps_between(machine))
+        if key not in seen:
+            seen[key] = evaluator.evaluate_over_nodes(catalog.accelerator(machine.accelerator), *key)
+        for result in seen[key]:
+            if isinstance(result, Rejection):
+                refusals.append(result)
+                continue
+            bought, not_sold = _buy(position, result, evaluator, spec, catalog, release, [machine])
+            options.extend(bought)
+            refusals.extend(not_sold)
+    return options, refusals, [min(barred, key=_shortfall)] if barred else []
 
 
 def _by_accelerator(on_offer: Iterable[Machine], catalog: Catalog) -> list[tuple[Accelerator, list[Machine]]]:
@@ -196,7 +273,10 @@ def _buy(
     options: list[Option] = []
     refusals: list[Rejection] = []
     for machine in available:
-        if machine.accelerators < candidate.accelerators_per_replica:
+        if machine.accelerators < candidate.accelerators_per_pod:
+            continue
+        if not hosts.fits(candidate, machine):
+            refusals.append(hosts.rejection(candidate, machine))
             continue
         cold = one.agent.overrides.cold_start_s or caching.cold_start(candidate, machine, release, spec).total
         warm = warm_replicas(candidate, cold, capacity)
@@ -204,7 +284,9 @@ def _buy(
         baselines = baseline_purchases(one, machine, capacity)
         burst = None
         if ready.burst_replicas:
-            leaving = drain(one, ready.service.tpot_ms, None)
+            leaving = drain(
+                one, ready.service.tpot_ms, None, engine_waits=PORTS[release.engine].drains(release.version)
+            )
             notice = catalog.provider(machine.instance.provider).interruption_notice_s
             burst = burst_purchase(one, machine, capacity, notice, leaving.grace_period_s)
         if not baselines or (ready.burst_replicas and burst is None):
@@ -234,14 +316,30 @@ def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
     )
 
 
-def _refused_engine(one: Demand) -> Rejection | None:
-    engine = one.agent.engine
-    if engine in RENDERED_ENGINES:
-        return None
-    if engine == "ollama":
-        message = "Ollama is for local development: it has no continuous batching that carries production sessions"
-    else:
-        message = f"this version plans and renders vLLM only; {engine} is not supported yet"
+def _refused_engine(one: Demand) -> Rejection:
+    message = "Ollama is for local development: it has no continuous batching that carries production sessions"
+    return _refusal(one, "engine", message)
+
+
+def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> Iterable[Rejection]:
+    """What the agent asks for and its engine, in this version, or its model cannot do."""
+    wishes = Wishes(
+        agent=one.agent,
+        model=one.model,
+        precision=one.precision,
+        version=version_tuple(release.version),
+        image_is_pinned=spec.pins.engine_image is not None,
+        loader=caching.wanted_loader(spec),
+    )
+    found = [("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)]
+    if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
+        found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
+    if no_head := speculation.fault(one.model, one.agent):
+        found.append(("speculative", no_head))
+    return [_refusal(one, constraint, message) for constraint, message in found]
+
+
+def _refusal(one: Demand, constraint: str, message: str) -> Rejection:
     return Rejection(
         agent=one.agent.name,
         accelerator="any",
@@ -249,7 +347,7 @@ def _refused_engine(one: Demand) -> Rejection | None:
         tensor_parallel_size=None,
         pipeline_parallel_size=None,
         precision=one.precision,
-        constraint="engine",
+        constraint=constraint,
         need=None,
         limit=None,
         unit="",

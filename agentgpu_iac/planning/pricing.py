@@ -9,6 +9,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import InstanceType, Offering
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
+from agentgpu_iac.units import ceil_div
 
 _PROVIDERS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("aws",), "spheron": ("spheron",)}
 _DEFAULT_REGIONS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("us-east-1",)}
@@ -43,17 +44,20 @@ class Machine:
         offering = self.offering(capacity_type)
         return offering.usd_per_hour if offering else None
 
-    def replica_slots(self, accelerators_per_replica: int) -> int:
-        """Replicas of that size that fit on one machine."""
-        return self.accelerators // accelerators_per_replica
+    @property
+    def fabric_gbps(self) -> float:
+        """Network rate that a replica over several of these machines has: that of its EFA interfaces, 0 without any."""
+        return (self.instance.network_baseline_gbps or 0.0) if self.instance.efa_interfaces else 0.0
 
     def accelerators_taken(self, accelerators_per_replica: int) -> int:
         """Accelerators that one replica takes when machines are filled evenly.
 
         A replica of 3 on a machine of 8 takes 4: two fit. With even slots, filling machines never leaves a gap that
-        counting accelerators would hide.
+        counting accelerators would hide. A replica over several machines takes them whole.
         """
-        return self.accelerators // self.replica_slots(accelerators_per_replica)
+        if accelerators_per_replica > self.accelerators:
+            return ceil_div(accelerators_per_replica, self.accelerators) * self.accelerators
+        return self.accelerators // (self.accelerators // accelerators_per_replica)
 
 
 def allowed_providers(spec: StackSpec) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.pricing import ANY_REGION, allowed_providers
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.vocabulary import Engine
 
 
 def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
@@ -28,6 +29,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
         except BadInput as unknown:
             path = f"spec.agents[{position}].model"
             faults.extend(loaded.fault(path, fault.message, fault.hint) for fault in unknown.faults)
+    faults += _draft_faults(loaded, catalog)
     spec = loaded.stack.spec
     accelerators = {row.id for row in catalog.accelerators}
     for field, ids in (("allow", spec.accelerators.allow), ("deny", spec.accelerators.deny)):
@@ -43,6 +45,39 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     if faults:
         raise BadInput(faults)
     return tuple(found[agent.model] for agent in spec.agents)
+
+
+def accounting_version(engine: Engine, version: str, catalog: Catalog) -> str:
+    """The vLLM version whose overhead is counted: its own; for other engines, whose logs were not compared, the newest."""
+    return version if engine == "vllm" else catalog.release("vllm").version
+
+
+def draft_model(agent: Agent, catalog: Catalog) -> Model | None:
+    """The draft of the agent's speculative decoding as the catalog knows it; nothing where it need not."""
+    if agent.speculative is None or agent.speculative.model is None:
+        return None
+    try:
+        return catalog.model(agent.speculative.model)
+    except BadInput:
+        return None
+
+
+def _draft_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
+    """Drafts whose memory nobody knows: a whole model needs its shape for its KV cache, a head only its weights."""
+    faults: list[Fault] = []
+    for position, agent in enumerate(loaded.stack.spec.agents):
+        wanted = agent.speculative
+        if wanted is None or wanted.model is None or draft_model(agent, catalog) is not None:
+            continue
+        path = f"spec.agents[{position}].speculative.model"
+        if wanted.method == "draft-model":
+            near = did_you_mean(wanted.model, sorted(row.id for row in catalog.models))
+            message = f"the draft {wanted.model!r} is not in the catalog, so its KV cache is not known"
+            faults.append(loaded.fault(path, message, near or "name a model of the catalog"))
+        elif wanted.weights_gib is None:
+            message = f"the draft {wanted.model!r} is not in the catalog, so its weights are not known"
+            faults.append(loaded.fault(path, message, "write their size as weightsGib beside it"))
+    return faults
 
 
 def release_of(agent: Agent, catalog: Catalog) -> EngineRelease:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from agentgpu_iac.planning.engines import EnginePort
 from agentgpu_iac.planning.plan import NamedSecret, SecretStorePlan, SecretVariable, SecurityPlan
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import Engine
 
 API_KEY: Final = "key"
 """Key of the API key in its Secret."""
 TOKEN: Final = "token"  # noqa: S105 - the name of a key
 """Key of a model token in its Secret."""
-
-API_KEY_VARIABLES: Final[dict[Engine, str]] = {"vllm": "VLLM_API_KEY"}
-"""Variable from which an engine takes the key that it asks callers for. vLLM then guards /v1, /v2, /inference and
-/cohere; /health and /metrics stay open, so probes and monitors work as before (0.33.0)."""
 
 
 def plan(spec: StackSpec) -> SecurityPlan:
@@ -32,12 +28,12 @@ def plan(spec: StackSpec) -> SecurityPlan:
     )
 
 
-def engine_variables(engine: Engine, spec: StackSpec) -> tuple[SecretVariable, ...]:
+def engine_variables(port: EnginePort, spec: StackSpec) -> tuple[SecretVariable, ...]:
     """What an engine reads from Secrets."""
-    secret = spec.security.api_key_secret
-    if secret is None:
+    secret, variable = spec.security.api_key_secret, port.api_key_variable
+    if secret is None or variable is None:
         return ()
-    return (SecretVariable(variable=API_KEY_VARIABLES[engine], secret=secret, key=API_KEY),)
+    return (SecretVariable(variable=variable, secret=secret, key=API_KEY),)
 
 
 def _callers(spec: StackSpec) -> tuple[str, ...]:

@@ -94,8 +94,11 @@ def seats_for_warm(candidate: Candidate, warm: int, cold_start_s: float, capacit
     return max(candidate.max_num_seqs, min(candidate.most_sessions, early))
 
 
-def drain(demand: Demand, tpot_ms: float | None, notice_s: int | None) -> DrainPlan:
+def drain(demand: Demand, tpot_ms: float | None, notice_s: int | None, *, engine_waits: bool = True) -> DrainPlan:
     """Time that a replica needs to leave, to finish the longest answer it may be generating, and to stop.
+
+    An engine that ends at once on SIGTERM is sent it only after the time for the answers: the pod waits before, while
+    the engine works on and nothing new reaches it.
 
     An answer is counted at 50 ms a token at least, however fast the engine is: a drain that depended on the speed
     would let a stricter latency budget buy cheaper capacity.
@@ -106,8 +109,8 @@ def drain(demand: Demand, tpot_ms: float | None, notice_s: int | None) -> DrainP
     answer_s = min(float(MAX_SHUTDOWN_S), answer_s)
     shutdown = max(5, math.ceil(answer_s))
     return DrainPlan(
-        pre_stop_s=PRE_STOP_S,
-        shutdown_timeout_s=shutdown,
+        pre_stop_s=PRE_STOP_S if engine_waits else PRE_STOP_S + shutdown,
+        shutdown_timeout_s=shutdown if engine_waits else 0,
         grace_period_s=PRE_STOP_S + shutdown + STOP_MARGIN_S,
         notice_s=notice_s,
     )

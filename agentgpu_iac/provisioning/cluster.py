@@ -49,6 +49,8 @@ class ClusterArgs:
     """Private subnets. EKS never lets a cluster change the zones that it was created in."""
     api_allowed_cidrs: tuple[str, ...]
     """Who may reach the public API endpoint. Nodes use the private one."""
+    has_fabric: bool
+    """Whether nodes share a replica, and so reach one another by EFA."""
 
 
 class Cluster(pulumi.ComponentResource):
@@ -67,6 +69,8 @@ class Cluster(pulumi.ComponentResource):
     kubeconfig: pulumi.Output[str]
     """A secret, though it holds no token: it says where the API is."""
     node_role_arn: pulumi.Output[str]
+    security_group_id: pulumi.Output[str]
+    """The group that EKS puts all nodes into; inside it, everything may reach everything."""
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:Cluster", name, None, opts)
@@ -76,6 +80,7 @@ class Cluster(pulumi.ComponentResource):
 
         cluster = self._control_plane()
         self.name = cluster.name
+        self.security_group_id = cluster.vpc_config.cluster_security_group_id
         self.kubeconfig = pulumi.Output.secret(
             pulumi.Output.all(cluster.name, cluster.endpoint, cluster.certificate_authority.data).apply(
                 lambda known: kubeconfig(
@@ -85,17 +90,31 @@ class Cluster(pulumi.ComponentResource):
         )
         aws.ec2.Tag(
             f"{name}-discovery",
-            resource_id=cluster.vpc_config.cluster_security_group_id,
+            resource_id=self.security_group_id,
             key=KARPENTER_DISCOVERY_TAG,
             value=args.name,
             opts=self._child(),
         )
 
+        if args.has_fabric:
+            self._open_fabric()
         node_role = self._role("nodes", EC2_SERVICE, _NODE_POLICIES)
         self.node_role_arn = node_role.arn
         system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
         self._addon("coredns", after=[system_nodes])
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig, "nodeRoleArn": self.node_role_arn})
+
+    def _open_fabric(self) -> None:
+        """Let EFA out to the group itself: a rule for addresses does not, since it is no IP traffic."""
+        aws.vpc.SecurityGroupEgressRule(
+            f"{self._logical_name}-fabric",
+            security_group_id=self.security_group_id,
+            referenced_security_group_id=self.security_group_id,
+            ip_protocol="-1",
+            description="EFA between the nodes of a replica",
+            tags=self._tags,
+            opts=self._child(),
+        )
 
     def _child(self, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=after)

@@ -12,7 +12,7 @@ from agentgpu_iac.planning.nodes import node_labels
 from agentgpu_iac.planning.plan import NodePool
 from agentgpu_iac.provisioning.capacity import NodeGroupShape, node_group_shapes
 from agentgpu_iac.provisioning.naming import fitted, pool_tags
-from agentgpu_iac.provisioning.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
+from agentgpu_iac.provisioning.node_template import Fabric, NodeTemplate, NodeTemplateArgs, RootVolume
 from agentgpu_iac.provisioning.user_data import encoded, gpu_node_user_data
 
 _NODE_GROUP_NAME_LIMIT = 63
@@ -25,8 +25,6 @@ _AMI_TYPES: dict[Literal["x86_64", "arm64"], str] = {
 _ACCELERATOR_TAINT = aws.eks.NodeGroupTaintArgs(key="nvidia.com/gpu", value="present", effect="NO_SCHEDULE")
 """Only pods that tolerate it (those that ask for accelerators) land on these nodes."""
 
-_NODES_REPLACED_AT_ONCE = 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePoolArgs:
@@ -37,7 +35,8 @@ class NodePoolArgs:
     cluster_name: pulumi.Input[str]
     node_role_arn: pulumi.Input[str]
     subnet_ids: tuple[pulumi.Input[str], ...]
-    """Private subnets of the zones that sell the pool's instance types."""
+    """Private subnets of the pool's zones."""
+    cluster_security_group_id: pulumi.Input[str]
 
 
 class AcceleratorNodePool(pulumi.ComponentResource):
@@ -85,9 +84,17 @@ class AcceleratorNodePool(pulumi.ComponentResource):
                 tags=pool_tags(self._args.stack, pool),
                 node_name=pool.name,
                 user_data=encoded(user_data),
+                fabric=self._fabric(),
             ),
             pulumi.ResourceOptions(parent=self),
         )
+
+    def _fabric(self) -> Fabric | None:
+        """EFA for nodes that share a replica; others need none and would only spend addresses on it."""
+        pool = self._args.pool
+        if pool.nodes_per_replica == 1:
+            return None
+        return Fabric(interfaces=pool.efa_interfaces, security_group_id=self._args.cluster_security_group_id)
 
     def _node_group(self, name: str, shape: NodeGroupShape) -> aws.eks.NodeGroup:
         args, pool = self._args, self._args.pool
@@ -104,7 +111,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
             scaling_config=aws.eks.NodeGroupScalingConfigArgs(
                 min_size=shape.min_size, max_size=shape.max_size, desired_size=shape.desired_size
             ),
-            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=_NODES_REPLACED_AT_ONCE),
+            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=pool.nodes_per_replica),
             launch_template=self._template.reference(),
             labels=node_labels(pool),
             taints=[_ACCELERATOR_TAINT],

@@ -28,6 +28,15 @@ class RootVolume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fabric:
+    """EFA interfaces, one on each network card of the instance."""
+
+    interfaces: int
+    security_group_id: pulumi.Input[str]
+    """A template that names interfaces must name their security group, which EKS would else choose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeTemplateArgs:
     """What tells one kind of node from another."""
 
@@ -37,6 +46,8 @@ class NodeTemplateArgs:
     """The ``Name`` that instances show in the EC2 console."""
     user_data: str | None = None
     """Base64; None leaves it to EKS."""
+    fabric: Fabric | None = None
+    """None leaves the network interfaces to EKS."""
 
 
 class NodeTemplate(pulumi.ComponentResource):
@@ -67,6 +78,7 @@ class NodeTemplate(pulumi.ComponentResource):
                     ),
                 )
             ],
+            network_interfaces=_network_interfaces(args.fabric),
             metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),
@@ -87,3 +99,19 @@ class NodeTemplate(pulumi.ComponentResource):
             id=self.launch_template.id,
             version=self.launch_template.latest_version.apply(lambda version: str(int(version))),
         )
+
+
+def _network_interfaces(fabric: Fabric | None) -> list[aws.ec2.LaunchTemplateNetworkInterfaceArgs] | None:
+    """The first carries IP and EFA; the others EFA alone, which takes no addresses from the subnet."""
+    if fabric is None:
+        return None
+    return [
+        aws.ec2.LaunchTemplateNetworkInterfaceArgs(
+            network_card_index=card,
+            device_index=0 if card == 0 else 1,
+            interface_type="efa" if card == 0 else "efa-only",
+            security_groups=[fabric.security_group_id],
+            delete_on_termination="true",
+        )
+        for card in range(fabric.interfaces)
+    ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL
+from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL, FABRIC_RESOURCE
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
 from agentgpu_iac.provisioning.manifests import Manifests
@@ -25,10 +25,20 @@ def prerequisites(plan: Plan, manifests: Manifests) -> tuple[str, ...]:
     """Everything that someone must still install, each with what happens without it."""
     return (
         _DEVICE_PLUGIN,
+        *_fabric(plan.node_pools),
         *_sharing(plan.node_pools),
         *_autoscaling(plan.node_pools),
         *_operators(manifests),
     )
+
+
+def _fabric(pools: tuple[NodePool, ...]) -> Iterator[str]:
+    joined = [pool.name for pool in pools if pool.nodes_per_replica > 1]
+    if joined:
+        yield (
+            f"AWS's EFA device plugin as a DaemonSet that tolerates nvidia.com/gpu:NoSchedule; without it no node of "
+            f"{', '.join(joined)} offers {FABRIC_RESOURCE} and the engines there stay pending"
+        )
 
 
 def _sharing(pools: tuple[NodePool, ...]) -> Iterator[str]:

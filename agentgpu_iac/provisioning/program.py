@@ -69,6 +69,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             kubernetes_version=plan.node_pools[0].kubernetes_version,
             subnet_ids=tuple(network.private_subnet_ids.values()),
             api_allowed_cidrs=settings.api_allowed_cidrs,
+            has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
@@ -81,6 +82,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
                 cluster_name=cluster.name,
                 node_role_arn=cluster.node_role_arn,
                 subnet_ids=tuple(network.private_subnet_ids[zone] for zone in zones_of_pool[pool.name]),
+                cluster_security_group_id=cluster.security_group_id,
             ),
             pulumi.ResourceOptions(depends_on=[cluster]),
         )
@@ -119,6 +121,13 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
                 path=f"nodePools.{pool.name}.provider",
                 message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
                 hint="set spec.providers to [aws]",
+            )
+        if pool.reservation == "capacity-block":
+            yield Fault(
+                source=_PLAN,
+                path=f"nodePools.{pool.name}.reservation",
+                message="the Pulumi program for AWS makes no node groups from Capacity Blocks",
+                hint="let Karpenter make the nodes (overlays/karpenter), or set spec.capacity.reservation to on-demand",
             )
 
 

@@ -47,7 +47,11 @@ def find_zones(pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
 
 
 def zones_for(pool: NodePool, zones: tuple[Zone, ...]) -> tuple[str, ...]:
-    """The zones that sell every instance type of the pool. Raises BadInput where none does."""
+    """The zones that sell every instance type of the pool. Raises BadInput where none does.
+
+    Only one of them where replicas go over several nodes: no fabric reaches from zone to zone, and a node group spreads
+    its nodes over all its zones.
+    """
     found = tuple(zone.name for zone in zones if zone.instance_types.issuperset(pool.instance_types))
     if not found:
         raise BadInput.one(
@@ -56,4 +60,4 @@ def zones_for(pool: NodePool, zones: tuple[Zone, ...]) -> tuple[str, ...]:
             path=f"nodePools.{pool.name}",
             hint="choose another region or deny this accelerator",
         )
-    return found
+    return found[:1] if pool.nodes_per_replica > 1 else found

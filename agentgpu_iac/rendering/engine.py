@@ -1,19 +1,34 @@
-"""The engines: one Deployment per workload, one Service and one disruption budget per agent."""
+"""The engines: one Deployment (or, over several nodes, one LeaderWorkerSet) per workload, one Service and one
+disruption budget per agent.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import math
+import re
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.engines import MODELS_MOUNT
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, AGENT_LABEL, ENGINE_UID, POOL_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan, Topology, Workload
-from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.planning.nodes import (
+    ACCELERATOR_RESOURCE,
+    AGENT_LABEL,
+    ENGINE_UID,
+    FABRIC_RESOURCE,
+    POOL_LABEL,
+    TIER_LABEL,
+)
+from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Topology, Workload
+from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
+from agentgpu_iac.rendering.karpenter import karpenter_pools
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE,
+    ENGINE_COMPONENT,
+    ENGINE_WORKER_COMPONENT,
+    GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
     SERVICE_ACCOUNT,
@@ -25,22 +40,25 @@ from agentgpu_iac.rendering.names import (
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_COMMANDS = {"vllm": ("vllm", "serve")}
-"""How each engine is started. Without a shell in between, so that SIGTERM reaches it and it can drain."""
+HTTP_PORT = "http"
+"""Name of the engines' port, in pods and Services."""
 
 _HOME_FOLDER = "/home/engine"
-_ENGINE_CACHE_FOLDER = "/var/cache/engine"
-"""Where an engine keeps what it compiles. It lies on the node's model cache volume, a folder per workload, so that a
-restarted replica need not compile again; the models beside it are mounted read-only."""
 
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
 
 _TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
 
-_EVICTABLE_REPLICAS = 1
-"""How many of an agent's replicas a drain may take at once. Not 0: a lone replica would then hold up every drain of its
+EVICTABLE_REPLICAS = 1
+"""How many replicas of an agent or a router a drain may take at once. Not 0: a lone replica would then hold up every drain of its
 node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
+
+_LOADING_STEP_MINUTES = 5
+"""The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
+
+_GROUP_KEY_LABEL = "leaderworkerset.sigs.k8s.io/group-key"
+"""What the LeaderWorkerSet controller gives all pods of one group, and no other pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +70,19 @@ class DeploymentContext(Context):
     namespace: str
     labels: Pairs
     annotations: Pairs
-    replicas: int
+    pod_annotations: Pairs
+    has_pod_annotations: bool
+    replicas: tuple[int, ...]
+    """Nothing where something scales the workload: whoever applies it again must not undo that."""
     max_surge: int
     max_unavailable: int
     progress_deadline_s: int
     selector: Pairs
+    is_of_group: bool
+    """Whether the pod is one of a group that must stand in one zone."""
+    group: Pairs
+    """Labels that the pods of all groups of the workload have in common."""
+    group_key: str
     service_account: str
     uid: int
     grace_period_s: int
@@ -71,13 +97,16 @@ class DeploymentContext(Context):
     command: tuple[str, ...]
     args: tuple[str, ...]
     environment: Pairs
+    answers: bool
+    """Whether the container serves requests, and so has a port and probes."""
     secret_environment: tuple[tuple[str, str, str], ...]
     """Variables, and the Secret and key that each is read from."""
     port: int
+    health_path: str
+    ready_path: str
     cpu: str
     memory: str
-    accelerator_resource: str
-    accelerators: str
+    devices: Pairs
     startup_period_s: int
     startup_failure_threshold: int
     readiness_period_s: int
@@ -90,21 +119,57 @@ class DeploymentContext(Context):
     engine_cache_folder: str
     engine_cache_sub_path: str
     script_folder: str
+    settings: tuple[str, ...]
+    """Empty, or the one ConfigMap of the files that the engine reads."""
+    settings_folder: str
     model_cache: str
     shm_size: str
     scratch_size: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettingsContext(Context):
+    """Files that an engine reads at start. Immutable: another content has another name, so that pods are replaced."""
+
+    template: ClassVar[str] = "engine-settings.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    files: Pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderWorkerSetContext(Context):
+    """One agent in one tier, each replica a group of pods on as many nodes. Its pods are the Deployment's."""
+
+    template: ClassVar[str] = "leader-worker-set.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    annotations: Pairs
+    replicas: tuple[int, ...]
+    """As a Deployment's."""
+    size: int
+    max_surge: int
+    max_unavailable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceContext(Context):
-    """One agent: all its tiers behind one address."""
+    """Pods behind one name."""
 
     template: ClassVar[str] = "service.yaml.j2"
     name: str
     namespace: str
     labels: Pairs
     selector: Pairs
+    headless: bool
+    """Whether the name stands for the pods themselves, and not for one address before them."""
+    port_name: str
+    app_protocol: str
     port: int
+    target_port: str
+    """Name of the pods' port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,27 +185,63 @@ class DisruptionBudgetContext(Context):
 
 
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """What carries and fronts all agents. Raises BadInput for workloads that no Deployment can carry."""
+    """What carries and fronts all agents. Raises BadInput for workloads that nothing here can carry."""
     faults = [fault for workload in plan.workloads for fault in _faults(plan.pool(workload.node_pool), workload)]
+    faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
         raise BadInput(faults)
-    contexts = (
-        *(_deployment(plan, workload) for workload in plan.workloads),
-        *(_service(plan, agent) for agent in agents(plan)),
-        *(_disruption_budget(plan, agent) for agent in agents(plan)),
+    return (
+        *(_engine(plan, workload) for workload in plan.workloads),
+        *(
+            Draft(folder=BASE, context=_engine_settings(plan, workload))
+            for workload in plan.workloads
+            if workload.engine.files
+        ),
+        *(
+            Draft(folder=BASE, context=_service(plan, agent))
+            for agent in agents(plan)
+            if not is_behind_nginx(plan, agent.agent)
+        ),
+        *(Draft(folder=BASE, context=_disruption_budget(plan, agent)) for agent in agents(plan)),
     )
-    return tuple(Draft(folder=BASE, context=context) for context in contexts)
+
+
+def _engine(plan: Plan, workload: Workload) -> Draft:
+    leader = _deployment(plan, workload)
+    if workload.kind == "Deployment":
+        return Draft(folder=BASE, context=leader)
+    pods = (("leaderTemplate", leader), ("workerTemplate", _worker(leader, workload)))
+    return Draft(
+        folder=GROUPS,
+        context=_leader_worker_set(plan, workload),
+        parts=tuple(
+            Part(place=("spec", "leaderWorkerTemplate", name), context=pod, taken_from=("spec", "template"))
+            for name, pod in pods
+        ),
+    )
+
+
+def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
+    """Each group gets a Service ``<name>-<number>`` from its controller, which no agent's may be."""
+    if workload.kind == "Deployment":
+        return ()
+    taken = re.compile(rf"{re.escape(workload.name)}-[0-9]+")
+    return tuple(
+        _fault(workload, "name", f"its groups' Services would be named like agent {agent.agent!r}", "rename an agent")
+        for agent in agents(plan)
+        if taken.fullmatch(agent.agent)
+    )
 
 
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
-    if workload.engine.name not in _COMMANDS:
-        known = ", ".join(_COMMANDS)
-        found.append(_fault(workload, "engine.name", f"{workload.engine.name} cannot be rendered", f"known: {known}"))
+    if workload.engine.name == "ollama":
+        message = "ollama cannot be rendered for a cluster"
+        found.append(_fault(workload, "engine.name", message, "known: vllm, sglang, tensorrt-llm, tgi"))
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
     if workload.pod.accelerators > on_a_node:
-        message = f"a replica of {workload.pod.accelerators} does not fit a node of {on_a_node}"
-        hint = "replicas over several nodes cannot be rendered yet"
+        message = f"a pod of {workload.pod.accelerators} does not fit a node of {on_a_node}"
+        hint = "a replica over several nodes has a pod on each: nodesPerReplica"
         found.append(_fault(workload, "pod.accelerators", message, hint))
     return tuple(found)
 
@@ -153,17 +254,18 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=workload.engine.name, more=workload_labels(workload)),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
-        replicas=workload.replicas.min,
+        pod_annotations=(disruption := _disruption(plan, workload)),
+        has_pod_annotations=bool(disruption),
+        replicas=_replicas(workload),
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
         progress_deadline_s=workload.rollout.progress_deadline_s,
-        selector=(
-            (COMPONENT_LABEL, ENGINE),
-            (AGENT_LABEL, workload.agent),
-            (TIER_LABEL, workload.tier),
-        ),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), *_whose(workload)),
+        is_of_group=workload.kind == "LeaderWorkerSet",
+        group=_whose(workload),
+        group_key=_GROUP_KEY_LABEL,
         service_account=SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
@@ -174,15 +276,17 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
         wait_command=_wait_command(workload),
-        command=_COMMANDS[workload.engine.name],
+        command=workload.engine.command,
         args=workload.engine.args,
-        environment=_environment(),
+        environment=_environment(workload),
         secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
+        answers=True,
         port=workload.port,
+        health_path=workload.engine.health_path,
+        ready_path=workload.engine.ready_path,
         cpu=cpu_quantity(workload.pod.cpu_milli),
         memory=mib_quantity(workload.pod.memory_mib),
-        accelerator_resource=ACCELERATOR_RESOURCE,
-        accelerators=str(workload.pod.accelerators),
+        devices=_devices(workload),
         startup_period_s=workload.probes.startup_period_s,
         startup_failure_threshold=workload.probes.startup_failure_threshold,
         readiness_period_s=workload.probes.readiness_period_s,
@@ -191,13 +295,90 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         pre_stop_s=(workload.drain.pre_stop_s,) if workload.drain.pre_stop_s else (),
         home_folder=_HOME_FOLDER,
         models_folder=MODELS_MOUNT,
-        engine_cache_folder=_ENGINE_CACHE_FOLDER,
+        engine_cache_folder=ENGINE_CACHE_MOUNT,
         engine_cache_sub_path=_engine_cache(workload),
         script_folder=SCRIPT_FOLDER,
+        settings=(_settings(workload),) if workload.engine.files else (),
+        settings_folder=SETTINGS_MOUNT,
         model_cache=model_cache(plan.pool(workload.node_pool)),
         shm_size=mib_quantity(workload.pod.shm_mib),
         scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
     )
+
+
+def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
+    return EngineSettingsContext(
+        name=_settings(workload),
+        namespace=plan.stack,
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        files=tuple((file.name, file.content) for file in workload.engine.files),
+    )
+
+
+def _settings(workload: Workload) -> str:
+    """Name of the workload's settings, with a digest of their content."""
+    text = "\0".join(part for file in workload.engine.files for part in (file.name, file.content))
+    return f"{workload.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
+    """A pod on another node of the replica: the same engine, told to work for the one that leads.
+
+    It ends at SIGTERM and would take the answers that the leader still generates with it, so it is sent that signal
+    only when the leader has drained.
+    """
+    labelled = tuple(
+        (key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels
+    )
+    return replace(
+        leader,
+        labels=labelled,
+        args=workload.engine.worker_args,
+        answers=False,
+        pre_stop_s=(workload.drain.pre_stop_s + workload.drain.shutdown_timeout_s,),
+    )
+
+
+def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext:
+    return LeaderWorkerSetContext(
+        name=workload.name,
+        namespace=plan.stack,
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
+        annotations=_annotations(workload),
+        replicas=_replicas(workload),
+        size=workload.nodes_per_replica,
+        max_surge=workload.rollout.max_surge,
+        max_unavailable=workload.rollout.max_unavailable,
+    )
+
+
+def _replicas(workload: Workload) -> tuple[int, ...]:
+    return () if workload.scaling else (workload.replicas.min,)
+
+
+def _labels(plan: Plan, workload: Workload, component: str) -> Pairs:
+    return labels(plan.stack, component, name=workload.engine.name, more=workload_labels(workload))
+
+
+def _whose(workload: Workload) -> Pairs:
+    return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier))
+
+
+def _devices(workload: Workload) -> Pairs:
+    """What a device plugin hands out."""
+    interfaces = workload.pod.efa_interfaces
+    return (
+        (ACCELERATOR_RESOURCE, str(workload.pod.accelerators)),
+        *(((FABRIC_RESOURCE, str(interfaces)),) if interfaces else ()),
+    )
+
+
+def _disruption(plan: Plan, workload: Workload) -> Pairs:
+    """Karpenter leaves the node alone while the replica loads, and not a minute longer than that may take."""
+    if workload.node_pool not in {pool.name for pool in karpenter_pools(plan)}:
+        return ()
+    steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
+    return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
 
 def _annotations(workload: Workload) -> Pairs:
@@ -217,9 +398,15 @@ def _wait_command(workload: Workload) -> tuple[str, ...]:
         "wait",
         f"--root={MODELS_MOUNT}",
         *("--model", workload.model_cache.path, workload.model_cache.revision),
-        *(part for adapter in workload.model_cache.adapters for part in ("--model", adapter.path, adapter.revision)),
+        *(part for one in _beside_the_model(workload) for part in ("--model", one.path, one.revision)),
         f"--engine-cache={_engine_cache(workload)}",
     )
+
+
+def _beside_the_model(workload: Workload) -> tuple[CachedAdapter, ...]:
+    """What else the engine loads at start: adapters, and the draft of speculative decoding."""
+    draft = workload.model_cache.draft
+    return (*workload.model_cache.adapters, *(() if draft is None else (draft,)))
 
 
 def _engine_cache(workload: Workload) -> str:
@@ -227,19 +414,21 @@ def _engine_cache(workload: Workload) -> str:
     return f".engine-cache/{workload.name}"
 
 
-def _environment() -> Pairs:
+def _environment(workload: Workload) -> Pairs:
     """Writable places for a user that the image does not know, and nothing that calls home.
 
-    USER and LOGNAME are there because libraries ask for the user's name, which the uid alone does not give.
+    USER and LOGNAME are there because libraries ask for the user's name, which the uid alone does not give. EFA's own
+    buffers do without huge pages: Karpenter knows no node that offers them, so no pod can ask for them.
     """
+    fabric = (("FI_PROVIDER", "efa"), ("FI_EFA_USE_HUGE_PAGE", "0")) if workload.pod.efa_interfaces else ()
     return (
         ("HOME", _HOME_FOLDER),
         ("USER", "engine"),
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),
-        ("VLLM_NO_USAGE_STATS", "1"),
-        ("VLLM_CACHE_ROOT", f"{_ENGINE_CACHE_FOLDER}/vllm"),
-        ("TRITON_CACHE_DIR", f"{_ENGINE_CACHE_FOLDER}/triton"),
+        *((one.name, one.value) for one in workload.engine.environment),
+        ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
+        *fabric,
     )
 
 
@@ -247,9 +436,13 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=engine_selector(agent.agent),
+        headless=False,
+        port_name=HTTP_PORT,
+        app_protocol="http",
         port=agent.port,
+        target_port=HTTP_PORT,
     )
 
 
@@ -257,7 +450,17 @@ def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
     return DisruptionBudgetContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        max_unavailable=_EVICTABLE_REPLICAS,
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        max_unavailable=EVICTABLE_REPLICAS,
+        selector=engine_selector(agent.agent),
     )
+
+
+def engine_selector(agent: str) -> Pairs:
+    """The labels of an agent's engines in all tiers."""
+    return ((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent))
+
+
+def is_behind_nginx(plan: Plan, agent: str) -> bool:
+    """Whether the agent's own Service leads to NGINX, which finds the engines by another."""
+    return plan.router is not None and plan.router.kind == "nginx" and plan.router.route(agent) is not None

@@ -51,6 +51,8 @@ class NodePoolContext(Context):
     expire_after: str
     termination_grace_period: str
     consolidate_after: str
+    renewed_at_once: str
+    """Nodes that drift may take at once: those of one replica."""
     accelerator_resource: str
     accelerators_limit: str
 
@@ -133,6 +135,7 @@ def _node_pool(plan: Plan, pool: NodePool) -> NodePoolContext:
         expire_after=_LIFETIME[pool.tier],
         termination_grace_period=f"{_longest_drain_s(plan, pool)}s",
         consolidate_after=_IDLE_TIME[pool.tier],
+        renewed_at_once=str(pool.nodes_per_replica),
         accelerator_resource=ACCELERATOR_RESOURCE,
         accelerators_limit=str(pool.max * pool.accelerators_per_node),
     )

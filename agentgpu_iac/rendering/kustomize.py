@@ -17,9 +17,9 @@ from typing import ClassVar
 
 from agentgpu_iac.rendering.context import Context, Draft
 from agentgpu_iac.rendering.manifest import Manifest
-from agentgpu_iac.rendering.names import BASE, DEVICE_PLUGIN, GATEWAY, KARPENTER, MONITORING, SCALING, SECRETS
+from agentgpu_iac.rendering.names import BASE, DEVICE_PLUGIN, GATEWAY, GROUPS, KARPENTER, MONITORING, SCALING, SECRETS
 
-_ALWAYS = (BASE, DEVICE_PLUGIN, SECRETS, GATEWAY, SCALING, MONITORING)
+_ALWAYS = (BASE, GROUPS, DEVICE_PLUGIN, SECRETS, GATEWAY, SCALING, MONITORING)
 
 _OVERLAYS = {
     "karpenter": (*_ALWAYS, KARPENTER),

@@ -15,7 +15,7 @@ import yaml
 
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import RenderedFile
-from agentgpu_iac.rendering.context import Draft
+from agentgpu_iac.rendering.context import Context, Draft
 from agentgpu_iac.rendering.names import COMPONENT_LABEL
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump, load
@@ -31,6 +31,7 @@ _SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]
 _NAME_RULES = {
     "Namespace": (_LABEL, "lower-case letters, digits and hyphens; 63 at most"),
     "Service": (_SERVICE, "lower-case letters, digits and hyphens, a letter first; 63 at most"),
+    "LeaderWorkerSet": (_SERVICE, "lower-case letters, digits and hyphens, a letter first; 63 at most"),
 }
 _NAME_RULE = (_SUBDOMAIN, "lower-case letters, digits, hyphens and dots; 253 at most")
 
@@ -42,6 +43,10 @@ _LABEL_PLACES = (
     ("spec", "selector", "matchLabels"),
     ("spec", "template", "metadata", "labels"),
     ("spec", "template", "spec", "nodeSelector"),
+    ("spec", "leaderWorkerTemplate", "leaderTemplate", "metadata", "labels"),
+    ("spec", "leaderWorkerTemplate", "leaderTemplate", "spec", "nodeSelector"),
+    ("spec", "leaderWorkerTemplate", "workerTemplate", "metadata", "labels"),
+    ("spec", "leaderWorkerTemplate", "workerTemplate", "spec", "nodeSelector"),
 )
 
 
@@ -90,14 +95,25 @@ class Manifest:
 
 
 def manifest(draft: Draft) -> Manifest:
-    """Fill in a draft's template and read the result back. Raises BadInput for what is no YAML mapping."""
-    try:
-        body = load(filled(draft.context))
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput.one(draft.context.template, f"does not make a manifest: {error}") from error
-    if not isinstance(body, dict):
-        raise BadInput.one(draft.context.template, "does not make a mapping")
+    """Fill in a draft's template, read the result back, and put its parts in. Raises BadInput for no YAML mapping."""
+    body = _object(draft.context)
+    for part in draft.parts:
+        *way, key = part.place
+        holder = _at(body, tuple(way))
+        if not isinstance(holder, dict):
+            raise BadInput.one(draft.context.template, f"has no place for a part at {'.'.join(part.place)}")
+        holder[key] = _at(_object(part.context), part.taken_from)
     return Manifest(folder=draft.folder, body=body)
+
+
+def _object(context: Context) -> Mapping:
+    try:
+        body = load(filled(context))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput.one(context.template, f"does not make a manifest: {error}") from error
+    if not isinstance(body, dict):
+        raise BadInput.one(context.template, "does not make a mapping")
+    return body
 
 
 def check(manifests: Iterable[Manifest]) -> None:

@@ -2,7 +2,9 @@
 
 The plugin reads its configurations from a ConfigMap in its own namespace, and from a node label which of them to use
 (``nvidia.com/device-plugin.config: share-<slots>``). Node groups set that label; Karpenter never makes such nodes,
-since autoscalers do not see that an accelerator is shared.
+since autoscalers do not see that an accelerator is shared. On a node without the label the plugin takes the
+configuration named ``default``, and where there is none but a single other, that one: so there is always a default,
+which shares nothing.
 """
 
 from __future__ import annotations
@@ -23,15 +25,24 @@ _PLUGIN_NAMESPACE = "gpu-operator"
 """Where the NVIDIA GPU Operator is usually installed, and so where its device plugin looks."""
 
 
+DEFAULT_CONFIGURATION = "default"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicePluginContext(Context):
     """One named configuration of the device plugin."""
 
     template: ClassVar[str] = "device-plugin.yaml.j2"
+    is_shared: bool
     resource: str
     slots: int
     one_slot_per_pod: bool
     """Whether the plugin refuses a pod that asks for several slots, which would not give it more."""
+
+
+def configurations_name(plan: Plan) -> str:
+    """Name of the ConfigMap that holds them."""
+    return f"{plan.stack}-device-plugin"
 
 
 def sharing_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -43,16 +54,20 @@ def sharing_drafts(plan: Plan) -> tuple[Draft, ...]:
 def _configurations(plan: Plan, shared: tuple[NodePool, ...]) -> ConfigMapContext:
     slot_counts = sorted({pool.slots_per_accelerator for pool in shared})
     return ConfigMapContext(
-        name=f"{plan.stack}-device-plugin",
+        name=configurations_name(plan),
         namespace=_PLUGIN_NAMESPACE,
         labels=labels(plan.stack, _COMPONENT, name=_COMPONENT),
-        data=tuple((f"share-{slots}", _configuration(plan, shared, slots)) for slots in slot_counts),
+        data=(
+            (DEFAULT_CONFIGURATION, _configuration(plan, shared, 1)),
+            *((f"share-{slots}", _configuration(plan, shared, slots)) for slots in slot_counts),
+        ),
     )
 
 
 def _configuration(plan: Plan, shared: tuple[NodePool, ...], slots: int) -> str:
     pools = {pool.name for pool in shared if pool.slots_per_accelerator == slots}
     context = DevicePluginContext(
+        is_shared=slots > 1,
         resource=ACCELERATOR_RESOURCE,
         slots=slots,
         one_slot_per_pod=all(

@@ -14,7 +14,9 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.planning.plan import LatencyPlan, Override, Plan, Workload
+from agentgpu_iac.planning.plan import LatencyPlan, ModelCachePlan, Override, Plan, Workload
+from agentgpu_iac.planning.references import accounting_version, draft_model
+from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import computed, figure
 from agentgpu_iac.sizing import calibration, latency, loading, memory
@@ -24,9 +26,11 @@ from agentgpu_iac.sizing.conversation import (
     session_shape,
     uncached_tokens_per_request,
 )
+from agentgpu_iac.sizing.kv_cache import index_bytes_per_token
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent, StackSpec
+from agentgpu_iac.spec.vocabulary import Engine
 from agentgpu_iac.units import GIB, HOURS_PER_MONTH, ceil_div, round_up
 
 
@@ -53,6 +57,9 @@ class _Subject:
 
     agent: Agent
     model: Model
+    draft: Model | None
+    accounted_as: str
+    """Version of vLLM whose overhead is counted."""
     accelerator: Accelerator
     workload: Workload
     plan: Plan
@@ -90,6 +97,8 @@ def _steps_of_agent(agent: Agent, plan: Plan, spec: StackSpec, catalog: Catalog)
             subject = _Subject(
                 agent=agent,
                 model=catalog.model(agent.model),
+                draft=draft_model(agent, catalog),
+                accounted_as=accounting_version(workload.engine.name, workload.engine.version, catalog),
                 accelerator=catalog.accelerator(workload.accelerator),
                 workload=workload,
                 plan=plan,
@@ -103,6 +112,8 @@ def _steps_of_agent(agent: Agent, plan: Plan, spec: StackSpec, catalog: Catalog)
 
 def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration | None) -> latency.Speed | None:
     """The latency model of a replica, as the plan was made with it."""
+    if not calibration.is_measured(workload.engine.name):
+        return None
     model, accelerator = catalog.model(agent.model), catalog.accelerator(workload.accelerator)
     return latency.speed(
         model,
@@ -112,7 +123,14 @@ def _speed(agent: Agent, workload: Workload, catalog: Catalog, own: Calibration 
         tensor_parallel=workload.tensor_parallel_size,
         pipeline_parallel=workload.pipeline_parallel_size,
         max_batched_tokens=workload.max_num_batched_tokens,
-        serving=latency.Serving(engine=workload.engine.name, version=workload.engine.version, own_run=own),
+        serving=latency.Serving(
+            engine=workload.engine.name,
+            version=workload.engine.version,
+            accepted_tokens=accepted_tokens(agent),
+            nodes=workload.nodes_per_replica,
+            gbps_between_nodes=workload.gbps_between_nodes,
+            own_run=own,
+        ),
     )
 
 
@@ -308,10 +326,15 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     model, one = subject.model, subject.workload
     plan_memory, tensor, pipeline = one.memory, one.tensor_parallel_size, one.pipeline_parallel_size
     tokens = round_up(plan_memory.context_tokens, memory.KV_BLOCK_TOKENS)
-    growing = f"{plan_memory.kv_bytes_per_token:,} B x {tokens:,}"
+    drafted = plan_memory.draft_kv_bytes_per_token
+    per_token = plan_memory.kv_bytes_per_token + drafted
+    growing = f"({plan_memory.kv_bytes_per_token:,} B + {drafted:,} B)" if drafted else f"{per_token:,} B"
+    growing += f" x {tokens:,}"
+    of_a_token = "(kvBytesPerToken + the draft's)" if drafted else "kvBytesPerToken"
     fixed = memory.kv_bytes_per_session(
         model, one.kv_cache_dtype, tensor, pipeline, plan_memory.context_tokens
     ) - tokens * memory.kv_bytes_per_token(model, one.kv_cache_dtype, tensor, pipeline)
+    fixed += _fixed_draft_bytes(subject, tokens)
     weights = memory.rank_weights(
         model, one.precision, tensor, pipeline, compute_capability=subject.accelerator.compute_capability
     )
@@ -329,6 +352,7 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         f"{plan_memory.weights_gib:.4f} GiB",
         model.sources[0],
     )
+    yield from _draft_steps(subject)
     yield _step(
         "Memory of one accelerator",
         "kvBytesPerToken",
@@ -339,9 +363,9 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     yield _step(
         "Memory of one accelerator",
         "kvPerSessionGib",
-        "(kvBytesPerToken x context in blocks of 16 + windows and fixed states) / 2^30"
+        f"({of_a_token} x context in blocks of 16 + windows and fixed states) / 2^30"
         if fixed
-        else "kvBytesPerToken x context in blocks of 16 / 2^30",
+        else f"{of_a_token} x context in blocks of 16 / 2^30",
         f"({growing} + {fixed:,.0f} B) / 2^30" if fixed else f"{growing} / 2^30",
         f"{plan_memory.kv_per_session_gib:.6f} GiB",
         "vLLM allocates whole blocks",
@@ -350,7 +374,7 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         "Memory of one accelerator",
         "kvGib",
         "kvPerSessionGib x maxNumSeqs",
-        f"{tokens * plan_memory.kv_bytes_per_token + fixed:,.0f} B x {one.max_num_seqs} / 2^30",
+        f"{tokens * per_token + fixed:,.0f} B x {one.max_num_seqs} / 2^30",
         f"{plan_memory.kv_gib:.4f} GiB",
         "every session keeps its memory, also while a tool runs",
     )
@@ -372,8 +396,10 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
     yield _step(
         "Memory of one accelerator",
         "totalGib",
-        "weights + KV cache + overhead",
-        f"{plan_memory.weights_gib:.4f} + {plan_memory.kv_gib:.4f} + {plan_memory.overhead_gib:.4f}",
+        "weights + draft + KV cache + overhead" if drafted else "weights + KV cache + overhead",
+        f"{plan_memory.weights_gib:.4f} + "
+        + (f"{plan_memory.draft_weights_gib:.4f} + " if drafted else "")
+        + f"{plan_memory.kv_gib:.4f} + {plan_memory.overhead_gib:.4f}",
         f"{plan_memory.total_gib:.4f} GiB",
         f"must stay under {memory.STEADY_STATE_RATIO:.0%} of the capacity",
     )
@@ -395,18 +421,69 @@ def _memory_steps(subject: _Subject) -> Iterator[Step]:
         "engine budget - total",
         f"{plan_memory.engine_budget_gib:.4f} - {plan_memory.total_gib:.4f}",
         f"{plan_memory.headroom_gib:.4f} GiB of KV cache beyond the plan",
-        f"--gpu-memory-utilization {one.gpu_memory_utilization:g}, the default of {one.engine.name} {one.engine.version}"
+        f"{_SHARE_FLAGS[one.engine.name]} {one.gpu_memory_utilization:g}, the default of {one.engine.name} {one.engine.version}"
         if one.kv_cache_memory_bytes is None
         else "fixed KV budget: the accelerator is shared",
     )
 
 
+_SHARE_FLAGS: dict[Engine, str] = {
+    "vllm": "--gpu-memory-utilization",
+    "sglang": "--mem-fraction-static",
+    "tensorrt-llm": "--free_gpu_memory_fraction",
+    "tgi": "share of what is free after warm-up:",
+    "ollama": "share",
+}
+"""How each engine calls its share of the memory."""
+
+
+def _draft_steps(subject: _Subject) -> Iterator[Step]:
+    """What the draft of speculative decoding takes, where it takes anything."""
+    one, speculative = subject.workload, subject.agent.speculative
+    if speculative is None or not one.memory.draft_kv_bytes_per_token:
+        return
+    what = speculative.model or "the model's own multi-token layer"
+    yield _step(
+        "Memory of one accelerator",
+        "draftWeightsGib",
+        "weights of the draft on as many ranks as the model's"
+        + ("" if speculative.weights_gib is None else ": weightsGib / TP"),
+        what if speculative.weights_gib is None else f"{speculative.weights_gib:g} / {one.tensor_parallel_size}",
+        f"{one.memory.draft_weights_gib:.4f} GiB",
+        "spec: speculative.weightsGib" if speculative.weights_gib is not None else "shape of the draft",
+    )
+    yield _step(
+        "Memory of one accelerator",
+        "draftKvBytesPerToken",
+        "the draft's full layers" if speculative.method == "draft-model" else "one layer that attends like the model's",
+        what,
+        f"{one.memory.draft_kv_bytes_per_token:,} B",
+        "shape of the attention layers",
+    )
+
+
+def _fixed_draft_bytes(subject: _Subject, tokens: int) -> float:
+    """What a session of the draft holds besides what grows with every token."""
+    one = subject.workload
+    held = draft_memory(
+        subject.agent,
+        subject.model,
+        subject.draft,
+        subject.accelerator,
+        one.precision,
+        one.tensor_parallel_size,
+        one.memory.context_tokens,
+    )
+    return held.kv_bytes_per_session - tokens * held.kv_bytes_per_token
+
+
 def _overhead_steps(subject: _Subject) -> Iterator[Step]:
     model, one, plan_memory = subject.model, subject.workload, subject.workload.memory
-    version, tensor, batched = one.engine.version, one.tensor_parallel_size, one.max_num_batched_tokens
+    version, tensor, batched = subject.accounted_as, one.tensor_parallel_size, one.max_num_batched_tokens
     layer = memory.feed_forward_gib(model, tensor, batched, stage_input=one.pipeline_parallel_size > 1)
     base = memory.sampler_base_gib(model, version, tensor, batched)
-    each = memory.logits_gib_per_sequence(model, version)
+    rows = rows_per_step(subject.agent)
+    each = memory.logits_gib_per_sequence(model, version) * rows
     yield _step(
         "Memory of one accelerator",
         "activationGib",
@@ -414,7 +491,8 @@ def _overhead_steps(subject: _Subject) -> Iterator[Step]:
         f"max({base:.6f} + {each * GIB:,.0f} B x {one.max_num_seqs} / 2^30, {layer:.6f})",
         f"{plan_memory.activation_gib:.4f} GiB",
         "fitted on vLLM start-up logs: the sampler of the profiling run, or the layer's buffers; a session's logits are "
-        f"{memory.logits_copies(version):g} copies of {model.vocab_size:,} x 4 bytes and a little more",
+        f"{memory.logits_copies(version):g} copies of {model.vocab_size:,} x 4 bytes and a little more"
+        + ("" if rows == 1 else f", {rows} times: a step checks so many tokens"),
     )
     yield _step(
         "Memory of one accelerator",
@@ -438,10 +516,14 @@ def _kv_formula(model: Model, one: Workload) -> tuple[str, str]:
     width = 1 if one.kv_cache_dtype == "fp8" else 2
     layers = ceil_div(model.layers.full, one.pipeline_parallel_size)
     if model.kv_lora_rank is not None:
-        return (
-            "full layers x (compressed rank + rotary width) x bytes",
-            f"{layers} x ({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}",
+        latent, index = (
+            f"({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}",
+            index_bytes_per_token(model),
         )
+        if index:
+            formula = "full layers x ((compressed rank + rotary width) x bytes + index of sparse attention)"
+            return formula, f"{layers} x ({latent} + {index})"
+        return "full layers x (compressed rank + rotary width) x bytes", f"{layers} x {latent}"
     heads = memory.kv_heads_per_accelerator(model.kv_heads, one.tensor_parallel_size)
     value = model.value_head_dim or model.head_dim
     return (
@@ -648,7 +730,7 @@ def _start_steps(subject: _Subject) -> Iterator[Step]:
             f"{start.cache_fill:g}",
             f"the pool's models from {cache.source} at {loading.HUB_GIB_PER_S} GiB/s at most",
         ),
-        "weights": (f"{start.weights:g}", f"{cache.model_gib:g} GiB from {cache.storage}, cold"),
+        "weights": (f"{start.weights:g}", f"{cache.model_gib:g} GiB from {cache.storage}, cold{_read_by(cache)}"),
         "compile": (f"{start.compile:g}", "torch.compile, same run; kept in the cache afterwards"),
         "warmUp": (f"{start.warm_up:g}", "profiling and graph capture, same run"),
     }
@@ -662,6 +744,10 @@ def _start_steps(subject: _Subject) -> Iterator[Step]:
         f"{start.total:g} s ±{start.error_ratio:.0%}; {start.warm_node_total:g} s on a warm node",
         "two full cold starts were measured at 393 s and 966 s",
     )
+
+
+def _read_by(cache: ModelCachePlan) -> str:
+    return "" if cache.loader == "default" else f", read by {cache.loader}"
 
 
 def _cost_steps(subject: _Subject) -> Iterator[Step]:

@@ -88,6 +88,7 @@ def _agents(plan: Plan) -> Table:
             one.tier,
             f"{one.model} {one.precision}",
             f"{one.accelerators_per_replica} x {one.accelerator}"
+            + (f" on {one.nodes_per_replica} nodes" if one.nodes_per_replica > 1 else "")
             + (f" (shared: {one.share_group})" if one.share_group else ""),
             f"{one.tensor_parallel_size} x {one.pipeline_parallel_size}",
             str(one.max_num_seqs),

@@ -268,10 +268,15 @@ def family_of(engine: Engine) -> Engine:
     return engine if engine in _SINCE else "vllm"
 
 
+def is_measured(engine: Engine) -> bool:
+    """Whether any measured run used the engine."""
+    return engine in _SINCE
+
+
 def generation_of(engine: Engine, version: str | None) -> str:
     """Which generation a version belongs to; without a version number, the one that most such rows fit best."""
     family = family_of(engine)
-    found = _VERSION.match(version or "")
+    found = _VERSION.match(version or "") if is_measured(engine) else None
     if found is None:
         return _UNKNOWN_VERSION[family]
     numbers = tuple(int(part or 0) for part in found.groups())

@@ -51,6 +51,21 @@ def kv_bytes_per_token(
     return layers * _bytes_per_token_of_full_layer(model, width, tensor_parallel)
 
 
+def kv_tokens(context_tokens: int) -> int:
+    """Tokens of whole blocks that hold a context."""
+    return round_up(context_tokens, KV_BLOCK_TOKENS)
+
+
+def draft_layer_kv_bytes_per_token(model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int) -> int:
+    """KV cache of one more full-attention layer, as heads for speculation have (EAGLE, multi-token prediction)."""
+    return _bytes_per_token_of_full_layer(model, _KV_BYTES[kv_dtype], tensor_parallel)
+
+
+def index_bytes_per_token(model: Model) -> int:
+    """What sparse attention keeps beside the KV cache of one token, in each full layer."""
+    return _INDEXER_BYTES if model.architecture.startswith(_INDEXED_TYPES) else 0
+
+
 def kv_bytes_per_session(
     model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int, pipeline_parallel: int, context_tokens: int
 ) -> float:
@@ -173,8 +188,8 @@ def _pages_of_a_request(
 def _bytes_per_token_of_full_layer(model: Model, width: int, tensor_parallel: int, *, v0: bool = False) -> int:
     if model.kv_lora_rank is not None:
         latent = model.kv_lora_rank + (model.qk_rope_head_dim or 0)
-        indexed = _INDEXER_BYTES if model.architecture.startswith(_INDEXED_TYPES) else 0
-        return (round_up(latent, _V0_LATENT_MULTIPLE) if v0 else latent) * width + indexed
+        padded = round_up(latent, _V0_LATENT_MULTIPLE) if v0 else latent
+        return padded * width + index_bytes_per_token(model)
     key_and_value = model.head_dim + (model.value_head_dim or model.head_dim)
     return kv_heads_per_accelerator(model.kv_heads, tensor_parallel) * key_and_value * width
 

@@ -15,7 +15,7 @@ Accelerators and engines that none of those runs used get a wider band and are m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration
@@ -34,6 +34,9 @@ CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"}
 """Accelerators of the measured runs: 2,406 closed-loop points of vLLM, TensorRT-LLM and SGLang."""
 UNCALIBRATED_FACTOR = 1.5
 """How much wider the band is where no measured run used the accelerator or engine: a judgement, no measurement."""
+SEVERAL_NODES_FACTOR = 1.5
+"""How much wider the band is for a replica over several nodes: no measured run had one. What each step waits for
+messages between nodes is not in the answer, only their bytes are. A judgement as well."""
 
 _SPARSE_ATTENTION = frozenset({"glm_moe_dsa", "deepseek_v32"})
 _NVLINK_DOMAIN = {"gb200": 72, "gb300": 72}
@@ -87,6 +90,10 @@ class Serving:
     expert_parallel: int = 1
     accepted_tokens: float = 1.0
     """Tokens that a step yields for a request: more than 1 with speculative decoding."""
+    nodes: int = 1
+    """Nodes that the pipeline stages of a replica are spread over."""
+    gbps_between_nodes: float = 0.0
+    """Rate at which a stage hands its activations to one on the next node."""
     own_run: Calibration | None = None
     """What the user measured beside a prediction; its ratios scale the answers."""
     constants: Constants = CONSTANTS
@@ -122,7 +129,7 @@ class Speed:
     step_ms: float
     """Launching and synchronising one step."""
     all_reduce_ms_per_token: float
-    """Bandwidth term of the all-reduces of one decode token."""
+    """Bandwidth term of the all-reduces of one decode token, and of handing it from node to node."""
     sequence_ms: float
     """Host and sampler work of one running sequence of an attention group."""
     prompt_launch_ms: float
@@ -340,6 +347,13 @@ def _activation_ms_per_token(model: Model, accelerator: Accelerator, spread: Lay
     return moved / (accelerator.bandwidth_gb_per_s * 1e6)
 
 
+def _hand_over_ms_per_token(model: Model, serving: Serving) -> float:
+    """Sending one token's activations, 16 bit wide, from node to node."""
+    if serving.nodes == 1:
+        return 0.0
+    return (serving.nodes - 1) * model.hidden_size * 2 / (serving.gbps_between_nodes / 8 * 1e6)
+
+
 def speed(
     model: Model,
     accelerator: Accelerator,
@@ -361,6 +375,7 @@ def speed(
     width, groups = spread.accelerators, spread.attention_groups
     work = _work(model, precision, kv_dtype, spread.tensor_parallel)
     reduce_ms, decode_reduce_ms, prompt_reduce_ms = _all_reduce(model, accelerator, width, constants)
+    hand_over_ms = _hand_over_ms_per_token(model, serving)
     dense_ms = work.dense_flops / spread.tensor_parallel / rates.dense_flops_per_ms
     expert_ms = work.expert_flops / width / rates.expert_flops_per_ms
     attention_flops = 4.0 * model.layers.full * model.attention_heads * model.head_dim
@@ -380,10 +395,11 @@ def speed(
         prompt_ms_per_token=dense_ms / groups
         + expert_ms
         + prompt_reduce_ms
+        + hand_over_ms
         + _activation_ms_per_token(model, accelerator, spread),
         attention_ms_per_token_pair=attention_flops / width / rates.attention_flops_per_ms,
         step_ms=constants.step_ms * pipeline_parallel + _launch_ms(model, accelerator, precision, serving) + reduce_ms,
-        all_reduce_ms_per_token=decode_reduce_ms,
+        all_reduce_ms_per_token=decode_reduce_ms + hand_over_ms,
         sequence_ms=constants.sequence_ms,
         prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
         first_token_ms=generation.first_token_ms,
@@ -405,15 +421,16 @@ def speed(
 
 def _is_calibrated(accelerator: Accelerator, serving: Serving) -> bool:
     known = accelerator.id in CALIBRATED and family_of(serving.engine) == serving.engine
-    return known and serving.accepted_tokens <= 1
+    return known and serving.accepted_tokens <= 1 and serving.nodes == 1
 
 
 def _error_ratios(accelerator: Accelerator, serving: Serving) -> calibration.ErrorRatios:
     """The band of the engine's generation, wider where no measured run stands behind the answer."""
     ratios = calibration.ERROR_RATIOS[generation_of(serving.engine, serving.version)]
-    if _is_calibrated(accelerator, serving):
-        return ratios
-    return calibration.ErrorRatios(ttft=ratios.ttft * UNCALIBRATED_FACTOR, tpot=ratios.tpot * UNCALIBRATED_FACTOR)
+    factor = 1.0 if serving.nodes == 1 else SEVERAL_NODES_FACTOR
+    if not _is_calibrated(accelerator, replace(serving, nodes=1)):
+        factor *= UNCALIBRATED_FACTOR
+    return calibration.ErrorRatios(ttft=ratios.ttft * factor, tpot=ratios.tpot * factor)
 
 
 def served_kv_dtype(engine: Engine, accelerator: Accelerator, precision: Precision) -> KvCacheDtype:

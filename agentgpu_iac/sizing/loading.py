@@ -118,6 +118,15 @@ class Source:
     """What the instance can draw from the network; unset: unknown, no ceiling."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who reads a replica's weights."""
+
+    ranks: int = 1
+    """Accelerators that read at once."""
+    loader: Loader = "default"
+
+
 def expected_network_gbps(instance: InstanceType) -> float | None:
     """What a fresh node draws for a while: the geometric mean of baseline and burst, as it starts with some credit.
 
@@ -162,16 +171,26 @@ def image_pull_s(image_gb: float, pull: ImagePull = "default") -> float:
     return 0.0 if pull == "cached" else image_gb / rates[pull]
 
 
-def storage_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per_s: int, *, ranks: int = 1) -> float:
-    """Rate at which weights come off the node's own storage with the default loader, in GiB/s.
+def storage_gib_per_s(
+    instance: InstanceType,
+    storage: Storage,
+    root_volume_mib_per_s: int,
+    *,
+    ranks: int = 1,
+    loader: Loader = "default",
+) -> float:
+    """Rate at which weights come off the node's own storage, in GiB/s.
 
-    EBS counts at the instance's baseline, since the burst credit is gone when it is needed most.
+    EBS counts at the instance's baseline, since the burst credit is gone when it is needed most. A streamer was measured
+    on network storage and from memory, never on a local disk, whose own rate is not known: there the default loader's
+    rate stands for it.
     """
     if storage == "nvme" and instance.nvme_count:
         return source_gib_per_s(Source(path="nvme", ranks=ranks))
     return source_gib_per_s(
         Source(
             path="ebs-gp3",
+            loader=loader,
             ranks=ranks,
             volume_mib_per_s=root_volume_mib_per_s,
             ebs_mb_per_s=instance.ebs_baseline_mbps,
@@ -202,20 +221,22 @@ def cold_start(
     image_gb: float,
     storage: Storage,
     root_volume_mib_per_s: int,
-    ranks: int = 1,
+    reader: Reader | None = None,
     image_pull: ImagePull = "default",
 ) -> ColdStart:
     """Predict the cold start of one replica.
 
     ``model_gib`` is the checkpoint that the replica loads; ``node_models_gib`` everything that the node's cache is
-    filled with before the marker of the last model is written; ``ranks`` the accelerators that load it.
+    filled with before the marker of the last model is written; ``reader`` who loads it.
     """
+    reader = reader or Reader()
+    rate = storage_gib_per_s(instance, storage, root_volume_mib_per_s, ranks=reader.ranks, loader=reader.loader)
     return ColdStart(
         node=NODE_S,
         driver=DRIVER_S,
         image=image_pull_s(image_gb, image_pull),
         cache_fill=node_models_gib / fill_gib_per_s(instance, storage, root_volume_mib_per_s),
-        weights=model_gib / storage_gib_per_s(instance, storage, root_volume_mib_per_s, ranks=ranks),
+        weights=model_gib / rate,
         compile=COMPILE_S,
         warm_up=WARM_UP_S,
     )

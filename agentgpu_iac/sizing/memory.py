@@ -23,6 +23,7 @@ from agentgpu_iac.sizing.kv_cache import (
     kv_bytes_per_session,
     kv_bytes_per_token,
     kv_heads_per_accelerator,
+    kv_tokens,
     pool,
 )
 from agentgpu_iac.sizing.weights import (
@@ -57,6 +58,7 @@ __all__ = (
     "default_memory_share",
     "draft_layer_parameters",
     "embedding_parameters",
+    "engine_budget_gib",
     "engine_memory",
     "expert_parameters",
     "feed_forward_gib",
@@ -64,7 +66,9 @@ __all__ = (
     "is_hybrid",
     "kv_bytes_per_session",
     "kv_bytes_per_token",
+    "kv_error_ratio",
     "kv_heads_per_accelerator",
+    "kv_tokens",
     "layer_count",
     "logits_copies",
     "logits_gib_per_sequence",
@@ -296,11 +300,11 @@ def non_torch_gib(accelerator: Accelerator, version: str, tensor_parallel: int, 
     return _CONTEXT_GIB[newer] + _NVLINK_OLDER_GIB_PER_RANK * tensor_parallel
 
 
-def cuda_graph_gib(model: Model, pipeline_parallel: int = 1, *, enforce_eager: bool) -> float:
-    """Captured CUDA graphs, in GiB: a pool, and more for each layer."""
+def cuda_graph_gib(model: Model, pipeline_parallel: int = 1, *, enforce_eager: bool, draft_layers: int = 0) -> float:
+    """Captured CUDA graphs, in GiB: a pool, and more for each layer, those of a draft included."""
     if enforce_eager:
         return 0.0
-    return _GRAPHS_GIB + _GRAPHS_GIB_PER_LAYER * layer_count(model) / pipeline_parallel
+    return _GRAPHS_GIB + _GRAPHS_GIB_PER_LAYER * (layer_count(model) / pipeline_parallel + draft_layers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -478,13 +482,13 @@ _SGLANG_RESERVE_GIB_PER_TOKEN = 1.5 / 1024
 base for graphs, which is set so that H100 has the 0.828 of sglang #29092: the only measured figure."""
 _TENSORRT_FREE_SHARE = 0.9
 """TensorRT-LLM's free_gpu_memory_fraction: that share of what is free once the engine is loaded."""
-_TGI_FREE_SHARE = 0.95
-"""Text Generation Inference gives the KV cache this share of what its warm-up left free."""
+_TGI_SHARE = 0.90
+"""Text Generation Inference gives the KV cache what its warm-up leaves of this share of the card (TGI_WIGGLE_ROOM, 3.3.7)."""
 
 ENGINE_SUPPORT: dict[Engine, str] = {
     "sglang": "sglang: static share x card - weights; its default share was compared on one card only",
     "tensorrt-llm": "tensorrt-llm: 90 % of what is free after load, overhead as vLLM's; no start-up log was compared",
-    "tgi": "tgi: 95 % of what is free after warm-up, overhead as vLLM's; no start-up log was compared",
+    "tgi": "tgi: 90 % of the card less what its warm-up takes, overhead as vLLM's; no start-up log was compared",
     "ollama": "ollama: accounted for as vLLM, although it allocates only the sequences it is told to serve",
 }
 """How well the accounting of an engine is supported, where it is worse than vLLM's."""
@@ -499,17 +503,38 @@ def default_memory_share(engine: Engine, accelerator: Accelerator, release: Engi
         return round(1 - reserve / room, 3)
     if engine == "tensorrt-llm":
         return _TENSORRT_FREE_SHARE
-    return _TGI_FREE_SHARE if engine == "tgi" else release.gpu_memory_utilization
+    return _TGI_SHARE if engine == "tgi" else release.gpu_memory_utilization
 
 
 def _budget_gib(config: EngineConfig, capacity_gib: float, loaded_gib: float) -> float:
     """What weights, KV cache and the counted part of the overhead may take together.
 
-    TensorRT-LLM and TGI take a share of what is free after loading, so that the rest of it is out of the budget.
+    TensorRT-LLM takes a share of what is free after loading, so that the rest of it is out of the budget.
     """
-    if config.engine in ("tensorrt-llm", "tgi"):
-        return loaded_gib + max(0.0, capacity_gib - loaded_gib) * config.gpu_memory_utilization
+    if config.engine == "tensorrt-llm":
+        return _share_of_free_gib(capacity_gib, config.gpu_memory_utilization, loaded_gib)
     return capacity_gib * config.gpu_memory_utilization
+
+
+def _share_of_free_gib(capacity_gib: float, share: float, loaded_gib: float) -> float:
+    return loaded_gib + max(0.0, capacity_gib - loaded_gib) * share
+
+
+def engine_budget_gib(
+    engine: Engine, capacity_gib: float, share: float, *, weights_gib: float, before_graphs_gib: float
+) -> float:
+    """What weights, KV cache and overhead may take together before CUDA graphs that come on top.
+
+    ``before_graphs_gib`` is the overhead without them. SGLang serves it from what its static share leaves.
+    """
+    if engine == "tensorrt-llm":
+        return _share_of_free_gib(capacity_gib, share, weights_gib + before_graphs_gib)
+    return capacity_gib * share + (before_graphs_gib if engine == "sglang" else 0.0)
+
+
+def kv_error_ratio(engine: Engine) -> float:
+    """Stated error of the KV cache of a plan."""
+    return KV_ERROR_RATIO if engine == "vllm" else _LEAST_ERROR_RATIO_OF_OTHERS
 
 
 def _taken_from_budget_gib(config: EngineConfig, taken: Overhead) -> float:

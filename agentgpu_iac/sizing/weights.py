@@ -103,6 +103,11 @@ def loaded_parameters(model: Model) -> int:
     return model.params_total + beside
 
 
+def ships_draft_layer(model: Model) -> bool:
+    """Whether the published checkpoint holds a layer for multi-token prediction."""
+    return model.architecture.startswith(_SHIPS_DRAFT_LAYER)
+
+
 def draft_layer_parameters(model: Model) -> float:
     """One layer for speculation (EAGLE, multi-token prediction): a layer of the model and a 2-to-1 projection."""
     body = model.params_total - embedding_parameters(model)
@@ -254,7 +259,7 @@ def _published_bytes(model: Model, precision: Precision) -> float | None:
     size = float(model.checkpoint_bytes)
     if _BITS_PER_PARAMETER[precision] == 16.0 and size > _FP32_CHECKPOINT_RATIO * 2 * loaded_parameters(model):
         return loaded_parameters(model) * 2.0
-    if model.architecture.startswith(_SHIPS_DRAFT_LAYER):
+    if ships_draft_layer(model):
         size -= draft_layer_parameters(model) * _average_bytes(model, size)
     return size
 

@@ -12,7 +12,16 @@ from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model import MAX_COUNT, Conversation, ModelCache, Sessions, StackSpec, ToolCalls
+from agentgpu_iac.spec.model import (
+    MAX_COUNT,
+    Agent,
+    Conversation,
+    ModelCache,
+    Sessions,
+    Speculative,
+    StackSpec,
+    ToolCalls,
+)
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of, words_at
 from agentgpu_iac.spec.yaml_tree import Data, Steps
@@ -46,12 +55,16 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _observed_rules(_part(spec, "observed"))
     yield from _model_source_rules(_part(spec, "modelCache"))
     yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
+    yield from _router_rules(_part(spec, "network"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
+    yield from _schedule_rules(_part(spec, "scaling"), agents)
+    yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from _engine_rules(agent, target, at)
+        yield from _speculative_rules(_part(agent, "speculative"), (*at, "speculative"))
         yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
         yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
 
@@ -126,6 +139,22 @@ def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> It
         )
 
 
+def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
+    """Routes attach to a Gateway, which somebody runs and only the spec can name."""
+    if network.get("router") == "gateway" and network.get("gateway") is None:
+        yield Violation(
+            steps=("spec", "network", "router"),
+            message="routes of a Gateway need one to attach to, but 'gateway' is missing",
+            hint="write gateway: {name: ..., namespace: ...}, or use router: nginx",
+        )
+    if network.get("gateway") is not None and network.get("router") != "gateway":
+        yield Violation(
+            steps=("spec", "network", "gateway"),
+            message="a Gateway is named, but the router is not 'gateway'",
+            hint="write router: gateway, or leave the Gateway out",
+        )
+
+
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """Agents answer to their names, and so do adapters: each name belongs to one of them."""
     first: dict[str, Steps] = {}
@@ -162,6 +191,17 @@ def _adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, St
         first.setdefault(name, steps)
 
 
+def _image_rules(pins: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """One image is that of one engine."""
+    engines = sorted({word for agent in agents if (word := _word(agent, "engine", Agent))})
+    if pins.get("engineImage") is not None and len(engines) > 1:
+        yield Violation(
+            steps=("spec", "pins", "engineImage"),
+            message=f"one image cannot be that of {' and '.join(engines)}",
+            hint="leave it out, or give each engine a stack of its own",
+        )
+
+
 def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """A fallback is another agent of the stack, and the way from fallback to fallback ends."""
     position: dict[str, int] = {}
@@ -190,6 +230,67 @@ def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]
         )
 
 
+def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """A known peak is an agent's of this stack, at hours that a clock has, and ends at another time than it starts."""
+    names = {name: None for agent in agents if isinstance(name := agent.get("name"), str)}
+    for index, item in enumerate(_list(scaling, "schedule")):
+        one = _mapping(item)
+        at: Steps = ("spec", "scaling", "schedule", index)
+        name = one.get("agent")
+        if isinstance(name, str) and name not in names:
+            near = did_you_mean(name, names) if len(names) <= _MOST_COMPARISONS else ""
+            yield Violation(steps=(*at, "agent"), message=f"no agent of this stack is named {shown(name)}", hint=near)
+        for key in ("start", "end"):
+            fault = _cron_fault(one.get(key))
+            if fault:
+                yield Violation(
+                    steps=(*at, key), message=fault, hint="minute hour day month weekday, for example 45 7 * * 1-5"
+                )
+        start, end = one.get("start"), one.get("end")
+        if isinstance(start, str) and start == end:
+            yield Violation(steps=(*at, "end"), message="the schedule ends when it starts")
+
+
+_CRON_FIELDS: Final = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    ("weekday", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+)
+"""Fields of a schedule as KEDA reads them: lowest and highest value, and names from the lowest on."""
+
+
+def _cron_fault(value: Data) -> str:
+    """What is wrong with five cron fields, or nothing; another number of fields is reported elsewhere."""
+    words = value.split() if isinstance(value, str) else []
+    if len(words) != len(_CRON_FIELDS):
+        return ""
+    for word, (name, low, high, names) in zip(words, _CRON_FIELDS, strict=True):
+        for part in word.split(","):
+            if not _is_cron_part(part, low, high, names):
+                return f"{shown(part)} is no {name}: {low} to {high}, * or a range such as {low}-{high}/2"
+    return ""
+
+
+def _is_cron_part(part: str, low: int, high: int, names: Sequence[str]) -> bool:
+    span, slash, step = part.partition("/")
+    if slash and not (step.isascii() and step.isdigit() and int(step) > 0):
+        return False
+    if span == "*":
+        return True
+    first, dash, last = span.lower().partition("-")
+    start = _cron_value(first, low, names)
+    end = _cron_value(last, low, names) if dash else start
+    return start is not None and end is not None and low <= start <= end <= high
+
+
+def _cron_value(word: str, low: int, names: Sequence[str]) -> int | None:
+    if word in names:
+        return low + names.index(word)
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= 2 else None
+
+
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """The circles that following ``next_of`` leads into, each once, in time linear in its length."""
     visited: set[str] = set()
@@ -212,6 +313,32 @@ def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator
             steps=(*at, "engine"),
             message=f"Ollama is for local development only, and the target is {target!r}",
             hint="use engine: vllm",
+        )
+
+
+_METHODS_WITH_A_DRAFT = ("draft-model", "eagle3")
+
+
+def _speculative_rules(speculative: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """A draft is named where the method has one; a step yields no more than it proposes, and one."""
+    method, draft = speculative.get("method"), speculative.get("model")
+    if method in _METHODS_WITH_A_DRAFT and draft is None:
+        yield Violation(
+            steps=(*at, "method"),
+            message=f"{method} needs a draft, but 'model' is missing",
+            hint="name the draft's Hugging Face id, or use method: ngram",
+        )
+    if method in ("ngram", "mtp"):
+        for key in ("model", "weightsGib"):
+            if speculative.get(key) is not None:
+                yield Violation(
+                    steps=(*at, key), message=f"{method} has no draft of its own, so {key!r} has no meaning"
+                )
+    tokens, accepted = _count(speculative, "tokens", Speculative), speculative.get("acceptedTokens")
+    if tokens is not None and isinstance(accepted, int | float) and accepted > tokens + 1:
+        yield Violation(
+            steps=(*at, "acceptedTokens"),
+            message=f"a step that proposes {tokens} tokens yields {tokens + 1} at most; not {accepted:g}",
         )
 
 

@@ -178,7 +178,7 @@ class TestRejections:
     def test_what_was_measured_is_held_against_the_budget(self):
         agent = make_agent(model="test/tiny", overrides={**self.MEASURED, "ttftMs": 900.0})
         one = demand(load(agent).stack.spec.agents[0], TINY)
-        rules = Rules(release=CATALOG.release("vllm"), round_trip_ms=20.0, session_affine=True)
+        rules = Rules(release=CATALOG.release("vllm"), accounted_as="0.33.0", round_trip_ms=20.0, session_affine=True)
         (found,) = Evaluator(one, rules).evaluate(NO_DATA, 1)
         assert isinstance(found, Rejection)
         assert found.constraint == "ttft"
@@ -209,8 +209,9 @@ class TestRejections:
         assert one.constraint == "memory"
         assert "300 sessions" in one.message
 
-    def test_an_engine_that_is_not_planned_yet(self):
-        assert refused(make_agent(engine="sglang")).rejections[0].constraint == "engine"
+    def test_an_engine_for_local_development(self):
+        error = refused(make_agent(engine="ollama"), target="compose")
+        assert error.rejections[0].constraint == "engine"
 
     def test_a_budget_that_is_too_small(self):
         error = refused(capacity={"budgetUsdPerMonth": 100.0})

@@ -26,6 +26,7 @@ class Replicas:
     baseline_replicas: int
     burst_replicas: int
     accelerators_per_replica: int
+    nodes: int = 1
 
 
 def machine(name: str, count: int, price: str) -> Machine:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.engines.vllm import VLLM
 from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.scenes import codes, make_agent, make_catalog, make_model, offerings, only, plan, workload
 
 BURST: dict[str, Any] = {"burstFactor": 20.0, "rampS": 3000.0}
@@ -80,6 +84,20 @@ class TestSecrets:
         assert (variable.variable, variable.secret, variable.key) == ("VLLM_API_KEY", "front-door", "key")
         assert not any("front-door" in word for word in workload(found).engine.args)
         assert found.security.api_key_secret == "front-door"
+
+    def test_a_key_can_be_an_argument_that_names_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        port = dataclasses.replace(VLLM, api_key_variable="ENGINE_KEY", api_key_args=("--api-key", "$(ENGINE_KEY)"))
+        monkeypatch.setitem(PORTS, "vllm", port)
+        engine = workload(plan(make_agent(), security={"apiKeySecret": "front-door"})).engine
+        assert engine.args[-2:] == ("--api-key", "$(ENGINE_KEY)")
+        assert [one.variable for one in engine.secret_environment] == ["ENGINE_KEY"]
+        assert "--api-key" not in workload(plan(make_agent())).engine.args
+
+    def test_an_engine_that_cannot_ask_for_a_key_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(PORTS, "vllm", dataclasses.replace(VLLM, api_key_variable=None))
+        with pytest.raises(NoPlan, match="cannot ask callers for an API key"):
+            plan(make_agent(), security={"apiKeySecret": "front-door"})
+        assert workload(plan(make_agent())).engine.secret_environment == ()
 
     def test_nobody_is_asked_for_a_key_by_default(self) -> None:
         found = plan(make_agent())

@@ -58,7 +58,18 @@ def launch_template_data(inputs: Inputs) -> dict[str, Any]:
         for key in ("userData", "blockDeviceMappings", "metadataOptions")
         if inputs.get(key) is not None
     }
+    interfaces = [
+        {("groups" if key == "securityGroups" else key): value for key, value in one.items()}
+        for one in inputs.get("networkInterfaces") or ()
+    ]
+    if interfaces:
+        data["networkInterfaces"] = interfaces
     return {"LaunchTemplateData": {**data, "tagSpecifications": specifications}}
+
+
+def egress_permission(inputs: Inputs) -> dict[str, Any]:
+    pair = {"GroupId": inputs["referencedSecurityGroupId"], "Description": inputs["description"]}
+    return {"IpPermissions": [{"IpProtocol": inputs["ipProtocol"], "UserIdGroupPairs": [pair]}]}
 
 
 CALLS = {
@@ -110,9 +121,21 @@ CALLS = {
             "userData": lambda inputs: {},
             "blockDeviceMappings": lambda inputs: {},
             "metadataOptions": lambda inputs: {},
+            "networkInterfaces": lambda inputs: {},
             "tags": tagged("launch-template"),
         },
         elsewhere=frozenset({"updateDefaultVersion"}),
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": ApiCall(
+        service="ec2",
+        operation="AuthorizeSecurityGroupEgress",
+        renamed={"securityGroupId": "GroupId"},
+        made={
+            "referencedSecurityGroupId": egress_permission,
+            "ipProtocol": lambda inputs: {},
+            "description": lambda inputs: {},
+            "tags": tagged("security-group-rule"),
+        },
     ),
     "aws:iam/role:Role": ApiCall(
         service="iam",

@@ -6,7 +6,7 @@ from functools import cache
 
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.program import deploy
-from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
+from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recording, record
 
 NAMESPACE = b"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: demo\n"
@@ -54,6 +54,7 @@ SCENES = {
     "tiered": make_tiered_plan,
     "shared": shared_plan,
     "ebs": rootless_plan,
+    "grouped": make_grouped_plan,
 }
 
 

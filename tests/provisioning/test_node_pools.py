@@ -242,3 +242,33 @@ def test_every_tier_of_the_plan_is_deployed() -> None:
     labels = {group.inputs["labels"]["agentgpu.dev/tier"] for group in accelerator_groups(scene("tiered")).values()}
     assert labels == {pool.tier for pool in plan.node_pools}
     assert len(shared_plan().node_pools) == len(accelerator_groups(scene("shared")))
+
+
+class TestReplicasOverSeveralNodes:
+    GROUP = "demo-baseline-groups-p5-48xlarge"
+
+    def test_their_nodes_stand_in_one_zone_and_are_replaced_together(self) -> None:
+        (group,) = (one for one in accelerator_groups(scene("grouped")).values())
+        assert len(group.inputs["subnetIds"]) == 1
+        assert sizes(group) == (2, 2, 2)
+        assert group.inputs["updateConfig"] == {"maxUnavailable": 2}
+
+    def test_every_network_card_has_an_efa_interface(self) -> None:
+        (template,) = (one for one in scene("grouped").of(TEMPLATE) if one.name == self.GROUP)
+        interfaces = template.inputs["networkInterfaces"]
+        assert [one["networkCardIndex"] for one in interfaces] == list(range(32))
+        assert [one["interfaceType"] for one in interfaces] == ["efa", *["efa-only"] * 31]
+        assert {tuple(one["securityGroups"]) for one in interfaces} == {("sg-cluster",)}
+
+    def test_efa_may_leave_for_the_group_itself(self) -> None:
+        (rule,) = scene("grouped").of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+        assert rule.inputs["securityGroupId"] == rule.inputs["referencedSecurityGroupId"] == "sg-cluster"
+
+    def test_other_nodes_have_no_efa(self) -> None:
+        assert not any(one.inputs.get("networkInterfaces") for one in scene("tiered").of(TEMPLATE))
+        assert scene("tiered").of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule") == []
+
+    def test_capacity_blocks_are_for_karpenter(self) -> None:
+        pool = make_pool(capacity_types=("reserved", "on-demand"), reservation="capacity-block")
+        with pytest.raises(BadInput, match="Capacity Blocks"):
+            record(lambda: deploy(make_plan(node_pools=(pool,)), FILES))

@@ -11,7 +11,7 @@ import pytest
 from jinja2 import meta, nodes
 
 import agentgpu_iac
-from agentgpu_iac.rendering import render, templates  # noqa: F401 - render defines every context
+from agentgpu_iac.rendering import helm_values, render, templates  # noqa: F401 - they define every context
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.templates import environment, template_folder
 

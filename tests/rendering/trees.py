@@ -8,7 +8,16 @@ import yaml
 
 from agentgpu_iac.planning import plan as p
 from agentgpu_iac.rendering.render import render
-from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
+from tests.plans import (
+    make_gateway_plan,
+    make_grouped_plan,
+    make_plan,
+    make_pool,
+    make_routed_plan,
+    make_tiered_plan,
+    make_watched_plan,
+    make_workload,
+)
 
 
 def make_shared_plan() -> p.Plan:
@@ -43,6 +52,11 @@ PLANS = {
     "tiered": make_tiered_plan,
     "shared": make_shared_plan,
     "gated": make_gated_plan,
+    "routed": make_routed_plan,
+    "gateway": make_gateway_plan,
+    "keda": make_watched_plan,
+    "hpa": lambda: make_watched_plan("hpa"),
+    "grouped": make_grouped_plan,
 }
 
 
@@ -58,8 +72,11 @@ def of_kind(plan: p.Plan, kind: str) -> dict[str, dict[str, Any]]:
 
 def pod_specs(plan: p.Plan) -> dict[str, dict[str, Any]]:
     """The pod template of everything that has one, by the path of its file."""
-    return {
-        path: body["spec"]["template"]["spec"]
-        for path, body in tree(plan).items()
-        if body["kind"] in ("Deployment", "DaemonSet")
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for path, body in tree(plan).items():
+        if body["kind"] in ("Deployment", "DaemonSet"):
+            found[path] = body["spec"]["template"]["spec"]
+        if body["kind"] == "LeaderWorkerSet":
+            for role in ("leader", "worker"):
+                found[f"{path}#{role}"] = body["spec"]["leaderWorkerTemplate"][f"{role}Template"]["spec"]
+    return found

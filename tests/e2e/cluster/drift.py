@@ -53,6 +53,11 @@ ALLOWED = (
     ),
     Allowed(
         kind="Deployment",
+        path=r"spec\.replicas",
+        reason="of a burst tier that something scales: its manifest leaves the number to whoever does",
+    ),
+    Allowed(
+        kind="Deployment",
         path=r"metadata\.annotations\.deployment\.kubernetes\.io/revision",
         reason="the Deployment controller's count of versions",
     ),

@@ -21,6 +21,7 @@ from tests.e2e.cluster.nodes import FABRIC_RESOURCE, pool_node
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
 from tests.e2e.cluster.workloads import (
     add_group_pods,
+    at_rest,
     baseline,
     burst,
     condition,
@@ -66,8 +67,8 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
             if body["kind"] == "NodePool":
                 cluster.put(kwok_class(body))
                 cluster.put(swapped(body))
-            else:
-                cluster.put(body)
+            elif body["kind"] != "HorizontalPodAutoscaler":  # it would take away the replica that is one too many
+                cluster.put(at_rest(made, body))
         add_group_pods(cluster, made)
         for pool in made.plan.node_pools:
             if pool.fixed_size:

@@ -22,6 +22,7 @@ from tests.e2e.cluster.nodes import pool_node, strangers
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
 from tests.e2e.cluster.workloads import (
     add_group_pods,
+    at_rest,
     baseline,
     burst,
     condition,
@@ -235,7 +236,7 @@ def bring_up(cluster: ControlPlane, made: Tree) -> None:
     for namespace in made.foreign_namespaces:
         cluster.add_namespace(namespace)
     for body in made.objects:
-        cluster.put(body)
+        cluster.put(at_rest(made, body))
     add_group_pods(cluster, made)
     for pool in made.plan.node_pools:
         together = max(pods_per_replica(made, each) for each in made.plan.workloads if each.node_pool == pool.name)

@@ -27,6 +27,14 @@ def burst(made: Tree) -> tuple[Workload, ...]:
     return tuple(each for each in made.plan.workloads if each.tier == "burst")
 
 
+def at_rest(made: Tree, body: Object) -> Object:
+    """An object as it is while there is no load: what scales a workload has set 0 replicas, which the manifest leaves open."""
+    scaled = {each.name for each in made.plan.workloads if each.scaling is not None}
+    if body["kind"] != "Deployment" or body["metadata"]["name"] not in scaled:
+        return body
+    return {**body, "spec": {**body["spec"], "replicas": 0}}
+
+
 def pods_of(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
     """The engine pods of a workload."""
     pairs = ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))

@@ -1,0 +1,164 @@
+"""What is asked of a cluster, and what is made of the answers: one Snapshot. Nothing is ever written.
+
+``Cluster`` is the port; ``kubernetes_api`` is its one real side, and needs the ``kubernetes`` package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
+
+from agentgpu_iac.errors import AgentGpuError, BadInput
+from agentgpu_iac.operations.planned import ref
+from agentgpu_iac.operations.snapshot import Body, Kind, Ref, Snapshot
+from agentgpu_iac.planning.nodes import POOL_LABEL, STACK_LABEL
+
+KARPENTER_POOL_LABEL = "karpenter.sh/nodepool"
+
+_POD = Kind(api_version="v1", name="Pod")
+_EVENT = Kind(api_version="v1", name="Event")
+_NODE = Kind(api_version="v1", name="Node")
+_NODE_CLAIM = Kind(api_version="karpenter.sh/v1", name="NodeClaim")
+_SCALER = Kind(api_version="autoscaling/v2", name="HorizontalPodAutoscaler")
+
+OURS = tuple(
+    Kind(api_version=api_version, name=name)
+    for api_version, names in (
+        ("v1", "Namespace ServiceAccount ConfigMap Service PersistentVolume PersistentVolumeClaim ResourceQuota"),
+        ("apps/v1", "Deployment DaemonSet StatefulSet"),
+        ("autoscaling/v2", "HorizontalPodAutoscaler"),
+        ("networking.k8s.io/v1", "NetworkPolicy Ingress"),
+        ("policy/v1", "PodDisruptionBudget"),
+        ("rbac.authorization.k8s.io/v1", "Role RoleBinding ClusterRole ClusterRoleBinding"),
+        ("scheduling.k8s.io/v1", "PriorityClass"),
+        ("resource.k8s.io/v1", "DeviceClass ResourceClaim ResourceClaimTemplate"),
+        ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet"),
+        ("karpenter.sh/v1", "NodePool"),
+        ("karpenter.k8s.aws/v1", "EC2NodeClass"),
+        ("keda.sh/v1alpha1", "ScaledObject TriggerAuthentication"),
+        ("monitoring.coreos.com/v1", "ServiceMonitor PodMonitor PrometheusRule"),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+        ("inference.networking.k8s.io/v1", "InferencePool"),
+        ("external-secrets.io/v1", "ExternalSecret"),
+    )
+    for name in names.split()
+)
+"""Kinds in which objects of a stack may be left over from an earlier plan, beside those of the present one."""
+
+
+class Forbidden(AgentGpuError):
+    """The cluster knows us, and does not let us read this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """How the API server serves a kind."""
+
+    path: str
+    """Of the API version: ``/api/v1``, ``/apis/apps/v1``."""
+    plural: str
+    namespaced: bool
+
+
+class Cluster(Protocol):
+    """A cluster that can be read. Its methods raise OutsideFailure where it does not answer."""
+
+    def resources(self, api_version: str) -> Mapping[str, Resource]:
+        """The kinds of an API version; empty where the cluster does not know it."""
+
+    def items(self, resource: Resource, namespace: str, labels: str = "", fields: str = "") -> tuple[Body, ...]:
+        """The objects of a namespace, or of the whole cluster for "". Raises Forbidden."""
+
+    def item(self, resource: Resource, namespace: str, name: str) -> Body | None:
+        """One object, or None where there is none. Raises Forbidden."""
+
+
+def connect(kubeconfig: Path | None, context: str | None) -> Cluster:
+    """The cluster that a kubeconfig names. Raises BadInput for one that makes no sense, or where the client is missing."""
+    try:
+        module = importlib.import_module("agentgpu_iac.operations.kubernetes_api")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "kubernetes":
+            raise
+        hint = "install agentgpu-iac[cluster]"
+        raise BadInput.one("status", "needs the Kubernetes client, which is not installed", hint=hint) from None
+    return cast(Cluster, module.connect(kubeconfig, context))
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read so far."""
+
+    cluster: Cluster
+    served: dict[str, Mapping[str, Resource]] = field(default_factory=dict)
+    objects: dict[Ref, Body] = field(default_factory=dict)
+    not_served: set[Kind] = field(default_factory=set)
+    forbidden: dict[Kind, str] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+
+    def resource(self, kind: Kind) -> Resource | None:
+        if kind.api_version not in self.served:
+            self.served[kind.api_version] = self.cluster.resources(kind.api_version)
+        return self.served[kind.api_version].get(kind.name)
+
+    def planned(self, kind: Kind, refs: Iterable[Ref], stack: str) -> None:
+        """The planned objects of a kind, and those of the stack that are there beside them."""
+        resource = self.resource(kind)
+        wanted = tuple(refs)
+        if resource is None:
+            if wanted:
+                self.not_served.add(kind)
+            return
+        namespaces = sorted({stack, *(each.namespace for each in wanted)}) if resource.namespaced else [""]
+        for namespace in namespaces:
+            try:
+                found = self.cluster.items(resource, namespace, labels=f"{STACK_LABEL}={stack}")
+            except Forbidden:
+                continue
+            self.objects.update({ref({**_typed(kind), **body}): body for body in found})
+        try:
+            for each in wanted:
+                if each not in self.objects:
+                    body = self.cluster.item(resource, each.namespace, each.name)
+                    if body is not None:
+                        self.objects[each] = body
+        except Forbidden as error:
+            self.forbidden[kind] = str(error)
+
+    def explaining(self, kind: Kind, what: str, namespace: str, labels: str = "", fields: str = "") -> tuple[Body, ...]:
+        """Objects that only help to say why; they may be out of our reach."""
+        resource = self.resource(kind)
+        if resource is None:
+            return ()
+        try:
+            return self.cluster.items(resource, namespace, labels=labels, fields=fields)
+        except Forbidden:
+            self.unread.append(what)
+            return ()
+
+
+def read_snapshot(cluster: Cluster, stack: str, pools: Iterable[str], planned: Mapping[Ref, Body]) -> Snapshot:
+    """Read what a cluster holds of a stack. Raises OutsideFailure where it does not answer."""
+    read = _Read(cluster)
+    for kind in sorted({*OURS, *(each.kind for each in planned)}):
+        read.planned(kind, (each for each in planned if each.kind == kind), stack)
+    names = ",".join(sorted(pools))
+    return Snapshot(
+        objects=read.objects,
+        pods=read.explaining(_POD, "pods", stack, labels=f"{STACK_LABEL}={stack}"),
+        events=read.explaining(_EVENT, "events", stack, fields="type=Warning"),
+        nodes=read.explaining(_NODE, "nodes", "", labels=f"{POOL_LABEL} in ({names})"),
+        node_claims=read.explaining(_NODE_CLAIM, "node claims", "", labels=f"{KARPENTER_POOL_LABEL} in ({names})"),
+        scalers=read.explaining(_SCALER, "autoscalers", stack),
+        not_served=frozenset(read.not_served),
+        forbidden=read.forbidden,
+        unread=tuple(read.unread),
+    )
+
+
+def _typed(kind: Kind) -> dict[str, str]:
+    """Lists of built-in kinds leave the kind of their items out."""
+    return {"apiVersion": kind.api_version, "kind": kind.name}

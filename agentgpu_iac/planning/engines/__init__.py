@@ -1,0 +1,39 @@
+"""The engines: how each spells what the plan says and what it can do, one module per engine.
+
+A version difference stands in the module of its engine. What an engine cannot do is a sentence in its ``refusals``, which
+the planner turns into a rejection, so that nothing is silently left out.
+"""
+
+from agentgpu_iac.planning.engines.port import EnginePort, Wishes
+from agentgpu_iac.planning.engines.settings import (
+    ENGINE_CACHE_MOUNT,
+    MODELS_MOUNT,
+    PORT,
+    SETTINGS_MOUNT,
+    EngineSettings,
+    calls_tools,
+    needs_other_checkpoint,
+    quantises_at_load,
+)
+from agentgpu_iac.planning.engines.sglang import SGLANG
+from agentgpu_iac.planning.engines.tensorrt_llm import TENSORRT_LLM
+from agentgpu_iac.planning.engines.tgi import TGI
+from agentgpu_iac.planning.engines.vllm import VLLM
+from agentgpu_iac.spec.vocabulary import Engine
+
+PORTS: dict[Engine, EnginePort] = {port.name: port for port in (VLLM, SGLANG, TENSORRT_LLM, TGI)}
+"""Engines that can be planned for a cluster."""
+
+__all__ = (
+    "ENGINE_CACHE_MOUNT",
+    "MODELS_MOUNT",
+    "PORT",
+    "PORTS",
+    "SETTINGS_MOUNT",
+    "EnginePort",
+    "EngineSettings",
+    "Wishes",
+    "calls_tools",
+    "needs_other_checkpoint",
+    "quantises_at_load",
+)

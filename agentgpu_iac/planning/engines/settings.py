@@ -1,0 +1,77 @@
+"""What every engine is told, whatever its flags are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.plan import WeightLoader
+from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.vocabulary import Precision
+
+MODELS_MOUNT = "/models"
+"""Where the node's model cache appears in the engine's container."""
+ENGINE_CACHE_MOUNT = "/var/cache/engine"
+"""Where an engine keeps what it compiles. It lies on the node's model cache volume, a folder per workload, so that a
+restarted replica need not compile again; the models beside it are mounted read-only."""
+SETTINGS_MOUNT = "/etc/engine"
+"""Where the files appear that an engine reads beside its arguments."""
+PORT = 8000
+
+LEADER_ADDRESS = "$(LWS_LEADER_ADDRESS)"
+WORKER_INDEX = "$(LWS_WORKER_INDEX)"
+"""Variables that the LeaderWorkerSet controller puts before all others of a group's containers, spelled as the kubelet
+expands them in arguments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What the plan decided for one engine process."""
+
+    agent: Agent
+    model: Model
+    version: str
+    model_path: str
+    """Directory of the model below the cache's mount point."""
+    draft_path: str | None
+    """The same of the draft model, for speculative decoding that needs one."""
+    adapter_paths: tuple[str, ...]
+    """Directories of the LoRA adapters, in the order of the agent's list."""
+    tensor_parallel: int
+    pipeline_parallel: int
+    nodes: int
+    """Nodes of one replica, each with a process of the engine."""
+    join_timeout_s: int
+    """How long the processes of a replica over several nodes wait for one another."""
+    precision: Precision
+    max_model_len: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    gpu_memory_utilization: float
+    """Share of the accelerator that must be free when the engine starts; also its budget unless the KV cache is fixed."""
+    kv_cache_memory_bytes: int | None
+    kv_bytes_per_token: int
+    """KV cache of one token on one accelerator, the draft's included."""
+    loader: WeightLoader
+    shutdown_timeout_s: int
+    max_queued_requests: int | None
+    max_queued_tokens: int | None
+    ttft_edges_s: tuple[float, ...]
+    tpot_edges_s: tuple[float, ...]
+    """Bucket edges of the two histograms; empty: the engine's own."""
+
+
+def calls_tools(agent: Agent) -> bool:
+    """Whether the agent's turns hold tool calls, so that its engine needs the model's parser for them."""
+    return agent.conversation.tool_calls.per_turn > 0
+
+
+def quantises_at_load(model: Model, precision: Precision) -> bool:
+    """Whether the engine makes the precision itself from the published checkpoint (bf16 or fp16 to FP8 only)."""
+    return precision == "fp8" and model.native_precision in ("bf16", "fp16")
+
+
+def needs_other_checkpoint(model: Model, precision: Precision) -> bool:
+    """Whether the precision needs a checkpoint other than the one published under the model's id."""
+    same_width = {precision, model.native_precision} <= {"bf16", "fp16"}
+    return precision != model.native_precision and not same_width and not quantises_at_load(model, precision)

@@ -1,0 +1,237 @@
+"""How vLLM spells what the plan says; version differences are stated where they are.
+
+Every flag below exists in ``vllm serve --help`` of 0.33.0; a test holds the emitted arguments against that list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.engines.parsers import Parsers
+from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always
+from agentgpu_iac.planning.engines.settings import (
+    ENGINE_CACHE_MOUNT,
+    LEADER_ADDRESS,
+    MODELS_MOUNT,
+    PORT,
+    WORKER_INDEX,
+    EngineSettings,
+    calls_tools,
+    quantises_at_load,
+)
+from agentgpu_iac.planning.plan import EnvironmentVariable, WeightLoader
+from agentgpu_iac.sizing.memory import version_tuple
+from agentgpu_iac.spec.model import Agent, Speculative
+from agentgpu_iac.spec.vocabulary import Precision
+
+_SHUTDOWN_TIMEOUT_SINCE = (0, 18)
+_QUEUE_LIMIT_SINCE = (0, 33)
+_SPECULATION_SINCE = {"ngram": (0, 11), "eagle3": (0, 11), "mtp": (0, 11), "draft-model": (0, 17)}
+"""First version of the catalog that has the method: SpeculativeConfig of the wheels of 0.11.0, 0.17.0, 0.19.0, 0.22.0 and
+0.33.0. 0.11.0 names draft_model and refuses it."""
+_KV_OFFLOAD_SINCE = (0, 17)
+"""First version of the catalog with --kv-offloading-size (same wheels; 0.11.0 has none)."""
+_STREAMS_SINCE = (0, 11)
+"""First version of the catalog whose load formats were read; runai_streamer and fastsafetensors are among them."""
+_LOAD_FORMATS: dict[WeightLoader, str] = {
+    "safetensors": "safetensors",
+    "fastsafetensors": "fastsafetensors",
+    "runai-streamer": "runai_streamer",
+}
+_SPECULATION_METHODS = {"ngram": "ngram", "draft-model": "draft_model", "eagle3": "eagle3", "mtp": "mtp"}
+_NODES_SINCE = (0, 11, 1)
+"""First release with --nnodes, --node-rank and --master-addr, by which its own processes form a replica over nodes."""
+_JOIN_TIMEOUT_SINCE = (0, 33)
+MASTER_PORT = 29501
+"""Where the processes of a replica over several nodes find one another: the engine's own default."""
+_TOOL_PARSERS = Parsers(
+    names=frozenset(
+        (
+            *("apertus", "beam", "cohere_command3", "cohere_command4", "deepseek_v3", "deepseek_v31", "deepseek_v32"),
+            *(
+                "deepseek_v4",
+                "deepseek_v41",
+                "dots",
+                "ernie45",
+                "functiongemma",
+                "gemma4",
+                "gigachat3",
+                "glm45",
+                "glm47",
+            ),
+            *("granite", "granite-20b-fc", "granite4", "hermes", "hf", "hunyuan_a13b", "hy_v3", "hy_v4", "inkling"),
+            *("internlm", "jamba", "k2_horizon", "kimi_k2", "kimi_k3", "lfm2", "ling3", "llama3_json", "llama4_json"),
+            *("llama4_pythonic", "longcat", "mimo", "minicpm5", "minimax_m2", "minimax_m3", "mistral", "muse"),
+            *("muse_glimmer", "musespark1x", "olmo3", "openai", "phi4_mini_json", "plamo3", "poolside_v1", "pythonic"),
+            *("qwen3_coder", "qwen3_json", "qwen3_xml", "seed_oss", "step3", "step3p5", "step5", "xlam"),
+        )
+    )
+)
+_REASONING_PARSERS = Parsers(
+    names=frozenset(
+        (
+            *(
+                "beam",
+                "cohere_command3",
+                "cohere_command4",
+                "deepseek_r1",
+                "deepseek_v3",
+                "deepseek_v4",
+                "deepseek_v41",
+            ),
+            *("ernie45", "gemma4", "glm45", "glm47", "granite", "granite_thinking_parser", "hf", "holo2"),
+            *("hunyuan_a13b", "hy_v3", "hy_v4", "inkling", "k2_horizon", "kimi_k2", "kimi_k3", "ling3", "mimo"),
+            *("minicpmv", "minimax_m2", "minimax_m2_append_think", "minimax_m3", "mistral", "muse", "muse_glimmer"),
+            *("musespark1x", "nemotron_v3", "olmo3", "openai_gptoss", "plamo3", "poolside_v1", "qwen3", "seed_oss"),
+            *("step3", "step3p5", "step5"),
+        )
+    )
+)
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+
+
+def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
+    """Arguments of ``vllm serve``: the model's directory, then flags in a fixed order."""
+    return (*_shared_args(settings), *(_node_args(settings, "0") if settings.nodes > 1 else ()))
+
+
+def vllm_worker_args(settings: EngineSettings) -> tuple[str, ...]:
+    """The same for the other nodes of a replica: no server, only workers of the process that leads. Else nothing."""
+    if settings.nodes == 1:
+        return ()
+    return (*_shared_args(settings), *_node_args(settings, WORKER_INDEX), "--headless")
+
+
+def _node_args(settings: EngineSettings, rank: str) -> list[str]:
+    args = ["--nnodes", str(settings.nodes), "--node-rank", rank]
+    args += ["--master-addr", LEADER_ADDRESS, "--master-port", str(MASTER_PORT)]
+    if version_tuple(settings.version) >= _JOIN_TIMEOUT_SINCE:
+        args += ["--distributed-timeout-seconds", str(settings.join_timeout_s)]
+    return args
+
+
+def _shared_args(settings: EngineSettings) -> list[str]:
+    agent, model, version = settings.agent, settings.model, version_tuple(settings.version)
+    args = [
+        f"{MODELS_MOUNT}/{settings.model_path}",
+        *("--served-model-name", agent.name),
+        *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
+        *("--port", str(PORT)),
+        *("--tensor-parallel-size", str(settings.tensor_parallel)),
+        *("--pipeline-parallel-size", str(settings.pipeline_parallel)),
+        *_precision_args(model, settings.precision),
+        *("--kv-cache-dtype", {"auto": "auto", "bf16": "bfloat16", "fp16": "auto", "fp8": "fp8"}[agent.kv_cache_dtype]),
+        *("--max-model-len", str(settings.max_model_len)),
+        *("--max-num-seqs", str(settings.max_num_seqs)),
+        *("--max-num-batched-tokens", str(settings.max_num_batched_tokens)),
+    ]
+    args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
+    if settings.kv_cache_memory_bytes is not None:
+        args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
+    by_hand, of_model = agent.tool_call_parser, model.tool_call_parser if calls_tools(agent) else None
+    if parser := _TOOL_PARSERS.named(by_hand, of_model):
+        args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
+    if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
+        args += ["--reasoning-parser", parser]
+    if agent.lora_adapters:
+        args += _lora_args(agent, settings.adapter_paths)
+    if agent.speculative is not None:
+        args += ["--speculative-config", _speculative_config(agent.speculative, settings.draft_path)]
+    if agent.kv_offload_gib is not None:
+        args += ["--kv-offloading-size", f"{agent.kv_offload_gib:g}"]
+    if settings.loader != "default":
+        args += ["--load-format", _LOAD_FORMATS[settings.loader]]
+    if agent.trust_remote_code:
+        args.append("--trust-remote-code")
+    if version >= _SHUTDOWN_TIMEOUT_SINCE:
+        args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
+    if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_requests is not None:
+        args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
+    if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_tokens is not None:
+        args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
+    edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
+    if own := {family: list(values) for family, values in edges.items() if values}:
+        args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
+    return args
+
+
+def _precision_args(model: Model, precision: Precision) -> list[str]:
+    if quantises_at_load(model, precision):
+        return ["--dtype", "auto", "--quantization", "fp8"]
+    return ["--dtype", {"bf16": "bfloat16", "fp16": "float16"}.get(precision, "auto")]
+
+
+def _lora_args(agent: Agent, adapter_paths: tuple[str, ...]) -> list[str]:
+    rank = max(adapter.rank for adapter in agent.lora_adapters)
+    slots = next(size for size in _LORA_RANKS if size >= rank)
+    modules = [
+        f"{adapter.name}={MODELS_MOUNT}/{path}"
+        for adapter, path in zip(agent.lora_adapters, adapter_paths, strict=True)
+    ]
+    return [
+        "--enable-lora",
+        "--max-loras",
+        str(len(modules)),
+        "--max-lora-rank",
+        str(slots),
+        "--lora-modules",
+        *modules,
+    ]
+
+
+def _speculative_config(speculative: Speculative, draft_path: str | None) -> str:
+    """The draft runs on as many ranks as the model; n-grams keep the engine's own window of 5 tokens."""
+    config: dict[str, str | int] = {
+        "method": _SPECULATION_METHODS[speculative.method],
+        "num_speculative_tokens": speculative.tokens,
+    }
+    if draft_path is not None:
+        config["model"] = f"{MODELS_MOUNT}/{draft_path}"
+    return json.dumps(config, separators=(",", ":"))
+
+
+def _environment() -> tuple[EnvironmentVariable, ...]:
+    return (
+        EnvironmentVariable(name="VLLM_NO_USAGE_STATS", value="1"),
+        EnvironmentVariable(name="VLLM_CACHE_ROOT", value=f"{ENGINE_CACHE_MOUNT}/vllm"),
+    )
+
+
+def _refusals(wishes: Wishes) -> Iterator[str]:
+    agent, version = wishes.agent, wishes.version
+    words = ".".join(map(str, version))
+    if agent.speculative is not None and version < _SPECULATION_SINCE[agent.speculative.method]:
+        yield f"vLLM {words} has no speculative decoding by {agent.speculative.method} that is known to work"
+    if agent.kv_offload_gib is not None and version < _KV_OFFLOAD_SINCE:
+        yield f"vLLM {words} has no --kv-offloading-size; 0.17 and newer have"
+    if wishes.loader in ("fastsafetensors", "runai-streamer") and version < _STREAMS_SINCE:
+        yield f"whether vLLM {words} has the loader {wishes.loader} is not known; 0.11 and newer have it"
+    if unknown := _TOOL_PARSERS.unknown(agent.tool_call_parser):
+        yield f"vLLM 0.33.0 has no tool-call parser {unknown}"
+    if unknown := _REASONING_PARSERS.unknown(agent.reasoning_parser):
+        yield f"vLLM 0.33.0 has no reasoning parser {unknown}"
+
+
+VLLM = EnginePort(
+    name="vllm",
+    title="vLLM",
+    command=("vllm", "serve"),
+    arguments=vllm_args,
+    worker_arguments=vllm_worker_args,
+    nodes_since=_NODES_SINCE,
+    environment=_environment,
+    refusals=_refusals,
+    health_path="/health",
+    ready_path="/health",
+    pipeline_parallel=True,
+    tool_parsers=_TOOL_PARSERS,
+    reasoning_parsers=_REASONING_PARSERS,
+    fixes_kv_budget=always,
+    shared_memory_share=None,
+    queue_limit_since=_QUEUE_LIMIT_SINCE,
+    streams_since=_STREAMS_SINCE,
+    drains_since=_SHUTDOWN_TIMEOUT_SINCE,
+    api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
+)

@@ -1,0 +1,97 @@
+"""Replicas over several nodes: when they are needed, and what a machine and an engine must have for them.
+
+A replica over several nodes is lost with any one of them, starts when the slowest is ready, and no measured run backs
+its latency. So it is planned only where one node does not hold the model, on machines with a fast fabric between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.plan import Rejection
+from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.sizing.memory import version_tuple
+
+LEAST_ACCELERATORS = 8
+"""Smaller machines have larger ones of the same accelerator beside them, which keep a replica in one piece."""
+LEAST_FABRIC_GBPS = 400.0
+"""EFA rate of the slowest machine that AWS sells for work over several nodes (p4d.24xlarge). A judgement."""
+
+_A_NODE_IS_TOO_SMALL = frozenset({"memory", "parallelism"})
+
+
+def are_needed(on_one: Sequence[Candidate | Rejection], machine: Machine) -> bool:
+    """Whether one such machine is too small for the model, whatever its parallelism.
+
+    A model that is too slow on one machine is no faster on two: pipeline stages work one after another.
+    """
+    fitting = [result for result in on_one if _size(result) <= machine.accelerators]
+    return all(isinstance(result, Rejection) and result.constraint in _A_NODE_IS_TOO_SMALL for result in fitting)
+
+
+def _size(result: Candidate | Rejection) -> int:
+    if isinstance(result, Candidate):
+        return result.accelerators_per_replica
+    return (result.tensor_parallel_size or 1) * (result.pipeline_parallel_size or 1)
+
+
+def gbps_between(machine: Machine) -> float:
+    """The rate that a hand-over between two such machines is counted with: that of one interface.
+
+    An image without the EFA plugin for NCCL uses TCP on one interface; with it, there is more.
+    """
+    return machine.fabric_gbps / max(1, machine.instance.efa_interfaces)
+
+
+def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection | None:
+    """Why no replica may go over several such machines, if it may not."""
+    port = PORTS[release.engine]
+    if port.nodes_since is None:
+        message = (
+            f"one {machine.instance.name} does not hold the model, and {port.title} is not run over several nodes here"
+        )
+        return _rejection(demand, machine, "engine", message)
+    if version_tuple(release.version) < port.nodes_since:
+        since = ".".join(map(str, port.nodes_since))
+        message = (
+            f"one {machine.instance.name} does not hold the model, and {port.title} {release.version} cannot go over "
+            f"several: {since} and newer can"
+        )
+        return _rejection(demand, machine, "engine-version", message)
+    if machine.fabric_gbps < LEAST_FABRIC_GBPS:
+        interfaces = machine.instance.efa_interfaces
+        has = f"{machine.fabric_gbps:,.0f} Gbps on {interfaces} EFA interface{'' if interfaces == 1 else 's'}"
+        message = (
+            f"one {machine.instance.name} does not hold the model, and a replica over several needs a fabric of "
+            f"{LEAST_FABRIC_GBPS:,.0f} Gbps between them: it has {has if interfaces else 'no EFA interface'}"
+        )
+        return _rejection(demand, machine, "no-fabric", message, LEAST_FABRIC_GBPS, machine.fabric_gbps, "Gbps")
+    return None
+
+
+def _rejection(
+    demand: Demand,
+    machine: Machine,
+    constraint: str,
+    message: str,
+    need: float | None = None,
+    limit: float | None = None,
+    unit: str = "",
+) -> Rejection:
+    return Rejection(
+        agent=demand.agent.name,
+        accelerator=machine.accelerator,
+        instance_type=machine.instance.name,
+        tensor_parallel_size=None,
+        pipeline_parallel_size=None,
+        precision=demand.precision,
+        constraint=constraint,
+        need=need,
+        limit=limit,
+        unit=unit,
+        message=message,
+    )

@@ -1,0 +1,73 @@
+"""Values for the Helm charts that offer accelerators to pods: the NVIDIA GPU Operator's, or its device plugin's alone.
+
+They are no objects, so no kustomization lists them; whoever installs a chart names its file. Keys are those of the
+charts gpu-operator v26 and nvidia-device-plugin 0.18.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
+from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.rendering.context import Context
+from agentgpu_iac.rendering.sharing import DEFAULT_CONFIGURATION, configurations_name
+from agentgpu_iac.rendering.templates import filled
+from agentgpu_iac.rendering.yaml_text import dump, load
+
+FOLDER = "helm-values"
+
+_CLUSTERS = frozenset({"eks", "kubernetes"})
+"""Targets on which someone installs charts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuOperatorContext(Context):
+    """The operator, which brings the device plugin among others."""
+
+    template: ClassVar[str] = "helm-gpu-operator.yaml.j2"
+    nodes_bring_the_driver: bool
+    """Whether the nodes' image has driver and container toolkit, as the NVIDIA variants of EKS images do."""
+    taint_key: str
+    is_shared: bool
+    configurations: str
+    default_configuration: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePluginChartContext(Context):
+    """The device plugin by itself."""
+
+    template: ClassVar[str] = "helm-device-plugin.yaml.j2"
+    pool_label: str
+    taint_key: str
+    is_shared: bool
+    configurations: str
+    default_configuration: str
+
+
+def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
+    """A file for each chart; nothing for targets without a cluster of yours."""
+    if plan.target not in _CLUSTERS:
+        return ()
+    is_shared = any(pool.sharing == "time-slicing" for pool in plan.node_pools)
+    operator = GpuOperatorContext(
+        nodes_bring_the_driver=plan.target == "eks",
+        taint_key=ACCELERATOR_RESOURCE,
+        is_shared=is_shared,
+        configurations=configurations_name(plan),
+        default_configuration=DEFAULT_CONFIGURATION,
+    )
+    plugin = DevicePluginChartContext(
+        pool_label=POOL_LABEL,
+        taint_key=ACCELERATOR_RESOURCE,
+        is_shared=is_shared,
+        configurations=configurations_name(plan),
+        default_configuration=DEFAULT_CONFIGURATION,
+    )
+    return (_file("gpu-operator", operator), _file("nvidia-device-plugin", plugin))
+
+
+def _file(chart: str, context: Context) -> RenderedFile:
+    return RenderedFile(path=f"{FOLDER}/{chart}.yaml", content=dump(load(filled(context))))

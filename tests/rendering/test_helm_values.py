@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from agentgpu_iac.planning import plan as p
+from agentgpu_iac.rendering.helm_values import helm_values
+from agentgpu_iac.rendering.render import render
+from tests.plans import make_plan
+from tests.rendering.trees import make_shared_plan, tree
+
+TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+
+def values(plan: p.Plan) -> dict[str, Any]:
+    return {file.path: yaml.safe_load(file.content) for file in helm_values(plan)}
+
+
+def test_the_driver_is_left_to_images_that_bring_it() -> None:
+    on_eks = values(make_plan())["helm-values/gpu-operator.yaml"]
+    assert (on_eks["driver"], on_eks["toolkit"]) == ({"enabled": False}, {"enabled": False})
+    assert not {"driver", "toolkit"} & set(values(make_plan(target="kubernetes"))["helm-values/gpu-operator.yaml"])
+
+
+def test_both_charts_reach_tainted_nodes() -> None:
+    made = values(make_plan())
+    assert made["helm-values/gpu-operator.yaml"]["daemonsets"]["tolerations"] == [TOLERATION]
+    plugin = made["helm-values/nvidia-device-plugin.yaml"]
+    assert plugin["tolerations"] == [TOLERATION]
+    (term,) = plugin["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [{"key": "agentgpu.dev/node-pool", "operator": "Exists"}]
+
+
+def test_shared_accelerators_are_configured_by_the_rendered_map() -> None:
+    plan = make_shared_plan()
+    body = tree(plan)["device-plugin/configmap-demo-device-plugin.yaml"]
+    made = values(plan)
+    for config in (
+        made["helm-values/gpu-operator.yaml"]["devicePlugin"]["config"],
+        made["helm-values/nvidia-device-plugin.yaml"]["config"],
+    ):
+        assert config["name"] == body["metadata"]["name"]
+        assert config["default"] in body["data"]
+    assert "config" not in values(make_plan())["helm-values/nvidia-device-plugin.yaml"]
+
+
+@pytest.mark.parametrize("target", ["spheron", "compose", "skyserve"])
+def test_other_targets_have_no_charts(target: str) -> None:
+    assert helm_values(make_plan(target=target)) == ()
+
+
+def test_values_are_no_manifests() -> None:
+    assert not any(file.path.startswith("helm-values/") for file in render(make_plan()))
