@@ -206,7 +206,14 @@ class ControlPlane:
     def install_crds(self) -> None:
         """Install the CustomResourceDefinitions of all operators that we render for, and wait until they are served."""
         self.kubectl("apply", "--server-side", "-f", tool("crds"))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        self.until("all kinds are served", lambda: all(is_established(each) for each in self.items(path)))
+
+    def unrest(self) -> str:
+        """What does not run, and the last events: what one asks for first when something does not come about."""
+        pods = self.kubectl("get", "pods", "-A", "-o", "wide", "--field-selector=status.phase!=Running", check=False)
+        events = self.kubectl("get", "events", "-A", "--sort-by=.lastTimestamp", check=False).splitlines()
+        return "\n".join((pods, *events[-15:]))
 
     def _start(self) -> None:
         self._make_keys()
@@ -294,7 +301,7 @@ class ControlPlane:
     def _has_default_account(self) -> bool:
         return self.exists("/api/v1/namespaces/default/serviceaccounts/default")
 
-    def until(self, what: str, answer: Callable[[], T], limit_s: float = 60, pause_s: float = 0.1) -> T:
+    def until(self, what: str, answer: Callable[[], T], limit_s: float = 120, pause_s: float = 0.1) -> T:
         """Ask until the answer is true, and return it. Fails after a while, or when a process has ended."""
         deadline = time.monotonic() + limit_s
         while True:
@@ -304,8 +311,14 @@ class ControlPlane:
                 if process.poll() is not None:
                     raise AssertionError(f"{name} ended while waiting until {what}:\n{self.log(name)}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})")
+                raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})\n{self.unrest()}")
             time.sleep(pause_s)
+
+
+def is_established(definition: Object) -> bool:
+    """Whether the kind of a CustomResourceDefinition is served."""
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
 
 
 def free_ports(count: int) -> list[int]:

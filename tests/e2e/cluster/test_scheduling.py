@@ -69,7 +69,7 @@ def test_baseline_pods_land_on_the_nodes_of_their_pool_and_nowhere_else(running:
     made = tree(name)
     pools = node_pools(running)
     for workload in baseline(made):
-        landed = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+        landed = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         assert {pools[pod["spec"]["nodeName"]] for pod in landed} == {workload.node_pool}
         assert len(landed) == workload.replicas.min * pods_per_replica(made, workload)
     for each in burst(made):
@@ -89,7 +89,6 @@ def test_caches_are_bound_and_filled_on_every_node_of_a_pool(running: ControlPla
             running.until(
                 f"fillers of {pool.name} run",
                 lambda each=pool: len(found := ready_fillers(running, made, each)) >= each.min and found,
-                60,
             )
             if pool.min
             else []
@@ -106,7 +105,7 @@ def test_engines_that_share_an_accelerator_are_on_the_same_node(running: Control
         nodes = {
             pod["spec"]["nodeName"]
             for each in members
-            for pod in running.until(f"{each.name} is ready", lambda one=each: ready(running, made, one), 60)
+            for pod in running.until(f"{each.name} is ready", lambda one=each: ready(running, made, one))
         }
         assert len(nodes) == made.plan.pool(members[0].node_pool).min
 
@@ -138,7 +137,7 @@ def test_a_new_version_replaces_the_old_one_with_the_accelerators_that_are_there
 ) -> None:
     made = tree(name)
     for workload in deployments(made):
-        running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+        running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         path = deployment(made, workload)
         wanted, surge = workload.replicas.min, workload.rollout.max_surge
         template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
@@ -164,7 +163,7 @@ def test_a_rollout_that_wants_an_accelerator_that_is_not_there_is_stuck(running:
     """What the rollouts above would look like if the plan had counted wrong. Its own strategy frees it."""
     made = tree("single")
     (workload,) = baseline(made)
-    running.until(f"{workload.name} is ready", lambda: ready(running, made, workload), 60)
+    running.until(f"{workload.name} is ready", lambda: ready(running, made, workload))
     path = deployment(made, workload)
     strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
@@ -180,9 +179,7 @@ def test_a_spot_node_that_is_drained_and_taken_away_moves_its_pods(running: Cont
     (workload,) = burst(made)
     pool = made.plan.pool(workload.node_pool)
     assert pool.capacity_types[0] == "spot"
-    before = running.until(
-        f"{workload.name} is ready", lambda: ready(running, made, workload, workload.replicas.max), 60
-    )
+    before = running.until(f"{workload.name} is ready", lambda: ready(running, made, workload, workload.replicas.max))
     lost = before[0]["spec"]["nodeName"]
     add_node(running, pool_node(made.plan, pool, pool.max, capacity_type="on-demand"))
     running.merge(f"/api/v1/nodes/{lost}", {"spec": {"unschedulable": True}})
@@ -205,7 +202,7 @@ def test_disruption_budgets_hold_against_eviction(running: ControlPlane, name: s
     """Where a budget is rendered: evictions stop where it says, and go on once the pod is back."""
     made = tree(name)
     for workload in deployments(made):
-        pods = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+        pods = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         for budget in budgets_over(made, pods[0]):
             path = f"/apis/policy/v1/namespaces/{made.plan.stack}/poddisruptionbudgets/{budget['metadata']['name']}"
             allowed = running.until(
@@ -215,7 +212,7 @@ def test_disruption_budgets_hold_against_eviction(running: ControlPlane, name: s
             with cordoned(running, pods):
                 outcomes = [evicted(running, pod) for pod in pods]
             assert outcomes.count(True) == allowed
-            running.until(f"{workload.name} is ready again", lambda each=workload: ready(running, made, each), 60)
+            running.until(f"{workload.name} is ready again", lambda each=workload: ready(running, made, each))
 
 
 def test_a_node_that_vanishes_loses_no_replica_for_good(running: ControlPlane) -> None:
