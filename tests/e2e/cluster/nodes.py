@@ -11,7 +11,7 @@ from typing import Any
 
 from agentgpu_iac.catalog.model import InstanceType
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, node_labels
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, FABRIC_RESOURCE, STACK_LABEL, node_labels
 from agentgpu_iac.planning.plan import NodePool, Plan
 from tests.e2e.cluster.control_plane import FAKE_NODE
 
@@ -36,7 +36,10 @@ def instance_type(provider: str, name: str) -> InstanceType:
 
 
 def pool_node(plan: Plan, pool: NodePool, number: int, *, capacity_type: str | None = None) -> Object:
-    """One node of a pool, in a zone by its number, bought the preferred way unless told otherwise."""
+    """One node of a pool, bought the preferred way unless told otherwise.
+
+    Its zone goes by its number, but nodes that share a replica stand in one.
+    """
     name = f"{pool.name}-{number}"
     labels = {
         **node_labels(pool),
@@ -46,11 +49,14 @@ def pool_node(plan: Plan, pool: NodePool, number: int, *, capacity_type: str | N
         "kubernetes.io/hostname": name,
         "node.kubernetes.io/instance-type": pool.instance_types[0].replace(" ", "-"),
         "topology.kubernetes.io/region": pool.region,
-        "topology.kubernetes.io/zone": f"{pool.region}{'abc'[number % 3]}",
+        "topology.kubernetes.io/zone": f"{pool.region}{'a' if pool.nodes_per_replica > 1 else 'abc'[number % 3]}",
         "karpenter.sh/capacity-type": capacity_type or pool.capacity_types[0],
     }
     accelerators = pool.accelerators_per_node * pool.slots_per_accelerator
-    return node(name, labels, {**room(pool), ACCELERATOR_RESOURCE: str(accelerators)}, [TAINT])
+    devices = {ACCELERATOR_RESOURCE: str(accelerators)}
+    if pool.nodes_per_replica > 1:
+        devices[FABRIC_RESOURCE] = str(pool.efa_interfaces)
+    return node(name, labels, {**room(pool), **devices}, [TAINT])
 
 
 def room(pool: NodePool) -> dict[str, str]:
