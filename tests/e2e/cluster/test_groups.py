@@ -204,11 +204,9 @@ def test_a_new_version_replaces_the_group_on_its_own_nodes(
     groups: ControlPlane, made: Tree, workload: Workload
 ) -> None:
     """There is no spare group of nodes: the old one goes first."""
-    path = set_path(made, workload)
-    body = groups.get(path)
-    for role in ("leaderTemplate", "workerTemplate"):
-        body["spec"]["leaderWorkerTemplate"][role]["metadata"]["annotations"]["test/version"] = "2"
-    groups.request("PUT", path, body)
+    newer = {"metadata": {"annotations": {"test/version": "2"}}}
+    change = {"leaderWorkerTemplate": {"leaderTemplate": newer, "workerTemplate": newer}}
+    groups.merge(set_path(made, workload), {"spec": change})
     groups.until(
         "the group has the new version",
         lambda: (
