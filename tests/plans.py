@@ -6,6 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from agentgpu_iac.planning import plan as p
+from agentgpu_iac.planning.scaling import scaled
+from agentgpu_iac.planning.watching import watching_plan
+from agentgpu_iac.spec.model import Agent, Observability, Scaling, ScheduledScale, StackSpec
 
 
 def make_pool(**changes: Any) -> p.NodePool:
@@ -52,6 +55,29 @@ def make_pool(**changes: Any) -> p.NodePool:
     return p.NodePool(**{**fields, **changes})
 
 
+def make_metrics(**changes: Any) -> p.MetricsPlan:
+    fields: dict[str, Any] = dict(
+        path="/metrics",
+        running="vllm:num_requests_running",
+        waiting="vllm:num_requests_waiting",
+        kv_usage="vllm:kv_cache_usage_perc",
+        ttft="vllm:time_to_first_token_seconds",
+        tpot="vllm:request_time_per_output_token_seconds",
+        preemptions="vllm:num_preemptions_total",
+        rejections="vllm:admission_rejections_total",
+        prefix_cache_hits="vllm:prefix_cache_hits_total",
+        prefix_cache_queries="vllm:prefix_cache_queries_total",
+        generation_tokens="vllm:generation_tokens_total",
+        prompt_tokens="vllm:prompt_tokens_total",
+        success="vllm:request_success_total",
+        ttft_edge_s=0.48,
+        tpot_edge_s=0.05,
+        ttft_edges_s=(0.25, 0.48, 0.5, 1.0),
+        tpot_edges_s=(),
+    )
+    return p.MetricsPlan(**{**fields, **changes})
+
+
 def make_workload(**changes: Any) -> p.Workload:
     fields: dict[str, Any] = dict(
         agent="support",
@@ -87,7 +113,6 @@ def make_workload(**changes: Any) -> p.Workload:
             files=(),
             health_path="/health",
             ready_path="/health",
-            metrics_path="/metrics",
         ),
         accelerator="l40s",
         accelerators_per_replica=1,
@@ -194,6 +219,10 @@ def make_workload(**changes: Any) -> p.Workload:
         sessions_peak=12,
         fallback=None,
         chosen_because="cheapest that fits",
+        metrics=make_metrics(),
+        scaling=None,
+        replica_usd_per_hour=Decimal("1.861"),
+        requests_per_session=5.0,
     )
     return p.Workload(**{**fields, **changes})
 
@@ -230,6 +259,7 @@ def make_plan(**changes: Any) -> p.Plan:
         security=make_security(),
         quota=p.QuotaPlan(pods=4, cpu_milli=6200, memory_mib=50176, memory_limit_mib=57344, accelerators=2),
         gitops=None,
+        router=None,
         cost=p.Cost(
             baseline_usd_per_month=Decimal("1339.92"),
             peak_usd_per_hour=Decimal("1.861"),
@@ -253,6 +283,9 @@ def make_plan(**changes: Any) -> p.Plan:
         overrides=(),
         rejections=(),
         warnings=(),
+        watching=p.WatchingPlan(
+            monitors="none", scrape_interval_s=15, alerts=(), dashboard=False, labels={}, runbook_base_url=None
+        ),
         provenance=p.Provenance(spec_sha256="0" * 64, catalog_version="0" * 12, tool_version="0.1.0"),
     )
     return p.Plan(**{**fields, **changes})
@@ -284,6 +317,85 @@ def make_tiered_plan() -> p.Plan:
     )
 
 
+def make_route(**changes: Any) -> p.RoutePlan:
+    fields: dict[str, Any] = dict(
+        agent="support",
+        port=10_000,
+        policy="session-affine",
+        max_connections=24,
+        max_tries=2,
+        connect_timeout_ms=1_000,
+        retry_window_ms=1_500,
+        answer_timeout_s=205,
+    )
+    return p.RoutePlan(**{**fields, **changes})
+
+
+def make_router(**changes: Any) -> p.RouterPlan:
+    fields: dict[str, Any] = dict(
+        kind="nginx",
+        version="1.30.4",
+        image="nginxinc/nginx-unprivileged:1.30.4",
+        replicas=2,
+        priority="user-facing",
+        cpu_milli=250,
+        memory_mib=128,
+        worker_connections=1024,
+        scratch_mib=48,
+        session_header="x-session-id",
+        max_request_mib=8,
+        drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=50, notice_s=None),
+        gateway=None,
+        routes=(make_route(),),
+    )
+    return p.RouterPlan(**{**fields, **changes})
+
+
+def make_routed_plan(**changes: Any) -> p.Plan:
+    """A tiered agent behind NGINX, and one whose requests go round."""
+    tiered = make_tiered_plan()
+    batch = make_workload(agent="batch", name="batch", served_model_name="batch", latency_class="background")
+    routes = (make_route(), make_route(agent="batch", port=10_001, policy="round-robin", max_connections=None))
+    return make_plan(
+        workloads=(*tiered.workloads, batch),
+        node_pools=tiered.node_pools,
+        priority_classes=tiered.priority_classes,
+        router=make_router(**{"routes": routes, **changes}),
+    )
+
+
+def make_gateway_plan(**changes: Any) -> p.Plan:
+    """An agent behind a Gateway with an endpoint picker."""
+    gateway = p.GatewayPlan(name="agents", namespace="gateways", hostname="agents.example.org")
+    router = make_router(
+        kind="gateway",
+        version="0.10.0",
+        image="example/endpoint-picker:v0.10.0",
+        replicas=1,
+        worker_connections=0,
+        scratch_mib=0,
+        gateway=gateway,
+        routes=(make_route(port=None),),
+    )
+    return make_plan(router=router.model_copy(update=changes))
+
+
+def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:
+    """The tiered plan with 48 sessions at the peak, scaled and watched as the spec's defaults have it."""
+    plan = make_tiered_plan()
+    agent = Agent(name="support", model="Qwen/Qwen3-8B")
+    schedule = ScheduledScale(agent="support", start="45 7 * * 1-5", end="0 18 * * 1-5", replicas=2)
+    spec = StackSpec(
+        agents=(agent,),
+        scaling=Scaling(method=method, schedule=(schedule,)),
+        observability=Observability(**observability),
+    )
+    peak = tuple(one.model_copy(update={"sessions_peak": 48}) for one in plan.workloads)
+    workloads = scaled(peak, plan.stack, spec)
+    watching = watching_plan(spec, workloads, plan.node_pools)
+    return plan.model_copy(update={"workloads": workloads, "watching": watching})
+
+
 def make_grouped_plan() -> p.Plan:
     """One replica over two whole nodes of eight accelerators."""
     pool = make_pool(
@@ -309,6 +421,6 @@ def make_grouped_plan() -> p.Plan:
         pipeline_parallel_size=2,
         nodes_per_replica=2,
         gbps_between_nodes=100.0,
-        pod=make_workload().pod.model_copy(update={"accelerators": 8, "efa_interfaces": 32}),
+        pod=make_workload().pod.model_copy(update={"shm_mib": 8192, "accelerators": 8, "efa_interfaces": 32}),
     )
     return make_plan(workloads=(workload,), node_pools=(pool,))

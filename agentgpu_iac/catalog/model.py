@@ -1,8 +1,9 @@
 """The facts that plans rest on, as types. Each row names its source; a fact without one is not in the catalog.
 
-``Accelerator``, ``InstanceType``, ``GpuAlias``, ``Price``, ``ModelFacts``, ``EngineRelease`` and ``Provider`` are rows
-of the data files. Two types are made from them: ``Offering``, an instance type in a region, bought one way, at a price,
-on a date; and ``Model``, the facts of a model that suffice to size it. ``Exclusion`` says which rows were left out.
+``Accelerator``, ``InstanceType``, ``GpuAlias``, ``Price``, ``ModelFacts``, ``EngineRelease``, ``EngineMetrics`` and
+``Provider`` are rows of the data files. Two types are made from them: ``Offering``, an instance type in a region, bought
+one way, at a price, on a date; and ``Model``, the facts of a model that suffice to size it. ``Exclusion`` says which rows
+were left out.
 """
 
 from __future__ import annotations
@@ -389,14 +390,87 @@ class EngineRelease(Document):
     """Version, for example ``0.33.0``."""
     image: str
     """Container image and tag, without a registry host."""
-    image_gb: Float
-    """Compressed size of the image."""
+    needs_registry: bool = False
+    """The image is published in a registry of its own, which an image reference must name: pin it, or mirror it."""
+    image_gb: Float | None = None
+    """Compressed size of the image; unset: not found."""
     gpu_memory_utilization: Float
     """Default share of the accelerator's memory that the engine takes."""
     graphs_in_budget: bool
     """CUDA graphs are subtracted from that share before the KV cache is sized."""
     sources: Sources
     """Where the figures are from."""
+    note: str | None = None
+    """What a reader should know about them."""
+
+
+RouterSoftware = Literal["nginx", "endpoint-picker"]
+"""NGINX, or the endpoint picker of a Gateway API InferencePool."""
+
+
+class RouterRelease(Document):
+    """One version of what spreads requests over an agent's replicas."""
+
+    router: RouterSoftware
+    """Which software."""
+    version: str
+    """Version, for example ``1.30.4``."""
+    image: str
+    """Container image and tag."""
+    sources: Sources
+    """Where the row is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
+Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
+Edges = tuple[Annotated[float, Field(gt=0)], ...]
+
+
+class EngineMetrics(Document):
+    """What a serving engine calls its Prometheus series, from one version on. Unset: no source names it.
+
+    Names are those on the metrics page: counters with their ``_total``, histograms without a suffix.
+    """
+
+    engine: Engine
+    """Which engine."""
+    version: str
+    """First version that the row holds for."""
+    path: str
+    """Path of the metrics page."""
+    running: Metric | None = None
+    """Gauge: requests in the batch."""
+    waiting: Metric | None = None
+    """Gauge: requests in the queue."""
+    kv_usage: Metric | None = None
+    """Gauge: part of the KV cache that running requests hold, 0 to 1."""
+    ttft: Metric | None = None
+    """Histogram: time to first token in seconds, the network left out."""
+    tpot: Metric | None = None
+    """Histogram: time per output token in seconds; of a request where there is one, else the gap between tokens."""
+    preemptions: Metric | None = None
+    """Counter: requests that lost their KV cache and must be read again."""
+    rejections: Metric | None = None
+    """Counter: requests that a queue limit turned away."""
+    prefix_cache_hits: Metric | None = None
+    """Counter: prompt tokens found in the prefix cache."""
+    prefix_cache_queries: Metric | None = None
+    """Counter: prompt tokens looked up in the prefix cache."""
+    generation_tokens: Metric | None = None
+    """Counter: tokens generated."""
+    prompt_tokens: Metric | None = None
+    """Counter: prompt tokens read."""
+    success: Metric | None = None
+    """Counter: requests completed. Never a reason to scale: a long stream completes nothing for a minute."""
+    ttft_edges_s: Edges = ()
+    """Bucket edges of ``ttft``, by default."""
+    tpot_edges_s: Edges = ()
+    """Bucket edges of ``tpot``, by default."""
+    edges_settable: bool = False
+    """The engine takes other edges as an argument that we spell."""
+    sources: Sources
+    """Where the names are from."""
     note: str | None = None
     """What a reader should know about them."""
 

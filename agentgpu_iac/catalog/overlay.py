@@ -20,6 +20,7 @@ from agentgpu_iac.catalog.model import (
     ModelFacts,
     Price,
     Provider,
+    RouterRelease,
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
@@ -50,6 +51,8 @@ class CatalogOverlay(Document):
     """Known by engine and version."""
     providers: tuple[Provider, ...] = ()
     """Known by their id."""
+    routers: tuple[RouterRelease, ...] = ()
+    """Known by router and version."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -130,6 +133,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
+        routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

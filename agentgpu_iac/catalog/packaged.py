@@ -15,12 +15,14 @@ from pydantic import TypeAdapter
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineMetrics,
     EngineRelease,
     GpuAlias,
     InstanceType,
     ModelFacts,
     Price,
     Provider,
+    RouterRelease,
 )
 from agentgpu_iac.spec.document import Document
 
@@ -37,19 +39,23 @@ class Rows:
     prices: tuple[Price, ...] = ()
     models: tuple[ModelFacts, ...] = ()
     releases: tuple[EngineRelease, ...] = ()
+    metrics: tuple[EngineMetrics, ...] = ()
     providers: tuple[Provider, ...] = ()
+    routers: tuple[RouterRelease, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
 
 FILES = (
     "accelerators.json",
+    "engine_metrics.json",
     "engines.json",
     "gpu_aliases.json",
     "instance_types.json",
     "models.json",
     "prices.csv",
     "providers.json",
+    "routers.json",
 )
 """The data files, in the order in which they enter the digest."""
 
@@ -65,7 +71,9 @@ def packaged_rows() -> Rows:
         prices=_csv_rows(content["prices.csv"], Price),
         models=_json_rows(content["models.json"], ModelFacts),
         releases=_json_rows(content["engines.json"], EngineRelease),
+        metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         providers=_json_rows(content["providers.json"], Provider),
+        routers=_json_rows(content["routers.json"], RouterRelease),
         digest=digest(content[name] for name in FILES),
     )
 

@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineMetrics,
     EngineRelease,
     Exclusion,
     Model,
@@ -21,6 +22,8 @@ from agentgpu_iac.catalog.model import (
     Offering,
     Price,
     Provider,
+    RouterRelease,
+    RouterSoftware,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
@@ -50,6 +53,8 @@ class Catalog:
     exclusions: tuple[Exclusion, ...]
     version: str
     calibrations: tuple[Calibration, ...] = ()
+    routers: tuple[RouterRelease, ...] = ()
+    metrics: tuple[EngineMetrics, ...] = ()
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -133,6 +138,23 @@ class Catalog:
         )
         return _under_version(applying, version.strip().removeprefix("v"))
 
+    def router(self, router: RouterSoftware) -> RouterRelease:
+        """The newest known release of a router.
+
+        Raises:
+            BadInput: no release of it is known.
+        """
+        known = [row for row in self.routers if row.router == router]
+        if not known:
+            raise _unknown("release of router", router, {row.router for row in self.routers})
+        return max(known, key=lambda row: _numeric(row.version))
+
+    def engine_metrics(self, engine: Engine, version: str) -> EngineMetrics | None:
+        """What an engine's series are called in a version: the newest row that is not newer; None before the oldest."""
+        asked = _numeric(version)
+        known = (row for row in self.metrics if row.engine == engine and _numeric(row.version) <= asked)
+        return max(known, key=lambda row: _numeric(row.version), default=None)
+
     def _local_model(self, path: Path, reference: str) -> Model:
         try:
             text = self._resolved(path).read_text(encoding="utf-8")
@@ -194,6 +216,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         exclusions=joined.exclusions + unsizable,
         version=rows.digest[:12],
         calibrations=rows.calibrations,
+        routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
+        metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
     )
 
 

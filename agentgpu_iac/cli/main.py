@@ -365,13 +365,13 @@ def status(
         StatusFormat, typer.Option("--format", "-f", help="How to print the answer.")
     ] = StatusFormat.TABLE,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Show the progress of each workload until all serve, then answer.")
+        bool, typer.Option("--wait", help="Show the progress of each workload until all is as planned, then answer.")
     ] = False,
     timeout: Annotated[str, typer.Option(help="How long --wait waits: 90s, 30m, 1h30m.")] = "30m",
 ) -> None:
     """Compare a cluster with the plan: what is missing, changed, unhealthy or pending, and why. Only reads.
 
-    Exit code 0: in line with the plan. 1: not in line, or not serving when --wait ended. 2: bad input.
+    Exit code 0: in line with the plan. 1: not in line, or still not when --wait ended. 2: bad input.
     3: the cluster does not answer, or does not let us read what is planned.
     """
     from agentgpu_iac.cli import output

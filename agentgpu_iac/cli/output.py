@@ -54,7 +54,11 @@ def progress() -> Iterator[Callable[[Report], None]]:
 
     It goes to standard error, so that standard output holds the answer alone.
     """
-    from agentgpu_iac.operations.status_view import progress_line, progress_table  # noqa: PLC0415 - only to wait
+    from agentgpu_iac.operations.status_view import (  # noqa: PLC0415 - only to wait
+        progress_line,
+        progress_table,
+        rest_line,
+    )
 
     if not sys.stderr.isatty():
         told: dict[str, tuple[object, ...]] = {}
@@ -65,16 +69,22 @@ def progress() -> Iterator[Callable[[Report], None]]:
                 if told.get(each.name) != news:
                     told[each.name] = news
                     typer.echo(progress_line(each), err=True)
+            rest = rest_line(report)
+            if rest and told.get("") != (rest,):
+                typer.echo(rest, err=True)
+            told[""] = (rest,)
 
         yield tell
         return
 
-    from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
+    from rich.console import Console, Group  # noqa: PLC0415 - not needed in a pipe
     from rich.live import Live  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    with Live(console=console, transient=True) as live:
-        yield lambda report: live.update(_grid(progress_table(report.workloads), console.width))
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        yield lambda report: live.update(
+            Group(_grid(progress_table(report.workloads), console.width), rest_line(report)), refresh=True
+        )
 
 
 def _write_rich(blocks: Iterable[Block]) -> None:

@@ -23,10 +23,14 @@ _CLOSED = frozenset({"data", "nodeSelector", "selector", "matchLabels", "limits"
 """Mappings in which we plan every key."""
 
 _QUANTITIES = frozenset({"requests", "limits", "capacity", "hard"})
-_QUANTITY_FIELDS = frozenset({"sizeLimit", "storage"})
+_QUANTITY_FIELDS = frozenset({"averageValue", "sizeLimit", "storage"})
 
 _KEYS = ("name", "mountPath", "key", "containerPort", "port", "topologyKey", "type", "alert", "record")
 """Fields by which the elements of a list are told apart: the first that is different in each."""
+
+_VARIABLES = "env"
+_HIDDEN = "(set; its value is not shown)"
+"""A variable that somebody added may hold a secret, and a report may end up in a log."""
 
 _SHOWN = 160
 
@@ -75,15 +79,22 @@ def _list_differences(planned: Sequence[Any], live: Sequence[Any], place: tuple[
         planned_by, live_by = dict(enumerate(planned)), dict(enumerate(live))
     else:
         planned_by, live_by = ({each[key]: each for each in side} for side in (planned, live))
+    if place[-1] == _VARIABLES:
+        live_by = {name: each if name in planned_by else _HIDDEN for name, each in live_by.items()}
     for name in dict.fromkeys((*planned_by, *live_by)):
         yield from _differences(planned_by.get(name), live_by.get(name), (*place[:-1], f"{place[-1]}[{name}]"))
 
 
 def _key(planned: Sequence[Any], live: Sequence[Any]) -> str | None:
     for key in _KEYS:
-        if all(len({each.get(key) for each in side} - {None}) == len(side) for side in (planned, live)):
+        sides = ([each.get(key) for each in side] for side in (planned, live))
+        if all(_tells_apart(side) for side in sides):
             return key
     return None
+
+
+def _tells_apart(values: Sequence[Any]) -> bool:
+    return all(isinstance(each, str | int) for each in values) and len(set(values)) == len(values)
 
 
 def _word_differences(planned: Sequence[Any], live: Sequence[Any], place: tuple[str, ...]) -> Iterator[Difference]:

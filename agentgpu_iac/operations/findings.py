@@ -20,6 +20,10 @@ KIND_ORDER: tuple[FindingKind, ...] = (
 """What explains other findings stands before them."""
 
 
+PERMANENT: frozenset[FindingKind] = frozenset({"orphan", "not-installed"})
+"""What time alone does not mend."""
+
+
 class Finding(Document):
     """One thing that is not as planned, and what to do about it."""
 
@@ -39,6 +43,11 @@ class Finding(Document):
     """What the cluster says, in its own words."""
     hint: str
     """What to do."""
+
+
+def readable(text: str) -> str:
+    """A text of the cluster without what would steer a terminal: containers write into it what they like."""
+    return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 def finding(  # noqa: PLR0913 - one word for each field that is not always there
@@ -62,8 +71,8 @@ def finding(  # noqa: PLR0913 - one word for each field that is not always there
         pods=pods,
         path=path,
         planned=planned,
-        live=live,
-        message=message,
-        detail=detail,
+        live=None if live is None else readable(live),
+        message=readable(message),
+        detail=None if detail is None else readable(detail),
         hint=hint,
     )

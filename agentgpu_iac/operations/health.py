@@ -28,8 +28,9 @@ from agentgpu_iac.units import quantity
 WAIT_CONTAINER = "wait-for-model"
 
 _SERVERS = frozenset({"Deployment", "LeaderWorkerSet", "StatefulSet"})
-_TELLING = ("Ready", "Accepted", "Programmed", "ResolvedRefs", "Reconciled")
+_TELLING = ("Ready", "Accepted", "Programmed", "ResolvedRefs", "Reconciled", "ScalingActive")
 """Conditions by which operators say whether they could act on an object."""
+_SCALED_TO_ZERO = "ScalingDisabled"
 _QUIET = frozenset(
     {"Deployment", "DaemonSet", "LeaderWorkerSet", "StatefulSet", "PodDisruptionBudget", "Namespace", "Service"}
 )
@@ -60,6 +61,13 @@ def is_ready(pod: Body) -> bool:
     return is_true(condition(pod, "Ready"))
 
 
+def is_observed(workload: Body) -> bool:
+    """Whether its controller has seen the workload's present version; some controllers do not tell which they saw."""
+    if "observedGeneration" not in (at(workload, "status") or {}):
+        return bool(at(workload, "status", "conditions"))
+    return count(workload, "status", "observedGeneration") >= count(workload, "metadata", "generation")
+
+
 def health(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot) -> Iterator[Finding]:
     """Everything that exists and is not well."""
     for ref in planned:
@@ -80,7 +88,7 @@ def health(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot) -> Itera
 
 def _workload(ref: Ref, body: Body, plan: Plan, snapshot: Snapshot) -> Iterator[Finding]:
     replicas, ready = wanted(body), count(body, "status", "readyReplicas")
-    if count(body, "status", "observedGeneration") < count(body, "metadata", "generation"):
+    if not is_observed(body):
         message = "its controller has not acted on its present version"
         yield finding("unhealthy", ref, message, "see whether the controller runs", reason="not-observed")
     elif ready < replicas:
@@ -232,7 +240,7 @@ def _crash(status: Body, ended: Body) -> Verdict:
 def _filling(pod: Body) -> Verdict | None:
     """The engine waits until its model is in the node's cache."""
     for status in items(pod, "status", "initContainerStatuses"):
-        if status.get("name") == WAIT_CONTAINER and at(status, "state", "running"):
+        if status.get("name") == WAIT_CONTAINER and at(status, "state", "running") is not None:
             node = at(pod, "spec", "nodeName")
             message = f"the model is not in the cache of node {node}"
             hint = "its model-cache pod downloads it and logs how far it is; fill it yourself where there is none"
@@ -298,7 +306,7 @@ def _conditions(ref: Ref, body: Body) -> Iterator[Finding]:
     for status in told_by:
         for kind in _TELLING:
             told = condition(status, kind)
-            if told.get("status") == "False":
+            if told.get("status") == "False" and told.get("reason") != _SCALED_TO_ZERO:
                 message = f"{kind} is false: {told.get('reason') or 'no reason given'}"
                 hint = "the operator of this kind says why; see its log"
                 yield finding("unhealthy", ref, message, hint, reason="not-ready", detail=told.get("message"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
 
@@ -44,7 +45,7 @@ def connect(kubeconfig: Path | None, context: str | None) -> KubernetesCluster:
     settings = client.Configuration()
     try:
         _load(settings, kubeconfig, context)
-    except (config.ConfigException, OSError, ValueError, TypeError) as error:
+    except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
         source = str(kubeconfig) if kubeconfig else "kubeconfig"
         message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput.one(
@@ -123,9 +124,9 @@ class KubernetesCluster:
             return None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise OutsideFailure(f"{host} does not answer: {_reason(error)}") from None
-        except ValueError:
-            raise OutsideFailure(f"{host} answered {path} with something that is not JSON") from None
-        return answer if isinstance(answer, dict) else None
+        if not isinstance(answer, dict):
+            raise OutsideFailure(f"{host} answered {path} with something that is not a Kubernetes object")
+        return answer
 
 
 def _path(resource: Resource, namespace: str) -> str:

@@ -50,7 +50,9 @@ def unplaced(pod: Body, plan: Plan, snapshot: Snapshot) -> Verdict | None:
         return _pending("scheduler", "the scheduler has not looked at it yet", "see whether the scheduler runs", None)
     pool = _pool(pod, plan)
     if pool is None:
-        return _by_the_scheduler(words)
+        return _by_the_scheduler(
+            words, "it needs no accelerator: add an ordinary node, without the accelerators' taint"
+        )
     nodes = tuple(node for node in snapshot.nodes if label(node, POOL_LABEL) == pool.name)
     if not nodes and "nodes" not in snapshot.unread:
         return _no_node(pod, pool, snapshot, words)
@@ -58,7 +60,7 @@ def unplaced(pod: Body, plan: Plan, snapshot: Snapshot) -> Verdict | None:
         _volume(words)
         or _taints(pod, pool, nodes, words)
         or _capacity(pod, pool, nodes, words)
-        or _by_the_scheduler(words)
+        or _by_the_scheduler(words, "compare the nodes with the plan's pools")
     )
 
 
@@ -112,8 +114,12 @@ def _no_node(pod: Body, pool: NodePool, snapshot: Snapshot, words: str) -> Verdi
         hint = "Karpenter should make one; its log, and kubectl describe nodepool, say why it does not"
         made = f"; Karpenter is making {', '.join(name_of(claim) for claim in claims)}" if claims else ""
         return _pending("capacity", missing + made, "wait for it" if claims else hint, told or words)
-    hint = f"add {pool.instance_types[0]} nodes with the label {POOL_LABEL}={pool.name} (the plan has {pool.min} to {pool.max})"
+    hint = f"add {pool.instance_types[0]} nodes with the label {POOL_LABEL}={pool.name} (the plan has {_nodes(pool)})"
     return _pending("capacity", missing, hint, words)
+
+
+def _nodes(pool: NodePool) -> str:
+    return str(pool.min) if pool.min == pool.max else f"{pool.min} to {pool.max}"
 
 
 def _from_provider(missing: str, pool: NodePool, told: str) -> Verdict:
@@ -180,7 +186,7 @@ def _capacity(pod: Body, pool: NodePool, nodes: tuple[Body, ...], words: str) ->
         hint = "see whether the NVIDIA device plugin runs on the nodes"
         return _pending("capacity", f"no node of pool {pool.name} offers {ACCELERATOR_RESOURCE}", hint, words)
     has = f"the {len(nodes)} node{'' if len(nodes) == 1 else 's'} of pool {pool.name}" if nodes else f"pool {pool.name}"
-    hint = f"the plan has {pool.min} to {pool.max} nodes; add one, or find out what takes their room"
+    hint = f"the plan has {_nodes(pool)} of them; add one, or find out what takes their room"
     return _pending("capacity", f"{has}: no {asked} left", hint, words)
 
 
@@ -201,7 +207,7 @@ def _volume(words: str) -> Verdict | None:
     return None
 
 
-def _by_the_scheduler(words: str) -> Verdict:
+def _by_the_scheduler(words: str, hint: str) -> Verdict:
     """What the scheduler says, where no node of ours explains it."""
     known: Iterable[tuple[str, str, str]] = (
         ("Insufficient", "capacity", "no node has enough left"),
@@ -215,7 +221,7 @@ def _by_the_scheduler(words: str) -> Verdict:
     )
     for part, reason, message in known:
         if part in words:
-            return _pending(reason, message, "compare the nodes with the plan's pools", words)
+            return _pending(reason, message, hint, words)
     return _pending("unschedulable", "the scheduler finds no node", "read what the scheduler says", words)
 
 

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from agentgpu_iac.operations.health import WAIT_CONTAINER, creation_failure, is_ready, pods_of, verdict, wanted
+from agentgpu_iac.operations.findings import readable
+from agentgpu_iac.operations.health import (
+    WAIT_CONTAINER,
+    creation_failure,
+    is_observed,
+    is_ready,
+    pods_of,
+    verdict,
+    wanted,
+)
 from agentgpu_iac.operations.pending import not_created
 from agentgpu_iac.operations.snapshot import Body, Ref, Snapshot, at, condition, count, is_true, items, living, moment
 from agentgpu_iac.planning.plan import ColdStartPlan, Plan, Workload
@@ -67,9 +76,8 @@ def _progress(
         return _told(workload, workload.replicas.min, 0, "objects", None, reason)
     body = {"kind": ref.kind.name, **body}
     replicas, ready = wanted(body), count(body, "status", "readyReplicas")
-    observed = count(body, "status", "observedGeneration") >= count(body, "metadata", "generation")
     rolled = count(body, "status", "updatedReplicas") >= replicas
-    if observed and rolled and ready >= replicas:
+    if is_observed(body) and rolled and ready >= replicas:
         return _told(workload, replicas, ready, "ready", None, None)
     slow = [pod for pod in living(pods_of(body, snapshot)) if not is_ready(pod)]
     refused = creation_failure(ref, body, snapshot)
@@ -95,7 +103,7 @@ def _told(
         stage=stage,
         since_s=since_s,
         planned_s=planned_s(stage, workload.cold_start_s),
-        waiting_for=waiting_for,
+        waiting_for=None if waiting_for is None else readable(waiting_for),
     )
 
 

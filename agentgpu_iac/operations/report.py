@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from agentgpu_iac.operations.comparison import differences
-from agentgpu_iac.operations.findings import KIND_ORDER, Finding, finding
+from agentgpu_iac.operations.findings import KIND_ORDER, PERMANENT, Finding, finding
 from agentgpu_iac.operations.health import health
 from agentgpu_iac.operations.progress import WorkloadProgress, progress
 from agentgpu_iac.operations.snapshot import Body, Ref, Snapshot, at, items, label
@@ -59,9 +59,9 @@ class Report(Document):
         return not any(each.kind == "forbidden" for each in self.findings)
 
     @property
-    def is_serving(self) -> bool:
-        """Whether every workload is there and ready."""
-        return all(each.stage == "ready" for each in self.workloads)
+    def is_settled(self) -> bool:
+        """Whether nothing is left that time alone may mend."""
+        return all(each.kind in PERMANENT for each in self.findings)
 
 
 def report(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot, now: datetime) -> Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from agentgpu_iac.operations.findings import KIND_ORDER, Finding, FindingKind
+from agentgpu_iac.operations.findings import KIND_ORDER, PERMANENT, Finding, FindingKind
 from agentgpu_iac.operations.progress import WorkloadProgress
 from agentgpu_iac.operations.report import Report
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
@@ -20,6 +20,8 @@ _TITLES: dict[FindingKind, str] = {
 }
 
 _PODS_SHOWN = 3
+_DETAIL_START, _DETAIL_END = 160, 240
+"""Of a long text, both ends: a scheduler says what matters first, an engine last."""
 
 
 def status_view(report: Report) -> tuple[Block, ...]:
@@ -28,7 +30,11 @@ def status_view(report: Report) -> tuple[Block, ...]:
     for kind in KIND_ORDER:
         found = tuple(each for each in report.findings if each.kind == kind)
         if found:
-            blocks += [Heading(text=_TITLES[kind]), Listing(items=tuple(_sentence(each) for each in found))]
+            hints = {each.hint for each in found}
+            shared = hints.pop() if len(found) > 1 and len(hints) == 1 else None
+            sentences = tuple(_sentence(each, with_hint=shared is None) for each in found)
+            blocks += [Heading(text=_TITLES[kind]), Listing(items=sentences)]
+            blocks += [Paragraph(text=f"What to do: {shared}.")] if shared else []
     blocks += [Heading(text="Workloads"), progress_table(report.workloads)]
     if report.notes:
         blocks += [Heading(text="Notes"), Listing(items=report.notes)]
@@ -45,7 +51,7 @@ def _summary(report: Report) -> str:
     return f"{report.stack}: not in line with the plan ({told}; {report.objects} objects planned)."
 
 
-def _sentence(found: Finding) -> str:
+def _sentence(found: Finding, *, with_hint: bool) -> str:
     pods = ", ".join(found.pods[:_PODS_SHOWN]) + (
         f" and {len(found.pods) - _PODS_SHOWN} more" if found.pods[_PODS_SHOWN:] else ""
     )
@@ -54,10 +60,15 @@ def _sentence(found: Finding) -> str:
         (
             f"{found.object}{reason}: {found.message}.",
             f" Pods: {pods}." if pods else "",
-            f" The cluster says: {' '.join(found.detail.split())}" if found.detail else "",
-            f" -> {found.hint}.",
+            f" The cluster says: {_shortened(found.detail)}" if found.detail else "",
+            f" What to do: {found.hint}." if with_hint else "",
         )
     )
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _DETAIL_START + _DETAIL_END else f"{line[:_DETAIL_START]} ... {line[-_DETAIL_END:]}"
 
 
 def progress_table(workloads: tuple[WorkloadProgress, ...]) -> Table:
@@ -79,6 +90,18 @@ def progress_table(workloads: tuple[WorkloadProgress, ...]) -> Table:
         ),
         right=frozenset({1, 2, 3, 5, 6}),
     )
+
+
+def rest_line(report: Report) -> str:
+    """What else is waited for, in one line; empty where nothing is. Workloads have lines of their own."""
+    names = {each.name for each in report.workloads}
+    rest = tuple(
+        each
+        for each in report.findings
+        if each.kind not in PERMANENT and not (each.kind == "pending" and each.object.rpartition("/")[2] in names)
+    )
+    more = f" (and {len(rest) - 1} more)" if rest[1:] else ""
+    return f"{_TITLES[rest[0].kind].lower()}: {rest[0].object}: {rest[0].message}{more}" if rest else ""
 
 
 def progress_line(each: WorkloadProgress) -> str:

@@ -1,4 +1,4 @@
-"""Wait until a stack serves: read, show what moved, pause, again."""
+"""Wait until a stack serves as planned: read, show what moved, pause, again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Report:
-    """Read until every workload serves or the time is over; answers the last report.
+    """Read until everything is there and well, or the time is over; answers the last report.
 
     Raises OutsideFailure where the cluster stays away.
     """
@@ -65,6 +65,6 @@ def wait(
         else:
             failures = 0
             show(found)
-            if found.is_serving or not found.is_complete or clock() >= end:
+            if found.is_settled or not found.is_complete or clock() >= end:
                 return found
         pause(min(POLL_S, max(0.0, end - clock())))

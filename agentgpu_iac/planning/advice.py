@@ -6,16 +6,19 @@ Every sentence is made from figures of the plan; none of them changes a decision
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning import delivery
+from agentgpu_iac.planning.caching import UNKNOWN_IMAGE_GB
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, quantises_at_load, tool_call_parser
-from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, Warning, Workload
+from agentgpu_iac.planning.engines import PORTS, calls_tools, needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.plan import Architecture, Cost, NodePool, Pattern, Rejection, RouterPlan, Warning, Workload
 from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, sessions_before_ready, spot_refusal
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.units import HOURS_PER_MONTH
 
 HIGH_CONCURRENCY_SESSIONS = 1_000
 """Sessions at the peak from which a stack is a high-concurrency API."""
@@ -46,6 +49,7 @@ class Context:
     candidates: tuple[Candidate, ...]
     workloads: tuple[Workload, ...]
     node_pools: tuple[NodePool, ...]
+    router: RouterPlan | None
     cost: Cost
     groups_complete: bool
 
@@ -160,8 +164,10 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
     if spec.pins.engine_image is None:
         images = sorted({one.engine.image for one in context.workloads})
         yield _warn("unpinned", f"image {', '.join(images)} is named by tag; pin its digest with pins.engineImage")
+        yield from _image_registries(context)
     if spec.target == "eks" and spec.pins.ami_alias is None:
         yield _warn("unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD")
+    yield from _router_warnings(context)
     for pool in context.node_pools:
         if not pool.price_date:
             yield _warn(
@@ -173,20 +179,14 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
+    yield from _held_capacity(context)
     if spec.gitops is not None and (applied := delivery.overlay(spec, context.node_pools)) != spec.gitops.overlay:
         yield _warn(
             "gitops-overlay",
             f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
             f"{spec.gitops.overlay}",
         )
-    yield from _held_capacity(context)
-    bursts = [one.name for one in context.workloads if one.tier == "burst"]
-    if bursts:
-        yield _warn(
-            "burst-not-scaled",
-            f"nothing rendered yet raises {', '.join(bursts)} from 0 replicas when the burst comes: scale it yourself, "
-            "or keep the peak warm (overrides.baselineReplicas)",
-        )
+    yield from _scaling_warnings(context)
     for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
         if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
             yield _warn(
@@ -200,6 +200,84 @@ def _stack_warnings(context: Context) -> Iterator[Warning]:
             "too many small agents to try every group of them on one accelerator; first-fit groups were considered, "
             "so the optimality gap holds over those",
         )
+
+
+def _scaling_warnings(context: Context) -> Iterator[Warning]:
+    """What the burst tiers lack to be scaled as the spec says."""
+    wanted = context.spec.scaling
+    bursts = [one for one in context.workloads if one.tier == "burst"]
+    unscaled = [one.name for one in bursts if one.scaling is None]
+    if unscaled:
+        why = (
+            "scaling.method is none"
+            if wanted.method == "none"
+            else "no source names the engine's series for running and waiting requests"
+        )
+        yield _warn(
+            "burst-not-scaled",
+            f"nothing raises {', '.join(unscaled)} from 0 replicas when the burst comes ({why}): scale it yourself, "
+            "or keep the peak warm (overrides.baselineReplicas)",
+        )
+    scaled = [one for one in bursts if one.scaling is not None]
+    if scaled and context.spec.observability.monitors == "none":
+        yield _warn(
+            "metrics-not-scraped",
+            f"nothing rendered scrapes the engines (observability.monitors is none), but {', '.join(one.name for one in scaled)} "
+            "scale on their series: scrape port http of the engine pods, and copy the pods' labels agentgpu.dev/agent and "
+            "agentgpu.dev/tier to the series",
+        )
+    for one in scaled:
+        if one.scaling is not None and one.scaling.min_replicas:
+            extra = one.replica_usd_per_hour * Decimal(
+                str(HOURS_PER_MONTH - context.spec.capacity.burst_hours_per_month)
+            )
+            yield _warn(
+                "hpa-keeps-one",
+                f"an HPA cannot scale to 0: one replica of {one.name} always runs, up to USD {extra:,.2f} a month beyond the "
+                "plan's cost; scaling.method keda scales to 0",
+                one.agent,
+            )
+    yield from _schedule_warnings(context, bursts)
+
+
+def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator[Warning]:
+    """Schedules that cannot be kept as they stand."""
+    by_agent = {one.agent: one for one in bursts}
+    wanted = context.spec.scaling
+    for one in wanted.schedule:
+        burst = by_agent.get(one.agent)
+        if burst is None:
+            yield _warn(
+                "schedule-ignored",
+                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas, but {one.agent} has no burst tier: "
+                "its warm replicas carry the peak",
+                one.agent,
+            )
+        elif wanted.method != "keda" or burst.scaling is None:
+            yield _warn(
+                "schedule-ignored",
+                f"the schedule from {one.start!r} is not kept: only scaling.method keda scales by the clock",
+                one.agent,
+            )
+        elif one.replicas > burst.replicas.max:
+            yield _warn(
+                "schedule-capped",
+                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas; the plan has nodes for "
+                f"{burst.replicas.max}",
+                one.agent,
+            )
+
+
+def _image_registries(context: Context) -> Iterator[Warning]:
+    """Images that the cluster's default registry does not hold."""
+    used = sorted({(one.engine.name, one.engine.version, one.engine.image) for one in context.workloads})
+    for engine, version, image in used:
+        if context.catalog.release(engine, version).needs_registry:
+            yield _warn(
+                "image-registry",
+                f"{PORTS[engine].title} publishes {image} in a registry of its own, which the name lacks: set pins.engineImage "
+                "to the full reference with its digest, or let the nodes mirror it",
+            )
 
 
 def _held_capacity(context: Context) -> Iterator[Warning]:
@@ -228,13 +306,14 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
         _everyone_at_once(candidate, baseline),
         _lone_replica(context, candidate, baseline),
         _not_in_cache(baseline),
-        _needs_router(candidate, baseline),
+        _needs_router(context, candidate, baseline),
         _slow_answer(candidate, baseline),
         _spot_without_notice(context, candidate),
         _speculation_unmeasured(candidate),
         _loader_unmeasured(baseline),
         _queue_without_limit(baseline),
         _image_without_fabric(baseline),
+        _image_size_unknown(context, baseline),
     ):
         if found is not None:
             yield found
@@ -284,10 +363,39 @@ def _agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
             "may serve it better; try engine: sglang and compare",
             agent.name,
         )
-    if calls and PORTS[agent.engine].parses_tool_calls and not tool_call_parser(agent, candidate.demand.model):
+    yield from _parser_warnings(candidate)
+
+
+def _image_size_unknown(context: Context, baseline: Workload) -> Warning | None:
+    """The pull of an image whose size nobody found is a stand-in."""
+    engine = baseline.engine
+    if context.catalog.release(engine.name, engine.version).image_gb is not None:
+        return None
+    return _warn(
+        "image-size-unknown",
+        f"the size of the {PORTS[engine.name].title} image is not known: the cold start counts {UNKNOWN_IMAGE_GB:g} GB, that "
+        f"of vLLM's, in {baseline.cold_start_s.image:,.0f} s",
+        baseline.agent,
+    )
+
+
+def _parser_warnings(candidate: Candidate) -> Iterator[Warning]:
+    """Tool calls and reasoning that the engine returns as text, since no parser of it is known for the model."""
+    agent, model, port = candidate.demand.agent, candidate.demand.model, PORTS[candidate.demand.agent.engine]
+    tools = port.tool_parsers.named(agent.tool_call_parser, model.tool_call_parser)
+    if calls_tools(agent) and port.tool_parsers.names and tools is None:
+        known = f"no tool-call parser is known for {model.id}"
+        if model.tool_call_parser is not None:
+            known = (
+                f"{port.title} has no counterpart of vLLM's tool-call parser {model.tool_call_parser} for {model.id}"
+            )
+        yield _warn("no-tool-parser", f"{known}: the engine will return tool calls as text", agent.name)
+    reasoning = port.reasoning_parsers.named(agent.reasoning_parser, model.reasoning_parser)
+    if model.reasoning_parser is not None and reasoning is None:
         yield _warn(
-            "no-tool-parser",
-            f"no tool-call parser is known for {candidate.demand.model.id}: the engine will return tool calls as text",
+            "no-reasoning-parser",
+            f"{port.title} has no counterpart of vLLM's reasoning parser {model.reasoning_parser} for {model.id}: the engine "
+            "will return the reasoning inside the answer",
             agent.name,
         )
 
@@ -386,16 +494,33 @@ def _not_in_cache(baseline: Workload) -> Warning | None:
     )
 
 
-def _needs_router(candidate: Candidate, baseline: Workload) -> Warning | None:
-    if candidate.peak_replicas == 1 or baseline.routing.policy == "round-robin":
+def _needs_router(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
+    """A router left out by the spec, while the sums still count on a session's way back to its context."""
+    routed = context.router is not None and context.router.route(baseline.agent) is not None
+    if routed or candidate.peak_replicas == 1 or baseline.routing.policy == "round-robin":
         return None
     return _warn(
         "router-needed",
-        f"session-affine routing over {candidate.peak_replicas} replicas needs a router that hashes a session header; "
-        "the rendered Service alone spreads connections, and the prefix hit ratio then falls to about "
-        f"{1 / candidate.peak_replicas:.2f}",
+        f"the plan counts on sessions returning to the one of {candidate.peak_replicas} replicas that holds their context, "
+        f"and network.router is none: unless a router of yours hashes {context.spec.network.session_header}, the Service "
+        f"spreads connections and the prefix hit ratio falls to about {1 / candidate.peak_replicas:.2f}. Set router: auto, or "
+        "routing: round-robin to have the misses counted",
         baseline.agent,
     )
+
+
+def _router_warnings(context: Context) -> Iterator[Warning]:
+    router = context.router
+    if router is None:
+        return
+    if context.spec.pins.router_image is None:
+        yield _warn("unpinned", f"image {router.image} is named by tag; pin its digest with pins.routerImage")
+    if router.gateway is not None:
+        yield _warn(
+            "gateway-address",
+            f"callers reach an agent through Gateway {router.gateway.namespace}/{router.gateway.name} under "
+            f"/{context.stack}/<agent>/v1; the Services in the endpoints ConfigMap pass by the endpoint picker",
+        )
 
 
 def _slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:

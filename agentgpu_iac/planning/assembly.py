@@ -13,7 +13,18 @@ from typing import Literal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, caching, delivery, hosts, overrides, priorities, quota, security
+from agentgpu_iac.planning import (
+    advice,
+    caching,
+    delivery,
+    hosts,
+    overrides,
+    priorities,
+    quota,
+    scaling,
+    security,
+    watching,
+)
 from agentgpu_iac.planning.candidates import Candidate, Service, max_model_len, shared
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.placement import Option, Placement
@@ -43,6 +54,7 @@ from agentgpu_iac.planning.plan import (
     Workload,
 )
 from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.routing import router_plan
 from agentgpu_iac.planning.tiers import Purchase, drain, reserved_ratio
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import LoadedStack
@@ -154,6 +166,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for pool, node_pool in zip(pools, node_pools, strict=True)
         if member in pool.members
     )
+    workloads = scaling.scaled(workloads, stack.metadata.name, spec)
     items = tuple(item for pool in pools for item in _line_items(pool, decided.burst_hours))
     cost = Cost(
         baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
@@ -163,6 +176,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         alternatives=_alternatives(placed, decided.options, pools, decided.burst_hours),
         optimality_gap_ratio=decided.placement.gap_ratio,
     )
+    router = router_plan(spec, catalog, workloads)
     context = advice.Context(
         spec=spec,
         catalog=catalog,
@@ -170,6 +184,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         candidates=tuple(member.candidate for member in placed),
         workloads=workloads,
         node_pools=node_pools,
+        router=router,
         cost=cost,
         groups_complete=decided.placement.groups_complete,
     )
@@ -184,8 +199,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         node_pools=node_pools,
         priority_classes=priorities.classes(workloads),
         security=security.plan(spec),
-        quota=quota.plan(workloads, node_pools) if spec.security.resource_quota else None,
+        quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
         gitops=delivery.plan(spec, workloads, node_pools),
+        router=router,
         cost=cost,
         overrides=tuple(one for member in placed for one in overrides.of(member.candidate, workloads)),
         rejections=tuple(
@@ -195,6 +211,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             )
         ),
         warnings=advice.warnings(context),
+        watching=watching.watching_plan(spec, workloads, node_pools),
         provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
     )
 
@@ -376,6 +393,9 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
     start = _cold_start(candidate, pool, release, models_gib, spec)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
+    metrics = watching.metrics_plan(
+        catalog.engine_metrics(agent.engine, release.version), one, spec.network.round_trip_ms
+    )
     path = caching.directory(one.model.id, caching.revision(agent))
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
@@ -401,6 +421,9 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         loader=caching.loader(release, storage, spec),
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         max_queued_requests=admission.max_queued_requests,
+        max_queued_tokens=admission.max_queued_tokens,
+        ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
+        tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
     )
     return Workload(
         agent=agent.name,
@@ -413,7 +436,7 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         user_facing=one.user_facing,
         model=one.model.id,
         model_source="config" if one.model.is_local else "catalog",
-        served_model_name=port.served_model_name or agent.name,
+        served_model_name=port.served_model_name(settings),
         engine=EnginePlan(
             name=agent.engine,
             version=release.version,
@@ -426,7 +449,6 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
             files=port.files(settings),
             health_path=port.health_path,
             ready_path=port.ready_path,
-            metrics_path=port.metrics_path,
         ),
         accelerator=candidate.accelerator.id,
         accelerators_per_replica=candidate.accelerators_per_replica,
@@ -472,7 +494,18 @@ def _workload(member: _Placed, pool: _Pool, node_pool: NodePool, spec: StackSpec
         sessions_peak=one.peak,
         fallback=agent.fallback,
         chosen_because=_chosen_because(member),
+        metrics=metrics,
+        scaling=None,
+        replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
+        requests_per_session=rounded(agent.conversation.turns * one.shape.requests_per_turn),
     )
+
+
+def _replica_usd_per_hour(candidate: Candidate, pool: _Pool) -> Decimal:
+    """The part of a node's price that falls on one replica."""
+    taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
+    engines = len(pool.members) if pool.shared else 1
+    return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
 
 
 def _memory_share(member: _Placed) -> float:
@@ -626,11 +659,14 @@ def _progress_deadline_s(start: ColdStartPlan) -> int:
 
 
 def _admission(candidate: Candidate) -> AdmissionPlan:
-    """Requests that may be in the engine's queue at once: all its seats' worth, and those that can wait in time.
+    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
 
-    Every request passes the queue before it is given a seat, so a limit below the seats would turn away a burst that
-    fits. Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT
-    budget after this request's own TTFT, divided by that, is how many may stand in line.
+    The engine counts what runs and what waits, so a limit below the seats would turn away a burst that fits. Behind a
+    full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after this
+    request's own TTFT, divided by that, is how many may stand in line.
+
+    Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
+    prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
     one, service = candidate.demand, candidate.service
     if one.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
@@ -638,10 +674,8 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     per_answer_ms = service.ttft_ms + one.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, one.budget_ttft_ms - service.ttft_ms)
     waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
-    tokens = None
-    if service.prefill_tokens_per_s is not None:
-        tokens = math.floor(one.budget_ttft_ms / 1000 * service.prefill_tokens_per_s)
-    return AdmissionPlan(max_queued_requests=candidate.max_num_seqs + waiting, max_queued_tokens=tokens)
+    requests = candidate.max_num_seqs + waiting
+    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * one.context_tokens)
 
 
 def _pod(candidate: Candidate, pool: _Pool, replicas: int) -> PodPlan:

@@ -154,6 +154,8 @@ def filler(cached: Iterable[CachedModel], priority: PriorityLevel, spec: StackSp
     )
 
 
+UNKNOWN_IMAGE_GB = 9.35
+"""Stands in for an image whose size was not found: vLLM's, which also holds CUDA and PyTorch."""
 RECOMMENDED_LOAD_S = 60.0
 """Weights should be off the storage within a minute: a rollout then costs little more than the engine's own start."""
 _PRICED_STORAGE_PROVIDERS = frozenset({"aws"})
@@ -201,7 +203,7 @@ def cold_start(
         machine.instance,
         model_gib=own_gib,
         node_models_gib=models_gib,
-        image_gb=release.image_gb,
+        image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
         reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),

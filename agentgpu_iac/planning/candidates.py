@@ -198,8 +198,7 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
     model, overrides, draft = demand.model, demand.agent.overrides, demand.draft
     tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES
     pipeline = (overrides.pipeline_parallel_size,) if overrides.pipeline_parallel_size else PIPELINE_PARALLEL_SIZES
-    port = PORTS.get(demand.agent.engine)
-    stages_only_one = port is not None and not port.pipeline_parallel
+    one_stage_only = not PORTS[demand.agent.engine].pipeline_parallel
     pairs = [
         (tp, pp)
         for tp in tensor
@@ -208,7 +207,7 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
         and tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tp)
         and pp <= memory.layer_count(model)
         and (pp == 1 or tp in (1, 2, 4) or overrides.pipeline_parallel_size)
-        and (pp == 1 or not stages_only_one)
+        and (pp == 1 or not one_stage_only)
         and (draft is None or tensor_parallel_is_legal(draft.attention_heads, draft.kv_heads, tp))
     ]
     return tuple(sorted(pairs, key=lambda pair: (pair[0] * pair[1], pair[1])))
@@ -290,6 +289,12 @@ class Evaluator:
                     f"{accelerator.name} has no kernels for {self._demand.precision} weights",
                 )
             ]
+        port = PORTS[self._rules.release.engine]
+        if not port.runs_on(accelerator.compute_capability):
+            message = (
+                f"{port.title} does not run on {accelerator.name} (compute capability {accelerator.compute_capability})"
+            )
+            return [self._reject(accelerator, None, "engine", None, None, "", message)]
         if self._demand.context_tokens > self._demand.model.max_context_tokens:
             limit = self._demand.model.max_context_tokens
             message = f"a session of {self._demand.context_tokens:,} tokens is longer than the model's {limit:,}"

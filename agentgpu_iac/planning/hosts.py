@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.units import rounded
@@ -46,7 +47,10 @@ def fits(candidate: Candidate, machine: Machine, engines: int = 1) -> bool:
 def need_mib(candidate: Candidate) -> int:
     """Host memory that a pod needs; 0 where it keeps no KV cache there, as its part then is enough."""
     offload = kv_offload_mib(candidate)
-    return offload + _ENGINE_MIB_PER_ACCELERATOR * candidate.accelerators_per_pod if offload else 0
+    if not offload:
+        return 0
+    reserve = PORTS[candidate.demand.agent.engine].offload_reserve_mib
+    return offload + _ENGINE_MIB_PER_ACCELERATOR * candidate.accelerators_per_pod + reserve
 
 
 def rejection(candidate: Candidate, machine: Machine) -> Rejection:

@@ -169,7 +169,7 @@ def _could_share(option: Option) -> bool:
         and candidate.peak_replicas == 1
         and option.baseline.capacity_types == ("on-demand",)
         and not candidate.demand.agent.overrides.baseline_replicas
-        and PORTS[candidate.demand.agent.engine].fixed_kv_budget
+        and PORTS[candidate.demand.agent.engine].fixes_kv_budget(candidate.demand.model)
     )
 
 

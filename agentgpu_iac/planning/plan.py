@@ -78,8 +78,6 @@ class EnginePlan(Document):
     """Answers while the process is well."""
     ready_path: str
     """Answers once requests are served."""
-    metrics_path: str
-    """Prometheus metrics, on the same port."""
 
 
 class MemoryPlan(Document):
@@ -212,11 +210,13 @@ class RolloutPlan(Document):
 
 
 class AdmissionPlan(Document):
-    """How much a replica lets queue before it answers 503, so that a burst cannot ruin TTFT for everyone."""
+    """How much a replica takes on before it answers 503, so that a burst cannot ruin TTFT for everyone."""
 
     max_queued_requests: int | None
-    """The replica's seats plus the requests that still meet the TTFT budget behind them."""
+    """Requests in flight: the replica's seats plus the requests that still meet the TTFT budget behind them."""
     max_queued_tokens: int | None
+    """Prompt tokens of the requests that have no first token yet: those of maxQueuedRequests prompts of the planned
+    context. It stops longer prompts before that number of them has come in, and never a burst of planned ones."""
 
 
 class RoutingPlan(Document):
@@ -225,6 +225,168 @@ class RoutingPlan(Document):
     policy: Literal["session-affine", "round-robin"]
     prefix_hit_ratio: float
     """Share of earlier context expected in the prefix cache, at peak replicas."""
+
+
+class GatewayPlan(Document):
+    """The Gateway that the agents' routes attach to."""
+
+    name: str
+    namespace: str
+    hostname: str | None
+    """Host name of the routes. Unset: any."""
+
+
+class RoutePlan(Document):
+    """How the requests of one agent pass the router."""
+
+    agent: str
+    port: int | None
+    """Port of the router's pods that belongs to this agent; unset behind a Gateway."""
+    policy: Literal["session-affine", "round-robin"]
+    max_connections: int | None
+    """Requests that one router replica lets through at once: what the seats and queues of all replicas take at the peak.
+    Unset: no limit, since the engines have none."""
+    max_tries: int
+    """Replicas that one request may be sent to, as long as none has answered it."""
+    connect_timeout_ms: int
+    retry_window_ms: int
+    """From a request's start, the time in which it may still go to another replica."""
+    answer_timeout_s: int
+    """The longest silence of an engine, and so the longest answer that is not streamed."""
+
+
+class RouterPlan(Document):
+    """What stands between the callers and the replicas of some or all agents."""
+
+    kind: Literal["nginx", "gateway"]
+    """nginx: one NGINX for all routes. gateway: a Gateway of yours and one endpoint picker per route."""
+    version: str
+    image: str
+    """Image by digest where the spec pins one, else by tag."""
+    replicas: int
+    """Of NGINX, or of each endpoint picker."""
+    priority: PriorityLevel
+    """The highest of the agents behind it."""
+    cpu_milli: int
+    memory_mib: int
+    worker_connections: int
+    """Connections of one NGINX worker process, to callers and engines together."""
+    scratch_mib: int
+    """Room for request bodies that are larger than their buffer in memory."""
+    session_header: str
+    max_request_mib: int
+    drain: DrainPlan
+    gateway: GatewayPlan | None
+    routes: tuple[RoutePlan, ...]
+    """In the order of the agents; an agent without a route is reached through its Service alone."""
+
+    def route(self, agent: str) -> RoutePlan | None:
+        """The route of an agent, if it has one."""
+        return next((route for route in self.routes if route.agent == agent), None)
+
+
+class MetricsPlan(Document):
+    """What the engine's Prometheus series are called in its version. Unset: no source names one.
+
+    Counters carry their ``_total``; histograms have no suffix.
+    """
+
+    path: str
+    """Path of the metrics page, on the engine's port."""
+    running: str | None
+    waiting: str | None
+    kv_usage: str | None
+    ttft: str | None
+    tpot: str | None
+    preemptions: str | None
+    rejections: str | None
+    prefix_cache_hits: str | None
+    prefix_cache_queries: str | None
+    generation_tokens: str | None
+    prompt_tokens: str | None
+    success: str | None
+    ttft_edge_s: float | None
+    """Bucket edge that stands for the TTFT budget less the network: exactly there, or the next above it."""
+    tpot_edge_s: float | None
+    """Bucket edge that stands for the TPOT budget."""
+    ttft_edges_s: tuple[float, ...]
+    """Bucket edges that the engine is told to use instead of its own; empty: its own."""
+    tpot_edges_s: tuple[float, ...]
+
+
+class Trigger(Document):
+    """One reason for more burst replicas: what the query gives / threshold, rounded up, is how many."""
+
+    name: Literal["requests", "kv-cache"]
+    query: str
+    """PromQL. It gives what exceeds the baseline, so that it is 0 at normal load and also where no burst replica runs."""
+    threshold: float
+    """For one burst replica (AverageValue)."""
+
+
+class Schedule(Document):
+    """Burst replicas at known hours."""
+
+    start: str
+    end: str
+    timezone: str
+    replicas: int
+
+
+class ScalingPlan(Document):
+    """What raises and lowers a burst tier."""
+
+    method: Literal["keda", "hpa"]
+    target_api_version: str
+    target_kind: str
+    prometheus_url: str
+    baseline_replicas: int
+    seats_per_replica: int
+    utilization_ratio: float
+    """Part of the seats in use from which another replica is wanted."""
+    min_replicas: int
+    """0, or 1 with an HPA, which cannot scale to 0."""
+    max_replicas: int
+    triggers: tuple[Trigger, ...]
+    schedules: tuple[Schedule, ...]
+    polling_interval_s: int
+    cooldown_s: int
+    """How long a burst must be over before the last replica goes."""
+    scale_down_stabilization_s: int
+    """How long fewer replicas must have been enough before one goes."""
+    scale_down_period_s: int
+    """One replica goes in this time: the drain of the one before is then over."""
+    fallback_failures: int
+    """Failed queries in a row after which ``fallbackReplicas`` counts."""
+    fallback_replicas: int
+    """Replicas that stay, at least, while Prometheus does not answer; more if more are running."""
+
+
+class AlertPlan(Document):
+    """One alert rule: what it is about and when it fires."""
+
+    name: str
+    agent: str | None
+    """Agent that it watches; unset: the whole stack."""
+    severity: Literal["critical", "warning"]
+    threshold: float
+    unit: str
+    window_s: int
+    """Time over which counters are counted; 0 for what has a value at any time."""
+    for_s: int
+    """How long it must hold before the alert fires."""
+
+
+class WatchingPlan(Document):
+    """How the stack is watched."""
+
+    monitors: Literal["prometheus-operator", "none"]
+    scrape_interval_s: int
+    alerts: tuple[AlertPlan, ...]
+    dashboard: bool
+    labels: dict[str, str]
+    """Labels by which a Prometheus selects monitors and rules."""
+    runbook_base_url: str | None
 
 
 class StorageChoice(Document):
@@ -353,6 +515,14 @@ class Workload(Document):
     """Agent that callers should turn to when this one cannot answer; its address stands beside this one's."""
     chosen_because: str
     """One sentence: why this accelerator."""
+    metrics: MetricsPlan | None
+    """Unset: nothing is known about the metrics of this engine's version."""
+    scaling: ScalingPlan | None
+    """Set for a burst tier that something scales."""
+    replica_usd_per_hour: Money
+    """One replica's part of its node, bought the preferred way."""
+    requests_per_session: float
+    """Requests to the engine in one conversation."""
 
     @property
     def kind(self) -> Literal["Deployment", "LeaderWorkerSet"]:
@@ -591,10 +761,13 @@ class Plan(Document):
     security: SecurityPlan
     quota: QuotaPlan | None
     gitops: GitOpsPlan | None
+    router: RouterPlan | None
+    """Unset: the Services alone spread connections."""
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]
     warnings: tuple[Warning, ...]
+    watching: WatchingPlan
     provenance: Provenance
 
     def pool(self, name: str) -> NodePool:

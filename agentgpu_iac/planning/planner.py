@@ -328,6 +328,7 @@ def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> I
         model=one.model,
         precision=one.precision,
         version=version_tuple(release.version),
+        image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )
     found = [("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)]

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.planning.plan import NodePool, QuotaPlan, Workload
+from agentgpu_iac.planning.plan import NodePool, QuotaPlan, RouterPlan, Workload
 
 _LEAVING_REPLICAS = 1
 _REPLACEMENT_NODES = 1
+_ROUTER_SURGE = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +28,9 @@ class PodDemand:
     accelerators: int = 0
 
 
-def plan(workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> QuotaPlan:
+def plan(workloads: Sequence[Workload], node_pools: Sequence[NodePool], router: RouterPlan | None) -> QuotaPlan:
     """The sums over all pods of the plan."""
-    demands = (*map(_engines, workloads), *_fillers(node_pools))
+    demands = (*map(_engines, workloads), *_fillers(node_pools), *_routers(router))
     return QuotaPlan(
         pods=sum(one.pods for one in demands),
         cpu_milli=sum(one.pods * one.cpu_milli for one in demands),
@@ -47,6 +48,18 @@ def _engines(workload: Workload) -> PodDemand:
         memory_limit_mib=workload.pod.memory_mib,
         accelerators=workload.pod.accelerators,
     )
+
+
+def _routers(router: RouterPlan | None) -> Iterator[PodDemand]:
+    """NGINX, whose rollout surges, or an endpoint picker for each route, which is replaced in place."""
+    if router is not None:
+        apart, surge = (1, _ROUTER_SURGE) if router.kind == "nginx" else (len(router.routes), 0)
+        yield PodDemand(
+            pods=apart * (router.replicas + surge + _LEAVING_REPLICAS),
+            cpu_milli=router.cpu_milli,
+            memory_mib=router.memory_mib,
+            memory_limit_mib=router.memory_mib,
+        )
 
 
 def _fillers(node_pools: Sequence[NodePool]) -> Iterator[PodDemand]:

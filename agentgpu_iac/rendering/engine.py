@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, PORTS, SETTINGS_MOUNT
 from agentgpu_iac.planning.nodes import (
     ACCELERATOR_RESOURCE,
     AGENT_LABEL,
@@ -26,8 +26,8 @@ from agentgpu_iac.rendering.karpenter import karpenter_pools
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE,
-    ENGINE_WORKER,
+    ENGINE_COMPONENT,
+    ENGINE_WORKER_COMPONENT,
     GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
@@ -40,6 +40,9 @@ from agentgpu_iac.rendering.names import (
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
+HTTP_PORT = "http"
+"""Name of the engines' port, in pods and Services."""
+
 _HOME_FOLDER = "/home/engine"
 
 _SCRATCH_LIMIT_MIB = 8192
@@ -47,8 +50,8 @@ _SCRATCH_LIMIT_MIB = 8192
 
 _TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
 
-_EVICTABLE_REPLICAS = 1
-"""How many of an agent's replicas a drain may take at once. Not 0: a lone replica would then hold up every drain of its
+EVICTABLE_REPLICAS = 1
+"""How many replicas of an agent or a router a drain may take at once. Not 0: a lone replica would then hold up every drain of its
 node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
 
 _LOADING_STEP_MINUTES = 5
@@ -69,7 +72,8 @@ class DeploymentContext(Context):
     annotations: Pairs
     pod_annotations: Pairs
     has_pod_annotations: bool
-    replicas: int
+    replicas: tuple[int, ...]
+    """Nothing where something scales the workload: whoever applies it again must not undo that."""
     max_surge: int
     max_unavailable: int
     progress_deadline_s: int
@@ -143,7 +147,8 @@ class LeaderWorkerSetContext(Context):
     namespace: str
     labels: Pairs
     annotations: Pairs
-    replicas: int
+    replicas: tuple[int, ...]
+    """As a Deployment's."""
     size: int
     max_surge: int
     max_unavailable: int
@@ -151,14 +156,20 @@ class LeaderWorkerSetContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceContext(Context):
-    """One agent: all its tiers behind one address."""
+    """Pods behind one name."""
 
     template: ClassVar[str] = "service.yaml.j2"
     name: str
     namespace: str
     labels: Pairs
     selector: Pairs
+    headless: bool
+    """Whether the name stands for the pods themselves, and not for one address before them."""
+    port_name: str
+    app_protocol: str
     port: int
+    target_port: str
+    """Name of the pods' port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +197,11 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
             for workload in plan.workloads
             if workload.engine.files
         ),
-        *(Draft(folder=BASE, context=_service(plan, agent)) for agent in agents(plan)),
+        *(
+            Draft(folder=BASE, context=_service(plan, agent))
+            for agent in agents(plan)
+            if not is_behind_nginx(plan, agent.agent)
+        ),
         *(Draft(folder=BASE, context=_disruption_budget(plan, agent)) for agent in agents(plan)),
     )
 
@@ -220,9 +235,9 @@ def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
 
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
-    if workload.engine.name == "ollama":
-        message = "ollama cannot be rendered for a cluster"
-        found.append(_fault(workload, "engine.name", message, "known: vllm, sglang, tensorrt-llm, tgi"))
+    if workload.engine.name not in PORTS:
+        message = f"{workload.engine.name} cannot be rendered for a cluster"
+        found.append(_fault(workload, "engine.name", message, f"known: {', '.join(PORTS)}"))
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
     if workload.pod.accelerators > on_a_node:
         message = f"a pod of {workload.pod.accelerators} does not fit a node of {on_a_node}"
@@ -239,15 +254,15 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
         pod_annotations=(disruption := _disruption(plan, workload)),
         has_pod_annotations=bool(disruption),
-        replicas=workload.replicas.min,
+        replicas=_replicas(workload),
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
         progress_deadline_s=workload.rollout.progress_deadline_s,
-        selector=((COMPONENT_LABEL, ENGINE), *_whose(workload)),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), *_whose(workload)),
         is_of_group=workload.kind == "LeaderWorkerSet",
         group=_whose(workload),
         group_key=_GROUP_KEY_LABEL,
@@ -295,7 +310,7 @@ def _engine_settings(plan: Plan, workload: Workload) -> EngineSettingsContext:
     return EngineSettingsContext(
         name=_settings(workload),
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         files=tuple((file.name, file.content) for file in workload.engine.files),
     )
 
@@ -312,7 +327,9 @@ def _worker(leader: DeploymentContext, workload: Workload) -> DeploymentContext:
     It ends at SIGTERM and would take the answers that the leader still generates with it, so it is sent that signal
     only when the leader has drained.
     """
-    labelled = tuple((key, ENGINE_WORKER if key == COMPONENT_LABEL else value) for key, value in leader.labels)
+    labelled = tuple(
+        (key, ENGINE_WORKER_COMPONENT if key == COMPONENT_LABEL else value) for key, value in leader.labels
+    )
     return replace(
         leader,
         labels=labelled,
@@ -326,13 +343,17 @@ def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext
     return LeaderWorkerSetContext(
         name=workload.name,
         namespace=plan.stack,
-        labels=_labels(plan, workload, ENGINE),
+        labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
-        replicas=workload.replicas.min,
+        replicas=_replicas(workload),
         size=workload.nodes_per_replica,
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
     )
+
+
+def _replicas(workload: Workload) -> tuple[int, ...]:
+    return () if workload.scaling else (workload.replicas.min,)
 
 
 def _labels(plan: Plan, workload: Workload, component: str) -> Pairs:
@@ -415,9 +436,13 @@ def _service(plan: Plan, agent: Workload) -> ServiceContext:
     return ServiceContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=engine_selector(agent.agent),
+        headless=False,
+        port_name=HTTP_PORT,
+        app_protocol="http",
         port=agent.port,
+        target_port=HTTP_PORT,
     )
 
 
@@ -425,7 +450,17 @@ def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
     return DisruptionBudgetContext(
         name=agent.agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        max_unavailable=_EVICTABLE_REPLICAS,
-        selector=((COMPONENT_LABEL, ENGINE), (AGENT_LABEL, agent.agent)),
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        max_unavailable=EVICTABLE_REPLICAS,
+        selector=engine_selector(agent.agent),
     )
+
+
+def engine_selector(agent: str) -> Pairs:
+    """The labels of an agent's engines in all tiers."""
+    return ((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent))
+
+
+def is_behind_nginx(plan: Plan, agent: str) -> bool:
+    """Whether the agent's own Service leads to NGINX, which finds the engines by another."""
+    return plan.router is not None and plan.router.kind == "nginx" and plan.router.route(agent) is not None

@@ -23,7 +23,8 @@ from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pai
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    MODEL_CACHE,
+    FILLER_SERVICE_ACCOUNT,
+    MODEL_CACHE_COMPONENT,
     SCRIPT,
     SCRIPT_FOLDER,
     labels,
@@ -115,7 +116,7 @@ def _pool_contexts(plan: Plan, pool: NodePool) -> tuple[Context, ...]:
 
 
 def _labels(plan: Plan, pool: NodePool) -> Pairs:
-    return labels(plan.stack, MODEL_CACHE, name=MODEL_CACHE, more=pool_labels(pool))
+    return labels(plan.stack, MODEL_CACHE_COMPONENT, name=MODEL_CACHE_COMPONENT, more=pool_labels(pool))
 
 
 def _volume(plan: Plan, pool: NodePool) -> PersistentVolumeContext:
@@ -188,9 +189,9 @@ def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapCo
         name=model_cache(pool),
         namespace=plan.stack,
         labels=_labels(plan, pool),
-        selector=((COMPONENT_LABEL, MODEL_CACHE), (POOL_LABEL, pool.name)),
+        selector=((COMPONENT_LABEL, MODEL_CACHE_COMPONENT), (POOL_LABEL, pool.name)),
         content_sha256=hashlib.sha256(json.dumps(scripts.data).encode()).hexdigest(),
-        service_account=MODEL_CACHE,
+        service_account=FILLER_SERVICE_ACCOUNT,
         priority_class=priority_class(plan.stack, filler.priority),
         uid=ENGINE_UID,
         node_selector=((POOL_LABEL, pool.name),),

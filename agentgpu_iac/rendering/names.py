@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, PriorityLevel, Workload
+from agentgpu_iac.planning.plan import NodePool, Plan, PriorityLevel, Workload
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"
@@ -22,14 +22,19 @@ MANAGER = "agentgpu"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
-ENGINE = "engine"
-ENGINE_WORKER = "engine-worker"
-MODEL_CACHE = "model-cache"
-ROUTER = "router"
+ENGINE_COMPONENT = "engine"
+ENGINE_WORKER_COMPONENT = "engine-worker"
+MODEL_CACHE_COMPONENT = "model-cache"
+ROUTER_COMPONENT = "router"
+ENDPOINT_PICKER_COMPONENT = "endpoint-picker"
 """Components whose pods others must tell apart. An engine serves requests; a worker only works for one of them, on another
 node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
+FILLER_SERVICE_ACCOUNT = "model-cache"
+
+ROUTER_NAME = "traffic-router"
+"""Name of every object that makes up the stack's NGINX."""
 
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
@@ -55,6 +60,11 @@ def pool_labels(pool: NodePool) -> Pairs:
 def workload_labels(workload: Workload) -> Pairs:
     """The labels that say which agent, tier and nodes an object is about."""
     return ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier), (POOL_LABEL, workload.node_pool))
+
+
+def watched_labels(plan: Plan, name: str) -> Pairs:
+    """Labels of a monitor or of rules; those by which the user's Prometheus selects them win over ours."""
+    return tuple({**dict(labels(plan.stack, MONITORING, name=name)), **plan.watching.labels}.items())
 
 
 def priority_class(stack: str, level: PriorityLevel) -> str:

@@ -2,8 +2,9 @@
 
 Each kind of pod has one policy that lists all it may do::
 
-    callers' namespaces -> router or engines     monitoring namespace -> metrics
+    callers' namespaces -> router, else engines  monitoring namespace -> metrics
     router -> engines                            fillers -> the models' source, over HTTPS
+    Gateway -> endpoint pickers, engines         endpoint pickers -> engines, the Kubernetes API
     everyone -> the cluster's DNS                pods of one replica <-> one another
     engines -> nothing else
 
@@ -16,15 +17,29 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from agentgpu_iac.planning.nodes import AGENT_LABEL
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
-from agentgpu_iac.rendering.names import BASE, COMPONENT_LABEL, ENGINE, ENGINE_WORKER, MODEL_CACHE, labels
+from agentgpu_iac.rendering.engine import engine_selector, is_behind_nginx
+from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
+from agentgpu_iac.rendering.names import (
+    BASE,
+    COMPONENT_LABEL,
+    ENDPOINT_PICKER_COMPONENT,
+    ENGINE_COMPONENT,
+    ENGINE_WORKER_COMPONENT,
+    MODEL_CACHE_COMPONENT,
+    ROUTER_COMPONENT,
+    labels,
+)
+from agentgpu_iac.rendering.stack import agents
 
 _DNS_NAMESPACE = "kube-system"
 _NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where node-local DNS caches listen; they run on the node's network, which no namespace selects."""
 _DNS_PORT = 53
 _HTTPS_PORT = 443
+_API_SERVER_PORTS = (443, 6443)
+"""Of the Kubernetes API, whose address is no pod's and differs from cluster to cluster."""
 
 _ANYWHERE = ("0.0.0.0/0", "::/0")
 _LINK_LOCAL = ("169.254.0.0/16", "fd00:ec2::/32", "fe80::/10")
@@ -104,7 +119,8 @@ def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
     contexts = (
         DenyAllContext(name="default-deny", namespace=plan.stack, labels=_labels(plan, "default-deny")),
         _policy(plan, "allow-dns", (), egress=(_dns(),)),
-        _policy(plan, ENGINE, _component(ENGINE), ingress=(_callers(plan), _monitoring(plan))),
+        *(_engine(plan, agent) for agent in agents(plan)),
+        *_router(plan),
         *_groups(plan),
         *_fillers(plan),
     )
@@ -146,21 +162,67 @@ def _dns() -> Rule:
     )
 
 
-def _engine_ports(plan: Plan) -> tuple[Port, ...]:
-    return tuple(Port("TCP", number) for number in sorted({workload.port for workload in plan.workloads}))
+def _engine(plan: Plan, agent: Workload) -> NetworkPolicyContext:
+    """An agent behind the router hears the router alone; metrics are on the port on which engines answer."""
+    port = Port("TCP", agent.port)
+    asking = _from_pods(ROUTER_COMPONENT, port) if is_behind_nginx(plan, agent.agent) else _from_callers(plan, port)
+    picking = (_from_pods(ENDPOINT_PICKER_COMPONENT, port),) if _has_gateway(plan) else ()
+    return _policy(
+        plan,
+        f"engine-{agent.agent}",
+        engine_selector(agent.agent),
+        ingress=(asking, *picking, _from_monitoring(plan, port)),
+    )
 
 
-def _callers(plan: Plan) -> Rule:
+def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    """What stands before the engines may ask them, and is asked by those who may call."""
+    if plan.router is None:
+        return ()
+    engines = _to_engines(plan)
+    if _has_gateway(plan):
+        asked = (
+            _from_callers(plan, Port("TCP", PICKER_PORT)),
+            _from_monitoring(plan, Port("TCP", PICKER_METRICS_PORT)),
+        )
+        watched = _anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
+        picker = _component(ENDPOINT_PICKER_COMPONENT)
+        return (_policy(plan, ENDPOINT_PICKER_COMPONENT, picker, ingress=asked, egress=(engines, watched)),)
+    ports = tuple(Port("TCP", route.port) for route in plan.router.routes if route.port is not None)
+    return (
+        _policy(
+            plan,
+            ROUTER_COMPONENT,
+            _component(ROUTER_COMPONENT),
+            ingress=(_from_callers(plan, *ports),),
+            egress=(engines,),
+        ),
+    )
+
+
+def _has_gateway(plan: Plan) -> bool:
+    return plan.router is not None and plan.router.kind == "gateway"
+
+
+def _to_engines(plan: Plan) -> Rule:
+    ports = tuple(Port("TCP", number) for number in sorted({workload.port for workload in plan.workloads}))
+    return Rule(namespaces=(), pods=(_component(ENGINE_COMPONENT),), blocks=(), ports=(ports,))
+
+
+def _from_pods(component: str, port: Port) -> Rule:
+    return Rule(namespaces=(), pods=(_component(component),), blocks=(), ports=((port,),))
+
+
+def _from_callers(plan: Plan, *ports: Port) -> Rule:
     """Named namespaces, or every namespace of the cluster; never addresses outside it."""
     named = plan.security.callers
     peer = NamespacePeer("In", (named,)) if named else NamespacePeer("Exists", ())
-    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(_engine_ports(plan),))
+    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(ports,))
 
 
-def _monitoring(plan: Plan) -> Rule:
-    """Engines serve metrics on the port on which they answer."""
+def _from_monitoring(plan: Plan, port: Port) -> Rule:
     peer = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
-    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(_engine_ports(plan),))
+    return Rule(namespaces=(peer,), pods=(), blocks=(), ports=((port,),))
 
 
 def _groups(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
@@ -170,7 +232,10 @@ def _groups(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
 
 
 def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
-    peers = tuple(((COMPONENT_LABEL, component), (AGENT_LABEL, agent)) for component in (ENGINE, ENGINE_WORKER))
+    peers = tuple(
+        ((COMPONENT_LABEL, component), (AGENT_LABEL, agent))
+        for component in (ENGINE_COMPONENT, ENGINE_WORKER_COMPONENT)
+    )
     within = Rule(namespaces=(), pods=peers, blocks=(), ports=())
     return _policy(plan, f"group-{agent}", ((AGENT_LABEL, agent),), ingress=(within,), egress=(within,))
 
@@ -178,7 +243,7 @@ def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
 def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if all(pool.filler is None for pool in plan.node_pools):
         return ()
-    return (_policy(plan, MODEL_CACHE, _component(MODEL_CACHE), egress=_source(plan)),)
+    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=_source(plan)),)
 
 
 def _source(plan: Plan) -> tuple[Rule, ...]:
@@ -190,8 +255,12 @@ def _source(plan: Plan) -> tuple[Rule, ...]:
 
 
 def _https(forbidden: tuple[str, ...]) -> Rule:
+    return _anywhere(forbidden, Port("TCP", _HTTPS_PORT))
+
+
+def _anywhere(forbidden: tuple[str, ...], *ports: Port) -> Rule:
     blocks = tuple(
         Block(anywhere, (tuple(one for one in forbidden if (":" in one) == (":" in anywhere)),))
         for anywhere in _ANYWHERE
     )
-    return Rule(namespaces=(), pods=(), blocks=blocks, ports=((Port("TCP", _HTTPS_PORT),),))
+    return Rule(namespaces=(), pods=(), blocks=blocks, ports=(ports,))

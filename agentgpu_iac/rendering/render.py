@@ -5,12 +5,16 @@ from __future__ import annotations
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
+from agentgpu_iac.rendering.gateway import gateway_drafts
 from agentgpu_iac.rendering.gitops import gitops_drafts
 from agentgpu_iac.rendering.karpenter import karpenter_drafts
 from agentgpu_iac.rendering.kustomize import kustomization_drafts
 from agentgpu_iac.rendering.manifest import check, manifest, rendered
 from agentgpu_iac.rendering.model_cache import model_cache_drafts
+from agentgpu_iac.rendering.monitoring import monitoring_drafts
 from agentgpu_iac.rendering.network_policy import network_policy_drafts
+from agentgpu_iac.rendering.router import router_drafts
+from agentgpu_iac.rendering.scaling import scaling_drafts
 from agentgpu_iac.rendering.secrets import secret_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
 from agentgpu_iac.rendering.stack import stack_drafts
@@ -35,10 +39,14 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
     return (
         *stack_drafts(plan),
         *engine_drafts(plan),
+        *router_drafts(plan),
+        *gateway_drafts(plan),
         *model_cache_drafts(plan),
         *network_policy_drafts(plan),
         *sharing_drafts(plan),
         *karpenter_drafts(plan),
+        *scaling_drafts(plan),
+        *monitoring_drafts(plan),
         *secret_drafts(plan),
         *gitops_drafts(plan),
     )

@@ -9,7 +9,15 @@ from typing import ClassVar
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, base_url
 from agentgpu_iac.planning.plan import Plan, PriorityClassPlan, QuotaPlan, Workload
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
-from agentgpu_iac.rendering.names import BASE, ENGINE, MODEL_CACHE, SERVICE_ACCOUNT, labels, priority_class
+from agentgpu_iac.rendering.names import (
+    BASE,
+    ENGINE_COMPONENT,
+    FILLER_SERVICE_ACCOUNT,
+    MODEL_CACHE_COMPONENT,
+    SERVICE_ACCOUNT,
+    labels,
+    priority_class,
+)
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 _POD_SECURITY_MODES = ("enforce", "audit", "warn")
@@ -61,7 +69,7 @@ def stack_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The objects that a stack has once."""
     contexts = (
         _namespace(plan),
-        _service_account(plan, ENGINE, SERVICE_ACCOUNT),
+        _service_account(plan, ENGINE_COMPONENT, SERVICE_ACCOUNT),
         *_filler_accounts(plan),
         *(_priority_class(plan, one) for one in plan.priority_classes),
         *(() if plan.quota is None else (_quota(plan, plan.quota),)),
@@ -102,7 +110,7 @@ def _service_account(plan: Plan, component: str, name: str) -> ServiceAccountCon
 
 def _filler_accounts(plan: Plan) -> tuple[ServiceAccountContext, ...]:
     fills = any(pool.filler is not None for pool in plan.node_pools)
-    return (_service_account(plan, MODEL_CACHE, MODEL_CACHE),) if fills else ()
+    return (_service_account(plan, MODEL_CACHE_COMPONENT, FILLER_SERVICE_ACCOUNT),) if fills else ()
 
 
 def _priority_class(plan: Plan, one: PriorityClassPlan) -> PriorityClassContext:

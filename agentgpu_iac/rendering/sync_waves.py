@@ -12,7 +12,7 @@ from typing import Final
 
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.rendering.manifest import Manifest
-from agentgpu_iac.rendering.names import GITOPS, MONITORING, ROUTER
+from agentgpu_iac.rendering.names import GITOPS, MONITORING, ROUTER_COMPONENT
 
 ANNOTATION = "argocd.argoproj.io/sync-wave"
 
@@ -44,7 +44,7 @@ def wave(made: Manifest) -> int:
     """The wave of one object."""
     if made.folder == MONITORING:
         return _MONITORING_WAVE
-    return _ROUTER_WAVE if made.component == ROUTER else _WAVE_OF_KIND.get(made.kind, _ROUTER_WAVE)
+    return _ROUTER_WAVE if made.component == ROUTER_COMPONENT else _WAVE_OF_KIND.get(made.kind, _ROUTER_WAVE)
 
 
 def _annotated(made: Manifest) -> Manifest:

@@ -276,7 +276,7 @@ def is_measured(engine: Engine) -> bool:
 def generation_of(engine: Engine, version: str | None) -> str:
     """Which generation a version belongs to; without a version number, the one that most such rows fit best."""
     family = family_of(engine)
-    found = _VERSION.match(version or "")
+    found = _VERSION.match(version or "") if is_measured(engine) else None
     if found is None:
         return _UNKNOWN_VERSION[family]
     numbers = tuple(int(part or 0) for part in found.groups())

@@ -482,13 +482,13 @@ _SGLANG_RESERVE_GIB_PER_TOKEN = 1.5 / 1024
 base for graphs, which is set so that H100 has the 0.828 of sglang #29092: the only measured figure."""
 _TENSORRT_FREE_SHARE = 0.9
 """TensorRT-LLM's free_gpu_memory_fraction: that share of what is free once the engine is loaded."""
-_TGI_FREE_SHARE = 0.95
-"""Text Generation Inference gives the KV cache this share of what its warm-up left free."""
+_TGI_SHARE = 0.90
+"""Text Generation Inference gives the KV cache what its warm-up leaves of this share of the card (TGI_WIGGLE_ROOM, 3.3.7)."""
 
 ENGINE_SUPPORT: dict[Engine, str] = {
     "sglang": "sglang: static share x card - weights; its default share was compared on one card only",
     "tensorrt-llm": "tensorrt-llm: 90 % of what is free after load, overhead as vLLM's; no start-up log was compared",
-    "tgi": "tgi: 95 % of what is free after warm-up, overhead as vLLM's; no start-up log was compared",
+    "tgi": "tgi: 90 % of the card less what its warm-up takes, overhead as vLLM's; no start-up log was compared",
     "ollama": "ollama: accounted for as vLLM, although it allocates only the sequences it is told to serve",
 }
 """How well the accounting of an engine is supported, where it is worse than vLLM's."""
@@ -503,18 +503,17 @@ def default_memory_share(engine: Engine, accelerator: Accelerator, release: Engi
         return round(1 - reserve / room, 3)
     if engine == "tensorrt-llm":
         return _TENSORRT_FREE_SHARE
-    return _TGI_FREE_SHARE if engine == "tgi" else release.gpu_memory_utilization
+    return _TGI_SHARE if engine == "tgi" else release.gpu_memory_utilization
 
 
 def _budget_gib(config: EngineConfig, capacity_gib: float, loaded_gib: float) -> float:
-    """What weights, KV cache and the counted part of the overhead may take together."""
-    if config.engine in _SHARE_OF_FREE:
+    """What weights, KV cache and the counted part of the overhead may take together.
+
+    TensorRT-LLM takes a share of what is free after loading, so that the rest of it is out of the budget.
+    """
+    if config.engine == "tensorrt-llm":
         return _share_of_free_gib(capacity_gib, config.gpu_memory_utilization, loaded_gib)
     return capacity_gib * config.gpu_memory_utilization
-
-
-_SHARE_OF_FREE = ("tensorrt-llm", "tgi")
-"""Engines that take a share of what is free after loading, so that the rest of it is out of the budget."""
 
 
 def _share_of_free_gib(capacity_gib: float, share: float, loaded_gib: float) -> float:
@@ -528,7 +527,7 @@ def engine_budget_gib(
 
     ``before_graphs_gib`` is the overhead without them. SGLang serves it from what its static share leaves.
     """
-    if engine in _SHARE_OF_FREE:
+    if engine == "tensorrt-llm":
         return _share_of_free_gib(capacity_gib, share, weights_gib + before_graphs_gib)
     return capacity_gib * share + (before_graphs_gib if engine == "sglang" else 0.0)
 

@@ -286,7 +286,8 @@ class ModelCache(Document):
     bucket: (
         Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$")] | None
     ) = None
-    """For s3: bucket and prefix that hold one directory per model, for example s3://acme-models/agents."""
+    """For s3: bucket and prefix that hold one directory per model, for example s3://acme-models/agents. A directory is named
+    as the plan's cachedModels name it."""
     loader: Literal["auto", "safetensors", "fastsafetensors", "runai-streamer"] = "auto"
     """How the engine reads weights from the cache. auto: the engine's default, or a streaming loader where it is faster."""
     token_secret: Name | None = None

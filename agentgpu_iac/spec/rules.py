@@ -14,6 +14,7 @@ from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import (
     MAX_COUNT,
+    Agent,
     Conversation,
     ModelCache,
     Sessions,
@@ -54,8 +55,11 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _observed_rules(_part(spec, "observed"))
     yield from _model_source_rules(_part(spec, "modelCache"))
     yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
+    yield from _router_rules(_part(spec, "network"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
+    yield from _schedule_rules(_part(spec, "scaling"), agents)
+    yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
@@ -135,6 +139,22 @@ def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> It
         )
 
 
+def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
+    """Routes attach to a Gateway, which somebody runs and only the spec can name."""
+    if network.get("router") == "gateway" and network.get("gateway") is None:
+        yield Violation(
+            steps=("spec", "network", "router"),
+            message="routes of a Gateway need one to attach to, but 'gateway' is missing",
+            hint="write gateway: {name: ..., namespace: ...}, or use router: nginx",
+        )
+    if network.get("gateway") is not None and network.get("router") != "gateway":
+        yield Violation(
+            steps=("spec", "network", "gateway"),
+            message="a Gateway is named, but the router is not 'gateway'",
+            hint="write router: gateway, or leave the Gateway out",
+        )
+
+
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """Agents answer to their names, and so do adapters: each name belongs to one of them."""
     first: dict[str, Steps] = {}
@@ -171,6 +191,17 @@ def _adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, St
         first.setdefault(name, steps)
 
 
+def _image_rules(pins: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """One image is that of one engine."""
+    engines = sorted({word for agent in agents if (word := _word(agent, "engine", Agent))})
+    if pins.get("engineImage") is not None and len(engines) > 1:
+        yield Violation(
+            steps=("spec", "pins", "engineImage"),
+            message=f"one image cannot be that of {' and '.join(engines)}",
+            hint="leave it out, or give each engine a stack of its own",
+        )
+
+
 def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """A fallback is another agent of the stack, and the way from fallback to fallback ends."""
     position: dict[str, int] = {}
@@ -197,6 +228,67 @@ def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]
             message=f"the fallbacks go round in a circle: {way}",
             hint="one agent of the circle must do without a fallback",
         )
+
+
+def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """A known peak is an agent's of this stack, at hours that a clock has, and ends at another time than it starts."""
+    names = {name: None for agent in agents if isinstance(name := agent.get("name"), str)}
+    for index, item in enumerate(_list(scaling, "schedule")):
+        one = _mapping(item)
+        at: Steps = ("spec", "scaling", "schedule", index)
+        name = one.get("agent")
+        if isinstance(name, str) and name not in names:
+            near = did_you_mean(name, names) if len(names) <= _MOST_COMPARISONS else ""
+            yield Violation(steps=(*at, "agent"), message=f"no agent of this stack is named {shown(name)}", hint=near)
+        for key in ("start", "end"):
+            fault = _cron_fault(one.get(key))
+            if fault:
+                yield Violation(
+                    steps=(*at, key), message=fault, hint="minute hour day month weekday, for example 45 7 * * 1-5"
+                )
+        start, end = one.get("start"), one.get("end")
+        if isinstance(start, str) and start == end:
+            yield Violation(steps=(*at, "end"), message="the schedule ends when it starts")
+
+
+_CRON_FIELDS: Final = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
+    ("weekday", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
+)
+"""Fields of a schedule as KEDA reads them: lowest and highest value, and names from the lowest on."""
+
+
+def _cron_fault(value: Data) -> str:
+    """What is wrong with five cron fields, or nothing; another number of fields is reported elsewhere."""
+    words = value.split() if isinstance(value, str) else []
+    if len(words) != len(_CRON_FIELDS):
+        return ""
+    for word, (name, low, high, names) in zip(words, _CRON_FIELDS, strict=True):
+        for part in word.split(","):
+            if not _is_cron_part(part, low, high, names):
+                return f"{shown(part)} is no {name}: {low} to {high}, * or a range such as {low}-{high}/2"
+    return ""
+
+
+def _is_cron_part(part: str, low: int, high: int, names: Sequence[str]) -> bool:
+    span, slash, step = part.partition("/")
+    if slash and not (step.isascii() and step.isdigit() and int(step) > 0):
+        return False
+    if span == "*":
+        return True
+    first, dash, last = span.lower().partition("-")
+    start = _cron_value(first, low, names)
+    end = _cron_value(last, low, names) if dash else start
+    return start is not None and end is not None and low <= start <= end <= high
+
+
+def _cron_value(word: str, low: int, names: Sequence[str]) -> int | None:
+    if word in names:
+        return low + names.index(word)
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= 2 else None
 
 
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:

@@ -32,6 +32,7 @@ KEYS = {
     "models": lambda row: row.id.casefold(),
     "releases": lambda row: (row.engine, row.version),
     "providers": lambda row: row.id,
+    "routers": lambda row: (row.router, row.version),
 }
 
 
@@ -48,12 +49,13 @@ def test_nothing_was_lost():
         "gpu_aliases": 23,
         "prices": 374,
         "models": 135,
-        "releases": 7,
+        "releases": 12,
         "providers": 10,
+        "routers": 2,
     }
 
 
-@pytest.mark.parametrize("table", ["accelerators", "instance_types", "models", "releases", "providers"])
+@pytest.mark.parametrize("table", ["accelerators", "instance_types", "models", "releases", "providers", "routers"])
 def test_every_row_names_its_sources(table):
     assert all(row.sources and all(source.strip() for source in row.sources) for row in getattr(ROWS, table))
 
@@ -73,6 +75,7 @@ def test_one_row_per_line(name):
 def test_rows_are_sorted(name):
     orders = {
         "accelerators.json": lambda row: row["id"],
+        "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),
@@ -81,6 +84,7 @@ def test_rows_are_sorted(name):
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
         ],
         "providers.json": lambda row: row["id"],
+        "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
     }
     text = (DATA / name).read_text()
     rows = json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))
@@ -201,7 +205,8 @@ def test_models_are_plausible():
 
 
 def test_releases_change_where_the_accounting_does():
-    assert [(row.version, row.gpu_memory_utilization, row.graphs_in_budget) for row in ROWS.releases] == [
+    vllm = [row for row in ROWS.releases if row.engine == "vllm"]
+    assert [(row.version, row.gpu_memory_utilization, row.graphs_in_budget) for row in vllm] == [
         ("0.6.0", 0.9, False),
         ("0.11.0", 0.9, False),
         ("0.17.0", 0.9, False),

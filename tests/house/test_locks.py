@@ -19,6 +19,7 @@ LOCKS = {
         *PROJECT["dependency-groups"]["dev"],
         *PROJECT["project"]["optional-dependencies"]["pulumi"],
         *PROJECT["project"]["optional-dependencies"]["validate"],
+        *PROJECT["project"]["optional-dependencies"]["cluster"],
     ],
 }
 

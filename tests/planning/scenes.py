@@ -16,7 +16,9 @@ from agentgpu_iac.catalog.model import (
     Model,
     Offering,
     Provider,
+    RouterRelease,
 )
+from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.planning.planner import make_plan
@@ -94,10 +96,26 @@ RELEASES = tuple(
         sources=SOURCES,
     )
     for version, share, graphs in (("0.11.0", 0.9, False), ("0.19.0", 0.9, False), ("0.33.0", 0.92, True))
+) + tuple(
+    EngineRelease(
+        engine=engine,
+        version=version,
+        image=f"test/{engine}:{version}",
+        gpu_memory_utilization=share,
+        graphs_in_budget=False,
+        sources=SOURCES,
+    )
+    for engine, version, share in (("sglang", "0.5.23", 0.828), ("tensorrt-llm", "1.2.1", 0.9), ("tgi", "3.3.7", 0.9))
 )
 PROVIDERS = (
     Provider(id="aws", name="AWS", interruption_notice_s=120, sources=SOURCES),
     Provider(id="silent", name="Silent", interruption_notice_s=0, sources=SOURCES),
+)
+
+ROUTERS = (
+    RouterRelease(router="endpoint-picker", version="0.10.0", image="example/picker:v0.10.0", sources=SOURCES),
+    RouterRelease(router="nginx", version="1.28.3", image="example/nginx:1.28.3", sources=SOURCES),
+    RouterRelease(router="nginx", version="1.30.4", image="example/nginx:1.30.4", sources=SOURCES),
 )
 
 
@@ -167,6 +185,8 @@ def make_catalog(
         providers=PROVIDERS,
         exclusions=(),
         version="0" * 12,
+        routers=ROUTERS,
+        metrics=packaged_rows().metrics,
     )
 
 
@@ -182,6 +202,7 @@ def reordered(catalog: Catalog, order: Any) -> Catalog:
         offerings=order(catalog.offerings),
         releases=order(catalog.releases),
         providers=order(catalog.providers),
+        metrics=order(catalog.metrics),
     )
 
 

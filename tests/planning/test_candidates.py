@@ -209,8 +209,9 @@ class TestRejections:
         assert one.constraint == "memory"
         assert "300 sessions" in one.message
 
-    def test_an_engine_that_is_not_planned_yet(self):
-        assert refused(make_agent(engine="sglang")).rejections[0].constraint == "engine"
+    def test_an_engine_for_local_development(self):
+        error = refused(make_agent(engine="ollama"), target="compose")
+        assert error.rejections[0].constraint == "engine"
 
     def test_a_budget_that_is_too_small(self):
         error = refused(capacity={"budgetUsdPerMonth": 100.0})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,55 +12,20 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.engines import needs_other_checkpoint, quantises_at_load
 from agentgpu_iac.planning.plan import Workload
 from agentgpu_iac.planning.planner import NoPlan
+from tests.planning.flags import FlagList, split
 from tests.planning.scenes import DENSE, make_agent, make_catalog, make_model, offerings, plan, workload
 from tests.planning.stacks import rules, stacks
 
 REAL = load_catalog()
-FILE = json.loads((Path(__file__).parent / "vllm_0_33_0_flags.json").read_text(encoding="utf-8"))
-KNOWN: dict[str, dict[str, Any]] = {name: flag for flag in FILE["flags"] for name in flag["flags"]}
+FLAGS = FlagList.read("vllm_0_33_0_flags.json")
 KV_CACHE_DTYPES = {"auto", "bfloat16", "fp8"}
 """What we spell; vLLM's own list is made at run time and is not in the dump."""
 
 
-def split(args: tuple[str, ...]) -> tuple[str, dict[str, list[str]]]:
-    """The model, and each flag with the values behind it."""
-    model, *rest = args
-    flags: dict[str, list[str]] = {}
-    current: list[str] = []
-    for one in rest:
-        if one.startswith("--"):
-            assert one not in flags, f"{one} is given twice"
-            flags[one] = current = []
-        else:
-            current.append(one)
-    return model, flags
-
-
-def faults(args: tuple[str, ...]) -> list[str]:
-    found: list[str] = []
-    _, flags = split(args)
-    for name, values in flags.items():
-        known = KNOWN.get(name)
-        if known is None:
-            found.append(f"{name} is no option of vLLM {FILE['version']}")
-            continue
-        expected = {0: len(values) == 0, None: len(values) == 1, "+": len(values) >= 1, "?": len(values) <= 1}
-        if not expected[known["nargs"]]:
-            found.append(f"{name} takes {known['nargs'] or 'one'} value, not {len(values)}")
-        for value in values:
-            kind = known["type"]
-            number = {"int": r"-?\d+", "human_readable_int": r"\d+", "float": r"\d+(\.\d+)?(e-?\d+)?"}.get(kind or "")
-            if number and not re.fullmatch(number, value):
-                found.append(f"{name} {value} is no {kind}")
-            if known["choices"] and value not in {str(choice) for choice in known["choices"]}:
-                found.append(f"{name} {value} is none of {known['choices']}")
-    return found
-
-
 def check(one: Workload) -> dict[str, list[str]]:
-    assert faults(one.engine.args) == []
-    model, flags = split(one.engine.args)
-    assert model == f"/models/{one.model_cache.path}"
+    assert FLAGS.faults(one.engine.args) == []
+    words, flags = split(one.engine.args)
+    assert words == (f"/models/{one.model_cache.path}",)
     assert flags["--served-model-name"] == [one.served_model_name]
     assert flags["--tensor-parallel-size"] == [str(one.tensor_parallel_size)]
     assert flags["--pipeline-parallel-size"] == [str(one.pipeline_parallel_size)]
@@ -78,11 +41,11 @@ def check(one: Workload) -> dict[str, list[str]]:
 
 
 def test_the_list_is_that_of_the_newest_release():
-    assert FILE["version"] == REAL.release("vllm").version
-    assert len(KNOWN) > 300
-    assert faults(("/models/m", "--max-lora-rank", "24")) != []
-    assert faults(("/models/m", "--dtype")) != []
-    assert faults(("/models/m", "--no-such-thing")) != []
+    assert FLAGS.version == REAL.release("vllm").version
+    assert len(FLAGS.known) > 300
+    assert FLAGS.faults(("/models/m", "--max-lora-rank", "24")) != []
+    assert FLAGS.faults(("/models/m", "--dtype")) != []
+    assert FLAGS.faults(("/models/m", "--no-such-thing")) != []
 
 
 @settings(derandomize=True, deadline=None, database=None, max_examples=60)
@@ -116,6 +79,11 @@ VARIETY: dict[str, dict[str, Any]] = {
     "voice": {"latencyClass": "voice"},
     "background": {"latencyClass": "background"},
     "large": {"model": "test/big", "latencyClass": "background"},
+    "parsers": {"toolCallParser": "pythonic", "reasoningParser": "qwen3"},
+    "ngram": {"speculative": {"method": "ngram"}},
+    "draft": {"speculative": {"method": "draft-model", "model": "test/tiny", "tokens": 4}},
+    "eagle3": {"speculative": {"method": "eagle3", "model": "org/eagle", "weightsGib": 0.5}},
+    "offload": {"kvOffloadGib": 20.5},
     "long": {"conversation": {"maxContextTokens": 100_000}, "ttftMs": 60_000.0, "latencyClass": "background"},
 }
 
@@ -165,10 +133,47 @@ class TestSpelling:
         newest = split(workload(plan(make_agent(engineVersion="0.33.0"))).engine.args)[1]
         older = split(workload(plan(make_agent(engineVersion="0.19.0"))).engine.args)[1]
         oldest = split(workload(plan(make_agent(engineVersion="0.11.0"))).engine.args)[1]
-        assert set(newest) - set(older) == {"--max-num-queued-reqs"}
+        assert set(newest) - set(older) == {
+            "--max-num-queued-reqs",
+            "--max-num-queued-tokens",
+            "--custom-histogram-buckets",
+        }
         assert set(older) - set(oldest) == {"--shutdown-timeout"}
         assert newest["--gpu-memory-utilization"] == ["0.92"]
         assert older["--gpu-memory-utilization"] == oldest["--gpu-memory-utilization"] == ["0.9"]
+
+    def test_parsers_named_by_hand_stand_whether_or_not_tools_are_called(self):
+        flags = flags_of(**VARIETY["parsers"])
+        assert flags["--enable-auto-tool-choice"] == []
+        assert (flags["--tool-call-parser"], flags["--reasoning-parser"]) == (["pythonic"], ["qwen3"])
+
+    def test_speculative_decoding(self):
+        def config(name: str) -> dict[str, Any]:
+            return json.loads(flags_of(**VARIETY[name])["--speculative-config"][0])
+
+        assert config("ngram") == {"method": "ngram", "num_speculative_tokens": 3}
+        draft = {"method": "draft_model", "num_speculative_tokens": 4, "model": "/models/test--tiny--main"}
+        assert config("draft") == draft
+        assert config("eagle3")["model"] == "/models/org--eagle--main"
+        head = make_catalog(models=(make_model("test/head", 8, architecture="deepseek_v3"),))
+        one = workload(plan(make_agent(model="test/head", speculative={"method": "mtp"}), catalog=head))
+        assert json.loads(check(one)["--speculative-config"][0]) == {"method": "mtp", "num_speculative_tokens": 3}
+
+    def test_host_memory_for_kv_cache_is_that_of_all_ranks(self):
+        assert flags_of(kvOffloadGib=20.5)["--kv-offloading-size"] == ["20.5"]
+
+    @pytest.mark.parametrize(
+        ("loader", "expected"),
+        [
+            ("auto", None),
+            ("safetensors", "safetensors"),
+            ("fastsafetensors", "fastsafetensors"),
+            ("runai-streamer", "runai_streamer"),
+        ],
+    )
+    def test_loaders(self, loader: str, expected: str | None):
+        flags = check(workload(plan(modelCache={"loader": loader})))
+        assert flags.get("--load-format") == (None if expected is None else [expected])
 
     def test_checkpoints(self):
         assert quantises_at_load(DENSE, "fp8")

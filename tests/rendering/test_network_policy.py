@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.planning import plan as p
-from tests.plans import make_plan, make_pool, make_security, make_tiered_plan, make_workload
+from tests.plans import (
+    make_gateway_plan,
+    make_plan,
+    make_pool,
+    make_routed_plan,
+    make_security,
+    make_tiered_plan,
+    make_workload,
+)
 from tests.rendering.trees import of_kind, tree
 
 COMPONENT = "app.kubernetes.io/component"
@@ -75,7 +83,7 @@ def permits(policies: list[dict[str, Any]], direction: str, own: End, other: End
     ]
     key, word = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
     return not ours or any(
-        {"protocol": protocol, "port": port} in rule["ports"]
+        ("ports" not in rule or {"protocol": protocol, "port": port} in rule["ports"])
         and any(is_peer(peer, own.namespace, other) for peer in rule[word])
         for each in ours
         for rule in each["spec"].get(key, [])
@@ -167,7 +175,57 @@ def test_a_stack_that_leaves_the_network_alone_has_no_policies() -> None:
 
 def test_a_stack_without_fillers_opens_nothing_for_them() -> None:
     policies = of_kind(make_plan(node_pools=(make_pool(filler=None),)), "NetworkPolicy")
-    assert set(policies) == {"default-deny", "allow-dns", "engine"}
+    assert set(policies) == {"default-deny", "allow-dns", "engine-support"}
+
+
+ROUTER = End("demo", {COMPONENT: "router"})
+PICKER = End("demo", {COMPONENT: "endpoint-picker", "agentgpu.dev/agent": "support"})
+ROUTED, GATED = make_routed_plan(), make_gateway_plan()
+
+
+@pytest.mark.parametrize(
+    ("plan", "sender", "receiver", "port", "allowed"),
+    [
+        (ROUTED, APP, ROUTER, 10_000, True),
+        (ROUTED, APP, ROUTER, 10_001, True),
+        (ROUTED, APP, ROUTER, 8081, False),
+        (ROUTED, APP, ENGINE, 8000, False),
+        (ROUTED, ROUTER, ENGINE, 8000, True),
+        (ROUTED, PROMETHEUS, ENGINE, 8000, True),
+        (ROUTED, ROUTER, INTERNET, 443, False),
+        (ROUTED, ENGINE, ROUTER, 10_000, False),
+        (GATED, End("gateways"), PICKER, 9002, True),
+        (GATED, End("gateways"), ENGINE, 8000, True),
+        (GATED, PICKER, ENGINE, 8000, True),
+        (GATED, PICKER, API_SERVER, 443, True),
+        (GATED, PICKER, API_SERVER, 6443, True),
+        (GATED, PICKER, IMDS, 443, False),
+        (GATED, PICKER, INTERNET, 80, False),
+        (GATED, PROMETHEUS, PICKER, 9090, True),
+        (OPEN, ROUTER, ENGINE, 8000, False),
+    ],
+)
+def test_what_stands_before_the_engines_is_asked_by_callers_and_asks_engines(
+    plan: p.Plan, sender: End, receiver: End, port: int, allowed: bool
+) -> None:
+    assert may(plan, sender, receiver, port) is allowed
+
+
+def test_pods_of_one_replica_reach_one_another_and_no_others() -> None:
+    engine = make_workload().engine.model_copy(update={"worker_args": ("--headless",)})
+    big = make_workload(nodes_per_replica=2, engine=engine)
+    other = make_workload(agent="other", name="other", served_model_name="other")
+    plan = make_plan(workloads=(big, other))
+    worker = End("demo", {COMPONENT: "engine-worker", "agentgpu.dev/agent": "support"})
+    stranger = End("demo", {COMPONENT: "engine", "agentgpu.dev/agent": "other"})
+    for port in (29_501, 41_234):
+        assert may(plan, ENGINE, worker, port)
+        assert may(plan, worker, ENGINE, port)
+        assert may(plan, worker, worker, port)
+        assert not may(plan, stranger, worker, port)
+        assert not may(plan, worker, stranger, port)
+        assert not may(plan, APP, worker, port)
+    assert not may(plan, APP, worker, 8000)
 
 
 def test_the_components_in_the_policies_are_those_of_the_pods() -> None:

@@ -27,9 +27,14 @@ def pods_at_most(found: Plan, body: dict[str, Any]) -> int:
     if body["kind"] == "DaemonSet":
         pool = body["spec"]["template"]["spec"]["nodeSelector"]["agentgpu.dev/node-pool"]
         return found.pool(pool).max + 1
-    peaks = {workload.name: workload.replicas.max for workload in found.workloads}
+    peaks = {
+        workload.name: workload.replicas.max for workload in found.workloads
+    }  # a scaler's to set, not the manifest's
     replicas = peaks.get(body["metadata"]["name"], body["spec"].get("replicas", 1))
-    return int(replicas) + int(body["spec"]["strategy"]["rollingUpdate"]["maxSurge"]) + 1
+    rolling = body["spec"].get("rolloutStrategy", {}).get("rollingUpdateConfiguration")
+    surge = (rolling or body["spec"]["strategy"].get("rollingUpdate", {})).get("maxSurge", 0)
+    size = body["spec"].get("leaderWorkerTemplate", {}).get("size", 1)
+    return (int(replicas) + int(surge) + 1) * int(size)
 
 
 def asked(found: Plan) -> dict[str, Decimal]:
@@ -41,7 +46,8 @@ def asked(found: Plan) -> dict[str, Decimal]:
             continue
         count = pods_at_most(found, body)
         sums["pods"] += count
-        for container in body["spec"]["template"]["spec"]["containers"]:
+        template = body["spec"].get("leaderWorkerTemplate", {}).get("workerTemplate") or body["spec"]["template"]
+        for container in template["spec"]["containers"]:
             for kind, resources in container["resources"].items():
                 for resource, quantity in resources.items():
                     key = f"{kind}.{resource}"

@@ -8,7 +8,16 @@ import yaml
 
 from agentgpu_iac.planning import plan as p
 from agentgpu_iac.rendering.render import render
-from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
+from tests.plans import (
+    make_gateway_plan,
+    make_grouped_plan,
+    make_plan,
+    make_pool,
+    make_routed_plan,
+    make_tiered_plan,
+    make_watched_plan,
+    make_workload,
+)
 
 
 def make_shared_plan() -> p.Plan:
@@ -43,6 +52,10 @@ PLANS = {
     "tiered": make_tiered_plan,
     "shared": make_shared_plan,
     "gated": make_gated_plan,
+    "routed": make_routed_plan,
+    "gateway": make_gateway_plan,
+    "keda": make_watched_plan,
+    "hpa": lambda: make_watched_plan("hpa"),
     "grouped": make_grouped_plan,
 }
 

@@ -53,6 +53,24 @@ SHAPES = {
     "adapters": ("model: Qwen/Qwen3-8B", "loraAdapters: [{name: polite, source: acme/polite, rank: 32}]"),
     "a context cut short": ("model: Qwen/Qwen3-8B", "conversation: {turns: 50, maxContextTokens: 4096}"),
     "tools": ("model: Qwen/Qwen3-8B", "conversation: {toolCalls: {perTurn: 1.5, resultTokens: 333}}"),
+    "a draft model": (
+        "model: Qwen/Qwen3-8B",
+        "speculative: {method: draft-model, model: Qwen/Qwen3-0.6B, tokens: 4, acceptedTokens: 2.5}",
+    ),
+    "a draft head": ("model: Qwen/Qwen3-14B", "speculative: {method: eagle3, model: acme/eagle, weightsGib: 0.8}"),
+    "its own draft layer": (
+        "model: deepseek-ai/DeepSeek-V3-0324",
+        "latencyClass: background",
+        "speculative: {method: mtp, tokens: 1}",
+    ),
+    "a draft with windows": (
+        "model: google/gemma-3-27b-it",
+        "latencyClass: background",
+        "speculative: {method: draft-model, model: google/gemma-3-4b-it}",
+    ),
+    "n-grams": ("model: Qwen/Qwen3-8B", "speculative: {method: ngram, tokens: 5}"),
+    "another engine": ("model: Qwen/Qwen3-8B", "engine: sglang", "kvOffloadGib: 16"),
+    "a share of what is free": ("model: Qwen/Qwen3-8B", "engine: tensorrt-llm", "latencyClass: background"),
     "burst on spot": (
         "model: Qwen/Qwen3-8B",
         "sessions: {concurrent: 20}",

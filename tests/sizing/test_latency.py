@@ -396,6 +396,7 @@ class TestHowSure:
             ("vllm", None, "vllm-0.15"),
             ("vllm", "latest", "vllm-0.15"),
             ("tgi", None, "vllm-0.15"),
+            ("tgi", "3.3.7", "vllm-0.15"),
             ("tensorrt-llm", "1.2.0rc1", "tensorrt-llm-1.2"),
             ("tensorrt-llm", "0.21", "tensorrt-llm-1.0"),
             ("sglang", "0.5.10", "sglang-0.5.9"),

@@ -219,3 +219,15 @@ def test_rules_pass_over_what_is_malformed() -> None:
         {"spec": {"agents": ({"engine": "ollama"},), "target": "nowhere", "accelerators": {"allow": 5, "deny": (5,)}}},
     )
     assert [list(violations(data)) for data in malformed] == [[] for _ in malformed]
+
+
+def test_routes_need_a_gateway_and_a_gateway_needs_routes() -> None:
+    assert faults_of(with_spec("network: {router: gateway, gateway: {name: agents, namespace: gateways}}")) == []
+    assert faults_of(with_spec("network: {router: gateway}")) == [
+        (
+            "stack.yaml:5:21: spec.network.router: routes of a Gateway need one to attach to, but 'gateway' is missing "
+            "(write gateway: {name: ..., namespace: ...}, or use router: nginx)"
+        )
+    ]
+    (fault,) = faults_of(with_spec("network: {gateway: {name: agents, namespace: gateways}}"))
+    assert "a Gateway is named, but the router is not 'gateway'" in fault

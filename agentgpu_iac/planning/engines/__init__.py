@@ -11,15 +11,17 @@ from agentgpu_iac.planning.engines.settings import (
     PORT,
     SETTINGS_MOUNT,
     EngineSettings,
+    calls_tools,
     needs_other_checkpoint,
     quantises_at_load,
-    reasoning_parser,
-    tool_call_parser,
 )
-from agentgpu_iac.planning.engines.vllm import VLLM, vllm_args
+from agentgpu_iac.planning.engines.sglang import SGLANG
+from agentgpu_iac.planning.engines.tensorrt_llm import TENSORRT_LLM
+from agentgpu_iac.planning.engines.tgi import TGI
+from agentgpu_iac.planning.engines.vllm import VLLM
 from agentgpu_iac.spec.vocabulary import Engine
 
-PORTS: dict[Engine, EnginePort] = {port.name: port for port in (VLLM,)}
+PORTS: dict[Engine, EnginePort] = {port.name: port for port in (VLLM, SGLANG, TENSORRT_LLM, TGI)}
 """Engines that can be planned for a cluster."""
 
 __all__ = (
@@ -31,9 +33,7 @@ __all__ = (
     "EnginePort",
     "EngineSettings",
     "Wishes",
+    "calls_tools",
     "needs_other_checkpoint",
     "quantises_at_load",
-    "reasoning_parser",
-    "tool_call_parser",
-    "vllm_args",
 )

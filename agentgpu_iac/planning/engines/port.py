@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.settings import EngineSettings
 from agentgpu_iac.planning.plan import EngineFile, EnvironmentVariable, WeightLoader
 from agentgpu_iac.sizing.memory import version_tuple
@@ -21,6 +22,8 @@ class Wishes:
     model: Model
     precision: Precision
     version: tuple[int, ...]
+    image_is_pinned: bool
+    """The stack names an image of its own."""
     loader: WeightLoader | None
     """The loader that the stack names; unset: the planner's choice."""
 
@@ -33,6 +36,21 @@ def no_files(_: EngineSettings) -> tuple[EngineFile, ...]:
 def no_arguments(_: EngineSettings) -> tuple[str, ...]:
     """The engine has no processes beside the one that serves."""
     return ()
+
+
+def always(_: Model) -> bool:
+    """For every model."""
+    return True
+
+
+def never(_: Model) -> bool:
+    """For no model."""
+    return False
+
+
+def agent_name(settings: EngineSettings) -> str:
+    """Requests ask for the model by the agent's name."""
+    return settings.agent.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,22 +71,22 @@ class EnginePort:
     """Answers while the process is well: the liveness probe asks it."""
     ready_path: str
     """Answers once requests are served: the startup and readiness probes ask it."""
-    metrics_path: str
     pipeline_parallel: bool
-    parses_tool_calls: bool
-    """It needs a parser by name to turn a model's tool calls into structure; else it does so by itself."""
-    fixed_kv_budget: bool
-    """The KV cache can be given as a fixed amount, so that engines may share an accelerator."""
+    tool_parsers: Parsers
+    """Without any by name, the engine reads tool calls by itself."""
+    reasoning_parsers: Parsers
+    fixes_kv_budget: Callable[[Model], bool]
+    """Whether the KV cache of a model can be given as a fixed amount, so that engines may share an accelerator."""
     shared_memory_share: float | None
     """Share of the memory that an engine with a fixed KV cache is given on a shared accelerator; unset: its own part."""
-    served_model_name: str | None
-    """The one name under which requests may ask for the model; unset: the agent's."""
     queue_limit_since: tuple[int, ...] | None
     """First version that refuses requests beyond a number in its queue; unset: none does."""
     streams_since: tuple[int, ...] | None
     """First version that can read weights with the Run:ai streamer; unset: none does."""
     drains_since: tuple[int, ...] | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
+    oldest_capability: tuple[int, int] | None = None
+    """Oldest compute capability that it runs on as it is started here; unset: as old as the weights' kernels."""
     files: Callable[[EngineSettings], tuple[EngineFile, ...]] = no_files
     worker_arguments: Callable[[EngineSettings], tuple[str, ...]] = no_arguments
     """Those of the processes on the other nodes of a replica over several; nothing for one node."""
@@ -79,6 +97,13 @@ class EnginePort:
     must get their answers without the key."""
     api_key_args: tuple[str, ...] = ()
     """What hands the variable over where the engine reads none: Kubernetes puts its value in for ``$(NAME)``."""
+    served_model_name: Callable[[EngineSettings], str] = agent_name
+    offload_reserve_mib: int = 0
+    """Host memory that must stay free beside KV cache moved there."""
+
+    def runs_on(self, compute_capability: str) -> bool:
+        """Whether the engine runs on accelerators of this compute capability."""
+        return self.oldest_capability is None or version_tuple(compute_capability) >= self.oldest_capability
 
     def limits_queue(self, version: str) -> bool:
         """Whether this version can turn requests away."""

@@ -55,18 +55,15 @@ class EngineSettings:
     loader: WeightLoader
     shutdown_timeout_s: int
     max_queued_requests: int | None
+    max_queued_tokens: int | None
+    ttft_edges_s: tuple[float, ...]
+    tpot_edges_s: tuple[float, ...]
+    """Bucket edges of the two histograms; empty: the engine's own."""
 
 
-def tool_call_parser(agent: Agent, model: Model) -> str | None:
-    """The parser that the agent names; else the model's, where the agent calls tools. By vLLM's name for it."""
-    if agent.tool_call_parser is not None:
-        return agent.tool_call_parser
-    return model.tool_call_parser if agent.conversation.tool_calls.per_turn else None
-
-
-def reasoning_parser(agent: Agent, model: Model) -> str | None:
-    """The parser that the agent names, else the model's, by vLLM's name for it."""
-    return agent.reasoning_parser or model.reasoning_parser
+def calls_tools(agent: Agent) -> bool:
+    """Whether the agent's turns hold tool calls, so that its engine needs the model's parser for them."""
+    return agent.conversation.tool_calls.per_turn > 0
 
 
 def quantises_at_load(model: Model, precision: Precision) -> bool:

@@ -16,7 +16,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -108,7 +108,7 @@ class ControlPlane:
         request = urllib.request.Request(
             f"{self.server}{path}",
             method=method,
-            data=None if body is None else json.dumps(body).encode(),
+            data=body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
         )
         try:
@@ -148,15 +148,35 @@ class ControlPlane:
         """Delete an object or a collection."""
         self.request("DELETE", path)
 
-    def apply(self, objects: Iterable[Object], *options: str) -> str:
-        """Apply objects server-side with strict field validation, as GitOps tools do."""
-        listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-        return self.kubectl("apply", "--server-side", "--validate=strict", *options, "-f", "-", text=listed)
+    def apply(self, text: str) -> str:
+        """Apply YAML documents server-side with strict field validation, as GitOps tools do."""
+        return self.kubectl("apply", "--server-side", "--validate=strict", "-f", "-", text=text)
 
-    def put(self, body: Object) -> Object:
-        """Apply one object server-side with strict field validation, and answer what became of it."""
+    def put(self, body: Object, text: str | None = None) -> Object:
+        """Apply one object server-side with strict field validation, and answer what became of it.
+
+        The API server gets the text, where there is one, and reads it with a parser of its own.
+        """
         query = "?fieldManager=tests&force=true&fieldValidation=Strict"
-        return self.request("PATCH", f"{self.place(body)}{query}", body, "application/apply-patch+yaml")
+        content = body if text is None else text.encode()
+        return self.request("PATCH", f"{self.place(body)}{query}", content, "application/apply-patch+yaml")
+
+    def remove(self, objects: Sequence[Object]) -> None:
+        """Delete objects, all but namespaces, and wait until they are gone: others may come under the same names."""
+        paths = [self.place(each) for each in objects if each["kind"] != "Namespace"]
+        for path in reversed(paths):
+            self.request("DELETE", path, {"propagationPolicy": "Background"})
+        self.until("the objects are gone", lambda: not any(self.exists(path) for path in paths))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object."""
+        try:
+            self.get(path)
+        except Refused as refused:
+            if refused.code != 404:
+                raise
+            return False
+        return True
 
     def place(self, body: Object) -> str:
         """The path of an object."""
@@ -186,7 +206,14 @@ class ControlPlane:
     def install_crds(self) -> None:
         """Install the CustomResourceDefinitions of all operators that we render for, and wait until they are served."""
         self.kubectl("apply", "--server-side", "-f", tool("crds"))
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        self.until("all kinds are served", lambda: all(is_established(each) for each in self.items(path)))
+
+    def unrest(self) -> str:
+        """What does not run, and the last events: what one asks for first when something does not come about."""
+        pods = self.kubectl("get", "pods", "-A", "-o", "wide", "--field-selector=status.phase!=Running", check=False)
+        events = self.kubectl("get", "events", "-A", "--sort-by=.lastTimestamp", check=False).splitlines()
+        return "\n".join((pods, *events[-15:]))
 
     def _start(self) -> None:
         self._make_keys()
@@ -272,13 +299,9 @@ class ControlPlane:
         return True
 
     def _has_default_account(self) -> bool:
-        try:
-            self.get("/api/v1/namespaces/default/serviceaccounts/default")
-        except Refused:
-            return False
-        return True
+        return self.exists("/api/v1/namespaces/default/serviceaccounts/default")
 
-    def until(self, what: str, answer: Callable[[], T], limit_s: float = 60, pause_s: float = 0.1) -> T:
+    def until(self, what: str, answer: Callable[[], T], limit_s: float = 120, pause_s: float = 0.1) -> T:
         """Ask until the answer is true, and return it. Fails after a while, or when a process has ended."""
         deadline = time.monotonic() + limit_s
         while True:
@@ -288,8 +311,14 @@ class ControlPlane:
                 if process.poll() is not None:
                     raise AssertionError(f"{name} ended while waiting until {what}:\n{self.log(name)}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})")
+                raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})\n{self.unrest()}")
             time.sleep(pause_s)
+
+
+def is_established(definition: Object) -> bool:
+    """Whether the kind of a CustomResourceDefinition is served."""
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
 
 
 def free_ports(count: int) -> list[int]:

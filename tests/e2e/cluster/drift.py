@@ -37,19 +37,24 @@ ALLOWED = (
         reason="allocated by the cluster, from its own address ranges",
     ),
     Allowed(
-        kind="PersistentVolume",
-        path=r"metadata\.(finalizers|annotations)|spec\.claimRef\.(uid|resourceVersion)",
-        reason="written by the volume controller when it protects the volume and binds the claim",
+        kind="PersistentVolume|PersistentVolumeClaim",
+        path=r"metadata\.finalizers|metadata\.annotations(\.pv\.kubernetes\.io/.*)?",
+        reason="written by the volume controllers when they protect and bind a volume and its claim",
     ),
     Allowed(
-        kind="PersistentVolumeClaim",
-        path=r"metadata\.(finalizers|annotations)",
-        reason="written by the volume controller when it protects the claim and binds it",
+        kind="PersistentVolume",
+        path=r"spec\.claimRef\.(uid|resourceVersion)",
+        reason="written by the volume controller: which claim of that name it has bound",
     ),
     Allowed(
         kind="Deployment|DaemonSet|LeaderWorkerSet",
         path=r".*\.serviceAccount",
         reason="the deprecated second name of serviceAccountName: the API server mirrors it",
+    ),
+    Allowed(
+        kind="Deployment",
+        path=r"spec\.replicas",
+        reason="of a burst tier that something scales: its manifest leaves the number to whoever does",
     ),
     Allowed(
         kind="Deployment",

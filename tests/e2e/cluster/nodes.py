@@ -11,11 +11,14 @@ from typing import Any
 
 from agentgpu_iac.catalog.model import InstanceType
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, FABRIC_RESOURCE, STACK_LABEL, node_labels
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, node_labels
 from agentgpu_iac.planning.plan import NodePool, Plan
 from tests.e2e.cluster.control_plane import FAKE_NODE
 
 Object = dict[str, Any]
+
+FABRIC_RESOURCE = "vpc.amazonaws.com/efa"
+"""What the fabric's device plugin offers."""
 
 TAINT = {"key": ACCELERATOR_RESOURCE, "value": "present", "effect": "NoSchedule"}
 
@@ -35,11 +38,10 @@ def instance_type(provider: str, name: str) -> InstanceType:
     return next(each for each in machines if (each.provider, each.name) == (provider, name))
 
 
-def pool_node(plan: Plan, pool: NodePool, number: int, *, capacity_type: str | None = None) -> Object:
-    """One node of a pool, bought the preferred way unless told otherwise.
-
-    Its zone goes by its number, but nodes that share a replica stand in one.
-    """
+def pool_node(
+    plan: Plan, pool: NodePool, number: int, *, zone: int | None = None, capacity_type: str | None = None
+) -> Object:
+    """One node of a pool, in a zone by its number and bought the preferred way unless told otherwise."""
     name = f"{pool.name}-{number}"
     labels = {
         **node_labels(pool),
@@ -49,23 +51,24 @@ def pool_node(plan: Plan, pool: NodePool, number: int, *, capacity_type: str | N
         "kubernetes.io/hostname": name,
         "node.kubernetes.io/instance-type": pool.instance_types[0].replace(" ", "-"),
         "topology.kubernetes.io/region": pool.region,
-        "topology.kubernetes.io/zone": f"{pool.region}{'a' if pool.nodes_per_replica > 1 else 'abc'[number % 3]}",
+        "topology.kubernetes.io/zone": f"{pool.region}{'abc'[(number if zone is None else zone) % 3]}",
         "karpenter.sh/capacity-type": capacity_type or pool.capacity_types[0],
     }
-    accelerators = pool.accelerators_per_node * pool.slots_per_accelerator
-    devices = {ACCELERATOR_RESOURCE: str(accelerators)}
-    if pool.nodes_per_replica > 1:
-        devices[FABRIC_RESOURCE] = str(pool.efa_interfaces)
-    return node(name, labels, {**room(pool), **devices}, [TAINT])
+    return node(name, labels, room(pool), [TAINT])
 
 
 def room(pool: NodePool) -> dict[str, str]:
-    """CPU and memory that pods can have on a node of a pool."""
+    """What pods can have on a node of a pool: CPU, memory, accelerators or their slots, and interfaces of the fabric."""
     machine = instance_type(pool.provider, pool.instance_types[0])
     cpu = machine.allocatable_cpu_milli or (machine.vcpu or _UNKNOWN_CPU) * 1000 - _KEPT_CPU_MILLI
     memory_gib = machine.memory_gib or _UNKNOWN_MEMORY_GIB
     memory = machine.allocatable_memory_mib or int(memory_gib * 1024) - _KEPT_MEMORY_MIB
-    return {"cpu": f"{cpu}m", "memory": f"{memory}Mi"}
+    return {
+        "cpu": f"{cpu}m",
+        "memory": f"{memory}Mi",
+        ACCELERATOR_RESOURCE: str(pool.accelerators_per_node * pool.slots_per_accelerator),
+        FABRIC_RESOURCE: str(machine.efa_interfaces),
+    }
 
 
 def node(name: str, labels: dict[str, str], offers: dict[str, str], taints: list[dict[str, str]]) -> Object:

@@ -24,11 +24,9 @@ def applied(equipped_cluster: ControlPlane, name: str) -> Iterator[Tree]:
     made = tree(name)
     for namespace in made.foreign_namespaces:
         equipped_cluster.add_namespace(namespace)
-    equipped_cluster.apply(made.objects)
+    equipped_cluster.apply(made.text)
     yield made
-    left = [each for each in made.objects if each["kind"] != "Namespace"]
-    listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": left})
-    equipped_cluster.kubectl("delete", "--timeout=60s", "--ignore-not-found", "-f", "-", text=listed)
+    equipped_cluster.remove(made.objects)
 
 
 used: set[Any] = set()
@@ -51,7 +49,7 @@ def test_stacks_are_accepted_stay_as_they_are_and_apply_again_for_nothing(
                 drifted.append(f"{kind} {ours['metadata']['name']}: {path}")
     assert not drifted, "\n".join(drifted)
 
-    equipped_cluster.apply(applied.objects)
+    equipped_cluster.apply(applied.text)
     again = {key: unchanging(each) for key, each in read(equipped_cluster, applied).items()}
     assert again == {key: unchanging(each) for key, each in live.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.cluster.control_plane import ControlPlane
+from tests.e2e.cluster.control_plane import ControlPlane, is_established
 
 
 def test_it_is_the_version_that_we_claim(cluster: ControlPlane) -> None:
@@ -10,12 +10,8 @@ def test_it_is_the_version_that_we_claim(cluster: ControlPlane) -> None:
 
 
 def test_custom_resources_are_established(equipped_cluster: ControlPlane) -> None:
-    served = {
-        each["spec"]["names"]["kind"]
-        for each in equipped_cluster.items("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
-        if {"type": "Established", "status": "True"}.items()
-        <= next(one for one in each["status"]["conditions"] if one["type"] == "Established").items()
-    }
+    definitions = equipped_cluster.items("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    served = {each["spec"]["names"]["kind"] for each in definitions if is_established(each)}
     assert served >= {
         *("NodePool", "NodeClaim", "EC2NodeClass", "KWOKNodeClass"),
         *("ScaledObject", "TriggerAuthentication", "LeaderWorkerSet"),

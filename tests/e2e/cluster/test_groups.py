@@ -49,9 +49,7 @@ def groups(equipped_cluster: ControlPlane, made: Tree, workload: Workload) -> It
 
 def add_node(cluster: ControlPlane, made: Tree, workload: Workload, number: int, zone: str) -> None:
     pool = made.plan.pool(workload.node_pool)
-    body = pool_node(made.plan, pool, number)
-    body["metadata"]["labels"][ZONE] = f"{pool.region}{zone}"
-    cluster.create("/api/v1/nodes", body)
+    cluster.create("/api/v1/nodes", pool_node(made.plan, pool, number, zone="abc".index(zone)))
 
 
 def start_controller(cluster: ControlPlane) -> None:

@@ -9,24 +9,36 @@ pods of its groups themselves, from its own leader and worker templates.
 
 from __future__ import annotations
 
-import copy
-import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Workload
+from agentgpu_iac.planning.nodes import POOL_LABEL
+from agentgpu_iac.planning.plan import NodePool
 from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused
 from tests.e2e.cluster.nodes import pool_node, strangers
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
+from tests.e2e.cluster.workloads import (
+    add_group_pods,
+    at_rest,
+    baseline,
+    burst,
+    condition,
+    deployment,
+    deployments,
+    pods_of,
+    pods_per_replica,
+    ready,
+    scale,
+    unschedulable,
+)
 
 NAMES = (*EXAMPLES, *OWN)
 STACKS = pytest.mark.parametrize("name", NAMES)
 ROLLED = ("customer-service", "high-concurrency", "multi-agent", "operators")
-WITH_BURST = tuple(name for name in NAMES if any(each.tier == "burst" for each in tree(name).plan.workloads))
+WITH_BURST = tuple(name for name in NAMES if burst(tree(name)))
 
 LOSES_A_NODE = "plan-single"
 """The stack of which a node is gone at once, without a drain. The controllers take a minute to find out, so it goes first
@@ -43,10 +55,6 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
         bring_up(cluster, made)
         if made is tree(LOSES_A_NODE):
             lose_a_node(cluster, made)
-    for made in map(tree, NAMES):
-        for body in made.of_kind("LeaderWorkerSet"):
-            for pod in group_pods(body):
-                cluster.create(f"/api/v1/namespaces/{made.plan.stack}/pods", pod)
     return cluster
 
 
@@ -61,12 +69,11 @@ def test_baseline_pods_land_on_the_nodes_of_their_pool_and_nowhere_else(running:
     made = tree(name)
     pools = node_pools(running)
     for workload in baseline(made):
-        landed = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+        landed = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         assert {pools[pod["spec"]["nodeName"]] for pod in landed} == {workload.node_pool}
         assert len(landed) == workload.replicas.min * pods_per_replica(made, workload)
-    for each in made.plan.workloads:
-        if each.tier == "burst" and not each.replicas.min:
-            assert pods_of(running, made, each) == []
+    for each in burst(made):
+        assert len(pods_of(running, made, each)) == each.replicas.min
 
 
 @STACKS
@@ -82,7 +89,6 @@ def test_caches_are_bound_and_filled_on_every_node_of_a_pool(running: ControlPla
             running.until(
                 f"fillers of {pool.name} run",
                 lambda each=pool: len(found := ready_fillers(running, made, each)) >= each.min and found,
-                60,
             )
             if pool.min
             else []
@@ -99,7 +105,7 @@ def test_engines_that_share_an_accelerator_are_on_the_same_node(running: Control
         nodes = {
             pod["spec"]["nodeName"]
             for each in members
-            for pod in running.until(f"{each.name} is ready", lambda one=each: ready(running, made, one), 60)
+            for pod in running.until(f"{each.name} is ready", lambda one=each: ready(running, made, one))
         }
         assert len(nodes) == made.plan.pool(members[0].node_pool).min
 
@@ -107,7 +113,7 @@ def test_engines_that_share_an_accelerator_are_on_the_same_node(running: Control
 @pytest.mark.parametrize("name", WITH_BURST)
 def test_burst_pods_wait_until_their_pool_has_nodes(running: ControlPlane, name: str) -> None:
     made = tree(name)
-    for workload in (each for each in made.plan.workloads if each.tier == "burst"):
+    for workload in burst(made):
         pool, most = made.plan.pool(workload.node_pool), workload.replicas.max
         added = (most - workload.replicas.min) * pods_per_replica(made, workload)
         scale(running, made, workload, most)
@@ -130,8 +136,8 @@ def test_a_new_version_replaces_the_old_one_with_the_accelerators_that_are_there
     running: ControlPlane, name: str
 ) -> None:
     made = tree(name)
-    for workload in baseline(made):
-        running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+    for workload in deployments(made):
+        running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         path = deployment(made, workload)
         wanted, surge = workload.replicas.min, workload.rollout.max_surge
         template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
@@ -157,7 +163,7 @@ def test_a_rollout_that_wants_an_accelerator_that_is_not_there_is_stuck(running:
     """What the rollouts above would look like if the plan had counted wrong. Its own strategy frees it."""
     made = tree("single")
     (workload,) = baseline(made)
-    running.until(f"{workload.name} is ready", lambda: ready(running, made, workload), 60)
+    running.until(f"{workload.name} is ready", lambda: ready(running, made, workload))
     path = deployment(made, workload)
     strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
@@ -170,12 +176,10 @@ def test_a_rollout_that_wants_an_accelerator_that_is_not_there_is_stuck(running:
 
 def test_a_spot_node_that_is_drained_and_taken_away_moves_its_pods(running: ControlPlane) -> None:
     made = tree("operators")
-    (workload,) = (each for each in made.plan.workloads if each.tier == "burst")
+    (workload,) = burst(made)
     pool = made.plan.pool(workload.node_pool)
     assert pool.capacity_types[0] == "spot"
-    before = running.until(
-        f"{workload.name} is ready", lambda: ready(running, made, workload, workload.replicas.max), 60
-    )
+    before = running.until(f"{workload.name} is ready", lambda: ready(running, made, workload, workload.replicas.max))
     lost = before[0]["spec"]["nodeName"]
     add_node(running, pool_node(made.plan, pool, pool.max, capacity_type="on-demand"))
     running.merge(f"/api/v1/nodes/{lost}", {"spec": {"unschedulable": True}})
@@ -197,18 +201,18 @@ def test_a_spot_node_that_is_drained_and_taken_away_moves_its_pods(running: Cont
 def test_disruption_budgets_hold_against_eviction(running: ControlPlane, name: str) -> None:
     """Where a budget is rendered: evictions stop where it says, and go on once the pod is back."""
     made = tree(name)
-    for workload in baseline(made):
-        pods = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each), 60)
+    for workload in deployments(made):
+        pods = running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         for budget in budgets_over(made, pods[0]):
             path = f"/apis/policy/v1/namespaces/{made.plan.stack}/poddisruptionbudgets/{budget['metadata']['name']}"
             allowed = running.until(
                 f"the budget of {workload.name} is counted", lambda at=path: counted_budget(running, at)
             )["disruptionsAllowed"]
-            assert allowed < len(pods), "a budget that lets every replica go at once protects nothing"
+            assert 1 <= allowed <= max(1, len(pods) - 1), "a drain must get on, and some replica must stay"
             with cordoned(running, pods):
                 outcomes = [evicted(running, pod) for pod in pods]
             assert outcomes.count(True) == allowed
-            running.until(f"{workload.name} is ready again", lambda each=workload: ready(running, made, each), 60)
+            running.until(f"{workload.name} is ready again", lambda each=workload: ready(running, made, each))
 
 
 def test_a_node_that_vanishes_loses_no_replica_for_good(running: ControlPlane) -> None:
@@ -228,14 +232,16 @@ def test_a_node_that_vanishes_loses_no_replica_for_good(running: ControlPlane) -
 
 
 def bring_up(cluster: ControlPlane, made: Tree) -> None:
-    """Apply a stack, and make the nodes of its baseline."""
+    """Apply a stack, and make the nodes of its baseline: those of one replica in one zone, others in turn."""
     for namespace in made.foreign_namespaces:
         cluster.add_namespace(namespace)
     for body in made.objects:
-        cluster.put(body)
+        cluster.put(at_rest(made, body))
+    add_group_pods(cluster, made)
     for pool in made.plan.node_pools:
+        together = max(pods_per_replica(made, each) for each in made.plan.workloads if each.node_pool == pool.name)
         for number in range(pool.min):
-            add_node(cluster, pool_node(made.plan, pool, number))
+            add_node(cluster, pool_node(made.plan, pool, number, zone=number // together))
 
 
 def lose_a_node(cluster: ControlPlane, made: Tree) -> None:
@@ -260,55 +266,11 @@ def node_pools(cluster: ControlPlane) -> dict[str, str]:
     }
 
 
-def baseline(made: Tree) -> tuple[Workload, ...]:
-    """The workloads that always run."""
-    return tuple(each for each in made.plan.workloads if each.tier == "baseline")
-
-
-def pods_of(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
-    """The engine pods of a workload."""
-    selector = f"{AGENT_LABEL}={workload.agent},{TIER_LABEL}={workload.tier},app.kubernetes.io/component=engine"
-    return cluster.items(f"/api/v1/namespaces/{made.plan.stack}/pods?labelSelector={selector}")
-
-
-def pods_per_replica(made: Tree, workload: Workload) -> int:
-    """One, or the size of its group where a replica stands on several nodes."""
-    groups = [each for each in made.of_kind("LeaderWorkerSet") if each["metadata"]["name"] == workload.name]
-    return int(groups[0]["spec"]["leaderWorkerTemplate"]["size"]) if groups else 1
-
-
-def ready(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int | None = None) -> list[Object]:
-    """The pods of a workload, once there are as many as it should have and all of them are ready."""
-    wanted = (workload.replicas.min if replicas is None else replicas) * pods_per_replica(made, workload)
-    pods = pods_of(cluster, made, workload)
-    return pods if len(pods) == wanted and all(condition(pod, "Ready") == "True" for pod in pods) else []
-
-
 def ready_fillers(cluster: ControlPlane, made: Tree, pool: NodePool) -> list[Object]:
     """The cache fillers of a pool that are ready."""
     selector = f"app.kubernetes.io/component=model-cache,{POOL_LABEL}={pool.name}"
     pods = cluster.items(f"/api/v1/namespaces/{made.plan.stack}/pods?labelSelector={selector}")
     return [pod for pod in pods if condition(pod, "Ready") == "True"]
-
-
-def unschedulable(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:
-    """The pods of a workload for which the scheduler found no node."""
-    return [pod for pod in pods_of(cluster, made, workload) if condition(pod, "PodScheduled") == "False"]
-
-
-def condition(each: Object, name: str) -> str:
-    """A condition of an object; empty where it is not reported yet."""
-    return next((one["status"] for one in each.get("status", {}).get("conditions", ()) if one["type"] == name), "")
-
-
-def deployment(made: Tree, workload: Workload) -> str:
-    """Path of a workload's Deployment."""
-    return f"/apis/apps/v1/namespaces/{made.plan.stack}/deployments/{workload.name}"
-
-
-def scale(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int) -> None:
-    """What an autoscaler does."""
-    cluster.merge(f"{deployment(made, workload)}/scale", {"spec": {"replicas": replicas}})
 
 
 def is_rolled_out(live: Object) -> bool:
@@ -360,21 +322,3 @@ def counted_budget(cluster: ControlPlane, path: str) -> Object:
     """The status of a disruption budget, once it counts every pod as healthy."""
     status: Object = cluster.get(path).get("status", {})
     return status if status.get("expectedPods") and status["currentHealthy"] == status["expectedPods"] else {}
-
-
-def group_pods(body: Object) -> Iterator[Object]:
-    """The pods that the LeaderWorkerSet controller would make of a LeaderWorkerSet: a leader and its workers, per replica."""
-    name, spec = body["metadata"]["name"], body["spec"]
-    template = spec["leaderWorkerTemplate"]
-    worker = template["workerTemplate"]
-    for replica, index in itertools.product(range(spec["replicas"]), range(template["size"])):
-        pod = copy.deepcopy(worker if index else template.get("leaderTemplate", worker))
-        labels = {
-            **pod["metadata"].get("labels", {}),
-            "leaderworkerset.sigs.k8s.io/name": name,
-            "leaderworkerset.sigs.k8s.io/group-index": str(replica),
-            "leaderworkerset.sigs.k8s.io/worker-index": str(index),
-        }
-        suffix = f"-{index}" if index else ""
-        pod["metadata"] = {**pod["metadata"], "name": f"{name}-{replica}{suffix}", "labels": labels}
-        yield pod

@@ -38,6 +38,13 @@ class Tree:
 
     plan: Plan
     objects: tuple[Object, ...]
+    texts: tuple[str, ...]
+    """The same objects as they stand in their files."""
+
+    @property
+    def text(self) -> str:
+        """All of them in one."""
+        return "---\n".join(self.texts)
 
     def of_kind(self, *kinds: str) -> tuple[Object, ...]:
         """The objects of some kinds."""
@@ -69,9 +76,16 @@ def tree_of_text(text: str) -> Tree:
 
 
 def tree_of(plan: Plan) -> Tree:
-    """What a plan is rendered to. Kustomizations are for the tool of that name, not for the API server."""
-    objects = [yaml.safe_load(file.content) for file in render(plan) if not file.path.endswith("kustomization.yaml")]
-    return Tree(plan=plan, objects=tuple(sorted(objects, key=lambda each: each["kind"] != "Namespace")))
+    """What a plan is rendered to: the objects. Other files are for tools: lists for Kustomize, values for charts."""
+    texts = (file.content.decode() for file in render(plan))
+    found = [(body, text) for text in texts if is_object(body := yaml.safe_load(text))]
+    made = sorted(found, key=lambda each: each[0]["kind"] != "Namespace")
+    return Tree(plan=plan, objects=tuple(body for body, _ in made), texts=tuple(text for _, text in made))
+
+
+def is_object(body: Object) -> bool:
+    """Whether a file is for the API server."""
+    return "kind" in body and not str(body.get("apiVersion", "")).startswith("kustomize.config.k8s.io/")
 
 
 def identity(each: Object) -> tuple[str, str, str]:

@@ -7,65 +7,57 @@ from pathlib import Path
 from typing import Any
 
 from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.operations.planned import planned_objects
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.write import write
 from agentgpu_iac.spec.loader import load
 from tests.cli.running import SMALL, Answer, agentgpu
-from tests.e2e.cluster.control_plane import FAKE_NODE, ControlPlane, Object
-
-POOL_LABEL = "agentgpu.dev/node-pool"
-ACCELERATOR = "nvidia.com/gpu"
+from tests.e2e.cluster.control_plane import ControlPlane, Object
+from tests.e2e.cluster.nodes import pool_node
 
 
 class Scene:
     """One stack on a running control plane."""
 
-    def __init__(self, cluster: ControlPlane, folder: Path, name: str) -> None:
+    def __init__(self, cluster: ControlPlane, folder: Path, name: str, spec: Path | None = None) -> None:
         self.cluster = cluster
-        self.name = name
-        self.spec = folder / f"{name}.yaml"
-        self.spec.write_text(SMALL.replace("name: demo", f"name: {name}"), encoding="utf-8")
-        self.plan = make_plan(load(self.spec), load_catalog())
+        if spec is None:
+            spec = folder / f"{name}.yaml"
+            spec.write_text(SMALL.replace("name: demo", f"name: {name}"), encoding="utf-8")
+        self.spec = spec
+        self.plan = make_plan(load(spec), load_catalog())
+        self.name = self.plan.stack
         self.pool = self.plan.node_pools[0]
-        self.tree = folder / "tree"
+        self.planned = planned_objects(render(self.plan), "node-groups")
+        self.tree = folder / f"tree-{name}"
         write(render(self.plan), self.tree)
         self.agent = self.plan.workloads[0].name
-        self.core = f"/api/v1/namespaces/{name}"
-        self.deployment = f"/apis/apps/v1/namespaces/{name}/deployments/{self.agent}"
+        self.core = f"/api/v1/namespaces/{self.name}"
+        self.deployment = f"/apis/apps/v1/namespaces/{self.name}/deployments/{self.agent}"
 
     def apply(self, overlay: str = "node-groups") -> None:
         self.cluster.kubectl("apply", "--server-side", "-k", self.tree / "overlays" / overlay)
+
+    def other_namespaces(self) -> set[str]:
+        """Namespaces in which objects of the stack lie and that it does not bring."""
+        own = {ref.name for ref in self.planned if ref.kind.name == "Namespace"}
+        return {ref.namespace for ref in self.planned} - own - {""}
 
     def add_node(
         self, *, played: bool = False, accelerators: int | None = None, taints: tuple[Object, ...] = ()
     ) -> str:
         """A node of the pool; KWOK plays its kubelet, unless the test does."""
-        amount = self.pool.accelerators_per_node if accelerators is None else accelerators
-        room = {
-            "cpu": "192",
-            "memory": "2000Gi",
-            "pods": "110",
-            "ephemeral-storage": "4000Gi",
-            ACCELERATOR: str(amount),
-        }
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}
-        number = len(self.cluster.items("/api/v1/nodes"))
-        name = f"{self.name}-{number}"
-        self.cluster.create(
-            "/api/v1/nodes",
-            {
-                "metadata": {
-                    "name": name,
-                    "labels": {POOL_LABEL: self.pool.name, "kubernetes.io/hostname": name},
-                    "annotations": {} if played else {FAKE_NODE: "fake"},
-                },
-                "spec": {"taints": [{"key": ACCELERATOR, "value": "present", "effect": "NoSchedule"}, *taints]},
-                "status": {"allocatable": room, "capacity": room, "conditions": [{**ready, "reason": "KubeletReady"}]},
-            },
-        )
-        return name
+        made = pool_node(self.plan, self.pool, len(self.cluster.items("/api/v1/nodes")))
+        made["spec"]["taints"] = [*made["spec"]["taints"], *taints]
+        if accelerators is not None:
+            made["status"]["allocatable"] = {**made["status"]["allocatable"], ACCELERATOR_RESOURCE: str(accelerators)}
+        if played:
+            made["metadata"]["annotations"] = {}
+            made["status"]["conditions"] = [{"type": "Ready", "status": "True", "lastHeartbeatTime": now_text()}]
+        self.cluster.create("/api/v1/nodes", made)
+        return str(made["metadata"]["name"])
 
     def status(self, *options: object) -> Answer:
         return agentgpu(
@@ -93,17 +85,25 @@ class Scene:
         assert answer.code == 1
         return found
 
-    def until_in_line(self) -> None:
-        self.cluster.until("the stack is in line", lambda: self.data()["inLine"], 40, pause_s=0.5)
+    def until_in_line(self, *but: str) -> None:
+        """Wait until nothing is said any more, but about objects of some kinds."""
 
-    def engine_pod(self) -> Object:
-        """The one pod of the agent, once it is there."""
-        path = f"{self.core}/pods?labelSelector=app.kubernetes.io/component=engine"
-        return self.cluster.until("there is an engine pod", lambda: self.cluster.items(path), 30)[0]
+        def nothing_said() -> bool:
+            return all(subject.split()[0] in but for _, subject, _ in self.findings())
 
-    def play(self, **status: Any) -> None:
-        """Report a status of the engine's pod, as a kubelet would."""
-        pod = self.engine_pod()
+        try:
+            self.cluster.until("the stack is in line", nothing_said, 40, pause_s=0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.status().out}") from None
+
+    def pod(self, component: str = "engine") -> Object:
+        """The one pod of a component, once it is there."""
+        path = f"{self.core}/pods?labelSelector=app.kubernetes.io/component={component}"
+        return self.cluster.until(f"there is a pod of {component}", lambda: self.cluster.items(path), 30)[0]
+
+    def play(self, component: str = "engine", **status: Any) -> None:
+        """Report a status of a pod, as a kubelet would."""
+        pod = self.pod(component)
         conditions = status.pop("conditions", [])
         kept = [each for each in pod["status"].get("conditions", []) if each["type"] == "PodScheduled"]
         path = f"{self.core}/pods/{pod['metadata']['name']}/status"
@@ -126,6 +126,11 @@ def container(name: str, state: Object, *, ready: bool = False, started: bool | 
         "state": state,
         **more,
     }
+
+
+def running(name: str) -> Object:
+    """The status of a container that runs and is ready."""
+    return container(name, {"running": {"startedAt": now_text()}}, ready=True, started=True)
 
 
 RUNNING_READY = ({"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"})

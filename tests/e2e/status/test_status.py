@@ -138,8 +138,7 @@ def test_a_crash_loop_is_told_with_its_exit_code_and_last_words(scene: Make) -> 
     crashing = scene("crashing")
     crashing.apply()
     crashing.add_node(played=True)
-    pod = crashing.engine_pod
-    crashing.cluster.until("the pod is placed", lambda: pod()["spec"].get("nodeName"))
+    crashing.cluster.until("the pod is placed", lambda: crashing.pod()["spec"].get("nodeName"))
     ended = {"exitCode": 1, "reason": "Error", "message": "CUDA out of memory", "finishedAt": now_text()}
     done = container("wait-for-model", {"terminated": {"exitCode": 0, "finishedAt": now_text()}}, ready=True)
     engine = container(

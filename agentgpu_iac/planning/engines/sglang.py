@@ -1,0 +1,250 @@
+"""How SGLang spells what the plan says.
+
+Facts are from the wheels of 0.5.1, 0.5.6, 0.5.9, 0.5.15 and 0.5.23 on PyPI; a test holds the emitted arguments against
+the option list of 0.5.23. A feature that came between two of them counts from the later one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.engines.parsers import Parsers
+from agentgpu_iac.planning.engines.port import EnginePort, Wishes
+from agentgpu_iac.planning.engines.settings import (
+    ENGINE_CACHE_MOUNT,
+    MODELS_MOUNT,
+    PORT,
+    EngineSettings,
+    calls_tools,
+    quantises_at_load,
+)
+from agentgpu_iac.planning.plan import EnvironmentVariable, WeightLoader
+from agentgpu_iac.sizing.memory import is_hybrid
+from agentgpu_iac.spec.model import Agent, Speculative
+from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
+from agentgpu_iac.units import GIB
+
+_SINCE = (0, 5)
+_SPECULATION_SINCE = {"ngram": (0, 5, 6), "draft-model": (0, 5, 6), "eagle3": (0, 5, 1), "mtp": (0, 5, 1)}
+_FASTSAFETENSORS_SINCE = (0, 5, 9)
+_STREAMS_SINCE = (0, 5, 15)
+_ALGORITHMS = {"ngram": "NGRAM", "draft-model": "STANDALONE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
+_LOAD_FORMATS: dict[WeightLoader, str] = {
+    "safetensors": "safetensors",
+    "fastsafetensors": "fastsafetensors",
+    "runai-streamer": "runai_streamer",
+}
+_KV_DTYPES: dict[KvCacheDtype, str] = {"auto": "auto", "bf16": "bf16", "fp16": "auto", "fp8": "fp8_e4m3"}
+_SHARED_STATIC_SHARE = 0.95
+"""--mem-fraction-static beside other engines: it must not be what limits the cache, --max-total-tokens is. Free memory
+when the engine starts is at least its own need and a fifth of the card, of which 0.95 always holds weights and cache."""
+_GB = 10**9
+_MOST_RANKS = 16
+_HOST_RESERVE_MIB = 10 * 1024
+"""The hierarchical cache leaves so much of the pod's memory alone, and refuses to start where that is not there."""
+
+_TOOL_PARSERS = Parsers(
+    names=frozenset(
+        (
+            *("apertus2509", "beam", "cohere_command4", "deepseekv3", "deepseekv31", "deepseekv32", "deepseekv4"),
+            *("deepseekv41", "dots", "glm", "glm45", "glm47", "gpt-oss", "k2_horizon", "kimi_k2", "kimi_k3", "lfm2"),
+            *("ling3", "llama3", "mimo", "minicpm5", "mistral", "muse", "poolside_v1", "pythonic", "qwen", "qwen25"),
+            *("qwen3_coder", "spark25", "step3", "step3p5", "minimax-m2", "minimax-m3", "nanbeige", "trinity"),
+            *("interns1", "hermes", "hunyuan", "gigachat3", "gigachat35", "gemma4", "inkling", "iquest_q1"),
+            "response_template",
+        )
+    ),
+    of_vllm={
+        "hermes": "qwen25",
+        "qwen3_coder": "qwen3_coder",
+        "qwen3_xml": "qwen3_coder",
+        "mistral": "mistral",
+        "llama3_json": "llama3",
+        "llama4_pythonic": "pythonic",
+        "pythonic": "pythonic",
+        "openai": "gpt-oss",
+        "glm45": "glm45",
+        "glm47": "glm47",
+        "gemma4": "gemma4",
+        "kimi_k2": "kimi_k2",
+        "kimi_k3": "kimi_k3",
+        "deepseek_v3": "deepseekv3",
+        "deepseek_v31": "deepseekv31",
+        "deepseek_v32": "deepseekv32",
+        "deepseek_v4": "deepseekv4",
+        "deepseek_v41": "deepseekv41",
+        "minimax_m2": "minimax-m2",
+        "minimax_m3": "minimax-m3",
+        "hunyuan_a13b": "hunyuan",
+        "lfm2": "lfm2",
+        "ling3": "ling3",
+        "mimo": "mimo",
+        "poolside_v1": "poolside_v1",
+        "step3": "step3",
+        "step3p5": "step3p5",
+    },
+)
+_REASONING_PARSERS = Parsers(
+    names=frozenset(
+        (
+            *("apertus2509", "beam", "deepseek-r1", "deepseek-v3", "deepseek-v4", "deepseek-v41", "dots", "glm45"),
+            *("ling3", "hunyuan", "gpt-oss", "k2_horizon", "kimi", "kimi_k2", "kimi_k3", "mimo", "muse", "poolside_v1"),
+            *("qwen3", "qwen3-thinking", "minimax", "minimax-append-think", "minimax-m3", "nanbeige", "step3"),
+            *("step3p5", "mistral", "nemotron_3", "granite_thinking_parser", "interns1", "gemma4", "inkling"),
+            *("iquest_q1", "cohere_command4", "gigachat35", "response_template"),
+        )
+    ),
+    of_vllm={
+        "qwen3": "qwen3",
+        "deepseek_r1": "deepseek-r1",
+        "deepseek_v3": "deepseek-v3",
+        "deepseek_v4": "deepseek-v4",
+        "deepseek_v41": "deepseek-v41",
+        "glm45": "glm45",
+        "gemma4": "gemma4",
+        "kimi_k2": "kimi_k2",
+        "kimi_k3": "kimi_k3",
+        "minimax_m2": "minimax",
+        "minimax_m3": "minimax-m3",
+        "mistral": "mistral",
+        "nemotron_v3": "nemotron_3",
+        "openai_gptoss": "gpt-oss",
+        "hunyuan_a13b": "hunyuan",
+        "granite_thinking_parser": "granite_thinking_parser",
+        "poolside_v1": "poolside_v1",
+        "mimo": "mimo",
+        "ling3": "ling3",
+        "step3": "step3",
+        "step3p5": "step3p5",
+    },
+)
+
+
+def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
+    """Arguments of ``python3 -m sglang.launch_server``, in a fixed order."""
+    agent, model = settings.agent, settings.model
+    args = [
+        *("--model-path", f"{MODELS_MOUNT}/{settings.model_path}"),
+        *("--served-model-name", agent.name),
+        *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
+        *("--port", str(PORT)),
+        *("--tp-size", str(settings.tensor_parallel)),
+        *("--pp-size", str(settings.pipeline_parallel)),
+        *_precision_args(model, settings.precision),
+        *("--kv-cache-dtype", _KV_DTYPES[agent.kv_cache_dtype]),
+        *("--context-length", str(settings.max_model_len)),
+        *("--max-running-requests", str(settings.max_num_seqs)),
+        *("--chunked-prefill-size", str(settings.max_num_batched_tokens)),
+        *("--mem-fraction-static", f"{settings.gpu_memory_utilization:g}"),
+    ]
+    if settings.kv_cache_memory_bytes is not None:
+        args += ["--max-total-tokens", str(settings.kv_cache_memory_bytes // settings.kv_bytes_per_token)]
+    args.append("--enable-metrics")
+    by_hand, of_model = agent.tool_call_parser, model.tool_call_parser if calls_tools(agent) else None
+    if parser := _TOOL_PARSERS.named(by_hand, of_model):
+        args += ["--tool-call-parser", parser]
+    if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
+        args += ["--reasoning-parser", parser]
+    if agent.lora_adapters:
+        args += _lora_args(agent, settings.adapter_paths)
+    if agent.speculative is not None:
+        args += _speculative_args(agent.speculative, settings.draft_path)
+    if agent.kv_offload_gib is not None:
+        ranks = settings.tensor_parallel * settings.pipeline_parallel
+        each_gb = math.floor(agent.kv_offload_gib * GIB / _GB / ranks)
+        args += ["--enable-hierarchical-cache", "--hicache-size", str(each_gb)]
+    if settings.loader != "default":
+        args += ["--load-format", _LOAD_FORMATS[settings.loader]]
+    if agent.trust_remote_code:
+        args.append("--trust-remote-code")
+    if settings.max_queued_requests is not None:
+        args += ["--max-queued-requests", str(settings.max_queued_requests)]
+    return tuple(args)
+
+
+def _precision_args(model: Model, precision: Precision) -> list[str]:
+    if quantises_at_load(model, precision):
+        return ["--dtype", "auto", "--quantization", "fp8"]
+    return ["--dtype", {"bf16": "bfloat16", "fp16": "float16"}.get(precision, "auto")]
+
+
+def _lora_args(agent: Agent, adapter_paths: tuple[str, ...]) -> list[str]:
+    """A batch may hold every adapter, and requests of the model itself."""
+    modules = [
+        f"{adapter.name}={MODELS_MOUNT}/{path}"
+        for adapter, path in zip(agent.lora_adapters, adapter_paths, strict=True)
+    ]
+    return [
+        "--enable-lora",
+        *("--max-loras-per-batch", str(len(modules) + 1)),
+        *("--max-lora-rank", str(max(adapter.rank for adapter in agent.lora_adapters))),
+        "--lora-paths",
+        *modules,
+    ]
+
+
+def _speculative_args(speculative: Speculative, draft_path: str | None) -> list[str]:
+    """One chain of drafted tokens, no tree: as many steps as tokens, and one more token to check."""
+    args = ["--speculative-algorithm", _ALGORITHMS[speculative.method]]
+    if draft_path is not None:
+        args += ["--speculative-draft-model-path", f"{MODELS_MOUNT}/{draft_path}"]
+    if speculative.method != "ngram":
+        args += ["--speculative-num-steps", str(speculative.tokens), "--speculative-eagle-topk", "1"]
+    return [*args, "--speculative-num-draft-tokens", str(speculative.tokens + 1)]
+
+
+def _environment() -> tuple[EnvironmentVariable, ...]:
+    """Compiled kernels on the cache volume. Newer versions lead the other caches there by themselves."""
+    return (
+        EnvironmentVariable(name="SGLANG_CACHE_DIR", value=f"{ENGINE_CACHE_MOUNT}/sglang"),
+        EnvironmentVariable(name="SGLANG_DG_CACHE_DIR", value=f"{ENGINE_CACHE_MOUNT}/deep_gemm"),
+        EnvironmentVariable(name="FLASHINFER_WORKSPACE_BASE", value=ENGINE_CACHE_MOUNT),
+        EnvironmentVariable(name="TORCHINDUCTOR_CACHE_DIR", value=f"{ENGINE_CACHE_MOUNT}/inductor"),
+    )
+
+
+def _has_one_kind_of_layer(model: Model) -> bool:
+    """--max-total-tokens fixes the cache only where every layer keeps the same for every token."""
+    return not is_hybrid(model)
+
+
+def _refusals(wishes: Wishes) -> Iterator[str]:
+    agent, version = wishes.agent, wishes.version
+    words = ".".join(map(str, version))
+    if version < _SINCE:
+        yield f"SGLang {words} is older than what was read of its options: 0.5 and newer"
+    if agent.speculative is not None and version < _SPECULATION_SINCE[agent.speculative.method]:
+        yield f"SGLang {words} has no speculative decoding by {agent.speculative.method}"
+    if agent.kv_offload_gib is not None and agent.kv_offload_gib < _MOST_RANKS:
+        yield f"SGLang takes whole GB of host memory for each accelerator of a replica: kvOffloadGib needs {_MOST_RANKS} or more"
+    if wishes.loader == "fastsafetensors" and version < _FASTSAFETENSORS_SINCE:
+        yield f"SGLang {words} has no loader fastsafetensors; 0.5.9 and newer have it"
+    if wishes.loader == "runai-streamer" and version < _STREAMS_SINCE:
+        yield f"SGLang {words} has no loader runai-streamer; 0.5.15 and newer have it"
+    if unknown := _TOOL_PARSERS.unknown(agent.tool_call_parser):
+        yield f"SGLang 0.5.23 has no tool-call parser {unknown}"
+    if unknown := _REASONING_PARSERS.unknown(agent.reasoning_parser):
+        yield f"SGLang 0.5.23 has no reasoning parser {unknown}"
+
+
+SGLANG = EnginePort(
+    name="sglang",
+    title="SGLang",
+    command=("python3", "-m", "sglang.launch_server"),
+    arguments=sglang_args,
+    environment=_environment,
+    refusals=_refusals,
+    health_path="/health",
+    ready_path="/health",
+    pipeline_parallel=True,
+    tool_parsers=_TOOL_PARSERS,
+    reasoning_parsers=_REASONING_PARSERS,
+    fixes_kv_budget=_has_one_kind_of_layer,
+    shared_memory_share=_SHARED_STATIC_SHARE,
+    queue_limit_since=_SINCE,
+    streams_since=None,
+    drains_since=_SINCE,
+    offload_reserve_mib=_HOST_RESERVE_MIB,
+)

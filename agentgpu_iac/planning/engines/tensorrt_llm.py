@@ -1,0 +1,159 @@
+"""How TensorRT-LLM's server, trtllm-serve, spells what the plan says.
+
+Facts are from tensorrt_llm/commands/serve.py at commit 00209af1 (development of 1.2), the KvCacheConfig of llm_args.py and
+the documentation of 1.1.0rc5. Only options that stand in both are given as arguments, the tool parser excepted, which is
+new in 1.2; the rest goes into the YAML file that the server reads. No wheel of it was read: this is the least checked
+engine beside vLLM and SGLang.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.planning.engines.parsers import Parsers
+from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
+from agentgpu_iac.planning.engines.settings import (
+    ENGINE_CACHE_MOUNT,
+    MODELS_MOUNT,
+    PORT,
+    SETTINGS_MOUNT,
+    EngineSettings,
+    calls_tools,
+    quantises_at_load,
+)
+from agentgpu_iac.planning.plan import EngineFile, EnvironmentVariable
+
+_SINCE = (1, 1)
+_TOOL_PARSERS_SINCE = (1, 2)
+_SETTINGS_FILE = "llm-api-options.yaml"
+
+_TOOL_PARSERS = Parsers(
+    names=frozenset(("qwen3", "qwen3_coder", "kimi_k2", "deepseekv3", "deepseekv3.1", "deepseek_v32")),
+    of_vllm={
+        "hermes": "qwen3",
+        "qwen3_coder": "qwen3_coder",
+        "qwen3_xml": "qwen3_coder",
+        "kimi_k2": "kimi_k2",
+        "deepseek_v3": "deepseekv3",
+        "deepseek_v31": "deepseekv3.1",
+        "deepseek_v32": "deepseek_v32",
+    },
+)
+_REASONING_PARSERS = Parsers(
+    names=frozenset(("deepseek-r1", "qwen3")), of_vllm={"deepseek_r1": "deepseek-r1", "qwen3": "qwen3"}
+)
+
+
+def tensorrt_llm_args(settings: EngineSettings) -> tuple[str, ...]:
+    """Arguments of ``trtllm-serve``: the model's directory, then flags in a fixed order."""
+    agent, model = settings.agent, settings.model
+    args = [
+        f"{MODELS_MOUNT}/{settings.model_path}",
+        *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
+        *("--port", str(PORT)),
+        *("--backend", "pytorch"),
+        *("--tp_size", str(settings.tensor_parallel)),
+        *("--pp_size", str(settings.pipeline_parallel)),
+        *("--max_batch_size", str(settings.max_num_seqs)),
+        *("--max_num_tokens", str(settings.max_num_batched_tokens)),
+        *("--max_seq_len", str(settings.max_model_len)),
+        *("--kv_cache_free_gpu_memory_fraction", f"{settings.gpu_memory_utilization:g}"),
+        *("--extra_llm_api_options", f"{SETTINGS_MOUNT}/{_SETTINGS_FILE}"),
+    ]
+    by_hand, of_model = agent.tool_call_parser, model.tool_call_parser if calls_tools(agent) else None
+    if parser := _TOOL_PARSERS.named(by_hand, of_model):
+        args += ["--tool_parser", parser]
+    if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
+        args += ["--reasoning_parser", parser]
+    if agent.trust_remote_code:
+        args.append("--trust_remote_code")
+    return tuple(args)
+
+
+def _files(settings: EngineSettings) -> tuple[EngineFile, ...]:
+    """What has no flag: formats, prompts in chunks (longer ones than a batch are refused without), and metrics.
+
+    The file replaces whole groups of the flags' settings, so the share of the memory stands in it once more.
+    """
+    dtype = {"bf16": "bfloat16", "fp16": "float16"}.get(settings.precision, "auto")
+    kv_dtype = "fp8" if settings.agent.kv_cache_dtype == "fp8" else "auto"
+    lines = (
+        f"dtype: {dtype}",
+        "enable_chunked_prefill: true",
+        "enable_iter_perf_stats: true",
+        "return_perf_metrics: true",
+        "kv_cache_config:",
+        f"  dtype: {kv_dtype}",
+        "  enable_block_reuse: true",
+        f"  free_gpu_memory_fraction: {settings.gpu_memory_utilization:g}",
+    )
+    return (EngineFile(name=_SETTINGS_FILE, content="\n".join(lines) + "\n"),)
+
+
+def _environment() -> tuple[EnvironmentVariable, ...]:
+    return (
+        EnvironmentVariable(name="FLASHINFER_WORKSPACE_BASE", value=ENGINE_CACHE_MOUNT),
+        EnvironmentVariable(name="TORCHINDUCTOR_CACHE_DIR", value=f"{ENGINE_CACHE_MOUNT}/inductor"),
+    )
+
+
+def _model_name(settings: EngineSettings) -> str:
+    """The server calls a model by the name of its directory."""
+    return settings.model_path
+
+
+def _refusals(wishes: Wishes) -> Iterator[str]:
+    agent, version = wishes.agent, wishes.version
+    words = ".".join(map(str, version))
+    if version < _SINCE:
+        yield f"TensorRT-LLM {words} is older than what was read of its options: 1.1 and newer"
+    if quantises_at_load(wishes.model, wishes.precision):
+        yield "TensorRT-LLM does not make FP8 weights at load: name an FP8 checkpoint as the model"
+    sixteen_bit = wishes.precision in ("bf16", "fp16")
+    if agent.kv_cache_dtype in ("bf16", "fp16") and not sixteen_bit:
+        yield (
+            f"TensorRT-LLM takes the cache's format from a checkpoint in {wishes.precision} and has no word for a "
+            f"{agent.kv_cache_dtype} cache: leave kvCacheDtype at auto, or fp8"
+        )
+    if agent.lora_adapters:
+        yield "trtllm-serve names LoRA adapters in each request, not by the model's name: they cannot be served as spec'd"
+    if agent.speculative is not None:
+        yield (
+            "TensorRT-LLM takes speculative decoding from its own file, whose words changed between releases and were "
+            "not held against one: use engine: vllm or sglang for it"
+        )
+    if agent.kv_offload_gib is not None:
+        yield (
+            "whether TensorRT-LLM's host cache counts for a replica or for each of its accelerators is not known: use "
+            "engine: vllm or sglang for kvOffloadGib"
+        )
+    if wishes.loader in ("fastsafetensors", "runai-streamer"):
+        yield f"TensorRT-LLM has no loader {wishes.loader}"
+    if agent.tool_call_parser is not None and version < _TOOL_PARSERS_SINCE:
+        yield f"TensorRT-LLM {words} has no tool parsers; 1.2 and newer have"
+    if unknown := _TOOL_PARSERS.unknown(agent.tool_call_parser):
+        yield f"TensorRT-LLM 1.2 has no tool parser {unknown}"
+    if unknown := _REASONING_PARSERS.unknown(agent.reasoning_parser):
+        yield f"no reasoning parser {unknown} of TensorRT-LLM 1.2 is known"
+
+
+TENSORRT_LLM = EnginePort(
+    name="tensorrt-llm",
+    title="TensorRT-LLM",
+    command=("trtllm-serve",),
+    arguments=tensorrt_llm_args,
+    environment=_environment,
+    refusals=_refusals,
+    health_path="/health",
+    ready_path="/health",
+    pipeline_parallel=True,
+    tool_parsers=_TOOL_PARSERS,
+    reasoning_parsers=_REASONING_PARSERS,
+    fixes_kv_budget=never,
+    shared_memory_share=None,
+    queue_limit_since=None,
+    streams_since=None,
+    drains_since=_SINCE,
+    files=_files,
+    served_model_name=_model_name,
+)

@@ -1,0 +1,181 @@
+"""Traffic: what stands between the callers and an agent's replicas, and the limits that it keeps.
+
+A router does three things that a Service cannot: it brings a session back to the replica that holds its context, it
+sends a request on when a replica refuses it, and it keeps what it holds for callers bounded. It decides nothing about
+capacity: each engine's own admission limit does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning import priorities
+from agentgpu_iac.planning.plan import DrainPlan, GatewayPlan, PriorityLevel, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.planning.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.units import ceil_div, round_up
+
+FIRST_PORT = 10_000
+"""Port of the first agent on the router's pods; the others follow. Services find them by name, so that a pod of an older
+configuration is never asked for another agent."""
+
+BODY_BUFFER_KIB = 64
+"""Part of a request's body that NGINX holds in memory, about 16,000 tokens of text; the rest goes to its scratch volume."""
+HEADER_BUFFER_KIB = 8
+"""What NGINX holds of an answer at once."""
+
+CONNECT_TIMEOUT_MS = 1_000
+"""The kernel of a node that is up accepts a connection at once, however busy the engine is."""
+DEFAULT_RETRY_MS = 10_000
+"""Time for another try where there is no TTFT budget that would bound it."""
+MAX_TRIES = 3
+"""A request that kills engines must not meet all of them."""
+LEAST_ANSWER_TIMEOUT_S = 60
+LONGEST_ANSWER_TIMEOUT_S = 3_600
+STOP_MARGIN_S = 5
+"""Time for NGINX to close down after the last answer."""
+
+_REPLICAS = 2
+"""One serves while the other is replaced or its node is lost; each can carry everything."""
+CHUNK_CPU_US = 25.0
+"""CPU time of one streamed token through NGINX, unbuffered: a read and a write. tests/e2e/traffic measures it; 16 us were seen
+on one core of a cloud machine."""
+_LEAST_CPU_MILLI = 250
+_MOST_CPU_MILLI = 4_000
+"""Of one NGINX; more of them share what is above."""
+_BASE_MEMORY_MIB = 64
+_CONNECTION_KIB = BODY_BUFFER_KIB + HEADER_BUFFER_KIB + 16
+"""Memory of one request: its buffers, and its headers and bookkeeping."""
+_SPARE_CONNECTIONS = 512
+"""For idle connections that are kept open, probes and metrics."""
+
+_PICKER_REPLICAS = 1
+"""Each would know only the prompts that it has routed itself, so several would find fewer prefixes; while the one is away the
+Gateway picks any replica."""
+_PICKER_CPU_MILLI = 1_000
+_PICKER_MEMORY_MIB = 1_024
+"""For some ten requests a second; the picker's own guide says 0.5 to 1 core for one request a second of 100,000 tokens."""
+
+
+def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]) -> RouterPlan | None:
+    """The stack's router and its routes; None where the Services alone spread connections."""
+    by_agent: dict[str, list[Workload]] = {}
+    for workload in workloads:
+        by_agent.setdefault(workload.agent, []).append(workload)
+    routed = tuple(tuple(tiers) for tiers in by_agent.values() if _is_routed(spec, tiers))
+    if not routed:
+        return None
+    return _gateway(spec, catalog, routed) if spec.network.router == "gateway" else _nginx(spec, catalog, routed)
+
+
+def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
+    match spec.network.router:
+        case "none":
+            return False
+        case "auto":
+            return _replicas(tiers) > 1
+        case _:
+            return True
+
+
+def _replicas(tiers: Sequence[Workload]) -> int:
+    return sum(tier.replicas.max for tier in tiers)
+
+
+def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, ...]]) -> RouterPlan:
+    release = catalog.router("nginx")
+    connections = sum(_connections(tiers) for tiers in routed)
+    cpu_milli = math.ceil(sum(_tokens_per_s(tiers) for tiers in routed) * CHUNK_CPU_US / 1_000)
+    sharing = ceil_div(max(cpu_milli, 1), _MOST_CPU_MILLI)
+    return RouterPlan(
+        kind="nginx",
+        version=release.version,
+        image=spec.pins.router_image or release.image,
+        replicas=max(_REPLICAS, sharing + 1),
+        priority=_priority(routed),
+        cpu_milli=max(_LEAST_CPU_MILLI, round_up(ceil_div(cpu_milli, sharing), 50)),
+        memory_mib=round_up(_BASE_MEMORY_MIB + ceil_div(connections * _CONNECTION_KIB, 1024), 64),
+        worker_connections=round_up(2 * connections + _SPARE_CONNECTIONS, 1024),
+        scratch_mib=max(1, ceil_div(connections, 4)) * spec.network.max_request_mib,
+        session_header=spec.network.session_header,
+        max_request_mib=spec.network.max_request_mib,
+        drain=_drain(routed),
+        gateway=None,
+        routes=tuple(_route(spec, tiers, FIRST_PORT + index) for index, tiers in enumerate(routed)),
+    )
+
+
+def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, ...]]) -> RouterPlan:
+    release, gateway = catalog.router("endpoint-picker"), spec.network.gateway
+    return RouterPlan(
+        kind="gateway",
+        version=release.version,
+        image=spec.pins.router_image or release.image,
+        replicas=_PICKER_REPLICAS,
+        priority=_priority(routed),
+        cpu_milli=_PICKER_CPU_MILLI,
+        memory_mib=_PICKER_MEMORY_MIB,
+        worker_connections=0,
+        scratch_mib=0,
+        session_header=spec.network.session_header,
+        max_request_mib=spec.network.max_request_mib,
+        drain=_drain(routed),
+        gateway=None
+        if gateway is None
+        else GatewayPlan(name=gateway.name, namespace=gateway.namespace, hostname=gateway.hostname),
+        routes=tuple(_route(spec, tiers, None) for tiers in routed),
+    )
+
+
+def _priority(routed: Sequence[tuple[Workload, ...]]) -> PriorityLevel:
+    return priorities.highest(workload.pod.priority for tiers in routed for workload in tiers)
+
+
+def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> RoutePlan:
+    first = tiers[0]
+    budget_ms = first.latency.budget_ttft_ms
+    return RoutePlan(
+        agent=first.agent,
+        port=port,
+        policy=spec.network.routing,
+        max_connections=None if first.admission.max_queued_requests is None else _connections(tiers),
+        max_tries=min(MAX_TRIES, _replicas(tiers)),
+        connect_timeout_ms=CONNECT_TIMEOUT_MS,
+        retry_window_ms=CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms),
+        answer_timeout_s=max(_answer_timeout_s(tier) for tier in tiers),
+    )
+
+
+def _connections(tiers: Sequence[Workload]) -> int:
+    """Requests that all replicas hold at the peak; where engines have no limit, twice their seats, to size the router."""
+    return sum(tier.replicas.max * (tier.admission.max_queued_requests or 2 * tier.max_num_seqs) for tier in tiers)
+
+
+def _tokens_per_s(tiers: Sequence[Workload]) -> float:
+    """Tokens that the replicas can generate; at 50 ms each where their speed is not known."""
+    return sum(
+        tier.replicas.max * tier.max_num_seqs * 1000 / SLOWEST_TPOT_MS
+        if tier.throughput.output_tokens_per_s is None
+        else tier.throughput.output_tokens_per_s
+        for tier in tiers
+    )
+
+
+def _answer_timeout_s(tier: Workload) -> int:
+    """The longest answer that the engine's own limit allows: the longest sequence at the pace of a full replica."""
+    tpot_ms = max(SLOWEST_TPOT_MS, tier.latency.tpot_ms or 0.0)
+    answer_s = math.ceil(tier.max_model_len * tpot_ms / 1000)
+    return min(LONGEST_ANSWER_TIMEOUT_S, max(LEAST_ANSWER_TIMEOUT_S, answer_s))
+
+
+def _drain(routed: Sequence[tuple[Workload, ...]]) -> DrainPlan:
+    """A router waits as long for its answers as the engines do for theirs."""
+    longest = max(tier.drain.shutdown_timeout_s for tiers in routed for tier in tiers)
+    return DrainPlan(
+        pre_stop_s=PRE_STOP_S,
+        shutdown_timeout_s=longest,
+        grace_period_s=PRE_STOP_S + longest + STOP_MARGIN_S,
+        notice_s=None,
+    )

@@ -1,0 +1,126 @@
+"""What raises and lowers a burst tier: the queries, their thresholds, and the times between two decisions.
+
+The baseline is fixed, so the queries give what exceeds it::
+
+    requests   max(0, sum(running + waiting over both tiers) - baseline replicas x seats x theta)
+    KV cache   max(0, sum(KV use over both tiers) - baseline replicas x kappa)
+
+with seats x theta and kappa of one replica as targets. Both are 0 at normal load, and both mean the same whether no burst
+replica runs or many do, which a mean over the running ones would not. theta is the part of the seats from which another
+replica is wanted, kappa the part of the KV cache that so many sessions fill at their planned context. Completed requests
+never count: a long stream completes nothing for a minute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from agentgpu_iac.planning.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
+from agentgpu_iac.spec.model import ScheduledScale, StackSpec
+from agentgpu_iac.units import round_up, rounded
+
+AGENT_SERIES_LABEL: Final = "agentgpu_dev_agent"
+TIER_SERIES_LABEL: Final = "agentgpu_dev_tier"
+"""What Prometheus makes of the pods' labels when a monitor copies them to the series."""
+
+_POLLS_IN_COLD_START = 20
+"""Polling may add at most this part to a cold start."""
+_LEAST_POLLING_S, _MOST_POLLING_S = 5, 30
+_LEAST_STAY_S = 300
+"""KEDA's and the HPA's own default for going down."""
+_MOST_STABILIZATION_S = 3_600
+_MOST_PERIOD_S = 1_800
+"""Limits of the HPA's API."""
+_FALLBACK_FAILURES = 3
+_FALLBACK_REPLICAS = 1
+"""Not 0: with 0 KEDA would take a running burst down when Prometheus stops answering."""
+_API_VERSIONS: Final = {"Deployment": "apps/v1", "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
+_LEAST_KV_RATIO = 0.001
+"""KEDA hands values on in thousandths."""
+
+
+def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[Workload, ...]:
+    """The same workloads; burst tiers with what scales them, where something can."""
+    every = tuple(workloads)
+    baselines = {one.agent: one for one in every if one.tier == "baseline"}
+    return tuple(
+        one.model_copy(update={"scaling": _scaling(one, baselines[one.agent].replicas.min, stack, spec)})
+        if one.tier == "burst"
+        else one
+        for one in every
+    )
+
+
+def selector(stack: str, agent: str) -> str:
+    """Label matchers of an agent's series, both tiers."""
+    return f'namespace="{stack}",{AGENT_SERIES_LABEL}="{agent}"'
+
+
+def decimal(value: float) -> str:
+    """A number in its shortest plain form, to the millionth, as PromQL and KEDA read it."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def seats_wanted(seats: int, utilization_ratio: float) -> float:
+    """Requests on one replica from which another is wanted."""
+    return rounded(seats * utilization_ratio, 3)
+
+
+def kv_ratio_wanted(memory: MemoryPlan, utilization_ratio: float) -> float:
+    """Part of the KV cache that so many sessions fill at their planned context."""
+    cache_gib = memory.kv_gib + max(0.0, memory.headroom_gib)
+    planned = memory.kv_gib / cache_gib if cache_gib else 1.0
+    return max(_LEAST_KV_RATIO, rounded(planned * utilization_ratio, 3))
+
+
+def _scaling(burst: Workload, baseline_replicas: int, stack: str, spec: StackSpec) -> ScalingPlan | None:
+    wanted = spec.scaling
+    metrics = burst.metrics
+    if wanted.method == "none" or metrics is None or metrics.running is None or metrics.waiting is None:
+        return None
+    cold_s, most = burst.cold_start_s.total, burst.replicas.max
+    stay_s = max(_LEAST_STAY_S, round_up(math.ceil(cold_s), 30))
+    return ScalingPlan(
+        method=wanted.method,
+        target_api_version=_API_VERSIONS[burst.kind],
+        target_kind=burst.kind,
+        prometheus_url=wanted.prometheus_url,
+        baseline_replicas=baseline_replicas,
+        seats_per_replica=burst.max_num_seqs,
+        utilization_ratio=wanted.utilization_ratio,
+        min_replicas=1 if wanted.method == "hpa" else 0,
+        max_replicas=most,
+        triggers=tuple(_triggers(burst, metrics, baseline_replicas, stack, wanted.utilization_ratio)),
+        schedules=tuple(_schedule(one, most) for one in wanted.schedule if one.agent == burst.agent)
+        if wanted.method == "keda"
+        else (),
+        polling_interval_s=min(_MOST_POLLING_S, max(_LEAST_POLLING_S, math.ceil(cold_s / _POLLS_IN_COLD_START))),
+        cooldown_s=stay_s,
+        scale_down_stabilization_s=min(_MOST_STABILIZATION_S, stay_s),
+        scale_down_period_s=min(_MOST_PERIOD_S, burst.drain.grace_period_s),
+        fallback_failures=_FALLBACK_FAILURES,
+        fallback_replicas=_FALLBACK_REPLICAS,
+    )
+
+
+def _triggers(
+    burst: Workload, metrics: MetricsPlan, baseline_replicas: int, stack: str, utilization_ratio: float
+) -> Iterator[Trigger]:
+    chosen = selector(stack, burst.agent)
+    seats = seats_wanted(burst.max_num_seqs, utilization_ratio)
+    held = f"sum({metrics.running}{{{chosen}}}) + sum({metrics.waiting}{{{chosen}}})"
+    yield Trigger(name="requests", query=_excess(held, baseline_replicas * seats), threshold=seats)
+    if metrics.kv_usage is not None:
+        ratio = kv_ratio_wanted(burst.memory, utilization_ratio)
+        used = f"sum({metrics.kv_usage}{{{chosen}}})"
+        yield Trigger(name="kv-cache", query=_excess(used, baseline_replicas * ratio), threshold=ratio)
+
+
+def _excess(held: str, baseline: float) -> str:
+    return f"clamp_min({held} - {decimal(baseline)}, 0)"
+
+
+def _schedule(one: ScheduledScale, most: int) -> Schedule:
+    return Schedule(start=one.start, end=one.end, timezone=one.timezone, replicas=min(one.replicas, most))

@@ -1,0 +1,314 @@
+"""Alert rules: each alert of the plan as an expression and as sentences with the plan's numbers.
+
+Alerts of an agent stand in a PrometheusRule of its own, since one object cannot hold those of a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.planning import watching
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE
+from agentgpu_iac.planning.plan import AlertPlan, MetricsPlan, Plan, Workload
+from agentgpu_iac.planning.scaling import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal, selector
+from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.rendering.names import MONITORING, model_cache, watched_labels
+from agentgpu_iac.rendering.scaling import BURST_SERIES
+
+RUNBOOK_PAGE = "docs/runbook.md"
+"""The page of this project's documentation with a section for each alert."""
+
+_BY_POD = f"{AGENT_SERIES_LABEL},{TIER_SERIES_LABEL},pod"
+_KUBE_RESOURCE = ACCELERATOR_RESOURCE.replace(".", "_").replace("/", "_")
+"""How kube-state-metrics spells the resource."""
+
+Rule = tuple[str, str, str, Pairs, Pairs]
+"""(alert, expression, waiting time, labels, annotations)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusRuleContext(Context):
+    """Rules about one agent, or about the stack as a whole."""
+
+    template: ClassVar[str] = "prometheus-rule.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    group: str
+    interval: str
+    records: tuple[tuple[str, str, Pairs], ...]
+    """(series, expression, labels)."""
+    alerts: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """An alert in words and in PromQL."""
+
+    expression: str
+    summary: str
+    description: str
+
+
+def rule_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """The rules of each agent, and those of the stack."""
+    if plan.watching.monitors == "none":
+        return ()
+    tiers: dict[str, list[Workload]] = {}
+    for one in plan.workloads:
+        tiers.setdefault(one.agent, []).append(one)
+    found = [_rules(plan, f"agent-{agent}", agent, workloads) for agent, workloads in tiers.items()]
+    found.append(_rules(plan, "stack", None, plan.workloads))
+    return tuple(Draft(folder=MONITORING, context=one) for one in found if one.records or one.alerts)
+
+
+def _rules(plan: Plan, name: str, agent: str | None, workloads: Sequence[Workload]) -> PrometheusRuleContext:
+    about: Pairs = () if agent is None else ((AGENT_SERIES_LABEL, agent),)
+    return PrometheusRuleContext(
+        name=name,
+        namespace=plan.stack,
+        labels=watched_labels(plan, name),
+        group=f"{plan.stack}.{name}",
+        interval=f"{plan.watching.scrape_interval_s}s",
+        records=() if agent is None else tuple(_records(plan.stack, workloads)),
+        alerts=tuple(
+            (
+                alert.name,
+                said.expression,
+                f"{alert.for_s}s",
+                (("severity", alert.severity), ("agentgpu_dev_stack", plan.stack), *about),
+                (
+                    ("summary", said.summary),
+                    ("description", said.description),
+                    _runbook(plan.watching.runbook_base_url, alert.name),
+                ),
+            )
+            for alert in plan.watching.alerts
+            if alert.agent == agent
+            for said in (_SAID[alert.name](plan, alert, workloads),)
+        ),
+    )
+
+
+def _records(stack: str, workloads: Sequence[Workload]) -> Iterator[tuple[str, str, Pairs]]:
+    """What an adapter serves to an HPA. KEDA asks Prometheus itself."""
+    for one in workloads:
+        if one.scaling is not None and one.scaling.method == "hpa":
+            about = (("namespace", stack), (AGENT_SERIES_LABEL, one.agent))
+            yield from ((BURST_SERIES[trigger.name], trigger.query, about) for trigger in one.scaling.triggers)
+
+
+def _runbook(base_url: str | None, alert: str) -> tuple[str, str]:
+    """A link to the alert's section; without a base the page's place in this project's documentation."""
+    section = f"#{alert.lower()}"
+    return ("runbook", RUNBOOK_PAGE + section) if base_url is None else ("runbook_url", base_url + section)
+
+
+def _kv_cache_full(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
+    one, metrics = tiers[0], _metrics(tiers[0])
+    return _Said(
+        expression=f"max by ({_BY_POD}) ({metrics.kv_usage}{{{selector(plan.stack, one.agent)}}}) > {decimal(alert.threshold)}",
+        summary=f"The KV cache of {one.agent} is nearly full",
+        description=(
+            "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its KV cache, over "
+            f"{alert.threshold:.0%}. The plan holds {one.max_num_seqs} sessions of {one.memory.context_tokens:,} tokens in "
+            f"{one.memory.kv_gib / ((one.memory.kv_gib + one.memory.headroom_gib) or 1):.0%} of it: there are longer sessions."
+        ),
+    )
+
+
+def _slow(
+    plan: Plan, alert: AlertPlan, one: Workload, histogram: str | None, edge_s: float, words: str, promised: str
+) -> _Said:
+    """Requests in buckets above the edge, as a part of all."""
+    chosen, window = selector(plan.stack, one.agent), f"[{alert.window_s}s]"
+    fast = f'sum(rate({histogram}_bucket{{{chosen},le="{edge_s!r}"}}{window}))'
+    every = f"sum(rate({histogram}_count{{{chosen}}}{window}))"
+    return _Said(
+        expression=f"1 - {fast} / {every} > {decimal(alert.threshold)}",
+        summary=f"{one.agent} misses its {words} budget",
+        description=(
+            f"{{{{ $value | humanizePercentage }}}} of the requests took longer than {edge_s * 1000:g} ms, over "
+            f"{alert.threshold:.0%}. {promised}"
+        ),
+    )
+
+
+def _ttft_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
+    one, metrics = tiers[0], _metrics(tiers[0])
+    budget, predicted = one.latency.budget_ttft_ms or 0.0, one.latency.ttft_ms
+    return _slow(
+        plan,
+        alert,
+        one,
+        metrics.ttft,
+        metrics.ttft_edge_s or 0.0,
+        "TTFT",
+        f"The budget is {budget:g} ms, of which the network takes {one.latency.network_ms:g} ms; the plan predicts "
+        f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(one)}.",
+    )
+
+
+def _tpot_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
+    one, metrics = tiers[0], _metrics(tiers[0])
+    budget, predicted = one.latency.budget_tpot_ms or 0.0, one.latency.tpot_ms
+    return _slow(
+        plan,
+        alert,
+        one,
+        metrics.tpot,
+        metrics.tpot_edge_s or 0.0,
+        "TPOT",
+        f"The budget is {budget:g} ms a token; the plan predicts "
+        f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(one)}.",
+    )
+
+
+def _with_seats(one: Workload) -> str:
+    return f" with {one.max_num_seqs} session{'s' if one.max_num_seqs > 1 else ''} on a replica"
+
+
+def _preemptions(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
+    one, metrics = tiers[0], _metrics(tiers[0])
+    return _Said(
+        expression=(
+            f"sum by ({_BY_POD}) (increase({metrics.preemptions}{{{selector(plan.stack, one.agent)}}}[{alert.window_s}s])) "
+            f"> {decimal(alert.threshold)}"
+        ),
+        summary=f"{one.agent} throws running requests out of the KV cache",
+        description=(
+            f"{{{{ $labels.pod }}}} preempted {{{{ $value | humanize }}}} requests in {alert.window_s // 60} min; the plan has "
+            f"room for {one.max_num_seqs} sessions of {one.memory.context_tokens:,} tokens, and so for none."
+        ),
+    )
+
+
+def _requests_rejected(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
+    one, metrics = tiers[0], _metrics(tiers[0])
+    seats = sum(each.replicas.max for each in tiers) * one.max_num_seqs
+    return _Said(
+        expression=(
+            f"sum(increase({metrics.rejections}{{{selector(plan.stack, one.agent)}}}[{alert.window_s}s])) "
+            f"> {decimal(alert.threshold)}"
+        ),
+        summary=f"{one.agent} turns requests away",
+        description=(
+            f"{{{{ $value | humanize }}}} requests were answered 503 in {alert.window_s // 60} min, for longer than "
+            f"{alert.for_s} s. A replica lets {one.admission.max_queued_requests} requests queue; all replicas of the plan have "
+            f"{seats:,} seats, for {one.sessions_peak:,} sessions at the peak."
+        ),
+    )
+
+
+def _replicas_below_plan(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
+    one = tiers[0]
+    up = f'sum(up{{{selector(plan.stack, one.agent)},{TIER_SERIES_LABEL}="baseline"}})'
+    return _Said(
+        expression=f"({up} or vector(0)) < {decimal(alert.threshold)}",
+        summary=f"{one.agent} has fewer replicas than planned",
+        description=(
+            f"{{{{ $value }}}} of {one.replicas.min} baseline replicas answer, for longer than {alert.for_s} s; a cold start "
+            f"takes {one.cold_start_s.total:.0f} s. They carry {one.sessions_concurrent:,} sessions at normal load."
+        ),
+    )
+
+
+def _scaler_failing(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
+    burst = next(one for one in tiers if one.scaling is not None)
+    if burst.scaling is not None and burst.scaling.method == "hpa":
+        expression = (
+            f'sum(kube_horizontalpodautoscaler_status_condition{{namespace="{plan.stack}",'
+            f'horizontalpodautoscaler="{burst.name}",condition="ScalingActive",status="false"}}) > {decimal(alert.threshold)}'
+        )
+    else:
+        counted = " or ".join(
+            f'increase(keda_scaler_detail_errors_total{{{label}="{plan.stack}",scaledObject="{burst.name}"}}'
+            f"[{alert.window_s}s])"
+            for label in ("exported_namespace", "namespace")
+        )
+        expression = f"sum({counted}) > {decimal(alert.threshold)}"
+    return _Said(
+        expression=expression,
+        summary=f"The burst tier of {burst.agent} is not scaled",
+        description=(
+            f"What scales {burst.name} gets no value for its metrics: the tier stays as it is, between 0 and "
+            f"{burst.replicas.max} replicas, whatever the load."
+        ),
+    )
+
+
+def _gpu_pods_pending(plan: Plan, alert: AlertPlan, _: Sequence[Workload]) -> _Said:
+    nodes = sum(pool.max for pool in plan.node_pools)
+    pending = f'kube_pod_status_phase{{namespace="{plan.stack}",phase="Pending"}} == 1'
+    on_gpu = f'kube_pod_container_resource_requests{{namespace="{plan.stack}",resource="{_KUBE_RESOURCE}"}} > 0'
+    return _Said(
+        expression=f"count(({pending}) and on (pod) ({on_gpu})) > {decimal(alert.threshold)}",
+        summary=f"Pods of {plan.stack} wait for accelerators",
+        description=(
+            f"{{{{ $value }}}} pods that ask for accelerators are pending for longer than {alert.for_s} s, the slowest cold "
+            f"start of the plan. The plan has {nodes} node{'s' if nodes > 1 else ''} at most."
+        ),
+    )
+
+
+def _spot_node_lost(plan: Plan, alert: AlertPlan, workloads: Sequence[Workload]) -> _Said:
+    pools = tuple(pool for pool in plan.node_pools if "spot" in pool.capacity_types)
+    disrupted = f'karpenter_nodeclaims_disrupted_total{{reason="spot_interrupted",nodepool=~"{"|".join(p.name for p in pools)}"}}'
+    affected = tuple(one for one in workloads if one.node_pool in {pool.name for pool in pools})
+    pods = "|".join(one.name for one in affected)
+    gone = (
+        f'sum(kube_node_status_condition{{condition="Ready",status="true"}} == bool 0 and on (node) '
+        f'kube_pod_info{{namespace="{plan.stack}",pod=~"({pods})-.+"}})'
+    )
+    taken = f"sum({disrupted}) - (sum({disrupted} offset {alert.window_s}s) or vector(0))"
+    names = ", ".join(pool.name for pool in pools)
+    notices = sorted({one.drain.notice_s or 0 for one in affected})
+    drains = max((one.drain.grace_period_s for one in affected), default=0)
+    return _Said(
+        expression=f"({taken} > {decimal(alert.threshold)}) or ({gone} > {decimal(alert.threshold)})",
+        summary=f"{plan.stack} lost a node on spot",
+        description=(
+            f"{{{{ $value }}}} nodes of {names} were taken away or do not answer. The provider gives "
+            f"{' or '.join(str(notice) for notice in notices)} s of notice, a drain takes {drains} s."
+        ),
+    )
+
+
+def _model_cache_not_filled(plan: Plan, alert: AlertPlan, workloads: Sequence[Workload]) -> _Said:
+    names = "|".join(model_cache(pool) for pool in plan.node_pools)
+    chosen = f'namespace="{plan.stack}",daemonset=~"{names}"'
+    slowest = max(one.cold_start_s.cache_fill for one in workloads)
+    return _Said(
+        expression=(
+            f"sum by (daemonset) (kube_daemonset_status_desired_number_scheduled{{{chosen}}}) - "
+            f"sum by (daemonset) (kube_daemonset_status_number_ready{{{chosen}}}) > {decimal(alert.threshold)}"
+        ),
+        summary=f"Nodes of {plan.stack} lack their models",
+        description=(
+            f"{{{{ $labels.daemonset }}}} has not filled the model cache of {{{{ $value }}}} nodes for longer than {alert.for_s} "
+            f"s; the plan expects {slowest:.0f} s at most. Engines on those nodes wait."
+        ),
+    )
+
+
+def _metrics(one: Workload) -> MetricsPlan:
+    """The series of a workload for which the plan has such an alert."""
+    if one.metrics is None:
+        raise ValueError(f"{one.name} has an alert on series that nobody knows")
+    return one.metrics
+
+
+_SAID: Mapping[str, Callable[[Plan, AlertPlan, Sequence[Workload]], _Said]] = {
+    watching.KV_CACHE_FULL: _kv_cache_full,
+    watching.TTFT_OVER_BUDGET: _ttft_over_budget,
+    watching.TPOT_OVER_BUDGET: _tpot_over_budget,
+    watching.PREEMPTIONS: _preemptions,
+    watching.REQUESTS_REJECTED: _requests_rejected,
+    watching.REPLICAS_BELOW_PLAN: _replicas_below_plan,
+    watching.SCALER_FAILING: _scaler_failing,
+    watching.GPU_PODS_PENDING: _gpu_pods_pending,
+    watching.SPOT_NODE_LOST: _spot_node_lost,
+    watching.MODEL_CACHE_NOT_FILLED: _model_cache_not_filled,
+}

@@ -1,0 +1,55 @@
+"""Watching: what scrapes the engines, the alert rules, and the dashboards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.planning.nodes import AGENT_LABEL, STACK_LABEL, TIER_LABEL
+from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.rendering.alerts import rule_drafts
+from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.rendering.dashboard import dashboard_drafts
+from agentgpu_iac.rendering.names import COMPONENT_LABEL, MONITORING, watched_labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodMonitorContext(Context):
+    """The engines whose metrics page has one path, in all tiers."""
+
+    template: ClassVar[str] = "pod-monitor.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    pod_target_labels: tuple[str, ...]
+    selector: Pairs
+    path: str
+    interval: str
+    timeout: str
+
+
+def monitoring_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """Everything that watches the stack, as far as the spec wants it."""
+    return (*_monitor_drafts(plan), *rule_drafts(plan), *dashboard_drafts(plan))
+
+
+def _monitor_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """One PodMonitor for each engine in use: engines of one name have one path."""
+    if plan.watching.monitors == "none":
+        return ()
+    paths = {one.engine.name: one.metrics.path for one in plan.workloads if one.metrics is not None}
+    return tuple(Draft(folder=MONITORING, context=_monitor(plan, engine, path)) for engine, path in paths.items())
+
+
+def _monitor(plan: Plan, engine: str, path: str) -> PodMonitorContext:
+    seconds = f"{plan.watching.scrape_interval_s}s"
+    return PodMonitorContext(
+        name=f"engines-{engine}",
+        namespace=plan.stack,
+        labels=watched_labels(plan, engine),
+        pod_target_labels=(STACK_LABEL, AGENT_LABEL, TIER_LABEL),
+        selector=((COMPONENT_LABEL, "engine"), ("app.kubernetes.io/name", engine)),
+        path=path,
+        interval=seconds,
+        timeout=seconds,
+    )

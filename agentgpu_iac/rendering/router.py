@@ -1,0 +1,286 @@
+"""NGINX in front of the agents: one Deployment for the stack, and two Services for each agent behind it.
+
+Callers keep the one address that they know: the agent's Service leads to NGINX, at a port of NGINX that belongs to the
+agent. NGINX finds the agent's engines by a headless Service, ``<agent>-engines``.
+
+Agents are told apart by port and not by host name: a port-forward, an ingress or an alias changes the Host header, and
+a request must never come to another agent's engines for that. Services name the port, and each pod says which number
+has the name; so while a new configuration rolls out, pods of the old one are asked for what they serve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.planning.nodes import AGENT_LABEL
+from agentgpu_iac.planning.plan import Plan, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.planning.routing import BODY_BUFFER_KIB, HEADER_BUFFER_KIB
+from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
+from agentgpu_iac.rendering.engine import (
+    EVICTABLE_REPLICAS,
+    HTTP_PORT,
+    DisruptionBudgetContext,
+    ServiceContext,
+    engine_selector,
+    is_behind_nginx,
+)
+from agentgpu_iac.rendering.names import (
+    BASE,
+    COMPONENT_LABEL,
+    ENGINE_COMPONENT,
+    ROUTER_COMPONENT,
+    ROUTER_NAME,
+    SERVICE_ACCOUNT,
+    labels,
+    priority_class,
+)
+from agentgpu_iac.rendering.stack import agents
+from agentgpu_iac.rendering.templates import filled
+from agentgpu_iac.units import ceil_div, cpu_quantity, mib_quantity
+
+_CONFIG = "nginx.conf"
+_CONFIG_FOLDER = "/etc/nginx/router"
+_RUN_FOLDER = "/run/router"
+_RESOLVER_FILE = f"{_RUN_FOLDER}/resolver.conf"
+
+_HEALTH_PORT = 8080
+_STATUS_PORT = 8081
+"""NGINX's own counts, for an exporter in the same pod."""
+_UID = 101
+"""The user of the nginx-unprivileged image."""
+
+_RESOLVER_SCRIPT = (
+    'awk \'BEGIN { printf "resolver" } '
+    '$1 == "nameserver" { printf(index($2, ":") ? " [%s]" : " %s", $2) } '
+    f'END {{ print " valid=5s;" }}\' /etc/resolv.conf > {_RESOLVER_FILE}'
+)
+"""The cluster's name servers, as a directive of NGINX. Answers are used for 5 s, a third of the time that an engine which
+ends still takes requests."""
+
+_COMMAND = ("nginx", "-e", "stderr", "-c", f"{_CONFIG_FOLDER}/{_CONFIG}", "-g", "daemon off;")
+"""Without the image's entry point, which would write below a root file system that is read-only."""
+
+_KERNEL_SETTINGS = (
+    ("net.ipv4.tcp_keepalive_time", "30"),
+    ("net.ipv4.tcp_keepalive_intvl", "10"),
+    ("net.ipv4.tcp_keepalive_probes", "3"),
+)
+
+_SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+
+_PORT_NAME = re.compile(r"(?!.*--)[a-z][-a-z0-9]{0,14}")
+"""What Kubernetes takes for the name of a port."""
+
+Route = tuple[str, int, str, str, tuple[str, ...], tuple[str, ...], int, int, int, int]
+"""Agent, port, its engines' Service and port name, directives that choose an engine and that limit, tries, and times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NginxContext(Context):
+    """NGINX's configuration."""
+
+    template: ClassVar[str] = "nginx.conf.j2"
+    workers: int
+    worker_connections: int
+    open_files: int
+    """Each connection may hold a file for a large body."""
+    shutdown_timeout_s: int
+    resolver_file: str
+    max_request_mib: int
+    body_buffer_kib: int
+    header_buffer_kib: int
+    session_variable: str
+    """The session header as NGINX names it, without ``http_``."""
+    health_port: int
+    status_port: int
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterDeploymentContext(Context):
+    """NGINX itself."""
+
+    template: ClassVar[str] = "router-deployment.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    selector: Pairs
+    replicas: int
+    version: str
+    content_sha256: str
+    """Of the configuration: a change starts the routers anew, one by one."""
+    service_account: str
+    uid: int
+    priority_class: str
+    grace_period_s: int
+    pre_stop_s: int
+    spread_over: tuple[str, ...]
+    kernel_settings: Pairs
+    image: str
+    resolver_command: tuple[str, ...]
+    command: tuple[str, ...]
+    ports: tuple[tuple[str, int], ...]
+    health_port: str
+    cpu: str
+    memory: str
+    config_folder: str
+    run_folder: str
+    scratch_size: str
+
+
+def router_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """NGINX with its configuration, and the Services of the agents behind it; nothing where no agent is."""
+    if plan.router is None or plan.router.kind != "nginx":
+        return ()
+    config = _config_map(plan, plan.router)
+    contexts = (
+        config,
+        _deployment(plan, plan.router, config),
+        DisruptionBudgetContext(
+            name=ROUTER_NAME,
+            namespace=plan.stack,
+            labels=_labels(plan),
+            max_unavailable=EVICTABLE_REPLICAS,
+            selector=_selector(),
+        ),
+        *(
+            service
+            for agent in agents(plan)
+            if is_behind_nginx(plan, agent.agent)
+            for service in (_public_service(plan, agent), _engines_service(plan, agent))
+        ),
+    )  # fmt: skip
+    return tuple(Draft(folder=BASE, context=context) for context in contexts)
+
+
+def port_name(agent: str) -> str:
+    """Name of the router's port for an agent: the agent's own where Kubernetes takes it, else a digest of it."""
+    if _PORT_NAME.fullmatch(agent) and agent not in (_HEALTH, _STATUS):
+        return agent
+    return f"a{hashlib.sha256(agent.encode()).hexdigest()[:14]}"
+
+
+_HEALTH, _STATUS = "router-health", "router-status"
+
+
+def _labels(plan: Plan) -> Pairs:
+    return labels(plan.stack, ROUTER_COMPONENT, name="nginx")
+
+
+def _selector() -> Pairs:
+    return ((COMPONENT_LABEL, ROUTER_COMPONENT),)
+
+
+def _engines(agent: str) -> str:
+    return f"{agent}-engines"
+
+
+def _config_map(plan: Plan, router: RouterPlan) -> ConfigMapContext:
+    return ConfigMapContext(
+        name=ROUTER_NAME,
+        namespace=plan.stack,
+        labels=_labels(plan),
+        data=((_CONFIG, filled(_nginx(plan, router))),),
+    )
+
+
+def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
+    return NginxContext(
+        workers=ceil_div(router.cpu_milli, 1000),
+        worker_connections=router.worker_connections,
+        open_files=2 * router.worker_connections,
+        shutdown_timeout_s=router.drain.shutdown_timeout_s,
+        resolver_file=_RESOLVER_FILE,
+        max_request_mib=router.max_request_mib,
+        body_buffer_kib=BODY_BUFFER_KIB,
+        header_buffer_kib=HEADER_BUFFER_KIB,
+        session_variable=router.session_header.replace("-", "_"),
+        health_port=_HEALTH_PORT,
+        status_port=_STATUS_PORT,
+        routes=tuple(_route(plan, route) for route in router.routes),
+    )
+
+
+def _route(plan: Plan, route: RoutePlan) -> Route:
+    balance = ("hash $session consistent;",) if route.policy == "session-affine" else ()
+    limit = () if route.max_connections is None else (f"limit_conn requests {route.max_connections};",)
+    return (
+        route.agent,
+        _port(route),
+        f"{_engines(route.agent)}.{plan.stack}.svc.cluster.local",
+        HTTP_PORT,
+        balance,
+        limit,
+        route.max_tries,
+        route.retry_window_ms,
+        route.connect_timeout_ms,
+        route.answer_timeout_s,
+    )
+
+
+def _port(route: RoutePlan) -> int:
+    if route.port is None:
+        raise ValueError(f"the route of {route.agent} has no port")
+    return route.port
+
+
+def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> RouterDeploymentContext:
+    ports = ((_HEALTH, _HEALTH_PORT), *((port_name(route.agent), _port(route)) for route in router.routes))
+    return RouterDeploymentContext(
+        name=ROUTER_NAME,
+        namespace=plan.stack,
+        labels=_labels(plan),
+        selector=_selector(),
+        replicas=router.replicas,
+        version=router.version,
+        content_sha256=hashlib.sha256(config.data[0][1].encode()).hexdigest(),
+        service_account=SERVICE_ACCOUNT,
+        uid=_UID,
+        priority_class=priority_class(plan.stack, router.priority),
+        grace_period_s=router.drain.grace_period_s,
+        pre_stop_s=router.drain.pre_stop_s,
+        spread_over=_SPREAD_OVER,
+        kernel_settings=_KERNEL_SETTINGS,
+        image=router.image,
+        resolver_command=("sh", "-c", _RESOLVER_SCRIPT),
+        command=_COMMAND,
+        ports=ports,
+        health_port=_HEALTH,
+        cpu=cpu_quantity(router.cpu_milli),
+        memory=mib_quantity(router.memory_mib),
+        config_folder=_CONFIG_FOLDER,
+        run_folder=_RUN_FOLDER,
+        scratch_size=mib_quantity(router.scratch_mib),
+    )
+
+
+def _public_service(plan: Plan, agent: Workload) -> ServiceContext:
+    return ServiceContext(
+        name=agent.agent,
+        namespace=plan.stack,
+        labels=labels(plan.stack, ROUTER_COMPONENT, name="nginx", more=((AGENT_LABEL, agent.agent),)),
+        selector=_selector(),
+        headless=False,
+        port_name=HTTP_PORT,
+        app_protocol="http",
+        port=agent.port,
+        target_port=port_name(agent.agent),
+    )
+
+
+def _engines_service(plan: Plan, agent: Workload) -> ServiceContext:
+    """The pods themselves: their SRV records, which NGINX follows."""
+    return ServiceContext(
+        name=_engines(agent.agent),
+        namespace=plan.stack,
+        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
+        selector=engine_selector(agent.agent),
+        headless=True,
+        port_name=HTTP_PORT,
+        app_protocol="http",
+        port=agent.port,
+        target_port=HTTP_PORT,
+    )

@@ -1,0 +1,130 @@
+"""What scales the burst tiers: a KEDA ScaledObject each, or a HorizontalPodAutoscaler on metrics of an adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.planning.plan import Plan, ScalingPlan, Workload
+from agentgpu_iac.planning.scaling import AGENT_SERIES_LABEL, decimal
+from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.rendering.names import SCALING, labels, workload_labels
+
+_COMPONENT = "scaling"
+
+_KEDA_LABEL = "scaledobject.keda.sh/name"
+"""KEDA puts it on a ScaledObject that lacks it; there from the start, it is no drift."""
+
+BURST_SERIES = {"requests": "agentgpu_burst_requests", "kv-cache": "agentgpu_burst_kv_cache"}
+"""Series that recording rules make of the queries, for an adapter to serve."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledObjectContext(Context):
+    """One burst tier, scaled by KEDA."""
+
+    template: ClassVar[str] = "scaled-object.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    target_api_version: str
+    target_kind: str
+    target_name: str
+    polling_interval_s: int
+    cooldown_s: int
+    min_replicas: int
+    max_replicas: int
+    fallback_failures: int
+    fallback_replicas: int
+    hpa_name: str
+    scale_down_stabilization_s: int
+    scale_down_period_s: int
+    prometheus_url: str
+    queries: tuple[tuple[str, str, str], ...]
+    """(name, query, threshold)."""
+    schedules: tuple[tuple[str, str, str, str, str], ...]
+    """(name, time zone, start, end, replicas)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HorizontalPodAutoscalerContext(Context):
+    """One burst tier, scaled by an HPA."""
+
+    template: ClassVar[str] = "horizontal-pod-autoscaler.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    target_api_version: str
+    target_kind: str
+    target_name: str
+    min_replicas: int
+    max_replicas: int
+    scale_down_stabilization_s: int
+    scale_down_period_s: int
+    selector: Pairs
+    metrics: tuple[tuple[str, str], ...]
+    """(series, target for one replica)."""
+
+
+def scaling_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """One object for each burst tier that something scales: never two on one workload."""
+    return tuple(
+        Draft(
+            folder=SCALING,
+            context=_scaled_object(plan, workload, workload.scaling)
+            if workload.scaling.method == "keda"
+            else _autoscaler(plan, workload, workload.scaling),
+        )
+        for workload in plan.workloads
+        if workload.scaling is not None
+    )
+
+
+def _scaled_object(plan: Plan, workload: Workload, scaling: ScalingPlan) -> ScaledObjectContext:
+    about = (*workload_labels(workload), (_KEDA_LABEL, workload.name))
+    return ScaledObjectContext(
+        name=workload.name,
+        namespace=plan.stack,
+        labels=labels(plan.stack, _COMPONENT, name=workload.name, more=about),
+        target_api_version=scaling.target_api_version,
+        target_kind=scaling.target_kind,
+        target_name=workload.name,
+        polling_interval_s=scaling.polling_interval_s,
+        cooldown_s=scaling.cooldown_s,
+        min_replicas=scaling.min_replicas,
+        max_replicas=scaling.max_replicas,
+        fallback_failures=scaling.fallback_failures,
+        fallback_replicas=scaling.fallback_replicas,
+        hpa_name=f"keda-hpa-{workload.name}",
+        scale_down_stabilization_s=scaling.scale_down_stabilization_s,
+        scale_down_period_s=scaling.scale_down_period_s,
+        prometheus_url=scaling.prometheus_url,
+        queries=tuple((one.name, one.query, decimal(one.threshold)) for one in scaling.triggers),
+        schedules=tuple(
+            (f"schedule-{number}", one.timezone, one.start, one.end, str(one.replicas))
+            for number, one in enumerate(scaling.schedules, start=1)
+        ),
+    )
+
+
+def _autoscaler(plan: Plan, workload: Workload, scaling: ScalingPlan) -> HorizontalPodAutoscalerContext:
+    return HorizontalPodAutoscalerContext(
+        name=workload.name,
+        namespace=plan.stack,
+        labels=labels(plan.stack, _COMPONENT, name=workload.name, more=workload_labels(workload)),
+        target_api_version=scaling.target_api_version,
+        target_kind=scaling.target_kind,
+        target_name=workload.name,
+        min_replicas=scaling.min_replicas,
+        max_replicas=scaling.max_replicas,
+        scale_down_stabilization_s=scaling.scale_down_stabilization_s,
+        scale_down_period_s=scaling.scale_down_period_s,
+        selector=((AGENT_SERIES_LABEL, workload.agent),),
+        metrics=tuple((BURST_SERIES[one.name], _quantity(one.threshold)) for one in scaling.triggers),
+    )
+
+
+def _quantity(value: float) -> str:
+    """A Kubernetes quantity in the form that the API server gives back."""
+    milli = round(value * 1000)
+    return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"

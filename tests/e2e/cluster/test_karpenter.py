@@ -1,0 +1,200 @@
+"""Karpenter makes the right nodes for pending pods of the rendered NodePools.
+
+Karpenter's own provider for KWOK runs here, with the machines, sizes and prices of our catalog. It knows no EC2NodeClass,
+so the one change to a rendered NodePool is its node class, which these tests swap for a KWOKNodeClass of the same name.
+Pools that no autoscaler may change get their nodes from the tests.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.catalog.model import InstanceType
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
+from agentgpu_iac.planning.plan import NodePool, Workload
+from tests.e2e.cluster.control_plane import ControlPlane, Object, free_ports
+from tests.e2e.cluster.nodes import FABRIC_RESOURCE, pool_node
+from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
+from tests.e2e.cluster.workloads import (
+    add_group_pods,
+    at_rest,
+    baseline,
+    burst,
+    condition,
+    pods_of,
+    pods_per_replica,
+    scale,
+    unschedulable,
+)
+from tools.install import path as tool
+
+REGION = "us-east-1"
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+NAMES = tuple(name for name in (*EXAMPLES, *OWN) if tree(name).of_kind("NodePool"))
+STACKS = pytest.mark.parametrize("name", NAMES)
+
+_KEPT_CPU_MILLI, _KEPT_MEMORY_MIB = 100, 10
+"""What the provider itself takes off every machine."""
+
+
+@pytest.fixture(scope="module")
+def running(equipped_cluster: ControlPlane) -> ControlPlane:
+    """Karpenter at work, and all stacks that it makes nodes for."""
+    cluster = equipped_cluster
+    machines = cluster.folder / "instance-types.json"
+    machines.write_text(json.dumps(instance_types()), encoding="utf-8")
+    metrics, health = free_ports(2)
+    cluster.start(
+        "karpenter",
+        [tool("karpenter-kwok")],
+        KUBECONFIG=str(cluster.kubeconfig),
+        DISABLE_LEADER_ELECTION="true",
+        METRICS_PORT=str(metrics),
+        HEALTH_PROBE_PORT=str(health),
+        INSTANCE_TYPES_FILE_PATH=str(machines),
+        BATCH_IDLE_DURATION="1s",
+        BATCH_MAX_DURATION="5s",
+        SYSTEM_NAMESPACE="kube-system",
+    )
+    for made in map(tree, NAMES):
+        for namespace in made.foreign_namespaces:
+            cluster.add_namespace(namespace)
+        for body in made.objects:
+            if body["kind"] == "NodePool":
+                cluster.put(kwok_class(body))
+                cluster.put(swapped(body))
+            elif body["kind"] != "HorizontalPodAutoscaler":  # it would take away the replica that is one too many
+                cluster.put(at_rest(made, body))
+        add_group_pods(cluster, made)
+        for pool in made.plan.node_pools:
+            if pool.fixed_size:
+                for number in range(pool.min):
+                    cluster.create("/api/v1/nodes", pool_node(made.plan, pool, number))
+    return cluster
+
+
+@STACKS
+def test_pending_pods_get_nodes_of_the_planned_pool_and_machine(running: ControlPlane, name: str) -> None:
+    made = tree(name)
+    for workload in baseline(made):
+        check_nodes(running, made, workload, workload.replicas.min)
+
+
+@STACKS
+def test_karpenter_makes_no_more_nodes_than_planned(running: ControlPlane, name: str) -> None:
+    made = tree(name)
+    for pool in rendered_pools(made):
+        wanted = sum(workload.replicas.min for workload in made.plan.workloads if workload.node_pool == pool.name)
+        assert bool(wanted) <= len(nodes_of(running, pool)) <= pool.min
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if burst(tree(name))])
+def test_a_burst_gets_its_nodes_and_stops_at_the_planned_limit(running: ControlPlane, name: str) -> None:
+    made = tree(name)
+    for workload in burst(made):
+        pool = made.plan.pool(workload.node_pool)
+        scale(running, made, workload, workload.replicas.max + 1)
+        check_nodes(running, made, workload, workload.replicas.max)
+        (left,) = unschedulable(running, made, workload)
+        running.until("Karpenter says that the limit is reached", lambda pod=left: limit_events(running, pod))
+        assert len(nodes_of(running, pool)) == pool.max
+
+
+def limit_events(cluster: ControlPlane, pod: Object) -> list[str]:
+    """What Karpenter says about a pod for which it may make no node."""
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    events = cluster.items(f"/api/v1/namespaces/{namespace}/events?fieldSelector=involvedObject.name={name}")
+    return [each["message"] for each in events if "exceed limits" in each["message"]]
+
+
+def check_nodes(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int) -> None:
+    """Wait until so many replicas are ready, and look at the nodes that they got."""
+    pool = made.plan.pool(workload.node_pool)
+    wanted = replicas * pods_per_replica(made, workload)
+    landed = cluster.until(
+        f"{wanted} pods of {workload.name} are ready",
+        lambda: (
+            len(found := [pod for pod in pods_of(cluster, made, workload) if condition(pod, "Ready") == "True"])
+            >= replicas
+            and found
+        ),
+        120,
+    )
+    assert len(landed) == wanted
+    offered = next(way for way in pool.capacity_types if way != "reserved")  # no capacity is held here
+    nodes = {each["metadata"]["name"]: each["metadata"]["labels"] for each in nodes_of(cluster, pool)}
+    for pod in landed:
+        labels = nodes[pod["spec"]["nodeName"]]
+        assert labels["node.kubernetes.io/instance-type"] in pool.instance_types
+        assert labels["karpenter.sh/capacity-type"] == offered
+
+
+def rendered_pools(made: Tree) -> tuple[NodePool, ...]:
+    """The pools that a NodePool is rendered for."""
+    return tuple(made.plan.pool(each["metadata"]["name"]) for each in made.of_kind("NodePool"))
+
+
+def swapped(body: Object) -> Object:
+    """A rendered NodePool with a KWOKNodeClass in place of its EC2NodeClass, and nothing else changed."""
+    swap = json.loads(json.dumps(body))
+    reference = swap["spec"]["template"]["spec"]["nodeClassRef"]
+    assert (reference["group"], reference["kind"]) == ("karpenter.k8s.aws", "EC2NodeClass")
+    reference.update(group="karpenter.kwok.sh", kind="KWOKNodeClass")
+    result: Object = swap
+    return result
+
+
+def kwok_class(body: Object) -> Object:
+    """The node class that takes the place of a NodePool's own."""
+    name = body["spec"]["template"]["spec"]["nodeClassRef"]["name"]
+    return {"apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": name}, "spec": {}}
+
+
+def instance_types() -> list[dict[str, Any]]:
+    """Every GPU machine of the region in the catalog, as the provider reads it: those of the plans and all others."""
+    offered = [each for each in load_catalog().offerings if (each.provider, each.region) == ("aws", REGION)]
+    machines: dict[str, InstanceType] = {each.instance_type.name: each.instance_type for each in offered}
+    prices = {(each.instance_type.name, each.capacity_type): float(each.usd_per_hour) for each in offered}
+    return [
+        {
+            "name": name,
+            "architecture": "arm64" if machine.architecture == "arm64" else "amd64",
+            "operatingSystems": ["linux"],
+            "resources": {
+                "cpu": f"{machine.allocatable_cpu_milli + _KEPT_CPU_MILLI}m",
+                "memory": f"{machine.allocatable_memory_mib + _KEPT_MEMORY_MIB}Mi",
+                "ephemeral-storage": "500Gi",
+                ACCELERATOR_RESOURCE: str(machine.schedulable_gpus),
+                FABRIC_RESOURCE: str(machine.efa_interfaces),
+            },
+            "offerings": [
+                {
+                    "Price": price,
+                    "Available": True,
+                    "Requirements": [
+                        is_in("karpenter.sh/capacity-type", way),
+                        is_in("topology.kubernetes.io/zone", zone),
+                    ],
+                }
+                for way in ("on-demand", "spot")
+                if (price := prices.get((name, way)))
+                for zone in ZONES
+            ],
+        }
+        for name, machine in machines.items()
+        if machine.allocatable_cpu_milli and machine.allocatable_memory_mib and machine.schedulable_gpus
+    ]
+
+
+def is_in(key: str, value: str) -> dict[str, Any]:
+    """A requirement of an offering."""
+    return {"key": key, "operator": "In", "values": [value]}
+
+
+def nodes_of(cluster: ControlPlane, pool: NodePool) -> list[Object]:
+    """The nodes of a pool."""
+    return cluster.items(f"/api/v1/nodes?labelSelector={POOL_LABEL}={pool.name}")

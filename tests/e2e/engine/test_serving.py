@@ -1,0 +1,151 @@
+"""A real engine, started with the pod's own command, is what our manifests, rules and sums say that it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.planning.calculators import SIZE
+from agentgpu_iac.rendering.render import render
+from agentgpu_iac.units import GIB
+from tests.e2e.engine.conftest import SHAPES, TinyStack
+from tests.e2e.engine.pods import flags
+from tests.e2e.engine.serving import KV_CACHE_GIB, Engine
+from tests.e2e.engine.test_arguments import PLANS
+from tools.install import path as tool
+
+CHANGED = {
+    "": "the folder of the models is another",
+    "--host": "loopback only",
+    "--port": "a free one",
+    "--enforce-eager": "added: nothing is compiled",
+}
+"""Every flag that differs from the pod's. None is dropped: the engine takes all that we render."""
+
+WATCHED = {
+    "vllm:num_requests_running",
+    "vllm:num_requests_waiting",
+    "vllm:kv_cache_usage_perc",
+    "vllm:num_preemptions_total",
+    "vllm:time_to_first_token_seconds_bucket",
+    "vllm:request_time_per_output_token_seconds_bucket",
+}
+"""What scaling, rules and dashboards cannot do without."""
+
+ON_DEMAND: dict[str, str] = {}
+"""Metrics that an engine shows only when it does what they count, and what that is."""
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_pods_command_is_what_runs(engines: dict[str, Engine], name: str) -> None:
+    engine = engines[name]
+    assert engine.process.poll() is None
+    assert engine.process.args == [*engine.pod.command, *engine.args]
+    assert engine.environment.keys() == engine.pod.environment.keys()
+    rendered, served = flags(engine.pod.args), flags(engine.args)
+    assert {flag for flag in rendered | served if rendered.get(flag) != served.get(flag)} == CHANGED.keys()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_probes_are_content_once_the_engine_answers_and_not_before(engines: dict[str, Engine], name: str) -> None:
+    engine = engines[name]
+    *before, ready = engine.polls
+    assert len(before) > 5
+    assert all(status != 200 for answers in before for status in answers.values())
+    assert set(ready) == set(engine.pod.probe_paths.values())
+    assert engine.complete(2) == (200, 2)
+    assert json.loads(engine.ask("/v1/models")[1])["data"][0]["id"] == name
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_kv_cache_holds_the_tokens_that_our_sum_gives(
+    engines: dict[str, Engine], stack: TinyStack, name: str
+) -> None:
+    config = {"model": str(stack.folder / name / "config.json"), "accelerator": "l4", "max-model-len": 8192}
+    per_token = SIZE.answer(config, load_catalog())["kvBytesPerToken"]
+    planned = next(one for one in stack.plan.workloads if one.agent == name)
+    assert per_token == planned.memory.kv_bytes_per_token
+    ((labels, _),) = engines[name].samples()["vllm:cache_config_info"]
+    assert int(labels["kv_cache_size_tokens"]) * per_token == KV_CACHE_GIB * GIB
+
+
+def test_shapes_differ_in_their_kv_cache(stack: TinyStack) -> None:
+    sizes = {one.agent: one.memory.kv_bytes_per_token for one in stack.plan.workloads}
+    assert sizes == {"mqa": 512, "gqa": 1024, "mha": 2048}
+
+
+def rendered_metrics(stack: TinyStack) -> set[str]:
+    """Every name of an engine's metric in any manifest of any plan."""
+    plans = (stack.plan, *PLANS.values())
+    return {name for plan in plans for file in render(plan) for name in re.findall(r"vllm:\w+", file.content.decode())}
+
+
+def test_metrics_that_we_use_are_there(gqa: Engine, stack: TinyStack) -> None:
+    assert gqa.complete(4) == (200, 4)
+    assert (rendered_metrics(stack) | WATCHED) - set(gqa.samples()) == ON_DEMAND.keys()
+
+
+def test_metrics_that_we_use_are_in_the_release_that_plans_name(stack: TinyStack) -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (tool("vllm-parser") / "vllm/v1").rglob("*.py"))
+    defined = set(re.findall(r'"(vllm:\w+)"', sources))
+    assert len(defined) > 50
+    used = {re.sub(r"_(total|bucket|sum|count|created)$", "", name) for name in rendered_metrics(stack) | WATCHED}
+    assert used - defined == set()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_histograms_have_an_edge_at_each_budget(engines: dict[str, Engine], stack: TinyStack, name: str) -> None:
+    assert engines[name].complete(4) == (200, 4)
+    samples = engines[name].samples()
+    planned = next(one for one in stack.plan.workloads if one.agent == name)
+    for metric, budget_ms in (
+        ("vllm:time_to_first_token_seconds_bucket", planned.latency.budget_ttft_ms),
+        ("vllm:request_time_per_output_token_seconds_bucket", planned.latency.budget_tpot_ms),
+    ):
+        assert budget_ms is not None
+        assert budget_ms / 1000 in {float(labels["le"]) for labels, _ in samples[metric]}
+
+
+class TestLimits:
+    """Requests beyond what the plan gives an engine wait, and beyond what may wait they are turned away."""
+
+    @staticmethod
+    def limit(engine: Engine, flag: str) -> int:
+        return int(flags(engine.pod.args)[flag][0])
+
+    @staticmethod
+    def watch(engine: Engine, answers: list[Future[tuple[int, int]]]) -> Iterator[tuple[float, float]]:
+        """(running, waiting), again and again until all requests are answered."""
+        while not all(answer.done() for answer in answers):
+            samples = engine.samples()
+            running, waiting = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+            yield samples[running][0][1], samples[waiting][0][1]
+            time.sleep(0.05)
+
+    def test_no_more_run_at_once_than_the_plan_says(self, gqa: Engine, clients: ThreadPoolExecutor) -> None:
+        seats = self.limit(gqa, "--max-num-seqs")
+        answers = [clients.submit(gqa.complete, 1500) for _ in range(2 * seats)]
+        seen = list(self.watch(gqa, answers))
+        assert max(running for running, _ in seen) == seats
+        assert max(waiting for _, waiting in seen) == seats
+        assert all(answer.result() == (200, 1500) for answer in answers)
+
+    def test_what_cannot_wait_in_time_is_turned_away(self, gqa: Engine, clients: ThreadPoolExecutor) -> None:
+        most = self.limit(gqa, "--max-num-queued-reqs")
+        answers = [clients.submit(gqa.complete, 1000) for _ in range(most)]
+        assert any(running + waiting == most for running, waiting in self.watch(gqa, answers))
+        assert [gqa.complete(1) for _ in range(3)] == [(503, 0)] * 3
+        assert all(answer.result() == (200, 1000) for answer in answers)
+        assert sum(count for _, count in gqa.samples()["vllm:admission_rejections_total"]) == 3
+        assert gqa.complete(1) == (200, 1)
+
+    @pytest.fixture
+    def clients(self) -> Iterator[ThreadPoolExecutor]:
+        with ThreadPoolExecutor(max_workers=64) as pool:
+            yield pool

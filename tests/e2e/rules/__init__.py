@@ -1,0 +1,1 @@
+"""Rules, queries and dashboards under the real promtool."""

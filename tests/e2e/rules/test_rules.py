@@ -1,0 +1,277 @@
+"""Every rule and query under the real promtool: well formed, fires, stays silent, asks for the right number of replicas."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.planning import plan as p
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.planning.watching import ALERTS
+from agentgpu_iac.rendering.render import render
+from agentgpu_iac.spec.loader import load, load_text
+from tests.e2e.rules.promtool import ROOT, check_rules, test_rules
+from tests.e2e.rules.scenes import STEP_S, expanded, of_agent, scene, series, steady
+from tests.plans import make_watched_plan
+
+EXAMPLES = sorted((ROOT / "stacks").glob("*.yaml")) + sorted((ROOT / "stacks" / "examples").glob("*.yaml"))
+STACKS = [path for path in EXAMPLES if not path.name.startswith("Pulumi.")]
+
+BURSTS = """
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: peaks}
+spec:
+  target: eks
+  agents:
+    - name: support
+      model: Qwen/Qwen3-14B
+      sessions: {concurrent: 100}
+      traffic: {burstFactor: 10, rampS: 3600}
+    - name: voice
+      model: Qwen/Qwen3-8B
+      latencyClass: voice
+      engineVersion: VERSION
+      sessions: {concurrent: 40, peak: 250}
+      traffic: {rampS: 900}
+    - name: digest
+      model: Qwen/Qwen3-8B
+      latencyClass: background
+      traffic: {conversationsPerDay: 4000000, burstFactor: 4}
+"""
+
+
+def planned(version: str, method: str) -> p.Plan:
+    text = BURSTS.replace("VERSION", version).replace("target: eks", f"target: eks\n  scaling: {{method: {method}}}")
+    return make_plan(load_text(text, "peaks.yaml"), load_catalog())
+
+
+PLANS = {
+    "keda": lambda: make_watched_plan("keda"),
+    "hpa": lambda: make_watched_plan("hpa"),
+    "peaks": lambda: planned("0.33.0", "keda"),
+    "peaks-old-engine": lambda: planned("0.19.0", "hpa"),
+}
+"""Plans whose alerts and queries are tried one by one."""
+
+
+def objects(plan: p.Plan, kind: str) -> list[dict[str, Any]]:
+    made = [yaml.safe_load(file.content) for file in render(plan)]
+    return [body for body in made if body["kind"] == kind]
+
+
+def rule_files(plan: p.Plan) -> list[dict[str, Any]]:
+    return [body["spec"] for body in objects(plan, "PrometheusRule")]
+
+
+def rule_file(plan: p.Plan, agent: str | None) -> dict[str, Any]:
+    """The rules of one agent, or of the stack."""
+    name = "stack" if agent is None else f"agent-{agent}"
+    (found,) = [body for body in objects(plan, "PrometheusRule") if body["metadata"]["name"] == name]
+    return dict(found["spec"])
+
+
+@pytest.mark.parametrize("path", STACKS, ids=lambda path: path.stem)
+def test_rules_of_every_example_are_well_formed(path: Path, tmp_path: Path) -> None:
+    plan = make_plan(load(path), load_catalog(base_directory=path.parent))
+    files = rule_files(plan)
+    assert files
+    for number, file in enumerate(files):
+        (tmp_path / str(number)).mkdir()
+        check_rules(file, tmp_path / str(number))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_each_alert_fires_when_it_should_and_not_before_and_not_otherwise(name: str, tmp_path: Path) -> None:
+    plan = PLANS[name]()
+    for agent in {alert.agent: None for alert in plan.watching.alerts}:
+        rules = [rule_file(plan, agent)]
+        tests = [
+            test
+            for alert in plan.watching.alerts
+            if alert.agent == agent
+            for test in alert_tests(plan, alert, rules[0])
+        ]
+        folder = tmp_path / str(agent)
+        folder.mkdir()
+        test_rules(tests, rules, folder)
+
+
+def alert_tests(plan: p.Plan, alert: p.AlertPlan, rules: dict[str, Any]) -> list[dict[str, Any]]:
+    """Not yet, then firing with the plan's words; and silent throughout."""
+    (rule,) = [rule for rule in rules["groups"][0]["rules"] if rule.get("alert") == alert.name]
+    shown = scene(plan, alert)
+    labels = {**rule["labels"], **shown.labels}
+    annotations = {key: expanded(text, shown.value, labels) for key, text in rule["annotations"].items()}
+    seen_s = shown.starts_s + (alert.window_s + alert.for_s + 60 if alert.for_s else 60)
+    tests = [
+        alert_test(shown.fires, alert.name, seen_s, [{"exp_labels": labels, "exp_annotations": annotations}]),
+        alert_test(shown.silent, alert.name, seen_s + 2 * alert.window_s, []),
+    ]
+    if alert.for_s:
+        tests.append(alert_test(shown.fires, alert.name, shown.starts_s + alert.for_s // 2, []))
+    return tests
+
+
+def alert_test(given: dict[str, str], name: str, at_s: int, expected: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "interval": f"{STEP_S}s",
+        "input_series": [{"series": key, "values": values} for key, values in given.items()],
+        "alert_rule_test": [{"eval_time": f"{at_s}s", "alertname": name, "exp_alerts": expected}],
+    }
+
+
+def test_the_plans_try_every_alert() -> None:
+    assert {alert.name for alert in make_watched_plan().watching.alerts} == set(ALERTS)
+
+
+def loaded(plan: p.Plan, burst: p.Workload, sessions: float, burst_replicas: int) -> dict[str, str]:
+    """Sessions at work, spread over the running replicas; whoever finds no seat waits at the baseline."""
+    scaling, metrics = burst.scaling, burst.metrics
+    assert scaling is not None
+    assert metrics is not None
+    pods = [("baseline", f"warm-{n}") for n in range(scaling.baseline_replicas)]
+    pods += [("burst", f"burst-{n}") for n in range(burst_replicas)]
+    each = min(float(scaling.seats_per_replica), sessions / len(pods))
+    cache_gib = burst.memory.kv_gib + burst.memory.headroom_gib
+    given: dict[str, str] = {}
+    for number, (tier, pod) in enumerate(pods):
+        labels = of_agent(plan, burst.agent, agentgpu_dev_tier=tier, pod=pod)
+        waiting = sessions - each * len(pods) if number == 0 else 0.0
+        given[series(str(metrics.running), **labels)] = steady(each)
+        given[series(str(metrics.waiting), **labels)] = steady(waiting)
+        given[series(str(metrics.kv_usage), **labels)] = steady(
+            min(1.0, each * burst.memory.kv_per_session_gib / cache_gib)
+        )
+    return given
+
+
+def peak_requests(burst: p.Workload) -> float:
+    """The sessions of the peak; every seat, where not they but tokens/s decide how many replicas there are."""
+    assert burst.scaling is not None
+    replicas, seats = burst.scaling.baseline_replicas + burst.replicas.max, burst.max_num_seqs
+    return float(burst.sessions_peak if burst.sessions_peak > (replicas - 1) * seats else replicas * seats)
+
+
+def value_test(query: str, given: dict[str, str], value: float) -> dict[str, Any]:
+    return {
+        "interval": f"{STEP_S}s",
+        "input_series": [{"series": key, "values": values} for key, values in given.items()],
+        "promql_expr_test": [
+            {
+                "expr": f"round({query}, 0.001)",
+                "eval_time": "10m",
+                "exp_samples": [{"labels": "{}", "value": round(value, 3) or 0}],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_queries_are_0_at_normal_load_and_ask_for_the_whole_burst_tier_at_the_peak(
+    name: str, tmp_path: Path
+) -> None:
+    plan = PLANS[name]()
+    bursts = [one for one in plan.workloads if one.scaling is not None]
+    assert bursts
+    tests: list[dict[str, Any]] = []
+    for burst in bursts:
+        scaling = burst.scaling
+        assert scaling is not None
+        requests, kv_cache = scaling.triggers
+        seats = scaling.seats_per_replica * scaling.utilization_ratio
+        free = scaling.baseline_replicas * seats
+        peak = peak_requests(burst)
+        normal = math.floor(free)
+        tests.append(value_test(requests.query, loaded(plan, burst, normal, 0), 0))
+        for running in (0, scaling.max_replicas):
+            tests.append(value_test(requests.query, loaded(plan, burst, peak, running), peak - free))
+        wanted = math.ceil((peak - free) / requests.threshold - 1e-9)
+        assert min(scaling.max_replicas, wanted) == burst.replicas.max
+        tests.append(value_test(kv_cache.query, loaded(plan, burst, normal * 0.99, 0), 0))
+        full = {key: steady(1.0) for key in loaded(plan, burst, 1, 0) if str(burst.metrics.kv_usage) in key}
+        rest = scaling.baseline_replicas * (1 - kv_cache.threshold)
+        tests.append(value_test(kv_cache.query, full, rest))
+    test_rules(tests, [], tmp_path)
+
+
+def test_a_query_without_series_has_no_value(tmp_path: Path) -> None:
+    """So that KEDA, told not to ignore that, counts it as a failure."""
+    burst = next(one for one in make_watched_plan().workloads if one.scaling is not None)
+    assert burst.scaling is not None
+    tests = [
+        {
+            "interval": "15s",
+            "input_series": [],
+            "promql_expr_test": [{"expr": trigger.query, "eval_time": "5m", "exp_samples": []}],
+        }
+        for trigger in burst.scaling.triggers
+    ]
+    test_rules(tests, [], tmp_path)
+
+
+def test_the_series_that_an_adapter_serves_are_the_queries(tmp_path: Path) -> None:
+    plan = make_watched_plan("hpa")
+    burst = next(one for one in plan.workloads if one.scaling is not None)
+    assert burst.scaling is not None
+    (autoscaler,) = objects(plan, "HorizontalPodAutoscaler")
+    names = [metric["external"]["metric"]["name"] for metric in autoscaler["spec"]["metrics"]]
+    matched = autoscaler["spec"]["metrics"][0]["external"]["metric"]["selector"]["matchLabels"]
+    given = loaded(plan, burst, burst.sessions_peak, 0)
+    selected = ",".join(f'{key}="{value}"' for key, value in matched.items())
+    free = burst.scaling.baseline_replicas * burst.scaling.seats_per_replica * burst.scaling.utilization_ratio
+    tests = [value_test(f"sum({names[0]}{{{selected}}})", given, burst.sessions_peak - free)]
+    test_rules(tests, rule_files(plan), tmp_path)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_line_of_the_dashboards_is_a_query(name: str, tmp_path: Path) -> None:
+    plan = PLANS[name]()
+    dashboards = [
+        json.loads(text)
+        for body in objects(plan, "ConfigMap")
+        if body["metadata"]["labels"].get("grafana_dashboard")
+        for text in body["data"].values()
+    ]
+    queries = [
+        target["expr"].replace("$__rate_interval", "5m")
+        for dashboard in dashboards
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+    ]
+    rules = [{"record": f"line_{number}", "expr": query} for number, query in enumerate(queries)]
+    check_rules({"groups": [{"name": "dashboard", "rules": rules}]}, tmp_path)
+
+
+def test_the_dashboard_shows_the_cost_of_what_runs(tmp_path: Path) -> None:
+    """Two replicas of a tier at the plan's price each, and a conversation every 36 s an agent's hour long."""
+    plan = make_watched_plan()
+    warm, burst = plan.workloads
+    (text,) = [
+        text
+        for body in objects(plan, "ConfigMap")
+        if body["metadata"]["labels"].get("grafana_dashboard")
+        for text in body["data"].values()
+    ]
+    cost, session = (
+        panel["targets"][0]["expr"] for panel in json.loads(text)["panels"] if panel["title"].startswith("Cost")
+    )
+    given = {
+        series("up", **of_agent(plan, "support", agentgpu_dev_tier=tier, pod=f"{tier}-{n}")): steady(1)
+        for tier, replicas in (("baseline", 1), ("burst", 2))
+        for n in range(replicas)
+    }
+    hourly = float(warm.replica_usd_per_hour + 2 * burst.replica_usd_per_hour)
+    labels = of_agent(plan, "support", agentgpu_dev_tier="baseline", pod="baseline-0")
+    given[series("vllm:request_success_total", **labels)] = f"0+5x{4_000}"
+    per_hour = 3600 / STEP_S * 5 / warm.requests_per_session
+    tests = [value_test(cost, given, hourly), value_test(session, given, hourly / per_hour)]
+    for test in tests:
+        test["promql_expr_test"][0]["eval_time"] = "3h"
+    test_rules(tests, [], tmp_path)

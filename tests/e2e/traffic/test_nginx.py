@@ -1,0 +1,412 @@
+"""A real NGINX with the rendered configuration, before stand-ins for engines, behind a stand-in for the cluster's DNS."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.planning import plan as p
+from agentgpu_iac.planning.planner import make_plan as planned
+from agentgpu_iac.planning.routing import CHUNK_CPU_US
+from agentgpu_iac.spec.loader import load
+from tests.e2e.traffic.cluster_dns import ClusterDns
+from tests.e2e.traffic.fake_engines import TOKEN_S, TOKENS, FakeEngine
+from tests.e2e.traffic.nginx import PATIENCE_S, Nginx
+from tests.plans import make_routed_plan
+from tests.rendering.trees import of_kind
+
+ROOT = Path(__file__).resolve().parents[3]
+STACKS = (ROOT / "stacks" / "customer-service.yaml", *sorted((ROOT / "stacks" / "examples").glob("*.yaml")))
+
+SUPPORT, BATCH = 10_000, 10_001
+"""Ports of the router's pods."""
+KEY = "Bearer not-a-real-key"
+
+
+def configured(plan: p.Plan, dns_port: int = 53) -> Nginx:
+    return Nginx(of_kind(plan, "Deployment")["traffic-router"], of_kind(plan, "ConfigMap")["traffic-router"], dns_port)
+
+
+def short(plan: p.Plan, **changes: Any) -> p.Plan:
+    """The same plan with limits that a test can reach."""
+    assert plan.router is not None
+    routes = tuple(route.model_copy(update=changes) for route in plan.router.routes)
+    return plan.model_copy(update={"router": plan.router.model_copy(update={"routes": routes})})
+
+
+@dataclass(kw_only=True)
+class Scene:
+    """A router, its name server, and the engines of the agent ``support``, which also serve ``batch``."""
+
+    nginx: Nginx
+    dns: ClusterDns
+    engines: list[FakeEngine] = field(default_factory=list)
+    callers: list[http.client.HTTPConnection] = field(default_factory=list)
+
+    def caller(self, inside: int) -> http.client.HTTPConnection:
+        """A new connection to a port of the router's pod."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.nginx.ports[inside], timeout=PATIENCE_S)
+        self.callers.append(connection)
+        return connection
+
+    def get(self, inside: int, path: str) -> http.client.HTTPResponse:
+        """Read something from a port of the router's pod."""
+        connection = self.caller(inside)
+        connection.request("GET", path)
+        return connection.getresponse()
+
+    def hang_up(self) -> None:
+        """Close every connection."""
+        for connection in self.callers:
+            connection.close()
+
+    def announce(self, *engines: FakeEngine) -> None:
+        """Make these the ready pods."""
+        pods = {engine.address: engine.port for engine in engines}
+        for agent in ("support", "batch"):
+            self.dns.services[f"{agent}-engines.demo.svc.cluster.local"] = pods
+
+    def ask(
+        self, session: str | None = None, *, agent: int = SUPPORT, body: bytes = b'{"stream":true}'
+    ) -> http.client.HTTPResponse:
+        """Send one request and return when the head of the answer is there."""
+        headers = {"Content-Type": "application/json", "Authorization": KEY}
+        if session is not None:
+            headers["X-Session-Id"] = session
+        connection = self.caller(agent)
+        connection.request("POST", "/v1/chat/completions", body, headers)
+        return connection.getresponse()
+
+    def engine_of(self, session: str | None = None, *, agent: int = SUPPORT) -> str:
+        """The engine that answers."""
+        answer = self.ask(session, agent=agent)
+        assert answer.status == 200, answer.read()
+        return str(json.loads(answer.read().split(b"\n")[0].removeprefix(b"data: "))["engine"])
+
+    def homes(self, count: int) -> dict[str, str]:
+        """Which engine each of so many sessions goes to."""
+        names = [f"session-{number}" for number in range(count)]
+        with ThreadPoolExecutor(8) as pool:
+            return dict(zip(names, pool.map(self.engine_of, names), strict=True))
+
+    def log(self) -> list[dict[str, str]]:
+        """The access log so far."""
+        return [json.loads(line) for line in self.nginx.access_log.read_text().splitlines()]
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.05)
+
+
+@contextmanager
+def scene(plan: p.Plan, engines: int = 2, tokens: int = 2, token_s: float = 0.0) -> Iterator[Scene]:
+    with ExitStack() as stack:
+        dns = stack.enter_context(ClusterDns())
+        nginx = stack.enter_context(configured(plan, dns.port))
+        running = Scene(nginx=nginx, dns=dns)
+        stack.callback(running.hang_up)
+        for number in range(engines):
+            running.engines.append(stack.enter_context(quick_engine(f"127.0.0.{number + 2}")))
+        running.announce(*running.engines)
+        nginx.start()
+        if engines:
+            ready = {engine.address for engine in running.engines}
+            eventually(lambda: knows(running, SUPPORT, ready))
+            eventually(lambda: knows(running, BATCH, ready))
+        for engine in running.engines:
+            engine.seen.clear()
+            engine.tokens, engine.token_s = tokens, token_s
+        yield running
+
+
+def quick_engine(address: str) -> FakeEngine:
+    return FakeEngine(address=address, tokens=2, token_s=0.0)
+
+
+def knows(running: Scene, agent: int, addresses: set[str]) -> bool:
+    answers = [running.ask(agent=agent) for _ in range(12)]
+    lines = [answer.read().split(b"\n")[0] for answer in answers if answer.status == 200]
+    return {json.loads(line.removeprefix(b"data: "))["engine"] for line in lines} == addresses
+
+
+@pytest.mark.parametrize("spec", STACKS, ids=lambda path: path.stem)
+def test_nginx_takes_the_configuration_of_every_example(spec: Path) -> None:
+    plan = planned(load(spec), load_catalog(base_directory=spec.parent))
+    if plan.router is None:
+        assert all(
+            sum(one.replicas.max for one in plan.workloads if one.agent == each.agent) == 1 for each in plan.workloads
+        )
+        return
+    with configured(plan) as nginx:
+        assert "test is successful" in nginx.check()
+        assert "warn" not in nginx.check()
+
+
+def test_tokens_arrive_as_they_are_made() -> None:
+    with scene(make_routed_plan(), tokens=TOKENS, token_s=TOKEN_S) as running:
+        answer = running.ask("s")
+        times = []
+        while answer.readline().startswith(b"data: "):
+            times.append(time.monotonic())
+            answer.readline()
+        assert len(times) == TOKENS
+        assert times[-1] - times[0] > 0.8 * TOKEN_S * (TOKENS - 1)
+        gaps = [after - before for before, after in pairwise(times)]
+        assert min(gaps) > 0.3 * TOKEN_S
+
+
+def test_a_session_stays_and_sessions_spread() -> None:
+    with scene(make_routed_plan(), engines=3) as running:
+        homes = running.homes(60)
+        assert running.homes(60) == homes
+        assert set(Counter(homes.values())) == {"127.0.0.2", "127.0.0.3", "127.0.0.4"}
+        assert max(Counter(homes.values()).values()) < 40
+
+
+def test_two_routers_send_a_session_to_the_same_engine() -> None:
+    with scene(make_routed_plan(), engines=3) as one:
+        homes = one.homes(40)
+        with configured(make_routed_plan(), one.dns.port) as nginx:
+            nginx.start()
+            other = Scene(nginx=nginx, dns=one.dns, engines=one.engines, callers=one.callers)
+            eventually(lambda: knows(other, SUPPORT, {engine.address for engine in one.engines}))
+            assert other.homes(40) == homes
+
+
+def test_without_a_session_requests_spread() -> None:
+    with scene(make_routed_plan()) as running:
+        assert set(Counter(running.engine_of() for _ in range(30))) == {"127.0.0.2", "127.0.0.3"}
+
+
+def test_a_new_engine_is_found_without_a_reload_and_moves_some_sessions() -> None:
+    with scene(make_routed_plan()) as running:
+        before = running.homes(200)
+        with quick_engine("127.0.0.9") as third:
+            running.announce(*running.engines, third)
+            eventually(lambda: knows(running, SUPPORT, {"127.0.0.2", "127.0.0.3", "127.0.0.9"}))
+            after = running.homes(200)
+        moved = [name for name in before if before[name] != after[name]]
+        assert 0.2 < len(moved) / len(before) < 0.6
+        assert Counter(after.values())["127.0.0.9"] > 30
+
+
+def test_an_engine_that_leaves_is_forgotten_without_a_reload() -> None:
+    with scene(make_routed_plan(), engines=3) as running:
+        before = running.homes(60)
+        gone, *left = running.engines
+        running.announce(*left)
+        eventually(lambda: knows(running, SUPPORT, {engine.address for engine in left}))
+        after = running.homes(60)
+        stayed = [name for name, home in before.items() if home != gone.address]
+        assert len([name for name in stayed if after[name] == before[name]]) > 0.6 * len(stayed)
+
+
+def test_engines_that_come_later_and_many_of_them_are_found() -> None:
+    """The answer does not fit a datagram: NGINX asks again over TCP."""
+    with scene(make_routed_plan(), engines=0) as running:
+        assert running.ask("s").status == 502
+        with ExitStack() as stack:
+            engines = [stack.enter_context(quick_engine(f"127.0.0.{number}")) for number in range(20, 32)]
+            running.announce(*engines)
+            eventually(lambda: running.ask("s").status == 200)
+            assert len(set(running.homes(200).values())) == len(engines)
+            assert running.dns.over_tcp > 0
+
+
+def test_round_robin_takes_turns() -> None:
+    with scene(make_routed_plan()) as running:
+        turns = [running.engine_of("same", agent=BATCH) for _ in range(10)]
+        assert all(one != other for one, other in pairwise(turns))
+
+
+def by_home(running: Scene, session: str) -> tuple[FakeEngine, FakeEngine]:
+    """The engine that a session belongs to, and the other."""
+    home = running.engine_of(session)
+    for engine in running.engines:
+        engine.seen.clear()
+    return tuple(sorted(running.engines, key=lambda engine: engine.address != home))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("mood", ["full", "breaks-before"])
+def test_a_refused_request_goes_to_the_other_engine(mood: Any) -> None:
+    with scene(make_routed_plan()) as running:
+        home, other = by_home(running, "s")
+        home.mood = mood
+        assert running.engine_of("s") == other.address
+        assert (len(home.seen), len(other.seen)) == (1, 1)
+        assert other.seen[0].body == home.seen[0].body == b'{"stream":true}'
+        home.mood = "well"
+        assert running.engine_of("s") == home.address, "a refusal does not make an engine suspect"
+
+
+def test_an_engine_that_is_down_is_passed_over() -> None:
+    with scene(make_routed_plan()) as running:
+        home, other = by_home(running, "s")
+        home.stop()
+        assert running.engine_of("s") == other.address
+
+
+def test_a_node_that_is_lost_costs_the_connect_timeout() -> None:
+    with scene(make_routed_plan()) as running:
+        home, other = by_home(running, "s")
+        home.stop()
+        with unreachable(home.address, home.port):
+            start = time.monotonic()
+            assert running.engine_of("s") == other.address
+            assert 0.8 < time.monotonic() - start < 3
+
+
+@contextmanager
+def unreachable(address: str, port: int) -> Iterator[None]:
+    """A place where nobody accepts connections any more: the kernel drops what comes beyond the backlog."""
+    with socket.socket() as server, ExitStack() as stack:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, port))
+        server.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex((address, port))
+        time.sleep(0.1)
+        yield
+
+
+def test_when_all_are_full_the_caller_hears_it_from_an_engine() -> None:
+    with scene(make_routed_plan()) as running:
+        for engine in running.engines:
+            engine.mood = "full"
+        answer = running.ask("s")
+        assert (answer.status, json.loads(answer.read())["error"]["message"]) == (503, "queue is full")
+        assert sum(len(engine.seen) for engine in running.engines) == 2
+
+
+def test_a_stream_that_breaks_is_not_begun_again() -> None:
+    with scene(make_routed_plan(), tokens=TOKENS, token_s=0.05) as running:
+        home, other = by_home(running, "s")
+        home.mood = "breaks-midway"
+        answer = running.ask("s")
+        assert answer.status == 200
+        with pytest.raises(http.client.IncompleteRead) as broken:
+            answer.read()
+        assert broken.value.partial.count(b"data: ") == 2
+        assert (len(home.seen), len(other.seen)) == (1, 0)
+
+
+def test_a_silent_engine_is_waited_for_and_its_prompt_is_read_once() -> None:
+    with scene(short(make_routed_plan(), answer_timeout_s=2)) as running:
+        home, other = by_home(running, "s")
+        home.mood = "silent"
+        answer = running.ask("s")
+        assert (answer.status, json.loads(answer.read())["error"]["code"]) == (504, 504)
+        assert (len(home.seen), len(other.seen)) == (1, 0)
+
+
+def test_bodies_are_bounded() -> None:
+    with scene(make_routed_plan(max_request_mib=1)) as running:
+        assert running.ask("s", body=b"x" * 2**20).status == 200
+        answer = running.ask("s", body=b"x" * (2**20 + 1))
+        assert (answer.status, json.loads(answer.read())["error"]["message"]) == (
+            413,
+            "the request body is larger than 1 MiB",
+        )
+        assert [len(seen.body) for engine in running.engines for seen in engine.seen] == [2**20]
+
+
+def test_requests_in_flight_are_bounded_for_each_agent() -> None:
+    with scene(short(make_routed_plan(), max_connections=3), tokens=10, token_s=0.2) as running:
+        streams = [running.ask(f"s{number}") for number in range(3)]
+        assert [stream.status for stream in streams] == [200] * 3
+        refused = running.ask("s4")
+        assert (refused.status, refused.getheader("Retry-After")) == (503, "1")
+        assert json.loads(refused.read())["error"]["code"] == 503
+        for stream in streams:
+            stream.read()
+        assert running.ask("s4").status == 200
+
+
+def test_keys_pass_and_are_not_logged() -> None:
+    with scene(make_routed_plan()) as running:
+        engine = running.engine_of("the-session")
+        (seen,) = next(one for one in running.engines if one.address == engine).seen
+        assert (seen.headers["authorization"], seen.headers["x-session-id"]) == (KEY, "the-session")
+        assert seen.headers["host"].startswith("127.0.0.1:")
+        eventually(lambda: running.log()[-1]["agent"] == "support")
+        assert running.log()[-1]["engineStatus"] == "200"
+        logged = running.nginx.access_log.read_text()
+        assert "not-a-real-key" not in logged
+        assert "the-session" not in logged
+        assert "stream" not in logged
+
+
+def test_only_the_api_is_served() -> None:
+    with scene(make_routed_plan()) as running:
+        for path in ("/metrics", "/health", "/", "/v1/../metrics"):
+            answer = running.get(SUPPORT, path)
+            assert answer.status == 404, path
+            assert answer.getheader("Server") == "nginx"
+        assert not any(engine.seen for engine in running.engines)
+
+
+def test_health_and_counts_have_ports_of_their_own() -> None:
+    with scene(make_routed_plan()) as running:
+        for port, path, content in ((8080, "/healthz", b"ok"), (8081, "/status", b"Active connections")):
+            answer = running.get(port, path)
+            assert answer.status == 200
+            assert content in answer.read()
+
+
+def test_a_router_that_ends_finishes_its_streams() -> None:
+    with scene(make_routed_plan(), tokens=10, token_s=0.1) as running:
+        answer = running.ask("s")
+        assert answer.status == 200
+        running.nginx.stop_as_kubernetes_does()
+        eventually(lambda: not listens(running.nginx.ports[SUPPORT]))
+        assert answer.read().count(b"data: ") == 10
+        assert running.nginx.wait() == 0
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_caller_that_goes_away_frees_its_engine() -> None:
+    with scene(make_routed_plan(), tokens=200, token_s=0.05) as running:
+        answer = running.ask("s")
+        answer.read(10)
+        busy = next(engine for engine in running.engines if engine.seen)
+        answer.close()
+        running.hang_up()
+        eventually(lambda: in_flight(running) == 0)
+        assert busy.seen
+
+
+def in_flight(running: Scene) -> int:
+    counts = running.get(8081, "/status").read().decode().split("Writing: ")[1]
+    return int(counts.split()[0]) - 1
+
+
+def test_a_streamed_token_costs_the_cpu_time_that_plans_count_on() -> None:
+    """Sixteen streams at once; CPU time, which a busy machine does not change much."""
+    with scene(make_routed_plan(), tokens=1500, token_s=0.002) as running:
+        before = running.nginx.cpu_s()
+        with ThreadPoolExecutor(16) as pool:
+            lengths = list(pool.map(lambda number: running.ask(f"s{number}").read().count(b"data: "), range(16)))
+        spent_us = (running.nginx.cpu_s() - before) * 1e6 / sum(lengths)
+        assert spent_us < 2 * CHUNK_CPU_US, f"{spent_us:.1f} us of CPU for a token"

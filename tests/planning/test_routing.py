@@ -1,0 +1,119 @@
+"""Which agents get a router, and the limits that it keeps."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.planning.plan import Plan, RoutePlan, RouterPlan
+from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
+from tests.planning.scenes import codes, make_agent, plan, workload
+
+CROWD = make_agent("crowd", sessions={"concurrent": 400})
+ALONE = make_agent("alone", sessions={"concurrent": 1})
+GATEWAY = {"router": "gateway", "gateway": {"name": "agents", "namespace": "gateways"}}
+
+
+def router(found: Plan) -> RouterPlan:
+    assert found.router is not None
+    return found.router
+
+
+def route(found: Plan, agent: str = "crowd") -> RoutePlan:
+    made = router(found).route(agent)
+    assert made is not None
+    return made
+
+
+def replicas(found: Plan, agent: str) -> int:
+    return sum(one.replicas.max for one in found.workloads if one.agent == agent)
+
+
+def test_agents_with_several_replicas_are_behind_nginx() -> None:
+    found = plan(CROWD, ALONE)
+    assert (replicas(found, "alone"), replicas(found, "crowd") > 1) == (1, True)
+    assert router(found).kind == "nginx"
+    assert [one.agent for one in router(found).routes] == ["crowd"]
+    assert router(found).image == "example/nginx:1.30.4"
+    assert "router-needed" not in codes(found)
+
+
+def test_lone_replicas_need_no_router() -> None:
+    assert plan(ALONE).router is None
+
+
+@pytest.mark.parametrize(
+    ("network", "agents"), [({"router": "nginx"}, ["crowd", "alone"]), (GATEWAY, ["crowd", "alone"])]
+)
+def test_a_router_that_is_asked_for_has_every_agent(network: dict[str, Any], agents: list[str]) -> None:
+    found = plan(CROWD, ALONE, network=network)
+    assert [one.agent for one in router(found).routes] == agents
+    assert ("gateway-address" in codes(found)) == (network is GATEWAY)
+
+
+def test_without_a_router_the_plan_says_what_it_counts_on() -> None:
+    found = plan(CROWD, network={"router": "none", "sessionHeader": "x-conversation"})
+    assert found.router is None
+    (warning,) = (one.message for one in found.warnings if one.code == "router-needed")
+    assert "x-conversation" in warning
+    assert f"falls to about {1 / replicas(found, 'crowd'):.2f}" in warning
+    assert "router-needed" not in codes(plan(CROWD, network={"router": "none", "routing": "round-robin"}))
+
+
+def test_a_router_lets_through_what_the_replicas_take() -> None:
+    found = plan(CROWD)
+    one = workload(found, "crowd")
+    assert one.admission.max_queued_requests is not None
+    assert one.admission.max_queued_requests >= one.max_num_seqs
+    assert route(found).max_connections == replicas(found, "crowd") * one.admission.max_queued_requests
+    assert router(found).worker_connections > 2 * replicas(found, "crowd") * one.admission.max_queued_requests
+
+
+def test_engines_without_a_limit_get_none_from_the_router() -> None:
+    busy = make_agent("crowd", latencyClass="background", overrides={"baselineReplicas": 3})
+    assert route(plan(busy)).max_connections is None
+
+
+def test_a_request_is_retried_within_the_budget_and_read_for_the_longest_answer() -> None:
+    found = plan(CROWD)
+    one = workload(found, "crowd")
+    assert route(found).retry_window_ms == CONNECT_TIMEOUT_MS + 500
+    assert route(found).retry_window_ms < 1000 * route(found).answer_timeout_s
+    assert route(found).answer_timeout_s >= one.max_model_len * 50 / 1000
+    assert 1 < route(found).max_tries <= min(3, replicas(found, "crowd"))
+
+
+def test_routers_grow_with_the_tokens_that_pass_them() -> None:
+    small = router(plan(CROWD))
+    large = router(plan(make_agent("crowd", sessions={"concurrent": 100_000})))
+    assert small.replicas == 2
+    assert large.replicas * large.cpu_milli > small.replicas * small.cpu_milli
+    assert large.memory_mib > small.memory_mib
+    assert large.cpu_milli <= 4_000
+
+
+def test_the_router_image_is_pinned_or_the_plan_says_so() -> None:
+    image = "example/nginx@sha256:" + "0" * 64
+    pinned = plan(CROWD, pins={"routerImage": image})
+    assert router(pinned).image == image
+    told = [one.message for one in plan(CROWD).warnings if "pins.routerImage" in one.message]
+    assert told == ["image example/nginx:1.30.4 is named by tag; pin its digest with pins.routerImage"]
+    assert not [one for one in pinned.warnings if "pins.routerImage" in one.message]
+
+
+def test_both_admission_limits_take_the_same_burst() -> None:
+    """The engine counts whole prompts until their first token: as many planned ones as requests may be in flight."""
+    one = workload(plan(CROWD), "crowd")
+    requests, tokens = one.admission.max_queued_requests, one.admission.max_queued_tokens
+    assert requests is not None
+    assert tokens is not None
+    assert (requests - 1) * one.memory.context_tokens < tokens <= requests * one.memory.context_tokens
+    args = " ".join(one.engine.args)
+    assert re.findall(r"--max-num-queued-(\w+) (\d+)", args) == [("reqs", str(requests)), ("tokens", str(tokens))]
+
+
+def test_older_engines_have_no_admission_limits() -> None:
+    args = workload(plan({**CROWD, "engineVersion": "0.19.0"}), "crowd").engine.args
+    assert not [word for word in args if word.startswith("--max-num-queued")]

@@ -1,0 +1,200 @@
+"""What scales a burst tier: every number recomputed from the plan beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning import plan as p
+from agentgpu_iac.planning.planner import NoPlan, make_plan
+from agentgpu_iac.planning.scaling import decimal
+from agentgpu_iac.spec.loader import load_text
+from tests.planning.scenes import CATALOG as SCENES
+from tests.planning.scenes import make_agent, plan
+from tests.planning.stacks import rules, stacks
+
+CATALOG = load_catalog()
+
+STACK = """
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: peaks}
+spec:
+  target: eks
+SCALING
+  agents:
+    - name: support
+      model: Qwen/Qwen3-14B
+      sessions: {concurrent: 100}
+      traffic: {burstFactor: 10, rampS: 3600}
+    - name: steady
+      model: Qwen/Qwen3-8B
+"""
+
+
+def peaks(scaling: str = "") -> p.Plan:
+    return make_plan(load_text(STACK.replace("SCALING", scaling), "peaks.yaml"), CATALOG)
+
+
+def burst(made: p.Plan) -> tuple[p.Workload, p.Workload]:
+    """The baseline and the burst tier of the agent with a peak."""
+    warm, grown = [one for one in made.workloads if one.agent == "support"]
+    return warm, grown
+
+
+def codes(made: p.Plan) -> list[str]:
+    return [warning.code for warning in made.warnings]
+
+
+def test_the_burst_query_is_what_exceeds_the_baseline() -> None:
+    warm, grown = burst(peaks())
+    assert grown.scaling is not None
+    assert warm.scaling is None
+    requests, kv_cache = grown.scaling.triggers
+    seats = warm.max_num_seqs * 0.8
+    chosen = '{namespace="peaks",agentgpu_dev_agent="support"}'
+    assert requests.threshold == pytest.approx(seats)
+    assert requests.query == (
+        f"clamp_min(sum(vllm:num_requests_running{chosen}) + sum(vllm:num_requests_waiting{chosen}) - "
+        f"{decimal(warm.replicas.min * seats)}, 0)"
+    )
+    memory = grown.memory
+    ratio = memory.kv_gib / (memory.kv_gib + memory.headroom_gib) * 0.8
+    assert kv_cache.threshold == pytest.approx(ratio, abs=0.0005)
+    assert kv_cache.query == (
+        f"clamp_min(sum(vllm:kv_cache_usage_perc{chosen}) - {decimal(warm.replicas.min * kv_cache.threshold)}, 0)"
+    )
+
+
+def test_times_follow_from_cold_start_and_drain() -> None:
+    _, grown = burst(peaks())
+    scaling, cold_s = grown.scaling, grown.cold_start_s.total
+    assert scaling is not None
+    assert scaling.polling_interval_s == min(30, max(5, math.ceil(cold_s / 20)))
+    assert scaling.cooldown_s >= max(300, cold_s)
+    assert scaling.scale_down_stabilization_s == scaling.cooldown_s
+    assert scaling.scale_down_period_s == grown.drain.grace_period_s
+    assert (scaling.min_replicas, scaling.max_replicas) == (0, grown.replicas.max)
+    assert scaling.fallback_replicas > 0, "with 0, KEDA takes a running burst down when Prometheus is silent"
+
+
+def test_another_utilization_ratio_moves_every_threshold() -> None:
+    scalings = [burst(peaks(f"  scaling: {{utilizationRatio: {ratio}}}"))[1].scaling for ratio in ("0.5", "1.0")]
+    low, high = (one.triggers for one in scalings if one is not None)
+    for at_half, at_full in zip(low, high, strict=True):
+        assert at_half.threshold == pytest.approx(at_full.threshold / 2, abs=0.001)
+
+
+def test_nothing_is_said_of_unscaled_bursts_where_they_are_scaled() -> None:
+    assert "burst-not-scaled" not in codes(peaks())
+    unscaled = peaks("  scaling: {method: none}")
+    assert burst(unscaled)[1].scaling is None
+    assert "burst-not-scaled" in codes(unscaled)
+
+
+def test_an_hpa_keeps_one_replica_and_the_plan_says_what_that_costs() -> None:
+    made = peaks("  scaling: {method: hpa}")
+    _, grown = burst(made)
+    assert grown.scaling is not None
+    assert grown.scaling.min_replicas == 1
+    (said,) = [warning.message for warning in made.warnings if warning.code == "hpa-keeps-one"]
+    assert f"{float(grown.replica_usd_per_hour) * (720 - 72):,.2f}" in said
+
+
+def test_scaling_without_monitors_says_what_must_be_scraped() -> None:
+    assert "metrics-not-scraped" in codes(peaks("  observability: {monitors: none}"))
+    assert "metrics-not-scraped" not in codes(peaks("  observability: {monitors: none}\n  scaling: {method: none}"))
+
+
+def schedule(agent: str, replicas: int, method: str = "keda", start: str = "45 7 * * 1-5") -> str:
+    return (
+        f"  scaling:\n    method: {method}\n    schedule:\n"
+        f'      - {{agent: {agent}, start: "{start}", end: "0 18 * * mon-fri", replicas: {replicas}}}'
+    )
+
+
+def test_a_schedule_wants_no_more_than_there_are_nodes_for() -> None:
+    made = peaks(schedule("support", 2))
+    scaling = burst(made)[1].scaling
+    assert scaling is not None
+    assert [one.replicas for one in scaling.schedules] == [2]
+    assert not {"schedule-capped", "schedule-ignored"} & set(codes(made))
+    many = peaks(schedule("support", 999))
+    grown = burst(many)[1]
+    assert grown.scaling is not None
+    assert [one.replicas for one in grown.scaling.schedules] == [grown.replicas.max]
+    assert "schedule-capped" in codes(many)
+
+
+@pytest.mark.parametrize(("agent", "method"), [("steady", "keda"), ("support", "hpa"), ("support", "none")])
+def test_a_schedule_that_cannot_be_kept_is_named(agent: str, method: str) -> None:
+    assert "schedule-ignored" in codes(peaks(schedule(agent, 1, method)))
+
+
+@pytest.mark.parametrize(
+    ("scaling", "message"),
+    [
+        (schedule("suport", 1), "did you mean 'support'"),
+        (schedule("support", 1, start="60 7 * * *"), "'60' is no minute: 0 to 59"),
+        (schedule("support", 1, start="0 7 * * 5-1"), "'5-1' is no weekday"),
+        (schedule("support", 1, start="*/0 7 * * *"), "'*/0' is no minute"),
+        (schedule("support", 1, start="0 18 * * mon-fri"), "ends when it starts"),
+    ],
+)
+def test_a_faulty_schedule_is_refused(scaling: str, message: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        peaks(scaling)
+
+
+@pytest.mark.parametrize("start", ["07 07 1,15 * *", "*/15 0-6 * JAN-MAR 1", "0 0 1 1 0"])
+def test_schedules_may_be_written_as_cron_writes_them(start: str) -> None:
+    assert burst(peaks(schedule("support", 1, start=start)))[1].scaling is not None
+
+
+@settings(deadline=None, max_examples=40)
+@given(stacks(), rules)
+def test_bursts_that_are_scaled_reach_their_replicas_at_the_peak(
+    agents: list[dict[str, Any]], spec: dict[str, Any]
+) -> None:
+    """At full seats everywhere the query asks for the whole burst tier, and for nothing below the baseline's share."""
+    try:
+        made = plan(*agents, **spec)
+    except NoPlan:
+        return
+    for one in made.workloads:
+        if one.scaling is None:
+            continue
+        requests = one.scaling.triggers[0]
+        free = float(re.findall(r"- ([\d.]+), 0\)$", requests.query)[0])
+        assert free == pytest.approx(one.scaling.baseline_replicas * requests.threshold)
+        every_seat = (one.scaling.baseline_replicas + one.replicas.max) * one.max_num_seqs
+        assert math.ceil((every_seat - free) / requests.threshold - 1e-6) >= one.replicas.max
+        assert 0 < requests.threshold <= one.max_num_seqs
+        for trigger in one.scaling.triggers[1:]:
+            assert 0 < trigger.threshold <= 1
+
+
+def test_no_query_counts_completed_requests() -> None:
+    metrics = burst(peaks())[1].metrics
+    assert metrics is not None
+    assert metrics.success is not None
+    for one in peaks().workloads:
+        for trigger in one.scaling.triggers if one.scaling else ():
+            assert metrics.success not in trigger.query
+            assert not re.search(r"success|rate\(|increase\(|_count|_total", trigger.query)
+
+
+def test_an_engine_without_known_series_is_not_scaled() -> None:
+    agent = make_agent(sessions={"concurrent": 10}, traffic={"burstFactor": 20.0, "rampS": 3600.0})
+    assert any(one.scaling is not None for one in plan(agent).workloads)
+    made = plan(agent, catalog=dataclasses.replace(SCENES, metrics=()))
+    assert any(one.tier == "burst" for one in made.workloads)
+    assert all(one.scaling is None for one in made.workloads)
+    assert any("no source names" in warning.message for warning in made.warnings if warning.code == "burst-not-scaled")
