@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.planning.plan import Workload
-from tests.e2e.cluster.control_plane import ControlPlane, Object, free_ports
+from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused, free_ports
 from tests.e2e.cluster.drift import ALLOWED, differences
 from tests.e2e.cluster.nodes import pool_node
 from tests.e2e.cluster.trees import Tree, tree
@@ -41,7 +41,10 @@ def groups(equipped_cluster: ControlPlane, made: Tree, workload: Workload) -> It
     cluster = equipped_cluster
     start_controller(cluster)
     add_node(cluster, made, workload, 0, "a")
-    cluster.apply(made.objects)
+    for namespace in made.foreign_namespaces:
+        cluster.add_namespace(namespace)
+    for body in made.objects:
+        cluster.until(f"{body['kind']} is taken", lambda each=body: accepted(cluster, each), 30)
     cluster.until("the leader runs", lambda: set(running(cluster, made, workload)) == {"0"}, 90)
     add_node(cluster, made, workload, 1, "b")
     yield cluster
@@ -69,8 +72,19 @@ def start_controller(cluster: ControlPlane) -> None:
     }
     (cluster.folder / "lws.json").write_text(json.dumps(config), encoding="utf-8")
     cluster.start("lws", (tool("lws"), f"--config={cluster.folder / 'lws.json'}"), KUBECONFIG=str(cluster.kubeconfig))
-    cluster.apply((hook("MutatingWebhookConfiguration", "mutate", webhook, cluster.folder / "ca.crt"),))
-    cluster.apply((hook("ValidatingWebhookConfiguration", "validate", webhook, cluster.folder / "ca.crt"),))
+    for kind, verb in (("MutatingWebhookConfiguration", "mutate"), ("ValidatingWebhookConfiguration", "validate")):
+        cluster.put(hook(kind, verb, webhook, cluster.folder / "ca.crt"))
+
+
+def accepted(cluster: ControlPlane, body: Object) -> bool:
+    """Apply an object; not yet where the controller's webhook does not answer yet."""
+    try:
+        cluster.put(body)
+    except Refused as refused:
+        if "failed calling webhook" not in str(refused):
+            raise
+        return False
+    return True
 
 
 def hook(kind: str, verb: str, port: int, authority: Path) -> Object:
