@@ -511,6 +511,12 @@ def _needs_router(context: Context, candidate: Candidate, baseline: Workload) ->
 
 def _router_warnings(context: Context) -> Iterator[Warning]:
     router = context.router
+    if context.spec.security.api_key_secret is not None and (router is None or router.kind != "nginx"):
+        yield _warn(
+            "key-not-everywhere",
+            "engines ask for the API key under /v1 only: vLLM also answers prompts under /invocations, without a key. "
+            "network.router: nginx lets nothing but /v1 through; else security.callers says who may reach the engines",
+        )
     if router is None:
         return
     if context.spec.pins.router_image is None:

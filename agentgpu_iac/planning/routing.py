@@ -71,11 +71,12 @@ def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]
 
 
 def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
+    """A key counts too: engines leave some paths open that answer prompts, and the router lets /v1 through alone."""
     match spec.network.router:
         case "none":
             return False
         case "auto":
-            return _replicas(tiers) > 1
+            return _replicas(tiers) > 1 or spec.security.api_key_secret is not None
         case _:
             return True
 

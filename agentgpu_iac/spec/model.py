@@ -317,7 +317,7 @@ class Network(Document):
     router: Literal["auto", "nginx", "gateway", "none"] = "auto"
     """What spreads requests over an agent's replicas. nginx: NGINX in the namespace; gateway: Gateway API with an
     InferencePool and its endpoint picker; none: the Service alone. auto: nginx for agents with more than one replica at their
-    peak, none for the others."""
+    peak or with an API key, none for the others."""
     session_header: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "x-session-id"
     """Request header that names the session, for session-affine routing."""
     gateway: GatewayRef | None = None

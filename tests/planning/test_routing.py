@@ -44,6 +44,16 @@ def test_lone_replicas_need_no_router() -> None:
     assert plan(ALONE).router is None
 
 
+def test_an_api_key_puts_nginx_before_every_agent_since_engines_leave_paths_open() -> None:
+    key = {"apiKeySecret": "front-door"}
+    found = plan(ALONE, security=key)
+    assert [one.agent for one in router(found).routes] == ["alone"]
+    assert "key-not-everywhere" not in codes(found)
+    for network in ({"router": "none"}, GATEWAY):
+        assert "key-not-everywhere" in codes(plan(ALONE, security=key, network=network))
+    assert "key-not-everywhere" not in codes(plan(ALONE, network={"router": "none"}))
+
+
 @pytest.mark.parametrize(
     ("network", "agents"), [({"router": "nginx"}, ["crowd", "alone"]), (GATEWAY, ["crowd", "alone"])]
 )
