@@ -30,7 +30,8 @@ tools: ## Build the real components that the end-to-end tests run (Go 1.26, carg
 	$(PYTHON) tools/install.py
 
 e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine and router (needs make tools)
-	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10 --ignore=tests/e2e/engine
+	$(BIN)/python -m pytest tests/e2e/engine --durations=10  # one process: its modules share the engines
 
 golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house

@@ -359,6 +359,7 @@ def make_routed_plan(**changes: Any) -> p.Plan:
     return make_plan(
         workloads=(*tiered.workloads, batch),
         node_pools=tiered.node_pools,
+        priority_classes=tiered.priority_classes,
         router=make_router(**{"routes": routes, **changes}),
     )
 

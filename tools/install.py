@@ -395,6 +395,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     GoPrograms(name="kwok", cold_s=43, programs=(("kwok", "sigs.k8s.io/kwok/cmd/kwok"),)),
     GoPrograms(name="karpenter", cold_s=65, programs=(("karpenter-kwok", "sigs.k8s.io/karpenter/kwok"),)),
+    GoPrograms(name="lws", cold_s=120, programs=(("lws", "sigs.k8s.io/lws/cmd"),)),
     GoPrograms(name="kube-score", cold_s=12, programs=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)),
     Nginx(
         name="nginx",

@@ -23,7 +23,7 @@ _CLOSED = frozenset({"data", "nodeSelector", "selector", "matchLabels", "limits"
 """Mappings in which we plan every key."""
 
 _QUANTITIES = frozenset({"requests", "limits", "capacity", "hard"})
-_QUANTITY_FIELDS = frozenset({"sizeLimit", "storage"})
+_QUANTITY_FIELDS = frozenset({"averageValue", "sizeLimit", "storage"})
 
 _KEYS = ("name", "mountPath", "key", "containerPort", "port", "topologyKey", "type", "alert", "record")
 """Fields by which the elements of a list are told apart: the first that is different in each."""

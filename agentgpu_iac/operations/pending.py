@@ -50,7 +50,9 @@ def unplaced(pod: Body, plan: Plan, snapshot: Snapshot) -> Verdict | None:
         return _pending("scheduler", "the scheduler has not looked at it yet", "see whether the scheduler runs", None)
     pool = _pool(pod, plan)
     if pool is None:
-        return _by_the_scheduler(words)
+        return _by_the_scheduler(
+            words, "it needs no accelerator: add an ordinary node, without the accelerators' taint"
+        )
     nodes = tuple(node for node in snapshot.nodes if label(node, POOL_LABEL) == pool.name)
     if not nodes and "nodes" not in snapshot.unread:
         return _no_node(pod, pool, snapshot, words)
@@ -58,7 +60,7 @@ def unplaced(pod: Body, plan: Plan, snapshot: Snapshot) -> Verdict | None:
         _volume(words)
         or _taints(pod, pool, nodes, words)
         or _capacity(pod, pool, nodes, words)
-        or _by_the_scheduler(words)
+        or _by_the_scheduler(words, "compare the nodes with the plan's pools")
     )
 
 
@@ -205,7 +207,7 @@ def _volume(words: str) -> Verdict | None:
     return None
 
 
-def _by_the_scheduler(words: str) -> Verdict:
+def _by_the_scheduler(words: str, hint: str) -> Verdict:
     """What the scheduler says, where no node of ours explains it."""
     known: Iterable[tuple[str, str, str]] = (
         ("Insufficient", "capacity", "no node has enough left"),
@@ -219,7 +221,7 @@ def _by_the_scheduler(words: str) -> Verdict:
     )
     for part, reason, message in known:
         if part in words:
-            return _pending(reason, message, "compare the nodes with the plan's pools", words)
+            return _pending(reason, message, hint, words)
     return _pending("unschedulable", "the scheduler finds no node", "read what the scheduler says", words)
 
 

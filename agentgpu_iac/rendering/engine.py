@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, PORTS, SETTINGS_MOUNT
 from agentgpu_iac.planning.nodes import (
     ACCELERATOR_RESOURCE,
     AGENT_LABEL,
@@ -235,9 +235,9 @@ def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
 
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
-    if workload.engine.name == "ollama":
-        message = "ollama cannot be rendered for a cluster"
-        found.append(_fault(workload, "engine.name", message, "known: vllm, sglang, tensorrt-llm, tgi"))
+    if workload.engine.name not in PORTS:
+        message = f"{workload.engine.name} cannot be rendered for a cluster"
+        found.append(_fault(workload, "engine.name", message, f"known: {', '.join(PORTS)}"))
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
     if workload.pod.accelerators > on_a_node:
         message = f"a pod of {workload.pod.accelerators} does not fit a node of {on_a_node}"

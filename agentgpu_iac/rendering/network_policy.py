@@ -171,7 +171,7 @@ def _engine(plan: Plan, agent: Workload) -> NetworkPolicyContext:
         plan,
         f"engine-{agent.agent}",
         engine_selector(agent.agent),
-        ingress=(asking, *picking, _from_monitoring(plan, port)),
+        ingress=(asking, *picking, _from_namespace(plan.security.monitoring_namespace, port)),
     )
 
 
@@ -180,10 +180,10 @@ def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if plan.router is None:
         return ()
     engines = _to_engines(plan)
-    if _has_gateway(plan):
+    if plan.router.gateway is not None:
         asked = (
-            _from_callers(plan, Port("TCP", PICKER_PORT)),
-            _from_monitoring(plan, Port("TCP", PICKER_METRICS_PORT)),
+            _from_namespace(plan.router.gateway.namespace, Port("TCP", PICKER_PORT)),
+            _from_namespace(plan.security.monitoring_namespace, Port("TCP", PICKER_METRICS_PORT)),
         )
         watched = _anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
         picker = _component(ENDPOINT_PICKER_COMPONENT)
@@ -220,8 +220,8 @@ def _from_callers(plan: Plan, *ports: Port) -> Rule:
     return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(ports,))
 
 
-def _from_monitoring(plan: Plan, port: Port) -> Rule:
-    peer = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
+def _from_namespace(name: str, port: Port) -> Rule:
+    peer = NamespacePeer("In", ((name,),))
     return Rule(namespaces=(peer,), pods=(), blocks=(), ports=((port,),))
 
 

@@ -51,7 +51,7 @@ class PlanDiff(Document):
 
 _COSMETIC = ("chosenBecause", "priceSource", "modelCache.choices")
 """Fields that follow from others: what changed shows there."""
-_OF_THE_STACK = ("stack", "target", "pattern", "architecture")
+_OF_THE_STACK = ("stack", "target", "pattern", "architecture", "security", "quota", "gitops")
 
 
 def diff(before: Plan, after: Plan) -> PlanDiff:
@@ -79,7 +79,7 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
 
 
 def _of_the_stack(plan: Plan) -> dict[str, Any]:
-    return {field: getattr(plan, field) for field in _OF_THE_STACK}
+    return plan.model_dump(mode="json", by_alias=True, include=set(_OF_THE_STACK))
 
 
 def _by_name(items: Any) -> dict[str, dict[str, Any]]:

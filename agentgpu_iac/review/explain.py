@@ -431,7 +431,7 @@ _SHARE_FLAGS: dict[Engine, str] = {
     "vllm": "--gpu-memory-utilization",
     "sglang": "--mem-fraction-static",
     "tensorrt-llm": "--free_gpu_memory_fraction",
-    "tgi": "share of what is free after warm-up:",
+    "tgi": "share of the card",
     "ollama": "share",
 }
 """How each engine calls its share of the memory."""

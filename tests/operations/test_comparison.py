@@ -43,6 +43,7 @@ def test_true_is_not_one_and_a_number_is_not_its_text() -> None:
 def test_quantities_are_compared_by_value_and_only_where_quantities_stand() -> None:
     assert found({"limits": {"cpu": "1000m", "memory": "1Gi"}}, {"limits": {"cpu": "1", "memory": "1024Mi"}}) == []
     assert found({"emptyDir": {"sizeLimit": "1024Mi"}}, {"emptyDir": {"sizeLimit": "1Gi"}}) == []
+    assert found({"target": {"averageValue": "9600m"}}, {"target": {"averageValue": "9.6"}}) == []
     assert found({"limits": {"cpu": "1"}}, {"limits": {"cpu": "2"}}) == [("spec.limits.cpu", "1", "2")]
     assert found({"env": [{"name": "A", "value": "1000m"}]}, {"env": [{"name": "A", "value": "1"}]}) != []
 

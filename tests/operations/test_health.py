@@ -159,6 +159,13 @@ def test_a_pod_with_another_selector_is_told_as_selector() -> None:
     assert only(down(elsewhere, nodes=(node(),))).reason == "selector"
 
 
+def test_a_pod_of_no_pool_needs_an_ordinary_node() -> None:
+    router = unplaced("0/3 nodes are available: 3 node(s) had untolerated taint(s).")
+    router["spec"]["nodeSelector"] = {}
+    found = only(down(router, nodes=(node(),)))
+    assert (found.reason, "ordinary node" in found.hint) == ("taint", True)
+
+
 def test_a_quota_of_the_namespace_is_told_with_its_numbers() -> None:
     words = (
         'pods "support-1" is forbidden: exceeded quota: demo, requested: requests.nvidia.com/gpu=1, '

@@ -59,6 +59,23 @@ def stacks(most: int = 3, **choices: Any) -> st.SearchStrategy[list[dict[str, An
     )
 
 
+features = st.fixed_dictionaries(
+    {"engine": st.sampled_from(["vllm", "sglang"])},
+    optional={
+        "speculative": st.sampled_from(
+            [
+                {"method": "ngram", "tokens": 7},
+                {"method": "draft-model", "model": "test/tiny", "acceptedTokens": 2.0},
+                {"method": "eagle3", "model": "org/eagle", "weightsGib": 1.5, "tokens": 5},
+            ]
+        ),
+        "kvOffloadGib": st.sampled_from([16, 60]),
+        "kvCacheDtype": st.just("fp8"),
+    },
+)
+"""Engines and options whose memory is counted."""
+
+
 rules = st.fixed_dictionaries(
     {
         "capacity": st.fixed_dictionaries(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.engines import PORTS
@@ -23,6 +25,7 @@ from tests.planning.scenes import (
     plan,
     workload,
 )
+from tests.planning.stacks import features, rules, stacks
 
 LISTS = {
     "sglang": FlagList.read("sglang_0_5_23_flags.json"),
@@ -103,8 +106,29 @@ def test_every_engine_but_ollama_can_be_planned():
 def test_the_plan_says_how_the_engine_is_started_and_asked(engine):
     port, one = PORTS[engine], workload(planned(engine)).engine
     assert (one.command, one.health_path, one.ready_path) == (port.command, port.health_path, port.ready_path)
-    assert one.metrics_path == port.metrics_path
     assert {variable.name for variable in one.environment}.isdisjoint({"HOME", "USER", "HF_HUB_OFFLINE"})
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@given(stacks(), st.lists(features, min_size=3, max_size=3), rules)
+def test_whatever_is_asked_for_fits_memory_batch_and_host(stack, wanted, spec):
+    try:
+        found = plan(*({**agent, **more} for agent, more in zip(stack, wanted, strict=False)), **spec)
+    except NoPlan:
+        return
+    taken: dict[str, float] = {}
+    for one in found.workloads:
+        memory, agent = one.memory, wanted[int(one.agent.removeprefix("agent-"))]
+        rows = 1 + agent["speculative"].get("tokens", 3) if "speculative" in agent else 1
+        assert one.max_num_batched_tokens >= rows * one.max_num_seqs
+        assert memory.total_gib <= 0.80 * memory.capacity_gib + 1e-3
+        assert memory.headroom_gib > -memory.cuda_graph_gib - 1e-3
+        assert one.pod.memory_mib >= one.pod.kv_offload_mib + 8 * 1024 * bool(one.pod.kv_offload_mib)
+        key = one.share_group or one.name
+        taken[key] = taken.get(key, 0.0) + memory.total_gib / memory.capacity_gib
+        if one.engine.name != "vllm":
+            check(one)
+    assert all(ratio <= 0.8 + 1e-4 for ratio in taken.values())
 
 
 class TestSglang:

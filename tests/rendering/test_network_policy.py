@@ -163,22 +163,6 @@ def test_fillers_reach_the_hub_alone(receiver: End, port: int, allowed: bool) ->
     assert may(OPEN, FILLER, receiver, port) is allowed
 
 
-def test_the_pods_of_a_replica_over_several_nodes_talk_to_one_another() -> None:
-    pod = make_workload().pod.model_copy(update={"accelerators": 8})
-    wide = make_workload(agent="big", name="big", accelerators_per_replica=16, pod=pod)
-    pool = make_pool(accelerators_per_node=8)
-    plan = make_plan(workloads=(wide, make_workload()), node_pools=(pool,))
-    leader = End("demo", {COMPONENT: "engine", "agentgpu.dev/agent": "big"})
-    worker = End("demo", {COMPONENT: "engine-worker", "agentgpu.dev/agent": "big"})
-    for sender, receiver in ((leader, worker), (worker, leader), (worker, worker)):
-        assert may(plan, sender, receiver, 29500)
-    for other in (ENGINE, FILLER, INTERNET, APP):
-        assert not may(plan, leader, other, 29500)
-        assert not may(plan, other, worker, 29500)
-    assert may(plan, APP, leader, 8000)
-    assert not may(plan, APP, worker, 8000)
-
-
 def test_a_port_of_the_plan_is_the_port_that_is_open() -> None:
     plan = make_plan(workloads=(make_workload(port=9000),))
     assert may(plan, APP, ENGINE, 9000)
@@ -212,6 +196,7 @@ ROUTED, GATED = make_routed_plan(), make_gateway_plan()
         (ROUTED, ENGINE, ROUTER, 10_000, False),
         (GATED, End("gateways"), PICKER, 9002, True),
         (GATED, End("gateways"), ENGINE, 8000, True),
+        (GATED, APP, PICKER, 9002, False),
         (GATED, PICKER, ENGINE, 8000, True),
         (GATED, PICKER, API_SERVER, 443, True),
         (GATED, PICKER, API_SERVER, 6443, True),

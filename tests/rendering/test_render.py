@@ -99,6 +99,47 @@ def test_engines_read_models_and_keep_what_they_compile() -> None:
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
+def test_the_engine_s_own_words_paths_and_environment_are_the_plan_s() -> None:
+    changes = {"name": "sglang", "command": ("python3", "-m", "sglang.launch_server"), "ready_path": "/ready"}
+    changes["environment"] = (p.EnvironmentVariable(name="SGLANG_CACHE_DIR", value="/var/cache/engine/sglang"),)
+    other = make_workload(engine=make_workload().engine.model_copy(update=changes))
+    container = engine(of_kind(make_plan(workloads=(other,)), "Deployment")["support"])
+    assert container["command"] == ["python3", "-m", "sglang.launch_server"]
+    assert "VLLM_CACHE_ROOT" not in environment(container)
+    assert environment(container)["SGLANG_CACHE_DIR"] == "/var/cache/engine/sglang"
+    probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
+    assert probes == {"startup": "/ready", "readiness": "/ready", "liveness": "/health"}
+
+
+def test_an_engine_reads_its_files_from_a_config_map_named_by_their_content() -> None:
+    def rendered(content: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        file = p.EngineFile(name="options.yaml", content=content)
+        one = make_workload(engine=make_workload().engine.model_copy(update={"files": (file,)}))
+        plan = make_plan(workloads=(one,))
+        deployment = of_kind(plan, "Deployment")["support"]
+        volumes = {volume["name"]: volume for volume in deployment["spec"]["template"]["spec"]["volumes"]}
+        name = volumes["settings"]["configMap"]["name"]
+        return name, of_kind(plan, "ConfigMap")[name], deployment
+
+    name, config_map, deployment = rendered("a: 1\n")
+    assert config_map["data"] == {"options.yaml": "a: 1\n"}
+    assert config_map["immutable"] is True
+    mounts = {mount["mountPath"]: mount for mount in engine(deployment)["volumeMounts"]}
+    assert mounts["/etc/engine"] == {"name": "settings", "mountPath": "/etc/engine", "readOnly": True}
+    assert rendered("a: 2\n")[0] != name
+    plain = of_kind(make_plan(), "Deployment")["support"]["spec"]["template"]["spec"]
+    assert "settings" not in {volume["name"] for volume in plain["volumes"]}
+
+
+def test_the_engine_waits_for_its_draft_model() -> None:
+    draft = p.CachedAdapter(path="qwen--qwen3-0.6b--main", revision="main")
+    cache = make_workload().model_cache.model_copy(update={"draft": draft})
+    deployment = of_kind(make_plan(workloads=(make_workload(model_cache=cache),)), "Deployment")["support"]
+    command = deployment["spec"]["template"]["spec"]["initContainers"][0]["command"]
+    at = command.index("qwen--qwen3-0.6b--main")
+    assert command[at - 1 : at + 2] == ["--model", "qwen--qwen3-0.6b--main", "main"]
+
+
 @pytest.mark.parametrize("plan", PLANS)
 def test_pods_meet_the_restricted_standard(plan: str) -> None:
     for path, pod in pod_specs(PLANS[plan]()).items():

@@ -10,7 +10,7 @@ import pytest
 from agentgpu_iac.planning.plan import Plan, ReplicaRange, Warning
 from agentgpu_iac.review.blocks import Heading, Paragraph, Table, markdown, plain_text
 from agentgpu_iac.review.diff import PlanDiff, diff, diff_view
-from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
+from tests.plans import make_plan, make_pool, make_security, make_tiered_plan, make_workload
 from tests.review.stacks import EXAMPLES, example, stack
 
 
@@ -158,7 +158,15 @@ def test_every_change_between_two_real_plans_is_true() -> None:
             value = workloads[name]
             for step in one.field.replace("]", "").replace("[", ".").split("."):
                 value = value[int(step)] if isinstance(value, list) else value[step]
-            assert said == ("none" if value is None else str(value))
+            assert said == ("none" if value is None else " ".join(value) if isinstance(value, list) else str(value))
+
+
+def test_who_may_call_and_who_applies_is_part_of_a_diff() -> None:
+    before = make_plan()
+    after = before.model_copy(update={"security": make_security(callers=("web",)), "quota": None})
+    changed = {(one.where, one.field): (one.before, one.after) for one in diff(before, after).changes}
+    assert changed["stack", "security.callers"] == ("", "web")
+    assert changed["stack", "quota.pods"] == ("4", None)
 
 
 def test_a_diff_is_data() -> None:

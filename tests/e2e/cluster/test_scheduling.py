@@ -3,8 +3,8 @@
 Nodes are KWOK's, so a pod is ready once it has a node; admission, volume binding, scheduling, disruption budgets and
 rollouts are the real ones. All stacks stand side by side, beside nodes of another team, and each must keep to its own.
 
-The LeaderWorkerSet controller does not run here. For each LeaderWorkerSet the tests make the pods of its groups
-themselves, from its own leader and worker templates.
+The LeaderWorkerSet controller does not run here (it does in ``test_groups``). For each LeaderWorkerSet the tests make the
+pods of its groups themselves, from its own leader and worker templates.
 """
 
 from __future__ import annotations

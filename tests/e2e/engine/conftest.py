@@ -70,7 +70,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> TinyStack:
     models = folder / "models"
     models.mkdir()
     for one in plan.workloads:
-        (models / one.model_cache.path).symlink_to(folder / one.agent)
+        (folder / one.agent).rename(models / one.model_cache.path)
+        (folder / one.agent).symlink_to(models / one.model_cache.path)
     return TinyStack(folder=folder, plan=plan, pods={pod.owner: pod for pod in engine_pods(plan)}, models=models)
 
 
@@ -82,7 +83,8 @@ def engines(stack: TinyStack, request: pytest.FixtureRequest) -> Iterator[dict[s
     try:
         for name, pod in stack.pods.items():
             running.append(Engine(pod, stack.models, stack.folder / f"pod-{name}", programs))
-        while not all([engine.is_ready() for engine in running]):
+        starting = running
+        while starting := [engine for engine in starting if not engine.is_ready()]:
             time.sleep(0.2)
         yield dict(zip(stack.pods, running, strict=True))
     finally:

@@ -74,15 +74,13 @@ class Engine:
         return str(place)
 
     def is_ready(self) -> bool:
-        """Whether every probe's path has answered 200 by now. Keeps the answers; fails where none can be hoped for."""
-        if self.polls and all(status == 200 for status in self.polls[-1].values()):
-            return True
+        """Whether every probe's path answers 200. Keeps the answers; fails where none can be hoped for."""
         self.polls.append({path: self.status(path) for path in set(self.pod.probe_paths.values())})
         if (code := self.process.poll()) is not None:
             raise AssertionError(f"engine {self.pod.owner} exited {code}\n{self.log_tail()}")
         if time.monotonic() > self.started + START_LIMIT_S:
             raise AssertionError(f"engine {self.pod.owner} is not ready after {START_LIMIT_S} s\n{self.log_tail()}")
-        return False
+        return all(status == 200 for status in self.polls[-1].values())
 
     def status(self, path: str) -> int | None:
         """Status of a GET; None where nothing answers."""
@@ -147,9 +145,23 @@ class Engine:
         except subprocess.TimeoutExpired:
             return None
 
+    def children(self) -> set[str]:
+        """Names of the processes that the engine has started and that still run."""
+        found = set()
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with contextlib.suppress(OSError):
+                fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+                if fields["PPid"] == str(self.process.pid) and not fields["State"].startswith("Z"):
+                    found.add(fields["Name"])
+        return found
+
     def stop(self) -> None:
-        """Let the process end by itself, having been told to; then end what is left of it and its children."""
+        """Let the process end by itself, having been told to; then end what is left."""
         self.exit_code_within(20)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process and its children at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -169,8 +181,6 @@ class Stream(threading.Thread):
         self.finish: str | None = None
         self.is_whole = False
         """Whether the stream ended as streams should."""
-        self.error: str | None = None
-        """What the engine said instead of the rest."""
         self.start()
 
     def run(self) -> None:
@@ -192,8 +202,6 @@ class Stream(threading.Thread):
         event: dict[str, Any] = json.loads(data)
         for choice in event.get("choices", ()):
             self.finish = choice["finish_reason"] or self.finish
-        if "error" in event:
-            self.error = event["error"]["message"]
         if event.get("usage"):
             self.tokens = event["usage"]["completion_tokens"]
 

@@ -85,8 +85,16 @@ class Scene:
         assert answer.code == 1
         return found
 
-    def until_in_line(self) -> None:
-        self.cluster.until("the stack is in line", lambda: self.data()["inLine"], 40, pause_s=0.5)
+    def until_in_line(self, *but: str) -> None:
+        """Wait until nothing is said any more, but about objects of some kinds."""
+
+        def nothing_said() -> bool:
+            return all(subject.split()[0] in but for _, subject, _ in self.findings())
+
+        try:
+            self.cluster.until("the stack is in line", nothing_said, 40, pause_s=0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.status().out}") from None
 
     def pod(self, component: str = "engine") -> Object:
         """The one pod of a component, once it is there."""

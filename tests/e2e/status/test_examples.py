@@ -7,11 +7,21 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.control_plane import ControlPlane
-from tests.e2e.cluster.nodes import pool_node
+from tests.e2e.cluster.nodes import pool_node, strangers
 from tests.e2e.cluster.trees import EXAMPLES, OWN
 from tests.e2e.status.scenes import Scene
 
 STACKS = {**EXAMPLES, **OWN}
+
+UNSERVED = ("HorizontalPodAutoscaler", "LeaderWorkerSet")
+"""Nothing here serves metrics or makes the pods of these, and status says so."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ordinary_nodes(equipped_cluster: ControlPlane) -> None:
+    """Nodes for pods that need no accelerator."""
+    for each in strangers():
+        equipped_cluster.create("/api/v1/nodes", each)
 
 
 @pytest.mark.parametrize("name", STACKS)
@@ -27,8 +37,6 @@ def test_a_stack_that_was_just_applied_is_as_planned_and_comes_into_line(
     ]
     assert not [each for each in scene.data()["findings"] if each["kind"] in ("orphan", "not-installed", "forbidden")]
     for pool in scene.plan.node_pools:
-        for number in range(pool.min):
+        for number in range(pool.max):
             equipped_cluster.create("/api/v1/nodes", pool_node(scene.plan, pool, number))
-    if any(ref.kind.name == "LeaderWorkerSet" for ref in scene.planned):
-        return  # its controller does not run here, so nothing makes its pods
-    scene.until_in_line()
+    scene.until_in_line(*UNSERVED)
