@@ -43,8 +43,32 @@ _KEPT_CPU_MILLI, _KEPT_MEMORY_MIB = 100, 10
 
 @pytest.fixture(scope="module")
 def running(equipped_cluster: ControlPlane) -> ControlPlane:
-    """Karpenter at work, and all stacks that it makes nodes for."""
+    """All stacks that Karpenter makes nodes for, and then Karpenter.
+
+    It sees all pods at once. Of pods that come in several batches it may make a node more than its limit for a moment,
+    since it counts its limits a little late.
+    """
     cluster = equipped_cluster
+    for made in map(tree, NAMES):
+        for namespace in made.foreign_namespaces:
+            cluster.add_namespace(namespace)
+        for body in made.objects:
+            if body["kind"] == "NodePool":
+                cluster.put(kwok_class(body))
+                cluster.put(swapped(body))
+            elif body["kind"] != "HorizontalPodAutoscaler":  # it would take away the replica that is one too many
+                cluster.put(at_rest(made, body))
+        add_group_pods(cluster, made)
+        for pool in made.plan.node_pools:
+            if pool.fixed_size:
+                for number in range(pool.min):
+                    cluster.create("/api/v1/nodes", pool_node(made.plan, pool, number))
+        for workload in baseline(made):
+            wanted = workload.replicas.min * pods_per_replica(made, workload)
+            cluster.until(
+                f"the pods of {workload.name} are there",
+                lambda one=made, each=workload, count=wanted: len(pods_of(cluster, one, each)) == count,
+            )
     machines = cluster.folder / "instance-types.json"
     machines.write_text(json.dumps(instance_types()), encoding="utf-8")
     metrics, health = free_ports(2)
@@ -60,20 +84,6 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
         BATCH_MAX_DURATION="5s",
         SYSTEM_NAMESPACE="kube-system",
     )
-    for made in map(tree, NAMES):
-        for namespace in made.foreign_namespaces:
-            cluster.add_namespace(namespace)
-        for body in made.objects:
-            if body["kind"] == "NodePool":
-                cluster.put(kwok_class(body))
-                cluster.put(swapped(body))
-            elif body["kind"] != "HorizontalPodAutoscaler":  # it would take away the replica that is one too many
-                cluster.put(at_rest(made, body))
-        add_group_pods(cluster, made)
-        for pool in made.plan.node_pools:
-            if pool.fixed_size:
-                for number in range(pool.min):
-                    cluster.create("/api/v1/nodes", pool_node(made.plan, pool, number))
     return cluster
 
 
