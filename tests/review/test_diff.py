@@ -158,7 +158,8 @@ def test_every_change_between_two_real_plans_is_true() -> None:
             value = workloads[name]
             for step in one.field.replace("]", "").replace("[", ".").split("."):
                 value = value[int(step)] if isinstance(value, list) else value[step]
-            assert said == ("none" if value is None else str(value))
+            words = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            assert said == ("none" if value is None else words)
 
 
 def test_a_diff_is_data() -> None:
