@@ -238,7 +238,7 @@ SGLANG = EnginePort(
     fixes_kv_budget=_has_one_kind_of_layer,
     shared_memory_share=_SHARED_STATIC_SHARE,
     queue_limit_since=_SINCE,
-    streams_since=None,
+    streams_unasked_since=None,
     drains_since=_SINCE,
     offload_reserve_mib=_HOST_RESERVE_MIB,
 )

@@ -223,7 +223,7 @@ VLLM = EnginePort(
     fixes_kv_budget=always,
     shared_memory_share=None,
     queue_limit_since=_QUEUE_LIMIT_SINCE,
-    streams_since=_STREAMS_SINCE,
+    streams_unasked_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
     api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
 )
