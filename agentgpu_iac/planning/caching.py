@@ -105,7 +105,7 @@ def loader(release: EngineRelease, on: Storage, spec: StackSpec) -> WeightLoader
     wanted = wanted_loader(spec)
     if wanted is not None:
         return wanted
-    streams = PORTS[release.engine].streams(release.version)
+    streams = PORTS[release.engine].streams_unasked(release.version)
     return "runai-streamer" if on == "ebs-gp3" and streams else "default"
 
 

@@ -8,6 +8,7 @@ from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.rejections import candidate_rejection
 from agentgpu_iac.units import rounded
 
 MEMORY_SHARE = 0.85
@@ -57,17 +58,10 @@ def rejection(candidate: Candidate, machine: Machine) -> Rejection:
     """The machine does not hold the KV cache that is to be moved to its host memory."""
     need, limit = need_mib(candidate) / 1024, memory_mib(machine, candidate.accelerators_per_pod) / 1024
     kept = kv_offload_mib(candidate) / 1024
-    return Rejection(
-        agent=candidate.demand.agent.name,
-        accelerator=candidate.accelerator.id,
-        instance_type=machine.instance.name,
-        tensor_parallel_size=candidate.tensor_parallel,
-        pipeline_parallel_size=candidate.pipeline_parallel,
-        precision=candidate.demand.precision,
-        constraint="host-memory",
-        need=rounded(need),
-        limit=rounded(limit),
-        unit="GiB",
-        message=f"{kept:g} GiB of KV cache in host memory and {need - kept:g} for the engine; a pod's part of "
-        f"{machine.instance.name} is {limit:.1f} GiB",
+    message = (
+        f"{kept:g} GiB of KV cache in host memory and {need - kept:g} for the engine; a pod's part of "
+        f"{machine.instance.name} is {limit:.1f} GiB"
+    )
+    return candidate_rejection(
+        candidate, machine, "host-memory", message, need=rounded(need), limit=rounded(limit), unit="GiB"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from agentgpu_iac.planning.candidates import Candidate
@@ -13,10 +13,10 @@ from agentgpu_iac.spec.document import camel
 from agentgpu_iac.units import rounded
 
 
-def of(candidate: Candidate, workloads: Iterable[Workload]) -> tuple[Override, ...]:
+def of(candidate: Candidate, baseline: Workload) -> tuple[Override, ...]:
     """Every override of one agent, in the order of the spec's fields."""
     agent = candidate.demand.agent
-    computed = dict(_computed(candidate, workloads))
+    computed = dict(_computed(candidate, baseline))
     return tuple(
         Override(agent=agent.name, field=camel(field), computed=computed.get(field), value=float(value))
         for field in type(agent.overrides).model_fields
@@ -24,7 +24,7 @@ def of(candidate: Candidate, workloads: Iterable[Workload]) -> tuple[Override, .
     )
 
 
-def _computed(candidate: Candidate, workloads: Iterable[Workload]) -> Iterator[tuple[str, float | None]]:
+def _computed(candidate: Candidate, baseline: Workload) -> Iterator[tuple[str, float | None]]:
     """What would have been computed, by field; the parallelism has no figure of its own, since it was searched for."""
     one, service = candidate.demand, candidate.computed_service
     model, agent = one.model, one.agent
@@ -47,9 +47,6 @@ def _computed(candidate: Candidate, workloads: Iterable[Workload]) -> Iterator[t
     yield "required_prefill_tokens_per_s", rounded(plain.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True), 1)
     yield "baseline_replicas", float(candidate.computed_baseline_replicas)
     yield "burst_replicas", float(candidate.computed_burst_replicas)
-    for workload in workloads:
-        if workload.agent == agent.name:
-            start = workload.cold_start_s
-            phases = start.node + start.driver + start.image + start.cache_fill + start.weights
-            yield "cold_start_s", rounded(phases + loading.COMPILE_S + loading.WARM_UP_S, 1)
-            return
+    start = baseline.cold_start_s
+    phases = start.node + start.driver + start.image + start.cache_fill + start.weights
+    yield "cold_start_s", rounded(phases + loading.COMPILE_S + loading.WARM_UP_S, 1)

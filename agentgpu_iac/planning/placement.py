@@ -136,21 +136,21 @@ def shared_options(
     return tuple(groups), complete
 
 
-def unshareable(by_agent: Sequence[Sequence[Option]]) -> list[tuple[int, Option]]:
-    """Agents that could share an accelerator of a kind, were it not sold only several to a machine; with such an option.
+def unshareable(by_agent: Sequence[Sequence[Option]]) -> list[Option]:
+    """An option of each agent that could share an accelerator of a kind, were it not sold only several to a machine.
 
     Only where at least two agents could.
     """
-    found: list[tuple[int, Option]] = []
+    found: list[Option] = []
     accelerators = {option.candidates[0].accelerator.id for options in by_agent for option in options}
     for accelerator in sorted(accelerators):
-        several: dict[int, Option] = {}
-        for position, options in enumerate(by_agent):
+        several: list[Option] = []
+        for options in by_agent:
             here = [one for one in options if one.candidates[0].accelerator.id == accelerator and _could_share(one)]
             if here and all(one.machine.accelerators > 1 for one in here):
-                several[position] = min(here, key=lambda one: _price_and_id(one.machine))
+                several.append(min(here, key=lambda one: _price_and_id(one.machine)))
         if len(several) > 1:
-            found.extend(several.items())
+            found.extend(several)
     return found
 
 

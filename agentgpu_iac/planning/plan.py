@@ -7,6 +7,7 @@ as the project grows; none is renamed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -776,6 +777,14 @@ class Plan(Document):
             if pool.name == name:
                 return pool
         raise KeyError(name)
+
+
+def tiers_by_agent(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
+    """The workloads of each agent, the baseline first, in the order of the agents."""
+    found: dict[str, tuple[Workload, ...]] = {}
+    for one in workloads:
+        found[one.agent] = (*found.get(one.agent, ()), one)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

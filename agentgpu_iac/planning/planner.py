@@ -29,6 +29,7 @@ from agentgpu_iac.planning.placement import (
 from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines
 from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
+from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
 from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
@@ -142,26 +143,16 @@ def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[R
     """
     if spec.capacity.share_accelerators != "auto":
         return
-    for position, option in unshareable([found.options for found in by_agent]):
+    for option in unshareable([found.options for found in by_agent]):
         candidate, machine = option.candidates[0], option.machine
-        yield Rejection(
-            agent=by_agent[position].demand.agent.name,
-            accelerator=candidate.accelerator.id,
-            instance_type=machine.instance.name,
-            tensor_parallel_size=1,
-            pipeline_parallel_size=1,
-            precision=candidate.demand.precision,
-            constraint="sharing",
-            need=1.0,
-            limit=float(machine.accelerators),
-            unit="accelerators a node",
-            message=(
-                f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
-                f"{machine.accelerators}, and the device plugin lets no pod choose which of them it shares. DRA claims would: "
-                "sharing by them needs Kubernetes 1.36 "
-                f"(pins.kubernetesVersion is {spec.pins.kubernetes_version}) and is alpha in NVIDIA's driver, so no plan uses it"
-            ),
+        message = (
+            f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
+            f"{machine.accelerators}, and the device plugin lets no pod choose which of them it shares. DRA claims would: "
+            "sharing by them needs Kubernetes 1.36 "
+            f"(pins.kubernetesVersion is {spec.pins.kubernetes_version}) and is alpha in NVIDIA's driver, so no plan uses it"
         )
+        unit, limit = "accelerators a node", float(machine.accelerators)
+        yield candidate_rejection(candidate, machine, "sharing", message, need=1.0, limit=limit, unit=unit)
 
 
 def _agent_options(
@@ -301,24 +292,13 @@ def _buy(
 
 def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
     ways = ", ".join(offering.capacity_type for offering in machine.offerings)
-    return Rejection(
-        agent=candidate.demand.agent.name,
-        accelerator=candidate.accelerator.id,
-        instance_type=machine.instance.name,
-        tensor_parallel_size=candidate.tensor_parallel,
-        pipeline_parallel_size=candidate.pipeline_parallel,
-        precision=candidate.demand.precision,
-        constraint="capacity-type",
-        need=None,
-        limit=None,
-        unit="",
-        message=f"{machine.instance.name} has a price for {ways} only, and a user-facing tier needs on-demand",
-    )
+    message = f"{machine.instance.name} has a price for {ways} only, and a user-facing tier needs on-demand"
+    return candidate_rejection(candidate, machine, "capacity-type", message)
 
 
 def _refused_engine(one: Demand) -> Rejection:
     message = "Ollama is for local development: it has no continuous batching that carries production sessions"
-    return _refusal(one, "engine", message)
+    return demand_rejection(one, None, "engine", message)
 
 
 def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> Iterable[Rejection]:
@@ -336,23 +316,7 @@ def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> I
         found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
     if no_head := speculation.fault(one.model, one.agent):
         found.append(("speculative", no_head))
-    return [_refusal(one, constraint, message) for constraint, message in found]
-
-
-def _refusal(one: Demand, constraint: str, message: str) -> Rejection:
-    return Rejection(
-        agent=one.agent.name,
-        accelerator="any",
-        instance_type=None,
-        tensor_parallel_size=None,
-        pipeline_parallel_size=None,
-        precision=one.precision,
-        constraint=constraint,
-        need=None,
-        limit=None,
-        unit="",
-        message=message,
-    )
+    return [demand_rejection(one, None, constraint, message) for constraint, message in found]
 
 
 def _shortfall(rejection: Rejection) -> tuple[float, int, int]:

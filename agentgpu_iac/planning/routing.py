@@ -12,7 +12,15 @@ from collections.abc import Sequence
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning import priorities
-from agentgpu_iac.planning.plan import DrainPlan, GatewayPlan, PriorityLevel, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.planning.plan import (
+    DrainPlan,
+    GatewayPlan,
+    PriorityLevel,
+    RoutePlan,
+    RouterPlan,
+    Workload,
+    tiers_by_agent,
+)
 from agentgpu_iac.planning.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.units import ceil_div, round_up
@@ -61,10 +69,7 @@ _PICKER_MEMORY_MIB = 1_024
 
 def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]) -> RouterPlan | None:
     """The stack's router and its routes; None where the Services alone spread connections."""
-    by_agent: dict[str, list[Workload]] = {}
-    for workload in workloads:
-        by_agent.setdefault(workload.agent, []).append(workload)
-    routed = tuple(tuple(tiers) for tiers in by_agent.values() if _is_routed(spec, tiers))
+    routed = tuple(tiers for tiers in tiers_by_agent(workloads).values() if _is_routed(spec, tiers))
     if not routed:
         return None
     return _gateway(spec, catalog, routed) if spec.network.router == "gateway" else _nginx(spec, catalog, routed)

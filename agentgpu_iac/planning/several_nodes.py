@@ -14,6 +14,7 @@ from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.rejections import demand_rejection
 from agentgpu_iac.sizing.memory import version_tuple
 
 LEAST_ACCELERATORS = 8
@@ -54,14 +55,14 @@ def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection |
         message = (
             f"one {machine.instance.name} does not hold the model, and {port.title} is not run over several nodes here"
         )
-        return _rejection(demand, machine, "engine", message)
+        return demand_rejection(demand, machine, "engine", message)
     if version_tuple(release.version) < port.nodes_since:
         since = ".".join(map(str, port.nodes_since))
         message = (
             f"one {machine.instance.name} does not hold the model, and {port.title} {release.version} cannot go over "
             f"several: {since} and newer can"
         )
-        return _rejection(demand, machine, "engine-version", message)
+        return demand_rejection(demand, machine, "engine-version", message)
     if machine.fabric_gbps < LEAST_FABRIC_GBPS:
         interfaces = machine.instance.efa_interfaces
         has = f"{machine.fabric_gbps:,.0f} Gbps on {interfaces} EFA interface{'' if interfaces == 1 else 's'}"
@@ -69,29 +70,7 @@ def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection |
             f"one {machine.instance.name} does not hold the model, and a replica over several needs a fabric of "
             f"{LEAST_FABRIC_GBPS:,.0f} Gbps between them: it has {has if interfaces else 'no EFA interface'}"
         )
-        return _rejection(demand, machine, "no-fabric", message, LEAST_FABRIC_GBPS, machine.fabric_gbps, "Gbps")
+        return demand_rejection(
+            demand, machine, "no-fabric", message, need=LEAST_FABRIC_GBPS, limit=machine.fabric_gbps, unit="Gbps"
+        )
     return None
-
-
-def _rejection(
-    demand: Demand,
-    machine: Machine,
-    constraint: str,
-    message: str,
-    need: float | None = None,
-    limit: float | None = None,
-    unit: str = "",
-) -> Rejection:
-    return Rejection(
-        agent=demand.agent.name,
-        accelerator=machine.accelerator,
-        instance_type=machine.instance.name,
-        tensor_parallel_size=None,
-        pipeline_parallel_size=None,
-        precision=demand.precision,
-        constraint=constraint,
-        need=need,
-        limit=limit,
-        unit=unit,
-        message=message,
-    )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.catalog.model import EngineMetrics
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.plan import AlertPlan, MetricsPlan, NodePool, WatchingPlan, Workload
+from agentgpu_iac.planning.plan import AlertPlan, MetricsPlan, NodePool, WatchingPlan, Workload, tiers_by_agent
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.units import rounded
 
@@ -100,7 +100,7 @@ def watching_plan(spec: StackSpec, workloads: Sequence[Workload], node_pools: Se
     """What watches the stack, and its alerts: agent by agent, then those of the whole stack."""
     wanted = spec.observability
     on = wanted.alerts and wanted.monitors != "none"
-    agents = tuple(_tiers(workloads).values()) if on else ()
+    agents = tuple(tiers_by_agent(workloads).values()) if on else ()
     alerts = (
         *(alert for tiers in agents for alert in _agent_alerts(tiers)),
         *(_stack_alerts(workloads, node_pools) if on else ()),
@@ -113,14 +113,6 @@ def watching_plan(spec: StackSpec, workloads: Sequence[Workload], node_pools: Se
         labels=dict(sorted(wanted.labels.items())),
         runbook_base_url=wanted.runbook_base_url,
     )
-
-
-def _tiers(workloads: Sequence[Workload]) -> dict[str, tuple[Workload, ...]]:
-    """The workloads of each agent, the baseline first."""
-    found: dict[str, tuple[Workload, ...]] = {}
-    for one in workloads:
-        found[one.agent] = (*found.get(one.agent, ()), one)
-    return found
 
 
 def _agent_alerts(tiers: Sequence[Workload]) -> Iterator[AlertPlan]:

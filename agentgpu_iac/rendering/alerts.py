@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from agentgpu_iac.planning import watching
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE
-from agentgpu_iac.planning.plan import AlertPlan, MetricsPlan, Plan, Workload
+from agentgpu_iac.planning.plan import AlertPlan, MetricsPlan, Plan, Workload, tiers_by_agent
 from agentgpu_iac.planning.scaling import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal, selector
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import MONITORING, model_cache, watched_labels
@@ -56,15 +56,20 @@ def rule_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The rules of each agent, and those of the stack."""
     if plan.watching.monitors == "none":
         return ()
-    tiers: dict[str, list[Workload]] = {}
-    for one in plan.workloads:
-        tiers.setdefault(one.agent, []).append(one)
-    found = [_rules(plan, f"agent-{agent}", agent, workloads) for agent, workloads in tiers.items()]
-    found.append(_rules(plan, "stack", None, plan.workloads))
+    alerts: dict[str | None, list[AlertPlan]] = {}
+    for alert in plan.watching.alerts:
+        alerts.setdefault(alert.agent, []).append(alert)
+    found = [
+        _rules(plan, f"agent-{agent}", agent, tiers, alerts.get(agent, ()))
+        for agent, tiers in tiers_by_agent(plan.workloads).items()
+    ]
+    found.append(_rules(plan, "stack", None, plan.workloads, alerts.get(None, ())))
     return tuple(Draft(folder=MONITORING, context=one) for one in found if one.records or one.alerts)
 
 
-def _rules(plan: Plan, name: str, agent: str | None, workloads: Sequence[Workload]) -> PrometheusRuleContext:
+def _rules(
+    plan: Plan, name: str, agent: str | None, workloads: Sequence[Workload], alerts: Sequence[AlertPlan]
+) -> PrometheusRuleContext:
     about: Pairs = () if agent is None else ((AGENT_SERIES_LABEL, agent),)
     return PrometheusRuleContext(
         name=name,
@@ -85,8 +90,7 @@ def _rules(plan: Plan, name: str, agent: str | None, workloads: Sequence[Workloa
                     _runbook(plan.watching.runbook_base_url, alert.name),
                 ),
             )
-            for alert in plan.watching.alerts
-            if alert.agent == agent
+            for alert in alerts
             for said in (_SAID[alert.name](plan, alert, workloads),)
         ),
     )

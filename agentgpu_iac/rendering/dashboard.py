@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from agentgpu_iac.planning.plan import MetricsPlan, Plan, Workload
+from agentgpu_iac.planning.plan import MetricsPlan, Plan, Workload, tiers_by_agent
 from agentgpu_iac.planning.scaling import TIER_SERIES_LABEL, decimal, selector
 from agentgpu_iac.planning.watching import KV_CACHE_FULL_RATIO
 from agentgpu_iac.rendering.context import ConfigMapContext, Draft
@@ -44,10 +44,7 @@ def dashboard_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The dashboards, eight agents on each."""
     if not plan.watching.dashboard:
         return ()
-    tiers: dict[str, tuple[Workload, ...]] = {}
-    for one in plan.workloads:
-        tiers[one.agent] = (*tiers.get(one.agent, ()), one)
-    agents = tuple(tiers.values())
+    agents = tuple(tiers_by_agent(plan.workloads).values())
     pages = tuple(agents[at : at + _AGENTS_ON_A_PAGE] for at in range(0, len(agents), _AGENTS_ON_A_PAGE))
     return tuple(
         Draft(folder=MONITORING, context=_config_map(plan, number, len(pages), page))

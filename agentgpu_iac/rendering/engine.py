@@ -1,6 +1,4 @@
-"""The engines: one Deployment (or, over several nodes, one LeaderWorkerSet) per workload, one Service and one
-disruption budget per agent.
-"""
+"""The engines: one Deployment per workload, or one LeaderWorkerSet where a replica stands on several nodes."""
 
 from __future__ import annotations
 
@@ -19,10 +17,10 @@ from agentgpu_iac.planning.nodes import (
     FABRIC_RESOURCE,
     POOL_LABEL,
     TIER_LABEL,
+    karpenter_pools,
 )
 from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Topology, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
-from agentgpu_iac.rendering.karpenter import karpenter_pools
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
@@ -40,23 +38,12 @@ from agentgpu_iac.rendering.names import (
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-HTTP_PORT = "http"
-"""Name of the engines' port, in pods and Services."""
-
 _HOME_FOLDER = "/home/engine"
-
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
-
 _TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
-
-EVICTABLE_REPLICAS = 1
-"""How many replicas of an agent or a router a drain may take at once. Not 0: a lone replica would then hold up every drain of its
-node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
-
 _LOADING_STEP_MINUTES = 5
 """The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
-
 _GROUP_KEY_LABEL = "leaderworkerset.sigs.k8s.io/group-key"
 """What the LeaderWorkerSet controller gives all pods of one group, and no other pod."""
 
@@ -154,60 +141,29 @@ class LeaderWorkerSetContext(Context):
     max_unavailable: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceContext(Context):
-    """Pods behind one name."""
-
-    template: ClassVar[str] = "service.yaml.j2"
-    name: str
-    namespace: str
-    labels: Pairs
-    selector: Pairs
-    headless: bool
-    """Whether the name stands for the pods themselves, and not for one address before them."""
-    port_name: str
-    app_protocol: str
-    port: int
-    target_port: str
-    """Name of the pods' port."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisruptionBudgetContext(Context):
-    """How many replicas of an agent a drain may take at once, over all its tiers."""
-
-    template: ClassVar[str] = "pod-disruption-budget.yaml.j2"
-    name: str
-    namespace: str
-    labels: Pairs
-    max_unavailable: int
-    selector: Pairs
-
-
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """What carries and fronts all agents. Raises BadInput for workloads that nothing here can carry."""
-    faults = [fault for workload in plan.workloads for fault in _faults(plan.pool(workload.node_pool), workload)]
+    """What carries all agents. Raises BadInput for workloads that nothing here can carry."""
+    pools = {pool.name: pool for pool in plan.node_pools}
+    by_karpenter = {pool.name for pool in karpenter_pools(plan.target, plan.node_pools)}
+    faults = [fault for workload in plan.workloads for fault in _faults(pools[workload.node_pool], workload)]
     faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
         raise BadInput(faults)
     return (
-        *(_engine(plan, workload) for workload in plan.workloads),
+        *(
+            _engine(plan, workload, pools[workload.node_pool], workload.node_pool in by_karpenter)
+            for workload in plan.workloads
+        ),
         *(
             Draft(folder=BASE, context=_engine_settings(plan, workload))
             for workload in plan.workloads
             if workload.engine.files
         ),
-        *(
-            Draft(folder=BASE, context=_service(plan, agent))
-            for agent in agents(plan)
-            if not is_behind_nginx(plan, agent.agent)
-        ),
-        *(Draft(folder=BASE, context=_disruption_budget(plan, agent)) for agent in agents(plan)),
     )
 
 
-def _engine(plan: Plan, workload: Workload) -> Draft:
-    leader = _deployment(plan, workload)
+def _engine(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) -> Draft:
+    leader = _deployment(plan, workload, pool, by_karpenter)
     if workload.kind == "Deployment":
         return Draft(folder=BASE, context=leader)
     pods = (("leaderTemplate", leader), ("workerTemplate", _worker(leader, workload)))
@@ -250,13 +206,14 @@ def _fault(workload: Workload, path: str, message: str, hint: str) -> Fault:
     return Fault(source="plan", path=f"workloads.{workload.name}.{path}", message=message, hint=hint)
 
 
-def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
+def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) -> DeploymentContext:
+    disruption = _disruption(workload) if by_karpenter else ()
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
         labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
-        pod_annotations=(disruption := _disruption(plan, workload)),
+        pod_annotations=disruption,
         has_pod_annotations=bool(disruption),
         replicas=_replicas(workload),
         max_surge=workload.rollout.max_surge,
@@ -300,7 +257,7 @@ def _deployment(plan: Plan, workload: Workload) -> DeploymentContext:
         script_folder=SCRIPT_FOLDER,
         settings=(_settings(workload),) if workload.engine.files else (),
         settings_folder=SETTINGS_MOUNT,
-        model_cache=model_cache(plan.pool(workload.node_pool)),
+        model_cache=model_cache(pool),
         shm_size=mib_quantity(workload.pod.shm_mib),
         scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
     )
@@ -373,10 +330,8 @@ def _devices(workload: Workload) -> Pairs:
     )
 
 
-def _disruption(plan: Plan, workload: Workload) -> Pairs:
+def _disruption(workload: Workload) -> Pairs:
     """Karpenter leaves the node alone while the replica loads, and not a minute longer than that may take."""
-    if workload.node_pool not in {pool.name for pool in karpenter_pools(plan)}:
-        return ()
     steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
@@ -430,37 +385,3 @@ def _environment(workload: Workload) -> Pairs:
         ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
         *fabric,
     )
-
-
-def _service(plan: Plan, agent: Workload) -> ServiceContext:
-    return ServiceContext(
-        name=agent.agent,
-        namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=engine_selector(agent.agent),
-        headless=False,
-        port_name=HTTP_PORT,
-        app_protocol="http",
-        port=agent.port,
-        target_port=HTTP_PORT,
-    )
-
-
-def _disruption_budget(plan: Plan, agent: Workload) -> DisruptionBudgetContext:
-    return DisruptionBudgetContext(
-        name=agent.agent,
-        namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        max_unavailable=EVICTABLE_REPLICAS,
-        selector=engine_selector(agent.agent),
-    )
-
-
-def engine_selector(agent: str) -> Pairs:
-    """The labels of an agent's engines in all tiers."""
-    return ((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent))
-
-
-def is_behind_nginx(plan: Plan, agent: str) -> bool:
-    """Whether the agent's own Service leads to NGINX, which finds the engines by another."""
-    return plan.router is not None and plan.router.kind == "nginx" and plan.router.route(agent) is not None

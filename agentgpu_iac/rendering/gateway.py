@@ -14,8 +14,8 @@ from typing import ClassVar
 from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
-from agentgpu_iac.rendering.engine import ServiceContext, engine_selector
 from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_class
+from agentgpu_iac.rendering.service import ServiceContext, engine_selector
 from agentgpu_iac.rendering.stack import ServiceAccountContext, agents
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.rendering.yaml_text import dump, load
@@ -141,10 +141,11 @@ def gateway_drafts(plan: Plan) -> tuple[Draft, ...]:
     """Everything that stands between the Gateway and the engines; nothing where there is no Gateway."""
     if plan.router is None or plan.router.gateway is None:
         return ()
+    routes = {route.agent: route for route in plan.router.routes}
     contexts = (
         context
         for agent in agents(plan)
-        if (route := plan.router.route(agent.agent)) is not None
+        if (route := routes.get(agent.agent)) is not None
         for context in _agent_contexts(plan, plan.router, plan.router.gateway, route, agent)
     )
     return tuple(Draft(folder=GATEWAY, context=context) for context in contexts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, cache_directory_script
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, cache_directory_script, karpenter_pools
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import KARPENTER, labels, pool_labels
@@ -88,7 +88,7 @@ class NodeUserDataContext(Context):
 
 def karpenter_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The pools that Karpenter makes nodes for. Raises BadInput for pools that it could not make well."""
-    pools = karpenter_pools(plan)
+    pools = karpenter_pools(plan.target, plan.node_pools)
     faults = [fault for pool in pools for fault in _faults(pool)]
     if faults:
         raise BadInput(faults)
@@ -97,13 +97,6 @@ def karpenter_drafts(plan: Plan) -> tuple[Draft, ...]:
         for pool in pools
         for context in (_node_pool(plan, pool), _node_class(plan, pool))
     )
-
-
-def karpenter_pools(plan: Plan) -> tuple[NodePool, ...]:
-    """Pools on EKS whose size an autoscaler may change."""
-    if plan.target != "eks":
-        return ()
-    return tuple(pool for pool in plan.node_pools if pool.provider == "aws" and not pool.fixed_size)
 
 
 def _faults(pool: NodePool) -> tuple[Fault, ...]:

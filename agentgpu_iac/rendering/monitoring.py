@@ -10,7 +10,7 @@ from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.rendering.alerts import rule_drafts
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.dashboard import dashboard_drafts
-from agentgpu_iac.rendering.names import COMPONENT_LABEL, MONITORING, watched_labels
+from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENGINE_COMPONENT, MONITORING, watched_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def _monitor(plan: Plan, engine: str, path: str) -> PodMonitorContext:
         namespace=plan.stack,
         labels=watched_labels(plan, engine),
         pod_target_labels=(STACK_LABEL, AGENT_LABEL, TIER_LABEL),
-        selector=((COMPONENT_LABEL, "engine"), ("app.kubernetes.io/name", engine)),
+        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), ("app.kubernetes.io/name", engine)),
         path=path,
         interval=seconds,
         timeout=seconds,

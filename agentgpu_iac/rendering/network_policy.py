@@ -19,7 +19,6 @@ from typing import ClassVar, NamedTuple
 from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
-from agentgpu_iac.rendering.engine import engine_selector, is_behind_nginx
 from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -31,6 +30,7 @@ from agentgpu_iac.rendering.names import (
     ROUTER_COMPONENT,
     labels,
 )
+from agentgpu_iac.rendering.service import behind_nginx, engine_selector
 from agentgpu_iac.rendering.stack import agents
 
 _DNS_NAMESPACE = "kube-system"
@@ -116,10 +116,11 @@ def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The policies of a stack; none where the spec leaves the network to someone else."""
     if not plan.security.network_policies:
         return ()
+    routed = behind_nginx(plan)
     contexts = (
         DenyAllContext(name="default-deny", namespace=plan.stack, labels=_labels(plan, "default-deny")),
         _policy(plan, "allow-dns", (), egress=(_dns(),)),
-        *(_engine(plan, agent) for agent in agents(plan)),
+        *(_engine(plan, agent, agent.agent in routed) for agent in agents(plan)),
         *_router(plan),
         *_groups(plan),
         *_fillers(plan),
@@ -162,10 +163,10 @@ def _dns() -> Rule:
     )
 
 
-def _engine(plan: Plan, agent: Workload) -> NetworkPolicyContext:
+def _engine(plan: Plan, agent: Workload, is_behind_router: bool) -> NetworkPolicyContext:
     """An agent behind the router hears the router alone; metrics are on the port on which engines answer."""
     port = Port("TCP", agent.port)
-    asking = _from_pods(ROUTER_COMPONENT, port) if is_behind_nginx(plan, agent.agent) else _from_callers(plan, port)
+    asking = _from_pods(ROUTER_COMPONENT, port) if is_behind_router else _from_callers(plan, port)
     picking = (_from_pods(ENDPOINT_PICKER_COMPONENT, port),) if _has_gateway(plan) else ()
     return _policy(
         plan,

@@ -16,6 +16,7 @@ from agentgpu_iac.rendering.network_policy import network_policy_drafts
 from agentgpu_iac.rendering.router import router_drafts
 from agentgpu_iac.rendering.scaling import scaling_drafts
 from agentgpu_iac.rendering.secrets import secret_drafts
+from agentgpu_iac.rendering.service import service_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
 from agentgpu_iac.rendering.stack import stack_drafts
 from agentgpu_iac.rendering.sync_waves import in_waves
@@ -39,6 +40,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
     return (
         *stack_drafts(plan),
         *engine_drafts(plan),
+        *service_drafts(plan),
         *router_drafts(plan),
         *gateway_drafts(plan),
         *model_cache_drafts(plan),

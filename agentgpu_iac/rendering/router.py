@@ -19,24 +19,16 @@ from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.planning.routing import BODY_BUFFER_KIB, HEADER_BUFFER_KIB
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
-from agentgpu_iac.rendering.engine import (
-    EVICTABLE_REPLICAS,
-    HTTP_PORT,
-    DisruptionBudgetContext,
-    ServiceContext,
-    engine_selector,
-    is_behind_nginx,
-)
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
-    ENGINE_COMPONENT,
     ROUTER_COMPONENT,
     ROUTER_NAME,
     SERVICE_ACCOUNT,
     labels,
     priority_class,
 )
+from agentgpu_iac.rendering.service import HTTP_PORT, ServiceContext, behind_nginx, disruption_budget, engine_service
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.units import ceil_div, cpu_quantity, mib_quantity
@@ -135,22 +127,19 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
     """NGINX with its configuration, and the Services of the agents behind it; nothing where no agent is."""
     if plan.router is None or plan.router.kind != "nginx":
         return ()
-    config = _config_map(plan, plan.router)
+    config, routed = _config_map(plan, plan.router), behind_nginx(plan)
     contexts = (
         config,
         _deployment(plan, plan.router, config),
-        DisruptionBudgetContext(
-            name=ROUTER_NAME,
-            namespace=plan.stack,
-            labels=_labels(plan),
-            max_unavailable=EVICTABLE_REPLICAS,
-            selector=_selector(),
-        ),
+        disruption_budget(plan, ROUTER_NAME, _labels(plan), _selector()),
         *(
             service
             for agent in agents(plan)
-            if is_behind_nginx(plan, agent.agent)
-            for service in (_public_service(plan, agent), _engines_service(plan, agent))
+            if agent.agent in routed
+            for service in (
+                _public_service(plan, agent),
+                engine_service(plan, agent, _engines(agent.agent), headless=True),
+            )
         ),
     )  # fmt: skip
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
@@ -175,6 +164,7 @@ def _selector() -> Pairs:
 
 
 def _engines(agent: str) -> str:
+    """Service of the pods themselves: NGINX follows their SRV records."""
     return f"{agent}-engines"
 
 
@@ -268,19 +258,4 @@ def _public_service(plan: Plan, agent: Workload) -> ServiceContext:
         app_protocol="http",
         port=agent.port,
         target_port=port_name(agent.agent),
-    )
-
-
-def _engines_service(plan: Plan, agent: Workload) -> ServiceContext:
-    """The pods themselves: their SRV records, which NGINX follows."""
-    return ServiceContext(
-        name=_engines(agent.agent),
-        namespace=plan.stack,
-        labels=labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),)),
-        selector=engine_selector(agent.agent),
-        headless=True,
-        port_name=HTTP_PORT,
-        app_protocol="http",
-        port=agent.port,
-        target_port=HTTP_PORT,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, base_url
-from agentgpu_iac.planning.plan import Plan, PriorityClassPlan, QuotaPlan, Workload
+from agentgpu_iac.planning.plan import Plan, PriorityClassPlan, QuotaPlan, Workload, tiers_by_agent
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -80,10 +80,7 @@ def stack_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 def agents(plan: Plan) -> tuple[Workload, ...]:
     """One workload per agent, the first of each: what all tiers of an agent share can be read from it."""
-    first: dict[str, Workload] = {}
-    for workload in plan.workloads:
-        first.setdefault(workload.agent, workload)
-    return tuple(first.values())
+    return tuple(tiers[0] for tiers in tiers_by_agent(plan.workloads).values())
 
 
 def _namespace(plan: Plan) -> NamespaceContext:

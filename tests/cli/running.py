@@ -18,9 +18,6 @@ from unittest.mock import patch
 from agentgpu_iac.cli.main import run
 
 COMMAND = Path(sys.executable).with_name("agentgpu")
-STACKS = Path(__file__).parents[2] / "stacks"
-CUSTOMER_SERVICE = STACKS / "customer-service.yaml"
-EXAMPLES = (CUSTOMER_SERVICE, *sorted((STACKS / "examples").glob("*.yaml")))
 
 SMALL = """\
 apiVersion: agentgpu.dev/v1alpha1

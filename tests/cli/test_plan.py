@@ -11,7 +11,8 @@ import yaml
 
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.units import HOURS_PER_MONTH
-from tests.cli.running import CUSTOMER_SERVICE, EXAMPLES, FAULTY, SMALL, TOO_LARGE, agentgpu
+from tests.cli.running import FAULTY, SMALL, TOO_LARGE, agentgpu
+from tests.examples import CUSTOMER_SERVICE, EXAMPLES
 
 # Every field of the plan contract. Fields may be added; none may vanish or change its name.
 WORKLOAD: dict[str, Any] = {

@@ -15,15 +15,14 @@ from agentgpu_iac.cli.output import _widths
 from agentgpu_iac.review.blocks import Table
 from tests.cli.running import (
     COMMAND,
-    CUSTOMER_SERVICE,
     FAULTY,
     SMALL,
-    STACKS,
     TOO_LARGE,
     agentgpu,
     installed,
     on_a_terminal,
 )
+from tests.examples import CUSTOMER_SERVICE, STACKS
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

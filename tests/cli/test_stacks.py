@@ -11,7 +11,8 @@ import yaml
 
 from agentgpu_iac.spec.loader import load
 from agentgpu_iac.spec.schema import schema_text
-from tests.cli.running import CUSTOMER_SERVICE, EXAMPLES, FAULTY, SMALL, STACKS, TOO_LARGE, agentgpu
+from tests.cli.running import FAULTY, SMALL, TOO_LARGE, agentgpu
+from tests.examples import CUSTOMER_SERVICE, EXAMPLES, STACKS
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import load, load_text
 from agentgpu_iac.units import GB, GIB
+from tests.examples import EXAMPLES, STACKS
 
-STACKS = Path(__file__).resolve().parents[2] / "stacks"
 CATALOG = load_catalog()
 
 
@@ -330,10 +330,8 @@ def test_background_takes_spot_with_on_demand_behind_it() -> None:
     assert {pool.capacity_types for pool in plan.node_pools} == {("spot", "on-demand")}
 
 
-@pytest.mark.parametrize("path", sorted(STACKS.glob("**/*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_is_a_plan_that_fits_its_memory(path: Path) -> None:
-    if path.name.startswith("Pulumi."):
-        return
     plan = make_plan(load(path), CATALOG)
     used: dict[str, float] = {}
     for one in plan.workloads:

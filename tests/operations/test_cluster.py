@@ -21,7 +21,7 @@ from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.manifest import manifest
 from agentgpu_iac.rendering.render import object_drafts
 from agentgpu_iac.spec.loader import load
-from tests.cli.running import EXAMPLES
+from tests.examples import EXAMPLES
 from tests.operations.scenes import POOL, FakeCluster, healthy, judged, planned, ref
 
 SERVICE = ref("Service", "support")

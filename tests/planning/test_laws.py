@@ -356,7 +356,7 @@ class TestReservedLater:
 
     @pytest.mark.xfail(
         strict=True,
-        reason="the placement weighs s1 at 1.00 against s2 at 1.20, and assembly._with_reservation comes after it: "
+        reason="the placement weighs s1 at 1.00 against s2 at 1.20, and pools._with_reservation comes after it: "
         "s2 reserved at 0.40 is 288 a month, and the plan takes s1 for 720",
     )
     def test_a_machine_that_only_a_reservation_makes_cheapest_is_found(self):

@@ -12,9 +12,6 @@ from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.review.explain import Step, explain
 from agentgpu_iac.spec.loader import LoadedStack, load, load_text
 
-STACKS = Path(__file__).parents[2] / "stacks"
-EXAMPLES = (STACKS / "customer-service.yaml", *sorted((STACKS / "examples").glob("*.yaml")))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:

@@ -10,8 +10,9 @@ import pytest
 from agentgpu_iac.planning.plan import Plan, ReplicaRange, Warning
 from agentgpu_iac.review.blocks import Heading, Paragraph, Table, markdown, plain_text
 from agentgpu_iac.review.diff import PlanDiff, diff, diff_view
+from tests.examples import EXAMPLES
 from tests.plans import make_plan, make_pool, make_security, make_tiered_plan, make_workload
-from tests.review.stacks import EXAMPLES, example, stack
+from tests.review.stacks import example, stack
 
 
 def changes(found: PlanDiff) -> set[tuple[str, str, str | None, str | None]]:

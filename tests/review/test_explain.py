@@ -10,8 +10,9 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table, plain_text
 from agentgpu_iac.review.explain import Step, explain, explain_view
+from tests.examples import EXAMPLES
 from tests.review.arithmetic import first_number, worked_out
-from tests.review.stacks import EXAMPLES, Planned, example, stack
+from tests.review.stacks import Planned, example, stack
 
 # A step whose inputs are a sum, and how far its printed inputs, being rounded, may lead from its printed result.
 TOLERANCES = {

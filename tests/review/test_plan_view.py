@@ -12,9 +12,10 @@ import pytest
 from agentgpu_iac.planning.plan import Override, Plan, Warning
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import bar, computed, figure, plan_view, sentence
+from tests.examples import EXAMPLES
 from tests.plans import make_plan, make_tiered_plan, make_workload
 from tests.review.arithmetic import first_number
-from tests.review.stacks import EXAMPLES, example, stack
+from tests.review.stacks import example, stack
 
 PLANS = {path.stem: example(path).plan for path in EXAMPLES}
 PLANS["burst"] = stack(

@@ -81,8 +81,9 @@ class EnginePort:
     """Share of the memory that an engine with a fixed KV cache is given on a shared accelerator; unset: its own part."""
     queue_limit_since: tuple[int, ...] | None
     """First version that refuses requests beyond a number in its queue; unset: none does."""
-    streams_since: tuple[int, ...] | None
-    """First version that can read weights with the Run:ai streamer; unset: none does."""
+    streams_unasked_since: tuple[int, ...] | None
+    """First version whose weights the Run:ai streamer reads without being asked for: measured runs show that it pays there.
+    Unset: none."""
     drains_since: tuple[int, ...] | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
     oldest_capability: tuple[int, int] | None = None
@@ -109,9 +110,9 @@ class EnginePort:
         """Whether this version can turn requests away."""
         return _since(self.queue_limit_since, version)
 
-    def streams(self, version: str) -> bool:
-        """Whether this version has the Run:ai streamer."""
-        return _since(self.streams_since, version)
+    def streams_unasked(self, version: str) -> bool:
+        """Whether the Run:ai streamer may be chosen for this version."""
+        return _since(self.streams_unasked_since, version)
 
     def drains(self, version: str) -> bool:
         """Whether this version finishes its answers by itself."""

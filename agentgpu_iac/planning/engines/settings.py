@@ -18,6 +18,9 @@ SETTINGS_MOUNT = "/etc/engine"
 """Where the files appear that an engine reads beside its arguments."""
 PORT = 8000
 
+DTYPES: dict[Precision, str] = {"bf16": "bfloat16", "fp16": "float16"}
+"""Formats of weights that engines are told by PyTorch's names; the others stand in the checkpoint."""
+
 LEADER_ADDRESS = "$(LWS_LEADER_ADDRESS)"
 WORKER_INDEX = "$(LWS_WORKER_INDEX)"
 """Variables that the LeaderWorkerSet controller puts before all others of a group's containers, spelled as the kubelet
@@ -59,6 +62,17 @@ class EngineSettings:
     ttft_edges_s: tuple[float, ...]
     tpot_edges_s: tuple[float, ...]
     """Bucket edges of the two histograms; empty: the engine's own."""
+
+    @property
+    def tool_parser_names(self) -> tuple[str | None, str | None]:
+        """The parser that the agent names by hand, and its model's where its turns hold tool calls."""
+        return self.agent.tool_call_parser, self.model.tool_call_parser if calls_tools(self.agent) else None
+
+    @property
+    def lora_modules(self) -> tuple[str, ...]:
+        """Each adapter as the engines take it: the name that requests ask for, and its folder."""
+        pairs = zip(self.agent.lora_adapters, self.adapter_paths, strict=True)
+        return tuple(f"{adapter.name}={MODELS_MOUNT}/{path}" for adapter, path in pairs)
 
 
 def calls_tools(agent: Agent) -> bool:

@@ -13,16 +13,16 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
+    DTYPES,
     ENGINE_CACHE_MOUNT,
     MODELS_MOUNT,
     PORT,
     EngineSettings,
-    calls_tools,
     quantises_at_load,
 )
 from agentgpu_iac.planning.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.sizing.memory import is_hybrid
-from agentgpu_iac.spec.model import Agent, Speculative
+from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 from agentgpu_iac.units import GIB
 
@@ -142,13 +142,12 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     if settings.kv_cache_memory_bytes is not None:
         args += ["--max-total-tokens", str(settings.kv_cache_memory_bytes // settings.kv_bytes_per_token)]
     args.append("--enable-metrics")
-    by_hand, of_model = agent.tool_call_parser, model.tool_call_parser if calls_tools(agent) else None
-    if parser := _TOOL_PARSERS.named(by_hand, of_model):
+    if parser := _TOOL_PARSERS.named(*settings.tool_parser_names):
         args += ["--tool-call-parser", parser]
     if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
         args += ["--reasoning-parser", parser]
     if agent.lora_adapters:
-        args += _lora_args(agent, settings.adapter_paths)
+        args += _lora_args(settings)
     if agent.speculative is not None:
         args += _speculative_args(agent.speculative, settings.draft_path)
     if agent.kv_offload_gib is not None:
@@ -167,21 +166,16 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
 def _precision_args(model: Model, precision: Precision) -> list[str]:
     if quantises_at_load(model, precision):
         return ["--dtype", "auto", "--quantization", "fp8"]
-    return ["--dtype", {"bf16": "bfloat16", "fp16": "float16"}.get(precision, "auto")]
+    return ["--dtype", DTYPES.get(precision, "auto")]
 
 
-def _lora_args(agent: Agent, adapter_paths: tuple[str, ...]) -> list[str]:
+def _lora_args(settings: EngineSettings) -> list[str]:
     """A batch may hold every adapter, and requests of the model itself."""
-    modules = [
-        f"{adapter.name}={MODELS_MOUNT}/{path}"
-        for adapter, path in zip(agent.lora_adapters, adapter_paths, strict=True)
-    ]
     return [
         "--enable-lora",
-        *("--max-loras-per-batch", str(len(modules) + 1)),
-        *("--max-lora-rank", str(max(adapter.rank for adapter in agent.lora_adapters))),
-        "--lora-paths",
-        *modules,
+        *("--max-loras-per-batch", str(len(settings.lora_modules) + 1)),
+        *("--max-lora-rank", str(max(adapter.rank for adapter in settings.agent.lora_adapters))),
+        *("--lora-paths", *settings.lora_modules),
     ]
 
 
@@ -244,7 +238,7 @@ SGLANG = EnginePort(
     fixes_kv_budget=_has_one_kind_of_layer,
     shared_memory_share=_SHARED_STATIC_SHARE,
     queue_limit_since=_SINCE,
-    streams_since=None,
+    streams_unasked_since=None,
     drains_since=_SINCE,
     offload_reserve_mib=_HOST_RESERVE_MIB,
 )

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
+    DTYPES,
     ENGINE_CACHE_MOUNT,
     MODELS_MOUNT,
     PORT,
     SETTINGS_MOUNT,
     EngineSettings,
-    calls_tools,
     quantises_at_load,
 )
 from agentgpu_iac.planning.plan import EngineFile, EnvironmentVariable
@@ -60,8 +60,7 @@ def tensorrt_llm_args(settings: EngineSettings) -> tuple[str, ...]:
         *("--kv_cache_free_gpu_memory_fraction", f"{settings.gpu_memory_utilization:g}"),
         *("--extra_llm_api_options", f"{SETTINGS_MOUNT}/{_SETTINGS_FILE}"),
     ]
-    by_hand, of_model = agent.tool_call_parser, model.tool_call_parser if calls_tools(agent) else None
-    if parser := _TOOL_PARSERS.named(by_hand, of_model):
+    if parser := _TOOL_PARSERS.named(*settings.tool_parser_names):
         args += ["--tool_parser", parser]
     if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
         args += ["--reasoning_parser", parser]
@@ -75,7 +74,7 @@ def _files(settings: EngineSettings) -> tuple[EngineFile, ...]:
 
     The file replaces whole groups of the flags' settings, so the share of the memory stands in it once more.
     """
-    dtype = {"bf16": "bfloat16", "fp16": "float16"}.get(settings.precision, "auto")
+    dtype = DTYPES.get(settings.precision, "auto")
     kv_dtype = "fp8" if settings.agent.kv_cache_dtype == "fp8" else "auto"
     lines = (
         f"dtype: {dtype}",
@@ -152,7 +151,7 @@ TENSORRT_LLM = EnginePort(
     fixes_kv_budget=never,
     shared_memory_share=None,
     queue_limit_since=None,
-    streams_since=None,
+    streams_unasked_since=None,
     drains_since=_SINCE,
     files=_files,
     served_model_name=_model_name,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from agentgpu_iac.planning.engines.parsers import NO_PARSERS
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
+    DTYPES,
     ENGINE_CACHE_MOUNT,
     MODELS_MOUNT,
     PORT,
@@ -51,8 +52,7 @@ def tgi_args(settings: EngineSettings) -> tuple[str, ...]:
     if agent.kv_cache_dtype == "fp8":
         args += ["--kv-cache-dtype", "fp8_e4m3fn"]
     if agent.lora_adapters:
-        pairs = zip(agent.lora_adapters, settings.adapter_paths, strict=True)
-        args += ["--lora-adapters", ",".join(f"{one.name}={MODELS_MOUNT}/{path}" for one, path in pairs)]
+        args += ["--lora-adapters", ",".join(settings.lora_modules)]
     if agent.speculative is not None:
         args += ["--speculate", str(agent.speculative.tokens)]
     if agent.trust_remote_code:
@@ -64,7 +64,7 @@ def tgi_args(settings: EngineSettings) -> tuple[str, ...]:
 def _precision_args(settings: EngineSettings) -> list[str]:
     if quantises_at_load(settings.model, settings.precision):
         return ["--quantize", "fp8"]
-    dtype = {"bf16": "bfloat16", "fp16": "float16"}.get(settings.precision)
+    dtype = DTYPES.get(settings.precision)
     return [] if dtype is None else ["--dtype", dtype]
 
 
@@ -122,7 +122,7 @@ TGI = EnginePort(
     fixes_kv_budget=never,
     shared_memory_share=None,
     queue_limit_since=_SINCE,
-    streams_since=None,
+    streams_unasked_since=None,
     drains_since=_SINCE,
     oldest_capability=_OLDEST_CAPABILITY,
     served_model_name=_model_name,

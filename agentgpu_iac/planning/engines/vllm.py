@@ -12,18 +12,18 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always
 from agentgpu_iac.planning.engines.settings import (
+    DTYPES,
     ENGINE_CACHE_MOUNT,
     LEADER_ADDRESS,
     MODELS_MOUNT,
     PORT,
     WORKER_INDEX,
     EngineSettings,
-    calls_tools,
     quantises_at_load,
 )
 from agentgpu_iac.planning.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.sizing.memory import version_tuple
-from agentgpu_iac.spec.model import Agent, Speculative
+from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
 _SHUTDOWN_TIMEOUT_SINCE = (0, 18)
@@ -130,13 +130,12 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
     if settings.kv_cache_memory_bytes is not None:
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
-    by_hand, of_model = agent.tool_call_parser, model.tool_call_parser if calls_tools(agent) else None
-    if parser := _TOOL_PARSERS.named(by_hand, of_model):
+    if parser := _TOOL_PARSERS.named(*settings.tool_parser_names):
         args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
     if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
         args += ["--reasoning-parser", parser]
     if agent.lora_adapters:
-        args += _lora_args(agent, settings.adapter_paths)
+        args += _lora_args(settings)
     if agent.speculative is not None:
         args += ["--speculative-config", _speculative_config(agent.speculative, settings.draft_path)]
     if agent.kv_offload_gib is not None:
@@ -160,24 +159,17 @@ def _shared_args(settings: EngineSettings) -> list[str]:
 def _precision_args(model: Model, precision: Precision) -> list[str]:
     if quantises_at_load(model, precision):
         return ["--dtype", "auto", "--quantization", "fp8"]
-    return ["--dtype", {"bf16": "bfloat16", "fp16": "float16"}.get(precision, "auto")]
+    return ["--dtype", DTYPES.get(precision, "auto")]
 
 
-def _lora_args(agent: Agent, adapter_paths: tuple[str, ...]) -> list[str]:
-    rank = max(adapter.rank for adapter in agent.lora_adapters)
+def _lora_args(settings: EngineSettings) -> list[str]:
+    rank = max(adapter.rank for adapter in settings.agent.lora_adapters)
     slots = next(size for size in _LORA_RANKS if size >= rank)
-    modules = [
-        f"{adapter.name}={MODELS_MOUNT}/{path}"
-        for adapter, path in zip(agent.lora_adapters, adapter_paths, strict=True)
-    ]
     return [
         "--enable-lora",
-        "--max-loras",
-        str(len(modules)),
-        "--max-lora-rank",
-        str(slots),
-        "--lora-modules",
-        *modules,
+        *("--max-loras", str(len(settings.lora_modules))),
+        *("--max-lora-rank", str(slots)),
+        *("--lora-modules", *settings.lora_modules),
     ]
 
 
@@ -231,7 +223,7 @@ VLLM = EnginePort(
     fixes_kv_budget=always,
     shared_memory_share=None,
     queue_limit_since=_QUEUE_LIMIT_SINCE,
-    streams_since=_STREAMS_SINCE,
+    streams_unasked_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
     api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
 )

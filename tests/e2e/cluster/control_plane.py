@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import ssl
 import subprocess
 import time
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.e2e.ports import free_ports
 from tools.install import path as tool
 
 Object = dict[str, Any]
@@ -319,15 +319,3 @@ def is_established(definition: Object) -> bool:
     """Whether the kind of a CustomResourceDefinition is served."""
     conditions = definition.get("status", {}).get("conditions") or ()
     return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
-    listeners = [socket.socket() for _ in range(count)]
-    try:
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in listeners]
-    finally:
-        for listener in listeners:
-            listener.close()

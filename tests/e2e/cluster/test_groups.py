@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.planning.plan import Workload
-from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused, free_ports
+from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused
 from tests.e2e.cluster.drift import ALLOWED, differences
 from tests.e2e.cluster.nodes import pool_node
 from tests.e2e.cluster.trees import Tree, tree
+from tests.e2e.ports import free_ports
 from tools.install import path as tool
 
 NAME = "high-concurrency"

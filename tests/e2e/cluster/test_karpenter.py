@@ -16,7 +16,7 @@ from agentgpu_iac.catalog.model import InstanceType
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Workload
-from tests.e2e.cluster.control_plane import ControlPlane, Object, free_ports
+from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.nodes import FABRIC_RESOURCE, pool_node
 from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
 from tests.e2e.cluster.workloads import (
@@ -30,6 +30,7 @@ from tests.e2e.cluster.workloads import (
     scale,
     unschedulable,
 )
+from tests.e2e.ports import free_ports
 from tools.install import path as tool
 
 REGION = "us-east-1"

@@ -15,17 +15,12 @@ from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
+from tests.examples import EXAMPLES
 from tests.rendering.trees import PLANS
 
-ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = {
-    path.stem: path
-    for folder in (ROOT / "stacks", ROOT / "stacks" / "examples")
-    for path in sorted(folder.glob("*.yaml"))
-    if not path.name.startswith("Pulumi.")
-}
-OWN = {path.stem: path for path in sorted((Path(__file__).parent / "stacks").glob("*.yaml"))}
-NAMES = (*EXAMPLES, *OWN, *(f"plan-{name}" for name in PLANS))
+OWN = sorted((Path(__file__).parent / "stacks").glob("*.yaml"))
+STACKS = {path.stem: path for path in (*EXAMPLES, *OWN)}
+NAMES = (*STACKS, *(f"plan-{name}" for name in PLANS))
 
 Object = dict[str, Any]
 
@@ -67,7 +62,7 @@ def tree(name: str) -> Tree:
     """What one of the stacks is rendered to."""
     if name.startswith("plan-"):
         return tree_of(PLANS[name.removeprefix("plan-")]())
-    return tree_of(make_plan(load({**EXAMPLES, **OWN}[name]), load_catalog()))
+    return tree_of(make_plan(load(STACKS[name]), load_catalog()))
 
 
 def tree_of_text(text: str) -> Tree:

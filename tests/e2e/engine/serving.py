@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.engine.pods import EnginePod
+from tests.e2e.ports import HOST, free_ports
 
-HOST = "127.0.0.1"
 START_LIMIT_S = 420
 """One takes about 40 s alone on two idle cores."""
 KV_CACHE_GIB = 1
@@ -40,7 +39,7 @@ class Engine:
         self.pod = pod
         self.models = models
         self.folder = folder
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         mounts = {each["mountPath"]: each["name"] for each in pod.container["volumeMounts"]}
         models_folder = next(path for path, name in mounts.items() if pod.args[0].startswith(f"{path}/"))
         self.args = local_args(pod.args, models_folder, models, self.port)
@@ -204,11 +203,3 @@ class Stream(threading.Thread):
             self.finish = choice["finish_reason"] or self.finish
         if event.get("usage"):
             self.tokens = event["usage"]["completion_tokens"]
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

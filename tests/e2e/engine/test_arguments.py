@@ -18,13 +18,10 @@ from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load
 from tests.e2e.engine.pods import engine_pods, flags
+from tests.examples import EXAMPLES
 from tests.planning import scenes
 from tests.planning.test_engine_args import VARIETY
 from tools.install import path as tool
-
-ROOT = Path(__file__).resolve().parents[3]
-SPECS = sorted((ROOT / "stacks").rglob("*.yaml"))
-STACKS = [path for path in SPECS if "kind: AgentStack" in path.read_text(encoding="utf-8")]
 
 NOWHERE = "http://127.0.0.1:9"
 PLAIN = ("/models/m", "--served-model-name", "m")
@@ -51,7 +48,7 @@ REFUSED = {
 def planned() -> Iterator[tuple[str, Plan]]:
     """The plans of all stacks in the repository, and of agents that switch on every option between them."""
     catalog = load_catalog()
-    for path in STACKS:
+    for path in EXAMPLES:
         yield path.stem, make_plan(load(path), catalog)
     for name, changes in VARIETY.items():
         yield f"agent {name}", scenes.plan(scenes.make_agent(**changes))

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
-INSTALLER = ROOT / "tools" / "install.py"
-
-
-def promtool() -> str:
-    """Where promtool is; fails with the command that gets it."""
-    found = shutil.which("promtool")
-    if INSTALLER.is_file():
-        asked = subprocess.run(
-            [sys.executable, str(INSTALLER), "path", "promtool"], capture_output=True, text=True, check=False
-        )
-        found = asked.stdout.strip() if asked.returncode == 0 else found
-    if not found:
-        pytest.fail("promtool is missing: make tools")
-    return found
+from tools.install import path as tool
 
 
 def check_rules(rules: dict[str, Any], folder: Path) -> None:
@@ -52,5 +35,5 @@ test_rules.__test__ = False  # type: ignore[attr-defined]
 
 def run(*words: str) -> None:
     """Run promtool; fails with what it says."""
-    done = subprocess.run([promtool(), *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([tool("promtool"), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,10 +8,8 @@ import pytest
 
 from tests.e2e.cluster.control_plane import ControlPlane
 from tests.e2e.cluster.nodes import pool_node, strangers
-from tests.e2e.cluster.trees import EXAMPLES, OWN
+from tests.e2e.cluster.trees import STACKS
 from tests.e2e.status.scenes import Scene
-
-STACKS = {**EXAMPLES, **OWN}
 
 UNSERVED = ("HorizontalPodAutoscaler", "LeaderWorkerSet")
 """Nothing here serves metrics or makes the pods of these, and status says so."""

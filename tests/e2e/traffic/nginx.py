@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.e2e.ports import free_ports
 from tools.install import path as tool
 
 _LISTEN = re.compile(r"listen (127\.0\.0\.1:)?(\d+);")
@@ -72,9 +73,8 @@ class Nginx:
         made.write_text(line.replace("127.0.0.1", f"127.0.0.1:{self._dns_port}").replace("valid=5s", "valid=1s"))
 
     def _free_port(self, found: re.Match[str]) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.ports[int(found[2])] = port = free.getsockname()[1]
+        (port,) = free_ports(1)
+        self.ports[int(found[2])] = port
         return f"listen 127.0.0.1:{port};"
 
     def check(self) -> str:

@@ -25,11 +25,9 @@ from agentgpu_iac.spec.loader import load
 from tests.e2e.traffic.cluster_dns import ClusterDns
 from tests.e2e.traffic.fake_engines import TOKEN_S, TOKENS, FakeEngine
 from tests.e2e.traffic.nginx import PATIENCE_S, Nginx
+from tests.examples import EXAMPLES
 from tests.plans import make_routed_plan
 from tests.rendering.trees import of_kind
-
-ROOT = Path(__file__).resolve().parents[3]
-STACKS = (ROOT / "stacks" / "customer-service.yaml", *sorted((ROOT / "stacks" / "examples").glob("*.yaml")))
 
 SUPPORT, BATCH = 10_000, 10_001
 """Ports of the router's pods."""
@@ -145,7 +143,7 @@ def knows(running: Scene, agent: int, addresses: set[str]) -> bool:
     return {json.loads(line.removeprefix(b"data: "))["engine"] for line in lines} == addresses
 
 
-@pytest.mark.parametrize("spec", STACKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
 def test_nginx_takes_the_configuration_of_every_example(spec: Path) -> None:
     plan = planned(load(spec), load_catalog(base_directory=spec.parent))
     if plan.router is None:

@@ -1,0 +1,174 @@
+"""Warnings about the stack as a whole: pins, prices, pools, what scales and what routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from agentgpu_iac.planning import delivery
+from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.wording import plural, warning
+from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.plan import Warning, Workload
+from agentgpu_iac.units import HOURS_PER_MONTH
+
+
+def stack_warnings(context: Context) -> Iterator[Warning]:
+    """The warnings about the stack as a whole."""
+    spec = context.spec
+    if spec.pins.engine_image is None:
+        images = sorted({one.engine.image for one in context.workloads})
+        yield warning("unpinned", f"image {', '.join(images)} is named by tag; pin its digest with pins.engineImage")
+        yield from _image_registries(context)
+    if spec.target == "eks" and spec.pins.ami_alias is None:
+        yield warning(
+            "unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD"
+        )
+    yield from _router_warnings(context)
+    for pool in context.node_pools:
+        if not pool.price_date:
+            yield warning(
+                "undated-price", f"the price of {pool.instance_types[0]} ({pool.provider}) has no date in its source"
+            )
+        if pool.fixed_size:
+            yield warning(
+                "fixed-size-pool",
+                f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
+                "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
+            )
+    yield from _held_capacity(context)
+    if spec.gitops is not None and (applied := delivery.overlay(spec, context.node_pools)) != spec.gitops.overlay:
+        yield warning(
+            "gitops-overlay",
+            f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
+            f"{spec.gitops.overlay}",
+        )
+    yield from _scaling_warnings(context)
+    for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
+        if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
+            yield warning(
+                "unknown-engine-version",
+                f"{engine} {version} is not in the catalog: it is accounted for as the nearest earlier release, and nobody "
+                "has checked that an image of that version exists",
+            )
+    if not context.groups_complete:
+        yield warning(
+            "sharing-not-exhaustive",
+            "too many small agents to try every group of them on one accelerator; first-fit groups were considered, "
+            "so the optimality gap holds over those",
+        )
+
+
+def _scaling_warnings(context: Context) -> Iterator[Warning]:
+    """What the burst tiers lack to be scaled as the spec says."""
+    wanted = context.spec.scaling
+    bursts = [one for one in context.workloads if one.tier == "burst"]
+    unscaled = [one.name for one in bursts if one.scaling is None]
+    if unscaled:
+        why = (
+            "scaling.method is none"
+            if wanted.method == "none"
+            else "no source names the engine's series for running and waiting requests"
+        )
+        yield warning(
+            "burst-not-scaled",
+            f"nothing raises {', '.join(unscaled)} from 0 replicas when the burst comes ({why}): scale it yourself, "
+            "or keep the peak warm (overrides.baselineReplicas)",
+        )
+    scaled = [one for one in bursts if one.scaling is not None]
+    if scaled and context.spec.observability.monitors == "none":
+        yield warning(
+            "metrics-not-scraped",
+            f"nothing rendered scrapes the engines (observability.monitors is none), but {', '.join(one.name for one in scaled)} "
+            "scale on their series: scrape port http of the engine pods, and copy the pods' labels agentgpu.dev/agent and "
+            "agentgpu.dev/tier to the series",
+        )
+    for one in scaled:
+        if one.scaling is not None and one.scaling.min_replicas:
+            extra = one.replica_usd_per_hour * Decimal(
+                str(HOURS_PER_MONTH - context.spec.capacity.burst_hours_per_month)
+            )
+            yield warning(
+                "hpa-keeps-one",
+                f"an HPA cannot scale to 0: one replica of {one.name} always runs, up to USD {extra:,.2f} a month beyond the "
+                "plan's cost; scaling.method keda scales to 0",
+                one.agent,
+            )
+    yield from _schedule_warnings(context, bursts)
+
+
+def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator[Warning]:
+    """Schedules that cannot be kept as they stand."""
+    by_agent = {one.agent: one for one in bursts}
+    wanted = context.spec.scaling
+    for one in wanted.schedule:
+        burst = by_agent.get(one.agent)
+        if burst is None:
+            yield warning(
+                "schedule-ignored",
+                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas, but {one.agent} has no burst tier: "
+                "its warm replicas carry the peak",
+                one.agent,
+            )
+        elif wanted.method != "keda" or burst.scaling is None:
+            yield warning(
+                "schedule-ignored",
+                f"the schedule from {one.start!r} is not kept: only scaling.method keda scales by the clock",
+                one.agent,
+            )
+        elif one.replicas > burst.replicas.max:
+            yield warning(
+                "schedule-capped",
+                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas; the plan has nodes for "
+                f"{burst.replicas.max}",
+                one.agent,
+            )
+
+
+def _image_registries(context: Context) -> Iterator[Warning]:
+    """Images that the cluster's default registry does not hold."""
+    used = sorted({(one.engine.name, one.engine.version, one.engine.image) for one in context.workloads})
+    for engine, version, image in used:
+        if context.catalog.release(engine, version).needs_registry:
+            yield warning(
+                "image-registry",
+                f"{PORTS[engine].title} publishes {image} in a registry of its own, which the name lacks: set pins.engineImage "
+                "to the full reference with its digest, or let the nodes mirror it",
+            )
+
+
+def _held_capacity(context: Context) -> Iterator[Warning]:
+    """Karpenter's documentation and EC2's say when a Capacity Block ends."""
+    pools = [pool for pool in context.node_pools if pool.reservation != "none"]
+    if not pools:
+        return
+    names = ", ".join(pool.name for pool in pools)
+    first = f"pool{plural(len(pools))} {names} use held capacity first, if it carries the tag karpenter.sh/discovery: "
+    if pools[0].reservation == "on-demand":
+        rest = "the cost counts its nodes at the on-demand price, at which a reservation is billed whether it is used or not"
+    else:
+        rest = (
+            "the cost counts its nodes at the price that they have without it, since a block was paid when it was bought. "
+            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter drains them 10 minutes earlier"
+        )
+    yield warning("held-capacity", f"{first}{context.stack}; {rest}")
+
+
+def _router_warnings(context: Context) -> Iterator[Warning]:
+    router = context.router
+    if context.spec.security.api_key_secret is not None and (router is None or router.kind != "nginx"):
+        yield warning(
+            "key-not-everywhere",
+            "engines ask for the API key under /v1 only: vLLM also answers prompts under /invocations, without a key. "
+            "network.router: nginx lets nothing but /v1 through; else security.callers says who may reach the engines",
+        )
+    if router is None:
+        return
+    if context.spec.pins.router_image is None:
+        yield warning("unpinned", f"image {router.image} is named by tag; pin its digest with pins.routerImage")
+    if router.gateway is not None:
+        yield warning(
+            "gateway-address",
+            f"callers reach an agent through Gateway {router.gateway.namespace}/{router.gateway.name} under "
+            f"/{context.stack}/<agent>/v1; the Services in the endpoints ConfigMap pass by the endpoint picker",
+        )

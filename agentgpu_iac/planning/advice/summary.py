@@ -1,0 +1,102 @@
+"""What a plan amounts to, in a word or two sentences: its pattern, its architecture and the headline."""
+
+from __future__ import annotations
+
+from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.wording import plural
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.plan import Architecture, Pattern
+
+HIGH_CONCURRENCY_SESSIONS = 1_000
+"""Sessions at the peak from which a stack is a high-concurrency API."""
+RULING_SHARE = 0.9
+"""Share of a stack's sessions from which one agent's traffic is the stack's."""
+REASONING_TOKENS_PER_TURN = 1_000
+REASONING_KV_GIB = 4.0
+"""KV cache per session from which memory for long contexts rules the choice (a 70B model with GQA at 16K)."""
+SMALL_MODEL_PARAMS = 10_000_000_000
+LARGE_MODEL_PARAMS = 30_000_000_000
+_ROUTER_ROLES = frozenset({"router", "classifier"})
+_REASONER_ROLES = frozenset({"reasoner"})
+
+
+def has_role(candidate: Candidate, roles: frozenset[str]) -> bool:
+    """Whether the agent has one of these roles, in any case."""
+    return (candidate.demand.agent.role or "").casefold() in roles
+
+
+def is_reasoning_heavy(candidate: Candidate) -> bool:
+    """Long reasoning or long contexts: the KV cache rules the choice of accelerator."""
+    conversation = candidate.demand.agent.conversation
+    accelerators = candidate.accelerators_per_replica
+    return (
+        has_role(candidate, _REASONER_ROLES)
+        or conversation.reasoning_tokens_per_turn >= REASONING_TOKENS_PER_TURN
+        or candidate.memory.kv_per_session_gib * accelerators >= REASONING_KV_GIB
+    )
+
+
+def pattern(context: Context) -> Pattern:
+    """The mission's pattern that the stack follows."""
+    candidates = context.candidates
+    peaks = [one.demand.peak for one in candidates]
+    if max(peaks) >= max(HIGH_CONCURRENCY_SESSIONS, RULING_SHARE * sum(peaks)):
+        return "high-concurrency-api"
+    if len(candidates) > 1:
+        return "multi-agent-orchestration"
+    return "reasoning-heavy" if is_reasoning_heavy(candidates[0]) else "single-agent"
+
+
+def architecture(context: Context) -> Architecture:
+    """The mission's architecture that the placement amounts to."""
+    baseline_providers = {pool.provider for pool in context.node_pools if pool.tier == "baseline"}
+    burst_providers = {pool.provider for pool in context.node_pools if pool.tier == "burst"}
+    if burst_providers and burst_providers != baseline_providers:
+        return "multi-provider-burst"
+    params = [one.demand.model.params_total for one in context.candidates]
+    classes = {one.accelerator.id for one in context.candidates}
+    has_router = any(has_role(one, _ROUTER_ROLES) for one in context.candidates)
+    spread = min(params) <= SMALL_MODEL_PARAMS and max(params) >= LARGE_MODEL_PARAMS
+    if len(classes) > 1 and (has_router or spread):
+        return "tiered-by-complexity"
+    if sum(pool.max for pool in context.node_pools) == 1:
+        return "single-node"
+    return "baseline-and-burst"
+
+
+def headline(context: Context) -> str:
+    """The plan in one or two sentences."""
+    counted: dict[str, int] = {}
+    for pool in context.node_pools:
+        if pool.tier == "baseline":
+            bought = "" if pool.capacity_types[0] == "on-demand" else f", {pool.capacity_types[0]}"
+            accelerator = context.catalog.accelerator(pool.accelerator).name
+            kind = f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {accelerator}{bought})"
+            counted[kind] = counted.get(kind, 0) + pool.min
+    nodes = [f"{count} x {kind}" for kind, count in counted.items()]
+    keep = "keeps" if sum(counted.values()) == 1 else "keep"
+    burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
+    sessions = sum(min(one.demand.concurrent, one.baseline_replicas * one.max_num_seqs) for one in context.candidates)
+    peak = sum(min(one.demand.peak, one.peak_replicas * one.max_num_seqs) for one in context.candidates)
+    fullest = max(context.workloads, key=lambda one: one.memory.utilization_ratio)
+    headroom = 1 - fullest.memory.utilization_ratio
+    if any(one.share_group for one in context.workloads):
+        headroom = 1 - max(_group_ratios(context).values())
+    if burst:
+        grown = f"{burst} node{plural(burst)}"
+        carries = f"{keep} {sessions:,} session{plural(sessions)} warm, and {grown} more carry {peak:,} at the peak"
+    else:
+        carries = f"{keep} the {peak:,} session{plural(peak)} of the peak resident"
+    cost = context.cost
+    return (
+        f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "
+        f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak."
+    )
+
+
+def _group_ratios(context: Context) -> dict[str, float]:
+    ratios: dict[str, float] = {}
+    for one in context.workloads:
+        key = one.share_group or one.name
+        ratios[key] = ratios.get(key, 0.0) + one.memory.utilization_ratio
+    return ratios

@@ -1,0 +1,15 @@
+"""How advice is put into words."""
+
+from __future__ import annotations
+
+from agentgpu_iac.planning.plan import Warning
+
+
+def plural(count: int) -> str:
+    """The s of a noun that is counted."""
+    return "" if count == 1 else "s"
+
+
+def warning(code: str, message: str, agent: str | None = None) -> Warning:
+    """A warning about an agent, or about the stack."""
+    return Warning(code=code, agent=agent, message=message)

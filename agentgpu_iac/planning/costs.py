@@ -1,0 +1,146 @@
+"""What the plan costs, line by line, and what else would work at which price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from agentgpu_iac.planning.candidates import Candidate, Service
+from agentgpu_iac.planning.placement import Option
+from agentgpu_iac.planning.plan import Alternative, Cost, LineItem
+from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.spec.vocabulary import CapacityType
+from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_hour, usd_per_month
+
+_CENT = Decimal("0.01")
+_ALTERNATIVES_PER_AGENT = 3
+
+
+def cost(pools: Sequence[Pool], alternatives: tuple[Alternative, ...], burst_hours: Decimal, gap_ratio: float) -> Cost:
+    """What the pools cost, line by line."""
+    items = tuple(item for pool in pools for item in _line_items(pool, burst_hours))
+    return Cost(
+        baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
+        peak_usd_per_hour=usd_per_hour(_sum(item.usd_per_hour * item.nodes for item in items)),
+        expected_usd_per_month=_sum(item.usd_per_month for item in items),
+        line_items=items,
+        alternatives=alternatives,
+        optimality_gap_ratio=gap_ratio,
+    )
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    return sum(amounts, Decimal("0.00"))
+
+
+def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
+    nodes, ways = pool.nodes, pool.purchase.capacity_types
+    split: list[tuple[CapacityType, int]] = [(ways[0], nodes)]
+    if pool.reserved_nodes:
+        split = [("reserved", pool.reserved_nodes), ("on-demand", nodes - pool.reserved_nodes)]
+    items: list[LineItem] = []
+    for way, count in split:
+        offering = pool.machine.offering(way)
+        if not count or offering is None:
+            continue
+        price = usd_per_hour(offering.usd_per_hour)
+        month = (
+            usd_per_month(price * count) if pool.tier == "baseline" else (price * count * burst_hours).quantize(_CENT)
+        )
+        items.append(
+            LineItem(
+                node_pool=pool.name,
+                tier=pool.tier,
+                capacity_type=way,
+                instance_type=pool.machine.instance.name,
+                nodes=count,
+                usd_per_hour=price,
+                usd_per_month=month,
+                price_date=offering.price_date,
+                price_source=offering.price_source,
+            )
+        )
+    return items
+
+
+def other_accelerators(
+    placed: Sequence[Placed],
+    options: Sequence[Sequence[Option]],
+    pools: Mapping[int, Sequence[Pool]],
+    burst_hours: Decimal,
+) -> tuple[Alternative, ...]:
+    """For each agent the next accelerators that would serve it; ``options`` are in the order of the agents."""
+    found: list[Alternative] = []
+    for member in placed:
+        here = sum((_part(member, pool, burst_hours) for pool in pools[member.position]), Decimal(0))
+        seen = {member.candidate.accelerator.id}
+        for option in sorted(options[member.position], key=lambda option: option.rank(burst_hours)):
+            candidate = option.candidates[0]
+            if candidate.accelerator.id in seen or len(seen) > _ALTERNATIVES_PER_AGENT:
+                continue
+            seen.add(candidate.accelerator.id)
+            price = option.usd_per_month_alone(burst_hours).quantize(_CENT)
+            found.append(_alternative(member, option, price, price - here.quantize(_CENT)))
+    return tuple(found)
+
+
+def _part(member: Placed, pool: Pool, burst_hours: Decimal) -> Decimal:
+    """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
+    price = pool.purchase.usd_per_hour * pool.nodes
+    hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else burst_hours
+    if pool.shared:
+        return price * hours / len(pool.members)
+    return price * hours * member.option.accelerators(pool.tier) / max(1, pool.accelerators_taken)
+
+
+def _alternative(member: Placed, option: Option, price: Decimal, delta: Decimal) -> Alternative:
+    candidate = option.candidates[0]
+    count = candidate.accelerators_per_replica
+    replicas = candidate.peak_replicas
+    why = "dearer" if delta > 0 else "cheaper alone, but not for the stack as a whole"
+    return Alternative(
+        agent=member.candidate.demand.agent.name,
+        description=f"{replicas} x {count} {candidate.accelerator.name} on {_nodes(candidate)}{option.machine.instance.name}",
+        accelerator=candidate.accelerator.id,
+        instance_type=option.machine.instance.name,
+        replicas=replicas,
+        usd_per_month=price,
+        delta_usd_per_month=delta,
+        note=f"{why}; {_service_words(candidate.service)}",
+    )
+
+
+def _nodes(candidate: Candidate) -> str:
+    return "" if candidate.nodes == 1 else f"{candidate.nodes} x "
+
+
+def _service_words(service: Service) -> str:
+    if service.ttft_ms is None or service.tpot_ms is None:
+        return "latency not predicted"
+    return f"TTFT {service.ttft_ms:.0f} ms, TPOT {service.tpot_ms:.1f} ms"
+
+
+def second_replicas(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]]) -> tuple[Alternative, ...]:
+    """A second warm replica for each user-facing agent whose only one would be away during a rollout."""
+    found: list[Alternative] = []
+    for member in placed:
+        candidate = member.candidate
+        pool = next(one for one in pools[member.position] if one.tier == "baseline")
+        lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
+        if not lone or pool.free_accelerators >= candidate.accelerators_per_replica:
+            continue
+        hourly = usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes)
+        price, both = usd_per_month(hourly), usd_per_month(hourly * 2)
+        found.append(
+            Alternative(
+                agent=candidate.demand.agent.name,
+                description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
+                accelerator=candidate.accelerator.id,
+                instance_type=pool.machine.instance.name,
+                replicas=2,
+                usd_per_month=both,
+                delta_usd_per_month=both - price,
+                note="no outage at rollouts or when a node fails",
+            )
+        )
+    return tuple(found)

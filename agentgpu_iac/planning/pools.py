@@ -1,0 +1,247 @@
+"""Node pools: which agents are on nodes of one kind that are bought one way, and what such a pool is in the plan."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.planning import caching, candidates, priorities
+from agentgpu_iac.planning.placement import Option, Placement
+from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import CapacityType, Tier
+from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
+
+ROOT_VOLUME_GIB = 100
+_NAME_LIMIT = 63 - len("model-cache-")
+"""Pool names stand in the names of their model cache's objects, which are labels too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One agent in its chosen option, with the release that it runs on."""
+
+    position: int
+    candidate: candidates.Candidate
+    option: Option
+    release: EngineRelease
+    share_group: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A node pool before it is written down: who is in it, and how it is bought."""
+
+    name: str
+    tier: Tier
+    machine: Machine
+    purchase: Purchase
+    members: tuple[Placed, ...]
+    shared: bool
+    nodes: int
+    accelerators_taken: int
+    """In even slots of the machine."""
+    free_accelerators: int
+    reserved_nodes: int = 0
+    """Nodes that reserved capacity carries."""
+
+    @property
+    def normal_nodes(self) -> int:
+        """Nodes that normal load needs: the others of a baseline only stand by for a burst."""
+        each = [
+            member.candidate.normal_replicas
+            * self.machine.accelerators_taken(member.candidate.accelerators_per_replica)
+            for member in self.members
+        ]
+        return min(self.nodes, ceil_div(sum(each), self.machine.accelerators))
+
+
+def placed_agents(
+    placement: Placement, releases: Sequence[EngineRelease], stack: str, round_trip_ms: float
+) -> tuple[Placed, ...]:
+    """Every agent in its chosen option, in the order of the stack; those of a group know its name."""
+    members: list[Placed] = []
+    number = 0
+    for option in placement.options:
+        group = None
+        if option.is_shared:
+            number += 1
+            group = f"{stack}-share-{number}"
+        for position, candidate in zip(option.agents, option.candidates, strict=True):
+            members.append(
+                Placed(
+                    position=position,
+                    candidate=candidates.shared(candidate, len(option.agents), round_trip_ms)
+                    if option.is_shared
+                    else candidate,
+                    option=option,
+                    release=releases[position],
+                    share_group=group,
+                )
+            )
+    return tuple(sorted(members, key=lambda member: member.position))
+
+
+def pools_of(placed: Sequence[Placed], stack: str, spec: StackSpec) -> tuple[Pool, ...]:
+    """Baseline pools first, then burst pools, each in the order of the agents."""
+    gathered: dict[tuple[str, ...], list[Placed]] = {}
+    facts: dict[tuple[str, ...], tuple[Tier, Machine, Purchase]] = {}
+    tiers: tuple[Tier, ...] = ("baseline", "burst")
+    for tier in tiers:
+        for member in placed:
+            purchase = member.option.baseline if tier == "baseline" else member.option.burst
+            if purchase is None or (tier == "burst" and not member.candidate.burst_replicas):
+                continue
+            machine = member.option.machine
+            group = member.share_group or ("over-nodes" if member.option.spans_nodes else "")
+            key = (tier, *machine.id, *purchase.capacity_types, group)
+            gathered.setdefault(key, []).append(member)
+            facts[key] = (tier, machine, purchase)
+    regions = {machine.region for _, machine, _ in facts.values()}
+    pools = (_pool(stack, *facts[key], tuple(members), len(regions) > 1) for key, members in gathered.items())
+    sessions = sum(one.candidate.demand.concurrent for one in placed if one.candidate.demand.user_facing)
+    ratio = reserved_ratio(spec.observed, sessions)
+    return tuple(_with_reservation(pool, ratio) for pool in pools)
+
+
+def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
+    """The pools of each agent, by its position in the stack."""
+    found: dict[int, list[Pool]] = {}
+    for pool in pools:
+        for member in pool.members:
+            found.setdefault(member.position, []).append(pool)
+    return {position: tuple(its) for position, its in found.items()}
+
+
+def _pool(
+    stack: str, tier: Tier, machine: Machine, purchase: Purchase, members: tuple[Placed, ...], several_regions: bool
+) -> Pool:
+    first = members[0]
+    stem = (first.share_group or f"{stack}-{tier}") + ("-groups" if first.option.spans_nodes else "")
+    shared = first.share_group is not None
+    slots = sum(member.option.accelerators(tier) for member in members)
+    nodes = 1 if shared else ceil_div(slots, machine.accelerators)
+    used = sum(
+        (member.candidate.baseline_replicas if tier == "baseline" else member.candidate.burst_replicas)
+        * member.candidate.accelerators_per_replica
+        for member in members
+    )
+    return Pool(
+        name=_pool_name(stem, machine, purchase.capacity_types, several_regions=several_regions),
+        tier=tier,
+        machine=machine,
+        purchase=purchase,
+        members=members,
+        shared=shared,
+        nodes=nodes,
+        accelerators_taken=slots,
+        free_accelerators=0 if shared else nodes * machine.accelerators - used,
+    )
+
+
+def _with_reservation(pool: Pool, ratio: float) -> Pool:
+    """Let reserved capacity carry as many whole nodes of a user-facing baseline as the observed load always filled.
+
+    ``ratio`` is that part of the user-facing sessions.
+    """
+    reserved = pool.machine.usd_per_hour("reserved")
+    on_demand = pool.machine.usd_per_hour("on-demand")
+    user_facing = all(member.candidate.demand.user_facing for member in pool.members)
+    if (
+        pool.tier == "burst"
+        or reserved is None
+        or on_demand is None
+        or not user_facing
+        or "spot" in pool.purchase.capacity_types
+    ):
+        return pool
+    nodes = math.floor(pool.normal_nodes * ratio + 1e-9)
+    if nodes == 0 or reserved >= on_demand:
+        return pool
+    ways: tuple[CapacityType, ...] = ("reserved", "on-demand")
+    purchase = Purchase(capacity_types=ways, usd_per_hour=reserved, fallback_usd_per_hour=on_demand)
+    return replace(pool, purchase=purchase, reserved_nodes=nodes)
+
+
+def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType], *, several_regions: bool) -> str:
+    """A readable name, unique in the plan: stem, machine, how it is bought; shortened by a hash where too long."""
+    short = "-".join({"on-demand": "od", "spot": "spot", "reserved": "res"}[way] for way in ways[:1])
+    place = (
+        machine.instance.name
+        if machine.instance.provider == "aws"
+        else f"{machine.instance.provider}-{machine.instance.name}"
+    )
+    if several_regions:
+        place = f"{place}-{machine.region}"
+    name = re.sub(r"[^a-z0-9]+", "-", f"{stem}-{place}-{short}".lower()).strip("-")
+    if len(name) <= _NAME_LIMIT:
+        return name
+    digest = hashlib.sha256("/".join((stem, *machine.id, *ways)).encode()).hexdigest()[:8]
+    return f"{name[: _NAME_LIMIT - 9].rstrip('-')}-{digest}"
+
+
+def _with_held_capacity(
+    purchase: Purchase, machine: Machine, spec: StackSpec
+) -> tuple[tuple[CapacityType, ...], Literal["none", "on-demand", "capacity-block"]]:
+    """Held capacity comes first wherever Karpenter or EKS could use it; what it costs is not known here."""
+    held, ways = spec.capacity.reservation, purchase.capacity_types
+    if held == "none" or spec.target != "eks" or machine.instance.provider != "aws":
+        return ways, "none"
+    return ("reserved", *(way for way in ways if way != "reserved")), held
+
+
+def node_pool_plan(pool: Pool, spec: StackSpec) -> NodePool:
+    """The pool as the plan writes it down, with the volume and the models that its nodes keep."""
+    machine, purchase = pool.machine, pool.purchase
+    cached = caching.cached_models((member.candidate for member in pool.members), spec)
+    models_gib = sum(model.gib for model in cached)
+    storage = caching.storage(machine, models_gib, spec)
+    room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
+    preferred = machine.offering(purchase.capacity_types[0])
+    ways, reservation = _with_held_capacity(purchase, machine, spec)
+    return NodePool(
+        name=pool.name,
+        tier=pool.tier,
+        capacity_types=ways,
+        instance_types=(machine.instance.name,),
+        provider=machine.instance.provider,
+        region=machine.region,
+        accelerator=machine.accelerator,
+        accelerators_per_node=machine.accelerators,
+        min=pool.nodes if pool.tier == "baseline" else 0,
+        max=pool.nodes,
+        reservation=reservation,
+        nodes_per_replica=max(member.candidate.nodes for member in pool.members),
+        usd_per_hour=usd_per_hour(purchase.usd_per_hour),
+        fallback_usd_per_hour=None
+        if purchase.fallback_usd_per_hour is None
+        else usd_per_hour(purchase.fallback_usd_per_hour),
+        price_date=preferred.price_date if preferred else "",
+        price_source=preferred.price_source if preferred else "",
+        sharing="time-slicing" if pool.shared else "none",
+        slots_per_accelerator=len(pool.members) if pool.shared else 1,
+        fixed_size=pool.shared,
+        kubernetes_version=spec.pins.kubernetes_version,
+        ami_alias=spec.pins.ami_alias,
+        architecture=machine.instance.architecture,
+        nvme_gb=machine.instance.nvme_total_gb,
+        efa_interfaces=machine.instance.efa_interfaces,
+        root_volume_gib=ROOT_VOLUME_GIB + (room if storage == "ebs-gp3" else 0),
+        root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
+        root_volume_iops=caching.ROOT_VOLUME_IOPS,
+        cache_capacity_gib=room,
+        cache_path=caching.path(storage),
+        cached_models=cached,
+        filler=caching.filler(
+            cached,
+            priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
+            spec,
+        ),
+    )

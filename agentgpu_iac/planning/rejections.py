@@ -1,0 +1,60 @@
+"""What a rejection says of whom it turns away, filled in from what was at hand when it was found."""
+
+from __future__ import annotations
+
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.plan import Rejection
+from agentgpu_iac.planning.pricing import Machine
+
+
+def demand_rejection(
+    demand: Demand,
+    machine: Machine | None,
+    constraint: str,
+    message: str,
+    *,
+    need: float | None = None,
+    limit: float | None = None,
+    unit: str = "",
+) -> Rejection:
+    """An agent is turned away before any parallelism is tried: from a machine, or from all of them."""
+    return Rejection(
+        agent=demand.agent.name,
+        accelerator="any" if machine is None else machine.accelerator,
+        instance_type=None if machine is None else machine.instance.name,
+        tensor_parallel_size=None,
+        pipeline_parallel_size=None,
+        precision=demand.precision,
+        constraint=constraint,
+        need=need,
+        limit=limit,
+        unit=unit,
+        message=message,
+    )
+
+
+def candidate_rejection(
+    candidate: Candidate,
+    machine: Machine,
+    constraint: str,
+    message: str,
+    *,
+    need: float | None = None,
+    limit: float | None = None,
+    unit: str = "",
+) -> Rejection:
+    """A candidate that serves is turned away from a machine."""
+    return Rejection(
+        agent=candidate.demand.agent.name,
+        accelerator=candidate.accelerator.id,
+        instance_type=machine.instance.name,
+        tensor_parallel_size=candidate.tensor_parallel,
+        pipeline_parallel_size=candidate.pipeline_parallel,
+        precision=candidate.demand.precision,
+        constraint=constraint,
+        need=need,
+        limit=limit,
+        unit=unit,
+        message=message,
+    )

@@ -1,0 +1,412 @@
+"""Workloads: one agent in one tier, as the plan writes it down. What was chosen is spelled out; how a pod starts, stops,
+rolls out and turns requests away follows from it.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning import caching, hosts, priorities, security, watching
+from agentgpu_iac.planning.candidates import Candidate, max_model_len
+from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
+from agentgpu_iac.planning.plan import (
+    AdmissionPlan,
+    CachedAdapter,
+    ColdStartPlan,
+    EnginePlan,
+    LatencyPlan,
+    MemoryPlan,
+    ModelCachePlan,
+    NodePool,
+    PodPlan,
+    ProbePlan,
+    ReplicaRange,
+    RolloutPlan,
+    RoutingPlan,
+    ThroughputPlan,
+    Topology,
+    Workload,
+)
+from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.tiers import drain
+from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import Tier
+from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
+
+_CPU_SHARE = 0.9
+"""Part of a node's allocatable CPU for engines; the rest is for daemons and the cache filler."""
+_DEFAULT_CPU_MILLI_PER_ACCELERATOR = 4_000
+"""Where a provider publishes none: a request that the smallest machine on offer can hold."""
+_LEAST_JOIN_TIMEOUT_S = 600
+"""PyTorch's own default for joining a process group."""
+_PROBE_PERIOD_S = 10
+_STARTUP_FACTOR = 2.0
+"""The startup probe waits for twice the predicted start: cold starts differ by that much between clusters."""
+_LEAST_PROGRESS_DEADLINE_S = 600
+"""Kubernetes' own default."""
+
+
+def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSpec, catalog: Catalog) -> Workload:
+    """The agent in the tier of that pool."""
+    candidate, release = member.candidate, member.release
+    one, agent, service = candidate.demand, candidate.demand.agent, candidate.service
+    models_gib = sum(model.gib for model in node_pool.cached_models)
+    storage = caching.storage(pool.machine, models_gib, spec)
+    utilization = _memory_share(member)
+    memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
+    model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
+    can_be_interrupted = "spot" in pool.purchase.capacity_types
+    notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
+    port = PORTS[agent.engine]
+    leaving = drain(one, service.tpot_ms, notice, engine_waits=port.drains(release.version))
+    start = _cold_start(candidate, pool, release, models_gib, spec)
+    replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
+    admission = _admission(candidate)
+    metrics = watching.metrics_plan(
+        catalog.engine_metrics(agent.engine, release.version), one, spec.network.round_trip_ms
+    )
+    path = caching.directory(one.model.id, caching.revision(agent))
+    if member.share_group is not None:
+        own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
+        utilization = port.shared_memory_share or own_part
+    settings = EngineSettings(
+        agent=agent,
+        model=one.model,
+        version=release.version,
+        model_path=path,
+        draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
+        adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
+        tensor_parallel=candidate.tensor_parallel,
+        pipeline_parallel=candidate.pipeline_parallel,
+        nodes=candidate.nodes,
+        join_timeout_s=max(_LEAST_JOIN_TIMEOUT_S, math.ceil(start.total)),
+        precision=one.precision,
+        max_model_len=model_len,
+        max_num_seqs=candidate.max_num_seqs,
+        max_num_batched_tokens=candidate.max_num_batched_tokens,
+        gpu_memory_utilization=utilization,
+        kv_cache_memory_bytes=kv_budget_bytes,
+        kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
+        loader=caching.loader(release, storage, spec),
+        shutdown_timeout_s=leaving.shutdown_timeout_s,
+        max_queued_requests=admission.max_queued_requests,
+        max_queued_tokens=admission.max_queued_tokens,
+        ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
+        tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
+    )
+    return Workload(
+        agent=agent.name,
+        role=agent.role,
+        tier=pool.tier,
+        name=agent.name if pool.tier == "baseline" else f"{agent.name}-burst",
+        node_pool=pool.name,
+        share_group=member.share_group,
+        latency_class=agent.latency_class,
+        user_facing=one.user_facing,
+        model=one.model.id,
+        model_source="config" if one.model.is_local else "catalog",
+        served_model_name=port.served_model_name(settings),
+        engine=EnginePlan(
+            name=agent.engine,
+            version=release.version,
+            image=spec.pins.engine_image or release.image,
+            command=port.command,
+            args=(*port.arguments(settings), *(port.api_key_args if spec.security.api_key_secret else ())),
+            worker_args=port.worker_arguments(settings),
+            environment=port.environment(),
+            secret_environment=security.engine_variables(port, spec),
+            files=port.files(settings),
+            health_path=port.health_path,
+            ready_path=port.ready_path,
+        ),
+        accelerator=candidate.accelerator.id,
+        accelerators_per_replica=candidate.accelerators_per_replica,
+        tensor_parallel_size=candidate.tensor_parallel,
+        pipeline_parallel_size=candidate.pipeline_parallel,
+        nodes_per_replica=candidate.nodes,
+        gbps_between_nodes=rounded(candidate.gbps_between_nodes, 3),
+        precision=one.precision,
+        kv_cache_dtype=agent.kv_cache_dtype,
+        max_model_len=model_len,
+        max_num_seqs=candidate.max_num_seqs,
+        max_num_batched_tokens=candidate.max_num_batched_tokens,
+        gpu_memory_utilization=utilization,
+        kv_cache_memory_bytes=kv_budget_bytes,
+        port=PORT,
+        memory=memory_plan,
+        latency=_latency_plan(candidate, spec),
+        throughput=_throughput_plan(candidate, pool.tier, replicas),
+        replicas=ReplicaRange(min=replicas if pool.tier == "baseline" else 0, max=replicas),
+        cold_start_s=start,
+        probes=_probes(start),
+        drain=leaving,
+        rollout=_rollout(member, pool, replicas, start),
+        admission=admission,
+        routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
+        model_cache=ModelCachePlan(
+            storage=storage,
+            source=spec.model_cache.source,
+            path=path,
+            revision=caching.revision(agent),
+            token_secret=spec.model_cache.token_secret,
+            adapters=tuple(
+                CachedAdapter(path=caching.directory(adapter.source, "main"), revision="main")
+                for adapter in agent.lora_adapters
+            ),
+            draft=draft,
+            loader=settings.loader,
+            choices=caching.storage_choices(candidate, pool.machine),
+            model_gib=rounded(caching.loaded_gib(candidate), 3),
+        ),
+        pod=_pod(candidate, pool, replicas),
+        sessions_concurrent=one.concurrent,
+        sessions_peak=one.peak,
+        fallback=agent.fallback,
+        chosen_because=_chosen_because(member),
+        metrics=metrics,
+        scaling=None,
+        replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
+        requests_per_session=rounded(agent.conversation.turns * one.shape.requests_per_turn),
+    )
+
+
+def _replica_usd_per_hour(candidate: Candidate, pool: Pool) -> Decimal:
+    """The part of a node's price that falls on one replica."""
+    taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
+    engines = len(pool.members) if pool.shared else 1
+    return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
+
+
+def _memory_share(member: Placed) -> float:
+    """The engine's own default share of an accelerator that it has alone; more where its planned sessions need it."""
+    candidate, terms = member.candidate, member.candidate.memory
+    share = memory.default_memory_share(candidate.demand.agent.engine, candidate.accelerator, member.release)
+    if candidate.demand.agent.engine != "sglang":
+        return share
+    static_gib = terms.loaded_gib + candidate.max_num_seqs * terms.kv_per_session_gib
+    return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
+
+
+def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
+    """Memory of one accelerator, and the fixed KV budget where engines share it.
+
+    An engine alone takes its default share of the accelerator; one that shares gets exactly the KV cache of its
+    planned sessions, in whole MiB.
+    """
+    candidate, terms = member.candidate, member.candidate.memory
+    seats = candidate.max_num_seqs
+    kv_gib = seats * terms.kv_per_session_gib
+    total = terms.need_gib(seats)
+    budget = memory.engine_budget_gib(
+        candidate.demand.agent.engine,
+        terms.capacity.capacity_gib,
+        share,
+        weights_gib=terms.loaded_gib,
+        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
+    )
+    kv_bytes = None
+    if member.share_group is not None:
+        kv_bytes = math.ceil(kv_gib * GIB / MIB) * MIB
+        budget = total - kv_gib + kv_bytes / GIB
+    plan = MemoryPlan(
+        weights_gib=rounded(terms.weights_gib),
+        draft_weights_gib=rounded(terms.draft_weights_gib),
+        kv_bytes_per_token=terms.kv_bytes_per_token,
+        draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
+        kv_per_session_gib=rounded(terms.kv_per_session_gib, 6),
+        kv_gib=rounded(kv_gib),
+        activation_gib=rounded(terms.activation_gib(seats)),
+        non_torch_gib=rounded(terms.non_torch_gib),
+        cuda_graph_gib=rounded(terms.cuda_graph_gib),
+        overhead_gib=rounded(terms.overhead_gib(seats)),
+        total_gib=rounded(total),
+        capacity_gib=rounded(terms.capacity.capacity_gib),
+        capacity_basis=terms.capacity.basis,
+        utilization_ratio=rounded(total / terms.capacity.capacity_gib),
+        engine_budget_gib=rounded(budget),
+        headroom_gib=rounded(budget - total),
+        context_tokens=candidate.demand.context_tokens,
+        expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
+        error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
+    )
+    return plan, kv_bytes
+
+
+def _optional(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else rounded(value, digits)
+
+
+def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
+    one, service = candidate.demand, candidate.service
+    return LatencyPlan(
+        ttft_ms=_optional(service.ttft_ms),
+        tpot_ms=_optional(service.tpot_ms, 2),
+        e2e_ms=_optional(service.e2e_ms),
+        budget_ttft_ms=one.budget_ttft_ms,
+        budget_tpot_ms=one.budget_tpot_ms,
+        budget_e2e_ms=one.budget_e2e_ms,
+        ttft_error_ratio=service.ttft_error_ratio,
+        tpot_error_ratio=service.tpot_error_ratio,
+        network_ms=spec.network.round_trip_ms,
+        queue_ms=_optional(service.queue_ms),
+        prefill_ms=_optional(service.prefill_ms),
+        decode_ms=_optional(service.decode_ms),
+        prompt_work_ms=_optional(service.prompt_work_ms, 3),
+        uncached_ttft_ms=_optional(service.uncached_ttft_ms),
+        calibrated=service.calibrated,
+    )
+
+
+def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> ThroughputPlan:
+    """Both tiers together meet the peak; the baseline alone meets normal load."""
+    one, service = candidate.demand, candidate.service
+
+    def needed(normal: float, peak: float, each: float | None) -> float:
+        if tier == "baseline":
+            return peak if candidate.burst_replicas == 0 else normal
+        return max(0.0, peak - candidate.baseline_replicas * (each or 0.0))
+
+    hit = candidate.prefix_hit_ratio
+    out, read = service.output_tokens_per_s, service.prefill_tokens_per_s
+    return ThroughputPlan(
+        output_tokens_per_s=_optional(None if out is None else out * replicas),
+        required_output_tokens_per_s=rounded(
+            needed(one.output_tokens_per_s(peak=False), one.output_tokens_per_s(peak=True), out), 1
+        ),
+        prefill_tokens_per_s=_optional(None if read is None else read * replicas),
+        required_prefill_tokens_per_s=rounded(
+            needed(one.prefill_tokens_per_s(hit, peak=False), one.prefill_tokens_per_s(hit, peak=True), read), 1
+        ),
+    )
+
+
+def _cold_start(
+    candidate: Candidate, pool: Pool, release: EngineRelease, models_gib: float, spec: StackSpec
+) -> ColdStartPlan:
+    start = caching.cold_start(candidate, pool.machine, release, spec, node_models_gib=models_gib)
+    return ColdStartPlan(
+        node=rounded(start.node, 1),
+        driver=rounded(start.driver, 1),
+        image=rounded(start.image, 1),
+        cache_fill=rounded(start.cache_fill, 1),
+        weights=rounded(start.weights, 1),
+        compile=rounded(start.compile, 1),
+        warm_up=rounded(start.warm_up, 1),
+        total=rounded(candidate.demand.agent.overrides.cold_start_s or start.total, 1),
+        warm_node_total=rounded(start.warm_node_total, 1),
+        error_ratio=loading.ERROR_RATIO if spec.target == "eks" else loading.ERROR_RATIO_ELSEWHERE,
+    )
+
+
+def _probes(start: ColdStartPlan) -> ProbePlan:
+    patience_s = _STARTUP_FACTOR * start.warm_node_total
+    return ProbePlan(
+        startup_period_s=_PROBE_PERIOD_S,
+        startup_failure_threshold=max(12, math.ceil(patience_s / _PROBE_PERIOD_S)),
+        readiness_period_s=5,
+        liveness_period_s=_PROBE_PERIOD_S,
+        liveness_failure_threshold=3,
+    )
+
+
+def _rollout(member: Placed, pool: Pool, replicas: int, start: ColdStartPlan) -> RolloutPlan:
+    """Surge only into accelerators that are free; else the old replica must go first, and a lone one leaves a gap."""
+    spare = pool.free_accelerators >= member.candidate.accelerators_per_replica
+    alone = replicas <= 1 and not spare and pool.tier == "baseline"
+    return RolloutPlan(
+        max_surge=1 if spare else 0,
+        max_unavailable=0 if spare else 1,
+        outage_s=start.warm_node_total if alone else 0.0,
+        progress_deadline_s=_progress_deadline_s(start),
+    )
+
+
+def _progress_deadline_s(start: ColdStartPlan) -> int:
+    probes = _probes(start)
+    startup_s = probes.startup_period_s * probes.startup_failure_threshold
+    return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(start.total) + startup_s)
+
+
+def _admission(candidate: Candidate) -> AdmissionPlan:
+    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
+
+    The engine counts what runs and what waits, so a limit below the seats would turn away a burst that fits. Behind a
+    full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after this
+    request's own TTFT, divided by that, is how many may stand in line.
+
+    Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
+    prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
+    """
+    one, service = candidate.demand, candidate.service
+    if one.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
+        return AdmissionPlan(max_queued_requests=None, max_queued_tokens=None)
+    per_answer_ms = service.ttft_ms + one.shape.output_tokens_per_request * service.tpot_ms
+    spare_ms = max(0.0, one.budget_ttft_ms - service.ttft_ms)
+    waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
+    requests = candidate.max_num_seqs + waiting
+    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * one.context_tokens)
+
+
+def _pod(candidate: Candidate, pool: Pool, replicas: int) -> PodPlan:
+    """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
+    instance, machine = pool.machine.instance, pool.machine
+    engines = len(pool.members) if pool.shared else 1
+    taken = machine.accelerators_taken(candidate.accelerators_per_pod)
+    part = taken / machine.accelerators / engines
+    cpu = instance.allocatable_cpu_milli or (instance.vcpu or 0) * 1000
+    cpu_milli = int(cpu * _CPU_SHARE * part) // 100 * 100 if cpu else _DEFAULT_CPU_MILLI_PER_ACCELERATOR * taken
+    memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_pod, engines)
+    return PodPlan(
+        cpu_milli=cpu_milli,
+        memory_mib=memory_mib,
+        shm_mib=hosts.shm_mib(candidate.accelerators_per_pod, memory_mib),
+        kv_offload_mib=hosts.kv_offload_mib(candidate),
+        accelerators=candidate.accelerators_per_pod,
+        efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
+        priority=priorities.level(candidate.demand, pool.tier),
+        spread=_spread(candidate, pool, replicas),
+    )
+
+
+def _spread(candidate: Candidate, pool: Pool, replicas: int) -> tuple[Topology, ...]:
+    """Zones and hosts, where several replicas have several nodes to be on.
+
+    Karpenter makes nodes for a wish to spread as it does for a need, so replicas of a burst that could share a node are
+    not spread: at half a burst they would take twice the nodes. A replica over several nodes keeps to one zone and has
+    its nodes for itself.
+    """
+    if candidate.nodes > 1:
+        return ()
+    taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
+    alone_on_node = 2 * taken > pool.machine.accelerators
+    spreads = replicas > 1 and pool.nodes > 1 and (pool.tier == "baseline" or alone_on_node)
+    return ("zone", "host") if spreads else ()
+
+
+def _chosen_because(member: Placed) -> str:
+    candidate, option = member.candidate, member.option
+    if option.is_shared:
+        others = len(option.agents) - 1
+        return (
+            f"stays resident with {others} other engine{'s' if others > 1 else ''} on one {candidate.accelerator.name}, "
+            "which is cheaper than nodes of their own and fits memory and latency with all of them busy"
+        )
+    warm = candidate.baseline_replicas
+    seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
+    if candidate.nodes > 1:
+        each = f"{candidate.nodes} nodes of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"
+        return (
+            f"no single node of {candidate.accelerators_per_pod} x {candidate.accelerator.name} holds the model; over "
+            f"{each}, {warm} warm replica{'s' if warm > 1 else ''} {'carry' if warm > 1 else 'carries'} {seats:,} "
+            f"session{'s' if seats > 1 else ''} within memory, latency and throughput, which is the cheapest placement"
+        )
+    return (
+        f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
+        f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} "
+        f"{'carry' if warm > 1 else 'carries'} {seats:,} session{'s' if seats > 1 else ''} "
+        "within memory, latency and throughput"
+    )

@@ -1,0 +1,107 @@
+"""What stands for pods: Services and disruption budgets, and those of each agent's engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.planning.nodes import (
+    AGENT_LABEL,
+)
+from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.rendering.context import Context, Draft, Pairs
+from agentgpu_iac.rendering.names import (
+    BASE,
+    COMPONENT_LABEL,
+    ENGINE_COMPONENT,
+    labels,
+)
+from agentgpu_iac.rendering.stack import agents
+
+HTTP_PORT = "http"
+"""Name of the engines' port, in pods and Services."""
+_EVICTABLE_REPLICAS = 1
+"""How many replicas of an agent or a router a drain may take at once. Not 0: a lone replica would then hold up every drain of its
+node for ever. It moves with an outage of one warm start, or with none where another replica serves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceContext(Context):
+    """Pods behind one name."""
+
+    template: ClassVar[str] = "service.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    selector: Pairs
+    headless: bool
+    """Whether the name stands for the pods themselves, and not for one address before them."""
+    port_name: str
+    app_protocol: str
+    port: int
+    target_port: str
+    """Name of the pods' port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisruptionBudgetContext(Context):
+    """How many replicas of an agent, over all its tiers, or of a router a drain may take at once."""
+
+    template: ClassVar[str] = "pod-disruption-budget.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    max_unavailable: int
+    selector: Pairs
+
+
+def service_drafts(plan: Plan) -> tuple[Draft, ...]:
+    """The disruption budget of each agent, and its Service where no router takes its place."""
+    routed = behind_nginx(plan)
+    contexts: tuple[Context, ...] = (
+        *(engine_service(plan, one, one.agent, headless=False) for one in agents(plan) if one.agent not in routed),
+        *(
+            disruption_budget(plan, one.agent, engine_labels(plan, one), engine_selector(one.agent))
+            for one in agents(plan)
+        ),
+    )
+    return tuple(Draft(folder=BASE, context=context) for context in contexts)
+
+
+def engine_service(plan: Plan, agent: Workload, name: str, *, headless: bool) -> ServiceContext:
+    """A name for the engines of an agent, in all tiers."""
+    return ServiceContext(
+        name=name,
+        namespace=plan.stack,
+        labels=engine_labels(plan, agent),
+        selector=engine_selector(agent.agent),
+        headless=headless,
+        port_name=HTTP_PORT,
+        app_protocol="http",
+        port=agent.port,
+        target_port=HTTP_PORT,
+    )
+
+
+def disruption_budget(plan: Plan, name: str, its_labels: Pairs, selector: Pairs) -> DisruptionBudgetContext:
+    """The budget of an agent or a router."""
+    return DisruptionBudgetContext(
+        name=name, namespace=plan.stack, labels=its_labels, max_unavailable=_EVICTABLE_REPLICAS, selector=selector
+    )
+
+
+def engine_labels(plan: Plan, agent: Workload) -> Pairs:
+    """The labels of what all tiers of an agent have in common."""
+    return labels(plan.stack, ENGINE_COMPONENT, name=agent.engine.name, more=((AGENT_LABEL, agent.agent),))
+
+
+def engine_selector(agent: str) -> Pairs:
+    """The labels of an agent's engines in all tiers."""
+    return ((COMPONENT_LABEL, ENGINE_COMPONENT), (AGENT_LABEL, agent))
+
+
+def behind_nginx(plan: Plan) -> frozenset[str]:
+    """Agents whose own Service leads to NGINX, which finds the engines by another."""
+    if plan.router is None or plan.router.kind != "nginx":
+        return frozenset()
+    return frozenset(route.agent for route in plan.router.routes)
