@@ -18,7 +18,7 @@ from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.nodes import FABRIC_RESOURCE, pool_node
-from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
+from tests.e2e.cluster.trees import STACK_NAMES, Tree, tree
 from tests.e2e.cluster.workloads import (
     add_group_pods,
     at_rest,
@@ -36,7 +36,7 @@ from tools.install import path as tool
 
 REGION = "us-east-1"
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
-NAMES = tuple(name for name in (*EXAMPLES, *OWN) if tree(name).of_kind("NodePool"))
+NAMES = tuple(name for name in STACK_NAMES if tree(name).of_kind("NodePool"))
 STACKS = pytest.mark.parametrize("name", NAMES)
 
 _KEPT_CPU_MILLI, _KEPT_MEMORY_MIB = 100, 10

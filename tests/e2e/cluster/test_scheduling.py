@@ -15,7 +15,7 @@ from agentgpu_iac.planning.nodes import POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool
 from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused
 from tests.e2e.cluster.nodes import pool_node, strangers
-from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
+from tests.e2e.cluster.trees import STACK_NAMES, Tree, tree
 from tests.e2e.cluster.workloads import (
     add_group_pods,
     at_rest,
@@ -31,10 +31,9 @@ from tests.e2e.cluster.workloads import (
     unschedulable,
 )
 
-NAMES = (*EXAMPLES, *OWN)
-STACKS = pytest.mark.parametrize("name", NAMES)
+STACKS = pytest.mark.parametrize("name", STACK_NAMES)
 ROLLED = ("customer-service", "high-concurrency", "multi-agent", "operators")
-WITH_BURST = tuple(name for name in NAMES if burst(tree(name)))
+WITH_BURST = tuple(name for name in STACK_NAMES if burst(tree(name)))
 
 LOSES_A_NODE = "plan-single"
 """The stack of which a node is gone at once, without a drain. The controllers take a minute to find out, so it goes first
@@ -47,7 +46,7 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
     cluster = equipped_cluster
     for node in strangers():
         add_node(cluster, node)
-    for made in map(tree, (LOSES_A_NODE, *NAMES)):
+    for made in map(tree, (LOSES_A_NODE, *STACK_NAMES)):
         bring_up(cluster, made)
         if made is tree(LOSES_A_NODE):
             lose_a_node(cluster, made)
