@@ -137,19 +137,23 @@ class ControlPlane:
         made.add_header("Authorization", f"Bearer {self._token}")
         return urllib.request.urlopen(made, context=self._context, timeout=PATIENCE_S)
 
-    def versions(self, path: str, first: Object) -> Iterator[Object]:
-        """An object as it was answered, and then every version of it that follows; none is left out.
+    def history(self, path: str) -> Iterator[dict[str, Object]]:
+        """The objects of a collection by name: as they are, and then after each change, none left out.
 
-        Fails when no more come, which is when the caller waits for one that does not come about.
+        Fails in the end, when the caller has waited long enough for what does not come about.
         """
-        yield first
-        collection, name = path.rsplit("/", 1)
-        query = f"watch=1&timeoutSeconds={PATIENCE_S}&resourceVersion={first['metadata']['resourceVersion']}"
-        with self._open(f"{collection}?{query}&fieldSelector=metadata.name={name}") as events:
+        listed = self.get(path)
+        found = {each["metadata"]["name"]: each for each in listed["items"]}
+        query = f"watch=1&timeoutSeconds={PATIENCE_S}&resourceVersion={listed['metadata']['resourceVersion']}"
+        with self._open(f"{path}?{query}") as events:
+            yield dict(found)
             for event in map(json.loads, events):
-                assert event["type"] == "MODIFIED", event
-                yield event["object"]
-        raise AssertionError(f"the awaited version of {path} does not come\n{self.unrest()}")
+                assert event["type"] != "ERROR", event
+                found.pop(event["object"]["metadata"]["name"], None)
+                if event["type"] != "DELETED":
+                    found[event["object"]["metadata"]["name"]] = event["object"]
+                yield dict(found)
+        raise AssertionError(f"what was awaited of {path} does not come about\n{self.unrest()}")
 
     def get(self, path: str) -> Object:
         """Read one object."""

@@ -9,6 +9,8 @@ pods of its groups themselves, from its own leader and worker templates.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from agentgpu_iac.planning.nodes import POOL_LABEL
@@ -32,6 +34,9 @@ from tests.e2e.cluster.workloads import (
 )
 
 STACKS = pytest.mark.parametrize("name", STACK_NAMES)
+VERSION = "agentgpu.dev/test-version"
+"""Annotation that makes a new version of a pod template."""
+
 ROLLED = ("customer-service", "high-concurrency", "multi-agent", "operators")
 WITH_BURST = tuple(name for name in STACK_NAMES if burst(tree(name)))
 
@@ -135,13 +140,19 @@ def test_a_new_version_replaces_the_old_one_with_the_accelerators_that_are_there
         running.until(f"{workload.name} is ready", lambda each=workload: ready(running, made, each))
         path = deployment(made, workload)
         wanted, surge = workload.replicas.min, workload.rollout.max_surge
-        template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
+        history = running.history(f"/apis/apps/v1/namespaces/{made.plan.stack}/replicasets")
+        next(history)
+        uid = running.merge(path, {"spec": {"template": {"metadata": {"annotations": {VERSION: "2"}}}}})["metadata"][
+            "uid"
+        ]
         least, most = wanted, 0
-        for live in running.versions(path, running.merge(path, {"spec": {"template": template}})):
-            least = min(least, live["status"].get("availableReplicas", 0))
-            most = max(most, live["status"].get("replicas", 0))
-            if is_rolled_out(live):
+        for sets in history:
+            old, new = versions(sets.values(), uid)
+            least = min(least, sum(each["status"].get("availableReplicas", 0) for each in (*old, *new)))
+            most = max(most, sum(each["spec"]["replicas"] for each in (*old, *new)))
+            if new and new[0]["status"].get("availableReplicas", 0) == wanted and not any(map(pods_left, old)):
                 break
+        running.until(f"{workload.name} is rolled out", lambda at=path: is_rolled_out(running.get(at)))
         assert least >= wanted - workload.rollout.max_unavailable
         assert most <= wanted + surge
         if surge:
@@ -155,7 +166,7 @@ def test_a_rollout_that_wants_an_accelerator_that_is_not_there_is_stuck(running:
     running.until(f"{workload.name} is ready", lambda: ready(running, made, workload))
     path = deployment(made, workload)
     strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    template = {"metadata": {"annotations": {"agentgpu.dev/test-version": "2"}}}
+    template = {"metadata": {"annotations": {VERSION: "2"}}}
     running.merge(path, {"spec": {"strategy": strategy, "template": template}})
     running.until("the new pod is pending", lambda: unschedulable(running, made, workload))
     assert not is_rolled_out(running.get(path))
@@ -255,6 +266,18 @@ def ready_fillers(cluster: ControlPlane, made: Tree, pool: NodePool) -> list[Obj
     selector = f"app.kubernetes.io/component=model-cache,{POOL_LABEL}={pool.name}"
     pods = cluster.items(f"/api/v1/namespaces/{made.plan.stack}/pods?labelSelector={selector}")
     return [pod for pod in pods if condition(pod, "Ready") == "True"]
+
+
+def versions(sets: Iterable[Object], deployment_uid: str) -> tuple[list[Object], list[Object]]:
+    """The ReplicaSets of a Deployment: of the version before, and of the version of the tests."""
+    own = [each for each in sets if deployment_uid in {one["uid"] for one in each["metadata"]["ownerReferences"]}]
+    new = [each for each in own if VERSION in each["spec"]["template"]["metadata"].get("annotations", {})]
+    return [each for each in own if each not in new], new
+
+
+def pods_left(each: Object) -> int:
+    """Pods that a ReplicaSet wants or still has."""
+    return int(each["spec"]["replicas"] + each["status"]["replicas"])
 
 
 def is_rolled_out(live: Object) -> bool:
