@@ -91,6 +91,6 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             )
         ),
         warnings=advice.warnings(context),
-        watching=watching.watching_plan(spec, workloads, node_pools),
+        watching=watching.watching_plan(spec, workloads, node_pools, router),
         provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
     )

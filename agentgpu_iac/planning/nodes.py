@@ -67,6 +67,14 @@ def cache_directory_script(cache_path: str) -> str:
     return _CACHE_DIRECTORY_SCRIPT.format(path=cache_path, uid=ENGINE_UID)
 
 
+def gateway_path(stack: str, agent: str) -> str:
+    """Where the Gateway leads to an agent: several agents, and stacks, share its addresses."""
+    return f"/{stack}/{agent}/v1"
+
+
 def base_url(plan: Plan, workload: Workload) -> str:
-    """OpenAI base URL of an agent, inside the cluster. One Service answers for both tiers."""
+    """OpenAI base URL of an agent: through the Gateway where that has a name, else inside the cluster. Both tiers answer."""
+    gateway = plan.router.gateway if plan.router is not None else None
+    if gateway is not None and gateway.hostname is not None:
+        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(plan.stack, workload.agent)}"
     return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"

@@ -121,6 +121,12 @@ class MemoryPlan(Document):
     error_ratio: float
     """How far off the KV cache size may be, relative; see ``agentgpu size``."""
 
+    @property
+    def planned_kv_ratio(self) -> float:
+        """Part of a replica's KV cache that its planned sessions fill at their planned context."""
+        cache_gib = self.kv_gib + max(0.0, self.headroom_gib)
+        return self.kv_gib / cache_gib if cache_gib else 1.0
+
 
 class LatencyPlan(Document):
     """Latency with every session of the replica generating at once; unset where the accelerator has no data."""
@@ -235,6 +241,8 @@ class GatewayPlan(Document):
     namespace: str
     hostname: str | None
     """Host name of the routes. Unset: any."""
+    scheme: Literal["http", "https"]
+    """How callers speak to that host."""
 
 
 class RoutePlan(Document):

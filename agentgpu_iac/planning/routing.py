@@ -130,7 +130,9 @@ def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload,
         drain=_drain(routed),
         gateway=None
         if gateway is None
-        else GatewayPlan(name=gateway.name, namespace=gateway.namespace, hostname=gateway.hostname),
+        else GatewayPlan(
+            name=gateway.name, namespace=gateway.namespace, hostname=gateway.hostname, scheme=gateway.scheme
+        ),
         routes=tuple(_route(spec, tiers, None) for tiers in routed),
     )
 

@@ -70,9 +70,7 @@ def seats_wanted(seats: int, utilization_ratio: float) -> float:
 
 def kv_ratio_wanted(memory: MemoryPlan, utilization_ratio: float) -> float:
     """Part of the KV cache that so many sessions fill at their planned context."""
-    cache_gib = memory.kv_gib + max(0.0, memory.headroom_gib)
-    planned = memory.kv_gib / cache_gib if cache_gib else 1.0
-    return max(_LEAST_KV_RATIO, rounded(planned * utilization_ratio, 3))
+    return max(_LEAST_KV_RATIO, rounded(memory.planned_kv_ratio * utilization_ratio, 3))
 
 
 def _scaling(burst: Workload, baseline_replicas: int, stack: str, spec: StackSpec) -> ScalingPlan | None:

@@ -304,7 +304,9 @@ class GatewayRef(Document):
     hostname: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] | None = (
         None
     )
-    """Host name of the routes. Unset: any."""
+    """Host name of the routes. Unset: any, and agents are called by their Services, past the endpoint picker."""
+    scheme: Literal["http", "https"] = "https"
+    """How callers speak to that host."""
 
 
 class Network(Document):
