@@ -281,10 +281,6 @@ class RouterPlan(Document):
     routes: tuple[RoutePlan, ...]
     """In the order of the agents; an agent without a route is reached through its Service alone."""
 
-    def route(self, agent: str) -> RoutePlan | None:
-        """The route of an agent, if it has one."""
-        return next((route for route in self.routes if route.agent == agent), None)
-
 
 class MetricsPlan(Document):
     """What the engine's Prometheus series are called in its version. Unset: no source names one.

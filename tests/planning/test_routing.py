@@ -22,8 +22,7 @@ def router(found: Plan) -> RouterPlan:
 
 
 def route(found: Plan, agent: str = "crowd") -> RoutePlan:
-    made = router(found).route(agent)
-    assert made is not None
+    (made,) = (one for one in router(found).routes if one.agent == agent)
     return made
 
 
