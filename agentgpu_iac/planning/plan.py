@@ -29,6 +29,7 @@ Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency
 Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
 PriorityLevel = Literal["user-facing", "burst", "background"]
 Topology = Literal["zone", "host"]
+WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
 
 
 class SecretVariable(Document):
@@ -37,9 +38,6 @@ class SecretVariable(Document):
     variable: str
     secret: str
     key: str
-
-
-WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
 
 
 class EnvironmentVariable(Document):
@@ -400,8 +398,8 @@ class StorageChoice(Document):
     why: str
 
 
-class CachedAdapter(Document):
-    """A LoRA adapter or a draft model that must be in the cache before its engine starts."""
+class CachedRepository(Document):
+    """What an engine loads beside its model, a LoRA adapter or a draft: it must be in the cache before the engine starts."""
 
     path: str
     revision: str
@@ -418,8 +416,8 @@ class ModelCachePlan(Document):
     """Revision of the model repository that the cache must hold."""
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
-    adapters: tuple[CachedAdapter, ...]
-    draft: CachedAdapter | None
+    adapters: tuple[CachedRepository, ...]
+    draft: CachedRepository | None
     """The draft model of speculative decoding, where it has one of its own."""
     loader: WeightLoader
     """How the engine reads the weights."""

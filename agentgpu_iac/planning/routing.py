@@ -15,6 +15,7 @@ from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.plan import (
     DrainPlan,
     GatewayPlan,
+    Plan,
     PriorityLevel,
     RoutePlan,
     RouterPlan,
@@ -65,6 +66,11 @@ Gateway picks any replica."""
 _PICKER_CPU_MILLI = 1_000
 _PICKER_MEMORY_MIB = 1_024
 """For some ten requests a second; the picker's own guide says 0.5 to 1 core for one request a second of 100,000 tokens."""
+
+
+def base_url(plan: Plan, workload: Workload) -> str:
+    """OpenAI base URL of an agent, inside the cluster. One Service answers for both tiers."""
+    return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"
 
 
 def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]) -> RouterPlan | None:
