@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentgpu_iac.planning.plan import NodePool, Plan, Workload
+from agentgpu_iac.planning.plan import NodePool
 from agentgpu_iac.spec.vocabulary import Target
 
 STACK_LABEL = "agentgpu.dev/stack"
@@ -65,16 +65,3 @@ def karpenter_pools(target: Target, node_pools: Sequence[NodePool]) -> tuple[Nod
 def cache_directory_script(cache_path: str) -> str:
     """Shell part of a node's user data: the model cache directory, owned by the engines' user."""
     return _CACHE_DIRECTORY_SCRIPT.format(path=cache_path, uid=ENGINE_UID)
-
-
-def gateway_path(stack: str, agent: str) -> str:
-    """Where the Gateway leads to an agent: several agents, and stacks, share its addresses."""
-    return f"/{stack}/{agent}/v1"
-
-
-def base_url(plan: Plan, workload: Workload) -> str:
-    """OpenAI base URL of an agent: through the Gateway where that has a name, else inside the cluster. Both tiers answer."""
-    gateway = plan.router.gateway if plan.router is not None else None
-    if gateway is not None and gateway.hostname is not None:
-        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(plan.stack, workload.agent)}"
-    return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"

@@ -29,6 +29,7 @@ Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency
 Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
 PriorityLevel = Literal["user-facing", "burst", "background"]
 Topology = Literal["zone", "host"]
+WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
 
 
 class SecretVariable(Document):
@@ -37,9 +38,6 @@ class SecretVariable(Document):
     variable: str
     secret: str
     key: str
-
-
-WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
 
 
 class EnvironmentVariable(Document):
@@ -289,10 +287,6 @@ class RouterPlan(Document):
     routes: tuple[RoutePlan, ...]
     """In the order of the agents; an agent without a route is reached through its Service alone."""
 
-    def route(self, agent: str) -> RoutePlan | None:
-        """The route of an agent, if it has one."""
-        return next((route for route in self.routes if route.agent == agent), None)
-
 
 class MetricsPlan(Document):
     """What the engine's Prometheus series are called in its version. Unset: no source names one.
@@ -412,8 +406,8 @@ class StorageChoice(Document):
     why: str
 
 
-class CachedAdapter(Document):
-    """A LoRA adapter or a draft model that must be in the cache before its engine starts."""
+class CachedRepository(Document):
+    """What an engine loads beside its model, a LoRA adapter or a draft: it must be in the cache before the engine starts."""
 
     path: str
     revision: str
@@ -430,8 +424,8 @@ class ModelCachePlan(Document):
     """Revision of the model repository that the cache must hold."""
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
-    adapters: tuple[CachedAdapter, ...]
-    draft: CachedAdapter | None
+    adapters: tuple[CachedRepository, ...]
+    draft: CachedRepository | None
     """The draft model of speculative decoding, where it has one of its own."""
     loader: WeightLoader
     """How the engine reads the weights."""

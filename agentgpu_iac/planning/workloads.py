@@ -14,7 +14,7 @@ from agentgpu_iac.planning.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.plan import (
     AdmissionPlan,
-    CachedAdapter,
+    CachedRepository,
     ColdStartPlan,
     EnginePlan,
     LatencyPlan,
@@ -154,7 +154,7 @@ def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSp
             revision=caching.revision(agent),
             token_secret=spec.model_cache.token_secret,
             adapters=tuple(
-                CachedAdapter(path=caching.directory(adapter.source, "main"), revision="main")
+                CachedRepository(path=caching.directory(adapter.source, "main"), revision="main")
                 for adapter in agent.lora_adapters
             ),
             draft=draft,

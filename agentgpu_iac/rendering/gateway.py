@@ -11,8 +11,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL, gateway_path
+from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.planning.routing import gateway_path
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_class
 from agentgpu_iac.rendering.service import ServiceContext, engine_selector

@@ -13,9 +13,6 @@ from pydantic import Field, StringConstraints
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision, Storage, Target
 
-API_VERSION = "agentgpu.dev/v1alpha1"
-KIND = "AgentStack"
-
 MAX_COUNT = 10**9
 """Counts above this are a slip of the keyboard, not a plan."""
 

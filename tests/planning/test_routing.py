@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning.nodes import base_url
 from agentgpu_iac.planning.plan import Plan, RoutePlan, RouterPlan
-from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
+from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS, base_url
 from tests.planning.scenes import codes, make_agent, plan, workload
 
 CROWD = make_agent("crowd", sessions={"concurrent": 400})
@@ -24,8 +23,7 @@ def router(found: Plan) -> RouterPlan:
 
 
 def route(found: Plan, agent: str = "crowd") -> RoutePlan:
-    made = router(found).route(agent)
-    assert made is not None
+    (made,) = (one for one in router(found).routes if one.agent == agent)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.planning import delivery
+from agentgpu_iac.planning import gitops
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
@@ -37,7 +37,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
     yield from _held_capacity(context)
-    if spec.gitops is not None and (applied := delivery.overlay(spec, context.node_pools)) != spec.gitops.overlay:
+    if spec.gitops is not None and (applied := gitops.overlay(spec, context.node_pools)) != spec.gitops.overlay:
         yield warning(
             "gitops-overlay",
             f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
