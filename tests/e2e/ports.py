@@ -1,4 +1,4 @@
-"""Ports of this machine for what a test starts."""
+"""Ports for what tests start on this machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on."""
-    listeners = [socket.socket() for _ in range(count)]
-    try:
-        for listener in listeners:
-            listener.bind((HOST, 0))
-        return [int(listener.getsockname()[1]) for listener in listeners]
-    finally:
-        for listener in listeners:
-            listener.close()
+    """Ports for the caller alone: the kernel gives them to nobody else while the tests run.
+
+    Each stays bound, though nobody listens, with the option by which a server may listen there nevertheless.
+    """
+    return [_reserved_port() for _ in range(count)]
+
+
+_reserved: list[socket.socket] = []
+
+
+def _reserved_port() -> int:
+    holder = socket.socket()
+    _reserved.append(holder)
+    holder.bind((HOST, 0))
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return int(holder.getsockname()[1])

@@ -10,16 +10,20 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import ssl
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.e2e import processes
 from tests.e2e.ports import free_ports
+from tests.e2e.processes import PATIENCE_S
 from tools.install import path as tool
 
 Object = dict[str, Any]
@@ -27,8 +31,6 @@ T = TypeVar("T")
 
 FAKE_NODE = "kwok.x-k8s.io/node"
 """KWOK plays the kubelet of nodes with this annotation."""
-
-START_LIMIT_S = 90
 
 
 class Refused(Exception):
@@ -47,7 +49,7 @@ class ControlPlane:
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
         self.server = ""
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, processes.Process] = {}
         self._token = secrets.token_hex(16)
         self._context: ssl.SSLContext | None = None
         self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
@@ -69,24 +71,25 @@ class ControlPlane:
         for process in reversed(self._processes.values()):
             process.terminate()
         for process in reversed(self._processes.values()):
-            try:
-                process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            processes.end(process, within_s=2)
         self._processes.clear()
 
     def start(self, name: str, command: Sequence[str | Path], **environment: str) -> None:
         """Start a process; its output goes to ``<name>.log``, and it ends with the control plane."""
         with (self.folder / f"{name}.log").open("wb") as log:
-            self._processes[name] = subprocess.Popen(
-                [str(word) for word in command],
-                cwd=self.folder,
-                env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+            self._processes[name] = processes.start(
+                command, cwd=self.folder, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT
             )
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Meanwhile a process does nothing: what it would do comes after all that is done here, and not in between."""
+        process = self._processes[name]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def log(self, name: str, lines: int = 40) -> str:
         """The end of a process's log."""
@@ -97,7 +100,12 @@ class ControlPlane:
         """Run kubectl and answer what it printed, errors after the rest. Fails where kubectl does, unless told not to."""
         command = [str(tool("kubectl")), f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.folder / 'discovery'}"]
         done = subprocess.run(
-            [*command, *map(str, arguments)], input=text, capture_output=True, text=True, timeout=120, check=False
+            [*command, *map(str, arguments)],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
         if check and done.returncode:
             raise AssertionError(f"kubectl {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}")
@@ -105,14 +113,9 @@ class ControlPlane:
 
     def request(self, method: str, path: str, body: object = None, content_type: str = "application/json") -> Object:
         """One request to the API server, as cluster administrator. Raises Refused for an answer that is no success."""
-        request = urllib.request.Request(
-            f"{self.server}{path}",
-            method=method,
-            data=body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
-        )
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(request, context=self._context, timeout=30) as answer:
+            with self._open(path, method=method, data=data, headers={"Content-Type": content_type}) as answer:
                 content = answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -127,6 +130,26 @@ class ControlPlane:
         except ValueError:
             return {}
         return answered if isinstance(answered, dict) else {}
+
+    def _open(self, path: str, **request: Any) -> Any:
+        """The answer to a request, not read yet."""
+        made = urllib.request.Request(f"{self.server}{path}", **request)
+        made.add_header("Authorization", f"Bearer {self._token}")
+        return urllib.request.urlopen(made, context=self._context, timeout=PATIENCE_S)
+
+    def versions(self, path: str, first: Object) -> Iterator[Object]:
+        """An object as it was answered, and then every version of it that follows; none is left out.
+
+        Fails when no more come, which is when the caller waits for one that does not come about.
+        """
+        yield first
+        collection, name = path.rsplit("/", 1)
+        query = f"watch=1&timeoutSeconds={PATIENCE_S}&resourceVersion={first['metadata']['resourceVersion']}"
+        with self._open(f"{collection}?{query}&fieldSelector=metadata.name={name}") as events:
+            for event in map(json.loads, events):
+                assert event["type"] == "MODIFIED", event
+                yield event["object"]
+        raise AssertionError(f"the awaited version of {path} does not come\n{self.unrest()}")
 
     def get(self, path: str) -> Object:
         """Read one object."""
@@ -242,7 +265,7 @@ class ControlPlane:
             ),
         )
         self._context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
-        self.until("the API server answers", self._is_ready, START_LIMIT_S)
+        self.until("the API server answers", self._is_ready)
         local = ("--kubeconfig=kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1")
         self.start(
             "kube-controller-manager",
@@ -250,6 +273,7 @@ class ControlPlane:
                 *(tool("kube-controller-manager"), *local, f"--secure-port={ports[3]}"),
                 *("--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt"),
                 *("--use-service-account-credentials=false", "--concurrent-serviceaccount-token-syncs=2"),
+                "--node-monitor-grace-period=1h",  # a kubelet's heartbeat may be late here, or not be played at all
             ),
         )
         self.start("kube-scheduler", (tool("kube-scheduler"), *local, f"--secure-port={ports[4]}"))
@@ -261,7 +285,7 @@ class ControlPlane:
                 *(f"--config={stage}" for stage in sorted(tool("kwok-stages").glob("*.yaml"))),
             ),
         )
-        self.until("the controllers run", self._has_default_account, START_LIMIT_S)
+        self.until("the controllers run", self._has_default_account)
 
     def _make_keys(self) -> None:
         names = "subjectAltName=IP:127.0.0.1,IP:10.0.0.1,DNS:localhost,DNS:kubernetes.default.svc"
@@ -301,9 +325,9 @@ class ControlPlane:
     def _has_default_account(self) -> bool:
         return self.exists("/api/v1/namespaces/default/serviceaccounts/default")
 
-    def until(self, what: str, answer: Callable[[], T], limit_s: float = 120, pause_s: float = 0.1) -> T:
+    def until(self, what: str, answer: Callable[[], T], pause_s: float = 0.1) -> T:
         """Ask until the answer is true, and return it. Fails after a while, or when a process has ended."""
-        deadline = time.monotonic() + limit_s
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             if found := answer():
                 return found
@@ -311,7 +335,7 @@ class ControlPlane:
                 if process.poll() is not None:
                     raise AssertionError(f"{name} ended while waiting until {what}:\n{self.log(name)}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"not after {limit_s:.0f} s: {what} (logs in {self.folder})\n{self.unrest()}")
+                raise AssertionError(f"not after {PATIENCE_S} s: {what} (logs in {self.folder})\n{self.unrest()}")
             time.sleep(pause_s)
 
 

@@ -45,8 +45,8 @@ def groups(equipped_cluster: ControlPlane, made: Tree, workload: Workload) -> It
     for namespace in made.foreign_namespaces:
         cluster.add_namespace(namespace)
     for body in made.objects:
-        cluster.until(f"{body['kind']} is taken", lambda each=body: accepted(cluster, each), 30)
-    cluster.until("the leader runs", lambda: set(running(cluster, made, workload)) == {"0"}, 90)
+        cluster.until(f"{body['kind']} is taken", lambda each=body: accepted(cluster, each))
+    cluster.until("the leader runs", lambda: set(running(cluster, made, workload)) == {"0"})
     add_node(cluster, made, workload, 1, "b")
     yield cluster
 
@@ -152,9 +152,9 @@ def test_a_worker_waits_for_a_node_in_the_zone_of_its_leader(
         conditions = worker["status"].get("conditions", ())
         return next((one.get("message", "") for one in conditions if one.get("reason") == "Unschedulable"), "")
 
-    groups.until("the worker is looked at with both nodes", lambda: "pod affinity" in refusal(), 60)
+    groups.until("the worker is looked at with both nodes", lambda: "pod affinity" in refusal())
     add_node(groups, made, workload, 2, "a")
-    groups.until("the group runs", lambda: len(running(groups, made, workload)) == workload.nodes_per_replica, 90)
+    groups.until("the group runs", lambda: len(running(groups, made, workload)) == workload.nodes_per_replica)
     nodes = {pod["spec"]["nodeName"] for pod in running(groups, made, workload).values()}
     assert len(nodes) == workload.nodes_per_replica
     assert {groups.get(f"/api/v1/nodes/{name}")["metadata"]["labels"][ZONE][-1] for name in nodes} == {"a"}
@@ -209,7 +209,6 @@ def test_a_lost_pod_takes_its_group_along(groups: ControlPlane, made: Tree, work
             len(new := running(groups, made, workload)) == workload.nodes_per_replica
             and not before & {pod["metadata"]["uid"] for pod in new.values()}
         ),
-        90,
     )
 
 
@@ -226,5 +225,4 @@ def test_a_new_version_replaces_the_group_on_its_own_nodes(
             len(new := running(groups, made, workload)) == workload.nodes_per_replica
             and all(pod["metadata"]["annotations"].get("test/version") == "2" for pod in new.values())
         ),
-        120,
     )

@@ -18,13 +18,14 @@ from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.nodes import FABRIC_RESOURCE, pool_node
-from tests.e2e.cluster.trees import EXAMPLES, OWN, Tree, tree
+from tests.e2e.cluster.trees import STACK_NAMES, Tree, tree
 from tests.e2e.cluster.workloads import (
     add_group_pods,
     at_rest,
     baseline,
     burst,
     condition,
+    is_ready,
     pods_of,
     pods_per_replica,
     scale,
@@ -35,7 +36,7 @@ from tools.install import path as tool
 
 REGION = "us-east-1"
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
-NAMES = tuple(name for name in (*EXAMPLES, *OWN) if tree(name).of_kind("NodePool"))
+NAMES = tuple(name for name in STACK_NAMES if tree(name).of_kind("NodePool"))
 STACKS = pytest.mark.parametrize("name", NAMES)
 
 _KEPT_CPU_MILLI, _KEPT_MEMORY_MIB = 100, 10
@@ -108,11 +109,20 @@ def test_a_burst_gets_its_nodes_and_stops_at_the_planned_limit(running: ControlP
     made = tree(name)
     for workload in burst(made):
         pool = made.plan.pool(workload.node_pool)
-        scale(running, made, workload, workload.replicas.max + 1)
+        with running.paused("karpenter"):  # until it can see all pods at once
+            scale(running, made, workload, workload.replicas.max + 1)
+            running.until("all pods have been looked at", lambda each=workload: all_looked_at(running, made, each))
         check_nodes(running, made, workload, workload.replicas.max)
-        (left,) = unschedulable(running, made, workload)
+        (left,) = running.until("a pod is left", lambda each=workload: unschedulable(running, made, each))
         running.until("Karpenter says that the limit is reached", lambda pod=left: limit_events(running, pod))
         assert len(nodes_of(running, pool)) == pool.max
+
+
+def all_looked_at(cluster: ControlPlane, made: Tree, workload: Workload) -> bool:
+    """Whether there are the pods of a replica more than planned, and the scheduler has an answer for each."""
+    pods = pods_of(cluster, made, workload)
+    wanted = (workload.replicas.max + 1) * pods_per_replica(made, workload)
+    return len(pods) == wanted and all(condition(pod, "PodScheduled") for pod in pods)
 
 
 def limit_events(cluster: ControlPlane, pod: Object) -> list[str]:
@@ -128,12 +138,7 @@ def check_nodes(cluster: ControlPlane, made: Tree, workload: Workload, replicas:
     wanted = replicas * pods_per_replica(made, workload)
     landed = cluster.until(
         f"{wanted} pods of {workload.name} are ready",
-        lambda: (
-            len(found := [pod for pod in pods_of(cluster, made, workload) if condition(pod, "Ready") == "True"])
-            >= replicas
-            and found
-        ),
-        120,
+        lambda: len(found := [pod for pod in pods_of(cluster, made, workload) if is_ready(pod)]) >= wanted and found,
     )
     assert len(landed) == wanted
     offered = next(way for way in pool.capacity_types if way != "reserved")  # no capacity is held here

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.cluster.trees import EXAMPLES, OWN, tree
+from tests.e2e.cluster.trees import STACK_NAMES, tree
 from tools.install import path as tool
 
 EXCEPTIONS = Path(__file__).parents[1] / "lint_exceptions.yaml"
@@ -57,7 +57,7 @@ class Exemption:
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for every stack, with a file for each object."""
     folder = tmp_path_factory.mktemp("rendered")
-    for name in (*EXAMPLES, *OWN):
+    for name in STACK_NAMES:
         (folder / name).mkdir()
         for number, text in enumerate(tree(name).texts):
             (folder / name / f"{number:03}.yaml").write_text(text, encoding="utf-8")

@@ -20,7 +20,8 @@ from tests.rendering.trees import PLANS
 
 OWN = sorted((Path(__file__).parent / "stacks").glob("*.yaml"))
 STACKS = {path.stem: path for path in (*EXAMPLES, *OWN)}
-NAMES = (*STACKS, *(f"plan-{name}" for name in PLANS))
+STACK_NAMES = tuple(STACKS)
+NAMES = (*STACK_NAMES, *(f"plan-{name}" for name in PLANS))
 
 Object = dict[str, Any]
 

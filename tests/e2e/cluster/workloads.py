@@ -49,10 +49,15 @@ def pods_per_replica(made: Tree, workload: Workload) -> int:
 
 
 def ready(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int | None = None) -> list[Object]:
-    """The pods of a workload, once there are as many as it should have and all of them are ready."""
+    """The pods of a workload, once there are as many as it should have, all of them ready, and none on its way out."""
     wanted = (workload.replicas.min if replicas is None else replicas) * pods_per_replica(made, workload)
     pods = pods_of(cluster, made, workload)
-    return pods if len(pods) == wanted and all(condition(pod, "Ready") == "True" for pod in pods) else []
+    return pods if len(pods) == wanted and all(is_ready(pod) for pod in pods) else []
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod serves, and nobody has asked it to go."""
+    return condition(pod, "Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 def unschedulable(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:

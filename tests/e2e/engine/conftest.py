@@ -17,6 +17,7 @@ from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load
 from tests.e2e.engine.pods import EnginePod, engine_pods
 from tests.e2e.engine.serving import Engine
+from tests.e2e.processes import PATIENCE_S
 from tools.install import path as tool
 
 SHAPES = {"gqa": (4, 2), "mha": (4, 4), "mqa": (4, 1)}
@@ -62,7 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> TinyStack:
     folder = tmp_path_factory.mktemp("stack")
     words = [word for name, heads in SHAPES.items() for word in (str(folder / name), *map(str, heads))]
     command = [tool("vllm-python"), Path(__file__).with_name("make_model.py"), *words]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    made = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert made.returncode == 0, made.stderr
     spec = folder / "stack.yaml"
     spec.write_text(STACK.replace("FOLDER", str(folder)), encoding="utf-8")

@@ -15,10 +15,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from tests.e2e import processes
 from tests.e2e.engine.pods import EnginePod
 from tests.e2e.ports import HOST, free_ports
+from tests.e2e.processes import PATIENCE_S
 
-START_LIMIT_S = 420
+START_LIMIT_S = 900
 """One takes about 40 s alone on two idle cores."""
 KV_CACHE_GIB = 1
 
@@ -47,7 +49,7 @@ class Engine:
         self.log = folder / "engine.log"
         folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
+            self.process = processes.start(
                 [*pod.command, *self.args],
                 cwd=folder,
                 env={
@@ -55,10 +57,8 @@ class Engine:
                     "VLLM_CPU_KVCACHE_SPACE": str(KV_CACHE_GIB),
                     **self.environment,
                 },
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
         self.started = time.monotonic()
         self.polls: list[dict[str, int | None]] = []
@@ -88,7 +88,7 @@ class Engine:
         except OSError:
             return None
 
-    def ask(self, path: str, body: object = None, *, timeout_s: float = 60) -> tuple[int, str]:
+    def ask(self, path: str, body: object = None, *, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
         """Send a request and read the whole answer."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=timeout_s)
         try:
@@ -161,9 +161,7 @@ class Engine:
 
     def kill(self) -> None:
         """End the process and its children at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        processes.end(self.process)
 
 
 class Stream(threading.Thread):
@@ -183,7 +181,7 @@ class Stream(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection(HOST, self._engine.port, timeout=120)
+        connection = http.client.HTTPConnection(HOST, self._engine.port, timeout=PATIENCE_S)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/v1/completions", json.dumps(self._body), {"Content-Type": "application/json"})
             response = connection.getresponse()

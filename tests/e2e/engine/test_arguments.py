@@ -18,6 +18,7 @@ from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load
 from tests.e2e.engine.pods import engine_pods, flags
+from tests.e2e.processes import PATIENCE_S
 from tests.examples import EXAMPLES
 from tests.planning import scenes
 from tests.planning.test_engine_args import VARIETY
@@ -73,7 +74,7 @@ def answers() -> dict[str, Any]:
         env={**os.environ, "PYTHONPATH": str(tool("vllm-parser")), "VLLM_TARGET_DEVICE": "cpu", "HF_ENDPOINT": NOWHERE},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]

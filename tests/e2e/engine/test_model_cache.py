@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 from agentgpu_iac.rendering.render import render
+from tests.e2e import processes
 from tests.e2e.engine.conftest import TinyStack
 from tests.e2e.engine.pods import objects
+from tests.e2e.processes import PATIENCE_S
 
 
 def test_the_wait_ends_with_the_models_marker(stack: TinyStack, tmp_path: Path) -> None:
@@ -32,13 +34,14 @@ def test_the_wait_ends_with_the_models_marker(stack: TinyStack, tmp_path: Path) 
         *(f"--root={stack.models}" if word.startswith("--root=") else word for word in words),
     ]
     planned = next(one.model_cache for one in stack.plan.workloads if one.agent == "gqa")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as waiting:
+    with processes.start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as waiting:
         assert waiting.stdout is not None
         assert "waiting until" in waiting.stdout.readline()
         time.sleep(0.5)
         assert waiting.poll() is None
         marker = stack.models / f"{planned.path}.complete"
         marker.write_text(json.dumps({"revision": planned.revision}), encoding="utf-8")
-        assert waiting.wait(timeout=30) == 0
+        assert waiting.wait(timeout=PATIENCE_S) == 0
+        processes.end(waiting)
     assert pod.args[0].endswith(f"/{planned.path}")
     assert (stack.models / planned.path / "model.safetensors").is_file()

@@ -12,6 +12,7 @@ import time
 from tests.e2e.engine.conftest import TinyStack
 from tests.e2e.engine.pods import flags
 from tests.e2e.engine.serving import Engine, Stream
+from tests.e2e.processes import PATIENCE_S
 
 ENGINE_CORE = "VLLM::EngineCor"
 """Name of the process that computes, as the kernel keeps it."""
@@ -33,7 +34,7 @@ def test_an_answer_that_was_begun_is_finished_and_no_other_is_begun(engines: dic
     engine = engines["mha"]
     answer_tokens = 1000
     stream = Stream(engine, answer_tokens)
-    assert stream.begun.wait(30)
+    assert stream.begun.wait(PATIENCE_S)
     engine.terminate()
     told = time.monotonic()
     late = []
@@ -50,7 +51,7 @@ def test_an_answer_that_takes_too_long_is_cut(engines: dict[str, Engine]) -> Non
     engine = engines["mqa"]
     timeout_s = int(flags(engine.pod.args)["--shutdown-timeout"][0])
     streams = [Stream(engine, 8000) for _ in range(8)]
-    assert streams[0].begun.wait(30)
+    assert streams[0].begun.wait(PATIENCE_S)
     assert ENGINE_CORE in engine.children()
     engine.terminate()
     told = time.monotonic()
@@ -60,5 +61,5 @@ def test_an_answer_that_takes_too_long_is_cut(engines: dict[str, Engine]) -> Non
     assert time.monotonic() - told > timeout_s - 1
     engine.kill()
     for stream in streams:
-        stream.join(10)
+        stream.join(PATIENCE_S)
     assert {(stream.finish, stream.tokens or 0) for stream in streams} == {(None, 0)}

@@ -81,7 +81,7 @@ class Scene:
             found = [each for each in answer.data["findings"] if (each["kind"], each["reason"]) == (kind, reason)]
             return next(((answer, each) for each in found if words in each["message"]), None)
 
-        answer, found = self.cluster.until(f"status says {kind} {reason}", said, 40, pause_s=0.5)
+        answer, found = self.cluster.until(f"status says {kind} {reason}", said, pause_s=0.5)
         assert answer.code == 1
         return found
 
@@ -92,17 +92,18 @@ class Scene:
             return all(subject.split()[0] in but for _, subject, _ in self.findings())
 
         try:
-            self.cluster.until("the stack is in line", nothing_said, 40, pause_s=0.5)
+            self.cluster.until("the stack is in line", nothing_said, pause_s=0.5)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status().out}") from None
 
     def pod(self, component: str = "engine") -> Object:
         """The one pod of a component, once it is there."""
         path = f"{self.core}/pods?labelSelector=app.kubernetes.io/component={component}"
-        return self.cluster.until(f"there is a pod of {component}", lambda: self.cluster.items(path), 30)[0]
+        return self.cluster.until(f"there is a pod of {component}", lambda: self.cluster.items(path))[0]
 
     def play(self, component: str = "engine", **status: Any) -> None:
-        """Report a status of a pod, as a kubelet would."""
+        """Report a status of a pod, as the kubelet of its node would."""
+        self.cluster.until("the pod has a node", lambda: self.pod(component)["spec"].get("nodeName"))
         pod = self.pod(component)
         conditions = status.pop("conditions", [])
         kept = [each for each in pod["status"].get("conditions", []) if each["type"] == "PodScheduled"]

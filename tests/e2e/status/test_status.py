@@ -138,7 +138,6 @@ def test_a_crash_loop_is_told_with_its_exit_code_and_last_words(scene: Make) -> 
     crashing = scene("crashing")
     crashing.apply()
     crashing.add_node(played=True)
-    crashing.cluster.until("the pod is placed", lambda: crashing.pod()["spec"].get("nodeName"))
     ended = {"exitCode": 1, "reason": "Error", "message": "CUDA out of memory", "finishedAt": now_text()}
     done = container("wait-for-model", {"terminated": {"exitCode": 0, "finishedAt": now_text()}}, ready=True)
     engine = container(
@@ -177,7 +176,7 @@ def test_with_karpenter_the_missing_node_is_karpenters_to_explain(scene: Make) -
         answer = short.status("--overlay", "karpenter", "--format", "json")
         return [each for each in answer.data["findings"] if "none to give" in each["message"]]
 
-    [found] = short.cluster.until("status says capacity", said, 30, pause_s=0.5)
+    [found] = short.cluster.until("status says capacity", said, pause_s=0.5)
     assert (found["kind"], found["reason"]) == ("pending", "capacity")
     assert not [each for each in short.findings() if each[0] == "missing" and "NodePool" in each[1]]
 
@@ -221,10 +220,22 @@ def _kubeconfig_of_a_reader(scene: Scene, name: str, *, cluster_wide: bool) -> P
             reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": granted}
             body = {"metadata": {"name": f"{name}-{granted}"}, "subjects": subject, "roleRef": reference}
             cluster.create(f"{rbac}/clusterrolebindings", body)
+        may = ("deployments.apps", "nodes")
     else:
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
         body = {"metadata": {"name": name}, "subjects": subject, "roleRef": reference}
         cluster.create(f"{rbac}/namespaces/{scene.name}/rolebindings", body)
+        may = ("deployments.apps",)
+    for kind in may:
+        words = (
+            "auth",
+            "can-i",
+            "list",
+            kind,
+            f"--as=system:serviceaccount:default:{name}",
+            f"--namespace={scene.name}",
+        )
+        cluster.until("the role is in force", lambda asked=words: "yes" in cluster.kubectl(*asked, check=False))
     token = cluster.kubectl("--namespace=default", "create", "token", name).strip()
     config = json.loads(cluster.kubeconfig.read_text(encoding="utf-8"))
     config["users"] = [{"name": "admin", "user": {"token": token}}]

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cli.running import COMMAND
+from tests.e2e import processes
 from tests.e2e.cluster.control_plane import ControlPlane
+from tests.e2e.processes import PATIENCE_S
 from tests.e2e.status.scenes import RUNNING_READY, Scene, container, now_text, running
 
 Make = Callable[[str], Scene]
@@ -21,24 +23,24 @@ def test_wait_shows_each_phase_and_ends_when_all_serve(equipped_cluster: Control
     waiting = threading.Thread(target=_follow, args=(scene, lines, ended))
     waiting.start()
     told = lambda word: lambda: any(word in line for line in lines)  # noqa: E731
-    equipped_cluster.until("it says that nothing is applied", told("objects"), 30)
+    equipped_cluster.until("it says that nothing is applied", told("objects"))
     scene.apply()
-    equipped_cluster.until("it waits for a node", told(": node"), 30)
+    equipped_cluster.until("it waits for a node", told(": node"))
     scene.add_node(played=True)
-    equipped_cluster.until("it waits for the image", told(": image"), 30)
+    equipped_cluster.until("it waits for the image", told(": image"))
     scene.play(
         phase="Pending",
         initContainerStatuses=[container("wait-for-model", {"running": {"startedAt": now_text()}})],
         containerStatuses=[container("engine", {"waiting": {"reason": "PodInitializing"}})],
     )
-    equipped_cluster.until("it waits for the weights", told(": weights"), 30)
+    equipped_cluster.until("it waits for the weights", told(": weights"))
     filled = container("wait-for-model", {"terminated": {"exitCode": 0, "finishedAt": now_text()}}, ready=True)
     scene.play(
         phase="Running",
         initContainerStatuses=[filled],
         containerStatuses=[container("engine", {"running": {"startedAt": now_text()}}, started=False)],
     )
-    equipped_cluster.until("it waits for the engine", told(": loading"), 30)
+    equipped_cluster.until("it waits for the engine", told(": loading"))
     assert not ended
     scene.play(
         phase="Running",
@@ -46,9 +48,9 @@ def test_wait_shows_each_phase_and_ends_when_all_serve(equipped_cluster: Control
         containerStatuses=[running("engine")],
         conditions=RUNNING_READY,
     )
-    equipped_cluster.until("it waits for the filler", told(f"{scene.agent}: ready"), 30)
+    equipped_cluster.until("it waits for the filler", told(f"{scene.agent}: ready"))
     scene.play("model-cache", phase="Running", containerStatuses=[running("filler")], conditions=RUNNING_READY)
-    waiting.join(60)
+    waiting.join(PATIENCE_S)
     assert not waiting.is_alive()
     stages = [
         line.split(": ", 1)[1].split(" ", 1)[0].strip(",") for line in lines if line.startswith(f"{scene.agent}: ")
@@ -71,8 +73,8 @@ def test_wait_ends_at_its_timeout_and_says_for_what_it_waited(equipped_cluster: 
 def _follow(scene: Scene, lines: list[str], ended: list[int]) -> None:
     """Run the command in a process of its own, and keep what it says while it waits."""
     command = [COMMAND, "status", scene.spec, "--kubeconfig", scene.cluster.kubeconfig, "--overlay", "node-groups"]
-    with subprocess.Popen(
-        [*map(str, command), "--wait", "--timeout", "120s"],
+    with processes.start(
+        [*command, "--wait", "--timeout", f"{2 * PATIENCE_S}s"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -81,3 +83,4 @@ def _follow(scene: Scene, lines: list[str], ended: list[int]) -> None:
         for line in process.stderr:
             lines.append(line)
         ended.append(process.wait())
+        processes.end(process)

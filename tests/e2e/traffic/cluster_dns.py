@@ -13,6 +13,8 @@ import threading
 from collections.abc import Mapping
 from typing import Self
 
+from tests.e2e.ports import HOST, free_ports
+
 _A, _SRV = 1, 33
 _TTL_S = 5
 _UDP_BYTES = 512
@@ -30,6 +32,9 @@ class ClusterDns:
         self.over_tcp = 0
         dns = self
 
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+
         class Udp(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 query, connection = self.request
@@ -45,9 +50,9 @@ class ClusterDns:
                     answer = dns.answer(self.rfile.read(struct.unpack("!H", head)[0]))
                     self.wfile.write(struct.pack("!H", len(answer)) + answer)
 
-        self._tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tcp)
-        self.port: int = self._tcp.server_address[1]
-        self._udp = socketserver.ThreadingUDPServer(("127.0.0.1", self.port), Udp)
+        (self.port,) = free_ports(1)
+        self._tcp = Server((HOST, self.port), Tcp)
+        self._udp = socketserver.ThreadingUDPServer((HOST, self.port), Udp)
         self._tcp.daemon_threads = self._udp.daemon_threads = True
 
     def __enter__(self) -> Self:

@@ -36,6 +36,8 @@ class FakeEngine:
     mood: Mood = "well"
     tokens: int = TOKENS
     token_s: float = TOKEN_S
+    released: threading.Semaphore | None = None
+    """Where there is one, each token waits until it is released."""
     seen: list[Seen] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -93,6 +95,8 @@ class FakeEngine:
             if self.mood == "breaks-midway" and number == 2:
                 _reset(request)
                 return
+            if self.released is not None:
+                self.released.acquire()
             event = f"data: {json.dumps({'engine': self.address, 'token': number})}\n\n".encode()
             request.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
             request.wfile.flush()

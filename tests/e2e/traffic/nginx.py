@@ -22,12 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tests.e2e import processes
 from tests.e2e.ports import free_ports
+from tests.e2e.processes import PATIENCE_S
 from tools.install import path as tool
 
 _LISTEN = re.compile(r"listen (127\.0\.0\.1:)?(\d+);")
-
-PATIENCE_S = 15.0
 
 
 class Nginx:
@@ -38,7 +38,7 @@ class Nginx:
         self._text = config_map["data"]["nginx.conf"]
         self._dns_port = dns_port
         self.ports: dict[int, int] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: processes.Process | None = None
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="router-"))
@@ -56,9 +56,8 @@ class Nginx:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-            self._process.wait(timeout=PATIENCE_S)
+        if self._process is not None:
+            processes.end(self._process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_resolver(self) -> None:
@@ -87,7 +86,7 @@ class Nginx:
         (container,) = self.pod["containers"]
         command = [word.replace("/etc/nginx/router/nginx.conf", str(self.config)) for word in container["command"]]
         with (self.folder / "error.log").open("wb") as log:
-            self._process = subprocess.Popen([tool("nginx"), *command[1:]], stderr=log)
+            self._process = processes.start([tool("nginx"), *command[1:]], stderr=log)
         self._wait_for(next(port for inside, port in self.ports.items() if inside == 8080))
 
     def _wait_for(self, port: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ from agentgpu_iac.planning import plan as p
 from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.routing import CHUNK_CPU_US
 from agentgpu_iac.spec.loader import load
+from tests.e2e.processes import PATIENCE_S
 from tests.e2e.traffic.cluster_dns import ClusterDns
-from tests.e2e.traffic.fake_engines import TOKEN_S, TOKENS, FakeEngine
-from tests.e2e.traffic.nginx import PATIENCE_S, Nginx
+from tests.e2e.traffic.fake_engines import TOKENS, FakeEngine
+from tests.e2e.traffic.nginx import Nginx
 from tests.examples import EXAMPLES
 from tests.plans import make_routed_plan
 from tests.rendering.trees import of_kind
@@ -100,6 +102,17 @@ class Scene:
         with ThreadPoolExecutor(8) as pool:
             return dict(zip(names, pool.map(self.engine_of, names), strict=True))
 
+    @contextmanager
+    def held(self) -> Iterator[threading.Semaphore]:
+        """Engines make a token only for each release of what this gives; in the end there is no lack of them."""
+        released = threading.Semaphore(0)
+        for engine in self.engines:
+            engine.released = released
+        try:
+            yield released
+        finally:
+            released.release(1000)
+
     def log(self) -> list[dict[str, str]]:
         """The access log so far."""
         return [json.loads(line) for line in self.nginx.access_log.read_text().splitlines()]
@@ -157,16 +170,14 @@ def test_nginx_takes_the_configuration_of_every_example(spec: Path) -> None:
 
 
 def test_tokens_arrive_as_they_are_made() -> None:
-    with scene(make_routed_plan(), tokens=TOKENS, token_s=TOKEN_S) as running:
+    """Each is made only when the one before has arrived, so none can be kept back."""
+    with scene(make_routed_plan(), tokens=TOKENS) as running, running.held() as released:
         answer = running.ask("s")
-        times = []
-        while answer.readline().startswith(b"data: "):
-            times.append(time.monotonic())
-            answer.readline()
-        assert len(times) == TOKENS
-        assert times[-1] - times[0] > 0.8 * TOKEN_S * (TOKENS - 1)
-        gaps = [after - before for before, after in pairwise(times)]
-        assert min(gaps) > 0.3 * TOKEN_S
+        for _ in range(TOKENS):
+            released.release()
+            assert answer.readline().startswith(b"data: ")
+            assert answer.readline() == b"\n"
+        assert answer.read() == b""
 
 
 def test_a_session_stays_and_sessions_spread() -> None:
@@ -265,9 +276,14 @@ def test_a_node_that_is_lost_costs_the_connect_timeout() -> None:
         home, other = by_home(running, "s")
         home.stop()
         with unreachable(home.address, home.port):
-            start = time.monotonic()
-            assert running.engine_of("s") == other.address
-            assert 0.8 < time.monotonic() - start < 3
+            took_s = []
+            for _ in range(5):  # a machine that is busy adds to some
+                start = time.monotonic()
+                assert running.engine_of("s") == other.address
+                took_s.append(time.monotonic() - start)
+                if took_s[-1] < 3:
+                    break
+        assert 0.8 < min(took_s) < 3
 
 
 @contextmanager
@@ -327,15 +343,16 @@ def test_bodies_are_bounded() -> None:
 
 
 def test_requests_in_flight_are_bounded_for_each_agent() -> None:
-    with scene(short(make_routed_plan(), max_connections=3), tokens=10, token_s=0.2) as running:
+    with scene(short(make_routed_plan(), max_connections=3)) as running, running.held() as released:
         streams = [running.ask(f"s{number}") for number in range(3)]
         assert [stream.status for stream in streams] == [200] * 3
         refused = running.ask("s4")
         assert (refused.status, refused.getheader("Retry-After")) == (503, "1")
         assert json.loads(refused.read())["error"]["code"] == 503
+        released.release(1000)
         for stream in streams:
             stream.read()
-        assert running.ask("s4").status == 200
+        eventually(lambda: running.ask("s4").status == 200)
 
 
 def test_keys_pass_and_are_not_logged() -> None:
@@ -370,11 +387,12 @@ def test_health_and_counts_have_ports_of_their_own() -> None:
 
 
 def test_a_router_that_ends_finishes_its_streams() -> None:
-    with scene(make_routed_plan(), tokens=10, token_s=0.1) as running:
+    with scene(make_routed_plan(), tokens=10) as running, running.held() as released:
         answer = running.ask("s")
         assert answer.status == 200
         running.nginx.stop_as_kubernetes_does()
         eventually(lambda: not listens(running.nginx.ports[SUPPORT]))
+        released.release(10)
         assert answer.read().count(b"data: ") == 10
         assert running.nginx.wait() == 0
 
@@ -385,14 +403,16 @@ def listens(port: int) -> bool:
 
 
 def test_a_caller_that_goes_away_frees_its_engine() -> None:
-    with scene(make_routed_plan(), tokens=200, token_s=0.05) as running:
+    """NGINX lets go of the engine while that is still at it, not when it is through."""
+    with scene(make_routed_plan()) as running, running.held() as released:
         answer = running.ask("s")
-        answer.read(10)
-        busy = next(engine for engine in running.engines if engine.seen)
+        released.release()
+        assert answer.read(6) == b"data: "
+        assert in_flight(running) == 1
         answer.close()
         running.hang_up()
         eventually(lambda: in_flight(running) == 0)
-        assert busy.seen
+        assert sum(len(engine.seen) for engine in running.engines) == 1
 
 
 def in_flight(running: Scene) -> int:
