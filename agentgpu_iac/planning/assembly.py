@@ -59,7 +59,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         tiers=tiers,
         pools=pools_by_name,
         router=router,
-        routed=frozenset(route.agent for route in router.routes) if router is not None else frozenset(),
+        routed=router.agents if router is not None else frozenset(),
         cost=total,
         second_replicas={one.agent: one for one in second if one.agent is not None},
         groups_complete=decided.placement.groups_complete,

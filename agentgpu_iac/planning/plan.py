@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 from agentgpu_iac.spec.document import Document, Money
@@ -286,6 +287,11 @@ class RouterPlan(Document):
     gateway: GatewayPlan | None
     routes: tuple[RoutePlan, ...]
     """In the order of the agents; an agent without a route is reached through its Service alone."""
+
+    @cached_property
+    def agents(self) -> frozenset[str]:
+        """The agents behind it."""
+        return frozenset(route.agent for route in self.routes)
 
 
 class MetricsPlan(Document):

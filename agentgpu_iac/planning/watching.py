@@ -147,7 +147,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         yield alert(PREEMPTIONS, 0.0, "preemptions", window_s=_LONG_WINDOW_S)
     if metrics is not None and metrics.rejections is not None and baseline.admission.max_queued_requests is not None:
         outlasts_s = cold_s if len(tiers) > 1 else _LEAST_FOR_S
-        retried = router is not None and router.route(baseline.agent) is not None
+        retried = router is not None and baseline.agent in router.agents
         yield alert(
             REQUESTS_REJECTED,
             0.0,

@@ -192,7 +192,7 @@ def _preemptions(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Sa
 def _requests_rejected(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
     one, metrics = tiers[0], _metrics(tiers[0])
     seats = sum(each.replicas.max for each in tiers) * one.max_num_seqs
-    routed = plan.router is not None and plan.router.route(one.agent) is not None
+    routed = plan.router is not None and one.agent in plan.router.agents
     retried = "The router tries another replica before a caller sees that. " if routed else ""
     return _Said(
         expression=(

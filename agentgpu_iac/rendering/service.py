@@ -109,4 +109,4 @@ def behind_nginx(plan: Plan) -> frozenset[str]:
     """Agents whose own Service leads to NGINX, which finds the engines by another."""
     if plan.router is None or plan.router.kind != "nginx":
         return frozenset()
-    return frozenset(route.agent for route in plan.router.routes)
+    return plan.router.agents
