@@ -12,7 +12,6 @@ import re
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
-KIB = 2**10
 MIB = 2**20
 GIB = 2**30
 GB = 10**9

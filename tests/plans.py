@@ -366,7 +366,7 @@ def make_routed_plan(**changes: Any) -> p.Plan:
 
 def make_gateway_plan(**changes: Any) -> p.Plan:
     """An agent behind a Gateway with an endpoint picker."""
-    gateway = p.GatewayPlan(name="agents", namespace="gateways", hostname="agents.example.org")
+    gateway = p.GatewayPlan(name="agents", namespace="gateways", hostname="agents.example.org", scheme="https")
     router = make_router(
         kind="gateway",
         version="0.10.0",
@@ -392,7 +392,7 @@ def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:
     )
     peak = tuple(one.model_copy(update={"sessions_peak": 48}) for one in plan.workloads)
     workloads = scaled(peak, plan.stack, spec)
-    watching = watching_plan(spec, workloads, plan.node_pools)
+    watching = watching_plan(spec, workloads, plan.node_pools, plan.router)
     return plan.model_copy(update={"workloads": workloads, "watching": watching})
 
 

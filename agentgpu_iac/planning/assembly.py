@@ -9,7 +9,7 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, delivery, overrides, priorities, quota, scaling, security, watching
+from agentgpu_iac.planning import advice, gitops, overrides, priorities, quota, scaling, security, watching
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import PLAN_VERSION, Plan, Provenance, Rejection, tiers_by_agent
@@ -59,7 +59,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         tiers=tiers,
         pools=pools_by_name,
         router=router,
-        routed=frozenset(route.agent for route in router.routes) if router is not None else frozenset(),
+        routed=router.agents if router is not None else frozenset(),
         cost=total,
         second_replicas={one.agent: one for one in second if one.agent is not None},
         groups_complete=decided.placement.groups_complete,
@@ -76,7 +76,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         priority_classes=priorities.classes(workloads),
         security=security.plan(spec),
         quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
-        gitops=delivery.plan(spec, workloads, node_pools),
+        gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
         cost=total,
         overrides=tuple(
@@ -91,6 +91,6 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             )
         ),
         warnings=advice.warnings(context),
-        watching=watching.watching_plan(spec, workloads, node_pools),
+        watching=watching.watching_plan(spec, workloads, node_pools, router),
         provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
     )

@@ -10,8 +10,8 @@ from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import (
-    CachedAdapter,
     CachedModel,
+    CachedRepository,
     FillerPlan,
     PriorityLevel,
     StorageChoice,
@@ -71,12 +71,12 @@ def checkpoint_gib(candidate: Candidate) -> float:
     return memory.weight_bytes(model, published) / GIB
 
 
-def draft(candidate: Candidate) -> CachedAdapter | None:
+def draft(candidate: Candidate) -> CachedRepository | None:
     """The draft model that must be in the cache before the engine starts."""
     speculative = candidate.demand.agent.speculative
     if speculative is None or speculative.model is None:
         return None
-    return CachedAdapter(path=directory(speculative.model, "main"), revision="main")
+    return CachedRepository(path=directory(speculative.model, "main"), revision="main")
 
 
 def draft_gib(candidate: Candidate) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentgpu_iac.planning.plan import NodePool, Plan, Workload
+from agentgpu_iac.planning.plan import NodePool
 from agentgpu_iac.spec.vocabulary import Target
 
 STACK_LABEL = "agentgpu.dev/stack"
@@ -65,8 +65,3 @@ def karpenter_pools(target: Target, node_pools: Sequence[NodePool]) -> tuple[Nod
 def cache_directory_script(cache_path: str) -> str:
     """Shell part of a node's user data: the model cache directory, owned by the engines' user."""
     return _CACHE_DIRECTORY_SCRIPT.format(path=cache_path, uid=ENGINE_UID)
-
-
-def base_url(plan: Plan, workload: Workload) -> str:
-    """OpenAI base URL of an agent, inside the cluster. One Service answers for both tiers."""
-    return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"

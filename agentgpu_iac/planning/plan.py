@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 from agentgpu_iac.spec.document import Document, Money
@@ -29,6 +30,7 @@ Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency
 Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
 PriorityLevel = Literal["user-facing", "burst", "background"]
 Topology = Literal["zone", "host"]
+WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
 
 
 class SecretVariable(Document):
@@ -37,9 +39,6 @@ class SecretVariable(Document):
     variable: str
     secret: str
     key: str
-
-
-WeightLoader = Literal["default", "safetensors", "fastsafetensors", "runai-streamer"]
 
 
 class EnvironmentVariable(Document):
@@ -120,6 +119,12 @@ class MemoryPlan(Document):
     """Mean context over a conversation."""
     error_ratio: float
     """How far off the KV cache size may be, relative; see ``agentgpu size``."""
+
+    @property
+    def planned_kv_ratio(self) -> float:
+        """Part of a replica's KV cache that its planned sessions fill at their planned context."""
+        cache_gib = self.kv_gib + max(0.0, self.headroom_gib)
+        return self.kv_gib / cache_gib if cache_gib else 1.0
 
 
 class LatencyPlan(Document):
@@ -235,6 +240,8 @@ class GatewayPlan(Document):
     namespace: str
     hostname: str | None
     """Host name of the routes. Unset: any."""
+    scheme: Literal["http", "https"]
+    """How callers speak to that host."""
 
 
 class RoutePlan(Document):
@@ -281,9 +288,10 @@ class RouterPlan(Document):
     routes: tuple[RoutePlan, ...]
     """In the order of the agents; an agent without a route is reached through its Service alone."""
 
-    def route(self, agent: str) -> RoutePlan | None:
-        """The route of an agent, if it has one."""
-        return next((route for route in self.routes if route.agent == agent), None)
+    @cached_property
+    def agents(self) -> frozenset[str]:
+        """The agents behind it."""
+        return frozenset(route.agent for route in self.routes)
 
 
 class MetricsPlan(Document):
@@ -404,8 +412,8 @@ class StorageChoice(Document):
     why: str
 
 
-class CachedAdapter(Document):
-    """A LoRA adapter or a draft model that must be in the cache before its engine starts."""
+class CachedRepository(Document):
+    """What an engine loads beside its model, a LoRA adapter or a draft: it must be in the cache before the engine starts."""
 
     path: str
     revision: str
@@ -422,8 +430,8 @@ class ModelCachePlan(Document):
     """Revision of the model repository that the cache must hold."""
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
-    adapters: tuple[CachedAdapter, ...]
-    draft: CachedAdapter | None
+    adapters: tuple[CachedRepository, ...]
+    draft: CachedRepository | None
     """The draft model of speculative decoding, where it has one of its own."""
     loader: WeightLoader
     """How the engine reads the weights."""

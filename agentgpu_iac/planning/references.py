@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agentgpu_iac.catalog.model import EngineRelease, Model
+from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.pricing import ANY_REGION, allowed_providers
@@ -78,11 +78,6 @@ def _draft_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
             message = f"the draft {wanted.model!r} is not in the catalog, so its weights are not known"
             faults.append(loaded.fault(path, message, "write their size as weightsGib beside it"))
     return faults
-
-
-def release_of(agent: Agent, catalog: Catalog) -> EngineRelease:
-    """The engine release that an agent runs on: the one asked for, or the newest."""
-    return catalog.release(agent.engine, agent.engine_version)
 
 
 def _unknown(loaded: LoadedStack, path: str, names: Iterable[str], known: Iterable[str], what: str) -> list[Fault]:

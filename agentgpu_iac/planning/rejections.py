@@ -45,16 +45,6 @@ def candidate_rejection(
     unit: str = "",
 ) -> Rejection:
     """A candidate that serves is turned away from a machine."""
-    return Rejection(
-        agent=candidate.demand.agent.name,
-        accelerator=candidate.accelerator.id,
-        instance_type=machine.instance.name,
-        tensor_parallel_size=candidate.tensor_parallel,
-        pipeline_parallel_size=candidate.pipeline_parallel,
-        precision=candidate.demand.precision,
-        constraint=constraint,
-        need=need,
-        limit=limit,
-        unit=unit,
-        message=message,
-    )
+    found = demand_rejection(candidate.demand, machine, constraint, message, need=need, limit=limit, unit=unit)
+    shape = {"tensor_parallel_size": candidate.tensor_parallel, "pipeline_parallel_size": candidate.pipeline_parallel}
+    return found.model_copy(update=shape)

@@ -15,6 +15,7 @@ from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.plan import (
     DrainPlan,
     GatewayPlan,
+    Plan,
     PriorityLevel,
     RoutePlan,
     RouterPlan,
@@ -65,6 +66,19 @@ Gateway picks any replica."""
 _PICKER_CPU_MILLI = 1_000
 _PICKER_MEMORY_MIB = 1_024
 """For some ten requests a second; the picker's own guide says 0.5 to 1 core for one request a second of 100,000 tokens."""
+
+
+def gateway_path(stack: str, agent: str) -> str:
+    """Where the Gateway leads to an agent: several agents, and stacks, share its addresses."""
+    return f"/{stack}/{agent}/v1"
+
+
+def base_url(plan: Plan, workload: Workload) -> str:
+    """OpenAI base URL of an agent: through the Gateway where that has a name, else inside the cluster. Both tiers answer."""
+    gateway = plan.router.gateway if plan.router is not None else None
+    if gateway is not None and gateway.hostname is not None:
+        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(plan.stack, workload.agent)}"
+    return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"
 
 
 def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]) -> RouterPlan | None:
@@ -130,7 +144,9 @@ def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload,
         drain=_drain(routed),
         gateway=None
         if gateway is None
-        else GatewayPlan(name=gateway.name, namespace=gateway.namespace, hostname=gateway.hostname),
+        else GatewayPlan(
+            name=gateway.name, namespace=gateway.namespace, hostname=gateway.hostname, scheme=gateway.scheme
+        ),
         routes=tuple(_route(spec, tiers, None) for tiers in routed),
     )
 

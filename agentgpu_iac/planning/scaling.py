@@ -14,7 +14,7 @@ never count: a long stream completes nothing for a minute.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from agentgpu_iac.planning.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
@@ -45,8 +45,13 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
     """The same workloads; burst tiers with what scales them, where something can."""
     every = tuple(workloads)
     baselines = {one.agent: one for one in every if one.tier == "baseline"}
+    peaks: dict[str, list[ScheduledScale]] = {}
+    for peak in spec.scaling.schedule:
+        peaks.setdefault(peak.agent, []).append(peak)
     return tuple(
-        one.model_copy(update={"scaling": _scaling(one, baselines[one.agent].replicas.min, stack, spec)})
+        one.model_copy(
+            update={"scaling": _scaling(one, baselines[one.agent].replicas.min, peaks.get(one.agent, ()), stack, spec)}
+        )
         if one.tier == "burst"
         else one
         for one in every
@@ -70,12 +75,12 @@ def seats_wanted(seats: int, utilization_ratio: float) -> float:
 
 def kv_ratio_wanted(memory: MemoryPlan, utilization_ratio: float) -> float:
     """Part of the KV cache that so many sessions fill at their planned context."""
-    cache_gib = memory.kv_gib + max(0.0, memory.headroom_gib)
-    planned = memory.kv_gib / cache_gib if cache_gib else 1.0
-    return max(_LEAST_KV_RATIO, rounded(planned * utilization_ratio, 3))
+    return max(_LEAST_KV_RATIO, rounded(memory.planned_kv_ratio * utilization_ratio, 3))
 
 
-def _scaling(burst: Workload, baseline_replicas: int, stack: str, spec: StackSpec) -> ScalingPlan | None:
+def _scaling(
+    burst: Workload, baseline_replicas: int, peaks: Sequence[ScheduledScale], stack: str, spec: StackSpec
+) -> ScalingPlan | None:
     wanted = spec.scaling
     metrics = burst.metrics
     if wanted.method == "none" or metrics is None or metrics.running is None or metrics.waiting is None:
@@ -93,9 +98,7 @@ def _scaling(burst: Workload, baseline_replicas: int, stack: str, spec: StackSpe
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
         triggers=tuple(_triggers(burst, metrics, baseline_replicas, stack, wanted.utilization_ratio)),
-        schedules=tuple(_schedule(one, most) for one in wanted.schedule if one.agent == burst.agent)
-        if wanted.method == "keda"
-        else (),
+        schedules=tuple(_schedule(one, most) for one in peaks) if wanted.method == "keda" else (),
         polling_interval_s=min(_MOST_POLLING_S, max(_LEAST_POLLING_S, math.ceil(cold_s / _POLLS_IN_COLD_START))),
         cooldown_s=stay_s,
         scale_down_stabilization_s=min(_MOST_STABILIZATION_S, stay_s),

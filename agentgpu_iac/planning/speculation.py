@@ -41,11 +41,6 @@ def accepted_tokens(agent: Agent) -> float:
     return 1.0 if agent.speculative is None else agent.speculative.accepted_tokens or 1.0
 
 
-def has_own_draft(speculative: Speculative | None) -> bool:
-    """Whether the draft is a model of its own, which must be in the cache."""
-    return speculative is not None and speculative.model is not None
-
-
 def fault(model: Model, agent: Agent) -> str | None:
     """Why the model cannot be served with the method, if so."""
     if agent.speculative is None or agent.speculative.method != "mtp" or ships_draft_layer(model):

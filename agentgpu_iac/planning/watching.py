@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.catalog.model import EngineMetrics
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.plan import AlertPlan, MetricsPlan, NodePool, WatchingPlan, Workload, tiers_by_agent
+from agentgpu_iac.planning.plan import (
+    AlertPlan,
+    MetricsPlan,
+    NodePool,
+    RouterPlan,
+    WatchingPlan,
+    Workload,
+    tiers_by_agent,
+)
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.units import rounded
 
@@ -42,6 +50,7 @@ ALERTS = (
 """Every alert that a plan may have; ``docs/runbook.md`` has a section for each."""
 
 KV_CACHE_FULL_RATIO = 0.8
+_MOST_KV_CACHE_RATIO = 0.98
 """Part of the KV cache in use from which long contexts soon push each other out."""
 OVER_BUDGET_RATIO = 0.05
 """Part of the requests that may be slower than their budget: the budgets are meant for the 95th percentile."""
@@ -96,13 +105,15 @@ def _edge(edges: Sequence[float], budget_s: float | None) -> float | None:
     return min((edge for edge in edges if edge >= budget_s), default=None)
 
 
-def watching_plan(spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> WatchingPlan:
+def watching_plan(
+    spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[NodePool], router: RouterPlan | None
+) -> WatchingPlan:
     """What watches the stack, and its alerts: agent by agent, then those of the whole stack."""
     wanted = spec.observability
     on = wanted.alerts and wanted.monitors != "none"
     agents = tuple(tiers_by_agent(workloads).values()) if on else ()
     alerts = (
-        *(alert for tiers in agents for alert in _agent_alerts(tiers)),
+        *(alert for tiers in agents for alert in _agent_alerts(tiers, router)),
         *(_stack_alerts(workloads, node_pools) if on else ()),
     )
     return WatchingPlan(
@@ -115,7 +126,7 @@ def watching_plan(spec: StackSpec, workloads: Sequence[Workload], node_pools: Se
     )
 
 
-def _agent_alerts(tiers: Sequence[Workload]) -> Iterator[AlertPlan]:
+def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Iterator[AlertPlan]:
     baseline, metrics = tiers[0], tiers[0].metrics
     urgent = "critical" if baseline.user_facing else "warning"
     cold_s = max(_LEAST_FOR_S, *(math.ceil(one.cold_start_s.total) for one in tiers))
@@ -127,7 +138,7 @@ def _agent_alerts(tiers: Sequence[Workload]) -> Iterator[AlertPlan]:
         )
 
     if metrics is not None and metrics.kv_usage is not None:
-        yield alert(KV_CACHE_FULL, KV_CACHE_FULL_RATIO, "of the KV cache")
+        yield alert(KV_CACHE_FULL, _kv_cache_full_ratio(baseline), "of the KV cache")
     if metrics is not None and metrics.ttft is not None and metrics.ttft_edge_s is not None:
         yield alert(TTFT_OVER_BUDGET, OVER_BUDGET_RATIO, "of the requests", severity=urgent, window_s=_WINDOW_S)
     if metrics is not None and metrics.tpot is not None and metrics.tpot_edge_s is not None:
@@ -136,10 +147,23 @@ def _agent_alerts(tiers: Sequence[Workload]) -> Iterator[AlertPlan]:
         yield alert(PREEMPTIONS, 0.0, "preemptions", window_s=_LONG_WINDOW_S)
     if metrics is not None and metrics.rejections is not None and baseline.admission.max_queued_requests is not None:
         outlasts_s = cold_s if len(tiers) > 1 else _LEAST_FOR_S
-        yield alert(REQUESTS_REJECTED, 0.0, "requests", severity=urgent, window_s=_WINDOW_S, for_s=outlasts_s)
+        retried = router is not None and baseline.agent in router.agents
+        yield alert(
+            REQUESTS_REJECTED,
+            0.0,
+            "requests",
+            severity="warning" if retried else urgent,
+            window_s=_WINDOW_S,
+            for_s=outlasts_s,
+        )
     yield alert(REPLICAS_BELOW_PLAN, float(baseline.replicas.min), "replicas", severity=urgent, for_s=cold_s)
     if any(one.scaling is not None for one in tiers):
         yield alert(SCALER_FAILING, 0.0, "errors", severity=urgent, window_s=_WINDOW_S)
+
+
+def _kv_cache_full_ratio(one: Workload) -> float:
+    """Above what the plan itself fills: an engine that shares its accelerator has no more than its planned sessions take."""
+    return max(KV_CACHE_FULL_RATIO, min(_MOST_KV_CACHE_RATIO, rounded(one.memory.planned_kv_ratio, 2)))
 
 
 def _stack_alerts(workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> Iterator[AlertPlan]:

@@ -14,7 +14,7 @@ from agentgpu_iac.planning.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.plan import (
     AdmissionPlan,
-    CachedAdapter,
+    CachedRepository,
     ColdStartPlan,
     EnginePlan,
     LatencyPlan,
@@ -154,7 +154,7 @@ def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSp
             revision=caching.revision(agent),
             token_secret=spec.model_cache.token_secret,
             adapters=tuple(
-                CachedAdapter(path=caching.directory(adapter.source, "main"), revision="main")
+                CachedRepository(path=caching.directory(adapter.source, "main"), revision="main")
                 for adapter in agent.lora_adapters
             ),
             draft=draft,
@@ -194,8 +194,9 @@ def _memory_share(member: Placed) -> float:
 def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
     """Memory of one accelerator, and the fixed KV budget where engines share it.
 
-    An engine alone takes its default share of the accelerator; one that shares gets exactly the KV cache of its
-    planned sessions, in whole MiB.
+    An engine alone takes its default share of the accelerator; one that shares gets the KV cache of its planned
+    sessions and of one block more, in whole MiB: engines keep a block for themselves, and a session of full length would
+    else never fit (vLLM's null block, read in 0.33.0: v1/core/block_pool.py).
     """
     candidate, terms = member.candidate, member.candidate.memory
     seats = candidate.max_num_seqs
@@ -210,7 +211,8 @@ def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
     )
     kv_bytes = None
     if member.share_group is not None:
-        kv_bytes = math.ceil(kv_gib * GIB / MIB) * MIB
+        block_bytes = memory.KV_BLOCK_TOKENS * (terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token)
+        kv_bytes = math.ceil((kv_gib * GIB + block_bytes) / MIB) * MIB
         budget = total - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
         weights_gib=rounded(terms.weights_gib),

@@ -10,8 +10,8 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.nodes import base_url
 from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.planning.routing import base_url
 from agentgpu_iac.provisioning.cluster import Cluster, ClusterArgs
 from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
 from agentgpu_iac.provisioning.network import Network, NetworkArgs

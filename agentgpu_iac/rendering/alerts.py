@@ -118,7 +118,7 @@ def _kv_cache_full(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _
         description=(
             "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its KV cache, over "
             f"{alert.threshold:.0%}. The plan holds {one.max_num_seqs} sessions of {one.memory.context_tokens:,} tokens in "
-            f"{one.memory.kv_gib / ((one.memory.kv_gib + one.memory.headroom_gib) or 1):.0%} of it: there are longer sessions."
+            f"{one.memory.planned_kv_ratio:.0%} of it: sessions are longer, or more, than planned."
         ),
     )
 
@@ -184,7 +184,7 @@ def _preemptions(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Sa
         summary=f"{one.agent} throws running requests out of the KV cache",
         description=(
             f"{{{{ $labels.pod }}}} preempted {{{{ $value | humanize }}}} requests in {alert.window_s // 60} min; the plan has "
-            f"room for {one.max_num_seqs} sessions of {one.memory.context_tokens:,} tokens, and so for none."
+            f"room for {one.max_num_seqs} sessions of {one.memory.context_tokens:,} tokens: they are longer than that."
         ),
     )
 
@@ -192,25 +192,33 @@ def _preemptions(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Sa
 def _requests_rejected(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
     one, metrics = tiers[0], _metrics(tiers[0])
     seats = sum(each.replicas.max for each in tiers) * one.max_num_seqs
+    routed = plan.router is not None and one.agent in plan.router.agents
+    retried = "The router tries another replica before a caller sees that. " if routed else ""
     return _Said(
         expression=(
             f"sum(increase({metrics.rejections}{{{selector(plan.stack, one.agent)}}}[{alert.window_s}s])) "
             f"> {decimal(alert.threshold)}"
         ),
-        summary=f"{one.agent} turns requests away",
+        summary=f"Replicas of {one.agent} refuse requests",
         description=(
-            f"{{{{ $value | humanize }}}} requests were answered 503 in {alert.window_s // 60} min, for longer than "
-            f"{alert.for_s} s. A replica lets {one.admission.max_queued_requests} requests queue; all replicas of the plan have "
-            f"{seats:,} seats, for {one.sessions_peak:,} sessions at the peak."
+            f"{{{{ $value | humanize }}}} requests were refused (503) in {alert.window_s // 60} min, for longer than "
+            f"{alert.for_s} s. {retried}A replica lets {one.admission.max_queued_requests} requests queue; all replicas "
+            f"have {seats:,} seats, for {one.sessions_peak:,} sessions at the peak."
         ),
     )
 
 
+def replicas_up(stack: str, one: Workload) -> str:
+    """Replicas of a workload that answer; by what Kubernetes says of them where nothing scrapes the engine."""
+    if one.metrics is None:
+        return f'sum(kube_deployment_status_replicas_ready{{namespace="{stack}",deployment="{one.name}"}})'
+    return f'sum(up{{{selector(stack, one.agent)},{TIER_SERIES_LABEL}="{one.tier}"}})'
+
+
 def _replicas_below_plan(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
     one = tiers[0]
-    up = f'sum(up{{{selector(plan.stack, one.agent)},{TIER_SERIES_LABEL}="baseline"}})'
     return _Said(
-        expression=f"({up} or vector(0)) < {decimal(alert.threshold)}",
+        expression=f"({replicas_up(plan.stack, one)} or vector(0)) < {decimal(alert.threshold)}",
         summary=f"{one.agent} has fewer replicas than planned",
         description=(
             f"{{{{ $value }}}} of {one.replicas.min} baseline replicas answer, for longer than {alert.for_s} s; a cold start "
@@ -221,6 +229,7 @@ def _replicas_below_plan(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]
 
 def _scaler_failing(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
     burst = next(one for one in tiers if one.scaling is not None)
+    least = 0 if burst.scaling is None else burst.scaling.min_replicas
     if burst.scaling is not None and burst.scaling.method == "hpa":
         expression = (
             f'sum(kube_horizontalpodautoscaler_status_condition{{namespace="{plan.stack}",'
@@ -237,7 +246,7 @@ def _scaler_failing(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> 
         expression=expression,
         summary=f"The burst tier of {burst.agent} is not scaled",
         description=(
-            f"What scales {burst.name} gets no value for its metrics: the tier stays as it is, between 0 and "
+            f"What scales {burst.name} gets no value for its metrics: the tier stays as it is, between {least} and "
             f"{burst.replicas.max} replicas, whatever the load."
         ),
     )

@@ -14,8 +14,9 @@ from itertools import count
 from typing import Any
 
 from agentgpu_iac.planning.plan import MetricsPlan, Plan, Workload, tiers_by_agent
-from agentgpu_iac.planning.scaling import TIER_SERIES_LABEL, decimal, selector
+from agentgpu_iac.planning.scaling import decimal, selector
 from agentgpu_iac.planning.watching import KV_CACHE_FULL_RATIO
+from agentgpu_iac.rendering.alerts import replicas_up
 from agentgpu_iac.rendering.context import ConfigMapContext, Draft
 from agentgpu_iac.rendering.names import MONITORING, labels
 
@@ -264,4 +265,4 @@ def _cost(stack: str, tiers: Sequence[Workload]) -> Iterator[Panel]:
 
 
 def _running(stack: str, one: Workload) -> str:
-    return f'(sum(up{{{selector(stack, one.agent)},{TIER_SERIES_LABEL}="{one.tier}"}}) or vector(0))'
+    return f"({replicas_up(stack, one)} or vector(0))"

@@ -19,7 +19,7 @@ from agentgpu_iac.planning.nodes import (
     TIER_LABEL,
     karpenter_pools,
 )
-from agentgpu_iac.planning.plan import CachedAdapter, NodePool, Plan, Topology, Workload
+from agentgpu_iac.planning.plan import CachedRepository, NodePool, Plan, Topology, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -358,7 +358,7 @@ def _wait_command(workload: Workload) -> tuple[str, ...]:
     )
 
 
-def _beside_the_model(workload: Workload) -> tuple[CachedAdapter, ...]:
+def _beside_the_model(workload: Workload) -> tuple[CachedRepository, ...]:
     """What else the engine loads at start: adapters, and the draft of speculative decoding."""
     draft = workload.model_cache.draft
     return (*workload.model_cache.adapters, *(() if draft is None else (draft,)))

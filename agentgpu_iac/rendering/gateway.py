@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.planning.routing import gateway_path
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_class
 from agentgpu_iac.rendering.service import ServiceContext, engine_selector
@@ -151,11 +152,6 @@ def gateway_drafts(plan: Plan) -> tuple[Draft, ...]:
     return tuple(Draft(folder=GATEWAY, context=context) for context in contexts)
 
 
-def gateway_path(plan: Plan, agent: str) -> str:
-    """Where the Gateway has an agent's API."""
-    return f"/{plan.stack}/{agent}/v1"
-
-
 def _agent_contexts(
     plan: Plan, router: RouterPlan, gateway: GatewayPlan, route: RoutePlan, agent: Workload
 ) -> tuple[Context, ...]:
@@ -176,7 +172,7 @@ def _agent_contexts(
             gateway_namespace=gateway.namespace,
             has_hostnames=gateway.hostname is not None,
             hostnames=() if gateway.hostname is None else (gateway.hostname,),
-            path=gateway_path(plan, agent.agent),
+            path=gateway_path(plan.stack, agent.agent),
             pool=agent.agent,
             timeout=f"{route.answer_timeout_s}s",
         ),

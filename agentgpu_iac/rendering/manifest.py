@@ -65,7 +65,11 @@ class Manifest:
     @property
     def component(self) -> str:
         """The component that its label names, as far as there is one."""
-        return str(_at(self.body, ("metadata", "labels", COMPONENT_LABEL)) or "")
+        return self.label(COMPONENT_LABEL)
+
+    def label(self, key: str) -> str:
+        """The value of a label, as far as there is one."""
+        return str(_at(self.body, ("metadata", "labels", key)) or "")
 
     @property
     def is_kustomization(self) -> bool:

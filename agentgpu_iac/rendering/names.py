@@ -20,6 +20,7 @@ operator, or a choice, of its own."""
 
 MANAGER = "agentgpu"
 
+NAME_LABEL = "app.kubernetes.io/name"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 
 ENGINE_COMPONENT = "engine"
@@ -43,7 +44,7 @@ SCRIPT = "model_cache.py"
 def labels(stack: str, component: str, *, name: str, more: Pairs = ()) -> Pairs:
     """The labels of one object: what it is, whose it is, then what is particular to it."""
     return (
-        ("app.kubernetes.io/name", name),
+        (NAME_LABEL, name),
         (COMPONENT_LABEL, component),
         ("app.kubernetes.io/part-of", stack),
         ("app.kubernetes.io/managed-by", MANAGER),

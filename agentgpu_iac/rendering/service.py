@@ -14,6 +14,7 @@ from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
     ENGINE_COMPONENT,
+    NAME_LABEL,
     labels,
 )
 from agentgpu_iac.rendering.stack import agents
@@ -60,10 +61,7 @@ def service_drafts(plan: Plan) -> tuple[Draft, ...]:
     routed = behind_nginx(plan)
     contexts: tuple[Context, ...] = (
         *(engine_service(plan, one, one.agent, headless=False) for one in agents(plan) if one.agent not in routed),
-        *(
-            disruption_budget(plan, one.agent, engine_labels(plan, one), engine_selector(one.agent))
-            for one in agents(plan)
-        ),
+        *(disruption_budget(plan, one.agent, engine_labels(plan, one), _evictable(one)) for one in agents(plan)),
     )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
 
@@ -81,6 +79,13 @@ def engine_service(plan: Plan, agent: Workload, name: str, *, headless: bool) ->
         port=agent.port,
         target_port=HTTP_PORT,
     )
+
+
+def _evictable(agent: Workload) -> Pairs:
+    """An agent's engines; of replicas over several nodes every pod, since losing one takes the whole group along."""
+    if agent.nodes_per_replica == 1:
+        return engine_selector(agent.agent)
+    return ((NAME_LABEL, agent.engine.name), (AGENT_LABEL, agent.agent))
 
 
 def disruption_budget(plan: Plan, name: str, its_labels: Pairs, selector: Pairs) -> DisruptionBudgetContext:
@@ -104,4 +109,4 @@ def behind_nginx(plan: Plan) -> frozenset[str]:
     """Agents whose own Service leads to NGINX, which finds the engines by another."""
     if plan.router is None or plan.router.kind != "nginx":
         return frozenset()
-    return frozenset(route.agent for route in plan.router.routes)
+    return plan.router.agents

@@ -10,27 +10,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from agentgpu_iac.planning.nodes import TIER_LABEL
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.rendering.manifest import Manifest
-from agentgpu_iac.rendering.names import GITOPS, MONITORING, ROUTER_COMPONENT
+from agentgpu_iac.rendering.names import ENDPOINT_PICKER_COMPONENT, GITOPS, MONITORING, ROUTER_COMPONENT
 
 ANNOTATION = "argocd.argoproj.io/sync-wave"
 
 _WAVES: Final = (
     ("Namespace", "PriorityClass"),
-    ("EC2NodeClass", "PersistentVolume", "ServiceAccount", "ResourceQuota", "NetworkPolicy", "ExternalSecret"),
-    ("NodePool", "PersistentVolumeClaim", "ConfigMap", "ResourceClaimTemplate"),
+    ("EC2NodeClass", "PersistentVolume", "ServiceAccount", "Role", "ResourceQuota", "NetworkPolicy", "ExternalSecret"),
+    ("NodePool", "PersistentVolumeClaim", "ConfigMap", "RoleBinding"),
     ("DaemonSet",),
-    ("Service", "PodDisruptionBudget", "Deployment", "LeaderWorkerSet"),
-    (),
-    ("ScaledObject", "HorizontalPodAutoscaler", "TriggerAuthentication"),
+    ("Service", "InferencePool", "PodDisruptionBudget", "Deployment", "LeaderWorkerSet"),
+    ("HTTPRoute",),
     ("PodMonitor", "ServiceMonitor", "PrometheusRule"),
+    ("ScaledObject", "HorizontalPodAutoscaler", "TriggerAuthentication"),
 )
-"""Kinds in the order in which they are applied; what stands in front of the engines has the empty wave."""
+"""Kinds in the order in which they are applied. What stands in front of the engines comes with the routes: an endpoint picker
+is ready only once its pool is there. A scaler needs the series that monitors bring in; and burst tiers come with it, since
+without it their first replica would buy a node."""
 
-_WAVE_OF_KIND: Final = {kind: wave for wave, kinds in enumerate(_WAVES) for kind in kinds}
-_ROUTER_WAVE: Final = _WAVES.index(())
-_MONITORING_WAVE: Final = len(_WAVES) - 1
+WAVE_OF_KIND: Final = {kind: wave for wave, kinds in enumerate(_WAVES) for kind in kinds}
+_ROUTER_WAVE: Final = WAVE_OF_KIND["HTTPRoute"]
+_MONITORING_WAVE: Final = WAVE_OF_KIND["PodMonitor"]
+_SCALING_WAVE: Final = WAVE_OF_KIND["ScaledObject"]
+_FRONT: Final = frozenset((ROUTER_COMPONENT, ENDPOINT_PICKER_COMPONENT))
+_PODS: Final = frozenset(("Deployment", "LeaderWorkerSet"))
 
 
 def in_waves(plan: Plan, manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
@@ -44,7 +50,11 @@ def wave(made: Manifest) -> int:
     """The wave of one object."""
     if made.folder == MONITORING:
         return _MONITORING_WAVE
-    return _ROUTER_WAVE if made.component == ROUTER_COMPONENT else _WAVE_OF_KIND.get(made.kind, _ROUTER_WAVE)
+    if made.kind in _PODS and made.label(TIER_LABEL) == "burst":
+        return _SCALING_WAVE
+    if made.kind in _PODS and made.component in _FRONT:
+        return _ROUTER_WAVE
+    return WAVE_OF_KIND.get(made.kind, _ROUTER_WAVE)
 
 
 def _annotated(made: Manifest) -> Manifest:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
@@ -110,6 +111,7 @@ def capacity(accelerator: Accelerator) -> Capacity:
     return Capacity(capacity_gib=accelerator.memory_gb * _NOMINAL_RATIO, basis="nominal")
 
 
+@cache
 def version_tuple(version: str) -> tuple[int, ...]:
     """``0.33.0`` as (0, 33, 0), for comparison; what follows the first part that is no number does not count."""
     parts = itertools.takewhile(str.isdecimal, version.split("."))

@@ -13,9 +13,6 @@ from pydantic import Field, StringConstraints
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision, Storage, Target
 
-API_VERSION = "agentgpu.dev/v1alpha1"
-KIND = "AgentStack"
-
 MAX_COUNT = 10**9
 """Counts above this are a slip of the keyboard, not a plan."""
 
@@ -304,7 +301,9 @@ class GatewayRef(Document):
     hostname: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] | None = (
         None
     )
-    """Host name of the routes. Unset: any."""
+    """Host name of the routes. Unset: any, and agents are called by their Services, past the endpoint picker."""
+    scheme: Literal["http", "https"] = "https"
+    """How callers speak to that host."""
 
 
 class Network(Document):

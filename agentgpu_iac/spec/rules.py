@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
+from agentgpu_iac.spec.cron import cron_fault
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import (
     MAX_COUNT,
@@ -29,7 +30,7 @@ from agentgpu_iac.spec.yaml_tree import Data, Steps
 LINE = "{line}"
 
 _MOST_COMPARISONS = 100**2
-"""In larger stacks nobody looks for the agent that a misspelt fallback meant: that would take minutes."""
+"""In larger stacks nobody looks for the agent that a misspelt name meant: that would take minutes."""
 
 _NOTHING: Final[Mapping[str, Data]] = {}
 
@@ -233,15 +234,16 @@ def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]
 def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """A known peak is an agent's of this stack, at hours that a clock has, and ends at another time than it starts."""
     names = {name: None for agent in agents if isinstance(name := agent.get("name"), str)}
-    for index, item in enumerate(_list(scaling, "schedule")):
+    schedule = _list(scaling, "schedule")
+    for index, item in enumerate(schedule):
         one = _mapping(item)
         at: Steps = ("spec", "scaling", "schedule", index)
         name = one.get("agent")
         if isinstance(name, str) and name not in names:
-            near = did_you_mean(name, names) if len(names) <= _MOST_COMPARISONS else ""
+            near = did_you_mean(name, names) if len(names) * len(schedule) <= _MOST_COMPARISONS else ""
             yield Violation(steps=(*at, "agent"), message=f"no agent of this stack is named {shown(name)}", hint=near)
         for key in ("start", "end"):
-            fault = _cron_fault(one.get(key))
+            fault = cron_fault(value) if isinstance(value := one.get(key), str) else ""
             if fault:
                 yield Violation(
                     steps=(*at, key), message=fault, hint="minute hour day month weekday, for example 45 7 * * 1-5"
@@ -249,46 +251,6 @@ def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, D
         start, end = one.get("start"), one.get("end")
         if isinstance(start, str) and start == end:
             yield Violation(steps=(*at, "end"), message="the schedule ends when it starts")
-
-
-_CRON_FIELDS: Final = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day", 1, 31, ()),
-    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
-    ("weekday", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
-)
-"""Fields of a schedule as KEDA reads them: lowest and highest value, and names from the lowest on."""
-
-
-def _cron_fault(value: Data) -> str:
-    """What is wrong with five cron fields, or nothing; another number of fields is reported elsewhere."""
-    words = value.split() if isinstance(value, str) else []
-    if len(words) != len(_CRON_FIELDS):
-        return ""
-    for word, (name, low, high, names) in zip(words, _CRON_FIELDS, strict=True):
-        for part in word.split(","):
-            if not _is_cron_part(part, low, high, names):
-                return f"{shown(part)} is no {name}: {low} to {high}, * or a range such as {low}-{high}/2"
-    return ""
-
-
-def _is_cron_part(part: str, low: int, high: int, names: Sequence[str]) -> bool:
-    span, slash, step = part.partition("/")
-    if slash and not (step.isascii() and step.isdigit() and int(step) > 0):
-        return False
-    if span == "*":
-        return True
-    first, dash, last = span.lower().partition("-")
-    start = _cron_value(first, low, names)
-    end = _cron_value(last, low, names) if dash else start
-    return start is not None and end is not None and low <= start <= end <= high
-
-
-def _cron_value(word: str, low: int, names: Sequence[str]) -> int | None:
-    if word in names:
-        return low + names.index(word)
-    return int(word) if word.isascii() and word.isdigit() and len(word) <= 2 else None
 
 
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.planning.plan import Plan, RoutePlan, RouterPlan
-from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
+from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS, base_url
 from tests.planning.scenes import codes, make_agent, plan, workload
 
 CROWD = make_agent("crowd", sessions={"concurrent": 400})
 ALONE = make_agent("alone", sessions={"concurrent": 1})
 GATEWAY = {"router": "gateway", "gateway": {"name": "agents", "namespace": "gateways"}}
+NAMED = {"router": "gateway", "gateway": {"name": "agents", "namespace": "gateways", "hostname": "agents.example.org"}}
 
 
 def router(found: Plan) -> RouterPlan:
@@ -22,8 +23,7 @@ def router(found: Plan) -> RouterPlan:
 
 
 def route(found: Plan, agent: str = "crowd") -> RoutePlan:
-    made = router(found).route(agent)
-    assert made is not None
+    (made,) = (one for one in router(found).routes if one.agent == agent)
     return made
 
 
@@ -61,6 +61,14 @@ def test_a_router_that_is_asked_for_has_every_agent(network: dict[str, Any], age
     found = plan(CROWD, ALONE, network=network)
     assert [one.agent for one in router(found).routes] == agents
     assert ("gateway-address" in codes(found)) == (network is GATEWAY)
+
+
+def test_a_gateway_with_a_name_is_the_address_of_its_agents() -> None:
+    found = plan(CROWD, network=NAMED)
+    assert "gateway-address" not in codes(found)
+    assert base_url(found, workload(found, "crowd")) == f"https://agents.example.org/{found.stack}/crowd/v1"
+    plain = plan(CROWD, network=GATEWAY)
+    assert base_url(plain, workload(plain, "crowd")) == f"http://crowd.{plain.stack}.svc.cluster.local:8000/v1"
 
 
 def test_without_a_router_the_plan_says_what_it_counts_on() -> None:

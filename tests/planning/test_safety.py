@@ -1,4 +1,4 @@
-"""What the plan decides for the safety of a stack: priorities, spread, Secrets, quota and delivery."""
+"""What the plan decides for the safety of a stack: priorities, spread, Secrets, quota and GitOps."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 
 from agentgpu_iac.planning import plan as p
 from agentgpu_iac.rendering.manifest import Manifest
-from agentgpu_iac.rendering.sync_waves import ANNOTATION, wave
+from agentgpu_iac.rendering.sync_waves import ANNOTATION, WAVE_OF_KIND, wave
 from tests.plans import make_tiered_plan
 from tests.rendering.trees import PLANS, tree
 
@@ -119,12 +119,35 @@ def placed(kind: str, folder: str = "base", component: str = "engine") -> int:
     return wave(Manifest(folder=folder, body={"kind": kind, "metadata": {"name": "a", "labels": labels}}))
 
 
-def test_routers_follow_engines_then_scaling_then_monitoring() -> None:
+def test_routers_follow_engines_then_monitoring_then_what_scales_by_it() -> None:
     engine, router = placed("Deployment"), placed("Deployment", component="router")
     scaling = placed("ScaledObject", "scaling", "scaling")
     monitoring = placed("ConfigMap", "monitoring", "dashboard")
-    assert engine < router < scaling < monitoring
+    assert engine < router < monitoring < scaling
     assert placed("HTTPRoute", "gateway", "gateway") == router
+
+
+def test_an_endpoint_picker_comes_after_its_pool_and_its_rights_and_no_later_than_its_route() -> None:
+    picker = placed("Deployment", "gateway", "endpoint-picker")
+    assert picker == placed("HTTPRoute", "gateway", "gateway")
+    for kind in ("InferencePool", "Role", "RoleBinding", "ServiceAccount"):
+        assert placed(kind, "gateway", "endpoint-picker") < picker
+
+
+def test_burst_tiers_come_with_their_scaler() -> None:
+    made = tree(with_argocd())
+    burst = made["base/deployment-support-burst.yaml"]["metadata"]["annotations"][ANNOTATION]
+    assert int(burst) == placed("ScaledObject", "scaling", "scaling")
+
+
+def test_every_kind_that_is_rendered_has_its_wave() -> None:
+    kinds = {
+        body["kind"]
+        for make in PLANS.values()
+        for path, body in tree(make()).items()
+        if not path.startswith(("gitops/", "overlays/", "helm-values/", "monitoring/"))
+    }
+    assert kinds - {"Kustomization"} <= set(WAVE_OF_KIND)
 
 
 def without_waves(plan: p.Plan) -> dict[str, dict[str, Any]]:

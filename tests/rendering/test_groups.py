@@ -76,6 +76,16 @@ def test_the_service_reaches_leaders_only() -> None:
     assert not selector.items() <= worker.items()
 
 
+def test_a_drain_takes_one_pod_of_all_groups_at_once() -> None:
+    plan = make_grouped_plan()
+    (budget,) = of_kind(plan, "PodDisruptionBudget").values()
+    wanted = budget["spec"]["selector"]["matchLabels"].items()
+    (group,) = of_kind(plan, "LeaderWorkerSet").values()
+    for name in ("leaderTemplate", "workerTemplate"):
+        assert wanted <= group["spec"]["leaderWorkerTemplate"][name]["metadata"]["labels"].items()
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
 def test_a_worker_outlives_the_drain_of_its_leader() -> None:
     plan = make_grouped_plan()
     (workload,) = plan.workloads
@@ -104,7 +114,7 @@ def test_the_folder_of_groups_is_in_every_overlay() -> None:
 def test_drift_renews_the_nodes_of_a_replica_together() -> None:
     (pool,) = of_kind(make_grouped_plan(), "NodePool").values()
     budgets = {tuple(one["reasons"]): one["nodes"] for one in pool["spec"]["disruption"]["budgets"]}
-    assert budgets[("Drifted", "Underutilized")] == "2"
+    assert budgets[("Drifted",)] == "2"
     assert pool["spec"]["limits"] == {"nvidia.com/gpu": "16"}
 
 

@@ -23,7 +23,7 @@ CLUSTER = {
     "kube_pod_status_phase", "kube_pod_container_resource_requests", "kube_pod_info", "kube_node_status_condition",
     "kube_daemonset_status_desired_number_scheduled", "kube_daemonset_status_number_ready",
     "kube_horizontalpodautoscaler_status_condition", "karpenter_nodeclaims_disrupted_total",
-    "keda_scaler_detail_errors_total",
+    "keda_scaler_detail_errors_total", "kube_deployment_status_replicas_ready",
 }  # fmt: skip
 """Series that are not the engines'."""
 
@@ -224,4 +224,5 @@ def test_an_engine_that_nobody_knows_is_watched_from_outside() -> None:
     made = plan.model_copy(update={"workloads": unknown, "watching": plan.watching.model_copy(update={"alerts": kept})})
     used = {name for query in queries(made) for name in series_in(query)}
     assert used <= OURS | CLUSTER
+    assert "up" not in used
     assert not of_kind(made, "PodMonitor")

@@ -132,7 +132,7 @@ def test_an_engine_reads_its_files_from_a_config_map_named_by_their_content() ->
 
 
 def test_the_engine_waits_for_its_draft_model() -> None:
-    draft = p.CachedAdapter(path="qwen--qwen3-0.6b--main", revision="main")
+    draft = p.CachedRepository(path="qwen--qwen3-0.6b--main", revision="main")
     cache = make_workload().model_cache.model_copy(update={"draft": draft})
     deployment = of_kind(make_plan(workloads=(make_workload(model_cache=cache),)), "Deployment")["support"]
     command = deployment["spec"]["template"]["spec"]["initContainers"][0]["command"]

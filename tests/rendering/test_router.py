@@ -162,7 +162,7 @@ def test_behind_a_gateway_each_agent_has_a_path() -> None:
 
 
 def test_a_gateway_without_a_host_name_takes_any() -> None:
-    gateway = p.GatewayPlan(name="agents", namespace="gateways", hostname=None)
+    gateway = p.GatewayPlan(name="agents", namespace="gateways", hostname=None, scheme="https")
     assert "hostnames" not in tree(make_gateway_plan(gateway=gateway))["gateway/httproute-support.yaml"]["spec"]
 
 

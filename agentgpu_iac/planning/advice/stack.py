@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.planning import delivery
+from agentgpu_iac.planning import gitops
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
@@ -37,7 +37,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
     yield from _held_capacity(context)
-    if spec.gitops is not None and (applied := delivery.overlay(spec, context.node_pools)) != spec.gitops.overlay:
+    if spec.gitops is not None and (applied := gitops.overlay(spec, context.node_pools)) != spec.gitops.overlay:
         yield warning(
             "gitops-overlay",
             f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
@@ -76,12 +76,18 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
             "or keep the peak warm (overrides.baselineReplicas)",
         )
     scaled = [one for one in bursts if one.scaling is not None]
+    hpa = wanted.method == "hpa"
     if scaled and context.spec.observability.monitors == "none":
         yield warning(
             "metrics-not-scraped",
             f"nothing rendered scrapes the engines (observability.monitors is none), but {', '.join(one.name for one in scaled)} "
             "scale on their series: scrape port http of the engine pods, and copy the pods' labels agentgpu.dev/agent and "
-            "agentgpu.dev/tier to the series",
+            "agentgpu.dev/tier to the series"
+            + (
+                "; the HPA also asks for the series that docs/scaling.md names, which are then yours to record"
+                if hpa
+                else ""
+            ),
         )
     for one in scaled:
         if one.scaling is not None and one.scaling.min_replicas:
@@ -166,9 +172,10 @@ def _router_warnings(context: Context) -> Iterator[Warning]:
         return
     if context.spec.pins.router_image is None:
         yield warning("unpinned", f"image {router.image} is named by tag; pin its digest with pins.routerImage")
-    if router.gateway is not None:
+    if router.gateway is not None and router.gateway.hostname is None:
         yield warning(
             "gateway-address",
             f"callers reach an agent through Gateway {router.gateway.namespace}/{router.gateway.name} under "
-            f"/{context.stack}/<agent>/v1; the Services in the endpoints ConfigMap pass by the endpoint picker",
+            f"/{context.stack}/<agent>/v1; the Services in the endpoints ConfigMap pass by the picker, so that sessions spread "
+            "by chance; with network.gateway.hostname the ConfigMap holds the Gateway's addresses",
         )

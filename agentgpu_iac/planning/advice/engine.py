@@ -1,0 +1,121 @@
+"""Warnings about what the engine, its image and its options do not do, or are not known to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.summary import has_role
+from agentgpu_iac.planning.advice.wording import warning
+from agentgpu_iac.planning.caching import UNKNOWN_IMAGE_GB
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.engines import PORTS, calls_tools, needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.plan import Warning, Workload
+
+_ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
+
+
+def other_engine(candidate: Candidate) -> Warning | None:
+    """An engine that may suit the agent better."""
+    agent = candidate.demand.agent
+    calls = agent.conversation.tool_calls.per_turn
+    if agent.engine != "vllm" or (calls < 1 and not has_role(candidate, _ORCHESTRATOR_ROLES)):
+        return None
+    return warning(
+        "engine-suggestion",
+        "a multi-step agent re-sends a growing prefix with each step: SGLang's prefix sharing and structured output "
+        "may serve it better; try engine: sglang and compare",
+        agent.name,
+    )
+
+
+def image_size_unknown(context: Context, baseline: Workload) -> Warning | None:
+    """The pull of an image whose size nobody found is a stand-in."""
+    engine = baseline.engine
+    if context.catalog.release(engine.name, engine.version).image_gb is not None:
+        return None
+    return warning(
+        "image-size-unknown",
+        f"the size of the {PORTS[engine.name].title} image is not known: the cold start counts {UNKNOWN_IMAGE_GB:g} GB, that "
+        f"of vLLM's, in {baseline.cold_start_s.image:,.0f} s",
+        baseline.agent,
+    )
+
+
+def parser_warnings(candidate: Candidate) -> Iterator[Warning]:
+    """Tool calls and reasoning that the engine returns as text, since no parser of it is known for the model."""
+    agent, model, port = candidate.demand.agent, candidate.demand.model, PORTS[candidate.demand.agent.engine]
+    tools = port.tool_parsers.named(agent.tool_call_parser, model.tool_call_parser)
+    if calls_tools(agent) and port.tool_parsers.names and tools is None:
+        known = f"no tool-call parser is known for {model.id}"
+        if model.tool_call_parser is not None:
+            known = (
+                f"{port.title} has no counterpart of vLLM's tool-call parser {model.tool_call_parser} for {model.id}"
+            )
+        yield warning("no-tool-parser", f"{known}: the engine will return tool calls as text", agent.name)
+    reasoning = port.reasoning_parsers.named(agent.reasoning_parser, model.reasoning_parser)
+    if model.reasoning_parser is not None and reasoning is None:
+        yield warning(
+            "no-reasoning-parser",
+            f"{port.title} has no counterpart of vLLM's reasoning parser {model.reasoning_parser} for {model.id}: the engine "
+            "will return the reasoning inside the answer",
+            agent.name,
+        )
+
+
+def speculation_unmeasured(candidate: Candidate) -> Warning | None:
+    """Speculation helps or hurts by how many tokens are accepted, which only a run shows."""
+    speculative = candidate.demand.agent.speculative
+    if speculative is None or speculative.accepted_tokens is not None:
+        return None
+    return warning(
+        "speculative-unmeasured",
+        f"speculative decoding ({speculative.method}, {speculative.tokens} tokens a step) is counted in memory only: it may "
+        "speed up or slow down, and TPOT is predicted as if it did neither; set speculative.acceptedTokens once measured",
+        candidate.demand.agent.name,
+    )
+
+
+def queue_without_limit(baseline: Workload) -> Warning | None:
+    """The plan limits the queue, and the engine cannot."""
+    limit, engine = baseline.admission.max_queued_requests, baseline.engine
+    if limit is None or PORTS[engine.name].limits_queue(engine.version):
+        return None
+    return warning(
+        "queue-not-limited",
+        f"{PORTS[engine.name].title} {engine.version} cannot limit its queue: the planned {limit} requests of a replica are "
+        "not enforced by it",
+        baseline.agent,
+    )
+
+
+def image_without_fabric(baseline: Workload) -> Warning | None:
+    """The public vLLM image has no EFA libraries (vllm-project/vllm issue 55635, open in September 2026)."""
+    if not baseline.pod.efa_interfaces:
+        return None
+    return warning(
+        "efa-image",
+        f"the {baseline.nodes_per_replica} nodes of a replica reach one another by EFA only if the engine image has libfabric "
+        f"and the aws-ofi-nccl plugin; {baseline.engine.image} is not known to: without them NCCL uses TCP, which the "
+        "latency counts with. Name an image that has them with pins.engineImage",
+        baseline.agent,
+    )
+
+
+def precision_warnings(candidate: Candidate) -> Iterator[Warning]:
+    """Weights that are not those which the model is published with."""
+    one = candidate.demand
+    if quantises_at_load(one.model, one.precision):
+        yield warning(
+            "quantised-at-load",
+            f"the engine makes FP8 weights from the {one.model.native_precision} checkpoint at load: check answer quality, "
+            "or name a published FP8 checkpoint",
+            one.agent.name,
+        )
+    elif needs_other_checkpoint(one.model, one.precision):
+        yield warning(
+            "other-checkpoint",
+            f"{one.model.id} is published in {one.model.native_precision}: {one.precision} needs a checkpoint quantised that "
+            "way; name it as the model",
+            one.agent.name,
+        )

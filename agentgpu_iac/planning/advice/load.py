@@ -1,0 +1,149 @@
+"""Warnings about what an agent meets under load: too few seats, a burst, a lost cache, a lost replica."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.wording import warning
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.plan import Warning, Workload
+from agentgpu_iac.planning.tiers import sessions_before_ready
+
+COMPLETE_ANSWER_MS = 2_000.0
+"""A chat user expects a complete answer within 2 s."""
+
+
+def too_few_seats(candidate: Candidate) -> Warning | None:
+    """Numbers set by hand can leave sessions without a seat."""
+    one = candidate.demand
+    warm, all_seats = (
+        replicas * candidate.max_num_seqs for replicas in (candidate.baseline_replicas, candidate.peak_replicas)
+    )
+    if warm >= one.concurrent and all_seats >= one.peak:
+        return None
+    return warning(
+        "too-few-seats",
+        f"as set by hand, {warm:,} sessions have a seat at normal load ({one.concurrent:,} are expected) and {all_seats:,} at "
+        f"the peak ({one.peak:,} are expected): the rest wait or are turned away",
+        one.agent.name,
+    )
+
+
+def burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
+    """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
+    one, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
+    cold_s = baseline.cold_start_s.total
+    if not one.user_facing or one.peak == one.concurrent or ramp_s >= cold_s:
+        return None
+    warm, seats = candidate.baseline_replicas, candidate.max_num_seqs
+    outruns = f"the burst to {one.peak:,} sessions in {ramp_s:,.0f} s outruns the {cold_s:,.0f} s cold start"
+    early = sessions_before_ready(one, cold_s)
+    if warm * seats >= early:
+        lost = max(0.0, 1 - candidate.normal_replicas * seats / early)
+        fewer = f"; {candidate.normal_replicas} would turn away {lost:.0%}" if lost > 0 else ""
+        plural = "s absorb" if warm > 1 else " absorbs"
+        return warning("burst-absorbed", f"{outruns}: {warm} warm replica{plural} it{fewer}", baseline.agent)
+    away = 1 - warm * seats / early
+    return warning(
+        "burst-outruns-cold-start",
+        f"{outruns}: the {warm} warm replica{'s hold' if warm > 1 else ' holds'} {warm * seats:,} sessions, so until the burst "
+        f"tier is ready about {away:.0%} are turned away (503) by admission control; {candidate.peak_replicas} warm "
+        "replicas would take them all",
+        baseline.agent,
+    )
+
+
+def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None:
+    """When all sessions of a replica send their prompt in the same moment, the prompts queue for the prefill."""
+    latency, ramp_s = baseline.latency, candidate.demand.agent.traffic.ramp_s
+    if latency.budget_ttft_ms is None or latency.prefill_ms is None or candidate.speed is None:
+        return None
+    prefill_ms = max(latency.prefill_ms, 0.001)
+    all_read_ms = candidate.max_num_seqs * prefill_ms
+    if (
+        all_read_ms <= max(latency.budget_ttft_ms, ramp_s * 1000)
+        or candidate.demand.peak == candidate.demand.concurrent
+    ):
+        return None
+    in_time = min(1.0, max(0.0, latency.budget_ttft_ms - latency.network_ms) / all_read_ms)
+    return warning(
+        "prompts-queue",
+        f"if all {candidate.max_num_seqs} sessions of a replica send at once, reading their prompts takes "
+        f"{all_read_ms / 1000:,.1f} s: about {in_time:.0%} get their first token within {latency.budget_ttft_ms:,.0f} ms",
+        baseline.agent,
+    )
+
+
+def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
+    """Nobody serves while the one replica is replaced."""
+    outage = baseline.rollout.outage_s
+    if not candidate.demand.user_facing or outage == 0:
+        return None
+    second = context.second_replicas.get(baseline.agent)
+    price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
+    return warning(
+        "single-replica",
+        f"one replica and no spare accelerator: every rollout is an outage of about {outage:,.0f} s, and a lost node one "
+        f"of about {baseline.cold_start_s.total:,.0f} s{price}",
+        baseline.agent,
+    )
+
+
+def not_in_cache(baseline: Workload) -> Warning | None:
+    """A session whose context was lost from the cache misses its budget."""
+    uncached, budget = baseline.latency.uncached_ttft_ms, baseline.latency.budget_ttft_ms
+    if uncached is None or budget is None or uncached <= budget:
+        return None
+    return warning(
+        "cache-miss",
+        f"TTFT holds while a session's context stays in the prefix cache (hit ratio {baseline.routing.prefix_hit_ratio:.2f} "
+        f"assumed); a session whose cache was lost waits {uncached:,.0f} ms, over the budget of {budget:,.0f} ms",
+        baseline.agent,
+    )
+
+
+def needs_router(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
+    """A router left out by the spec, while the sums still count on a session's way back to its context."""
+    if baseline.agent in context.routed or candidate.peak_replicas == 1 or baseline.routing.policy == "round-robin":
+        return None
+    return warning(
+        "router-needed",
+        f"the plan counts on sessions returning to the one of {candidate.peak_replicas} replicas that holds their context, "
+        f"and network.router is none: unless a router of yours hashes {context.spec.network.session_header}, the Service "
+        f"spreads connections and the prefix hit ratio falls to about {1 / candidate.peak_replicas:.2f}. Set router: auto, or "
+        "routing: round-robin to have the misses counted",
+        baseline.agent,
+    )
+
+
+def slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:
+    """A whole answer takes longer than a chat user expects, and no budget says how long it may."""
+    latency = baseline.latency
+    if candidate.demand.agent.latency_class != "chat" or latency.e2e_ms is None or latency.e2e_ms <= COMPLETE_ANSWER_MS:
+        return None
+    if candidate.demand.budget_e2e_ms is not None or latency.ttft_ms is None or not latency.tpot_ms:
+        return None
+    fitting = max(0, math.floor((COMPLETE_ANSWER_MS - latency.ttft_ms) / latency.tpot_ms))
+    wanted = candidate.demand.shape.output_tokens_per_turn
+    return warning(
+        "answer-over-2s",
+        f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with every session generating; "
+        f"{fitting:,} tokens fit into 2 s. Set e2eMs to make it a budget",
+        baseline.agent,
+    )
+
+
+def spot_without_notice(tiers: Sequence[Workload]) -> Warning | None:
+    """A node on spot is taken away while it generates."""
+    for one in tiers:
+        if not one.user_facing or one.drain.notice_s != 0:
+            continue
+        return warning(
+            "spot-without-notice",
+            f"tier {one.tier} runs on spot of a provider that gives no notice: a reclaimed node loses up to "
+            f"{one.max_num_seqs} answers per replica at once",
+            one.agent,
+        )
+    return None
