@@ -38,10 +38,11 @@ spec:
       model: FOLDER/mha/config.json
       sessions: {concurrent: 4}
       conversation: {maxContextTokens: 8192, outputTokensPerTurn: 1000}
-    - name: mqa  # short answers: a drain has little
+    - name: mqa  # short answers: a drain has little; 200 ms: no edge of the engine's own
       model: FOLDER/mqa/config.json
+      latencyClass: voice
       sessions: {concurrent: 4}
-      conversation: {maxContextTokens: 8192, outputTokensPerTurn: 50}
+      conversation: {maxContextTokens: 65536, outputTokensPerTurn: 50}
 """
 
 ENGINES = pytest.StashKey[list[Engine]]()

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -169,7 +170,7 @@ class Stream(threading.Thread):
 
     def __init__(self, engine: Engine, tokens: int) -> None:
         super().__init__(daemon=True)
-        self._engine = engine
+        self._connection = http.client.HTTPConnection(HOST, engine.port, timeout=PATIENCE_S)
         self._body = engine.request(tokens, stream=True, stream_options={"include_usage": True})
         self.begun = threading.Event()
         self.status: int | None = None
@@ -180,11 +181,16 @@ class Stream(threading.Thread):
         """Whether the stream ended as streams should."""
         self.start()
 
+    def hang_up(self) -> None:
+        """Go away, as a client that has lost its patience; the engine then forgets the request."""
+        assert self._connection.sock is not None
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
+
     def run(self) -> None:
-        connection = http.client.HTTPConnection(HOST, self._engine.port, timeout=PATIENCE_S)
-        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request("POST", "/v1/completions", json.dumps(self._body), {"Content-Type": "application/json"})
-            response = connection.getresponse()
+        ask = self._connection.request
+        with contextlib.closing(self._connection), contextlib.suppress(OSError, http.client.HTTPException):
+            ask("POST", "/v1/completions", json.dumps(self._body), {"Content-Type": "application/json"})
+            response = self._connection.getresponse()
             self.status = response.status
             for line in response:
                 if line.startswith(b"data: "):

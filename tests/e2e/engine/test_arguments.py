@@ -17,9 +17,9 @@ from agentgpu_iac.planning import engines
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load
-from tests.e2e.engine.pods import engine_pods, flags
+from tests.e2e.cluster.trees import STACKS
+from tests.e2e.engine.pods import EnginePod, engine_pods, flags
 from tests.e2e.processes import PATIENCE_S
-from tests.examples import EXAMPLES
 from tests.planning import scenes
 from tests.planning.test_engine_args import VARIETY
 from tools.install import path as tool
@@ -47,10 +47,10 @@ REFUSED = {
 
 
 def planned() -> Iterator[tuple[str, Plan]]:
-    """The plans of all stacks in the repository, and of agents that switch on every option between them."""
+    """The plans of all examples, of the stacks of the cluster's suite, and of agents that switch on every option between them."""
     catalog = load_catalog()
-    for path in EXAMPLES:
-        yield path.stem, make_plan(load(path), catalog)
+    for name, path in STACKS.items():
+        yield name, make_plan(load(path), catalog)
     for name, changes in VARIETY.items():
         yield f"agent {name}", scenes.plan(scenes.make_agent(**changes))
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
@@ -60,8 +60,14 @@ def planned() -> Iterator[tuple[str, Plan]]:
     )
 
 
+def title(pod: EnginePod) -> str:
+    """What a pod's arguments are called: a group has two lists."""
+    return f"{pod.owner}, workers" if "--headless" in pod.args else pod.owner
+
+
 PLANS = dict(planned())
-LISTS = {f"{name}: {pod.owner}": pod.args for name, plan in PLANS.items() for pod in engine_pods(plan)}
+PODS = [(name, pod) for name, plan in PLANS.items() for pod in engine_pods(plan)]
+LISTS = {f"{name}: {title(pod)}": pod.args for name, pod in PODS}
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +119,10 @@ def is_meant(words: tuple[str, ...], value: object) -> bool:
 @pytest.mark.parametrize("wrong", REFUSED)
 def test_what_is_wrong_is_refused(answers: dict[str, Any], wrong: str) -> None:
     assert REFUSED[wrong] in str(answers[wrong]["refused"])
+
+
+def test_each_list_is_looked_at() -> None:
+    assert len(LISTS) == len(PODS)
 
 
 def test_every_flag_that_we_can_spell_is_in_one_of_the_lists() -> None:
