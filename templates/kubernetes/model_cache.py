@@ -3,7 +3,7 @@
 Two commands share this file because they must agree on what "complete" means::
 
     model_cache.py fill --root=/models --models=models.json --ready=/tmp/filled [--bucket=s3://acme-models/agents]
-    model_cache.py wait --root=/models --path=qwen--qwen3-8b--main --revision=main --engine-cache=.engine-cache/chat
+    model_cache.py wait --root=/models --model qwen--qwen3-8b--main main --engine-cache=.engine-cache/chat
 
 A model in ``<root>/<path>`` is complete when its marker, ``<root>/<path>.complete``, names the revision asked for.
 The marker goes before the first file of a model changes and comes back, by a rename, after every file has been
