@@ -35,7 +35,8 @@ from tests.e2e.ports import free_ports
 from tools.install import path as tool
 
 REGION = "us-east-1"
-ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+ZONES = ("us-east-1a",)
+"""One: a group whose pods reach Karpenter in two batches may get nodes in two zones, and then waits for ever."""
 NAMES = tuple(name for name in STACK_NAMES if tree(name).of_kind("NodePool"))
 STACKS = pytest.mark.parametrize("name", NAMES)
 
