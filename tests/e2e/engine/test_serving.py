@@ -7,7 +7,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,8 +17,9 @@ from agentgpu_iac.rendering.render import render
 from agentgpu_iac.units import GIB
 from tests.e2e.engine.conftest import SHAPES, TinyStack
 from tests.e2e.engine.pods import flags, objects
-from tests.e2e.engine.serving import KV_CACHE_GIB, Engine
+from tests.e2e.engine.serving import KV_CACHE_GIB, Engine, Stream
 from tests.e2e.engine.test_arguments import PLANS
+from tests.e2e.processes import PATIENCE_S
 from tools.install import path as tool
 
 CHANGED = {
@@ -137,6 +138,14 @@ def test_a_budget_between_the_engines_own_edges_has_one_that_others_have_not(
     assert voice.metrics.ttft_edge_s not in edges(engines["gqa"].samples(), name)
 
 
+def hang_up(streams: list[Stream]) -> None:
+    """End requests that take too long, none of which had ended by itself."""
+    assert all(stream.is_alive() for stream in streams)
+    for stream in streams:
+        stream.hang_up()
+        stream.join(PATIENCE_S)
+
+
 def edges(samples: dict[str, list[tuple[dict[str, str], float]]], name: str) -> set[float]:
     """Upper edges of a histogram's buckets."""
     return {float(labels["le"]) for labels, _ in samples[name]}
@@ -150,28 +159,45 @@ class TestLimits:
         return int(flags(engine.pod.args)[flag][0])
 
     @staticmethod
-    def watch(engine: Engine, answers: list[Future[tuple[int, int]]]) -> Iterator[tuple[float, float]]:
-        """(running, waiting), again and again until all requests are answered."""
-        while not all(answer.done() for answer in answers):
-            samples = engine.samples()
-            running, waiting = ("vllm:num_requests_running", "vllm:num_requests_waiting")
-            yield samples[running][0][1], samples[waiting][0][1]
+    def counts(engine: Engine) -> tuple[float, float]:
+        """How many requests run, and how many wait."""
+        samples = engine.samples()
+        return samples["vllm:num_requests_running"][0][1], samples["vllm:num_requests_waiting"][0][1]
+
+    def until(self, engine: Engine, running: int, waiting: int) -> None:
+        """Wait for these counts."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (now := self.counts(engine)) != (running, waiting):
+            assert now[0] <= self.limit(engine, "--max-num-seqs")
+            assert time.monotonic() < deadline, now
             time.sleep(0.05)
 
-    def test_no_more_run_at_once_than_the_plan_says(self, gqa: Engine, clients: ThreadPoolExecutor) -> None:
-        seats = self.limit(gqa, "--max-num-seqs")
-        answers = [clients.submit(gqa.complete, 1500) for _ in range(2 * seats)]
-        seen = list(self.watch(gqa, answers))
-        assert max(running for running, _ in seen) == seats
-        assert max(waiting for _, waiting in seen) == seats
-        assert all(answer.result() == (200, 1500) for answer in answers)
+    @pytest.fixture
+    def seated(self, gqa: Engine) -> Iterator[list[Stream]]:
+        """Requests on all seats of the engine, which take long and go away when they are told to."""
+        streams = [Stream(gqa, 8000) for _ in range(self.limit(gqa, "--max-num-seqs"))]
+        self.until(gqa, len(streams), 0)
+        yield streams
+        self.until(gqa, 0, 0)
 
-    def test_what_cannot_wait_in_time_is_turned_away(self, gqa: Engine, clients: ThreadPoolExecutor) -> None:
+    def test_no_more_run_at_once_than_the_plan_says(
+        self, gqa: Engine, seated: list[Stream], clients: ThreadPoolExecutor
+    ) -> None:
+        answers = [clients.submit(gqa.complete, 500) for _ in seated]
+        self.until(gqa, len(seated), len(answers))
+        hang_up(seated)
+        self.until(gqa, len(answers), 0)
+        assert all(answer.result() == (200, 500) for answer in answers)
+
+    def test_what_cannot_wait_in_time_is_turned_away(
+        self, gqa: Engine, seated: list[Stream], clients: ThreadPoolExecutor
+    ) -> None:
         most = self.limit(gqa, "--max-num-queued-reqs")
-        answers = [clients.submit(gqa.complete, 1000) for _ in range(most)]
-        assert any(running + waiting == most for running, waiting in self.watch(gqa, answers))
+        answers = [clients.submit(gqa.complete, 50) for _ in range(most - len(seated))]
+        self.until(gqa, len(seated), len(answers))
         assert [gqa.complete(1) for _ in range(3)] == [(503, 0)] * 3
-        assert all(answer.result() == (200, 1000) for answer in answers)
+        hang_up(seated)
+        assert all(answer.result() == (200, 50) for answer in answers)
         assert sum(count for _, count in gqa.samples()["vllm:admission_rejections_total"]) == 3
         assert gqa.complete(1) == (200, 1)
 
