@@ -166,12 +166,14 @@ class Engine:
 
 
 class Stream(threading.Thread):
-    """A streamed completion, read in the background as a client would."""
+    """A completion, read in the background as a client would: streamed, or all at once, which costs the engine's server less."""
 
-    def __init__(self, engine: Engine, tokens: int) -> None:
+    def __init__(self, engine: Engine, tokens: int, *, at_once: bool = False) -> None:
         super().__init__(daemon=True)
         self._connection = http.client.HTTPConnection(HOST, engine.port, timeout=PATIENCE_S)
-        self._body = engine.request(tokens, stream=True, stream_options={"include_usage": True})
+        self._body = engine.request(
+            tokens, **({} if at_once else {"stream": True, "stream_options": {"include_usage": True}})
+        )
         self.begun = threading.Event()
         self.status: int | None = None
         self.tokens: int | None = None

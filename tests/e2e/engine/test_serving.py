@@ -177,7 +177,7 @@ class TestLimits:
     @pytest.fixture
     def seated(self, gqa: Engine) -> Iterator[list[Stream]]:
         """Requests on all seats of the engine, which take long and go away when they are told to."""
-        streams = [Stream(gqa, 8000) for _ in range(self.limit(gqa, "--max-num-seqs"))]
+        streams = [Stream(gqa, 60_000, at_once=True) for _ in range(self.limit(gqa, "--max-num-seqs"))]
         self.until(gqa, len(streams), 0)
         yield streams
         self.until(gqa, 0, 0, meanwhile=lambda: gqa.complete(1))  # it counts anew only when it computes
