@@ -88,6 +88,8 @@ def engines(stack: TinyStack, request: pytest.FixtureRequest) -> Iterator[dict[s
         starting = running
         while starting := [engine for engine in starting if not engine.is_ready()]:
             time.sleep(0.2)
+        for engine in running:
+            engine.put_server_first()
         yield dict(zip(stack.pods, running, strict=True))
     finally:
         for engine in running:

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 VOCABULARY = 512
-LAYERS = 2
+LAYERS = 8
 HEAD_SIZE = 64
 MAX_CONTEXT_TOKENS = 65536
 CHAT_TEMPLATE = (
