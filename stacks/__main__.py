@@ -1,4 +1,4 @@
-"""The Pulumi program: the stack spec that the configuration names, planned and put on AWS."""
+"""The Pulumi program: the stack spec that the configuration names, planned and carried out."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pulumi
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import AgentGpuError
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.provisioning.program import Settings, deploy
+from agentgpu_iac.provisioning.program import deploy
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load
 
@@ -20,6 +20,6 @@ own_rows = PROJECT_ROOT / config.require("catalog") if config.get("catalog") els
 try:
     loaded = load(spec)
     plan = make_plan(loaded, load_catalog(own_rows, base_directory=spec.parent))
-    deploy(plan, render(plan), Settings.from_config(config))
+    deploy(plan, render(plan), config)
 except AgentGpuError as error:
     raise pulumi.RunError(str(error)) from None

@@ -1,178 +1,39 @@
-"""The whole deployment, in order: network, cluster, node pools, serving."""
+"""Which program carries out a plan: one for each target that Pulumi provisions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import pulumi
-import pulumi_aws as aws
 
-from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import Plan, RenderedFile
-from agentgpu_iac.planning.routing import base_url
-from agentgpu_iac.provisioning.cluster import Cluster, ClusterArgs
-from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
-from agentgpu_iac.provisioning.network import Network, NetworkArgs
-from agentgpu_iac.provisioning.node_pool import AcceleratorNodePool, NodePoolArgs
-from agentgpu_iac.provisioning.prerequisites import prerequisites
-from agentgpu_iac.provisioning.serving import Serving, ServingArgs
-from agentgpu_iac.provisioning.zones import find_zones, zones_for
+from agentgpu_iac.provisioning.aws.program import Settings
+from agentgpu_iac.provisioning.aws.program import deploy as deploy_on_aws
+from agentgpu_iac.spec.vocabulary import Target
 
-_PLAN = "plan"
-
-_UNPRICED = (
-    "the EKS control plane, the system nodes, the NAT gateway and its traffic, EBS volumes, CloudWatch logs and KMS"
-)
+Program = Callable[[Plan, tuple[RenderedFile, ...], pulumi.Config], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What belongs to one deployment and not to the agents: it comes from the Pulumi stack's configuration."""
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
+    """Carry a plan out: make what it needs and export what its users need.
 
-    api_allowed_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
-    """``agentgpu:apiAllowedCidrs``: who may reach the cluster's API. It authenticates everybody either way."""
-    installed_api_groups: frozenset[str] = frozenset()
-    """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
-
-    @classmethod
-    def from_config(cls, config: pulumi.Config) -> Settings:
-        """Read the settings of the selected Pulumi stack."""
-        default = cls()
-        return cls(
-            api_allowed_cidrs=tuple(config.get_object("apiAllowedCidrs") or default.api_allowed_cidrs),
-            installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
-        )
-
-
-def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
-    """Put the plan on AWS and export what its users need.
-
-    Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
-    before anything is made, for a plan that EKS cannot carry out.
+    Call it from inside a Pulumi program. ``files`` are the rendered files of the same plan, ``config`` the settings of
+    the selected Pulumi stack. Raises BadInput, before anything is made, for a plan that cannot be carried out.
     """
-    settings = settings or Settings()
-    region = _check(plan)
-    manifests = read_manifests(files, settings.installed_api_groups)
-    zones = find_zones(plan.node_pools)
-    zones_of_pool = {pool.name: zones_for(pool, zones) for pool in plan.node_pools}
-
-    network = Network(
-        plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=tuple(zone.name for zone in zones))
-    )
-    cluster = Cluster(
-        plan.stack,
-        ClusterArgs(
-            name=plan.stack,
-            region=region,
-            kubernetes_version=plan.node_pools[0].kubernetes_version,
-            subnet_ids=tuple(network.private_subnet_ids.values()),
-            api_allowed_cidrs=settings.api_allowed_cidrs,
-            has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
-        ),
-        pulumi.ResourceOptions(depends_on=[network]),
-    )
-    pools = [
-        AcceleratorNodePool(
-            pool.name,
-            NodePoolArgs(
-                stack=plan.stack,
-                pool=pool,
-                cluster_name=cluster.name,
-                node_role_arn=cluster.node_role_arn,
-                subnet_ids=tuple(network.private_subnet_ids[zone] for zone in zones_of_pool[pool.name]),
-                cluster_security_group_id=cluster.security_group_id,
-            ),
-            pulumi.ResourceOptions(depends_on=[cluster]),
-        )
-        for pool in plan.node_pools
-    ]
-    Serving(
-        plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests),
-        pulumi.ResourceOptions(depends_on=[*pools]),
-    )
-    for name, value in _outputs(plan, cluster, manifests).items():
-        pulumi.export(name, value)
-
-
-def _check(plan: Plan) -> str:
-    """Find everything about the plan that one EKS cluster cannot carry out; return its region otherwise."""
-    faults = [*_foreign(plan), *_scattered(plan), *_misplaced(plan)]
-    if faults:
-        raise BadInput(faults)
-    return plan.node_pools[0].region
-
-
-def _foreign(plan: Plan) -> Iterator[Fault]:
-    """What belongs to another target or provider."""
-    if plan.target != "eks":
-        yield Fault(
-            source=_PLAN,
+    program = PROGRAMS.get(plan.target)
+    if program is None:
+        raise BadInput.one(
+            "plan",
+            f"there is no Pulumi program for {plan.target!r}",
             path="target",
-            message=f"the Pulumi program for AWS carries out plans for 'eks', not for {plan.target!r}",
-            hint="set spec.target to eks, or use the rendered files of that target",
+            hint="use the files that agentgpu render writes",
         )
-    for pool in plan.node_pools:
-        if pool.provider != "aws":
-            yield Fault(
-                source=_PLAN,
-                path=f"nodePools.{pool.name}.provider",
-                message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
-                hint="set spec.providers to [aws]",
-            )
-        if pool.reservation == "capacity-block":
-            yield Fault(
-                source=_PLAN,
-                path=f"nodePools.{pool.name}.reservation",
-                message="the Pulumi program for AWS makes no node groups from Capacity Blocks",
-                hint="let Karpenter make the nodes (overlays/karpenter), or set spec.capacity.reservation to on-demand",
-            )
+    program(plan, files, config)
 
 
-def _scattered(plan: Plan) -> Iterator[Fault]:
-    """What one cluster cannot hold together."""
-    regions = sorted({pool.region for pool in plan.node_pools})
-    versions = sorted({pool.kubernetes_version for pool in plan.node_pools})
-    if not plan.node_pools:
-        yield Fault(source=_PLAN, path="nodePools", message="the plan has no node pool")
-    if len(regions) > 1:
-        yield Fault(
-            source=_PLAN,
-            path="nodePools.region",
-            message=f"one cluster cannot span {' and '.join(regions)}",
-            hint="name one of them in spec.regions",
-        )
-    if len(versions) > 1:
-        yield Fault(
-            source=_PLAN,
-            path="nodePools.kubernetesVersion",
-            message=f"one cluster cannot run Kubernetes {' and '.join(versions)}",
-        )
+def _eks(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
+    deploy_on_aws(plan, files, Settings.from_config(config))
 
 
-def _misplaced(plan: Plan) -> Iterator[Fault]:
-    """Where the Pulumi stack deploys to another region than the one that was priced."""
-    for region in sorted({pool.region for pool in plan.node_pools} - {aws.config.region}):
-        yield Fault(
-            source=_PLAN,
-            path="nodePools.region",
-            message=f"the plan was made for {region}, but the Pulumi stack deploys to {aws.config.region}",
-            hint=f"pulumi config set aws:region {region}",
-        )
-
-
-def _outputs(plan: Plan, cluster: Cluster, manifests: Manifests) -> dict[str, Any]:
-    """What ``pulumi stack output`` shows."""
-    return {
-        "clusterName": cluster.name,
-        "kubeconfig": cluster.kubeconfig,
-        "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
-        "baselineUsdPerMonth": str(plan.cost.baseline_usd_per_month),
-        "peakUsdPerHour": str(plan.cost.peak_usd_per_hour),
-        "priceDate": min(pool.price_date for pool in plan.node_pools),
-        "costExcludes": _UNPRICED,
-        "prerequisites": list(prerequisites(plan, manifests)),
-        "notApplied": [str(manifest) for manifest in manifests.waiting],
-    }
+PROGRAMS: dict[Target, Program] = {"eks": _eks}

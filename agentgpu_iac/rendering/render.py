@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
@@ -20,14 +22,20 @@ from agentgpu_iac.rendering.service import service_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
 from agentgpu_iac.rendering.stack import stack_drafts
 from agentgpu_iac.rendering.sync_waves import in_waves
+from agentgpu_iac.spec.vocabulary import Target
 
 
 def render(plan: Plan) -> tuple[RenderedFile, ...]:
-    """Print a plan as a Kustomize tree, one file per object, in the order of the paths.
+    """Print a plan as the files of its target, in the order of their paths.
 
     The same plan gives the same bytes. Raises BadInput, with every fault, for a plan that cannot be printed: a name
     that Kubernetes does not accept, two workloads of one name, an engine that has no manifest yet.
     """
+    return _TREES[plan.target](plan)
+
+
+def kustomize_tree(plan: Plan) -> tuple[RenderedFile, ...]:
+    """One file per Kubernetes object, and the kustomizations that join them."""
     objects = in_waves(plan, tuple(manifest(draft) for draft in object_drafts(plan)))
     check(objects)
     kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan.stack, objects))
@@ -52,3 +60,12 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
         *secret_drafts(plan),
         *gitops_drafts(plan),
     )
+
+
+_TREES: dict[Target, Callable[[Plan], tuple[RenderedFile, ...]]] = {
+    "eks": kustomize_tree,
+    "kubernetes": kustomize_tree,
+    "spheron": kustomize_tree,
+    "compose": kustomize_tree,
+    "skyserve": kustomize_tree,
+}

@@ -39,6 +39,8 @@ Labels = dict[
     Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+AddressRange = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$")]
+"""An IP network such as 203.0.113.0/24."""
 
 
 class Metadata(Document):
@@ -258,6 +260,9 @@ class Capacity(Document):
     reservation: Literal["none", "on-demand", "capacity-block"] = "none"
     """What EC2 capacity you hold, tagged for the stack: nodes use it first. on-demand: capacity reservations (ODCRs);
     capacity-block: EC2 Capacity Blocks, which end on their date. Nothing here buys them."""
+    price_cap_ratio: Annotated[float, Field(ge=1, le=10)] = 1.25
+    """The most that a machine may cost when it is created, as a multiple of the planned price: what you bid on a market
+    whose prices move. A dearer offer is passed over (an assumption: 1.25)."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 
@@ -416,6 +421,22 @@ class GitOps(Document):
     """Namespace of the tool. Unset: argocd, or flux-system."""
 
 
+class Hosts(Document):
+    """Virtual machines that run Docker Compose: the targets compose and spheron."""
+
+    caller_ranges: tuple[AddressRange, ...] = ()
+    """Address ranges that may call the agents. Empty: the machine itself alone."""
+    admin_ranges: tuple[AddressRange, ...] = ()
+    """Address ranges that may log in by SSH. Empty: nobody, once the machine is set up."""
+
+
+class Policy(Document):
+    """What ``pulumi up`` refuses unless you say otherwise here."""
+
+    allow_unpriced: bool = False
+    """Use offerings whose price is unknown. They count at the dearest known price of the same accelerators."""
+
+
 class Pins(Document):
     """Exact versions that nobody can know offline. Unset: the plan says ``unpinned``."""
 
@@ -456,6 +477,10 @@ class StackSpec(Document):
     """Who may reach what."""
     gitops: GitOps | None = None
     """Who applies the manifests. Unset: you do."""
+    hosts: Hosts = Hosts()
+    """Who may reach virtual machines."""
+    policy: Policy = Policy()
+    """What is refused."""
     pins: Pins = Pins()
     """Exact versions."""
     agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=10_000)]

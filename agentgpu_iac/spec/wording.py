@@ -72,6 +72,7 @@ _UNITS: Final = (
 
 _DNS = "a Kubernetes name: lower-case letters, digits, hyphens and dots, 63 at most"
 _CRON = "five cron fields with one space between them, such as 0 8 * * 1-5"
+_RANGE = "an address range such as 203.0.113.0/24"
 
 PATTERN_WORDS: Final = {
     "source": "a Hugging Face id such as publisher/adapter",
@@ -87,6 +88,8 @@ PATTERN_WORDS: Final = {
     "namespace": _DNS,
     "monitoringNamespace": _DNS,
     "callers": _DNS,
+    "callerRanges": _RANGE,
+    "adminRanges": _RANGE,
     "store": _DNS,
     "hostname": "a host name such as agents.example.com",
     "start": _CRON,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from agentgpu_iac.planning.plan import Plan, RenderedFile
-from agentgpu_iac.provisioning.program import deploy
+from agentgpu_iac.provisioning.aws.program import deploy
 from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recording, record
 

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from agentgpu_iac.provisioning.network import VPC_CIDR, ZoneRanges
-from agentgpu_iac.provisioning.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.network import VPC_CIDR, ZoneRanges
+from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from tests.plans import make_plan
 from tests.provisioning.recording import SOLD, record
 from tests.provisioning.scenes import FILES, SCENES, scene

@@ -12,9 +12,9 @@ import yaml
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.nodes import ENGINE_UID
 from agentgpu_iac.planning.plan import NodePool
-from agentgpu_iac.provisioning.capacity import node_group_shapes
-from agentgpu_iac.provisioning.program import deploy
-from agentgpu_iac.provisioning.zones import Zone, zones_for
+from agentgpu_iac.provisioning.aws.capacity import node_group_shapes
+from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.provisioning.aws.zones import Zone, zones_for
 from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recorded, Recording, record
 from tests.provisioning.scenes import FILES, SCENES, rootless_plan, scene, shared_plan

@@ -15,8 +15,8 @@ import yaml
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.nodes import ENGINE_UID
 from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
-from agentgpu_iac.provisioning.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_pool, make_tiered_plan
 from tests.provisioning.recording import record

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL, FABRIC_RESOURCE
 from agentgpu_iac.planning.plan import NodePool, Plan
-from agentgpu_iac.provisioning.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
+from agentgpu_iac.provisioning.aws.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
 from agentgpu_iac.provisioning.manifests import Manifests
 
 DEVICE_PLUGIN_VERSION = "0.18.2"

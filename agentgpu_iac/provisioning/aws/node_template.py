@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.provisioning.naming import fitted
+from agentgpu_iac.provisioning.aws.naming import fitted
 
 _NAME_LIMIT = 128
 

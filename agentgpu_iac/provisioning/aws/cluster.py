@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.provisioning.kubeconfig import kubeconfig
-from agentgpu_iac.provisioning.naming import KARPENTER_DISCOVERY_TAG, fitted, stack_tags
-from agentgpu_iac.provisioning.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
-from agentgpu_iac.provisioning.roles import (
+from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
+from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG, fitted, stack_tags
+from agentgpu_iac.provisioning.aws.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
+from agentgpu_iac.provisioning.aws.roles import (
     EC2_SERVICE,
     EKS_SERVICE,
     POD_IDENTITY_SERVICE,

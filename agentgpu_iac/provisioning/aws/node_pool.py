@@ -10,10 +10,10 @@ import pulumi_aws as aws
 
 from agentgpu_iac.planning.nodes import node_labels
 from agentgpu_iac.planning.plan import NodePool
-from agentgpu_iac.provisioning.capacity import NodeGroupShape, node_group_shapes
-from agentgpu_iac.provisioning.naming import fitted, pool_tags
-from agentgpu_iac.provisioning.node_template import Fabric, NodeTemplate, NodeTemplateArgs, RootVolume
-from agentgpu_iac.provisioning.user_data import encoded, gpu_node_user_data
+from agentgpu_iac.provisioning.aws.capacity import NodeGroupShape, node_group_shapes
+from agentgpu_iac.provisioning.aws.naming import fitted, pool_tags
+from agentgpu_iac.provisioning.aws.node_template import Fabric, NodeTemplate, NodeTemplateArgs, RootVolume
+from agentgpu_iac.provisioning.aws.user_data import encoded, gpu_node_user_data
 
 _NODE_GROUP_NAME_LIMIT = 63
 

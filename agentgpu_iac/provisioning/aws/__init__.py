@@ -1,0 +1,1 @@
+"""EKS on AWS: network, cluster, node pools, and what runs beside them."""
