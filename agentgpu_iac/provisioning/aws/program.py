@@ -17,8 +17,10 @@ from agentgpu_iac.provisioning.aws.network import Network, NetworkArgs
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
 from agentgpu_iac.provisioning.aws.zones import find_zones, zones_for
+from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
-from agentgpu_iac.provisioning.serving import Serving, ServingArgs
+from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 
 _PLAN = "plan"
 
@@ -54,6 +56,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     """
     settings = settings or Settings()
     region = _check(plan)
+    cost = report_cost(plan, excludes=_UNPRICED)
     manifests = read_manifests(files, settings.installed_api_groups)
     zones = find_zones(plan.node_pools)
     zones_of_pool = {pool.name: zones_for(pool, zones) for pool in plan.node_pools}
@@ -90,16 +93,16 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     ]
     Serving(
         plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests),
+        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests, scaled=scaled_by_others(plan)),
         pulumi.ResourceOptions(depends_on=[*pools]),
     )
-    for name, value in _outputs(plan, cluster, manifests).items():
+    for name, value in _outputs(plan, cluster, manifests, cost).items():
         pulumi.export(name, value)
 
 
 def _check(plan: Plan) -> str:
     """Find everything about the plan that one EKS cluster cannot carry out; return its region otherwise."""
-    faults = [*_foreign(plan), *_scattered(plan), *_misplaced(plan)]
+    faults = [*_foreign(plan), *_scattered(plan), *_misplaced(plan), *policy_faults(plan)]
     if faults:
         raise BadInput(faults)
     return plan.node_pools[0].region
@@ -163,16 +166,13 @@ def _misplaced(plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _outputs(plan: Plan, cluster: Cluster, manifests: Manifests) -> dict[str, Any]:
+def _outputs(plan: Plan, cluster: Cluster, manifests: Manifests, cost: dict[str, Any]) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {
         "clusterName": cluster.name,
         "kubeconfig": cluster.kubeconfig,
         "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
-        "baselineUsdPerMonth": str(plan.cost.baseline_usd_per_month),
-        "peakUsdPerHour": str(plan.cost.peak_usd_per_hour),
-        "priceDate": min(pool.price_date for pool in plan.node_pools),
-        "costExcludes": _UNPRICED,
+        OUTPUT: cost,
         "prerequisites": list(prerequisites(plan, manifests)),
         "notApplied": [str(manifest) for manifest in manifests.waiting],
     }
