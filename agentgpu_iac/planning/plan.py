@@ -588,6 +588,8 @@ class NodePool(Document):
     """One node, bought the preferred way; a held one is counted as if it were not held."""
     fallback_usd_per_hour: Money | None
     """One node, bought the last way in capacityTypes, if that differs."""
+    price_known: bool = True
+    """False: of some way in capacityTypes nobody knows the price; the dearest known of its accelerators stands for it."""
     price_date: str
     price_source: str
     sharing: Literal["none", "time-slicing"]
@@ -698,6 +700,8 @@ class LineItem(Document):
     """One node."""
     usd_per_month: Money
     """All nodes of the line over 720 h for the baseline; over the expected burst hours for the burst tier."""
+    price_known: bool = True
+    """False: usdPerHour stands for a price that nobody knows; priceSource says whose it is."""
     price_date: str
     price_source: str
 
