@@ -12,7 +12,15 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning import advice, gitops, overrides, priorities, quota, scaling, security, watching
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
 from agentgpu_iac.planning.placement import Option, Placement
-from agentgpu_iac.planning.plan import PLAN_VERSION, ClusterObjectsPlan, Plan, Provenance, Rejection, tiers_by_agent
+from agentgpu_iac.planning.plan import (
+    PLAN_VERSION,
+    ClusterObjectsPlan,
+    Plan,
+    PolicyPlan,
+    Provenance,
+    Rejection,
+    tiers_by_agent,
+)
 from agentgpu_iac.planning.pools import homes, node_pool_plan, placed_agents, pools_of
 from agentgpu_iac.planning.routing import router_plan
 from agentgpu_iac.planning.workloads import workload_plan
@@ -81,6 +89,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
+        policy=PolicyPlan(
+            allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
+        ),
         cost=total,
         overrides=tuple(
             one

@@ -486,6 +486,8 @@ class Workload(Document):
     """Workloads of one group stay resident on the same accelerator."""
     latency_class: LatencyClass
     user_facing: bool
+    interruptible: bool = False
+    """Its state is checkpointed, so that its baseline too may be on spot."""
     model: str
     model_source: Literal["catalog", "config"]
     served_model_name: str
@@ -688,6 +690,15 @@ class GitOpsPlan(Document):
     """Deployments whose replicas someone else sets, so that the tool must leave them alone."""
 
 
+class PolicyPlan(Document):
+    """What the spec allows and forbids, for whoever carries the plan out without the spec."""
+
+    allow_unpriced: bool = False
+    """Whether machines may be bought of which nobody knows the price."""
+    budget_usd_per_month: Money | None = None
+    """The most that the baseline may cost in a month."""
+
+
 class LineItem(Document):
     """One part of the cost."""
 
@@ -787,6 +798,7 @@ class Plan(Document):
     gitops: GitOpsPlan | None
     router: RouterPlan | None
     """Unset: the Services alone spread connections."""
+    policy: PolicyPlan = PolicyPlan()
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

@@ -107,6 +107,7 @@ def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSp
         share_group=member.share_group,
         latency_class=agent.latency_class,
         user_facing=one.user_facing,
+        interruptible=one.agent.interruptible,
         model=one.model.id,
         model_source="config" if one.model.is_local else "catalog",
         served_model_name=port.served_model_name(settings),
