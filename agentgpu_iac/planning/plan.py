@@ -273,6 +273,8 @@ class RouterPlan(Document):
     """Image by digest where the spec pins one, else by tag."""
     replicas: int
     """Of NGINX, or of each endpoint picker."""
+    spread: tuple[Topology, ...]
+    """Over what they are spread where that is possible."""
     priority: PriorityLevel
     """The highest of the agents behind it."""
     cpu_milli: int
@@ -665,6 +667,13 @@ class QuotaPlan(Document):
     accelerators: int
 
 
+class ClusterObjectsPlan(Document):
+    """Optional objects that are rendered for a cluster. Others show by what the plan holds: priorityClasses, fillers, spread."""
+
+    disruption_budgets: bool
+    helm_values: bool
+
+
 class GitOpsPlan(Document):
     """Who applies the manifests, and from where."""
 
@@ -782,6 +791,8 @@ class Plan(Document):
     workloads: tuple[Workload, ...]
     node_pools: tuple[NodePool, ...]
     priority_classes: tuple[PriorityClassPlan, ...]
+    """Empty: pods have the cluster's default priority."""
+    cluster_objects: ClusterObjectsPlan
     security: SecurityPlan
     quota: QuotaPlan | None
     gitops: GitOpsPlan | None
