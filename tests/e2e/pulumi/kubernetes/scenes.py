@@ -57,7 +57,7 @@ def built_in(tree: Tree) -> dict[Identity, Object]:
 def is_built_in(body: Object) -> bool:
     """Whether every cluster serves the kind."""
     group = str(body["apiVersion"]).rpartition("/")[0]
-    return "." not in group or group.endswith(".k8s.io") and group != "leaderworkerset.x-k8s.io"
+    return "." not in group or (group.endswith(".k8s.io") and group != "leaderworkerset.x-k8s.io")
 
 
 def expected(spec: str) -> dict[Identity, Object]:
