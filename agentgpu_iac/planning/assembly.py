@@ -9,7 +9,7 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, gitops, overrides, priorities, quota, scaling, security, watching
+from agentgpu_iac.planning import advice, gitops, machines, overrides, priorities, quota, scaling, security, watching
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import PLAN_VERSION, Plan, Provenance, Rejection, tiers_by_agent
@@ -78,6 +78,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
+        hosts=machines.host_plans(spec, catalog, workloads, node_pools, router),
         cost=total,
         overrides=tuple(
             one
