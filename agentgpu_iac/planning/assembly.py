@@ -9,7 +9,7 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, gitops, overrides, priorities, quota, scaling, security, watching
+from agentgpu_iac.planning import advice, gitops, machines, overrides, priorities, quota, scaling, security, watching
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import (
@@ -92,6 +92,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         policy=PolicyPlan(
             allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
         ),
+        hosts=machines.host_plans(spec, catalog, workloads, node_pools, router),
         cost=total,
         overrides=tuple(
             one
