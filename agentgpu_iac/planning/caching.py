@@ -116,6 +116,7 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
     """
     cached: dict[str, CachedModel] = {}
     secret, has_bucket = spec.model_cache.token_secret, spec.model_cache.source == "s3"
+    fillers = spec.cluster_objects.cache_fillers
     for candidate in candidates:
         agent, model = candidate.demand.agent, candidate.demand.model
         found = [(model.id, revision(agent), checkpoint_gib(candidate), has_bucket or not model.is_local)]
@@ -129,7 +130,7 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
                 path=where,
                 revision=at_revision,
                 gib=rounded(size_gib, 3),
-                fill=fill,
+                fill=fill and fillers,
                 token_secret=secret,
             )
     return tuple(cached[where] for where in sorted(cached))

@@ -273,6 +273,8 @@ class RouterPlan(Document):
     """Image by digest where the spec pins one, else by tag."""
     replicas: int
     """Of NGINX, or of each endpoint picker."""
+    spread: tuple[Topology, ...]
+    """Over what they are spread where that is possible."""
     priority: PriorityLevel
     """The highest of the agents behind it."""
     cpu_milli: int
@@ -484,6 +486,8 @@ class Workload(Document):
     """Workloads of one group stay resident on the same accelerator."""
     latency_class: LatencyClass
     user_facing: bool
+    interruptible: bool = False
+    """Its state is checkpointed, so that its baseline too may be on spot."""
     model: str
     model_source: Literal["catalog", "config"]
     served_model_name: str
@@ -586,6 +590,8 @@ class NodePool(Document):
     """One node, bought the preferred way; a held one is counted as if it were not held."""
     fallback_usd_per_hour: Money | None
     """One node, bought the last way in capacityTypes, if that differs."""
+    price_known: bool = True
+    """False: of some way in capacityTypes nobody knows the price; the dearest known of its accelerators stands for it."""
     price_date: str
     price_source: str
     sharing: Literal["none", "time-slicing"]
@@ -661,6 +667,13 @@ class QuotaPlan(Document):
     accelerators: int
 
 
+class ClusterObjectsPlan(Document):
+    """Optional objects that are rendered for a cluster. Others show by what the plan holds: priorityClasses, fillers, spread."""
+
+    disruption_budgets: bool
+    helm_values: bool
+
+
 class GitOpsPlan(Document):
     """Who applies the manifests, and from where."""
 
@@ -677,6 +690,15 @@ class GitOpsPlan(Document):
     """Deployments whose replicas someone else sets, so that the tool must leave them alone."""
 
 
+class PolicyPlan(Document):
+    """What the spec allows and forbids, for whoever carries the plan out without the spec."""
+
+    allow_unpriced: bool = False
+    """Whether machines may be bought of which nobody knows the price."""
+    budget_usd_per_month: Money | None = None
+    """The most that the baseline may cost in a month."""
+
+
 class LineItem(Document):
     """One part of the cost."""
 
@@ -689,6 +711,8 @@ class LineItem(Document):
     """One node."""
     usd_per_month: Money
     """All nodes of the line over 720 h for the baseline; over the expected burst hours for the burst tier."""
+    price_known: bool = True
+    """False: usdPerHour stands for a price that nobody knows; priceSource says whose it is."""
     price_date: str
     price_source: str
 
@@ -769,11 +793,14 @@ class Plan(Document):
     workloads: tuple[Workload, ...]
     node_pools: tuple[NodePool, ...]
     priority_classes: tuple[PriorityClassPlan, ...]
+    """Empty: pods have the cluster's default priority."""
+    cluster_objects: ClusterObjectsPlan
     security: SecurityPlan
     quota: QuotaPlan | None
     gitops: GitOpsPlan | None
     router: RouterPlan | None
     """Unset: the Services alone spread connections."""
+    policy: PolicyPlan = PolicyPlan()
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

@@ -19,6 +19,7 @@ from agentgpu_iac.planning.plan import (
     PriorityLevel,
     RoutePlan,
     RouterPlan,
+    Topology,
     Workload,
     tiers_by_agent,
 )
@@ -59,6 +60,9 @@ _CONNECTION_KIB = BODY_BUFFER_KIB + HEADER_BUFFER_KIB + 16
 """Memory of one request: its buffers, and its headers and bookkeeping."""
 _SPARE_CONNECTIONS = 512
 """For idle connections that are kept open, probes and metrics."""
+
+_SPREAD: tuple[Topology, ...] = ("host", "zone")
+"""Its nodes are there anyway, so that spreading costs none."""
 
 _PICKER_REPLICAS = 1
 """Each would know only the prompts that it has routed itself, so several would find fewer prefixes; while the one is away the
@@ -114,6 +118,7 @@ def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, .
         version=release.version,
         image=spec.pins.router_image or release.image,
         replicas=max(_REPLICAS, sharing + 1),
+        spread=_SPREAD if spec.cluster_objects.topology_spread else (),
         priority=_priority(routed),
         cpu_milli=max(_LEAST_CPU_MILLI, round_up(ceil_div(cpu_milli, sharing), 50)),
         memory_mib=round_up(_BASE_MEMORY_MIB + ceil_div(connections * _CONNECTION_KIB, 1024), 64),
@@ -134,6 +139,7 @@ def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload,
         version=release.version,
         image=spec.pins.router_image or release.image,
         replicas=_PICKER_REPLICAS,
+        spread=(),
         priority=_priority(routed),
         cpu_milli=_PICKER_CPU_MILLI,
         memory_mib=_PICKER_MEMORY_MIB,

@@ -19,7 +19,7 @@ from agentgpu_iac.planning.nodes import (
     TIER_LABEL,
     karpenter_pools,
 )
-from agentgpu_iac.planning.plan import CachedRepository, NodePool, Plan, Topology, Workload
+from agentgpu_iac.planning.plan import CachedRepository, NodePool, Plan, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -32,7 +32,8 @@ from agentgpu_iac.rendering.names import (
     SERVICE_ACCOUNT,
     labels,
     model_cache,
-    priority_class,
+    priority_of,
+    topology_keys,
     workload_labels,
 )
 from agentgpu_iac.rendering.stack import agents
@@ -41,7 +42,6 @@ from agentgpu_iac.units import cpu_quantity, mib_quantity
 _HOME_FOLDER = "/home/engine"
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
-_TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
 _LOADING_STEP_MINUTES = 5
 """The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
 _GROUP_KEY_LABEL = "leaderworkerset.sigs.k8s.io/group-key"
@@ -73,7 +73,8 @@ class DeploymentContext(Context):
     service_account: str
     uid: int
     grace_period_s: int
-    priority_class: str
+    has_priority: bool
+    priority_class: str | None
     spread_keys: tuple[str, ...]
     """Node labels over which replicas are spread where that is possible."""
     spreads: bool
@@ -226,8 +227,9 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         service_account=SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
-        priority_class=priority_class(plan.stack, workload.pod.priority),
-        spread_keys=tuple(_TOPOLOGY_KEYS[topology] for topology in workload.pod.spread),
+        has_priority=bool(plan.priority_classes),
+        priority_class=priority_of(plan, workload.pod.priority),
+        spread_keys=topology_keys(workload.pod.spread),
         spreads=bool(workload.pod.spread),
         node_selector=((POOL_LABEL, workload.node_pool),),
         taint_key=ACCELERATOR_RESOURCE,

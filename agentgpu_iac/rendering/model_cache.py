@@ -30,7 +30,7 @@ from agentgpu_iac.rendering.names import (
     labels,
     model_cache,
     pool_labels,
-    priority_class,
+    priority_of,
 )
 from agentgpu_iac.rendering.templates import verbatim
 from agentgpu_iac.units import cpu_quantity, mib_quantity
@@ -83,7 +83,8 @@ class DaemonSetContext(Context):
     content_sha256: str
     """Of the script and the list of models: a change of either starts the fillers anew."""
     service_account: str
-    priority_class: str
+    has_priority: bool
+    priority_class: str | None
     uid: int
     node_selector: Pairs
     taint_key: str
@@ -192,7 +193,8 @@ def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapCo
         selector=((COMPONENT_LABEL, MODEL_CACHE_COMPONENT), (POOL_LABEL, pool.name)),
         content_sha256=hashlib.sha256(json.dumps(scripts.data).encode()).hexdigest(),
         service_account=FILLER_SERVICE_ACCOUNT,
-        priority_class=priority_class(plan.stack, filler.priority),
+        has_priority=bool(plan.priority_classes),
+        priority_class=priority_of(plan, filler.priority),
         uid=ENGINE_UID,
         node_selector=((POOL_LABEL, pool.name),),
         taint_key=ACCELERATOR_RESOURCE,

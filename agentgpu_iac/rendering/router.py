@@ -26,9 +26,10 @@ from agentgpu_iac.rendering.names import (
     ROUTER_NAME,
     SERVICE_ACCOUNT,
     labels,
-    priority_class,
+    priority_of,
+    topology_keys,
 )
-from agentgpu_iac.rendering.service import HTTP_PORT, ServiceContext, behind_nginx, disruption_budget, engine_service
+from agentgpu_iac.rendering.service import HTTP_PORT, ServiceContext, behind_nginx, disruption_budgets, engine_service
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.units import ceil_div, cpu_quantity, mib_quantity
@@ -60,8 +61,6 @@ _KERNEL_SETTINGS = (
     ("net.ipv4.tcp_keepalive_intvl", "10"),
     ("net.ipv4.tcp_keepalive_probes", "3"),
 )
-
-_SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 _PORT_NAME = re.compile(r"(?!.*--)[a-z][-a-z0-9]{0,14}")
 """What Kubernetes takes for the name of a port."""
@@ -106,10 +105,12 @@ class RouterDeploymentContext(Context):
     """Of the configuration: a change starts the routers anew, one by one."""
     service_account: str
     uid: int
-    priority_class: str
+    has_priority: bool
+    priority_class: str | None
     grace_period_s: int
     pre_stop_s: int
-    spread_over: tuple[str, ...]
+    spreads: bool
+    spread_keys: tuple[str, ...]
     kernel_settings: Pairs
     image: str
     resolver_command: tuple[str, ...]
@@ -131,7 +132,7 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
     contexts = (
         config,
         _deployment(plan, plan.router, config),
-        disruption_budget(plan, ROUTER_NAME, _labels(plan), _selector()),
+        *disruption_budgets(plan, ROUTER_NAME, _labels(plan), _selector()),
         *(
             service
             for agent in agents(plan)
@@ -229,10 +230,12 @@ def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> Rou
         content_sha256=hashlib.sha256(config.data[0][1].encode()).hexdigest(),
         service_account=SERVICE_ACCOUNT,
         uid=_UID,
-        priority_class=priority_class(plan.stack, router.priority),
+        has_priority=bool(plan.priority_classes),
+        priority_class=priority_of(plan, router.priority),
         grace_period_s=router.drain.grace_period_s,
         pre_stop_s=router.drain.pre_stop_s,
-        spread_over=_SPREAD_OVER,
+        spreads=bool(router.spread),
+        spread_keys=topology_keys(router.spread),
         kernel_settings=_KERNEL_SETTINGS,
         image=router.image,
         resolver_command=("sh", "-c", _RESOLVER_SCRIPT),
