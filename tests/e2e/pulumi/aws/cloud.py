@@ -60,6 +60,11 @@ class Journal:
             file.truncate()
             json.dump(content, file, indent=1)
 
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Everything, by type and id."""
+        with self._open() as content:
+            return content
+
     def entries(self, token: str) -> dict[str, Any]:
         """All of one type, by id."""
         with self._open() as content:

@@ -474,8 +474,14 @@ class LaunchTemplate(Ec2):
 
 
 def template_inputs(data: Inputs) -> Properties:
-    """The data of a launch template as the provider's inputs; some booleans are words there."""
+    """The data of a launch template as the provider's inputs; some booleans are words there.
+
+    moto keeps the tags of the template itself among those of what it starts; AWS does not.
+    """
     shown = lowered(data)
+    shown["tagSpecifications"] = [
+        one for one in shown.get("tagSpecifications", ()) if one["resourceType"] != "launch-template"
+    ]
     for mapping in shown.get("blockDeviceMappings", ()):
         for word in ("encrypted", "deleteOnTermination"):
             if word in mapping.get("ebs", {}):
@@ -485,7 +491,7 @@ def template_inputs(data: Inputs) -> Properties:
             interface["securityGroups"] = interface.pop("groups")
         if "deleteOnTermination" in interface:
             interface["deleteOnTermination"] = str(interface["deleteOnTermination"]).lower()
-    for specification in shown.get("tagSpecifications", ()):
+    for specification in shown["tagSpecifications"]:
         specification["tags"] = {one["key"]: one["value"] for one in specification["tags"]}
     return {key: value for key, value in shown.items() if value}
 

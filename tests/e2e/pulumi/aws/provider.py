@@ -23,6 +23,7 @@ It de-duplicates nothing: a create that comes twice makes two things, unless AWS
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -57,8 +58,8 @@ class AwsDouble(protocol.Provider):
         return protocol.ConfigureResponse(accept_secrets=True, supports_preview=False)
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
-        kind = KINDS[request.type]
-        await asyncio.to_thread(self._faults.pass_by, "check", request.type, request.urn)
+        kind = KINDS[_token(request)]
+        await asyncio.to_thread(self._faults.pass_by, "check", _token(request), request.urn)
         inputs = dict(request.new_inputs)
         if kind.autonamed and kind.autonamed not in inputs:
             given = f"{request.name}-{request.random_seed[:_SUFFIX_BYTES].hex()[:7]}"
@@ -67,7 +68,7 @@ class AwsDouble(protocol.Provider):
         return protocol.CheckResponse(inputs=inputs)
 
     async def diff(self, request: protocol.DiffRequest) -> protocol.DiffResponse:
-        kind = KINDS[request.type]
+        kind = KINDS[_token(request)]
         old, new = plain_map(request.old_state), plain_map(request.new_inputs)
         differing = sorted(_differing(kind, old, new))
         replacing = [key for key in differing if _forces_new(kind, key, old, new)]
@@ -77,11 +78,11 @@ class AwsDouble(protocol.Provider):
         return await asyncio.to_thread(self._create, request)
 
     def _create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:
-        kind, inputs = KINDS[request.type], plain_map(request.properties)
+        kind, inputs = KINDS[_token(request)], plain_map(request.properties)
         self._faults.count_create()
-        self._faults.pass_by("before", request.type, request.urn)
+        self._faults.pass_by("before", _token(request), request.urn)
         ident = kind.create(self._aws, request.name, inputs)
-        self._faults.pass_by("after", request.type, request.urn, ident)
+        self._faults.pass_by("after", _token(request), request.urn, ident)
         found = self._found(kind, ident)
         assert found is not None
         return protocol.CreateResponse(
@@ -92,7 +93,7 @@ class AwsDouble(protocol.Provider):
         return await asyncio.to_thread(self._read, request)
 
     def _read(self, request: protocol.ReadRequest) -> protocol.ReadResponse:
-        kind = KINDS[request.type]
+        kind = KINDS[_token(request)]
         found = self._found(kind, request.resource_id)
         if found is None:
             return protocol.ReadResponse(resource_id="")
@@ -109,7 +110,7 @@ class AwsDouble(protocol.Provider):
         return await asyncio.to_thread(self._update, request)
 
     def _update(self, request: protocol.UpdateRequest) -> protocol.UpdateResponse:
-        kind, new = KINDS[request.type], plain_map(request.news)
+        kind, new = KINDS[_token(request)], plain_map(request.news)
         old = {key: value for key, value in plain_map(request.olds).items() if key in new or key not in kind.computed}
         kind.update(self._aws, request.resource_id, old, new)
         found = self._found(kind, request.resource_id)
@@ -121,7 +122,7 @@ class AwsDouble(protocol.Provider):
 
     def _delete(self, request: protocol.DeleteRequest) -> None:
         try:
-            KINDS[request.type].delete(self._aws, request.resource_id)
+            KINDS[_token(request)].delete(self._aws, request.resource_id)
         except ClientError as error:
             if not absent(error):
                 raise
@@ -177,6 +178,11 @@ class AwsDouble(protocol.Provider):
                 raise LookupError(f"the double knows no {token}")
 
 
+def _token(request: Any) -> str:
+    """The resource's own type: a URN's type begins with those of its parents."""
+    return str(request.type).rpartition("$")[2]
+
+
 def _filters(args: Inputs) -> list[dict[str, Any]]:
     return [{"Name": one["name"], "Values": one["values"]} for one in args.get("filters", ())]
 
@@ -203,8 +209,6 @@ def _merged(known: Any, found: Any) -> Any:
 
 
 def _same_json(one: str, other: str) -> bool:
-    import json
-
     try:
         return bool(json.loads(one) == json.loads(other))
     except ValueError:
