@@ -57,9 +57,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
     others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
-    alternatives = (*others, *second)
-    budget = spec.capacity.budget_usd_per_month
-    total = cost(pools, alternatives, decided.burst_hours, decided.placement.gap_ratio, budget)
+    total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
     router = router_plan(spec, catalog, workloads)
     context = advice.Context(
         spec=spec,

@@ -745,8 +745,6 @@ class Cost(Document):
     alternatives: tuple[Alternative, ...]
     optimality_gap_ratio: float
     """Of the solver, over the candidates considered."""
-    budget_usd_per_month: Money | None = None
-    """The most that the baseline may cost in a month; unset: no limit."""
 
 
 class Rejection(Document):

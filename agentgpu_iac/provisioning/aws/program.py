@@ -99,13 +99,12 @@ class Settings:
         )
 
 
-def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> None:
     """Put the plan on AWS and export what its users need.
 
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    settings = settings or Settings()
     region = _check(plan, settings)
     manifests = read_manifests(files, settings.installed_api_groups)
     site = _site(plan, settings)
@@ -246,7 +245,7 @@ def _budget_alarm(plan: Plan, settings: Settings) -> None:
         BudgetAlarmArgs(
             stack=plan.stack,
             baseline_usd_per_month=plan.cost.baseline_usd_per_month,
-            budget_usd_per_month=plan.cost.budget_usd_per_month,
+            budget_usd_per_month=plan.policy.budget_usd_per_month,
             emails=settings.budget_emails,
         ),
     )
