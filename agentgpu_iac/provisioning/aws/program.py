@@ -101,13 +101,12 @@ class Settings:
         )
 
 
-def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> None:
     """Put the plan on AWS and export what its users need.
 
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    settings = settings or Settings()
     region = _check(plan, settings)
     cost = report_cost(plan, excludes=_unpriced(settings))
     manifests = read_manifests(files, settings.installed_api_groups)
