@@ -27,9 +27,9 @@ from agentgpu_iac.planning.placement import (
     unshareable,
 )
 from agentgpu_iac.planning.plan import Plan, Rejection
-from agentgpu_iac.planning.pricing import Machine, machines
+from agentgpu_iac.planning.pricing import Machine, Unpriced, machines, unpriced
 from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
-from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection
+from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection, unpriced_rejection
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
 from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
@@ -80,11 +80,13 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
-    on_offer = machines(catalog.offerings, spec)
+    on_offer, left_out = machines(catalog.offerings, spec), unpriced(catalog.offerings, spec)
     demands = tuple(
         demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)
     )
-    by_agent = tuple(_agent_options(position, one, spec, catalog, on_offer) for position, one in enumerate(demands))
+    by_agent = tuple(
+        _agent_options(position, one, spec, catalog, on_offer, left_out) for position, one in enumerate(demands)
+    )
     _require_options(by_agent, spec)
     burst_hours = Decimal(str(spec.capacity.burst_hours_per_month))
     plan = _assembled(loaded, spec, catalog, by_agent, burst_hours)
@@ -161,6 +163,7 @@ def _agent_options(
     spec: StackSpec,
     catalog: Catalog,
     on_offer: Sequence[Machine],
+    left_out: Sequence[Unpriced],
 ) -> AgentOptions:
     if one.agent.engine not in PORTS:
         return AgentOptions(demand=one, release=None, options=(), rejections=(_refused_engine(one),))
@@ -183,7 +186,7 @@ def _agent_options(
     )
     evaluator = Evaluator(one, rules)
     options: list[Option] = []
-    rejections: list[Rejection] = []
+    rejections = [unpriced_rejection(one, sold) for sold in left_out]
     for accelerator, available in _by_accelerator(on_offer, catalog):
         largest = max(machine.accelerators for machine in available)
         results = evaluator.evaluate(accelerator, largest)
@@ -291,7 +294,7 @@ def _buy(
 
 
 def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
-    ways = ", ".join(offering.capacity_type for offering in machine.offerings)
+    ways = ", ".join(way.capacity_type for way in machine.ways)
     message = f"{machine.instance.name} has a price for {ways} only, and a user-facing tier needs on-demand"
     return candidate_rejection(candidate, machine, "capacity-type", message)
 

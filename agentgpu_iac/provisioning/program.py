@@ -10,6 +10,8 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.program import Settings
 from agentgpu_iac.provisioning.aws.program import deploy as deploy_on_aws
+from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
+from agentgpu_iac.provisioning.kubernetes.program import deploy as deploy_on_kubernetes
 from agentgpu_iac.spec.vocabulary import Target
 
 Program = Callable[[Plan, tuple[RenderedFile, ...], pulumi.Config], None]
@@ -36,4 +38,8 @@ def _eks(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> 
     deploy_on_aws(plan, files, Settings.from_config(config))
 
 
-PROGRAMS: dict[Target, Program] = {"eks": _eks}
+def _kubernetes(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
+    deploy_on_kubernetes(plan, files, ClusterSettings.from_config(config))
+
+
+PROGRAMS: dict[Target, Program] = {"eks": _eks, "kubernetes": _kubernetes}

@@ -25,6 +25,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             "unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD"
         )
     yield from _router_warnings(context)
+    yield from _unpriced(context)
     for pool in context.node_pools:
         if not pool.price_date:
             yield warning(
@@ -56,6 +57,23 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             "sharing-not-exhaustive",
             "too many small agents to try every group of them on one accelerator; first-fit groups were considered, "
             "so the optimality gap holds over those",
+        )
+
+
+def _unpriced(context: Context) -> Iterator[Warning]:
+    """Nodes whose price nobody knows, and what was counted instead."""
+    preferred = {item.node_pool: item for item in context.cost.line_items if not item.price_known}
+    for pool in context.node_pools:
+        if pool.price_known:
+            continue
+        item = preferred.get(pool.name)
+        way = pool.capacity_types[-1] if item is None else item.capacity_type
+        price = pool.fallback_usd_per_hour if item is None else item.usd_per_hour
+        yield warning(
+            "unpriced",
+            f"nobody's price for {pool.instance_types[0]} ({pool.provider}, {way}) is known: pool {pool.name} counts it at "
+            f"USD {price:,.4f} an hour, the dearest known price of {pool.accelerators_per_node} x {pool.accelerator}. The bill "
+            "may be higher or lower; a price of your own in an overlay settles it",
         )
 
 
