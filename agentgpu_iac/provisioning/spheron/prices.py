@@ -36,7 +36,7 @@ def update_of(offers: Offers, date: str, url: str = URL) -> Update:
     when it is made. Host memory and processors are the least among the offers used, so that any of them will do.
     """
     source = f"{url}/api/gpu-offers, read {date}"
-    least: dict[tuple[str, int, str, CapacityType], Price] = {}
+    cheapest: dict[tuple[str, int, str, CapacityType], Offer] = {}
     machines: dict[tuple[str, int], list[Offer]] = {}
     not_mapped: dict[str, None] = {}
     used = unusable = 0
@@ -53,8 +53,8 @@ def update_of(offers: Offers, date: str, url: str = URL) -> Update:
         machines.setdefault((accelerator, offer.gpu_count), []).append(offer)
         for region in offer.clusters or (ANY_REGION,):
             key = (accelerator, offer.gpu_count, region, _BOUGHT[offer.instance_type])
-            if key not in least or offer.usd_per_hour < least[key].usd_per_hour:
-                least[key] = _price(offer, machine_type(accelerator, offer.gpu_count), region, date, source)
+            if key not in cheapest or offer.usd_per_hour < cheapest[key].usd_per_hour:
+                cheapest[key] = offer
     overlay = CatalogOverlay(
         api_version="agentgpu.dev/v1alpha1",
         kind="CatalogOverlay",
@@ -62,7 +62,7 @@ def update_of(offers: Offers, date: str, url: str = URL) -> Update:
             _machine(accelerator, count, found, source) for (accelerator, count), found in sorted(machines.items())
         ),
         gpu_aliases=tuple(_set_aside(date)),
-        prices=tuple(least[key] for key in sorted(least)),
+        prices=tuple(_price(cheapest[key], machine_type(*key[:2]), key[2], date, source) for key in sorted(cheapest)),
     )
     return Update(
         overlay=overlay,

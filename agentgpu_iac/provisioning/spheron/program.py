@@ -48,14 +48,15 @@ class Settings:
     def from_config(cls, config: pulumi.Config) -> Settings:
         """Read the settings of the selected Pulumi stack."""
         default = cls()
-        hidden = {"secrets": config.get_object("secrets"), "spheronApiKey": config.get("spheronApiKey")}
+        secrets: Mapping[str, Any] = config.get_object("secrets") or {}
+        hidden = {"secrets": secrets, "spheronApiKey": config.get("spheronApiKey")}
         return cls(
             url=config.get("spheronUrl") or default.url,
             team_id=config.get("spheronTeamId") or None,
             ssh_key_id=config.get("spheronSshKeyId") or None,
             ssh_public_key=config.get("sshPublicKey") or None,
             burst_nodes=config.get_int("burstNodes") or 0,
-            secrets={str(name): str(value) for name, value in (hidden["secrets"] or {}).items()},
+            secrets={str(name): str(value) for name, value in secrets.items()},
             in_clear=tuple(
                 full for key, value in hidden.items() if value and not is_config_secret(full := config.full_key(key))
             ),
