@@ -270,7 +270,6 @@ class Spheron:
         self._budgets = budgets
         self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport)
         self._looking = threading.Lock()
-        self._active: tuple[Deployment, ...] = ()
         self._looked_at_s: float | None = None
 
     def close(self) -> None:
@@ -307,10 +306,14 @@ class Spheron:
             return teams[0].team_id
         raise SpheronError("Spheron names no current team of this key: set agentgpu:spheronTeamId")
 
-    def active(self) -> tuple[Deployment, ...]:
-        """The deployments that are not gone, as they are now."""
+    def live(self) -> tuple[Deployment, ...]:
+        """The deployments that run or are about to, as they are now.
+
+        It looks into both lists, the active ones and all, since nobody documents where a machine stands that is being made.
+        """
         with self._looking:
-            return self._look()
+            found = {one.id: one for one in (*self._look({}), *self._look({"status": "active"}))}
+        return tuple(one for one in found.values() if one.is_live)
 
     def watch(self, deployment_id: str) -> Deployment | None:
         """How a deployment stands, at most one pause old; None where it is gone for good.
@@ -322,7 +325,7 @@ class Spheron:
             next_s = now_s if self._looked_at_s is None else self._looked_at_s + POLL_S
             if next_s > now_s:
                 self._clock.sleep(next_s - now_s)
-            for one in self._look():
+            for one in self._look({"status": "active"}):
                 if one.id == deployment_id:
                     return one
         return self.deployment(deployment_id)
@@ -361,12 +364,10 @@ class Spheron:
                 return
             raise
 
-    def _look(self) -> tuple[Deployment, ...]:
-        answer = self._get("/api/deployments", {"status": "active"})
+    def _look(self, parameters: Mapping[str, Any]) -> tuple[Deployment, ...]:
+        answer = self._get("/api/deployments", parameters)
         self._looked_at_s = self._clock.now_s()
-        found = (_read(Deployment, one) for one in _list(answer, "deployments", "data"))
-        self._active = tuple(one for one in found if not one.is_gone)
-        return self._active
+        return tuple(_read(Deployment, one) for one in _list(answer, "deployments", "data"))
 
     def _get(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Read. It changes nothing, so it may be asked again."""
@@ -379,7 +380,7 @@ class Spheron:
                     raise
                 self._clock.sleep(refusal.retry_after_s)
             except (NoAnswer, Refused) as error:
-                if attempt == _TRIES or (isinstance(error, Refused) and error.status < 500):  # noqa: PLR2004
+                if attempt == _TRIES or (isinstance(error, Refused) and error.status < 500):
                     raise
                 self._clock.sleep(_RETRY_PAUSE_S * attempt)
         raise AssertionError("unreachable")
