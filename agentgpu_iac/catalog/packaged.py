@@ -23,6 +23,7 @@ from agentgpu_iac.catalog.model import (
     Price,
     Provider,
     RouterRelease,
+    SkyPilotName,
 )
 from agentgpu_iac.spec.document import Document
 
@@ -42,6 +43,7 @@ class Rows:
     metrics: tuple[EngineMetrics, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
+    skypilot_names: tuple[SkyPilotName, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -56,6 +58,7 @@ FILES = (
     "prices.csv",
     "providers.json",
     "routers.json",
+    "skypilot.json",
 )
 """The data files, in the order in which they enter the digest."""
 
@@ -74,6 +77,7 @@ def packaged_rows() -> Rows:
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
+        skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         digest=digest(content[name] for name in FILES),
     )
 

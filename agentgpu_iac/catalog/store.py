@@ -24,6 +24,7 @@ from agentgpu_iac.catalog.model import (
     Provider,
     RouterRelease,
     RouterSoftware,
+    SkyPilotName,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
@@ -55,6 +56,7 @@ class Catalog:
     calibrations: tuple[Calibration, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
+    skypilot_names: tuple[SkyPilotName, ...] = ()
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -218,6 +220,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         calibrations=rows.calibrations,
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
+        skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
     )
 
 
