@@ -442,6 +442,25 @@ class RouterRelease(Document):
     """What a reader should know about it."""
 
 
+ServiceSoftware = Literal["dcgm-exporter", "ollama", "prometheus"]
+"""What runs beside the engines on a virtual machine."""
+
+
+class ServiceRelease(Document):
+    """One version of what runs beside the engines on a virtual machine."""
+
+    service: ServiceSoftware
+    """Which software."""
+    version: str
+    """Version, for example ``3.13.0``."""
+    image: str
+    """Container image and tag."""
+    sources: Sources
+    """Where the row is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 Edges = tuple[Annotated[float, Field(gt=0)], ...]
 

@@ -272,9 +272,10 @@ def render(
     ] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Write the plan's Kubernetes manifests as a Kustomize tree."""
+    """Write the plan's files: Kubernetes manifests as a Kustomize tree, or what virtual machines run."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.rendering.helm_values import helm_values
+    from agentgpu_iac.rendering.next_step import next_step
     from agentgpu_iac.rendering.render import render as render_plan
     from agentgpu_iac.rendering.write import write
 
@@ -300,11 +301,9 @@ def render(
             }
         )
     else:
-        overlays = sorted(file.path.split("/")[1] for file in files if file.path.startswith("overlays/"))
-        others = f" (or overlays/{', overlays/'.join(overlays[1:])})" if overlays[1:] else ""
         typer.echo(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
-            f"Next: kubectl apply -k {shlex.quote(f'{directory}/overlays/{overlays[0]}')}{others}"
+            f"Next: {next_step(made, files, str(directory))}"
         )
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, gitops, overrides, priorities, quota, scaling, security, watching
+from agentgpu_iac.planning import advice, gitops, machines, overrides, priorities, quota, scaling, security, watching
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import (
@@ -57,7 +57,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
     others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
-    total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
+    alternatives = (*others, *second)
+    budget = spec.capacity.budget_usd_per_month
+    total = cost(pools, alternatives, decided.burst_hours, decided.placement.gap_ratio, budget)
     router = router_plan(spec, catalog, workloads)
     context = advice.Context(
         spec=spec,
@@ -92,6 +94,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         policy=PolicyPlan(
             allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
         ),
+        hosts=machines.host_plans(spec, catalog, workloads, node_pools, router),
         cost=total,
         overrides=tuple(
             one

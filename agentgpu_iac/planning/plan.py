@@ -272,7 +272,7 @@ class RouterPlan(Document):
     image: str
     """Image by digest where the spec pins one, else by tag."""
     replicas: int
-    """Of NGINX, or of each endpoint picker."""
+    """Of NGINX, or of each endpoint picker; on virtual machines 1 on each."""
     spread: tuple[Topology, ...]
     """Over what they are spread where that is possible."""
     priority: PriorityLevel
@@ -617,6 +617,76 @@ class NodePool(Document):
     """None where their owner fills all models."""
 
 
+class HostEngine(Document):
+    """One engine process on a virtual machine."""
+
+    name: str
+    workload: str
+    """Name of the workload that it is a replica of."""
+    port: int
+    """Its port on the loopback."""
+    accelerators: tuple[int, ...]
+    """Indices of the machine's accelerators that it uses; engines of a share group use the same."""
+
+
+class HostService(Document):
+    """Software that runs beside the engines on a virtual machine."""
+
+    version: str
+    image: str
+    """Image by digest where the spec pins one, else by tag."""
+    port: int
+    """Its port on the loopback."""
+
+
+class HostSecret(Document):
+    """A variable of the machine's file of secrets. Never a value."""
+
+    variable: str
+    secret: str
+    """The Secret that the spec names."""
+    key: str
+    purpose: str
+
+
+class KernelSetting(Document):
+    """One sysctl of a virtual machine."""
+
+    name: str
+    value: str
+    reason: str
+
+
+class HostPlan(Document):
+    """What each machine of one node pool runs, where there is no cluster. All machines of a pool are alike."""
+
+    node_pool: str
+    engines: tuple[HostEngine, ...]
+    routes: tuple[RoutePlan, ...]
+    """The agents on the machine, as far as its own engines carry them."""
+    listen: tuple[str, ...]
+    """Addresses on which NGINX listens for callers."""
+    tls: bool
+    """Whether callers speak TLS: wherever others than the machine itself may call."""
+    caller_ranges: tuple[str, ...]
+    admin_ranges: tuple[str, ...]
+    health_port: int
+    status_port: int
+    """NGINX's own ports, on the loopback."""
+    prometheus: HostService | None
+    """None where the spec wants no monitors."""
+    dcgm_exporter: HostService | None
+    ollama: HostService | None
+    """For development on a machine without these accelerators; None where the machine is bought for the plan."""
+    metrics_retention_days: int
+    disks_are_joined: bool
+    """Whether blank NVMe disks become the volume of the model cache."""
+    secrets: tuple[HostSecret, ...]
+    kernel_settings: tuple[KernelSetting, ...]
+    open_files: int
+    """Limit of open files of each container."""
+
+
 class PriorityClassPlan(Document):
     """How one kind of pods stands against others where a node is full."""
 
@@ -745,6 +815,8 @@ class Cost(Document):
     alternatives: tuple[Alternative, ...]
     optimality_gap_ratio: float
     """Of the solver, over the candidates considered."""
+    budget_usd_per_month: Money | None = None
+    """The most that the baseline may cost in a month; unset: no limit."""
 
 
 class Rejection(Document):
@@ -799,6 +871,8 @@ class Plan(Document):
     router: RouterPlan | None
     """Unset: the Services alone spread connections."""
     policy: PolicyPlan = PolicyPlan()
+    hosts: tuple[HostPlan, ...] = ()
+    """What virtual machines run, in the order of the node pools; empty for targets that have a cluster."""
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

@@ -239,7 +239,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec) -> NodePool:
         root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
         root_volume_iops=caching.ROOT_VOLUME_IOPS,
         cache_capacity_gib=room,
-        cache_path=caching.path(storage),
+        cache_path=caching.path(storage, spec.target),
         cached_models=cached,
         filler=caching.filler(
             cached,

@@ -25,6 +25,7 @@ from agentgpu_iac.planning.plan import (
 )
 from agentgpu_iac.planning.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.units import ceil_div, round_up
 
 FIRST_PORT = 10_000
@@ -94,7 +95,12 @@ def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]
 
 
 def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
-    """A key counts too: engines leave some paths open that answer prompts, and the router lets /v1 through alone."""
+    """A key counts too: engines leave some paths open that answer prompts, and the router lets /v1 through alone.
+
+    On a virtual machine NGINX is what callers reach.
+    """
+    if spec.target in VIRTUAL_MACHINES:
+        return True
     match spec.network.router:
         case "none":
             return False
@@ -117,7 +123,7 @@ def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, .
         kind="nginx",
         version=release.version,
         image=spec.pins.router_image or release.image,
-        replicas=max(_REPLICAS, sharing + 1),
+        replicas=1 if spec.target in VIRTUAL_MACHINES else max(_REPLICAS, sharing + 1),
         spread=_SPREAD if spec.cluster_objects.topology_spread else (),
         priority=_priority(routed),
         cpu_milli=max(_LEAST_CPU_MILLI, round_up(ceil_div(cpu_milli, sharing), 50)),

@@ -9,6 +9,7 @@ from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
 from agentgpu_iac.rendering.gateway import gateway_drafts
 from agentgpu_iac.rendering.gitops import gitops_drafts
+from agentgpu_iac.rendering.hosts import hosts_tree
 from agentgpu_iac.rendering.karpenter import karpenter_drafts
 from agentgpu_iac.rendering.kustomize import kustomization_drafts
 from agentgpu_iac.rendering.manifest import check, manifest, rendered
@@ -65,7 +66,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
 _TREES: dict[Target, Callable[[Plan], tuple[RenderedFile, ...]]] = {
     "eks": kustomize_tree,
     "kubernetes": kustomize_tree,
-    "spheron": kustomize_tree,
-    "compose": kustomize_tree,
+    "spheron": hosts_tree,
+    "compose": hosts_tree,
     "skyserve": kustomize_tree,
 }
