@@ -8,6 +8,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.planning import gitops
 from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Warning, Workload
@@ -46,7 +47,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
             f"{spec.gitops.overlay}",
         )
-    yield from _scaling_warnings(context)
+    yield from skyserve_warnings(context) if context.sky_services else _scaling_warnings(context)
     yield from _machine_warnings(context)
     for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
         if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
@@ -216,6 +217,8 @@ def _held_capacity(context: Context) -> Iterator[Warning]:
 
 def _router_warnings(context: Context) -> Iterator[Warning]:
     router = context.router
+    if context.sky_services:
+        return
     if context.spec.security.api_key_secret is not None and (router is None or router.kind != "nginx"):
         yield warning(
             "key-not-everywhere",
