@@ -301,9 +301,7 @@ def _service(name: str) -> ServiceModel:
     return botocore.session.get_session().get_service_model(name)
 
 
-def _parameters(
-    physical_name: str, inputs: Inputs, call: ApiCall, shape: Shape
-) -> tuple[dict[str, Any], list[str]]:
+def _parameters(physical_name: str, inputs: Inputs, call: ApiCall, shape: Shape) -> tuple[dict[str, Any], list[str]]:
     raw: dict[str, Any] = {call.own_name: physical_name} if call.own_name else {}
     for key, value in inputs.items():
         if key in call.elsewhere:
