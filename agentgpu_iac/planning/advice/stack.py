@@ -176,7 +176,8 @@ def _held_capacity(context: Context) -> Iterator[Warning]:
     else:
         rest = (
             "the cost counts its nodes at the price that they have without it, since a block was paid when it was bought. "
-            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter or EKS drains them 10 minutes earlier"
+            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter or EKS drains them 10 minutes "
+            "earlier"
         )
     yield warning("held-capacity", f"{first}; {rest}")
 
