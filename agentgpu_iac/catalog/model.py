@@ -171,8 +171,25 @@ class Provider(Document):
     """Name."""
     interruption_notice_s: Integer = 0
     """Warning before a spot machine is taken away; 0 where none is documented."""
+    skypilot_cloud: str | None = None
+    """What SkyPilot calls it; unset: SkyPilot knows no such cloud."""
+    skypilot_regions: bool = False
+    """SkyPilot calls its regions as the catalog does."""
     sources: Sources
     """Where the notice is documented; or that none was found."""
+
+
+class SkyPilotName(Document):
+    """What SkyPilot calls an accelerator where a provider sells it."""
+
+    provider: str
+    """Provider id."""
+    accelerator: str
+    """Accelerator id."""
+    name: str
+    """SkyPilot's name."""
+    sources: Sources
+    """Where the name is from."""
 
 
 class LayerCounts(Document):
@@ -417,6 +434,25 @@ class RouterRelease(Document):
     """Which software."""
     version: str
     """Version, for example ``1.30.4``."""
+    image: str
+    """Container image and tag."""
+    sources: Sources
+    """Where the row is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
+ServiceSoftware = Literal["dcgm-exporter", "ollama", "prometheus"]
+"""What runs beside the engines on a virtual machine."""
+
+
+class ServiceRelease(Document):
+    """One version of what runs beside the engines on a virtual machine."""
+
+    service: ServiceSoftware
+    """Which software."""
+    version: str
+    """Version, for example ``3.13.0``."""
     image: str
     """Container image and tag."""
     sources: Sources

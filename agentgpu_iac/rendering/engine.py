@@ -39,7 +39,7 @@ from agentgpu_iac.rendering.names import (
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_HOME_FOLDER = "/home/engine"
+HOME_FOLDER = "/home/engine"
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
 _LOADING_STEP_MINUTES = 5
@@ -234,10 +234,10 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         node_selector=((POOL_LABEL, workload.node_pool),),
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
-        wait_command=_wait_command(workload),
+        wait_command=wait_command(workload),
         command=workload.engine.command,
         args=workload.engine.args,
-        environment=_environment(workload),
+        environment=engine_environment(workload),
         secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
         answers=True,
         port=workload.port,
@@ -252,7 +252,7 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         liveness_period_s=workload.probes.liveness_period_s,
         liveness_failure_threshold=workload.probes.liveness_failure_threshold,
         pre_stop_s=(workload.drain.pre_stop_s,) if workload.drain.pre_stop_s else (),
-        home_folder=_HOME_FOLDER,
+        home_folder=HOME_FOLDER,
         models_folder=MODELS_MOUNT,
         engine_cache_folder=ENGINE_CACHE_MOUNT,
         engine_cache_sub_path=_engine_cache(workload),
@@ -348,7 +348,8 @@ def _annotations(workload: Workload) -> Pairs:
     )
 
 
-def _wait_command(workload: Workload) -> tuple[str, ...]:
+def wait_command(workload: Workload) -> tuple[str, ...]:
+    """What ends once everything that the workload loads is in the cache."""
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
@@ -371,7 +372,7 @@ def _engine_cache(workload: Workload) -> str:
     return f".engine-cache/{workload.name}"
 
 
-def _environment(workload: Workload) -> Pairs:
+def engine_environment(workload: Workload) -> Pairs:
     """Writable places for a user that the image does not know, and nothing that calls home.
 
     USER and LOGNAME are there because libraries ask for the user's name, which the uid alone does not give. EFA's own
@@ -379,7 +380,7 @@ def _environment(workload: Workload) -> Pairs:
     """
     fabric = (("FI_PROVIDER", "efa"), ("FI_EFA_USE_HUGE_PAGE", "0")) if workload.pod.efa_interfaces else ()
     return (
-        ("HOME", _HOME_FOLDER),
+        ("HOME", HOME_FOLDER),
         ("USER", "engine"),
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),

@@ -39,7 +39,8 @@ Labels = dict[
     Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-AddressRange = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$")]
+ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"
+AddressRange = Annotated[str, StringConstraints(pattern=ADDRESS_RANGE)]
 """An IP network such as 203.0.113.0/24."""
 
 
@@ -458,6 +459,10 @@ class Pins(Document):
 
     router_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Router image by digest."""
+    prometheus_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """Prometheus image of virtual machines, by digest."""
+    dcgm_exporter_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """DCGM exporter image of virtual machines, by digest."""
     engine_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Engine image by digest."""
     ami_alias: Annotated[str, StringConstraints(pattern=r"^al2023@v[0-9]{8}$")] | None = None

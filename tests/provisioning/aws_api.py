@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from tests.provisioning.recording import Recorded
+if TYPE_CHECKING:
+    from tests.provisioning.recording import Recorded
 
 SUFFIX = "-0123abc"
 """As long as the random suffix that Pulumi adds to a logical name."""
@@ -277,11 +278,22 @@ def complaints(resource: Recorded) -> list[str]:
     call = CALLS[resource.token]
     shape = _service(call.service).operation_model(call.operation).input_shape
     assert shape is not None
-    parameters, unknown = _parameters(resource, call, shape)
+    parameters, unknown = _parameters(f"{resource.name}{SUFFIX}", resource.inputs, call, shape)
     report = ParamValidator().validate(parameters, shape)
     if report.has_errors():
         return [*unknown, report.generate_report()]
     return [*unknown, *_beyond_types(parameters, shape, resource.name)]
+
+
+def request(token: str, physical_name: str, inputs: Inputs) -> tuple[str, str, dict[str, Any]]:
+    """The service, the operation and the parameters that create a resource; refused where the API knows an input not."""
+    call = CALLS[token]
+    shape = _service(call.service).operation_model(call.operation).input_shape
+    assert shape is not None
+    parameters, unknown = _parameters(physical_name, inputs, call, shape)
+    if unknown:
+        raise ValueError("; ".join(unknown))
+    return call.service, call.operation, parameters
 
 
 @cache
@@ -289,14 +301,14 @@ def _service(name: str) -> ServiceModel:
     return botocore.session.get_session().get_service_model(name)
 
 
-def _parameters(resource: Recorded, call: ApiCall, shape: Shape) -> tuple[dict[str, Any], list[str]]:
-    raw: dict[str, Any] = {call.own_name: f"{resource.name}{SUFFIX}"} if call.own_name else {}
-    for key, value in resource.inputs.items():
+def _parameters(physical_name: str, inputs: Inputs, call: ApiCall, shape: Shape) -> tuple[dict[str, Any], list[str]]:
+    raw: dict[str, Any] = {call.own_name: physical_name} if call.own_name else {}
+    for key, value in inputs.items():
         if key in call.elsewhere:
             continue
-        raw.update(call.made[key](resource.inputs) if key in call.made else {call.renamed.get(key, key): value})
+        raw.update(call.made[key](inputs) if key in call.made else {call.renamed.get(key, key): value})
     unknown: list[str] = []
-    return _shaped(raw, shape, resource.name, unknown), unknown
+    return _shaped(raw, shape, physical_name, unknown), unknown
 
 
 def _shaped(value: Any, shape: Shape, place: str, unknown: list[str]) -> Any:

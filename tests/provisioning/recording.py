@@ -67,6 +67,8 @@ class Recording:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     secret_outputs: set[str] = field(default_factory=set)
+    last_outputs: dict[str, Any] = field(default_factory=dict)
+    """Those of the deployment before."""
 
     def of(self, token: str) -> list[Recorded]:
         """All resources of one type."""
@@ -135,6 +137,8 @@ class AwsMocks(pulumi.runtime.Mocks):
             case "aws:ssm/getParameter:getParameter":
                 release = args.args["name"].split("-v")[-1].split("/")[0]
                 return {"insecureValue": f"1.34.2-{release}"}
+            case "pulumi:pulumi:readStackOutputs":
+                return {"name": args.args["name"], "outputs": self.recording.last_outputs}
             case _:
                 raise AssertionError(f"the program asked for something unexpected: {args.token}")
 
