@@ -63,6 +63,10 @@ class Kind:
         """The properties that AWS shows now; None where the thing is gone."""
         raise NotImplementedError
 
+    def imported(self, aws: Cloud, given: str) -> str:
+        """The id of what ``pulumi import`` was given, where that is something else than the id."""
+        return given
+
     def update(self, aws: Cloud, ident: str, old: Inputs, new: Inputs) -> None:
         """Change what can be changed; ``old`` and ``new`` are inputs."""
         raise Refused(f"the double cannot update {self.token}: {changed(old, new)}")
@@ -384,6 +388,14 @@ class RouteTableAssociation(Kind):
     def made(self, answer: Inputs, inputs: Inputs) -> str:
         return str(answer["AssociationId"])
 
+    def imported(self, aws: Cloud, given: str) -> str:
+        subnet, separator, table_id = given.partition("/")
+        if not separator:
+            return given
+        table = only(aws("ec2").describe_route_tables(RouteTableIds=[table_id])["RouteTables"])
+        (found,) = (one for one in table["Associations"] if one.get("SubnetId") == subnet)
+        return str(found["RouteTableAssociationId"])
+
     def find(self, aws: Cloud, ident: str) -> Properties | None:
         filters = [{"Name": "association.route-table-association-id", "Values": [ident]}]
         for table in aws("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
@@ -683,8 +695,9 @@ class Cluster(Kind):
         }
 
     def update(self, aws: Cloud, ident: str, old: Inputs, new: Inputs) -> None:
-        if changed(old, new) - {"vpcConfig", "tags", "enabledClusterLogTypes"}:
-            super().update(aws, ident, old, new)
+        # What moto does not show, an import cannot know: the next update then sends it again.
+        if unknown := changed(old, new) - {"vpcConfig", "tags", "enabledClusterLogTypes", *_HIDDEN_BY_MOTO}:
+            raise Refused(f"the double cannot update {unknown} of a cluster")
         network = {key: value for key, value in new["vpcConfig"].items() if key != "clusterSecurityGroupId"}
         aws("eks").update_cluster_config(name=ident, resourcesVpcConfig=network)
 
@@ -696,6 +709,9 @@ class Cluster(Kind):
         group = _cluster_group(aws, ident)
         aws("eks").delete_cluster(name=ident)
         aws("ec2").delete_security_group(GroupId=group)
+
+
+_HIDDEN_BY_MOTO = frozenset({"accessConfig", "bootstrapSelfManagedAddons", "encryptionConfig"})
 
 
 def _group_name(cluster: str) -> str:

@@ -94,14 +94,15 @@ class AwsDouble(protocol.Provider):
 
     def _read(self, request: protocol.ReadRequest) -> protocol.ReadResponse:
         kind = KINDS[_token(request)]
-        found = self._found(kind, request.resource_id)
+        ident = kind.imported(self._aws, request.resource_id)
+        found = self._found(kind, ident)
         if found is None:
             return protocol.ReadResponse(resource_id="")
         known = plain_map(request.inputs)
         seen = {key: _merged(known.get(key), value) for key, value in found.items() if key not in kind.computed}
         inputs = {**known, **{key: value for key, value in seen.items() if key in known or not known}}
         return protocol.ReadResponse(
-            resource_id=request.resource_id,
+            resource_id=ident,
             properties=marked_map(_state(kind, inputs, found), like=request.properties),
             inputs=marked_map(inputs, like=request.inputs),
         )
