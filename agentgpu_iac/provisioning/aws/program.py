@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -12,27 +12,70 @@ import pulumi_aws as aws
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.planning.routing import base_url
+from agentgpu_iac.provisioning.aws.administrators import administrator_faults
+from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
+from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs, email_faults
 from agentgpu_iac.provisioning.aws.cluster import Cluster, ClusterArgs
-from agentgpu_iac.provisioning.aws.network import Network, NetworkArgs
+from agentgpu_iac.provisioning.aws.existing_network import (
+    ExistingNetwork,
+    ExistingNetworkArgs,
+    existing_network_faults,
+    find_subnets,
+)
+from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, find_held_capacity, held_capacity_faults
+from agentgpu_iac.provisioning.aws.interface_endpoints import (
+    IMAGE_SERVICES,
+    JOIN_SERVICES,
+    InterfaceEndpoints,
+    InterfaceEndpointsArgs,
+)
+from agentgpu_iac.provisioning.aws.naming import stack_tags
+from agentgpu_iac.provisioning.aws.network import VPC_CIDR, Network, NetworkArgs
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
+from agentgpu_iac.provisioning.aws.placement import ClusterPlacement
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
-from agentgpu_iac.provisioning.aws.zones import find_zones, zones_for
+from agentgpu_iac.provisioning.aws.reserved_capacity import (
+    ReservedCapacity,
+    ReservedCapacityArgs,
+    nodes_to_reserve,
+    reserve_faults,
+    what_it_costs,
+)
+from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, zones_for
+from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
-from agentgpu_iac.provisioning.serving import Serving, ServingArgs
+from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 
 _PLAN = "plan"
-
-_UNPRICED = (
-    "the EKS control plane, the system nodes, the NAT gateway and its traffic, EBS volumes, CloudWatch logs and KMS"
-)
+_CONFIG = "configuration of the Pulumi stack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What belongs to one deployment and not to the agents: it comes from the Pulumi stack's configuration."""
 
-    api_allowed_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
-    """``agentgpu:apiAllowedCidrs``: who may reach the cluster's API. It authenticates everybody either way."""
+    api_endpoint: ApiEndpoint = field(default_factory=ApiEndpoint)
+    """``agentgpu:apiEndpoint`` and ``agentgpu:apiAllowedCidrs``: who may reach the cluster's API. It authenticates
+    everybody either way."""
+    admin_role_arns: tuple[str, ...] = ()
+    """``agentgpu:adminRoleArns``: roles that administer the cluster besides whoever runs the first ``pulumi up``."""
+    vpc_id: str | None = None
+    """``agentgpu:vpcId``: a network that you have; None makes one."""
+    private_subnet_ids: tuple[str, ...] = ()
+    """``agentgpu:privateSubnetIds``: its private subnets, one in each zone."""
+    tag_subnets: bool = False
+    """``agentgpu:tagSubnets``: whether they get the tag by which Karpenter finds them."""
+    interface_endpoints: bool = False
+    """``agentgpu:interfaceEndpoints``: private ways to ECR and STS in a new network, billed by the hour."""
+    capacity_reservation_ids: Mapping[str, str] = field(default_factory=dict)
+    """``agentgpu:capacityReservationIds``: the reservation or Capacity Block of a pool, by the pool's name."""
+    capacity_reservation_zones: Mapping[str, str] = field(default_factory=dict)
+    """``agentgpu:capacityReservationZones``: the zone of an on-demand reservation, by the pool's name."""
+    reserve: bool = False
+    """``agentgpu:reserve``: whether to reserve the baseline's nodes, billed from that moment on."""
+    budget_emails: tuple[str, ...] = ()
+    """``agentgpu:budgetEmails``: who gets a letter when the stack costs more than planned; nobody: no budget."""
     installed_api_groups: frozenset[str] = frozenset()
     """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
 
@@ -41,26 +84,37 @@ class Settings:
         """Read the settings of the selected Pulumi stack."""
         default = cls()
         return cls(
-            api_allowed_cidrs=tuple(config.get_object("apiAllowedCidrs") or default.api_allowed_cidrs),
+            api_endpoint=ApiEndpoint(
+                kind=config.get("apiEndpoint") or default.api_endpoint.kind,
+                allowed_cidrs=tuple(config.get_object("apiAllowedCidrs") or ()),
+            ),
+            admin_role_arns=tuple(config.get_object("adminRoleArns") or ()),
+            vpc_id=config.get("vpcId") or None,
+            private_subnet_ids=tuple(config.get_object("privateSubnetIds") or ()),
+            tag_subnets=config.get_bool("tagSubnets") or False,
+            interface_endpoints=config.get_bool("interfaceEndpoints") or False,
+            capacity_reservation_ids=config.get_object("capacityReservationIds") or {},
+            capacity_reservation_zones=config.get_object("capacityReservationZones") or {},
+            reserve=config.get_bool("reserve") or False,
+            budget_emails=tuple(config.get_object("budgetEmails") or ()),
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
         )
 
 
-def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> None:
     """Put the plan on AWS and export what its users need.
 
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    settings = settings or Settings()
-    region = _check(plan)
+    region = _check(plan, settings)
+    cost = report_cost(plan, excludes=_unpriced(settings))
     manifests = read_manifests(files, settings.installed_api_groups)
-    zones = find_zones(plan.node_pools)
-    zones_of_pool = {pool.name: zones_for(pool, zones) for pool in plan.node_pools}
+    site = _site(plan, settings)
 
-    network = Network(
-        plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=tuple(zone.name for zone in zones))
-    )
+    if settings.budget_emails:
+        _budget_alarm(plan, settings)
+    network = _network(plan, settings, region, site)
     cluster = Cluster(
         plan.stack,
         ClusterArgs(
@@ -68,11 +122,18 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             region=region,
             kubernetes_version=plan.node_pools[0].kubernetes_version,
             subnet_ids=tuple(network.private_subnet_ids.values()),
-            api_allowed_cidrs=settings.api_allowed_cidrs,
+            api_endpoint=settings.api_endpoint,
+            admin_role_arns=settings.admin_role_arns,
             has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
+    placements = {
+        pool.name: ClusterPlacement(pool.name, plan.stack, pool).group
+        for pool in plan.node_pools
+        if pool.nodes_per_replica > 1
+    }
+    reserved = _reserved(plan, site, placements)
     pools = [
         AcceleratorNodePool(
             pool.name,
@@ -81,25 +142,127 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
                 pool=pool,
                 cluster_name=cluster.name,
                 node_role_arn=cluster.node_role_arn,
-                subnet_ids=tuple(network.private_subnet_ids[zone] for zone in zones_of_pool[pool.name]),
+                subnet_ids={zone: network.private_subnet_ids[zone] for zone in site.zones_of_pool[pool.name]},
                 cluster_security_group_id=cluster.security_group_id,
+                held=site.held.get(pool.name),
+                placement_group=placements[pool.name].name if pool.name in placements else None,
             ),
-            pulumi.ResourceOptions(depends_on=[cluster]),
+            pulumi.ResourceOptions(depends_on=[cluster, *reserved]),
         )
         for pool in plan.node_pools
     ]
     Serving(
         plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests),
+        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests, scaled=scaled_by_others(plan)),
         pulumi.ResourceOptions(depends_on=[*pools]),
     )
-    for name, value in _outputs(plan, cluster, manifests).items():
+    for name, value in _outputs(plan, settings, site, cluster, manifests, cost).items():
         pulumi.export(name, value)
 
 
-def _check(plan: Plan) -> str:
-    """Find everything about the plan that one EKS cluster cannot carry out; return its region otherwise."""
-    faults = [*_foreign(plan), *_scattered(plan), *_misplaced(plan)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Site:
+    """What was looked up before anything is made: where the nodes stand, and what is held for them there."""
+
+    zones: tuple[str, ...]
+    zones_of_pool: Mapping[str, tuple[str, ...]]
+    subnets: Mapping[str, str]
+    """Of an existing network, by zone."""
+    held: Mapping[str, HeldCapacity]
+    """By pool."""
+    reserve: Mapping[str, int]
+    """Nodes to reserve, by pool."""
+
+
+def _site(plan: Plan, settings: Settings) -> _Site:
+    held = find_held_capacity(
+        plan.node_pools, settings.capacity_reservation_ids, settings.capacity_reservation_zones, _CONFIG
+    )
+    reserve = nodes_to_reserve(plan, held) if settings.reserve else {}
+    subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, _CONFIG) if settings.vpc_id else {}
+    zones = offers_in(subnets, plan.node_pools) if subnets else find_zones(plan.node_pools)
+    return _Site(
+        zones=tuple(zone.name for zone in zones),
+        zones_of_pool={
+            pool.name: zones_for(
+                pool,
+                zones,
+                one=pool.name in reserve,
+                at=held[pool.name].zone if pool.name in held else None,
+            )
+            for pool in plan.node_pools
+        },
+        subnets=subnets,
+        held=held,
+        reserve=reserve,
+    )
+
+
+def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Network | ExistingNetwork:
+    """Yours, or a new one with what was asked for in it."""
+    if settings.vpc_id:
+        return ExistingNetwork(
+            plan.stack,
+            ExistingNetworkArgs(
+                stack=plan.stack, vpc_id=settings.vpc_id, subnets=site.subnets, tagged=settings.tag_subnets
+            ),
+        )
+    network = Network(plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=site.zones))
+    if settings.interface_endpoints:
+        InterfaceEndpoints(
+            plan.stack,
+            InterfaceEndpointsArgs(
+                region=region,
+                vpc_id=network.vpc_id,
+                vpc_cidr=VPC_CIDR,
+                subnet_ids=tuple(network.private_subnet_ids.values()),
+                services=IMAGE_SERVICES if settings.api_endpoint.is_public else (*IMAGE_SERVICES, *JOIN_SERVICES),
+                tags=stack_tags(plan.stack),
+            ),
+        )
+    return network
+
+
+def _reserved(
+    plan: Plan, site: _Site, placements: Mapping[str, aws.ec2.PlacementGroup]
+) -> tuple[ReservedCapacity, ...]:
+    return tuple(
+        ReservedCapacity(
+            pool.name,
+            ReservedCapacityArgs(
+                stack=plan.stack,
+                pool=pool,
+                nodes=site.reserve[pool.name],
+                zone=site.zones_of_pool[pool.name][0],
+                placement_group_arn=placements[pool.name].arn if pool.name in placements else None,
+            ),
+        )
+        for pool in plan.node_pools
+        if pool.name in site.reserve
+    )
+
+
+def _budget_alarm(plan: Plan, settings: Settings) -> None:
+    BudgetAlarm(
+        plan.stack,
+        BudgetAlarmArgs(
+            stack=plan.stack,
+            baseline_usd_per_month=plan.cost.baseline_usd_per_month,
+            budget_usd_per_month=plan.policy.budget_usd_per_month,
+            emails=settings.budget_emails,
+        ),
+    )
+
+
+def _check(plan: Plan, settings: Settings) -> str:
+    """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
+    faults = [
+        *_foreign(plan),
+        *_scattered(plan),
+        *_misplaced(plan),
+        *_misconfigured(plan, settings),
+        *policy_faults(plan),
+    ]
     if faults:
         raise BadInput(faults)
     return plan.node_pools[0].region
@@ -122,13 +285,25 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
                 message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
                 hint="set spec.providers to [aws]",
             )
-        if pool.reservation == "capacity-block":
-            yield Fault(
-                source=_PLAN,
-                path=f"nodePools.{pool.name}.reservation",
-                message="the Pulumi program for AWS makes no node groups from Capacity Blocks",
-                hint="let Karpenter make the nodes (overlays/karpenter), or set spec.capacity.reservation to on-demand",
-            )
+
+
+def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
+    """What is wrong with the settings, by themselves or beside this plan."""
+    yield from settings.api_endpoint.faults(_CONFIG)
+    yield from administrator_faults(settings.admin_role_arns, _CONFIG)
+    yield from existing_network_faults(
+        vpc_id=settings.vpc_id,
+        subnet_ids=settings.private_subnet_ids,
+        tagged=settings.tag_subnets,
+        endpoints=settings.interface_endpoints,
+        source=_CONFIG,
+    )
+    yield from held_capacity_faults(
+        plan.node_pools, settings.capacity_reservation_ids, settings.capacity_reservation_zones, _CONFIG
+    )
+    if settings.reserve:
+        yield from reserve_faults(plan, settings.capacity_reservation_ids, _CONFIG)
+    yield from email_faults(settings.budget_emails, _CONFIG)
 
 
 def _scattered(plan: Plan) -> Iterator[Fault]:
@@ -163,16 +338,32 @@ def _misplaced(plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _outputs(plan: Plan, cluster: Cluster, manifests: Manifests) -> dict[str, Any]:
+def _unpriced(settings: Settings) -> str:
+    """What the plan's cost leaves out of what this program makes."""
+    things = ["the EKS control plane", "the system nodes"]
+    if settings.vpc_id is None:
+        things.append("the NAT gateway with its address and traffic")
+    if settings.interface_endpoints:
+        things.append("interface endpoints")
+    return f"{', '.join(things)}, traffic between zones, EBS volumes, CloudWatch logs and KMS"
+
+
+def _outputs(
+    plan: Plan, settings: Settings, site: _Site, cluster: Cluster, manifests: Manifests, cost: dict[str, Any]
+) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {
         "clusterName": cluster.name,
         "kubeconfig": cluster.kubeconfig,
         "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
-        "baselineUsdPerMonth": str(plan.cost.baseline_usd_per_month),
-        "peakUsdPerHour": str(plan.cost.peak_usd_per_hour),
-        "priceDate": min(pool.price_date for pool in plan.node_pools),
-        "costExcludes": _UNPRICED,
-        "prerequisites": list(prerequisites(plan, manifests)),
+        OUTPUT: cost,
+        "reservedCapacity": [
+            what_it_costs(pool, site.reserve[pool.name], site.zones_of_pool[pool.name][0])
+            for pool in plan.node_pools
+            if pool.name in site.reserve
+        ],
+        "prerequisites": list(
+            prerequisites(plan, manifests, held=site.held, has_budget_alarm=bool(settings.budget_emails))
+        ),
         "notApplied": [str(manifest) for manifest in manifests.waiting],
     }

@@ -38,7 +38,9 @@ class Kind:
 
     def create(self, aws: Cloud, logical_name: str, inputs: Inputs) -> str:
         """Make the thing and return its id."""
-        service, operation, parameters = request(self.token, self.physical_name(logical_name, inputs), self.sent(inputs))
+        service, operation, parameters = request(
+            self.token, self.physical_name(logical_name, inputs), self.sent(inputs)
+        )
         answer = getattr(aws(service), xform_name(operation))(**parameters)
         ident = self.made(answer, inputs)
         self.finish(aws, ident, inputs)
@@ -110,7 +112,12 @@ def lowered(value: Any) -> Any:
 def absent(error: ClientError) -> bool:
     """Whether AWS says that there is no such thing."""
     code = error.response["Error"]["Code"]
-    return "NotFound" in code or code in {"NoSuchEntity", "NoSuchBucket", "404", "AWS.SimpleQueueService.NonExistentQueue"}
+    return "NotFound" in code or code in {
+        "NoSuchEntity",
+        "NoSuchBucket",
+        "404",
+        "AWS.SimpleQueueService.NonExistentQueue",
+    }
 
 
 def only(found: list[Any]) -> Any:
@@ -211,7 +218,9 @@ class Subnet(Ec2):
         }
 
     def delete(self, aws: Cloud, ident: str) -> None:
-        for gateway in aws("ec2").describe_nat_gateways(Filters=[{"Name": "subnet-id", "Values": [ident]}])["NatGateways"]:
+        for gateway in aws("ec2").describe_nat_gateways(Filters=[{"Name": "subnet-id", "Values": [ident]}])[
+            "NatGateways"
+        ]:
             if gateway["State"] != "deleted":
                 raise Refused(f"DependencyViolation: {ident} holds {gateway['NatGatewayId']}")
         for cluster in aws("eks").list_clusters()["clusters"]:
@@ -236,7 +245,9 @@ class InternetGateway(Ec2):
     def delete(self, aws: Cloud, ident: str) -> None:
         for one in self.described(aws, ident)["Attachments"]:
             vpc = one["VpcId"]
-            for gateway in aws("ec2").describe_nat_gateways(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NatGateways"]:
+            for gateway in aws("ec2").describe_nat_gateways(Filters=[{"Name": "vpc-id", "Values": [vpc]}])[
+                "NatGateways"
+            ]:
                 if gateway["State"] != "deleted":
                     raise Refused(f"DependencyViolation: {vpc} has mapped public addresses ({gateway['NatGatewayId']})")
             aws("ec2").detach_internet_gateway(InternetGatewayId=ident, VpcId=vpc)
@@ -836,7 +847,9 @@ class Journalled(Kind):
     answers: ClassVar[Callable[[str, Inputs], Properties] | None] = None
 
     def create(self, aws: Cloud, logical_name: str, inputs: Inputs) -> str:
-        service, operation, parameters = request(self.token, self.physical_name(logical_name, inputs), self.sent(inputs))
+        service, operation, parameters = request(
+            self.token, self.physical_name(logical_name, inputs), self.sent(inputs)
+        )
         shape = aws(service).meta.service_model.operation_model(operation).input_shape
         report = ParamValidator().validate(parameters, shape)
         if report.has_errors():

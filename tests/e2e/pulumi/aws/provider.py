@@ -174,7 +174,12 @@ class AwsDouble(protocol.Provider):
             case "aws:index/getRegion:getRegion":
                 return {"id": REGION, "name": REGION, "region": REGION, "description": "", "endpoint": ""}
             case "aws:index/getPartition:getPartition":
-                return {"id": "aws", "partition": "aws", "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"}
+                return {
+                    "id": "aws",
+                    "partition": "aws",
+                    "dnsSuffix": "amazonaws.com",
+                    "reverseDnsPrefix": "com.amazonaws",
+                }
             case _:
                 raise LookupError(f"the double knows no {token}")
 
