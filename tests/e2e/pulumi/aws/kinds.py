@@ -656,6 +656,42 @@ class LogGroup(Kind):
         aws("logs").delete_log_group(logGroupName=ident)
 
 
+@kind("aws:budgets/budget:Budget")
+class Budget(Kind):
+    """Its name goes inside the budget; the id names the account too."""
+
+    autonamed = "name"
+    forces_new = frozenset({"name", "accountId"})
+    computed = frozenset({"arn", "accountId", "timePeriodStart", "timePeriodEnd"})
+
+    def create(self, aws: Cloud, logical_name: str, inputs: Inputs) -> str:
+        _, _, parameters = request(self.token, logical_name, self.sent(inputs))
+        aws("budgets").create_budget(**_renamed_budget(parameters, inputs["name"]))
+        return f"{ACCOUNT}:{inputs['name']}"
+
+    def find(self, aws: Cloud, ident: str) -> Properties | None:
+        account, name = ident.split(":")
+        found = aws("budgets").describe_budget(AccountId=account, BudgetName=name)["Budget"]
+        return {
+            "name": name,
+            "budgetType": found["BudgetType"],
+            "timeUnit": found["TimeUnit"],
+            "limitUnit": found["BudgetLimit"]["Unit"],
+        }
+
+    def update(self, aws: Cloud, ident: str, old: Inputs, new: Inputs) -> None:
+        self.delete(aws, ident)
+        self.create(aws, new["name"], new)
+
+    def delete(self, aws: Cloud, ident: str) -> None:
+        account, name = ident.split(":")
+        aws("budgets").delete_budget(AccountId=account, BudgetName=name)
+
+
+def _renamed_budget(parameters: Properties, name: str) -> Properties:
+    return {**parameters, "Budget": {**parameters["Budget"], "BudgetName": name}}
+
+
 # --- EKS -----------------------------------------------------------------------------------------------------------
 
 
@@ -664,7 +700,15 @@ class Cluster(Kind):
     """Makes the cluster's security group as EKS does, and removes it with the cluster."""
 
     autonamed = "name"
-    forces_new = frozenset({"name", "roleArn", "encryptionConfig", "bootstrapSelfManagedAddons"})
+    forces_new = frozenset(
+        {
+            "name",
+            "roleArn",
+            "encryptionConfig",
+            "bootstrapSelfManagedAddons",
+            "accessConfig.bootstrapClusterCreatorAdminPermissions",
+        }
+    )
     computed = frozenset(
         {"arn", "endpoint", "certificateAuthority", "status", "platformVersion", "identities", "clusterId", "createdAt"}
     )
