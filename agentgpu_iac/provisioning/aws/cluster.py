@@ -23,6 +23,13 @@ from agentgpu_iac.provisioning.aws.roles import (
 )
 
 _LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+_KEY_USE = "use-secrets-key"
+"""A name of our own: to put a policy twice under one name makes one policy, so none is left over when ``up`` is cut off."""
+
+_CREATION_ONLY = ("accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons")
+"""What AWS takes when it makes a cluster and never tells again: to a cluster that was imported after an ``up`` that was
+cut off, they would look like changes that replace it."""
+
 _LOG_DAYS = 30
 """Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
 
@@ -166,6 +173,7 @@ class Cluster(pulumi.ComponentResource):
         key_use = aws.iam.RolePolicy(
             f"{name}-secrets",
             role=role.role_name,
+            name=_KEY_USE,
             policy=key.arn.apply(_may_use_key),
             opts=self._child(),
         )
@@ -196,7 +204,9 @@ class Cluster(pulumi.ComponentResource):
                 public_access_cidrs=list(args.api_endpoint.allowed_cidrs) if args.api_endpoint.is_public else None,
             ),
             tags=self._tags,
-            opts=self._child([role, key_use, logs]),
+            opts=pulumi.ResourceOptions.merge(
+                self._child([role, key_use, logs]), pulumi.ResourceOptions(ignore_changes=list(_CREATION_ONLY))
+            ),
         )
 
     def _networking_addons(self) -> list[pulumi.Resource]:
