@@ -141,9 +141,7 @@ def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> It
         )
 
 
-def _public_machine_rules(
-    target: str, security: Mapping[str, Data], hosts: Mapping[str, Data]
-) -> Iterator[Violation]:
+def _public_machine_rules(target: str, security: Mapping[str, Data], hosts: Mapping[str, Data]) -> Iterator[Violation]:
     """Rented machines stand on the open internet: who may call must be said, and callers must prove who they are."""
     if target != "spheron":
         return
