@@ -22,6 +22,7 @@ from agentgpu_iac.planning import (
     watching,
 )
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
+from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import (
     PLAN_VERSION,
@@ -56,7 +57,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     name = loaded.stack.metadata.name
     placed = placed_agents(decided.placement, decided.releases, name, spec.network.round_trip_ms)
     pools = pools_of(placed, name, spec)
-    pools_by_name = {pool.name: node_pool_plan(pool, spec) for pool in pools}
+    pools_by_name = {pool.name: node_pool_plan(pool, spec, market_plan(pool, spec, decided.options)) for pool in pools}
     node_pools = tuple(pools_by_name.values())
     its_pools = homes(pools)
     workloads = tuple(
@@ -68,9 +69,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
     others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
-    alternatives = (*others, *second)
-    budget = spec.capacity.budget_usd_per_month
-    total = cost(pools, alternatives, decided.burst_hours, decided.placement.gap_ratio, budget)
+    total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
     router = router_plan(spec, catalog, workloads)
     sky_services = sky.services(placed, decided.options, tiers, spec, catalog, name)
     context = advice.Context(

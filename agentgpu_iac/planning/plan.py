@@ -568,6 +568,39 @@ class FillerPlan(Document):
     """Bucket and prefix from which it downloads; None: Hugging Face."""
 
 
+SpheronInstanceType = Literal["SPOT", "DEDICATED", "CLUSTER"]
+
+
+class MarketWay(Document):
+    """One way to buy a node on a marketplace."""
+
+    instance_type: SpheronInstanceType
+    """What the marketplace calls it."""
+    capacity_type: CapacityType
+    usd_per_hour: Money
+    """Planned price of one node."""
+    price_cap_usd_per_hour: Money
+    """The most that one node may cost when it is made: usdPerHour x capacity.priceCapRatio. A dearer offer is passed over."""
+
+
+class MarketPlan(Document):
+    """What an offer on a marketplace must be to become a node of the pool."""
+
+    ways: tuple[MarketWay, ...]
+    """In order of preference."""
+    accelerators: tuple[str, ...]
+    """The planned one, then those that carry the same engines with the same arguments and as many sessions, cheapest first."""
+    regions: tuple[str, ...]
+    """Empty: any."""
+    gpu_memory_gb: float
+    """Of one accelerator, as it is on the label."""
+    host_memory_gib: int
+    disk_gib: int
+    """For the system, the engine's image and the pool's models."""
+    start_timeout_s: int
+    """How long a machine may take until it runs."""
+
+
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
@@ -615,6 +648,8 @@ class NodePool(Document):
     cached_models: tuple[CachedModel, ...]
     filler: FillerPlan | None
     """None where their owner fills all models."""
+    market: MarketPlan | None = None
+    """Set where the nodes are bought on a marketplace, offer by offer."""
 
 
 class HostEngine(Document):
@@ -881,8 +916,6 @@ class Cost(Document):
     alternatives: tuple[Alternative, ...]
     optimality_gap_ratio: float
     """Of the solver, over the candidates considered."""
-    budget_usd_per_month: Money | None = None
-    """The most that the baseline may cost in a month; unset: no limit."""
 
 
 class Rejection(Document):

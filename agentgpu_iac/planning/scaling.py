@@ -19,6 +19,7 @@ from typing import Final
 
 from agentgpu_iac.planning.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
 from agentgpu_iac.spec.model import ScheduledScale, StackSpec
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.units import round_up, rounded
 
 AGENT_SERIES_LABEL: Final = "agentgpu_dev_agent"
@@ -42,8 +43,10 @@ _LEAST_KV_RATIO = 0.001
 
 
 def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[Workload, ...]:
-    """The same workloads; burst tiers with what scales them, where something can."""
+    """The same workloads; burst tiers with what scales them, where something can: on virtual machines nothing does."""
     every = tuple(workloads)
+    if spec.target in VIRTUAL_MACHINES:
+        return every
     baselines = {one.agent: one for one in every if one.tier == "baseline"}
     peaks: dict[str, list[ScheduledScale]] = {}
     for peak in spec.scaling.schedule:
