@@ -120,6 +120,11 @@ def test_a_replica_fills_its_machine() -> None:
     assert (only.constraint, only.limit, only.unit) == ("whole-machine", 8.0, "accelerators")
 
 
+def test_a_larger_parallelism_fills_a_machine_that_a_smaller_one_would_not() -> None:
+    rows = (*offerings("s8", "small-40", 8, on_demand="9.00"), *offerings("l1", "large-80", on_demand="99.00"))
+    assert only(plan(catalog=sky_catalog(*rows))).accelerators == 8
+
+
 def test_agents_share_no_accelerator() -> None:
     agents = [make_agent(name, "test/tiny") for name in ("one", "two")]
     rows = offerings("l1", "large-80", on_demand="3.00")
