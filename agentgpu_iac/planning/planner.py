@@ -181,6 +181,7 @@ def _agent_options(
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
+        fills_machines=spec.target == sky.TARGET,
         calibrations={
             row.id: measured
             for row in catalog.accelerators
