@@ -94,15 +94,9 @@ def test_outputs() -> None:
     cost = outputs["cost"]
     assert outputs["clusterName"] == "demo"
     assert outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
-<<<<<<< HEAD
     assert cost["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
     assert cost["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
     assert cost["priceDates"] == ["2026-07-20"]
-=======
-    assert outputs["cost"]["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
-    assert outputs["cost"]["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
-    assert outputs["cost"]["priceDates"] == ["2026-07-20"]
->>>>>>> pk8s
     assert outputs["reservedCapacity"] == []
 
 
