@@ -91,11 +91,12 @@ def test_a_file_may_hold_several_objects() -> None:
 
 def test_outputs() -> None:
     plan, outputs = make_tiered_plan(), scene("tiered").outputs
+    cost = outputs["cost"]
     assert outputs["clusterName"] == "demo"
     assert outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
-    assert outputs["cost"]["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
-    assert outputs["cost"]["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
-    assert outputs["cost"]["priceDates"] == ["2026-07-20"]
+    assert cost["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
+    assert cost["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
+    assert cost["priceDates"] == ["2026-07-20"]
     assert outputs["reservedCapacity"] == []
 
 
