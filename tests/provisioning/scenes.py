@@ -14,16 +14,27 @@ SERVICE = b"apiVersion: v1\nkind: Service\nmetadata:\n  name: support\n  namespa
 DEPLOYMENT = b"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: support\n  namespace: demo\n"
 NODE_POOL = b"apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata:\n  name: demo-baseline-g6e-xlarge\n"
 SCALED_OBJECT = b"apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: support\n  namespace: demo\n"
-KUSTOMIZATION = b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: []\n"
+
+
+def kustomization(folder: str, *resources: str) -> RenderedFile:
+    """The list of what belongs to a folder."""
+    text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
+    content = text + "".join(f"- {resource}\n" for resource in resources)
+    return RenderedFile(path=f"{folder}/kustomization.yaml", content=content.encode())
+
 
 FILES = (
-    RenderedFile(path="base/kustomization.yaml", content=KUSTOMIZATION),
+    kustomization(
+        "base", "namespace-demo.yaml", "deployment-support.yaml", "service-support.yaml", "scaledobject-support.yaml"
+    ),
     RenderedFile(path="base/namespace-demo.yaml", content=NAMESPACE),
     RenderedFile(path="base/deployment-support.yaml", content=DEPLOYMENT),
     RenderedFile(path="base/service-support.yaml", content=SERVICE),
     RenderedFile(path="karpenter/nodepool.yaml", content=NODE_POOL),
     RenderedFile(path="base/scaledobject-support.yaml", content=SCALED_OBJECT),
-    RenderedFile(path="overlays/prod/kustomization.yaml", content=KUSTOMIZATION),
+    kustomization("karpenter", "nodepool.yaml"),
+    kustomization("overlays/karpenter", "../../base", "../../karpenter"),
+    kustomization("overlays/node-groups", "../../base"),
     RenderedFile(path="README.md", content=b"not a manifest: {"),
 )
 

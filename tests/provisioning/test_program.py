@@ -20,7 +20,7 @@ from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_pool, make_tiered_plan
 from tests.provisioning.recording import record
-from tests.provisioning.scenes import FILES, SCENES, scene
+from tests.provisioning.scenes import FILES, SCENES, kustomization, scene
 
 ROOT = Path(__file__).parents[2]
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
@@ -83,8 +83,9 @@ def test_rendered_manifests_and_node_groups_agree(name: str) -> None:
 
 
 def test_a_file_may_hold_several_objects() -> None:
-    both = RenderedFile(path="out/base/two.yaml", content=FILES[1].content + b"---\n" + FILES[3].content + b"---\n")
-    assert [one.kind for one in read_manifests((both,), frozenset()).applied] == ["Namespace", "Service"]
+    both = RenderedFile(path="base/two.yaml", content=FILES[1].content + b"---\n" + FILES[3].content + b"---\n")
+    files = (kustomization("base", "two.yaml"), both)
+    assert [one.kind for one in read_manifests(files, frozenset(), "base").applied] == ["Namespace", "Service"]
 
 
 def test_outputs() -> None:

@@ -23,7 +23,7 @@ _LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 _LOG_DAYS = 30
 """Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
 
-_NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
+NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
 """The least that a node needs: to join, and to pull add-on images. Pod networking has a role of its own."""
 
 _NODE_GROUP_NAME_LIMIT = 63
@@ -98,7 +98,7 @@ class Cluster(pulumi.ComponentResource):
 
         if args.has_fabric:
             self._open_fabric()
-        node_role = self._role("nodes", EC2_SERVICE, _NODE_POLICIES)
+        node_role = self._role("nodes", EC2_SERVICE, NODE_POLICIES)
         self.node_role_arn = node_role.arn
         system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
         self._addon("coredns", after=[system_nodes])

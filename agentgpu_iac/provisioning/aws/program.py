@@ -10,20 +10,31 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.planning.plan import NodePool, Plan, RenderedFile
 from agentgpu_iac.planning.routing import base_url
 from agentgpu_iac.provisioning.aws.cluster import Cluster, ClusterArgs
+from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
+from agentgpu_iac.provisioning.aws.model_bucket import (
+    CREATE,
+    EXISTING,
+    ModelBucket,
+    ModelBucketArgs,
+    model_bucket_faults,
+    planned_bucket,
+)
 from agentgpu_iac.provisioning.aws.network import Network, NetworkArgs
+from agentgpu_iac.provisioning.aws.node_makers import KARPENTER, NODE_GROUPS, grouped_pools, node_maker_faults
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
+from agentgpu_iac.provisioning.aws.objects import Objects, sort_objects
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
 from agentgpu_iac.provisioning.aws.zones import find_zones, zones_for
-from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs
 
 _PLAN = "plan"
 
 _UNPRICED = (
-    "the EKS control plane, the system nodes, the NAT gateway and its traffic, EBS volumes, CloudWatch logs and KMS"
+    "the EKS control plane, the system nodes, the NAT gateway and its traffic, EBS volumes, CloudWatch logs, KMS, SQS "
+    "and S3"
 )
 
 
@@ -35,6 +46,14 @@ class Settings:
     """``agentgpu:apiAllowedCidrs``: who may reach the cluster's API. It authenticates everybody either way."""
     installed_api_groups: frozenset[str] = frozenset()
     """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
+    nodes: str = NODE_GROUPS
+    """``agentgpu:nodes``: what makes the nodes of pools whose size may change; node-groups or karpenter."""
+    karpenter_chart: str = ""
+    """``agentgpu:karpenterChart``: where Helm finds Karpenter's chart."""
+    model_bucket: str = EXISTING
+    """``agentgpu:modelBucket``: whether the plan's bucket of models is there or to be made; existing or create."""
+    delete_model_bucket: bool = False
+    """``agentgpu:deleteModelBucket``: whether ``pulumi destroy`` deletes the bucket that was made, and all models in it."""
 
     @classmethod
     def from_config(cls, config: pulumi.Config) -> Settings:
@@ -43,6 +62,10 @@ class Settings:
         return cls(
             api_allowed_cidrs=tuple(config.get_object("apiAllowedCidrs") or default.api_allowed_cidrs),
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
+            nodes=config.get("nodes") or default.nodes,
+            karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
+            model_bucket=config.get("modelBucket") or default.model_bucket,
+            delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
         )
 
 
@@ -53,8 +76,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     before anything is made, for a plan that EKS cannot carry out.
     """
     settings = settings or Settings()
-    region = _check(plan)
-    manifests = read_manifests(files, settings.installed_api_groups)
+    region = _check(plan, settings)
+    objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
     zones = find_zones(plan.node_pools)
     zones_of_pool = {pool.name: zones_for(pool, zones) for pool in plan.node_pools}
 
@@ -73,7 +96,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
-    pools = [
+    grouped = grouped_pools(plan, settings.nodes)
+    before_serving: list[pulumi.Resource] = [
         AcceleratorNodePool(
             pool.name,
             NodePoolArgs(
@@ -86,26 +110,60 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             ),
             pulumi.ResourceOptions(depends_on=[cluster]),
         )
-        for pool in plan.node_pools
+        for pool in grouped
     ]
+    if settings.nodes == KARPENTER:
+        before_serving.append(
+            Karpenter(
+                plan.stack,
+                KarpenterArgs(
+                    stack=plan.stack,
+                    region=region,
+                    cluster_name=cluster.name,
+                    kubeconfig=cluster.kubeconfig,
+                    chart=settings.karpenter_chart,
+                    manifests=objects.karpenter,
+                ),
+                pulumi.ResourceOptions(depends_on=[cluster]),
+            )
+        )
+    if (bucket := planned_bucket(plan)) is not None:
+        before_serving.append(
+            ModelBucket(
+                plan.stack,
+                ModelBucketArgs(
+                    stack=plan.stack,
+                    url=bucket,
+                    cluster_name=cluster.name,
+                    is_made=settings.model_bucket == CREATE,
+                    goes_with_stack=settings.delete_model_bucket,
+                ),
+            )
+        )
     Serving(
         plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests),
-        pulumi.ResourceOptions(depends_on=[*pools]),
+        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving),
+        pulumi.ResourceOptions(depends_on=before_serving),
     )
-    for name, value in _outputs(plan, cluster, manifests).items():
+    for name, value in _outputs(plan, cluster, objects, grouped).items():
         pulumi.export(name, value)
 
 
-def _check(plan: Plan) -> str:
+def _check(plan: Plan, settings: Settings) -> str:
     """Find everything about the plan that one EKS cluster cannot carry out; return its region otherwise."""
-    faults = [*_foreign(plan), *_scattered(plan), *_misplaced(plan)]
+    faults = [
+        *_foreign(plan, grouped_pools(plan, settings.nodes)),
+        *_scattered(plan),
+        *_misplaced(plan),
+        *node_maker_faults(plan, settings.nodes, settings.karpenter_chart),
+        *model_bucket_faults(plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket),
+    ]
     if faults:
         raise BadInput(faults)
     return plan.node_pools[0].region
 
 
-def _foreign(plan: Plan) -> Iterator[Fault]:
+def _foreign(plan: Plan, grouped: tuple[NodePool, ...]) -> Iterator[Fault]:
     """What belongs to another target or provider."""
     if plan.target != "eks":
         yield Fault(
@@ -122,12 +180,12 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
                 message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
                 hint="set spec.providers to [aws]",
             )
-        if pool.reservation == "capacity-block":
+        if pool.reservation == "capacity-block" and pool in grouped:
             yield Fault(
                 source=_PLAN,
                 path=f"nodePools.{pool.name}.reservation",
                 message="the Pulumi program for AWS makes no node groups from Capacity Blocks",
-                hint="let Karpenter make the nodes (overlays/karpenter), or set spec.capacity.reservation to on-demand",
+                hint="let Karpenter make the nodes (agentgpu:nodes karpenter), or set spec.capacity.reservation to on-demand",
             )
 
 
@@ -163,7 +221,7 @@ def _misplaced(plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _outputs(plan: Plan, cluster: Cluster, manifests: Manifests) -> dict[str, Any]:
+def _outputs(plan: Plan, cluster: Cluster, objects: Objects, grouped: tuple[NodePool, ...]) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {
         "clusterName": cluster.name,
@@ -173,6 +231,6 @@ def _outputs(plan: Plan, cluster: Cluster, manifests: Manifests) -> dict[str, An
         "peakUsdPerHour": str(plan.cost.peak_usd_per_hour),
         "priceDate": min(pool.price_date for pool in plan.node_pools),
         "costExcludes": _UNPRICED,
-        "prerequisites": list(prerequisites(plan, manifests)),
-        "notApplied": [str(manifest) for manifest in manifests.waiting],
+        "prerequisites": list(prerequisites(plan, objects.serving, grouped=grouped, handed_over=objects.handed_over)),
+        "notApplied": [str(manifest) for manifest in objects.serving.waiting],
     }
