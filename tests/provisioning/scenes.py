@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import Literal
 
-from agentgpu_iac.planning.plan import Plan, RenderedFile
-from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.planning.plan import GitOpsPlan, Plan, RenderedFile
+from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recording, record
 
@@ -69,7 +72,60 @@ SCENES = {
 }
 
 
+MODELS = "s3://acme-models/agents"
+
+
+def bucket_plan(url: str = MODELS) -> Plan:
+    """Caches that are filled from a bucket."""
+    pool = make_pool()
+    assert pool.filler is not None
+    return make_plan(node_pools=(pool.model_copy(update={"filler": pool.filler.model_copy(update={"bucket": url})}),))
+
+
+def mixed_plan() -> Plan:
+    """A pool of fixed size, and one whose size may change."""
+    fixed, elastic = shared_plan(), make_tiered_plan()
+    return make_plan(
+        workloads=(*fixed.workloads, *elastic.workloads), node_pools=(*fixed.node_pools, *elastic.node_pools)
+    )
+
+
+def handed_over_plan(nodes: str = "node-groups", tool: Literal["argocd", "flux"] = "argocd") -> Plan:
+    """A stack that a GitOps tool applies."""
+    plan = make_tiered_plan()
+    gitops = GitOpsPlan(
+        tool=tool,
+        repository="https://git.invalid/acme/stacks.git",
+        revision="main",
+        revision_kind="branch",
+        path=f"stacks/demo/overlays/{nodes}",
+        namespace="argocd" if tool == "argocd" else "flux-system",
+        timeout_s=900,
+        others_scale=("support-burst",),
+    )
+    return plan.model_copy(update={"gitops": gitops})
+
+
+KARPENTER = Settings(nodes="karpenter", karpenter_chart="oci://charts.invalid/karpenter/karpenter")
+
+CHOICES: dict[str, tuple[Callable[[], Plan], Settings]] = {
+    "karpenter": (make_tiered_plan, KARPENTER),
+    "karpenter and groups": (mixed_plan, KARPENTER),
+    "bucket": (bucket_plan, Settings()),
+    "own bucket": (bucket_plan, Settings(model_bucket="create")),
+    "own bucket that goes": (bucket_plan, Settings(model_bucket="create", delete_model_bucket=True)),
+    "handed over": (handed_over_plan, Settings(installed_api_groups=frozenset({"argoproj.io"}))),
+    "handed over with Karpenter": (lambda: handed_over_plan("karpenter", "flux"), KARPENTER),
+}
+"""Plans with settings other than the defaults, deployed with the files that are rendered for them."""
+
+RECORDED = (*SCENES, *CHOICES)
+
+
 @cache
 def scene(name: str) -> Recording:
     """What deploying that plan asked for; recorded once, and only ever read."""
-    return record(lambda: deploy(SCENES[name](), FILES))
+    if name in SCENES:
+        return record(lambda: deploy(SCENES[name](), FILES))
+    plan, settings = CHOICES[name]
+    return record(lambda: deploy(plan(), render(plan()), settings))

@@ -15,7 +15,9 @@ from tests.provisioning.recording import Recorded
 def unknown_inputs(resource: Recorded) -> list[str]:
     """Keys, at any depth, that the SDK's class for this resource does not have."""
     _, module, kind = resource.token.split(":")
-    arguments = getattr(getattr(pulumi_aws, module.split("/")[0]), f"{kind}Args")
+    sdk = getattr(pulumi_aws, module.split("/")[0])
+    # The plain name is that of another resource's property where both would have it.
+    arguments = getattr(sdk, f"{kind}InitArgs", None) or getattr(sdk, f"{kind}Args")
     return list(_unknown(resource.inputs, arguments, resource.token))
 
 

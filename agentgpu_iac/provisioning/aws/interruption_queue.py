@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.provisioning.aws.naming import stack_tags
+from agentgpu_iac.provisioning.aws.naming import fitted, stack_tags
 from agentgpu_iac.provisioning.aws.roles import policy_document
+
+_RULE_NAME_LIMIT = 64
 
 _KEPT_S = 300
 """News of an interruption is of no use after that: spot nodes go two minutes after the notice."""
@@ -55,7 +57,7 @@ class InterruptionQueue(pulumi.ComponentResource):
         )
         rules = {
             purpose: aws.cloudwatch.EventRule(
-                f"{name}-{purpose}",
+                fitted(f"{name}-{purpose}", _RULE_NAME_LIMIT),
                 description=f"{detail}: to Karpenter",
                 event_pattern=json.dumps({"source": [source], "detail-type": [detail]}),
                 tags=tags,
