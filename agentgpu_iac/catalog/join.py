@@ -132,7 +132,7 @@ class _Quote:
 
     region: str
     capacity_type: CapacityType
-    usd_per_hour: Decimal
+    usd_per_hour: Decimal | None
     date: str
     source: str
     term: str
@@ -200,7 +200,9 @@ def _in_region(rows: Prices, region: str) -> Prices:
 
 def _saves(row: Price, on_demand: _Quote | None) -> bool:
     """A spot price that equals the on-demand price means that nothing is sold on spot there."""
-    return row.capacity_type != "spot" or on_demand is None or row.usd_per_hour < on_demand.usd_per_hour
+    if row.capacity_type != "spot" or on_demand is None or on_demand.usd_per_hour is None or row.usd_per_hour is None:
+        return True
+    return row.usd_per_hour < on_demand.usd_per_hour
 
 
 def _name(row: Price) -> str:
@@ -209,7 +211,7 @@ def _name(row: Price) -> str:
 
 
 def _place_and_price(row: Price) -> tuple[str, Decimal, str, str, str]:
-    return _name(row), row.usd_per_hour, row.date, row.term, row.source
+    return _name(row), row.usd_per_hour or Decimal(0), row.date, row.term, row.source
 
 
 def _no_spot_market(row: Price) -> Exclusion:
@@ -224,18 +226,18 @@ def _quote(rows: Prices, region: str) -> _Quote:
     """Choose among prices of one market: the newest, then those that name the region, then the whole region's.
 
     Prices by zone are combined by their median. Of two equally good prices the higher counts, so that a plan is never
-    dearer than it says.
+    dearer than it says. Rows without a price count only where no row has one.
     """
+    rows = tuple(row for row in rows if row.usd_per_hour is not None) or rows
     best = max(_rank(row) for row in rows)
-    chosen = sorted(
-        (row for row in rows if _rank(row) == best), key=lambda row: (row.usd_per_hour, row.term, row.source)
-    )
-    dearest = chosen[-1]
-    by_zone = dearest.zone != ANY_ZONE
+    chosen = sorted((row for row in rows if _rank(row) == best), key=_place_and_price)
+    known = sorted(row.usd_per_hour for row in chosen if row.usd_per_hour is not None)
+    dearest = max(chosen, key=lambda row: (row.usd_per_hour or Decimal(0), row.term, row.source))
+    by_zone = bool(known) and dearest.zone != ANY_ZONE
     return _Quote(
         region=region,
         capacity_type=dearest.capacity_type,
-        usd_per_hour=statistics.median(row.usd_per_hour for row in chosen) if by_zone else dearest.usd_per_hour,
+        usd_per_hour=statistics.median(known) if by_zone else dearest.usd_per_hour,
         date=dearest.date,
         source=_zones_source(chosen) if by_zone else dearest.source,
         term=dearest.term,

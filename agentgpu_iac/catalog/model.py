@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Precision
@@ -138,7 +138,7 @@ class GpuAlias(Document):
 
 
 class Price(Document):
-    """What an instance type costs in one place, bought one way, on a date."""
+    """What an instance type costs in one place, bought one way, on a date; or that it is sold so, at a price unknown."""
 
     provider: str
     """Provider id."""
@@ -150,8 +150,10 @@ class Price(Document):
     """Availability zone; empty: the whole region."""
     capacity_type: CapacityType
     """How it is bought."""
-    usd_per_hour: Annotated[Money, Field(gt=0)]
-    """Price of the whole machine."""
+    usd_per_hour: Annotated[
+        Annotated[Money, Field(gt=0)] | None, BeforeValidator(lambda value: None if value == "" else value)
+    ]
+    """Price of the whole machine; empty: it is on offer, and nobody wrote down for how much."""
     date: str = ""
     """When the price was read: YYYY-MM-DD or YYYY-MM; empty: the source has no date."""
     term: str = ""
@@ -169,8 +171,25 @@ class Provider(Document):
     """Name."""
     interruption_notice_s: Integer = 0
     """Warning before a spot machine is taken away; 0 where none is documented."""
+    skypilot_cloud: str | None = None
+    """What SkyPilot calls it; unset: SkyPilot knows no such cloud."""
+    skypilot_regions: bool = False
+    """SkyPilot calls its regions as the catalog does."""
     sources: Sources
     """Where the notice is documented; or that none was found."""
+
+
+class SkyPilotName(Document):
+    """What SkyPilot calls an accelerator where a provider sells it."""
+
+    provider: str
+    """Provider id."""
+    accelerator: str
+    """Accelerator id."""
+    name: str
+    """SkyPilot's name."""
+    sources: Sources
+    """Where the name is from."""
 
 
 class LayerCounts(Document):
@@ -423,6 +442,25 @@ class RouterRelease(Document):
     """What a reader should know about it."""
 
 
+ServiceSoftware = Literal["dcgm-exporter", "ollama", "prometheus"]
+"""What runs beside the engines on a virtual machine."""
+
+
+class ServiceRelease(Document):
+    """One version of what runs beside the engines on a virtual machine."""
+
+    service: ServiceSoftware
+    """Which software."""
+    version: str
+    """Version, for example ``3.13.0``."""
+    image: str
+    """Container image and tag."""
+    sources: Sources
+    """Where the row is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
 Metric = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 Edges = tuple[Annotated[float, Field(gt=0)], ...]
 
@@ -507,7 +545,7 @@ class Exclusion(Document):
 
 
 class Offering(Document):
-    """An instance type in a region, bought one way, at a price, on a date."""
+    """An instance type in a region, bought one way, at a price, on a date; the price may be unknown."""
 
     provider: str
     """Provider id."""
@@ -521,8 +559,8 @@ class Offering(Document):
     """Region; ``any`` where the source names none."""
     capacity_type: CapacityType
     """How it is bought."""
-    usd_per_hour: Money
-    """Price of the whole machine."""
+    usd_per_hour: Money | None
+    """Price of the whole machine; unset: it is on offer at a price that is not known."""
     price_date: str
     """When the price was read; empty: the source has no date."""
     price_source: str

@@ -21,6 +21,8 @@ from agentgpu_iac.catalog.model import (
     Price,
     Provider,
     RouterRelease,
+    ServiceRelease,
+    SkyPilotName,
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
@@ -53,6 +55,10 @@ class CatalogOverlay(Document):
     """Known by their id."""
     routers: tuple[RouterRelease, ...] = ()
     """Known by router and version."""
+    services: tuple[ServiceRelease, ...] = ()
+    """Known by service and version."""
+    skypilot_names: tuple[SkyPilotName, ...] = ()
+    """Known by provider and accelerator."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -134,6 +140,8 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
         routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),
+        services=_replaced(base.services, own.services, lambda row: (row.service, row.version)),
+        skypilot_names=_replaced(base.skypilot_names, own.skypilot_names, lambda row: (row.provider, row.accelerator)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

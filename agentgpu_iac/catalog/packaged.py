@@ -23,6 +23,8 @@ from agentgpu_iac.catalog.model import (
     Price,
     Provider,
     RouterRelease,
+    ServiceRelease,
+    SkyPilotName,
 )
 from agentgpu_iac.spec.document import Document
 
@@ -42,6 +44,8 @@ class Rows:
     metrics: tuple[EngineMetrics, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
+    services: tuple[ServiceRelease, ...] = ()
+    skypilot_names: tuple[SkyPilotName, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -56,6 +60,8 @@ FILES = (
     "prices.csv",
     "providers.json",
     "routers.json",
+    "services.json",
+    "skypilot.json",
 )
 """The data files, in the order in which they enter the digest."""
 
@@ -74,6 +80,8 @@ def packaged_rows() -> Rows:
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
+        services=_json_rows(content["services.json"], ServiceRelease),
+        skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         digest=digest(content[name] for name in FILES),
     )
 

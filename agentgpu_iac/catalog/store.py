@@ -24,6 +24,9 @@ from agentgpu_iac.catalog.model import (
     Provider,
     RouterRelease,
     RouterSoftware,
+    ServiceRelease,
+    ServiceSoftware,
+    SkyPilotName,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
@@ -54,7 +57,9 @@ class Catalog:
     version: str
     calibrations: tuple[Calibration, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
+    services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
+    skypilot_names: tuple[SkyPilotName, ...] = ()
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -149,6 +154,17 @@ class Catalog:
             raise _unknown("release of router", router, {row.router for row in self.routers})
         return max(known, key=lambda row: _numeric(row.version))
 
+    def service(self, service: ServiceSoftware) -> ServiceRelease:
+        """The newest known release of what runs beside the engines on a virtual machine.
+
+        Raises:
+            BadInput: no release of it is known.
+        """
+        known = [row for row in self.services if row.service == service]
+        if not known:
+            raise _unknown("release of service", service, {row.service for row in self.services})
+        return max(known, key=lambda row: _numeric(row.version))
+
     def engine_metrics(self, engine: Engine, version: str) -> EngineMetrics | None:
         """What an engine's series are called in a version: the newest row that is not newer; None before the oldest."""
         asked = _numeric(version)
@@ -217,7 +233,9 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         version=rows.digest[:12],
         calibrations=rows.calibrations,
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
+        services=tuple(sorted(rows.services, key=lambda row: (row.service, _numeric(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
+        skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
     )
 
 

@@ -272,9 +272,10 @@ def render(
     ] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Write the plan's Kubernetes manifests as a Kustomize tree."""
+    """Write the plan's files: Kubernetes manifests as a Kustomize tree, or what virtual machines run."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.rendering.helm_values import helm_values
+    from agentgpu_iac.rendering.next_step import next_step
     from agentgpu_iac.rendering.render import render as render_plan
     from agentgpu_iac.rendering.write import write
 
@@ -300,11 +301,9 @@ def render(
             }
         )
     else:
-        overlays = sorted(file.path.split("/")[1] for file in files if file.path.startswith("overlays/"))
-        others = f" (or overlays/{', overlays/'.join(overlays[1:])})" if overlays[1:] else ""
         typer.echo(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
-            f"Next: kubectl apply -k {shlex.quote(f'{directory}/overlays/{overlays[0]}')}{others}"
+            f"Next: {next_step(made, files, str(directory))}"
         )
 
 
@@ -453,6 +452,40 @@ def catalog_show(
         output.write_json(found)
     else:
         output.write_blocks(entry_view(found))
+
+
+class LiveProvider(StrEnum):
+    """Providers whose prices can be asked for."""
+
+    SPHERON = "spheron"
+
+
+@catalog_app.command("update")
+def catalog_update(
+    provider: Annotated[LiveProvider, typer.Option(help="Provider to ask.")],
+    output_file: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Catalog overlay to write; an earlier one of this command is replaced."),
+    ],
+    url: Annotated[
+        str | None, typer.Option(help="Address of the provider's API, where it is not the usual one.")
+    ] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Ask a provider for its prices of today, and write them as a catalog overlay for --catalog.
+
+    Exit code 0: written. 2: the file is someone else's. 3: the provider does not answer, or sells nothing of use; nothing is
+    written then.
+    """
+    from agentgpu_iac.cli import output, update
+
+    made = update.ask(provider.value, url)
+    with _writing(output_file):
+        update.write(made, output_file)
+    if format is Format.JSON:
+        output.write_json(update.summary(made, output_file))
+    else:
+        output.write_blocks(update.view(made, output_file))
 
 
 @app.command()

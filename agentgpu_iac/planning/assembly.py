@@ -9,10 +9,30 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, gitops, overrides, priorities, quota, scaling, security, watching
+from agentgpu_iac.planning import (
+    advice,
+    gitops,
+    machines,
+    overrides,
+    priorities,
+    quota,
+    scaling,
+    security,
+    sky,
+    watching,
+)
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
+from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
-from agentgpu_iac.planning.plan import PLAN_VERSION, Plan, Provenance, Rejection, tiers_by_agent
+from agentgpu_iac.planning.plan import (
+    PLAN_VERSION,
+    ClusterObjectsPlan,
+    Plan,
+    PolicyPlan,
+    Provenance,
+    Rejection,
+    tiers_by_agent,
+)
 from agentgpu_iac.planning.pools import homes, node_pool_plan, placed_agents, pools_of
 from agentgpu_iac.planning.routing import router_plan
 from agentgpu_iac.planning.workloads import workload_plan
@@ -37,7 +57,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     name = loaded.stack.metadata.name
     placed = placed_agents(decided.placement, decided.releases, name, spec.network.round_trip_ms)
     pools = pools_of(placed, name, spec)
-    pools_by_name = {pool.name: node_pool_plan(pool, spec) for pool in pools}
+    pools_by_name = {pool.name: node_pool_plan(pool, spec, market_plan(pool, spec, decided.options)) for pool in pools}
     node_pools = tuple(pools_by_name.values())
     its_pools = homes(pools)
     workloads = tuple(
@@ -51,6 +71,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
     total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
     router = router_plan(spec, catalog, workloads)
+    sky_services = sky.services(placed, decided.options, tiers, spec, catalog, name)
     context = advice.Context(
         spec=spec,
         catalog=catalog,
@@ -63,6 +84,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         cost=total,
         second_replicas={one.agent: one for one in second if one.agent is not None},
         groups_complete=decided.placement.groups_complete,
+        sky_services=sky_services,
     )
     return Plan(
         api_version=PLAN_VERSION,
@@ -73,11 +95,19 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         headline=advice.headline(context),
         workloads=workloads,
         node_pools=node_pools,
-        priority_classes=priorities.classes(workloads),
+        priority_classes=priorities.classes(workloads) if spec.cluster_objects.priority_classes else (),
+        cluster_objects=ClusterObjectsPlan(
+            disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values
+        ),
         security=security.plan(spec),
         quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
+        policy=PolicyPlan(
+            allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
+        ),
+        hosts=machines.host_plans(spec, catalog, workloads, node_pools, router),
+        sky_services=sky_services,
         cost=total,
         overrides=tuple(
             one

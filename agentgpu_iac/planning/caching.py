@@ -20,7 +20,7 @@ from agentgpu_iac.planning.plan import (
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
-from agentgpu_iac.spec.vocabulary import Storage
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES, Storage, Target
 from agentgpu_iac.units import GB, GIB, rounded
 
 NVME_CACHE_SHARE = 0.8
@@ -35,9 +35,13 @@ _PATHS: dict[Storage, str] = {
 }
 
 
-def path(storage: Storage) -> str:
+_MACHINE_PATH = "/var/lib/agentgpu/models"
+"""On a virtual machine, whatever is mounted there."""
+
+
+def path(storage: Storage, target: Target) -> str:
     """Directory of the cache on the node."""
-    return _PATHS[storage]
+    return _MACHINE_PATH if target in VIRTUAL_MACHINES else _PATHS[storage]
 
 
 def nvme_room_gib(machine: Machine) -> int:
@@ -116,6 +120,7 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
     """
     cached: dict[str, CachedModel] = {}
     secret, has_bucket = spec.model_cache.token_secret, spec.model_cache.source == "s3"
+    fillers = spec.cluster_objects.cache_fillers
     for candidate in candidates:
         agent, model = candidate.demand.agent, candidate.demand.model
         found = [(model.id, revision(agent), checkpoint_gib(candidate), has_bucket or not model.is_local)]
@@ -129,10 +134,16 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
                 path=where,
                 revision=at_revision,
                 gib=rounded(size_gib, 3),
-                fill=fill,
+                fill=fill and fillers,
                 token_secret=secret,
             )
     return tuple(cached[where] for where in sorted(cached))
+
+
+def token_variables(cached: Iterable[CachedModel]) -> tuple[tuple[str, str], ...]:
+    """An environment variable for every Secret that opens a repository. Values are never known here."""
+    secrets = sorted({model.token_secret for model in cached if model.fill and model.token_secret})
+    return tuple((f"MODEL_TOKEN_{number}", secret) for number, secret in enumerate(secrets, start=1))
 
 
 _FILLER_CPU_MILLI = 100

@@ -40,10 +40,10 @@ def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
         split = [("reserved", pool.reserved_nodes), ("on-demand", nodes - pool.reserved_nodes)]
     items: list[LineItem] = []
     for way, count in split:
-        offering = pool.machine.offering(way)
-        if not count or offering is None:
+        bought = pool.machine.way(way)
+        if not count or bought is None:
             continue
-        price = usd_per_hour(offering.usd_per_hour)
+        price = usd_per_hour(bought.usd_per_hour)
         month = (
             usd_per_month(price * count) if pool.tier == "baseline" else (price * count * burst_hours).quantize(_CENT)
         )
@@ -56,8 +56,9 @@ def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
                 nodes=count,
                 usd_per_hour=price,
                 usd_per_month=month,
-                price_date=offering.price_date,
-                price_source=offering.price_source,
+                price_known=bought.price_known,
+                price_date=bought.price_date,
+                price_source=bought.price_source,
             )
         )
     return items

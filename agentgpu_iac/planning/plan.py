@@ -272,7 +272,9 @@ class RouterPlan(Document):
     image: str
     """Image by digest where the spec pins one, else by tag."""
     replicas: int
-    """Of NGINX, or of each endpoint picker."""
+    """Of NGINX, or of each endpoint picker; on virtual machines 1 on each."""
+    spread: tuple[Topology, ...]
+    """Over what they are spread where that is possible."""
     priority: PriorityLevel
     """The highest of the agents behind it."""
     cpu_milli: int
@@ -484,6 +486,8 @@ class Workload(Document):
     """Workloads of one group stay resident on the same accelerator."""
     latency_class: LatencyClass
     user_facing: bool
+    interruptible: bool = False
+    """Its state is checkpointed, so that its baseline too may be on spot."""
     model: str
     model_source: Literal["catalog", "config"]
     served_model_name: str
@@ -564,6 +568,39 @@ class FillerPlan(Document):
     """Bucket and prefix from which it downloads; None: Hugging Face."""
 
 
+SpheronInstanceType = Literal["SPOT", "DEDICATED", "CLUSTER"]
+
+
+class MarketWay(Document):
+    """One way to buy a node on a marketplace."""
+
+    instance_type: SpheronInstanceType
+    """What the marketplace calls it."""
+    capacity_type: CapacityType
+    usd_per_hour: Money
+    """Planned price of one node."""
+    price_cap_usd_per_hour: Money
+    """The most that one node may cost when it is made: usdPerHour x capacity.priceCapRatio. A dearer offer is passed over."""
+
+
+class MarketPlan(Document):
+    """What an offer on a marketplace must be to become a node of the pool."""
+
+    ways: tuple[MarketWay, ...]
+    """In order of preference."""
+    accelerators: tuple[str, ...]
+    """The planned one, then those that carry the same engines with the same arguments and as many sessions, cheapest first."""
+    regions: tuple[str, ...]
+    """Empty: any."""
+    gpu_memory_gb: float
+    """Of one accelerator, as it is on the label."""
+    host_memory_gib: int
+    disk_gib: int
+    """For the system, the engine's image and the pool's models."""
+    start_timeout_s: int
+    """How long a machine may take until it runs."""
+
+
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
@@ -586,6 +623,8 @@ class NodePool(Document):
     """One node, bought the preferred way; a held one is counted as if it were not held."""
     fallback_usd_per_hour: Money | None
     """One node, bought the last way in capacityTypes, if that differs."""
+    price_known: bool = True
+    """False: of some way in capacityTypes nobody knows the price; the dearest known of its accelerators stands for it."""
     price_date: str
     price_source: str
     sharing: Literal["none", "time-slicing"]
@@ -609,6 +648,144 @@ class NodePool(Document):
     cached_models: tuple[CachedModel, ...]
     filler: FillerPlan | None
     """None where their owner fills all models."""
+    market: MarketPlan | None = None
+    """Set where the nodes are bought on a marketplace, offer by offer."""
+
+
+class HostEngine(Document):
+    """One engine process on a virtual machine."""
+
+    name: str
+    workload: str
+    """Name of the workload that it is a replica of."""
+    port: int
+    """Its port on the loopback."""
+    accelerators: tuple[int, ...]
+    """Indices of the machine's accelerators that it uses; engines of a share group use the same."""
+
+
+class HostService(Document):
+    """Software that runs beside the engines on a virtual machine."""
+
+    version: str
+    image: str
+    """Image by digest where the spec pins one, else by tag."""
+    port: int
+    """Its port on the loopback."""
+
+
+class HostSecret(Document):
+    """A variable of the machine's file of secrets. Never a value."""
+
+    variable: str
+    secret: str
+    """The Secret that the spec names."""
+    key: str
+    purpose: str
+
+
+class KernelSetting(Document):
+    """One sysctl of a virtual machine."""
+
+    name: str
+    value: str
+    reason: str
+
+
+class HostPlan(Document):
+    """What each machine of one node pool runs, where there is no cluster. All machines of a pool are alike."""
+
+    node_pool: str
+    engines: tuple[HostEngine, ...]
+    routes: tuple[RoutePlan, ...]
+    """The agents on the machine, as far as its own engines carry them."""
+    listen: tuple[str, ...]
+    """Addresses on which NGINX listens for callers."""
+    tls: bool
+    """Whether callers speak TLS: wherever others than the machine itself may call."""
+    caller_ranges: tuple[str, ...]
+    admin_ranges: tuple[str, ...]
+    health_port: int
+    status_port: int
+    """NGINX's own ports, on the loopback."""
+    prometheus: HostService | None
+    """None where the spec wants no monitors."""
+    dcgm_exporter: HostService | None
+    ollama: HostService | None
+    """For development on a machine without these accelerators; None where the machine is bought for the plan."""
+    metrics_retention_days: int
+    disks_are_joined: bool
+    """Whether blank NVMe disks become the volume of the model cache."""
+    secrets: tuple[HostSecret, ...]
+    kernel_settings: tuple[KernelSetting, ...]
+    open_files: int
+    """Limit of open files of each container."""
+
+
+class SkyPlace(Document):
+    """Where SkyPilot may start a replica: one machine with the planned accelerators."""
+
+    cloud: str
+    """SkyPilot's name."""
+    region: str | None
+    """Unset: any region of the cloud."""
+    accelerator: str
+    """SkyPilot's name."""
+    on_demand_usd_per_hour: Money | None
+    """Unset: not on offer that way."""
+    spot_usd_per_hour: Money | None
+
+
+class SkySecret(Document):
+    """A variable whose value is given to SkyPilot when the service is started. Never a value."""
+
+    variable: str
+    secret: str
+    """The Secret that the spec names."""
+    key: str
+
+
+class SkyServicePlan(Document):
+    """One agent as a SkyServe service. Both of its tiers run the engine of ``workload``."""
+
+    agent: str
+    workload: str
+    """Name of the workload whose engine its replicas run."""
+    name: str
+    accelerators: int
+    """Of one replica, which is a machine of its own."""
+    places: tuple[SkyPlace, ...]
+    """The planned one first, then by price."""
+    max_usd_per_hour: Money
+    """The most that a replica may cost: the planned on-demand price x capacity.priceCapRatio."""
+    on_spot: bool
+    """Whether replicas beyond ``onDemandReplicas`` are on spot."""
+    on_demand_replicas: int
+    """Replicas that are never on spot."""
+    on_demand_fallback: bool
+    """Whether on-demand machines stand in for spot machines that are not ready."""
+    min_replicas: int
+    max_replicas: int
+    requests_per_s_per_replica: float | None
+    """From how many on it another replica is wanted; unset: their number is fixed."""
+    upscale_delay_s: int
+    downscale_delay_s: int
+    initial_delay_s: int
+    """How long a replica may take to be ready: its cold start with its error."""
+    probe_timeout_s: int
+    probe_interval_s: int
+    failure_threshold_s: int
+    """How long a ready replica may fail its probes before it is thrown away."""
+    stream_timeout_s: int
+    """The longest silence of an engine."""
+    disk_gib: int
+    memory_gib: int | None
+    """Host memory that a replica needs at least; unset: whatever the machine has."""
+    models: tuple[CachedModel, ...]
+    """What a replica fetches before its engine starts."""
+    bucket: str | None
+    """Where from; unset: Hugging Face."""
+    secrets: tuple[SkySecret, ...]
 
 
 class PriorityClassPlan(Document):
@@ -661,6 +838,13 @@ class QuotaPlan(Document):
     accelerators: int
 
 
+class ClusterObjectsPlan(Document):
+    """Optional objects that are rendered for a cluster. Others show by what the plan holds: priorityClasses, fillers, spread."""
+
+    disruption_budgets: bool
+    helm_values: bool
+
+
 class GitOpsPlan(Document):
     """Who applies the manifests, and from where."""
 
@@ -677,6 +861,15 @@ class GitOpsPlan(Document):
     """Deployments whose replicas someone else sets, so that the tool must leave them alone."""
 
 
+class PolicyPlan(Document):
+    """What the spec allows and forbids, for whoever carries the plan out without the spec."""
+
+    allow_unpriced: bool = False
+    """Whether machines may be bought of which nobody knows the price."""
+    budget_usd_per_month: Money | None = None
+    """The most that the baseline may cost in a month."""
+
+
 class LineItem(Document):
     """One part of the cost."""
 
@@ -689,6 +882,8 @@ class LineItem(Document):
     """One node."""
     usd_per_month: Money
     """All nodes of the line over 720 h for the baseline; over the expected burst hours for the burst tier."""
+    price_known: bool = True
+    """False: usdPerHour stands for a price that nobody knows; priceSource says whose it is."""
     price_date: str
     price_source: str
 
@@ -767,11 +962,18 @@ class Plan(Document):
     workloads: tuple[Workload, ...]
     node_pools: tuple[NodePool, ...]
     priority_classes: tuple[PriorityClassPlan, ...]
+    """Empty: pods have the cluster's default priority."""
+    cluster_objects: ClusterObjectsPlan
     security: SecurityPlan
     quota: QuotaPlan | None
     gitops: GitOpsPlan | None
     router: RouterPlan | None
     """Unset: the Services alone spread connections."""
+    policy: PolicyPlan = PolicyPlan()
+    hosts: tuple[HostPlan, ...] = ()
+    """What virtual machines run, in the order of the node pools; empty for targets that have a cluster."""
+    sky_services: tuple[SkyServicePlan, ...] = ()
+    """One for each agent where the target is skyserve; empty for the others."""
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

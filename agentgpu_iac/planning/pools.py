@@ -12,7 +12,7 @@ from typing import Literal
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning import caching, candidates, priorities
 from agentgpu_iac.planning.placement import Option, Placement
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.planning.plan import MarketPlan, NodePool
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
 from agentgpu_iac.spec.model import StackSpec
@@ -197,14 +197,15 @@ def _with_held_capacity(
     return ("reserved", *(way for way in ways if way != "reserved")), held
 
 
-def node_pool_plan(pool: Pool, spec: StackSpec) -> NodePool:
+def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None) -> NodePool:
     """The pool as the plan writes it down, with the volume and the models that its nodes keep."""
     machine, purchase = pool.machine, pool.purchase
     cached = caching.cached_models((member.candidate for member in pool.members), spec)
     models_gib = sum(model.gib for model in cached)
     storage = caching.storage(machine, models_gib, spec)
     room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
-    preferred = machine.offering(purchase.capacity_types[0])
+    preferred = machine.way(purchase.capacity_types[0])
+    bought = [way for name in purchase.capacity_types if (way := machine.way(name)) is not None]
     ways, reservation = _with_held_capacity(purchase, machine, spec)
     return NodePool(
         name=pool.name,
@@ -223,6 +224,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec) -> NodePool:
         fallback_usd_per_hour=None
         if purchase.fallback_usd_per_hour is None
         else usd_per_hour(purchase.fallback_usd_per_hour),
+        price_known=all(way.price_known for way in bought),
         price_date=preferred.price_date if preferred else "",
         price_source=preferred.price_source if preferred else "",
         sharing="time-slicing" if pool.shared else "none",
@@ -237,11 +239,12 @@ def node_pool_plan(pool: Pool, spec: StackSpec) -> NodePool:
         root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
         root_volume_iops=caching.ROOT_VOLUME_IOPS,
         cache_capacity_gib=room,
-        cache_path=caching.path(storage),
+        cache_path=caching.path(storage, spec.target),
         cached_models=cached,
         filler=caching.filler(
             cached,
             priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
             spec,
         ),
+        market=market,
     )

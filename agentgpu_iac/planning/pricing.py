@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import InstanceType, Offering
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import CapacityType
+from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES, CapacityType
 from agentgpu_iac.units import ceil_div
 
 _PROVIDERS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("aws",), "spheron": ("spheron",)}
 _DEFAULT_REGIONS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("us-east-1",)}
-_UNKNOWN_TO_SKYPILOT = frozenset({"spheron"})
 ANY_REGION = "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to buy a machine: at its price or, where nobody knows it, at one that stands for it."""
+
+    capacity_type: CapacityType
+    usd_per_hour: Decimal
+    price_known: bool
+    price_date: str
+    price_source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpriced:
+    """Ways to buy an instance type that are left out, since nobody knows their price and none may stand for it."""
+
+    provider: str
+    instance_type: str
+    accelerator: str
+    capacity_types: tuple[CapacityType, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,24 +46,24 @@ class Machine:
     accelerator: str
     accelerators: int
     region: str
-    offerings: tuple[Offering, ...]
+    ways: tuple[Way, ...]
 
     @property
     def id(self) -> tuple[str, str, str]:
         """(provider, instance type, region)."""
         return (self.instance.provider, self.instance.name, self.region)
 
-    def offering(self, capacity_type: CapacityType) -> Offering | None:
+    def way(self, capacity_type: CapacityType) -> Way | None:
         """How it is offered that way, if it is."""
-        for offering in self.offerings:
-            if offering.capacity_type == capacity_type:
-                return offering
+        for way in self.ways:
+            if way.capacity_type == capacity_type:
+                return way
         return None
 
     def usd_per_hour(self, capacity_type: CapacityType) -> Decimal | None:
         """Price of one machine bought that way, if it is offered."""
-        offering = self.offering(capacity_type)
-        return offering.usd_per_hour if offering else None
+        way = self.way(capacity_type)
+        return way.usd_per_hour if way else None
 
     @property
     def fabric_gbps(self) -> float:
@@ -70,32 +91,106 @@ def allowed_regions(spec: StackSpec) -> tuple[str, ...] | None:
     return spec.regions or _DEFAULT_REGIONS_OF_TARGET.get(spec.target)
 
 
-def machines(offerings: Iterable[Offering], spec: StackSpec) -> tuple[Machine, ...]:
+def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, ...]:
     """The machines that the stack may use, cheapest first (by the cheapest way to buy them)."""
+    dearest = dearest_known(offerings)
+    gathered: dict[tuple[str, str, str], list[tuple[Offering, Way]]] = {}
+    for offering in _usable(offerings, spec):
+        way = _way(offering, dearest.get(offering.accelerator), spec)
+        if way is not None:
+            key = (offering.provider, offering.instance_type.name, offering.region)
+            gathered.setdefault(key, []).append((offering, way))
+    found = [
+        Machine(
+            instance=group[0][0].instance_type,
+            accelerator=group[0][0].accelerator,
+            accelerators=group[0][0].accelerator_count,
+            region=key[2],
+            ways=tuple(sorted((way for _, way in group), key=lambda way: way.capacity_type)),
+        )
+        for key, group in gathered.items()
+    ]
+    return tuple(sorted(found, key=lambda machine: (min(way.usd_per_hour for way in machine.ways), machine.id)))
+
+
+def unpriced(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Unpriced, ...]:
+    """What is on offer but left out for want of a price, one for each instance type, in the order of their names."""
+    dearest = dearest_known(offerings)
+    gathered: dict[tuple[str, str, str], set[CapacityType]] = {}
+    for offering in _usable(offerings, spec):
+        if _way(offering, dearest.get(offering.accelerator), spec) is None:
+            key = (offering.provider, offering.instance_type.name, offering.accelerator)
+            gathered.setdefault(key, set()).add(offering.capacity_type)
+    return tuple(
+        Unpriced(
+            provider=provider,
+            instance_type=name,
+            accelerator=accelerator,
+            capacity_types=tuple(way for way in CAPACITY_TYPES if way in ways),
+            reason=f"no price of {accelerator} is known that could stand for it"
+            if accelerator not in dearest
+            else "policy.allowUnpriced: true would count it at the dearest known price of its accelerators",
+        )
+        for (provider, name, accelerator), ways in sorted(gathered.items())
+    )
+
+
+def dearest_known(offerings: Iterable[Offering]) -> dict[str, Offering]:
+    """For each accelerator the offering that asks the most for one, wherever and however it is bought."""
+    found: dict[str, Offering] = {}
+    for offering in offerings:
+        price = _usd_per_accelerator(offering)
+        if price is not None:
+            most = found.get(offering.accelerator)
+            if most is None or _by_price(offering) > _by_price(most):
+                found[offering.accelerator] = offering
+    return found
+
+
+def _by_price(offering: Offering) -> tuple[Decimal, str, str, str, str]:
+    price = _usd_per_accelerator(offering) or Decimal(0)
+    return (price, offering.provider, offering.instance_type.name, offering.region, offering.capacity_type)
+
+
+def _usd_per_accelerator(offering: Offering) -> Decimal | None:
+    return None if offering.usd_per_hour is None else offering.usd_per_hour / offering.accelerator_count
+
+
+def _usable(offerings: Iterable[Offering], spec: StackSpec) -> Iterator[Offering]:
+    """The offerings that the spec does not rule out."""
     providers, regions = allowed_providers(spec), allowed_regions(spec)
     denied = frozenset(spec.accelerators.deny)
     allowed = frozenset(spec.accelerators.allow)
-    gathered: dict[tuple[str, str, str], list[Offering]] = {}
     for offering in offerings:
-        usable = (
+        if (
             (providers is None or offering.provider in providers)
-            and not (spec.target == "skyserve" and offering.provider in _UNKNOWN_TO_SKYPILOT)
             and (regions is None or offering.region in regions or offering.region == ANY_REGION)
             and offering.accelerator not in denied
             and (not allowed or offering.accelerator in allowed)
             and offering.instance_type.architecture == "x86_64"
+        ):
+            yield offering
+
+
+def _way(offering: Offering, dearest: Offering | None, spec: StackSpec) -> Way | None:
+    """The offering at its price, or at the dearest known one of as many of its accelerators where the spec allows that."""
+    if offering.usd_per_hour is not None:
+        return Way(
+            capacity_type=offering.capacity_type,
+            usd_per_hour=offering.usd_per_hour,
+            price_known=True,
+            price_date=offering.price_date,
+            price_source=offering.price_source,
         )
-        if usable:
-            key = (offering.provider, offering.instance_type.name, offering.region)
-            gathered.setdefault(key, []).append(offering)
-    found = [
-        Machine(
-            instance=group[0].instance_type,
-            accelerator=group[0].accelerator,
-            accelerators=group[0].accelerator_count,
-            region=key[2],
-            offerings=tuple(sorted(group, key=lambda offering: offering.capacity_type)),
-        )
-        for key, group in gathered.items()
-    ]
-    return tuple(sorted(found, key=lambda machine: (min(o.usd_per_hour for o in machine.offerings), machine.id)))
+    if dearest is None or dearest.usd_per_hour is None or not spec.policy.allow_unpriced:
+        return None
+    return Way(
+        capacity_type=offering.capacity_type,
+        usd_per_hour=dearest.usd_per_hour * offering.accelerator_count / dearest.accelerator_count,
+        price_known=False,
+        price_date=dearest.price_date,
+        price_source=(
+            f"price unknown; {offering.accelerator} at its dearest: {dearest.provider} {dearest.instance_type.name} "
+            f"{dearest.region} {dearest.capacity_type} ({dearest.price_source})"
+        ),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.plan import Rejection
-from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.pricing import Machine, Unpriced
 
 
 def demand_rejection(
@@ -48,3 +48,13 @@ def candidate_rejection(
     found = demand_rejection(candidate.demand, machine, constraint, message, need=need, limit=limit, unit=unit)
     shape = {"tensor_parallel_size": candidate.tensor_parallel, "pipeline_parallel_size": candidate.pipeline_parallel}
     return found.model_copy(update=shape)
+
+
+def unpriced_rejection(demand: Demand, sold: Unpriced) -> Rejection:
+    """An agent is not offered what has no price."""
+    ways = " and ".join(sold.capacity_types)
+    message = (
+        f"{sold.instance_type} ({sold.provider}) is on offer {ways}, but nobody's price for it is known; {sold.reason}"
+    )
+    found = demand_rejection(demand, None, "unpriced", message)
+    return found.model_copy(update={"accelerator": sold.accelerator, "instance_type": sold.instance_type})

@@ -19,11 +19,13 @@ from agentgpu_iac.planning.plan import (
     PriorityLevel,
     RoutePlan,
     RouterPlan,
+    Topology,
     Workload,
     tiers_by_agent,
 )
 from agentgpu_iac.planning.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.units import ceil_div, round_up
 
 FIRST_PORT = 10_000
@@ -60,6 +62,9 @@ _CONNECTION_KIB = BODY_BUFFER_KIB + HEADER_BUFFER_KIB + 16
 _SPARE_CONNECTIONS = 512
 """For idle connections that are kept open, probes and metrics."""
 
+_SPREAD: tuple[Topology, ...] = ("host", "zone")
+"""Its nodes are there anyway, so that spreading costs none."""
+
 _PICKER_REPLICAS = 1
 """Each would know only the prompts that it has routed itself, so several would find fewer prefixes; while the one is away the
 Gateway picks any replica."""
@@ -90,7 +95,12 @@ def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]
 
 
 def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
-    """A key counts too: engines leave some paths open that answer prompts, and the router lets /v1 through alone."""
+    """A key counts too: engines leave some paths open that answer prompts, and the router lets /v1 through alone.
+
+    On a virtual machine NGINX is what callers reach.
+    """
+    if spec.target in VIRTUAL_MACHINES:
+        return True
     match spec.network.router:
         case "none":
             return False
@@ -113,7 +123,8 @@ def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, .
         kind="nginx",
         version=release.version,
         image=spec.pins.router_image or release.image,
-        replicas=max(_REPLICAS, sharing + 1),
+        replicas=1 if spec.target in VIRTUAL_MACHINES else max(_REPLICAS, sharing + 1),
+        spread=_SPREAD if spec.cluster_objects.topology_spread else (),
         priority=_priority(routed),
         cpu_milli=max(_LEAST_CPU_MILLI, round_up(ceil_div(cpu_milli, sharing), 50)),
         memory_mib=round_up(_BASE_MEMORY_MIB + ceil_div(connections * _CONNECTION_KIB, 1024), 64),
@@ -134,6 +145,7 @@ def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload,
         version=release.version,
         image=spec.pins.router_image or release.image,
         replicas=_PICKER_REPLICAS,
+        spread=(),
         priority=_priority(routed),
         cpu_milli=_PICKER_CPU_MILLI,
         memory_mib=_PICKER_MEMORY_MIB,
@@ -166,7 +178,7 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
         max_tries=min(MAX_TRIES, _replicas(tiers)),
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
         retry_window_ms=CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms),
-        answer_timeout_s=max(_answer_timeout_s(tier) for tier in tiers),
+        answer_timeout_s=max(answer_timeout_s(tier) for tier in tiers),
     )
 
 
@@ -185,7 +197,7 @@ def _tokens_per_s(tiers: Sequence[Workload]) -> float:
     )
 
 
-def _answer_timeout_s(tier: Workload) -> int:
+def answer_timeout_s(tier: Workload) -> int:
     """The longest answer that the engine's own limit allows: the longest sequence at the pace of a full replica."""
     tpot_ms = max(SLOWEST_TPOT_MS, tier.latency.tpot_ms or 0.0)
     answer_s = math.ceil(tier.max_model_len * tpot_ms / 1000)

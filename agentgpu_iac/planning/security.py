@@ -14,6 +14,9 @@ API_KEY: Final = "key"
 TOKEN: Final = "token"  # noqa: S105 - the name of a key
 """Key of a model token in its Secret."""
 
+API_KEY_PURPOSE: Final = "is what engines ask callers for"
+TOKEN_PURPOSE: Final = "opens gated models for the cache fillers"  # noqa: S105 - a sentence
+
 
 def plan(spec: StackSpec) -> SecurityPlan:
     """What of the spec's security the manifests need."""
@@ -47,9 +50,9 @@ def _callers(spec: StackSpec) -> tuple[str, ...]:
 def _secrets(spec: StackSpec) -> Iterator[NamedSecret]:
     token, api_key = spec.model_cache.token_secret, spec.security.api_key_secret
     if token is not None:
-        yield _secret(spec, token, TOKEN, "opens gated models for the cache fillers")
+        yield _secret(spec, token, TOKEN, TOKEN_PURPOSE)
     if api_key is not None:
-        yield _secret(spec, api_key, API_KEY, "is what engines ask callers for")
+        yield _secret(spec, api_key, API_KEY, API_KEY_PURPOSE)
 
 
 def _secret(spec: StackSpec, name: str, key: str, purpose: str) -> NamedSecret:

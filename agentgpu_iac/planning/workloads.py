@@ -107,6 +107,7 @@ def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSp
         share_group=member.share_group,
         latency_class=agent.latency_class,
         user_facing=one.user_facing,
+        interruptible=one.agent.interruptible,
         model=one.model.id,
         model_source="config" if one.model.is_local else "catalog",
         served_model_name=port.served_model_name(settings),
@@ -162,7 +163,7 @@ def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSp
             choices=caching.storage_choices(candidate, pool.machine),
             model_gib=rounded(caching.loaded_gib(candidate), 3),
         ),
-        pod=_pod(candidate, pool, replicas),
+        pod=_pod(candidate, pool, replicas, spread=spec.cluster_objects.topology_spread),
         sessions_concurrent=one.concurrent,
         sessions_peak=one.peak,
         fallback=agent.fallback,
@@ -353,7 +354,7 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * one.context_tokens)
 
 
-def _pod(candidate: Candidate, pool: Pool, replicas: int) -> PodPlan:
+def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> PodPlan:
     """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = len(pool.members) if pool.shared else 1
@@ -370,7 +371,7 @@ def _pod(candidate: Candidate, pool: Pool, replicas: int) -> PodPlan:
         accelerators=candidate.accelerators_per_pod,
         efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
         priority=priorities.level(candidate.demand, pool.tier),
-        spread=_spread(candidate, pool, replicas),
+        spread=_spread(candidate, pool, replicas) if spread else (),
     )
 
 

@@ -14,7 +14,7 @@ class Context:
     """The base of all contexts."""
 
     template: ClassVar[str]
-    """File below ``templates/kubernetes``."""
+    """File below ``templates``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from agentgpu_iac.planning.nodes import (
     TIER_LABEL,
     karpenter_pools,
 )
-from agentgpu_iac.planning.plan import CachedRepository, NodePool, Plan, Topology, Workload
+from agentgpu_iac.planning.plan import CachedRepository, NodePool, Plan, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -32,16 +32,16 @@ from agentgpu_iac.rendering.names import (
     SERVICE_ACCOUNT,
     labels,
     model_cache,
-    priority_class,
+    priority_of,
+    topology_keys,
     workload_labels,
 )
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_HOME_FOLDER = "/home/engine"
+HOME_FOLDER = "/home/engine"
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
-_TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
 _LOADING_STEP_MINUTES = 5
 """The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
 _GROUP_KEY_LABEL = "leaderworkerset.sigs.k8s.io/group-key"
@@ -73,7 +73,8 @@ class DeploymentContext(Context):
     service_account: str
     uid: int
     grace_period_s: int
-    priority_class: str
+    has_priority: bool
+    priority_class: str | None
     spread_keys: tuple[str, ...]
     """Node labels over which replicas are spread where that is possible."""
     spreads: bool
@@ -226,16 +227,17 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         service_account=SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
-        priority_class=priority_class(plan.stack, workload.pod.priority),
-        spread_keys=tuple(_TOPOLOGY_KEYS[topology] for topology in workload.pod.spread),
+        has_priority=bool(plan.priority_classes),
+        priority_class=priority_of(plan, workload.pod.priority),
+        spread_keys=topology_keys(workload.pod.spread),
         spreads=bool(workload.pod.spread),
         node_selector=((POOL_LABEL, workload.node_pool),),
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
-        wait_command=_wait_command(workload),
+        wait_command=wait_command(workload),
         command=workload.engine.command,
         args=workload.engine.args,
-        environment=_environment(workload),
+        environment=engine_environment(workload),
         secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
         answers=True,
         port=workload.port,
@@ -250,7 +252,7 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         liveness_period_s=workload.probes.liveness_period_s,
         liveness_failure_threshold=workload.probes.liveness_failure_threshold,
         pre_stop_s=(workload.drain.pre_stop_s,) if workload.drain.pre_stop_s else (),
-        home_folder=_HOME_FOLDER,
+        home_folder=HOME_FOLDER,
         models_folder=MODELS_MOUNT,
         engine_cache_folder=ENGINE_CACHE_MOUNT,
         engine_cache_sub_path=_engine_cache(workload),
@@ -346,7 +348,8 @@ def _annotations(workload: Workload) -> Pairs:
     )
 
 
-def _wait_command(workload: Workload) -> tuple[str, ...]:
+def wait_command(workload: Workload) -> tuple[str, ...]:
+    """What ends once everything that the workload loads is in the cache."""
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
@@ -369,7 +372,7 @@ def _engine_cache(workload: Workload) -> str:
     return f".engine-cache/{workload.name}"
 
 
-def _environment(workload: Workload) -> Pairs:
+def engine_environment(workload: Workload) -> Pairs:
     """Writable places for a user that the image does not know, and nothing that calls home.
 
     USER and LOGNAME are there because libraries ask for the user's name, which the uid alone does not give. EFA's own
@@ -377,7 +380,7 @@ def _environment(workload: Workload) -> Pairs:
     """
     fabric = (("FI_PROVIDER", "efa"), ("FI_EFA_USE_HUGE_PAGE", "0")) if workload.pod.efa_interfaces else ()
     return (
-        ("HOME", _HOME_FOLDER),
+        ("HOME", HOME_FOLDER),
         ("USER", "engine"),
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),

@@ -15,7 +15,7 @@ from agentgpu_iac.planning.nodes import AGENT_LABEL
 from agentgpu_iac.planning.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.planning.routing import gateway_path
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
-from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_class
+from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_of
 from agentgpu_iac.rendering.service import ServiceContext, engine_selector
 from agentgpu_iac.rendering.stack import ServiceAccountContext, agents
 from agentgpu_iac.rendering.templates import filled
@@ -100,7 +100,8 @@ class EndpointPickerContext(Context):
     """Of the configuration."""
     service_account: str
     uid: int
-    priority_class: str
+    has_priority: bool
+    priority_class: str | None
     grace_period_s: int
     image: str
     args: tuple[str, ...]
@@ -212,7 +213,8 @@ def _agent_contexts(
             content_sha256=hashlib.sha256(config.data[0][1].encode()).hexdigest(),
             service_account=picker,
             uid=_UID,
-            priority_class=priority_class(plan.stack, router.priority),
+            has_priority=bool(plan.priority_classes),
+            priority_class=priority_of(plan, router.priority),
             grace_period_s=router.drain.grace_period_s,
             image=router.image,
             args=_args(plan, router, agent),

@@ -48,8 +48,8 @@ class DevicePluginChartContext(Context):
 
 
 def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
-    """A file for each chart; nothing for targets without a cluster of yours."""
-    if plan.target not in _CLUSTERS:
+    """A file for each chart; nothing for targets without a cluster of yours, or where you want none."""
+    if plan.target not in _CLUSTERS or not plan.cluster_objects.helm_values:
         return ()
     is_shared = any(pool.sharing == "time-slicing" for pool in plan.node_pools)
     operator = GpuOperatorContext(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.caching import token_variables
 from agentgpu_iac.planning.engines import MODELS_MOUNT
 from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, FILLER_SERVICE_ACCOUNT, POOL_LABEL
 from agentgpu_iac.planning.plan import CachedModel, FillerPlan, NodePool, Plan
@@ -29,15 +30,15 @@ from agentgpu_iac.rendering.names import (
     labels,
     model_cache,
     pool_labels,
-    priority_class,
+    priority_of,
 )
 from agentgpu_iac.rendering.templates import verbatim
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
-_MODELS_FILE = "models.json"
+MODELS_FILE = "models.json"
 _S3_SCRIPT = "s3_bucket.py"
 """What the script downloads by where models come from a bucket; it must stand beside it."""
-_READY_FILE = "/tmp/filled"  # noqa: S108 - /tmp is the container's own
+READY_FILE = "/tmp/filled"  # noqa: S108 - /tmp is the container's own
 
 _SCRATCH_LIMIT_MIB = 1024
 """Most that a filler may put into /tmp; downloads go to the volume."""
@@ -82,7 +83,8 @@ class DaemonSetContext(Context):
     content_sha256: str
     """Of the script and the list of models: a change of either starts the fillers anew."""
     service_account: str
-    priority_class: str
+    has_priority: bool
+    priority_class: str | None
     uid: int
     node_selector: Pairs
     taint_key: str
@@ -147,7 +149,7 @@ def _scripts(plan: Plan, pool: NodePool) -> ConfigMapContext:
         namespace=plan.stack,
         labels=_labels(plan, pool),
         data=(
-            (_MODELS_FILE, _models_document(pool)),
+            (MODELS_FILE, models_document(pool)),
             (SCRIPT, verbatim(SCRIPT)),
             *(((_S3_SCRIPT, verbatim(_S3_SCRIPT)),) if _bucket(pool) else ()),
         ),
@@ -158,9 +160,9 @@ def _bucket(pool: NodePool) -> str | None:
     return pool.filler.bucket if pool.filler is not None else None
 
 
-def _models_document(pool: NodePool) -> str:
+def models_document(pool: NodePool) -> str:
     """What the filler of a pool is to download, as it reads it."""
-    variables = {secret: variable for variable, secret in _tokens(pool)}
+    variables = {secret: variable for variable, secret in token_variables(pool.cached_models)}
     models = [
         {
             "name": model.model,
@@ -177,12 +179,6 @@ def _filled(pool: NodePool) -> tuple[CachedModel, ...]:
     return tuple(model for model in pool.cached_models if model.fill)
 
 
-def _tokens(pool: NodePool) -> Pairs:
-    """An environment variable for every Secret that opens a repository. Values are never known here."""
-    secrets = sorted({model.token_secret for model in _filled(pool) if model.token_secret})
-    return tuple((f"MODEL_TOKEN_{number}", secret) for number, secret in enumerate(secrets, start=1))
-
-
 def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapContext) -> DaemonSetContext:
     return DaemonSetContext(
         name=model_cache(pool),
@@ -191,15 +187,16 @@ def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapCo
         selector=((COMPONENT_LABEL, MODEL_CACHE_COMPONENT), (POOL_LABEL, pool.name)),
         content_sha256=hashlib.sha256(json.dumps(scripts.data).encode()).hexdigest(),
         service_account=FILLER_SERVICE_ACCOUNT,
-        priority_class=priority_class(plan.stack, filler.priority),
+        has_priority=bool(plan.priority_classes),
+        priority_class=priority_of(plan, filler.priority),
         uid=ENGINE_UID,
         node_selector=((POOL_LABEL, pool.name),),
         taint_key=ACCELERATOR_RESOURCE,
-        image=_image(plan, pool),
-        command=_fill_command(filler),
-        ready_file=_READY_FILE,
-        environment=_environment(),
-        tokens=_tokens(pool),
+        image=filler_image(plan, pool),
+        command=fill_command(filler),
+        ready_file=READY_FILE,
+        environment=filler_environment(),
+        tokens=token_variables(pool.cached_models),
         cpu=cpu_quantity(filler.cpu_milli),
         memory=mib_quantity(filler.memory_mib),
         memory_limit=mib_quantity(filler.memory_limit_mib),
@@ -210,7 +207,7 @@ def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapCo
     )
 
 
-def _image(plan: Plan, pool: NodePool) -> str:
+def filler_image(plan: Plan, pool: NodePool) -> str:
     """The image of the pool's first engine: the node pulls it anyway, and the hub's library is in it."""
     for workload in plan.workloads:
         if workload.node_pool == pool.name:
@@ -218,19 +215,20 @@ def _image(plan: Plan, pool: NodePool) -> str:
     raise BadInput.one("plan", "caches models, but no workload runs there", path=f"nodePools.{pool.name}")
 
 
-def _fill_command(filler: FillerPlan) -> tuple[str, ...]:
+def fill_command(filler: FillerPlan) -> tuple[str, ...]:
+    """What fills a node's cache, and then idles."""
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "fill",
         f"--root={MODELS_MOUNT}",
-        f"--models={SCRIPT_FOLDER}/{_MODELS_FILE}",
+        f"--models={SCRIPT_FOLDER}/{MODELS_FILE}",
         *((f"--bucket={filler.bucket}",) if filler.bucket is not None else ()),
-        f"--ready={_READY_FILE}",
+        f"--ready={READY_FILE}",
     )
 
 
-def _environment() -> Pairs:
+def filler_environment() -> Pairs:
     """The hub's own cache on the volume, and no accelerator: engine images ask for all of them by default."""
     return (
         ("HOME", "/tmp"),  # noqa: S108 - the container's own

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan, PriorityLevel, Workload
+from agentgpu_iac.planning.plan import NodePool, Plan, PriorityLevel, Topology, Workload
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"
@@ -70,6 +72,19 @@ def watched_labels(plan: Plan, name: str) -> Pairs:
 def priority_class(stack: str, level: PriorityLevel) -> str:
     """Name of one of the stack's priority classes, which belong to the whole cluster."""
     return f"{stack}-{level}"
+
+
+_TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
+
+
+def topology_keys(spread: Sequence[Topology]) -> tuple[str, ...]:
+    """Node labels over which pods are spread."""
+    return tuple(_TOPOLOGY_KEYS[topology] for topology in spread)
+
+
+def priority_of(plan: Plan, level: PriorityLevel) -> str | None:
+    """Name of the priority class of such pods; None where the plan has no classes."""
+    return priority_class(plan.stack, level) if plan.priority_classes else None
 
 
 def model_cache(pool: NodePool) -> str:

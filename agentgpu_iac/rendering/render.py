@@ -9,6 +9,7 @@ from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
 from agentgpu_iac.rendering.gateway import gateway_drafts
 from agentgpu_iac.rendering.gitops import gitops_drafts
+from agentgpu_iac.rendering.hosts import hosts_tree
 from agentgpu_iac.rendering.karpenter import karpenter_drafts
 from agentgpu_iac.rendering.kustomize import kustomization_drafts
 from agentgpu_iac.rendering.manifest import check, manifest, rendered
@@ -20,6 +21,7 @@ from agentgpu_iac.rendering.scaling import scaling_drafts
 from agentgpu_iac.rendering.secrets import secret_drafts
 from agentgpu_iac.rendering.service import service_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
+from agentgpu_iac.rendering.skyserve import skyserve_tree
 from agentgpu_iac.rendering.stack import stack_drafts
 from agentgpu_iac.rendering.sync_waves import in_waves
 from agentgpu_iac.spec.vocabulary import Target
@@ -65,7 +67,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
 _TREES: dict[Target, Callable[[Plan], tuple[RenderedFile, ...]]] = {
     "eks": kustomize_tree,
     "kubernetes": kustomize_tree,
-    "spheron": kustomize_tree,
-    "compose": kustomize_tree,
-    "skyserve": kustomize_tree,
+    "spheron": hosts_tree,
+    "compose": hosts_tree,
+    "skyserve": skyserve_tree,
 }

@@ -26,22 +26,23 @@ from agentgpu_iac.rendering.names import (
     ROUTER_NAME,
     SERVICE_ACCOUNT,
     labels,
-    priority_class,
+    priority_of,
+    topology_keys,
 )
-from agentgpu_iac.rendering.service import HTTP_PORT, ServiceContext, behind_nginx, disruption_budget, engine_service
+from agentgpu_iac.rendering.service import HTTP_PORT, ServiceContext, behind_nginx, disruption_budgets, engine_service
 from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.units import ceil_div, cpu_quantity, mib_quantity
 
 _CONFIG = "nginx.conf"
-_CONFIG_FOLDER = "/etc/nginx/router"
+CONFIG_FOLDER = "/etc/nginx/router"
 _RUN_FOLDER = "/run/router"
 _RESOLVER_FILE = f"{_RUN_FOLDER}/resolver.conf"
 
 _HEALTH_PORT = 8080
 _STATUS_PORT = 8081
 """NGINX's own counts, for an exporter in the same pod."""
-_UID = 101
+ROUTER_UID = 101
 """The user of the nginx-unprivileged image."""
 
 _RESOLVER_SCRIPT = (
@@ -52,7 +53,7 @@ _RESOLVER_SCRIPT = (
 """The cluster's name servers, as a directive of NGINX. Answers are used for 5 s, a third of the time that an engine which
 ends still takes requests."""
 
-_COMMAND = ("nginx", "-e", "stderr", "-c", f"{_CONFIG_FOLDER}/{_CONFIG}", "-g", "daemon off;")
+COMMAND = ("nginx", "-e", "stderr", "-c", f"{CONFIG_FOLDER}/{_CONFIG}", "-g", "daemon off;")
 """Without the image's entry point, which would write below a root file system that is read-only."""
 
 _KERNEL_SETTINGS = (
@@ -61,13 +62,11 @@ _KERNEL_SETTINGS = (
     ("net.ipv4.tcp_keepalive_probes", "3"),
 )
 
-_SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
-
 _PORT_NAME = re.compile(r"(?!.*--)[a-z][-a-z0-9]{0,14}")
 """What Kubernetes takes for the name of a port."""
 
-Route = tuple[str, int, str, str, tuple[str, ...], tuple[str, ...], int, int, int, int]
-"""Agent, port, its engines' Service and port name, directives that choose an engine and that limit, tries, and times."""
+Route = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], int, int, int, int]
+"""Agent, where NGINX listens for it, its engines, directives that choose an engine and that limit, tries, and times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +79,14 @@ class NginxContext(Context):
     open_files: int
     """Each connection may hold a file for a large body."""
     shutdown_timeout_s: int
-    resolver_file: str
+    directives: tuple[str, ...]
+    """What holds for all servers: how names are resolved, or the certificate."""
     max_request_mib: int
     body_buffer_kib: int
     header_buffer_kib: int
     session_variable: str
     """The session header as NGINX names it, without ``http_``."""
-    health_port: int
+    health_listen: str
     status_port: int
     routes: tuple[Route, ...]
 
@@ -106,10 +106,12 @@ class RouterDeploymentContext(Context):
     """Of the configuration: a change starts the routers anew, one by one."""
     service_account: str
     uid: int
-    priority_class: str
+    has_priority: bool
+    priority_class: str | None
     grace_period_s: int
     pre_stop_s: int
-    spread_over: tuple[str, ...]
+    spreads: bool
+    spread_keys: tuple[str, ...]
     kernel_settings: Pairs
     image: str
     resolver_command: tuple[str, ...]
@@ -131,7 +133,7 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
     contexts = (
         config,
         _deployment(plan, plan.router, config),
-        disruption_budget(plan, ROUTER_NAME, _labels(plan), _selector()),
+        *disruption_budgets(plan, ROUTER_NAME, _labels(plan), _selector()),
         *(
             service
             for agent in agents(plan)
@@ -178,30 +180,50 @@ def _config_map(plan: Plan, router: RouterPlan) -> ConfigMapContext:
 
 
 def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
+    return nginx(
+        router,
+        directives=(f"include {_RESOLVER_FILE};", "resolver_timeout 5s;"),
+        health_listen=str(_HEALTH_PORT),
+        status_port=_STATUS_PORT,
+        routes=tuple(
+            nginx_route(
+                route,
+                listen=(str(route_port(route)),),
+                engines=(f"{_engines(route.agent)}.{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve",),
+            )
+            for route in router.routes
+        ),
+    )
+
+
+def nginx(
+    router: RouterPlan, *, directives: tuple[str, ...], health_listen: str, status_port: int, routes: tuple[Route, ...]
+) -> NginxContext:
+    """NGINX's configuration, wherever it runs."""
     return NginxContext(
         workers=ceil_div(router.cpu_milli, 1000),
         worker_connections=router.worker_connections,
         open_files=2 * router.worker_connections,
         shutdown_timeout_s=router.drain.shutdown_timeout_s,
-        resolver_file=_RESOLVER_FILE,
+        directives=directives,
         max_request_mib=router.max_request_mib,
         body_buffer_kib=BODY_BUFFER_KIB,
         header_buffer_kib=HEADER_BUFFER_KIB,
         session_variable=router.session_header.replace("-", "_"),
-        health_port=_HEALTH_PORT,
-        status_port=_STATUS_PORT,
-        routes=tuple(_route(plan, route) for route in router.routes),
+        health_listen=health_listen,
+        status_port=status_port,
+        routes=routes,
     )
 
 
-def _route(plan: Plan, route: RoutePlan) -> Route:
+def nginx_route(route: RoutePlan, *, listen: tuple[str, ...], engines: tuple[str, ...]) -> Route:
+    """One agent's route: where NGINX listens for it, and how it names the engines."""
     balance = ("hash $session consistent;",) if route.policy == "session-affine" else ()
     limit = () if route.max_connections is None else (f"limit_conn requests {route.max_connections};",)
     return (
         route.agent,
-        _port(route),
-        f"{_engines(route.agent)}.{plan.stack}.svc.cluster.local",
-        HTTP_PORT,
+        listen,
+        engines,
         balance,
         limit,
         route.max_tries,
@@ -211,14 +233,15 @@ def _route(plan: Plan, route: RoutePlan) -> Route:
     )
 
 
-def _port(route: RoutePlan) -> int:
+def route_port(route: RoutePlan) -> int:
+    """Its port. Raises ValueError for the route of a Gateway, which has none."""
     if route.port is None:
         raise ValueError(f"the route of {route.agent} has no port")
     return route.port
 
 
 def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> RouterDeploymentContext:
-    ports = ((_HEALTH, _HEALTH_PORT), *((port_name(route.agent), _port(route)) for route in router.routes))
+    ports = ((_HEALTH, _HEALTH_PORT), *((port_name(route.agent), route_port(route)) for route in router.routes))
     return RouterDeploymentContext(
         name=ROUTER_NAME,
         namespace=plan.stack,
@@ -228,20 +251,22 @@ def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> Rou
         version=router.version,
         content_sha256=hashlib.sha256(config.data[0][1].encode()).hexdigest(),
         service_account=SERVICE_ACCOUNT,
-        uid=_UID,
-        priority_class=priority_class(plan.stack, router.priority),
+        uid=ROUTER_UID,
+        has_priority=bool(plan.priority_classes),
+        priority_class=priority_of(plan, router.priority),
         grace_period_s=router.drain.grace_period_s,
         pre_stop_s=router.drain.pre_stop_s,
-        spread_over=_SPREAD_OVER,
+        spreads=bool(router.spread),
+        spread_keys=topology_keys(router.spread),
         kernel_settings=_KERNEL_SETTINGS,
         image=router.image,
         resolver_command=("sh", "-c", _RESOLVER_SCRIPT),
-        command=_COMMAND,
+        command=COMMAND,
         ports=ports,
         health_port=_HEALTH,
         cpu=cpu_quantity(router.cpu_milli),
         memory=mib_quantity(router.memory_mib),
-        config_folder=_CONFIG_FOLDER,
+        config_folder=CONFIG_FOLDER,
         run_folder=_RUN_FOLDER,
         scratch_size=mib_quantity(router.scratch_mib),
     )

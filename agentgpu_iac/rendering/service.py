@@ -61,7 +61,11 @@ def service_drafts(plan: Plan) -> tuple[Draft, ...]:
     routed = behind_nginx(plan)
     contexts: tuple[Context, ...] = (
         *(engine_service(plan, one, one.agent, headless=False) for one in agents(plan) if one.agent not in routed),
-        *(disruption_budget(plan, one.agent, engine_labels(plan, one), _evictable(one)) for one in agents(plan)),
+        *(
+            budget
+            for one in agents(plan)
+            for budget in disruption_budgets(plan, one.agent, engine_labels(plan, one), _evictable(one))
+        ),
     )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
 
@@ -88,11 +92,16 @@ def _evictable(agent: Workload) -> Pairs:
     return ((NAME_LABEL, agent.engine.name), (AGENT_LABEL, agent.agent))
 
 
-def disruption_budget(plan: Plan, name: str, its_labels: Pairs, selector: Pairs) -> DisruptionBudgetContext:
-    """The budget of an agent or a router."""
-    return DisruptionBudgetContext(
+def disruption_budgets(
+    plan: Plan, name: str, its_labels: Pairs, selector: Pairs
+) -> tuple[DisruptionBudgetContext, ...]:
+    """The budget of an agent or a router, where the plan wants budgets."""
+    if not plan.cluster_objects.disruption_budgets:
+        return ()
+    budget = DisruptionBudgetContext(
         name=name, namespace=plan.stack, labels=its_labels, max_unavailable=_EVICTABLE_REPLICAS, selector=selector
     )
+    return (budget,)
 
 
 def engine_labels(plan: Plan, agent: Workload) -> Pairs:

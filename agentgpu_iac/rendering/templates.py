@@ -12,17 +12,23 @@ import agentgpu_iac
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.yaml_text import scalar
 
-_FOLDER = "kubernetes"
+_FOLDERS = ("kubernetes", "hosts", "skyserve")
+"""By what the files are for. No two of them hold a file of one name."""
 
 
-def template_folder() -> Path:
-    """The folder of the templates, in a wheel (inside the package) or a checkout (beside the package).
+def template_folder(name: str = "kubernetes") -> Path:
+    """A folder of templates, in a wheel (inside the package) or a checkout (beside the package).
 
     An editable install imports from a checkout.
     """
     package = Path(agentgpu_iac.__file__).resolve().parent
     shipped, beside = package / "templates", package.parent / "templates"
-    return (shipped if shipped.is_dir() else beside) / _FOLDER
+    return (shipped if shipped.is_dir() else beside) / name
+
+
+def template_folders() -> tuple[Path, ...]:
+    """All of them."""
+    return tuple(template_folder(name) for name in _FOLDERS)
 
 
 def filled(context: Context) -> str:
@@ -34,7 +40,8 @@ def filled(context: Context) -> str:
 @cache
 def verbatim(name: str) -> str:
     """The text of a file that is shipped as it is."""
-    return (template_folder() / name).read_text(encoding="utf-8")
+    (found,) = (folder / name for folder in template_folders() if (folder / name).is_file())
+    return found.read_text(encoding="utf-8")
 
 
 @cache
@@ -44,7 +51,7 @@ def environment() -> Environment:
     One filter is left, ``yaml``. Nothing is escaped for HTML, since nothing is HTML.
     """
     made = Environment(  # noqa: S701 - YAML, not HTML
-        loader=FileSystemLoader(template_folder()),
+        loader=FileSystemLoader(template_folders()),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

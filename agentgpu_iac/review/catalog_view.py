@@ -77,7 +77,7 @@ def _offerings(catalog: Catalog) -> Listed:
             f"{row.accelerator_count} x {row.accelerator}",
             row.region,
             row.capacity_type,
-            f"{row.usd_per_hour:.4f}",
+            "unknown" if row.usd_per_hour is None else f"{row.usd_per_hour:.4f}",
             row.price_date or "undated",
         )
 
@@ -153,6 +153,10 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
     raise BadInput.one("catalog", f"nothing is called {name!r}", hint=did_you_mean(name, known))
 
 
+def _hourly(usd: float | None) -> str:
+    return "price unknown" if usd is None else f"USD {usd}/h"
+
+
 def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
     """One row as names and values; lists become one line each."""
     rows: list[tuple[str, str]] = []
@@ -162,7 +166,7 @@ def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
                 (
                     "offering",
                     (
-                        f"{one['region']}, {one['capacityType']}: USD {one['usdPerHour']}/h "
+                        f"{one['region']}, {one['capacityType']}: {_hourly(one['usdPerHour'])} "
                         f"({one['priceDate'] or 'undated'}; {one['priceSource']})"
                     ),
                 )

@@ -51,7 +51,7 @@ class PlanDiff(Document):
 
 _COSMETIC = ("chosenBecause", "priceSource", "modelCache.choices")
 """Fields that follow from others: what changed shows there."""
-_OF_THE_STACK = ("stack", "target", "pattern", "architecture", "security", "quota", "gitops")
+_OF_THE_STACK = ("stack", "target", "pattern", "architecture", "security", "quota", "gitops", "clusterObjects")
 
 
 def diff(before: Plan, after: Plan) -> PlanDiff:

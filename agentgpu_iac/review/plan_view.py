@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from agentgpu_iac.planning.plan import Override, Plan, Warning, Workload
+from agentgpu_iac.planning.plan import NodePool, Override, Plan, Warning, Workload
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 
 _BAR_CELLS = 10
@@ -126,17 +126,25 @@ def _pools(plan: Plan) -> Table:
             f"{pool.provider} {pool.region}",
             str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}",
             f"{pool.usd_per_hour:.4f}",
-            pool.price_date or "undated",
+            _price_of(pool),
         )
         for pool in plan.node_pools
     )
     return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
 
 
+def _price_of(pool: NodePool) -> str:
+    return ("" if pool.price_known else "unknown, counted as of ") + (pool.price_date or "undated")
+
+
 def _cost(plan: Plan) -> Table:
     cost = plan.cost
     rows = [
-        (f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}", f"{item.usd_per_month:,.2f}")
+        (
+            f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}"
+            + ("" if item.price_known else " (price unknown)"),
+            f"{item.usd_per_month:,.2f}",
+        )
         for item in cost.line_items
     ]
     rows.append(("baseline, a month of 720 h", f"{cost.baseline_usd_per_month:,.2f}"))

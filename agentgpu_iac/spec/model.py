@@ -39,7 +39,8 @@ Labels = dict[
     Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-AddressRange = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$")]
+ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"
+AddressRange = Annotated[str, StringConstraints(pattern=ADDRESS_RANGE)]
 """An IP network such as 203.0.113.0/24."""
 
 
@@ -421,6 +422,22 @@ class GitOps(Document):
     """Namespace of the tool. Unset: argocd, or flux-system."""
 
 
+class ClusterObjects(Document):
+    """What is rendered for a cluster beside what serving cannot do without."""
+
+    disruption_budgets: bool = True
+    """PodDisruptionBudgets: one replica of an agent may be evicted at a time."""
+    priority_classes: bool = True
+    """PriorityClasses of the stack. Off: its pods have the cluster's default priority, and quotas or preemption of others
+    apply to them as to all."""
+    topology_spread: bool = True
+    """Spread the replicas of an agent over zones and nodes where that costs no node."""
+    cache_fillers: bool = True
+    """Fill the model cache of each node. Off: whoever makes the nodes puts the models and their markers there."""
+    helm_values: bool = True
+    """Values for the charts of the GPU Operator and the device plugin."""
+
+
 class Hosts(Document):
     """Virtual machines that run Docker Compose: the targets compose and spheron."""
 
@@ -442,6 +459,10 @@ class Pins(Document):
 
     router_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Router image by digest."""
+    prometheus_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """Prometheus image of virtual machines, by digest."""
+    dcgm_exporter_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """DCGM exporter image of virtual machines, by digest."""
     engine_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Engine image by digest."""
     ami_alias: Annotated[str, StringConstraints(pattern=r"^al2023@v[0-9]{8}$")] | None = None
@@ -477,6 +498,8 @@ class StackSpec(Document):
     """Who may reach what."""
     gitops: GitOps | None = None
     """Who applies the manifests. Unset: you do."""
+    cluster_objects: ClusterObjects = ClusterObjects()
+    """What may be left out for a cluster."""
     hosts: Hosts = Hosts()
     """Who may reach virtual machines."""
     policy: Policy = Policy()

@@ -79,6 +79,8 @@ PATTERN_WORDS: Final = {
     "modelRevision": "a commit or tag: 1 to 64 letters, digits, dots, underscores and hyphens",
     "engineVersion": "a version such as 0.11.2: two or three numbers with dots between them",
     "engineImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "prometheusImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "dcgmExporterImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "model": "a Hugging Face id such as publisher/model",
     "toolCallParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",

@@ -33,6 +33,7 @@ KEYS = {
     "releases": lambda row: (row.engine, row.version),
     "providers": lambda row: row.id,
     "routers": lambda row: (row.router, row.version),
+    "services": lambda row: (row.service, row.version),
 }
 
 
@@ -52,10 +53,13 @@ def test_nothing_was_lost():
         "releases": 12,
         "providers": 10,
         "routers": 2,
+        "services": 3,
     }
 
 
-@pytest.mark.parametrize("table", ["accelerators", "instance_types", "models", "releases", "providers", "routers"])
+@pytest.mark.parametrize(
+    "table", ["accelerators", "instance_types", "models", "releases", "providers", "routers", "services"]
+)
 def test_every_row_names_its_sources(table):
     assert all(row.sources and all(source.strip() for source in row.sources) for row in getattr(ROWS, table))
 
@@ -85,6 +89,7 @@ def test_rows_are_sorted(name):
         ],
         "providers.json": lambda row: row["id"],
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
+        "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
     }
     text = (DATA / name).read_text()
     rows = json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))

@@ -35,7 +35,7 @@ def price(usd, *, capacity_type="on-demand", region="r", zone="", date="2026-01-
         region=region,
         zone=zone,
         capacity_type=capacity_type,
-        usd_per_hour=Decimal(usd),
+        usd_per_hour=None if usd is None else Decimal(usd),
         date=date,
         term=term,
         source=source,
@@ -149,6 +149,25 @@ def test_a_price_that_names_no_region_stands_for_itself():
 
 def test_the_dearer_of_two_equally_good_prices_wins():
     assert only(joined(price("5", source="b"), price("7", source="a"))).usd_per_hour == 7
+
+
+def test_a_row_without_a_price_is_an_offering_without_one():
+    assert only(joined(price(None))).usd_per_hour is None
+
+
+def test_a_known_price_wins_over_a_newer_row_without_one():
+    assert only(joined(price("5", date="2024-01-01"), price(None))).usd_per_hour == 5
+
+
+def test_a_users_row_without_a_price_takes_a_published_price_away():
+    assert only(joined(price("5"), own=(price(None),))).usd_per_hour is None
+
+
+def test_an_empty_price_of_a_csv_file_is_none_and_zero_is_a_fault():
+    row = {"provider": "p", "instanceType": "m", "region": "r", "capacityType": "spot", "source": "x"}
+    assert Price.model_validate({**row, "usdPerHour": ""}).usd_per_hour is None
+    with pytest.raises(ValueError, match="greater than 0"):
+        Price.model_validate({**row, "usdPerHour": "0"})
 
 
 def test_zones_are_combined_by_their_median():

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tools import install
-from tools.install import NOT_BUILT, Component, InstallError, Run, install_all
+from tools.install import (
+    NOT_BUILT,
+    Component,
+    GoPrograms,
+    InstallError,
+    ModuleFiles,
+    Pulumi,
+    PythonLibrary,
+    Run,
+    install_all,
+)
 
 pytest_plugins = ("pytester",)
 
@@ -60,6 +72,65 @@ def test_a_missing_component_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch)
         install.path("easy")
     with pytest.raises(InstallError, match="there is no hard; known: easy"):
         install.path("hard")
+
+
+def test_each_row_is_locked_by_files_that_are_there_and_no_name_is_given_twice() -> None:
+    names = [name for component in install.COMPONENTS for name in component.provides]
+    assert len(names) == len(set(names))
+    assert [lock for component in install.COMPONENTS for lock in component.locks if not lock.is_file()] == []
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoClient(Run):
+    """Stands in for the go command: what is built holds its package's name, a download answers with a folder."""
+
+    module: Path
+    sum: str = "h1:right"
+
+    def __call__(self, *command: str | Path, cwd: Path | None = None, **environment: str) -> str:
+        if command[1] == "build":
+            Path(command[command.index("-o") + 1]).write_text(str(command[-1]))
+        return json.dumps({"Dir": str(self.module), "Sum": self.sum})
+
+
+PULUMI = Pulumi(
+    name="pulumi",
+    cold_s=1,
+    programs=(("pulumi", "cli"),),
+    host=GoPrograms(name="pulumi-language-python", cold_s=1, programs=(("pulumi-language-python", "host"),)),
+    scripts=ModuleFiles(module="sdk", version="v1.0.0", sum="h1:right", paths=("cmd/pulumi-language-python-exec",)),
+)
+
+
+def test_pulumi_its_host_and_its_scripts_lie_side_by_side_and_can_be_run(tmp_path: Path) -> None:
+    module, folder = tmp_path / "module", tmp_path / "folder"
+    (module / "cmd").mkdir(parents=True)
+    folder.mkdir()
+    (module / "cmd" / "pulumi-language-python-exec").write_text("shim")
+    (module / "cmd" / "pulumi-language-python-exec").chmod(0o444)
+    PULUMI.build(GoClient(log=tmp_path / "log", module=module), folder)
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {
+        "pulumi": "cli",
+        "pulumi-language-python": "host",
+        "pulumi-language-python-exec": "shim",
+    }
+    assert os.access(folder / "pulumi-language-python-exec", os.X_OK)
+    assert {"go.mod", "go.sum"} == {lock.name for lock in PULUMI.locks}
+    assert {"pulumi", "pulumi-language-python"} == {lock.parent.name for lock in PULUMI.locks}
+
+
+def test_a_module_of_another_sum_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InstallError, match=r"sdk@v1\.0\.0 has the sum h1:wrong, not h1:right"):
+        install.copy_files(GoClient(log=tmp_path / "log", module=tmp_path, sum="h1:wrong"), PULUMI.scripts, tmp_path)
+
+
+def test_a_main_of_our_own_is_part_of_its_lock() -> None:
+    provider = GoPrograms(name="pulumi-kubernetes", cold_s=1, programs=(("pulumi-resource-kubernetes", "."),))
+    assert [lock.name for lock in provider.locks] == ["go.mod", "go.sum", "main.go"]
+
+
+def test_a_library_is_reached_by_its_interpreter() -> None:
+    assert PythonLibrary(name="skypilot", cold_s=1, interpreter="sky-python").provides == {"sky-python": "bin/python"}
 
 
 CONFTEST = (Path(__file__).parents[1] / "conftest.py").read_text(encoding="utf-8")

@@ -26,6 +26,8 @@ from agentgpu_iac.spec.loader import LoadedStack, load_text
 
 SOURCES = ("made by hand for tests",)
 REGION = "us-east-1"
+UNKNOWN = "unknown"
+"""The price of an offering that has none."""
 
 
 def make_model(model_id: str, params: float, **changes: Any) -> Model:
@@ -154,7 +156,7 @@ def offerings(
             accelerator_count=count,
             region=region,
             capacity_type=way,
-            usd_per_hour=Decimal(price),
+            usd_per_hour=None if price == UNKNOWN else Decimal(price),
             price_date="2026-11-01",
             price_source="test",
         )

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.planning.placement import MAX_ENGINES_PER_ACCELERATOR, Option, place
-from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.pricing import Machine, Way
 from agentgpu_iac.planning.tiers import Purchase
 from tests.planning.scenes import codes, make_agent, make_catalog, offerings, plan, workload
 
@@ -31,8 +31,18 @@ class Replicas:
 
 def machine(name: str, count: int, price: str) -> Machine:
     rows = offerings(name, "small-40", count, on_demand=price, spot=str(Decimal(price) / 4))
+    ways = tuple(
+        Way(
+            capacity_type=row.capacity_type,
+            usd_per_hour=row.usd_per_hour or Decimal(0),
+            price_known=True,
+            price_date=row.price_date,
+            price_source=row.price_source,
+        )
+        for row in rows
+    )
     return Machine(
-        instance=rows[0].instance_type, accelerator="small-40", accelerators=count, region="us-east-1", offerings=rows
+        instance=rows[0].instance_type, accelerator="small-40", accelerators=count, region="us-east-1", ways=ways
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
-from agentgpu_iac.planning.plan import GitOpsPlan, Plan, RenderedFile
+from agentgpu_iac.planning.plan import GitOpsPlan, Plan, PolicyPlan, RenderedFile
+from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
@@ -41,6 +44,10 @@ FILES = (
     RenderedFile(path="README.md", content=b"not a manifest: {"),
 )
 
+ALLOWED = ApiEndpoint(allowed_cidrs=("203.0.113.0/24",))
+SETTINGS = Settings(api_endpoint=ALLOWED)
+"""The fewest settings that a deployment needs."""
+
 
 def shared_plan() -> Plan:
     """Two small agents that stay resident on one accelerator, in a group of fixed size."""
@@ -72,18 +79,63 @@ SCENES = {
 }
 
 
+ADMINISTRATOR = "arn:aws:iam::123456789012:role/platform/Operator"
+GROUPED_POOL = "demo-baseline-groups-p5-48xlarge"
+
+
+def with_pools(plan: Plan, **changes: Any) -> Plan:
+    """The plan with its pools changed."""
+    return plan.model_copy(update={"node_pools": tuple(pool.model_copy(update=changes) for pool in plan.node_pools)})
+
+
+def held_plan(kind: str) -> Plan:
+    """The replica over two nodes, for which capacity is held."""
+    return with_pools(make_grouped_plan(), reservation=kind, capacity_types=("reserved", "on-demand"))
+
+
+OPTIONS: dict[str, tuple[Callable[[], Plan], Settings]] = {
+    "private": (
+        lambda: make_plan(policy=PolicyPlan(budget_usd_per_month=Decimal(2000))),
+        Settings(
+            api_endpoint=ApiEndpoint(kind="private"),
+            admin_role_arns=(ADMINISTRATOR,),
+            interface_endpoints=True,
+            budget_emails=("ops@example.org",),
+        ),
+    ),
+    "existing": (
+        make_tiered_plan,
+        replace(SETTINGS, vpc_id="vpc-1", private_subnet_ids=("subnet-b", "subnet-a"), tag_subnets=True),
+    ),
+    "block": (
+        lambda: held_plan("capacity-block"),
+        replace(SETTINGS, capacity_reservation_ids={GROUPED_POOL: "cr-b10c"}),
+    ),
+    "held": (
+        lambda: with_pools(make_plan(), reservation="on-demand", capacity_types=("reserved", "on-demand"), max=3),
+        replace(
+            SETTINGS,
+            capacity_reservation_ids={"demo-baseline-g6e-xlarge": "cr-0123"},
+            capacity_reservation_zones={"demo-baseline-g6e-xlarge": "us-east-1b"},
+        ),
+    ),
+    "reserved": (lambda: held_plan("on-demand"), replace(SETTINGS, reserve=True)),
+}
+"""What can be asked for, beside the scenes that take everything as it comes."""
+
+
 MODELS = "s3://acme-models/agents"
 
 
 def bucket_plan(url: str = MODELS) -> Plan:
     """Caches that are filled from a bucket."""
-    pool = make_pool()
-    assert pool.filler is not None
-    return make_plan(node_pools=(pool.model_copy(update={"filler": pool.filler.model_copy(update={"bucket": url})}),))
+    filler = make_pool().filler
+    assert filler is not None
+    return with_pools(make_plan(), filler=filler.model_copy(update={"bucket": url}))
 
 
 def mixed_plan() -> Plan:
-    """A pool of fixed size, and one whose size may change."""
+    """A pool of fixed size, and two whose size may change."""
     fixed, elastic = shared_plan(), make_tiered_plan()
     return make_plan(
         workloads=(*fixed.workloads, *elastic.workloads), node_pools=(*fixed.node_pools, *elastic.node_pools)
@@ -92,7 +144,6 @@ def mixed_plan() -> Plan:
 
 def handed_over_plan(nodes: str = "node-groups", tool: Literal["argocd", "flux"] = "argocd") -> Plan:
     """A stack that a GitOps tool applies."""
-    plan = make_tiered_plan()
     gitops = GitOpsPlan(
         tool=tool,
         repository="https://git.invalid/acme/stacks.git",
@@ -103,29 +154,28 @@ def handed_over_plan(nodes: str = "node-groups", tool: Literal["argocd", "flux"]
         timeout_s=900,
         others_scale=("support-burst",),
     )
-    return plan.model_copy(update={"gitops": gitops})
+    return make_tiered_plan().model_copy(update={"gitops": gitops})
 
 
-KARPENTER = Settings(nodes="karpenter", karpenter_chart="oci://charts.invalid/karpenter/karpenter")
+KARPENTER = replace(SETTINGS, nodes="karpenter", karpenter_chart="oci://charts.invalid/karpenter/karpenter")
 
 CHOICES: dict[str, tuple[Callable[[], Plan], Settings]] = {
     "karpenter": (make_tiered_plan, KARPENTER),
     "karpenter and groups": (mixed_plan, KARPENTER),
-    "bucket": (bucket_plan, Settings()),
-    "own bucket": (bucket_plan, Settings(model_bucket="create")),
-    "own bucket that goes": (bucket_plan, Settings(model_bucket="create", delete_model_bucket=True)),
-    "handed over": (handed_over_plan, Settings(installed_api_groups=frozenset({"argoproj.io"}))),
-    "handed over with Karpenter": (lambda: handed_over_plan("karpenter", "flux"), KARPENTER),
+    "bucket": (bucket_plan, SETTINGS),
+    "own bucket": (bucket_plan, replace(SETTINGS, model_bucket="create")),
+    "own bucket that goes": (bucket_plan, replace(SETTINGS, model_bucket="create", delete_model_bucket=True)),
+    "handed over": (handed_over_plan, replace(SETTINGS, installed_api_groups=frozenset({"argoproj.io"}))),
+    "handed over with karpenter": (lambda: handed_over_plan("karpenter", "flux"), KARPENTER),
 }
-"""Plans with settings other than the defaults, deployed with the files that are rendered for them."""
-
-RECORDED = (*SCENES, *CHOICES)
+"""What else can be asked for, each deployed with the very files that are rendered for its plan."""
 
 
 @cache
 def scene(name: str) -> Recording:
     """What deploying that plan asked for; recorded once, and only ever read."""
-    if name in SCENES:
-        return record(lambda: deploy(SCENES[name](), FILES))
-    plan, settings = CHOICES[name]
-    return record(lambda: deploy(plan(), render(plan()), settings))
+    if name in CHOICES:
+        plan, settings = CHOICES[name][0](), CHOICES[name][1]
+        return record(lambda: deploy(plan, render(plan), settings))
+    make, settings = OPTIONS[name] if name in OPTIONS else (SCENES[name], SETTINGS)
+    return record(lambda: deploy(make(), FILES, settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -20,7 +21,7 @@ from tests.plans import make_plan, make_pool, make_tiered_plan
 from tests.provisioning.aws_api import complaints
 from tests.provisioning.policies import is_known, size, statements
 from tests.provisioning.recording import record
-from tests.provisioning.scenes import KARPENTER, handed_over_plan, mixed_plan, scene, shared_plan
+from tests.provisioning.scenes import KARPENTER, SETTINGS, handed_over_plan, mixed_plan, scene, shared_plan
 from tools.install import COMPONENTS, FilesOfModules
 
 ROLE = "aws:iam/role:Role"
@@ -233,10 +234,14 @@ def test_capacity_blocks_are_for_karpenter() -> None:
 @pytest.mark.parametrize(
     ("plan", "settings", "message"),
     [
-        (make_plan(), Settings(nodes="fargate"), "there is no 'fargate' \\(set it to node-groups or karpenter\\)"),
-        (make_plan(), Settings(nodes="karpenter"), "nothing says where its Helm chart is"),
+        (
+            make_plan(),
+            replace(SETTINGS, nodes="fargate"),
+            "there is no 'fargate' \\(set it to node-groups or karpenter\\)",
+        ),
+        (make_plan(), replace(SETTINGS, nodes="karpenter"), "nothing says where its Helm chart is"),
         (shared_plan(), KARPENTER, "Karpenter makes none of this plan's nodes"),
-        (handed_over_plan("karpenter"), Settings(), "told to apply overlays/karpenter"),
+        (handed_over_plan("karpenter"), SETTINGS, "told to apply overlays/karpenter"),
         (handed_over_plan("node-groups"), KARPENTER, "told to apply overlays/node-groups"),
     ],
     ids=["unknown", "no chart", "nothing to make", "tool says karpenter", "tool says node groups"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -15,7 +16,7 @@ from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan
 from tests.provisioning.policies import is_known, statements
 from tests.provisioning.recording import record
-from tests.provisioning.scenes import CHOICES, MODELS, bucket_plan, scene
+from tests.provisioning.scenes import CHOICES, MODELS, SETTINGS, bucket_plan, scene
 
 BUCKET = "aws:s3/bucket:Bucket"
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
@@ -114,7 +115,7 @@ def test_it_outlives_the_stack_unless_told_otherwise(goes: bool) -> None:
 
     def program() -> None:
         pulumi.runtime.register_stack_transformation(keep)
-        settings = Settings(model_bucket="create", delete_model_bucket=goes)
+        settings = replace(SETTINGS, model_bucket="create", delete_model_bucket=goes)
         deploy(bucket_plan(), render(bucket_plan()), settings)
 
     (bucket,) = record(program).of(BUCKET)
@@ -132,9 +133,13 @@ def test_the_models_that_must_lie_there_are_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("plan", "settings", "message"),
     [
-        (bucket_plan(), Settings(model_bucket="mine"), "there is no 'mine' \\(set it to existing or create\\)"),
-        (make_plan(), Settings(model_bucket="create"), "from no bucket, so there is none to create"),
-        (bucket_plan(), Settings(delete_model_bucket=True), "a bucket that was there before is never deleted"),
+        (
+            bucket_plan(),
+            replace(SETTINGS, model_bucket="mine"),
+            "there is no 'mine' \\(set it to existing or create\\)",
+        ),
+        (make_plan(), replace(SETTINGS, model_bucket="create"), "from no bucket, so there is none to create"),
+        (bucket_plan(), replace(SETTINGS, delete_model_bucket=True), "a bucket that was there before is never deleted"),
     ],
     ids=["unknown", "no bucket", "not ours"],
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 
 from agentgpu_iac.planning.plan import RenderedFile
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_watched_plan
 from tests.provisioning.recording import Recording, record
-from tests.provisioning.scenes import CHOICES, handed_over_plan, mixed_plan, scene
+from tests.provisioning.scenes import CHOICES, SETTINGS, handed_over_plan, mixed_plan, scene
 
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
 GROUPS = frozenset({"keda.sh", "monitoring.coreos.com", "nvidia.com", "argoproj.io"})
@@ -45,7 +46,9 @@ def applied(recording: Recording) -> dict[tuple[str, str, str], dict[str, Any]]:
 def test_all_of_the_overlay_is_applied_and_nothing_else(make: Any, nodes: str) -> None:
     plan = make()
     files = render(plan)
-    settings = Settings(nodes=nodes, karpenter_chart="oci://charts.invalid/karpenter", installed_api_groups=GROUPS)
+    settings = replace(
+        SETTINGS, nodes=nodes, karpenter_chart="oci://charts.invalid/karpenter", installed_api_groups=GROUPS
+    )
     recording = record(lambda: deploy(plan, files, settings))
     without = ("overlays",) if nodes == "karpenter" else ("overlays", "karpenter")
     assert applied(recording) == everything(files, *without)
@@ -80,7 +83,7 @@ def test_a_gitops_tool_is_told_and_pulumi_applies_nothing_else() -> None:
 )
 def test_a_tool_that_is_not_there_yet_is_a_prerequisite(tool: Any, group: str, kinds: list[str]) -> None:
     plan = handed_over_plan(tool=tool)
-    recording = record(lambda: deploy(plan, render(plan)))
+    recording = record(lambda: deploy(plan, render(plan), SETTINGS))
     assert applied(recording) == {}
     assert [one.split()[0] for one in recording.outputs["notApplied"]] == kinds
     sentences = [one for one in recording.outputs["prerequisites"] if f"serves {group} " in one]
@@ -90,14 +93,14 @@ def test_a_tool_that_is_not_there_yet_is_a_prerequisite(tool: Any, group: str, k
 
 def test_operators_that_the_tool_needs_are_prerequisites_as_well() -> None:
     plan = make_watched_plan().model_copy(update={"gitops": handed_over_plan().gitops})
-    recording = record(lambda: deploy(plan, render(plan)))
+    recording = record(lambda: deploy(plan, render(plan), SETTINGS))
     told = "\n".join(recording.outputs["prerequisites"])
     assert "serves keda.sh (ScaledObject); without it the GitOps tool cannot apply the stack" in told
     assert not any("ScaledObject" in one for one in recording.outputs["notApplied"])
 
 
 def test_with_a_gitops_tool_pulumi_installs_karpenter_and_leaves_its_objects_to_the_tool() -> None:
-    recording = scene("handed over with Karpenter")
+    recording = scene("handed over with karpenter")
     assert len(recording.of("kubernetes:helm.sh/v3:Release")) == 1
     assert {one.token for one in recording.resources if one.token.startswith("kubernetes:karpenter")} == set()
     assert "karpenter" not in "".join(one for one in recording.outputs["prerequisites"] if "serves" in one)

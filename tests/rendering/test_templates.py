@@ -13,12 +13,13 @@ from jinja2 import meta, nodes
 import agentgpu_iac
 from agentgpu_iac.rendering import helm_values, render, templates  # noqa: F401 - they define every context
 from agentgpu_iac.rendering.context import Context
-from agentgpu_iac.rendering.templates import environment, template_folder
+from agentgpu_iac.rendering.templates import environment, template_folder, template_folders
 
 ROOT = Path(agentgpu_iac.__file__).resolve().parent.parent
 
 CONTEXTS = {context.template: context for context in Context.__subclasses__()}
-TEMPLATES = sorted(path.name for path in template_folder().glob("*.j2"))
+FOUND = {path.name: path for folder in template_folders() for path in folder.glob("*.j2")}
+TEMPLATES = sorted(FOUND)
 
 PRINTING = (
     nodes.Template,
@@ -33,7 +34,7 @@ PRINTING = (
 
 
 def parsed(template: str) -> nodes.Template:
-    return environment().parse((template_folder() / template).read_text())
+    return environment().parse(FOUND[template].read_text())
 
 
 def test_every_template_has_one_context() -> None:

@@ -289,7 +289,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, shareAccelerators auto"
+            "reservation none, priceCapRatio 1.25, shareAccelerators auto"
         ),
         "stack network": (
             "roundTripMs 20, routing session-affine, router auto, sessionHeader x-session-id, maxRequestMib 8"

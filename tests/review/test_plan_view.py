@@ -89,6 +89,16 @@ def test_the_node_pools(plan: Plan) -> None:
         assert row["price of"] == (pool.price_date or "undated")
 
 
+def test_a_price_that_nobody_knows_is_called_that() -> None:
+    known = make_plan()
+    (item,), (pool,) = known.cost.line_items, known.node_pools
+    cost = known.cost.model_copy(update={"line_items": (item.model_copy(update={"price_known": False}),)})
+    unknown = known.model_copy(update={"cost": cost, "node_pools": (pool.model_copy(update={"price_known": False}),)})
+    shown = sections(plan_view(unknown, "s.yaml"))
+    assert table_of(shown["Node pools"])[0]["price of"] == f"unknown, counted as of {pool.price_date}"
+    assert table_of(shown["Cost"])[0]["item"].endswith("(price unknown)")
+
+
 @every_plan
 def test_the_costs(plan: Plan) -> None:
     rows = table_of(sections(plan_view(plan, "s.yaml"))["Cost"])

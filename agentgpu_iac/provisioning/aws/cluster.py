@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
+from agentgpu_iac.provisioning.aws.administrators import Administrators, AdministratorsArgs
+from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
 from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG, fitted, stack_tags
 from agentgpu_iac.provisioning.aws.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
@@ -47,22 +50,23 @@ class ClusterArgs:
     kubernetes_version: str
     subnet_ids: tuple[pulumi.Input[str], ...]
     """Private subnets. EKS never lets a cluster change the zones that it was created in."""
-    api_allowed_cidrs: tuple[str, ...]
-    """Who may reach the public API endpoint. Nodes use the private one."""
+    api_endpoint: ApiEndpoint
+    admin_role_arns: tuple[str, ...] = ()
+    """Roles that administer the cluster besides whoever makes it."""
     has_fabric: bool
     """Whether nodes share a replica, and so reach one another by EFA."""
 
 
 class Cluster(pulumi.ComponentResource):
-    """EKS cluster with API access entries, encrypted Secrets, control-plane logs and the four basic add-ons.
+    """EKS cluster with API access entries, encrypted Secrets, control-plane logs and the five basic add-ons.
 
-    Whoever runs the first ``pulumi up`` becomes its administrator; grant others through access entries (there
-    is no aws-auth ConfigMap). The API endpoint is public as well as private, since Pulumi must reach it from where
-    you run it; authentication always applies, and ``agentgpu:apiAllowedCidrs`` narrows who may try.
+    Whoever runs the first ``pulumi up`` becomes its administrator, and so do the roles in ``agentgpu:adminRoleArns``.
+    Pulumi must reach the API from where you run it: a public endpoint lets the ranges in ``agentgpu:apiAllowedCidrs``
+    try (authentication always applies), a private one answers inside the network alone.
 
-    Order: networking add-ons before any node, so that nodes become ready; CoreDNS after the system nodes, as it
-    has nowhere else to run (accelerator nodes are tainted). Add-on versions are EKS's default for the Kubernetes
-    version.
+    Order: networking add-ons before any node, so that nodes become ready; CoreDNS and the EBS driver's controller
+    after the system nodes, as they have nowhere else to run (accelerator nodes are tainted). Add-on versions are
+    EKS's default for the Kubernetes version.
     """
 
     name: pulumi.Output[str]
@@ -102,6 +106,13 @@ class Cluster(pulumi.ComponentResource):
         self.node_role_arn = node_role.arn
         system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
         self._addon("coredns", after=[system_nodes])
+        self._volumes_addon(after=system_nodes)
+        if args.admin_role_arns:
+            Administrators(
+                f"{name}-admin",
+                AdministratorsArgs(cluster_name=cluster.name, role_arns=args.admin_role_arns, tags=self._tags),
+                self._child(),
+            )
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig, "nodeRoleArn": self.node_role_arn})
 
     def _open_fabric(self) -> None:
@@ -162,8 +173,8 @@ class Cluster(pulumi.ComponentResource):
             vpc_config=aws.eks.ClusterVpcConfigArgs(
                 subnet_ids=list(args.subnet_ids),
                 endpoint_private_access=True,
-                endpoint_public_access=True,
-                public_access_cidrs=list(args.api_allowed_cidrs),
+                endpoint_public_access=args.api_endpoint.is_public,
+                public_access_cidrs=list(args.api_endpoint.allowed_cidrs) if args.api_endpoint.is_public else None,
             ),
             tags=self._tags,
             opts=self._child([role, key_use, logs]),
@@ -180,18 +191,32 @@ class Cluster(pulumi.ComponentResource):
         )
         return [agent, cni, self._addon("kube-proxy", after=[])]
 
+    def _volumes_addon(self, *, after: aws.eks.NodeGroup) -> None:
+        """The EBS driver, for volumes that you or your operators claim: they carry the stack's tag too."""
+        role = self._role("ebs-csi", POD_IDENTITY_SERVICE, ("service-role/AmazonEBSCSIDriverPolicy",))
+        self._addon(
+            "aws-ebs-csi-driver",
+            after=[after, role],
+            pod_identity=aws.eks.AddonPodIdentityAssociationArgs(
+                role_arn=role.arn, service_account="ebs-csi-controller-sa"
+            ),
+            configuration={"controller": {"extraVolumeTags": self._tags}},
+        )
+
     def _addon(
         self,
         addon: str,
         *,
         after: list[pulumi.Resource],
         pod_identity: aws.eks.AddonPodIdentityAssociationArgs | None = None,
+        configuration: dict[str, object] | None = None,
     ) -> aws.eks.Addon:
         return aws.eks.Addon(
             f"{self._logical_name}-{addon}",
             cluster_name=self.name,
             addon_name=addon,
             pod_identity_associations=[pod_identity] if pod_identity else None,
+            configuration_values=json.dumps(configuration, sort_keys=True) if configuration else None,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
             tags=self._tags,

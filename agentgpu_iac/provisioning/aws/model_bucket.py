@@ -126,25 +126,25 @@ def planned_bucket(plan: Plan) -> str | None:
     return next((bucket for bucket in buckets if bucket is not None), None)
 
 
-def model_bucket_faults(plan: Plan, choice: str, *, goes_with_stack: bool) -> Iterator[Fault]:
+def model_bucket_faults(plan: Plan, choice: str, *, goes_with_stack: bool, source: str) -> Iterator[Fault]:
     """Why the bucket of models cannot be had as the settings say."""
     if choice not in MODEL_BUCKETS:
         yield Fault(
-            source="configuration",
+            source=source,
             path="agentgpu:modelBucket",
             message=f"there is no {choice!r}",
             hint=f"set it to {' or '.join(MODEL_BUCKETS)}",
         )
     if choice == CREATE and planned_bucket(plan) is None:
         yield Fault(
-            source="configuration",
+            source=source,
             path="agentgpu:modelBucket",
             message="the plan fills its caches from no bucket, so there is none to create",
             hint="set spec.modelCache.source to s3 and spec.modelCache.bucket",
         )
     if choice == EXISTING and goes_with_stack:
         yield Fault(
-            source="configuration",
+            source=source,
             path="agentgpu:deleteModelBucket",
             message="a bucket that was there before is never deleted",
             hint="pulumi config rm agentgpu:deleteModelBucket",

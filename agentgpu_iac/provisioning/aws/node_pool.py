@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,8 @@ import pulumi_aws as aws
 
 from agentgpu_iac.planning.nodes import node_labels
 from agentgpu_iac.planning.plan import NodePool
-from agentgpu_iac.provisioning.aws.capacity import NodeGroupShape, node_group_shapes
+from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShape, node_group_shapes
+from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.naming import fitted, pool_tags
 from agentgpu_iac.provisioning.aws.node_template import Fabric, NodeTemplate, NodeTemplateArgs, RootVolume
 from agentgpu_iac.provisioning.aws.user_data import encoded, gpu_node_user_data
@@ -34,13 +36,17 @@ class NodePoolArgs:
     pool: NodePool
     cluster_name: pulumi.Input[str]
     node_role_arn: pulumi.Input[str]
-    subnet_ids: tuple[pulumi.Input[str], ...]
-    """Private subnets of the pool's zones."""
+    subnet_ids: Mapping[str, pulumi.Input[str]]
+    """Private subnets of the pool's zones, by zone."""
     cluster_security_group_id: pulumi.Input[str]
+    held: HeldCapacity | None = None
+    """The reservation that its reserved nodes are launched into, where you named one."""
+    placement_group: pulumi.Input[str] | None = None
+    """Name of the group that keeps its nodes close together."""
 
 
 class AcceleratorNodePool(pulumi.ComponentResource):
-    """One pool of GPU nodes: a launch template, and one managed node group for each way of buying its nodes.
+    """One pool of GPU nodes: launch templates, and one managed node group for each way of buying its nodes.
 
     **Driver and device plugin.** The AMI (Amazon Linux 2023, NVIDIA variant) carries the driver and the container
     toolkit, *not* the Kubernetes device plugin. Until that DaemonSet runs in the cluster, no node offers
@@ -49,6 +55,9 @@ class AcceleratorNodePool(pulumi.ComponentResource):
     **Spot with a fallback.** Such a pool becomes two groups, ``…-preferred`` (spot) and ``…-fallback`` (on-demand), and
     AWS does not move nodes between them by itself. The fallback works once the Cluster Autoscaler runs with its
     priority expander (preferred above fallback); without it, you raise the fallback group's desired size by hand.
+
+    **Capacity that you hold.** A reservation that you name is targeted by a launch template of its own, and its group
+    stands in the reservation's zone. There is nothing to spare in it, so an update takes the old nodes away first.
 
     **Sizes.** The plan sets minimum and maximum. Where they differ, the desired size is the plan's at creation only
     and an autoscaler's from then on, so ``pulumi up`` never undoes a burst. (To raise such a minimum above the number
@@ -64,19 +73,22 @@ class AcceleratorNodePool(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:AcceleratorNodePool", name, None, opts)
         self._args = args
-        self._template = self._node_template(name)
         self._ami_release = ami_release(args.pool)
+        shapes = node_group_shapes(args.pool, args.held)
+        templates = {held: self._node_template(name, held) for held in dict.fromkeys(shape.held for shape in shapes)}
         self.node_groups = tuple(
-            self._node_group(fitted(name, _NODE_GROUP_NAME_LIMIT - len(shape.suffix)) + shape.suffix, shape)
-            for shape in node_group_shapes(args.pool)
+            self._node_group(
+                fitted(name, _NODE_GROUP_NAME_LIMIT - len(shape.suffix)) + shape.suffix, shape, templates[shape.held]
+            )
+            for shape in shapes
         )
         self.register_outputs({"nodeGroupArns": [group.arn for group in self.node_groups]})
 
-    def _node_template(self, name: str) -> NodeTemplate:
+    def _node_template(self, name: str, held: HeldCapacity | None) -> NodeTemplate:
         pool = self._args.pool
         user_data = gpu_node_user_data(cache_path=pool.cache_path, nvme=pool.nvme_gb > 0)
         return NodeTemplate(
-            name,
+            name if held is None else f"{name}-held",
             NodeTemplateArgs(
                 root_volume=RootVolume(
                     size_gib=pool.root_volume_gib, mib_per_s=pool.root_volume_mib_per_s, iops=pool.root_volume_iops
@@ -85,6 +97,9 @@ class AcceleratorNodePool(pulumi.ComponentResource):
                 node_name=pool.name,
                 user_data=encoded(user_data),
                 fabric=self._fabric(),
+                placement_group=self._args.placement_group if held is None else None,
+                held=held,
+                instance_type=pool.instance_types[0] if held is not None and held.is_block else None,
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -96,23 +111,27 @@ class AcceleratorNodePool(pulumi.ComponentResource):
             return None
         return Fabric(interfaces=pool.efa_interfaces, security_group_id=self._args.cluster_security_group_id)
 
-    def _node_group(self, name: str, shape: NodeGroupShape) -> aws.eks.NodeGroup:
+    def _node_group(self, name: str, shape: NodeGroupShape, template: NodeTemplate) -> aws.eks.NodeGroup:
         args, pool = self._args, self._args.pool
+        zone = shape.held.zone if shape.held is not None else None
+        nothing_to_spare = shape.held is not None and not shape.held.is_group
         return aws.eks.NodeGroup(
             name,
             cluster_name=args.cluster_name,
             node_role_arn=args.node_role_arn,
-            subnet_ids=list(args.subnet_ids),
+            subnet_ids=list(args.subnet_ids.values()) if zone is None else [args.subnet_ids[zone]],
             version=pool.kubernetes_version,
             release_version=self._ami_release,
             ami_type=_AMI_TYPES[pool.architecture],
             capacity_type=shape.eks_capacity_type,
-            instance_types=list(pool.instance_types),
+            instance_types=None if shape.eks_capacity_type == CAPACITY_BLOCK else list(pool.instance_types),
             scaling_config=aws.eks.NodeGroupScalingConfigArgs(
                 min_size=shape.min_size, max_size=shape.max_size, desired_size=shape.desired_size
             ),
-            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=pool.nodes_per_replica),
-            launch_template=self._template.reference(),
+            update_config=aws.eks.NodeGroupUpdateConfigArgs(
+                max_unavailable=pool.nodes_per_replica, update_strategy="MINIMAL" if nothing_to_spare else None
+            ),
+            launch_template=template.reference(),
             labels=node_labels(pool),
             taints=[_ACCELERATOR_TAINT],
             tags=pool_tags(args.stack, pool),

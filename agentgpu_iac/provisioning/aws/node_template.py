@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.naming import fitted
 
 _NAME_LIMIT = 128
@@ -48,6 +49,12 @@ class NodeTemplateArgs:
     """Base64; None leaves it to EKS."""
     fabric: Fabric | None = None
     """None leaves the network interfaces to EKS."""
+    placement_group: pulumi.Input[str] | None = None
+    """Name of the group that its nodes are put into."""
+    held: HeldCapacity | None = None
+    """The reservation that its nodes are launched into; None leaves open reservations to be used where they match."""
+    instance_type: str | None = None
+    """None leaves it to the node group. EKS wants it here for a Capacity Block, and never in both places."""
 
 
 class NodeTemplate(pulumi.ComponentResource):
@@ -79,6 +86,10 @@ class NodeTemplate(pulumi.ComponentResource):
                 )
             ],
             network_interfaces=_network_interfaces(args.fabric),
+            placement=_placement(args.placement_group),
+            instance_type=args.instance_type,
+            instance_market_options=_market(args.held),
+            capacity_reservation_specification=_reservation(args.held),
             metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),
@@ -115,3 +126,24 @@ def _network_interfaces(fabric: Fabric | None) -> list[aws.ec2.LaunchTemplateNet
         )
         for card in range(fabric.interfaces)
     ]
+
+
+def _placement(group: pulumi.Input[str] | None) -> aws.ec2.LaunchTemplatePlacementArgs | None:
+    return None if group is None else aws.ec2.LaunchTemplatePlacementArgs(group_name=group)
+
+
+def _market(held: HeldCapacity | None) -> aws.ec2.LaunchTemplateInstanceMarketOptionsArgs | None:
+    """Capacity Blocks are a market of their own; everything else is the node group's affair."""
+    if held is None or not held.is_block:
+        return None
+    return aws.ec2.LaunchTemplateInstanceMarketOptionsArgs(market_type="capacity-block")
+
+
+def _reservation(held: HeldCapacity | None) -> aws.ec2.LaunchTemplateCapacityReservationSpecificationArgs | None:
+    if held is None:
+        return None
+    target = aws.ec2.LaunchTemplateCapacityReservationSpecificationCapacityReservationTargetArgs(
+        capacity_reservation_id=None if held.is_group else held.reservation,
+        capacity_reservation_resource_group_arn=held.reservation if held.is_group else None,
+    )
+    return aws.ec2.LaunchTemplateCapacityReservationSpecificationArgs(capacity_reservation_target=target)

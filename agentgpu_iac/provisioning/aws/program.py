@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import NodePool, Plan, RenderedFile
+from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.planning.routing import base_url
+from agentgpu_iac.provisioning.aws.administrators import administrator_faults
+from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
+from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs, email_faults
 from agentgpu_iac.provisioning.aws.cluster import Cluster, ClusterArgs
+from agentgpu_iac.provisioning.aws.existing_network import (
+    ExistingNetwork,
+    ExistingNetworkArgs,
+    existing_network_faults,
+    find_subnets,
+)
+from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, find_held_capacity, held_capacity_faults
+from agentgpu_iac.provisioning.aws.interface_endpoints import (
+    IMAGE_SERVICES,
+    JOIN_SERVICES,
+    InterfaceEndpoints,
+    InterfaceEndpointsArgs,
+)
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
@@ -22,28 +38,60 @@ from agentgpu_iac.provisioning.aws.model_bucket import (
     model_bucket_faults,
     planned_bucket,
 )
-from agentgpu_iac.provisioning.aws.network import Network, NetworkArgs
-from agentgpu_iac.provisioning.aws.node_makers import KARPENTER, NODE_GROUPS, grouped_pools, node_maker_faults
+from agentgpu_iac.provisioning.aws.naming import stack_tags
+from agentgpu_iac.provisioning.aws.network import VPC_CIDR, Network, NetworkArgs
+from agentgpu_iac.provisioning.aws.node_makers import (
+    KARPENTER,
+    NODE_GROUPS,
+    grouped_pools,
+    karpenter_reservation_faults,
+    node_maker_faults,
+)
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
 from agentgpu_iac.provisioning.aws.objects import Objects, sort_objects
+from agentgpu_iac.provisioning.aws.placement import ClusterPlacement
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
-from agentgpu_iac.provisioning.aws.zones import find_zones, zones_for
-from agentgpu_iac.provisioning.serving import Serving, ServingArgs
+from agentgpu_iac.provisioning.aws.reserved_capacity import (
+    ReservedCapacity,
+    ReservedCapacityArgs,
+    nodes_to_reserve,
+    reserve_faults,
+    what_it_costs,
+)
+from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, zones_for
+from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
+from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 
 _PLAN = "plan"
-
-_UNPRICED = (
-    "the EKS control plane, the system nodes, the NAT gateway and its traffic, EBS volumes, CloudWatch logs, KMS, SQS "
-    "and S3"
-)
+_CONFIG = "configuration of the Pulumi stack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What belongs to one deployment and not to the agents: it comes from the Pulumi stack's configuration."""
 
-    api_allowed_cidrs: tuple[str, ...] = ("0.0.0.0/0",)
-    """``agentgpu:apiAllowedCidrs``: who may reach the cluster's API. It authenticates everybody either way."""
+    api_endpoint: ApiEndpoint = field(default_factory=ApiEndpoint)
+    """``agentgpu:apiEndpoint`` and ``agentgpu:apiAllowedCidrs``: who may reach the cluster's API. It authenticates
+    everybody either way."""
+    admin_role_arns: tuple[str, ...] = ()
+    """``agentgpu:adminRoleArns``: roles that administer the cluster besides whoever runs the first ``pulumi up``."""
+    vpc_id: str | None = None
+    """``agentgpu:vpcId``: a network that you have; None makes one."""
+    private_subnet_ids: tuple[str, ...] = ()
+    """``agentgpu:privateSubnetIds``: its private subnets, one in each zone."""
+    tag_subnets: bool = False
+    """``agentgpu:tagSubnets``: whether they get the tag by which Karpenter finds them."""
+    interface_endpoints: bool = False
+    """``agentgpu:interfaceEndpoints``: private ways to ECR and STS in a new network, billed by the hour."""
+    capacity_reservation_ids: Mapping[str, str] = field(default_factory=dict)
+    """``agentgpu:capacityReservationIds``: the reservation or Capacity Block of a pool, by the pool's name."""
+    capacity_reservation_zones: Mapping[str, str] = field(default_factory=dict)
+    """``agentgpu:capacityReservationZones``: the zone of an on-demand reservation, by the pool's name."""
+    reserve: bool = False
+    """``agentgpu:reserve``: whether to reserve the baseline's nodes, billed from that moment on."""
+    budget_emails: tuple[str, ...] = ()
+    """``agentgpu:budgetEmails``: who gets a letter when the stack costs more than planned; nobody: no budget."""
     installed_api_groups: frozenset[str] = frozenset()
     """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
     nodes: str = NODE_GROUPS
@@ -60,7 +108,19 @@ class Settings:
         """Read the settings of the selected Pulumi stack."""
         default = cls()
         return cls(
-            api_allowed_cidrs=tuple(config.get_object("apiAllowedCidrs") or default.api_allowed_cidrs),
+            api_endpoint=ApiEndpoint(
+                kind=config.get("apiEndpoint") or default.api_endpoint.kind,
+                allowed_cidrs=tuple(config.get_object("apiAllowedCidrs") or ()),
+            ),
+            admin_role_arns=tuple(config.get_object("adminRoleArns") or ()),
+            vpc_id=config.get("vpcId") or None,
+            private_subnet_ids=tuple(config.get_object("privateSubnetIds") or ()),
+            tag_subnets=config.get_bool("tagSubnets") or False,
+            interface_endpoints=config.get_bool("interfaceEndpoints") or False,
+            capacity_reservation_ids=config.get_object("capacityReservationIds") or {},
+            capacity_reservation_zones=config.get_object("capacityReservationZones") or {},
+            reserve=config.get_bool("reserve") or False,
+            budget_emails=tuple(config.get_object("budgetEmails") or ()),
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
             nodes=config.get("nodes") or default.nodes,
             karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
@@ -69,21 +129,21 @@ class Settings:
         )
 
 
-def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> None:
     """Put the plan on AWS and export what its users need.
 
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    settings = settings or Settings()
     region = _check(plan, settings)
+    cost = report_cost(plan, excludes=_unpriced(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
-    zones = find_zones(plan.node_pools)
-    zones_of_pool = {pool.name: zones_for(pool, zones) for pool in plan.node_pools}
+    grouped = grouped_pools(plan, settings.nodes)
+    site = _site(plan, settings)
 
-    network = Network(
-        plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=tuple(zone.name for zone in zones))
-    )
+    if settings.budget_emails:
+        _budget_alarm(plan, settings)
+    network = _network(plan, settings, region, site)
     cluster = Cluster(
         plan.stack,
         ClusterArgs(
@@ -91,12 +151,16 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             region=region,
             kubernetes_version=plan.node_pools[0].kubernetes_version,
             subnet_ids=tuple(network.private_subnet_ids.values()),
-            api_allowed_cidrs=settings.api_allowed_cidrs,
+            api_endpoint=settings.api_endpoint,
+            admin_role_arns=settings.admin_role_arns,
             has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
-    grouped = grouped_pools(plan, settings.nodes)
+    placements = {
+        pool.name: ClusterPlacement(pool.name, plan.stack, pool).group for pool in grouped if pool.nodes_per_replica > 1
+    }
+    reserved = _reserved(plan, site, placements)
     before_serving: list[pulumi.Resource] = [
         AcceleratorNodePool(
             pool.name,
@@ -105,65 +169,170 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
                 pool=pool,
                 cluster_name=cluster.name,
                 node_role_arn=cluster.node_role_arn,
-                subnet_ids=tuple(network.private_subnet_ids[zone] for zone in zones_of_pool[pool.name]),
+                subnet_ids={zone: network.private_subnet_ids[zone] for zone in site.zones_of_pool[pool.name]},
                 cluster_security_group_id=cluster.security_group_id,
+                held=site.held.get(pool.name),
+                placement_group=placements[pool.name].name if pool.name in placements else None,
             ),
-            pulumi.ResourceOptions(depends_on=[cluster]),
+            pulumi.ResourceOptions(depends_on=[cluster, *reserved]),
         )
         for pool in grouped
     ]
     if settings.nodes == KARPENTER:
-        before_serving.append(
-            Karpenter(
-                plan.stack,
-                KarpenterArgs(
-                    stack=plan.stack,
-                    region=region,
-                    cluster_name=cluster.name,
-                    kubeconfig=cluster.kubeconfig,
-                    chart=settings.karpenter_chart,
-                    manifests=objects.karpenter,
-                ),
-                pulumi.ResourceOptions(depends_on=[cluster]),
-            )
-        )
+        before_serving.append(_karpenter(plan, settings, region, cluster, objects, after=[cluster, *reserved]))
     if (bucket := planned_bucket(plan)) is not None:
-        before_serving.append(
-            ModelBucket(
-                plan.stack,
-                ModelBucketArgs(
-                    stack=plan.stack,
-                    url=bucket,
-                    cluster_name=cluster.name,
-                    is_made=settings.model_bucket == CREATE,
-                    goes_with_stack=settings.delete_model_bucket,
-                ),
-            )
-        )
+        before_serving.append(_model_bucket(plan, settings, bucket, cluster))
     Serving(
         plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving),
+        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving, scaled=scaled_by_others(plan)),
         pulumi.ResourceOptions(depends_on=before_serving),
     )
-    for name, value in _outputs(plan, cluster, objects, grouped).items():
+    for name, value in _outputs(plan, settings, site, cluster, objects, cost).items():
         pulumi.export(name, value)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Site:
+    """What was looked up before anything is made: where the nodes stand, and what is held for them there."""
+
+    zones: tuple[str, ...]
+    zones_of_pool: Mapping[str, tuple[str, ...]]
+    subnets: Mapping[str, str]
+    """Of an existing network, by zone."""
+    held: Mapping[str, HeldCapacity]
+    """By pool."""
+    reserve: Mapping[str, int]
+    """Nodes to reserve, by pool."""
+
+
+def _site(plan: Plan, settings: Settings) -> _Site:
+    held = find_held_capacity(
+        grouped_pools(plan, settings.nodes),
+        settings.capacity_reservation_ids,
+        settings.capacity_reservation_zones,
+        _CONFIG,
+    )
+    reserve = nodes_to_reserve(plan, held) if settings.reserve else {}
+    subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, _CONFIG) if settings.vpc_id else {}
+    zones = offers_in(subnets, plan.node_pools) if subnets else find_zones(plan.node_pools)
+    return _Site(
+        zones=tuple(zone.name for zone in zones),
+        zones_of_pool={
+            pool.name: zones_for(
+                pool,
+                zones,
+                one=pool.name in reserve,
+                at=held[pool.name].zone if pool.name in held else None,
+            )
+            for pool in plan.node_pools
+        },
+        subnets=subnets,
+        held=held,
+        reserve=reserve,
+    )
+
+
+def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Network | ExistingNetwork:
+    """Yours, or a new one with what was asked for in it."""
+    if settings.vpc_id:
+        return ExistingNetwork(
+            plan.stack,
+            ExistingNetworkArgs(
+                stack=plan.stack, vpc_id=settings.vpc_id, subnets=site.subnets, tagged=settings.tag_subnets
+            ),
+        )
+    network = Network(plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=site.zones))
+    if settings.interface_endpoints:
+        InterfaceEndpoints(
+            plan.stack,
+            InterfaceEndpointsArgs(
+                region=region,
+                vpc_id=network.vpc_id,
+                vpc_cidr=VPC_CIDR,
+                subnet_ids=tuple(network.private_subnet_ids.values()),
+                services=IMAGE_SERVICES if settings.api_endpoint.is_public else (*IMAGE_SERVICES, *JOIN_SERVICES),
+                tags=stack_tags(plan.stack),
+            ),
+        )
+    return network
+
+
+def _reserved(
+    plan: Plan, site: _Site, placements: Mapping[str, aws.ec2.PlacementGroup]
+) -> tuple[ReservedCapacity, ...]:
+    return tuple(
+        ReservedCapacity(
+            pool.name,
+            ReservedCapacityArgs(
+                stack=plan.stack,
+                pool=pool,
+                nodes=site.reserve[pool.name],
+                zone=site.zones_of_pool[pool.name][0],
+                placement_group_arn=placements[pool.name].arn if pool.name in placements else None,
+            ),
+        )
+        for pool in plan.node_pools
+        if pool.name in site.reserve
+    )
+
+
+def _karpenter(
+    plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, *, after: list[pulumi.Resource]
+) -> Karpenter:
+    return Karpenter(
+        plan.stack,
+        KarpenterArgs(
+            stack=plan.stack,
+            region=region,
+            cluster_name=cluster.name,
+            kubeconfig=cluster.kubeconfig,
+            chart=settings.karpenter_chart,
+            manifests=objects.karpenter,
+        ),
+        pulumi.ResourceOptions(depends_on=after),
+    )
+
+
+def _model_bucket(plan: Plan, settings: Settings, url: str, cluster: Cluster) -> ModelBucket:
+    return ModelBucket(
+        plan.stack,
+        ModelBucketArgs(
+            stack=plan.stack,
+            url=url,
+            cluster_name=cluster.name,
+            is_made=settings.model_bucket == CREATE,
+            goes_with_stack=settings.delete_model_bucket,
+        ),
+    )
+
+
+def _budget_alarm(plan: Plan, settings: Settings) -> None:
+    BudgetAlarm(
+        plan.stack,
+        BudgetAlarmArgs(
+            stack=plan.stack,
+            baseline_usd_per_month=plan.cost.baseline_usd_per_month,
+            budget_usd_per_month=plan.policy.budget_usd_per_month,
+            emails=settings.budget_emails,
+        ),
+    )
+
+
 def _check(plan: Plan, settings: Settings) -> str:
-    """Find everything about the plan that one EKS cluster cannot carry out; return its region otherwise."""
+    """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
     faults = [
-        *_foreign(plan, grouped_pools(plan, settings.nodes)),
+        *_foreign(plan),
         *_scattered(plan),
         *_misplaced(plan),
-        *node_maker_faults(plan, settings.nodes, settings.karpenter_chart),
-        *model_bucket_faults(plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket),
+        *_misconfigured(plan, settings),
+        *policy_faults(plan),
     ]
     if faults:
         raise BadInput(faults)
     return plan.node_pools[0].region
 
 
-def _foreign(plan: Plan, grouped: tuple[NodePool, ...]) -> Iterator[Fault]:
+def _foreign(plan: Plan) -> Iterator[Fault]:
     """What belongs to another target or provider."""
     if plan.target != "eks":
         yield Fault(
@@ -180,13 +349,36 @@ def _foreign(plan: Plan, grouped: tuple[NodePool, ...]) -> Iterator[Fault]:
                 message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
                 hint="set spec.providers to [aws]",
             )
-        if pool.reservation == "capacity-block" and pool in grouped:
-            yield Fault(
-                source=_PLAN,
-                path=f"nodePools.{pool.name}.reservation",
-                message="the Pulumi program for AWS makes no node groups from Capacity Blocks",
-                hint="let Karpenter make the nodes (agentgpu:nodes karpenter), or set spec.capacity.reservation to on-demand",
-            )
+
+
+def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
+    """What is wrong with the settings, by themselves or beside this plan."""
+    yield from settings.api_endpoint.faults(_CONFIG)
+    yield from administrator_faults(settings.admin_role_arns, _CONFIG)
+    yield from existing_network_faults(
+        vpc_id=settings.vpc_id,
+        subnet_ids=settings.private_subnet_ids,
+        tagged=settings.tag_subnets,
+        endpoints=settings.interface_endpoints,
+        source=_CONFIG,
+    )
+    yield from node_maker_faults(plan, settings.nodes, settings.karpenter_chart, _CONFIG)
+    yield from model_bucket_faults(
+        plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket, source=_CONFIG
+    )
+    grouped = grouped_pools(plan, settings.nodes)
+    ids, zones = settings.capacity_reservation_ids, settings.capacity_reservation_zones
+    tagged = {pool.name for pool in plan.node_pools if pool not in grouped}.intersection((*ids, *zones))
+    yield from karpenter_reservation_faults(plan.stack, tagged, _CONFIG)
+    yield from held_capacity_faults(
+        grouped,
+        {name: reservation for name, reservation in ids.items() if name not in tagged},
+        {name: zone for name, zone in zones.items() if name not in tagged},
+        _CONFIG,
+    )
+    if settings.reserve:
+        yield from reserve_faults(plan, settings.capacity_reservation_ids, _CONFIG)
+    yield from email_faults(settings.budget_emails, _CONFIG)
 
 
 def _scattered(plan: Plan) -> Iterator[Fault]:
@@ -221,16 +413,40 @@ def _misplaced(plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _outputs(plan: Plan, cluster: Cluster, objects: Objects, grouped: tuple[NodePool, ...]) -> dict[str, Any]:
+def _unpriced(plan: Plan, settings: Settings) -> str:
+    """What the plan's cost leaves out of what this program makes."""
+    things = ["the EKS control plane", "the system nodes"]
+    if settings.vpc_id is None:
+        things.append("the NAT gateway with its address and traffic")
+    if settings.interface_endpoints:
+        things.append("interface endpoints")
+    if planned_bucket(plan) is not None:
+        things.append("the bucket of models")
+    return f"{', '.join(things)}, traffic between zones, EBS volumes, CloudWatch logs and KMS"
+
+
+def _outputs(
+    plan: Plan, settings: Settings, site: _Site, cluster: Cluster, objects: Objects, cost: dict[str, Any]
+) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {
         "clusterName": cluster.name,
         "kubeconfig": cluster.kubeconfig,
         "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
-        "baselineUsdPerMonth": str(plan.cost.baseline_usd_per_month),
-        "peakUsdPerHour": str(plan.cost.peak_usd_per_hour),
-        "priceDate": min(pool.price_date for pool in plan.node_pools),
-        "costExcludes": _UNPRICED,
-        "prerequisites": list(prerequisites(plan, objects.serving, grouped=grouped, handed_over=objects.handed_over)),
+        OUTPUT: cost,
+        "reservedCapacity": [
+            what_it_costs(pool, site.reserve[pool.name], site.zones_of_pool[pool.name][0])
+            for pool in plan.node_pools
+            if pool.name in site.reserve
+        ],
+        "prerequisites": list(
+            prerequisites(
+                plan,
+                objects,
+                grouped=grouped_pools(plan, settings.nodes),
+                held=site.held,
+                has_budget_alarm=bool(settings.budget_emails),
+            )
+        ),
         "notApplied": [str(manifest) for manifest in objects.serving.waiting],
     }

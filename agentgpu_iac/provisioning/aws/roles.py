@@ -29,7 +29,7 @@ class ServiceRoleArgs:
     service: str
     """The principal that may assume the role."""
     policies: tuple[str, ...]
-    """Names of AWS-managed policies."""
+    """Names of AWS-managed policies, with their path where they have one."""
     tags: dict[str, str]
     role_name: str | None = None
     """The physical name, where someone else knows the role by it; else Pulumi's choice."""
@@ -56,7 +56,10 @@ class ServiceRole(pulumi.ComponentResource):
         )
         for policy in args.policies:
             aws.iam.RolePolicyAttachment(
-                f"{name}-{policy}", role=role.name, policy_arn=f"arn:aws:iam::aws:policy/{policy}", opts=child
+                f"{name}-{policy.rpartition('/')[2]}",
+                role=role.name,
+                policy_arn=f"arn:aws:iam::aws:policy/{policy}",
+                opts=child,
             )
         self.arn = role.arn
         self.role_name = role.name

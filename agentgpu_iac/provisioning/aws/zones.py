@@ -6,6 +6,7 @@ cannot start. So each pool gets the subnets of the zones that sell all of its in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pulumi_aws as aws
@@ -13,7 +14,7 @@ import pulumi_aws as aws
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import NodePool
 
-_WITHOUT_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")
+WITHOUT_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")
 """Zone ids in which EKS does not place control planes; a cluster subnet there fails the creation."""
 
 
@@ -31,9 +32,14 @@ def find_zones(pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
     The state of a zone is not asked for: an impaired zone must not make ``pulumi up`` delete its subnets.
     """
     names = aws.get_availability_zones(
-        exclude_zone_ids=list(_WITHOUT_CONTROL_PLANE),
+        exclude_zone_ids=list(WITHOUT_CONTROL_PLANE),
         filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
     ).names
+    return offers_in(names, pools)
+
+
+def offers_in(names: Iterable[str], pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
+    """Ask AWS which of the pools' instance types these zones sell; in alphabetical order."""
     wanted = sorted({instance_type for pool in pools for instance_type in pool.instance_types})
     offered = aws.ec2.get_instance_type_offerings(
         location_type="availability-zone",
@@ -46,11 +52,11 @@ def find_zones(pools: tuple[NodePool, ...]) -> tuple[Zone, ...]:
     )
 
 
-def zones_for(pool: NodePool, zones: tuple[Zone, ...]) -> tuple[str, ...]:
+def zones_for(pool: NodePool, zones: tuple[Zone, ...], *, one: bool = False, at: str | None = None) -> tuple[str, ...]:
     """The zones that sell every instance type of the pool. Raises BadInput where none does.
 
-    Only one of them where replicas go over several nodes: no fabric reaches from zone to zone, and a node group spreads
-    its nodes over all its zones.
+    Only one of them where replicas go over several nodes (no fabric reaches from zone to zone, and a node group spreads
+    its nodes over all its zones) or where ``one`` is asked for; ``at``, where capacity is held, if that is known.
     """
     found = tuple(zone.name for zone in zones if zone.instance_types.issuperset(pool.instance_types))
     if not found:
@@ -60,4 +66,13 @@ def zones_for(pool: NodePool, zones: tuple[Zone, ...]) -> tuple[str, ...]:
             path=f"nodePools.{pool.name}",
             hint="choose another region or deny this accelerator",
         )
-    return found[:1] if pool.nodes_per_replica > 1 else found
+    if at is not None and at not in found:
+        raise BadInput.one(
+            "plan",
+            f"{pool.name} holds capacity in {at}, but its nodes may only stand in {', '.join(found)}",
+            path=f"nodePools.{pool.name}",
+            hint="name a reservation in one of these zones",
+        )
+    if pool.nodes_per_replica > 1 or one:
+        return (at or found[0],)
+    return found

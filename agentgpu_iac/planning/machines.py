@@ -1,0 +1,190 @@
+"""Virtual machines: what one machine of each node pool runs, for the targets that have no cluster.
+
+All machines of a pool are alike, so that one set of files serves them and any of them may be replaced by another. Engines
+listen on the loopback only. NGINX is what callers reach: every agent has a port of its own there, the same on all machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+
+from agentgpu_iac.catalog.model import ServiceSoftware
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import Infeasible
+from agentgpu_iac.planning import caching, security
+from agentgpu_iac.planning.plan import (
+    HostEngine,
+    HostPlan,
+    HostSecret,
+    HostService,
+    KernelSetting,
+    NodePool,
+    RoutePlan,
+    RouterPlan,
+    Workload,
+)
+from agentgpu_iac.planning.routing import MAX_TRIES
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.units import ceil_div
+
+FIRST_ENGINE_PORT = 20_000
+"""Loopback port of a machine's first engine; the others follow. Below the kernel's ports for outgoing connections."""
+HEALTH_PORT = 9_080
+STATUS_PORT = 9_081
+"""NGINX's own, on the loopback."""
+PROMETHEUS_PORT = 9_090
+DCGM_EXPORTER_PORT = 9_400
+OLLAMA_PORT = 11_434
+"""Each the software's own, on the loopback."""
+METRICS_RETENTION_DAYS = 15
+"""Prometheus' own default."""
+
+LISTEN_QUEUE = 4_096
+_OPEN_FILES = 65_536
+
+_KERNEL_SETTINGS = (
+    KernelSetting(
+        name="net.core.somaxconn",
+        value=str(LISTEN_QUEUE),
+        reason="a burst of callers waits to be accepted instead of being refused; the kernel cuts every queue to this",
+    ),
+    KernelSetting(
+        name="net.ipv4.tcp_max_syn_backlog",
+        value=str(2 * LISTEN_QUEUE),
+        reason="the same, for connections that are still being opened",
+    ),
+    KernelSetting(
+        name="net.ipv4.tcp_keepalive_time", value="30", reason="a caller or engine that is lost is noticed in a minute"
+    ),
+    KernelSetting(name="net.ipv4.tcp_keepalive_intvl", value="10", reason="as above"),
+    KernelSetting(name="net.ipv4.tcp_keepalive_probes", value="3", reason="as above"),
+    KernelSetting(
+        name="vm.max_map_count",
+        value="1048576",
+        reason="engines map weights and pinned buffers in many pieces; 65,530 is near for large models (a judgement)",
+    ),
+    KernelSetting(name="vm.swappiness", value="1", reason="an engine that is swapped out misses every latency budget"),
+)
+
+
+def host_plans(
+    spec: StackSpec,
+    catalog: Catalog,
+    workloads: Sequence[Workload],
+    node_pools: Sequence[NodePool],
+    router: RouterPlan | None,
+) -> tuple[HostPlan, ...]:
+    """What a machine of each pool runs; nothing for targets that have a cluster.
+
+    Raises Infeasible where machines of a pool cannot be alike.
+    """
+    if spec.target not in VIRTUAL_MACHINES or router is None:
+        return ()
+    return tuple(_host_plan(spec, catalog, pool, _members(pool, workloads), router) for pool in node_pools)
+
+
+def _members(pool: NodePool, workloads: Sequence[Workload]) -> tuple[Workload, ...]:
+    return tuple(one for one in workloads if one.node_pool == pool.name)
+
+
+def _host_plan(
+    spec: StackSpec, catalog: Catalog, pool: NodePool, members: Sequence[Workload], router: RouterPlan
+) -> HostPlan:
+    engines = tuple(_engines(pool, members))
+    callers = spec.hosts.caller_ranges
+    watched = spec.observability.monitors != "none"
+    pins = spec.pins
+    return HostPlan(
+        node_pool=pool.name,
+        engines=engines,
+        routes=tuple(
+            _route(route, [(one, engines) for one in members if one.agent == route.agent])
+            for route in router.routes
+            if any(one.agent == route.agent for one in members)
+        ),
+        listen=_listen(callers),
+        tls=bool(callers),
+        caller_ranges=callers,
+        admin_ranges=spec.hosts.admin_ranges,
+        health_port=HEALTH_PORT,
+        status_port=STATUS_PORT,
+        prometheus=_service(catalog, "prometheus", pins.prometheus_image, PROMETHEUS_PORT) if watched else None,
+        dcgm_exporter=_service(catalog, "dcgm-exporter", pins.dcgm_exporter_image, DCGM_EXPORTER_PORT)
+        if watched
+        else None,
+        ollama=_service(catalog, "ollama", None, OLLAMA_PORT) if spec.target == "compose" else None,
+        metrics_retention_days=METRICS_RETENTION_DAYS,
+        disks_are_joined=any(one.model_cache.storage == "nvme" for one in members),
+        secrets=tuple(_secrets(pool, members)),
+        kernel_settings=_KERNEL_SETTINGS,
+        open_files=max(_OPEN_FILES, 2 * router.worker_connections),
+    )
+
+
+def _engines(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostEngine]:
+    """Each replica with the accelerators that are its own, or that it shares with the others of its group."""
+    if spanning := [one.name for one in members if one.nodes_per_replica > 1]:
+        raise Infeasible(
+            f"{', '.join(spanning)}: a replica over several machines needs a cluster; no single machine on offer holds it"
+        )
+    each = {one.name: ceil_div(one.replicas.max, pool.max) for one in members}
+    shared = pool.sharing != "none"
+    taken = sum(each[one.name] * one.accelerators_per_replica for one in members)
+    if not shared and taken > pool.accelerators_per_node:
+        raise Infeasible(
+            f"machines of pool {pool.name} cannot be alike: {taken} accelerators for "
+            f"{', '.join(f'{each[one.name]} x {one.name}' for one in members)} on a machine of "
+            f"{pool.accelerators_per_node}; give the agents stacks of their own"
+        )
+    first, port = 0, FIRST_ENGINE_PORT
+    for one in members:
+        for number in range(1, each[one.name] + 1):
+            ids = range(first, first + one.accelerators_per_replica)
+            yield HostEngine(name=f"{one.name}-{number}", workload=one.name, port=port, accelerators=tuple(ids))
+            port += 1
+            first += 0 if shared else one.accelerators_per_replica
+
+
+def _route(route: RoutePlan, tiers: Sequence[tuple[Workload, Sequence[HostEngine]]]) -> RoutePlan:
+    """The agent's route as far as this machine's engines carry it."""
+    here = [(one, sum(engine.workload == one.name for engine in engines)) for one, engines in tiers]
+    limits = [one.admission.max_queued_requests for one, _ in here]
+    requests = sum(limit * count for limit, (_, count) in zip(limits, here, strict=True) if limit is not None)
+    return route.model_copy(
+        update={
+            "max_connections": None if None in limits else requests,
+            "max_tries": min(MAX_TRIES, sum(count for _, count in here)),
+        }
+    )
+
+
+def _listen(callers: Sequence[str]) -> tuple[str, ...]:
+    """The loopback alone where nobody else may call."""
+    if not callers:
+        return ("127.0.0.1",)
+    versions = {ip_network(one).version for one in callers}
+    return ("0.0.0.0", "[::]") if 6 in versions else ("0.0.0.0",)  # noqa: S104 - behind the machine's own firewall
+
+
+def _service(catalog: Catalog, service: ServiceSoftware, pinned: str | None, port: int) -> HostService:
+    release = catalog.service(service)
+    return HostService(version=release.version, image=pinned or release.image, port=port)
+
+
+def _secrets(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostSecret]:
+    """What the machine's own file of secrets must hold, a variable each."""
+    seen: set[str] = set()
+    for one in members:
+        for variable in one.engine.secret_environment:
+            if variable.variable not in seen:
+                seen.add(variable.variable)
+                yield HostSecret(
+                    variable=variable.variable,
+                    secret=variable.secret,
+                    key=variable.key,
+                    purpose=security.API_KEY_PURPOSE,
+                )
+    for name, secret in caching.token_variables(pool.cached_models):
+        yield HostSecret(variable=name, secret=secret, key=security.TOKEN, purpose=security.TOKEN_PURPOSE)

@@ -1,0 +1,539 @@
+"""Virtual machines: the files of one machine of each node pool, and the cloud-init that puts them on a bare one.
+
+Everything stands in ``hosts/<pool>/``. What a machine needs beside these files is the NVIDIA driver and, where the plan names
+secrets, their values in ``/etc/agentgpu/secrets.env``, which nothing here writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import yaml
+
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.caching import token_variables
+from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.planning.machines import LISTEN_QUEUE
+from agentgpu_iac.planning.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
+from agentgpu_iac.planning.plan import HostEngine, HostPlan, NodePool, Plan, RenderedFile, RouterPlan, Workload
+from agentgpu_iac.rendering.context import Context, Pairs
+from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_environment, wait_command
+from agentgpu_iac.rendering.model_cache import (
+    MODELS_FILE,
+    READY_FILE,
+    fill_command,
+    filler_environment,
+    filler_image,
+    models_document,
+)
+from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER
+from agentgpu_iac.rendering.router import COMMAND, CONFIG_FOLDER, ROUTER_UID, nginx, nginx_route, route_port
+from agentgpu_iac.rendering.templates import filled, verbatim
+from agentgpu_iac.rendering.yaml_text import dump, load
+from agentgpu_iac.spec.model import AddressRange
+
+FOLDER = "hosts"
+"""Folder of the tree with one folder for each node pool."""
+COMPOSE = "docker-compose.yaml"
+CLOUD_INIT = "cloud-init.yaml"
+NGINX = "nginx.conf"
+PROMETHEUS = "prometheus.yml"
+FIREWALL = "firewall.nft"
+MACHINE = "/opt/agentgpu"
+"""Where the files lie on the machine."""
+SECRETS_FILE = "/etc/agentgpu/secrets.env"
+"""Where the machine's secrets are, a line ``NAME=value`` each."""
+
+_SETUP = "setup.sh"
+_SYSCTL = "sysctl.conf"
+_ENVIRONMENT = "machine.env"
+_UNITS = (
+    "agentgpu.service",
+    "agentgpu-disks.service",
+    "agentgpu-firewall.service",
+    "agentgpu-health.service",
+    "agentgpu-health.timer",
+)
+_CERTIFICATES = "/etc/agentgpu/tls"
+_CERTIFICATES_INSIDE = "/etc/nginx/tls"
+_BRIDGE = "agentgpu0"
+_LOOPBACK = "127.0.0.1"
+_SSH = 22
+_LOG_SIZE = "50m"
+_LOG_FILES = "3"
+_HOME_MIB = 1024
+_FILLER_SCRATCH_MIB = 1024
+_EXECUTABLE = frozenset((_SETUP, FIREWALL))
+_PACKAGES = ("ca-certificates", "curl", "mdadm", "nftables", "openssl")
+
+_COMPOSE_HEADER = """\
+# What each machine of pool {pool} runs. Made by agentgpu; change the agent stack, not this file.
+# Start it:  docker compose --env-file {secrets} up --detach
+# The machine needs the NVIDIA driver, Docker and the NVIDIA container toolkit; setup.sh sees to the latter two.
+"""
+_CLOUD_INIT_HEADER = """\
+#cloud-config
+# A bare Debian or Ubuntu machine with the NVIDIA driver becomes one of pool {pool}. Made by agentgpu.
+# Secrets are not in here: put them into {secrets} on the machine (mode 0600).
+"""
+
+_LOCAL_MODELS = """\
+ollama serve &
+until ollama list >/dev/null 2>&1; do sleep 1; done
+for pair in $$AGENTGPU_LOCAL_MODELS; do
+  ollama pull "$${pair#*=}" && ollama cp "$${pair#*=}" "$${pair%%=*}" || exit 1
+done
+wait"""
+"""``agent=tag`` pairs: each tag is pulled and given the agent's name, so that requests ask for it as they ask the engine."""
+
+_Filler = tuple[str, tuple[str, ...]]
+_Wait = tuple[str, str, tuple[str, ...]]
+_Engine = tuple[
+    str,
+    str,
+    str,
+    tuple[str, ...],
+    tuple[str, ...],
+    Pairs,
+    str,
+    float,
+    str,
+    str,
+    tuple[str, ...],
+    tuple[str, ...],
+    str,
+    int,
+    str,
+    str,
+    str,
+    Pairs,
+    Pairs,
+]
+"""Name, the service to wait for, image, command, arguments, environment, published port, CPUs, memory, /dev/shm, accelerators,
+health check with its period, tries and time to start, time to stop, volume of compiled code, files and labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeContext(Context):
+    """The containers of one machine."""
+
+    template: ClassVar[str] = "docker-compose.yaml.j2"
+    project: str
+    user: str
+    filler_image: str
+    folders_command: tuple[str, ...]
+    cache_folder: str
+    models_folder: str
+    engine_caches: Pairs
+    """Volumes of compiled code, and where each is mounted to be handed over."""
+    filler: tuple[_Filler, ...]
+    """Nothing where the owner of the models puts them there."""
+    filler_environment: Pairs
+    filler_memory: str
+    filler_scratch: str
+    ready_file: str
+    scripts: Pairs
+    waits: tuple[_Wait, ...]
+    engines: tuple[_Engine, ...]
+    engine_cache_folder: str
+    home: str
+    open_files: int
+    router_image: str
+    router_sha256: str
+    """Of the configuration: a change starts NGINX anew."""
+    router_command: tuple[str, ...]
+    router_user: str
+    router_grace: str
+    router_memory: str
+    router_scratch: str
+    router_config: str
+    certificates: Pairs
+    prometheus: tuple[tuple[str, tuple[str, ...], str], ...]
+    dcgm_exporter: Pairs
+    ollama: tuple[tuple[str, str, tuple[str, ...]], ...]
+    bridge: str
+    volumes: tuple[str, ...]
+    log_size: str
+    log_files: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusContext(Context):
+    """What Prometheus asks on the machine."""
+
+    template: ClassVar[str] = "prometheus.yaml.j2"
+    interval: str
+    stack: str
+    node_pool: str
+    engines: tuple[tuple[str, str, str, Pairs], ...]
+    accelerators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirewallContext(Context):
+    """Who may reach the machine."""
+
+    template: ClassVar[str] = "firewall.nft.j2"
+    path: str
+    bridge: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SysctlContext(Context):
+    """Kernel settings, each with its reason."""
+
+    template: ClassVar[str] = "sysctl.conf.j2"
+    settings: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineContext(Context):
+    """What the setup script needs to know."""
+
+    template: ClassVar[str] = "machine.env.j2"
+    cache_folder: str
+    engine_uid: int
+    router_uid: int
+    tls: str
+    disks: str
+    secrets: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudInitContext(Context):
+    """All files of a machine, and the command that starts them."""
+
+    template: ClassVar[str] = "cloud-init.yaml.j2"
+    packages: tuple[str, ...]
+    files: tuple[tuple[str, str, str], ...]
+    setup: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Machine:
+    """One pool, as far as its files are about it."""
+
+    plan: Plan
+    host: HostPlan
+    pool: NodePool
+    router: RouterPlan
+    workloads: dict[str, Workload]
+
+
+def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
+    """The files of every pool's machines, in the order of their paths."""
+    files = [file for host in plan.hosts for file in _host_files(_machine(plan, host))]
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _machine(plan: Plan, host: HostPlan) -> _Machine:
+    if plan.router is None:
+        raise BadInput.one("plan", "machines have no router", path=f"hosts.{host.node_pool}")
+    used = {engine.workload for engine in host.engines}
+    return _Machine(
+        plan=plan,
+        host=host,
+        pool=plan.pool(host.node_pool),
+        router=plan.router,
+        workloads={one.name: one for one in plan.workloads if one.name in used},
+    )
+
+
+def _host_files(machine: _Machine) -> Iterator[RenderedFile]:
+    texts = _texts(machine)
+    folder = f"{FOLDER}/{machine.host.node_pool}"
+    for name, text in texts.items():
+        yield RenderedFile(path=f"{folder}/{name}", content=text.encode())
+    header = _CLOUD_INIT_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
+    body = _yaml_text(_cloud_init(texts))
+    yield RenderedFile(path=f"{folder}/{CLOUD_INIT}", content=(header + body).encode())
+
+
+def _texts(machine: _Machine) -> dict[str, str]:
+    """Every file that lies on the machine, by its name below the folder of the machine's files."""
+    host = machine.host
+    nginx_text = filled(_nginx(machine))
+    prometheus_text = _yaml_text(_prometheus(machine))
+    header = _COMPOSE_HEADER.format(pool=host.node_pool, secrets=SECRETS_FILE)
+    texts = {
+        COMPOSE: header + _yaml_text(_compose(machine, nginx_text, prometheus_text)),
+        NGINX: nginx_text,
+        FIREWALL: filled(_firewall(host)),
+        _SYSCTL: filled(_sysctl(host)),
+        _ENVIRONMENT: filled(_environment(machine)),
+        _SETUP: verbatim(_SETUP),
+        SCRIPT: verbatim(SCRIPT),
+        MODELS_FILE: models_document(machine.pool),
+        **{unit: verbatim(unit) for unit in _UNITS},
+    }
+    if host.prometheus is not None:
+        texts[PROMETHEUS] = prometheus_text
+    for workload in machine.workloads.values():
+        for file in workload.engine.files:
+            texts[_settings_path(workload, file.name)] = file.content
+    return texts
+
+
+def _yaml_text(context: Context) -> str:
+    try:
+        return dump(load(filled(context))).decode()
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput.one(context.template, f"does not make YAML: {error}") from error
+
+
+def _settings_path(workload: Workload, name: str) -> str:
+    return f"engine/{workload.name}/{name}"
+
+
+def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> ComposeContext:
+    plan, host, pool, router = machine.plan, machine.host, machine.pool, machine.router
+    caches = tuple((_cache_volume(one), f"{ENGINE_CACHE_MOUNT}/{one.name}") for one in machine.workloads.values())
+    others = [*(["prometheus"] if host.prometheus else ()), *(["ollama"] if host.ollama else ())]
+    return ComposeContext(
+        project=plan.stack,
+        user=f"{ENGINE_UID}:{ENGINE_UID}",
+        filler_image=filler_image(plan, pool),
+        folders_command=(f"{ENGINE_UID}:{ENGINE_UID}", MODELS_MOUNT, *(place for _, place in caches)),
+        cache_folder=pool.cache_path,
+        models_folder=MODELS_MOUNT,
+        engine_caches=caches,
+        filler=() if pool.filler is None else ((_sha256(models_document(pool)), fill_command(pool.filler)),),
+        filler_environment=(
+            *filler_environment(),
+            *((name, _reference(name)) for name, _ in token_variables(pool.cached_models)),
+        ),
+        filler_memory=_mib(0 if pool.filler is None else pool.filler.memory_limit_mib),
+        filler_scratch=_scratch("/tmp", ENGINE_UID, _FILLER_SCRATCH_MIB),  # noqa: S108 - the container's own
+        ready_file=READY_FILE,
+        scripts=tuple((f"./{name}", f"{SCRIPT_FOLDER}/{name}") for name in (SCRIPT, MODELS_FILE)),
+        waits=tuple((_wait(one), one.engine.image, _literal(wait_command(one))) for one in machine.workloads.values()),
+        engines=tuple(_engine(machine, engine) for engine in host.engines),
+        engine_cache_folder=ENGINE_CACHE_MOUNT,
+        home=_scratch(HOME_FOLDER, ENGINE_UID, _HOME_MIB),
+        open_files=host.open_files,
+        router_image=router.image,
+        router_sha256=_sha256(nginx_text),
+        router_command=COMMAND,
+        router_user=f"{ROUTER_UID}:{ROUTER_UID}",
+        router_grace=f"{router.drain.grace_period_s}s",
+        router_memory=_mib(router.memory_mib + router.scratch_mib),
+        router_scratch=_scratch("/tmp", ROUTER_UID, router.scratch_mib),  # noqa: S108 - the container's own
+        router_config=f"{CONFIG_FOLDER}/{NGINX}",
+        certificates=((_CERTIFICATES, _CERTIFICATES_INSIDE),) if host.tls else (),
+        prometheus=()
+        if host.prometheus is None
+        else (
+            (
+                host.prometheus.image,
+                (
+                    "--config.file=/etc/prometheus/prometheus.yml",
+                    "--storage.tsdb.path=/prometheus",
+                    f"--storage.tsdb.retention.time={host.metrics_retention_days}d",
+                    f"--web.listen-address={_LOOPBACK}:{host.prometheus.port}",
+                ),
+                _sha256(prometheus_text),
+            ),
+        ),
+        dcgm_exporter=()
+        if host.dcgm_exporter is None
+        else ((host.dcgm_exporter.image, _published(host.dcgm_exporter.port, host.dcgm_exporter.port)),),
+        ollama=()
+        if host.ollama is None
+        else ((host.ollama.image, _published(host.ollama.port, host.ollama.port), ("/bin/sh", "-c", _LOCAL_MODELS)),),
+        bridge=_BRIDGE,
+        volumes=(*(volume for volume, _ in caches), *others),
+        log_size=_LOG_SIZE,
+        log_files=_LOG_FILES,
+    )
+
+
+def _engine(machine: _Machine, engine: HostEngine) -> _Engine:
+    one = machine.workloads[engine.workload]
+    probes = one.probes
+    variables = {secret.variable for secret in one.engine.secret_environment}
+    files = tuple((f"./{_settings_path(one, file.name)}", f"{SETTINGS_MOUNT}/{file.name}") for file in one.engine.files)
+    content = _sha256("\0".join(part for file in one.engine.files for part in (file.name, file.content)))
+    return (
+        f"engine-{engine.name}",
+        _wait(one),
+        one.engine.image,
+        _literal(one.engine.command),
+        tuple(_argument(word, variables) for word in one.engine.args),
+        (
+            *((name, _escaped(value)) for name, value in engine_environment(one)),
+            *((name, _reference(name)) for name in sorted(variables)),
+        ),
+        _published(engine.port, one.port),
+        one.pod.cpu_milli / 1000,
+        _mib(one.pod.memory_mib),
+        _mib(one.pod.shm_mib),
+        tuple(str(index) for index in engine.accelerators),
+        _health_check(one),
+        f"{probes.liveness_period_s}s",
+        probes.liveness_failure_threshold,
+        f"{probes.startup_period_s * probes.startup_failure_threshold}s",
+        f"{one.drain.grace_period_s}s",
+        _cache_volume(one),
+        files,
+        (
+            (AGENT_LABEL, one.agent),
+            (TIER_LABEL, one.tier),
+            *((("agentgpu.dev/content-sha256", content),) if files else ()),
+        ),
+    )
+
+
+def _health_check(workload: Workload) -> tuple[str, ...]:
+    """Python is in every engine's image; curl need not be."""
+    url = f"http://{_LOOPBACK}:{workload.port}{workload.engine.health_path}"
+    return ("CMD", "python3", "-c", f"import urllib.request; urllib.request.urlopen('{url}', timeout=8)")
+
+
+def _argument(word: str, variables: set[str]) -> str:
+    """An argument as Compose reads it: ``$(NAME)`` stands for a secret's value, any other dollar for itself."""
+    for name in variables:
+        if word == f"$({name})":
+            return _reference(name)
+    return _escaped(word)
+
+
+def _reference(variable: str) -> str:
+    """A variable of the machine's file of secrets; without it nothing starts."""
+    return f"${{{variable}:?put it into {SECRETS_FILE}}}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+def _literal(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_escaped(word) for word in words)
+
+
+def _wait(workload: Workload) -> str:
+    return f"wait-{workload.name}"
+
+
+def _cache_volume(workload: Workload) -> str:
+    return f"engine-cache-{workload.name}"
+
+
+def _published(port: int, inside: int) -> str:
+    return f"{_LOOPBACK}:{port}:{inside}"
+
+
+def _mib(mib: int) -> str:
+    return f"{mib}m"
+
+
+def _scratch(path: str, uid: int, mib: int) -> str:
+    return f"{path}:uid={uid},gid={uid},mode=0700,size={mib}m"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _nginx(machine: _Machine) -> Context:
+    host = machine.host
+    certificate = (
+        f"ssl_certificate {_CERTIFICATES_INSIDE}/tls.crt;",
+        f"ssl_certificate_key {_CERTIFICATES_INSIDE}/tls.key;",
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_session_cache shared:callers:10m;",
+        "ssl_session_timeout 1h;",
+    )
+    how = " ssl" if host.tls else ""
+    return nginx(
+        machine.router,
+        directives=certificate if host.tls else (),
+        health_listen=f"{_LOOPBACK}:{host.health_port}",
+        status_port=host.status_port,
+        routes=tuple(
+            nginx_route(
+                route,
+                listen=tuple(f"{address}:{route_port(route)}{how} backlog={LISTEN_QUEUE}" for address in host.listen),
+                engines=tuple(
+                    f"{_LOOPBACK}:{engine.port}"
+                    for engine in host.engines
+                    if machine.workloads[engine.workload].agent == route.agent
+                ),
+            )
+            for route in host.routes
+        ),
+    )
+
+
+def _prometheus(machine: _Machine) -> PrometheusContext:
+    plan, host = machine.plan, machine.host
+    watched = [
+        (engine, machine.workloads[engine.workload], metrics.path)
+        for engine in host.engines
+        if (metrics := machine.workloads[engine.workload].metrics) is not None
+    ]
+    return PrometheusContext(
+        interval=f"{plan.watching.scrape_interval_s}s",
+        stack=plan.stack,
+        node_pool=host.node_pool,
+        engines=tuple(
+            (
+                engine.name,
+                path,
+                f"{_LOOPBACK}:{engine.port}",
+                (
+                    ("agentgpu_dev_stack", plan.stack),
+                    ("agentgpu_dev_agent", one.agent),
+                    ("agentgpu_dev_tier", one.tier),
+                ),
+            )
+            for engine, one, path in watched
+        ),
+        accelerators=() if host.dcgm_exporter is None else (f"{_LOOPBACK}:{host.dcgm_exporter.port}",),
+    )
+
+
+def _firewall(host: HostPlan) -> FirewallContext:
+    ports = ", ".join(str(route_port(route)) for route in host.routes)
+    return FirewallContext(
+        path=f"{MACHINE}/{FIREWALL}",
+        bridge=_BRIDGE,
+        rules=(
+            *(f"{_source(one)} tcp dport {_SSH} accept" for one in host.admin_ranges),
+            *(f"{_source(one)} tcp dport {{ {ports} }} accept" for one in host.caller_ranges),
+        ),
+    )
+
+
+def _source(address_range: AddressRange) -> str:
+    return f"ip6 saddr {address_range}" if ":" in address_range else f"ip saddr {address_range}"
+
+
+def _sysctl(host: HostPlan) -> SysctlContext:
+    return SysctlContext(settings=tuple((one.name, one.value, one.reason) for one in host.kernel_settings))
+
+
+def _environment(machine: _Machine) -> MachineContext:
+    host = machine.host
+    return MachineContext(
+        cache_folder=machine.pool.cache_path,
+        engine_uid=ENGINE_UID,
+        router_uid=ROUTER_UID,
+        tls="yes" if host.tls else "no",
+        disks="yes" if host.disks_are_joined else "no",
+        secrets=" ".join(one.variable for one in host.secrets),
+    )
+
+
+def _cloud_init(texts: dict[str, str]) -> CloudInitContext:
+    return CloudInitContext(
+        packages=_PACKAGES,
+        files=tuple(
+            (f"{MACHINE}/{name}", "0755" if name in _EXECUTABLE else "0644", text)
+            for name, text in sorted(texts.items())
+        ),
+        setup=f"{MACHINE}/{_SETUP}",
+    )

@@ -1,0 +1,24 @@
+"""What to do with files that were just written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.rendering.hosts import FOLDER, MACHINE
+from agentgpu_iac.rendering.skyserve import start_command
+
+
+def next_step(plan: Plan, files: Iterable[RenderedFile], directory: str) -> str:
+    """The next command, by the target of the plan."""
+    if plan.target == "spheron":
+        return "pulumi up makes the machines, each from the cloud-init.yaml of its pool"
+    if plan.hosts:
+        places = " or ".join(shlex.quote(f"{directory}/{FOLDER}/{host.node_pool}") for host in plan.hosts)
+        return f"copy {places} to {MACHINE} of its machine, then: sudo bash {MACHINE}/setup.sh"
+    if plan.sky_services:
+        return " and ".join(start_command(service, f"{directory}/") for service in plan.sky_services)
+    overlays = sorted({file.path.split("/")[1] for file in files if file.path.startswith("overlays/")})
+    others = f" (or overlays/{', overlays/'.join(overlays[1:])})" if overlays[1:] else ""
+    return f"kubectl apply -k {shlex.quote(f'{directory}/overlays/{overlays[0]}')}{others}"

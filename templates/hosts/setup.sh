@@ -1,0 +1,156 @@
+#!/bin/bash
+# Makes a bare machine (Debian or Ubuntu, with the NVIDIA driver) ready to serve, and starts what docker-compose.yaml says.
+# It may be run again at any time: it changes only what is not yet so. Without a word it does everything; with one:
+#   disks   join blank NVMe disks to the volume of the model cache (at every boot: instance stores come back blank)
+#   health  start engines anew that Docker calls unhealthy
+set -o errexit -o nounset -o pipefail
+
+HERE=/opt/agentgpu
+SECRETS=/etc/agentgpu/secrets.env
+TLS=/etc/agentgpu/tls
+# shellcheck source=/dev/null
+. "$HERE/machine.env"
+
+say() { echo "agentgpu: $*"; }
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+# Disks that hold nothing: no partition, no file system, not in use.
+blank_disks() {
+    local disk
+    for disk in /dev/nvme*n1; do
+        [ -b "$disk" ] || continue
+        [ "$(lsblk --noheadings --list "$disk" | wc -l)" -eq 1 ] || continue
+        blkid --probe "$disk" >/dev/null 2>&1 && continue
+        findmnt --source "$disk" >/dev/null && continue
+        echo "$disk"
+    done
+}
+
+disks() {
+    [ "$AGENTGPU_DISKS" = yes ] || return 0
+    local volume mount
+    mount=$(dirname "$AGENTGPU_CACHE")
+    mountpoint --quiet "$mount" && return 0
+    mkdir --parents "$mount"
+    volume=$(blkid --label agentgpu || true)
+    if [ -z "$volume" ]; then
+        mapfile -t found < <(blank_disks)
+        case ${#found[@]} in
+            0)
+                say "no blank NVMe disk: the model cache lies on the root volume, and cold starts take longer than planned"
+                return 0
+                ;;
+            1) volume=${found[0]} ;;
+            *)
+                command -v mdadm >/dev/null || install_packages mdadm
+                volume=/dev/md/agentgpu
+                mdadm --create "$volume" --run --level=0 --raid-devices="${#found[@]}" "${found[@]}"
+                ;;
+        esac
+        mkfs.ext4 -q -F -m 0 -L agentgpu "$volume"
+    fi
+    mount -o noatime,discard "$volume" "$mount"
+}
+
+health() {
+    docker ps --quiet --filter health=unhealthy --filter label=agentgpu.dev/agent | xargs --no-run-if-empty docker restart
+}
+
+firewall() {
+    command -v nft >/dev/null || install_packages nftables
+    systemctl enable --now agentgpu-firewall.service
+    nft -f "$HERE/firewall.nft"
+}
+
+install_packages() {
+    local tries
+    for tries in 1 2 3 4 5; do
+        apt-get -qq -o DPkg::Lock::Timeout=300 update &&
+            DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install "$@" && return 0
+        say "packages $*: try $tries failed"
+        sleep 15
+    done
+    return 1
+}
+
+# Docker with the Compose plugin: the distribution's own packages where the image has none.
+container_engine() {
+    command -v docker >/dev/null || install_packages docker.io || fail "Docker cannot be installed"
+    docker compose version >/dev/null 2>&1 || install_packages docker-compose-v2 || install_packages docker-compose || true
+    docker compose version >/dev/null 2>&1 || fail "'docker compose' is missing: install Docker's Compose plugin, version 2"
+}
+
+# The toolkit lets containers have accelerators. Where the machine's package lists lack it, NVIDIA's own list is added.
+toolkit() {
+    command -v nvidia-smi >/dev/null || fail "the NVIDIA driver is missing: choose an image that has it"
+    if ! command -v nvidia-ctk >/dev/null; then
+        install_packages curl gnupg ca-certificates
+        if ! apt-cache show nvidia-container-toolkit >/dev/null 2>&1; then
+            local list=https://nvidia.github.io/libnvidia-container key=/usr/share/keyrings/nvidia-container-toolkit.gpg
+            curl --fail --silent --show-error --location --retry 5 "$list/gpgkey" | gpg --yes --dearmor --output "$key"
+            # shellcheck disable=SC2016
+            echo "deb [signed-by=$key] $list/stable/deb/\$(ARCH) /" >/etc/apt/sources.list.d/nvidia-container-toolkit.list
+        fi
+        install_packages nvidia-container-toolkit || fail "the NVIDIA container toolkit cannot be installed"
+    fi
+    if ! docker info --format '{{json .Runtimes}}' | grep --quiet nvidia; then
+        nvidia-ctk runtime configure --runtime=docker
+        systemctl restart docker
+    fi
+}
+
+# Callers speak TLS. A certificate of your own goes into this folder before; without one the machine makes its own.
+certificate() {
+    [ "$AGENTGPU_TLS" = yes ] || return 0
+    install --directory --mode=0755 "$TLS"
+    if [ ! -s "$TLS/tls.crt" ] || [ ! -s "$TLS/tls.key" ]; then
+        local names
+        names="DNS:$(hostname)"
+        for address in $(hostname --all-ip-addresses); do names="$names,IP:$address"; done
+        openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$(hostname)" -addext "subjectAltName=$names" \
+            -keyout "$TLS/tls.key" -out "$TLS/tls.crt" 2>/dev/null
+    fi
+    chown "$AGENTGPU_ROUTER_UID" "$TLS/tls.key" "$TLS/tls.crt"
+    chmod 0400 "$TLS/tls.key"
+}
+
+# Secrets are put here by whoever makes the machine, never by these files.
+secrets() {
+    install --directory --mode=0755 /etc/agentgpu
+    [ -e "$SECRETS" ] || install --mode=0600 /dev/null "$SECRETS"
+    chmod 0600 "$SECRETS"
+    local variable
+    for variable in $AGENTGPU_SECRETS; do
+        grep --quiet "^$variable=." "$SECRETS" || say "$SECRETS lacks $variable: nothing starts without it"
+    done
+}
+
+everything() {
+    [ "$(id -u)" -eq 0 ] || fail "run as root"
+    install --mode=0644 --target-directory=/etc/systemd/system "$HERE"/agentgpu*.service "$HERE"/agentgpu*.timer
+    systemctl daemon-reload
+    firewall
+    install --mode=0644 "$HERE/sysctl.conf" /etc/sysctl.d/90-agentgpu.conf
+    sysctl --quiet --system
+    systemctl enable agentgpu-disks.service
+    disks
+    install --directory --owner="$AGENTGPU_ENGINE_UID" --group="$AGENTGPU_ENGINE_UID" --mode=2770 "$AGENTGPU_CACHE"
+    container_engine
+    toolkit
+    certificate
+    secrets
+    systemctl enable --now agentgpu-health.timer
+    systemctl enable agentgpu.service
+    systemctl restart --no-block agentgpu.service
+    say "ready; follow it with: journalctl -fu agentgpu; docker compose --project-directory $HERE ps"
+}
+
+case ${1:-everything} in
+    everything) everything ;;
+    disks) disks ;;
+    health) health ;;
+    *) fail "there is no $1; known: disks, health" ;;
+esac
