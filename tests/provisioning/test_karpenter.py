@@ -17,11 +17,20 @@ from agentgpu_iac.provisioning.aws.karpenter import KARPENTER_VERSION
 from agentgpu_iac.provisioning.aws.karpenter_policy import ControllerScope
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
-from tests.plans import make_plan, make_pool, make_tiered_plan
+from tests.plans import make_plan, make_tiered_plan
 from tests.provisioning.aws_api import complaints
 from tests.provisioning.policies import is_known, size, statements
 from tests.provisioning.recording import record
-from tests.provisioning.scenes import KARPENTER, SETTINGS, handed_over_plan, mixed_plan, scene, shared_plan
+from tests.provisioning.scenes import (
+    GROUPED_POOL,
+    KARPENTER,
+    SETTINGS,
+    handed_over_plan,
+    held_plan,
+    mixed_plan,
+    scene,
+    shared_plan,
+)
 from tools.install import COMPONENTS, FilesOfModules
 
 ROLE = "aws:iam/role:Role"
@@ -226,9 +235,31 @@ def test_the_cluster_autoscaler_is_no_prerequisite_where_karpenter_makes_the_nod
     assert "spot.amazonaws.com" not in "\n".join(scene("tiered").outputs["prerequisites"])
 
 
-def test_capacity_blocks_are_for_karpenter() -> None:
-    plan = make_plan(node_pools=(make_pool(reservation="capacity-block", capacity_types=("reserved",)),))
-    assert record(lambda: deploy(plan, render(plan), KARPENTER)).of(NODE_POOL)
+def test_your_own_subnets_must_carry_the_tag() -> None:
+    own = replace(KARPENTER, vpc_id="vpc-1", private_subnet_ids=("subnet-a", "subnet-b"))
+    for settings, is_told in ((own, True), (replace(own, tag_subnets=True), False), (KARPENTER, False)):
+        recording = record(lambda settings=settings: deploy(make_tiered_plan(), render(make_tiered_plan()), settings))
+        told = "\n".join(recording.outputs["prerequisites"])
+        assert ("karpenter.sh/discovery=demo on your subnets" in told) is is_told
+
+
+def test_karpenter_finds_what_you_hold_by_its_tag() -> None:
+    """A Capacity Block needs no name then, and a name would say nothing."""
+    plan = held_plan("capacity-block")
+    recording = record(lambda: deploy(plan, render(plan), KARPENTER))
+    (node_class,) = recording.of(NODE_CLASS)
+    assert node_class.inputs["spec"]["capacityReservationSelectorTerms"] == [
+        {"tags": {"karpenter.sh/discovery": "demo"}}
+    ]
+    assert recording.of("aws:ec2/placementGroup:PlacementGroup") == []
+    named = replace(KARPENTER, capacity_reservation_ids={GROUPED_POOL: "cr-b10c"})
+
+    def program() -> None:
+        with pytest.raises(BadInput, match="finds what you hold by its tag, not by a name") as caught:
+            deploy(plan, render(plan), named)
+        assert len(caught.value.faults) == 1
+
+    assert record(program).resources == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from agentgpu_iac.planning.nodes import FABRIC_RESOURCE, STACK_LABEL
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.aws.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
+from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.objects import Objects
 from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, operators_of_gitops_tool, sharing
 
@@ -26,18 +27,22 @@ def prerequisites(
     *,
     grouped: tuple[NodePool, ...],
     held: Mapping[str, HeldCapacity],
+    has_own_subnets: bool,
     has_budget_alarm: bool,
 ) -> tuple[str, ...]:
     """Everything that someone must still see to, each with what happens without it.
 
-    ``grouped`` are the pools that are node groups; Karpenter makes the nodes of the others.
+    ``grouped`` are the pools that are node groups; Karpenter makes the nodes of the others. ``has_own_subnets`` says
+    that the subnets are yours, tags and all.
     """
+    made = tuple(pool for pool in plan.node_pools if pool not in grouped)
     return (
         device_plugin(),
         *_fabric(plan.node_pools),
         *sharing(plan.node_pools),
         *_autoscaling(grouped, held),
-        *_spot(tuple(pool for pool in plan.node_pools if pool not in grouped)),
+        *_spot(made),
+        *((_subnets(plan.stack),) if made and has_own_subnets else ()),
         *_models(plan.node_pools),
         *operators(objects.serving),
         *(() if objects.handed_over is None else operators_of_gitops_tool(objects.handed_over)),
@@ -75,6 +80,13 @@ def _spot(pools: tuple[NodePool, ...]) -> Iterator[str]:
             "EC2's role for spot, once in an account (aws iam create-service-linked-role --aws-service-name "
             f"spot.amazonaws.com); without it Karpenter gets no spot node for {', '.join(names)}"
         )
+
+
+def _subnets(stack: str) -> str:
+    return (
+        f"the tag {KARPENTER_DISCOVERY_TAG}={stack} on your subnets (agentgpu:tagSubnets sets it); without it Karpenter "
+        "finds none and makes no node"
+    )
 
 
 def _models(pools: tuple[NodePool, ...]) -> Iterator[str]:

@@ -445,6 +445,7 @@ def _outputs(
                 objects,
                 grouped=grouped_pools(plan, settings.nodes),
                 held=site.held,
+                has_own_subnets=settings.vpc_id is not None and not settings.tag_subnets,
                 has_budget_alarm=bool(settings.budget_emails),
             )
         ),
