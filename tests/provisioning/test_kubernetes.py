@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pulumi
@@ -74,7 +75,7 @@ def test_prerequisites_name_secrets_namespaces_and_sharing() -> None:
     )
     plan = shared_plan().model_copy(update={"target": "kubernetes", "security": make_security(secrets=secrets)})
     elsewhere = FILES[3].content.replace(b"namespace: demo", b"namespace: gateways")
-    files = (*FILES[:3], type(FILES[3])(path="base/service.yaml", content=elsewhere))
+    files = tuple(replace(file, content=elsewhere) if file is FILES[3] else file for file in FILES)
     told = "\n".join(record(lambda: deploy(plan, files)).outputs["prerequisites"])
     assert "the Secret mine with the key key in the namespace demo (is what callers send)" in told
     assert "stored" not in told
