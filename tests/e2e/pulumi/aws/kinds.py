@@ -239,8 +239,8 @@ class InternetGateway(Ec2):
             aws("ec2").attach_internet_gateway(InternetGatewayId=ident, VpcId=inputs["vpcId"])
 
     def shown(self, aws: Cloud, found: Inputs) -> Properties:
-        attached = {"vpcId": one["VpcId"] for one in found["Attachments"]}
-        return {**attached, "arn": account_arn("ec2", f"internet-gateway/{found['InternetGatewayId']}")}
+        attached = only(found["Attachments"])
+        return {**({"vpcId": attached["VpcId"]} if attached else {}), "arn": account_arn("ec2", f"internet-gateway/{found['InternetGatewayId']}")}
 
     def delete(self, aws: Cloud, ident: str) -> None:
         for one in self.described(aws, ident)["Attachments"]:
@@ -396,6 +396,12 @@ class IngressRule(SecurityGroupRule):
 class RouteTableAssociation(Kind):
     forces_new = frozenset({"subnetId"})
 
+    def create(self, aws: Cloud, logical_name: str, inputs: Inputs) -> str:
+        filters = [{"Name": "association.subnet-id", "Values": [inputs["subnetId"]]}]
+        if aws("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
+            raise Refused(f"Resource.AlreadyAssociated: {inputs['subnetId']} has a route table")
+        return super().create(aws, logical_name, inputs)
+
     def made(self, answer: Inputs, inputs: Inputs) -> str:
         return str(answer["AssociationId"])
 
@@ -425,6 +431,11 @@ class Route(Kind):
 
     forces_new = frozenset({"routeTableId", "destinationCidrBlock"})
     computed = frozenset({"origin", "state", "networkInterfaceId"})
+
+    def create(self, aws: Cloud, logical_name: str, inputs: Inputs) -> str:
+        if self.find(aws, self.made({}, inputs)):
+            raise Refused(f"RouteAlreadyExists: {inputs['destinationCidrBlock']} in {inputs['routeTableId']}")
+        return super().create(aws, logical_name, inputs)
 
     def made(self, answer: Inputs, inputs: Inputs) -> str:
         return f"{inputs['routeTableId']}_{inputs['destinationCidrBlock']}"
