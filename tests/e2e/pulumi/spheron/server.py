@@ -34,7 +34,7 @@ class Spheron:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 spheron.serve(self)
 
             do_POST = do_GET  # noqa: N815
@@ -62,7 +62,11 @@ class Spheron:
             return
         asked = urlsplit(call.path)
         status, content = self.world.answer(
-            call.command, asked.path, dict(parse_qsl(asked.query)), dict(call.headers), json.loads(body) if body else None
+            call.command,
+            asked.path,
+            dict(parse_qsl(asked.query)),
+            dict(call.headers),
+            json.loads(body) if body else None,
         )
         if call.command == "POST" and status < 300:
             self.down = self.down_after_create

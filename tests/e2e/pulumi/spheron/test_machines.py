@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.processes import PATIENCE_S
 from tests.e2e.pulumi.cli import ROOT, Project
 from tests.e2e.pulumi.spheron.server import SPEED, Spheron, start
-from tests.e2e.processes import PATIENCE_S
 from tests.provisioning.spheron.world import KEY
 
 CALLERS_KEY = "callers-send-this-key"
@@ -31,9 +31,9 @@ spec:
       conversation: {maxContextTokens: 4096}
 """
 FEWER_CALLERS = SPEC.replace("203.0.113.0/24", "203.0.113.7/32")
-SPOT = SPEC.replace("      sessions: {concurrent: 20}", "      sessions: {concurrent: 1}\n      interruptible: true").replace(
-    "  accelerators: {allow: [rtx-5090]}", "  accelerators: {allow: [h100-sxm]}"
-)
+SPOT = SPEC.replace(
+    "      sessions: {concurrent: 20}", "      sessions: {concurrent: 1}\n      interruptible: true"
+).replace("  accelerators: {allow: [rtx-5090]}", "  accelerators: {allow: [h100-sxm]}")
 TYPE = "pulumi-python:dynamic/agentgpu:SpheronMachine"
 
 
@@ -48,9 +48,7 @@ def spheron() -> Iterator[Spheron]:
 @pytest.fixture
 def project(tmp_path: Path, spheron: Spheron) -> Project:
     fast = Path(__file__).parent / "fast"
-    made = Project(
-        tmp_path, SPEC, environment={"PYTHONPATH": f"{fast}:{ROOT}", "AGENTGPU_TEST_SPEED": str(SPEED)}
-    )
+    made = Project(tmp_path, SPEC, environment={"PYTHONPATH": f"{fast}:{ROOT}", "AGENTGPU_TEST_SPEED": str(SPEED)})
     made.config("agentgpu:spheronUrl", spheron.url)
     made.config("agentgpu:spheronApiKey", KEY, secret=True)
     made.config("agentgpu:sshPublicKey", "ssh-ed25519 AAAA someone")
@@ -193,6 +191,20 @@ def test_the_limits_of_the_api_are_kept(project: Project, spheron: Spheron) -> N
     spheron.world.reads_per_window = 8
     project.up()
     assert len(spheron.world.live) == 1
+
+
+def test_other_settings_and_a_new_key_touch_no_machine(project: Project, spheron: Spheron) -> None:
+    project.up()
+    spheron.world.key = "sai_pk_the-key-after-it"
+    project.config("agentgpu:spheronTeamId", "team-0")
+    project.config("agentgpu:spheronApiKey", spheron.world.key, secret=True)
+    assert project.planned() == {}
+    said = project.destroy(expect=1)
+    assert "the key is that of the last pulumi up, unless SPHERON_API_KEY holds another" in said.text
+    project.environment["SPHERON_API_KEY"] = spheron.world.key
+    project.destroy()
+    assert len(spheron.world.machines) == 1
+    assert not spheron.world.live
 
 
 def test_what_is_missing_is_said_before_anything_is_made(project: Project, spheron: Spheron) -> None:
