@@ -9,7 +9,18 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, gitops, machines, overrides, priorities, quota, scaling, security, watching
+from agentgpu_iac.planning import (
+    advice,
+    gitops,
+    machines,
+    overrides,
+    priorities,
+    quota,
+    scaling,
+    security,
+    sky,
+    watching,
+)
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
 from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
@@ -60,6 +71,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
     total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
     router = router_plan(spec, catalog, workloads)
+    sky_services = sky.services(placed, decided.options, tiers, spec, catalog, name)
     context = advice.Context(
         spec=spec,
         catalog=catalog,
@@ -72,6 +84,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         cost=total,
         second_replicas={one.agent: one for one in second if one.agent is not None},
         groups_complete=decided.placement.groups_complete,
+        sky_services=sky_services,
     )
     return Plan(
         api_version=PLAN_VERSION,
@@ -94,6 +107,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
         ),
         hosts=machines.host_plans(spec, catalog, workloads, node_pools, router),
+        sky_services=sky_services,
         cost=total,
         overrides=tuple(
             one

@@ -117,7 +117,7 @@ def _host_plan(
         ollama=_service(catalog, "ollama", None, OLLAMA_PORT) if spec.target == "compose" else None,
         metrics_retention_days=METRICS_RETENTION_DAYS,
         disks_are_joined=any(one.model_cache.storage == "nvme" for one in members),
-        secrets=tuple(_secrets(spec, pool, members)),
+        secrets=tuple(_secrets(pool, members)),
         kernel_settings=_KERNEL_SETTINGS,
         open_files=max(_OPEN_FILES, 2 * router.worker_connections),
     )
@@ -164,7 +164,7 @@ def _listen(callers: Sequence[str]) -> tuple[str, ...]:
     """The loopback alone where nobody else may call."""
     if not callers:
         return ("127.0.0.1",)
-    versions = {ip_network(one, strict=False).version for one in callers}
+    versions = {ip_network(one).version for one in callers}
     return ("0.0.0.0", "[::]") if 6 in versions else ("0.0.0.0",)  # noqa: S104 - behind the machine's own firewall
 
 
@@ -173,7 +173,7 @@ def _service(catalog: Catalog, service: ServiceSoftware, pinned: str | None, por
     return HostService(version=release.version, image=pinned or release.image, port=port)
 
 
-def _secrets(spec: StackSpec, pool: NodePool, members: Sequence[Workload]) -> Iterator[HostSecret]:
+def _secrets(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostSecret]:
     """What the machine's own file of secrets must hold, a variable each."""
     seen: set[str] = set()
     for one in members:

@@ -349,6 +349,7 @@ def _annotations(workload: Workload) -> Pairs:
 
 
 def wait_command(workload: Workload) -> tuple[str, ...]:
+    """What ends once everything that the workload loads is in the cache."""
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",

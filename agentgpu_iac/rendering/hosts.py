@@ -14,7 +14,9 @@ from typing import ClassVar
 import yaml
 
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.caching import token_variables
 from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.planning.machines import LISTEN_QUEUE
 from agentgpu_iac.planning.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
 from agentgpu_iac.planning.plan import HostEngine, HostPlan, NodePool, Plan, RenderedFile, RouterPlan, Workload
 from agentgpu_iac.rendering.context import Context, Pairs
@@ -70,7 +72,7 @@ _PACKAGES = ("ca-certificates", "curl", "mdadm", "nftables", "openssl")
 _COMPOSE_HEADER = """\
 # What each machine of pool {pool} runs. Made by agentgpu; change the agent stack, not this file.
 # Start it:  docker compose --env-file {secrets} up --detach
-# The machine needs the NVIDIA driver, Docker and the NVIDIA container toolkit; cloud-init.yaml and setup.sh see to the latter two.
+# The machine needs the NVIDIA driver, Docker and the NVIDIA container toolkit; setup.sh sees to the latter two.
 """
 _CLOUD_INIT_HEADER = """\
 #cloud-config
@@ -300,7 +302,10 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
         models_folder=MODELS_MOUNT,
         engine_caches=caches,
         filler=() if pool.filler is None else ((_sha256(models_document(pool)), fill_command(pool.filler)),),
-        filler_environment=(*filler_environment(), *_secret_environment(host, "MODEL_TOKEN_")),
+        filler_environment=(
+            *filler_environment(),
+            *((name, _reference(name)) for name, _ in token_variables(pool.cached_models)),
+        ),
         filler_memory=_mib(0 if pool.filler is None else pool.filler.memory_limit_mib),
         filler_scratch=_scratch("/tmp", ENGINE_UID, _FILLER_SCRATCH_MIB),  # noqa: S108 - the container's own
         ready_file=READY_FILE,
@@ -409,10 +414,6 @@ def _literal(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(_escaped(word) for word in words)
 
 
-def _secret_environment(host: HostPlan, prefix: str) -> Pairs:
-    return tuple((one.variable, _reference(one.variable)) for one in host.secrets if one.variable.startswith(prefix))
-
-
 def _wait(workload: Workload) -> str:
     return f"wait-{workload.name}"
 
@@ -455,7 +456,7 @@ def _nginx(machine: _Machine) -> Context:
         routes=tuple(
             nginx_route(
                 route,
-                listen=tuple(f"{address}:{route_port(route)}{how} backlog=4096" for address in host.listen),
+                listen=tuple(f"{address}:{route_port(route)}{how} backlog={LISTEN_QUEUE}" for address in host.listen),
                 engines=tuple(
                     f"{_LOOPBACK}:{engine.port}"
                     for engine in host.engines

@@ -217,6 +217,7 @@ def filler_image(plan: Plan, pool: NodePool) -> str:
 
 
 def fill_command(filler: FillerPlan) -> tuple[str, ...]:
+    """What fills a node's cache, and then idles."""
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",

@@ -6,18 +6,22 @@ A rule looks only at values of the right kind and passes over the rest: what is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.cron import cron_fault
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import (
+    ADDRESS_RANGE,
     MAX_COUNT,
     Agent,
     Conversation,
     ModelCache,
+    Network,
     Sessions,
     Speculative,
     StackSpec,
@@ -25,6 +29,7 @@ from agentgpu_iac.spec.model import (
 )
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of, words_at
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
 LINE = "{line}"
@@ -63,6 +68,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     yield from _public_machine_rules(target, _part(spec, "security"), _part(spec, "hosts"))
+    yield from _machine_rules(spec, target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from _engine_rules(agent, target, at)
@@ -173,6 +179,58 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
             message="a Gateway is named, but the router is not 'gateway'",
             hint="write router: gateway, or leave the Gateway out",
         )
+
+
+def _machine_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]:
+    """Address ranges are some; and what needs a cluster has no place on virtual machines."""
+    for key in ("callerRanges", "adminRanges"):
+        for index, one in enumerate(_list(_part(spec, "hosts"), key)):
+            if isinstance(one, str) and _is_range(one) and not _is_network(one):
+                yield Violation(
+                    steps=("spec", "hosts", key, index),
+                    message=f"{shown(one)} is no address range",
+                    hint="write the first address and the length of its prefix, for example 203.0.113.0/24",
+                )
+    if target not in VIRTUAL_MACHINES:
+        return
+    network, cache, security = _part(spec, "network"), _part(spec, "modelCache"), _part(spec, "security")
+    if _word(network, "router", Network) in ("gateway", "none"):
+        yield Violation(
+            steps=("spec", "network", "router"),
+            message="on virtual machines NGINX is what callers reach",
+            hint="write router: nginx, or leave it out",
+        )
+    if _word(cache, "source", ModelCache) == "s3":
+        yield Violation(
+            steps=("spec", "modelCache", "source"),
+            message="a virtual machine has no identity that opens a bucket",
+            hint="use source: huggingface, or put the models into the machine's cache yourself",
+        )
+    if _part(security, "externalSecrets"):
+        yield Violation(
+            steps=("spec", "security", "externalSecrets"),
+            message="a store makes Secrets in a cluster, and virtual machines have none",
+            hint="leave it out; each machine reads /etc/agentgpu/secrets.env",
+        )
+    if _part(spec, "gitops"):
+        yield Violation(
+            steps=("spec", "gitops"),
+            message=f"a GitOps tool applies manifests to a cluster, and the target {target!r} has none",
+            hint="leave it out",
+        )
+
+
+def _is_range(text: str) -> bool:
+    """Whether it looks like one; what does not is reported elsewhere."""
+    return re.fullmatch(ADDRESS_RANGE, text) is not None
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:

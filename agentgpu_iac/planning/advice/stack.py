@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.planning import gitops
 from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Warning, Workload
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.units import HOURS_PER_MONTH
 
 
@@ -31,7 +34,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             yield warning(
                 "undated-price", f"the price of {pool.instance_types[0]} ({pool.provider}) has no date in its source"
             )
-        if pool.fixed_size:
+        if pool.fixed_size and spec.target not in VIRTUAL_MACHINES:
             yield warning(
                 "fixed-size-pool",
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
@@ -44,7 +47,8 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
             f"{spec.gitops.overlay}",
         )
-    yield from _scaling_warnings(context)
+    yield from skyserve_warnings(context) if context.sky_services else _scaling_warnings(context)
+    yield from _machine_warnings(context)
     for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
         if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
             yield warning(
@@ -77,6 +81,37 @@ def _unpriced(context: Context) -> Iterator[Warning]:
         )
 
 
+def _machine_warnings(context: Context) -> Iterator[Warning]:
+    """What virtual machines leave open."""
+    spec = context.spec
+    if spec.target not in VIRTUAL_MACHINES:
+        return
+    watched = spec.observability.monitors != "none"
+    services: tuple[tuple[ServiceSoftware, str | None, str], ...] = (
+        ("prometheus", spec.pins.prometheus_image, "prometheusImage"),
+        ("dcgm-exporter", spec.pins.dcgm_exporter_image, "dcgmExporterImage"),
+    )
+    for service, pinned, pin in services if watched else ():
+        if pinned is None:
+            image = context.catalog.service(service).image
+            yield warning("unpinned", f"image {image} is named by tag; pin its digest with pins.{pin}")
+    if spec.hosts.caller_ranges and spec.security.api_key_secret is None:
+        yield warning(
+            "callers-not-asked",
+            f"whoever calls from {', '.join(spec.hosts.caller_ranges)} is served, and nobody is asked for a key; "
+            "name one with security.apiKeySecret",
+        )
+    if not spec.hosts.caller_ranges:
+        yield warning(
+            "callers-on-the-machine",
+            "only programs on the machine itself, or through SSH, can call the agents; name others in hosts.callerRanges",
+        )
+    if not spec.hosts.admin_ranges:
+        yield warning(
+            "nobody-logs-in", "once a machine is set up, nobody can log in by SSH; name who may in hosts.adminRanges"
+        )
+
+
 def _scaling_warnings(context: Context) -> Iterator[Warning]:
     """What the burst tiers lack to be scaled as the spec says."""
     wanted = context.spec.scaling
@@ -84,7 +119,9 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
     unscaled = [one.name for one in bursts if one.scaling is None]
     if unscaled:
         why = (
-            "scaling.method is none"
+            "virtual machines are started and ended by whoever runs the stack"
+            if context.spec.target in VIRTUAL_MACHINES
+            else "scaling.method is none"
             if wanted.method == "none"
             else "no source names the engine's series for running and waiting requests"
         )
@@ -162,24 +199,30 @@ def _image_registries(context: Context) -> Iterator[Warning]:
 
 
 def _held_capacity(context: Context) -> Iterator[Warning]:
-    """Karpenter's documentation and EC2's say when a Capacity Block ends."""
+    """The documentation of Karpenter, EKS and EC2 says when a Capacity Block ends."""
     pools = [pool for pool in context.node_pools if pool.reservation != "none"]
     if not pools:
         return
     names = ", ".join(pool.name for pool in pools)
-    first = f"pool{plural(len(pools))} {names} use held capacity first, if it carries the tag karpenter.sh/discovery: "
+    first = (
+        f"pool{plural(len(pools))} {names} use held capacity first: with Karpenter what carries the tag "
+        f"karpenter.sh/discovery: {context.stack}, with node groups what agentgpu:capacityReservationIds names"
+    )
     if pools[0].reservation == "on-demand":
         rest = "the cost counts its nodes at the on-demand price, at which a reservation is billed whether it is used or not"
     else:
         rest = (
             "the cost counts its nodes at the price that they have without it, since a block was paid when it was bought. "
-            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter drains them 10 minutes earlier"
+            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter or EKS drains them 10 minutes "
+            "earlier"
         )
-    yield warning("held-capacity", f"{first}{context.stack}; {rest}")
+    yield warning("held-capacity", f"{first}; {rest}")
 
 
 def _router_warnings(context: Context) -> Iterator[Warning]:
     router = context.router
+    if context.sky_services:
+        return
     if context.spec.security.api_key_secret is not None and (router is None or router.kind != "nginx"):
         yield warning(
             "key-not-everywhere",

@@ -73,7 +73,9 @@ def test_each_baseline_node_is_a_machine_with_the_rendered_cloud_init_and_the_se
     first, second = recording.of(TOKEN)
     assert [one.inputs["index"] for one in (first, second)] == [0, 1]
     assert first.inputs["cloudInit"] == second.inputs["cloudInit"]
-    sent = json.loads(first.inputs["cloudInit"])
+    secret = first.inputs["cloudInit"]
+    assert set(secret) > {"value"}, "a secret, as Pulumi wraps it"
+    sent = json.loads(secret["value"])
     paths = [file["path"] for file in sent["writeFiles"]]
     assert paths[0] == "/etc/agentgpu/secrets.env"
     assert sent["writeFiles"][0]["content"] == "VLLM_API_KEY='callers-key'\n"
