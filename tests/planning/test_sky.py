@@ -112,12 +112,11 @@ def test_a_user_facing_burst_does_not_go_where_spot_ends_without_notice() -> Non
 
 
 def test_a_replica_fills_its_machine() -> None:
+    alone = make_agent(overrides={"tensorParallelSize": 1, "pipelineParallelSize": 1})
     with pytest.raises(NoPlan) as refusal:
-        plan(
-            catalog=sky_catalog(*offerings("s8", "small-40", 8, on_demand="9.00")), accelerators={"allow": ["small-40"]}
-        )
-    (only,) = refusal.value.rejections
-    assert (only.constraint, only.limit, only.unit) == ("whole-machine", 8.0, "accelerators")
+        plan(alone, catalog=sky_catalog(*offerings("s8", "small-40", 8, on_demand="9.00")))
+    (found,) = refusal.value.rejections
+    assert (found.constraint, found.need, found.limit) == ("whole-machine", 1.0, 8.0)
 
 
 def test_a_larger_parallelism_fills_a_machine_that_a_smaller_one_would_not() -> None:
