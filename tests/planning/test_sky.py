@@ -35,7 +35,7 @@ PROVIDERS = (
 NAMES = tuple(
     SkyPilotName(provider=provider, accelerator=accelerator, name=name, sources=SOURCES)
     for provider in ("aws", "pods")
-    for accelerator, name in (("small-40", "S40"), ("large-80", "L80"))
+    for accelerator, name in (("small-40", "S40"), ("large-80", "L80"), ("no-data-24", "N24"))
 )
 SPOT = offerings("s1", "small-40", on_demand="1.00", spot="0.40")
 BURSTY = make_agent(
@@ -83,6 +83,27 @@ def test_a_fixed_number_of_replicas_has_no_rate() -> None:
     service = only(plan(catalog=sky_catalog(*SPOT)))
     assert service.min_replicas == service.max_replicas
     assert service.requests_per_s_per_replica is None
+
+
+def test_an_agent_whose_rate_nobody_knows_is_not_scaled() -> None:
+    agent = make_agent(model="test/tiny", latencyClass="background", overrides={"burstReplicas": 2})
+    found = plan(agent, catalog=sky_catalog(*offerings("n1", "no-data-24", on_demand="1.00")))
+    service = only(found)
+    assert (service.requests_per_s_per_replica, service.max_replicas) == (None, service.min_replicas)
+    assert "skyserve-not-scaled" in codes(found, "support")
+
+
+def test_a_background_agent_without_a_volume_is_scaled_by_what_a_replica_generates() -> None:
+    agent = make_agent(latencyClass="background", overrides={"burstReplicas": 2})
+    service = only(plan(agent, catalog=sky_catalog(*SPOT)))
+    assert service.max_replicas == service.min_replicas + 2
+    assert (service.requests_per_s_per_replica or 0) > 0
+
+
+def test_an_answer_that_takes_longer_than_skyserve_waits_is_said() -> None:
+    long = make_agent(conversation={"outputTokensPerTurn": 3000})
+    assert "skyserve-drain" in codes(plan(long, catalog=sky_catalog(*SPOT)), "support")
+    assert "skyserve-drain" not in codes(plan(catalog=sky_catalog(*SPOT)), "support")
 
 
 def test_places_are_where_the_same_machine_is_sold_the_same_ways_within_the_limit() -> None:
