@@ -312,7 +312,10 @@ def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
 
 
 def _refused_engine(one: Demand) -> Rejection:
-    message = "Ollama is for local development: it has no continuous batching that carries production sessions"
+    message = (
+        "Ollama is for local development: it has no continuous batching that carries production sessions. Leave the engine "
+        "out; for the target compose the rendered files serve the same agents by Ollama under the profile local"
+    )
     return demand_rejection(one, None, "engine", message)
 
 

@@ -143,11 +143,14 @@ class AwsMocks(pulumi.runtime.Mocks):
                 raise AssertionError(f"the program asked for something unexpected: {args.token}")
 
 
-def record(program: Callable[[], None], *, region: str = REGION) -> Recording:
+def record(
+    program: Callable[[], None], *, region: str = REGION, last_outputs: dict[str, Any] | None = None
+) -> Recording:
     """Run the program to its end and return what it asked for."""
-    recording = Recording()
+    recording = Recording(last_outputs=last_outputs or {})
     with _event_loops():
-        pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test")
+        pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
+        get_root_resource().outputs.clear()  # the root resource outlives a run
         pulumi.runtime.set_all_config({"aws:region": region})
 
         def body() -> pulumi.Output[None]:

@@ -85,7 +85,7 @@ OPTIONS: dict[str, tuple[Callable[[], Plan], Settings]] = {
     "private": (
         lambda: make_plan(policy=PolicyPlan(budget_usd_per_month=Decimal(2000))),
         Settings(
-            api_endpoint=ApiEndpoint(kind="private"),
+            api_endpoint=ApiEndpoint(kind="private", allowed_cidrs=("10.8.0.0/16",)),
             admin_role_arns=(ADMINISTRATOR,),
             interface_endpoints=True,
             budget_emails=("ops@example.org",),

@@ -91,17 +91,18 @@ def test_a_file_may_hold_several_objects() -> None:
 
 def test_outputs() -> None:
     plan, outputs = make_tiered_plan(), scene("tiered").outputs
+    cost = outputs["cost"]
     assert outputs["clusterName"] == "demo"
     assert outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
-    assert outputs["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
-    assert outputs["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
-    assert outputs["priceDate"] == "2026-07-20"
+    assert cost["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
+    assert cost["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
+    assert cost["priceDates"] == ["2026-07-20"]
     assert outputs["reservedCapacity"] == []
 
 
 def test_the_cost_says_what_it_leaves_out() -> None:
     def left_out(name: str) -> str:
-        return str(scene(name).outputs["costExcludes"])
+        return str(scene(name).outputs["cost"]["excludes"])
 
     assert all("the EKS control plane, the system nodes" in left_out(name) for name in [*SCENES, *OPTIONS])
     assert "NAT gateway" in left_out("single")

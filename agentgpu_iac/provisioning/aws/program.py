@@ -112,6 +112,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     manifests = read_manifests(files, settings.installed_api_groups)
     site = _site(plan, settings)
 
+    for sentence in site.reservations(plan):
+        pulumi.log.warn(f"agentgpu:reserve holds {sentence}")
     if settings.budget_emails:
         _budget_alarm(plan, settings)
     network = _network(plan, settings, region, site)
@@ -172,6 +174,14 @@ class _Site:
     """By pool."""
     reserve: Mapping[str, int]
     """Nodes to reserve, by pool."""
+
+    def reservations(self, plan: Plan) -> tuple[str, ...]:
+        """What is reserved, and what that costs."""
+        return tuple(
+            what_it_costs(pool, self.reserve[pool.name], self.zones_of_pool[pool.name][0])
+            for pool in plan.node_pools
+            if pool.name in self.reserve
+        )
 
 
 def _site(plan: Plan, settings: Settings) -> _Site:
@@ -357,11 +367,7 @@ def _outputs(
         "kubeconfig": cluster.kubeconfig,
         "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
         OUTPUT: cost,
-        "reservedCapacity": [
-            what_it_costs(pool, site.reserve[pool.name], site.zones_of_pool[pool.name][0])
-            for pool in plan.node_pools
-            if pool.name in site.reserve
-        ],
+        "reservedCapacity": list(site.reservations(plan)),
         "prerequisites": list(
             prerequisites(plan, manifests, held=site.held, has_budget_alarm=bool(settings.budget_emails))
         ),

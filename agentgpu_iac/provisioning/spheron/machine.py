@@ -187,11 +187,11 @@ class SpheronProvider(ResourceProvider):
     def _key(self) -> str | None:
         return os.environ.get(API_KEY_VARIABLE) or self._configured_key
 
-    def _session(self, props: Mapping[str, Any]) -> _Session:
+    def _session(self, props: Mapping[str, Any]) -> Session:
         key = self._key()
         if not key:
             raise SpheronError(f"there is no key for Spheron: set {API_KEY_CONFIG} or {API_KEY_VARIABLE}")
-        return _session(key, str(props["url"]))
+        return shared_session(key, str(props["url"]))
 
     def _maker(self, props: Mapping[str, Any]) -> _Maker:
         return _Maker(self._session(props), props)
@@ -205,7 +205,7 @@ class _Made:
         self.facts = facts
 
 
-class _Session:
+class Session:
     """What all machines of a process share: the client with its limits, and one reading of the offers."""
 
     def __init__(self, client: Spheron, clock: Clock) -> None:
@@ -233,14 +233,15 @@ class _Session:
 
 
 @cache
-def _session(key: str, url: str) -> _Session:
-    return _Session(Spheron(key=key, url=url, clock=CLOCK), CLOCK)
+def shared_session(key: str, url: str) -> Session:
+    """The one session of this process with a key."""
+    return Session(Spheron(key=key, url=url, clock=CLOCK), CLOCK)
 
 
 class _Maker:
     """Makes one machine."""
 
-    def __init__(self, session: _Session, props: Mapping[str, Any]) -> None:
+    def __init__(self, session: Session, props: Mapping[str, Any]) -> None:
         self.session = session
         self.client = session.client
         self.props = props

@@ -14,11 +14,14 @@ from typing import Any
 from tests.e2e.ports import HOST, free_ports
 from tests.e2e.processes import PATIENCE_S, end, start
 from tests.e2e.pulumi.aws import kubernetes_provider, provider
-from tests.e2e.pulumi.aws.cloud import REGION, Cloud
+from tests.e2e.pulumi.aws.cloud import ACCOUNT, REGION, Cloud
 from tests.e2e.pulumi.aws.faults import Faults
 from tests.e2e.pulumi.aws.kinds import tags
 from tests.e2e.pulumi.aws.plugins import write_plugins
 from tests.e2e.pulumi.cli import Project
+
+OFFICE = "203.0.113.0/24"
+"""Who may reach the cluster's API."""
 
 _NOT_COUNTED = {"counters"}
 
@@ -41,6 +44,7 @@ class Account:
         plugins = write_plugins(folder / "plugins")
         self.project = Project(folder, spec, plugins=plugins, environment=environment)
         self.project.config("aws:region", REGION)
+        self.project.run("config", "set", "--path", "agentgpu:apiAllowedCidrs[0]", OFFICE)
 
     def node_groups(self) -> list[dict[str, Any]]:
         """The node groups of every cluster, as EKS describes them."""
@@ -107,6 +111,10 @@ class Account:
             "buckets": sorted(bucket["Name"] for bucket in self.aws("s3").list_buckets()["Buckets"]),
             "queues": sorted(self.aws("sqs").list_queues().get("QueueUrls", [])),
             "event rules": sorted(rule["Name"] for rule in self.aws("events").list_rules()["Rules"]),
+            "budgets": sorted(
+                budget["BudgetName"]
+                for budget in self.aws("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
+            ),
             "objects": sorted(file.name for file in self.objects.iterdir()),
             **{token: sorted(entries) for token, entries in self._journal().items()},
         }

@@ -1,7 +1,7 @@
 """Faults that a test orders and a plugin carries out: creates that fail, and operations that are held.
 
-The order is a file that a test writes before it starts a command. Creates of AWS are counted within one command. A
-held create tells of itself in a second file and then waits for ever: the test kills it.
+The order is a file that a test writes before it starts a command. Creates of AWS are counted within one command. What
+is held tells of itself in a second file and then waits for ever: the test kills it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Order:
     fail: tuple[int, ...] = ()
     """Creates that fail, counted from one; nothing is made then."""
     hold_token: str = ""
-    """The first create (or check) of this type is held..."""
+    """Every create (or check) of this type is held..."""
     moment: Moment = "after"
     """...when the thing has been made but nobody told, before it is made, or while its inputs are only looked at."""
 
@@ -37,7 +37,7 @@ class Faults:
 
     def __init__(self, folder: Path) -> None:
         self._order = folder / "order.json"
-        self._report = folder / "held.json"
+        self._report = folder / "held.txt"
         self._lock = threading.Lock()
         self._creates = 0
 
@@ -50,9 +50,9 @@ class Faults:
         """For tests: nothing goes wrong any more."""
         self._order.unlink(missing_ok=True)
 
-    def held(self) -> dict[str, str] | None:
-        """For tests: what is being held, once it is."""
-        return json.loads(self._report.read_text("utf-8")) if self._report.exists() else None
+    def held(self) -> set[str]:
+        """For tests: URNs of what is being held."""
+        return set(self._report.read_text("utf-8").splitlines()) if self._report.exists() else set()
 
     def count_create(self) -> None:
         """Fail where this create was told to."""
@@ -61,14 +61,13 @@ class Faults:
             if self._creates in self._ordered().fail:
                 raise OrderedFailure(f"ordered to fail at create {self._creates}")
 
-    def pass_by(self, moment: Moment, token: str, urn: str, ident: str = "") -> None:
+    def pass_by(self, moment: Moment, token: str, urn: str) -> None:
         """Stay here for ever if that was ordered."""
         order = self._ordered()
         if (order.hold_token, order.moment) != (token, moment):
             return
-        fresh = self._report.with_suffix(".new")
-        fresh.write_text(json.dumps({"urn": urn, "id": ident}), encoding="utf-8")
-        fresh.rename(self._report)
+        with self._lock, self._report.open("a", encoding="utf-8") as file:
+            file.write(f"{urn}\n")
         while True:
             time.sleep(3600)
 

@@ -82,7 +82,7 @@ class AwsDouble(protocol.Provider):
         self._faults.count_create()
         self._faults.pass_by("before", _token(request), request.urn)
         ident = kind.create(self._aws, request.name, inputs)
-        self._faults.pass_by("after", _token(request), request.urn, ident)
+        self._faults.pass_by("after", _token(request), request.urn)
         found = self._found(kind, ident)
         assert found is not None
         return protocol.CreateResponse(
@@ -94,14 +94,15 @@ class AwsDouble(protocol.Provider):
 
     def _read(self, request: protocol.ReadRequest) -> protocol.ReadResponse:
         kind = KINDS[_token(request)]
-        found = self._found(kind, request.resource_id)
+        ident = kind.imported(self._aws, request.resource_id)
+        found = self._found(kind, ident)
         if found is None:
             return protocol.ReadResponse(resource_id="")
         known = plain_map(request.inputs)
         seen = {key: _merged(known.get(key), value) for key, value in found.items() if key not in kind.computed}
         inputs = {**known, **{key: value for key, value in seen.items() if key in known or not known}}
         return protocol.ReadResponse(
-            resource_id=request.resource_id,
+            resource_id=ident,
             properties=marked_map(_state(kind, inputs, found), like=request.properties),
             inputs=marked_map(inputs, like=request.inputs),
         )
@@ -167,6 +168,10 @@ class AwsDouble(protocol.Provider):
                     raise LookupError(f"ParameterNotFound: {args['name']}")
                 value = f"{found['kubernetes']}.2-{found['release']}"
                 return {"id": args["name"], "name": args["name"], "value": value, "insecureValue": value, "version": 1}
+            case "aws:ec2/getSubnet:getSubnet":
+                (subnet,) = ec2.describe_subnets(SubnetIds=[args["id"]])["Subnets"]
+                shown = ("availabilityZone", "availabilityZoneId", "cidrBlock", "vpcId")
+                return {"id": args["id"], **{key: subnet[key[0].upper() + key[1:]] for key in shown}}
             case "aws:index/getCallerIdentity:getCallerIdentity":
                 identity = self._aws("sts").get_caller_identity()
                 return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": identity["Arn"], "userId": identity["UserId"]}
@@ -244,7 +249,7 @@ def _forces_new(kind: Kind, key: str, old: Inputs, new: Inputs) -> bool:
         return True
     members = [path.split(".")[1] for path in kind.forces_new if path.startswith(f"{key}.")]
     before, after = old.get(key) or {}, new.get(key) or {}
-    return any(member in before and member in after and before[member] != after[member] for member in members)
+    return any(before.get(member) != after[member] for member in members if member in after)
 
 
 def main() -> None:
