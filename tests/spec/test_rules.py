@@ -231,3 +231,20 @@ def test_routes_need_a_gateway_and_a_gateway_needs_routes() -> None:
     ]
     (fault,) = faults_of(with_spec("network: {gateway: {name: agents, namespace: gateways}}"))
     assert "a Gateway is named, but the router is not 'gateway'" in fault
+
+
+def test_skyserve_needs_no_router_clock_store_or_gitops_tool() -> None:
+    text = with_spec(
+        "target: skyserve",
+        "network: {router: nginx}",
+        "scaling: {schedule: [{agent: support, start: 45 7 * * *, end: 0 9 * * *, replicas: 2}]}",
+        "security: {apiKeySecret: key, externalSecrets: {store: vault}}",
+        "gitops: {tool: flux, repository: 'https://example.com/x.git', path: x}",
+    )
+    assert [fault.split(":")[3].strip() for fault in faults_of(text)] == [
+        "spec.network.router",
+        "spec.scaling.schedule",
+        "spec.security.externalSecrets",
+        "spec.gitops",
+    ]
+    assert faults_of(with_spec("target: skyserve", "network: {router: none, routing: round-robin}")) == []
