@@ -162,7 +162,11 @@ def test_render_writes_once_and_then_leaves_all_unchanged() -> None:
     [
         (CUSTOMER_SERVICE, "out", "kubectl apply -k out/overlays/karpenter (or overlays/node-groups)"),
         (CUSTOMER_SERVICE, "my out", "kubectl apply -k 'my out/overlays/karpenter' (or overlays/node-groups)"),
-        (STACKS / "examples" / "qa.yaml", "out", "kubectl apply -k out/overlays/node-groups"),
+        (
+            STACKS / "examples" / "qa.yaml",
+            "out",
+            "pulumi up makes the machines, each from the cloud-init.yaml of its pool",
+        ),
     ],
 )
 def test_render_names_the_overlay_that_it_wrote(spec: Path, folder: str, command: str) -> None:
