@@ -177,7 +177,6 @@ def test_a_target_without_a_cluster_has_no_status() -> None:
 
 
 def test_skyserve_services_are_rendered_and_are_no_cluster() -> None:
-
     spec = written("sky.yaml", SMALL.replace("spec:\n", "spec:\n  target: skyserve\n", 1))
     answer = agentgpu("render", spec, "-o", "out", "--validate")
     assert answer.code == 0
