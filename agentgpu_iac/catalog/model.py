@@ -171,8 +171,25 @@ class Provider(Document):
     """Name."""
     interruption_notice_s: Integer = 0
     """Warning before a spot machine is taken away; 0 where none is documented."""
+    skypilot_cloud: str | None = None
+    """What SkyPilot calls it; unset: SkyPilot knows no such cloud."""
+    skypilot_regions: bool = False
+    """SkyPilot calls its regions as the catalog does."""
     sources: Sources
     """Where the notice is documented; or that none was found."""
+
+
+class SkyPilotName(Document):
+    """What SkyPilot calls an accelerator where a provider sells it."""
+
+    provider: str
+    """Provider id."""
+    accelerator: str
+    """Accelerator id."""
+    name: str
+    """SkyPilot's name."""
+    sources: Sources
+    """Where the name is from."""
 
 
 class LayerCounts(Document):

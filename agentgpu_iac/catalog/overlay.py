@@ -22,6 +22,7 @@ from agentgpu_iac.catalog.model import (
     Provider,
     RouterRelease,
     ServiceRelease,
+    SkyPilotName,
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
@@ -56,6 +57,8 @@ class CatalogOverlay(Document):
     """Known by router and version."""
     services: tuple[ServiceRelease, ...] = ()
     """Known by service and version."""
+    skypilot_names: tuple[SkyPilotName, ...] = ()
+    """Known by provider and accelerator."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -138,6 +141,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
         routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),
         services=_replaced(base.services, own.services, lambda row: (row.service, row.version)),
+        skypilot_names=_replaced(base.skypilot_names, own.skypilot_names, lambda row: (row.provider, row.accelerator)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

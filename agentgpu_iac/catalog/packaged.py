@@ -24,6 +24,7 @@ from agentgpu_iac.catalog.model import (
     Provider,
     RouterRelease,
     ServiceRelease,
+    SkyPilotName,
 )
 from agentgpu_iac.spec.document import Document
 
@@ -44,6 +45,7 @@ class Rows:
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
+    skypilot_names: tuple[SkyPilotName, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -59,6 +61,7 @@ FILES = (
     "providers.json",
     "routers.json",
     "services.json",
+    "skypilot.json",
 )
 """The data files, in the order in which they enter the digest."""
 
@@ -78,6 +81,7 @@ def packaged_rows() -> Rows:
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),
+        skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         digest=digest(content[name] for name in FILES),
     )
 

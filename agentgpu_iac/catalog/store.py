@@ -26,6 +26,7 @@ from agentgpu_iac.catalog.model import (
     RouterSoftware,
     ServiceRelease,
     ServiceSoftware,
+    SkyPilotName,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
@@ -58,6 +59,7 @@ class Catalog:
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
+    skypilot_names: tuple[SkyPilotName, ...] = ()
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -233,6 +235,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, _numeric(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
+        skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
     )
 
 

@@ -459,6 +459,40 @@ def catalog_show(
         output.write_blocks(entry_view(found))
 
 
+class LiveProvider(StrEnum):
+    """Providers whose prices can be asked for."""
+
+    SPHERON = "spheron"
+
+
+@catalog_app.command("update")
+def catalog_update(
+    provider: Annotated[LiveProvider, typer.Option(help="Provider to ask.")],
+    output_file: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Catalog overlay to write; an earlier one of this command is replaced."),
+    ],
+    url: Annotated[
+        str | None, typer.Option(help="Address of the provider's API, where it is not the usual one.")
+    ] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Ask a provider for its prices of today, and write them as a catalog overlay for --catalog.
+
+    Exit code 0: written. 2: the file is someone else's. 3: the provider does not answer, or sells nothing of use; nothing is
+    written then.
+    """
+    from agentgpu_iac.cli import output, update
+
+    made = update.ask(provider.value, url)
+    with _writing(output_file):
+        update.write(made, output_file)
+    if format is Format.JSON:
+        output.write_json(update.summary(made, output_file))
+    else:
+        output.write_blocks(update.view(made, output_file))
+
+
 @app.command()
 def schema(
     format: Annotated[

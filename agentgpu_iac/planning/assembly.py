@@ -9,8 +9,20 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import advice, gitops, machines, overrides, priorities, quota, scaling, security, watching
+from agentgpu_iac.planning import (
+    advice,
+    gitops,
+    machines,
+    overrides,
+    priorities,
+    quota,
+    scaling,
+    security,
+    sky,
+    watching,
+)
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
+from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import (
     PLAN_VERSION,
@@ -45,7 +57,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     name = loaded.stack.metadata.name
     placed = placed_agents(decided.placement, decided.releases, name, spec.network.round_trip_ms)
     pools = pools_of(placed, name, spec)
-    pools_by_name = {pool.name: node_pool_plan(pool, spec) for pool in pools}
+    pools_by_name = {pool.name: node_pool_plan(pool, spec, market_plan(pool, spec, decided.options)) for pool in pools}
     node_pools = tuple(pools_by_name.values())
     its_pools = homes(pools)
     workloads = tuple(
@@ -57,10 +69,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
     others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
-    alternatives = (*others, *second)
-    budget = spec.capacity.budget_usd_per_month
-    total = cost(pools, alternatives, decided.burst_hours, decided.placement.gap_ratio, budget)
+    total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
     router = router_plan(spec, catalog, workloads)
+    sky_services = sky.services(placed, decided.options, tiers, spec, catalog, name)
     context = advice.Context(
         spec=spec,
         catalog=catalog,
@@ -73,6 +84,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         cost=total,
         second_replicas={one.agent: one for one in second if one.agent is not None},
         groups_complete=decided.placement.groups_complete,
+        sky_services=sky_services,
     )
     return Plan(
         api_version=PLAN_VERSION,
@@ -95,6 +107,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
         ),
         hosts=machines.host_plans(spec, catalog, workloads, node_pools, router),
+        sky_services=sky_services,
         cost=total,
         overrides=tuple(
             one

@@ -16,14 +16,8 @@ _CENT = Decimal("0.01")
 _ALTERNATIVES_PER_AGENT = 3
 
 
-def cost(
-    pools: Sequence[Pool],
-    alternatives: tuple[Alternative, ...],
-    burst_hours: Decimal,
-    gap_ratio: float,
-    budget_usd_per_month: Decimal | None,
-) -> Cost:
-    """What the pools cost, line by line, and what they may."""
+def cost(pools: Sequence[Pool], alternatives: tuple[Alternative, ...], burst_hours: Decimal, gap_ratio: float) -> Cost:
+    """What the pools cost, line by line."""
     items = tuple(item for pool in pools for item in _line_items(pool, burst_hours))
     return Cost(
         baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
@@ -32,7 +26,6 @@ def cost(
         line_items=items,
         alternatives=alternatives,
         optimality_gap_ratio=gap_ratio,
-        budget_usd_per_month=budget_usd_per_month,
     )
 
 

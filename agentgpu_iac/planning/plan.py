@@ -568,6 +568,39 @@ class FillerPlan(Document):
     """Bucket and prefix from which it downloads; None: Hugging Face."""
 
 
+SpheronInstanceType = Literal["SPOT", "DEDICATED", "CLUSTER"]
+
+
+class MarketWay(Document):
+    """One way to buy a node on a marketplace."""
+
+    instance_type: SpheronInstanceType
+    """What the marketplace calls it."""
+    capacity_type: CapacityType
+    usd_per_hour: Money
+    """Planned price of one node."""
+    price_cap_usd_per_hour: Money
+    """The most that one node may cost when it is made: usdPerHour x capacity.priceCapRatio. A dearer offer is passed over."""
+
+
+class MarketPlan(Document):
+    """What an offer on a marketplace must be to become a node of the pool."""
+
+    ways: tuple[MarketWay, ...]
+    """In order of preference."""
+    accelerators: tuple[str, ...]
+    """The planned one, then those that carry the same engines with the same arguments and as many sessions, cheapest first."""
+    regions: tuple[str, ...]
+    """Empty: any."""
+    gpu_memory_gb: float
+    """Of one accelerator, as it is on the label."""
+    host_memory_gib: int
+    disk_gib: int
+    """For the system, the engine's image and the pool's models."""
+    start_timeout_s: int
+    """How long a machine may take until it runs."""
+
+
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
@@ -615,6 +648,8 @@ class NodePool(Document):
     cached_models: tuple[CachedModel, ...]
     filler: FillerPlan | None
     """None where their owner fills all models."""
+    market: MarketPlan | None = None
+    """Set where the nodes are bought on a marketplace, offer by offer."""
 
 
 class HostEngine(Document):
@@ -685,6 +720,72 @@ class HostPlan(Document):
     kernel_settings: tuple[KernelSetting, ...]
     open_files: int
     """Limit of open files of each container."""
+
+
+class SkyPlace(Document):
+    """Where SkyPilot may start a replica: one machine with the planned accelerators."""
+
+    cloud: str
+    """SkyPilot's name."""
+    region: str | None
+    """Unset: any region of the cloud."""
+    accelerator: str
+    """SkyPilot's name."""
+    on_demand_usd_per_hour: Money | None
+    """Unset: not on offer that way."""
+    spot_usd_per_hour: Money | None
+
+
+class SkySecret(Document):
+    """A variable whose value is given to SkyPilot when the service is started. Never a value."""
+
+    variable: str
+    secret: str
+    """The Secret that the spec names."""
+    key: str
+
+
+class SkyServicePlan(Document):
+    """One agent as a SkyServe service. Both of its tiers run the engine of ``workload``."""
+
+    agent: str
+    workload: str
+    """Name of the workload whose engine its replicas run."""
+    name: str
+    accelerators: int
+    """Of one replica, which is a machine of its own."""
+    places: tuple[SkyPlace, ...]
+    """The planned one first, then by price."""
+    max_usd_per_hour: Money
+    """The most that a replica may cost: the planned on-demand price x capacity.priceCapRatio."""
+    on_spot: bool
+    """Whether replicas beyond ``onDemandReplicas`` are on spot."""
+    on_demand_replicas: int
+    """Replicas that are never on spot."""
+    on_demand_fallback: bool
+    """Whether on-demand machines stand in for spot machines that are not ready."""
+    min_replicas: int
+    max_replicas: int
+    requests_per_s_per_replica: float | None
+    """From how many on it another replica is wanted; unset: their number is fixed."""
+    upscale_delay_s: int
+    downscale_delay_s: int
+    initial_delay_s: int
+    """How long a replica may take to be ready: its cold start with its error."""
+    probe_timeout_s: int
+    probe_interval_s: int
+    failure_threshold_s: int
+    """How long a ready replica may fail its probes before it is thrown away."""
+    stream_timeout_s: int
+    """The longest silence of an engine."""
+    disk_gib: int
+    memory_gib: int | None
+    """Host memory that a replica needs at least; unset: whatever the machine has."""
+    models: tuple[CachedModel, ...]
+    """What a replica fetches before its engine starts."""
+    bucket: str | None
+    """Where from; unset: Hugging Face."""
+    secrets: tuple[SkySecret, ...]
 
 
 class PriorityClassPlan(Document):
@@ -815,8 +916,6 @@ class Cost(Document):
     alternatives: tuple[Alternative, ...]
     optimality_gap_ratio: float
     """Of the solver, over the candidates considered."""
-    budget_usd_per_month: Money | None = None
-    """The most that the baseline may cost in a month; unset: no limit."""
 
 
 class Rejection(Document):
@@ -873,6 +972,8 @@ class Plan(Document):
     policy: PolicyPlan = PolicyPlan()
     hosts: tuple[HostPlan, ...] = ()
     """What virtual machines run, in the order of the node pools; empty for targets that have a cluster."""
+    sky_services: tuple[SkyServicePlan, ...] = ()
+    """One for each agent where the target is skyserve; empty for the others."""
     cost: Cost
     overrides: tuple[Override, ...]
     rejections: tuple[Rejection, ...]

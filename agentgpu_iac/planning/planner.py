@@ -13,7 +13,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import caching, hosts, several_nodes, speculation
+from agentgpu_iac.planning import caching, hosts, several_nodes, sky, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
@@ -21,7 +21,6 @@ from agentgpu_iac.planning.engines import PORTS, Wishes
 from agentgpu_iac.planning.placement import (
     MAX_ENGINES_PER_ACCELERATOR,
     Option,
-    Placement,
     place,
     shared_options,
     unshareable,
@@ -80,7 +79,9 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
-    on_offer, left_out = machines(catalog.offerings, spec), unpriced(catalog.offerings, spec)
+    spec = sky.adapted(spec)
+    on_offer = sky.sold(machines(catalog.offerings, spec), catalog, spec)
+    left_out = sky.unpriced(unpriced(catalog.offerings, spec), catalog, spec)
     demands = tuple(
         demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)
     )
@@ -107,7 +108,12 @@ def _assembled(
     least_baseline: bool = False,
 ) -> Plan:
     """Place the agents at the least expected cost, or with the least baseline whatever the burst then costs."""
-    placement = _place(by_agent, spec, Decimal(0) if least_baseline else burst_hours)
+    groups, complete = _groups(by_agent, spec)
+    refused: tuple[Rejection, ...] = ()
+    if spec.target == sky.TARGET:
+        refused, groups = tuple(sky.not_shared(groups)), ()
+    options = [found.options for found in by_agent]
+    placement = place(options, groups, complete, Decimal(0) if least_baseline else burst_hours)
     decided = Decisions(
         placement=placement,
         releases=tuple(found.release for found in by_agent if found.release is not None),
@@ -115,27 +121,26 @@ def _assembled(
         rejections=(
             *(rejection for found in by_agent for rejection in found.rejections),
             *_not_shared(by_agent, spec),
+            *refused,
         ),
         burst_hours=burst_hours,
     )
     return assemble(loaded, spec, catalog, decided)
 
 
-def _place(by_agent: Sequence[AgentOptions], spec: StackSpec, burst_hours: Decimal) -> Placement:
-    options = [found.options for found in by_agent]
-    groups: tuple[Option, ...] = ()
-    complete = True
-    if spec.capacity.share_accelerators == "auto" and len(by_agent) > 1:
-        tolerated = {
-            (option.agents[0], option.candidates[0].accelerator.id): tolerated_engines(
-                option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms
-            )
-            for found in by_agent
-            for option in found.options
-            if option.machine.accelerators == 1
-        }
-        groups, complete = shared_options(options, tolerated, STEADY_STATE_RATIO)
-    return place(options, groups, complete, burst_hours)
+def _groups(by_agent: Sequence[AgentOptions], spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
+    """Agents that could stay together on one accelerator, and whether all such groups were considered."""
+    if spec.capacity.share_accelerators != "auto" or len(by_agent) < 2:
+        return (), True
+    tolerated = {
+        (option.agents[0], option.candidates[0].accelerator.id): tolerated_engines(
+            option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms
+        )
+        for found in by_agent
+        for option in found.options
+        if option.machine.accelerators == 1
+    }
+    return shared_options([found.options for found in by_agent], tolerated, STEADY_STATE_RATIO)
 
 
 def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
@@ -176,6 +181,7 @@ def _agent_options(
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
+        fills_machines=spec.target == sky.TARGET,
         calibrations={
             row.id: measured
             for row in catalog.accelerators
@@ -229,7 +235,9 @@ def _over_nodes(
     for machine in available:
         if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
             continue
-        bar = several_nodes.bar(evaluator.demand, machine, release)
+        bar = sky.bar_over_nodes(evaluator.demand, machine, spec) or several_nodes.bar(
+            evaluator.demand, machine, release
+        )
         if bar is not None:
             barred.append(bar)
             continue
@@ -268,6 +276,10 @@ def _buy(
     refusals: list[Rejection] = []
     for machine in available:
         if machine.accelerators < candidate.accelerators_per_pod:
+            continue
+        bar = sky.bar(candidate, machine, spec)
+        if bar is not None:
+            refusals.append(bar)
             continue
         if not hosts.fits(candidate, machine):
             refusals.append(hosts.rejection(candidate, machine))
@@ -322,6 +334,7 @@ def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> I
         found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
     if no_head := speculation.fault(one.model, one.agent):
         found.append(("speculative", no_head))
+    found.extend(sky.refusals(one, spec))
     return [demand_rejection(one, None, constraint, message) for constraint, message in found]
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning import caching, candidates, priorities
 from agentgpu_iac.planning.placement import Option, Placement
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.planning.plan import MarketPlan, NodePool
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
 from agentgpu_iac.spec.model import StackSpec
@@ -197,7 +197,7 @@ def _with_held_capacity(
     return ("reserved", *(way for way in ways if way != "reserved")), held
 
 
-def node_pool_plan(pool: Pool, spec: StackSpec) -> NodePool:
+def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None) -> NodePool:
     """The pool as the plan writes it down, with the volume and the models that its nodes keep."""
     machine, purchase = pool.machine, pool.purchase
     cached = caching.cached_models((member.candidate for member in pool.members), spec)
@@ -246,4 +246,5 @@ def node_pool_plan(pool: Pool, spec: StackSpec) -> NodePool:
             priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
             spec,
         ),
+        market=market,
     )

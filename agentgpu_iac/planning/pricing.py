@@ -13,7 +13,6 @@ from agentgpu_iac.units import ceil_div
 
 _PROVIDERS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("aws",), "spheron": ("spheron",)}
 _DEFAULT_REGIONS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("us-east-1",)}
-_UNKNOWN_TO_SKYPILOT = frozenset({"spheron"})
 ANY_REGION = "any"
 
 
@@ -165,7 +164,6 @@ def _usable(offerings: Iterable[Offering], spec: StackSpec) -> Iterator[Offering
     for offering in offerings:
         if (
             (providers is None or offering.provider in providers)
-            and not (spec.target == "skyserve" and offering.provider in _UNKNOWN_TO_SKYPILOT)
             and (regions is None or offering.region in regions or offering.region == ANY_REGION)
             and offering.accelerator not in denied
             and (not allowed or offering.accelerator in allowed)

@@ -178,7 +178,7 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
         max_tries=min(MAX_TRIES, _replicas(tiers)),
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
         retry_window_ms=CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms),
-        answer_timeout_s=max(_answer_timeout_s(tier) for tier in tiers),
+        answer_timeout_s=max(answer_timeout_s(tier) for tier in tiers),
     )
 
 
@@ -197,7 +197,7 @@ def _tokens_per_s(tiers: Sequence[Workload]) -> float:
     )
 
 
-def _answer_timeout_s(tier: Workload) -> int:
+def answer_timeout_s(tier: Workload) -> int:
     """The longest answer that the engine's own limit allows: the longest sequence at the pace of a full replica."""
     tpot_ms = max(SLOWEST_TPOT_MS, tier.latency.tpot_ms or 0.0)
     answer_s = math.ceil(tier.max_model_len * tpot_ms / 1000)

@@ -81,6 +81,11 @@ def kv_ratio_wanted(memory: MemoryPlan, utilization_ratio: float) -> float:
     return max(_LEAST_KV_RATIO, rounded(memory.planned_kv_ratio * utilization_ratio, 3))
 
 
+def stay_s(cold_start_s: float) -> int:
+    """How long fewer replicas must have been enough before one goes: what it took to start it, at least."""
+    return max(_LEAST_STAY_S, round_up(math.ceil(cold_start_s), 30))
+
+
 def _scaling(
     burst: Workload, baseline_replicas: int, peaks: Sequence[ScheduledScale], stack: str, spec: StackSpec
 ) -> ScalingPlan | None:
@@ -89,7 +94,7 @@ def _scaling(
     if wanted.method == "none" or metrics is None or metrics.running is None or metrics.waiting is None:
         return None
     cold_s, most = burst.cold_start_s.total, burst.replicas.max
-    stay_s = max(_LEAST_STAY_S, round_up(math.ceil(cold_s), 30))
+    stays_s = stay_s(cold_s)
     return ScalingPlan(
         method=wanted.method,
         target_api_version=_API_VERSIONS[burst.kind],
@@ -103,8 +108,8 @@ def _scaling(
         triggers=tuple(_triggers(burst, metrics, baseline_replicas, stack, wanted.utilization_ratio)),
         schedules=tuple(_schedule(one, most) for one in peaks) if wanted.method == "keda" else (),
         polling_interval_s=min(_MOST_POLLING_S, max(_LEAST_POLLING_S, math.ceil(cold_s / _POLLS_IN_COLD_START))),
-        cooldown_s=stay_s,
-        scale_down_stabilization_s=min(_MOST_STABILIZATION_S, stay_s),
+        cooldown_s=stays_s,
+        scale_down_stabilization_s=min(_MOST_STABILIZATION_S, stays_s),
         scale_down_period_s=min(_MOST_PERIOD_S, burst.drain.grace_period_s),
         fallback_failures=_FALLBACK_FAILURES,
         fallback_replicas=_FALLBACK_REPLICAS,

@@ -10,6 +10,10 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.program import Settings
 from agentgpu_iac.provisioning.aws.program import deploy as deploy_on_aws
+from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
+from agentgpu_iac.provisioning.kubernetes.program import deploy as deploy_on_kubernetes
+from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
+from agentgpu_iac.provisioning.spheron.program import deploy as deploy_on_spheron
 from agentgpu_iac.spec.vocabulary import Target
 
 Program = Callable[[Plan, tuple[RenderedFile, ...], pulumi.Config], None]
@@ -36,4 +40,12 @@ def _eks(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> 
     deploy_on_aws(plan, files, Settings.from_config(config))
 
 
-PROGRAMS: dict[Target, Program] = {"eks": _eks}
+def _kubernetes(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
+    deploy_on_kubernetes(plan, files, ClusterSettings.from_config(config))
+
+
+def _spheron(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -> None:
+    deploy_on_spheron(plan, files, MachineSettings.from_config(config))
+
+
+PROGRAMS: dict[Target, Program] = {"eks": _eks, "kubernetes": _kubernetes, "spheron": _spheron}

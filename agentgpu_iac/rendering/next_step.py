@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.hosts import FOLDER, MACHINE
+from agentgpu_iac.rendering.skyserve import start_command
 
 
 def next_step(plan: Plan, files: Iterable[RenderedFile], directory: str) -> str:
@@ -16,6 +17,8 @@ def next_step(plan: Plan, files: Iterable[RenderedFile], directory: str) -> str:
     if plan.hosts:
         places = " or ".join(shlex.quote(f"{directory}/{FOLDER}/{host.node_pool}") for host in plan.hosts)
         return f"copy {places} to {MACHINE} of its machine, then: sudo bash {MACHINE}/setup.sh"
+    if plan.sky_services:
+        return " and ".join(start_command(service, f"{directory}/") for service in plan.sky_services)
     overlays = sorted({file.path.split("/")[1] for file in files if file.path.startswith("overlays/")})
     others = f" (or overlays/{', overlays/'.join(overlays[1:])})" if overlays[1:] else ""
     return f"kubectl apply -k {shlex.quote(f'{directory}/overlays/{overlays[0]}')}{others}"

@@ -21,6 +21,7 @@ from agentgpu_iac.rendering.scaling import scaling_drafts
 from agentgpu_iac.rendering.secrets import secret_drafts
 from agentgpu_iac.rendering.service import service_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
+from agentgpu_iac.rendering.skyserve import skyserve_tree
 from agentgpu_iac.rendering.stack import stack_drafts
 from agentgpu_iac.rendering.sync_waves import in_waves
 from agentgpu_iac.spec.vocabulary import Target
@@ -68,5 +69,5 @@ _TREES: dict[Target, Callable[[Plan], tuple[RenderedFile, ...]]] = {
     "kubernetes": kustomize_tree,
     "spheron": hosts_tree,
     "compose": hosts_tree,
-    "skyserve": kustomize_tree,
+    "skyserve": skyserve_tree,
 }

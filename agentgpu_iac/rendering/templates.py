@@ -12,7 +12,7 @@ import agentgpu_iac
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.yaml_text import scalar
 
-_FOLDERS = ("kubernetes", "hosts")
+_FOLDERS = ("kubernetes", "hosts", "skyserve")
 """By what the files are for. No two of them hold a file of one name."""
 
 

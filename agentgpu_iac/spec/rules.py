@@ -67,6 +67,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _schedule_rules(_part(spec, "scaling"), agents)
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
+    yield from _public_machine_rules(target, _part(spec, "security"), _part(spec, "hosts"))
     yield from _machine_rules(spec, target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
@@ -143,6 +144,24 @@ def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> It
             message=f"the Secret {shown(api_key)} holds the models' token already",
             hint=f"on line {LINE}; whoever may read one need not read the other",
             other=("spec", "modelCache", "tokenSecret"),
+        )
+
+
+def _public_machine_rules(target: str, security: Mapping[str, Data], hosts: Mapping[str, Data]) -> Iterator[Violation]:
+    """Rented machines stand on the open internet: who may call must be said, and callers must prove who they are."""
+    if target != "spheron":
+        return
+    if security.get("apiKeySecret") is None:
+        yield Violation(
+            steps=("spec", "security", "apiKeySecret"),
+            message="machines on Spheron have public addresses, but no key is asked for: 'apiKeySecret' is missing",
+            hint="write security: {apiKeySecret: agents-api-key}, the name of the secret that holds it",
+        )
+    if hosts.get("callerRanges") in (None, ()):
+        yield Violation(
+            steps=("spec", "hosts", "callerRanges"),
+            message="machines on Spheron have public addresses, but nobody may call: 'callerRanges' is missing",
+            hint="write hosts: {callerRanges: [203.0.113.0/24]}, the ranges that callers come from",
         )
 
 

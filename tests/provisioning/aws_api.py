@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from tests.provisioning.recording import Recorded
+if TYPE_CHECKING:
+    from tests.provisioning.recording import Recorded
 
 SUFFIX = "-0123abc"
 """As long as the random suffix that Pulumi adds to a logical name."""
@@ -51,11 +52,14 @@ class ApiCall:
     """Inputs that another API call takes later."""
 
 
+_TEMPLATE_EXTRAS = ("placement", "instanceType", "instanceMarketOptions", "capacityReservationSpecification")
+
+
 def launch_template_data(inputs: Inputs) -> dict[str, Any]:
     specifications = [{**one, "tags": tag_list(one["tags"])} for one in inputs["tagSpecifications"]]
     data = {
         key: inputs[key]
-        for key in ("userData", "blockDeviceMappings", "metadataOptions")
+        for key in ("userData", "blockDeviceMappings", "metadataOptions", *_TEMPLATE_EXTRAS)
         if inputs.get(key) is not None
     }
     interfaces = [
@@ -70,6 +74,36 @@ def launch_template_data(inputs: Inputs) -> dict[str, Any]:
 def egress_permission(inputs: Inputs) -> dict[str, Any]:
     pair = {"GroupId": inputs["referencedSecurityGroupId"], "Description": inputs["description"]}
     return {"IpPermissions": [{"IpProtocol": inputs["ipProtocol"], "UserIdGroupPairs": [pair]}]}
+
+
+def ingress_permission(inputs: Inputs) -> dict[str, Any]:
+    ranges = [{"CidrIp": inputs["cidrIpv4"], "Description": inputs["description"]}]
+    ports = {"FromPort": inputs["fromPort"], "ToPort": inputs["toPort"]}
+    return {"IpPermissions": [{"IpProtocol": inputs["ipProtocol"], **ports, "IpRanges": ranges}]}
+
+
+def budget(inputs: Inputs) -> dict[str, Any]:
+    """The provider adds the account and, from the logical one, the name."""
+    return {
+        "AccountId": "123456789012",
+        "Budget": {
+            "BudgetName": "demo",
+            "BudgetType": inputs["budgetType"],
+            "TimeUnit": inputs["timeUnit"],
+            "BudgetLimit": {"Amount": inputs["limitAmount"], "Unit": inputs["limitUnit"]},
+            "CostFilters": {one["name"]: one["values"] for one in inputs["costFilters"]},
+        },
+        "NotificationsWithSubscribers": [
+            {
+                "Notification": {key: value for key, value in one.items() if key != "subscriberEmailAddresses"},
+                "Subscribers": [
+                    {"SubscriptionType": "EMAIL", "Address": email} for email in one["subscriberEmailAddresses"]
+                ],
+            }
+            for one in inputs["notifications"]
+        ],
+        "ResourceTags": tag_list(inputs["tags"]),
+    }
 
 
 CALLS = {
@@ -122,6 +156,7 @@ CALLS = {
             "blockDeviceMappings": lambda inputs: {},
             "metadataOptions": lambda inputs: {},
             "networkInterfaces": lambda inputs: {},
+            **{name: lambda inputs: {} for name in _TEMPLATE_EXTRAS},
             "tags": tagged("launch-template"),
         },
         elsewhere=frozenset({"updateDefaultVersion"}),
@@ -137,6 +172,49 @@ CALLS = {
             "tags": tagged("security-group-rule"),
         },
     ),
+    "aws:ec2/securityGroup:SecurityGroup": ApiCall(
+        service="ec2",
+        operation="CreateSecurityGroup",
+        own_name="GroupName",
+        made={"tags": tagged("security-group")},
+    ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ApiCall(
+        service="ec2",
+        operation="AuthorizeSecurityGroupIngress",
+        renamed={"securityGroupId": "GroupId"},
+        made={
+            "cidrIpv4": ingress_permission,
+            "ipProtocol": lambda inputs: {},
+            "fromPort": lambda inputs: {},
+            "toPort": lambda inputs: {},
+            "description": lambda inputs: {},
+            "tags": tagged("security-group-rule"),
+        },
+    ),
+    "aws:ec2/placementGroup:PlacementGroup": ApiCall(
+        service="ec2",
+        operation="CreatePlacementGroup",
+        own_name="GroupName",
+        made={"tags": tagged("placement-group")},
+    ),
+    "aws:ec2/capacityReservation:CapacityReservation": ApiCall(
+        service="ec2", operation="CreateCapacityReservation", made={"tags": tagged("capacity-reservation")}
+    ),
+    "aws:budgets/budget:Budget": ApiCall(
+        service="budgets",
+        operation="CreateBudget",
+        made={
+            "budgetType": budget,
+            **{
+                name: lambda inputs: {}
+                for name in ("timeUnit", "limitAmount", "limitUnit", "costFilters", "notifications", "tags")
+            },
+        },
+    ),
+    "aws:eks/accessEntry:AccessEntry": ApiCall(service="eks", operation="CreateAccessEntry"),
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ApiCall(
+        service="eks", operation="AssociateAccessPolicy"
+    ),
     "aws:iam/role:Role": ApiCall(
         service="iam",
         operation="CreateRole",
@@ -148,7 +226,7 @@ CALLS = {
         service="iam",
         operation="PutRolePolicy",
         own_name="PolicyName",
-        renamed={"role": "RoleName", "policy": "PolicyDocument"},
+        renamed={"role": "RoleName", "policy": "PolicyDocument", "name": "PolicyName"},
     ),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ApiCall(
         service="iam", operation="AttachRolePolicy", renamed={"role": "RoleName"}
@@ -200,11 +278,22 @@ def complaints(resource: Recorded) -> list[str]:
     call = CALLS[resource.token]
     shape = _service(call.service).operation_model(call.operation).input_shape
     assert shape is not None
-    parameters, unknown = _parameters(resource, call, shape)
+    parameters, unknown = _parameters(f"{resource.name}{SUFFIX}", resource.inputs, call, shape)
     report = ParamValidator().validate(parameters, shape)
     if report.has_errors():
         return [*unknown, report.generate_report()]
     return [*unknown, *_beyond_types(parameters, shape, resource.name)]
+
+
+def request(token: str, physical_name: str, inputs: Inputs) -> tuple[str, str, dict[str, Any]]:
+    """The service, the operation and the parameters that create a resource; refused where the API knows an input not."""
+    call = CALLS[token]
+    shape = _service(call.service).operation_model(call.operation).input_shape
+    assert shape is not None
+    parameters, unknown = _parameters(physical_name, inputs, call, shape)
+    if unknown:
+        raise ValueError("; ".join(unknown))
+    return call.service, call.operation, parameters
 
 
 @cache
@@ -212,14 +301,14 @@ def _service(name: str) -> ServiceModel:
     return botocore.session.get_session().get_service_model(name)
 
 
-def _parameters(resource: Recorded, call: ApiCall, shape: Shape) -> tuple[dict[str, Any], list[str]]:
-    raw: dict[str, Any] = {call.own_name: f"{resource.name}{SUFFIX}"} if call.own_name else {}
-    for key, value in resource.inputs.items():
+def _parameters(physical_name: str, inputs: Inputs, call: ApiCall, shape: Shape) -> tuple[dict[str, Any], list[str]]:
+    raw: dict[str, Any] = {call.own_name: physical_name} if call.own_name else {}
+    for key, value in inputs.items():
         if key in call.elsewhere:
             continue
-        raw.update(call.made[key](resource.inputs) if key in call.made else {call.renamed.get(key, key): value})
+        raw.update(call.made[key](inputs) if key in call.made else {call.renamed.get(key, key): value})
     unknown: list[str] = []
-    return _shaped(raw, shape, resource.name, unknown), unknown
+    return _shaped(raw, shape, physical_name, unknown), unknown
 
 
 def _shaped(value: Any, shape: Shape, place: str, unknown: list[str]) -> Any:
@@ -273,6 +362,8 @@ def _beyond_types(value: Any, shape: Shape, place: str) -> Iterator[str]:
 
 
 def _python_pattern(pattern: str) -> str:
-    """AWS writes patterns for Java and Smithy; Python spells code points and classes differently."""
+    """AWS writes patterns for Java and Smithy; Python spells code points and classes differently, and takes neither flags
+    nor a beginning in the middle."""
+    pattern = pattern.replace("(?i)", "").replace("/^", "/")
     pattern = re.sub(r"\\u\{?([0-9A-Fa-f]{4,6})\}?", lambda found: f"\\U{found[1]:0>8}", pattern)
     return re.sub(r"\\p\{(?:L|Z|N|S|IsAlphabetic)\}", r"\\w\\s", pattern)

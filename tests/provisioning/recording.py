@@ -18,15 +18,29 @@ with warnings.catch_warnings():
     # The AWS SDK loads a module at its first use, and warns of its own deprecated classes while it does.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pulumi_aws\.")
     LOADED = (
+        pulumi_aws.budgets.Budget,
         pulumi_aws.cloudwatch.LogGroup,
         pulumi_aws.ec2.Vpc,
         pulumi_aws.eks.Cluster,
         pulumi_aws.iam.Role,
         pulumi_aws.kms.Key,
         pulumi_aws.ssm.Parameter,
+        pulumi_aws.vpc.SecurityGroupIngressRule,
     )
 
 REGION = "us-east-1"
+
+SUBNETS = {
+    "subnet-a": ("us-east-1a", "use1-az1", "vpc-1"),
+    "subnet-b": ("us-east-1b", "use1-az2", "vpc-1"),
+    "subnet-b2": ("us-east-1b", "use1-az2", "vpc-1"),
+    "subnet-e": ("us-east-1e", "use1-az3", "vpc-1"),
+    "subnet-far": ("us-east-1a", "use1-az1", "vpc-2"),
+}
+"""Subnets that were there before: zone, the zone's id, VPC."""
+
+BLOCKS = {"cr-b10c": ("us-east-1a", "p5.48xlarge", 2)}
+"""Capacity Blocks that were bought before: zone, instance type, instances."""
 
 SOLD = {"us-east-1a": ("g6e.xlarge", "p5.48xlarge"), "us-east-1b": ("g6e.xlarge",), "us-east-1d": ()}
 """The world of these tests: zones, and the instance types that each sells."""
@@ -53,6 +67,8 @@ class Recording:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     secret_outputs: set[str] = field(default_factory=set)
+    last_outputs: dict[str, Any] = field(default_factory=dict)
+    """Those of the deployment before."""
 
     def of(self, token: str) -> list[Recorded]:
         """All resources of one type."""
@@ -92,6 +108,8 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed["endpoint"] = "https://cluster.invalid"
                 computed["certificateAuthority"] = {"data": "Q0E="}
                 computed["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
+            case "aws:ec2/placementGroup:PlacementGroup":
+                computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
             case "aws:ec2/launchTemplate:LaunchTemplate":
                 computed["latestVersion"] = 1
             case _:
@@ -110,18 +128,29 @@ class AwsMocks(pulumi.runtime.Mocks):
                     "locations": [zone for zone, _ in pairs],
                     "instanceTypes": [kind for _, kind in pairs],
                 }
+            case "aws:ec2/getSubnet:getSubnet":
+                zone, zone_id, vpc = SUBNETS[args.args["id"]]
+                return {"id": args.args["id"], "availabilityZone": zone, "availabilityZoneId": zone_id, "vpcId": vpc}
+            case "aws:ec2/getCapacityBlockReservation:getCapacityBlockReservation":
+                zone, kind, count = BLOCKS[args.args["id"]]
+                return {"availabilityZone": zone, "instanceType": kind, "instanceCount": count}
             case "aws:ssm/getParameter:getParameter":
                 release = args.args["name"].split("-v")[-1].split("/")[0]
                 return {"insecureValue": f"1.34.2-{release}"}
+            case "pulumi:pulumi:readStackOutputs":
+                return {"name": args.args["name"], "outputs": self.recording.last_outputs}
             case _:
                 raise AssertionError(f"the program asked for something unexpected: {args.token}")
 
 
-def record(program: Callable[[], None], *, region: str = REGION) -> Recording:
+def record(
+    program: Callable[[], None], *, region: str = REGION, last_outputs: dict[str, Any] | None = None
+) -> Recording:
     """Run the program to its end and return what it asked for."""
-    recording = Recording()
+    recording = Recording(last_outputs=last_outputs or {})
     with _event_loops():
-        pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test")
+        pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
+        get_root_resource().outputs.clear()  # the root resource outlives a run
         pulumi.runtime.set_all_config({"aws:region": region})
 
         def body() -> pulumi.Output[None]:

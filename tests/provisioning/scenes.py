@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from functools import cache
+from typing import Any
 
-from agentgpu_iac.planning.plan import Plan, RenderedFile
-from agentgpu_iac.provisioning.aws.program import deploy
+from agentgpu_iac.planning.plan import Plan, PolicyPlan, RenderedFile
+from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
+from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recording, record
 
@@ -26,6 +31,10 @@ FILES = (
     RenderedFile(path="overlays/prod/kustomization.yaml", content=KUSTOMIZATION),
     RenderedFile(path="README.md", content=b"not a manifest: {"),
 )
+
+ALLOWED = ApiEndpoint(allowed_cidrs=("203.0.113.0/24",))
+SETTINGS = Settings(api_endpoint=ALLOWED)
+"""The fewest settings that a deployment needs."""
 
 
 def shared_plan() -> Plan:
@@ -58,7 +67,53 @@ SCENES = {
 }
 
 
+ADMINISTRATOR = "arn:aws:iam::123456789012:role/platform/Operator"
+GROUPED_POOL = "demo-baseline-groups-p5-48xlarge"
+
+
+def with_pools(plan: Plan, **changes: Any) -> Plan:
+    """The plan with its pools changed."""
+    return plan.model_copy(update={"node_pools": tuple(pool.model_copy(update=changes) for pool in plan.node_pools)})
+
+
+def held_plan(kind: str) -> Plan:
+    """The replica over two nodes, for which capacity is held."""
+    return with_pools(make_grouped_plan(), reservation=kind, capacity_types=("reserved", "on-demand"))
+
+
+OPTIONS: dict[str, tuple[Callable[[], Plan], Settings]] = {
+    "private": (
+        lambda: make_plan(policy=PolicyPlan(budget_usd_per_month=Decimal(2000))),
+        Settings(
+            api_endpoint=ApiEndpoint(kind="private", allowed_cidrs=("10.8.0.0/16",)),
+            admin_role_arns=(ADMINISTRATOR,),
+            interface_endpoints=True,
+            budget_emails=("ops@example.org",),
+        ),
+    ),
+    "existing": (
+        make_tiered_plan,
+        replace(SETTINGS, vpc_id="vpc-1", private_subnet_ids=("subnet-b", "subnet-a"), tag_subnets=True),
+    ),
+    "block": (
+        lambda: held_plan("capacity-block"),
+        replace(SETTINGS, capacity_reservation_ids={GROUPED_POOL: "cr-b10c"}),
+    ),
+    "held": (
+        lambda: with_pools(make_plan(), reservation="on-demand", capacity_types=("reserved", "on-demand"), max=3),
+        replace(
+            SETTINGS,
+            capacity_reservation_ids={"demo-baseline-g6e-xlarge": "cr-0123"},
+            capacity_reservation_zones={"demo-baseline-g6e-xlarge": "us-east-1b"},
+        ),
+    ),
+    "reserved": (lambda: held_plan("on-demand"), replace(SETTINGS, reserve=True)),
+}
+"""What can be asked for, beside the scenes that take everything as it comes."""
+
+
 @cache
 def scene(name: str) -> Recording:
     """What deploying that plan asked for; recorded once, and only ever read."""
-    return record(lambda: deploy(SCENES[name](), FILES))
+    make, settings = OPTIONS[name] if name in OPTIONS else (SCENES[name], SETTINGS)
+    return record(lambda: deploy(make(), FILES, settings))

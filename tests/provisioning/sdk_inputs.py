@@ -14,9 +14,18 @@ from tests.provisioning.recording import Recorded
 
 def unknown_inputs(resource: Recorded) -> list[str]:
     """Keys, at any depth, that the SDK's class for this resource does not have."""
+    return list(_unknown(resource.inputs, _arguments(resource), resource.token))
+
+
+def takes_tags(resource: Recorded) -> bool:
+    """Whether the SDK's class for this resource has tags."""
+    return "tags" in input_type_types(_arguments(resource))
+
+
+def _arguments(resource: Recorded) -> type:
     _, module, kind = resource.token.split(":")
-    arguments = getattr(getattr(pulumi_aws, module.split("/")[0]), f"{kind}Args")
-    return list(_unknown(resource.inputs, arguments, resource.token))
+    found: type = getattr(getattr(pulumi_aws, module.split("/")[0]), f"{kind}Args")
+    return found
 
 
 def _unknown(value: Any, declared: type, place: str) -> Iterator[str]:

@@ -10,12 +10,13 @@ import pytest
 
 from tests.provisioning.aws_api import CALLS, complaints
 from tests.provisioning.recording import Recorded
-from tests.provisioning.scenes import SCENES, scene
+from tests.provisioning.scenes import OPTIONS, SCENES, scene
 from tests.provisioning.sdk_inputs import unknown_inputs
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 POOL = "demo-baseline-g6e-xlarge"
+EVERYTHING = [*SCENES, *OPTIONS]
 
 
 def changed(resource: Recorded, path: tuple[str | int, ...], value: Any) -> Recorded:
@@ -28,18 +29,18 @@ def changed(resource: Recorded, path: tuple[str | int, ...], value: Any) -> Reco
     return replace(resource, inputs=inputs)
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_every_aws_resource_has_a_known_api_call(name: str) -> None:
     assert {resource.token for resource in scene(name).resources if resource.is_aws} <= set(CALLS)
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_aws_would_accept_every_resource(name: str) -> None:
     found = [complaint for resource in scene(name).resources if resource.is_aws for complaint in complaints(resource)]
     assert found == []
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", EVERYTHING)
 def test_the_sdk_knows_every_input(name: str) -> None:
     found = [key for resource in scene(name).resources if resource.is_aws for key in unknown_inputs(resource)]
     assert found == []

@@ -7,13 +7,16 @@ import json
 
 import pytest
 
+from agentgpu_iac.provisioning.aws.administrators import administrator_faults
+from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.network import VPC_CIDR, ZoneRanges
-from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from tests.plans import make_plan
-from tests.provisioning.recording import SOLD, record
-from tests.provisioning.scenes import FILES, SCENES, scene
+from tests.provisioning.recording import SOLD
+from tests.provisioning.scenes import ADMINISTRATOR, OPTIONS, SCENES, scene
+from tests.provisioning.sdk_inputs import takes_tags
 
 SUBNET = "aws:ec2/subnet:Subnet"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
 
 def test_every_zone_has_a_public_and_a_private_subnet() -> None:
@@ -80,16 +83,66 @@ def test_the_cluster() -> None:
         "subnetIds": [f"demo-private-{zone}-id" for zone in SOLD],
         "endpointPrivateAccess": True,
         "endpointPublicAccess": True,
-        "publicAccessCidrs": ["0.0.0.0/0"],
+        "publicAccessCidrs": ["203.0.113.0/24"],
     }
     assert scene("single").one("aws:kms/key:Key", "demo-secrets").inputs["enableKeyRotation"] is True
 
 
-def test_the_api_can_be_narrowed() -> None:
-    settings = Settings(api_allowed_cidrs=("192.0.2.0/24",))
-    recording = record(lambda: deploy(make_plan(), FILES, settings))
-    (cluster,) = recording.of("aws:eks/cluster:Cluster")
-    assert cluster.inputs["vpcConfig"]["publicAccessCidrs"] == ["192.0.2.0/24"]
+def test_a_private_api_answers_inside_the_network_alone() -> None:
+    (cluster,) = scene("private").of("aws:eks/cluster:Cluster")
+    assert cluster.inputs["vpcConfig"]["endpointPublicAccess"] is False
+    assert cluster.inputs["vpcConfig"]["endpointPrivateAccess"] is True
+    assert "publicAccessCidrs" not in cluster.inputs["vpcConfig"]
+
+
+def test_a_private_api_lets_in_the_ranges_that_are_named() -> None:
+    rule = scene("private").one(INGRESS, "demo-api-10.8.0.0-16").inputs
+    assert (rule["securityGroupId"], rule["cidrIpv4"]) == ("sg-cluster", "10.8.0.0/16")
+    assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
+    assert scene("single").of(INGRESS) == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        (ApiEndpoint(), "is public, and no address range says who may reach it"),
+        (ApiEndpoint(kind="secret"), "'secret' is no kind of API endpoint (write public-and-private or private)"),
+        (ApiEndpoint(kind="private"), "answers nodes alone until an address range is let in"),
+        (ApiEndpoint(allowed_cidrs=("192.0.2.1/24",)), "'192.0.2.1/24' is no IPv4 address range"),
+        (ApiEndpoint(allowed_cidrs=("192.0.2.1",)), "'192.0.2.1' is no IPv4 address range"),
+    ],
+)
+def test_an_api_endpoint_that_nobody_thought_about_is_refused(endpoint: ApiEndpoint, words: str) -> None:
+    (fault,) = endpoint.faults("configuration")
+    assert words in str(fault)
+
+
+def test_everybody_may_be_let_in_by_writing_so() -> None:
+    assert list(ApiEndpoint(allowed_cidrs=("0.0.0.0/0",)).faults("configuration")) == []
+
+
+def test_further_administrators_have_an_access_entry() -> None:
+    recording = scene("private")
+    (entry,) = recording.of("aws:eks/accessEntry:AccessEntry")
+    (policy,) = recording.of("aws:eks/accessPolicyAssociation:AccessPolicyAssociation")
+    assert entry.inputs["principalArn"] == policy.inputs["principalArn"] == ADMINISTRATOR
+    assert entry.inputs["clusterName"] == policy.inputs["clusterName"] == "demo"
+    assert policy.inputs["policyArn"].endswith("AmazonEKSClusterAdminPolicy")
+    assert policy.inputs["accessScope"] == {"type": "cluster"}
+    assert scene("single").of("aws:eks/accessEntry:AccessEntry") == []
+
+
+@pytest.mark.parametrize(
+    ("arns", "words"),
+    [
+        (("arn:aws:sts::123456789012:assumed-role/Operator/me",), "is not the ARN of an IAM role"),
+        (("arn:aws:iam::123456789012:user/me",), "is not the ARN of an IAM role"),
+        ((ADMINISTRATOR, ADMINISTRATOR), "stands there twice"),
+    ],
+)
+def test_an_administrator_that_could_not_log_in_is_refused(arns: tuple[str, ...], words: str) -> None:
+    (fault,) = administrator_faults(arns, "configuration")
+    assert words in str(fault)
 
 
 def test_the_addons_and_their_order() -> None:
@@ -100,11 +153,13 @@ def test_the_addons_and_their_order() -> None:
         "coredns",
         "kube-proxy",
         "eks-pod-identity-agent",
+        "aws-ebs-csi-driver",
     }
     system = recording.position(group, "demo-system")
     for needed_by_nodes in ("demo-vpc-cni", "demo-kube-proxy", "demo-eks-pod-identity-agent"):
         assert recording.position(addon, needed_by_nodes) < system
     assert system < recording.position(addon, "demo-coredns")
+    assert system < recording.position(addon, "demo-aws-ebs-csi-driver")
     assert recording.position(addon, "demo-coredns") < recording.position(group, "demo-baseline-g6e-xlarge")
 
 
@@ -120,6 +175,7 @@ def test_system_nodes_have_no_accelerator_and_no_taint() -> None:
     [
         ("demo-control-plane", "eks.amazonaws.com", {"AmazonEKSClusterPolicy"}),
         ("demo-cni", "pods.eks.amazonaws.com", {"AmazonEKS_CNI_Policy"}),
+        ("demo-ebs-csi", "pods.eks.amazonaws.com", {"AmazonEBSCSIDriverPolicy"}),
         (
             "demo-nodes",
             "ec2.amazonaws.com",
@@ -145,24 +201,30 @@ def test_every_node_uses_the_one_node_role(name: str) -> None:
     assert {group.inputs["nodeRoleArn"].rsplit(":", 1)[1] for group in groups} == {"demo-nodes"}
 
 
-def test_pod_networking_gets_its_role_by_pod_identity() -> None:
-    addon = scene("single").one("aws:eks/addon:Addon", "demo-vpc-cni").inputs
+@pytest.mark.parametrize(
+    ("name", "account", "role"),
+    [("vpc-cni", "aws-node", "demo-cni"), ("aws-ebs-csi-driver", "ebs-csi-controller-sa", "demo-ebs-csi")],
+)
+def test_addons_that_call_aws_get_their_role_by_pod_identity(name: str, account: str, role: str) -> None:
+    addon = scene("single").one("aws:eks/addon:Addon", f"demo-{name}").inputs
     (association,) = addon["podIdentityAssociations"]
-    assert association["serviceAccount"] == "aws-node"
-    assert association["roleArn"].endswith(":demo-cni")
+    assert association["serviceAccount"] == account
+    assert association["roleArn"].endswith(f":{role}")
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", [*SCENES, *OPTIONS])
 def test_everything_that_can_be_tagged_names_its_stack(name: str) -> None:
     untagged = {
-        resource.token
+        (resource.token, resource.name)
         for resource in scene(name).resources
-        if resource.is_aws and resource.inputs.get("tags", {}).get("agentgpu.dev/stack") != "demo"
+        if resource.is_aws
+        and takes_tags(resource)
+        and resource.inputs.get("tags", {}).get("agentgpu.dev/stack") != "demo"
     }
-    assert untagged == {
-        "aws:ec2/route:Route",
-        "aws:ec2/routeTableAssociation:RouteTableAssociation",
-        "aws:ec2/tag:Tag",
-        "aws:iam/rolePolicy:RolePolicy",
-        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-    }
+    assert untagged == set()
+
+
+def test_volumes_that_are_claimed_later_carry_the_tag_too() -> None:
+    addon = scene("single").one("aws:eks/addon:Addon", "demo-aws-ebs-csi-driver").inputs
+    configuration = json.loads(addon["configurationValues"])
+    assert configuration == {"controller": {"extraVolumeTags": {"agentgpu.dev/stack": "demo"}}}

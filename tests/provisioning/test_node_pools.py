@@ -17,7 +17,7 @@ from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.zones import Zone, zones_for
 from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recorded, Recording, record
-from tests.provisioning.scenes import FILES, SCENES, rootless_plan, scene, shared_plan
+from tests.provisioning.scenes import FILES, SCENES, SETTINGS, rootless_plan, scene, shared_plan
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -94,7 +94,7 @@ def test_a_pool_with_a_fallback_shares_template_labels_and_taints() -> None:
 
 def test_two_agents_on_one_pool_make_one_group() -> None:
     recording = record(
-        lambda: deploy(make_plan(workloads=(make_workload(), make_workload(agent="b", name="b"))), FILES)
+        lambda: deploy(make_plan(workloads=(make_workload(), make_workload(agent="b", name="b"))), FILES, SETTINGS)
     )
     assert list(accelerator_groups(recording)) == [BASELINE]
     assert set(recording.outputs["agentUrls"]) == {"support", "b"}
@@ -210,7 +210,7 @@ def test_reserved_nodes_are_on_demand_nodes_in_one_group(capacity_types: tuple[s
 
 
 def subnets(pool: NodePool) -> list[str]:
-    recording = record(lambda: deploy(make_plan(node_pools=(pool,)), FILES))
+    recording = record(lambda: deploy(make_plan(node_pools=(pool,)), FILES, SETTINGS))
     (group,) = accelerator_groups(recording).values()
     return list(group.inputs["subnetIds"])
 
@@ -230,7 +230,7 @@ def test_an_instance_type_sold_in_no_zone_is_bad_input() -> None:
 def test_long_names_stay_within_what_aws_accepts() -> None:
     long = "a" * 40 + "-burst-" + "b" * 16
     pools = tuple(make_pool(name=long + end, capacity_types=("spot", "on-demand")) for end in "xy")
-    recording = record(lambda: deploy(make_plan(node_pools=pools), FILES))
+    recording = record(lambda: deploy(make_plan(node_pools=pools), FILES, SETTINGS))
     names = list(accelerator_groups(recording))
     assert len(set(names)) == 4
     assert max(map(len, names)) <= 55
@@ -268,7 +268,10 @@ class TestReplicasOverSeveralNodes:
         assert not any(one.inputs.get("networkInterfaces") for one in scene("tiered").of(TEMPLATE))
         assert scene("tiered").of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule") == []
 
-    def test_capacity_blocks_are_for_karpenter(self) -> None:
-        pool = make_pool(capacity_types=("reserved", "on-demand"), reservation="capacity-block")
-        with pytest.raises(BadInput, match="Capacity Blocks"):
-            record(lambda: deploy(make_plan(node_pools=(pool,)), FILES))
+    def test_they_stand_close_together(self) -> None:
+        (group,) = scene("grouped").of("aws:ec2/placementGroup:PlacementGroup")
+        (template,) = (one for one in scene("grouped").of(TEMPLATE) if one.name == self.GROUP)
+        assert group.inputs["strategy"] == "cluster"
+        assert template.inputs["placement"] == {"groupName": self.GROUP}
+        assert scene("tiered").of("aws:ec2/placementGroup:PlacementGroup") == []
+        assert not any(one.inputs.get("placement") for one in scene("tiered").of(TEMPLATE))

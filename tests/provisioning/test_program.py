@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,12 +16,13 @@ import yaml
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.nodes import ENGINE_UID
 from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_pool, make_tiered_plan
 from tests.provisioning.recording import record
-from tests.provisioning.scenes import FILES, SCENES, scene
+from tests.provisioning.scenes import FILES, OPTIONS, SCENES, SETTINGS, scene
 
 ROOT = Path(__file__).parents[2]
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
@@ -43,7 +45,7 @@ def test_serving_comes_after_every_node_group(name: str) -> None:
 
 
 def test_objects_of_an_installed_operator_are_applied_too() -> None:
-    settings = Settings(installed_api_groups=frozenset({"keda.sh"}))
+    settings = replace(SETTINGS, installed_api_groups=frozenset({"keda.sh"}))
     recording = record(lambda: deploy(make_plan(), FILES, settings))
     (group,) = recording.of(GROUP)
     assert [one["kind"] for one in group.inputs["objs"]] == ["Namespace", "Deployment", "Service", "ScaledObject"]
@@ -61,7 +63,7 @@ def test_nobody_else_asks_for_nodes() -> None:
 def test_rendered_manifests_and_node_groups_agree(name: str) -> None:
     plan = SCENES[name]()
     files = render(plan)
-    recording = record(lambda: deploy(plan, files))
+    recording = record(lambda: deploy(plan, files, SETTINGS))
     (group,) = recording.of(GROUP)
     objects = group.inputs["objs"]
     assert len(objects) == len([file for file in files if file.path.startswith("base/")]) - 1
@@ -89,12 +91,24 @@ def test_a_file_may_hold_several_objects() -> None:
 
 def test_outputs() -> None:
     plan, outputs = make_tiered_plan(), scene("tiered").outputs
+    cost = outputs["cost"]
     assert outputs["clusterName"] == "demo"
     assert outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
-    assert outputs["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
-    assert outputs["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
-    assert outputs["priceDate"] == "2026-07-20"
-    assert "control plane" in outputs["costExcludes"]
+    assert cost["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
+    assert cost["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
+    assert cost["priceDates"] == ["2026-07-20"]
+    assert outputs["reservedCapacity"] == []
+
+
+def test_the_cost_says_what_it_leaves_out() -> None:
+    def left_out(name: str) -> str:
+        return str(scene(name).outputs["cost"]["excludes"])
+
+    assert all("the EKS control plane, the system nodes" in left_out(name) for name in [*SCENES, *OPTIONS])
+    assert "NAT gateway" in left_out("single")
+    assert "NAT gateway" not in left_out("existing")
+    assert "interface endpoints" in left_out("private")
+    assert "interface endpoints" not in left_out("single")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +172,7 @@ def test_no_input_holds_the_kubeconfig_in_clear(name: str) -> None:
 def test_a_plan_that_eks_cannot_carry_out_is_bad_input(plan: Plan, message: str) -> None:
     def program() -> None:
         with pytest.raises(BadInput, match=message):
-            deploy(plan, FILES)
+            deploy(plan, FILES, SETTINGS)
 
     assert record(program).resources == []
 
@@ -168,7 +182,7 @@ def test_all_faults_are_told_at_once() -> None:
 
     def program() -> None:
         with pytest.raises(BadInput) as caught:
-            deploy(plan, FILES)
+            deploy(plan, FILES, SETTINGS)
         assert len(caught.value.faults) == 3
 
     record(program)
@@ -176,11 +190,50 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_settings_come_from_the_pulumi_stack() -> None:
     pulumi.runtime.set_all_config(
-        {"agentgpu:apiAllowedCidrs": '["192.0.2.0/24"]', "agentgpu:installedApiGroups": '["keda.sh"]'}
+        {
+            "agentgpu:apiEndpoint": "private",
+            "agentgpu:apiAllowedCidrs": '["192.0.2.0/24"]',
+            "agentgpu:installedApiGroups": '["keda.sh"]',
+            "agentgpu:adminRoleArns": '["arn:aws:iam::123456789012:role/Operator"]',
+            "agentgpu:vpcId": "vpc-1",
+            "agentgpu:privateSubnetIds": '["subnet-a", "subnet-b"]',
+            "agentgpu:tagSubnets": "true",
+            "agentgpu:interfaceEndpoints": "true",
+            "agentgpu:capacityReservationIds": '{"pool": "cr-1"}',
+            "agentgpu:capacityReservationZones": '{"pool": "us-east-1a"}',
+            "agentgpu:reserve": "true",
+            "agentgpu:budgetEmails": '["ops@example.org"]',
+        }
     )
     found = Settings.from_config(pulumi.Config("agentgpu"))
-    assert found == Settings(api_allowed_cidrs=("192.0.2.0/24",), installed_api_groups=frozenset({"keda.sh"}))
+    assert found == Settings(
+        api_endpoint=ApiEndpoint(kind="private", allowed_cidrs=("192.0.2.0/24",)),
+        installed_api_groups=frozenset({"keda.sh"}),
+        admin_role_arns=("arn:aws:iam::123456789012:role/Operator",),
+        vpc_id="vpc-1",
+        private_subnet_ids=("subnet-a", "subnet-b"),
+        tag_subnets=True,
+        interface_endpoints=True,
+        capacity_reservation_ids={"pool": "cr-1"},
+        capacity_reservation_zones={"pool": "us-east-1a"},
+        reserve=True,
+        budget_emails=("ops@example.org",),
+    )
+    assert all(getattr(found, each.name) != getattr(Settings(), each.name) for each in fields(Settings))
     pulumi.runtime.set_all_config({})
+    assert Settings.from_config(pulumi.Config("agentgpu")) == Settings()
+
+
+def test_every_setting_is_declared_with_a_description_and_the_default_that_holds_without_it() -> None:
+    """What the Pulumi CLI fills in is what the program would take."""
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    assert all(one["description"].strip() for one in declared.values())
+    defaults = {
+        f"agentgpu:{key}": one["default"] if isinstance(one["default"], str) else json.dumps(one["default"])
+        for key, one in declared.items()
+        if "default" in one
+    }
+    pulumi.runtime.set_all_config(defaults)
     assert Settings.from_config(pulumi.Config("agentgpu")) == Settings()
 
 
@@ -227,7 +280,9 @@ def rooms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
 
 
 def run_main(spec: str) -> None:
-    pulumi.runtime.set_all_config({"aws:region": "us-east-1", "agentgpu:spec": spec})
+    pulumi.runtime.set_all_config(
+        {"aws:region": "us-east-1", "agentgpu:spec": spec, "agentgpu:apiAllowedCidrs": '["203.0.113.0/24"]'}
+    )
     runpy.run_path(str(ROOT / "stacks" / "__main__.py"), run_name="__main__")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import Alternative, Cost, NodePool, RouterPlan, Workload
+from agentgpu_iac.planning.plan import Alternative, Cost, NodePool, RouterPlan, SkyServicePlan, Workload
 from agentgpu_iac.spec.model import StackSpec
 
 
@@ -29,6 +29,7 @@ class Context:
     second_replicas: Mapping[str, Alternative]
     """A second warm replica, for each agent that would lack one during a rollout."""
     groups_complete: bool
+    sky_services: tuple[SkyServicePlan, ...] = ()
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.planning import gitops
 from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.plan import Warning, Workload
@@ -46,7 +47,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             f"Karpenter makes none of the nodes, so {spec.gitops.tool} is told to apply the overlay {applied}, not "
             f"{spec.gitops.overlay}",
         )
-    yield from _scaling_warnings(context)
+    yield from skyserve_warnings(context) if context.sky_services else _scaling_warnings(context)
     yield from _machine_warnings(context)
     for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
         if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
@@ -205,24 +206,30 @@ def _image_registries(context: Context) -> Iterator[Warning]:
 
 
 def _held_capacity(context: Context) -> Iterator[Warning]:
-    """Karpenter's documentation and EC2's say when a Capacity Block ends."""
+    """The documentation of Karpenter, EKS and EC2 says when a Capacity Block ends."""
     pools = [pool for pool in context.node_pools if pool.reservation != "none"]
     if not pools:
         return
     names = ", ".join(pool.name for pool in pools)
-    first = f"pool{plural(len(pools))} {names} use held capacity first, if it carries the tag karpenter.sh/discovery: "
+    first = (
+        f"pool{plural(len(pools))} {names} use held capacity first: with Karpenter what carries the tag "
+        f"karpenter.sh/discovery: {context.stack}, with node groups what agentgpu:capacityReservationIds names"
+    )
     if pools[0].reservation == "on-demand":
         rest = "the cost counts its nodes at the on-demand price, at which a reservation is billed whether it is used or not"
     else:
         rest = (
             "the cost counts its nodes at the price that they have without it, since a block was paid when it was bought. "
-            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter drains them 10 minutes earlier"
+            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter or EKS drains them 10 minutes "
+            "earlier"
         )
-    yield warning("held-capacity", f"{first}{context.stack}; {rest}")
+    yield warning("held-capacity", f"{first}; {rest}")
 
 
 def _router_warnings(context: Context) -> Iterator[Warning]:
     router = context.router
+    if context.sky_services:
+        return
     if context.spec.security.api_key_secret is not None and (router is None or router.kind != "nginx"):
         yield warning(
             "key-not-everywhere",

@@ -53,6 +53,9 @@ def architecture(context: Context) -> Architecture:
     burst_providers = {pool.provider for pool in context.node_pools if pool.tier == "burst"}
     if burst_providers and burst_providers != baseline_providers:
         return "multi-provider-burst"
+    bursts = (one for one in context.sky_services if one.max_replicas > one.min_replicas)
+    if any(len({place.cloud for place in one.places}) > 1 for one in bursts):
+        return "multi-provider-burst"
     params = [one.demand.model.params_total for one in context.candidates]
     classes = {one.accelerator.id for one in context.candidates}
     has_router = any(has_role(one, _ROUTER_ROLES) for one in context.candidates)

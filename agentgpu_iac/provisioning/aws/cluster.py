@@ -23,6 +23,13 @@ from agentgpu_iac.provisioning.aws.roles import (
 )
 
 _LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+_KEY_USE = "use-secrets-key"
+"""A name of our own: to put a policy twice under one name makes one policy, so none is left over when ``up`` is cut off."""
+
+_CREATION_ONLY = ("accessConfig.bootstrapClusterCreatorAdminPermissions", "bootstrapSelfManagedAddons")
+"""What AWS takes when it makes a cluster and never tells again: to a cluster that was imported after an ``up`` that was
+cut off, they would look like changes that replace it."""
+
 _LOG_DAYS = 30
 """Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
 
@@ -30,6 +37,7 @@ _NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistr
 """The least that a node needs: to join, and to pull add-on images. Pod networking has a role of its own."""
 
 _NODE_GROUP_NAME_LIMIT = 63
+_HTTPS = 443
 
 SYSTEM_INSTANCE_TYPES = ("m7i.large",)
 SYSTEM_NODES = 2
@@ -61,8 +69,9 @@ class Cluster(pulumi.ComponentResource):
     """EKS cluster with API access entries, encrypted Secrets, control-plane logs and the five basic add-ons.
 
     Whoever runs the first ``pulumi up`` becomes its administrator, and so do the roles in ``agentgpu:adminRoleArns``.
-    Pulumi must reach the API from where you run it: a public endpoint lets the ranges in ``agentgpu:apiAllowedCidrs``
-    try (authentication always applies), a private one answers inside the network alone.
+    Pulumi must reach the API from where you run it, which ``agentgpu:apiAllowedCidrs`` must hold: of a public endpoint
+    they are ranges of the internet, of a private one those of the network and what is joined to it. Authentication always
+    applies.
 
     Order: networking add-ons before any node, so that nodes become ready; CoreDNS and the EBS driver's controller
     after the system nodes, as they have nowhere else to run (accelerator nodes are tainted). Add-on versions are
@@ -102,6 +111,8 @@ class Cluster(pulumi.ComponentResource):
 
         if args.has_fabric:
             self._open_fabric()
+        if not args.api_endpoint.is_public:
+            self._open_private_api()
         node_role = self._role("nodes", EC2_SERVICE, _NODE_POLICIES)
         self.node_role_arn = node_role.arn
         system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
@@ -127,6 +138,21 @@ class Cluster(pulumi.ComponentResource):
             opts=self._child(),
         )
 
+    def _open_private_api(self) -> None:
+        """Let in who may reach the private endpoint: the group that guards it knows nodes only."""
+        for cidr in self._args.api_endpoint.allowed_cidrs:
+            aws.vpc.SecurityGroupIngressRule(
+                f"{self._logical_name}-api-{cidr.replace('/', '-')}",
+                security_group_id=self.security_group_id,
+                cidr_ipv4=cidr,
+                ip_protocol="tcp",
+                from_port=_HTTPS,
+                to_port=_HTTPS,
+                description="The private API endpoint",
+                tags=self._tags,
+                opts=self._child(),
+            )
+
     def _child(self, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=after)
 
@@ -147,6 +173,7 @@ class Cluster(pulumi.ComponentResource):
         key_use = aws.iam.RolePolicy(
             f"{name}-secrets",
             role=role.role_name,
+            name=_KEY_USE,
             policy=key.arn.apply(_may_use_key),
             opts=self._child(),
         )
@@ -177,7 +204,9 @@ class Cluster(pulumi.ComponentResource):
                 public_access_cidrs=list(args.api_endpoint.allowed_cidrs) if args.api_endpoint.is_public else None,
             ),
             tags=self._tags,
-            opts=self._child([role, key_use, logs]),
+            opts=pulumi.ResourceOptions.merge(
+                self._child([role, key_use, logs]), pulumi.ResourceOptions(ignore_changes=list(_CREATION_ONLY))
+            ),
         )
 
     def _networking_addons(self) -> list[pulumi.Resource]:

@@ -42,8 +42,10 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
     what_it_costs,
 )
 from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, zones_for
+from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
-from agentgpu_iac.provisioning.serving import Serving, ServingArgs
+from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 
 _PLAN = "plan"
 _CONFIG = "configuration of the Pulumi stack"
@@ -99,17 +101,19 @@ class Settings:
         )
 
 
-def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> None:
     """Put the plan on AWS and export what its users need.
 
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    settings = settings or Settings()
     region = _check(plan, settings)
+    cost = report_cost(plan, excludes=_unpriced(settings))
     manifests = read_manifests(files, settings.installed_api_groups)
     site = _site(plan, settings)
 
+    for sentence in site.reservations(plan):
+        pulumi.log.warn(f"agentgpu:reserve holds {sentence}")
     if settings.budget_emails:
         _budget_alarm(plan, settings)
     network = _network(plan, settings, region, site)
@@ -151,10 +155,10 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     ]
     Serving(
         plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests),
+        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests, scaled=scaled_by_others(plan)),
         pulumi.ResourceOptions(depends_on=[*pools]),
     )
-    for name, value in _outputs(plan, settings, site, cluster, manifests).items():
+    for name, value in _outputs(plan, settings, site, cluster, manifests, cost).items():
         pulumi.export(name, value)
 
 
@@ -170,6 +174,14 @@ class _Site:
     """By pool."""
     reserve: Mapping[str, int]
     """Nodes to reserve, by pool."""
+
+    def reservations(self, plan: Plan) -> tuple[str, ...]:
+        """What is reserved, and what that costs."""
+        return tuple(
+            what_it_costs(pool, self.reserve[pool.name], self.zones_of_pool[pool.name][0])
+            for pool in plan.node_pools
+            if pool.name in self.reserve
+        )
 
 
 def _site(plan: Plan, settings: Settings) -> _Site:
@@ -246,7 +258,7 @@ def _budget_alarm(plan: Plan, settings: Settings) -> None:
         BudgetAlarmArgs(
             stack=plan.stack,
             baseline_usd_per_month=plan.cost.baseline_usd_per_month,
-            budget_usd_per_month=plan.cost.budget_usd_per_month,
+            budget_usd_per_month=plan.policy.budget_usd_per_month,
             emails=settings.budget_emails,
         ),
     )
@@ -254,7 +266,13 @@ def _budget_alarm(plan: Plan, settings: Settings) -> None:
 
 def _check(plan: Plan, settings: Settings) -> str:
     """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
-    faults = [*_foreign(plan), *_scattered(plan), *_misplaced(plan), *_misconfigured(plan, settings)]
+    faults = [
+        *_foreign(plan),
+        *_scattered(plan),
+        *_misplaced(plan),
+        *_misconfigured(plan, settings),
+        *policy_faults(plan),
+    ]
     if faults:
         raise BadInput(faults)
     return plan.node_pools[0].region
@@ -340,21 +358,16 @@ def _unpriced(settings: Settings) -> str:
     return f"{', '.join(things)}, traffic between zones, EBS volumes, CloudWatch logs and KMS"
 
 
-def _outputs(plan: Plan, settings: Settings, site: _Site, cluster: Cluster, manifests: Manifests) -> dict[str, Any]:
+def _outputs(
+    plan: Plan, settings: Settings, site: _Site, cluster: Cluster, manifests: Manifests, cost: dict[str, Any]
+) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {
         "clusterName": cluster.name,
         "kubeconfig": cluster.kubeconfig,
         "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
-        "baselineUsdPerMonth": str(plan.cost.baseline_usd_per_month),
-        "peakUsdPerHour": str(plan.cost.peak_usd_per_hour),
-        "priceDate": min(pool.price_date for pool in plan.node_pools),
-        "costExcludes": _unpriced(settings),
-        "reservedCapacity": [
-            what_it_costs(pool, site.reserve[pool.name], site.zones_of_pool[pool.name][0])
-            for pool in plan.node_pools
-            if pool.name in site.reserve
-        ],
+        OUTPUT: cost,
+        "reservedCapacity": list(site.reservations(plan)),
         "prerequisites": list(
             prerequisites(plan, manifests, held=site.held, has_budget_alarm=bool(settings.budget_emails))
         ),

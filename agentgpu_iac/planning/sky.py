@@ -1,0 +1,260 @@
+"""SkyServe: each agent as one service on the clouds that SkyPilot knows, and what such a service cannot express.
+
+A SkyServe replica is a machine of its own that SkyPilot starts in whichever of the given places has one. So a plan for it
+uses machines that one replica fills; several engines on an accelerator, several replicas on a machine and replicas over several
+machines are turned away. Its load balancer knows no sessions (0.14.1: round robin and least load), so prefix hits are
+counted as they come by chance. Facts about SkyServe were read in SkyPilot 0.14.1: sky/serve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Final
+
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning import caching, hosts, security
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.placement import Option
+from agentgpu_iac.planning.plan import Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
+from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
+from agentgpu_iac.planning.pricing import ANY_REGION, Machine, Unpriced
+from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection
+from agentgpu_iac.planning.routing import answer_timeout_s
+from agentgpu_iac.planning.scaling import stay_s
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
+
+TARGET: Final = "skyserve"
+
+TOKEN_VARIABLE: Final = "HF_TOKEN"  # noqa: S105 - the name of a variable
+"""What Hugging Face's library reads a token from."""
+
+DECISION_INTERVAL_S = 20
+"""SkyServe's autoscaler decides this often, on the requests of the last 60 s. A longer delay only adds to the cold start."""
+PROBE_TIMEOUT_S = 15
+"""SkyServe's default."""
+LEAST_FAILURE_S = 180
+"""SkyServe's default: a replica that fails its probes for so long is thrown away, and another one takes a cold start."""
+
+
+def adapted(spec: StackSpec) -> StackSpec:
+    """The spec as SkyServe can carry it out: its own load balancer, without sessions, and its own autoscaler."""
+    if spec.target != TARGET:
+        return spec
+    network = spec.network.model_copy(update={"routing": "round-robin", "router": "none", "gateway": None})
+    scaling = spec.scaling.model_copy(update={"method": "none"})
+    return spec.model_copy(update={"network": network, "scaling": scaling})
+
+
+def names(catalog: Catalog) -> dict[tuple[str, str], str]:
+    """SkyPilot's name of each accelerator, by provider and accelerator, where it knows both."""
+    known = {provider.id for provider in catalog.providers if provider.skypilot_cloud is not None}
+    return {(row.provider, row.accelerator): row.name for row in catalog.skypilot_names if row.provider in known}
+
+
+def sold(machines: Sequence[Machine], catalog: Catalog, spec: StackSpec) -> tuple[Machine, ...]:
+    """The machines that SkyPilot can ask for."""
+    if spec.target != TARGET:
+        return tuple(machines)
+    known = names(catalog)
+    return tuple(one for one in machines if (one.instance.provider, one.accelerator) in known)
+
+
+def unpriced(left_out: Sequence[Unpriced], catalog: Catalog, spec: StackSpec) -> tuple[Unpriced, ...]:
+    """Of what has no price, that which SkyPilot could ask for."""
+    if spec.target != TARGET:
+        return tuple(left_out)
+    known = names(catalog)
+    return tuple(one for one in left_out if (one.provider, one.accelerator) in known)
+
+
+def unknown_providers(machines: Sequence[Machine], catalog: Catalog) -> tuple[str, ...]:
+    """Sellers that the spec allows and SkyPilot cannot ask for any accelerator, in the order of their names."""
+    known = {provider for provider, _ in names(catalog)}
+    return tuple(sorted({one.instance.provider for one in machines} - known))
+
+
+def bar(candidate: Candidate, machine: Machine, spec: StackSpec) -> Rejection | None:
+    """Why no replica of the candidate is started on such a machine, if none is."""
+    need, has = candidate.accelerators_per_replica, machine.accelerators
+    if spec.target != TARGET or need == has:
+        return None
+    message = (
+        f"a SkyServe replica is a machine of its own: one of {need} accelerator{'' if need == 1 else 's'} would leave "
+        f"{has - need} of the {has} on {machine.instance.name} idle and paid for"
+    )
+    return candidate_rejection(
+        candidate, machine, "whole-machine", message, need=float(need), limit=float(has), unit="accelerators"
+    )
+
+
+def bar_over_nodes(demand: Demand, machine: Machine, spec: StackSpec) -> Rejection | None:
+    """Why no replica goes over several such machines, if none may."""
+    if spec.target != TARGET:
+        return None
+    message = f"one {machine.instance.name} does not hold the model, and a SkyServe replica over several machines is not planned"
+    return demand_rejection(demand, machine, "several-nodes", message)
+
+
+def refusals(demand: Demand, spec: StackSpec) -> Iterator[tuple[str, str]]:
+    """What the agent asks for that SkyServe replicas cannot have: (constraint, message)."""
+    if spec.target == TARGET and demand.model.is_local and spec.model_cache.source != "s3":
+        yield (
+            "weights",
+            (
+                f"{demand.model.id} is known by its config.json only, and each SkyServe replica fetches its weights by "
+                "itself: put them into a bucket (modelCache.source: s3)"
+            ),
+        )
+
+
+def not_shared(groups: Sequence[Option]) -> Iterator[Rejection]:
+    """Agents that would fit together on one accelerator, of which each gets a machine of its own."""
+    seen: set[int] = set()
+    for option in groups:
+        for position, candidate in zip(option.agents, option.candidates, strict=True):
+            if position in seen:
+                continue
+            seen.add(position)
+            message = (
+                f"it could share one {candidate.accelerator.name} with others, but a SkyServe replica is a machine of its own; "
+                "target compose and kubernetes can share one"
+            )
+            yield candidate_rejection(candidate, option.machine, "sharing", message)
+
+
+def services(
+    placed: Sequence[Placed],
+    options: Sequence[Sequence[Option]],
+    tiers: dict[str, tuple[Workload, ...]],
+    spec: StackSpec,
+    catalog: Catalog,
+    stack: str,
+) -> tuple[SkyServicePlan, ...]:
+    """One service for each agent, in their order; none for other targets."""
+    if spec.target != TARGET:
+        return ()
+    return tuple(
+        _service(member, options[member.position], tiers[member.candidate.demand.agent.name], spec, catalog, stack)
+        for member in placed
+    )
+
+
+def _service(
+    member: Placed,
+    options: Sequence[Option],
+    tiers: Sequence[Workload],
+    spec: StackSpec,
+    catalog: Catalog,
+    stack: str,
+) -> SkyServicePlan:
+    candidate, option, baseline = member.candidate, member.option, tiers[0]
+    warm, most = baseline.replicas.min, sum(tier.replicas.max for tier in tiers)
+    target = None if most == warm else _requests_per_s(candidate, warm, most, spec)
+    if target is None:
+        most = warm
+    bought = option.baseline if option.burst is None else option.burst
+    on_spot = "spot" in bought.capacity_types and (most > warm or "spot" in option.baseline.capacity_types)
+    models = caching.cached_models([candidate], spec)
+    cold, probes = baseline.cold_start_s, baseline.probes
+    need_mib = hosts.need_mib(candidate)
+    limit = _planned_usd(option.machine) * Decimal(str(spec.capacity.price_cap_ratio))
+    return SkyServicePlan(
+        agent=baseline.agent,
+        workload=baseline.name,
+        name=f"{stack}-{baseline.agent}",
+        accelerators=candidate.accelerators_per_replica,
+        places=_places(option, options, limit, catalog),
+        max_usd_per_hour=usd_per_hour(limit),
+        on_spot=on_spot,
+        on_demand_replicas=0 if "spot" in option.baseline.capacity_types else warm,
+        on_demand_fallback=on_spot and "on-demand" in bought.capacity_types,
+        min_replicas=warm,
+        max_replicas=most,
+        requests_per_s_per_replica=target,
+        upscale_delay_s=DECISION_INTERVAL_S,
+        downscale_delay_s=stay_s(cold.total),
+        initial_delay_s=math.ceil(cold.total * (1 + cold.error_ratio)),
+        probe_timeout_s=PROBE_TIMEOUT_S,
+        probe_interval_s=probes.readiness_period_s,
+        failure_threshold_s=max(LEAST_FAILURE_S, probes.liveness_period_s * probes.liveness_failure_threshold),
+        stream_timeout_s=answer_timeout_s(baseline),
+        disk_gib=ROOT_VOLUME_GIB + round_up(math.ceil(sum(model.gib for model in models) * 1.2) + 20, 10),
+        memory_gib=ceil_div(need_mib, 1024) if need_mib else None,
+        models=models,
+        bucket=spec.model_cache.bucket if spec.model_cache.source == "s3" else None,
+        secrets=tuple(_secrets(baseline, spec)),
+    )
+
+
+def _planned_usd(machine: Machine) -> Decimal:
+    """What the machine costs when it is not on spot, since one limit holds for both; its spot price where nothing else is."""
+    on_demand, spot = machine.usd_per_hour("on-demand"), machine.usd_per_hour("spot")
+    return on_demand or spot or Decimal(0)
+
+
+def _places(chosen: Option, options: Sequence[Option], limit: Decimal, catalog: Catalog) -> tuple[SkyPlace, ...]:
+    """Where such a machine is on offer, bought the same ways within the limit: the planned place first, then by price."""
+    known = names(catalog)
+    found: dict[tuple[str, str | None, str], SkyPlace] = {}
+    alike = (option for option in options if _is_alike(option, chosen) and _planned_usd(option.machine) <= limit)
+    for option in (chosen, *sorted(alike, key=lambda one: (_planned_usd(one.machine), one.machine.id))):
+        provider = catalog.provider(option.machine.instance.provider)
+        accelerator = known[provider.id, option.machine.accelerator]
+        named = provider.skypilot_regions and option.machine.region != ANY_REGION
+        region = option.machine.region if named else None
+        on_demand, spot = (option.machine.usd_per_hour(way) for way in ("on-demand", "spot"))
+        place = SkyPlace(
+            cloud=provider.skypilot_cloud or provider.id,
+            region=region,
+            accelerator=accelerator,
+            on_demand_usd_per_hour=None if on_demand is None else usd_per_hour(on_demand),
+            spot_usd_per_hour=None if spot is None else usd_per_hour(spot),
+        )
+        found.setdefault((place.cloud, region, accelerator), place)
+    return tuple(found.values())
+
+
+def _is_alike(option: Option, chosen: Option) -> bool:
+    """Whether the option's machine runs the very engine that was planned, bought in the very ways."""
+    one, other = option.candidates[0], chosen.candidates[0]
+    ways = [
+        (each.baseline.capacity_types, None if each.burst is None else each.burst.capacity_types)
+        for each in (option, chosen)
+    ]
+    return (
+        one.accelerator.id == other.accelerator.id
+        and (one.tensor_parallel, one.pipeline_parallel) == (other.tensor_parallel, other.pipeline_parallel)
+        and ways[0] == ways[1]
+    )
+
+
+def _requests_per_s(candidate: Candidate, warm: int, most: int, spec: StackSpec) -> float | None:
+    """Requests a second on one replica from which another is wanted; None where no rate of requests is known.
+
+    SkyServe wants (requests a second / this, rounded up) replicas. So it must be no lower than what a warm replica gets at
+    normal load, else the burst would never end; and low enough to have the peak's replicas before the peak fills them.
+    An agent without a pace of its own is counted by what a replica can generate.
+    """
+    demand, theta = candidate.demand, spec.scaling.utilization_ratio
+    peak = demand.requests_per_s(peak=True)
+    generated = candidate.service.output_tokens_per_s
+    if peak > 0:
+        wanted = max(demand.requests_per_s(peak=False) / warm, theta * peak / most)
+    elif generated is not None:
+        wanted = theta * generated / demand.shape.output_tokens_per_request
+    else:
+        return None
+    return math.ceil(wanted * 10_000) / 10_000
+
+
+def _secrets(workload: Workload, spec: StackSpec) -> Iterator[SkySecret]:
+    """Variables whose values are given to SkyPilot when the service is started, and never written down."""
+    for one in workload.engine.secret_environment:
+        yield SkySecret(variable=one.variable, secret=one.secret, key=one.key)
+    token = spec.model_cache.token_secret
+    if token is not None:
+        yield SkySecret(variable=TOKEN_VARIABLE, secret=token, key=security.TOKEN)

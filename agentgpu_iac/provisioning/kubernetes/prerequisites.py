@@ -1,0 +1,48 @@
+"""What someone must bring to a cluster of their own: nodes first of all, since this program makes none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.planning.nodes import ENGINE_UID, POOL_LABEL
+from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.provisioning.manifests import Manifests
+from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, sharing
+
+
+def prerequisites(plan: Plan, manifests: Manifests) -> tuple[str, ...]:
+    """Everything that someone must still bring, each with what happens without it."""
+    return (
+        *(_nodes(pool) for pool in plan.node_pools),
+        device_plugin(),
+        *sharing(plan.node_pools),
+        *_secrets(plan),
+        *_namespaces(plan, manifests),
+        *operators(manifests),
+    )
+
+
+def _nodes(pool: NodePool) -> str:
+    count = str(pool.max) if pool.min == pool.max else f"{pool.min} to {pool.max}"
+    more = "" if pool.min == pool.max else ", the more of them by an autoscaler or by hand"
+    return (
+        f"{count} x {' or '.join(pool.instance_types)} ({pool.accelerators_per_node} x {pool.accelerator}) with the label "
+        f"{POOL_LABEL}={pool.name} and the directory {pool.cache_path} that belongs to {ENGINE_UID}:{ENGINE_UID}{more}; "
+        "without them its engines stay pending"
+    )
+
+
+def _secrets(plan: Plan) -> Iterator[str]:
+    for secret in plan.security.secrets:
+        if secret.store_key is None:
+            yield (
+                f"the Secret {secret.name} with the key {secret.key} in the namespace {plan.stack} ({secret.purpose}); "
+                "without it what reads it does not start"
+            )
+
+
+def _namespaces(plan: Plan, manifests: Manifests) -> Iterator[str]:
+    ours = {one.name for one in manifests.applied if one.kind == "Namespace"}
+    used = {one.content["metadata"].get("namespace", plan.stack) for one in manifests.applied}
+    for name in sorted(used - ours - {plan.stack}):
+        yield f"the namespace {name}, in which other tools look for their objects; without it pulumi up fails"

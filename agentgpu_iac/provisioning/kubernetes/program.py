@@ -1,0 +1,93 @@
+"""The agents on a cluster that is there already: the rendered manifests, applied server-side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.planning.routing import base_url
+from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
+from agentgpu_iac.provisioning.kubernetes.prerequisites import prerequisites
+from agentgpu_iac.provisioning.manifests import read_manifests
+from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
+
+_UNPRICED = (
+    "all else in your cluster; nothing is bought here, so this is what nodes of the plan cost where it found them, "
+    "whatever you pay for yours"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Which cluster, and what it has: it comes from the Pulumi stack's configuration."""
+
+    kubeconfig: Path | None = None
+    """``agentgpu:kubeconfig``: path of a kubeconfig. None: the one that kubectl would use."""
+    context: str | None = None
+    """``agentgpu:context``: context of that kubeconfig. None: its current one."""
+    installed_api_groups: frozenset[str] = frozenset()
+    """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
+
+    @classmethod
+    def from_config(cls, config: pulumi.Config) -> Settings:
+        """Read the settings of the selected Pulumi stack."""
+        kubeconfig = config.get("kubeconfig")
+        return cls(
+            kubeconfig=Path(kubeconfig).expanduser() if kubeconfig else None,
+            context=config.get("context") or None,
+            installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
+        )
+
+
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
+    """Put the plan's objects into the cluster and export what its users need.
+
+    Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
+    before anything is made, for a plan or settings that cannot be carried out.
+    """
+    settings = settings or Settings()
+    if faults := [*_foreign(plan), *_unreachable(settings), *policy_faults(plan)]:
+        raise BadInput(faults)
+    cost = report_cost(plan, excludes=_UNPRICED)
+    manifests = read_manifests(files, settings.installed_api_groups)
+    Serving(
+        plan.stack,
+        ServingArgs(
+            kubeconfig=None if settings.kubeconfig is None else str(settings.kubeconfig),
+            context=settings.context,
+            manifests=manifests,
+            scaled=scaled_by_others(plan),
+        ),
+    )
+    pulumi.export("agentUrls", {workload.agent: base_url(plan, workload) for workload in plan.workloads})
+    pulumi.export(OUTPUT, cost)
+    pulumi.export("prerequisites", list(prerequisites(plan, manifests)))
+    pulumi.export("notApplied", [str(manifest) for manifest in manifests.waiting])
+
+
+def _foreign(plan: Plan) -> Iterator[Fault]:
+    """What belongs to another target."""
+    if plan.target != "kubernetes":
+        yield Fault(
+            source="plan",
+            path="target",
+            message=f"the Pulumi program for clusters carries out plans for 'kubernetes', not for {plan.target!r}",
+            hint="set spec.target to kubernetes",
+        )
+
+
+def _unreachable(settings: Settings) -> Iterator[Fault]:
+    """Settings that lead to no cluster."""
+    if settings.kubeconfig is not None and not settings.kubeconfig.is_file():
+        yield Fault(
+            source="configuration",
+            path="agentgpu:kubeconfig",
+            message=f"there is no file {settings.kubeconfig}",
+            hint="pulumi config set agentgpu:kubeconfig PATH; unset, it is the file that kubectl uses",
+        )

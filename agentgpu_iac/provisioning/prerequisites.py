@@ -1,0 +1,40 @@
+"""What must run in any cluster besides what a program puts there, said in sentences with what happens without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL
+from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.provisioning.manifests import Manifests
+
+DEVICE_PLUGIN_VERSION = "0.18.2"
+"""The newest NVIDIA device plugin known to work with EKS's node images when this was written."""
+
+
+def device_plugin() -> str:
+    """Who offers accelerators to pods."""
+    return (
+        f"NVIDIA device plugin {DEVICE_PLUGIN_VERSION} as a DaemonSet that tolerates nvidia.com/gpu:NoSchedule; "
+        "without it no node offers nvidia.com/gpu and every engine stays pending"
+    )
+
+
+def sharing(pools: tuple[NodePool, ...]) -> Iterator[str]:
+    """How the device plugin is told that engines share an accelerator."""
+    for slots in sorted({pool.slots_per_accelerator for pool in pools if pool.sharing == "time-slicing"}):
+        yield (
+            f"the device plugin's configuration share-{slots} (in the rendered folder device-plugin/); "
+            f"shared nodes ask for it with the label {DEVICE_PLUGIN_CONFIG_LABEL}, and without it a node offers "
+            f"one slot where its engines need {slots}"
+        )
+
+
+def operators(manifests: Manifests) -> Iterator[str]:
+    """The operators whose objects wait."""
+    for group in sorted({manifest.api_group for manifest in manifests.waiting}):
+        kinds = ", ".join(sorted({one.kind for one in manifests.waiting if one.api_group == group}))
+        yield (
+            f"the operator that serves {group} ({kinds}); then add the group to agentgpu:installedApiGroups "
+            "and run pulumi up again"
+        )

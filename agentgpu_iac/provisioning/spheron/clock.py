@@ -1,0 +1,19 @@
+"""The one clock of this room. A provider waits for machines, and keeps to the API's limits, by it alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time that passes, and waiting for it to pass; tests hand in one that runs fast."""
+
+    now_s: Callable[[], float]
+    """Seconds since some moment."""
+    sleep: Callable[[float], None]
+
+
+CLOCK = Clock(now_s=time.monotonic, sleep=time.sleep)

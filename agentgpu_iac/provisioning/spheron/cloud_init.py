@@ -1,0 +1,87 @@
+"""The rendered cloud-init of a machine, in the shape that Spheron's API takes: packages, files and commands."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import yaml
+
+from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
+
+SECRETS_FILE: Final = "/etc/agentgpu/secrets.env"
+"""Where a machine reads its secrets; the rendered files only name the variables."""
+
+HEADER: Final = "#cloud-config"
+_KEYS: Final = frozenset({"packages", "write_files", "runcmd", "package_update"})
+"""Installing packages reads the package lists anew, so ``package_update`` adds nothing to them."""
+_FILE_KEYS: Final = frozenset({"path", "content", "owner", "permissions", "encoding"})
+
+
+def read_cloud_init(content: bytes, source: str) -> CloudInit:
+    """Read a rendered ``#cloud-config``.
+
+    Raises BadInput for what the API has no place for: left out, the machine would not be what was planned.
+    """
+    text = content.decode("utf-8")
+    if text.splitlines()[:1] != [HEADER]:
+        raise BadInput.one(source, f"is no cloud-config: its first line must be {HEADER}")
+    document: Any = yaml.load(text, Loader=yaml.CSafeLoader)
+    faults = tuple(_faults(document, source))
+    if faults:
+        raise BadInput(faults)
+    return CloudInit(
+        packages=tuple(document.get("packages", ())),
+        write_files=tuple(_file(one) for one in document.get("write_files", ())),
+        runcmd=tuple(_command(one) for one in _commands(document)),
+    )
+
+
+def _file(content: Mapping[str, Any]) -> WriteFile:
+    return WriteFile(
+        path=content["path"],
+        content=content["content"],
+        owner=content.get("owner"),
+        permissions=content.get("permissions"),
+        encoding=content.get("encoding"),
+    )
+
+
+def with_secrets(cloud_init: CloudInit, values: Mapping[str, str]) -> CloudInit:
+    """The same, with the file of secrets as its first: root's alone. In single quotes Docker Compose replaces nothing.
+
+    Values must be what ``is_plain`` lets through.
+    """
+    if not values:
+        return cloud_init
+    lines = "".join(f"{name}='{value}'\n" for name, value in sorted(values.items()))
+    secrets = WriteFile(path=SECRETS_FILE, content=lines, owner="root:root", permissions="0600")
+    return cloud_init.model_copy(update={"write_files": (secrets, *cloud_init.write_files)})
+
+
+def is_plain(value: str) -> bool:
+    """Whether a secret can stand in single quotes as it is."""
+    return bool(value) and value.isascii() and value.isprintable() and not set(value) & set("'\\")
+
+
+def _commands(document: Mapping[str, Any]) -> Iterator[object]:
+    yield from document.get("runcmd", ())
+
+
+def _command(command: object) -> str:
+    """A command as one line: the API takes text where cloud-init also takes words."""
+    return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
+
+
+def _faults(document: object, source: str) -> Iterator[Fault]:
+    if not isinstance(document, dict):
+        yield Fault(source=source, message="is no mapping")
+        return
+    for key in sorted(set(document) - _KEYS):
+        yield Fault(source=source, path=key, message="Spheron's API has no place for this part of a cloud-config")
+    for index, file in enumerate(document.get("write_files", ())):
+        for key in sorted(set(file) - _FILE_KEYS):
+            path = f"write_files.{index}.{key}"
+            yield Fault(source=source, path=path, message="Spheron's API has no place for this part of a file")

@@ -1,0 +1,164 @@
+"""The choice among the offers of the moment: which may become a node of a pool, in what order, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+
+from agentgpu_iac.catalog.join import NoAcceleratorError
+from agentgpu_iac.catalog.marketplace import SoldGpu, accelerator_sold
+from agentgpu_iac.catalog.packaged import packaged_rows
+from agentgpu_iac.planning.plan import MarketPlan
+from agentgpu_iac.provisioning.spheron.client import Offer
+
+PROVIDER = "spheron"
+
+_GPU_MEMORY_RATIO = 0.9
+"""Sellers count memory in different ways; what is below this of the label is another card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An offer that may become the node, with what the create call must say of it."""
+
+    offer: Offer
+    accelerator: str
+    region: str
+    operating_system: str
+    usd_per_hour: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassedOver:
+    """An offer of the right GPUs that may not become the node, and why."""
+
+    offer: Offer
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.offer}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The candidates in the order in which to try them, each offer once."""
+
+    candidates: tuple[Candidate, ...]
+    passed_over: tuple[PassedOver, ...]
+
+
+def choose(offers: Iterable[Offer], market: MarketPlan, accelerators_per_node: int) -> Choice:
+    """Hold every offer against what the plan wants of a node.
+
+    The way of buying that the plan prefers comes first, then its preferred accelerator, then the lower price.
+    """
+    candidates: list[tuple[tuple[object, ...], Candidate]] = []
+    passed_over: list[PassedOver] = []
+    seen: set[tuple[str, str]] = set()
+    for offer in offers:
+        accelerator = accelerator_of(offer)
+        if accelerator not in market.accelerators or offer.gpu_count != accelerators_per_node:
+            continue
+        if (offer.provider, offer.offer_id) in seen:
+            continue
+        seen.add((offer.provider, offer.offer_id))
+        reason = next(_against(offer, market), None)
+        if reason is not None:
+            passed_over.append(PassedOver(offer=offer, reason=reason))
+            continue
+        candidate = Candidate(
+            offer=offer,
+            accelerator=accelerator,
+            region=_regions(offer, market)[0],
+            operating_system=operating_system(offer.os_options),
+            usd_per_hour=offer.usd_per_hour,
+        )
+        types = [way.instance_type for way in market.ways]
+        rank = (
+            types.index(offer.instance_type),
+            market.accelerators.index(accelerator),
+            offer.usd_per_hour,
+            offer.provider,
+            offer.offer_id,
+        )
+        candidates.append((rank, candidate))
+    return Choice(
+        candidates=tuple(candidate for _, candidate in sorted(candidates, key=lambda pair: pair[0])),
+        passed_over=tuple(sorted(passed_over, key=lambda one: (one.offer.provider, one.offer.offer_id))),
+    )
+
+
+def accelerator_of(offer: Offer) -> str:
+    """Id of the accelerator in an offer; empty where it is none that the catalog can name."""
+    try:
+        return catalog_accelerator(offer)
+    except NoAcceleratorError:
+        return ""
+
+
+def catalog_accelerator(offer: Offer) -> str:
+    """Id of the accelerator in an offer. Raises NoAcceleratorError, which says why there is none."""
+    return _accelerator(sold_gpu(offer))
+
+
+def sold_gpu(offer: Offer) -> SoldGpu:
+    """The GPU of an offer, in the marketplace's words."""
+    names = (offer.display_name, offer.gpu_model, offer.gpu_type)
+    return SoldGpu(
+        names=tuple(dict.fromkeys(name for name in names if name)),
+        memory_gb=offer.gpu_memory,
+        interconnect=offer.interconnect_type or "",
+    )
+
+
+@cache
+def _accelerator(gpu: SoldGpu) -> str:
+    rows = packaged_rows()
+    return accelerator_sold(gpu, PROVIDER, rows.accelerators, rows.gpu_aliases).id
+
+
+def operating_system(options: Sequence[str]) -> str:
+    """An image of the offer: one with Docker and CUDA where there is one, else the newest plain Ubuntu, else the first."""
+    return max(options, key=lambda name: (_image_rank(name), name), default="")
+
+
+def _image_rank(name: str) -> tuple[bool, bool, bool]:
+    folded = name.casefold()
+    return ("ubuntu" in folded, "docker" in folded, "cuda" in folded)
+
+
+def _regions(offer: Offer, market: MarketPlan) -> tuple[str, ...]:
+    return tuple(region for region in offer.clusters if not market.regions or region in market.regions)
+
+
+def _against(offer: Offer, market: MarketPlan) -> Iterator[str]:
+    """What speaks against an offer of the right GPUs, the most lasting reason first."""
+    way = next((one for one in market.ways if one.instance_type == offer.instance_type), None)
+    if way is None:
+        wanted = " or ".join(one.instance_type for one in market.ways)
+        yield f"it is sold as {offer.instance_type}, and the plan wants {wanted}"
+        return
+    if not offer.supports_cloud_init:
+        yield "it takes no cloud-init, so the machine could not set itself up"
+    if not _regions(offer, market):
+        where = ", ".join(offer.clusters) or "no region"
+        yield f"it is in {where}" + (f", not in {' or '.join(market.regions)}" if market.regions else "")
+    if not operating_system(offer.os_options):
+        yield "it names no operating system"
+    least_gb = market.gpu_memory_gb * _GPU_MEMORY_RATIO
+    if offer.gpu_memory and offer.gpu_memory < least_gb:
+        yield f"its GPUs have {offer.gpu_memory:g} GB, and the plan needs {market.gpu_memory_gb:g}"
+    if offer.memory and offer.memory < market.host_memory_gib:
+        yield f"its host has {offer.memory:g} GB of memory, and the plan needs {market.host_memory_gib}"
+    if offer.storage and offer.storage < market.disk_gib:
+        yield f"its disk has {offer.storage:g} GB, and the plan needs {market.disk_gib}"
+    if offer.usd_per_hour <= 0:
+        yield "it has no price"
+    if offer.usd_per_hour > way.price_cap_usd_per_hour:
+        yield f"USD {offer.usd_per_hour} an hour is above the cap of USD {way.price_cap_usd_per_hour}"
+    if offer.maintenance:
+        yield "it is under maintenance"
+    if not offer.available:
+        yield "it is sold out"

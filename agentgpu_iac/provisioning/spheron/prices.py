@@ -1,0 +1,122 @@
+"""Offers as rows of the catalog: what Spheron asks today for machines that a plan could use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.join import ANY_REGION, NoAcceleratorError
+from agentgpu_iac.catalog.model import GpuAlias, InstanceType, Price
+from agentgpu_iac.catalog.overlay import CatalogOverlay
+from agentgpu_iac.catalog.packaged import packaged_rows
+from agentgpu_iac.provisioning.spheron.client import URL, Offer, Offers
+from agentgpu_iac.provisioning.spheron.offers import PROVIDER, catalog_accelerator
+from agentgpu_iac.spec.vocabulary import CapacityType
+
+_BOUGHT: Mapping[str, CapacityType] = {"SPOT": "spot", "DEDICATED": "on-demand", "CLUSTER": "on-demand"}
+
+_ON_ARM = ("gh200", "gb200", "gb300")
+"""Cards that are one part with an Arm processor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Rows for a catalog overlay, and the offers that gave none."""
+
+    overlay: CatalogOverlay
+    offers_used: int
+    not_mapped: tuple[str, ...]
+    """GPUs that the catalog cannot name, each once, and why."""
+    not_usable: int
+    """Offers that no plan could use now: no cloud-init, sold out, under maintenance, no price."""
+    not_readable: tuple[str, ...]
+
+
+def update_of(offers: Offers, date: str, url: str = URL) -> Update:
+    """The least price of each kind of machine in each region, bought each way.
+
+    A kind of machine is an accelerator and how many of it: suppliers come and go, and a machine is chosen among all of them
+    when it is made. Host memory and processors are the least among the offers used, so that any of them will do.
+    """
+    source = f"{url}/api/gpu-offers, read {date}"
+    cheapest: dict[tuple[str, int, str, CapacityType], Offer] = {}
+    machines: dict[tuple[str, int], list[Offer]] = {}
+    not_mapped: dict[str, None] = {}
+    used = unusable = 0
+    for offer in offers.offers:
+        try:
+            accelerator = catalog_accelerator(offer)
+        except NoAcceleratorError as reason:
+            not_mapped[str(reason)] = None
+            continue
+        if not _is_usable(offer):
+            unusable += 1
+            continue
+        used += 1
+        machines.setdefault((accelerator, offer.gpu_count), []).append(offer)
+        for region in offer.clusters or (ANY_REGION,):
+            key = (accelerator, offer.gpu_count, region, _BOUGHT[offer.instance_type])
+            if key not in cheapest or offer.usd_per_hour < cheapest[key].usd_per_hour:
+                cheapest[key] = offer
+    overlay = CatalogOverlay(
+        api_version="agentgpu.dev/v1alpha1",
+        kind="CatalogOverlay",
+        instance_types=tuple(
+            _machine(accelerator, count, found, source) for (accelerator, count), found in sorted(machines.items())
+        ),
+        gpu_aliases=tuple(_set_aside(date)),
+        prices=tuple(_price(cheapest[key], machine_type(*key[:2]), key[2], date, source) for key in sorted(cheapest)),
+    )
+    return Update(
+        overlay=overlay,
+        offers_used=used,
+        not_mapped=tuple(sorted(not_mapped)),
+        not_usable=unusable,
+        not_readable=offers.unreadable,
+    )
+
+
+def _set_aside(date: str) -> Iterator[GpuAlias]:
+    """The catalog's own Spheron machines, taken out: their prices are older than these."""
+    for row in packaged_rows().instance_types:
+        if row.provider == PROVIDER:
+            note = f"replaced by the offers read on {date}"
+            yield GpuAlias(provider=PROVIDER, gpu=row.gpu, instance_type=row.name, accelerators=(), note=note)
+
+
+def machine_type(accelerator: str, count: int) -> str:
+    """What a kind of machine is called in the catalog."""
+    return f"{accelerator}-x{count}"
+
+
+def _is_usable(offer: Offer) -> bool:
+    return offer.supports_cloud_init and offer.available and not offer.maintenance and offer.usd_per_hour > 0
+
+
+def _price(offer: Offer, name: str, region: str, date: str, source: str) -> Price:
+    return Price(
+        provider=PROVIDER,
+        instance_type=name,
+        region=region,
+        capacity_type=_BOUGHT[offer.instance_type],
+        usd_per_hour=offer.usd_per_hour,
+        date=date,
+        source=f"{source}: {offer}",
+    )
+
+
+def _machine(accelerator: str, count: int, offers: Iterable[Offer], source: str) -> InstanceType:
+    found = tuple(offers)
+    vcpus = [offer.vcpus for offer in found if offer.vcpus]
+    memory_gb = [offer.memory for offer in found if offer.memory]
+    return InstanceType(
+        provider=PROVIDER,
+        name=machine_type(accelerator, count),
+        gpu=accelerator,
+        gpu_count=count,
+        vcpu=min(vcpus, default=None),
+        memory_gib=min(memory_gb, default=None),
+        architecture="arm64" if accelerator.startswith(_ON_ARM) else "x86_64",
+        sources=(source,),
+        note=f"least of {len(found)} offer{'s' if len(found) != 1 else ''} that take cloud-init and were on sale",
+    )

@@ -1,0 +1,299 @@
+"""The machines of a plan, on Spheron: for each node pool as many as are always warm, and of the burst as many as you ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+import pulumi
+from pulumi.runtime import is_config_secret
+
+from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.plan import HostPlan, NodePool, Plan, RenderedFile
+from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
+from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.spheron.client import URL, CloudInit
+from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_init, with_secrets
+from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
+from agentgpu_iac.provisioning.spheron.offers import PROVIDER
+
+_PLAN: Final = "plan"
+_CONFIGURATION: Final = "configuration"
+_FIREWALL_FILE: Final = "firewall.nft"
+_UNPRICED: Final = "taxes, and what Spheron may bill beside the machines"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What belongs to one deployment and not to the agents: it comes from the Pulumi stack's configuration."""
+
+    url: str = URL
+    """``agentgpu:spheronUrl``: address of the API."""
+    team_id: str | None = None
+    """``agentgpu:spheronTeamId``: the team that pays. None: the key's current one."""
+    ssh_key_id: str | None = None
+    """``agentgpu:spheronSshKeyId``: an SSH key that Spheron has."""
+    ssh_public_key: str | None = None
+    """``agentgpu:sshPublicKey``: an SSH key of yours. One of the two is needed; the machine's firewall decides who may use it."""
+    burst_nodes: int = 0
+    """``agentgpu:burstNodes``: machines of each burst pool that run now. Nothing here raises it by itself."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """``agentgpu:secrets``: the value of each secret that the plan names."""
+    in_clear: tuple[str, ...] = ()
+    """Keys of the configuration that should be secrets and are not."""
+
+    @classmethod
+    def from_config(cls, config: pulumi.Config) -> Settings:
+        """Read the settings of the selected Pulumi stack."""
+        default = cls()
+        secrets: Mapping[str, Any] = config.get_object("secrets") or {}
+        hidden = {"secrets": secrets, "spheronApiKey": config.get("spheronApiKey")}
+        return cls(
+            url=config.get("spheronUrl") or default.url,
+            team_id=config.get("spheronTeamId") or None,
+            ssh_key_id=config.get("spheronSshKeyId") or None,
+            ssh_public_key=config.get("sshPublicKey") or None,
+            burst_nodes=config.get_int("burstNodes") or 0,
+            secrets={str(name): str(value) for name, value in secrets.items()},
+            in_clear=tuple(
+                full for key, value in hidden.items() if value and not is_config_secret(full := config.full_key(key))
+            ),
+        )
+
+
+def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
+    """Rent the plan's machines and export what its users need.
+
+    Call it from inside a Pulumi program. ``files`` are the rendered files of the same plan. Raises BadInput, before
+    anything is made, for a plan or settings that cannot be carried out.
+    """
+    settings = settings or Settings()
+    if faults := [*_foreign(plan), *_unset(plan, settings), *policy_faults(plan)]:
+        raise BadInput(faults)
+    cloud_inits = _cloud_inits(plan, files)
+    cost = report_cost(plan, excludes=_UNPRICED)
+    pools = [
+        MachinePool(
+            pool.name,
+            MachinePoolArgs(pool=pool, host=_host(plan, pool), cloud_init=cloud_inits[pool.name], settings=settings),
+        )
+        for pool in plan.node_pools
+    ]
+    for name, value in _outputs([machine for pool in pools for machine in pool.machines]).items():
+        pulumi.export(name, value)
+    pulumi.export(OUTPUT, cost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinePoolArgs:
+    """What a pool of machines needs to know."""
+
+    pool: NodePool
+    host: HostPlan
+    cloud_init: CloudInit
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledMachine:
+    """A machine with what the plan says of it."""
+
+    pool: NodePool
+    host: HostPlan
+    resource: SpheronMachine
+
+
+class MachinePool(pulumi.ComponentResource):
+    """Machines that are all alike, so that any of them may be taken away and made again."""
+
+    machines: tuple[PooledMachine, ...]
+
+    def __init__(self, name: str, args: MachinePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agentgpu:spheron:MachinePool", name, None, opts)
+        values = {one.variable: args.settings.secrets[one.secret] for one in args.host.secrets}
+        content = with_secrets(args.cloud_init, values).model_dump_json(by_alias=True, exclude_none=True)
+        self.machines = tuple(
+            PooledMachine(
+                pool=args.pool,
+                host=args.host,
+                resource=SpheronMachine(
+                    f"{name}-{index}",
+                    {**_wanted(args.pool, args.settings), "index": index, "cloudInit": pulumi.Output.secret(content)},
+                    pulumi.ResourceOptions(parent=self),
+                ),
+            )
+            for index in range(_count(args.pool, args.settings))
+        )
+        self.register_outputs({})
+
+
+def _wanted(pool: NodePool, settings: Settings) -> dict[str, Any]:
+    assert pool.market is not None  # noqa: S101 - _foreign refuses a plan without
+    return {
+        "url": settings.url,
+        "owner": f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
+        "pool": pool.name,
+        "acceleratorsPerNode": pool.accelerators_per_node,
+        "market": pool.market.model_dump_json(by_alias=True),
+        "teamId": settings.team_id,
+        "sshKeyId": settings.ssh_key_id,
+        "sshPublicKey": settings.ssh_public_key,
+    }
+
+
+def _count(pool: NodePool, settings: Settings) -> int:
+    return pool.min if pool.tier == "baseline" else max(pool.min, min(settings.burst_nodes, pool.max))
+
+
+def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudInit]:
+    """The rendered cloud-init of each pool. Raises BadInput where one is missing, cannot be sent, or closes no port."""
+    contents = {file.path: file.content for file in files}
+    found: dict[str, CloudInit] = {}
+    faults: list[Fault] = []
+    for pool in plan.node_pools:
+        path = f"hosts/{pool.name}/cloud-init.yaml"
+        if path not in contents:
+            faults.append(
+                Fault(source=path, message="was not rendered, so the pool's machines could not set themselves up")
+            )
+            continue
+        try:
+            found[pool.name] = read_cloud_init(contents[path], path)
+        except BadInput as refusal:
+            faults.extend(refusal.faults)
+            continue
+        if not any(file.path.endswith(f"/{_FIREWALL_FILE}") for file in found[pool.name].write_files):
+            message = f"writes no {_FIREWALL_FILE}: machines on Spheron have all their ports open to everybody"
+            faults.append(Fault(source=path, message=message))
+    if faults:
+        raise BadInput(faults)
+    return found
+
+
+def _host(plan: Plan, pool: NodePool) -> HostPlan:
+    return next(host for host in plan.hosts if host.node_pool == pool.name)
+
+
+def _foreign(plan: Plan) -> Iterator[Fault]:
+    """What belongs to another target or provider, or cannot be bought here."""
+    if plan.target != "spheron":
+        yield Fault(
+            source=_PLAN,
+            path="target",
+            message=f"the Pulumi program for Spheron carries out plans for 'spheron', not for {plan.target!r}",
+            hint="set spec.target to spheron, or use the rendered files of that target",
+        )
+    if not plan.node_pools:
+        yield Fault(source=_PLAN, path="nodePools", message="the plan has no node pool")
+    for pool in plan.node_pools:
+        at = f"nodePools.{pool.name}"
+        if pool.provider != PROVIDER:
+            message = f"the Pulumi program for Spheron cannot rent machines of {pool.provider!r}"
+            yield Fault(source=_PLAN, path=f"{at}.provider", message=message, hint="set spec.providers to [spheron]")
+        elif pool.market is None or not pool.market.ways:
+            message = f"Spheron sells nothing as {' or '.join(pool.capacity_types)}"
+            yield Fault(source=_PLAN, path=f"{at}.capacityTypes", message=message)
+        if pool.nodes_per_replica > 1:
+            message = f"a replica takes {pool.nodes_per_replica} machines, which do not know each other here"
+            yield Fault(source=_PLAN, path=f"{at}.nodesPerReplica", message=message)
+        if all(host.node_pool != pool.name for host in plan.hosts):
+            yield Fault(source=_PLAN, path="hosts", message=f"the plan does not say what machines of {pool.name} run")
+    if plan.security.api_key_secret is None:
+        message = "callers are asked for no key, and machines on Spheron have public addresses"
+        yield Fault(source=_PLAN, path="security.apiKeySecret", message=message, hint="set spec.security.apiKeySecret")
+
+
+def _unset(plan: Plan, settings: Settings) -> Iterator[Fault]:
+    """Settings that are missing or wrong."""
+    for key in settings.in_clear:
+        yield Fault(
+            source=_CONFIGURATION,
+            path=key,
+            message="stands in clear in the Pulumi stack's configuration",
+            hint=f"pulumi config set --secret {key}, and take the old value out of your history",
+        )
+    for secret in sorted({(one.secret, one.purpose) for host in plan.hosts for one in host.secrets}):
+        name, purpose = secret
+        value = settings.secrets.get(name)
+        if not value:
+            yield Fault(
+                source=_CONFIGURATION,
+                path=f"agentgpu:secrets.{name}",
+                message=f"is missing; it {purpose}",
+                hint=f"pulumi config set --secret --path 'agentgpu:secrets.{name}'",
+            )
+        elif not is_plain(value):
+            yield Fault(
+                source=_CONFIGURATION,
+                path=f"agentgpu:secrets.{name}",
+                message="holds a quote, a backslash, or what is no printable ASCII",
+            )
+    if (settings.ssh_key_id is None) == (settings.ssh_public_key is None):
+        yield Fault(
+            source=_CONFIGURATION,
+            path="agentgpu:sshPublicKey",
+            message="Spheron gives every machine exactly one SSH key",
+            hint="set agentgpu:sshPublicKey or agentgpu:spheronSshKeyId; hosts.adminRanges says from where it may be used",
+        )
+    if settings.burst_nodes < 0:
+        yield Fault(source=_CONFIGURATION, path="agentgpu:burstNodes", message="must not be negative")
+
+
+def _outputs(machines: Sequence[PooledMachine]) -> dict[str, pulumi.Output[Any]]:
+    """What ``pulumi stack output`` shows. An up whose machines do not all run has failed, and says which."""
+    seen = pulumi.Output.all(*(_seen(machine) for machine in machines)).apply(_all_running)
+    return {
+        "machines": seen,
+        "agentUrls": seen.apply(_agent_urls),
+        "usdPerHour": seen.apply(_usd_per_hour),
+    }
+
+
+def _seen(machine: PooledMachine) -> pulumi.Output[dict[str, Any]]:
+    resource, pool, host = machine.resource, machine.pool, machine.host
+    scheme = "https" if host.tls else "http"
+    ports = {route.agent: route.port for route in host.routes if route.port is not None}
+    planned = pool.usd_per_hour
+
+    def described(values: Mapping[str, Any]) -> dict[str, Any]:
+        address = values["ipAddress"]
+        return {
+            **{key: value for key, value in values.items() if value},
+            "pool": pool.name,
+            "plannedUsdPerHour": str(planned),
+            "urls": {agent: f"{scheme}://{address}:{port}/v1" for agent, port in ports.items()} if address else {},
+        }
+
+    return pulumi.Output.all(
+        name=resource.machineName,
+        accelerator=resource.accelerator,
+        boughtAs=resource.instanceType,
+        region=resource.region,
+        ipAddress=resource.ipAddress,
+        status=resource.status,
+        usdPerHour=resource.usdPerHour,
+        ssh=resource.sshCommand,
+    ).apply(described)
+
+
+def _all_running(machines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    waiting = [f"{one.get('name')} is {one.get('status')}" for one in machines if not one.get("ipAddress")]
+    if waiting:
+        raise pulumi.RunError(f"{'; '.join(waiting)}: it costs money already. Run pulumi up again to wait on for it")
+    return machines
+
+
+def _agent_urls(machines: list[dict[str, Any]]) -> dict[str, list[str]]:
+    urls: dict[str, list[str]] = {}
+    for machine in machines:
+        for agent, url in machine["urls"].items():
+            urls.setdefault(agent, []).append(url)
+    return urls
+
+
+def _usd_per_hour(machines: list[dict[str, Any]]) -> dict[str, str]:
+    planned = sum((Decimal(one["plannedUsdPerHour"]) for one in machines), Decimal(0))
+    paid = sum((Decimal(one.get("usdPerHour") or 0) for one in machines), Decimal(0))
+    return {"planned": str(planned.normalize()), "paid": str(paid.normalize())}
