@@ -24,6 +24,8 @@ with warnings.catch_warnings():
         pulumi_aws.eks.Cluster,
         pulumi_aws.iam.Role,
         pulumi_aws.kms.Key,
+        pulumi_aws.s3.Bucket,
+        pulumi_aws.sqs.Queue,
         pulumi_aws.ssm.Parameter,
         pulumi_aws.vpc.SecurityGroupIngressRule,
     )
@@ -108,10 +110,19 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed["endpoint"] = "https://cluster.invalid"
                 computed["certificateAuthority"] = {"data": "Q0E="}
                 computed["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
+            case "pulumi-python:dynamic/agentgpu:SpheronMachine":
+                computed |= {
+                    "machineName": f"{args.name}-0123456789",
+                    "status": "running",
+                    "ipAddress": "198.51.100.1",
+                    "usdPerHour": "0.8",
+                }
             case "aws:ec2/placementGroup:PlacementGroup":
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
             case "aws:ec2/launchTemplate:LaunchTemplate":
                 computed["latestVersion"] = 1
+            case "aws:sqs/queue:Queue":
+                computed["url"] = f"https://queues.invalid/{args.inputs['name']}"
             case _:
                 pass
         return f"{args.name}-id", computed

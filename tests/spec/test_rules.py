@@ -169,7 +169,7 @@ def test_a_rule_about_an_agent(lines: list[str], fault: str) -> None:
             ),
         ),
         (
-            ["target: spheron", "modelCache: {source: s3, bucket: s3://acme-models}"],
+            ["target: compose", "modelCache: {source: s3, bucket: s3://acme-models}"],
             (
                 "6:24: spec.modelCache.source: a virtual machine has no identity that opens a bucket "
                 "(use source: huggingface, or put the models into the machine's cache yourself)"
@@ -269,3 +269,20 @@ def test_routes_need_a_gateway_and_a_gateway_needs_routes() -> None:
     ]
     (fault,) = faults_of(with_spec("network: {gateway: {name: agents, namespace: gateways}}"))
     assert "a Gateway is named, but the router is not 'gateway'" in fault
+
+
+def test_skyserve_needs_no_router_clock_store_or_gitops_tool() -> None:
+    text = with_spec(
+        "target: skyserve",
+        "network: {router: nginx}",
+        "scaling: {schedule: [{agent: support, start: 45 7 * * *, end: 0 9 * * *, replicas: 2}]}",
+        "security: {apiKeySecret: key, externalSecrets: {store: vault}}",
+        "gitops: {tool: flux, repository: 'https://example.com/x.git', path: x}",
+    )
+    assert [fault.split(":")[3].strip() for fault in faults_of(text)] == [
+        "spec.network.router",
+        "spec.scaling.schedule",
+        "spec.security.externalSecrets",
+        "spec.gitops",
+    ]
+    assert faults_of(with_spec("target: skyserve", "network: {router: none, routing: round-robin}")) == []

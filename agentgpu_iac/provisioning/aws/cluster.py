@@ -33,7 +33,7 @@ cut off, they would look like changes that replace it."""
 _LOG_DAYS = 30
 """Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
 
-_NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
+NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
 """The least that a node needs: to join, and to pull add-on images. Pod networking has a role of its own."""
 
 _NODE_GROUP_NAME_LIMIT = 63
@@ -113,7 +113,7 @@ class Cluster(pulumi.ComponentResource):
             self._open_fabric()
         if not args.api_endpoint.is_public:
             self._open_private_api()
-        node_role = self._role("nodes", EC2_SERVICE, _NODE_POLICIES)
+        node_role = self._role("nodes", EC2_SERVICE, NODE_POLICIES)
         self.node_role_arn = node_role.arn
         system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
         self._addon("coredns", after=[system_nodes])
