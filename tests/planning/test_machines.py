@@ -118,7 +118,7 @@ def plan_of(target: str, hosts: str = "{}") -> p.Plan:
 
 @pytest.mark.parametrize("target", ["compose", "spheron"])
 def test_a_planned_stack_has_what_its_machines_run(target: str) -> None:
-    plan = plan_of(target)
+    plan = plan_of(target, "{callerRanges: [10.0.0.0/8]}")
     assert [one.node_pool for one in plan.hosts] == [pool.name for pool in plan.node_pools]
     assert {one.cache_path for one in plan.node_pools} == {"/var/lib/agentgpu/models"}
     assert plan.router is not None
@@ -135,6 +135,9 @@ def test_the_plan_says_what_machines_leave_open() -> None:
     assert {"callers-on-the-machine", "nobody-logs-in", "callers-not-asked"}.isdisjoint(
         one.code for one in named.warnings
     )
+    assert "several-machines" not in {one.code for one in plan_of("compose").warnings}
+    many = STACK.format(target="compose", hosts="{}") + "      overrides: {baselineReplicas: 2}\n"
+    assert "several-machines" in {one.code for one in planned(load_text(many, "stack.yaml"), CATALOG).warnings}
     keyless = STACK.format(target="compose", hosts=open_to).replace("  security: {apiKeySecret: callers}\n", "")
     codes = {one.code for one in planned(load_text(keyless, "stack.yaml"), CATALOG).warnings}
     assert "callers-not-asked" in codes
