@@ -52,7 +52,7 @@ def test_outputs(recording: Recording) -> None:
     assert set(recording.outputs) == {"agentUrls", "cost", "prerequisites", "notApplied"}
     assert recording.outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
     assert recording.outputs["cost"]["baselineUsdPerMonth"] == "1339.92"
-    assert "nothing is bought here" in recording.outputs["cost"]["excludes"]
+    assert "Nothing is bought here" in recording.outputs["cost"]["excludes"]
     assert recording.outputs["notApplied"] == ["ScaledObject support (keda.sh/v1alpha1)"]
 
 

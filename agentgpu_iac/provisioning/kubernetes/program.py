@@ -19,9 +19,9 @@ from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, read_manifests
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 
-_UNPRICED = (
-    "all else in your cluster; nothing is bought here, so this is what nodes of the plan cost where it found them, "
-    "whatever you pay for yours"
+_EXCLUDES = (
+    "everything else in your cluster. Nothing is bought here: the planner found such nodes at these prices, and yours "
+    "may cost something else"
 )
 
 
@@ -57,7 +57,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     settings = settings or Settings()
     if faults := [*_foreign(plan), *_unreachable(settings), *policy_faults(plan)]:
         raise BadInput(faults)
-    cost = report_cost(plan, excludes=_UNPRICED)
+    cost = report_cost(plan, excludes=_EXCLUDES)
     objects = read_manifests(files, settings.installed_api_groups)
     manifests, handed_over = objects, None
     if plan.gitops is not None:
