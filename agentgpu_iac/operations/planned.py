@@ -24,6 +24,9 @@ def planned_objects(files: Iterable[RenderedFile], overlay: str | None) -> Mappi
     """Every object of an overlay (the first one for None). Raises BadInput for an overlay that the tree has not."""
     by_path = {file.path: file for file in files}
     known = overlays(by_path.values())
+    if not known:
+        hint = "on each machine: docker compose ps"
+        raise BadInput.one("status", "the files of this target are for virtual machines, not for a cluster", hint=hint)
     chosen = known[0] if overlay is None else overlay
     if chosen not in known:
         hint = f"this stack has {', '.join(known)}"

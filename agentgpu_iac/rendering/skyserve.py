@@ -151,7 +151,7 @@ def _setup(service: SkyServicePlan, workload: Workload) -> str:
         *(["\n".join(("python3 - <<'FETCH'", *_fetch(fetched), "FETCH"))] if fetched else []),
         *(_settings_file(file.name, file.content) for file in workload.engine.files),
     ]
-    return "\n".join(("set -eu", *parts, "")) if parts else ""
+    return "\n".join(("set -e", *parts, "")) if parts else ""
 
 
 def _fetch(models: tuple[CachedModel, ...]) -> Iterator[str]:

@@ -135,6 +135,9 @@ def test_the_plan_says_what_machines_leave_open() -> None:
     assert {"callers-on-the-machine", "nobody-logs-in", "callers-not-asked"}.isdisjoint(
         one.code for one in named.warnings
     )
+    assert "several-machines" not in {one.code for one in plan_of("compose").warnings}
+    many = STACK.format(target="compose", hosts="{}") + "      overrides: {baselineReplicas: 2}\n"
+    assert "several-machines" in {one.code for one in planned(load_text(many, "stack.yaml"), CATALOG).warnings}
     keyless = STACK.format(target="compose", hosts=open_to).replace("  security: {apiKeySecret: callers}\n", "")
     codes = {one.code for one in planned(load_text(keyless, "stack.yaml"), CATALOG).warnings}
     assert "callers-not-asked" in codes

@@ -35,7 +35,7 @@ PROVIDERS = (
 NAMES = tuple(
     SkyPilotName(provider=provider, accelerator=accelerator, name=name, sources=SOURCES)
     for provider in ("aws", "pods")
-    for accelerator, name in (("small-40", "S40"), ("large-80", "L80"))
+    for accelerator, name in (("small-40", "S40"), ("large-80", "L80"), ("no-data-24", "N24"))
 )
 SPOT = offerings("s1", "small-40", on_demand="1.00", spot="0.40")
 BURSTY = make_agent(
@@ -85,6 +85,27 @@ def test_a_fixed_number_of_replicas_has_no_rate() -> None:
     assert service.requests_per_s_per_replica is None
 
 
+def test_an_agent_whose_rate_nobody_knows_is_not_scaled() -> None:
+    agent = make_agent(model="test/tiny", latencyClass="background", overrides={"burstReplicas": 2})
+    found = plan(agent, catalog=sky_catalog(*offerings("n1", "no-data-24", on_demand="1.00")))
+    service = only(found)
+    assert (service.requests_per_s_per_replica, service.max_replicas) == (None, service.min_replicas)
+    assert "skyserve-not-scaled" in codes(found, "support")
+
+
+def test_a_background_agent_without_a_volume_is_scaled_by_what_a_replica_generates() -> None:
+    agent = make_agent(latencyClass="background", overrides={"burstReplicas": 2})
+    service = only(plan(agent, catalog=sky_catalog(*SPOT)))
+    assert service.max_replicas == service.min_replicas + 2
+    assert (service.requests_per_s_per_replica or 0) > 0
+
+
+def test_an_answer_that_takes_longer_than_skyserve_waits_is_said() -> None:
+    long = make_agent(conversation={"outputTokensPerTurn": 3000})
+    assert "skyserve-drain" in codes(plan(long, catalog=sky_catalog(*SPOT)), "support")
+    assert "skyserve-drain" not in codes(plan(catalog=sky_catalog(*SPOT)), "support")
+
+
 def test_places_are_where_the_same_machine_is_sold_the_same_ways_within_the_limit() -> None:
     rows = (
         *offerings("s1", "small-40", on_demand="1.00", region="us-east-1"),
@@ -112,12 +133,11 @@ def test_a_user_facing_burst_does_not_go_where_spot_ends_without_notice() -> Non
 
 
 def test_a_replica_fills_its_machine() -> None:
+    alone = make_agent(overrides={"tensorParallelSize": 1, "pipelineParallelSize": 1})
     with pytest.raises(NoPlan) as refusal:
-        plan(
-            catalog=sky_catalog(*offerings("s8", "small-40", 8, on_demand="9.00")), accelerators={"allow": ["small-40"]}
-        )
-    (only,) = refusal.value.rejections
-    assert (only.constraint, only.limit, only.unit) == ("whole-machine", 8.0, "accelerators")
+        plan(alone, catalog=sky_catalog(*offerings("s8", "small-40", 8, on_demand="9.00")))
+    (found,) = refusal.value.rejections
+    assert (found.constraint, found.need, found.limit) == ("whole-machine", 1.0, 8.0)
 
 
 def test_a_larger_parallelism_fills_a_machine_that_a_smaller_one_would_not() -> None:

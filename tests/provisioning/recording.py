@@ -110,6 +110,13 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed["endpoint"] = "https://cluster.invalid"
                 computed["certificateAuthority"] = {"data": "Q0E="}
                 computed["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
+            case "pulumi-python:dynamic/agentgpu:SpheronMachine":
+                computed |= {
+                    "machineName": f"{args.name}-0123456789",
+                    "status": "running",
+                    "ipAddress": "198.51.100.1",
+                    "usdPerHour": "0.8",
+                }
             case "aws:ec2/placementGroup:PlacementGroup":
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
             case "aws:ec2/launchTemplate:LaunchTemplate":

@@ -25,7 +25,7 @@ PLAN = make_tiered_plan().model_copy(update={"target": "kubernetes"})
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """What the tiered plan asks for, with a kubeconfig and a context of one's own."""
     kubeconfig = tmp_path_factory.mktemp("home") / "kubeconfig"
-    kubeconfig.write_text("token: sesame")
+    kubeconfig.write_text("contexts: [{name: prod}]\nusers: [{user: {token: sesame}}]")
     return record(lambda: deploy(PLAN, FILES, Settings(kubeconfig=kubeconfig, context="prod")))
 
 
@@ -89,13 +89,38 @@ def test_the_rendered_tree_of_the_target_is_applied_whole() -> None:
     assert len(group.inputs["objs"]) == len([file for file in files if file.path.startswith("base/")]) - 1
 
 
-def test_all_faults_are_told_at_once_and_nothing_is_made(tmp_path: Path) -> None:
+def refused(settings: Settings) -> list[str]:
+    """What a plan of another target is told besides, with nothing made."""
+    told: list[str] = []
+
     def program() -> None:
         with pytest.raises(BadInput) as refusal:
-            deploy(make_plan(), FILES, Settings(kubeconfig=tmp_path / "none"))
-        assert [fault.path for fault in refusal.value.faults] == ["agentgpu:kubeconfig", "target"]
+            deploy(make_plan(), FILES, settings)
+        told.extend(map(str, refusal.value.faults))
 
     assert record(program).resources == []
+    assert told.pop().startswith("plan: target: the Pulumi program for clusters carries out plans for 'kubernetes'")
+    return told
+
+
+def test_all_faults_are_told_at_once_and_nothing_is_made(tmp_path: Path) -> None:
+    (fault,) = refused(Settings(kubeconfig=tmp_path / "none"))
+    assert f"agentgpu:kubeconfig: there is no file {tmp_path / 'none'}" in fault
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ("contexts: [{name: production}]", "did you mean 'production'?"),
+        ("contexts: [{name: a}, {name: b}]", "it has a, b"),
+        ("{", "it has none"),
+    ],
+)
+def test_a_context_that_the_kubeconfig_does_not_have(tmp_path: Path, content: str, hint: str) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(content)
+    (fault,) = refused(Settings(kubeconfig=kubeconfig, context="productoin"))
+    assert f"agentgpu:context: there is no context 'productoin' in {kubeconfig} ({hint})" in fault
 
 
 def test_settings_come_from_the_pulumi_stack() -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from agentgpu_iac.planning import plan as p
+from agentgpu_iac.rendering.next_step import next_step
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_workload
 
@@ -167,3 +168,9 @@ def test_secrets_have_names_and_no_values() -> None:
         *("sky", "serve", "up", "--service-name", "demo-support"),
         *("--secret", "VLLM_API_KEY", "--secret", "HF_TOKEN", "skyserve/support.yaml"),
     ]
+
+
+def test_the_next_step_starts_every_service_where_its_file_was_written() -> None:
+    plan = make_plan(target="skyserve", sky_services=(make_service(),))
+    said = next_step(plan, render(plan), "my out")
+    assert shlex.split(said) == ["sky", "serve", "up", "--service-name", "demo-support", "my out/skyserve/support.yaml"]

@@ -95,6 +95,13 @@ def _machine_warnings(context: Context) -> Iterator[Warning]:
         if pinned is None:
             image = context.catalog.service(service).image
             yield warning("unpinned", f"image {image} is named by tag; pin its digest with pins.{pin}")
+    machines = sum(pool.max for pool in context.node_pools)
+    if spec.target == "compose" and machines > 1:
+        yield warning(
+            "several-machines",
+            f"the plan is {machines} machines, each with an address and an NGINX of its own: nothing here spreads callers over "
+            "them, and burst machines are yours to start and end",
+        )
     if spec.hosts.caller_ranges and spec.security.api_key_secret is None:
         yield warning(
             "callers-not-asked",

@@ -17,6 +17,7 @@ from decimal import Decimal
 from functools import cache, wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
+import httpx
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
@@ -59,6 +60,9 @@ OFFERS_KEPT_S: Final = 60.0
 LONGEST_WAIT_TO_END_S: Final = 300.0
 """A machine may be ended after its minimum runtime. The rest of it is waited for where it is no longer than this."""
 _END_MARGIN_S: Final = 15.0
+_STALE_KEY: Final = (
+    f". To destroy and refresh, the key is that of the last pulumi up, unless {API_KEY_VARIABLE} holds another"
+)
 _STOPS_EVERYTHING: Final = frozenset({401, 402, 403})
 """No other offer helps where the key, its rights or its balance do not do."""
 _DIGEST_ROUNDS: Final = 100_000
@@ -81,7 +85,8 @@ def _plainly(method: Callable[Parameters, Returned]) -> Callable[Parameters, Ret
         try:
             return method(*args, **kwargs)
         except AgentGpuError as error:
-            raise MachineError(str(error)) from None
+            stale = isinstance(error, Refused) and error.status == httpx.codes.UNAUTHORIZED
+            raise MachineError(f"{error}{_STALE_KEY if stale else ''}") from None
 
     return wrapped
 

@@ -94,6 +94,7 @@ class World:
 
     now_s: Callable[[], float]
     groups: list[dict[str, Any]] = field(default_factory=usual_groups)
+    key: str = KEY
     boot_s: float = 45.0
     minimum_runtime_minutes: float = 20.0
     reads_per_window: int = 100
@@ -143,7 +144,7 @@ class World:
         if not headers.get("user-agent") or re.match(r"(?i)python|httpx|curl", headers["user-agent"]):
             return 403, {"error": "Forbidden", "code": "FORBIDDEN"}
         public = path in {"/api/gpu-offers", "/api/providers"}
-        if not public and headers.get("authorization") != f"Bearer {KEY}":
+        if not public and headers.get("authorization") != f"Bearer {self.key}":
             return 401, {"error": "Invalid API key", "message": f"key {headers.get('authorization')} is not known"}
         if limited := self._limited(method, path):
             return limited

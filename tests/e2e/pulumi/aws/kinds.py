@@ -397,6 +397,12 @@ class IngressRule(SecurityGroupRule):
 class RouteTableAssociation(Kind):
     forces_new = frozenset({"subnetId"})
 
+    def create(self, aws: Cloud, logical_name: str, inputs: Inputs) -> str:
+        filters = [{"Name": "association.subnet-id", "Values": [inputs["subnetId"]]}]
+        if aws("ec2").describe_route_tables(Filters=filters)["RouteTables"]:
+            raise Refused(f"Resource.AlreadyAssociated: {inputs['subnetId']} has a route table")
+        return super().create(aws, logical_name, inputs)
+
     def made(self, answer: Inputs, inputs: Inputs) -> str:
         return str(answer["AssociationId"])
 
@@ -426,6 +432,11 @@ class Route(Kind):
 
     forces_new = frozenset({"routeTableId", "destinationCidrBlock"})
     computed = frozenset({"origin", "state", "networkInterfaceId"})
+
+    def create(self, aws: Cloud, logical_name: str, inputs: Inputs) -> str:
+        if self.find(aws, self.made({}, inputs)):
+            raise Refused(f"RouteAlreadyExists: {inputs['destinationCidrBlock']} in {inputs['routeTableId']}")
+        return super().create(aws, logical_name, inputs)
 
     def made(self, answer: Inputs, inputs: Inputs) -> str:
         return f"{inputs['routeTableId']}_{inputs['destinationCidrBlock']}"

@@ -27,9 +27,11 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 from pulumi.provider.experimental import provider as protocol
@@ -44,6 +46,9 @@ from tests.e2e.pulumi.aws.values import marked_map, plain_map
 ENDPOINT_VARIABLE = "AWS_DOUBLE_ENDPOINT"
 FOLDER_VARIABLE = "AWS_DOUBLE_FOLDER"
 
+Result = TypeVar("Result")
+
+_THREADS = 64
 _SUFFIX_BYTES = 4
 _RELEASE = re.compile(r"/(?P<kubernetes>\d+\.\d+)/.*-v(?P<release>\d{8})/release_version$")
 
@@ -54,13 +59,18 @@ class AwsDouble(protocol.Provider):
     def __init__(self, aws: Cloud, faults: Faults) -> None:
         self._aws = aws
         self._faults = faults
+        self._threads = ThreadPoolExecutor(max_workers=_THREADS)
+
+    async def _apart(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run what waits in a thread; there are more of these than the engine has operations in flight."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     async def configure(self, request: protocol.ConfigureRequest) -> protocol.ConfigureResponse:
         return protocol.ConfigureResponse(accept_secrets=True, supports_preview=False)
 
     async def check(self, request: protocol.CheckRequest) -> protocol.CheckResponse:
         kind = KINDS[_token(request)]
-        await asyncio.to_thread(self._faults.pass_by, "check", _token(request), request.urn)
+        await self._apart(self._faults.pass_by, "check", _token(request), request.urn)
         inputs = dict(request.new_inputs)
         if kind.autonamed and kind.autonamed not in inputs:
             given = f"{request.name}-{request.random_seed[:_SUFFIX_BYTES].hex()[:7]}"
@@ -76,7 +86,7 @@ class AwsDouble(protocol.Provider):
         return protocol.DiffResponse(changes=bool(differing), diffs=differing, replaces=replacing)
 
     async def create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:
-        return await asyncio.to_thread(self._create, request)
+        return await self._apart(self._create, request)
 
     def _create(self, request: protocol.CreateRequest) -> protocol.CreateResponse:
         kind, inputs = KINDS[_token(request)], plain_map(request.properties)
@@ -91,7 +101,7 @@ class AwsDouble(protocol.Provider):
         )
 
     async def read(self, request: protocol.ReadRequest) -> protocol.ReadResponse:
-        return await asyncio.to_thread(self._read, request)
+        return await self._apart(self._read, request)
 
     def _read(self, request: protocol.ReadRequest) -> protocol.ReadResponse:
         kind = KINDS[_token(request)]
@@ -109,7 +119,7 @@ class AwsDouble(protocol.Provider):
         )
 
     async def update(self, request: protocol.UpdateRequest) -> protocol.UpdateResponse:
-        return await asyncio.to_thread(self._update, request)
+        return await self._apart(self._update, request)
 
     def _update(self, request: protocol.UpdateRequest) -> protocol.UpdateResponse:
         kind, new = KINDS[_token(request)], plain_map(request.news)
@@ -120,7 +130,7 @@ class AwsDouble(protocol.Provider):
         return protocol.UpdateResponse(properties=marked_map(_state(kind, new, found), like=request.news))
 
     async def delete(self, request: protocol.DeleteRequest) -> None:
-        await asyncio.to_thread(self._delete, request)
+        await self._apart(self._delete, request)
 
     def _delete(self, request: protocol.DeleteRequest) -> None:
         try:
@@ -138,7 +148,7 @@ class AwsDouble(protocol.Provider):
             return None
 
     async def invoke(self, request: protocol.InvokeRequest) -> protocol.InvokeResponse:
-        answer = await asyncio.to_thread(self._answer, request.tok, plain_map(request.args))
+        answer = await self._apart(self._answer, request.tok, plain_map(request.args))
         return protocol.InvokeResponse(return_value=marked_map(answer, like={}))
 
     def _answer(self, token: str, args: Inputs) -> Properties:

@@ -6,7 +6,8 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,16 +52,16 @@ class Machine:
     router: MachineNginx
     certificates: Path
 
-    def client(self, key: str = KEY) -> OpenAI:
+    @contextmanager
+    def client(self, key: str = KEY) -> Iterator[OpenAI]:
         """A client that sends each request once and trusts the machine's certificate."""
         trusted = ssl.create_default_context(cafile=self.certificates / "tls.crt")
-        return OpenAI(
-            api_key=key,
-            base_url=f"https://127.0.0.1:{self.router.ports[10_000]}/v1",
-            max_retries=0,
-            timeout=PATIENCE_S,
-            http_client=httpx.Client(verify=trusted),
-        )
+        address = f"https://127.0.0.1:{self.router.ports[10_000]}/v1"
+        connections = httpx.Client(verify=trusted)
+        with OpenAI(
+            api_key=key, base_url=address, max_retries=0, timeout=PATIENCE_S, http_client=connections
+        ) as client:
+            yield client
 
     def served_by(self) -> list[list[str]]:
         """The engines that each request was sent to, one after the other, by the router's log."""
@@ -105,22 +106,22 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 def test_requests_go_round_the_engines(machine: Machine) -> None:
-    client = machine.client()
-    assert {ask(client) for _ in range(6)} == {"length"}
+    with machine.client() as client:
+        assert {ask(client) for _ in range(6)} == {"length"}
     used = {one for request in machine.served_by() for one in request}
     assert used == {address(engine) for engine in machine.engines}
 
 
 def test_engines_ask_for_the_key(machine: Machine) -> None:
-    with pytest.raises(AuthenticationError):
-        ask(machine.client("sk-wrong"))
+    with machine.client("sk-wrong") as client, pytest.raises(AuthenticationError):
+        ask(client)
 
 
 def test_nothing_but_v1_is_reached(machine: Machine) -> None:
-    client = machine.client()
-    client.base_url = httpx.URL(str(client.base_url).replace("/v1", ""))
-    with pytest.raises(NotFoundError, match="only /v1/ is served here"):
-        ask(client)
+    with machine.client() as client:
+        client.base_url = httpx.URL(str(client.base_url).replace("/v1", ""))
+        with pytest.raises(NotFoundError, match="only /v1/ is served here"):
+            ask(client)
 
 
 def test_no_request_fails_while_an_engine_is_killed(machine: Machine) -> None:
@@ -130,12 +131,12 @@ def test_no_request_fails_while_an_engine_is_killed(machine: Machine) -> None:
     stopped = threading.Event()
 
     def call() -> None:
-        client = machine.client()
-        while not stopped.is_set():
-            try:
-                ends.append(ask(client, tokens=16))
-            except APIError as error:
-                faults.append(error)
+        with machine.client() as client:
+            while not stopped.is_set():
+                try:
+                    ends.append(ask(client, tokens=16))
+                except APIError as error:
+                    faults.append(error)
 
     callers = [threading.Thread(target=call, daemon=True) for _ in range(CALLERS)]
     for caller in callers:
@@ -157,13 +158,12 @@ def test_afterwards_every_request_is_answered_by_the_other(machine: Machine) -> 
     lost, left = machine.engines
     lost.kill()
     before = len(machine.served_by())
-    client = machine.client()
-    assert {ask(client) for _ in range(4)} == {"length"}
+    with machine.client() as client:
+        assert {ask(client) for _ in range(4)} == {"length"}
     assert {request[-1] for request in machine.served_by()[before:]} == {address(left)}
 
 
-def wait_for(holds: object) -> None:
-    assert callable(holds)
+def wait_for(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         assert time.monotonic() < deadline

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.pulumi.cli import ROOT, Project
 from tests.e2e.pulumi.spheron.server import SPEED, Spheron, start
-from tests.provisioning.spheron.world import KEY
+from tests.provisioning.spheron.world import KEY, offer
 
 CALLERS_KEY = "callers-send-this-key"
 SPEC = """\
@@ -112,15 +112,21 @@ def test_a_changed_cloud_init_replaces_the_machine_and_a_price_does_not(project:
 
 
 def test_a_reclaimed_machine_is_made_again_by_the_next_up(project: Project, spheron: Spheron) -> None:
+    spot = offer("h100-spot", price=2.4, spot_price=1.1, gpu_memory=80, interconnectType="SXM5", instanceType="SPOT")
+    spheron.world.groups[1]["offers"].append(spot)
+    project.write_spec(SPOT)
     project.up()
     (first,) = spheron.world.live
     spheron.world.reclaim(first["id"])
     project.refresh()
     assert list(project.planned()) == ["create"]
+    spheron.world.refused_offers.add("h100-spot")
     project.up()
     (second,) = spheron.world.live
+    assert creates(spheron) == ["h100-spot", "h100-spot", "h100-good"]
     assert second["name"] == first["name"]
-    assert second["id"] != first["id"]
+    assert project.outputs()["machines"][0]["boughtAs"] == "DEDICATED"
+    assert project.planned() == {}
 
 
 def test_a_machine_that_may_not_be_ended_yet_stays_in_the_state(project: Project, spheron: Spheron) -> None:
@@ -191,6 +197,20 @@ def test_the_limits_of_the_api_are_kept(project: Project, spheron: Spheron) -> N
     spheron.world.reads_per_window = 8
     project.up()
     assert len(spheron.world.live) == 1
+
+
+def test_other_settings_and_a_new_key_touch_no_machine(project: Project, spheron: Spheron) -> None:
+    project.up()
+    spheron.world.key = "sai_pk_the-key-after-it"
+    project.config("agentgpu:spheronTeamId", "team-0")
+    project.config("agentgpu:spheronApiKey", spheron.world.key, secret=True)
+    assert project.planned() == {}
+    said = project.destroy(expect=1)
+    assert "the key is that of the last pulumi up, unless SPHERON_API_KEY holds another" in said.text
+    project.environment["SPHERON_API_KEY"] = spheron.world.key
+    project.destroy()
+    assert len(spheron.world.machines) == 1
+    assert not spheron.world.live
 
 
 def test_what_is_missing_is_said_before_anything_is_made(project: Project, spheron: Spheron) -> None:

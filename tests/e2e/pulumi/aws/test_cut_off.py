@@ -1,0 +1,148 @@
+"""``pulumi up`` cut off at every kind of place, and brought back: nothing is left over, nothing is there twice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.processes import PATIENCE_S
+from tests.e2e.pulumi.aws.account import Account, account
+from tests.e2e.pulumi.aws.faults import Moment, Order
+from tests.e2e.pulumi.aws.recovery import recover
+
+SPEC = (Path(__file__).parent / "stacks" / "desk.yaml").read_text("utf-8")
+
+WHOLE = {
+    "VPCs": 1,
+    "subnets": 10,
+    "internet gateways": 1,
+    "NAT gateways": 1,
+    "addresses": 1,
+    "route tables": 2,
+    "endpoints": 1,
+    "security groups": 1,
+    "launch templates": 3,
+    "roles": 4,
+    "policies of roles": 5,
+    "keys": 1,
+    "log groups": 1,
+    "clusters": 1,
+    "node groups": 4,
+    "objects": 32,
+    "aws:eks/addon:Addon": 5,
+}
+"""What a whole stack of this spec has: the same however often it was cut off on the way."""
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """One stack that the tests of this module cut off again and again, each further on than the one before."""
+    with account(tmp_path_factory.mktemp("cut"), SPEC) as made:
+        yield made
+
+
+def kill_up(stack: Account, token: str, moment: Moment) -> None:
+    """Start ``up``, wait until every operation in flight is one that is held, and kill the CLI with all its children."""
+    stack.faults.order(Order(hold_token=token, moment=moment))
+    process = stack.project.start("up", "--yes", "--skip-preview", log=stack.project.folder / "up.log")
+    until = time.monotonic() + PATIENCE_S
+    try:
+        while not _stands_still(stack, moment):
+            log = (stack.project.folder / "up.log").read_text("utf-8")
+            assert process.poll() is None, f"up ended before it was killed:\n{log}"
+            assert time.monotonic() < until, f"nothing was held:\n{log}"
+            time.sleep(0.2)
+    finally:
+        stack.project.kill(process)
+        stack.faults.cease()
+
+
+def _stands_still(stack: Account, moment: Moment) -> bool:
+    held = stack.faults.held()
+    pending = {one["resource"]["urn"] for one in stored(stack).get("pending_operations") or ()}
+    return bool(held) and pending == (set() if moment == "check" else held)
+
+
+def stored(stack: Account) -> dict[str, Any]:
+    """The state as it lies on disk now; empty while it is being written."""
+    files = list((stack.project.backend / ".pulumi" / "stacks").rglob("test.json"))
+    try:
+        return dict(json.loads(files[0].read_text("utf-8"))["checkpoint"]["latest"] or {})
+    except (IndexError, ValueError, KeyError, FileNotFoundError):
+        return {}
+
+
+def test_a_provider_error_at_any_create_leaves_what_the_next_up_completes(tmp_path: Path) -> None:
+    with account(tmp_path, SPEC) as stack:
+        for fail in ((1,), (9, 10, 11), (14,)):
+            stack.faults.order(Order(fail=fail))
+            said = stack.project.up(expect=None)
+            assert said.code != 0
+            assert "ordered to fail" in said.text
+        stack.faults.cease()
+        stack.project.up()
+        assert stack.shape() == WHOLE
+        assert stack.project.planned() == {}
+
+
+def test_a_stack_half_made_can_be_removed(tmp_path: Path) -> None:
+    with account(tmp_path, SPEC) as stack:
+        stack.faults.order(Order(fail=(45,)))
+        assert stack.project.up(expect=None).code != 0
+        assert stack.what_is_there()
+        stack.faults.cease()
+        stack.project.destroy()
+        assert stack.what_is_there() == {}
+
+
+def test_an_engine_killed_between_operations_needs_nothing_but_cancel(tmp_path: Path) -> None:
+    with account(tmp_path, SPEC) as stack:
+        for token in ("aws:kms/key:Key", "aws:eks/nodeGroup:NodeGroup"):
+            kill_up(stack, token, "check")
+            locked = stack.project.up(expect=None)
+            assert locked.code != 0
+            assert "pulumi cancel" in locked.text
+            stack.project.cancel()
+        stack.project.up()
+        assert stack.shape() == WHOLE
+        assert stack.project.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("token", "moment"),
+    [
+        ("aws:ec2/vpc:Vpc", "before"),
+        ("aws:ec2/vpc:Vpc", "after"),
+        ("aws:ec2/subnet:Subnet", "after"),
+        ("aws:ec2/internetGateway:InternetGateway", "after"),
+        ("aws:ec2/eip:Eip", "after"),
+        ("aws:ec2/natGateway:NatGateway", "after"),
+        ("aws:ec2/route:Route", "after"),
+        ("aws:iam/role:Role", "after"),
+        ("aws:kms/key:Key", "after"),
+        ("aws:cloudwatch/logGroup:LogGroup", "after"),
+        ("aws:iam/rolePolicy:RolePolicy", "after"),
+        ("aws:eks/cluster:Cluster", "after"),
+        ("aws:ec2/launchTemplate:LaunchTemplate", "after"),
+        ("aws:eks/addon:Addon", "after"),
+        ("aws:eks/nodeGroup:NodeGroup", "before"),
+        ("aws:eks/nodeGroup:NodeGroup", "after"),
+    ],
+)
+def test_a_create_that_nobody_heard_the_end_of_is_found_again(cut: Account, token: str, moment: Moment) -> None:
+    kill_up(cut, token, moment)
+    recover(cut)
+    assert not stored(cut).get("pending_operations")
+
+
+def test_what_was_cut_off_so_often_is_whole_in_the_end(cut: Account) -> None:
+    cut.project.up()
+    assert cut.shape() == WHOLE
+    assert cut.project.planned() == {}
+    cut.project.destroy()
+    assert cut.what_is_there() == {}
