@@ -89,6 +89,17 @@ def test_the_bucket_is_guarded_and_fillers_read_it(chosen: Account) -> None:
     assert {one["Action"] for one in statements} == {"s3:ListBucket", "s3:GetObject"}
 
 
+def test_the_controller_outlives_the_nodes_that_it_must_end(chosen: Account) -> None:
+    """Pulumi deletes in the opposite order of what depends on what."""
+    found = {one["urn"]: one for one in chosen.project.resources()}
+    by_type = {kind: {urn for urn in found if kind in urn} for kind in (":Release::", ":EC2NodeClass::", ":NodePool::")}
+    for urn in by_type[":NodePool::"]:
+        assert by_type[":EC2NodeClass::"] | by_type[":Release::"] <= set(found[urn]["dependencies"])
+        assert found[urn]["customTimeouts"]["delete"] > 15 * 60
+    for urn in by_type[":EC2NodeClass::"]:
+        assert by_type[":Release::"] <= set(found[urn]["dependencies"])
+
+
 def test_nothing_is_left_to_do(chosen: Account) -> None:
     assert chosen.project.planned() == {}
     chosen.project.refresh()
