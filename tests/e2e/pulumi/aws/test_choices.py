@@ -93,6 +93,7 @@ def test_the_controller_outlives_the_nodes_that_it_must_end(chosen: Account) -> 
     """Pulumi deletes in the opposite order of what depends on what."""
     found = {one["urn"]: one for one in chosen.project.resources()}
     by_type = {kind: {urn for urn in found if kind in urn} for kind in (":Release::", ":EC2NodeClass::", ":NodePool::")}
+    assert all(by_type.values())
     for urn in by_type[":NodePool::"]:
         assert by_type[":EC2NodeClass::"] | by_type[":Release::"] <= set(found[urn]["dependencies"])
         assert found[urn]["customTimeouts"]["delete"] > 15 * 60
