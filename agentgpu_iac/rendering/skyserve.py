@@ -67,6 +67,11 @@ class SkyServiceContext(Context):
     run: str
 
 
+def is_of_a_service(file: RenderedFile) -> bool:
+    """Whether a file is a SkyServe service."""
+    return file.path.startswith(f"{FOLDER}/")
+
+
 def skyserve_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """The files of all agents, in the order of their paths."""
     workloads = {one.name: one for one in plan.workloads}

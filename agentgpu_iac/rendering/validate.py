@@ -17,6 +17,7 @@ import yaml
 
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.rendering.skyserve import is_of_a_service
 from agentgpu_iac.rendering.validate_hosts import is_of_a_machine, machine_faults
 from agentgpu_iac.rendering.yaml_text import Mapping, load
 
@@ -49,6 +50,8 @@ def validation(files: Iterable[RenderedFile], kubernetes_version: str) -> Valida
     every = tuple(files)
     if machines := tuple(file for file in every if is_of_a_machine(file)):
         return ValidationReport(faults=machine_faults(machines), not_checked=())
+    if services := tuple(file.path for file in every if is_of_a_service(file)):
+        return ValidationReport(faults=(), not_checked=tuple(f"{path}: SkyServe service" for path in services))
     library = _library()
     version = _known_version(library, kubernetes_version)
     outcomes = [_outcome(library, version, file) for file in every if file.path.endswith(_SUFFIXES)]

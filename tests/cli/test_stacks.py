@@ -176,6 +176,18 @@ def test_a_target_without_a_cluster_has_no_status() -> None:
     )
 
 
+def test_skyserve_services_are_rendered_and_are_no_cluster() -> None:
+    spec = written("sky.yaml", SMALL.replace("spec:\n", "spec:\n  target: skyserve\n", 1))
+    answer = agentgpu("render", spec, "-o", "out", "--validate")
+    assert answer.code == 0
+    (file,) = Path("out/skyserve").iterdir()
+    assert answer.err == f"no schema to check against: skyserve/{file.name}: SkyServe service\n"
+    assert f"Next: sky serve up --service-name demo-{file.stem} out/skyserve/{file.name}\n" in answer.out
+    status = agentgpu("status", spec)
+    assert status.code == 2
+    assert status.err == "status: the files of this target are for SkyServe, not for a cluster (sky serve status)\n"
+
+
 @pytest.mark.parametrize(
     ("spec", "folder", "command"),
     [

@@ -118,7 +118,7 @@ def plan_of(target: str, hosts: str = "{}") -> p.Plan:
 
 @pytest.mark.parametrize("target", ["compose", "spheron"])
 def test_a_planned_stack_has_what_its_machines_run(target: str) -> None:
-    plan = plan_of(target)
+    plan = plan_of(target, "{callerRanges: [10.0.0.0/8]}")
     assert [one.node_pool for one in plan.hosts] == [pool.name for pool in plan.node_pools]
     assert {one.cache_path for one in plan.node_pools} == {"/var/lib/agentgpu/models"}
     assert plan.router is not None

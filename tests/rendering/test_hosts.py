@@ -293,6 +293,7 @@ def test_every_kernel_setting_says_why() -> None:
 
 STUBS = (
     *("systemctl", "nft", "sysctl", "apt-get", "apt-cache", "nvidia-smi", "nvidia-ctk", "mdadm", "mkfs.ext4", "mount"),
+    "findmnt",
     *("chown", "install", "docker", "blkid", "lsblk", "curl", "gpg", "openssl", "hostname", "mountpoint", "id"),
 )
 ANSWERS = {
@@ -304,7 +305,9 @@ ANSWERS = {
 }
 
 
-def set_up(tmp_path: Path, *words: str, plan: p.Plan | None = None, **answers: str) -> tuple[int, list[str], str]:
+def set_up(
+    tmp_path: Path, *words: str, plan: p.Plan | None = None, swaps: Any = (), **answers: str
+) -> tuple[int, list[str], str]:
     """Run the setup script with its paths below a folder, and programs that only write down how they were called."""
     here, programs = tmp_path / "agentgpu", tmp_path / "programs"
     here.mkdir(exist_ok=True)
@@ -324,6 +327,9 @@ def set_up(tmp_path: Path, *words: str, plan: p.Plan | None = None, **answers: s
     text = (
         verbatim("setup.sh").replace("/etc/agentgpu/secrets.env", str(secrets)).replace("/etc/agentgpu/tls", str(tls))
     )
+    for old, new in swaps:
+        assert old in text
+        text = text.replace(old, new)
     script = here / "setup.sh"
     script.write_text(text.replace("HERE=/opt/agentgpu", f"HERE={here}"))
     environment = {"PATH": f"{programs}:{os.defpath}"}
@@ -366,6 +372,34 @@ def test_setup_says_which_secrets_are_missing(tmp_path: Path) -> None:
     code, _, said = set_up(tmp_path, plan=make_machines_plan(api_key="k"))
     assert code == 0
     assert "lacks VLLM_API_KEY: nothing starts without it" in said
+
+
+def test_only_disks_that_hold_nothing_are_joined(tmp_path: Path) -> None:
+    """One is blank, one has a partition, one a file system, one is mounted, and one more is blank."""
+    plan = make_machines_plan()
+    joined = tuple(one.model_copy(update={"disks_are_joined": True}) for one in plan.hosts)
+    for disk in ("nvme0n1", "nvme1n1", "nvme2n1", "nvme3n1", "nvme4n1"):
+        (tmp_path / disk).write_text("")
+    answers = {
+        "lsblk": 'echo disk; case "$*" in *nvme1n1) echo partition;; esac',
+        "blkid": 'case "$*" in *nvme2n1) ;; *) exit 2;; esac',
+        "findmnt": 'case "$*" in *nvme3n1) ;; *) exit 1;; esac',
+    }
+    swaps = (("/dev/nvme", f"{tmp_path}/nvme"), ('[ -b "$disk" ]', '[ -e "$disk" ]'), ("mkdir --parents", "true"))
+    code, called, said = set_up(
+        tmp_path, "disks", plan=plan.model_copy(update={"hosts": joined}), swaps=swaps, **answers
+    )
+    assert code == 0, said
+    (made,) = (call for call in called if call.startswith("mdadm"))
+    assert made.endswith(f"--level=0 --raid-devices=2 {tmp_path}/nvme0n1 {tmp_path}/nvme4n1")
+    assert [call.split()[-1] for call in called if call.startswith("mkfs.ext4")] == ["/dev/md/agentgpu"]
+    assert called[-1] == "mount -o noatime,discard /dev/md/agentgpu /var/lib/agentgpu"
+
+
+def test_disks_are_left_alone_where_the_plan_does_not_count_on_them(tmp_path: Path) -> None:
+    plan = make_machines_plan()
+    apart = tuple(one.model_copy(update={"disks_are_joined": False}) for one in plan.hosts)
+    assert set_up(tmp_path, "disks", plan=plan.model_copy(update={"hosts": apart})) == (0, [], "")
 
 
 def test_unhealthy_engines_are_started_anew(tmp_path: Path) -> None:

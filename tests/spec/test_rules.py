@@ -169,7 +169,7 @@ def test_a_rule_about_an_agent(lines: list[str], fault: str) -> None:
             ),
         ),
         (
-            ["target: spheron", "modelCache: {source: s3, bucket: s3://acme-models}"],
+            ["target: compose", "modelCache: {source: s3, bucket: s3://acme-models}"],
             (
                 "6:24: spec.modelCache.source: a virtual machine has no identity that opens a bucket "
                 "(use source: huggingface, or put the models into the machine's cache yourself)"

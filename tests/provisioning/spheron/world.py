@@ -108,6 +108,8 @@ class World:
     page_size: int | None = None
     """The most groups that one page holds, whatever was asked for."""
     answer_to_create: Reply | None = None
+    too_busy: set[str] = field(default_factory=set)
+    """Methods whose next call is one too many."""
     _reads_at_s: list[float] = field(default_factory=list)
     _creates_at_s: list[float] = field(default_factory=list)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -146,7 +148,7 @@ class World:
         public = path in {"/api/gpu-offers", "/api/providers"}
         if not public and headers.get("authorization") != f"Bearer {self.key}":
             return 401, {"error": "Invalid API key", "message": f"key {headers.get('authorization')} is not known"}
-        if limited := self._limited(method, path):
+        if limited := self._limited(method):
             return limited
         self._age()
         match method, path.removeprefix("/api").split("/")[1:]:
@@ -172,7 +174,10 @@ class World:
                 return self._terminate(machine_id)
         return _not_found()
 
-    def _limited(self, method: str, path: str) -> Reply | None:
+    def _limited(self, method: str) -> Reply | None:
+        if method in self.too_busy:
+            self.too_busy.remove(method)
+            return 429, {"error": "Too many requests", "retryAfter": 30}
         if method == "DELETE":
             return None
         at_s, most = (

@@ -112,7 +112,7 @@ def test_a_changed_cloud_init_replaces_the_machine_and_a_price_does_not(project:
 
 
 def test_a_reclaimed_machine_is_made_again_by_the_next_up(project: Project, spheron: Spheron) -> None:
-    spot = offer("h100-spot", price=2.4, spot_price=1.1, gpu_memory=80, interconnectType="SXM5", instanceType="SPOT")
+    spot = offer("h100-spot", price=2.4, spot_price=0.9, gpu_memory=80, interconnectType="SXM5", instanceType="SPOT")
     spheron.world.groups[1]["offers"].append(spot)
     project.write_spec(SPOT)
     project.up()
@@ -126,11 +126,13 @@ def test_a_reclaimed_machine_is_made_again_by_the_next_up(project: Project, sphe
     assert creates(spheron) == ["h100-spot", "h100-spot", "h100-good"]
     assert second["name"] == first["name"]
     assert project.outputs()["machines"][0]["boughtAs"] == "DEDICATED"
-    assert project.planned() == {}
 
 
 def test_a_machine_that_may_not_be_ended_yet_stays_in_the_state(project: Project, spheron: Spheron) -> None:
+    spheron.world.too_busy |= {"GET", "POST"}
     project.up()
+    assert not spheron.world.too_busy
+    assert len(spheron.world.machines) == 1
     spheron.world.minimum_runtime_minutes = 10_000
     said = project.destroy(expect=1)
     assert "may not be ended yet: it must run" in said.text
@@ -141,12 +143,6 @@ def test_a_machine_that_may_not_be_ended_yet_stays_in_the_state(project: Project
     project.destroy()
     assert not spheron.world.live
     assert not project.resources()
-
-
-def test_an_offer_whose_capacity_is_gone_gives_way_to_the_next(project: Project, spheron: Spheron) -> None:
-    spheron.world.refused_offers.add("rtx-good")
-    project.up()
-    assert creates(spheron) == ["rtx-good", "rtx-next"]
 
 
 def test_when_nothing_can_be_had_the_error_says_why_and_holds_no_secret(project: Project, spheron: Spheron) -> None:
@@ -191,12 +187,6 @@ def test_a_kill_during_a_create_leaves_no_orphan_and_no_double(
     assert not spheron.world.live
     assert KEY not in (tmp_path / "killed.log").read_text()
     assert KEY.encode() not in project.stored()
-
-
-def test_the_limits_of_the_api_are_kept(project: Project, spheron: Spheron) -> None:
-    spheron.world.reads_per_window = 8
-    project.up()
-    assert len(spheron.world.live) == 1
 
 
 def test_other_settings_and_a_new_key_touch_no_machine(project: Project, spheron: Spheron) -> None:
