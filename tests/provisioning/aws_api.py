@@ -226,7 +226,7 @@ CALLS = {
         service="iam",
         operation="PutRolePolicy",
         own_name="PolicyName",
-        renamed={"role": "RoleName", "policy": "PolicyDocument"},
+        renamed={"name": "PolicyName", "role": "RoleName", "policy": "PolicyDocument"},
     ),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ApiCall(
         service="iam", operation="AttachRolePolicy", renamed={"role": "RoleName"}

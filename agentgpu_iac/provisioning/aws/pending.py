@@ -162,6 +162,11 @@ def _capacity_reservation(inputs: Inputs) -> tuple[str, str | None]:
     return _aws("ec2", "describe-capacity-reservations", "--filters", *filters, "--query", query), None
 
 
+def _budget(inputs: Inputs) -> tuple[str, str | None]:
+    query = f"Budgets[?BudgetName=='{inputs['name']}'].BudgetName"
+    return _aws("budgets", "describe-budgets", "--account-id", "ACCOUNT", "--query", query), f"ACCOUNT:{inputs['name']}"
+
+
 def _role(inputs: Inputs) -> tuple[str, str | None]:
     return _aws("iam", "get-role", "--role-name", inputs["name"], "--query", "Role.RoleName"), inputs["name"]
 
@@ -206,6 +211,7 @@ def _access_entry(inputs: Inputs) -> tuple[str, str | None]:
 
 
 _LOOK_UPS: dict[str, Callable[[Inputs], tuple[str, str | None]]] = {
+    "aws:budgets/budget:Budget": _budget,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:ec2/capacityReservation:CapacityReservation": _capacity_reservation,
     "aws:ec2/eip:Eip": _address,

@@ -12,10 +12,10 @@ import pytest
 
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.pulumi.aws.account import Account, account
+from tests.e2e.pulumi.aws.conftest import SPEC
 from tests.e2e.pulumi.aws.faults import Moment, Order
 from tests.e2e.pulumi.aws.recovery import recover
 
-SPEC = (Path(__file__).parent / "stacks" / "desk.yaml").read_text("utf-8")
 
 WHOLE = {
     "VPCs": 1,
