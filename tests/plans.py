@@ -5,10 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning import plan as p
+from agentgpu_iac.planning.machines import host_plans
 from agentgpu_iac.planning.scaling import scaled
 from agentgpu_iac.planning.watching import watching_plan
-from agentgpu_iac.spec.model import Agent, Observability, Scaling, ScheduledScale, StackSpec
+from agentgpu_iac.spec.model import Agent, Hosts, Observability, Scaling, ScheduledScale, StackSpec
+from agentgpu_iac.spec.vocabulary import Target
 
 
 def make_pool(**changes: Any) -> p.NodePool:
@@ -380,6 +383,50 @@ def make_gateway_plan(**changes: Any) -> p.Plan:
         routes=(make_route(port=None),),
     )
     return make_plan(router=router.model_copy(update=changes))
+
+
+def make_machines_plan(
+    target: Target = "compose",
+    *,
+    callers: tuple[str, ...] = ("10.0.0.0/8", "2001:db8::/32"),
+    admins: tuple[str, ...] = ("203.0.113.7/32",),
+    api_key: str | None = None,
+    **changes: Any,
+) -> p.Plan:
+    """Machines of two accelerators: two warm replicas that have one each, and a burst on machines of their own."""
+    key = () if api_key is None else (p.SecretVariable(variable="VLLM_API_KEY", secret=api_key, key="key"),)
+    engine = make_workload().engine.model_copy(update={"secret_environment": key})
+    pools = (
+        make_pool(
+            name="demo-baseline", provider="spheron", accelerators_per_node=2, cache_path="/var/lib/agentgpu/models"
+        ),
+        make_pool(
+            name="demo-burst",
+            tier="burst",
+            provider="spheron",
+            accelerators_per_node=2,
+            min=0,
+            max=2,
+            cache_path="/var/lib/agentgpu/models",
+        ),
+    )
+    workloads = (
+        make_workload(node_pool="demo-baseline", engine=engine, replicas=p.ReplicaRange(min=2, max=2)),
+        make_workload(
+            tier="burst", name="support-burst", node_pool="demo-burst", engine=engine,
+            replicas=p.ReplicaRange(min=0, max=3),
+        ),
+    )  # fmt: skip
+    router = make_router(replicas=1, spread=(), routes=(make_route(max_connections=40, max_tries=3),))
+    plan = make_plan(target=target, workloads=workloads, node_pools=pools, router=router, **changes)
+    spec = StackSpec(
+        target=target,
+        hosts=Hosts(caller_ranges=callers, admin_ranges=admins),
+        agents=(Agent(name="support", model="Qwen/Qwen3-8B"),),
+    )
+    hosts = host_plans(spec, load_catalog(), plan.workloads, plan.node_pools, plan.router)
+    watching = plan.watching.model_copy(update={"monitors": "prometheus-operator"})
+    return plan.model_copy(update={"hosts": hosts, "watching": watching})
 
 
 def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:

@@ -226,7 +226,7 @@ def unpack(run: Run, packages: Sequence[str], folder: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Nginx(Component):
-    """NGINX from the source that a crate holds, with PCRE linked statically from Debian's development package."""
+    """NGINX from the source that a crate holds, with PCRE and OpenSSL linked statically from Debian's development packages."""
 
     options: tuple[str, ...]
 
@@ -240,13 +240,15 @@ class Nginx(Component):
 
     def build(self, run: Run, folder: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
-            source, pcre = Path(scratch) / "nginx", Path(scratch) / "pcre"
+            source, libraries = Path(scratch) / "nginx", Path(scratch) / "libraries"
             shutil.copytree(self._crate(run) / "nginx", source)
-            unpack(run, ("libpcre2-dev",), pcre)
-            archive = next(pcre.rglob("libpcre2-8.a"))
+            unpack(run, ("libpcre2-dev", "libssl-dev"), libraries)
+            archive = next(libraries.rglob("libpcre2-8.a"))
             for shared in archive.parent.glob("*.so"):
                 shared.unlink()
-            flags = (f"--with-cc-opt=-O1 -I{pcre}/usr/include", f"--with-ld-opt=-L{archive.parent}")
+            headers = f"{libraries}/usr/include"
+            compiler = f"-O1 -I{headers} -I{headers}/{archive.parent.name}"
+            flags = (f"--with-cc-opt={compiler}", f"--with-ld-opt=-L{archive.parent}")
             run("sh", "auto/configure", "--prefix=.", *flags, *self.options, cwd=source)
             run("make", f"-j{os.cpu_count() or 1}", cwd=source)
             shutil.copy2(source / "objs" / "nginx", folder / self.name)
@@ -472,6 +474,7 @@ COMPONENTS: tuple[Component, ...] = (
         cold_s=21,
         options=(
             "--with-threads",
+            "--with-http_ssl_module",
             "--with-http_stub_status_module",
             "--with-http_realip_module",
             "--without-http_gzip_module",
@@ -482,6 +485,12 @@ COMPONENTS: tuple[Component, ...] = (
         cold_s=5,
         packages=("prometheus",),
         programs=(("prometheus", "usr/bin/prometheus"), ("promtool", "usr/bin/promtool")),
+    ),
+    DebianPackages(
+        name="nftables",
+        cold_s=4,
+        packages=("nftables", "libnftables1", "libnftnl11", "libedit2", "libjansson4", "libmnl0", "libxtables12"),
+        programs=(("nft", "usr/sbin/nft"),),
     ),
     DebianPackages(
         name="cloud-init-schema",

@@ -86,8 +86,10 @@ def _fits(accelerator: Accelerator, gpu: SoldGpu) -> bool:
 
 
 def _words(text: str) -> frozenset[str]:
-    words = re.sub(r"[^a-z0-9]+", " ", text.casefold()).split()
-    return frozenset(re.sub(r"^sxm\d$", "sxm", word) for word in words) - _SAYS_NOTHING
+    """The words of a name, as the catalog spells them."""
+    spaced = re.sub(r"\brtx(?=\d)", "rtx ", re.sub(r"[^a-z0-9]+", " ", text.casefold()))
+    words = (re.sub(r"^sxm\d$", "sxm", re.sub(r"^(\d+)g$", r"\1gb", word)) for word in spaced.split())
+    return frozenset(words) - _SAYS_NOTHING
 
 
 def _memory(gpu: SoldGpu) -> str:

@@ -265,7 +265,11 @@ def render(
     ],
     catalog: OverlayOption = None,
     validate: Annotated[
-        bool, typer.Option("--validate", help="Check the built-in kinds against the Kubernetes schemas.")
+        bool,
+        typer.Option(
+            "--validate",
+            help="Check the built-in kinds against the Kubernetes schemas; of virtual machines' files, the structure.",
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files in the folder that are not ours or were edited.")
@@ -383,7 +387,8 @@ def status(
 
     timeout_s = duration_s(timeout)
     made, _, _ = _plan(spec, catalog)
-    read = reader(connect(kubeconfig, context), made, planned_objects(render_plan(made), overlay))
+    wanted = planned_objects(render_plan(made), overlay)
+    read = reader(connect(kubeconfig, context), made, wanted)
     if wait:
         with output.progress() as show:
             found = wait_until_serving(read, show, timeout_s=timeout_s)

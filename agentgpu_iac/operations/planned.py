@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.operations.snapshot import Body, Kind, Ref, at
 from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.rendering.skyserve import is_of_a_service
 from agentgpu_iac.rendering.yaml_text import load
 
 _OVERLAYS = "overlays"
@@ -24,6 +25,12 @@ def planned_objects(files: Iterable[RenderedFile], overlay: str | None) -> Mappi
     """Every object of an overlay (the first one for None). Raises BadInput for an overlay that the tree has not."""
     by_path = {file.path: file for file in files}
     known = overlays(by_path.values())
+    if not known:
+        services = any(is_of_a_service(file) for file in by_path.values())
+        what, hint = (
+            ("SkyServe", "sky serve status") if services else ("virtual machines", "on each machine: docker compose ps")
+        )
+        raise BadInput.one("status", f"the files of this target are for {what}, not for a cluster", hint=hint)
     chosen = known[0] if overlay is None else overlay
     if chosen not in known:
         hint = f"this stack has {', '.join(known)}"

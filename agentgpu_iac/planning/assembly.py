@@ -38,6 +38,7 @@ from agentgpu_iac.planning.routing import router_plan
 from agentgpu_iac.planning.workloads import workload_plan
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values
         ),
         security=security.plan(spec),
-        quota=quota.plan(workloads, node_pools, router) if spec.security.resource_quota else None,
+        quota=quota.plan(workloads, node_pools, router)
+        if spec.security.resource_quota and spec.target not in VIRTUAL_MACHINES
+        else None,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
         policy=PolicyPlan(

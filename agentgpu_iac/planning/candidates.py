@@ -45,6 +45,8 @@ class Rules:
     """Version of vLLM whose overhead is counted."""
     round_trip_ms: float
     session_affine: bool
+    fills_machines: bool = False
+    """Whether a replica must take all accelerators of its machine."""
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     """What the user measured, by accelerator id, for the agent's model."""
 
@@ -274,7 +276,8 @@ class Evaluator:
         """All parallelisms of one accelerator, up to ``most_per_replica`` accelerators in one replica.
 
         Larger parallelism is only tried while the smaller one fell short of the whole peak in one replica: more
-        accelerators in one replica than one needs never lowers the price per session.
+        accelerators in one replica than one needs never lowers the price per session. Where a replica must fill its
+        machine, all are tried.
         """
         results: list[Candidate | Rejection] = []
         if not precision_is_supported(accelerator, self._demand.precision):
@@ -306,7 +309,8 @@ class Evaluator:
                 continue
             result = self._evaluate_one(accelerator, tensor_parallel, pipeline_parallel)
             results.append(result)
-            if isinstance(result, Candidate) and result.peak_replicas == 1:
+            enough = isinstance(result, Candidate) and result.peak_replicas == 1
+            if enough and not self._rules.fills_machines:
                 break
         if not results:
             message = f"no machine on offer has enough {accelerator.name} for a legal parallelism"

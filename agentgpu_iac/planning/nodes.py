@@ -24,6 +24,12 @@ ACCELERATOR_RESOURCE = "nvidia.com/gpu"
 FABRIC_RESOURCE = "vpc.amazonaws.com/efa"
 """EFA interfaces that pods ask for, as AWS's device plugin offers them. Karpenter attaches as many to a node."""
 
+DEVICE_PLUGIN_NAMESPACE = "gpu-operator"
+"""Where the NVIDIA GPU Operator is usually installed, and so where its device plugin looks for configurations."""
+
+FILLER_SERVICE_ACCOUNT = "model-cache"
+"""ServiceAccount of the pods that fill a node's model cache: the only ones that a bucket of models is opened to."""
+
 ENGINE_UID = 2000
 """User and group that engines and cache fillers run as, and that owns the model cache on the nodes."""
 
@@ -60,6 +66,11 @@ def device_plugin_config(pool: NodePool) -> str:
 def karpenter_pools(target: Target, node_pools: Sequence[NodePool]) -> tuple[NodePool, ...]:
     """Pools on EKS whose size an autoscaler may change."""
     return tuple(pool for pool in node_pools if target == "eks" and pool.provider == "aws" and not pool.fixed_size)
+
+
+def karpenter_node_role(stack: str) -> str:
+    """The IAM role of Karpenter's nodes, by the name that its own installation guide gives it."""
+    return f"KarpenterNodeRole-{stack}"
 
 
 def cache_directory_script(cache_path: str) -> str:

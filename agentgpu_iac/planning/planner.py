@@ -181,6 +181,7 @@ def _agent_options(
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
+        fills_machines=spec.target == sky.TARGET,
         calibrations={
             row.id: measured
             for row in catalog.accelerators
@@ -311,7 +312,10 @@ def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
 
 
 def _refused_engine(one: Demand) -> Rejection:
-    message = "Ollama is for local development: it has no continuous batching that carries production sessions"
+    message = (
+        "Ollama is for local development: it has no continuous batching that carries production sessions. Leave the engine "
+        "out; for the target compose the rendered files serve the same agents by Ollama under the profile local"
+    )
     return demand_rejection(one, None, "engine", message)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
 
+from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_NAMESPACE
 from agentgpu_iac.planning.plan import RenderedFile
 
 BUILT_IN_GROUPS = frozenset(
@@ -29,8 +30,15 @@ BUILT_IN_GROUPS = frozenset(
 )
 """API groups that every cluster serves. All others come with an operator that someone must install first."""
 
-_NOT_APPLIED = frozenset({"karpenter", "device-plugin", "gitops", "overlays"})
-"""Folders of the tree whose objects this program does not apply."""
+GPU_OPERATOR_GROUP = "nvidia.com"
+
+_NAMESPACES_OF_OPERATORS = {DEVICE_PLUGIN_NAMESPACE: GPU_OPERATOR_GROUP}
+"""Namespaces that come with an operator, and the API group by which it is known to be there."""
+
+NODE_GROUPS_OVERLAY = "overlays/node-groups"
+KARPENTER_OVERLAY = "overlays/karpenter"
+GITOPS_FOLDER = "gitops"
+"""Folders of the tree that can be applied, each with all that its kustomization names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,11 @@ class Manifest:
         group, separator, _ = str(self.content["apiVersion"]).rpartition("/")
         return group if separator else ""
 
+    @property
+    def needs(self) -> str:
+        """The API group that must be there before the object: its own, or that of the operator whose namespace it is in."""
+        return _NAMESPACES_OF_OPERATORS.get(self.content["metadata"].get("namespace", ""), self.api_group)
+
     def __str__(self) -> str:
         return f"{self.kind} {self.name} ({self.content['apiVersion']})"
 
@@ -69,27 +82,32 @@ class Manifests:
     """Objects of operators that are not installed yet."""
 
 
-def read_manifests(files: tuple[RenderedFile, ...], installed_groups: frozenset[str]) -> Manifests:
-    """Read the objects of the tree and sort them by what the cluster can take.
+def read_manifests(
+    files: tuple[RenderedFile, ...], installed_groups: frozenset[str], folder: str = NODE_GROUPS_OVERLAY
+) -> Manifests:
+    """Read what ``kubectl apply -k`` of a folder would apply, and sort it by what the cluster can take.
 
-    Not those that ask Karpenter for nodes, whose place the node groups of this program take, and not those that tell
-    a GitOps tool to apply the tree.
+    The folder's kustomization says what belongs to it, so that Pulumi and Kustomize cannot disagree.
 
     ``installed_groups`` are the API groups of operators that you have installed: their objects are applied too.
     """
-    objects = tuple(manifest for file in files if _is_applied(file.path) for manifest in _parse(file))
+    objects = tuple(_objects({file.path: file for file in files}, folder))
     served = BUILT_IN_GROUPS | installed_groups
     return Manifests(
-        applied=tuple(one for one in objects if one.api_group in served),
-        waiting=tuple(one for one in objects if one.api_group not in served),
+        applied=tuple(one for one in objects if one.needs in served),
+        waiting=tuple(one for one in objects if one.needs not in served),
     )
 
 
-def _is_applied(path: str) -> bool:
-    folder, _, name = path.partition("/")
-    return folder not in _NOT_APPLIED and name.endswith(".yaml") and PurePosixPath(name).name != "kustomization.yaml"
+def _objects(files: Mapping[str, RenderedFile], folder: str) -> Iterator[Manifest]:
+    (kustomization,) = _documents(files[f"{folder}/kustomization.yaml"])
+    for resource in kustomization["resources"]:
+        path = posixpath.normpath(f"{folder}/{resource}")
+        if path in files:
+            yield from (Manifest(path=path, content=document) for document in _documents(files[path]))
+        else:
+            yield from _objects(files, path)
 
 
-def _parse(file: RenderedFile) -> tuple[Manifest, ...]:
-    documents = yaml.load_all(file.content, Loader=yaml.CSafeLoader)
-    return tuple(Manifest(path=file.path, content=document) for document in documents if document is not None)
+def _documents(file: RenderedFile) -> Iterator[dict[str, Any]]:
+    return (one for one in yaml.load_all(file.content, Loader=yaml.CSafeLoader) if one is not None)

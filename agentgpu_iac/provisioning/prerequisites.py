@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL
 from agentgpu_iac.planning.plan import NodePool
-from agentgpu_iac.provisioning.manifests import Manifests
+from agentgpu_iac.provisioning.manifests import GPU_OPERATOR_GROUP, Manifests
 
 DEVICE_PLUGIN_VERSION = "0.18.2"
 """The newest NVIDIA device plugin known to work with EKS's node images when this was written."""
@@ -24,7 +24,8 @@ def sharing(pools: tuple[NodePool, ...]) -> Iterator[str]:
     """How the device plugin is told that engines share an accelerator."""
     for slots in sorted({pool.slots_per_accelerator for pool in pools if pool.sharing == "time-slicing"}):
         yield (
-            f"the device plugin's configuration share-{slots} (in the rendered folder device-plugin/); "
+            f"the device plugin's configuration share-{slots} (in the rendered folder device-plugin/; it is applied "
+            f"where agentgpu:installedApiGroups has {GPU_OPERATOR_GROUP}, for the GPU Operator); "
             f"shared nodes ask for it with the label {DEVICE_PLUGIN_CONFIG_LABEL}, and without it a node offers "
             f"one slot where its engines need {slots}"
         )
@@ -32,9 +33,20 @@ def sharing(pools: tuple[NodePool, ...]) -> Iterator[str]:
 
 def operators(manifests: Manifests) -> Iterator[str]:
     """The operators whose objects wait."""
-    for group in sorted({manifest.api_group for manifest in manifests.waiting}):
-        kinds = ", ".join(sorted({one.kind for one in manifests.waiting if one.api_group == group}))
+    for group, kinds in _missing(manifests):
         yield (
             f"the operator that serves {group} ({kinds}); then add the group to agentgpu:installedApiGroups "
             "and run pulumi up again"
         )
+
+
+def operators_of_gitops_tool(handed_over: Manifests) -> Iterator[str]:
+    """The operators whose objects a GitOps tool applies in Pulumi's place."""
+    for group, kinds in _missing(handed_over):
+        yield f"the operator that serves {group} ({kinds}); without it the GitOps tool cannot apply the stack"
+
+
+def _missing(manifests: Manifests) -> Iterator[tuple[str, str]]:
+    """API groups that nobody serves yet, and their kinds. What waits for the GPU Operator has a sentence of its own."""
+    for group in sorted({manifest.needs for manifest in manifests.waiting} - {GPU_OPERATOR_GROUP}):
+        yield group, ", ".join(sorted({one.kind for one in manifests.waiting if one.needs == group}))

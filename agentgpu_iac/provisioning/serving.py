@@ -39,7 +39,8 @@ class Serving(pulumi.ComponentResource):
     objects show up only in the update itself; from the second preview on, each object has its own diff.
 
     They are applied server-side, so that each field belongs to who set it. Replicas of a burst tier are set by a scaler,
-    or by hand: they count at creation, and are left alone afterwards.
+    or by hand: they count at creation, and are left alone afterwards. A changed ConfigMap is changed in its place; the
+    provider's own way would be to delete it first, under the pods that read it.
 
     ``pulumi up`` does not wait for engines to become ready (``skip_await``). They cannot before the device plugin
     runs, which cannot be installed before the cluster exists; and a first replica that pulls an image and reads its
@@ -53,6 +54,7 @@ class Serving(pulumi.ComponentResource):
             kubeconfig=args.kubeconfig,
             context=args.context,
             enable_server_side_apply=True,
+            enable_config_map_mutable=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
 

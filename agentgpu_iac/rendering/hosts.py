@@ -32,7 +32,7 @@ from agentgpu_iac.rendering.model_cache import (
 from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER
 from agentgpu_iac.rendering.router import COMMAND, CONFIG_FOLDER, ROUTER_UID, nginx, nginx_route, route_port
 from agentgpu_iac.rendering.templates import filled, verbatim
-from agentgpu_iac.rendering.yaml_text import dump, load
+from agentgpu_iac.rendering.yaml_text import Mapping, dump, load
 from agentgpu_iac.spec.model import AddressRange
 
 FOLDER = "hosts"
@@ -91,29 +91,6 @@ wait"""
 
 _Filler = tuple[str, tuple[str, ...]]
 _Wait = tuple[str, str, tuple[str, ...]]
-_Engine = tuple[
-    str,
-    str,
-    str,
-    tuple[str, ...],
-    tuple[str, ...],
-    Pairs,
-    str,
-    float,
-    str,
-    str,
-    tuple[str, ...],
-    tuple[str, ...],
-    str,
-    int,
-    str,
-    str,
-    str,
-    Pairs,
-    Pairs,
-]
-"""Name, the service to wait for, image, command, arguments, environment, published port, CPUs, memory, /dev/shm, accelerators,
-health check with its period, tries and time to start, time to stop, volume of compiled code, files and labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +114,6 @@ class ComposeContext(Context):
     ready_file: str
     scripts: Pairs
     waits: tuple[_Wait, ...]
-    engines: tuple[_Engine, ...]
-    engine_cache_folder: str
-    home: str
     open_files: int
     router_image: str
     router_sha256: str
@@ -156,6 +130,41 @@ class ComposeContext(Context):
     ollama: tuple[tuple[str, str, tuple[str, ...]], ...]
     bridge: str
     volumes: tuple[str, ...]
+    log_size: str
+    log_files: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeEngineContext(Context):
+    """One engine's container."""
+
+    template: ClassVar[str] = "compose-engine.yaml.j2"
+    image: str
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    labels: Pairs
+    user: str
+    grace: str
+    cpus: float
+    memory: str
+    shm: str
+    open_files: int
+    environment: Pairs
+    published: str
+    home: str
+    wait: str
+    """The service that ends once the models are there."""
+    cache_folder: str
+    models_folder: str
+    cache: str
+    """Volume of compiled code."""
+    engine_cache_folder: str
+    files: Pairs
+    test: tuple[str, ...]
+    period: str
+    tries: int
+    start: str
+    devices: tuple[str, ...]
     log_size: str
     log_files: str
 
@@ -260,7 +269,7 @@ def _texts(machine: _Machine) -> dict[str, str]:
     prometheus_text = _yaml_text(_prometheus(machine))
     header = _COMPOSE_HEADER.format(pool=host.node_pool, secrets=SECRETS_FILE)
     texts = {
-        COMPOSE: header + _yaml_text(_compose(machine, nginx_text, prometheus_text)),
+        COMPOSE: header + _compose_text(machine, nginx_text, prometheus_text),
         NGINX: nginx_text,
         FIREWALL: filled(_firewall(host)),
         _SYSCTL: filled(_sysctl(host)),
@@ -278,11 +287,27 @@ def _texts(machine: _Machine) -> dict[str, str]:
     return texts
 
 
+def _compose_text(machine: _Machine, nginx_text: str, prometheus_text: str) -> str:
+    document = _document(_compose(machine, nginx_text, prometheus_text))
+    services = document["services"]
+    if not isinstance(services, dict):
+        raise BadInput.one(ComposeContext.template, "does not make services")
+    engines = {f"engine-{engine.name}": _document(_engine(machine, engine)) for engine in machine.host.engines}
+    return dump({**document, "services": {**engines, **services}}).decode()
+
+
 def _yaml_text(context: Context) -> str:
+    return dump(_document(context)).decode()
+
+
+def _document(context: Context) -> Mapping:
     try:
-        return dump(load(filled(context))).decode()
+        document = load(filled(context))
     except (yaml.YAMLError, ValueError) as error:
         raise BadInput.one(context.template, f"does not make YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise BadInput.one(context.template, "does not make a mapping")
+    return document
 
 
 def _settings_path(workload: Workload, name: str) -> str:
@@ -311,9 +336,6 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
         ready_file=READY_FILE,
         scripts=tuple((f"./{name}", f"{SCRIPT_FOLDER}/{name}") for name in (SCRIPT, MODELS_FILE)),
         waits=tuple((_wait(one), one.engine.image, _literal(wait_command(one))) for one in machine.workloads.values()),
-        engines=tuple(_engine(machine, engine) for engine in host.engines),
-        engine_cache_folder=ENGINE_CACHE_MOUNT,
-        home=_scratch(HOME_FOLDER, ENGINE_UID, _HOME_MIB),
         open_files=host.open_files,
         router_image=router.image,
         router_sha256=_sha256(nginx_text),
@@ -351,39 +373,47 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
     )
 
 
-def _engine(machine: _Machine, engine: HostEngine) -> _Engine:
+def _engine(machine: _Machine, engine: HostEngine) -> ComposeEngineContext:
     one = machine.workloads[engine.workload]
     probes = one.probes
     variables = {secret.variable for secret in one.engine.secret_environment}
-    files = tuple((f"./{_settings_path(one, file.name)}", f"{SETTINGS_MOUNT}/{file.name}") for file in one.engine.files)
     content = _sha256("\0".join(part for file in one.engine.files for part in (file.name, file.content)))
-    return (
-        f"engine-{engine.name}",
-        _wait(one),
-        one.engine.image,
-        _literal(one.engine.command),
-        tuple(_argument(word, variables) for word in one.engine.args),
-        (
+    return ComposeEngineContext(
+        image=one.engine.image,
+        command=_literal(one.engine.command),
+        args=tuple(_argument(word, variables) for word in one.engine.args),
+        labels=(
+            (AGENT_LABEL, one.agent),
+            (TIER_LABEL, one.tier),
+            *((("agentgpu.dev/content-sha256", content),) if one.engine.files else ()),
+        ),
+        user=f"{ENGINE_UID}:{ENGINE_UID}",
+        grace=f"{one.drain.grace_period_s}s",
+        cpus=one.pod.cpu_milli / 1000,
+        memory=_mib(one.pod.memory_mib),
+        shm=_mib(one.pod.shm_mib),
+        open_files=machine.host.open_files,
+        environment=(
             *((name, _escaped(value)) for name, value in engine_environment(one)),
             *((name, _reference(name)) for name in sorted(variables)),
         ),
-        _published(engine.port, one.port),
-        one.pod.cpu_milli / 1000,
-        _mib(one.pod.memory_mib),
-        _mib(one.pod.shm_mib),
-        tuple(str(index) for index in engine.accelerators),
-        _health_check(one),
-        f"{probes.liveness_period_s}s",
-        probes.liveness_failure_threshold,
-        f"{probes.startup_period_s * probes.startup_failure_threshold}s",
-        f"{one.drain.grace_period_s}s",
-        _cache_volume(one),
-        files,
-        (
-            (AGENT_LABEL, one.agent),
-            (TIER_LABEL, one.tier),
-            *((("agentgpu.dev/content-sha256", content),) if files else ()),
+        published=_published(engine.port, one.port),
+        home=_scratch(HOME_FOLDER, ENGINE_UID, _HOME_MIB),
+        wait=_wait(one),
+        cache_folder=machine.pool.cache_path,
+        models_folder=MODELS_MOUNT,
+        cache=_cache_volume(one),
+        engine_cache_folder=ENGINE_CACHE_MOUNT,
+        files=tuple(
+            (f"./{_settings_path(one, file.name)}", f"{SETTINGS_MOUNT}/{file.name}") for file in one.engine.files
         ),
+        test=_health_check(one),
+        period=f"{probes.liveness_period_s}s",
+        tries=probes.liveness_failure_threshold,
+        start=f"{probes.startup_period_s * probes.startup_failure_threshold}s",
+        devices=tuple(str(index) for index in engine.accelerators),
+        log_size=_LOG_SIZE,
+        log_files=_LOG_FILES,
     )
 
 

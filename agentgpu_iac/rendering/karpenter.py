@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, cache_directory_script, karpenter_pools
+from agentgpu_iac.planning.nodes import (
+    ACCELERATOR_RESOURCE,
+    STACK_LABEL,
+    cache_directory_script,
+    karpenter_node_role,
+    karpenter_pools,
+)
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import KARPENTER, labels, pool_labels
@@ -154,7 +160,7 @@ def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
         labels=_labels(plan, pool),
         annotations=(("agentgpu.dev/ami", "pinned" if pool.ami_alias else "unpinned"),),
         ami_alias=pool.ami_alias or _UNPINNED_AMI,
-        role=_node_role(plan),
+        role=karpenter_node_role(plan.stack),
         discovery=(("karpenter.sh/discovery", plan.stack),),
         has_reservations="reserved" in pool.capacity_types,
         has_instance_store=pool.nvme_gb > 0,
@@ -164,8 +170,3 @@ def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
         user_data=filled(NodeUserDataContext(script=cache_directory_script(pool.cache_path))),
         tags=_node_labels(plan, pool),
     )
-
-
-def _node_role(plan: Plan) -> str:
-    """The IAM role of the nodes, by the name that Karpenter's own installation guide gives it."""
-    return f"KarpenterNodeRole-{plan.stack}"

@@ -34,7 +34,6 @@ ENDPOINT_PICKER_COMPONENT = "endpoint-picker"
 node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
-FILLER_SERVICE_ACCOUNT = "model-cache"
 
 ROUTER_NAME = "traffic-router"
 """Name of every object that makes up the stack's NGINX."""

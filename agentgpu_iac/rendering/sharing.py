@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, DEVICE_PLUGIN_NAMESPACE
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft
 from agentgpu_iac.rendering.names import DEVICE_PLUGIN, labels
@@ -20,10 +20,6 @@ from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.rendering.yaml_text import dump, load
 
 _COMPONENT = "device-plugin"
-
-_PLUGIN_NAMESPACE = "gpu-operator"
-"""Where the NVIDIA GPU Operator is usually installed, and so where its device plugin looks."""
-
 
 DEFAULT_CONFIGURATION = "default"
 
@@ -55,7 +51,7 @@ def _configurations(plan: Plan, shared: tuple[NodePool, ...]) -> ConfigMapContex
     slot_counts = sorted({pool.slots_per_accelerator for pool in shared})
     return ConfigMapContext(
         name=configurations_name(plan),
-        namespace=_PLUGIN_NAMESPACE,
+        namespace=DEVICE_PLUGIN_NAMESPACE,
         labels=labels(plan.stack, _COMPONENT, name=_COMPONENT),
         data=(
             (DEFAULT_CONFIGURATION, _configuration(plan, shared, 1)),

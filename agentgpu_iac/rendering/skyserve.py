@@ -67,6 +67,11 @@ class SkyServiceContext(Context):
     run: str
 
 
+def is_of_a_service(file: RenderedFile) -> bool:
+    """Whether a file is a SkyServe service."""
+    return file.path.startswith(f"{FOLDER}/")
+
+
 def skyserve_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """The files of all agents, in the order of their paths."""
     workloads = {one.name: one for one in plan.workloads}
@@ -151,7 +156,7 @@ def _setup(service: SkyServicePlan, workload: Workload) -> str:
         *(["\n".join(("python3 - <<'FETCH'", *_fetch(fetched), "FETCH"))] if fetched else []),
         *(_settings_file(file.name, file.content) for file in workload.engine.files),
     ]
-    return "\n".join(("set -eu", *parts, "")) if parts else ""
+    return "\n".join(("set -e", *parts, "")) if parts else ""
 
 
 def _fetch(models: tuple[CachedModel, ...]) -> Iterator[str]:

@@ -17,6 +17,8 @@ import yaml
 
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.rendering.skyserve import is_of_a_service
+from agentgpu_iac.rendering.validate_hosts import is_of_a_machine, machine_faults
 from agentgpu_iac.rendering.yaml_text import Mapping, load
 
 _SUFFIXES = (".yaml", ".yml")
@@ -41,13 +43,18 @@ def validate(files: Iterable[RenderedFile], kubernetes_version: str) -> tuple[Fa
 
 
 def validation(files: Iterable[RenderedFile], kubernetes_version: str) -> ValidationReport:
-    """Check all manifests among the files.
+    """Check all manifests among the files; of virtual machines' files, the structure.
 
     Raises BadInput where the version has no schemas, or where ``kubernetes-validate`` is not installed.
     """
+    every = tuple(files)
+    if machines := tuple(file for file in every if is_of_a_machine(file)):
+        return ValidationReport(faults=machine_faults(machines), not_checked=())
+    if services := tuple(file.path for file in every if is_of_a_service(file)):
+        return ValidationReport(faults=(), not_checked=tuple(f"{path}: SkyServe service" for path in services))
     library = _library()
     version = _known_version(library, kubernetes_version)
-    outcomes = [_outcome(library, version, file) for file in files if file.path.endswith(_SUFFIXES)]
+    outcomes = [_outcome(library, version, file) for file in every if file.path.endswith(_SUFFIXES)]
     return ValidationReport(
         faults=tuple(each for each in outcomes if isinstance(each, Fault)),
         not_checked=tuple(each for each in outcomes if isinstance(each, str)),

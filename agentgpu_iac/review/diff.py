@@ -55,10 +55,11 @@ _OF_THE_STACK = ("stack", "target", "pattern", "architecture", "security", "quot
 
 
 def diff(before: Plan, after: Plan) -> PlanDiff:
-    """Compare two plans by their workloads and node pools, matched by name."""
+    """Compare two plans by their workloads, services and node pools, matched by name."""
     changes = [
         *_changes("stack", {"": _of_the_stack(before)}, {"": _of_the_stack(after)}),
         *_changes("workload", _by_name(before.workloads), _by_name(after.workloads)),
+        *_changes("service", _by_name(before.sky_services), _by_name(after.sky_services)),
         *_changes("node pool", _by_name(before.node_pools), _by_name(after.node_pools)),
     ]
     old, new = set(map(sentence, before.warnings)), set(map(sentence, after.warnings))

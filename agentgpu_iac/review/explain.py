@@ -14,6 +14,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.planning import sky
 from agentgpu_iac.planning.plan import LatencyPlan, ModelCachePlan, Override, Plan, Workload
 from agentgpu_iac.planning.references import accounting_version, draft_model
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
@@ -213,7 +214,7 @@ def _figure(value: float | None, unit: str) -> str:
 
 def _assumptions(loaded: LoadedStack, name: str) -> Iterator[str]:
     """Every field, of the agent or the stack, that the spec leaves unset, with the default that stands in for it."""
-    spec = loaded.stack.spec
+    spec = sky.adapted(loaded.stack.spec)
     agent = next(one for one in spec.agents if one.name == name)
     parts: dict[str, Document] = {
         "agent": agent,

@@ -69,6 +69,7 @@ def violations(data: Data) -> Iterator[Violation]:
     target = _word(spec, "target", StackSpec)
     yield from _public_machine_rules(target, _part(spec, "security"), _part(spec, "hosts"))
     yield from _machine_rules(spec, target)
+    yield from _skyserve_rules(spec, target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from _engine_rules(agent, target, at)
@@ -216,6 +217,37 @@ def _machine_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]
         yield Violation(
             steps=("spec", "gitops"),
             message=f"a GitOps tool applies manifests to a cluster, and the target {target!r} has none",
+            hint="leave it out",
+        )
+
+
+def _skyserve_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]:
+    """SkyServe balances and scales by itself, and has no cluster around it."""
+    if target != "skyserve":
+        return
+    network, scaling, security = _part(spec, "network"), _part(spec, "scaling"), _part(spec, "security")
+    if _word(network, "router", Network) in ("nginx", "gateway"):
+        yield Violation(
+            steps=("spec", "network", "router"),
+            message="SkyServe has a load balancer of its own, and no other stands before its replicas",
+            hint="leave it out",
+        )
+    if _list(scaling, "schedule"):
+        yield Violation(
+            steps=("spec", "scaling", "schedule"),
+            message="SkyServe scales by requests a second alone, never by the clock",
+            hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
+        )
+    if _part(security, "externalSecrets"):
+        yield Violation(
+            steps=("spec", "security", "externalSecrets"),
+            message="a store makes Secrets in a cluster, and SkyServe has none",
+            hint="leave it out; sky serve up takes each secret from your shell",
+        )
+    if _part(spec, "gitops"):
+        yield Violation(
+            steps=("spec", "gitops"),
+            message="a GitOps tool applies manifests to a cluster, and the target 'skyserve' has none",
             hint="leave it out",
         )
 

@@ -107,6 +107,7 @@ certificate() {
     [ "$AGENTGPU_TLS" = yes ] || return 0
     install --directory --mode=0755 "$TLS"
     if [ ! -s "$TLS/tls.crt" ] || [ ! -s "$TLS/tls.key" ]; then
+        command -v openssl >/dev/null || install_packages openssl
         local names
         names="DNS:$(hostname)"
         for address in $(hostname --all-ip-addresses); do names="$names,IP:$address"; done

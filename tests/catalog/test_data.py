@@ -5,10 +5,12 @@ import json
 import re
 from collections import Counter
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from agentgpu_iac.catalog.packaged import FILES, packaged_rows
+from agentgpu_iac.catalog.store import catalog_of
 from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES
 
 ROWS = packaged_rows()
@@ -34,6 +36,7 @@ KEYS = {
     "providers": lambda row: row.id,
     "routers": lambda row: (row.router, row.version),
     "services": lambda row: (row.service, row.version),
+    "skypilot_names": lambda row: (row.provider, row.accelerator),
 }
 
 
@@ -54,6 +57,7 @@ def test_nothing_was_lost():
         "providers": 10,
         "routers": 2,
         "services": 3,
+        "skypilot_names": 35,
     }
 
 
@@ -90,6 +94,7 @@ def test_rows_are_sorted(name):
         "providers.json": lambda row: row["id"],
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
+        "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
     }
     text = (DATA / name).read_text()
     rows = json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))
@@ -189,6 +194,23 @@ def test_every_provider_is_known():
 
 def test_only_aws_documents_an_interruption_notice():
     assert {row.id: row.interruption_notice_s for row in ROWS.providers if row.interruption_notice_s} == {"aws": 120}
+
+
+def test_skypilot_sells_each_accelerator_under_its_name_in_that_cloud():
+    clouds = json.loads((Path(__file__).parent / "skypilot_accelerators.json").read_text())["clouds"]
+    known = {row.id: row.skypilot_cloud for row in ROWS.providers if row.skypilot_cloud}
+    assert {row.provider for row in ROWS.skypilot_names} == set(known)
+    for row in ROWS.skypilot_names:
+        assert known[row.provider] in {cloud.lower() for cloud in clouds[row.name]}, row
+
+
+def test_what_a_cloud_of_skypilot_sells_has_a_name_there():
+    """But for one, which SkyPilot's catalog does not have in that cloud."""
+    known = {row.id for row in ROWS.providers if row.skypilot_cloud}
+    offered = {(row.provider, row.accelerator) for row in catalog_of(ROWS).offerings}
+    named = {(row.provider, row.accelerator) for row in ROWS.skypilot_names}
+    unnamed = {pair for pair in offered if pair[0] in known} - named
+    assert unnamed == {("aws", "rtx-pro-4500-blackwell-server")}
 
 
 def test_aliases_name_accelerators_of_the_catalog():

@@ -157,12 +157,43 @@ def test_render_writes_once_and_then_leaves_all_unchanged() -> None:
     assert files_of(Path("out/deep/er")) == before
 
 
+def test_render_says_where_a_machine_s_files_go() -> None:
+    answer = agentgpu("render", STACKS / "examples" / "one-machine.yaml", "-o", "out", "--validate")
+    assert (answer.code, answer.err) == (0, "")
+    (pool,) = Path("out/hosts").iterdir()
+    assert answer.out.endswith(
+        f"Next: copy {pool} to /opt/agentgpu of its machine, then: sudo bash /opt/agentgpu/setup.sh\n"
+    )
+    spheron = agentgpu("render", STACKS / "examples" / "qa.yaml", "-o", "other")
+    assert spheron.out.endswith("Next: pulumi up makes the machines, each from the cloud-init.yaml of its pool\n")
+
+
+def test_a_target_without_a_cluster_has_no_status() -> None:
+    answer = agentgpu("status", STACKS / "examples" / "one-machine.yaml")
+    assert answer.code == 2
+    assert answer.err == (
+        "status: the files of this target are for virtual machines, not for a cluster (on each machine: docker compose ps)\n"
+    )
+
+
+def test_skyserve_services_are_rendered_and_are_no_cluster() -> None:
+    spec = written("sky.yaml", SMALL.replace("spec:\n", "spec:\n  target: skyserve\n", 1))
+    answer = agentgpu("render", spec, "-o", "out", "--validate")
+    assert answer.code == 0
+    (file,) = Path("out/skyserve").iterdir()
+    assert answer.err == f"no schema to check against: skyserve/{file.name}: SkyServe service\n"
+    assert f"Next: sky serve up --service-name demo-{file.stem} out/skyserve/{file.name}\n" in answer.out
+    status = agentgpu("status", spec)
+    assert status.code == 2
+    assert status.err == "status: the files of this target are for SkyServe, not for a cluster (sky serve status)\n"
+
+
 @pytest.mark.parametrize(
     ("spec", "folder", "command"),
     [
         (CUSTOMER_SERVICE, "out", "kubectl apply -k out/overlays/karpenter (or overlays/node-groups)"),
         (CUSTOMER_SERVICE, "my out", "kubectl apply -k 'my out/overlays/karpenter' (or overlays/node-groups)"),
-        (STACKS / "examples" / "qa.yaml", "out", "kubectl apply -k out/overlays/node-groups"),
+        (STACKS / "examples" / "support.yaml", "out", "kubectl apply -k out/overlays/node-groups"),
     ],
 )
 def test_render_names_the_overlay_that_it_wrote(spec: Path, folder: str, command: str) -> None:

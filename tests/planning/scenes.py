@@ -188,6 +188,7 @@ def make_catalog(
         exclusions=(),
         version="0" * 12,
         routers=ROUTERS,
+        services=packaged_rows().services,
         metrics=packaged_rows().metrics,
     )
 

@@ -106,6 +106,29 @@ def budget(inputs: Inputs) -> dict[str, Any]:
     }
 
 
+def queue_attributes(inputs: Inputs) -> dict[str, Any]:
+    attributes = {
+        "MessageRetentionPeriod": f"{inputs['messageRetentionSeconds']:.0f}",
+        "SqsManagedSseEnabled": str(inputs["sqsManagedSseEnabled"]).lower(),
+    }
+    return {"Attributes": attributes}
+
+
+def public_access(inputs: Inputs) -> dict[str, Any]:
+    return {"PublicAccessBlockConfiguration": {key: value for key, value in inputs.items() if key != "bucket"}}
+
+
+def encryption_rules(inputs: Inputs) -> dict[str, Any]:
+    algorithms = [rule["applyServerSideEncryptionByDefault"]["sseAlgorithm"] for rule in inputs["rules"]]
+    rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}} for algorithm in algorithms]
+    return {"ServerSideEncryptionConfiguration": {"Rules": rules}}
+
+
+def lifecycle_rules(inputs: Inputs) -> dict[str, Any]:
+    rules = [{("ID" if key == "id" else key): value for key, value in rule.items()} for rule in inputs["rules"]]
+    return {"LifecycleConfiguration": {"Rules": rules}}
+
+
 CALLS = {
     "aws:ec2/vpc:Vpc": ApiCall(
         service="ec2",
@@ -215,18 +238,61 @@ CALLS = {
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": ApiCall(
         service="eks", operation="AssociateAccessPolicy"
     ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": ApiCall(
+        service="eks", operation="CreatePodIdentityAssociation"
+    ),
+    "aws:sqs/queue:Queue": ApiCall(
+        service="sqs",
+        operation="CreateQueue",
+        renamed={"name": "QueueName"},
+        made={"messageRetentionSeconds": queue_attributes, "sqsManagedSseEnabled": lambda inputs: {}},
+    ),
+    "aws:sqs/queuePolicy:QueuePolicy": ApiCall(
+        service="sqs",
+        operation="SetQueueAttributes",
+        made={"policy": lambda inputs: {"Attributes": {"Policy": inputs["policy"]}}},
+    ),
+    "aws:cloudwatch/eventRule:EventRule": ApiCall(
+        service="events", operation="PutRule", own_name="Name", made={"tags": listed_tags}
+    ),
+    "aws:cloudwatch/eventTarget:EventTarget": ApiCall(
+        service="events",
+        operation="PutTargets",
+        made={"arn": lambda inputs: {"Targets": [{"Id": "chosen-by-the-provider", "Arn": inputs["arn"]}]}},
+    ),
+    "aws:s3/bucket:Bucket": ApiCall(
+        service="s3", operation="CreateBucket", elsewhere=frozenset({"tags", "forceDestroy"})
+    ),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ApiCall(
+        service="s3",
+        operation="PutPublicAccessBlock",
+        made={
+            "blockPublicAcls": public_access,
+            "blockPublicPolicy": lambda inputs: {},
+            "ignorePublicAcls": lambda inputs: {},
+            "restrictPublicBuckets": lambda inputs: {},
+        },
+    ),
+    "aws:s3/bucketPolicy:BucketPolicy": ApiCall(service="s3", operation="PutBucketPolicy"),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": ApiCall(
+        service="s3", operation="PutBucketEncryption", made={"rules": encryption_rules}
+    ),
+    "aws:s3/bucketVersioning:BucketVersioning": ApiCall(service="s3", operation="PutBucketVersioning"),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": ApiCall(
+        service="s3", operation="PutBucketLifecycleConfiguration", made={"rules": lifecycle_rules}
+    ),
     "aws:iam/role:Role": ApiCall(
         service="iam",
         operation="CreateRole",
         own_name="RoleName",
-        renamed={"assumeRolePolicy": "AssumeRolePolicyDocument"},
+        renamed={"assumeRolePolicy": "AssumeRolePolicyDocument", "name": "RoleName"},
         made={"tags": listed_tags},
     ),
     "aws:iam/rolePolicy:RolePolicy": ApiCall(
         service="iam",
         operation="PutRolePolicy",
         own_name="PolicyName",
-        renamed={"name": "PolicyName", "role": "RoleName", "policy": "PolicyDocument"},
+        renamed={"role": "RoleName", "policy": "PolicyDocument", "name": "PolicyName"},
     ),
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": ApiCall(
         service="iam", operation="AttachRolePolicy", renamed={"role": "RoleName"}

@@ -24,6 +24,8 @@ with warnings.catch_warnings():
         pulumi_aws.eks.Cluster,
         pulumi_aws.iam.Role,
         pulumi_aws.kms.Key,
+        pulumi_aws.s3.Bucket,
+        pulumi_aws.sqs.Queue,
         pulumi_aws.ssm.Parameter,
         pulumi_aws.vpc.SecurityGroupIngressRule,
     )
@@ -108,10 +110,19 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed["endpoint"] = "https://cluster.invalid"
                 computed["certificateAuthority"] = {"data": "Q0E="}
                 computed["vpcConfig"] = {**args.inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster"}
+            case "pulumi-python:dynamic/agentgpu:SpheronMachine":
+                computed |= {
+                    "machineName": f"{args.name}-0123456789",
+                    "status": "running",
+                    "ipAddress": "198.51.100.1",
+                    "usdPerHour": "0.8",
+                }
             case "aws:ec2/placementGroup:PlacementGroup":
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
             case "aws:ec2/launchTemplate:LaunchTemplate":
                 computed["latestVersion"] = 1
+            case "aws:sqs/queue:Queue":
+                computed["url"] = f"https://queues.invalid/{args.inputs['name']}"
             case _:
                 pass
         return f"{args.name}-id", computed
@@ -143,11 +154,14 @@ class AwsMocks(pulumi.runtime.Mocks):
                 raise AssertionError(f"the program asked for something unexpected: {args.token}")
 
 
-def record(program: Callable[[], None], *, region: str = REGION) -> Recording:
+def record(
+    program: Callable[[], None], *, region: str = REGION, last_outputs: dict[str, Any] | None = None
+) -> Recording:
     """Run the program to its end and return what it asked for."""
-    recording = Recording()
+    recording = Recording(last_outputs=last_outputs or {})
     with _event_loops():
-        pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test")
+        pulumi.runtime.set_mocks(AwsMocks(recording), project="agentgpu", stack="test", organization="organization")
+        get_root_resource().outputs.clear()  # the root resource outlives a run
         pulumi.runtime.set_all_config({"aws:region": region})
 
         def body() -> pulumi.Output[None]:

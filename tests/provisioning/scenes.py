@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
-from agentgpu_iac.planning.plan import Plan, PolicyPlan, RenderedFile
+from agentgpu_iac.planning.plan import GitOpsPlan, Plan, PolicyPlan, RenderedFile
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
+from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_pool, make_tiered_plan, make_workload
 from tests.provisioning.recording import Recording, record
 
@@ -19,16 +20,27 @@ SERVICE = b"apiVersion: v1\nkind: Service\nmetadata:\n  name: support\n  namespa
 DEPLOYMENT = b"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: support\n  namespace: demo\n"
 NODE_POOL = b"apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata:\n  name: demo-baseline-g6e-xlarge\n"
 SCALED_OBJECT = b"apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nmetadata:\n  name: support\n  namespace: demo\n"
-KUSTOMIZATION = b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: []\n"
+
+
+def kustomization(folder: str, *resources: str) -> RenderedFile:
+    """The list of what belongs to a folder."""
+    text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
+    content = text + "".join(f"- {resource}\n" for resource in resources)
+    return RenderedFile(path=f"{folder}/kustomization.yaml", content=content.encode())
+
 
 FILES = (
-    RenderedFile(path="base/kustomization.yaml", content=KUSTOMIZATION),
+    kustomization(
+        "base", "namespace-demo.yaml", "deployment-support.yaml", "service-support.yaml", "scaledobject-support.yaml"
+    ),
     RenderedFile(path="base/namespace-demo.yaml", content=NAMESPACE),
     RenderedFile(path="base/deployment-support.yaml", content=DEPLOYMENT),
     RenderedFile(path="base/service-support.yaml", content=SERVICE),
     RenderedFile(path="karpenter/nodepool.yaml", content=NODE_POOL),
     RenderedFile(path="base/scaledobject-support.yaml", content=SCALED_OBJECT),
-    RenderedFile(path="overlays/prod/kustomization.yaml", content=KUSTOMIZATION),
+    kustomization("karpenter", "nodepool.yaml"),
+    kustomization("overlays/karpenter", "../../base", "../../karpenter"),
+    kustomization("overlays/node-groups", "../../base"),
     RenderedFile(path="README.md", content=b"not a manifest: {"),
 )
 
@@ -85,7 +97,7 @@ OPTIONS: dict[str, tuple[Callable[[], Plan], Settings]] = {
     "private": (
         lambda: make_plan(policy=PolicyPlan(budget_usd_per_month=Decimal(2000))),
         Settings(
-            api_endpoint=ApiEndpoint(kind="private"),
+            api_endpoint=ApiEndpoint(kind="private", allowed_cidrs=("10.8.0.0/16",)),
             admin_role_arns=(ADMINISTRATOR,),
             interface_endpoints=True,
             budget_emails=("ops@example.org",),
@@ -112,8 +124,58 @@ OPTIONS: dict[str, tuple[Callable[[], Plan], Settings]] = {
 """What can be asked for, beside the scenes that take everything as it comes."""
 
 
+MODELS = "s3://acme-models/agents"
+
+
+def bucket_plan(url: str = MODELS) -> Plan:
+    """Caches that are filled from a bucket."""
+    filler = make_pool().filler
+    assert filler is not None
+    return with_pools(make_plan(), filler=filler.model_copy(update={"bucket": url}))
+
+
+def mixed_plan() -> Plan:
+    """A pool of fixed size, and two whose size may change."""
+    fixed, elastic = shared_plan(), make_tiered_plan()
+    return make_plan(
+        workloads=(*fixed.workloads, *elastic.workloads), node_pools=(*fixed.node_pools, *elastic.node_pools)
+    )
+
+
+def handed_over_plan(nodes: str = "node-groups", tool: Literal["argocd", "flux"] = "argocd") -> Plan:
+    """A stack that a GitOps tool applies."""
+    gitops = GitOpsPlan(
+        tool=tool,
+        repository="https://git.invalid/acme/stacks.git",
+        revision="main",
+        revision_kind="branch",
+        path=f"stacks/demo/overlays/{nodes}",
+        namespace="argocd" if tool == "argocd" else "flux-system",
+        timeout_s=900,
+        others_scale=("support-burst",),
+    )
+    return make_tiered_plan().model_copy(update={"gitops": gitops})
+
+
+KARPENTER = replace(SETTINGS, nodes="karpenter", karpenter_chart="oci://charts.invalid/karpenter/karpenter")
+
+CHOICES: dict[str, tuple[Callable[[], Plan], Settings]] = {
+    "karpenter": (make_tiered_plan, KARPENTER),
+    "karpenter and groups": (mixed_plan, KARPENTER),
+    "bucket": (bucket_plan, SETTINGS),
+    "own bucket": (bucket_plan, replace(SETTINGS, model_bucket="create")),
+    "own bucket that goes": (bucket_plan, replace(SETTINGS, model_bucket="create", delete_model_bucket=True)),
+    "handed over": (handed_over_plan, replace(SETTINGS, installed_api_groups=frozenset({"argoproj.io"}))),
+    "handed over with karpenter": (lambda: handed_over_plan("karpenter", "flux"), KARPENTER),
+}
+"""What else can be asked for, each deployed with the very files that are rendered for its plan."""
+
+
 @cache
 def scene(name: str) -> Recording:
     """What deploying that plan asked for; recorded once, and only ever read."""
+    if name in CHOICES:
+        plan, settings = CHOICES[name][0](), CHOICES[name][1]
+        return record(lambda: deploy(plan, render(plan), settings))
     make, settings = OPTIONS[name] if name in OPTIONS else (SCENES[name], SETTINGS)
     return record(lambda: deploy(make(), FILES, settings))

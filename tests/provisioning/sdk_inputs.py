@@ -24,7 +24,9 @@ def takes_tags(resource: Recorded) -> bool:
 
 def _arguments(resource: Recorded) -> type:
     _, module, kind = resource.token.split(":")
-    found: type = getattr(getattr(pulumi_aws, module.split("/")[0]), f"{kind}Args")
+    sdk = getattr(pulumi_aws, module.split("/")[0])
+    # The plain name is that of another resource's property where both would have it.
+    found: type = getattr(sdk, f"{kind}InitArgs", None) or getattr(sdk, f"{kind}Args")
     return found
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.provisioning.aws_api import CALLS, complaints
 from tests.provisioning.recording import Recorded
-from tests.provisioning.scenes import OPTIONS, SCENES, scene
+from tests.provisioning.scenes import CHOICES, OPTIONS, SCENES, scene
 from tests.provisioning.sdk_inputs import unknown_inputs
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 POOL = "demo-baseline-g6e-xlarge"
-EVERYTHING = [*SCENES, *OPTIONS]
+EVERYTHING = [*SCENES, *OPTIONS, *CHOICES]
 
 
 def changed(resource: Recorded, path: tuple[str | int, ...], value: Any) -> Recorded:

@@ -16,6 +16,7 @@ from tests.provisioning.scenes import ADMINISTRATOR, OPTIONS, SCENES, scene
 from tests.provisioning.sdk_inputs import takes_tags
 
 SUBNET = "aws:ec2/subnet:Subnet"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 
 
 def test_every_zone_has_a_public_and_a_private_subnet() -> None:
@@ -94,12 +95,19 @@ def test_a_private_api_answers_inside_the_network_alone() -> None:
     assert "publicAccessCidrs" not in cluster.inputs["vpcConfig"]
 
 
+def test_a_private_api_lets_in_the_ranges_that_are_named() -> None:
+    rule = scene("private").one(INGRESS, "demo-api-10.8.0.0-16").inputs
+    assert (rule["securityGroupId"], rule["cidrIpv4"]) == ("sg-cluster", "10.8.0.0/16")
+    assert (rule["ipProtocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
+    assert scene("single").of(INGRESS) == []
+
+
 @pytest.mark.parametrize(
     ("endpoint", "words"),
     [
         (ApiEndpoint(), "is public, and no address range says who may reach it"),
         (ApiEndpoint(kind="secret"), "'secret' is no kind of API endpoint (write public-and-private or private)"),
-        (ApiEndpoint(kind="private", allowed_cidrs=("192.0.2.0/24",)), "a private API endpoint has no list"),
+        (ApiEndpoint(kind="private"), "answers nodes alone until an address range is let in"),
         (ApiEndpoint(allowed_cidrs=("192.0.2.1/24",)), "'192.0.2.1/24' is no IPv4 address range"),
         (ApiEndpoint(allowed_cidrs=("192.0.2.1",)), "'192.0.2.1' is no IPv4 address range"),
     ],

@@ -44,7 +44,7 @@ class TestInterfaceEndpoints:
                 assert one.inputs["securityGroupIds"] == ["demo-endpoints-id"]
 
     def test_the_network_alone_may_call_them(self) -> None:
-        (rule,) = scene("private").of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+        rule = scene("private").one("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", "demo-endpoints")
         assert (rule.inputs["cidrIpv4"], rule.inputs["fromPort"], rule.inputs["toPort"]) == ("10.0.0.0/16", 443, 443)
 
 

@@ -22,7 +22,7 @@ from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_pool, make_tiered_plan
 from tests.provisioning.recording import record
-from tests.provisioning.scenes import FILES, OPTIONS, SCENES, SETTINGS, scene
+from tests.provisioning.scenes import FILES, OPTIONS, SCENES, SETTINGS, kustomization, scene
 
 ROOT = Path(__file__).parents[2]
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
@@ -85,23 +85,25 @@ def test_rendered_manifests_and_node_groups_agree(name: str) -> None:
 
 
 def test_a_file_may_hold_several_objects() -> None:
-    both = RenderedFile(path="out/base/two.yaml", content=FILES[1].content + b"---\n" + FILES[3].content + b"---\n")
-    assert [one.kind for one in read_manifests((both,), frozenset()).applied] == ["Namespace", "Service"]
+    both = RenderedFile(path="base/two.yaml", content=FILES[1].content + b"---\n" + FILES[3].content + b"---\n")
+    files = (kustomization("base", "two.yaml"), both)
+    assert [one.kind for one in read_manifests(files, frozenset(), "base").applied] == ["Namespace", "Service"]
 
 
 def test_outputs() -> None:
     plan, outputs = make_tiered_plan(), scene("tiered").outputs
+    cost = outputs["cost"]
     assert outputs["clusterName"] == "demo"
     assert outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
-    assert outputs["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
-    assert outputs["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
-    assert outputs["priceDate"] == "2026-07-20"
+    assert cost["baselineUsdPerMonth"] == str(plan.cost.baseline_usd_per_month) == "1339.92"
+    assert cost["peakUsdPerHour"] == str(plan.cost.peak_usd_per_hour)
+    assert cost["priceDates"] == ["2026-07-20"]
     assert outputs["reservedCapacity"] == []
 
 
 def test_the_cost_says_what_it_leaves_out() -> None:
     def left_out(name: str) -> str:
-        return str(scene(name).outputs["costExcludes"])
+        return str(scene(name).outputs["cost"]["excludes"])
 
     assert all("the EKS control plane, the system nodes" in left_out(name) for name in [*SCENES, *OPTIONS])
     assert "NAT gateway" in left_out("single")
@@ -202,6 +204,10 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:capacityReservationZones": '{"pool": "us-east-1a"}',
             "agentgpu:reserve": "true",
             "agentgpu:budgetEmails": '["ops@example.org"]',
+            "agentgpu:nodes": "karpenter",
+            "agentgpu:karpenterChart": "charts/karpenter",
+            "agentgpu:modelBucket": "create",
+            "agentgpu:deleteModelBucket": "true",
         }
     )
     found = Settings.from_config(pulumi.Config("agentgpu"))
@@ -217,6 +223,10 @@ def test_settings_come_from_the_pulumi_stack() -> None:
         capacity_reservation_zones={"pool": "us-east-1a"},
         reserve=True,
         budget_emails=("ops@example.org",),
+        nodes="karpenter",
+        karpenter_chart="charts/karpenter",
+        model_bucket="create",
+        delete_model_bucket=True,
     )
     assert all(getattr(found, each.name) != getattr(Settings(), each.name) for each in fields(Settings))
     pulumi.runtime.set_all_config({})

@@ -387,7 +387,7 @@ def test_user_data_is_a_multipart_document_with_a_sound_script() -> None:
     assert "--owner=2000 --group=2000 --mode=2770 /mnt/k8s-disks/0/models\n" in script
 
 
-@pytest.mark.parametrize("target", ["kubernetes", "spheron", "compose", "skyserve"])
+@pytest.mark.parametrize("target", ["kubernetes"])
 def test_other_targets_get_the_base_and_make_their_own_nodes(target: str) -> None:
     folders = {path.rsplit("/", 1)[0] for path in tree(make_plan(target=target))}
     assert folders == {"base", "overlays/node-groups"}

@@ -9,7 +9,7 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import RenderedFile
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.validate import validate, validation
-from tests.plans import make_plan
+from tests.plans import make_machines_plan, make_plan
 from tests.rendering.trees import PLANS
 
 
@@ -66,3 +66,36 @@ def test_without_the_library_the_error_is_clear(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(BadInput, match=r"install agentgpu-iac\[validate\]"):
         validate([], "1.34")
+
+
+def machine_files(name: str, *changes: tuple[str, str]) -> list[RenderedFile]:
+    files = []
+    for file in render(make_machines_plan()):
+        text = file.content.decode()
+        for old, new in changes if file.path == f"hosts/demo-baseline/{name}" else ():
+            assert old in text
+            text = text.replace(old, new, 1)
+        files.append(RenderedFile(path=file.path, content=text.encode()))
+    return files
+
+
+def test_machines_files_are_checked_without_a_version_of_kubernetes() -> None:
+    assert validate(render(make_machines_plan()), "none") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("docker-compose.yaml", ("127.0.0.1:20000:8000", "0.0.0.0:20000:8000"), "is published beyond the machine"),
+        ("docker-compose.yaml", ("      wait-support:\n", "      wait-nobody:\n"), "there is no service 'wait-nobody'"),
+        ("docker-compose.yaml", ("source: ./models.json", "source: ./gone.json"), "there is no file './gone.json'"),
+        ("docker-compose.yaml", ("source: prometheus\n", "source: gone\n"), "there is no volume 'gone'"),
+        ("docker-compose.yaml", ("services:\n", "services: {a: {}}\nother:\n"), "is missing"),
+        ("cloud-init.yaml", ("#cloud-config\n", "# cloud-config\n"), "does not begin with #cloud-config"),
+        ("prometheus.yml", ("global:", "global: ["), "is not YAML"),
+    ],
+)
+def test_a_fault_in_a_machine_s_files_is_found(name: str, change: tuple[str, str], message: str) -> None:
+    faults = validate(machine_files(name, change), "none")
+    assert message in "\n".join(map(str, faults))
+    assert {fault.source for fault in faults} == {f"hosts/demo-baseline/{name}"}

@@ -161,6 +161,41 @@ def test_a_rule_about_an_agent(lines: list[str], fault: str) -> None:
                 "(on line 5; whoever may read one need not read the other)"
             ),
         ),
+        (
+            ["target: compose", "network: {router: none}"],
+            (
+                "6:21: spec.network.router: on virtual machines NGINX is what callers reach "
+                "(write router: nginx, or leave it out)"
+            ),
+        ),
+        (
+            ["target: compose", "modelCache: {source: s3, bucket: s3://acme-models}"],
+            (
+                "6:24: spec.modelCache.source: a virtual machine has no identity that opens a bucket "
+                "(use source: huggingface, or put the models into the machine's cache yourself)"
+            ),
+        ),
+        (
+            ["target: compose", "security: {apiKeySecret: key, externalSecrets: {store: vault}}"],
+            (
+                "6:50: spec.security.externalSecrets: a store makes Secrets in a cluster, and virtual machines have none "
+                "(leave it out; each machine reads /etc/agentgpu/secrets.env)"
+            ),
+        ),
+        (
+            ["target: compose", "gitops: {tool: flux, repository: https://example.org/r, path: p}"],
+            (
+                "6:11: spec.gitops: a GitOps tool applies manifests to a cluster, and the target 'compose' has none "
+                "(leave it out)"
+            ),
+        ),
+        (
+            ["target: compose", "hosts: {callerRanges: [10.0.0.0/8, 10.0.0.1/8]}"],
+            (
+                "6:38: spec.hosts.callerRanges[1]: '10.0.0.1/8' is no address range "
+                "(write the first address and the length of its prefix, for example 203.0.113.0/24)"
+            ),
+        ),
     ],
 )
 def test_a_rule_about_the_stack(lines: list[str], fault: str) -> None:
@@ -181,6 +216,9 @@ def test_a_rule_about_the_stack(lines: list[str], fault: str) -> None:
         with_spec("modelCache: {tokenSecret: hub}", "security: {externalSecrets: {store: vault}}"),
         with_spec("security: {apiKeySecret: key, externalSecrets: {store: vault}}"),
         with_spec("target: compose") + "      engine: ollama\n",
+        with_spec(
+            "target: compose", "hosts: {callerRanges: [10.0.0.0/8, '2001:db8::/32']}", "network: {router: nginx}"
+        ),
         agents(
             "name: a, model: m, loraAdapters: [{name: x, source: o/s}]",
             "name: b, model: m, loraAdapters: [{name: x, source: o/s}]",
@@ -231,3 +269,20 @@ def test_routes_need_a_gateway_and_a_gateway_needs_routes() -> None:
     ]
     (fault,) = faults_of(with_spec("network: {gateway: {name: agents, namespace: gateways}}"))
     assert "a Gateway is named, but the router is not 'gateway'" in fault
+
+
+def test_skyserve_needs_no_router_clock_store_or_gitops_tool() -> None:
+    text = with_spec(
+        "target: skyserve",
+        "network: {router: nginx}",
+        "scaling: {schedule: [{agent: support, start: 45 7 * * *, end: 0 9 * * *, replicas: 2}]}",
+        "security: {apiKeySecret: key, externalSecrets: {store: vault}}",
+        "gitops: {tool: flux, repository: 'https://example.com/x.git', path: x}",
+    )
+    assert [fault.split(":")[3].strip() for fault in faults_of(text)] == [
+        "spec.network.router",
+        "spec.scaling.schedule",
+        "spec.security.externalSecrets",
+        "spec.gitops",
+    ]
+    assert faults_of(with_spec("target: skyserve", "network: {router: none, routing: round-robin}")) == []

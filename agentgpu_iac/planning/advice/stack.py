@@ -95,6 +95,13 @@ def _machine_warnings(context: Context) -> Iterator[Warning]:
         if pinned is None:
             image = context.catalog.service(service).image
             yield warning("unpinned", f"image {image} is named by tag; pin its digest with pins.{pin}")
+    machines = sum(pool.max for pool in context.node_pools)
+    if spec.target == "compose" and machines > 1:
+        yield warning(
+            "several-machines",
+            f"the plan is {machines} machines, each with an address and an NGINX of its own: nothing here spreads callers over "
+            "them, and burst machines are yours to start and end",
+        )
     if spec.hosts.caller_ranges and spec.security.api_key_secret is None:
         yield warning(
             "callers-not-asked",
@@ -199,20 +206,24 @@ def _image_registries(context: Context) -> Iterator[Warning]:
 
 
 def _held_capacity(context: Context) -> Iterator[Warning]:
-    """Karpenter's documentation and EC2's say when a Capacity Block ends."""
+    """The documentation of Karpenter, EKS and EC2 says when a Capacity Block ends."""
     pools = [pool for pool in context.node_pools if pool.reservation != "none"]
     if not pools:
         return
     names = ", ".join(pool.name for pool in pools)
-    first = f"pool{plural(len(pools))} {names} use held capacity first, if it carries the tag karpenter.sh/discovery: "
+    first = (
+        f"pool{plural(len(pools))} {names} use held capacity first: with Karpenter what carries the tag "
+        f"karpenter.sh/discovery: {context.stack}, with node groups what agentgpu:capacityReservationIds names"
+    )
     if pools[0].reservation == "on-demand":
         rest = "the cost counts its nodes at the on-demand price, at which a reservation is billed whether it is used or not"
     else:
         rest = (
             "the cost counts its nodes at the price that they have without it, since a block was paid when it was bought. "
-            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter drains them 10 minutes earlier"
+            "EC2 begins to end its instances 30 minutes before the block does, and Karpenter or EKS drains them 10 minutes "
+            "earlier"
         )
-    yield warning("held-capacity", f"{first}{context.stack}; {rest}")
+    yield warning("held-capacity", f"{first}; {rest}")
 
 
 def _router_warnings(context: Context) -> Iterator[Warning]:

@@ -22,7 +22,7 @@ class ApiEndpoint:
 
     kind: str = PUBLIC_AND_PRIVATE
     allowed_cidrs: tuple[str, ...] = ()
-    """Who may reach the public endpoint."""
+    """Who may reach it: from the internet a public one, from inside the network and what is joined to it a private one."""
 
     @property
     def is_public(self) -> bool:
@@ -43,15 +43,14 @@ class ApiEndpoint:
                 source=source,
                 path=_RANGES_KEY,
                 message="the cluster's API endpoint is public, and no address range says who may reach it",
-                hint=f"pulumi config set --path '{_RANGES_KEY}[0]' YOUR_RANGE, or pulumi config set {_KEY} {PRIVATE}; "
-                "0.0.0.0/0 opens it to everybody",
+                hint=f"pulumi config set --path '{_RANGES_KEY}[0]' YOUR_RANGE; 0.0.0.0/0 opens it to everybody",
             )
-        elif not self.is_public and self.allowed_cidrs:
+        elif not self.allowed_cidrs:
             yield Fault(
                 source=source,
                 path=_RANGES_KEY,
-                message="a private API endpoint has no list of address ranges",
-                hint=f"remove it, or set {_KEY} to {PUBLIC_AND_PRIVATE}",
+                message="a private API endpoint answers nodes alone until an address range is let in, and Pulumi must reach it",
+                hint=f"pulumi config set --path '{_RANGES_KEY}[0]' RANGE_OF_YOUR_NETWORK",
             )
         for cidr in self.allowed_cidrs:
             if not _is_range(cidr):

@@ -24,7 +24,7 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 _WORTH_A_LETTER_PERCENT = 120
 """Of the planned baseline. A month of 31 days is 3 % longer than the plan's 720 hours, and what the plan does not
-price (``costExcludes``) and the bursts are in the bill too: a letter at 100 % would come every month."""
+price (the output ``cost.excludes``) and the bursts are in the bill too: a letter at 100 % would come every month."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,10 +33,11 @@ cut off, they would look like changes that replace it."""
 _LOG_DAYS = 30
 """Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
 
-_NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
+NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
 """The least that a node needs: to join, and to pull add-on images. Pod networking has a role of its own."""
 
 _NODE_GROUP_NAME_LIMIT = 63
+_HTTPS = 443
 
 SYSTEM_INSTANCE_TYPES = ("m7i.large",)
 SYSTEM_NODES = 2
@@ -68,8 +69,9 @@ class Cluster(pulumi.ComponentResource):
     """EKS cluster with API access entries, encrypted Secrets, control-plane logs and the five basic add-ons.
 
     Whoever runs the first ``pulumi up`` becomes its administrator, and so do the roles in ``agentgpu:adminRoleArns``.
-    Pulumi must reach the API from where you run it: a public endpoint lets the ranges in ``agentgpu:apiAllowedCidrs``
-    try (authentication always applies), a private one answers inside the network alone.
+    Pulumi must reach the API from where you run it, which ``agentgpu:apiAllowedCidrs`` must hold: of a public endpoint
+    they are ranges of the internet, of a private one those of the network and what is joined to it. Authentication always
+    applies.
 
     Order: networking add-ons before any node, so that nodes become ready; CoreDNS and the EBS driver's controller
     after the system nodes, as they have nowhere else to run (accelerator nodes are tainted). Add-on versions are
@@ -109,7 +111,9 @@ class Cluster(pulumi.ComponentResource):
 
         if args.has_fabric:
             self._open_fabric()
-        node_role = self._role("nodes", EC2_SERVICE, _NODE_POLICIES)
+        if not args.api_endpoint.is_public:
+            self._open_private_api()
+        node_role = self._role("nodes", EC2_SERVICE, NODE_POLICIES)
         self.node_role_arn = node_role.arn
         system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
         self._addon("coredns", after=[system_nodes])
@@ -133,6 +137,21 @@ class Cluster(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child(),
         )
+
+    def _open_private_api(self) -> None:
+        """Let in who may reach the private endpoint: the group that guards it knows nodes only."""
+        for cidr in self._args.api_endpoint.allowed_cidrs:
+            aws.vpc.SecurityGroupIngressRule(
+                f"{self._logical_name}-api-{cidr.replace('/', '-')}",
+                security_group_id=self.security_group_id,
+                cidr_ipv4=cidr,
+                ip_protocol="tcp",
+                from_port=_HTTPS,
+                to_port=_HTTPS,
+                description="The private API endpoint",
+                tags=self._tags,
+                opts=self._child(),
+            )
 
     def _child(self, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=after)

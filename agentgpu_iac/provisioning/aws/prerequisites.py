@@ -11,8 +11,9 @@ from agentgpu_iac.planning.nodes import FABRIC_RESOURCE, STACK_LABEL
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.aws.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
-from agentgpu_iac.provisioning.manifests import Manifests
-from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, sharing
+from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG
+from agentgpu_iac.provisioning.aws.objects import Objects
+from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, operators_of_gitops_tool, sharing
 
 _COST_TAG = (
     f"the tag {STACK_LABEL} activated for cost allocation in the billing console (of the management account, in an "
@@ -21,15 +22,30 @@ _COST_TAG = (
 
 
 def prerequisites(
-    plan: Plan, manifests: Manifests, *, held: Mapping[str, HeldCapacity], has_budget_alarm: bool
+    plan: Plan,
+    objects: Objects,
+    *,
+    grouped: tuple[NodePool, ...],
+    held: Mapping[str, HeldCapacity],
+    has_own_subnets: bool,
+    has_budget_alarm: bool,
 ) -> tuple[str, ...]:
-    """Everything that someone must still see to, each with what happens without it."""
+    """Everything that someone must still see to, each with what happens without it.
+
+    ``grouped`` are the pools that are node groups; Karpenter makes the nodes of the others. ``has_own_subnets`` says
+    that the subnets are yours, tags and all.
+    """
+    made = tuple(pool for pool in plan.node_pools if pool not in grouped)
     return (
         device_plugin(),
         *_fabric(plan.node_pools),
         *sharing(plan.node_pools),
-        *_autoscaling(plan.node_pools, held),
-        *operators(manifests),
+        *_autoscaling(grouped, held),
+        *_spot(made),
+        *((_subnets(plan.stack),) if made and has_own_subnets else ()),
+        *_models(plan.node_pools),
+        *operators(objects.serving),
+        *(() if objects.handed_over is None else operators_of_gitops_tool(objects.handed_over)),
         *((_COST_TAG,) if has_budget_alarm else ()),
     )
 
@@ -53,4 +69,30 @@ def _autoscaling(pools: tuple[NodePool, ...], held: Mapping[str, HeldCapacity]) 
             f"the Cluster Autoscaler's priority expander, with groups named …{PREFERRED_SUFFIX}-… above those named "
             f"…{FALLBACK_SUFFIX}-…; without it {', '.join(fallbacks)} may start the dearer nodes first, or none "
             "where the preferred ones are not to be had"
+        )
+
+
+def _spot(pools: tuple[NodePool, ...]) -> Iterator[str]:
+    """EKS makes this role by itself, but for its node groups only."""
+    names = [pool.name for pool in pools if "spot" in pool.capacity_types]
+    if names:
+        yield (
+            "EC2's role for spot, once in an account (aws iam create-service-linked-role --aws-service-name "
+            f"spot.amazonaws.com); without it Karpenter gets no spot node for {', '.join(names)}"
+        )
+
+
+def _subnets(stack: str) -> str:
+    return (
+        f"the tag {KARPENTER_DISCOVERY_TAG}={stack} on your subnets (agentgpu:tagSubnets sets it); without it Karpenter "
+        "finds none and makes no node"
+    )
+
+
+def _models(pools: tuple[NodePool, ...]) -> Iterator[str]:
+    for bucket in sorted({pool.filler.bucket for pool in pools if pool.filler is not None and pool.filler.bucket}):
+        folders = sorted({model.path for pool in pools for model in pool.cached_models if model.fill})
+        yield (
+            f"the models in {bucket}, a folder for each: {', '.join(folders)}; without them no cache is filled and "
+            "every engine waits"
         )

@@ -29,9 +29,26 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
     InterfaceEndpoints,
     InterfaceEndpointsArgs,
 )
+from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
+from agentgpu_iac.provisioning.aws.model_bucket import (
+    CREATE,
+    EXISTING,
+    ModelBucket,
+    ModelBucketArgs,
+    model_bucket_faults,
+    planned_bucket,
+)
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.network import VPC_CIDR, Network, NetworkArgs
+from agentgpu_iac.provisioning.aws.node_makers import (
+    KARPENTER,
+    NODE_GROUPS,
+    grouped_pools,
+    karpenter_reservation_faults,
+    node_maker_faults,
+)
 from agentgpu_iac.provisioning.aws.node_pool import AcceleratorNodePool, NodePoolArgs
+from agentgpu_iac.provisioning.aws.objects import Objects, sort_objects
 from agentgpu_iac.provisioning.aws.placement import ClusterPlacement
 from agentgpu_iac.provisioning.aws.prerequisites import prerequisites
 from agentgpu_iac.provisioning.aws.reserved_capacity import (
@@ -43,7 +60,6 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
 )
 from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, zones_for
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
-from agentgpu_iac.provisioning.manifests import Manifests, read_manifests
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 
@@ -78,6 +94,14 @@ class Settings:
     """``agentgpu:budgetEmails``: who gets a letter when the stack costs more than planned; nobody: no budget."""
     installed_api_groups: frozenset[str] = frozenset()
     """``agentgpu:installedApiGroups``: API groups of operators that you have installed, such as keda.sh."""
+    nodes: str = NODE_GROUPS
+    """``agentgpu:nodes``: what makes the nodes of pools whose size may change; node-groups or karpenter."""
+    karpenter_chart: str = ""
+    """``agentgpu:karpenterChart``: where Helm finds Karpenter's chart."""
+    model_bucket: str = EXISTING
+    """``agentgpu:modelBucket``: whether the plan's bucket of models is there or to be made; existing or create."""
+    delete_model_bucket: bool = False
+    """``agentgpu:deleteModelBucket``: whether ``pulumi destroy`` deletes the bucket that was made, and all models in it."""
 
     @classmethod
     def from_config(cls, config: pulumi.Config) -> Settings:
@@ -98,6 +122,10 @@ class Settings:
             reserve=config.get_bool("reserve") or False,
             budget_emails=tuple(config.get_object("budgetEmails") or ()),
             installed_api_groups=frozenset(config.get_object("installedApiGroups") or ()),
+            nodes=config.get("nodes") or default.nodes,
+            karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
+            model_bucket=config.get("modelBucket") or default.model_bucket,
+            delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
         )
 
 
@@ -108,10 +136,13 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     before anything is made, for a plan that EKS cannot carry out.
     """
     region = _check(plan, settings)
-    cost = report_cost(plan, excludes=_unpriced(settings))
-    manifests = read_manifests(files, settings.installed_api_groups)
+    cost = report_cost(plan, excludes=_unpriced(plan, settings))
+    objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
+    grouped = grouped_pools(plan, settings.nodes)
     site = _site(plan, settings)
 
+    for sentence in site.reservations(plan):
+        pulumi.log.warn(f"agentgpu:reserve holds {sentence}")
     if settings.budget_emails:
         _budget_alarm(plan, settings)
     network = _network(plan, settings, region, site)
@@ -129,12 +160,10 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         pulumi.ResourceOptions(depends_on=[network]),
     )
     placements = {
-        pool.name: ClusterPlacement(pool.name, plan.stack, pool).group
-        for pool in plan.node_pools
-        if pool.nodes_per_replica > 1
+        pool.name: ClusterPlacement(pool.name, plan.stack, pool).group for pool in grouped if pool.nodes_per_replica > 1
     }
     reserved = _reserved(plan, site, placements)
-    pools = [
+    before_serving: list[pulumi.Resource] = [
         AcceleratorNodePool(
             pool.name,
             NodePoolArgs(
@@ -149,14 +178,18 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
             ),
             pulumi.ResourceOptions(depends_on=[cluster, *reserved]),
         )
-        for pool in plan.node_pools
+        for pool in grouped
     ]
+    if settings.nodes == KARPENTER:
+        before_serving.append(_karpenter(plan, settings, region, cluster, objects, after=[cluster, *reserved]))
+    if (bucket := planned_bucket(plan)) is not None:
+        before_serving.append(_model_bucket(plan, settings, bucket, cluster))
     Serving(
         plan.stack,
-        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=manifests, scaled=scaled_by_others(plan)),
-        pulumi.ResourceOptions(depends_on=[*pools]),
+        ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving, scaled=scaled_by_others(plan)),
+        pulumi.ResourceOptions(depends_on=before_serving),
     )
-    for name, value in _outputs(plan, settings, site, cluster, manifests, cost).items():
+    for name, value in _outputs(plan, settings, site, cluster, objects, cost).items():
         pulumi.export(name, value)
 
 
@@ -173,10 +206,21 @@ class _Site:
     reserve: Mapping[str, int]
     """Nodes to reserve, by pool."""
 
+    def reservations(self, plan: Plan) -> tuple[str, ...]:
+        """What is reserved, and what that costs."""
+        return tuple(
+            what_it_costs(pool, self.reserve[pool.name], self.zones_of_pool[pool.name][0])
+            for pool in plan.node_pools
+            if pool.name in self.reserve
+        )
+
 
 def _site(plan: Plan, settings: Settings) -> _Site:
     held = find_held_capacity(
-        plan.node_pools, settings.capacity_reservation_ids, settings.capacity_reservation_zones, _CONFIG
+        grouped_pools(plan, settings.nodes),
+        settings.capacity_reservation_ids,
+        settings.capacity_reservation_zones,
+        _CONFIG,
     )
     reserve = nodes_to_reserve(plan, held) if settings.reserve else {}
     subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, _CONFIG) if settings.vpc_id else {}
@@ -242,6 +286,36 @@ def _reserved(
     )
 
 
+def _karpenter(
+    plan: Plan, settings: Settings, region: str, cluster: Cluster, objects: Objects, *, after: list[pulumi.Resource]
+) -> Karpenter:
+    return Karpenter(
+        plan.stack,
+        KarpenterArgs(
+            stack=plan.stack,
+            region=region,
+            cluster_name=cluster.name,
+            kubeconfig=cluster.kubeconfig,
+            chart=settings.karpenter_chart,
+            manifests=objects.karpenter,
+        ),
+        pulumi.ResourceOptions(depends_on=after),
+    )
+
+
+def _model_bucket(plan: Plan, settings: Settings, url: str, cluster: Cluster) -> ModelBucket:
+    return ModelBucket(
+        plan.stack,
+        ModelBucketArgs(
+            stack=plan.stack,
+            url=url,
+            cluster_name=cluster.name,
+            is_made=settings.model_bucket == CREATE,
+            goes_with_stack=settings.delete_model_bucket,
+        ),
+    )
+
+
 def _budget_alarm(plan: Plan, settings: Settings) -> None:
     BudgetAlarm(
         plan.stack,
@@ -298,8 +372,19 @@ def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
         endpoints=settings.interface_endpoints,
         source=_CONFIG,
     )
+    yield from node_maker_faults(plan, settings.nodes, settings.karpenter_chart, _CONFIG)
+    yield from model_bucket_faults(
+        plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket, source=_CONFIG
+    )
+    grouped = grouped_pools(plan, settings.nodes)
+    ids, zones = settings.capacity_reservation_ids, settings.capacity_reservation_zones
+    tagged = {pool.name for pool in plan.node_pools if pool not in grouped}.intersection((*ids, *zones))
+    yield from karpenter_reservation_faults(plan.stack, tagged, _CONFIG)
     yield from held_capacity_faults(
-        plan.node_pools, settings.capacity_reservation_ids, settings.capacity_reservation_zones, _CONFIG
+        grouped,
+        {name: reservation for name, reservation in ids.items() if name not in tagged},
+        {name: zone for name, zone in zones.items() if name not in tagged},
+        _CONFIG,
     )
     if settings.reserve:
         yield from reserve_faults(plan, settings.capacity_reservation_ids, _CONFIG)
@@ -338,18 +423,20 @@ def _misplaced(plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _unpriced(settings: Settings) -> str:
+def _unpriced(plan: Plan, settings: Settings) -> str:
     """What the plan's cost leaves out of what this program makes."""
     things = ["the EKS control plane", "the system nodes"]
     if settings.vpc_id is None:
         things.append("the NAT gateway with its address and traffic")
     if settings.interface_endpoints:
         things.append("interface endpoints")
+    if planned_bucket(plan) is not None:
+        things.append("the bucket of models")
     return f"{', '.join(things)}, traffic between zones, EBS volumes, CloudWatch logs and KMS"
 
 
 def _outputs(
-    plan: Plan, settings: Settings, site: _Site, cluster: Cluster, manifests: Manifests, cost: dict[str, Any]
+    plan: Plan, settings: Settings, site: _Site, cluster: Cluster, objects: Objects, cost: dict[str, Any]
 ) -> dict[str, Any]:
     """What ``pulumi stack output`` shows."""
     return {
@@ -357,13 +444,16 @@ def _outputs(
         "kubeconfig": cluster.kubeconfig,
         "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
         OUTPUT: cost,
-        "reservedCapacity": [
-            what_it_costs(pool, site.reserve[pool.name], site.zones_of_pool[pool.name][0])
-            for pool in plan.node_pools
-            if pool.name in site.reserve
-        ],
+        "reservedCapacity": list(site.reservations(plan)),
         "prerequisites": list(
-            prerequisites(plan, manifests, held=site.held, has_budget_alarm=bool(settings.budget_emails))
+            prerequisites(
+                plan,
+                objects,
+                grouped=grouped_pools(plan, settings.nodes),
+                held=site.held,
+                has_own_subnets=settings.vpc_id is not None and not settings.tag_subnets,
+                has_budget_alarm=bool(settings.budget_emails),
+            )
         ),
-        "notApplied": [str(manifest) for manifest in manifests.waiting],
+        "notApplied": [str(manifest) for manifest in objects.serving.waiting],
     }

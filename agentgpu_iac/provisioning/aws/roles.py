@@ -31,6 +31,8 @@ class ServiceRoleArgs:
     policies: tuple[str, ...]
     """Names of AWS-managed policies, with their path where they have one."""
     tags: dict[str, str]
+    role_name: str | None = None
+    """The physical name, where someone else knows the role by it; else Pulumi's choice."""
 
 
 class ServiceRole(pulumi.ComponentResource):
@@ -46,7 +48,11 @@ class ServiceRole(pulumi.ComponentResource):
         super().__init__("agentgpu:aws:ServiceRole", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
-            fitted(name, _ROLE_NAME_LIMIT), assume_role_policy=trust(args.service), tags=args.tags, opts=child
+            fitted(name, _ROLE_NAME_LIMIT),
+            name=args.role_name,
+            assume_role_policy=trust(args.service),
+            tags=args.tags,
+            opts=child,
         )
         for policy in args.policies:
             aws.iam.RolePolicyAttachment(

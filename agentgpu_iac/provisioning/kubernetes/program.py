@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pulumi
+import yaml
 
-from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.planning.routing import base_url
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
@@ -83,11 +85,31 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
 
 
 def _unreachable(settings: Settings) -> Iterator[Fault]:
-    """Settings that lead to no cluster."""
-    if settings.kubeconfig is not None and not settings.kubeconfig.is_file():
-        yield Fault(
-            source="configuration",
-            path="agentgpu:kubeconfig",
-            message=f"there is no file {settings.kubeconfig}",
-            hint="pulumi config set agentgpu:kubeconfig PATH; unset, it is the file that kubectl uses",
+    """Settings that lead to no cluster, as far as the files on this machine say."""
+    path, context = settings.kubeconfig, settings.context
+    if path is None:
+        return
+    if not path.is_file():
+        yield _fault(
+            "kubeconfig",
+            f"there is no file {path}",
+            "pulumi config set agentgpu:kubeconfig PATH; unset, it is the file that kubectl uses",
         )
+        return
+    known = _contexts(path)
+    if context is not None and context not in known:
+        hint = did_you_mean(context, known) or f"it has {', '.join(known) or 'none'}"
+        yield _fault("context", f"there is no context {context!r} in {path}", hint)
+
+
+def _contexts(kubeconfig: Path) -> tuple[str, ...]:
+    """The names of a kubeconfig's contexts; none where it cannot be read as one."""
+    try:
+        content: Any = yaml.load(kubeconfig.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        return tuple(str(one["name"]) for one in content["contexts"])
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
+        return ()
+
+
+def _fault(key: str, message: str, hint: str) -> Fault:
+    return Fault(source="configuration of the Pulumi stack", path=f"agentgpu:{key}", message=message, hint=hint)

@@ -17,6 +17,7 @@ from decimal import Decimal
 from functools import cache, wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
+import httpx
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
@@ -59,6 +60,9 @@ OFFERS_KEPT_S: Final = 60.0
 LONGEST_WAIT_TO_END_S: Final = 300.0
 """A machine may be ended after its minimum runtime. The rest of it is waited for where it is no longer than this."""
 _END_MARGIN_S: Final = 15.0
+_STALE_KEY: Final = (
+    f". To destroy and refresh, the key is that of the last pulumi up, unless {API_KEY_VARIABLE} holds another"
+)
 _STOPS_EVERYTHING: Final = frozenset({401, 402, 403})
 """No other offer helps where the key, its rights or its balance do not do."""
 _DIGEST_ROUNDS: Final = 100_000
@@ -81,7 +85,8 @@ def _plainly(method: Callable[Parameters, Returned]) -> Callable[Parameters, Ret
         try:
             return method(*args, **kwargs)
         except AgentGpuError as error:
-            raise MachineError(str(error)) from None
+            stale = isinstance(error, Refused) and error.status == httpx.codes.UNAUTHORIZED
+            raise MachineError(f"{error}{_STALE_KEY if stale else ''}") from None
 
     return wrapped
 
@@ -187,11 +192,11 @@ class SpheronProvider(ResourceProvider):
     def _key(self) -> str | None:
         return os.environ.get(API_KEY_VARIABLE) or self._configured_key
 
-    def _session(self, props: Mapping[str, Any]) -> _Session:
+    def _session(self, props: Mapping[str, Any]) -> Session:
         key = self._key()
         if not key:
             raise SpheronError(f"there is no key for Spheron: set {API_KEY_CONFIG} or {API_KEY_VARIABLE}")
-        return _session(key, str(props["url"]))
+        return shared_session(key, str(props["url"]))
 
     def _maker(self, props: Mapping[str, Any]) -> _Maker:
         return _Maker(self._session(props), props)
@@ -205,7 +210,7 @@ class _Made:
         self.facts = facts
 
 
-class _Session:
+class Session:
     """What all machines of a process share: the client with its limits, and one reading of the offers."""
 
     def __init__(self, client: Spheron, clock: Clock) -> None:
@@ -233,14 +238,15 @@ class _Session:
 
 
 @cache
-def _session(key: str, url: str) -> _Session:
-    return _Session(Spheron(key=key, url=url, clock=CLOCK), CLOCK)
+def shared_session(key: str, url: str) -> Session:
+    """The one session of this process with a key."""
+    return Session(Spheron(key=key, url=url, clock=CLOCK), CLOCK)
 
 
 class _Maker:
     """Makes one machine."""
 
-    def __init__(self, session: _Session, props: Mapping[str, Any]) -> None:
+    def __init__(self, session: Session, props: Mapping[str, Any]) -> None:
         self.session = session
         self.client = session.client
         self.props = props

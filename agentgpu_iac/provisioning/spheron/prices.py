@@ -15,6 +15,9 @@ from agentgpu_iac.spec.vocabulary import CapacityType
 
 _BOUGHT: Mapping[str, CapacityType] = {"SPOT": "spot", "DEDICATED": "on-demand", "CLUSTER": "on-demand"}
 
+_ON_ARM = ("gh200", "gb200", "gb300")
+"""Cards that are one part with an Arm processor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
@@ -113,6 +116,7 @@ def _machine(accelerator: str, count: int, offers: Iterable[Offer], source: str)
         gpu_count=count,
         vcpu=min(vcpus, default=None),
         memory_gib=min(memory_gb, default=None),
+        architecture="arm64" if accelerator.startswith(_ON_ARM) else "x86_64",
         sources=(source,),
         note=f"least of {len(found)} offer{'s' if len(found) != 1 else ''} that take cloud-init and were on sale",
     )

@@ -161,7 +161,7 @@ def test_a_new_version_replaces_the_old_one_with_the_accelerators_that_are_there
 
 def test_a_rollout_that_wants_an_accelerator_that_is_not_there_is_stuck(running: ControlPlane) -> None:
     """What the rollouts above would look like if the plan had counted wrong. Its own strategy frees it."""
-    made = tree("single")
+    made = tree("support")
     (workload,) = baseline(made)
     running.until(f"{workload.name} is ready", lambda: ready(running, made, workload))
     path = deployment(made, workload)

@@ -15,11 +15,11 @@ from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
-from tests.examples import EXAMPLES
+from tests.examples import ON_A_CLUSTER
 from tests.rendering.trees import PLANS
 
 OWN = sorted((Path(__file__).parent / "stacks").glob("*.yaml"))
-STACKS = {path.stem: path for path in (*EXAMPLES, *OWN)}
+STACKS = {path.stem: path for path in (*ON_A_CLUSTER, *OWN)}
 STACK_NAMES = tuple(STACKS)
 NAMES = (*STACK_NAMES, *(f"plan-{name}" for name in PLANS))
 

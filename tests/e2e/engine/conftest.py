@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +9,10 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.plan import Plan
-from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.spec.loader import load
 from tests.e2e.engine.pods import EnginePod, engine_pods
-from tests.e2e.engine.serving import Engine
-from tests.e2e.processes import PATIENCE_S
+from tests.e2e.engine.serving import Engine, until_ready
+from tests.e2e.engine.tiny import tiny_plan
 from tools.install import path as tool
 
 SHAPES = {"gqa": (4, 2), "mha": (4, 4), "mqa": (4, 1)}
@@ -62,18 +57,7 @@ class TinyStack:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> TinyStack:
     folder = tmp_path_factory.mktemp("stack")
-    words = [word for name, heads in SHAPES.items() for word in (str(folder / name), *map(str, heads))]
-    command = [tool("vllm-python"), Path(__file__).with_name("make_model.py"), *words]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert made.returncode == 0, made.stderr
-    spec = folder / "stack.yaml"
-    spec.write_text(STACK.replace("FOLDER", str(folder)), encoding="utf-8")
-    plan = make_plan(load(spec), load_catalog())
-    models = folder / "models"
-    models.mkdir()
-    for one in plan.workloads:
-        (folder / one.agent).rename(models / one.model_cache.path)
-        (folder / one.agent).symlink_to(models / one.model_cache.path)
+    plan, models = tiny_plan(folder, STACK, SHAPES)
     return TinyStack(folder=folder, plan=plan, pods={pod.owner: pod for pod in engine_pods(plan)}, models=models)
 
 
@@ -85,11 +69,7 @@ def engines(stack: TinyStack, request: pytest.FixtureRequest) -> Iterator[dict[s
     try:
         for name, pod in stack.pods.items():
             running.append(Engine(pod, stack.models, stack.folder / f"pod-{name}", programs))
-        starting = running
-        while starting := [engine for engine in starting if not engine.is_ready()]:
-            time.sleep(0.2)
-        for engine in running:
-            engine.put_server_first()
+        until_ready(running)
         yield dict(zip(stack.pods, running, strict=True))
     finally:
         for engine in running:

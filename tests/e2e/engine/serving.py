@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,15 @@ class Engine:
     def kill(self) -> None:
         """End the process and its children at once."""
         processes.end(self.process)
+
+
+def until_ready(engines: Sequence[Engine]) -> None:
+    """Wait until all are. They start together: one waits for files while another computes."""
+    starting = list(engines)
+    while starting := [engine for engine in starting if not engine.is_ready()]:
+        time.sleep(0.2)
+    for engine in engines:
+        engine.put_server_first()
 
 
 class Stream(threading.Thread):

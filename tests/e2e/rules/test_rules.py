@@ -18,7 +18,7 @@ from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
 from tests.e2e.rules.promtool import check_rules, test_rules
 from tests.e2e.rules.scenes import STEP_S, expanded, of_agent, scene, series, steady
-from tests.examples import EXAMPLES
+from tests.examples import ON_A_CLUSTER
 from tests.plans import make_watched_plan
 
 BURSTS = """
@@ -75,7 +75,7 @@ def rule_file(plan: p.Plan, agent: str | None) -> dict[str, Any]:
     return dict(found["spec"])
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ON_A_CLUSTER, ids=lambda path: path.stem)
 def test_rules_of_every_example_are_well_formed(path: Path, tmp_path: Path) -> None:
     plan = make_plan(load(path), load_catalog(base_directory=path.parent))
     files = rule_files(plan)

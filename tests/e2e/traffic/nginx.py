@@ -27,7 +27,7 @@ from tests.e2e.ports import free_ports
 from tests.e2e.processes import PATIENCE_S
 from tools.install import path as tool
 
-_LISTEN = re.compile(r"listen (127\.0\.0\.1:)?(\d+);")
+_LISTEN = re.compile(r"listen (?:[\d.]+:|\[::\]:)?(\d+)([^;]*);")
 
 
 class Nginx:
@@ -35,8 +35,12 @@ class Nginx:
 
     def __init__(self, deployment: Mapping[str, Any], config_map: Mapping[str, Any], dns_port: int) -> None:
         self.pod = deployment["spec"]["template"]["spec"]
-        self._text = config_map["data"]["nginx.conf"]
+        (container,) = self.pod["containers"]
         self._dns_port = dns_port
+        self._hold(config_map["data"]["nginx.conf"], container["command"], health_port=8080)
+
+    def _hold(self, text: str, command: list[str], *, health_port: int) -> None:
+        self._text, self._command, self._health_port = text, command, health_port
         self.ports: dict[int, int] = {}
         self._process: processes.Process | None = None
 
@@ -73,8 +77,8 @@ class Nginx:
 
     def _free_port(self, found: re.Match[str]) -> str:
         (port,) = free_ports(1)
-        self.ports[int(found[2])] = port
-        return f"listen 127.0.0.1:{port};"
+        self.ports[int(found[1])] = port
+        return f"listen 127.0.0.1:{port}{found[2]};"
 
     def check(self) -> str:
         """What ``nginx -t`` has to say. Raises CalledProcessError where it refuses."""
@@ -83,11 +87,10 @@ class Nginx:
 
     def start(self) -> None:
         """Start it the way the pod does."""
-        (container,) = self.pod["containers"]
-        command = [word.replace("/etc/nginx/router/nginx.conf", str(self.config)) for word in container["command"]]
+        command = [word.replace("/etc/nginx/router/nginx.conf", str(self.config)) for word in self._command]
         with (self.folder / "error.log").open("wb") as log:
             self._process = processes.start([tool("nginx"), *command[1:]], stderr=log)
-        self._wait_for(next(port for inside, port in self.ports.items() if inside == 8080))
+        self._wait_for(self.ports[self._health_port])
 
     def _wait_for(self, port: int) -> None:
         deadline = time.monotonic() + PATIENCE_S

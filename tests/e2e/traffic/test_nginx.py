@@ -27,7 +27,7 @@ from tests.e2e.processes import PATIENCE_S
 from tests.e2e.traffic.cluster_dns import ClusterDns
 from tests.e2e.traffic.fake_engines import TOKENS, FakeEngine
 from tests.e2e.traffic.nginx import Nginx
-from tests.examples import EXAMPLES
+from tests.examples import ON_A_CLUSTER
 from tests.plans import make_routed_plan
 from tests.rendering.trees import of_kind
 
@@ -156,7 +156,7 @@ def knows(running: Scene, agent: int, addresses: set[str]) -> bool:
     return {json.loads(line.removeprefix(b"data: "))["engine"] for line in lines} == addresses
 
 
-@pytest.mark.parametrize("spec", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("spec", ON_A_CLUSTER, ids=lambda path: path.stem)
 def test_nginx_takes_the_configuration_of_every_example(spec: Path) -> None:
     plan = planned(load(spec), load_catalog(base_directory=spec.parent))
     if plan.router is None:

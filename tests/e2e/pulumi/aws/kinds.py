@@ -239,8 +239,9 @@ class InternetGateway(Ec2):
             aws("ec2").attach_internet_gateway(InternetGatewayId=ident, VpcId=inputs["vpcId"])
 
     def shown(self, aws: Cloud, found: Inputs) -> Properties:
-        attached = only(found["Attachments"])
-        return {**({"vpcId": attached["VpcId"]} if attached else {}), "arn": account_arn("ec2", f"internet-gateway/{found['InternetGatewayId']}")}
+        attached = found["Attachments"][-1:]
+        its_network = {"vpcId": attached[0]["VpcId"]} if attached else {}
+        return {**its_network, "arn": account_arn("ec2", f"internet-gateway/{found['InternetGatewayId']}")}
 
     def delete(self, aws: Cloud, ident: str) -> None:
         for one in self.described(aws, ident)["Attachments"]:

@@ -1,0 +1,193 @@
+"""Karpenter, which makes the nodes of pools whose size may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from agentgpu_iac.planning.nodes import karpenter_node_role
+from agentgpu_iac.provisioning.aws.cluster import NODE_POLICIES
+from agentgpu_iac.provisioning.aws.interruption_queue import InterruptionQueue, InterruptionQueueArgs
+from agentgpu_iac.provisioning.aws.karpenter_policy import ControllerScope
+from agentgpu_iac.provisioning.aws.naming import stack_tags
+from agentgpu_iac.provisioning.aws.pod_role import PodRole, PodRoleArgs
+from agentgpu_iac.provisioning.aws.roles import EC2_SERVICE, ServiceRole, ServiceRoleArgs
+from agentgpu_iac.provisioning.manifests import Manifest
+
+KARPENTER_VERSION = "1.14.1"
+"""The version that the rendered NodePools and EC2NodeClasses are for, and that they are tried with."""
+
+KARPENTER_GROUPS = frozenset({"karpenter.sh", "karpenter.k8s.aws"})
+"""API groups that come with Karpenter's chart."""
+
+_NAMESPACE = "kube-system"
+"""Where Karpenter's guide installs it: the API server never starves requests from there."""
+
+_SERVICE_ACCOUNT = "karpenter"
+
+_CONTROLLER_RESOURCES = {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+"""The memory of Karpenter's guide; half of its CPU as a request and none as a limit, since both replicas run on system
+nodes of two CPUs that have other things to carry."""
+
+_SHUTDOWN_S = 600
+"""What a node may take to go after its pods went: for EC2, and for the loops that watch it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KarpenterArgs:
+    """What Karpenter needs to know."""
+
+    stack: str
+    """Name of the stack, and of its cluster."""
+    region: str
+    cluster_name: pulumi.Input[str]
+    kubeconfig: pulumi.Input[str]
+    chart: str
+    """Where Helm finds Karpenter's chart."""
+    manifests: tuple[Manifest, ...]
+    """The rendered NodePools and EC2NodeClasses; none where a GitOps tool applies them."""
+
+
+class Karpenter(pulumi.ComponentResource):
+    """The controller with its role, the nodes' role, the interruption queue, and then what tells it which nodes to make.
+
+    **Where it runs.** On the system nodes: accelerator nodes are tainted, and the chart keeps the controller off nodes
+    that Karpenter made. Its two replicas stand on two nodes in two zones.
+
+    **How it goes.** Deleting a NodePool, ``pulumi destroy`` waits until Karpenter has drained and ended the nodes of
+    that pool; then goes the EC2NodeClass, and only then the controller. The other way round, instances would stay
+    and nobody would know of them.
+
+    **What it must be told.** Its region: instance metadata answer one network hop deep, so a pod cannot ask there.
+
+    Helm makes the custom resource definitions with the first installation and never changes them after that.
+    """
+
+    def __init__(self, name: str, args: KarpenterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("agentgpu:aws:Karpenter", name, None, opts)
+        self._logical_name = f"{name}-karpenter"
+        self._args = args
+        self._tags = stack_tags(args.stack)
+
+        queue = InterruptionQueue(self._logical_name, InterruptionQueueArgs(stack=args.stack), self._child())
+        node_role = self._node_role()
+        controller_role = self._controller_role(node_role, queue)
+        provider = kubernetes.Provider(self._logical_name, kubeconfig=args.kubeconfig, opts=self._child())
+        release = self._release(queue, provider, after=[controller_role, queue, node_role])
+        self._objects(release, provider)
+        self.register_outputs({"queueName": queue.queue_name})
+
+    def _child(self, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, depends_on=after)
+
+    def _node_role(self) -> ServiceRole:
+        """The nodes' role, and their way into the cluster: EKS makes that by itself for managed node groups only."""
+        name = f"{self._logical_name}-nodes"
+        role = ServiceRole(
+            name,
+            ServiceRoleArgs(
+                service=EC2_SERVICE,
+                policies=NODE_POLICIES,
+                tags=self._tags,
+                role_name=karpenter_node_role(self._args.stack),
+            ),
+            self._child(),
+        )
+        aws.eks.AccessEntry(
+            name,
+            cluster_name=self._args.cluster_name,
+            principal_arn=role.arn,
+            type="EC2_LINUX",
+            tags=self._tags,
+            opts=pulumi.ResourceOptions(parent=role),
+        )
+        return role
+
+    def _controller_role(self, node_role: ServiceRole, queue: InterruptionQueue) -> PodRole:
+        args = self._args
+        scope = pulumi.Output.all(node_role.arn, queue.queue_arn).apply(
+            lambda known: ControllerScope(
+                cluster=args.stack,
+                region=args.region,
+                account=known[0].split(":")[4],
+                node_role_arn=known[0],
+                queue_arn=known[1],
+            )
+        )
+        return PodRole(
+            self._logical_name,
+            PodRoleArgs(
+                cluster_name=args.cluster_name,
+                namespace=_NAMESPACE,
+                service_account=_SERVICE_ACCOUNT,
+                policies={
+                    "nodes": scope.apply(ControllerScope.nodes_policy),
+                    "profiles": scope.apply(ControllerScope.profiles_policy),
+                    "reading": scope.apply(ControllerScope.reading_policy),
+                },
+                tags=self._tags,
+            ),
+            self._child(),
+        )
+
+    def _release(
+        self, queue: InterruptionQueue, provider: kubernetes.Provider, *, after: list[pulumi.Resource]
+    ) -> kubernetes.helm.v3.Release:
+        return kubernetes.helm.v3.Release(
+            self._logical_name,
+            name="karpenter",
+            namespace=_NAMESPACE,
+            chart=self._args.chart,
+            version=KARPENTER_VERSION,
+            values={
+                "settings": {"clusterName": self._args.cluster_name, "interruptionQueue": queue.queue_name},
+                "serviceAccount": {"name": _SERVICE_ACCOUNT},
+                "controller": {
+                    "env": [{"name": "AWS_REGION", "value": self._args.region}],
+                    "resources": _CONTROLLER_RESOURCES,
+                },
+            },
+            opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=after),
+        )
+
+    def _objects(self, release: kubernetes.helm.v3.Release, provider: kubernetes.Provider) -> None:
+        """The rendered objects as they are, each NodePool after all that it may refer to."""
+        classes = [
+            self._object(manifest, provider, after=[release])
+            for manifest in self._args.manifests
+            if manifest.kind != "NodePool"
+        ]
+        for manifest in self._args.manifests:
+            if manifest.kind == "NodePool":
+                self._object(manifest, provider, after=[release, *classes], gone_in_s=_longest_drain_s(manifest))
+
+    def _object(
+        self,
+        manifest: Manifest,
+        provider: kubernetes.Provider,
+        *,
+        after: list[pulumi.Resource],
+        gone_in_s: int = 0,
+    ) -> kubernetes.apiextensions.CustomResource:
+        content = manifest.content
+        return kubernetes.apiextensions.CustomResource(
+            manifest.name,
+            api_version=content["apiVersion"],
+            kind=content["kind"],
+            metadata=content["metadata"],
+            spec=content["spec"],
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=provider,
+                depends_on=after,
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{gone_in_s + _SHUTDOWN_S}s"),
+            ),
+        )
+
+
+def _longest_drain_s(node_pool: Manifest) -> int:
+    """Seconds after which Karpenter ends a node of the pool, whatever still runs there."""
+    return int(node_pool.content["spec"]["template"]["spec"]["terminationGracePeriod"].removesuffix("s"))

@@ -1,0 +1,43 @@
+"""Objects of operators are applied once their API groups are named, and told as waiting before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.e2e.cluster.control_plane import ControlPlane
+from tests.e2e.cluster.trees import identity, tree_of_text
+from tests.e2e.pulumi.cli import Project
+from tests.e2e.pulumi.kubernetes.scenes import drift, is_built_in, left, planned, stack
+
+SECURITY = "security: {apiKeySecret: engine-key, externalSecrets: {store: vault, kind: ClusterSecretStore}}"
+
+
+def test_objects_of_operators_come_with_their_groups_and_go_with_the_stack(
+    equipped_cluster: ControlPlane, project: Callable[[str], Project]
+) -> None:
+    spec = stack("operators", method="keda", extra=SECURITY)
+    every = {identity(each): each for each in tree_of_text(spec).objects}
+    waiting = {key: each for key, each in every.items() if not is_built_in(each)}
+    groups = sorted({each["apiVersion"].partition("/")[0] for each in waiting.values()})
+    assert groups == ["external-secrets.io", "keda.sh", "monitoring.coreos.com"]
+
+    pulumi = project(spec)
+    pulumi.up()
+    outputs = pulumi.outputs()
+    assert sorted(outputs["notApplied"]) == sorted(
+        f"{each['kind']} {each['metadata']['name']} ({each['apiVersion']})" for each in waiting.values()
+    )
+    told = "\n".join(outputs["prerequisites"])
+    assert all(f"the operator that serves {group}" in told for group in groups)
+    assert not left(equipped_cluster, waiting)
+
+    for place, group in enumerate(groups):
+        pulumi.run("config", "set", "--path", f"agentgpu:installedApiGroups[{place}]", group)
+    assert planned(pulumi) == {"create": set(waiting)}
+    pulumi.up()
+    assert drift(equipped_cluster, every) == []
+    assert pulumi.outputs()["notApplied"] == []
+    pulumi.up("--expect-no-changes")
+
+    pulumi.destroy()
+    equipped_cluster.until("nothing of ours is left", lambda: not left(equipped_cluster, every))

@@ -1,0 +1,416 @@
+"""What one virtual machine of each pool is given."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agentgpu_iac.planning import plan as p
+from agentgpu_iac.rendering.render import render
+from agentgpu_iac.rendering.templates import verbatim
+from tests.plans import make_machines_plan, make_workload
+
+BASELINE, BURST = "hosts/demo-baseline", "hosts/demo-burst"
+
+
+def texts(plan: p.Plan) -> dict[str, str]:
+    return {file.path: file.content.decode() for file in render(plan)}
+
+
+def services(plan: p.Plan, folder: str = BASELINE) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(texts(plan)[f"{folder}/docker-compose.yaml"])["services"]
+    return found
+
+
+def engines(plan: p.Plan, folder: str = BASELINE) -> dict[str, Any]:
+    return {name: one for name, one in services(plan, folder).items() if name.startswith("engine-")}
+
+
+def with_engine(plan: p.Plan, **changes: Any) -> p.Plan:
+    workloads = tuple(
+        one.model_copy(update={"engine": one.engine.model_copy(update=changes)}) for one in plan.workloads
+    )
+    return plan.model_copy(update={"workloads": workloads})
+
+
+@pytest.mark.parametrize("target", ["compose", "spheron"])
+def test_every_pool_has_a_folder_of_its_own_the_burst_s_too(target: Any) -> None:
+    plan = make_machines_plan(target)
+    files = render(plan)
+    assert files == render(make_machines_plan(target))
+    assert [file.path for file in files] == sorted(file.path for file in files)
+    assert {"/".join(file.path.split("/")[:2]) for file in files} == {BASELINE, BURST}
+
+
+def test_engines_are_what_pods_are_in_a_cluster() -> None:
+    workload = make_workload()
+    found = engines(make_machines_plan())
+    assert set(found) == {"engine-support-1", "engine-support-2"}
+    for number, one in enumerate(found.values()):
+        assert one["entrypoint"] == ["vllm", "serve"]
+        assert one["command"] == list(workload.engine.args)
+        assert one["image"] == workload.engine.image
+        assert (one["cpus"], one["mem_limit"], one["shm_size"]) == (3.0, "24576m", "1024m")
+        assert one["user"] == "2000:2000"
+        assert (one["cap_drop"], one["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+        assert one["environment"]["VLLM_CACHE_ROOT"] == "/var/cache/engine/vllm"
+        (device,) = one["deploy"]["resources"]["reservations"]["devices"]
+        assert device == {"driver": "nvidia", "capabilities": ["gpu"], "device_ids": [str(number)]}
+        assert one["ports"] == [f"127.0.0.1:{20000 + number}:8000"]
+        assert (one["restart"], one["stop_grace_period"]) == ("unless-stopped", "60s")
+        check = one["healthcheck"]
+        assert (check["interval"], check["retries"], check["start_period"]) == ("10s", 3, "600s")
+        assert "http://127.0.0.1:8000/health" in check["test"][-1]
+
+
+def test_engines_that_share_an_accelerator_use_the_same_one() -> None:
+    plan = make_machines_plan()
+    host = plan.hosts[0]
+    shared = tuple(one.model_copy(update={"accelerators": (0,)}) for one in host.engines)
+    found = engines(plan.model_copy(update={"hosts": (host.model_copy(update={"engines": shared}),)}))
+    ids = [one["deploy"]["resources"]["reservations"]["devices"][0]["device_ids"] for one in found.values()]
+    assert ids == [["0"], ["0"]]
+
+
+def test_engines_start_once_the_verified_marker_of_their_model_is_there() -> None:
+    found = services(make_machines_plan())
+    for one in (found["engine-support-1"], found["engine-support-2"]):
+        assert one["depends_on"] == {"wait-support": {"condition": "service_completed_successfully"}}
+    wait, fill = found["wait-support"], found["model-cache"]
+    assert wait["entrypoint"][2:6] == ["wait", "--root=/models", "--model", "qwen--qwen3-8b--main"]
+    assert wait["network_mode"] == "none"
+    assert fill["entrypoint"][2:4] == ["fill", "--root=/models"]
+    for one in (wait, fill):
+        assert one["depends_on"] == {"folders": {"condition": "service_completed_successfully"}}
+        assert {"./model_cache.py", "./models.json"} <= {volume["source"] for volume in one["volumes"]}
+    (models,) = json.loads(texts(make_machines_plan())[f"{BASELINE}/models.json"])
+    assert (models["name"], models["revision"]) == ("Qwen/Qwen3-8B", "main")
+
+
+def test_a_cache_that_its_owner_fills_has_no_filler() -> None:
+    plan = make_machines_plan()
+    pools = tuple(pool.model_copy(update={"filler": None}) for pool in plan.node_pools)
+    found = services(plan.model_copy(update={"node_pools": pools}))
+    assert "model-cache" not in found
+    assert "wait-support" in found
+
+
+@pytest.mark.parametrize("folder", [BASELINE, BURST])
+def test_nothing_is_published_beyond_the_loopback(folder: str) -> None:
+    """What Docker publishes elsewhere is not held up by the firewall; what uses the machine's own network is."""
+    found = services(make_machines_plan(), folder)
+    published = [port for one in found.values() for port in one.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert len({port.split(":")[1] for port in published}) == len(published)
+    assert {name for name, one in found.items() if one.get("network_mode") == "host"} == {"nginx", "prometheus"}
+    assert "--web.listen-address=127.0.0.1:9090" in found["prometheus"]["command"]
+
+
+def test_every_folder_and_volume_that_is_mounted_is_there() -> None:
+    for folder in (BASELINE, BURST):
+        made = texts(make_machines_plan())
+        document = yaml.safe_load(made[f"{folder}/docker-compose.yaml"])
+        mounts = [one for service in document["services"].values() for one in service.get("volumes", ())]
+        for mount in mounts:
+            if mount["type"] == "volume":
+                assert mount["source"] in document["volumes"]
+            elif mount["source"].startswith("./"):
+                assert f"{folder}/{mount['source'][2:]}" in made
+            else:
+                assert mount["source"] in ("/var/lib/agentgpu/models", "/etc/agentgpu/tls")
+
+
+def test_secrets_are_named_and_never_written() -> None:
+    plan = make_machines_plan(api_key="caller-key")
+    made = texts(plan)
+    for one in engines(plan).values():
+        assert one["environment"]["VLLM_API_KEY"] == "${VLLM_API_KEY:?put it into /etc/agentgpu/secrets.env}"
+    assert 'AGENTGPU_SECRETS="VLLM_API_KEY"' in made[f"{BASELINE}/machine.env"]
+    others = [name for name in services(plan) if not name.startswith("engine-")]
+    assert not any("VLLM_API_KEY" in json.dumps(services(plan)[name]) for name in others)
+
+
+def test_an_argument_may_stand_for_a_secret_and_any_other_dollar_stands_for_itself() -> None:
+    plan = with_engine(make_machines_plan(api_key="k"), args=("--api-key", "$(VLLM_API_KEY)", "--price", "5$ {x}"))
+    one = engines(plan)["engine-support-1"]
+    reference = "${VLLM_API_KEY:?put it into /etc/agentgpu/secrets.env}"
+    assert one["command"] == ["--api-key", reference, "--price", "5$$ {x}"]
+
+
+def test_a_token_goes_to_the_filler_alone() -> None:
+    plan = make_machines_plan()
+    gated = tuple(
+        pool.model_copy(
+            update={
+                "cached_models": tuple(one.model_copy(update={"token_secret": "hub"}) for one in pool.cached_models)
+            }
+        )
+        for pool in plan.node_pools
+    )
+    found = services(plan.model_copy(update={"node_pools": gated}))
+    holders = [name for name, one in found.items() if "MODEL_TOKEN_1" in one.get("environment", {})]
+    assert holders == ["model-cache"]
+
+
+def test_files_that_an_engine_reads_are_mounted_and_change_its_label() -> None:
+    def labels(content: str) -> dict[str, str]:
+        plan = with_engine(make_machines_plan(), files=(p.EngineFile(name="options.yaml", content=content),))
+        assert texts(plan)[f"{BASELINE}/engine/support/options.yaml"] == content
+        one = engines(plan)["engine-support-1"]
+        assert {"./engine/support/options.yaml": "/etc/engine/options.yaml"}.items() <= {
+            mount["source"]: mount["target"] for mount in one["volumes"]
+        }.items()
+        found: dict[str, str] = one["labels"]
+        return found
+
+    assert labels("a: 1\n") != labels("a: 2\n")
+
+
+def test_nginx_knows_the_machine_s_engines_and_speaks_tls_to_callers() -> None:
+    conf = texts(make_machines_plan())[f"{BASELINE}/nginx.conf"]
+    assert re.findall(r"server (127\.0\.0\.1:\d+) max_fails=0;", conf) == ["127.0.0.1:20000", "127.0.0.1:20001"]
+    assert re.findall(r"listen (\S+) ssl", conf) == ["0.0.0.0:10000", "[::]:10000"]
+    assert "ssl_certificate /etc/nginx/tls/tls.crt;" in conf
+    assert re.findall(r"listen (\S+);", conf) == ["127.0.0.1:9080", "127.0.0.1:9081"]
+    assert "proxy_next_upstream_tries 2;" in conf
+    assert "resolve" not in conf
+    mounts = {one["source"]: one for one in services(make_machines_plan())["nginx"]["volumes"]}
+    assert mounts["/etc/agentgpu/tls"]["read_only"] is True
+
+
+def test_without_callers_nginx_speaks_plain_http_on_the_loopback() -> None:
+    plan = make_machines_plan(callers=())
+    conf = texts(plan)[f"{BASELINE}/nginx.conf"]
+    assert re.findall(r"listen (\S+) backlog", conf) == ["127.0.0.1:10000"]
+    assert "ssl" not in conf
+    assert "/etc/agentgpu/tls" not in json.dumps(services(plan))
+    assert "AGENTGPU_TLS=no" in texts(plan)[f"{BASELINE}/machine.env"]
+
+
+def test_a_changed_configuration_starts_nginx_anew() -> None:
+    found = {
+        services(make_machines_plan(callers=callers))["nginx"]["labels"]["agentgpu.dev/content-sha256"]
+        for callers in ((), ("10.0.0.0/8",))
+    }
+    assert len(found) == 2
+
+
+def test_the_firewall_lets_in_who_is_named() -> None:
+    rules = texts(make_machines_plan())[f"{BASELINE}/firewall.nft"]
+    accepted = [
+        line.strip() for line in rules.splitlines() if "dport" in line and "saddr" in line and "546" not in line
+    ]
+    assert accepted == [
+        "ip saddr 203.0.113.7/32 tcp dport 22 accept",
+        "ip saddr 10.0.0.0/8 tcp dport { 10000 } accept",
+        "ip6 saddr 2001:db8::/32 tcp dport { 10000 } accept",
+    ]
+    assert rules.count("policy drop;") == 2
+    alone = texts(make_machines_plan(callers=(), admins=()))[f"{BASELINE}/firewall.nft"]
+    assert "dport 22" not in alone
+    assert "10000" not in alone
+
+
+def test_prometheus_asks_every_engine_and_the_accelerators() -> None:
+    config = yaml.safe_load(texts(make_machines_plan())[f"{BASELINE}/prometheus.yml"])
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    assert targets == {
+        "support-1": ["127.0.0.1:20000"],
+        "support-2": ["127.0.0.1:20001"],
+        "accelerators": ["127.0.0.1:9400"],
+    }
+    assert config["scrape_configs"][0]["static_configs"][0]["labels"]["agentgpu_dev_agent"] == "support"
+    dcgm = services(make_machines_plan())["dcgm-exporter"]
+    assert dcgm["deploy"]["resources"]["reservations"]["devices"][0]["count"] == "all"
+
+
+def test_without_monitors_nothing_watches() -> None:
+    plan = make_machines_plan()
+    hosts = tuple(one.model_copy(update={"prometheus": None, "dcgm_exporter": None}) for one in plan.hosts)
+    unwatched = plan.model_copy(update={"hosts": hosts})
+    assert {"prometheus", "dcgm-exporter"}.isdisjoint(services(unwatched))
+    assert f"{BASELINE}/prometheus.yml" not in texts(unwatched)
+
+
+def test_ollama_is_a_profile_for_a_developer_s_machine_alone() -> None:
+    ollama = services(make_machines_plan())["ollama"]
+    assert ollama["profiles"] == ["local"]
+    assert "deploy" not in ollama
+    assert "ollama" not in services(make_machines_plan("spheron"))
+    assert all("profiles" not in one for name, one in services(make_machines_plan()).items() if name != "ollama")
+
+
+def test_ollama_serves_tags_under_the_agents_names(tmp_path: Path) -> None:
+    script = services(make_machines_plan())["ollama"]["entrypoint"][-1].replace("$$", "$")
+    said = tmp_path / "said"
+    program = tmp_path / "ollama"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {said}\n')
+    program.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.defpath}", "AGENTGPU_LOCAL_MODELS": "support=qwen3:8b router=qwen3:0.6b"}
+    subprocess.run(["/bin/sh", "-c", script], env=environment, check=True, timeout=60)
+    assert [line for line in said.read_text().splitlines() if line.split()[0] in ("pull", "cp")] == [
+        "pull qwen3:8b",
+        "cp qwen3:8b support",
+        "pull qwen3:0.6b",
+        "cp qwen3:0.6b router",
+    ]
+
+
+def test_cloud_init_carries_every_file_and_starts_the_machine() -> None:
+    made = texts(make_machines_plan())
+    text = made[f"{BASELINE}/cloud-init.yaml"]
+    assert text.startswith("#cloud-config\n")
+    document = yaml.safe_load(text)
+    assert set(document) == {"package_update", "packages", "write_files", "runcmd"}
+    written = {one["path"]: one for one in document["write_files"]}
+    beside = {path.removeprefix(f"{BASELINE}/"): content for path, content in made.items() if path.startswith(BASELINE)}
+    del beside["cloud-init.yaml"]
+    assert {path: one["content"] for path, one in written.items()} == {
+        f"/opt/agentgpu/{name}": content for name, content in beside.items()
+    }
+    assert {path for path, one in written.items() if one["permissions"] == "0755"} == {
+        "/opt/agentgpu/setup.sh",
+        "/opt/agentgpu/firewall.nft",
+    }
+    assert document["runcmd"] == [["bash", "/opt/agentgpu/setup.sh"]]
+
+
+def test_every_kernel_setting_says_why() -> None:
+    lines = texts(make_machines_plan())[f"{BASELINE}/sysctl.conf"].splitlines()
+    assert len(lines) % 2 == 0
+    for reason, setting in zip(lines[::2], lines[1::2], strict=True):
+        assert reason.startswith("# ")
+        assert re.fullmatch(r"[a-z0-9_.]+ = \d+", setting)
+
+
+STUBS = (
+    *("systemctl", "nft", "sysctl", "apt-get", "apt-cache", "nvidia-smi", "nvidia-ctk", "mdadm", "mkfs.ext4", "mount"),
+    "findmnt",
+    *("chown", "install", "docker", "blkid", "lsblk", "curl", "gpg", "openssl", "hostname", "mountpoint", "id"),
+)
+ANSWERS = {
+    "id": "echo 0",
+    "hostname": "echo 192.0.2.1",
+    "docker": 'case "$1" in info) echo "{}";; ps) echo abc;; esac',
+    "mountpoint": "exit 1",
+    "blkid": "exit 2",
+}
+
+
+def set_up(
+    tmp_path: Path, *words: str, plan: p.Plan | None = None, swaps: Any = (), **answers: str
+) -> tuple[int, list[str], str]:
+    """Run the setup script with its paths below a folder, and programs that only write down how they were called."""
+    here, programs = tmp_path / "agentgpu", tmp_path / "programs"
+    here.mkdir(exist_ok=True)
+    programs.mkdir(exist_ok=True)
+    calls = tmp_path / "calls"
+    for name in STUBS:
+        answer = {**ANSWERS, **answers}.get(name, "")
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {calls}\n{answer}\n')
+        (programs / name).chmod(0o755)
+    (here / "machine.env").write_text(texts(plan or make_machines_plan())[f"{BASELINE}/machine.env"])
+    for unit in ("agentgpu.service", "agentgpu-health.timer"):
+        (here / unit).write_text("")
+    secrets, tls = tmp_path / "secrets.env", tmp_path / "tls"
+    secrets.write_text("")
+    tls.mkdir(exist_ok=True)
+    (tls / "tls.key").write_text("")
+    text = (
+        verbatim("setup.sh").replace("/etc/agentgpu/secrets.env", str(secrets)).replace("/etc/agentgpu/tls", str(tls))
+    )
+    for old, new in swaps:
+        assert old in text
+        text = text.replace(old, new)
+    script = here / "setup.sh"
+    script.write_text(text.replace("HERE=/opt/agentgpu", f"HERE={here}"))
+    environment = {"PATH": f"{programs}:{os.defpath}"}
+    ran = subprocess.run(
+        ["bash", str(script), *words], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    called = calls.read_text().splitlines() if calls.exists() else []
+    return ran.returncode, called, ran.stdout + ran.stderr
+
+
+def test_setup_closes_the_machine_before_anything_else_is_done(tmp_path: Path) -> None:
+    code, called, said = set_up(tmp_path)
+    assert code == 0, said
+    firewall = next(index for index, call in enumerate(called) if call.startswith("nft -f"))
+    started = called.index("systemctl restart --no-block agentgpu.service")
+    assert not any(call.startswith(("docker", "apt-get", "nvidia")) for call in called[:firewall])
+    assert any(call.startswith("openssl req -x509") for call in called[firewall:started])
+    assert "nvidia-ctk runtime configure --runtime=docker" in called[firewall:started]
+
+
+def test_setup_without_a_driver_says_so(tmp_path: Path) -> None:
+    script = tmp_path / "programs" / "nvidia-smi"
+    set_up(tmp_path)
+    code, _, said = set_up(tmp_path, "everything", **{"nvidia-smi": ""})
+    assert code == 0
+    script.unlink()
+    text = (tmp_path / "agentgpu" / "setup.sh").read_text()
+    ran = subprocess.run(
+        ["bash", "-c", text, "setup"],
+        env={"PATH": f"{script.parent}:{os.defpath}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "the NVIDIA driver is missing" in ran.stderr, said
+
+
+def test_setup_says_which_secrets_are_missing(tmp_path: Path) -> None:
+    code, _, said = set_up(tmp_path, plan=make_machines_plan(api_key="k"))
+    assert code == 0
+    assert "lacks VLLM_API_KEY: nothing starts without it" in said
+
+
+def test_only_disks_that_hold_nothing_are_joined(tmp_path: Path) -> None:
+    """One is blank, one has a partition, one a file system, one is mounted, and one more is blank."""
+    plan = make_machines_plan()
+    joined = tuple(one.model_copy(update={"disks_are_joined": True}) for one in plan.hosts)
+    for disk in ("nvme0n1", "nvme1n1", "nvme2n1", "nvme3n1", "nvme4n1"):
+        (tmp_path / disk).write_text("")
+    answers = {
+        "lsblk": 'echo disk; case "$*" in *nvme1n1) echo partition;; esac',
+        "blkid": 'case "$*" in *nvme2n1) ;; *) exit 2;; esac',
+        "findmnt": 'case "$*" in *nvme3n1) ;; *) exit 1;; esac',
+    }
+    swaps = (("/dev/nvme", f"{tmp_path}/nvme"), ('[ -b "$disk" ]', '[ -e "$disk" ]'), ("mkdir --parents", "true"))
+    code, called, said = set_up(
+        tmp_path, "disks", plan=plan.model_copy(update={"hosts": joined}), swaps=swaps, **answers
+    )
+    assert code == 0, said
+    (made,) = (call for call in called if call.startswith("mdadm"))
+    assert made.endswith(f"--level=0 --raid-devices=2 {tmp_path}/nvme0n1 {tmp_path}/nvme4n1")
+    assert [call.split()[-1] for call in called if call.startswith("mkfs.ext4")] == ["/dev/md/agentgpu"]
+    assert called[-1] == "mount -o noatime,discard /dev/md/agentgpu /var/lib/agentgpu"
+
+
+def test_disks_are_left_alone_where_the_plan_does_not_count_on_them(tmp_path: Path) -> None:
+    plan = make_machines_plan()
+    apart = tuple(one.model_copy(update={"disks_are_joined": False}) for one in plan.hosts)
+    assert set_up(tmp_path, "disks", plan=plan.model_copy(update={"hosts": apart})) == (0, [], "")
+
+
+def test_unhealthy_engines_are_started_anew(tmp_path: Path) -> None:
+    code, called, _ = set_up(tmp_path, "health")
+    assert code == 0
+    assert called == [
+        "docker ps --quiet --filter health=unhealthy --filter label=agentgpu.dev/agent",
+        "docker restart abc",
+    ]
+    assert set_up(tmp_path, "health", docker="")[1][-1].startswith("docker ps")
+
+
+def test_a_word_that_setup_does_not_know_is_refused(tmp_path: Path) -> None:
+    assert set_up(tmp_path, "dance")[0] == 1

@@ -1,0 +1,176 @@
+"""A SkyServe file says what the plan says."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import yaml
+
+from agentgpu_iac.planning import plan as p
+from agentgpu_iac.rendering.next_step import next_step
+from agentgpu_iac.rendering.render import render
+from tests.plans import make_plan, make_workload
+
+MODEL = p.CachedModel(
+    model="Qwen/Qwen3-8B", path="qwen--qwen3-8b--main", revision="main", gib=15.26, fill=True, token_secret=None
+)
+
+
+def make_service(**changes: Any) -> p.SkyServicePlan:
+    fields: dict[str, Any] = dict(
+        agent="support",
+        workload="support",
+        name="demo-support",
+        accelerators=1,
+        places=(
+            p.SkyPlace(
+                cloud="aws",
+                region="us-east-1",
+                accelerator="L40S",
+                on_demand_usd_per_hour=Decimal("1.861"),
+                spot_usd_per_hour=Decimal("0.9"),
+            ),
+            p.SkyPlace(
+                cloud="runpod",
+                region=None,
+                accelerator="L40S",
+                on_demand_usd_per_hour=Decimal("1.4"),
+                spot_usd_per_hour=None,
+            ),
+        ),
+        max_usd_per_hour=Decimal("2.32625"),
+        on_spot=True,
+        on_demand_replicas=2,
+        on_demand_fallback=True,
+        min_replicas=2,
+        max_replicas=5,
+        requests_per_s_per_replica=1.25,
+        upscale_delay_s=20,
+        downscale_delay_s=330,
+        initial_delay_s=1070,
+        probe_timeout_s=15,
+        probe_interval_s=5,
+        failure_threshold_s=180,
+        stream_timeout_s=205,
+        disk_gib=140,
+        memory_gib=None,
+        models=(MODEL,),
+        bucket=None,
+        secrets=(),
+    )
+    return p.SkyServicePlan(**{**fields, **changes})
+
+
+def body_of(service: p.SkyServicePlan, workload: p.Workload | None = None) -> dict[str, Any]:
+    plan = make_plan(target="skyserve", sky_services=(service,), workloads=(workload or make_workload(),))
+    (file,) = render(plan)
+    assert file.path == "skyserve/support.yaml"
+    loaded = yaml.safe_load(file.content)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_the_service() -> None:
+    assert body_of(make_service())["service"] == {
+        "readiness_probe": {
+            "path": "/health",
+            "initial_delay_seconds": 1070,
+            "timeout_seconds": 15,
+            "endpoint_probe_interval_seconds": 5,
+            "consecutive_failure_threshold_timeout": 180,
+        },
+        "replica_policy": {
+            "min_replicas": 2,
+            "max_replicas": 5,
+            "target_qps_per_replica": 1.25,
+            "upscale_delay_seconds": 20,
+            "downscale_delay_seconds": 330,
+            "base_ondemand_fallback_replicas": 2,
+            "dynamic_ondemand_fallback": True,
+        },
+        "load_balancing_policy": "least_load",
+        "load_balancer": {"stream_timeout_seconds": 205},
+    }
+
+
+def test_a_fixed_number_of_replicas_on_demand() -> None:
+    policy = body_of(make_service(on_spot=False, max_replicas=2, requests_per_s_per_replica=None))["service"]
+    assert policy["replica_policy"] == {"min_replicas": 2, "max_replicas": 2}
+
+
+def test_the_resources() -> None:
+    assert body_of(make_service(memory_gib=48))["resources"] == {
+        "image_id": "docker:vllm/vllm-openai:v0.33.0",
+        "use_spot": True,
+        "ports": 8000,
+        "disk_size": 140,
+        "memory": "48+",
+        "max_hourly_cost": 2.32625,
+        "any_of": [
+            {"infra": "aws/us-east-1", "accelerators": "L40S:1"},
+            {"infra": "runpod", "accelerators": "L40S:1"},
+        ],
+    }
+
+
+def test_the_engine_runs_word_for_word() -> None:
+    args = ("/models/m", "--served-model-name", "it's $HOME", "--flag", '{"a": "b c"}')
+    workload = make_workload()
+    workload = workload.model_copy(update={"engine": workload.engine.model_copy(update={"args": args})})
+    script = body_of(make_service(), workload)["run"]
+    said = subprocess.run(
+        ["bash", "-c", script.replace("exec ", "printf '%s\\0' ")], capture_output=True, text=True, check=True
+    ).stdout
+    assert tuple(said.split("\0")[:-1]) == (*workload.engine.command, *args)
+
+
+def test_weights_are_fetched_to_where_the_engine_reads_them() -> None:
+    body = body_of(make_service())
+    assert "file_mounts" not in body
+    subprocess.run(["bash", "-n"], input=body["setup"], text=True, check=True)
+    program = body["setup"].split("<<'FETCH'\n")[1].split("FETCH\n")[0]
+    fetched: list[tuple[Any, ...]] = []
+    stub = "import sys, types\nsys.modules['huggingface_hub'] = types.SimpleNamespace(snapshot_download=record)\n"
+    exec(stub + program, {"record": lambda name, **rest: fetched.append((name, rest))})
+    (call,) = fetched
+    assert call == ("Qwen/Qwen3-8B", {"revision": "main", "local_dir": "/models/qwen--qwen3-8b--main"})
+
+
+def test_weights_of_a_bucket_are_copied() -> None:
+    body = body_of(make_service(bucket="s3://acme/models"))
+    assert body["file_mounts"] == {"/models/qwen--qwen3-8b--main": "s3://acme/models/qwen--qwen3-8b--main"}
+    assert "setup" not in body
+
+
+@pytest.mark.parametrize("content", ["a: 1\n", "it's\n%s \\ $x\nFETCH\n", ""])
+def test_files_of_the_engine_are_written(content: str, tmp_path: Any) -> None:
+    workload = make_workload()
+    engine = workload.engine.model_copy(update={"files": (p.EngineFile(name="settings.yaml", content=content),)})
+    script = body_of(make_service(models=()), workload.model_copy(update={"engine": engine}))["setup"]
+    subprocess.run(["bash"], input=script.replace("/etc/engine", str(tmp_path)), text=True, check=True)
+    assert (tmp_path / "settings.yaml").read_text() == content
+
+
+def test_secrets_have_names_and_no_values() -> None:
+    secrets = (
+        p.SkySecret(variable="VLLM_API_KEY", secret="keys", key="key"),
+        p.SkySecret(variable="HF_TOKEN", secret="hub", key="token"),
+    )
+    plan = make_plan(target="skyserve", sky_services=(make_service(secrets=secrets),))
+    (file,) = render(plan)
+    assert yaml.safe_load(file.content)["secrets"] == {"VLLM_API_KEY": None, "HF_TOKEN": None}
+    command = file.content.decode().splitlines()[1].removeprefix("# Start it:  ")
+    assert shlex.split(command) == [
+        *("sky", "serve", "up", "--service-name", "demo-support"),
+        *("--secret", "VLLM_API_KEY", "--secret", "HF_TOKEN", "skyserve/support.yaml"),
+    ]
+
+
+def test_the_next_step_starts_every_service_where_its_file_was_written() -> None:
+    plan = make_plan(target="skyserve", sky_services=(make_service(),))
+    said = next_step(plan, render(plan), "my out")
+    assert shlex.split(said) == ["sky", "serve", "up", "--service-name", "demo-support", "my out/skyserve/support.yaml"]
