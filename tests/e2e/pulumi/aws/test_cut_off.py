@@ -14,7 +14,8 @@ from tests.e2e.processes import PATIENCE_S
 from tests.e2e.pulumi.aws.account import Account, account
 from tests.e2e.pulumi.aws.conftest import SPEC
 from tests.e2e.pulumi.aws.faults import Moment, Order
-from tests.e2e.pulumi.aws.recovery import recover
+from tests.e2e.pulumi.aws.recovery import CLEAR, IMPORT, SCRIPT, recover
+from tests.e2e.pulumi.cli import ROOT
 
 
 WHOLE = {
@@ -158,6 +159,26 @@ def test_a_create_that_nobody_heard_the_end_of_is_found_again(cut: Account, mome
     found = recover(cut)
     assert bool(found) == (moment == "after" and not types & KEPT_ONCE)
     assert not stored(cut).get("pending_operations")
+
+
+def test_the_flag_of_the_cli_that_promises_an_import_loses_the_create_instead(tmp_path: Path) -> None:
+    """Why the page goes another way. When this fails, the flag works, and the page can become shorter."""
+    with account(tmp_path, SPEC) as stack:
+        kill_up(stack, ("aws:ec2/vpc:Vpc",), "after")
+        stack.project.cancel()
+        (urn,) = stack.faults.held()
+        (vpc,) = (one["VpcId"] for one in stack.aws("ec2").describe_vpcs()["Vpcs"] if not one["IsDefault"])
+        stack.project.refresh("--import-pending-creates", urn, "--import-pending-creates", vpc)
+        assert not stored(stack).get("pending_operations")
+        assert urn not in {resource["urn"] for resource in stack.project.resources()}
+
+
+def test_the_page_tells_users_to_run_what_these_tests_run() -> None:
+    page = (ROOT / "docs" / "deploy-aws.md").read_text("utf-8")
+    asked = ("--yes", "--skip-preview")
+    assert f"pulumi {' '.join(word for word in IMPORT if word not in asked)}" in page
+    assert f"pulumi {CLEAR}" in page
+    assert f"pulumi stack export | python {SCRIPT} > pending.json" in page
 
 
 def test_what_was_cut_off_so_often_is_whole_in_the_end(cut: Account) -> None:
