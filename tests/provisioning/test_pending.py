@@ -45,7 +45,9 @@ def test_what_has_a_name_tag_is_found_by_it() -> None:
 
 def test_what_has_a_physical_name_is_found_by_that() -> None:
     (found,) = pending_creates(export(GROUP))
-    assert found.look_up.startswith("aws eks describe-nodegroup --cluster-name desk --nodegroup-name desk-system-0123abc ")
+    assert found.look_up.startswith(
+        "aws eks describe-nodegroup --cluster-name desk --nodegroup-name desk-system-0123abc "
+    )
     assert found.ident == "desk:desk-system-0123abc"
 
 
@@ -95,7 +97,9 @@ def test_the_script_writes_the_file_to_one_stream_and_what_to_do_to_the_other() 
 @pytest.mark.parametrize("name", SCENES)
 def test_there_is_a_look_up_for_everything_that_the_program_makes(name: str) -> None:
     drawn = {"name": "drawn-0123abc", "nodeGroupName": "drawn-0123abc"}
-    operations = [operation(one.token, one.name, {**drawn, **one.inputs}) for one in scene(name).resources if one.is_aws]
+    operations = [
+        operation(one.token, one.name, {**drawn, **one.inputs}) for one in scene(name).resources if one.is_aws
+    ]
     found = pending_creates(export(*operations))
     assert found
     assert [one.resource_type for one in found if not one.look_up.startswith("aws ")] == []
