@@ -87,9 +87,7 @@ def _where(resource_type: str, inputs: Inputs) -> tuple[str, str | None]:
 
 
 _NAME_TAGGED = {
-    "aws:ec2/eip:Eip": "elastic-ip",
     "aws:ec2/internetGateway:InternetGateway": "internet-gateway",
-    "aws:ec2/natGateway:NatGateway": "natgateway",
     "aws:ec2/routeTable:RouteTable": "route-table",
     "aws:ec2/subnet:Subnet": "subnet",
     "aws:ec2/vpc:Vpc": "vpc",
@@ -109,6 +107,17 @@ def _by_name_tag(kind: str, inputs: Inputs) -> str:
         f"Name=value,Values={inputs['tags']['Name']}",
     )
     return _aws("ec2", "describe-tags", "--filters", *filters, "--query", "Tags[].ResourceId")
+
+
+def _address(inputs: Inputs) -> tuple[str, str | None]:
+    filters = f"Name=tag:Name,Values={inputs['tags']['Name']}"
+    return _aws("ec2", "describe-addresses", "--filters", filters, "--query", "Addresses[].AllocationId"), None
+
+
+def _nat_gateway(inputs: Inputs) -> tuple[str, str | None]:
+    """Not by its tags alone: gateways that are gone show for an hour."""
+    filters = (f"Name=tag:Name,Values={inputs['tags']['Name']}", "Name=state,Values=pending,available")
+    return _aws("ec2", "describe-nat-gateways", "--filter", *filters, "--query", "NatGateways[].NatGatewayId"), None
 
 
 def _launch_template(inputs: Inputs) -> tuple[str, str | None]:
@@ -151,6 +160,11 @@ def _capacity_reservation(inputs: Inputs) -> tuple[str, str | None]:
     filters = (f"Name=tag:{POOL_LABEL},Values={inputs['tags'][POOL_LABEL]}", "Name=state,Values=active,pending")
     query = "CapacityReservations[].CapacityReservationId"
     return _aws("ec2", "describe-capacity-reservations", "--filters", *filters, "--query", query), None
+
+
+def _budget(inputs: Inputs) -> tuple[str, str | None]:
+    query = f"Budgets[?BudgetName=='{inputs['name']}'].BudgetName"
+    return _aws("budgets", "describe-budgets", "--account-id", "ACCOUNT", "--query", query), f"ACCOUNT:{inputs['name']}"
 
 
 def _role(inputs: Inputs) -> tuple[str, str | None]:
@@ -197,9 +211,12 @@ def _access_entry(inputs: Inputs) -> tuple[str, str | None]:
 
 
 _LOOK_UPS: dict[str, Callable[[Inputs], tuple[str, str | None]]] = {
+    "aws:budgets/budget:Budget": _budget,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:ec2/capacityReservation:CapacityReservation": _capacity_reservation,
+    "aws:ec2/eip:Eip": _address,
     "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
+    "aws:ec2/natGateway:NatGateway": _nat_gateway,
     "aws:ec2/placementGroup:PlacementGroup": _placement_group,
     "aws:ec2/route:Route": _route,
     "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
