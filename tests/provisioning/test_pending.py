@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.provisioning.aws.pending import import_file, instructions, pending_creates
-from tests.provisioning.scenes import SCENES, scene
+from tests.provisioning.scenes import CHOICES, OPTIONS, SCENES, scene
 
 ROOT = Path(__file__).parents[2]
 NETWORK = "urn:pulumi:test::agentgpu::agentgpu:aws:Network::desk"
@@ -45,7 +45,9 @@ def test_what_has_a_name_tag_is_found_by_it() -> None:
 
 def test_what_has_a_physical_name_is_found_by_that() -> None:
     (found,) = pending_creates(export(GROUP))
-    assert found.look_up.startswith("aws eks describe-nodegroup --cluster-name desk --nodegroup-name desk-system-0123abc ")
+    assert found.look_up.startswith(
+        "aws eks describe-nodegroup --cluster-name desk --nodegroup-name desk-system-0123abc "
+    )
     assert found.ident == "desk:desk-system-0123abc"
 
 
@@ -92,10 +94,12 @@ def test_the_script_writes_the_file_to_one_stream_and_what_to_do_to_the_other() 
     assert done.stderr.splitlines() == list(instructions(pending))
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", [*SCENES, *OPTIONS, *CHOICES])
 def test_there_is_a_look_up_for_everything_that_the_program_makes(name: str) -> None:
     drawn = {"name": "drawn-0123abc", "nodeGroupName": "drawn-0123abc"}
-    operations = [operation(one.token, one.name, {**drawn, **one.inputs}) for one in scene(name).resources if one.is_aws]
+    operations = [
+        operation(one.token, one.name, {**drawn, **one.inputs}) for one in scene(name).resources if one.is_aws
+    ]
     found = pending_creates(export(*operations))
     assert found
     assert [one.resource_type for one in found if not one.look_up.startswith("aws ")] == []

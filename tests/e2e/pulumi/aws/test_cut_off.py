@@ -17,7 +17,6 @@ from tests.e2e.pulumi.aws.faults import Moment, Order
 from tests.e2e.pulumi.aws.recovery import CLEAR, IMPORT, SCRIPT, recover
 from tests.e2e.pulumi.cli import ROOT
 
-
 WHOLE = {
     "VPCs": 1,
     "subnets": 10,
@@ -54,7 +53,9 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 def kill_up(stack: Account, types: tuple[str, ...], moment: Moment) -> None:
     """Start ``up``, wait until every operation in flight is one that is held, and kill the CLI with all its children."""
     stack.faults.order(Order(hold=types, moment=moment))
-    process = stack.project.start("up", "--yes", "--skip-preview", "--parallel", "50", log=stack.project.folder / "up.log")
+    process = stack.project.start(
+        "up", "--yes", "--skip-preview", "--parallel", "50", log=stack.project.folder / "up.log"
+    )
     until = time.monotonic() + PATIENCE_S
     try:
         while not _stands_still(stack, moment):

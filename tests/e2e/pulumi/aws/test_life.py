@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.e2e.pulumi.aws.account import OFFICE, Account
 from tests.e2e.pulumi.aws.conftest import SPEC
+from tests.e2e.pulumi.aws.kinds import ROLLOUTS
 from tests.e2e.pulumi.cli import PASSPHRASE
 
 NODE_GROUP = "agentgpu:aws:AcceleratorNodePool$aws:eks/nodeGroup:NodeGroup"
@@ -134,7 +135,7 @@ def test_a_new_ami_rolls_through_the_groups_in_place(stack: Account) -> None:
     assert set(planned) == {"update"}
     stack.project.up()
     assert sorted(group["nodegroupName"] for group in stack.node_groups()) == names
-    rolled = stack.aws.journal.entries("node group versions")
+    rolled = stack.aws.journal.entries(ROLLOUTS)
     assert {ident.split(":")[1] for ident in rolled} == {name for name in names if not name.startswith("desk-system")}
     assert {entry["releaseVersion"] for entry in rolled.values()} == {"1.34.2-20260301"}
 
