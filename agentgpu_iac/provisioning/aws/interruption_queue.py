@@ -40,8 +40,8 @@ class InterruptionQueueArgs:
 class InterruptionQueue(pulumi.ComponentResource):
     """An SQS queue that EventBridge puts EC2's notices into, by one rule for each kind.
 
-    EC2 tells of all instances of the account and region; Karpenter passes over those that are not its own. Only these
-    rules may put messages in, and nobody may without TLS.
+    EC2 tells of all instances of the account and region; Karpenter passes over those that are not its own. Of
+    AWS's services only these rules may put messages in, and nobody may without TLS.
     """
 
     queue_name: pulumi.Output[str]

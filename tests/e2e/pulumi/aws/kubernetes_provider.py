@@ -80,7 +80,7 @@ def _version(value: dict[str, Any]) -> str:
 
 
 def _ident(value: dict[str, Any]) -> str:
-    metadata = value["metadata"]
+    metadata = value.get("metadata", value)  # a Helm release has its name beside its values
     return "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
 
 

@@ -39,7 +39,8 @@ from pulumi.provider.experimental.server import main as serve
 
 from tests.e2e.pulumi.aws.cloud import ACCOUNT, REGION, Cloud
 from tests.e2e.pulumi.aws.faults import Faults
-from tests.e2e.pulumi.aws.kinds import KINDS, Inputs, Kind, Properties, absent
+from tests.e2e.pulumi.aws.kinds import Inputs, Kind, Properties, absent
+from tests.e2e.pulumi.aws.kinds_beside import KINDS
 from tests.e2e.pulumi.aws.values import marked_map, plain_map
 
 ENDPOINT_VARIABLE = "AWS_DOUBLE_ENDPOINT"
