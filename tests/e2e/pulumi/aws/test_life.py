@@ -9,6 +9,7 @@ import base64
 from typing import Any
 
 from tests.e2e.pulumi.aws.account import OFFICE, Account
+from tests.e2e.pulumi.aws.cloud import REGION
 from tests.e2e.pulumi.aws.conftest import SPEC
 from tests.e2e.pulumi.aws.kinds import ROLLOUTS
 from tests.e2e.pulumi.cli import PASSPHRASE
@@ -35,6 +36,15 @@ def template_of(stack: Account, group: dict[str, Any]) -> dict[str, Any]:
     )
     data: dict[str, Any] = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]
     return data
+
+
+def test_a_plan_for_another_region_is_refused_before_anything_is_made(stack: Account) -> None:
+    stack.project.config("aws:region", "eu-west-1")
+    said = stack.project.up(expect=None)
+    assert said.code != 0
+    assert f"pulumi config set aws:region {REGION}" in said.text
+    assert stack.what_is_there() == {}
+    stack.project.config("aws:region", REGION)
 
 
 def test_a_first_preview_makes_nothing(stack: Account) -> None:
