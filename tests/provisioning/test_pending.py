@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.provisioning.aws.pending import import_file, instructions, pending_creates
-from tests.provisioning.scenes import SCENES, scene
+from tests.provisioning.scenes import CHOICES, OPTIONS, SCENES, scene
 
 ROOT = Path(__file__).parents[2]
 NETWORK = "urn:pulumi:test::agentgpu::agentgpu:aws:Network::desk"
@@ -94,7 +94,7 @@ def test_the_script_writes_the_file_to_one_stream_and_what_to_do_to_the_other() 
     assert done.stderr.splitlines() == list(instructions(pending))
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", [*SCENES, *OPTIONS, *CHOICES])
 def test_there_is_a_look_up_for_everything_that_the_program_makes(name: str) -> None:
     drawn = {"name": "drawn-0123abc", "nodeGroupName": "drawn-0123abc"}
     operations = [

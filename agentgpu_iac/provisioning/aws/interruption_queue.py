@@ -11,6 +11,9 @@ import pulumi_aws as aws
 from agentgpu_iac.provisioning.aws.naming import fitted, stack_tags
 from agentgpu_iac.provisioning.aws.roles import policy_document
 
+_TARGET = "queue"
+"""A name of our own: to put a target twice under one name makes one, so that no notice comes twice."""
+
 _RULE_NAME_LIMIT = 64
 
 _KEPT_S = 300
@@ -77,6 +80,7 @@ class InterruptionQueue(pulumi.ComponentResource):
             aws.cloudwatch.EventTarget(
                 f"{name}-{purpose}",
                 rule=rule.name,
+                target_id=_TARGET,
                 arn=queue.arn,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )

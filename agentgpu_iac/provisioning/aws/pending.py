@@ -18,13 +18,20 @@ Inputs = Mapping[str, Any]
 
 _KEPT_ONCE = frozenset(
     {
+        "aws:cloudwatch/eventTarget:EventTarget",
         "aws:ec2/tag:Tag",
         "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
         "aws:iam/rolePolicy:RolePolicy",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "aws:s3/bucketPolicy:BucketPolicy",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "aws:s3/bucketVersioning:BucketVersioning",
+        "aws:sqs/queuePolicy:QueuePolicy",
     }
 )
-"""Made twice it is still one, under the same name: nothing to look for."""
+"""Made twice it is still one: nothing to look for. Where these have names, the program gives them fixed ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,8 +217,30 @@ def _access_entry(inputs: Inputs) -> tuple[str, str | None]:
     return _aws("eks", "describe-access-entry", *words), f"{cluster}:{principal}"
 
 
+def _pod_identity(inputs: Inputs) -> tuple[str, str | None]:
+    words = ("--namespace", inputs["namespace"], "--service-account", inputs["serviceAccount"])
+    query = "associations[].join(',', [clusterName, associationId])"
+    cluster = ("--cluster-name", inputs["clusterName"])
+    return _aws("eks", "list-pod-identity-associations", *cluster, *words, "--query", query), None
+
+
+def _bucket(inputs: Inputs) -> tuple[str, str | None]:
+    name = inputs["bucket"]
+    return _aws("s3api", "list-buckets", "--query", f"Buckets[?Name=='{name}'].Name"), name
+
+
+def _queue(inputs: Inputs) -> tuple[str, str | None]:
+    return _aws("sqs", "get-queue-url", "--queue-name", inputs["name"], "--query", "QueueUrl"), None
+
+
+def _event_rule(inputs: Inputs) -> tuple[str, str | None]:
+    name = inputs["name"]
+    return _aws("events", "list-rules", "--name-prefix", name, "--query", "Rules[].Name"), f"default/{name}"
+
+
 _LOOK_UPS: dict[str, Callable[[Inputs], tuple[str, str | None]]] = {
     "aws:budgets/budget:Budget": _budget,
+    "aws:cloudwatch/eventRule:EventRule": _event_rule,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:ec2/capacityReservation:CapacityReservation": _capacity_reservation,
     "aws:ec2/eip:Eip": _address,
@@ -225,8 +254,11 @@ _LOOK_UPS: dict[str, Callable[[Inputs], tuple[str, str | None]]] = {
     "aws:eks/addon:Addon": _addon,
     "aws:eks/cluster:Cluster": _cluster,
     "aws:eks/nodeGroup:NodeGroup": _node_group,
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": _pod_identity,
     "aws:iam/role:Role": _role,
     "aws:kms/key:Key": _key,
+    "aws:s3/bucket:Bucket": _bucket,
+    "aws:sqs/queue:Queue": _queue,
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _security_group_rule,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _security_group_rule,
 }

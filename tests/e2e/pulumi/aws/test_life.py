@@ -9,7 +9,9 @@ import base64
 from typing import Any
 
 from tests.e2e.pulumi.aws.account import OFFICE, Account
+from tests.e2e.pulumi.aws.cloud import REGION
 from tests.e2e.pulumi.aws.conftest import SPEC
+from tests.e2e.pulumi.aws.kinds import ROLLOUTS
 from tests.e2e.pulumi.cli import PASSPHRASE
 
 NODE_GROUP = "agentgpu:aws:AcceleratorNodePool$aws:eks/nodeGroup:NodeGroup"
@@ -34,6 +36,15 @@ def template_of(stack: Account, group: dict[str, Any]) -> dict[str, Any]:
     )
     data: dict[str, Any] = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]
     return data
+
+
+def test_a_plan_for_another_region_is_refused_before_anything_is_made(stack: Account) -> None:
+    stack.project.config("aws:region", "eu-west-1")
+    said = stack.project.up(expect=None)
+    assert said.code != 0
+    assert f"pulumi config set aws:region {REGION}" in said.text
+    assert stack.what_is_there() == {}
+    stack.project.config("aws:region", REGION)
 
 
 def test_a_first_preview_makes_nothing(stack: Account) -> None:
@@ -134,7 +145,7 @@ def test_a_new_ami_rolls_through_the_groups_in_place(stack: Account) -> None:
     assert set(planned) == {"update"}
     stack.project.up()
     assert sorted(group["nodegroupName"] for group in stack.node_groups()) == names
-    rolled = stack.aws.journal.entries("node group versions")
+    rolled = stack.aws.journal.entries(ROLLOUTS)
     assert {ident.split(":")[1] for ident in rolled} == {name for name in names if not name.startswith("desk-system")}
     assert {entry["releaseVersion"] for entry in rolled.values()} == {"1.34.2-20260301"}
 
