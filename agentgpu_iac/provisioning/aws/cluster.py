@@ -33,8 +33,9 @@ cut off, they would look like changes that replace it."""
 _LOG_DAYS = 30
 """Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
 
-NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
-"""The least that a node needs: to join, and to pull add-on images. Pod networking has a role of its own."""
+NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
+"""What a node needs: to join, and to pull add-on images. Pod networking has a role of its own. The smaller policy for
+worker nodes is for EKS Auto Mode: under it an AL2023 node may not ask EC2 for its own name, and never joins."""
 
 _NODE_GROUP_NAME_LIMIT = 63
 _HTTPS = 443
