@@ -165,6 +165,11 @@ def test_the_addons_and_their_order() -> None:
     assert recording.position(addon, "demo-coredns") < recording.position(group, "demo-baseline-g6e-xlarge")
 
 
+def test_network_policies_are_enforced() -> None:
+    addon = scene("single").one("aws:eks/addon:Addon", "demo-vpc-cni").inputs
+    assert json.loads(addon["configurationValues"]) == {"enableNetworkPolicy": "true"}
+
+
 def test_system_nodes_have_no_accelerator_and_no_taint() -> None:
     system = scene("single").one("aws:eks/nodeGroup:NodeGroup", "demo-system").inputs
     assert system["amiType"] == "AL2023_x86_64_STANDARD"

@@ -211,13 +211,17 @@ class Cluster(pulumi.ComponentResource):
         )
 
     def _networking_addons(self) -> list[pulumi.Resource]:
-        """The add-ons that a node needs to become ready. Pod networking gets its permissions by Pod Identity."""
+        """The add-ons that a node needs to become ready. Pod networking gets its permissions by Pod Identity.
+
+        It enforces network policies only where it is told to; without that the rendered ones would close nothing.
+        """
         cni_role = self._role("cni", POD_IDENTITY_SERVICE, ("AmazonEKS_CNI_Policy",))
         agent = self._addon("eks-pod-identity-agent", after=[])
         cni = self._addon(
             "vpc-cni",
             after=[agent, cni_role],
             pod_identity=aws.eks.AddonPodIdentityAssociationArgs(role_arn=cni_role.arn, service_account="aws-node"),
+            configuration={"enableNetworkPolicy": "true"},
         )
         return [agent, cni, self._addon("kube-proxy", after=[])]
 
