@@ -42,6 +42,21 @@ def test_replicas_get_accelerators_and_ports_of_their_own() -> None:
     ]
 
 
+@pytest.mark.parametrize("target", ["eks", "kubernetes", "compose"])
+def test_an_engine_is_given_as_long_to_start_as_the_plan_says_that_it_may_take(target: str) -> None:
+    stack = f"""
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {{name: slow}}
+spec:
+  target: {target}
+  agents: [{{name: support, model: Qwen/Qwen3-14B}}]
+"""
+    (one,) = planned(load_text(stack, "slow.yaml"), CATALOG).workloads
+    longest_s = one.cold_start_s.warm_node_total * (1 + one.cold_start_s.error_ratio)
+    assert one.probes.startup_period_s * one.probes.startup_failure_threshold >= longest_s
+
+
 def test_replicas_are_spread_evenly_since_machines_are_alike() -> None:
     (host,) = hosts(make_pool(accelerators_per_node=2, max=3), workload("support", 5))
     assert [one.name for one in host.engines] == ["support-1", "support-2"]
