@@ -57,6 +57,22 @@ spec:
     assert one.probes.startup_period_s * one.probes.startup_failure_threshold >= longest_s
 
 
+@pytest.mark.parametrize(("target", "told"), [("kubernetes", True), ("compose", False)])
+def test_a_machine_is_not_refused_for_a_reason_of_clusters(target: str, told: bool) -> None:
+    stack = f"""
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {{name: two}}
+spec:
+  target: {target}
+  agents: [{{name: front, model: Qwen/Qwen3-0.6B}}, {{name: support, model: Qwen/Qwen3-8B}}]
+"""
+    found = planned(load_text(stack, "two.yaml"), CATALOG).rejections
+    messages = [one.message for one in found if one.constraint == "sharing"]
+    assert messages
+    assert {"the device plugin" in message for message in messages} == {told}
+
+
 def test_replicas_are_spread_evenly_since_machines_are_alike() -> None:
     (host,) = hosts(make_pool(accelerators_per_node=2, max=3), workload("support", 5))
     assert [one.name for one in host.engines] == ["support-1", "support-2"]
