@@ -68,8 +68,9 @@ firewall() {
 install_packages() {
     local tries
     for tries in 1 2 3 4 5; do
-        apt-get -qq -o DPkg::Lock::Timeout=300 update &&
-            DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install "$@" && return 0
+        # One broken list among many (of a driver's repository, say) must not keep the others' packages away.
+        apt-get -qq -o DPkg::Lock::Timeout=300 update || say "not every package list could be read"
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install "$@" && return 0
         say "packages $*: try $tries failed"
         sleep 15
     done
@@ -136,7 +137,7 @@ everything() {
     systemctl daemon-reload
     firewall
     install --mode=0644 "$HERE/sysctl.conf" /etc/sysctl.d/90-agentgpu.conf
-    sysctl --quiet --system
+    sysctl --quiet --load=/etc/sysctl.d/90-agentgpu.conf
     systemctl enable agentgpu-disks.service
     disks
     install --directory --owner="$AGENTGPU_ENGINE_UID" --group="$AGENTGPU_ENGINE_UID" --mode=2770 "$AGENTGPU_CACHE"

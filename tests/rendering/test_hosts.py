@@ -368,6 +368,24 @@ def test_setup_without_a_driver_says_so(tmp_path: Path) -> None:
     assert "the NVIDIA driver is missing" in ran.stderr, said
 
 
+def test_a_package_list_that_cannot_be_read_keeps_no_package_away(tmp_path: Path) -> None:
+    has_compose = f'compose) grep --quiet "install docker-compose-v2" {tmp_path}/calls;;'
+    answers = {
+        "apt-get": 'case "$*" in *update) exit 100;; esac',
+        "docker": f'case "$1" in info) echo "{{}}";; {has_compose} esac',
+    }
+    code, called, said = set_up(tmp_path, **answers)
+    assert code == 0, said
+    assert "not every package list could be read" in said
+    assert sum("install docker-compose-v2" in call for call in called) == 1
+
+
+def test_kernel_settings_of_others_cannot_stop_the_setup(tmp_path: Path) -> None:
+    code, called, said = set_up(tmp_path, sysctl='case "$*" in *--system*) exit 1;; esac')
+    assert code == 0, said
+    assert "sysctl --quiet --load=/etc/sysctl.d/90-agentgpu.conf" in called
+
+
 def test_setup_says_which_secrets_are_missing(tmp_path: Path) -> None:
     code, _, said = set_up(tmp_path, plan=make_machines_plan(api_key="k"))
     assert code == 0
