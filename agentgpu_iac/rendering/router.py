@@ -205,7 +205,7 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
     )
 
 
-def nginx(  # noqa: PLR0913 - what differs from one place to the other
+def nginx(
     router: RouterPlan,
     *,
     directives: tuple[str, ...],
