@@ -168,19 +168,20 @@ async def _put(login: Login, key: asyncssh.SSHKey, files: Mapping[str, str], wor
         connect_timeout=_LOGIN_TIMEOUT_S,
         login_timeout=_LOGIN_TIMEOUT_S,
     ) as connection:
-        if (await connection.run(f"test -e {SETUP}", timeout=_COMMAND_TIMEOUT_S)).exit_status:
+        if (await connection.run(f"test -e {SETUP}", stdin=asyncssh.DEVNULL, timeout=_COMMAND_TIMEOUT_S)).exit_status:
             raise NotYet(f"{SETUP} is not there yet")
         root = "" if login.user == "root" else "sudo -n "
         for path, content in files.items():
             await _run(connection, root + shlex.join(("sh", "-c", _WRITE, "sh", path)), content)
-        await _run(connection, f"{root}bash {SETUP} {word}", "")
+        await _run(connection, f"{root}bash {SETUP} {word}", None)
 
 
 _WRITE: Final = 'umask 022; mkdir -p "$(dirname "$1")" && cat >"$1.new" && mv "$1.new" "$1"'
 
 
-async def _run(connection: asyncssh.SSHClientConnection, command: str, given: str) -> None:
-    done = await connection.run(command, input=given, timeout=_COMMAND_TIMEOUT_S)
+async def _run(connection: asyncssh.SSHClientConnection, command: str, given: str | None) -> None:
+    stdin = asyncssh.DEVNULL if given is None else asyncssh.PIPE
+    done = await connection.run(command, stdin=stdin, input=given, timeout=_COMMAND_TIMEOUT_S)
     if done.exit_status:
         said = f"{done.stdout!s}{done.stderr!s}".strip()[-_LATEST_WORDS:]
         raise FilesError(f"on the machine, '{command}' failed: {said or done.exit_status}")
