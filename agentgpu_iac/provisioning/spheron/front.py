@@ -48,7 +48,10 @@ class MachinesBehind(pulumi.ComponentResource):
         ]
         MachineFiles(
             f"{front.name}-machines",
-            _files(front, {TRUSTED: certificate.certificate, LIST: _listed(others)}, "machines"),
+            {
+                **_files(front, {TRUSTED: certificate.certificate, LIST: _listed(others)}, "machines"),
+                "left": {LIST: ""},
+            },
             pulumi.ResourceOptions(parent=self, depends_on=admitted),
         )
         self.register_outputs({})
@@ -56,7 +59,7 @@ class MachinesBehind(pulumi.ComponentResource):
 
 def _files(machine: Named, files: Mapping[str, pulumi.Input[str]], word: str) -> dict[str, Any]:
     resource = machine.resource
-    return {"machine": resource.id, "ssh": resource.sshCommand, "files": dict(files), "word": word}
+    return {"machine": resource.id, "ssh": resource.sshCommand, "files": dict(files), "left": {}, "word": word}
 
 
 def _listed(machines: Iterable[Named]) -> pulumi.Output[str]:

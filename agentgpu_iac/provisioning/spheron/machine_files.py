@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,9 +98,17 @@ class _FilesProvider(ResourceProvider):
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(self._put(news, olds.get("hostKey")))
 
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Leave the machine as if it had never been told. One that nobody reaches is as good as gone."""
+        if not props["left"] or not self._configured_key:
+            return
+        login, key = Login.of(str(props["ssh"])), read_key(self._configured_key)
+        with suppress(OSError, TimeoutError, asyncssh.Error, NotYet):
+            asyncio.run(_put(login, key, props["left"], str(props["word"]), _Client(props.get("hostKey"))))
+
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Another machine has another host key; the same machine must not."""
-        changed = [name for name in ("ssh", "files", "word") if olds.get(name) != news[name]]
+        changed = [name for name in ("ssh", "files", "left", "word") if olds.get(name) != news[name]]
         another = ["machine"] if olds.get("machine") != news["machine"] else []
         return DiffResult(changes=bool(changed or another), replaces=another, delete_before_replace=False)
 
@@ -114,7 +123,7 @@ class _FilesProvider(ResourceProvider):
             known=known,
             clock=CLOCK,
         )
-        return {name: props[name] for name in ("machine", "ssh", "files", "word")} | {"hostKey": shown}
+        return {name: props[name] for name in ("machine", "ssh", "files", "left", "word")} | {"hostKey": shown}
 
 
 def read_key(text: str) -> asyncssh.SSHKey:

@@ -116,10 +116,23 @@ def test_the_stored_provider_holds_no_key() -> None:
     assert private(KEY).encode() not in fresh
 
 
+def test_a_machine_that_is_told_no_more_is_left_as_before(machines: Machines) -> None:
+    provider = machine_files._FilesProvider()
+    provider.configure(ConfigureRequest(config=Config({"agentgpu:sshPrivateKey": private(KEY)}, "agentgpu")))
+    login = f"ssh dep-1@127.0.0.1 -p {machines.port}"
+    props = {"ssh": login, "left": {"/etc/agentgpu/one": "none\n"}, "word": "machines", "hostKey": put(machines)}
+    provider.delete("dep-1", {**props, "left": {}})
+    assert machines.written("dep-1", "/etc/agentgpu/read") == "1\n"
+    provider.delete("dep-1", props)
+    assert machines.written("dep-1", "/etc/agentgpu/read") == "none\n"
+    machines.close()
+    provider.delete("dep-1", props)
+
+
 def test_the_same_machine_is_updated_and_another_one_replaced() -> None:
     diff = machine_files._FilesProvider().diff
-    olds = {"machine": "dep-1", "ssh": "ssh a@b", "files": {"/x": "1"}, "word": "front", "hostKey": "k"}
-    news = {name: olds[name] for name in ("machine", "ssh", "files", "word")}
+    olds = {"machine": "dep-1", "ssh": "ssh a@b", "files": {"/x": "1"}, "left": {}, "word": "front", "hostKey": "k"}
+    news = {name: olds[name] for name in ("machine", "ssh", "files", "left", "word")}
     assert diff("i", olds, news).changes is False
     changed = diff("i", olds, {**news, "files": {"/x": "2"}})
     assert (changed.changes, changed.replaces) == (True, [])
