@@ -182,15 +182,16 @@ async def _put(login: Login, key: asyncssh.SSHKey, files: Mapping[str, str], wor
         root = "" if login.user == "root" else "sudo -n "
         for path, content in files.items():
             await _run(connection, root + shlex.join(("sh", "-c", _WRITE, "sh", path)), content)
-        await _run(connection, f"{root}bash {SETUP} {word}", None)
+        await _run(connection, f"{root}bash {SETUP} {word}", "")
 
 
 _WRITE: Final = 'umask 022; mkdir -p "$(dirname "$1")" && cat >"$1.new" && mv "$1.new" "$1"'
 
 
-async def _run(connection: asyncssh.SSHClientConnection, command: str, given: str | None) -> None:
-    stdin = asyncssh.DEVNULL if given is None else asyncssh.PIPE
-    done = await connection.run(command, stdin=stdin, input=given, timeout=_COMMAND_TIMEOUT_S)
+async def _run(connection: asyncssh.SSHClientConnection, command: str, given: str) -> None:
+    """An input that is empty would never be ended."""
+    stdin = asyncssh.PIPE if given else asyncssh.DEVNULL
+    done = await connection.run(command, stdin=stdin, input=given or None, timeout=_COMMAND_TIMEOUT_S)
     if done.exit_status:
         said = f"{done.stdout!s}{done.stderr!s}".strip()[-_LATEST_WORDS:]
         raise FilesError(f"on the machine, '{command}' failed: {said or done.exit_status}")

@@ -120,11 +120,11 @@ def test_a_machine_that_is_told_no_more_is_left_as_before(machines: Machines) ->
     provider = machine_files._FilesProvider()
     provider.configure(ConfigureRequest(config=Config({"agentgpu:sshPrivateKey": private(KEY)}, "agentgpu")))
     login = f"ssh dep-1@127.0.0.1 -p {machines.port}"
-    props = {"ssh": login, "left": {"/etc/agentgpu/one": "none\n"}, "word": "machines", "hostKey": put(machines)}
+    props = {"ssh": login, "left": {"/etc/agentgpu/one": ""}, "word": "machines", "hostKey": put(machines)}
     provider.delete("dep-1", {**props, "left": {}})
     assert machines.written("dep-1", "/etc/agentgpu/read") == "1\n"
     provider.delete("dep-1", props)
-    assert machines.written("dep-1", "/etc/agentgpu/read") == "none\n"
+    assert machines.written("dep-1", "/etc/agentgpu/read") == ""
     machines.close()
     provider.delete("dep-1", props)
 
