@@ -79,22 +79,20 @@ kind: AgentStack
 metadata: {name: desk}
 spec:
   target: spheron
-  accelerators: {allow: [l40s]}
+  accelerators: {allow: [h100-sxm]}
   security: {apiKeySecret: callers}
-  hosts: HOSTS
+  hosts: {callerRanges: [10.0.0.0/8]}
   agents:
     - name: support
-      model: Qwen/Qwen3-8B
-      sessions: {concurrent: 10}
-      overrides: {baselineReplicas: 2}
+      model: mistralai/Mistral-7B-Instruct-v0.3
+      sessions: {concurrent: 100}
+      conversation: {maxContextTokens: 4096}
 """
 
 
-def test_a_planned_stack_of_several_machines_has_a_front_or_says_that_it_has_none() -> None:
-    plan = planned(load_text(STACK.replace("HOSTS", "{callerRanges: [10.0.0.0/8]}"), "stack.yaml"), CATALOG)
+def test_a_planned_stack_of_several_machines_has_one_in_front() -> None:
+    plan = planned(load_text(STACK, "stack.yaml"), CATALOG)
     assert plan.front is not None
     assert plan.front.server_name == "machines.desk.internal"
+    assert len(plan.front.others) == sum(pool.max for pool in plan.node_pools) - 1
     assert "several-machines" not in {one.code for one in plan.warnings}
-    plan = planned(load_text(STACK.replace("HOSTS", "{}"), "stack.yaml"), CATALOG)
-    assert plan.front is None
-    assert "several-machines" in {one.code for one in plan.warnings}

@@ -96,7 +96,7 @@ def _machine_warnings(context: Context) -> Iterator[Warning]:
             image = context.catalog.service(service).image
             yield warning("unpinned", f"image {image} is named by tag; pin its digest with pins.{pin}")
     machines = sum(pool.max for pool in context.node_pools)
-    if machines > 1 and (spec.target == "compose" or not spec.hosts.caller_ranges):
+    if spec.target == "compose" and machines > 1:
         yield warning(
             "several-machines",
             f"the plan is {machines} machines, each with an address and an NGINX of its own: nothing here spreads callers over "

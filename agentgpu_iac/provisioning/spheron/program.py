@@ -169,9 +169,8 @@ def _content(args: MachinePoolArgs, certificate: MachinesCertificate | None) -> 
     cloud_init = with_secrets(args.cloud_init, values)
     if certificate is None:
         return pulumi.Output.secret(_json(cloud_init))
-    return pulumi.Output.all(certificate.certificate, certificate.privateKey).apply(
-        lambda parts: _json(with_certificate(cloud_init, *parts))
-    )
+    parts = pulumi.Output.all(certificate.certificate, pulumi.Output.secret(certificate.privateKey))
+    return parts.apply(lambda known: _json(with_certificate(cloud_init, *known)))
 
 
 def _json(cloud_init: CloudInit) -> str:
