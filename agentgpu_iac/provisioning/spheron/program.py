@@ -169,7 +169,8 @@ def _content(args: MachinePoolArgs, certificate: MachinesCertificate | None) -> 
     cloud_init = with_secrets(args.cloud_init, values)
     if certificate is None:
         return pulumi.Output.secret(_json(cloud_init))
-    parts = pulumi.Output.all(certificate.certificate, pulumi.Output.secret(certificate.privateKey))
+    key: pulumi.Input[str] = certificate.privateKey
+    parts = pulumi.Output.all(certificate.certificate, pulumi.Output.secret(key))
     return parts.apply(lambda known: _json(with_certificate(cloud_init, *known)))
 
 
