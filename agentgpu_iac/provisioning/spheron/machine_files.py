@@ -99,11 +99,11 @@ class _FilesProvider(ResourceProvider):
         return UpdateResult(self._put(news, olds.get("hostKey")))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Leave the machine as if it had never been told. One that nobody reaches is as good as gone."""
+        """Leave the machine as if it had never been told. What cannot be undone must not keep the machine from being ended."""
         if not props["left"] or not self._configured_key:
             return
-        login, key = Login.of(str(props["ssh"])), read_key(self._configured_key)
-        with suppress(OSError, TimeoutError, asyncssh.Error, NotYet):
+        with suppress(FilesError, NotYet, OSError, TimeoutError, asyncssh.Error):
+            login, key = Login.of(str(props["ssh"])), read_key(self._configured_key)
             asyncio.run(_put(login, key, props["left"], str(props["word"]), _Client(props.get("hostKey"))))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:

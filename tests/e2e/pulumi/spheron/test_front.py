@@ -84,7 +84,9 @@ def certificates(spheron: Spheron, name: str) -> dict[str, str]:
     return {one["path"]: one["content"] for one in sent if one["path"].startswith("/etc/agentgpu/tls/")}
 
 
-def test_a_burst_comes_is_taken_back_and_goes(project: Project, spheron: Spheron, machines: Machines) -> None:
+def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
+    project: Project, spheron: Spheron, machines: Machines
+) -> None:
     project.up()
     front = ids(project)[FRONT]
     urls = project.outputs()["agentUrls"]
@@ -126,6 +128,17 @@ def test_a_burst_comes_is_taken_back_and_goes(project: Project, spheron: Spheron
     address = spheron.world.machines[again].content["ipAddress"]
     assert machines.written(front, ADDRESSES) == f"22000 {address}:10000;\n"
     assert certificates(spheron, again) == tls, "the certificate is the same"
+
+    lost = front
+    spheron.world.reclaim(lost)
+    project.refresh()
+    project.up()
+    front = ids(project)[FRONT]
+    assert ids(project) == {FRONT: front, BURST: again}, "the other machine is the same"
+    assert machines.written(front, ADDRESSES) == f"22000 {address}:10000;\n"
+    its_own = spheron.world.machines[front].content["ipAddress"]
+    assert machines.written(again, "/etc/agentgpu/front") == f"{its_own}\n"
+    assert project.outputs()["agentUrls"] == {"qa": [f"https://{its_own}:10000/v1"]}
 
     project.config("agentgpu:burstNodes", "0")
     project.up()
