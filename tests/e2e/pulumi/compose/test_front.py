@@ -22,6 +22,7 @@ from agentgpu_iac.provisioning.spheron.certificate import make_certificate
 from tests.e2e.ports import free_ports
 from tests.e2e.processes import PATIENCE_S, end
 from tests.e2e.pulumi.compose.machine import MachineNginx, certificate, composed, written
+from tests.e2e.pulumi.compose.test_files import check_rules
 from tests.e2e.traffic.fake_engines import FakeEngine
 from tests.plans import make_machines_plan
 
@@ -221,3 +222,19 @@ def test_the_rendered_files_are_read_as_they_are(tmp_path: Path) -> None:
         front.known_to(router)
         assert "test is successful" in router.check()
     assert re.search(r"22001 \[2001:db8::1\]:10000;", (front.machines / "addresses.map").read_text())
+
+
+def test_the_rule_for_the_front_machine_is_one(tmp_path: Path) -> None:
+    folder = written(PLAN, tmp_path)["demo-burst"]
+    rules = tmp_path / "firewall.d"
+    rules.mkdir()
+    firewall = folder / "firewall.nft"
+    firewall.write_text(firewall.read_text().replace("/etc/agentgpu/firewall.d", str(rules)))
+    check_rules(firewall)
+    text = (folder / "front.nft").read_text()
+    for family, address in (("ip", "198.51.100.1"), ("ip6", "2001:db8::1")):
+        (rules / "front.nft").write_text(text.replace("FAMILY", family).replace("ADDRESS", address))
+        check_rules(firewall)
+    (rules / "front.nft").write_text(text)
+    with pytest.raises(AssertionError, match="FAMILY"):
+        check_rules(firewall)
