@@ -1,4 +1,4 @@
-"""A pod's part of its node's host: memory in proportion to the accelerators, and whether what it keeps there fits."""
+"""A pod's part of its node's host: CPU and memory in proportion to the accelerators, and whether what it keeps there fits."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.rejections import candidate_rejection
 from agentgpu_iac.units import rounded
 
+_CPU_SHARE = 0.9
+"""Part of a node's allocatable CPU for engines; the rest is for daemons and the cache filler."""
+_DEFAULT_CPU_MILLI_PER_ACCELERATOR = 4_000
+"""Where a provider publishes none: a request that the smallest machine on offer can hold."""
 MEMORY_SHARE = 0.85
 """Part of a node's allocatable memory for engines; the rest is for daemons and the cache filler."""
 _DEFAULT_MEMORY_MIB_PER_ACCELERATOR = 16_384
 """Where a provider publishes none: a request that the smallest machine on offer can hold."""
-_ENGINE_MIB_PER_ACCELERATOR = 8_192
+ENGINE_MIB_PER_ACCELERATOR = 8_192
 """What an engine needs of the host besides KV cache moved there: a judgement, no measurement. Its processes, pinned
 buffers and /dev/shm are in it; pages of weights read from the cache are given back under pressure."""
 _SHM_MIB_PER_ACCELERATOR = 1024
@@ -28,6 +32,14 @@ def memory_mib(machine: Machine, accelerators: int, engines: int = 1) -> int:
     part = taken / machine.accelerators / engines
     ram = instance.allocatable_memory_mib or int((instance.memory_gib or 0) * 1024)
     return int(ram * MEMORY_SHARE * part) // 256 * 256 if ram else _DEFAULT_MEMORY_MIB_PER_ACCELERATOR * taken
+
+
+def cpu_milli(machine: Machine, accelerators: int, engines: int = 1) -> int:
+    """CPU of one pod, when ``engines`` share its accelerators."""
+    instance, taken = machine.instance, machine.accelerators_taken(accelerators)
+    part = taken / machine.accelerators / engines
+    cpu = instance.allocatable_cpu_milli or (instance.vcpu or 0) * 1000
+    return int(cpu * _CPU_SHARE * part) // 100 * 100 if cpu else _DEFAULT_CPU_MILLI_PER_ACCELERATOR * taken
 
 
 def shm_mib(accelerators: int, pod_memory_mib: int) -> int:
@@ -51,7 +63,7 @@ def need_mib(candidate: Candidate) -> int:
     if not offload:
         return 0
     reserve = PORTS[candidate.demand.agent.engine].offload_reserve_mib
-    return offload + _ENGINE_MIB_PER_ACCELERATOR * candidate.accelerators_per_pod + reserve
+    return offload + ENGINE_MIB_PER_ACCELERATOR * candidate.accelerators_per_pod + reserve
 
 
 def rejection(candidate: Candidate, machine: Machine) -> Rejection:

@@ -28,8 +28,6 @@ START_TIMEOUT_S: Final = 1_800
 """How long a machine may take until it runs (an assumption: virtual machines take minutes, bare metal longer)."""
 SYSTEM_DISK_GIB: Final = 60
 """Operating system, driver, the engine's image unpacked, logs (a judgement)."""
-HOST_MIB_PER_ACCELERATOR: Final = 8_192
-"""What an engine needs of the host besides KV cache moved there, as planning/hosts counts it."""
 _MOST_FALLBACKS: Final = 3
 
 
@@ -43,12 +41,15 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         return None
     candidates = [member.candidate for member in pool.members]
     models_gib = sum(model.gib for model in caching.cached_models(candidates, spec))
-    memory_mib = HOST_MIB_PER_ACCELERATOR * machine.accelerators
+    memory_mib = hosts.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
+    engines = len(candidates) if pool.shared else 1
+    cpu_milli = max(hosts.cpu_milli(machine, one.accelerators_per_pod, engines) for one in candidates)
     return MarketPlan(
         ways=tuple(_ways(pool, spec)),
         accelerators=(machine.accelerator, *_fallbacks(pool, options)),
         regions=spec.regions,
         gpu_memory_gb=candidates[0].accelerator.memory_gb,
+        vcpus=ceil_div(cpu_milli, 1000),
         host_memory_gib=ceil_div(max(memory_mib, *(hosts.need_mib(one) for one in candidates)), 1024),
         disk_gib=SYSTEM_DISK_GIB + math.ceil(models_gib * 1.2),
         start_timeout_s=START_TIMEOUT_S,

@@ -594,6 +594,8 @@ class MarketPlan(Document):
     """Empty: any."""
     gpu_memory_gb: float
     """Of one accelerator, as it is on the label."""
+    vcpus: int
+    """As many as the largest engine is given: a container with more than its machine has does not start."""
     host_memory_gib: int
     disk_gib: int
     """For the system, the engine's image and the pool's models."""

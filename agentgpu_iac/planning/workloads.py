@@ -37,10 +37,6 @@ from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
 
-_CPU_SHARE = 0.9
-"""Part of a node's allocatable CPU for engines; the rest is for daemons and the cache filler."""
-_DEFAULT_CPU_MILLI_PER_ACCELERATOR = 4_000
-"""Where a provider publishes none: a request that the smallest machine on offer can hold."""
 _LEAST_JOIN_TIMEOUT_S = 600
 """PyTorch's own default for joining a process group."""
 _PROBE_PERIOD_S = 10
@@ -358,13 +354,9 @@ def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> Po
     """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = len(pool.members) if pool.shared else 1
-    taken = machine.accelerators_taken(candidate.accelerators_per_pod)
-    part = taken / machine.accelerators / engines
-    cpu = instance.allocatable_cpu_milli or (instance.vcpu or 0) * 1000
-    cpu_milli = int(cpu * _CPU_SHARE * part) // 100 * 100 if cpu else _DEFAULT_CPU_MILLI_PER_ACCELERATOR * taken
     memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_pod, engines)
     return PodPlan(
-        cpu_milli=cpu_milli,
+        cpu_milli=hosts.cpu_milli(machine, candidate.accelerators_per_pod, engines),
         memory_mib=memory_mib,
         shm_mib=hosts.shm_mib(candidate.accelerators_per_pod, memory_mib),
         kv_offload_mib=hosts.kv_offload_mib(candidate),

@@ -112,13 +112,12 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield f"  {'  '.join(cells)}".rstrip()
 
 
-def _comparison(now: Figures) -> Iterator[str]:
+def _comparison(now: Figures) -> tuple[str, ...]:
+    """What changed since the last deployment. That it cannot be told, for whatever reason, stops no deployment."""
     try:
-        last = _last_figures()
-    except Exception as error:  # the SDK raises nothing narrower, and a comparison may not stop a deployment
-        yield f"  The last deployment could not be read: {error}"
-        return
-    yield from cost_changes(last, now)
+        return tuple(cost_changes(_last_figures(), now))
+    except Exception as error:  # the SDK raises nothing narrower, and the figures may be of another version
+        return (f"  The last deployment could not be read: {error}",)
 
 
 def _last_figures() -> Figures:

@@ -258,7 +258,10 @@ CALLS = {
     "aws:cloudwatch/eventTarget:EventTarget": ApiCall(
         service="events",
         operation="PutTargets",
-        made={"arn": lambda inputs: {"Targets": [{"Id": "chosen-by-the-provider", "Arn": inputs["arn"]}]}},
+        made={
+            "arn": lambda inputs: {"Targets": [{"Id": inputs["targetId"], "Arn": inputs["arn"]}]},
+            "targetId": lambda inputs: {},
+        },
     ),
     "aws:s3/bucket:Bucket": ApiCall(
         service="s3", operation="CreateBucket", elsewhere=frozenset({"tags", "forceDestroy"})

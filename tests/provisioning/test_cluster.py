@@ -228,3 +228,7 @@ def test_volumes_that_are_claimed_later_carry_the_tag_too() -> None:
     addon = scene("single").one("aws:eks/addon:Addon", "demo-aws-ebs-csi-driver").inputs
     configuration = json.loads(addon["configurationValues"])
     assert configuration == {"controller": {"extraVolumeTags": {"agentgpu.dev/stack": "demo"}}}
+
+
+def test_the_policy_for_the_key_has_a_name_of_its_own_so_that_it_is_never_there_twice() -> None:
+    assert scene("single").one("aws:iam/rolePolicy:RolePolicy", "demo-secrets").inputs["name"] == "use-secrets-key"

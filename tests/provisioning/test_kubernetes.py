@@ -14,7 +14,7 @@ from agentgpu_iac.provisioning.kubernetes.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_security, make_tiered_plan
 from tests.provisioning.recording import Recording, record
-from tests.provisioning.scenes import FILES, shared_plan
+from tests.provisioning.scenes import FILES, handed_over_plan, shared_plan
 
 GROUP = "kubernetes:yaml/v2:ConfigGroup"
 PROVIDER = "pulumi:providers:kubernetes"
@@ -52,7 +52,7 @@ def test_outputs(recording: Recording) -> None:
     assert set(recording.outputs) == {"agentUrls", "cost", "prerequisites", "notApplied"}
     assert recording.outputs["agentUrls"] == {"support": "http://support.demo.svc.cluster.local:8000/v1"}
     assert recording.outputs["cost"]["baselineUsdPerMonth"] == "1339.92"
-    assert "nothing is bought here" in recording.outputs["cost"]["excludes"]
+    assert "Nothing is bought here" in recording.outputs["cost"]["excludes"]
     assert recording.outputs["notApplied"] == ["ScaledObject support (keda.sh/v1alpha1)"]
 
 
@@ -87,6 +87,16 @@ def test_the_rendered_tree_of_the_target_is_applied_whole() -> None:
     files = render(PLAN)
     (group,) = record(lambda: deploy(PLAN, files)).of(GROUP)
     assert len(group.inputs["objs"]) == len([file for file in files if file.path.startswith("base/")]) - 1
+
+
+def test_a_gitops_tool_applies_all_but_what_tells_it_so() -> None:
+    plan = handed_over_plan().model_copy(update={"target": "kubernetes"})
+    settings = Settings(installed_api_groups=frozenset({"argoproj.io"}))
+    recording = record(lambda: deploy(plan, render(plan), settings))
+    (group,) = recording.of(GROUP)
+    assert [one["kind"] for one in group.inputs["objs"]] == ["Application"]
+    told = "\n".join(recording.outputs["prerequisites"])
+    assert "the namespace argocd, in which other tools look for their objects" in told
 
 
 def refused(settings: Settings) -> list[str]:

@@ -11,6 +11,9 @@ import pulumi_aws as aws
 from agentgpu_iac.provisioning.aws.naming import fitted, stack_tags
 from agentgpu_iac.provisioning.aws.roles import policy_document
 
+_TARGET = "queue"
+"""A name of our own: to put a target twice under one name makes one, so that no notice comes twice."""
+
 _RULE_NAME_LIMIT = 64
 
 _KEPT_S = 300
@@ -37,8 +40,8 @@ class InterruptionQueueArgs:
 class InterruptionQueue(pulumi.ComponentResource):
     """An SQS queue that EventBridge puts EC2's notices into, by one rule for each kind.
 
-    EC2 tells of all instances of the account and region; Karpenter passes over those that are not its own. Only these
-    rules may put messages in, and nobody may without TLS.
+    EC2 tells of all instances of the account and region; Karpenter passes over those that are not its own. Of
+    AWS's services only these rules may put messages in, and nobody may without TLS.
     """
 
     queue_name: pulumi.Output[str]
@@ -77,6 +80,7 @@ class InterruptionQueue(pulumi.ComponentResource):
             aws.cloudwatch.EventTarget(
                 f"{name}-{purpose}",
                 rule=rule.name,
+                target_id=_TARGET,
                 arn=queue.arn,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             )

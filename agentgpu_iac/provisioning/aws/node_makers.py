@@ -9,11 +9,12 @@ from agentgpu_iac.planning.nodes import karpenter_pools
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.aws.held_capacity import IDS_KEY
 from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG
+from agentgpu_iac.provisioning.manifests import KARPENTER_OVERLAY, NODE_GROUPS_OVERLAY
 
 NODE_GROUPS = "node-groups"
 KARPENTER = "karpenter"
-NODE_MAKERS = (NODE_GROUPS, KARPENTER)
-"""Each is also the name of the overlay that goes with it."""
+OVERLAYS = {NODE_GROUPS: NODE_GROUPS_OVERLAY, KARPENTER: KARPENTER_OVERLAY}
+"""What can make nodes, and the folder of the tree that goes with it."""
 
 
 def grouped_pools(plan: Plan, nodes: str) -> tuple[NodePool, ...]:
@@ -24,12 +25,12 @@ def grouped_pools(plan: Plan, nodes: str) -> tuple[NodePool, ...]:
 
 def node_maker_faults(plan: Plan, nodes: str, chart: str, source: str) -> Iterator[Fault]:
     """Why this plan's nodes cannot be made as the settings say."""
-    if nodes not in NODE_MAKERS:
+    if nodes not in OVERLAYS:
         yield Fault(
             source=source,
             path="agentgpu:nodes",
             message=f"there is no {nodes!r}",
-            hint=f"set it to {' or '.join(NODE_MAKERS)}",
+            hint=f"set it to {' or '.join(OVERLAYS)}",
         )
         return
     if nodes == KARPENTER and not chart:
@@ -39,18 +40,19 @@ def node_maker_faults(plan: Plan, nodes: str, chart: str, source: str) -> Iterat
             message="Karpenter makes the nodes, but nothing says where its Helm chart is",
             hint="pulumi config set agentgpu:karpenterChart oci://<registry>/karpenter/karpenter, or a folder or file",
         )
-    if nodes == KARPENTER and not karpenter_pools(plan.target, plan.node_pools):
+    if nodes == KARPENTER and plan.node_pools and all(pool.fixed_size for pool in plan.node_pools):
         yield Fault(
             source=source,
             path="agentgpu:nodes",
             message="Karpenter makes none of this plan's nodes: every pool has a fixed size",
             hint=f"pulumi config set agentgpu:nodes {NODE_GROUPS}",
         )
-    if plan.gitops is not None and (overlay := plan.gitops.path.rpartition("/")[2]) != nodes:
+    if plan.gitops is not None and not plan.gitops.path.endswith(f"/{OVERLAYS[nodes]}"):
+        overlay = plan.gitops.path.rpartition("/")[2]
         yield Fault(
             source=source,
             path="agentgpu:nodes",
-            message=f"{nodes} make the nodes, but the GitOps tool is told to apply overlays/{overlay}",
+            message=f"{nodes} is to make the nodes, but the GitOps tool is told to apply overlays/{overlay}",
             hint=f"pulumi config set agentgpu:nodes {overlay}, or set spec.gitops.overlay to {nodes}",
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.karpenter import KARPENTER_GROUPS
-from agentgpu_iac.provisioning.aws.node_makers import KARPENTER
+from agentgpu_iac.provisioning.aws.node_makers import KARPENTER, OVERLAYS
 from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, Manifest, Manifests, read_manifests
 
 
@@ -31,7 +31,7 @@ def sort_objects(
     apply the same object would undo each other's work.
     """
     groups = installed_groups | KARPENTER_GROUPS if nodes == KARPENTER else installed_groups
-    overlay = read_manifests(files, groups, f"overlays/{nodes}")
+    overlay = read_manifests(files, groups, OVERLAYS[nodes])
     if plan.gitops is not None:
         told = read_manifests(files, installed_groups, GITOPS_FOLDER)
         return Objects(serving=told, karpenter=(), handed_over=overlay)

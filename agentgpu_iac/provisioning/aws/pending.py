@@ -18,13 +18,20 @@ Inputs = Mapping[str, Any]
 
 _KEPT_ONCE = frozenset(
     {
+        "aws:cloudwatch/eventTarget:EventTarget",
         "aws:ec2/tag:Tag",
         "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
         "aws:iam/rolePolicy:RolePolicy",
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
+        "aws:s3/bucketPolicy:BucketPolicy",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "aws:s3/bucketVersioning:BucketVersioning",
+        "aws:sqs/queuePolicy:QueuePolicy",
     }
 )
-"""Made twice it is still one, under the same name: nothing to look for."""
+"""Made twice it is still one: nothing to look for. Where these have names, the program gives them fixed ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +94,7 @@ def _where(resource_type: str, inputs: Inputs) -> tuple[str, str | None]:
 
 
 _NAME_TAGGED = {
-    "aws:ec2/eip:Eip": "elastic-ip",
     "aws:ec2/internetGateway:InternetGateway": "internet-gateway",
-    "aws:ec2/natGateway:NatGateway": "natgateway",
     "aws:ec2/routeTable:RouteTable": "route-table",
     "aws:ec2/subnet:Subnet": "subnet",
     "aws:ec2/vpc:Vpc": "vpc",
@@ -109,6 +114,17 @@ def _by_name_tag(kind: str, inputs: Inputs) -> str:
         f"Name=value,Values={inputs['tags']['Name']}",
     )
     return _aws("ec2", "describe-tags", "--filters", *filters, "--query", "Tags[].ResourceId")
+
+
+def _address(inputs: Inputs) -> tuple[str, str | None]:
+    filters = f"Name=tag:Name,Values={inputs['tags']['Name']}"
+    return _aws("ec2", "describe-addresses", "--filters", filters, "--query", "Addresses[].AllocationId"), None
+
+
+def _nat_gateway(inputs: Inputs) -> tuple[str, str | None]:
+    """Not by its tags alone: gateways that are gone show for an hour."""
+    filters = (f"Name=tag:Name,Values={inputs['tags']['Name']}", "Name=state,Values=pending,available")
+    return _aws("ec2", "describe-nat-gateways", "--filter", *filters, "--query", "NatGateways[].NatGatewayId"), None
 
 
 def _launch_template(inputs: Inputs) -> tuple[str, str | None]:
@@ -151,6 +167,11 @@ def _capacity_reservation(inputs: Inputs) -> tuple[str, str | None]:
     filters = (f"Name=tag:{POOL_LABEL},Values={inputs['tags'][POOL_LABEL]}", "Name=state,Values=active,pending")
     query = "CapacityReservations[].CapacityReservationId"
     return _aws("ec2", "describe-capacity-reservations", "--filters", *filters, "--query", query), None
+
+
+def _budget(inputs: Inputs) -> tuple[str, str | None]:
+    query = f"Budgets[?BudgetName=='{inputs['name']}'].BudgetName"
+    return _aws("budgets", "describe-budgets", "--account-id", "ACCOUNT", "--query", query), f"ACCOUNT:{inputs['name']}"
 
 
 def _role(inputs: Inputs) -> tuple[str, str | None]:
@@ -196,10 +217,35 @@ def _access_entry(inputs: Inputs) -> tuple[str, str | None]:
     return _aws("eks", "describe-access-entry", *words), f"{cluster}:{principal}"
 
 
+def _pod_identity(inputs: Inputs) -> tuple[str, str | None]:
+    words = ("--namespace", inputs["namespace"], "--service-account", inputs["serviceAccount"])
+    query = "associations[].join(',', [clusterName, associationId])"
+    cluster = ("--cluster-name", inputs["clusterName"])
+    return _aws("eks", "list-pod-identity-associations", *cluster, *words, "--query", query), None
+
+
+def _bucket(inputs: Inputs) -> tuple[str, str | None]:
+    name = inputs["bucket"]
+    return _aws("s3api", "list-buckets", "--query", f"Buckets[?Name=='{name}'].Name"), name
+
+
+def _queue(inputs: Inputs) -> tuple[str, str | None]:
+    return _aws("sqs", "get-queue-url", "--queue-name", inputs["name"], "--query", "QueueUrl"), None
+
+
+def _event_rule(inputs: Inputs) -> tuple[str, str | None]:
+    name = inputs["name"]
+    return _aws("events", "list-rules", "--name-prefix", name, "--query", "Rules[].Name"), f"default/{name}"
+
+
 _LOOK_UPS: dict[str, Callable[[Inputs], tuple[str, str | None]]] = {
+    "aws:budgets/budget:Budget": _budget,
+    "aws:cloudwatch/eventRule:EventRule": _event_rule,
     "aws:cloudwatch/logGroup:LogGroup": _log_group,
     "aws:ec2/capacityReservation:CapacityReservation": _capacity_reservation,
+    "aws:ec2/eip:Eip": _address,
     "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
+    "aws:ec2/natGateway:NatGateway": _nat_gateway,
     "aws:ec2/placementGroup:PlacementGroup": _placement_group,
     "aws:ec2/route:Route": _route,
     "aws:ec2/routeTableAssociation:RouteTableAssociation": _route_table_association,
@@ -208,8 +254,11 @@ _LOOK_UPS: dict[str, Callable[[Inputs], tuple[str, str | None]]] = {
     "aws:eks/addon:Addon": _addon,
     "aws:eks/cluster:Cluster": _cluster,
     "aws:eks/nodeGroup:NodeGroup": _node_group,
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": _pod_identity,
     "aws:iam/role:Role": _role,
     "aws:kms/key:Key": _key,
+    "aws:s3/bucket:Bucket": _bucket,
+    "aws:sqs/queue:Queue": _queue,
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _security_group_rule,
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": _security_group_rule,
 }

@@ -35,7 +35,7 @@ class PodRole(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = ServiceRole(name, ServiceRoleArgs(service=POD_IDENTITY_SERVICE, policies=(), tags=args.tags), child)
         policies = [
-            aws.iam.RolePolicy(f"{name}-{purpose}", role=role.role_name, policy=document, opts=child)
+            aws.iam.RolePolicy(f"{name}-{purpose}", name=purpose, role=role.role_name, policy=document, opts=child)
             for purpose, document in args.policies.items()
         ]
         aws.eks.PodIdentityAssociation(

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from agentgpu_iac.planning.nodes import ENGINE_UID, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.manifests import Manifests
-from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, sharing
+from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, operators_of_gitops_tool, sharing
 
 
-def prerequisites(plan: Plan, manifests: Manifests) -> tuple[str, ...]:
-    """Everything that someone must still bring, each with what happens without it."""
+def prerequisites(plan: Plan, manifests: Manifests, handed_over: Manifests | None) -> tuple[str, ...]:
+    """Everything that someone must still bring, each with what happens without it.
+
+    ``handed_over`` are the objects that a GitOps tool applies; None where there is no tool.
+    """
     return (
         *(_nodes(pool) for pool in plan.node_pools),
         device_plugin(),
@@ -19,6 +22,7 @@ def prerequisites(plan: Plan, manifests: Manifests) -> tuple[str, ...]:
         *_secrets(plan),
         *_namespaces(plan, manifests),
         *operators(manifests),
+        *(() if handed_over is None else operators_of_gitops_tool(handed_over)),
     )
 
 

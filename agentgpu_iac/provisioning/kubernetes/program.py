@@ -15,13 +15,13 @@ from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.planning.routing import base_url
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.kubernetes.prerequisites import prerequisites
-from agentgpu_iac.provisioning.manifests import read_manifests
+from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, read_manifests
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
 
-_UNPRICED = (
-    "all else in your cluster; nothing is bought here, so this is what nodes of the plan cost where it found them, "
-    "whatever you pay for yours"
+_EXCLUDES = (
+    "everything else in your cluster. Nothing is bought here: the planner found such nodes at these prices, and yours "
+    "may cost something else"
 )
 
 
@@ -50,14 +50,18 @@ class Settings:
 def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | None = None) -> None:
     """Put the plan's objects into the cluster and export what its users need.
 
-    Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
-    before anything is made, for a plan or settings that cannot be carried out.
+    Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Where it names a GitOps
+    tool, only what tells the tool of the stack is applied. Raises BadInput, before anything is made, for a plan or
+    settings that cannot be carried out.
     """
     settings = settings or Settings()
     if faults := [*_foreign(plan), *_unreachable(settings), *policy_faults(plan)]:
         raise BadInput(faults)
-    cost = report_cost(plan, excludes=_UNPRICED)
-    manifests = read_manifests(files, settings.installed_api_groups)
+    cost = report_cost(plan, excludes=_EXCLUDES)
+    objects = read_manifests(files, settings.installed_api_groups)
+    manifests, handed_over = objects, None
+    if plan.gitops is not None:
+        manifests, handed_over = read_manifests(files, settings.installed_api_groups, GITOPS_FOLDER), objects
     Serving(
         plan.stack,
         ServingArgs(
@@ -69,7 +73,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     )
     pulumi.export("agentUrls", {workload.agent: base_url(plan, workload) for workload in plan.workloads})
     pulumi.export(OUTPUT, cost)
-    pulumi.export("prerequisites", list(prerequisites(plan, manifests)))
+    pulumi.export("prerequisites", list(prerequisites(plan, manifests, handed_over)))
     pulumi.export("notApplied", [str(manifest) for manifest in manifests.waiting])
 
 

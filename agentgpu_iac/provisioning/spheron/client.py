@@ -57,7 +57,12 @@ class Answer(BaseModel):
     """Something that the API says. Fields that we do not use may come and go."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", alias_generator=camel, populate_by_name=True, coerce_numbers_to_str=True
+        frozen=True,
+        extra="ignore",
+        alias_generator=camel,
+        populate_by_name=True,
+        coerce_numbers_to_str=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -270,6 +275,7 @@ class Spheron:
         self._budgets = budgets
         self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport)
         self._looking = threading.Lock()
+        self._active: tuple[Deployment, ...] = ()
         self._looked_at_s: float | None = None
 
     def close(self) -> None:
@@ -318,17 +324,16 @@ class Spheron:
     def watch(self, deployment_id: str) -> Deployment | None:
         """How a deployment stands, at most one pause old; None where it is gone for good.
 
-        All that wait share one list, so that many machines ask no more than one.
+        All that wait share one list, so that many machines ask no more than one: who waited for another's look takes what
+        that saw.
         """
+        asked_at_s = self._clock.now_s()
         with self._looking:
-            now_s = self._clock.now_s()
-            next_s = now_s if self._looked_at_s is None else self._looked_at_s + POLL_S
-            if next_s > now_s:
-                self._clock.sleep(next_s - now_s)
-            for one in self._look({"status": "active"}):
-                if one.id == deployment_id:
-                    return one
-        return self.deployment(deployment_id)
+            if self._looked_at_s is None or self._looked_at_s <= asked_at_s:
+                self._pause()
+                self._active = self._look({"status": "active"})
+            found = next((one for one in self._active if one.id == deployment_id), None)
+        return found or self.deployment(deployment_id)
 
     def deployment(self, deployment_id: str) -> Deployment | None:
         """One deployment; None where there is none of that id."""
@@ -363,6 +368,10 @@ class Spheron:
             if refusal.status == httpx.codes.NOT_FOUND or (refusal.status == httpx.codes.BAD_REQUEST and ended):
                 return
             raise
+
+    def _pause(self) -> None:
+        if self._looked_at_s is not None:
+            self._clock.sleep(max(0.0, self._looked_at_s + POLL_S - self._clock.now_s()))
 
     def _look(self, parameters: Mapping[str, Any]) -> tuple[Deployment, ...]:
         answer = self._get("/api/deployments", parameters)

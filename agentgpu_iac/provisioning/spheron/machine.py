@@ -131,7 +131,7 @@ class SpheronProvider(ResourceProvider):
         """What makes a machine another one. Prices, limits and further offers matter only when one is made."""
         market, asked = _market(news), _asked(news)
         replaces = [name for name, value in asked.items() if value != _plain(olds.get(name))]
-        if not replaces and olds.get("digest") != _digest(news):
+        if olds.get("cloudInitDigest") != _slow_digest(news["cloudInit"]):
             replaces.append("cloudInit")
         if not _acceptable(market, olds.get("region"), olds.get("instanceType")):
             replaces.append("market")
@@ -287,7 +287,7 @@ class _Maker:
         return max(named, key=lambda one: one.status == RUNNING, default=None)
 
     def _try(self, candidate: Candidate) -> Deployment | None:
-        """Send the create call, once. None: this offer cannot be had."""
+        """Send the create call; a second time only where the API says that it did nothing yet. None: this offer cannot be had."""
         try:
             return self._create(candidate)
         except RateLimited as refusal:
@@ -295,6 +295,13 @@ class _Maker:
                 raise
             self.session.clock.sleep(refusal.retry_after_s)
             return self._named() or self._create(candidate)
+
+    def _create(self, candidate: Candidate) -> Deployment | None:
+        """Send the create call, once. None: this offer cannot be had."""
+        try:
+            return self.client.create(self._request(candidate))
+        except RateLimited:
+            raise
         except NoAnswer as error:
             found = self._named()
             if found is None:
@@ -309,23 +316,21 @@ class _Maker:
             self.failures.append(f"{candidate.offer}: {refusal}")
             return self._named() if refusal.status >= 500 else None
 
-    def _create(self, candidate: Candidate) -> Deployment:
+    def _request(self, candidate: Candidate) -> CreateRequest:
         offer = candidate.offer
-        return self.client.create(
-            CreateRequest(
-                provider=offer.provider,
-                offer_id=offer.offer_id,
-                gpu_type=offer.gpu_type,
-                gpu_count=offer.gpu_count,
-                region=candidate.region,
-                operating_system=candidate.operating_system,
-                instance_type=offer.instance_type,
-                name=self.name,
-                team_id=self.props.get("teamId") or self.session.team(),
-                ssh_key_id=self.props.get("sshKeyId"),
-                ssh_public_key=self.props.get("sshPublicKey"),
-                cloud_init=CloudInit.model_validate_json(self.props["cloudInit"]),
-            )
+        return CreateRequest(
+            provider=offer.provider,
+            offer_id=offer.offer_id,
+            gpu_type=offer.gpu_type,
+            gpu_count=offer.gpu_count,
+            region=candidate.region,
+            operating_system=candidate.operating_system,
+            instance_type=offer.instance_type,
+            name=self.name,
+            team_id=self.props.get("teamId") or self.session.team(),
+            ssh_key_id=self.props.get("sshKeyId"),
+            ssh_public_key=self.props.get("sshPublicKey"),
+            cloud_init=CloudInit.model_validate_json(self.props["cloudInit"]),
         )
 
     def _wait(self, deployment: Deployment, known: Mapping[str, Any]) -> _Made | None:
@@ -348,7 +353,7 @@ class _Maker:
         return {
             "url": self.props["url"],
             "machineName": self.name,
-            "digest": _digest(self.props),
+            "cloudInitDigest": _slow_digest(self.props["cloudInit"]),
             **_asked(self.props),
             "accelerator": known.get("accelerator") or "",
             **_seen(deployment, known),
@@ -456,9 +461,5 @@ class SpheronMachine(Resource, module="agentgpu", name="SpheronMachine"):
     usdPerHour: pulumi.Output[str]  # noqa: N815
 
     def __init__(self, name: str, props: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        unknown = dict.fromkeys(self._outputs())
+        unknown = dict.fromkeys(type(self).__annotations__)
         super().__init__(SpheronProvider(), name, cast("pulumi.Inputs", {**unknown, **props}), opts)
-
-    @classmethod
-    def _outputs(cls) -> tuple[str, ...]:
-        return (*(name for name in cls.__annotations__),)

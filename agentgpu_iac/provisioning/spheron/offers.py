@@ -150,6 +150,8 @@ def _against(offer: Offer, market: MarketPlan) -> Iterator[str]:
     least_gb = market.gpu_memory_gb * _GPU_MEMORY_RATIO
     if offer.gpu_memory and offer.gpu_memory < least_gb:
         yield f"its GPUs have {offer.gpu_memory:g} GB, and the plan needs {market.gpu_memory_gb:g}"
+    if offer.vcpus and offer.vcpus < market.vcpus:
+        yield f"its host has {offer.vcpus} processors, and the plan gives one engine {market.vcpus}"
     if offer.memory and offer.memory < market.host_memory_gib:
         yield f"its host has {offer.memory:g} GB of memory, and the plan needs {market.host_memory_gib}"
     if offer.storage and offer.storage < market.disk_gib:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -116,8 +118,12 @@ class Project:
 
     @staticmethod
     def kill(process: Process) -> None:
-        """SIGKILL to the CLI and all that it started: engine, host, providers."""
+        """SIGKILL to the CLI and all that it started: engine, host, providers. Plugins lead process groups of their own."""
+        family = _descendants(process.pid)
         end(process)
+        for each in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
 
     def preview(self, *words: str) -> dict[str, Any]:
         """What an ``up`` would do, as Pulumi says it in JSON."""
@@ -163,3 +169,13 @@ class Project:
         """Every byte that the backend and the project's configuration hold: the state, its history and its backups."""
         places = (self.backend, self.folder)
         return b"\n".join(file.read_bytes() for place in places for file in sorted(place.rglob("*")) if file.is_file())
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """All that a process started and that still runs, as Linux tells it."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
+    found = [ancestor]
+    for each in found:
+        found.extend(pid for pid, parent in parents.items() if parent == each)
+    return found[1:]

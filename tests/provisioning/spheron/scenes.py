@@ -96,6 +96,7 @@ def make_market(**changes: Any) -> p.MarketPlan:
         accelerators=("rtx-5090",),
         regions=(),
         gpu_memory_gb=32.0,
+        vcpus=4,
         host_memory_gib=8,
         disk_gib=77,
         start_timeout_s=1800,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import httpx
 import pytest
 
@@ -13,6 +15,7 @@ from agentgpu_iac.provisioning.spheron.client import (
     Refused,
     SpheronError,
 )
+from agentgpu_iac.provisioning.spheron.clock import Clock
 from tests.provisioning.spheron.scenes import SECRET, Scene, cloud_init
 from tests.provisioning.spheron.world import KEY, TEAM
 
@@ -91,6 +94,35 @@ def test_all_who_wait_share_one_look_in_each_pause() -> None:
     assert POLL_S >= 10
     assert all(pause >= 10 for pause in scene.time.slept)
     assert client.watch(made[0].id).status == "running"
+
+
+def test_who_waited_for_the_look_of_another_takes_what_it_saw() -> None:
+    scene = Scene()
+    client = scene.client()
+    made = [client.create(REQUEST) for _ in range(2)]
+    client.watch(made[0].id)
+    waiting = threading.Event()
+    others: list[threading.Thread] = []
+    found: list[object] = []
+
+    def now_s() -> float:
+        if threading.current_thread() in others:
+            waiting.set()
+        return scene.time.now
+
+    def sleep(seconds: float) -> None:
+        if not others:
+            others.append(threading.Thread(target=lambda: found.append(client.watch(made[1].id))))
+            others[0].start()
+            assert waiting.wait(60)
+        scene.time.sleep(seconds)
+
+    client._clock = Clock(now_s=now_s, sleep=sleep)
+    before = len(scene.world.calls)
+    client.watch(made[0].id)
+    others[0].join(60)
+    assert found
+    assert len(scene.world.calls) == before + 1
 
 
 def test_a_limit_is_obeyed_and_the_call_asked_again() -> None:

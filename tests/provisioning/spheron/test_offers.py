@@ -74,6 +74,7 @@ def test_only_machines_with_as_many_accelerators_count() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"vcpus": 2}, "processors"),
         ({"memory": 4}, "memory"),
         ({"storage": 50}, "disk"),
         ({"os_options": []}, "operating system"),

@@ -73,7 +73,7 @@ def usual_groups() -> list[dict[str, Any]]:
         group(
             "H100_SXM5",
             "H100 SXM5",
-            offer("h100-good", price=2.4, gpu_memory=80, interconnectType="SXM5", provider="voltage-park"),
+            offer("h100-good", price=2.4, vcpus=32, gpu_memory=80, interconnectType="SXM5", provider="voltage-park"),
         ),
         group("X9000", "Unheard-of X9000", offer("x9000", gpu_memory=7)),
     ]

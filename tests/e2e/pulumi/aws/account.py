@@ -16,14 +16,14 @@ from tests.e2e.processes import PATIENCE_S, end, start
 from tests.e2e.pulumi.aws import kubernetes_provider, provider
 from tests.e2e.pulumi.aws.cloud import ACCOUNT, REGION, Cloud
 from tests.e2e.pulumi.aws.faults import Faults
-from tests.e2e.pulumi.aws.kinds import tags
+from tests.e2e.pulumi.aws.kinds import ROLLOUTS, tags
 from tests.e2e.pulumi.aws.plugins import write_plugins
 from tests.e2e.pulumi.cli import Project
 
 OFFICE = "203.0.113.0/24"
 """Who may reach the cluster's API."""
 
-_NOT_COUNTED = {"counters"}
+_NOT_COUNTED = {"counters", ROLLOUTS}
 
 
 class Account:

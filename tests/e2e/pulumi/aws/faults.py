@@ -26,8 +26,8 @@ class Order:
 
     fail: tuple[int, ...] = ()
     """Creates that fail, counted from one; nothing is made then."""
-    hold_token: str = ""
-    """Every create (or check) of this type is held..."""
+    hold: tuple[str, ...] = ()
+    """Every create (or check) of these types is held..."""
     moment: Moment = "after"
     """...when the thing has been made but nobody told, before it is made, or while its inputs are only looked at."""
 
@@ -64,7 +64,7 @@ class Faults:
     def pass_by(self, moment: Moment, token: str, urn: str) -> None:
         """Stay here for ever if that was ordered."""
         order = self._ordered()
-        if (order.hold_token, order.moment) != (token, moment):
+        if token not in order.hold or order.moment != moment:
             return
         with self._lock, self._report.open("a", encoding="utf-8") as file:
             file.write(f"{urn}\n")
@@ -75,4 +75,4 @@ class Faults:
         if not self._order.exists():
             return Order()
         given = json.loads(self._order.read_text("utf-8"))
-        return Order(**{**given, "fail": tuple(given["fail"])})
+        return Order(**{**given, "fail": tuple(given["fail"]), "hold": tuple(given["hold"])})

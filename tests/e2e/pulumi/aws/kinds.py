@@ -315,7 +315,7 @@ class RouteTable(Ec2):
 class VpcEndpoint(Ec2):
     word, member = "vpc_endpoint", "VpcEndpoint"
     forces_new = frozenset({"vpcId", "serviceName", "vpcEndpointType"})
-    computed = frozenset({"arn", "state", "policy", "prefixListId", "ownerId"})
+    computed = frozenset({"arn", "state", "policy", "prefixListId", "ownerId", "privateDnsEnabled"})
 
     def shown(self, aws: Cloud, found: Inputs) -> Properties:
         shown = {
@@ -840,6 +840,9 @@ class NodeGroup(Kind):
             "taints": found.get("taints"),
             "tags": found["tags"],
             "launchTemplate": template and {key: template[key] for key in ("id", "version") if key in template},
+            "version": found["version"],
+            "releaseVersion": found["releaseVersion"],
+            **aws.journal.entries(ROLLOUTS).get(ident, {}),
         }
         return {key: value for key, value in shown.items() if value}
 

@@ -19,6 +19,7 @@ from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.server import main as serve
 
+from tests.e2e.pulumi.aws.lifeline import leave_with_the_engine
 from tests.e2e.pulumi.aws.values import marked_map, plain, plain_map
 
 FOLDER_VARIABLE = "KUBERNETES_DOUBLE_FOLDER"
@@ -80,10 +81,11 @@ def _version(value: dict[str, Any]) -> str:
 
 
 def _ident(value: dict[str, Any]) -> str:
-    metadata = value["metadata"]
+    metadata = value.get("metadata", value)  # a Helm release has its name beside its values
     return "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
 
 
 def main() -> None:
     """Serve the protocol on a loopback port, as a plugin does."""
+    leave_with_the_engine()
     serve(sys.argv[1:], version("pulumi-kubernetes"), KubernetesDouble(Path(os.environ[FOLDER_VARIABLE])))

@@ -39,7 +39,9 @@ from pulumi.provider.experimental.server import main as serve
 
 from tests.e2e.pulumi.aws.cloud import ACCOUNT, REGION, Cloud
 from tests.e2e.pulumi.aws.faults import Faults
-from tests.e2e.pulumi.aws.kinds import KINDS, Inputs, Kind, Properties, absent
+from tests.e2e.pulumi.aws.kinds import Inputs, Kind, Properties, absent
+from tests.e2e.pulumi.aws.kinds_beside import KINDS
+from tests.e2e.pulumi.aws.lifeline import leave_with_the_engine
 from tests.e2e.pulumi.aws.values import marked_map, plain_map
 
 ENDPOINT_VARIABLE = "AWS_DOUBLE_ENDPOINT"
@@ -264,6 +266,7 @@ def _forces_new(kind: Kind, key: str, old: Inputs, new: Inputs) -> bool:
 
 def main() -> None:
     """Serve the protocol on a loopback port, as a plugin does."""
+    leave_with_the_engine()
     folder = Path(os.environ[FOLDER_VARIABLE])
     double = AwsDouble(Cloud(os.environ[ENDPOINT_VARIABLE], folder), Faults(folder))
     serve(sys.argv[1:], version("pulumi-aws"), double)

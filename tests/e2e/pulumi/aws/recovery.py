@@ -12,6 +12,7 @@ from tests.e2e.pulumi.aws.aws_command import answer
 from tests.e2e.pulumi.cli import ROOT
 
 SCRIPT = "stacks/pending_creates.py"
+CLEAR = "refresh --clear-pending-creates"
 IMPORT = ("import", "--file", "pending.json", "--protect=false", "--generate-code=false", "--yes", "--skip-preview")
 
 
@@ -25,7 +26,7 @@ def recover(account: Account) -> list[str]:
         for entry, instruction in zip(file["resources"], instructions, strict=True)
         if (found := _looked_up(account, entry["id"], instruction))
     ]
-    project.refresh("--clear-pending-creates")
+    project.run(*CLEAR.split(), "--yes", "--skip-preview")
     if resources:
         text = json.dumps({**file, "resources": resources})
         (project.folder / "pending.json").write_text(text, encoding="utf-8")

@@ -12,10 +12,10 @@ import pytest
 
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.pulumi.aws.account import Account, account
+from tests.e2e.pulumi.aws.conftest import SPEC
 from tests.e2e.pulumi.aws.faults import Moment, Order
-from tests.e2e.pulumi.aws.recovery import recover
-
-SPEC = (Path(__file__).parent / "stacks" / "desk.yaml").read_text("utf-8")
+from tests.e2e.pulumi.aws.recovery import CLEAR, IMPORT, SCRIPT, recover
+from tests.e2e.pulumi.cli import ROOT
 
 WHOLE = {
     "VPCs": 1,
@@ -39,6 +39,10 @@ WHOLE = {
 """What a whole stack of this spec has: the same however often it was cut off on the way."""
 
 
+KEPT_ONCE = {"aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"}
+"""Made again it is still one: the recovery does not look for it."""
+
+
 @pytest.fixture(scope="module")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """One stack that the tests of this module cut off again and again, each further on than the one before."""
@@ -46,10 +50,12 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         yield made
 
 
-def kill_up(stack: Account, token: str, moment: Moment) -> None:
+def kill_up(stack: Account, types: tuple[str, ...], moment: Moment) -> None:
     """Start ``up``, wait until every operation in flight is one that is held, and kill the CLI with all its children."""
-    stack.faults.order(Order(hold_token=token, moment=moment))
-    process = stack.project.start("up", "--yes", "--skip-preview", log=stack.project.folder / "up.log")
+    stack.faults.order(Order(hold=types, moment=moment))
+    process = stack.project.start(
+        "up", "--yes", "--skip-preview", "--parallel", "50", log=stack.project.folder / "up.log"
+    )
     until = time.monotonic() + PATIENCE_S
     try:
         while not _stands_still(stack, moment):
@@ -79,7 +85,7 @@ def stored(stack: Account) -> dict[str, Any]:
 
 def test_a_provider_error_at_any_create_leaves_what_the_next_up_completes(tmp_path: Path) -> None:
     with account(tmp_path, SPEC) as stack:
-        for fail in ((1,), (9, 10, 11), (14,)):
+        for fail in ((1,), (9, 10, 11), (20,)):
             stack.faults.order(Order(fail=fail))
             said = stack.project.up(expect=None)
             assert said.code != 0
@@ -103,7 +109,7 @@ def test_a_stack_half_made_can_be_removed(tmp_path: Path) -> None:
 def test_an_engine_killed_between_operations_needs_nothing_but_cancel(tmp_path: Path) -> None:
     with account(tmp_path, SPEC) as stack:
         for token in ("aws:kms/key:Key", "aws:eks/nodeGroup:NodeGroup"):
-            kill_up(stack, token, "check")
+            kill_up(stack, (token,), "check")
             locked = stack.project.up(expect=None)
             assert locked.code != 0
             assert "pulumi cancel" in locked.text
@@ -114,30 +120,66 @@ def test_an_engine_killed_between_operations_needs_nothing_but_cancel(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("token", "moment"),
+    ("moment", "types"),
     [
-        ("aws:ec2/vpc:Vpc", "before"),
-        ("aws:ec2/vpc:Vpc", "after"),
-        ("aws:ec2/subnet:Subnet", "after"),
-        ("aws:ec2/internetGateway:InternetGateway", "after"),
-        ("aws:ec2/eip:Eip", "after"),
-        ("aws:ec2/natGateway:NatGateway", "after"),
-        ("aws:ec2/route:Route", "after"),
-        ("aws:iam/role:Role", "after"),
-        ("aws:kms/key:Key", "after"),
-        ("aws:cloudwatch/logGroup:LogGroup", "after"),
-        ("aws:iam/rolePolicy:RolePolicy", "after"),
-        ("aws:eks/cluster:Cluster", "after"),
-        ("aws:ec2/launchTemplate:LaunchTemplate", "after"),
-        ("aws:eks/addon:Addon", "after"),
-        ("aws:eks/nodeGroup:NodeGroup", "before"),
-        ("aws:eks/nodeGroup:NodeGroup", "after"),
+        ("after", {"aws:ec2/vpc:Vpc"}),
+        (
+            "after",
+            {"aws:ec2/internetGateway:InternetGateway", "aws:ec2/routeTable:RouteTable", "aws:ec2/subnet:Subnet"},
+        ),
+        (
+            "after",
+            {
+                "aws:ec2/eip:Eip",
+                "aws:ec2/route:Route",
+                "aws:ec2/routeTableAssociation:RouteTableAssociation",
+                "aws:ec2/vpcEndpoint:VpcEndpoint",
+            },
+        ),
+        ("after", {"aws:ec2/natGateway:NatGateway"}),
+        (
+            "after",
+            {
+                "aws:cloudwatch/logGroup:LogGroup",
+                "aws:ec2/launchTemplate:LaunchTemplate",
+                "aws:iam/role:Role",
+                "aws:kms/key:Key",
+            },
+        ),
+        ("after", {"aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment"}),
+        ("after", {"aws:eks/cluster:Cluster"}),
+        ("after", {"aws:ec2/tag:Tag", "aws:eks/addon:Addon"}),
+        ("before", {"aws:eks/nodeGroup:NodeGroup"}),
+        ("after", {"aws:eks/nodeGroup:NodeGroup"}),
+        ("after", {"aws:eks/nodeGroup:NodeGroup"}),
     ],
 )
-def test_a_create_that_nobody_heard_the_end_of_is_found_again(cut: Account, token: str, moment: Moment) -> None:
-    kill_up(cut, token, moment)
-    recover(cut)
+def test_a_create_that_nobody_heard_the_end_of_is_found_again(cut: Account, moment: Moment, types: set[str]) -> None:
+    kill_up(cut, tuple(types), moment)
+    assert {urn.split("::")[2].rpartition("$")[2] for urn in cut.faults.held()} == types
+    found = recover(cut)
+    assert bool(found) == (moment == "after" and not types & KEPT_ONCE)
     assert not stored(cut).get("pending_operations")
+
+
+def test_the_flag_of_the_cli_that_promises_an_import_loses_the_create_instead(tmp_path: Path) -> None:
+    """Why the page goes another way. When this fails, the flag works, and the page can become shorter."""
+    with account(tmp_path, SPEC) as stack:
+        kill_up(stack, ("aws:ec2/vpc:Vpc",), "after")
+        stack.project.cancel()
+        (urn,) = stack.faults.held()
+        (vpc,) = (one["VpcId"] for one in stack.aws("ec2").describe_vpcs()["Vpcs"] if not one["IsDefault"])
+        stack.project.refresh("--import-pending-creates", urn, "--import-pending-creates", vpc)
+        assert not stored(stack).get("pending_operations")
+        assert urn not in {resource["urn"] for resource in stack.project.resources()}
+
+
+def test_the_page_tells_users_to_run_what_these_tests_run() -> None:
+    page = (ROOT / "docs" / "deploy-aws.md").read_text("utf-8")
+    asked = ("--yes", "--skip-preview")
+    assert f"pulumi {' '.join(word for word in IMPORT if word not in asked)}" in page
+    assert f"pulumi {CLEAR}" in page
+    assert f"pulumi stack export | python {SCRIPT} > pending.json" in page
 
 
 def test_what_was_cut_off_so_often_is_whole_in_the_end(cut: Account) -> None:

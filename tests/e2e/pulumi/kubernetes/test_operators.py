@@ -12,6 +12,28 @@ from tests.e2e.pulumi.kubernetes.scenes import drift, is_built_in, left, planned
 SECURITY = "security: {apiKeySecret: engine-key, externalSecrets: {store: vault, kind: ClusterSecretStore}}"
 
 
+GITOPS = "gitops: {tool: argocd, repository: 'https://git.example.org/platform/agents.git', path: stacks/handed}"
+
+
+def test_a_gitops_tool_is_told_of_the_stack_and_applies_the_rest(
+    equipped_cluster: ControlPlane, project: Callable[[str], Project]
+) -> None:
+    spec = stack("handed", extra=GITOPS)
+    objects = {identity(each): each for each in tree_of_text(spec).objects}
+    told = {key: each for key, each in objects.items() if key == ("Application", "argocd", "handed")}
+    pulumi = project(spec)
+    pulumi.run("config", "set", "--path", "agentgpu:installedApiGroups[0]", "argoproj.io")
+    equipped_cluster.add_namespace("argocd")
+    pulumi.up()
+    assert left(equipped_cluster, objects) == list(told)
+    assert drift(equipped_cluster, told) == []
+    prerequisites = "\n".join(pulumi.outputs()["prerequisites"])
+    assert "the namespace argocd, in which other tools look for their objects" in prerequisites
+    assert "monitoring.coreos.com (PodMonitor, PrometheusRule); without it the GitOps tool cannot" in prerequisites
+    pulumi.destroy()
+    assert not left(equipped_cluster, objects)
+
+
 def test_objects_of_operators_come_with_their_groups_and_go_with_the_stack(
     equipped_cluster: ControlPlane, project: Callable[[str], Project]
 ) -> None:

@@ -112,8 +112,8 @@ def test_a_changed_cloud_init_replaces_the_machine_and_a_price_does_not(project:
 
 
 def test_a_reclaimed_machine_is_made_again_by_the_next_up(project: Project, spheron: Spheron) -> None:
-    spot = offer("h100-spot", price=2.4, spot_price=0.9, gpu_memory=80, interconnectType="SXM5", instanceType="SPOT")
-    spheron.world.groups[1]["offers"].append(spot)
+    h100 = {"vcpus": 32, "gpu_memory": 80, "interconnectType": "SXM5"}
+    spheron.world.groups[1]["offers"].append(offer("h100-spot", instanceType="SPOT", price=2.4, spot_price=0.9, **h100))
     project.write_spec(SPOT)
     project.up()
     (first,) = spheron.world.live
