@@ -5,7 +5,6 @@ It is made before the machines are, so it names no address but the stack. Its ke
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pulumi
@@ -15,24 +14,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
 
+from agentgpu_iac.provisioning.spheron.clock import in_days
+
 _DAYS: Final = 3650
 """Nobody but the front machine trusts it, and a new one means new machines."""
-_CLOCKS_DIFFER: Final = timedelta(hours=1)
 
 
 def make_certificate(server_name: str) -> tuple[str, str]:
     """A self-signed certificate of a server and its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "agentgpu")])
-    now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_DIFFER)
-        .not_valid_after(now + timedelta(days=_DAYS))
+        .not_valid_before(in_days(-1))
+        .not_valid_after(in_days(_DAYS))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(server_name)]), critical=True)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
