@@ -33,6 +33,7 @@ from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drai
 from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 
 
 class NoPlan(Infeasible):
@@ -146,7 +147,8 @@ def _groups(by_agent: Sequence[AgentOptions], spec: StackSpec) -> tuple[tuple[Op
 def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
     """Sharing that was looked at and refused: on machines of several accelerators no pod can choose which one it shares.
 
-    NVIDIA's DRA driver could, by time-slicing, which is alpha there and needs Kubernetes 1.36.
+    NVIDIA's DRA driver could, by time-slicing, which is alpha there and needs Kubernetes 1.36. A container on a virtual
+    machine is told its accelerator by number, but placement counts no parts of machines.
     """
     if spec.capacity.share_accelerators != "auto":
         return
@@ -154,12 +156,20 @@ def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[R
         candidate, machine = option.candidates[0], option.machine
         message = (
             f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
-            f"{machine.accelerators}, and the device plugin lets no pod choose which of them it shares. DRA claims would: "
-            "sharing by them needs Kubernetes 1.36 "
-            f"(pins.kubernetesVersion is {spec.pins.kubernetes_version}) and is alpha in NVIDIA's driver, so no plan uses it"
+            f"{machine.accelerators}, and {_why_not_shared(spec)}"
         )
         unit, limit = "accelerators a node", float(machine.accelerators)
         yield candidate_rejection(candidate, machine, "sharing", message, need=1.0, limit=limit, unit=unit)
+
+
+def _why_not_shared(spec: StackSpec) -> str:
+    if spec.target in VIRTUAL_MACHINES:
+        return "sharing is planned on machines of one accelerator alone"
+    return (
+        "the device plugin lets no pod choose which of them it shares. DRA claims would: sharing by them needs "
+        f"Kubernetes 1.36 (pins.kubernetesVersion is {spec.pins.kubernetes_version}) and is alpha in NVIDIA's driver, so no "
+        "plan uses it"
+    )
 
 
 def _agent_options(

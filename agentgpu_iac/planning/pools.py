@@ -16,7 +16,7 @@ from agentgpu_iac.planning.plan import MarketPlan, NodePool
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import CapacityType, Tier
+from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES, CapacityType, Tier
 from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
@@ -105,10 +105,29 @@ def pools_of(placed: Sequence[Placed], stack: str, spec: StackSpec) -> tuple[Poo
             gathered.setdefault(key, []).append(member)
             facts[key] = (tier, machine, purchase)
     regions = {machine.region for _, machine, _ in facts.values()}
-    pools = (_pool(stack, *facts[key], tuple(members), len(regions) > 1) for key, members in gathered.items())
+    pools = (
+        _pool(stack, *facts[key], part, len(regions) > 1, agent)
+        for key, members in gathered.items()
+        for part, agent in _parts(tuple(members), *facts[key][:2], spec)
+    )
     sessions = sum(one.candidate.demand.concurrent for one in placed if one.candidate.demand.user_facing)
     ratio = reserved_ratio(spec.observed, sessions)
     return tuple(_with_reservation(pool, ratio) for pool in pools)
+
+
+def _parts(
+    members: tuple[Placed, ...], tier: Tier, machine: Machine, spec: StackSpec
+) -> tuple[tuple[tuple[Placed, ...], str], ...]:
+    """The members as one pool, or as several: virtual machines of a pool are alike, so who fills whole machines has its own.
+
+    That takes no more machines. Each part comes with the name of the agent that it is for, where it is for one.
+    """
+    if spec.target not in VIRTUAL_MACHINES or len(members) == 1 or members[0].share_group is not None:
+        return ((members, ""),)
+    fill = [one for one in members if one.option.accelerators(tier) % machine.accelerators == 0]
+    rest = tuple(one for one in members if one.option.accelerators(tier) % machine.accelerators)
+    alone = tuple(((one,), one.candidate.demand.agent.name) for one in fill)
+    return (*alone, (rest, "")) if rest else alone
 
 
 def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
@@ -121,10 +140,17 @@ def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
 
 
 def _pool(
-    stack: str, tier: Tier, machine: Machine, purchase: Purchase, members: tuple[Placed, ...], several_regions: bool
+    stack: str,
+    tier: Tier,
+    machine: Machine,
+    purchase: Purchase,
+    members: tuple[Placed, ...],
+    several_regions: bool,
+    agent: str,
 ) -> Pool:
     first = members[0]
-    stem = (first.share_group or f"{stack}-{tier}") + ("-groups" if first.option.spans_nodes else "")
+    own = f"{stack}-{tier}-{agent}" if agent else f"{stack}-{tier}"
+    stem = (first.share_group or own) + ("-groups" if first.option.spans_nodes else "")
     shared = first.share_group is not None
     slots = sum(member.option.accelerators(tier) for member in members)
     nodes = 1 if shared else ceil_div(slots, machine.accelerators)

@@ -41,7 +41,8 @@ _LEAST_JOIN_TIMEOUT_S = 600
 """PyTorch's own default for joining a process group."""
 _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
-"""The startup probe waits for twice the predicted start: cold starts differ by that much between clusters."""
+"""The startup probe waits for twice the predicted start at least, and for as long as the plan says that it may take: an engine
+that is killed while it starts begins anew."""
 _LEAST_PROGRESS_DEADLINE_S = 600
 """Kubernetes' own default."""
 
@@ -302,7 +303,7 @@ def _cold_start(
 
 
 def _probes(start: ColdStartPlan) -> ProbePlan:
-    patience_s = _STARTUP_FACTOR * start.warm_node_total
+    patience_s = max(_STARTUP_FACTOR, 1 + start.error_ratio) * start.warm_node_total
     return ProbePlan(
         startup_period_s=_PROBE_PERIOD_S,
         startup_failure_threshold=max(12, math.ceil(patience_s / _PROBE_PERIOD_S)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.manifests import GPU_OPERATOR_GROUP, Manifests
 
 DEVICE_PLUGIN_VERSION = "0.18.2"
@@ -29,6 +29,24 @@ def sharing(pools: tuple[NodePool, ...]) -> Iterator[str]:
             f"shared nodes ask for it with the label {DEVICE_PLUGIN_CONFIG_LABEL}, and without it a node offers "
             f"one slot where its engines need {slots}"
         )
+
+
+def secrets(plan: Plan) -> Iterator[str]:
+    """The Secrets that nobody makes: no value of theirs is known here."""
+    for secret in plan.security.secrets:
+        if secret.store_key is None:
+            yield (
+                f"the Secret {secret.name} with the key {secret.key} in the namespace {plan.stack} ({secret.purpose}); "
+                "without it what reads it does not start"
+            )
+
+
+def namespaces(plan: Plan, manifests: Manifests) -> Iterator[str]:
+    """Namespaces of other tools that objects of ours go into."""
+    ours = {one.name for one in manifests.applied if one.kind == "Namespace"}
+    used = {one.content["metadata"].get("namespace", plan.stack) for one in manifests.applied}
+    for name in sorted(used - ours - {plan.stack}):
+        yield f"the namespace {name}, in which other tools look for their objects; without it pulumi up fails"
 
 
 def operators(manifests: Manifests) -> Iterator[str]:

@@ -260,7 +260,8 @@ class Capacity(Document):
     (an assumption: 72 h, a tenth of the month)."""
     reservation: Literal["none", "on-demand", "capacity-block"] = "none"
     """What EC2 capacity you hold, tagged for the stack: nodes use it first. on-demand: capacity reservations (ODCRs);
-    capacity-block: EC2 Capacity Blocks, which end on their date. Planning buys none; ``agentgpu:reserve`` reserves on-demand capacity."""
+    capacity-block: EC2 Capacity Blocks, which end on their date. Planning buys none; ``agentgpu:reserve`` reserves
+    on-demand capacity."""
     price_cap_ratio: Annotated[float, Field(ge=1, le=10)] = 1.25
     """The most that a machine may cost when it is created, as a multiple of the planned price: what you bid on a market
     whose prices move. A dearer offer is passed over (an assumption: 1.25)."""

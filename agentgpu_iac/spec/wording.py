@@ -270,7 +270,7 @@ def _wrong_length_or_form(kind: str, context: Mapping[str, object], steps: Steps
         case "too_long":
             return Wording(message=f"the list has {length:,} items; at most {_number(context.get('max_length'))} fit")
         case "string_pattern_mismatch":
-            return _wrong_form(str(steps[-1]), text)
+            return _wrong_form(next(str(step) for step in reversed(steps) if isinstance(step, str)), text)
         case _:
             return Wording(message="this value does not fit here")
 

@@ -182,6 +182,7 @@ secrets() {
     install --directory --mode=0755 /etc/agentgpu
     [ -e "$SECRETS" ] || install --mode=0600 /dev/null "$SECRETS"
     chmod 0600 "$SECRETS"
+    ln --symbolic --force --no-dereference "$SECRETS" "$HERE/.env" # where Compose looks by itself, so every command of it finds them
     local variable
     for variable in $AGENTGPU_SECRETS; do
         grep --quiet "^$variable=." "$SECRETS" || say "$SECRETS lacks $variable: nothing starts without it"

@@ -42,6 +42,59 @@ def test_replicas_get_accelerators_and_ports_of_their_own() -> None:
     ]
 
 
+@pytest.mark.parametrize("target", ["eks", "kubernetes", "compose"])
+def test_an_engine_is_given_as_long_to_start_as_the_plan_says_that_it_may_take(target: str) -> None:
+    stack = f"""
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {{name: slow}}
+spec:
+  target: {target}
+  agents: [{{name: support, model: Qwen/Qwen3-14B}}]
+"""
+    (one,) = planned(load_text(stack, "slow.yaml"), CATALOG).workloads
+    longest_s = one.cold_start_s.warm_node_total * (1 + one.cold_start_s.error_ratio)
+    assert one.probes.startup_period_s * one.probes.startup_failure_threshold >= longest_s
+
+
+@pytest.mark.parametrize(("target", "told"), [("kubernetes", True), ("compose", False)])
+def test_a_machine_is_not_refused_for_a_reason_of_clusters(target: str, told: bool) -> None:
+    stack = f"""
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {{name: two}}
+spec:
+  target: {target}
+  agents: [{{name: front, model: Qwen/Qwen3-0.6B}}, {{name: support, model: Qwen/Qwen3-8B}}]
+"""
+    found = planned(load_text(stack, "two.yaml"), CATALOG).rejections
+    messages = [one.message for one in found if one.constraint == "sharing"]
+    assert messages
+    assert {"the device plugin" in message for message in messages} == {told}
+
+
+@pytest.mark.parametrize("target", ["compose", "kubernetes"])
+def test_agents_that_fill_machines_have_machines_of_their_own(target: str) -> None:
+    """Two that share nothing, each on a machine with one accelerator."""
+    stack = f"""
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {{name: two}}
+spec:
+  target: {target}
+  capacity: {{shareAccelerators: never}}
+  accelerators: {{allow: [rtx-4090]}}
+  agents: [{{name: front, model: Qwen/Qwen3-0.6B}}, {{name: support, model: Qwen/Qwen3-8B}}]
+"""
+    plan = planned(load_text(stack, "two.yaml"), CATALOG)
+    assert sum(pool.max for pool in plan.node_pools) == 2
+    assert [[one.name for one in host.engines] for host in plan.hosts] == (
+        [["front-1"], ["support-1"]] if target == "compose" else []
+    )
+    assert len(plan.node_pools) == (2 if target == "compose" else 1)
+    assert all(pool.name.startswith("two-baseline-") for pool in plan.node_pools)
+
+
 def test_replicas_are_spread_evenly_since_machines_are_alike() -> None:
     (host,) = hosts(make_pool(accelerators_per_node=2, max=3), workload("support", 5))
     assert [one.name for one in host.engines] == ["support-1", "support-2"]

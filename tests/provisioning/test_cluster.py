@@ -6,9 +6,11 @@ import ipaddress
 import json
 
 import pytest
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from agentgpu_iac.provisioning.aws.administrators import administrator_faults
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
+from agentgpu_iac.provisioning.aws.cluster import NODE_POLICIES
 from agentgpu_iac.provisioning.aws.network import VPC_CIDR, ZoneRanges
 from tests.plans import make_plan
 from tests.provisioning.recording import SOLD
@@ -163,6 +165,11 @@ def test_the_addons_and_their_order() -> None:
     assert recording.position(addon, "demo-coredns") < recording.position(group, "demo-baseline-g6e-xlarge")
 
 
+def test_network_policies_are_enforced() -> None:
+    addon = scene("single").one("aws:eks/addon:Addon", "demo-vpc-cni").inputs
+    assert json.loads(addon["configurationValues"]) == {"enableNetworkPolicy": "true"}
+
+
 def test_system_nodes_have_no_accelerator_and_no_taint() -> None:
     system = scene("single").one("aws:eks/nodeGroup:NodeGroup", "demo-system").inputs
     assert system["amiType"] == "AL2023_x86_64_STANDARD"
@@ -179,7 +186,7 @@ def test_system_nodes_have_no_accelerator_and_no_taint() -> None:
         (
             "demo-nodes",
             "ec2.amazonaws.com",
-            {"AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"},
+            {"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly"},
         ),
     ],
 )
@@ -193,6 +200,18 @@ def test_roles_hold_the_least(role: str, service: str, policies: set[str]) -> No
         if one.inputs["role"] == role
     }
     assert attached == policies
+
+
+def test_a_node_may_ask_what_joining_takes() -> None:
+    documents = json.loads(aws_managed_policies_data)
+    allowed = {
+        action
+        for policy in NODE_POLICIES
+        for statement in documents[policy]["Document"]["Statement"]
+        for action in statement["Action"]
+    }
+    assert {"ec2:DescribeInstances", "ec2:DescribeInstanceTypes", "eks-auth:AssumeRoleForPodIdentity"} <= allowed
+    assert "ecr:BatchGetImage" in allowed
 
 
 @pytest.mark.parametrize("name", SCENES)

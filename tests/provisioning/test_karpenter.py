@@ -127,7 +127,7 @@ def test_the_roles_are_the_ones_that_others_name() -> None:
         for one in recording.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
         if one.name.startswith("demo-karpenter-nodes")
     }
-    assert attached == {"AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly"}
+    assert attached == {"AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly"}
     (association,) = recording.of(ASSOCIATION)
     (release,) = recording.of(RELEASE)
     assert association.inputs["namespace"] == release.inputs["namespace"] == "kube-system"

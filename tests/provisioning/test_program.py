@@ -15,12 +15,12 @@ import yaml
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.nodes import ENGINE_UID
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.planning.plan import NamedSecret, Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.render import render
-from tests.plans import make_plan, make_pool, make_tiered_plan
+from tests.plans import make_plan, make_pool, make_security, make_tiered_plan
 from tests.provisioning.recording import record
 from tests.provisioning.scenes import FILES, OPTIONS, SCENES, SETTINGS, kustomization, scene
 
@@ -127,6 +127,13 @@ def test_prerequisites_are_the_ones_of_this_plan(name: str, expected: list[str])
     found = scene(name).outputs["prerequisites"]
     assert len(found) == len(expected)
     assert all(words in sentence for words, sentence in zip(expected, found, strict=True))
+
+
+def test_prerequisites_name_the_secrets_that_nobody_makes() -> None:
+    secret = NamedSecret(name="mine", key="key", purpose="is what callers send", store_key=None)
+    plan = make_plan(security=make_security(secrets=(secret,)))
+    told = "\n".join(record(lambda: deploy(plan, FILES, SETTINGS)).outputs["prerequisites"])
+    assert "the Secret mine with the key key in the namespace demo (is what callers send)" in told
 
 
 @pytest.mark.parametrize("name", SCENES)

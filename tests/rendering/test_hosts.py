@@ -374,6 +374,12 @@ def test_setup_says_which_secrets_are_missing(tmp_path: Path) -> None:
     assert "lacks VLLM_API_KEY: nothing starts without it" in said
 
 
+def test_every_compose_command_finds_the_secrets_and_nobody_else_may_read_them(tmp_path: Path) -> None:
+    assert set_up(tmp_path)[0] == 0
+    assert (tmp_path / "agentgpu" / ".env").resolve() == tmp_path / "secrets.env"
+    assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
+
+
 def test_only_disks_that_hold_nothing_are_joined(tmp_path: Path) -> None:
     """One is blank, one has a partition, one a file system, one is mounted, and one more is blank."""
     plan = make_machines_plan()

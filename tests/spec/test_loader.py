@@ -529,3 +529,9 @@ def test_every_pattern_of_the_model_has_words() -> None:
 def test_shape_knows_every_part_of_the_stack() -> None:
     assert set(parts_of(AgentStack)) == {"metadata", "spec"}
     assert math.isclose(fields_of(parts_of(parts_of(AgentStack)["spec"])["network"])["roundTripMs"].default, 20)
+
+
+@pytest.mark.parametrize("key", ["callerRanges", "adminRanges"])
+def test_a_misspelt_address_range_is_told_in_words(key: str) -> None:
+    (fault,) = faults_of(f"{SMALLEST}  hosts: {{{key}: [203.0.113.7]}}\n")
+    assert "must be an address range such as 203.0.113.0/24; not '203.0.113.7'" in fault

@@ -33,8 +33,9 @@ cut off, they would look like changes that replace it."""
 _LOG_DAYS = 30
 """Enough to look into last month's incident; EKS itself would keep the logs, and bill them, for ever."""
 
-NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistryPullOnly")
-"""The least that a node needs: to join, and to pull add-on images. Pod networking has a role of its own."""
+NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly")
+"""What a node needs: to join, and to pull add-on images. Pod networking has a role of its own. The smaller policy for
+worker nodes is for EKS Auto Mode: under it an AL2023 node may not ask EC2 for its own name, and never joins."""
 
 _NODE_GROUP_NAME_LIMIT = 63
 _HTTPS = 443
@@ -210,13 +211,17 @@ class Cluster(pulumi.ComponentResource):
         )
 
     def _networking_addons(self) -> list[pulumi.Resource]:
-        """The add-ons that a node needs to become ready. Pod networking gets its permissions by Pod Identity."""
+        """The add-ons that a node needs to become ready. Pod networking gets its permissions by Pod Identity.
+
+        It enforces network policies only where it is told to; without that the rendered ones would close nothing.
+        """
         cni_role = self._role("cni", POD_IDENTITY_SERVICE, ("AmazonEKS_CNI_Policy",))
         agent = self._addon("eks-pod-identity-agent", after=[])
         cni = self._addon(
             "vpc-cni",
             after=[agent, cni_role],
             pod_identity=aws.eks.AddonPodIdentityAssociationArgs(role_arn=cni_role.arn, service_account="aws-node"),
+            configuration={"enableNetworkPolicy": "true"},
         )
         return [agent, cni, self._addon("kube-proxy", after=[])]
 

@@ -13,7 +13,14 @@ from agentgpu_iac.provisioning.aws.capacity import FALLBACK_SUFFIX, PREFERRED_SU
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.objects import Objects
-from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, operators_of_gitops_tool, sharing
+from agentgpu_iac.provisioning.prerequisites import (
+    device_plugin,
+    namespaces,
+    operators,
+    operators_of_gitops_tool,
+    secrets,
+    sharing,
+)
 
 _COST_TAG = (
     f"the tag {STACK_LABEL} activated for cost allocation in the billing console (of the management account, in an "
@@ -43,6 +50,8 @@ def prerequisites(
         *_autoscaling(grouped, held),
         *_spot(made),
         *((_subnets(plan.stack),) if made and has_own_subnets else ()),
+        *secrets(plan),
+        *namespaces(plan, objects.serving),
         *_models(plan.node_pools),
         *operators(objects.serving),
         *(() if objects.handed_over is None else operators_of_gitops_tool(objects.handed_over)),

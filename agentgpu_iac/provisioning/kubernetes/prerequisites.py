@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from agentgpu_iac.planning.nodes import ENGINE_UID, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.manifests import Manifests
-from agentgpu_iac.provisioning.prerequisites import device_plugin, operators, operators_of_gitops_tool, sharing
+from agentgpu_iac.provisioning.prerequisites import (
+    device_plugin,
+    namespaces,
+    operators,
+    operators_of_gitops_tool,
+    secrets,
+    sharing,
+)
 
 
 def prerequisites(plan: Plan, manifests: Manifests, handed_over: Manifests | None) -> tuple[str, ...]:
@@ -19,8 +24,8 @@ def prerequisites(plan: Plan, manifests: Manifests, handed_over: Manifests | Non
         *(_nodes(pool) for pool in plan.node_pools),
         device_plugin(),
         *sharing(plan.node_pools),
-        *_secrets(plan),
-        *_namespaces(plan, manifests),
+        *secrets(plan),
+        *namespaces(plan, manifests),
         *operators(manifests),
         *(() if handed_over is None else operators_of_gitops_tool(handed_over)),
     )
@@ -34,19 +39,3 @@ def _nodes(pool: NodePool) -> str:
         f"{POOL_LABEL}={pool.name} and the directory {pool.cache_path} that belongs to {ENGINE_UID}:{ENGINE_UID}{more}; "
         "without them its engines stay pending"
     )
-
-
-def _secrets(plan: Plan) -> Iterator[str]:
-    for secret in plan.security.secrets:
-        if secret.store_key is None:
-            yield (
-                f"the Secret {secret.name} with the key {secret.key} in the namespace {plan.stack} ({secret.purpose}); "
-                "without it what reads it does not start"
-            )
-
-
-def _namespaces(plan: Plan, manifests: Manifests) -> Iterator[str]:
-    ours = {one.name for one in manifests.applied if one.kind == "Namespace"}
-    used = {one.content["metadata"].get("namespace", plan.stack) for one in manifests.applied}
-    for name in sorted(used - ours - {plan.stack}):
-        yield f"the namespace {name}, in which other tools look for their objects; without it pulumi up fails"
