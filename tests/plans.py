@@ -7,6 +7,7 @@ from typing import Any
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning import plan as p
+from agentgpu_iac.planning.front import front_plan
 from agentgpu_iac.planning.machines import host_plans
 from agentgpu_iac.planning.scaling import scaled
 from agentgpu_iac.planning.watching import watching_plan
@@ -426,7 +427,8 @@ def make_machines_plan(
     )
     hosts = host_plans(spec, load_catalog(), plan.workloads, plan.node_pools, plan.router)
     watching = plan.watching.model_copy(update={"monitors": "prometheus-operator"})
-    return plan.model_copy(update={"hosts": hosts, "watching": watching})
+    front = front_plan(spec, plan.stack, plan.workloads, plan.node_pools, hosts, plan.router)
+    return plan.model_copy(update={"hosts": hosts, "front": front, "watching": watching})
 
 
 def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:

@@ -477,6 +477,8 @@ COMPONENTS: tuple[Component, ...] = (
             "--with-http_ssl_module",
             "--with-http_stub_status_module",
             "--with-http_realip_module",
+            "--with-stream",
+            "--with-stream_ssl_module",
             "--without-http_gzip_module",
         ),
     ),

@@ -22,6 +22,7 @@ from agentgpu_iac.planning import (
     watching,
 )
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
+from agentgpu_iac.planning.front import front_plan
 from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.plan import (
@@ -72,6 +73,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
     total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
     router = router_plan(spec, catalog, workloads)
+    hosts = machines.host_plans(spec, catalog, workloads, node_pools, router)
     sky_services = sky.services(placed, decided.options, tiers, spec, catalog, name)
     context = advice.Context(
         spec=spec,
@@ -109,7 +111,8 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         policy=PolicyPlan(
             allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
         ),
-        hosts=machines.host_plans(spec, catalog, workloads, node_pools, router),
+        hosts=hosts,
+        front=front_plan(spec, name, workloads, node_pools, hosts, router),
         sky_services=sky_services,
         cost=total,
         overrides=tuple(

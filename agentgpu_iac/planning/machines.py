@@ -119,7 +119,7 @@ def _host_plan(
         disks_are_joined=any(one.model_cache.storage == "nvme" for one in members),
         secrets=tuple(_secrets(pool, members)),
         kernel_settings=_KERNEL_SETTINGS,
-        open_files=max(_OPEN_FILES, 2 * router.worker_connections),
+        open_files=max(_OPEN_FILES, 4 * router.worker_connections),
     )
 
 

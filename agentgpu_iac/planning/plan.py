@@ -724,6 +724,45 @@ class HostPlan(Document):
     """Limit of open files of each container."""
 
 
+class MachineRoute(Document):
+    """The way from the front machine to one agent on another machine."""
+
+    agent: str
+    port: int
+    """On the front machine's loopback; what comes there goes to the other machine by TLS."""
+    target_port: int
+    """The agent's, on the other machine's NGINX."""
+    engines: int
+    """Engines of the agent there, and so its part of the sessions."""
+
+
+class OtherMachine(Document):
+    """A machine that the front machine's NGINX sends requests to while it runs."""
+
+    name: str
+    node_pool: str
+    index: int
+    """Its number in the pool, from 0."""
+    routes: tuple[MachineRoute, ...]
+
+
+class FrontPlan(Document):
+    """The machine whose NGINX is in front of all machines: the first one of a baseline pool."""
+
+    node_pool: str
+    server_name: str
+    """The name in the certificate that the other machines share."""
+    routes: tuple[RoutePlan, ...]
+    """All agents, with the limits of all machines."""
+    others: tuple[OtherMachine, ...]
+    """Every machine that may run beside it."""
+    worker_connections: int
+    """Connections of one worker process of its NGINX: what goes to other machines counts twice."""
+    connect_timeout_ms: int
+    idle_timeout_s: int
+    """Silence after which the way to another machine is closed: longer than any answer takes."""
+
+
 class SkyPlace(Document):
     """Where SkyPilot may start a replica: one machine with the planned accelerators."""
 
@@ -974,6 +1013,8 @@ class Plan(Document):
     policy: PolicyPlan = PolicyPlan()
     hosts: tuple[HostPlan, ...] = ()
     """What virtual machines run, in the order of the node pools; empty for targets that have a cluster."""
+    front: FrontPlan | None = None
+    """Unset: there is one machine at most, or each machine stands for itself."""
     sky_services: tuple[SkyServicePlan, ...] = ()
     """One for each agent where the target is skyserve; empty for the others."""
     cost: Cost

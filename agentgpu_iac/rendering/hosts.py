@@ -18,7 +18,18 @@ from agentgpu_iac.planning.caching import token_variables
 from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.planning.machines import LISTEN_QUEUE
 from agentgpu_iac.planning.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
-from agentgpu_iac.planning.plan import HostEngine, HostPlan, NodePool, Plan, RenderedFile, RouterPlan, Workload
+from agentgpu_iac.planning.plan import (
+    FrontPlan,
+    HostEngine,
+    HostPlan,
+    NodePool,
+    OtherMachine,
+    Plan,
+    RenderedFile,
+    RoutePlan,
+    RouterPlan,
+    Workload,
+)
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_environment, wait_command
 from agentgpu_iac.rendering.model_cache import (
@@ -30,7 +41,15 @@ from agentgpu_iac.rendering.model_cache import (
     models_document,
 )
 from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER
-from agentgpu_iac.rendering.router import COMMAND, CONFIG_FOLDER, ROUTER_UID, nginx, nginx_route, route_port
+from agentgpu_iac.rendering.router import (
+    COMMAND,
+    CONFIG_FOLDER,
+    ELSEWHERE,
+    ROUTER_UID,
+    nginx,
+    nginx_route,
+    route_port,
+)
 from agentgpu_iac.rendering.templates import filled, verbatim
 from agentgpu_iac.rendering.yaml_text import Mapping, dump, load
 from agentgpu_iac.spec.model import AddressRange
@@ -59,6 +78,15 @@ _UNITS = (
 )
 _CERTIFICATES = "/etc/agentgpu/tls"
 _CERTIFICATES_INSIDE = "/etc/nginx/tls"
+_MACHINES = "/etc/agentgpu/machines"
+"""On the front machine: which others run, their certificate, and what setup.sh makes of it for NGINX."""
+_MACHINES_INSIDE = "/etc/nginx/machines"
+_RULES = "/etc/agentgpu/firewall.d"
+_STREAM = "stream.conf"
+_MACHINES_LIST = "machines.list"
+_FRONT_RULE = "front.nft"
+_NOBODY = "127.0.0.1:9 down"
+"""NGINX wants one server at least, also for an agent whose engines are all on other machines."""
 _BRIDGE = "agentgpu0"
 _LOOPBACK = "127.0.0.1"
 _SSH = 22
@@ -124,7 +152,7 @@ class ComposeContext(Context):
     router_memory: str
     router_scratch: str
     router_config: str
-    certificates: Pairs
+    router_folders: Pairs
     prometheus: tuple[tuple[str, tuple[str, ...], str], ...]
     dcgm_exporter: Pairs
     ollama: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -192,6 +220,34 @@ class FirewallContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrontRuleContext(Context):
+    """The rule by which the machine in front comes in."""
+
+    template: ClassVar[str] = "front.nft.j2"
+    ports: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamContext(Context):
+    """The way from the front machine's NGINX to the other machines."""
+
+    template: ClassVar[str] = "stream.conf.j2"
+    folder: str
+    listen: str
+    connect_timeout_ms: int
+    idle_timeout_s: int
+    server_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinesListContext(Context):
+    """What each other machine adds to the configuration of the front machine's NGINX."""
+
+    template: ClassVar[str] = "machines.list.j2"
+    lines: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SysctlContext(Context):
     """Kernel settings, each with its reason."""
 
@@ -232,6 +288,24 @@ class _Machine:
     router: RouterPlan
     workloads: dict[str, Workload]
 
+    @property
+    def front(self) -> FrontPlan | None:
+        """Set where the pool's first machine is in front of all others."""
+        front = self.plan.front
+        return front if front is not None and front.node_pool == self.host.node_pool else None
+
+    @property
+    def other(self) -> OtherMachine | None:
+        """One of the pool's machines that another one is in front of; in that they are alike."""
+        front = self.plan.front
+        others = () if front is None else front.others
+        return next((one for one in others if one.node_pool == self.host.node_pool), None)
+
+    @property
+    def routes(self) -> tuple[RoutePlan, ...]:
+        """The agents that callers reach here."""
+        return self.host.routes if self.front is None else self.front.routes
+
 
 def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """The files of every pool's machines, in the order of their paths."""
@@ -271,7 +345,7 @@ def _texts(machine: _Machine) -> dict[str, str]:
     texts = {
         COMPOSE: header + _compose_text(machine, nginx_text, prometheus_text),
         NGINX: nginx_text,
-        FIREWALL: filled(_firewall(host)),
+        FIREWALL: filled(_firewall(machine)),
         _SYSCTL: filled(_sysctl(host)),
         _ENVIRONMENT: filled(_environment(machine)),
         _SETUP: verbatim(_SETUP),
@@ -281,6 +355,11 @@ def _texts(machine: _Machine) -> dict[str, str]:
     }
     if host.prometheus is not None:
         texts[PROMETHEUS] = prometheus_text
+    if machine.front is not None:
+        texts[_STREAM] = filled(_stream(machine.front))
+        texts[_MACHINES_LIST] = filled(_machines_list(machine.front))
+    if machine.other is not None:
+        texts[_FRONT_RULE] = filled(FrontRuleContext(ports=_ports(host.routes)))
     for workload in machine.workloads.values():
         for file in workload.engine.files:
             texts[_settings_path(workload, file.name)] = file.content
@@ -345,7 +424,10 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
         router_memory=_mib(router.memory_mib + router.scratch_mib),
         router_scratch=_scratch("/tmp", ROUTER_UID, router.scratch_mib),  # noqa: S108 - the container's own
         router_config=f"{CONFIG_FOLDER}/{NGINX}",
-        certificates=((_CERTIFICATES, _CERTIFICATES_INSIDE),) if host.tls else (),
+        router_folders=(
+            *(((_CERTIFICATES, _CERTIFICATES_INSIDE),) if host.tls else ()),
+            *(((_MACHINES, _MACHINES_INSIDE),) if machine.front is not None else ()),
+        ),
         prometheus=()
         if host.prometheus is None
         else (
@@ -478,8 +560,12 @@ def _nginx(machine: _Machine) -> Context:
         "ssl_session_timeout 1h;",
     )
     how = " ssl" if host.tls else ""
+    front = machine.front
     return nginx(
         machine.router,
+        worker_connections=None if front is None else front.worker_connections,
+        parts=() if front is None else (f"{_MACHINES_INSIDE}/{_STREAM}*",),
+        elsewhere=ELSEWHERE if front is None else (*ELSEWHERE, "http_502"),
         directives=certificate if host.tls else (),
         health_listen=f"{_LOOPBACK}:{host.health_port}",
         status_port=host.status_port,
@@ -487,15 +573,49 @@ def _nginx(machine: _Machine) -> Context:
             nginx_route(
                 route,
                 listen=tuple(f"{address}:{route_port(route)}{how} backlog={LISTEN_QUEUE}" for address in host.listen),
-                engines=tuple(
-                    f"{_LOOPBACK}:{engine.port}"
-                    for engine in host.engines
-                    if machine.workloads[engine.workload].agent == route.agent
-                ),
+                engines=_engines_of(machine, route) or (_NOBODY,),
+                more_engines=() if front is None else (f"{_MACHINES_INSIDE}/{_upstream_file(route.agent)}*",),
             )
-            for route in host.routes
+            for route in machine.routes
         ),
     )
+
+
+def _engines_of(machine: _Machine, route: RoutePlan) -> tuple[str, ...]:
+    return tuple(
+        f"{_LOOPBACK}:{engine.port}"
+        for engine in machine.host.engines
+        if machine.workloads[engine.workload].agent == route.agent
+    )
+
+
+def _stream(front: FrontPlan) -> StreamContext:
+    ports = [route.port for one in front.others for route in one.routes]
+    return StreamContext(
+        folder=_MACHINES_INSIDE,
+        listen=f"{_LOOPBACK}:{min(ports)}-{max(ports)}",
+        connect_timeout_ms=front.connect_timeout_ms,
+        idle_timeout_s=front.idle_timeout_s,
+        server_name=front.server_name,
+    )
+
+
+def _machines_list(front: FrontPlan) -> MachinesListContext:
+    ways = [(one.name, route) for one in front.others for route in one.routes]
+    return MachinesListContext(
+        lines=tuple(
+            line
+            for name, way in ways
+            for line in (
+                (name, _upstream_file(way.agent), f"server {_LOOPBACK}:{way.port} weight={way.engines} max_fails=0;"),
+                (name, "addresses.map", f"{way.port} ADDRESS:{way.target_port};"),
+            )
+        )
+    )
+
+
+def _upstream_file(agent: str) -> str:
+    return f"upstream-{agent}.conf"
 
 
 def _prometheus(machine: _Machine) -> PrometheusContext:
@@ -526,16 +646,22 @@ def _prometheus(machine: _Machine) -> PrometheusContext:
     )
 
 
-def _firewall(host: HostPlan) -> FirewallContext:
-    ports = ", ".join(str(route_port(route)) for route in host.routes)
+def _firewall(machine: _Machine) -> FirewallContext:
+    host = machine.host
+    ports = _ports(machine.routes)
     return FirewallContext(
         path=f"{MACHINE}/{FIREWALL}",
         bridge=_BRIDGE,
         rules=(
             *(f"{_source(one)} tcp dport {_SSH} accept" for one in host.admin_ranges),
-            *(f"{_source(one)} tcp dport {{ {ports} }} accept" for one in host.caller_ranges),
+            *(f"{_source(one)} tcp dport {ports} accept" for one in host.caller_ranges),
+            *((f'include "{_RULES}/*.nft"',) if machine.other is not None else ()),
         ),
     )
+
+
+def _ports(routes: tuple[RoutePlan, ...]) -> str:
+    return f"{{ {', '.join(str(route_port(route)) for route in routes)} }}"
 
 
 def _source(address_range: AddressRange) -> str:

@@ -65,8 +65,14 @@ _KERNEL_SETTINGS = (
 _PORT_NAME = re.compile(r"(?!.*--)[a-z][-a-z0-9]{0,14}")
 """What Kubernetes takes for the name of a port."""
 
-Route = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], int, int, int, int]
-"""Agent, where NGINX listens for it, its engines, directives that choose an engine and that limit, tries, and times."""
+Route = tuple[
+    str, tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], tuple[str, ...], int, int, int, int
+]
+"""Agent, where NGINX listens for it, its engines, files that name more of them, directives that choose an engine and that
+limit, tries, and times."""
+
+ELSEWHERE = ("error", "timeout", "http_503", "non_idempotent")
+"""What sends a request to another replica."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,9 @@ class NginxContext(Context):
     shutdown_timeout_s: int
     directives: tuple[str, ...]
     """What holds for all servers: how names are resolved, or the certificate."""
+    parts: tuple[str, ...]
+    """Files that hold more of the configuration, beside what is for HTTP."""
+    elsewhere: tuple[str, ...]
     max_request_mib: int
     body_buffer_kib: int
     header_buffer_kib: int
@@ -197,15 +206,26 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
 
 
 def nginx(
-    router: RouterPlan, *, directives: tuple[str, ...], health_listen: str, status_port: int, routes: tuple[Route, ...]
+    router: RouterPlan,
+    *,
+    directives: tuple[str, ...],
+    health_listen: str,
+    status_port: int,
+    routes: tuple[Route, ...],
+    worker_connections: int | None = None,
+    parts: tuple[str, ...] = (),
+    elsewhere: tuple[str, ...] = ELSEWHERE,
 ) -> NginxContext:
     """NGINX's configuration, wherever it runs."""
+    connections = worker_connections or router.worker_connections
     return NginxContext(
         workers=ceil_div(router.cpu_milli, 1000),
-        worker_connections=router.worker_connections,
-        open_files=2 * router.worker_connections,
+        worker_connections=connections,
+        open_files=2 * connections,
         shutdown_timeout_s=router.drain.shutdown_timeout_s,
         directives=directives,
+        parts=parts,
+        elsewhere=elsewhere,
         max_request_mib=router.max_request_mib,
         body_buffer_kib=BODY_BUFFER_KIB,
         header_buffer_kib=HEADER_BUFFER_KIB,
@@ -216,14 +236,17 @@ def nginx(
     )
 
 
-def nginx_route(route: RoutePlan, *, listen: tuple[str, ...], engines: tuple[str, ...]) -> Route:
-    """One agent's route: where NGINX listens for it, and how it names the engines."""
+def nginx_route(
+    route: RoutePlan, *, listen: tuple[str, ...], engines: tuple[str, ...], more_engines: tuple[str, ...] = ()
+) -> Route:
+    """One agent's route: where NGINX listens for it, and how it names the engines, or the files that name more of them."""
     balance = ("hash $session consistent;",) if route.policy == "session-affine" else ()
     limit = () if route.max_connections is None else (f"limit_conn requests {route.max_connections};",)
     return (
         route.agent,
         listen,
         engines,
+        more_engines,
         balance,
         limit,
         route.max_tries,

@@ -3,11 +3,15 @@
 # It may be run again at any time: it changes only what is not yet so. Without a word it does everything; with one:
 #   disks   join blank NVMe disks to the volume of the model cache (at every boot: instance stores come back blank)
 #   health  start engines anew that Docker calls unhealthy
+#   machines, front  read anew which machines are behind this one, or which one is in front of it
 set -o errexit -o nounset -o pipefail
 
 HERE=/opt/agentgpu
 SECRETS=/etc/agentgpu/secrets.env
 TLS=/etc/agentgpu/tls
+MACHINES=/etc/agentgpu/machines
+FRONT=/etc/agentgpu/front
+RULES=/etc/agentgpu/firewall.d
 # shellcheck source=/dev/null
 . "$HERE/machine.env"
 
@@ -59,7 +63,62 @@ health() {
     docker ps --quiet --filter health=unhealthy --filter label=agentgpu.dev/agent | xargs --no-run-if-empty docker restart
 }
 
+is_address() { [[ $1 =~ ^[0-9a-fA-F.:]+$ ]]; }
+
+# The address of the machine in front, which whoever makes the machines writes down, comes into a rule of the firewall.
+front_rule() {
+    [ -s "$FRONT" ] || return 0
+    local address family=ip
+    address=$(<"$FRONT")
+    is_address "$address" || fail "$FRONT holds no address"
+    [[ $address != *:* ]] || family=ip6
+    install --directory --mode=0755 "$RULES"
+    sed "s/FAMILY/$family/; s/ADDRESS/$address/" "$HERE/front.nft" >"$RULES/front.nft"
+}
+
+front() {
+    front_rule
+    # Before the machine is set up there may be no nft; the setup itself then loads the rule.
+    if command -v nft >/dev/null; then nft -f "$HERE/firewall.nft"; fi
+}
+
+# What NGINX is to know of the machines behind this one. Whoever makes them lists those that run: name, address.
+machine_lines() {
+    local name address machine file text
+    while read -r name address; do
+        is_address "$address" || fail "$MACHINES/list: $name has no address"
+        grep --quiet "^$name " "$HERE/machines.list" || fail "$MACHINES/list: the plan knows no machine $name"
+        [[ $address != *:* ]] || address="[$address]"
+        while read -r machine file text; do
+            [ "$machine" != "$name" ] || echo "${text//ADDRESS/$address}" >>"$1/$file"
+        done <"$HERE/machines.list"
+    done <"$MACHINES/list"
+}
+
+machines() {
+    [ -e "$MACHINES/list" ] || return 0
+    local new
+    new=$(mktemp --directory)
+    machine_lines "$new"
+    [ ! -e "$new/addresses.map" ] || cp "$HERE/stream.conf" "$new/stream.conf"
+    rm --force "$MACHINES"/*.conf "$MACHINES/addresses.map"
+    find "$new" -type f -exec install --mode=0644 --target-directory="$MACHINES" {} +
+    rm --recursive "$new"
+    nginx_again
+}
+
+# NGINX reads its files anew. One that does not run yet reads them when it starts.
+nginx_again() {
+    local nginx
+    command -v docker >/dev/null || return 0
+    nginx=$(docker ps --quiet --filter label=com.docker.compose.service=nginx) || return 0
+    [ -n "$nginx" ] || return 0
+    docker exec "$nginx" nginx -t -e stderr -c /etc/nginx/router/nginx.conf || fail "NGINX refuses what $MACHINES holds"
+    docker kill --signal=HUP "$nginx" >/dev/null
+}
+
 firewall() {
+    front_rule
     command -v nft >/dev/null || install_packages nftables
     systemctl enable --now agentgpu-firewall.service
     nft -f "$HERE/firewall.nft"
@@ -144,6 +203,8 @@ everything() {
     container_engine
     toolkit
     certificate
+    install --directory --mode=0755 "$MACHINES"
+    machines
     secrets
     systemctl enable --now agentgpu-health.timer
     systemctl enable agentgpu.service
@@ -155,5 +216,7 @@ case ${1:-everything} in
     everything) everything ;;
     disks) disks ;;
     health) health ;;
-    *) fail "there is no $1; known: disks, health" ;;
+    machines) machines ;;
+    front) front ;;
+    *) fail "there is no $1; known: disks, health, machines, front" ;;
 esac

@@ -115,8 +115,11 @@ class AwsMocks(pulumi.runtime.Mocks):
                     "machineName": f"{args.name}-0123456789",
                     "status": "running",
                     "ipAddress": "198.51.100.1",
+                    "sshCommand": "ssh ubuntu@198.51.100.1",
                     "usdPerHour": "0.8",
                 }
+            case "pulumi-python:dynamic/agentgpu:MachinesCertificate":
+                computed |= {"certificate": "a certificate", "privateKey": "its key"}
             case "aws:ec2/placementGroup:PlacementGroup":
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
             case "aws:ec2/launchTemplate:LaunchTemplate":

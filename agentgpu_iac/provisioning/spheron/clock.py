@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +18,8 @@ class Clock:
 
 
 CLOCK = Clock(now_s=time.monotonic, sleep=time.sleep)
+
+
+def in_days(days: int) -> datetime:
+    """The moment so many days from now, for what others read a date in."""
+    return datetime.now(UTC) + timedelta(days=days)

@@ -13,6 +13,9 @@ from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
 
 SECRETS_FILE: Final = "/etc/agentgpu/secrets.env"
 """Where a machine reads its secrets; the rendered files only name the variables."""
+CERTIFICATE_FILE: Final = "/etc/agentgpu/tls/tls.crt"
+CERTIFICATE_KEY_FILE: Final = "/etc/agentgpu/tls/tls.key"
+"""What the setup makes itself where they are not there."""
 
 HEADER: Final = "#cloud-config"
 _KEYS: Final = frozenset({"packages", "write_files", "runcmd", "package_update"})
@@ -59,6 +62,15 @@ def with_secrets(cloud_init: CloudInit, values: Mapping[str, str]) -> CloudInit:
     lines = "".join(f"{name}='{value}'\n" for name, value in sorted(values.items()))
     secrets = WriteFile(path=SECRETS_FILE, content=lines, owner="root:root", permissions="0600")
     return cloud_init.model_copy(update={"write_files": (secrets, *cloud_init.write_files)})
+
+
+def with_certificate(cloud_init: CloudInit, certificate: str, key: str) -> CloudInit:
+    """The same, with the certificate that its NGINX shows; the setup gives both files to NGINX's user."""
+    files = (
+        WriteFile(path=CERTIFICATE_FILE, content=certificate, owner="root:root", permissions="0444"),
+        WriteFile(path=CERTIFICATE_KEY_FILE, content=key, owner="root:root", permissions="0400"),
+    )
+    return cloud_init.model_copy(update={"write_files": (*files, *cloud_init.write_files)})
 
 
 def is_plain(value: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -11,12 +11,15 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import HostPlan, NodePool, Plan, RenderedFile
+from agentgpu_iac.planning.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.policy import policy_faults
+from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
 from agentgpu_iac.provisioning.spheron.client import URL, CloudInit
-from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_init, with_secrets
+from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_init, with_certificate, with_secrets
+from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
+from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
 from agentgpu_iac.provisioning.spheron.offers import PROVIDER
 
 _PLAN: Final = "plan"
@@ -37,6 +40,8 @@ class Settings:
     """``agentgpu:spheronSshKeyId``: an SSH key that Spheron has."""
     ssh_public_key: str | None = None
     """``agentgpu:sshPublicKey``: an SSH key of yours. One of the two is needed; the machine's firewall decides who may use it."""
+    ssh_private_key: str | None = field(default=None, repr=False)
+    """``agentgpu:sshPrivateKey``: the private part of that key. Needed where machines must know of each other."""
     burst_nodes: int = 0
     """``agentgpu:burstNodes``: machines of each burst pool that run now. Nothing here raises it by itself."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -49,12 +54,13 @@ class Settings:
         """Read the settings of the selected Pulumi stack."""
         default = cls()
         secrets: Mapping[str, Any] = config.get_object("secrets") or {}
-        hidden = {"secrets": secrets, "spheronApiKey": config.get("spheronApiKey")}
+        hidden = {"secrets": secrets, **{key: config.get(key) for key in ("spheronApiKey", "sshPrivateKey")}}
         return cls(
             url=config.get("spheronUrl") or default.url,
             team_id=config.get("spheronTeamId") or None,
             ssh_key_id=config.get("spheronSshKeyId") or None,
             ssh_public_key=config.get("sshPublicKey") or None,
+            ssh_private_key=config.get("sshPrivateKey") or None,
             burst_nodes=config.get_int("burstNodes") or 0,
             secrets={str(name): str(value) for name, value in secrets.items()},
             in_clear=tuple(
@@ -70,18 +76,32 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     anything is made, for a plan or settings that cannot be carried out.
     """
     settings = settings or Settings()
-    if faults := [*_foreign(plan), *_unset(plan, settings), *policy_faults(plan)]:
+    if faults := [*_foreign(plan), *_unset(plan, settings), *_unreachable(plan, settings), *policy_faults(plan)]:
         raise BadInput(faults)
     cloud_inits = _cloud_inits(plan, files)
     cost = report_cost(plan, excludes=_UNPRICED)
+    front = _front(plan, settings)
+    certificate = None if front is None else MachinesCertificate(f"{plan.stack}-machines", front.server_name)
     pools = [
         MachinePool(
             pool.name,
-            MachinePoolArgs(pool=pool, host=_host(plan, pool), cloud_init=cloud_inits[pool.name], settings=settings),
+            MachinePoolArgs(
+                pool=pool,
+                host=_host(plan, pool),
+                cloud_init=cloud_inits[pool.name],
+                settings=settings,
+                first_is_front=front is not None and front.node_pool == pool.name,
+                certificate=certificate,
+            ),
         )
         for pool in plan.node_pools
     ]
-    for name, value in _outputs([machine for pool in pools for machine in pool.machines]).items():
+    machines = [machine for pool in pools for machine in pool.machines]
+    if front is not None and certificate is not None:
+        first = next(one for one in machines if one.is_front)
+        others = [one.named for one in machines if not one.is_front]
+        MachinesBehind(front, first.named, others, certificate)
+    for name, value in _outputs(machines, plan.front).items():
         pulumi.export(name, value)
     pulumi.export(OUTPUT, cost)
 
@@ -94,6 +114,9 @@ class MachinePoolArgs:
     host: HostPlan
     cloud_init: CloudInit
     settings: Settings
+    first_is_front: bool = False
+    certificate: MachinesCertificate | None = None
+    """What the machines behind the front one show. None: each makes its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +125,14 @@ class PooledMachine:
 
     pool: NodePool
     host: HostPlan
+    name: str
+    is_front: bool
     resource: SpheronMachine
+
+    @property
+    def named(self) -> Named:
+        """As the front machine's plan calls it."""
+        return Named(name=self.name, resource=self.resource)
 
 
 class MachinePool(pulumi.ComponentResource):
@@ -112,21 +142,46 @@ class MachinePool(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MachinePoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:spheron:MachinePool", name, None, opts)
-        values = {one.variable: args.settings.secrets[one.secret] for one in args.host.secrets}
-        content = with_secrets(args.cloud_init, values).model_dump_json(by_alias=True, exclude_none=True)
         self.machines = tuple(
-            PooledMachine(
-                pool=args.pool,
-                host=args.host,
-                resource=SpheronMachine(
-                    f"{name}-{index}",
-                    {**_wanted(args.pool, args.settings), "index": index, "cloudInit": pulumi.Output.secret(content)},
-                    pulumi.ResourceOptions(parent=self),
-                ),
-            )
-            for index in range(_count(args.pool, args.settings))
+            self._machine(f"{name}-{index}", index, args) for index in range(_count(args.pool, args.settings))
         )
         self.register_outputs({})
+
+    def _machine(self, name: str, index: int, args: MachinePoolArgs) -> PooledMachine:
+        is_front = args.first_is_front and index == 0
+        content = _content(args, None if is_front else args.certificate)
+        return PooledMachine(
+            pool=args.pool,
+            host=args.host,
+            name=name,
+            is_front=is_front,
+            resource=SpheronMachine(
+                name,
+                {**_wanted(args.pool, args.settings), "index": index, "cloudInit": content},
+                pulumi.ResourceOptions(parent=self),
+            ),
+        )
+
+
+def _content(args: MachinePoolArgs, certificate: MachinesCertificate | None) -> pulumi.Output[str]:
+    """The cloud-init that is sent. It holds secrets."""
+    values = {one.variable: args.settings.secrets[one.secret] for one in args.host.secrets}
+    cloud_init = with_secrets(args.cloud_init, values)
+    if certificate is None:
+        return pulumi.Output.secret(_json(cloud_init))
+    key: pulumi.Input[str] = certificate.privateKey
+    parts = pulumi.Output.all(certificate.certificate, pulumi.Output.secret(key))
+    return parts.apply(lambda known: _json(with_certificate(cloud_init, *known)))
+
+
+def _json(cloud_init: CloudInit) -> str:
+    return cloud_init.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _front(plan: Plan, settings: Settings) -> FrontPlan | None:
+    """The machine in front, where there now is another one beside it."""
+    running = sum(_count(pool, settings) for pool in plan.node_pools)
+    return plan.front if running > 1 else None
 
 
 def _wanted(pool: NodePool, settings: Settings) -> dict[str, Any]:
@@ -241,12 +296,37 @@ def _unset(plan: Plan, settings: Settings) -> Iterator[Fault]:
         yield Fault(source=_CONFIGURATION, path="agentgpu:burstNodes", message="must not be negative")
 
 
-def _outputs(machines: Sequence[PooledMachine]) -> dict[str, pulumi.Output[Any]]:
+def _unreachable(plan: Plan, settings: Settings) -> Iterator[Fault]:
+    """What keeps machines from being told of each other, where they must be."""
+    if _front(plan, settings) is None:
+        return
+    if not any(host.admin_ranges for host in plan.hosts):
+        yield Fault(
+            source=_PLAN,
+            path="hosts.adminRanges",
+            message="nobody may log in, and several machines behind one NGINX are told of each other by SSH",
+            hint="name the address that Pulumi runs at in spec.hosts.adminRanges",
+        )
+    if settings.ssh_private_key is None:
+        yield Fault(
+            source=_CONFIGURATION,
+            path=SSH_KEY_CONFIG,
+            message="is missing; by it several machines behind one NGINX are told of each other",
+            hint=f"pulumi config set --secret {SSH_KEY_CONFIG} < the private part of agentgpu:sshPublicKey",
+        )
+    else:
+        try:
+            read_key(settings.ssh_private_key)
+        except FilesError as error:
+            yield Fault(source=_CONFIGURATION, path=SSH_KEY_CONFIG, message=str(error))
+
+
+def _outputs(machines: Sequence[PooledMachine], front: FrontPlan | None) -> dict[str, pulumi.Output[Any]]:
     """What ``pulumi stack output`` shows. An up whose machines do not all run has failed, and says which."""
     seen = pulumi.Output.all(*(_seen(machine) for machine in machines)).apply(_all_running)
     return {
         "machines": seen,
-        "agentUrls": seen.apply(_agent_urls),
+        "agentUrls": seen.apply(_agent_urls if front is None else _urls_at(front)),
         "usdPerHour": seen.apply(_usd_per_hour),
     }
 
@@ -290,6 +370,16 @@ def _agent_urls(machines: list[dict[str, Any]]) -> dict[str, list[str]]:
     for machine in machines:
         for agent, url in machine["urls"].items():
             urls.setdefault(agent, []).append(url)
+    return urls
+
+
+def _urls_at(front: FrontPlan) -> Callable[[list[dict[str, Any]]], dict[str, list[str]]]:
+    """The front machine is the first of the first baseline pool, and so the first of all that are of its pool."""
+
+    def urls(machines: list[dict[str, Any]]) -> dict[str, list[str]]:
+        address = next(one["ipAddress"] for one in machines if one["pool"] == front.node_pool)
+        return {route.agent: [f"https://{address}:{route.port}/v1"] for route in front.routes}
+
     return urls
 
 

@@ -96,6 +96,8 @@ class World:
     groups: list[dict[str, Any]] = field(default_factory=usual_groups)
     key: str = KEY
     boot_s: float = 45.0
+    login: str = "ssh ubuntu@198.51.100.{number}"
+    """How to log in to the machine of a number."""
     minimum_runtime_minutes: float = 20.0
     reads_per_window: int = 100
     creates_per_window: int = 10
@@ -202,7 +204,7 @@ class World:
                 one.content |= {
                     "status": "running",
                     "ipAddress": f"198.51.100.{number}",
-                    "sshCommand": f"ssh ubuntu@198.51.100.{number}",
+                    "sshCommand": self.login.format(number=number),
                 }
 
     def _offers(self, query: dict[str, str]) -> Reply:

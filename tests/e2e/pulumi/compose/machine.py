@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,6 +84,11 @@ class MachineNginx(Nginx):
         super().__enter__()
         self.config.write_text(self.config.read_text().replace(CERTIFICATES, str(self._certificates)))
         return self
+
+    def read_again(self) -> None:
+        """What the machine does when its files have changed."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def _write_resolver(self) -> None:
         """It resolves nothing."""

@@ -76,9 +76,7 @@ def test_prometheus_takes_its_configuration(plan: Plan, pool: str, tmp_path: Pat
 
 @every_machine
 def test_the_firewall_s_rules_are_rules(plan: Plan, pool: str, tmp_path: Path) -> None:
-    nft = tool("nft")
-    libraries = ":".join(str(one) for one in nft.parents[1].glob("lib/*-linux-gnu"))
-    ran(nft, "--check", "--file", written(plan, tmp_path)[pool] / "firewall.nft", LD_LIBRARY_PATH=libraries)
+    check_rules(written(plan, tmp_path)[pool] / "firewall.nft")
 
 
 @every_machine
@@ -87,6 +85,12 @@ def test_cloud_init_knows_every_key(plan: Plan, pool: str, tmp_path: Path) -> No
     document: Any = yaml.safe_load(text)
     Draft4Validator(json.loads(tool("cloud-init-schema").read_text())).validate(document)
     assert text.startswith("#cloud-config\n")
+
+
+def check_rules(file: Path) -> None:
+    nft = tool("nft")
+    libraries = ":".join(str(one) for one in nft.parents[1].glob("lib/*-linux-gnu"))
+    ran(nft, "--check", "--file", file, LD_LIBRARY_PATH=libraries)
 
 
 def ran(*command: str | Path, **environment: str) -> None:

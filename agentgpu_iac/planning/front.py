@@ -1,0 +1,83 @@
+"""Several machines behind one NGINX: which machine is in front, and by which ports it reaches the others.
+
+Engines speak plain HTTP on the loopback, other machines TLS, and one upstream of NGINX has one scheme. So the front machine
+has a loopback port for each agent on each other machine: what comes there goes out by TLS, and to the balancing it looks
+like one more engine. Every machine that may ever run has its ports, so that sessions keep their place while others come
+and go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+from agentgpu_iac.planning.plan import (
+    FrontPlan,
+    HostPlan,
+    MachineRoute,
+    NodePool,
+    OtherMachine,
+    RoutePlan,
+    RouterPlan,
+    Workload,
+)
+from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
+from agentgpu_iac.spec.model import StackSpec
+
+FIRST_MACHINE_PORT = 22_000
+"""Loopback port of the first agent on the first other machine. Engines begin 2,000 below, outgoing connections 10,768 above."""
+_IDLE_MARGIN_S = 60
+
+
+def front_plan(
+    spec: StackSpec,
+    stack: str,
+    workloads: Sequence[Workload],
+    node_pools: Sequence[NodePool],
+    hosts: Sequence[HostPlan],
+    router: RouterPlan | None,
+) -> FrontPlan | None:
+    """The machine in front; None where there is one machine at most, or where only the machine itself may call.
+
+    Only machines that Pulumi makes can be told of each other.
+    """
+    if spec.target != "spheron" or router is None or not spec.hosts.caller_ranges:
+        return None
+    front = next((pool for pool in node_pools if pool.tier == "baseline" and pool.min > 0), None)
+    if front is None or sum(pool.max for pool in node_pools) == 1:
+        return None
+    agents = {one.name: one.agent for one in workloads}
+    return FrontPlan(
+        node_pool=front.name,
+        server_name=f"machines.{stack}.internal",
+        routes=router.routes,
+        others=tuple(_others(front, node_pools, {one.node_pool: one for one in hosts}, agents)),
+        worker_connections=2 * router.worker_connections,
+        connect_timeout_ms=CONNECT_TIMEOUT_MS,
+        idle_timeout_s=max(route.answer_timeout_s for route in router.routes) + _IDLE_MARGIN_S,
+    )
+
+
+def _others(
+    front: NodePool, node_pools: Sequence[NodePool], hosts: dict[str, HostPlan], agents: dict[str, str]
+) -> Iterator[OtherMachine]:
+    ports = count(FIRST_MACHINE_PORT)
+    for pool in node_pools:
+        host = hosts[pool.name]
+        for index in range(1 if pool is front else 0, pool.max):
+            yield OtherMachine(
+                name=f"{pool.name}-{index}",
+                node_pool=pool.name,
+                index=index,
+                routes=tuple(
+                    MachineRoute(
+                        agent=route.agent, port=next(ports), target_port=port, engines=_engines(route, host, agents)
+                    )
+                    for route in host.routes
+                    if (port := route.port) is not None
+                ),
+            )
+
+
+def _engines(route: RoutePlan, host: HostPlan, agents: dict[str, str]) -> int:
+    return sum(agents[engine.workload] == route.agent for engine in host.engines)

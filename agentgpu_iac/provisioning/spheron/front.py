@@ -1,0 +1,78 @@
+"""The machines behind the front one: a certificate that they share, and who is told of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+
+from agentgpu_iac.planning.plan import FrontPlan
+from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
+from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
+from agentgpu_iac.provisioning.spheron.machine_files import MachineFiles
+
+LIST: Final = "/etc/agentgpu/machines/list"
+TRUSTED: Final = "/etc/agentgpu/machines/tls.crt"
+FRONT: Final = "/etc/agentgpu/front"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A machine, by the name that the plan has for it."""
+
+    name: str
+    resource: SpheronMachine
+
+
+class MachinesBehind(pulumi.ComponentResource):
+    """Tells every other machine who is in front of it, and the front machine then who is behind it."""
+
+    def __init__(
+        self,
+        plan: FrontPlan,
+        front: Named,
+        others: Sequence[Named],
+        certificate: MachinesCertificate,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("agentgpu:spheron:MachinesBehind", f"{plan.node_pool}-front", None, opts)
+        admitted = [
+            MachineFiles(
+                f"{other.name}-front",
+                _files(other, {FRONT: front.resource.ipAddress.apply(_line)}, "front"),
+                pulumi.ResourceOptions(parent=self),
+            )
+            for other in others
+        ]
+        MachineFiles(
+            f"{front.name}-machines",
+            {
+                **_files(front, {TRUSTED: certificate.certificate, LIST: _listed(others)}, "machines"),
+                "left": {LIST: ""},
+            },
+            pulumi.ResourceOptions(parent=self, depends_on=admitted),
+        )
+        self.register_outputs({})
+
+
+def _files(machine: Named, files: Mapping[str, pulumi.Input[str]], word: str) -> dict[str, Any]:
+    resource = machine.resource
+    return {"machine": resource.id, "ssh": resource.sshCommand, "files": dict(files), "left": {}, "word": word}
+
+
+def _listed(machines: Iterable[Named]) -> pulumi.Output[str]:
+    lines = [pulumi.Output.format("{0} {1}", one.name, one.resource.ipAddress.apply(_address)) for one in machines]
+    return pulumi.Output.all(*lines).apply(lambda known: "".join(f"{line}\n" for line in known))
+
+
+def _line(address: str | None) -> str:
+    return f"{_address(address)}\n"
+
+
+def _address(address: str | None) -> str:
+    """An address that is there. A machine that does not run in time has none, and the next up waits on for it."""
+    if not address and not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError("a machine does not run yet, so that no other can be told of it: run pulumi up again")
+    return address or ""

@@ -1,0 +1,220 @@
+"""Files on a machine that runs, put there by SSH, and the word of its setup script that makes them count.
+
+What machines must know of each other is known when they run, and changes while they do: a machine must not be made anew
+for it. The first host key that a machine shows is kept; another one is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncssh
+import pulumi
+from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
+
+SSH_KEY_CONFIG: Final = "agentgpu:sshPrivateKey"
+SETUP: Final = "/opt/agentgpu/setup.sh"
+PATIENCE_S: Final = 900.0
+"""A machine that has just been started lets nobody in yet, or has not yet got its files."""
+REFUSALS_S: Final = 120.0
+"""A machine that has just been started may not yet know the key."""
+_PAUSE_S: Final = 10.0
+_LOGIN_TIMEOUT_S: Final = 20.0
+_COMMAND_TIMEOUT_S: Final = 300.0
+_LATEST_WORDS: Final = 500
+
+
+class FilesError(Exception):
+    """What Pulumi shows of a failure: one sentence."""
+
+
+class NotYet(Exception):
+    """The machine is not as far as that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How to log in to a machine."""
+
+    user: str
+    host: str
+    port: int = 22
+
+    @classmethod
+    def of(cls, command: str) -> Login:
+        """Read ``ssh user@host -p port``. Raises FilesError for anything else."""
+        words = shlex.split(command)
+        found: str | None = None
+        port = 22
+        rest = iter(words[1:] if words[:1] == ["ssh"] else ())
+        for word in rest:
+            if word == "-p":
+                port = int(next(rest, "22"))
+            elif "@" in word:
+                found = word
+        if found is None:
+            raise FilesError(f"Spheron says to log in by {command!r}, which is no 'ssh USER@HOST'")
+        user, _, host = found.rpartition("@")
+        return cls(user=user, host=host, port=port)
+
+
+class _Client(asyncssh.SSHClient):
+    """Takes the host key that is known, or any where none is."""
+
+    def __init__(self, known: str | None) -> None:
+        self.known = known
+        self.shown = ""
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
+        self.shown = _line(key)
+        return self.known is None or self.known == self.shown
+
+
+def _line(key: asyncssh.SSHKey) -> str:
+    """A public key without its comment."""
+    return " ".join(key.export_public_key("openssh").decode().split()[:2])
+
+
+class _FilesProvider(ResourceProvider):
+    """It is stored in Pulumi's state with every resource, so it holds no key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._configured_key: str | None = None
+
+    def configure(self, req: ConfigureRequest) -> None:
+        self._configured_key = req.config.get(SSH_KEY_CONFIG)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(str(props["machine"]), self._put(props, None))
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(self._put(news, olds.get("hostKey")))
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Leave the machine as if it had never been told. What cannot be undone must not keep the machine from being ended."""
+        if not props["left"] or not self._configured_key:
+            return
+        with suppress(FilesError, NotYet, OSError, TimeoutError, asyncssh.Error):
+            login, key = Login.of(str(props["ssh"])), read_key(self._configured_key)
+            asyncio.run(_put(login, key, props["left"], str(props["word"]), _Client(props.get("hostKey"))))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Another machine has another host key; the same machine must not."""
+        changed = [name for name in ("ssh", "files", "left", "word") if olds.get(name) != news[name]]
+        another = ["machine"] if olds.get("machine") != news["machine"] else []
+        return DiffResult(changes=bool(changed or another), replaces=another, delete_before_replace=False)
+
+    def _put(self, props: Mapping[str, Any], known: str | None) -> dict[str, Any]:
+        if not self._configured_key:
+            raise FilesError(f"there is no key to log in with: pulumi config set --secret {SSH_KEY_CONFIG}")
+        shown = put_files(
+            Login.of(str(props["ssh"])),
+            read_key(self._configured_key),
+            props["files"],
+            str(props["word"]),
+            known=known,
+            clock=CLOCK,
+        )
+        return {name: props[name] for name in ("machine", "ssh", "files", "left", "word")} | {"hostKey": shown}
+
+
+def read_key(text: str) -> asyncssh.SSHKey:
+    """A private key without a passphrase. Raises FilesError, which says nothing of the text, for anything else."""
+    try:
+        return asyncssh.import_private_key(text if text.endswith("\n") else f"{text}\n")
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError):
+        raise FilesError(f"{SSH_KEY_CONFIG} is no private SSH key without a passphrase") from None
+
+
+def put_files(
+    login: Login, key: asyncssh.SSHKey, files: Mapping[str, str], word: str, *, known: str | None, clock: Clock
+) -> str:
+    """Put files on a machine and have its setup script read them. Returns its host key.
+
+    Waits for a machine that is about to start. Raises FilesError.
+    """
+    begun_s = clock.now_s()
+    while True:
+        client = _Client(known)
+        try:
+            asyncio.run(_put(login, key, files, word, client))
+            return client.shown
+        except asyncssh.HostKeyNotVerifiable:
+            if known is not None:
+                raise FilesError(_other_key(login, known, client.shown)) from None
+            reason, patience_s = "it shows no host key", 0.0
+        except asyncssh.PermissionDenied:
+            reason, patience_s = f"it refuses {login.user} with the key of {SSH_KEY_CONFIG}", REFUSALS_S
+        except (OSError, TimeoutError, asyncssh.Error, NotYet) as error:
+            reason, patience_s = str(error) or "nobody answers", PATIENCE_S
+        if clock.now_s() >= begun_s + patience_s:
+            raise FilesError(
+                f"{login.host} cannot be told of the other machines by SSH (port {login.port}): {reason}. "
+                "hosts.adminRanges must hold the address that Pulumi runs at, and agentgpu:sshPrivateKey the key of "
+                "agentgpu:sshPublicKey. Run pulumi up again after that"
+            )
+        clock.sleep(_PAUSE_S)
+
+
+async def _put(login: Login, key: asyncssh.SSHKey, files: Mapping[str, str], word: str, client: _Client) -> None:
+    async with asyncssh.connect(
+        login.host,
+        login.port,
+        username=login.user,
+        client_keys=[key],
+        agent_path=None,
+        config=[],
+        known_hosts=([], [], []),
+        client_factory=lambda: client,
+        connect_timeout=_LOGIN_TIMEOUT_S,
+        login_timeout=_LOGIN_TIMEOUT_S,
+    ) as connection:
+        if (await connection.run(f"test -e {SETUP}", stdin=asyncssh.DEVNULL, timeout=_COMMAND_TIMEOUT_S)).exit_status:
+            raise NotYet(f"{SETUP} is not there yet")
+        root = "" if login.user == "root" else "sudo -n "
+        for path, content in files.items():
+            await _run(connection, root + shlex.join(("sh", "-c", _WRITE, "sh", path)), content)
+        await _run(connection, f"{root}bash {SETUP} {word}", "")
+
+
+_WRITE: Final = 'umask 022; mkdir -p "$(dirname "$1")" && cat >"$1.new" && mv "$1.new" "$1"'
+
+
+async def _run(connection: asyncssh.SSHClientConnection, command: str, given: str) -> None:
+    """An input that is empty would never be ended."""
+    stdin = asyncssh.PIPE if given else asyncssh.DEVNULL
+    done = await connection.run(command, stdin=stdin, input=given or None, timeout=_COMMAND_TIMEOUT_S)
+    if done.exit_status:
+        said = f"{done.stdout!s}{done.stderr!s}".strip()[-_LATEST_WORDS:]
+        raise FilesError(f"on the machine, '{command}' failed: {said or done.exit_status}")
+
+
+def _other_key(login: Login, known: str, shown: str) -> str:
+    return (
+        f"{login.host} shows the host key {_fingerprint(shown)}, and showed {_fingerprint(known)} before: something else "
+        "answers at the machine's address. Nothing was sent to it. If you know why, have the new key taken: "
+        "pulumi up --replace with the URN of this resource"
+    )
+
+
+def _fingerprint(line: str) -> str:
+    return asyncssh.import_public_key(line).get_fingerprint()
+
+
+class MachineFiles(Resource, module="agentgpu", name="MachineFiles"):
+    """Files on a machine that runs."""
+
+    hostKey: pulumi.Output[str]  # noqa: N815 - Pulumi's own spelling
+
+    def __init__(
+        self, name: str, props: Mapping[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__(_FilesProvider(), name, {"hostKey": None, **props}, opts)
