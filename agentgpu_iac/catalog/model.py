@@ -171,12 +171,14 @@ class Provider(Document):
     """Name."""
     interruption_notice_s: Integer = 0
     """Warning before a spot machine is taken away; 0 where none is documented."""
+    rents_containers: bool = False
+    """What it rents out at the catalog's prices are containers: no machines that set themselves up or join a cluster."""
     skypilot_cloud: str | None = None
     """What SkyPilot calls it; unset: SkyPilot knows no such cloud."""
     skypilot_regions: bool = False
     """SkyPilot calls its regions as the catalog does."""
     sources: Sources
-    """Where the notice is documented; or that none was found."""
+    """Where the notice is documented, or that none was found; and where the rest is from."""
 
 
 class SkyPilotName(Document):

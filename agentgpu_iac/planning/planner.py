@@ -13,7 +13,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import caching, hosts, several_nodes, sky, speculation
+from agentgpu_iac.planning import caching, containers, hosts, several_nodes, sky, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
@@ -26,9 +26,14 @@ from agentgpu_iac.planning.placement import (
     unshareable,
 )
 from agentgpu_iac.planning.plan import Plan, Rejection
-from agentgpu_iac.planning.pricing import Machine, Unpriced, machines, unpriced
+from agentgpu_iac.planning.pricing import Machine, machines, unpriced
 from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
-from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection, unpriced_rejection
+from agentgpu_iac.planning.rejections import (
+    candidate_rejection,
+    container_rejection,
+    demand_rejection,
+    unpriced_rejection,
+)
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
 from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
@@ -81,14 +86,16 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
     spec = sky.adapted(spec)
-    on_offer = sky.sold(machines(catalog.offerings, spec), catalog, spec)
-    left_out = sky.unpriced(unpriced(catalog.offerings, spec), catalog, spec)
+    on_offer = containers.without_containers(
+        sky.sold(machines(catalog.offerings, spec), catalog, spec),
+        sky.unpriced(unpriced(catalog.offerings, spec), catalog, spec),
+        catalog,
+        spec,
+    )
     demands = tuple(
         demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)
     )
-    by_agent = tuple(
-        _agent_options(position, one, spec, catalog, on_offer, left_out) for position, one in enumerate(demands)
-    )
+    by_agent = tuple(_agent_options(position, one, spec, catalog, on_offer) for position, one in enumerate(demands))
     _require_options(by_agent, spec)
     burst_hours = Decimal(str(spec.capacity.burst_hours_per_month))
     plan = _assembled(loaded, spec, catalog, by_agent, burst_hours)
@@ -177,8 +184,7 @@ def _agent_options(
     one: Demand,
     spec: StackSpec,
     catalog: Catalog,
-    on_offer: Sequence[Machine],
-    left_out: Sequence[Unpriced],
+    on_offer: containers.OnOffer,
 ) -> AgentOptions:
     if one.agent.engine not in PORTS:
         return AgentOptions(demand=one, release=None, options=(), rejections=(_refused_engine(one),))
@@ -202,8 +208,9 @@ def _agent_options(
     )
     evaluator = Evaluator(one, rules)
     options: list[Option] = []
-    rejections = [unpriced_rejection(one, sold) for sold in left_out]
-    for accelerator, available in _by_accelerator(on_offer, catalog):
+    rejections = [container_rejection(one, message) for message in on_offer.left_out]
+    rejections += [unpriced_rejection(one, sold) for sold in on_offer.unpriced]
+    for accelerator, available in _by_accelerator(on_offer.machines, catalog):
         largest = max(machine.accelerators for machine in available)
         results = evaluator.evaluate(accelerator, largest)
         found: list[Option] = []

@@ -50,6 +50,11 @@ def candidate_rejection(
     return found.model_copy(update=shape)
 
 
+def container_rejection(demand: Demand, message: str) -> Rejection:
+    """An agent is not offered a container where it needs a machine."""
+    return demand_rejection(demand, None, "container", message)
+
+
 def unpriced_rejection(demand: Demand, sold: Unpriced) -> Rejection:
     """An agent is not offered what has no price."""
     ways = " and ".join(sold.capacity_types)

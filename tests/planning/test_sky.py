@@ -29,7 +29,7 @@ PROVIDERS = (
         skypilot_regions=True,
         sources=SOURCES,
     ),
-    Provider(id="pods", name="Pods", skypilot_cloud="runpod", sources=SOURCES),
+    Provider(id="pods", name="Pods", rents_containers=True, skypilot_cloud="runpod", sources=SOURCES),
     Provider(id="silent", name="Silent", sources=SOURCES),
 )
 NAMES = tuple(
