@@ -266,6 +266,8 @@ class _Maker:
             created = self._try(candidate)
             if created is None:
                 continue
+            if candidate.needs_driver:
+                pulumi.log.warn(_driver_is_missing(self.name, candidate))
             made = self._wait(created, _bought(candidate))
             if made is not None:
                 return made
@@ -368,6 +370,14 @@ class _Maker:
         left = len(choice.candidates) - MOST_TRIES
         more = f"; {left} more were not tried" if left > 0 else ""
         return f"no offer on Spheron could be had of {what}: {'; '.join(parts)}{more}"
+
+
+def _driver_is_missing(name: str, candidate: Candidate) -> str:
+    return (
+        f"{name} starts with the image {candidate.operating_system!r}, whose name says nothing of an NVIDIA driver, and no "
+        "offer left has one that does. Setup installs no driver and fails without: log in (hosts.adminRanges), install it, "
+        "then: sudo bash /opt/agentgpu/setup.sh"
+    )
 
 
 def _too_early(answer: Termination, props: Mapping[str, Any], deployment_id: str) -> str:

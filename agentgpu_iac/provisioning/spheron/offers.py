@@ -18,6 +18,10 @@ PROVIDER = "spheron"
 _GPU_MEMORY_RATIO = 0.9
 """Sellers count memory in different ways; what is below this of the label is another card."""
 
+_WITH_DRIVER = ("cuda", "nvidia", "driver", "docker")
+"""Sellers name images freely. Those with Docker for GPUs come with the driver and NVIDIA's toolkit."""
+_FOREIGN = ("windows", "rocky", "centos", "alma", "red hat", "rhel", "fedora", "suse")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -28,6 +32,11 @@ class Candidate:
     region: str
     operating_system: str
     usd_per_hour: Decimal
+
+    @property
+    def needs_driver(self) -> bool:
+        """Whether nothing in the name of its image says that the NVIDIA driver is there. Setup does not install it."""
+        return not _has_driver(self.operating_system)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +61,8 @@ class Choice:
 def choose(offers: Iterable[Offer], market: MarketPlan, accelerators_per_node: int) -> Choice:
     """Hold every offer against what the plan wants of a node.
 
-    The way of buying that the plan prefers comes first, then its preferred accelerator, then the lower price.
+    An image that has the NVIDIA driver comes before any without, since no engine starts there; then the way of buying that
+    the plan prefers, then its preferred accelerator, then the lower price.
     """
     candidates: list[tuple[tuple[object, ...], Candidate]] = []
     passed_over: list[PassedOver] = []
@@ -77,6 +87,7 @@ def choose(offers: Iterable[Offer], market: MarketPlan, accelerators_per_node: i
         )
         types = [way.instance_type for way in market.ways]
         rank = (
+            candidate.needs_driver,
             types.index(offer.instance_type),
             market.accelerators.index(accelerator),
             offer.usd_per_hour,
@@ -120,13 +131,19 @@ def _accelerator(gpu: SoldGpu) -> str:
 
 
 def operating_system(options: Sequence[str]) -> str:
-    """An image of the offer: one with Docker and CUDA where there is one, else the newest plain Ubuntu, else the first."""
+    """An image of the offer: one that has the driver, if possible with Docker, else the newest plain Ubuntu, else the last by name."""
     return max(options, key=lambda name: (_image_rank(name), name), default="")
 
 
-def _image_rank(name: str) -> tuple[bool, bool, bool]:
+def _image_rank(name: str) -> tuple[bool, bool, bool, bool]:
     folded = name.casefold()
-    return ("ubuntu" in folded, "docker" in folded, "cuda" in folded)
+    return (_has_driver(name), "ubuntu" in folded, "docker" in folded, "cuda" in folded)
+
+
+def _has_driver(image: str) -> bool:
+    """Whether the name of an image speaks of what comes with the driver. Of other systems than Debian's kind, setup knows none."""
+    words = image.casefold()
+    return any(word in words for word in _WITH_DRIVER) and not any(word in words for word in _FOREIGN)
 
 
 def _regions(offer: Offer, market: MarketPlan) -> tuple[str, ...]:

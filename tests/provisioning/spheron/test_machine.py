@@ -38,6 +38,20 @@ def test_a_machine_is_made_on_the_best_offer_and_waited_for() -> None:
     assert scene.world.bodies[0]["operatingSystem"] == "Ubuntu 24.04 with Docker and CUDA 12.8"
 
 
+def test_an_image_without_a_driver_is_the_last_resort_and_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", said.append)
+    created(Scene())
+    assert not said
+    bare = Scene()
+    for gpus in bare.world.groups:
+        for one in gpus["offers"]:
+            one["os_options"] = ["Ubuntu 22.04 LTS"]
+    created(bare)
+    (warning,) = said
+    assert "starts with the image 'Ubuntu 22.04 LTS', whose name says nothing of an NVIDIA driver" in warning
+
+
 def test_what_pulumi_keeps_holds_no_secret() -> None:
     _, outs = created(Scene())
     assert SECRET not in str(outs)

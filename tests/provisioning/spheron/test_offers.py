@@ -97,6 +97,14 @@ def test_an_image_with_docker_and_cuda_is_preferred() -> None:
         == "Ubuntu 24.04 + Docker, CUDA 12"
     )
     assert operating_system(("Rocky 9", "Ubuntu 22.04", "Ubuntu 24.04")) == "Ubuntu 24.04"
+    assert operating_system(("Ubuntu 24.04", "ML image, NVIDIA driver 570")) == "ML image, NVIDIA driver 570"
+    assert operating_system(("Ubuntu 24.04", "Rocky 9 with CUDA")) == "Ubuntu 24.04", "setup knows no Rocky"
+
+
+def test_an_offer_with_the_driver_comes_before_a_cheaper_one_without() -> None:
+    bare = sold(offerId="bare", price=0.5, os_options=["Ubuntu 24.04 LTS"], instanceType="SPOT")
+    choice = choose((bare, sold(price=0.9)), make_market(ways=(make_way("SPOT"), make_way())), 1)
+    assert [(one.offer.offer_id, one.needs_driver) for one in choice.candidates] == [("one", False), ("bare", True)]
 
 
 @pytest.mark.parametrize(
