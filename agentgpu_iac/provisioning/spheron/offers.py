@@ -131,7 +131,7 @@ def _accelerator(gpu: SoldGpu) -> str:
 
 
 def operating_system(options: Sequence[str]) -> str:
-    """An image of the offer: one that has the driver, if possible with Docker, else the newest plain Ubuntu, else the last by name."""
+    """An image of the offer: one that has the driver, if possible with Docker, else the newest plain Ubuntu, else any."""
     return max(options, key=lambda name: (_image_rank(name), name), default="")
 
 
@@ -141,7 +141,7 @@ def _image_rank(name: str) -> tuple[bool, bool, bool, bool]:
 
 
 def _has_driver(image: str) -> bool:
-    """Whether the name of an image speaks of what comes with the driver. Of other systems than Debian's kind, setup knows none."""
+    """Whether the name of an image speaks of what comes with the driver, on a system that setup can work with."""
     words = image.casefold()
     return any(word in words for word in _WITH_DRIVER) and not any(word in words for word in _FOREIGN)
 
