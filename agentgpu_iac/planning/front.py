@@ -29,6 +29,11 @@ FIRST_MACHINE_PORT = 22_000
 _IDLE_MARGIN_S = 60
 
 
+def server_name(stack: str) -> str:
+    """The name in the certificate that the stack's machines share: their addresses are not known before they are made."""
+    return f"machines.{stack}.internal"
+
+
 def front_plan(
     spec: StackSpec,
     stack: str,
@@ -49,7 +54,7 @@ def front_plan(
     agents = {one.name: one.agent for one in workloads}
     return FrontPlan(
         node_pool=front.name,
-        server_name=f"machines.{stack}.internal",
+        server_name=server_name(stack),
         routes=router.routes,
         others=tuple(_others(front, node_pools, {one.node_pool: one for one in hosts}, agents)),
         worker_connections=2 * router.worker_connections,

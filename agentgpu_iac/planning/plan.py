@@ -751,7 +751,7 @@ class FrontPlan(Document):
 
     node_pool: str
     server_name: str
-    """The name in the certificate that the other machines share."""
+    """The name in the certificate that all machines share."""
     routes: tuple[RoutePlan, ...]
     """All agents, with the limits of all machines."""
     others: tuple[OtherMachine, ...]

@@ -1,6 +1,7 @@
-"""The certificate that all machines behind the front one share. The front machine trusts it alone.
+"""The certificate that all machines of a stack share. Callers, and the front machine, trust it alone.
 
-It is made before the machines are, so it names no address but the stack. Its key is a Pulumi secret.
+It is made before the machines are, so it names no address but the stack: callers ask for that name at whichever address. Its
+key is a Pulumi secret.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider
 from agentgpu_iac.provisioning.spheron.clock import in_days
 
 _DAYS: Final = 3650
-"""Nobody but the front machine trusts it, and a new one means new machines."""
+"""Nobody trusts it but who was given it, and a new one means new machines."""
 
 
 def make_certificate(server_name: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The machines behind the front one: a certificate that they share, and who is told of whom."""
+"""The machines behind the front one: who is told of whom."""
 
 from __future__ import annotations
 

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pulumi
 from pulumi.runtime import is_config_secret
 
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.front import server_name
 from agentgpu_iac.planning.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.policy import policy_faults
@@ -81,7 +83,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     cloud_inits = _cloud_inits(plan, files)
     cost = report_cost(plan, excludes=_UNPRICED)
     front = _front(plan, settings)
-    certificate = None if front is None else MachinesCertificate(f"{plan.stack}-machines", front.server_name)
+    name = server_name(plan.stack)
+    certificate = MachinesCertificate(f"{plan.stack}-machines", name) if any(one.tls for one in plan.hosts) else None
     pools = [
         MachinePool(
             pool.name,
@@ -101,8 +104,12 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
         first = next(one for one in machines if one.is_front)
         others = [one.named for one in machines if not one.is_front]
         MachinesBehind(front, first.named, others, certificate)
-    for name, value in _outputs(machines, plan.front).items():
-        pulumi.export(name, value)
+    outputs = _outputs(machines, plan.front)
+    if certificate is not None:
+        outputs["certificate"] = certificate.certificate
+        outputs["checkCommands"] = outputs["agentUrls"].apply(_check_commands(name))
+    for key, value in outputs.items():
+        pulumi.export(key, value)
     pulumi.export(OUTPUT, cost)
 
 
@@ -116,7 +123,7 @@ class MachinePoolArgs:
     settings: Settings
     first_is_front: bool = False
     certificate: MachinesCertificate | None = None
-    """What the machines behind the front one show. None: each makes its own."""
+    """What the machines show to callers and to each other. None: they speak to nobody but themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +156,7 @@ class MachinePool(pulumi.ComponentResource):
 
     def _machine(self, name: str, index: int, args: MachinePoolArgs) -> PooledMachine:
         is_front = args.first_is_front and index == 0
-        content = _content(args, None if is_front else args.certificate)
+        content = _content(args)
         return PooledMachine(
             pool=args.pool,
             host=args.host,
@@ -163,10 +170,11 @@ class MachinePool(pulumi.ComponentResource):
         )
 
 
-def _content(args: MachinePoolArgs, certificate: MachinesCertificate | None) -> pulumi.Output[str]:
+def _content(args: MachinePoolArgs) -> pulumi.Output[str]:
     """The cloud-init that is sent. It holds secrets."""
     values = {one.variable: args.settings.secrets[one.secret] for one in args.host.secrets}
     cloud_init = with_secrets(args.cloud_init, values)
+    certificate = args.certificate
     if certificate is None:
         return pulumi.Output.secret(_json(cloud_init))
     key: pulumi.Input[str] = certificate.privateKey
@@ -381,6 +389,23 @@ def _urls_at(front: FrontPlan) -> Callable[[list[dict[str, Any]]], dict[str, lis
         return {route.agent: [f"https://{address}:{route.port}/v1"] for route in front.routes}
 
     return urls
+
+
+def _check_commands(name: str) -> Callable[[dict[str, list[str]]], dict[str, list[str]]]:
+    """How to see whether an engine answers: the certificate has a name, and the machine an address."""
+
+    def commands(urls: dict[str, list[str]]) -> dict[str, list[str]]:
+        return {agent: [_check_command(url, name) for url in found] for agent, found in urls.items()}
+
+    return commands
+
+
+def _check_command(url: str, name: str) -> str:
+    address, port = urlsplit(url).netloc.rsplit(":", 1)
+    return (
+        f"curl --cacert agentgpu.pem --resolve {name}:{port}:{address} https://{name}:{port}/v1/models "
+        '-H "Authorization: Bearer $KEY"'
+    )
 
 
 def _usd_per_hour(machines: list[dict[str, Any]]) -> dict[str, str]:

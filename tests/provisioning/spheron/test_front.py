@@ -56,11 +56,10 @@ def refusals(made: Plan | None = None, **settings: Any) -> list[str]:
     return [str(fault) for fault in caught.value.faults]
 
 
-def test_one_machine_needs_neither_certificate_nor_ssh() -> None:
+def test_one_machine_needs_no_ssh() -> None:
     recording = deployed(ssh_private_key=None)
     assert [one.name for one in recording.of(MACHINE)] == [FRONT]
     assert not recording.of(FILES)
-    assert not recording.of(CERTIFICATE)
     assert recording.outputs["agentUrls"]["qa"] == ["https://198.51.100.1:10000/v1"]
 
 
@@ -78,7 +77,7 @@ def test_a_burst_is_told_of_the_front_machine_and_that_one_then_of_the_burst() -
     assert len(recording.outputs["agentUrls"]["qa"]) == 1
 
 
-def test_only_machines_behind_the_front_one_get_the_certificate_and_it_is_a_secret() -> None:
+def test_all_machines_show_the_certificate_and_it_is_a_secret() -> None:
     recording = deployed(burst_nodes=1)
     sent = {one.name: one.inputs["cloudInit"] for one in recording.of(MACHINE)}
     assert isinstance(sent[BURST], dict), "a secret, as Pulumi wraps it"
@@ -86,7 +85,8 @@ def test_only_machines_behind_the_front_one_get_the_certificate_and_it_is_a_secr
         name: [one["path"] for one in json.loads(content["value"])["writeFiles"]] for name, content in sent.items()
     }
     assert paths[BURST][:2] == ["/etc/agentgpu/tls/tls.crt", "/etc/agentgpu/tls/tls.key"]
-    assert not any("tls" in path for path in paths[FRONT])
+    assert paths[FRONT][:2] == paths[BURST][:2]
+    assert [one.inputs["serverName"] for one in recording.of(CERTIFICATE)] == ["machines.qa.internal"]
     alone = deployed().of(MACHINE)[0].inputs["cloudInit"]
     assert sent[FRONT] == alone, "a burst does not make the front machine anew"
 

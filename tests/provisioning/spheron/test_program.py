@@ -77,11 +77,16 @@ def test_each_baseline_node_is_a_machine_with_the_rendered_cloud_init_and_the_se
     assert set(secret) > {"value"}, "a secret, as Pulumi wraps it"
     sent = json.loads(secret["value"])
     paths = [file["path"] for file in sent["writeFiles"]]
-    assert paths[0] == "/etc/agentgpu/secrets.env"
-    assert sent["writeFiles"][0]["content"] == "VLLM_API_KEY='callers-key'\n"
+    assert paths[:3] == [f"/etc/agentgpu/{file}" for file in ("tls/tls.crt", "tls/tls.key", "secrets.env")]
+    assert sent["writeFiles"][2]["content"] == "VLLM_API_KEY='callers-key'\n"
     assert {"/opt/agentgpu/firewall.nft", "/opt/agentgpu/docker-compose.yaml"} <= set(paths)
     urls = recording.outputs["agentUrls"]["qa"]
     assert urls == ["https://198.51.100.1:10000/v1"] * 2
+    assert recording.outputs["checkCommands"]["qa"][0] == (
+        "curl --cacert agentgpu.pem --resolve machines.qa.internal:10000:198.51.100.1 "
+        'https://machines.qa.internal:10000/v1/models -H "Authorization: Bearer $KEY"'
+    )
+    assert "certificate" in recording.outputs
     assert recording.outputs["usdPerHour"] == {"planned": "1.52", "paid": "1.6"}
     assert json.loads(first.inputs["market"]) == json.loads(plan().node_pools[0].market.model_dump_json(by_alias=True))
 

@@ -92,9 +92,7 @@ def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
     urls = project.outputs()["agentUrls"]
     assert urls == {"qa": [f"https://{spheron.world.machines[front].content['ipAddress']}:10000/v1"]}
     assert not machines.commands
-    assert {one["type"].rpartition(":")[2] for one in project.resources()}.isdisjoint(
-        {"MachineFiles", "MachinesCertificate"}
-    )
+    assert "MachineFiles" not in {one["type"].rpartition(":")[2] for one in project.resources()}
 
     project.config("agentgpu:burstNodes", "1")
     said = project.up()
@@ -108,7 +106,8 @@ def test_a_burst_comes_is_taken_back_outlives_the_front_machine_and_goes(
     assert "docker kill --signal=HUP abc" in machines.calls(front)
     tls = certificates(spheron, burst)
     assert machines.written(front, "/etc/agentgpu/machines/tls.crt") == tls["/etc/agentgpu/tls/tls.crt"]
-    assert not certificates(spheron, front)
+    assert certificates(spheron, front) == tls
+    assert project.outputs()["certificate"] == tls["/etc/agentgpu/tls/tls.crt"]
     rule = machines.written(burst, "/etc/agentgpu/firewall.d/front.nft").splitlines()[-1]
     assert rule == f"ip saddr {spheron.world.machines[front].content['ipAddress']} tcp dport {{ 10000 }} accept"
     order = [name for name, command in machines.commands if "setup.sh " in command and "bash" in command]
