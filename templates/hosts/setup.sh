@@ -33,12 +33,20 @@ blank_disks() {
     done
 }
 
+# At boot the disks of an array that was made before may be there before the array is, and its label with it.
+assemble() {
+    command -v mdadm >/dev/null || return 0
+    udevadm settle --timeout=60 || true
+    mdadm --assemble --scan >/dev/null 2>&1 || true # it fails where there is none, or where all are assembled
+}
+
 disks() {
     [ "$AGENTGPU_DISKS" = yes ] || return 0
     local volume mount
     mount=$(dirname "$AGENTGPU_CACHE")
     mountpoint --quiet "$mount" && return 0
     mkdir --parents "$mount"
+    assemble
     volume=$(blkid --label agentgpu || true)
     if [ -z "$volume" ]; then
         mapfile -t found < <(blank_disks)

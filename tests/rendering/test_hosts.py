@@ -293,7 +293,7 @@ def test_every_kernel_setting_says_why() -> None:
 
 STUBS = (
     *("systemctl", "nft", "sysctl", "apt-get", "apt-cache", "nvidia-smi", "nvidia-ctk", "mdadm", "mkfs.ext4", "mount"),
-    "findmnt",
+    *("findmnt", "udevadm"),
     *("chown", "install", "docker", "blkid", "lsblk", "curl", "gpg", "openssl", "hostname", "mountpoint", "id"),
 )
 ANSWERS = {
@@ -414,10 +414,30 @@ def test_only_disks_that_hold_nothing_are_joined(tmp_path: Path) -> None:
         tmp_path, "disks", plan=plan.model_copy(update={"hosts": joined}), swaps=swaps, **answers
     )
     assert code == 0, said
-    (made,) = (call for call in called if call.startswith("mdadm"))
+    (made,) = (call for call in called if call.startswith("mdadm --create"))
     assert made.endswith(f"--level=0 --raid-devices=2 {tmp_path}/nvme0n1 {tmp_path}/nvme4n1")
     assert [call.split()[-1] for call in called if call.startswith("mkfs.ext4")] == ["/dev/md/agentgpu"]
     assert called[-1] == "mount -o noatime,discard /dev/md/agentgpu /var/lib/agentgpu"
+
+
+def test_an_array_that_is_late_at_boot_is_put_together_and_not_made_again(tmp_path: Path) -> None:
+    """Its label is found only once mdadm has put it together; its members are disks that hold something."""
+    plan = make_machines_plan()
+    joined = tuple(one.model_copy(update={"disks_are_joined": True}) for one in plan.hosts)
+    together = (
+        f'case "$*" in *label*) grep --quiet "mdadm --assemble --scan" {tmp_path}/calls && echo /dev/md127;; esac'
+    )
+    code, called, said = set_up(
+        tmp_path,
+        "disks",
+        plan=plan.model_copy(update={"hosts": joined}),
+        swaps=(("mkdir --parents", "true"),),
+        blkid=together,
+        mdadm="exit 1",
+    )
+    assert code == 0, said
+    assert not [call for call in called if call.startswith(("mdadm --create", "mkfs"))]
+    assert called[-1] == "mount -o noatime,discard /dev/md127 /var/lib/agentgpu"
 
 
 def test_disks_are_left_alone_where_the_plan_does_not_count_on_them(tmp_path: Path) -> None:
