@@ -83,7 +83,7 @@ metadata: {{name: two}}
 spec:
   target: {target}
   capacity: {{shareAccelerators: never}}
-  accelerators: {{allow: [rtx-4090]}}
+  accelerators: {{allow: [rtx-5090]}}
   agents: [{{name: front, model: Qwen/Qwen3-0.6B}}, {{name: support, model: Qwen/Qwen3-8B}}]
 """
     plan = planned(load_text(stack, "two.yaml"), CATALOG)
