@@ -775,8 +775,8 @@ def _with_overrides(service: Service, demand: Demand) -> Service:
     )
 
 
-def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float) -> int:
-    """How many busy engines may share the accelerator before this agent misses a budget or its token rate."""
+def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float, replicas: int = 1) -> int:
+    """How many busy engines may share the accelerator before this agent misses a budget, or its replicas their token rate."""
     demand = candidate.demand
     for engines in range(most, 1, -1):
         service = shared(candidate, engines, round_trip_ms).service
@@ -785,8 +785,8 @@ def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float) -> 
             and _within(service.tpot_ms, demand.budget_tpot_ms)
             and _within(service.e2e_ms, demand.budget_e2e_ms)
         )
-        enough = _within(demand.output_tokens_per_s(peak=True), service.output_tokens_per_s) and _within(
-            demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True), service.prefill_tokens_per_s
+        enough = _within(demand.output_tokens_per_s(peak=True) / replicas, service.output_tokens_per_s) and _within(
+            demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True) / replicas, service.prefill_tokens_per_s
         )
         if in_time and enough:
             return engines

@@ -42,7 +42,7 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
     candidates = [member.candidate for member in pool.members]
     models_gib = sum(model.gib for model in caching.cached_models(candidates, spec))
     memory_mib = hosts.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
-    engines = len(candidates) if pool.shared else 1
+    engines = pool.engines_per_accelerator
     cpu_milli = max(hosts.cpu_milli(machine, one.accelerators_per_pod, engines) for one in candidates)
     return MarketPlan(
         ways=tuple(_ways(pool, spec)),

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac.planning import hosts
@@ -48,11 +48,18 @@ class Option:
     machine: Machine
     baseline: Purchase
     burst: Purchase | None
+    replicas_per_accelerator: int = 1
+    """Of one agent that shares with itself; agents that share with others have one replica each."""
+
+    @property
+    def engines_per_accelerator(self) -> int:
+        """Engines that share one accelerator; 1: each has its own."""
+        return len(self.agents) * self.replicas_per_accelerator
 
     @property
     def is_shared(self) -> bool:
         """Several engines on one accelerator."""
-        return len(self.agents) > 1
+        return self.engines_per_accelerator > 1
 
     @property
     def spans_nodes(self) -> bool:
@@ -61,9 +68,9 @@ class Option:
 
     def accelerators(self, tier: Tier) -> int:
         """Accelerators taken in a tier, in even slots of the machine."""
-        if self.is_shared:
-            return 1 if tier == "baseline" else 0
         candidate = self.candidates[0]
+        if self.is_shared:
+            return ceil_div(candidate.baseline_replicas, self.replicas_per_accelerator) if tier == "baseline" else 0
         replicas = candidate.baseline_replicas if tier == "baseline" else candidate.burst_replicas
         return replicas * self.machine.accelerators_taken(candidate.accelerators_per_replica)
 
@@ -136,6 +143,23 @@ def shared_options(
     return tuple(groups), complete
 
 
+def with_several_per_accelerator(option: Option, tolerated: int, steady_state_ratio: float) -> Option | None:
+    """The option with as many of its replicas on each accelerator as fit, each with a KV budget of its own; None for one.
+
+    ``tolerated`` says how many busy engines the agent can bear. Nothing is left for a burst tier: no autoscaler could
+    see what shares.
+    """
+    candidate = option.candidates[0]
+    if option.is_shared or candidate.burst_replicas or not _may_be_one_of_several(option):
+        return None
+    capacity_gib = candidate.memory.capacity.capacity_gib * steady_state_ratio
+    most = min(candidate.baseline_replicas, tolerated, MAX_ENGINES_PER_ACCELERATOR)
+    for engines in range(most, 1, -1):
+        if engines * _need_gib(option) <= capacity_gib and hosts.fits(candidate, option.machine, engines):
+            return replace(option, replicas_per_accelerator=engines)
+    return None
+
+
 def unshareable(by_agent: Sequence[Sequence[Option]]) -> list[Option]:
     """An option of each agent that could share an accelerator of a kind, were it not sold only several to a machine.
 
@@ -165,10 +189,22 @@ def _may_share(option: Option) -> bool:
 def _could_share(option: Option) -> bool:
     candidate = option.candidates[0]
     return (
-        candidate.accelerators_per_replica == 1
-        and candidate.peak_replicas == 1
-        and option.baseline.capacity_types == ("on-demand",)
+        candidate.peak_replicas == 1
         and not candidate.demand.agent.overrides.baseline_replicas
+        and _takes_a_part(option)
+    )
+
+
+def _may_be_one_of_several(option: Option) -> bool:
+    return option.machine.accelerators == 1 and _takes_a_part(option)
+
+
+def _takes_a_part(option: Option) -> bool:
+    """Whether an engine may be given a part of one accelerator that nobody takes away."""
+    candidate = option.candidates[0]
+    return (
+        candidate.accelerators_per_replica == 1
+        and option.baseline.capacity_types == ("on-demand",)
         and PORTS[candidate.demand.agent.engine].fixes_kv_budget(candidate.demand.model)
     )
 

@@ -24,6 +24,7 @@ from agentgpu_iac.planning.placement import (
     place,
     shared_options,
     unshareable,
+    with_several_per_accelerator,
 )
 from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines, unpriced
@@ -151,6 +152,24 @@ def _groups(by_agent: Sequence[AgentOptions], spec: StackSpec) -> tuple[tuple[Op
     return shared_options([found.options for found in by_agent], tolerated, STEADY_STATE_RATIO)
 
 
+def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:
+    """Replicas of one agent together on each accelerator: on virtual machines, whose NGINX goes round them.
+
+    In a cluster the device plugin may put two of them on one node's accelerator as well, but no rollout finds room there.
+    """
+    if spec.target not in VIRTUAL_MACHINES or spec.capacity.share_accelerators != "auto":
+        return
+    for option in options:
+        candidate = option.candidates[0]
+        replicas, round_trip_ms = candidate.baseline_replicas, spec.network.round_trip_ms
+        if option.spans_nodes or replicas < 2:
+            continue
+        tolerated = tolerated_engines(candidate, MAX_ENGINES_PER_ACCELERATOR, round_trip_ms, replicas)
+        together = with_several_per_accelerator(option, tolerated, STEADY_STATE_RATIO)
+        if together is not None:
+            yield together
+
+
 def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
     """Sharing that was looked at and refused: on machines of several accelerators no pod can choose which one it shares.
 
@@ -225,7 +244,7 @@ def _agent_options(
         spanning, turned_away, not_tried = _over_nodes(position, results, evaluator, spec, catalog, release, available)
         found.extend(spanning)
         refusals.extend(turned_away)
-        options.extend(found)
+        options.extend((*found, *_several_per_accelerator(found, spec)))
         if not found and refusals:
             rejections.append(min(refusals, key=_shortfall))
             rejections.extend(not_tried)

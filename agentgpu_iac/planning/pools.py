@@ -53,6 +53,11 @@ class Pool:
     """Nodes that reserved capacity carries."""
 
     @property
+    def engines_per_accelerator(self) -> int:
+        """Engines that share one accelerator; 1: each has its own."""
+        return self.members[0].option.engines_per_accelerator
+
+    @property
     def normal_nodes(self) -> int:
         """Nodes that normal load needs: the others of a baseline only stand by for a burst."""
         each = [
@@ -78,7 +83,7 @@ def placed_agents(
             members.append(
                 Placed(
                     position=position,
-                    candidate=candidates.shared(candidate, len(option.agents), round_trip_ms)
+                    candidate=candidates.shared(candidate, option.engines_per_accelerator, round_trip_ms)
                     if option.is_shared
                     else candidate,
                     option=option,
@@ -153,7 +158,7 @@ def _pool(
     stem = (first.share_group or own) + ("-groups" if first.option.spans_nodes else "")
     shared = first.share_group is not None
     slots = sum(member.option.accelerators(tier) for member in members)
-    nodes = 1 if shared else ceil_div(slots, machine.accelerators)
+    nodes = first.option.accelerators(tier) if shared else ceil_div(slots, machine.accelerators)
     used = sum(
         (member.candidate.baseline_replicas if tier == "baseline" else member.candidate.burst_replicas)
         * member.candidate.accelerators_per_replica
@@ -254,7 +259,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         price_date=preferred.price_date if preferred else "",
         price_source=preferred.price_source if preferred else "",
         sharing="time-slicing" if pool.shared else "none",
-        slots_per_accelerator=len(pool.members) if pool.shared else 1,
+        slots_per_accelerator=pool.engines_per_accelerator,
         fixed_size=pool.shared,
         kubernetes_version=spec.pins.kubernetes_version,
         ami_alias=spec.pins.ami_alias,

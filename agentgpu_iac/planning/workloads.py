@@ -175,7 +175,7 @@ def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSp
 def _replica_usd_per_hour(candidate: Candidate, pool: Pool) -> Decimal:
     """The part of a node's price that falls on one replica."""
     taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
-    engines = len(pool.members) if pool.shared else 1
+    engines = pool.engines_per_accelerator
     return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
 
 
@@ -354,7 +354,7 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
 def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> PodPlan:
     """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
-    engines = len(pool.members) if pool.shared else 1
+    engines = pool.engines_per_accelerator
     memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_pod, engines)
     return PodPlan(
         cpu_milli=hosts.cpu_milli(machine, candidate.accelerators_per_pod, engines),
@@ -386,7 +386,7 @@ def _spread(candidate: Candidate, pool: Pool, replicas: int) -> tuple[Topology, 
 def _chosen_because(member: Placed) -> str:
     candidate, option = member.candidate, member.option
     if option.is_shared:
-        others = len(option.agents) - 1
+        others = option.engines_per_accelerator - 1
         return (
             f"stays resident with {others} other engine{'s' if others > 1 else ''} on one {candidate.accelerator.name}, "
             "which is cheaper than nodes of their own and fits memory and latency with all of them busy"

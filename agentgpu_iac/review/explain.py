@@ -576,8 +576,7 @@ def _latency_steps(subject: _Subject) -> Iterator[Step]:
 
 def _engines_that_take_turns(subject: _Subject) -> int:
     """Engines on the same accelerator, this one included."""
-    group = subject.workload.share_group
-    return 1 if group is None else len({one.agent for one in subject.plan.workloads if one.share_group == group})
+    return subject.plan.pool(subject.workload.node_pool).slots_per_accelerator
 
 
 def _scaled(total: str, engines: int, measured_ratio: float) -> str:

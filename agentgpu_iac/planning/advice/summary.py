@@ -98,8 +98,11 @@ def headline(context: Context) -> str:
 
 
 def _group_ratios(context: Context) -> dict[str, float]:
-    ratios: dict[str, float] = {}
+    """How full the accelerators of each group are, or of a workload by itself."""
+    ratios: dict[str, list[float]] = {}
+    slots: dict[str, int] = {}
     for one in context.workloads:
         key = one.share_group or one.name
-        ratios[key] = ratios.get(key, 0.0) + one.memory.utilization_ratio
-    return ratios
+        ratios.setdefault(key, []).append(one.memory.utilization_ratio)
+        slots[key] = context.pools[one.node_pool].slots_per_accelerator
+    return {key: sum(found) * slots[key] / len(found) for key, found in ratios.items()}
