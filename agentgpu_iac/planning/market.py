@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from agentgpu_iac.planning import caching, hosts
+from agentgpu_iac.planning import caching, host_memory
 from agentgpu_iac.planning.placement import Option
 from agentgpu_iac.planning.plan import MarketPlan, MarketWay, SpheronInstanceType
 from agentgpu_iac.planning.pools import Placed, Pool
@@ -41,16 +41,16 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         return None
     candidates = [member.candidate for member in pool.members]
     models_gib = sum(model.gib for model in caching.cached_models(candidates, spec))
-    memory_mib = hosts.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
+    memory_mib = host_memory.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
     engines = len(candidates) if pool.shared else 1
-    cpu_milli = max(hosts.cpu_milli(machine, one.accelerators_per_pod, engines) for one in candidates)
+    cpu_milli = max(host_memory.cpu_milli(machine, one.accelerators_per_pod, engines) for one in candidates)
     return MarketPlan(
         ways=tuple(_ways(pool, spec)),
         accelerators=(machine.accelerator, *_fallbacks(pool, options)),
         regions=spec.regions,
         gpu_memory_gb=candidates[0].accelerator.memory_gb,
         vcpus=ceil_div(cpu_milli, 1000),
-        host_memory_gib=ceil_div(max(memory_mib, *(hosts.need_mib(one) for one in candidates)), 1024),
+        host_memory_gib=ceil_div(max(memory_mib, *(host_memory.need_mib(one) for one in candidates)), 1024),
         disk_gib=SYSTEM_DISK_GIB + math.ceil(models_gib * 1.2),
         start_timeout_s=START_TIMEOUT_S,
     )

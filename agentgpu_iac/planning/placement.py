@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agentgpu_iac.planning import hosts
+from agentgpu_iac.planning import host_memory
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
@@ -184,7 +184,7 @@ def _fits(
     capacity = group[0].candidates[0].memory.capacity.capacity_gib
     return sum(map(_need_gib, group)) <= capacity * steady_state_ratio and all(
         tolerated[option.agents[0], accelerator] >= len(group)
-        and hosts.fits(option.candidates[0], option.machine, len(group))
+        and host_memory.fits(option.candidates[0], option.machine, len(group))
         for option in group
     )
 
