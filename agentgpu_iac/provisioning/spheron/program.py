@@ -11,6 +11,7 @@ import pulumi
 from pulumi.runtime import is_config_secret
 
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.machine_paths import FIREWALL_FILE, cloud_init_path
 from agentgpu_iac.planning.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.policy import policy_faults
@@ -24,7 +25,6 @@ from agentgpu_iac.provisioning.spheron.offers import PROVIDER
 
 _PLAN: Final = "plan"
 _CONFIGURATION: Final = "configuration"
-_FIREWALL_FILE: Final = "firewall.nft"
 _UNPRICED: Final = "taxes, and what Spheron may bill beside the machines"
 
 
@@ -208,7 +208,7 @@ def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudIn
     found: dict[str, CloudInit] = {}
     faults: list[Fault] = []
     for pool in plan.node_pools:
-        path = f"hosts/{pool.name}/cloud-init.yaml"
+        path = cloud_init_path(pool.name)
         if path not in contents:
             faults.append(
                 Fault(source=path, message="was not rendered, so the pool's machines could not set themselves up")
@@ -219,8 +219,8 @@ def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudIn
         except BadInput as refusal:
             faults.extend(refusal.faults)
             continue
-        if not any(file.path.endswith(f"/{_FIREWALL_FILE}") for file in found[pool.name].write_files):
-            message = f"writes no {_FIREWALL_FILE}: machines on Spheron have all their ports open to everybody"
+        if not any(file.path == FIREWALL_FILE for file in found[pool.name].write_files):
+            message = f"writes no {FIREWALL_FILE}: machines on Spheron have all their ports open to everybody"
             faults.append(Fault(source=path, message=message))
     if faults:
         raise BadInput(faults)
