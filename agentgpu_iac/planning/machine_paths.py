@@ -35,6 +35,8 @@ FRONT_FILE: Final = "/etc/agentgpu/front"
 """On every other machine: the address of the one in front."""
 FIREWALL_RULES_FOLDER: Final = "/etc/agentgpu/firewall.d"
 """Rules that the firewall takes up beside its own."""
+MODELS_FOLDER: Final = "/var/lib/agentgpu/models"
+"""The model cache, whatever is mounted there."""
 
 
 def pool_folder(node_pool: str) -> str:

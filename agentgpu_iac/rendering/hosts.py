@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import yaml
-
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.caching import token_variables
 from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
@@ -64,8 +62,8 @@ from agentgpu_iac.rendering.router import (
     nginx_route,
     route_port,
 )
-from agentgpu_iac.rendering.templates import filled, verbatim
-from agentgpu_iac.rendering.yaml_text import Mapping, dump, load
+from agentgpu_iac.rendering.templates import document, filled, verbatim
+from agentgpu_iac.rendering.yaml_text import dump
 from agentgpu_iac.spec.model import AddressRange
 
 COMPOSE = "docker-compose.yaml"
@@ -368,26 +366,16 @@ def _texts(machine: _Machine) -> dict[str, str]:
 
 
 def _compose_text(machine: _Machine, nginx_text: str, prometheus_text: str) -> str:
-    document = _document(_compose(machine, nginx_text, prometheus_text))
-    services = document["services"]
+    compose = document(_compose(machine, nginx_text, prometheus_text))
+    services = compose["services"]
     if not isinstance(services, dict):
         raise BadInput.one(ComposeContext.template, "does not make services")
-    engines = {f"engine-{engine.name}": _document(_engine(machine, engine)) for engine in machine.host.engines}
-    return dump({**document, "services": {**engines, **services}}).decode()
+    engines = {f"engine-{engine.name}": document(_engine(machine, engine)) for engine in machine.host.engines}
+    return dump({**compose, "services": {**engines, **services}}).decode()
 
 
 def _yaml_text(context: Context) -> str:
-    return dump(_document(context)).decode()
-
-
-def _document(context: Context) -> Mapping:
-    try:
-        document = load(filled(context))
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput.one(context.template, f"does not make YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise BadInput.one(context.template, "does not make a mapping")
-    return document
+    return dump(document(context)).decode()
 
 
 def _settings_path(workload: Workload, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pulumi
 from pulumi.runtime import is_config_secret
 
+from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.machine_paths import FIREWALL_FILE, cloud_init_path
 from agentgpu_iac.planning.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
@@ -21,7 +22,6 @@ from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_in
 from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
-from agentgpu_iac.provisioning.spheron.offers import PROVIDER
 
 _PLAN: Final = "plan"
 _CONFIGURATION: Final = "configuration"
@@ -244,7 +244,7 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
         yield Fault(source=_PLAN, path="nodePools", message="the plan has no node pool")
     for pool in plan.node_pools:
         at = f"nodePools.{pool.name}"
-        if pool.provider != PROVIDER:
+        if pool.provider != MARKETPLACE:
             message = f"the Pulumi program for Spheron cannot rent machines of {pool.provider!r}"
             yield Fault(source=_PLAN, path=f"{at}.provider", message=message, hint="set spec.providers to [spheron]")
         elif pool.market is None or not pool.market.ways:
