@@ -134,7 +134,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     before anything is made, for a plan that EKS cannot carry out.
     """
     region = _check(plan, settings)
-    cost = report_cost(plan, excludes=_unpriced(plan, settings))
+    cost = report_cost(plan, excludes=_excludes(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
     grouped = grouped_pools(plan, settings.nodes)
     site = _site(plan, settings)
@@ -414,7 +414,7 @@ def _misplaced(plan: Plan) -> Iterator[Fault]:
         )
 
 
-def _unpriced(plan: Plan, settings: Settings) -> str:
+def _excludes(plan: Plan, settings: Settings) -> str:
     """What the plan's cost leaves out of what this program makes."""
     things = ["the EKS control plane", "the system nodes"]
     if settings.vpc_id is None:

@@ -24,7 +24,7 @@ from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
 
-_UNPRICED: Final = "taxes, and what Spheron may bill beside the machines"
+_EXCLUDES: Final = "taxes, and what Spheron may bill beside the machines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     if faults := [*_foreign(plan), *_unset(plan, settings), *_unreachable(plan, settings), *policy_faults(plan)]:
         raise BadInput(faults)
     cloud_inits = _cloud_inits(plan, files)
-    cost = report_cost(plan, excludes=_UNPRICED)
+    cost = report_cost(plan, excludes=_EXCLUDES)
     front = _front(plan, settings)
     certificate = None if front is None else MachinesCertificate(f"{plan.stack}-machines", front.server_name)
     pools = [
