@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
+from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning import caching, host_memory, security
 from agentgpu_iac.planning.candidates import Candidate
@@ -20,7 +21,7 @@ from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.placement import Option
 from agentgpu_iac.planning.plan import Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
-from agentgpu_iac.planning.pricing import ANY_REGION, Machine, Unpriced
+from agentgpu_iac.planning.pricing import Machine, Unpriced
 from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection
 from agentgpu_iac.planning.routing import answer_timeout_s
 from agentgpu_iac.planning.scaling import stay_s

@@ -55,6 +55,7 @@ from agentgpu_iac.rendering.model_cache import (
 from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER
 from agentgpu_iac.rendering.router import (
     COMMAND,
+    CONFIG,
     CONFIG_FOLDER,
     ELSEWHERE,
     ROUTER_UID,
@@ -67,7 +68,6 @@ from agentgpu_iac.rendering.yaml_text import dump
 from agentgpu_iac.spec.model import AddressRange
 
 COMPOSE = "docker-compose.yaml"
-NGINX = "nginx.conf"
 PROMETHEUS = "prometheus.yml"
 
 _SYSCTL = "sysctl.conf"
@@ -343,7 +343,7 @@ def _texts(machine: _Machine) -> dict[str, str]:
     header = _COMPOSE_HEADER.format(pool=host.node_pool, secrets=SECRETS_FILE)
     texts = {
         COMPOSE: header + _compose_text(machine, nginx_text, prometheus_text),
-        NGINX: nginx_text,
+        CONFIG: nginx_text,
         FIREWALL: filled(_firewall(machine)),
         _SYSCTL: filled(_sysctl(host)),
         _ENVIRONMENT: filled(_environment(machine)),
@@ -412,7 +412,7 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
         router_grace=f"{router.drain.grace_period_s}s",
         router_memory=_mib(router.memory_mib + router.scratch_mib),
         router_scratch=_scratch("/tmp", ROUTER_UID, router.scratch_mib),  # noqa: S108 - the container's own
-        router_config=f"{CONFIG_FOLDER}/{NGINX}",
+        router_config=f"{CONFIG_FOLDER}/{CONFIG}",
         router_folders=(
             *(((TLS_FOLDER, _CERTIFICATES_INSIDE),) if host.tls else ()),
             *(((MACHINES_FOLDER, _MACHINES_INSIDE),) if machine.front is not None else ()),
