@@ -1,4 +1,4 @@
-"""Which accelerator a marketplace means, by the names that it gives a GPU, its memory and its form.
+"""A marketplace: how it sells, and which accelerator it means by the names that it gives a GPU, its memory and its form.
 
 A marketplace passes on what its many suppliers sell, each in words of its own: ``H100_SXM5``, ``NVIDIA H100 80GB SXM5``,
 ``H100`` with the interconnect beside it. Where that could be two accelerators, it is none: a wrong card is worse than no card.
@@ -9,9 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from agentgpu_iac.catalog.join import ANY_PROVIDER, NoAcceleratorError
 from agentgpu_iac.catalog.model import Accelerator, GpuAlias
+from agentgpu_iac.spec.vocabulary import CapacityType
+
+MARKETPLACE: Final = "spheron"
+"""The provider whose machines are bought offer by offer."""
+
+SpheronInstanceType = Literal["SPOT", "DEDICATED", "CLUSTER"]
+
+SOLD_AS: Final[dict[CapacityType, tuple[SpheronInstanceType, ...]]] = {
+    "spot": ("SPOT",),
+    "on-demand": ("DEDICATED", "CLUSTER"),
+    "reserved": (),
+}
+"""Neither a DEDICATED machine nor one of a CLUSTER is taken back; nothing is sold by reservation."""
 
 MEMORY_TOLERANCE_RATIO = 0.1
 """Sellers count memory as it is on the label, as CUDA sees it, or in GiB. Cards of one name differ by more than this."""

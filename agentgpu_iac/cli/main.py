@@ -276,7 +276,7 @@ def render(
     ] = False,
     format: FormatOption = Format.TABLE,
 ) -> None:
-    """Write the plan's files: Kubernetes manifests as a Kustomize tree, or what virtual machines run."""
+    """Write the plan's files: a Kustomize tree of manifests, what virtual machines run, or SkyServe's services."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.rendering.helm_values import helm_values
     from agentgpu_iac.rendering.next_step import next_step

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from agentgpu_iac.operations.cluster import KARPENTER_POOL_LABEL
 from agentgpu_iac.operations.findings import FindingKind
 from agentgpu_iac.operations.snapshot import Body, Snapshot, at, condition, is_true, items, label, name_of
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, KARPENTER_POOL_LABEL, POOL_LABEL
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.units import quantity
 

@@ -9,6 +9,7 @@ from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.machine_paths import MODELS_FOLDER
 from agentgpu_iac.planning.plan import (
     CachedModel,
     CachedRepository,
@@ -35,13 +36,9 @@ _PATHS: dict[Storage, str] = {
 }
 
 
-_MACHINE_PATH = "/var/lib/agentgpu/models"
-"""On a virtual machine, whatever is mounted there."""
-
-
 def path(storage: Storage, target: Target) -> str:
     """Directory of the cache on the node."""
-    return _MACHINE_PATH if target in VIRTUAL_MACHINES else _PATHS[storage]
+    return MODELS_FOLDER if target in VIRTUAL_MACHINES else _PATHS[storage]
 
 
 def nvme_room_gib(machine: Machine) -> int:

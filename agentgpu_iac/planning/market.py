@@ -7,22 +7,14 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from agentgpu_iac.planning import caching, hosts
+from agentgpu_iac.catalog.marketplace import MARKETPLACE, SOLD_AS
+from agentgpu_iac.planning import caching, host_memory
 from agentgpu_iac.planning.placement import Option
-from agentgpu_iac.planning.plan import MarketPlan, MarketWay, SpheronInstanceType
+from agentgpu_iac.planning.plan import MarketPlan, MarketWay
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import CapacityType, Tier
+from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.units import ceil_div, usd, usd_per_hour
-
-MARKETPLACE: Final = "spheron"
-
-_SOLD_AS: Final[dict[CapacityType, tuple[SpheronInstanceType, ...]]] = {
-    "spot": ("SPOT",),
-    "on-demand": ("DEDICATED", "CLUSTER"),
-    "reserved": (),
-}
-"""Neither a DEDICATED machine nor one of a CLUSTER is taken back; nothing is sold by reservation."""
 
 START_TIMEOUT_S: Final = 1_800
 """How long a machine may take until it runs (an assumption: virtual machines take minutes, bare metal longer)."""
@@ -41,16 +33,16 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         return None
     candidates = [member.candidate for member in pool.members]
     models_gib = sum(model.gib for model in caching.cached_models(candidates, spec))
-    memory_mib = hosts.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
+    memory_mib = host_memory.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
     engines = pool.engines_per_accelerator
-    cpu_milli = max(hosts.cpu_milli(machine, one.accelerators_per_pod, engines) for one in candidates)
+    cpu_milli = max(host_memory.cpu_milli(machine, one.accelerators_per_pod, engines) for one in candidates)
     return MarketPlan(
         ways=tuple(_ways(pool, spec)),
         accelerators=(machine.accelerator, *_fallbacks(pool, options)),
         regions=spec.regions,
         gpu_memory_gb=candidates[0].accelerator.memory_gb,
         vcpus=ceil_div(cpu_milli, 1000),
-        host_memory_gib=ceil_div(max(memory_mib, *(hosts.need_mib(one) for one in candidates)), 1024),
+        host_memory_gib=ceil_div(max(memory_mib, *(host_memory.need_mib(one) for one in candidates)), 1024),
         disk_gib=SYSTEM_DISK_GIB + math.ceil(models_gib * 1.2),
         start_timeout_s=START_TIMEOUT_S,
     )
@@ -62,7 +54,7 @@ def _ways(pool: Pool, spec: StackSpec) -> Iterator[MarketWay]:
         planned = pool.machine.usd_per_hour(capacity_type)
         if planned is None:
             continue
-        for instance_type in _SOLD_AS[capacity_type]:
+        for instance_type in SOLD_AS[capacity_type]:
             yield MarketWay(
                 instance_type=instance_type,
                 capacity_type=capacity_type,

@@ -27,6 +27,12 @@ FABRIC_RESOURCE = "vpc.amazonaws.com/efa"
 DEVICE_PLUGIN_NAMESPACE = "gpu-operator"
 """Where the NVIDIA GPU Operator is usually installed, and so where its device plugin looks for configurations."""
 
+KARPENTER_DISCOVERY_TAG = "karpenter.sh/discovery"
+"""Subnets, security groups and reservations with this tag (value: the cluster's name) are found by an EC2NodeClass."""
+
+KARPENTER_POOL_LABEL = "karpenter.sh/nodepool"
+"""What Karpenter puts onto nodes, claims and instances: the name of their NodePool."""
+
 FILLER_SERVICE_ACCOUNT = "model-cache"
 """ServiceAccount of the pods that fill a node's model cache: the only ones that a bucket of models is opened to."""
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from agentgpu_iac.planning import hosts
+from agentgpu_iac.planning import host_memory
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
@@ -155,7 +155,7 @@ def with_several_per_accelerator(option: Option, tolerated: int, steady_state_ra
     capacity_gib = candidate.memory.capacity.capacity_gib * steady_state_ratio
     most = min(candidate.baseline_replicas, tolerated, MAX_ENGINES_PER_ACCELERATOR)
     for engines in range(most, 1, -1):
-        if engines * _need_gib(option) <= capacity_gib and hosts.fits(candidate, option.machine, engines):
+        if engines * _need_gib(option) <= capacity_gib and host_memory.fits(candidate, option.machine, engines):
             return replace(option, replicas_per_accelerator=engines)
     return None
 
@@ -220,7 +220,7 @@ def _fits(
     capacity = group[0].candidates[0].memory.capacity.capacity_gib
     return sum(map(_need_gib, group)) <= capacity * steady_state_ratio and all(
         tolerated[option.agents[0], accelerator] >= len(group)
-        and hosts.fits(option.candidates[0], option.machine, len(group))
+        and host_memory.fits(option.candidates[0], option.machine, len(group))
         for option in group
     )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
+from agentgpu_iac.catalog.marketplace import SpheronInstanceType
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import (
     CapacityType,
@@ -566,9 +567,6 @@ class FillerPlan(Document):
     """The highest of the engines that wait for it: none of them may push it off the node."""
     bucket: str | None
     """Bucket and prefix from which it downloads; None: Hugging Face."""
-
-
-SpheronInstanceType = Literal["SPOT", "DEDICATED", "CLUSTER"]
 
 
 class MarketWay(Document):

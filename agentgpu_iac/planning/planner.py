@@ -13,7 +13,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import caching, containers, hosts, several_nodes, sky, speculation
+from agentgpu_iac.planning import caching, containers, host_memory, several_nodes, sky, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
@@ -317,8 +317,8 @@ def _buy(
         if bar is not None:
             refusals.append(bar)
             continue
-        if not hosts.fits(candidate, machine):
-            refusals.append(hosts.rejection(candidate, machine))
+        if not host_memory.fits(candidate, machine):
+            refusals.append(host_memory.rejection(candidate, machine))
             continue
         cold = one.agent.overrides.cold_start_s or caching.cold_start(candidate, machine, release, spec).total
         warm = warm_replicas(candidate, cold, capacity)

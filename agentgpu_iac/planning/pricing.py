@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agentgpu_iac.catalog.join import ANY_REGION
+from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.catalog.model import InstanceType, Offering
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES, CapacityType
 from agentgpu_iac.units import ceil_div
 
-_PROVIDERS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("aws",), "spheron": ("spheron",)}
+_PROVIDERS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("aws",), "spheron": (MARKETPLACE,)}
 _DEFAULT_REGIONS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("us-east-1",)}
-ANY_REGION = "any"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

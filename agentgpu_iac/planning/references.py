@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
-from agentgpu_iac.planning.pricing import ANY_REGION, allowed_providers
+from agentgpu_iac.planning.pricing import allowed_providers
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import Engine

@@ -13,14 +13,15 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
+from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import caching, hosts, security
+from agentgpu_iac.planning import caching, host_memory, security
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.placement import Option
 from agentgpu_iac.planning.plan import Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
-from agentgpu_iac.planning.pricing import ANY_REGION, Machine, Unpriced
+from agentgpu_iac.planning.pricing import Machine, Unpriced
 from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection
 from agentgpu_iac.planning.routing import answer_timeout_s
 from agentgpu_iac.planning.scaling import stay_s
@@ -160,7 +161,7 @@ def _service(
     on_spot = "spot" in bought.capacity_types and (most > warm or "spot" in option.baseline.capacity_types)
     models = caching.cached_models([candidate], spec)
     cold, probes = baseline.cold_start_s, baseline.probes
-    need_mib = hosts.need_mib(candidate)
+    need_mib = host_memory.need_mib(candidate)
     limit = _planned_usd(option.machine) * Decimal(str(spec.capacity.price_cap_ratio))
     return SkyServicePlan(
         agent=baseline.agent,

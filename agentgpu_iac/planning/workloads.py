@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import caching, hosts, priorities, security, watching
+from agentgpu_iac.planning import caching, host_memory, priorities, security, watching
 from agentgpu_iac.planning.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.plan import (
@@ -355,12 +355,12 @@ def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> Po
     """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = pool.engines_per_accelerator
-    memory_mib = hosts.memory_mib(machine, candidate.accelerators_per_pod, engines)
+    memory_mib = host_memory.memory_mib(machine, candidate.accelerators_per_pod, engines)
     return PodPlan(
-        cpu_milli=hosts.cpu_milli(machine, candidate.accelerators_per_pod, engines),
+        cpu_milli=host_memory.cpu_milli(machine, candidate.accelerators_per_pod, engines),
         memory_mib=memory_mib,
-        shm_mib=hosts.shm_mib(candidate.accelerators_per_pod, memory_mib),
-        kv_offload_mib=hosts.kv_offload_mib(candidate),
+        shm_mib=host_memory.shm_mib(candidate.accelerators_per_pod, memory_mib),
+        kv_offload_mib=host_memory.kv_offload_mib(candidate),
         accelerators=candidate.accelerators_per_pod,
         efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
         priority=priorities.level(candidate.demand, pool.tier),

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.planning.plan import Plan, Workload
-
-_PLAN = "plan"
+from agentgpu_iac.provisioning.faults import PLAN
 
 
 def policy_faults(plan: Plan) -> tuple[Fault, ...]:
@@ -25,7 +24,7 @@ def _unpriced(plan: Plan) -> Iterator[Fault]:
     for pool in plan.node_pools:
         if not pool.price_known:
             yield Fault(
-                source=_PLAN,
+                source=PLAN,
                 path=f"nodePools.{pool.name}.priceKnown",
                 message=f"nobody knows what {' or '.join(pool.instance_types)} of {pool.provider} costs here",
                 hint="set spec.policy.allowUnpriced to true, or add the price to your catalog rows",
@@ -36,7 +35,7 @@ def _over_budget(plan: Plan) -> Iterator[Fault]:
     budget, need = plan.policy.budget_usd_per_month, plan.cost.baseline_usd_per_month
     if budget is not None and need > budget:
         yield Fault(
-            source=_PLAN,
+            source=PLAN,
             path="cost.baselineUsdPerMonth",
             message=f"the baseline costs USD {need:,.2f} a month, over the budget of USD {budget:,.2f}",
             hint="raise spec.capacity.budgetUsdPerMonth, or plan again",
@@ -48,7 +47,7 @@ def _baselines_on_spot(plan: Plan) -> Iterator[Fault]:
         agents = [one.agent for one in plan.workloads if one.node_pool == pool.name and _must_stay(one)]
         if agents and "spot" in pool.capacity_types:
             yield Fault(
-                source=_PLAN,
+                source=PLAN,
                 path=f"nodePools.{pool.name}.capacityTypes",
                 message=f"people wait for {' and '.join(agents)}, and spot nodes under a baseline may go at any time",
                 hint="buy the baseline on-demand, or set interruptible of agents whose state is checkpointed",

@@ -10,6 +10,7 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.program import Settings
 from agentgpu_iac.provisioning.aws.program import deploy as deploy_on_aws
+from agentgpu_iac.provisioning.faults import PLAN
 from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
 from agentgpu_iac.provisioning.kubernetes.program import deploy as deploy_on_kubernetes
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
@@ -28,7 +29,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], config: pulumi.Config) -
     program = PROGRAMS.get(plan.target)
     if program is None:
         raise BadInput.one(
-            "plan",
+            PLAN,
             f"there is no Pulumi program for {plan.target!r}",
             path="target",
             hint="use the files that agentgpu render writes",

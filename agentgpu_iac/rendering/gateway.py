@@ -18,8 +18,8 @@ from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pai
 from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_of
 from agentgpu_iac.rendering.service import ServiceContext, engine_selector
 from agentgpu_iac.rendering.stack import ServiceAccountContext, agents
-from agentgpu_iac.rendering.templates import filled
-from agentgpu_iac.rendering.yaml_text import dump, load
+from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.yaml_text import dump
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 _CONFIG = "config.yaml"
@@ -232,7 +232,7 @@ def _agent_contexts(
 
 def _config(route: RoutePlan) -> str:
     prefix = (_PREFIX_SCORER,) if route.policy == "session-affine" else ()
-    return dump(load(filled(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix))))).decode()
+    return dump(document(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix)))).decode()
 
 
 def _args(plan: Plan, router: RouterPlan, agent: Workload) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.sharing import DEFAULT_CONFIGURATION, configurations_name
-from agentgpu_iac.rendering.templates import filled
-from agentgpu_iac.rendering.yaml_text import dump, load
+from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.yaml_text import dump
 
 FOLDER = "helm-values"
 
@@ -70,4 +70,4 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
 
 
 def _file(chart: str, context: Context) -> RenderedFile:
-    return RenderedFile(path=f"{FOLDER}/{chart}.yaml", content=dump(load(filled(context))))
+    return RenderedFile(path=f"{FOLDER}/{chart}.yaml", content=dump(document(context)))

@@ -11,11 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import yaml
-
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.caching import token_variables
 from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.planning.machine_paths import (
+    CLOUD_CONFIG_HEADER,
+    FIREWALL,
+    FIREWALL_FILE,
+    FIREWALL_RULES_FOLDER,
+    MACHINE_FOLDER,
+    MACHINES_FOLDER,
+    SECRETS_FILE,
+    SETUP,
+    SETUP_FILE,
+    TLS_FOLDER,
+    cloud_init_path,
+    pool_folder,
+)
 from agentgpu_iac.planning.machines import LISTEN_QUEUE
 from agentgpu_iac.planning.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
 from agentgpu_iac.planning.plan import (
@@ -43,6 +55,7 @@ from agentgpu_iac.rendering.model_cache import (
 from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER
 from agentgpu_iac.rendering.router import (
     COMMAND,
+    CONFIG,
     CONFIG_FOLDER,
     ELSEWHERE,
     ROUTER_UID,
@@ -50,23 +63,13 @@ from agentgpu_iac.rendering.router import (
     nginx_route,
     route_port,
 )
-from agentgpu_iac.rendering.templates import filled, verbatim
-from agentgpu_iac.rendering.yaml_text import Mapping, dump, load
+from agentgpu_iac.rendering.templates import document, filled, verbatim
+from agentgpu_iac.rendering.yaml_text import dump
 from agentgpu_iac.spec.model import AddressRange
 
-FOLDER = "hosts"
-"""Folder of the tree with one folder for each node pool."""
 COMPOSE = "docker-compose.yaml"
-CLOUD_INIT = "cloud-init.yaml"
-NGINX = "nginx.conf"
 PROMETHEUS = "prometheus.yml"
-FIREWALL = "firewall.nft"
-MACHINE = "/opt/agentgpu"
-"""Where the files lie on the machine."""
-SECRETS_FILE = "/etc/agentgpu/secrets.env"
-"""Where the machine's secrets are, a line ``NAME=value`` each."""
 
-_SETUP = "setup.sh"
 _SYSCTL = "sysctl.conf"
 _ENVIRONMENT = "machine.env"
 _UNITS = (
@@ -76,12 +79,8 @@ _UNITS = (
     "agentgpu-health.service",
     "agentgpu-health.timer",
 )
-_CERTIFICATES = "/etc/agentgpu/tls"
 _CERTIFICATES_INSIDE = "/etc/nginx/tls"
-_MACHINES = "/etc/agentgpu/machines"
-"""On the front machine: which others run, their certificate, and what setup.sh makes of it for NGINX."""
 _MACHINES_INSIDE = "/etc/nginx/machines"
-_RULES = "/etc/agentgpu/firewall.d"
 _STREAM = "stream.conf"
 _MACHINES_LIST = "machines.list"
 _FRONT_RULE = "front.nft"
@@ -94,7 +93,7 @@ _LOG_SIZE = "50m"
 _LOG_FILES = "3"
 _HOME_MIB = 1024
 _FILLER_SCRATCH_MIB = 1024
-_EXECUTABLE = frozenset((_SETUP, FIREWALL))
+_EXECUTABLE = frozenset((SETUP, FIREWALL))
 _PACKAGES = ("ca-certificates", "curl", "mdadm", "nftables", "openssl")
 
 _COMPOSE_HEADER = """\
@@ -103,7 +102,6 @@ _COMPOSE_HEADER = """\
 # The machine needs the NVIDIA driver, Docker and the NVIDIA container toolkit; setup.sh sees to the latter two.
 """
 _CLOUD_INIT_HEADER = """\
-#cloud-config
 # A bare Debian or Ubuntu machine with the NVIDIA driver becomes one of pool {pool}. Made by agentgpu.
 # Secrets are not in here: put them into {secrets} on the machine (mode 0600).
 """
@@ -328,12 +326,13 @@ def _machine(plan: Plan, host: HostPlan) -> _Machine:
 
 def _host_files(machine: _Machine) -> Iterator[RenderedFile]:
     texts = _texts(machine)
-    folder = f"{FOLDER}/{machine.host.node_pool}"
     for name, text in texts.items():
-        yield RenderedFile(path=f"{folder}/{name}", content=text.encode())
+        yield RenderedFile(path=f"{pool_folder(machine.host.node_pool)}/{name}", content=text.encode())
     header = _CLOUD_INIT_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
     body = _yaml_text(_cloud_init(texts))
-    yield RenderedFile(path=f"{folder}/{CLOUD_INIT}", content=(header + body).encode())
+    yield RenderedFile(
+        path=cloud_init_path(machine.host.node_pool), content=f"{CLOUD_CONFIG_HEADER}\n{header}{body}".encode()
+    )
 
 
 def _texts(machine: _Machine) -> dict[str, str]:
@@ -344,11 +343,11 @@ def _texts(machine: _Machine) -> dict[str, str]:
     header = _COMPOSE_HEADER.format(pool=host.node_pool, secrets=SECRETS_FILE)
     texts = {
         COMPOSE: header + _compose_text(machine, nginx_text, prometheus_text),
-        NGINX: nginx_text,
+        CONFIG: nginx_text,
         FIREWALL: filled(_firewall(machine)),
         _SYSCTL: filled(_sysctl(host)),
         _ENVIRONMENT: filled(_environment(machine)),
-        _SETUP: verbatim(_SETUP),
+        SETUP: verbatim(SETUP),
         SCRIPT: verbatim(SCRIPT),
         MODELS_FILE: models_document(machine.pool),
         **{unit: verbatim(unit) for unit in _UNITS},
@@ -367,26 +366,16 @@ def _texts(machine: _Machine) -> dict[str, str]:
 
 
 def _compose_text(machine: _Machine, nginx_text: str, prometheus_text: str) -> str:
-    document = _document(_compose(machine, nginx_text, prometheus_text))
-    services = document["services"]
+    compose = document(_compose(machine, nginx_text, prometheus_text))
+    services = compose["services"]
     if not isinstance(services, dict):
         raise BadInput.one(ComposeContext.template, "does not make services")
-    engines = {f"engine-{engine.name}": _document(_engine(machine, engine)) for engine in machine.host.engines}
-    return dump({**document, "services": {**engines, **services}}).decode()
+    engines = {f"engine-{engine.name}": document(_engine(machine, engine)) for engine in machine.host.engines}
+    return dump({**compose, "services": {**engines, **services}}).decode()
 
 
 def _yaml_text(context: Context) -> str:
-    return dump(_document(context)).decode()
-
-
-def _document(context: Context) -> Mapping:
-    try:
-        document = load(filled(context))
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput.one(context.template, f"does not make YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise BadInput.one(context.template, "does not make a mapping")
-    return document
+    return dump(document(context)).decode()
 
 
 def _settings_path(workload: Workload, name: str) -> str:
@@ -423,10 +412,10 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
         router_grace=f"{router.drain.grace_period_s}s",
         router_memory=_mib(router.memory_mib + router.scratch_mib),
         router_scratch=_scratch("/tmp", ROUTER_UID, router.scratch_mib),  # noqa: S108 - the container's own
-        router_config=f"{CONFIG_FOLDER}/{NGINX}",
+        router_config=f"{CONFIG_FOLDER}/{CONFIG}",
         router_folders=(
-            *(((_CERTIFICATES, _CERTIFICATES_INSIDE),) if host.tls else ()),
-            *(((_MACHINES, _MACHINES_INSIDE),) if machine.front is not None else ()),
+            *(((TLS_FOLDER, _CERTIFICATES_INSIDE),) if host.tls else ()),
+            *(((MACHINES_FOLDER, _MACHINES_INSIDE),) if machine.front is not None else ()),
         ),
         prometheus=()
         if host.prometheus is None
@@ -650,12 +639,12 @@ def _firewall(machine: _Machine) -> FirewallContext:
     host = machine.host
     ports = _ports(machine.routes)
     return FirewallContext(
-        path=f"{MACHINE}/{FIREWALL}",
+        path=FIREWALL_FILE,
         bridge=_BRIDGE,
         rules=(
             *(f"{_source(one)} tcp dport {_SSH} accept" for one in host.admin_ranges),
             *(f"{_source(one)} tcp dport {ports} accept" for one in host.caller_ranges),
-            *((f'include "{_RULES}/*.nft"',) if machine.other is not None else ()),
+            *((f'include "{FIREWALL_RULES_FOLDER}/*.nft"',) if machine.other is not None else ()),
         ),
     )
 
@@ -688,8 +677,8 @@ def _cloud_init(texts: dict[str, str]) -> CloudInitContext:
     return CloudInitContext(
         packages=_PACKAGES,
         files=tuple(
-            (f"{MACHINE}/{name}", "0755" if name in _EXECUTABLE else "0644", text)
+            (f"{MACHINE_FOLDER}/{name}", "0755" if name in _EXECUTABLE else "0644", text)
             for name, text in sorted(texts.items())
         ),
-        setup=f"{MACHINE}/{_SETUP}",
+        setup=SETUP_FILE,
     )

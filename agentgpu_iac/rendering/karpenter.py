@@ -9,6 +9,7 @@ from typing import ClassVar
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.nodes import (
     ACCELERATOR_RESOURCE,
+    KARPENTER_DISCOVERY_TAG,
     STACK_LABEL,
     cache_directory_script,
     karpenter_node_role,
@@ -161,7 +162,7 @@ def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
         annotations=(("agentgpu.dev/ami", "pinned" if pool.ami_alias else "unpinned"),),
         ami_alias=pool.ami_alias or _UNPINNED_AMI,
         role=karpenter_node_role(plan.stack),
-        discovery=(("karpenter.sh/discovery", plan.stack),),
+        discovery=((KARPENTER_DISCOVERY_TAG, plan.stack),),
         has_reservations="reserved" in pool.capacity_types,
         has_instance_store=pool.nvme_gb > 0,
         root_volume_size=f"{pool.root_volume_gib}Gi",

@@ -11,14 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import yaml
-
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.plan import RenderedFile
-from agentgpu_iac.rendering.context import Context, Draft
+from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.names import COMPONENT_LABEL
-from agentgpu_iac.rendering.templates import filled
-from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump, load
+from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump
 
 KUSTOMIZE_GROUP = "kustomize.config.k8s.io"
 """API group of the one kind without a name, which Kustomize wants in a file of fixed name; Flux has a kind of the same
@@ -100,24 +98,14 @@ class Manifest:
 
 def manifest(draft: Draft) -> Manifest:
     """Fill in a draft's template, read the result back, and put its parts in. Raises BadInput for no YAML mapping."""
-    body = _object(draft.context)
+    body = document(draft.context)
     for part in draft.parts:
         *way, key = part.place
         holder = _at(body, tuple(way))
         if not isinstance(holder, dict):
             raise BadInput.one(draft.context.template, f"has no place for a part at {'.'.join(part.place)}")
-        holder[key] = _at(_object(part.context), part.taken_from)
+        holder[key] = _at(document(part.context), part.taken_from)
     return Manifest(folder=draft.folder, body=body)
-
-
-def _object(context: Context) -> Mapping:
-    try:
-        body = load(filled(context))
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput.one(context.template, f"does not make a manifest: {error}") from error
-    if not isinstance(body, dict):
-        raise BadInput.one(context.template, "does not make a mapping")
-    return body
 
 
 def check(manifests: Iterable[Manifest]) -> None:

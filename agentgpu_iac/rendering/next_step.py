@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
+from agentgpu_iac.planning.machine_paths import CLOUD_INIT, MACHINE_FOLDER, SETUP_FILE, pool_folder
 from agentgpu_iac.planning.plan import Plan, RenderedFile
-from agentgpu_iac.rendering.hosts import FOLDER, MACHINE
 from agentgpu_iac.rendering.skyserve import start_command
 
 
 def next_step(plan: Plan, files: Iterable[RenderedFile], directory: str) -> str:
     """The next command, by the target of the plan."""
     if plan.target == "spheron":
-        return "pulumi up makes the machines, each from the cloud-init.yaml of its pool"
+        return f"pulumi up makes the machines, each from the {CLOUD_INIT} of its pool"
     if plan.hosts:
-        places = " or ".join(shlex.quote(f"{directory}/{FOLDER}/{host.node_pool}") for host in plan.hosts)
-        return f"copy {places} to {MACHINE} of its machine, then: sudo bash {MACHINE}/setup.sh"
+        places = " or ".join(shlex.quote(f"{directory}/{pool_folder(host.node_pool)}") for host in plan.hosts)
+        return f"copy {places} to {MACHINE_FOLDER} of its machine, then: sudo bash {SETUP_FILE}"
     if plan.sky_services:
         return " and ".join(start_command(service, f"{directory}/") for service in plan.sky_services)
     overlays = sorted({file.path.split("/")[1] for file in files if file.path.startswith("overlays/")})

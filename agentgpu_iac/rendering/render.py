@@ -1,4 +1,4 @@
-"""Plan to Kustomize tree: the pipeline, pass by pass."""
+"""Plan to the files of its target: the pipeline, pass by pass."""
 
 from __future__ import annotations
 

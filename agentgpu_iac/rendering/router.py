@@ -34,7 +34,7 @@ from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.rendering.templates import filled
 from agentgpu_iac.units import ceil_div, cpu_quantity, mib_quantity
 
-_CONFIG = "nginx.conf"
+CONFIG = "nginx.conf"
 CONFIG_FOLDER = "/etc/nginx/router"
 _RUN_FOLDER = "/run/router"
 _RESOLVER_FILE = f"{_RUN_FOLDER}/resolver.conf"
@@ -53,7 +53,7 @@ _RESOLVER_SCRIPT = (
 """The cluster's name servers, as a directive of NGINX. Answers are used for 5 s, a third of the time that an engine which
 ends still takes requests."""
 
-COMMAND = ("nginx", "-e", "stderr", "-c", f"{CONFIG_FOLDER}/{_CONFIG}", "-g", "daemon off;")
+COMMAND = ("nginx", "-e", "stderr", "-c", f"{CONFIG_FOLDER}/{CONFIG}", "-g", "daemon off;")
 """Without the image's entry point, which would write below a root file system that is read-only."""
 
 _KERNEL_SETTINGS = (
@@ -184,7 +184,7 @@ def _config_map(plan: Plan, router: RouterPlan) -> ConfigMapContext:
         name=ROUTER_NAME,
         namespace=plan.stack,
         labels=_labels(plan),
-        data=((_CONFIG, filled(_nginx(plan, router))),),
+        data=((CONFIG, filled(_nginx(plan, router))),),
     )
 
 

@@ -16,8 +16,8 @@ from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, DEVICE_PLUGIN_NAME
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft
 from agentgpu_iac.rendering.names import DEVICE_PLUGIN, labels
-from agentgpu_iac.rendering.templates import filled
-from agentgpu_iac.rendering.yaml_text import dump, load
+from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.yaml_text import dump
 
 _COMPONENT = "device-plugin"
 
@@ -70,4 +70,4 @@ def _configuration(plan: Plan, shared: tuple[NodePool, ...], slots: int) -> str:
             workload.pod.accelerators == 1 for workload in plan.workloads if workload.node_pool in pools
         ),
     )
-    return dump(load(filled(context))).decode()
+    return dump(document(context)).decode()

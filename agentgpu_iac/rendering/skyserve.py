@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-import yaml
-
-from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.engines import MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.planning.plan import CachedModel, Plan, RenderedFile, SkyPlace, SkyServicePlan, Workload
 from agentgpu_iac.rendering.context import Context, Pairs
-from agentgpu_iac.rendering.templates import filled
-from agentgpu_iac.rendering.yaml_text import dump, load
+from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.yaml_text import dump
 
 FOLDER = "skyserve"
 
@@ -90,13 +87,9 @@ def _path(service: SkyServicePlan) -> str:
 
 
 def _file(service: SkyServicePlan, workload: Workload) -> RenderedFile:
-    path = _path(service)
     header = _HEADER.format(agent=service.agent, command=start_command(service))
-    try:
-        body = dump(load(filled(_context(service, workload))))
-    except (yaml.YAMLError, ValueError) as error:
-        raise BadInput.one(path, f"does not make YAML: {error}") from error
-    return RenderedFile(path=path, content=header.encode() + body)
+    body = dump(document(_context(service, workload)))
+    return RenderedFile(path=_path(service), content=header.encode() + body)
 
 
 def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:

@@ -1,4 +1,4 @@
-"""The templates: where they are, and how one is filled in."""
+"""The templates: where they are, how one is filled in, and how the result is read back."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import agentgpu_iac
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.rendering.context import Context
-from agentgpu_iac.rendering.yaml_text import scalar
+from agentgpu_iac.rendering.yaml_text import Mapping, load, scalar
 
 _FOLDERS = ("kubernetes", "hosts", "skyserve")
 """By what the files are for. No two of them hold a file of one name."""
@@ -35,6 +37,17 @@ def filled(context: Context) -> str:
     """The text that a context's template makes of it."""
     values = {field.name: getattr(context, field.name) for field in fields(context)}
     return environment().get_template(context.template).render(values)
+
+
+def document(context: Context) -> Mapping:
+    """What that text says as YAML. Raises BadInput for what is no mapping."""
+    try:
+        found = load(filled(context))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadInput.one(context.template, f"does not make YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise BadInput.one(context.template, "does not make a mapping")
+    return found
 
 
 @cache

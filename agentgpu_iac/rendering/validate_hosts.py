@@ -11,14 +11,15 @@ from collections.abc import Collection, Iterable, Iterator
 import yaml
 
 from agentgpu_iac.errors import Fault
+from agentgpu_iac.planning.machine_paths import CLOUD_CONFIG_HEADER, CLOUD_INIT, HOSTS_FOLDER
 from agentgpu_iac.planning.plan import RenderedFile
-from agentgpu_iac.rendering.hosts import CLOUD_INIT, COMPOSE, FOLDER
+from agentgpu_iac.rendering.hosts import COMPOSE
 from agentgpu_iac.rendering.yaml_text import Mapping, Value, load
 
 
 def is_of_a_machine(file: RenderedFile) -> bool:
     """Whether a file is one of a virtual machine's."""
-    return file.path.startswith(f"{FOLDER}/")
+    return file.path.startswith(f"{HOSTS_FOLDER}/")
 
 
 def machine_faults(files: Iterable[RenderedFile]) -> tuple[Fault, ...]:
@@ -40,8 +41,9 @@ def _faults(file: RenderedFile, paths: Collection[str]) -> Iterator[Fault]:
         yield Fault(source=file.path, message="is not a mapping")
         return
     name = posixpath.basename(file.path)
-    if name == CLOUD_INIT and not file.content.startswith(b"#cloud-config\n"):
-        yield Fault(source=file.path, message="does not begin with #cloud-config, so cloud-init would pass over it")
+    if name == CLOUD_INIT and not file.content.startswith(f"{CLOUD_CONFIG_HEADER}\n".encode()):
+        message = f"does not begin with {CLOUD_CONFIG_HEADER}, so cloud-init would pass over it"
+        yield Fault(source=file.path, message=message)
     if name == COMPOSE:
         yield from _compose_faults(file.path, document, paths)
 

@@ -11,6 +11,7 @@ from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.planning.plan import Warning, Workload
 from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.units import HOURS_PER_MONTH
@@ -213,7 +214,7 @@ def _held_capacity(context: Context) -> Iterator[Warning]:
     names = ", ".join(pool.name for pool in pools)
     first = (
         f"pool{plural(len(pools))} {names} use held capacity first: with Karpenter what carries the tag "
-        f"karpenter.sh/discovery: {context.stack}, with node groups what agentgpu:capacityReservationIds names"
+        f"{KARPENTER_DISCOVERY_TAG}: {context.stack}, with node groups what agentgpu:capacityReservationIds names"
     )
     if pools[0].reservation == "on-demand":
         rest = "the cost counts its nodes at the on-demand price, at which a reservation is billed whether it is used or not"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.administrators import Administrators, AdministratorsArgs
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.kubeconfig import kubeconfig
-from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG, fitted, stack_tags
+from agentgpu_iac.provisioning.aws.naming import NODE_GROUP_NAME_LIMIT, fitted, stack_tags
 from agentgpu_iac.provisioning.aws.node_template import NodeTemplate, NodeTemplateArgs, RootVolume
 from agentgpu_iac.provisioning.aws.roles import (
     EC2_SERVICE,
@@ -37,7 +38,6 @@ NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnl
 """What a node needs: to join, and to pull add-on images. Pod networking has a role of its own. The smaller policy for
 worker nodes is for EKS Auto Mode: under it an AL2023 node may not ask EC2 for its own name, and never joins."""
 
-_NODE_GROUP_NAME_LIMIT = 63
 _HTTPS = 443
 
 SYSTEM_INSTANCE_TYPES = ("m7i.large",)
@@ -265,7 +265,7 @@ class Cluster(pulumi.ComponentResource):
             self._child(),
         )
         return aws.eks.NodeGroup(
-            fitted(name, _NODE_GROUP_NAME_LIMIT),
+            fitted(name, NODE_GROUP_NAME_LIMIT),
             cluster_name=self.name,
             version=self._args.kubernetes_version,
             node_role_arn=self.node_role_arn,

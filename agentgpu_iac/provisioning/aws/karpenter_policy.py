@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentgpu_iac.provisioning.aws.roles import policy_document
+from agentgpu_iac.planning.nodes import KARPENTER_POOL_LABEL
+from agentgpu_iac.provisioning.aws.roles import EC2_SERVICE, policy_document
 
 Statement = dict[str, object]
 
@@ -33,7 +34,6 @@ _DESCRIBED = (
     "Subnets",
 )
 
-_NODE_POOL_TAG = "karpenter.sh/nodepool"
 _NODE_CLASS_TAG = "karpenter.k8s.aws/ec2nodeclass"
 _NODE_CLAIM_TAG = "karpenter.sh/nodeclaim"
 _REGION_TAG = "topology.kubernetes.io/region"
@@ -68,8 +68,8 @@ class ControllerScope:
         launch = ["ec2:RunInstances", "ec2:CreateFleet"]
         made = [self._ec2(kind) for kind in _MADE_AT_LAUNCH]
         shared = [self._ec2(kind, account="") for kind in ("image", "snapshot")]
-        carried = self._tagged(_CARRIED, _NODE_POOL_TAG)
-        requested = self._tagged(_REQUESTED, _NODE_POOL_TAG, {_CLUSTER_TAG: self.cluster})
+        carried = self._tagged(_CARRIED, KARPENTER_POOL_LABEL)
+        requested = self._tagged(_REQUESTED, KARPENTER_POOL_LABEL, {_CLUSTER_TAG: self.cluster})
         at_launch = {"ec2:CreateAction": ["RunInstances", "CreateFleet", "CreateLaunchTemplate"]}
         return (
             _allow("Take", launch, [*shared, *(self._ec2(kind) for kind in _TAKEN_AT_LAUNCH)]),
@@ -110,7 +110,7 @@ class ControllerScope:
                 "PassNodeRole",
                 "iam:PassRole",
                 self.node_role_arn,
-                {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+                {"StringEquals": {"iam:PassedToService": EC2_SERVICE}},
             ),
             _allow("MakeProfiles", "iam:CreateInstanceProfile", profiles, requested),
             _allow(

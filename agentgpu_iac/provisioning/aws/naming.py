@@ -11,8 +11,7 @@ import hashlib
 from agentgpu_iac.planning.nodes import POOL_LABEL, STACK_LABEL, TIER_LABEL
 from agentgpu_iac.planning.plan import NodePool
 
-KARPENTER_DISCOVERY_TAG = "karpenter.sh/discovery"
-"""Subnets and security groups with this tag (value: the cluster's name) are found by a Karpenter EC2NodeClass."""
+NODE_GROUP_NAME_LIMIT = 63
 
 _RANDOM_SUFFIX = 8
 _DIGEST = 8

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG, stack_tags
+from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG
+from agentgpu_iac.provisioning.aws.naming import stack_tags
 
 VPC_CIDR = "10.0.0.0/16"
 """65,536 addresses; change it before the first ``up`` if you will peer this VPC with a network that overlaps."""

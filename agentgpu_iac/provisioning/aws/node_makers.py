@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from agentgpu_iac.errors import Fault
-from agentgpu_iac.planning.nodes import karpenter_pools
+from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG, karpenter_pools
 from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.provisioning.aws.held_capacity import IDS_KEY
-from agentgpu_iac.provisioning.aws.naming import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.manifests import KARPENTER_OVERLAY, NODE_GROUPS_OVERLAY
 
 NODE_GROUPS = "node-groups"

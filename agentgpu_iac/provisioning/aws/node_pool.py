@@ -9,22 +9,20 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.planning.nodes import node_labels
+from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, node_labels
 from agentgpu_iac.planning.plan import NodePool
 from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShape, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
-from agentgpu_iac.provisioning.aws.naming import fitted, pool_tags
+from agentgpu_iac.provisioning.aws.naming import NODE_GROUP_NAME_LIMIT, fitted, pool_tags
 from agentgpu_iac.provisioning.aws.node_template import Fabric, NodeTemplate, NodeTemplateArgs, RootVolume
 from agentgpu_iac.provisioning.aws.user_data import encoded, gpu_node_user_data
-
-_NODE_GROUP_NAME_LIMIT = 63
 
 _AMI_TYPES: dict[Literal["x86_64", "arm64"], str] = {
     "x86_64": "AL2023_x86_64_NVIDIA",
     "arm64": "AL2023_ARM_64_NVIDIA",
 }
 
-_ACCELERATOR_TAINT = aws.eks.NodeGroupTaintArgs(key="nvidia.com/gpu", value="present", effect="NO_SCHEDULE")
+_ACCELERATOR_TAINT = aws.eks.NodeGroupTaintArgs(key=ACCELERATOR_RESOURCE, value="present", effect="NO_SCHEDULE")
 """Only pods that tolerate it (those that ask for accelerators) land on these nodes."""
 
 
@@ -78,7 +76,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
         templates = {held: self._node_template(name, held) for held in dict.fromkeys(shape.held for shape in shapes)}
         self.node_groups = tuple(
             self._node_group(
-                fitted(name, _NODE_GROUP_NAME_LIMIT - len(shape.suffix)) + shape.suffix, shape, templates[shape.held]
+                fitted(name, NODE_GROUP_NAME_LIMIT - len(shape.suffix)) + shape.suffix, shape, templates[shape.held]
             )
             for shape in shapes
         )

@@ -60,11 +60,9 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
 )
 from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, zones_for
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
+from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
-
-_PLAN = "plan"
-_CONFIG = "configuration of the Pulumi stack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +134,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     before anything is made, for a plan that EKS cannot carry out.
     """
     region = _check(plan, settings)
-    cost = report_cost(plan, excludes=_unpriced(plan, settings))
+    cost = report_cost(plan, excludes=_excludes(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
     grouped = grouped_pools(plan, settings.nodes)
     site = _site(plan, settings)
@@ -220,10 +218,10 @@ def _site(plan: Plan, settings: Settings) -> _Site:
         grouped_pools(plan, settings.nodes),
         settings.capacity_reservation_ids,
         settings.capacity_reservation_zones,
-        _CONFIG,
+        CONFIGURATION,
     )
     reserve = nodes_to_reserve(plan, held) if settings.reserve else {}
-    subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, _CONFIG) if settings.vpc_id else {}
+    subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, CONFIGURATION) if settings.vpc_id else {}
     zones = offers_in(subnets, plan.node_pools) if subnets else find_zones(plan.node_pools)
     return _Site(
         zones=tuple(zone.name for zone in zones),
@@ -332,6 +330,7 @@ def _check(plan: Plan, settings: Settings) -> str:
     """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
     faults = [
         *_foreign(plan),
+        *node_pool_faults(plan),
         *_scattered(plan),
         *_misplaced(plan),
         *_misconfigured(plan, settings),
@@ -344,17 +343,11 @@ def _check(plan: Plan, settings: Settings) -> str:
 
 def _foreign(plan: Plan) -> Iterator[Fault]:
     """What belongs to another target or provider."""
-    if plan.target != "eks":
-        yield Fault(
-            source=_PLAN,
-            path="target",
-            message=f"the Pulumi program for AWS carries out plans for 'eks', not for {plan.target!r}",
-            hint="set spec.target to eks, or use the rendered files of that target",
-        )
+    yield from target_faults(plan, "eks", "AWS")
     for pool in plan.node_pools:
         if pool.provider != "aws":
             yield Fault(
-                source=_PLAN,
+                source=PLAN,
                 path=f"nodePools.{pool.name}.provider",
                 message=f"the Pulumi program for AWS cannot make nodes of {pool.provider!r}",
                 hint="set spec.providers to [aws]",
@@ -363,50 +356,48 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
 
 def _misconfigured(plan: Plan, settings: Settings) -> Iterator[Fault]:
     """What is wrong with the settings, by themselves or beside this plan."""
-    yield from settings.api_endpoint.faults(_CONFIG)
-    yield from administrator_faults(settings.admin_role_arns, _CONFIG)
+    yield from settings.api_endpoint.faults(CONFIGURATION)
+    yield from administrator_faults(settings.admin_role_arns, CONFIGURATION)
     yield from existing_network_faults(
         vpc_id=settings.vpc_id,
         subnet_ids=settings.private_subnet_ids,
         tagged=settings.tag_subnets,
         endpoints=settings.interface_endpoints,
-        source=_CONFIG,
+        source=CONFIGURATION,
     )
-    yield from node_maker_faults(plan, settings.nodes, settings.karpenter_chart, _CONFIG)
+    yield from node_maker_faults(plan, settings.nodes, settings.karpenter_chart, CONFIGURATION)
     yield from model_bucket_faults(
-        plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket, source=_CONFIG
+        plan, settings.model_bucket, goes_with_stack=settings.delete_model_bucket, source=CONFIGURATION
     )
     grouped = grouped_pools(plan, settings.nodes)
     ids, zones = settings.capacity_reservation_ids, settings.capacity_reservation_zones
     tagged = {pool.name for pool in plan.node_pools if pool not in grouped}.intersection((*ids, *zones))
-    yield from karpenter_reservation_faults(plan.stack, tagged, _CONFIG)
+    yield from karpenter_reservation_faults(plan.stack, tagged, CONFIGURATION)
     yield from held_capacity_faults(
         grouped,
         {name: reservation for name, reservation in ids.items() if name not in tagged},
         {name: zone for name, zone in zones.items() if name not in tagged},
-        _CONFIG,
+        CONFIGURATION,
     )
     if settings.reserve:
-        yield from reserve_faults(plan, settings.capacity_reservation_ids, _CONFIG)
-    yield from email_faults(settings.budget_emails, _CONFIG)
+        yield from reserve_faults(plan, settings.capacity_reservation_ids, CONFIGURATION)
+    yield from email_faults(settings.budget_emails, CONFIGURATION)
 
 
 def _scattered(plan: Plan) -> Iterator[Fault]:
     """What one cluster cannot hold together."""
     regions = sorted({pool.region for pool in plan.node_pools})
     versions = sorted({pool.kubernetes_version for pool in plan.node_pools})
-    if not plan.node_pools:
-        yield Fault(source=_PLAN, path="nodePools", message="the plan has no node pool")
     if len(regions) > 1:
         yield Fault(
-            source=_PLAN,
+            source=PLAN,
             path="nodePools.region",
             message=f"one cluster cannot span {' and '.join(regions)}",
             hint="name one of them in spec.regions",
         )
     if len(versions) > 1:
         yield Fault(
-            source=_PLAN,
+            source=PLAN,
             path="nodePools.kubernetesVersion",
             message=f"one cluster cannot run Kubernetes {' and '.join(versions)}",
         )
@@ -416,14 +407,14 @@ def _misplaced(plan: Plan) -> Iterator[Fault]:
     """Where the Pulumi stack deploys to another region than the one that was priced."""
     for region in sorted({pool.region for pool in plan.node_pools} - {aws.config.region}):
         yield Fault(
-            source=_PLAN,
+            source=PLAN,
             path="nodePools.region",
             message=f"the plan was made for {region}, but the Pulumi stack deploys to {aws.config.region}",
             hint=f"pulumi config set aws:region {region}",
         )
 
 
-def _unpriced(plan: Plan, settings: Settings) -> str:
+def _excludes(plan: Plan, settings: Settings) -> str:
     """What the plan's cost leaves out of what this program makes."""
     things = ["the EKS control plane", "the system nodes"]
     if settings.vpc_id is None:

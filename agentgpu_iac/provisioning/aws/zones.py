@@ -13,6 +13,7 @@ import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.provisioning.faults import PLAN
 
 WITHOUT_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")
 """Zone ids in which EKS does not place control planes; a cluster subnet there fails the creation."""
@@ -61,14 +62,14 @@ def zones_for(pool: NodePool, zones: tuple[Zone, ...], *, one: bool = False, at:
     found = tuple(zone.name for zone in zones if zone.instance_types.issuperset(pool.instance_types))
     if not found:
         raise BadInput.one(
-            "plan",
+            PLAN,
             f"no availability zone of {pool.region} with EKS sells {' and '.join(pool.instance_types)}",
             path=f"nodePools.{pool.name}",
             hint="choose another region or deny this accelerator",
         )
     if at is not None and at not in found:
         raise BadInput.one(
-            "plan",
+            PLAN,
             f"{pool.name} holds capacity in {at}, but its nodes may only stand in {', '.join(found)}",
             path=f"nodePools.{pool.name}",
             hint="name a reservation in one of these zones",

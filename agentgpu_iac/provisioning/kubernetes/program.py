@@ -14,6 +14,7 @@ from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.plan import Plan, RenderedFile
 from agentgpu_iac.planning.routing import base_url
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
+from agentgpu_iac.provisioning.faults import CONFIGURATION, target_faults
 from agentgpu_iac.provisioning.kubernetes.prerequisites import prerequisites
 from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, read_manifests
 from agentgpu_iac.provisioning.policy import policy_faults
@@ -55,7 +56,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     settings that cannot be carried out.
     """
     settings = settings or Settings()
-    if faults := [*_foreign(plan), *_unreachable(settings), *policy_faults(plan)]:
+    if faults := [*target_faults(plan, "kubernetes", "clusters"), *_unreachable(settings), *policy_faults(plan)]:
         raise BadInput(faults)
     cost = report_cost(plan, excludes=_EXCLUDES)
     objects = read_manifests(files, settings.installed_api_groups)
@@ -75,17 +76,6 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     pulumi.export(OUTPUT, cost)
     pulumi.export("prerequisites", list(prerequisites(plan, manifests, handed_over)))
     pulumi.export("notApplied", [str(manifest) for manifest in manifests.waiting])
-
-
-def _foreign(plan: Plan) -> Iterator[Fault]:
-    """What belongs to another target."""
-    if plan.target != "kubernetes":
-        yield Fault(
-            source="plan",
-            path="target",
-            message=f"the Pulumi program for clusters carries out plans for 'kubernetes', not for {plan.target!r}",
-            hint="set spec.target to kubernetes",
-        )
 
 
 def _unreachable(settings: Settings) -> Iterator[Fault]:
@@ -116,4 +106,4 @@ def _contexts(kubeconfig: Path) -> tuple[str, ...]:
 
 
 def _fault(key: str, message: str, hint: str) -> Fault:
-    return Fault(source="configuration of the Pulumi stack", path=f"agentgpu:{key}", message=message, hint=hint)
+    return Fault(source=CONFIGURATION, path=f"agentgpu:{key}", message=message, hint=hint)

@@ -12,12 +12,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agentgpu_iac import __version__
+from agentgpu_iac.catalog.marketplace import SpheronInstanceType
 from agentgpu_iac.errors import OutsideFailure
 from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
 from agentgpu_iac.spec.document import camel
@@ -44,8 +45,6 @@ _LONGEST_MESSAGE: Final = 300
 _SHORTEST_HIDDEN_LINE: Final = 12
 _SHORTEST_HIDDEN_VALUE: Final = 6
 """Shorter texts stand in other words too."""
-
-InstanceType = Literal["SPOT", "DEDICATED", "CLUSTER"]
 
 GONE: Final = frozenset({"terminated", "terminated-provider", "failed"})
 """Statuses from which a deployment never comes back."""
@@ -75,7 +74,7 @@ class Offer(Answer):
     price: Decimal = Field(ge=0)
     """USD per hour for the whole machine."""
     spot_price: Decimal | None = Field(None, alias="spot_price")
-    instance_type: InstanceType
+    instance_type: SpheronInstanceType
     available: bool = False
     maintenance: bool = False
     supports_cloud_init: bool = False
@@ -172,7 +171,7 @@ class CreateRequest(Answer):
     gpu_count: int
     region: str
     operating_system: str
-    instance_type: InstanceType
+    instance_type: SpheronInstanceType
     name: str
     team_id: str
     ssh_key_id: str | None = None

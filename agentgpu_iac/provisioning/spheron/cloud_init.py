@@ -9,15 +9,14 @@ from typing import Any, Final
 import yaml
 
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.planning.machine_paths import (
+    CERTIFICATE_FILE,
+    CERTIFICATE_KEY_FILE,
+    CLOUD_CONFIG_HEADER,
+    SECRETS_FILE,
+)
 from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
 
-SECRETS_FILE: Final = "/etc/agentgpu/secrets.env"
-"""Where a machine reads its secrets; the rendered files only name the variables."""
-CERTIFICATE_FILE: Final = "/etc/agentgpu/tls/tls.crt"
-CERTIFICATE_KEY_FILE: Final = "/etc/agentgpu/tls/tls.key"
-"""What the setup makes itself where they are not there."""
-
-HEADER: Final = "#cloud-config"
 _KEYS: Final = frozenset({"packages", "write_files", "runcmd", "package_update"})
 """Installing packages reads the package lists anew, so ``package_update`` adds nothing to them."""
 _FILE_KEYS: Final = frozenset({"path", "content", "owner", "permissions", "encoding"})
@@ -29,8 +28,8 @@ def read_cloud_init(content: bytes, source: str) -> CloudInit:
     Raises BadInput for what the API has no place for: left out, the machine would not be what was planned.
     """
     text = content.decode("utf-8")
-    if text.splitlines()[:1] != [HEADER]:
-        raise BadInput.one(source, f"is no cloud-config: its first line must be {HEADER}")
+    if text.splitlines()[:1] != [CLOUD_CONFIG_HEADER]:
+        raise BadInput.one(source, f"is no cloud-config: its first line must be {CLOUD_CONFIG_HEADER}")
     document: Any = yaml.load(text, Loader=yaml.CSafeLoader)
     faults = tuple(_faults(document, source))
     if faults:

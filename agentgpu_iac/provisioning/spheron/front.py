@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 
+from agentgpu_iac.planning.machine_paths import FRONT_FILE, MACHINES_CERTIFICATE_FILE, MACHINES_LIST_FILE
 from agentgpu_iac.planning.plan import FrontPlan
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import MachineFiles
-
-LIST: Final = "/etc/agentgpu/machines/list"
-TRUSTED: Final = "/etc/agentgpu/machines/tls.crt"
-FRONT: Final = "/etc/agentgpu/front"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class MachinesBehind(pulumi.ComponentResource):
         admitted = [
             MachineFiles(
                 f"{other.name}-front",
-                _files(other, {FRONT: front.resource.ipAddress.apply(_line)}, "front"),
+                _files(other, {FRONT_FILE: front.resource.ipAddress.apply(_line)}, "front"),
                 pulumi.ResourceOptions(parent=self),
             )
             for other in others
@@ -49,8 +46,12 @@ class MachinesBehind(pulumi.ComponentResource):
         MachineFiles(
             f"{front.name}-machines",
             {
-                **_files(front, {TRUSTED: certificate.certificate, LIST: _listed(others)}, "machines"),
-                "left": {LIST: ""},
+                **_files(
+                    front,
+                    {MACHINES_CERTIFICATE_FILE: certificate.certificate, MACHINES_LIST_FILE: _listed(others)},
+                    "machines",
+                ),
+                "left": {MACHINES_LIST_FILE: ""},
             },
             pulumi.ResourceOptions(parent=self, depends_on=admitted),
         )

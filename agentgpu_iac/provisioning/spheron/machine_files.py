@@ -17,10 +17,10 @@ import asyncssh
 import pulumi
 from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
+from agentgpu_iac.planning.machine_paths import SETUP_FILE
 from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
 
 SSH_KEY_CONFIG: Final = "agentgpu:sshPrivateKey"
-SETUP: Final = "/opt/agentgpu/setup.sh"
 PATIENCE_S: Final = 900.0
 """A machine that has just been started lets nobody in yet, or has not yet got its files."""
 REFUSALS_S: Final = 120.0
@@ -177,12 +177,14 @@ async def _put(login: Login, key: asyncssh.SSHKey, files: Mapping[str, str], wor
         connect_timeout=_LOGIN_TIMEOUT_S,
         login_timeout=_LOGIN_TIMEOUT_S,
     ) as connection:
-        if (await connection.run(f"test -e {SETUP}", stdin=asyncssh.DEVNULL, timeout=_COMMAND_TIMEOUT_S)).exit_status:
-            raise NotYet(f"{SETUP} is not there yet")
+        if (
+            await connection.run(f"test -e {SETUP_FILE}", stdin=asyncssh.DEVNULL, timeout=_COMMAND_TIMEOUT_S)
+        ).exit_status:
+            raise NotYet(f"{SETUP_FILE} is not there yet")
         root = "" if login.user == "root" else "sudo -n "
         for path, content in files.items():
             await _run(connection, root + shlex.join(("sh", "-c", _WRITE, "sh", path)), content)
-        await _run(connection, f"{root}bash {SETUP} {word}", "")
+        await _run(connection, f"{root}bash {SETUP_FILE} {word}", "")
 
 
 _WRITE: Final = 'umask 022; mkdir -p "$(dirname "$1")" && cat >"$1.new" && mv "$1.new" "$1"'

@@ -8,12 +8,10 @@ from decimal import Decimal
 from functools import cache
 
 from agentgpu_iac.catalog.join import NoAcceleratorError
-from agentgpu_iac.catalog.marketplace import SoldGpu, accelerator_sold
+from agentgpu_iac.catalog.marketplace import MARKETPLACE, SoldGpu, accelerator_sold
 from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.planning.plan import MarketPlan
 from agentgpu_iac.provisioning.spheron.client import Offer
-
-PROVIDER = "spheron"
 
 _GPU_MEMORY_RATIO = 0.9
 """Sellers count memory in different ways; what is below this of the label is another card."""
@@ -127,7 +125,7 @@ def sold_gpu(offer: Offer) -> SoldGpu:
 @cache
 def _accelerator(gpu: SoldGpu) -> str:
     rows = packaged_rows()
-    return accelerator_sold(gpu, PROVIDER, rows.accelerators, rows.gpu_aliases).id
+    return accelerator_sold(gpu, MARKETPLACE, rows.accelerators, rows.gpu_aliases).id
 
 
 def operating_system(options: Sequence[str]) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.join import ANY_REGION, NoAcceleratorError
+from agentgpu_iac.catalog.marketplace import MARKETPLACE, SOLD_AS
 from agentgpu_iac.catalog.model import GpuAlias, InstanceType, Price
 from agentgpu_iac.catalog.overlay import CatalogOverlay
 from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.provisioning.spheron.client import URL, Offer, Offers
-from agentgpu_iac.provisioning.spheron.offers import PROVIDER, catalog_accelerator
+from agentgpu_iac.provisioning.spheron.offers import catalog_accelerator
 from agentgpu_iac.spec.vocabulary import CapacityType
 
-_BOUGHT: Mapping[str, CapacityType] = {"SPOT": "spot", "DEDICATED": "on-demand", "CLUSTER": "on-demand"}
+_BOUGHT = {instance_type: capacity_type for capacity_type, types in SOLD_AS.items() for instance_type in types}
 
 _ON_ARM = ("gh200", "gb200", "gb300")
 """Cards that are one part with an Arm processor."""
@@ -79,9 +80,9 @@ def update_of(offers: Offers, date: str, url: str = URL) -> Update:
 def _set_aside(date: str) -> Iterator[GpuAlias]:
     """The catalog's own Spheron machines, taken out: their prices are older than these."""
     for row in packaged_rows().instance_types:
-        if row.provider == PROVIDER:
+        if row.provider == MARKETPLACE:
             note = f"replaced by the offers read on {date}"
-            yield GpuAlias(provider=PROVIDER, gpu=row.gpu, instance_type=row.name, accelerators=(), note=note)
+            yield GpuAlias(provider=MARKETPLACE, gpu=row.gpu, instance_type=row.name, accelerators=(), note=note)
 
 
 def machine_type(accelerator: str, count: int) -> str:
@@ -95,7 +96,7 @@ def _is_usable(offer: Offer) -> bool:
 
 def _price(offer: Offer, name: str, region: str, date: str, source: str) -> Price:
     return Price(
-        provider=PROVIDER,
+        provider=MARKETPLACE,
         instance_type=name,
         region=region,
         capacity_type=_BOUGHT[offer.instance_type],
@@ -110,7 +111,7 @@ def _machine(accelerator: str, count: int, offers: Iterable[Offer], source: str)
     vcpus = [offer.vcpus for offer in found if offer.vcpus]
     memory_gb = [offer.memory for offer in found if offer.memory]
     return InstanceType(
-        provider=PROVIDER,
+        provider=MARKETPLACE,
         name=machine_type(accelerator, count),
         gpu=accelerator,
         gpu_count=count,

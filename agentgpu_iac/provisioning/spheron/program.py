@@ -11,10 +11,13 @@ from urllib.parse import urlsplit
 import pulumi
 from pulumi.runtime import is_config_secret
 
+from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.front import server_name
+from agentgpu_iac.planning.machine_paths import FIREWALL_FILE, cloud_init_path
 from agentgpu_iac.planning.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
+from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
 from agentgpu_iac.provisioning.spheron.client import URL, CloudInit
@@ -22,12 +25,8 @@ from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_in
 from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
-from agentgpu_iac.provisioning.spheron.offers import PROVIDER
 
-_PLAN: Final = "plan"
-_CONFIGURATION: Final = "configuration"
-_FIREWALL_FILE: Final = "firewall.nft"
-_UNPRICED: Final = "taxes, and what Spheron may bill beside the machines"
+_EXCLUDES: Final = "taxes, and what Spheron may bill beside the machines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     if faults := [*_foreign(plan), *_unset(plan, settings), *_unreachable(plan, settings), *policy_faults(plan)]:
         raise BadInput(faults)
     cloud_inits = _cloud_inits(plan, files)
-    cost = report_cost(plan, excludes=_UNPRICED)
+    cost = report_cost(plan, excludes=_EXCLUDES)
     front = _front(plan, settings)
     name = server_name(plan.stack)
     certificate = MachinesCertificate(f"{plan.stack}-machines", name) if any(one.tls for one in plan.hosts) else None
@@ -216,7 +215,7 @@ def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudIn
     found: dict[str, CloudInit] = {}
     faults: list[Fault] = []
     for pool in plan.node_pools:
-        path = f"hosts/{pool.name}/cloud-init.yaml"
+        path = cloud_init_path(pool.name)
         if path not in contents:
             faults.append(
                 Fault(source=path, message="was not rendered, so the pool's machines could not set themselves up")
@@ -227,8 +226,8 @@ def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudIn
         except BadInput as refusal:
             faults.extend(refusal.faults)
             continue
-        if not any(file.path.endswith(f"/{_FIREWALL_FILE}") for file in found[pool.name].write_files):
-            message = f"writes no {_FIREWALL_FILE}: machines on Spheron have all their ports open to everybody"
+        if not any(file.path == FIREWALL_FILE for file in found[pool.name].write_files):
+            message = f"writes no {FIREWALL_FILE}: machines on Spheron have all their ports open to everybody"
             faults.append(Fault(source=path, message=message))
     if faults:
         raise BadInput(faults)
@@ -241,38 +240,31 @@ def _host(plan: Plan, pool: NodePool) -> HostPlan:
 
 def _foreign(plan: Plan) -> Iterator[Fault]:
     """What belongs to another target or provider, or cannot be bought here."""
-    if plan.target != "spheron":
-        yield Fault(
-            source=_PLAN,
-            path="target",
-            message=f"the Pulumi program for Spheron carries out plans for 'spheron', not for {plan.target!r}",
-            hint="set spec.target to spheron, or use the rendered files of that target",
-        )
-    if not plan.node_pools:
-        yield Fault(source=_PLAN, path="nodePools", message="the plan has no node pool")
+    yield from target_faults(plan, "spheron", "Spheron")
+    yield from node_pool_faults(plan)
     for pool in plan.node_pools:
         at = f"nodePools.{pool.name}"
-        if pool.provider != PROVIDER:
+        if pool.provider != MARKETPLACE:
             message = f"the Pulumi program for Spheron cannot rent machines of {pool.provider!r}"
-            yield Fault(source=_PLAN, path=f"{at}.provider", message=message, hint="set spec.providers to [spheron]")
+            yield Fault(source=PLAN, path=f"{at}.provider", message=message, hint="set spec.providers to [spheron]")
         elif pool.market is None or not pool.market.ways:
             message = f"Spheron sells nothing as {' or '.join(pool.capacity_types)}"
-            yield Fault(source=_PLAN, path=f"{at}.capacityTypes", message=message)
+            yield Fault(source=PLAN, path=f"{at}.capacityTypes", message=message)
         if pool.nodes_per_replica > 1:
             message = f"a replica takes {pool.nodes_per_replica} machines, which do not know each other here"
-            yield Fault(source=_PLAN, path=f"{at}.nodesPerReplica", message=message)
+            yield Fault(source=PLAN, path=f"{at}.nodesPerReplica", message=message)
         if all(host.node_pool != pool.name for host in plan.hosts):
-            yield Fault(source=_PLAN, path="hosts", message=f"the plan does not say what machines of {pool.name} run")
+            yield Fault(source=PLAN, path="hosts", message=f"the plan does not say what machines of {pool.name} run")
     if plan.security.api_key_secret is None:
         message = "callers are asked for no key, and machines on Spheron have public addresses"
-        yield Fault(source=_PLAN, path="security.apiKeySecret", message=message, hint="set spec.security.apiKeySecret")
+        yield Fault(source=PLAN, path="security.apiKeySecret", message=message, hint="set spec.security.apiKeySecret")
 
 
 def _unset(plan: Plan, settings: Settings) -> Iterator[Fault]:
     """Settings that are missing or wrong."""
     for key in settings.in_clear:
         yield Fault(
-            source=_CONFIGURATION,
+            source=CONFIGURATION,
             path=key,
             message="stands in clear in the Pulumi stack's configuration",
             hint=f"pulumi config set --secret {key}, and take the old value out of your history",
@@ -282,26 +274,26 @@ def _unset(plan: Plan, settings: Settings) -> Iterator[Fault]:
         value = settings.secrets.get(name)
         if not value:
             yield Fault(
-                source=_CONFIGURATION,
+                source=CONFIGURATION,
                 path=f"agentgpu:secrets.{name}",
                 message=f"is missing; it {purpose}",
                 hint=f"pulumi config set --secret --path 'agentgpu:secrets.{name}'",
             )
         elif not is_plain(value):
             yield Fault(
-                source=_CONFIGURATION,
+                source=CONFIGURATION,
                 path=f"agentgpu:secrets.{name}",
                 message="holds a quote, a backslash, or what is no printable ASCII",
             )
     if (settings.ssh_key_id is None) == (settings.ssh_public_key is None):
         yield Fault(
-            source=_CONFIGURATION,
+            source=CONFIGURATION,
             path="agentgpu:sshPublicKey",
             message="Spheron gives every machine exactly one SSH key",
             hint="set agentgpu:sshPublicKey or agentgpu:spheronSshKeyId; hosts.adminRanges says from where it may be used",
         )
     if settings.burst_nodes < 0:
-        yield Fault(source=_CONFIGURATION, path="agentgpu:burstNodes", message="must not be negative")
+        yield Fault(source=CONFIGURATION, path="agentgpu:burstNodes", message="must not be negative")
 
 
 def _unreachable(plan: Plan, settings: Settings) -> Iterator[Fault]:
@@ -310,14 +302,14 @@ def _unreachable(plan: Plan, settings: Settings) -> Iterator[Fault]:
         return
     if not any(host.admin_ranges for host in plan.hosts):
         yield Fault(
-            source=_PLAN,
+            source=PLAN,
             path="hosts.adminRanges",
             message="nobody may log in, and several machines behind one NGINX are told of each other by SSH",
             hint="name the address that Pulumi runs at in spec.hosts.adminRanges",
         )
     if settings.ssh_private_key is None:
         yield Fault(
-            source=_CONFIGURATION,
+            source=CONFIGURATION,
             path=SSH_KEY_CONFIG,
             message="is missing; by it several machines behind one NGINX are told of each other",
             hint=f"pulumi config set --secret {SSH_KEY_CONFIG} < the private part of agentgpu:sshPublicKey",
@@ -326,7 +318,7 @@ def _unreachable(plan: Plan, settings: Settings) -> Iterator[Fault]:
         try:
             read_key(settings.ssh_private_key)
         except FilesError as error:
-            yield Fault(source=_CONFIGURATION, path=SSH_KEY_CONFIG, message=str(error))
+            yield Fault(source=CONFIGURATION, path=SSH_KEY_CONFIG, message=str(error))
 
 
 def _outputs(machines: Sequence[PooledMachine], front: FrontPlan | None) -> dict[str, pulumi.Output[Any]]:

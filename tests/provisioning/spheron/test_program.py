@@ -142,7 +142,7 @@ def test_machines_whose_ports_nobody_closes_are_refused() -> None:
     bare = RenderedFile(
         path=f"hosts/{plan().node_pools[0].name}/cloud-init.yaml", content=b"#cloud-config\nruncmd: [ls]\n"
     )
-    assert "writes no firewall.nft" in refusals(rendered=(bare,))[0]
+    assert "writes no /opt/agentgpu/firewall.nft" in refusals(rendered=(bare,))[0]
     assert "was not rendered" in refusals(rendered=())[0]
 
 

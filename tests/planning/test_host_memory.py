@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgpu_iac.planning import hosts
+from agentgpu_iac.planning import host_memory
 from tests.planning.scenes import make_agent, only, plan, workload
 
 
@@ -15,7 +15,7 @@ from tests.planning.scenes import make_agent, only, plan, workload
 def test_shared_memory_grows_with_the_ranks_and_stays_a_quarter_of_the_pod(
     accelerators: int, memory_mib: int, wanted: int
 ) -> None:
-    assert hosts.shm_mib(accelerators, memory_mib) == wanted
+    assert host_memory.shm_mib(accelerators, memory_mib) == wanted
 
 
 def test_shared_memory_and_offloaded_cache_are_inside_the_pods_memory() -> None:
