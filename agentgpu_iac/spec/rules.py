@@ -194,7 +194,7 @@ def _machine_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]
                 )
     if target not in VIRTUAL_MACHINES:
         return
-    network, cache, security = _part(spec, "network"), _part(spec, "modelCache"), _part(spec, "security")
+    network, cache = _part(spec, "network"), _part(spec, "modelCache")
     if _word(network, "router", Network) in ("gateway", "none"):
         yield Violation(
             steps=("spec", "network", "router"),
@@ -207,25 +207,16 @@ def _machine_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]
             message="a virtual machine has no identity that opens a bucket",
             hint="use source: huggingface, or put the models into the machine's cache yourself",
         )
-    if _part(security, "externalSecrets"):
-        yield Violation(
-            steps=("spec", "security", "externalSecrets"),
-            message="a store makes Secrets in a cluster, and virtual machines have none",
-            hint="leave it out; each machine reads /etc/agentgpu/secrets.env",
-        )
-    if _part(spec, "gitops"):
-        yield Violation(
-            steps=("spec", "gitops"),
-            message=f"a GitOps tool applies manifests to a cluster, and the target {target!r} has none",
-            hint="leave it out",
-        )
+    yield from _cluster_only_rules(
+        spec, target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"
+    )
 
 
 def _skyserve_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]:
     """SkyServe balances and scales by itself, and has no cluster around it."""
     if target != "skyserve":
         return
-    network, scaling, security = _part(spec, "network"), _part(spec, "scaling"), _part(spec, "security")
+    network, scaling = _part(spec, "network"), _part(spec, "scaling")
     if _word(network, "router", Network) in ("nginx", "gateway"):
         yield Violation(
             steps=("spec", "network", "router"),
@@ -238,16 +229,21 @@ def _skyserve_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation
             message="SkyServe scales by requests a second alone, never by the clock",
             hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
         )
-    if _part(security, "externalSecrets"):
+    yield from _cluster_only_rules(spec, target, "SkyServe has", "sky serve up takes each secret from your shell")
+
+
+def _cluster_only_rules(spec: Mapping[str, Data], target: str, who_has: str, instead: str) -> Iterator[Violation]:
+    """Parts of the spec that mean nothing without a cluster; ``instead`` says where secrets come from."""
+    if _part(_part(spec, "security"), "externalSecrets"):
         yield Violation(
             steps=("spec", "security", "externalSecrets"),
-            message="a store makes Secrets in a cluster, and SkyServe has none",
-            hint="leave it out; sky serve up takes each secret from your shell",
+            message=f"a store makes Secrets in a cluster, and {who_has} none",
+            hint=f"leave it out; {instead}",
         )
     if _part(spec, "gitops"):
         yield Violation(
             steps=("spec", "gitops"),
-            message="a GitOps tool applies manifests to a cluster, and the target 'skyserve' has none",
+            message=f"a GitOps tool applies manifests to a cluster, and the target {target!r} has none",
             hint="leave it out",
         )
 
