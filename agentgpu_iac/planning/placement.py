@@ -150,7 +150,7 @@ def with_several_per_accelerator(option: Option, tolerated: int, steady_state_ra
     see what shares.
     """
     candidate = option.candidates[0]
-    if option.is_shared or candidate.burst_replicas or not _may_be_one_of_several(option):
+    if option.machine.accelerators > 1 or candidate.burst_replicas or not _takes_a_part(option):
         return None
     capacity_gib = candidate.memory.capacity.capacity_gib * steady_state_ratio
     most = min(candidate.baseline_replicas, tolerated, MAX_ENGINES_PER_ACCELERATOR)
@@ -193,10 +193,6 @@ def _could_share(option: Option) -> bool:
         and not candidate.demand.agent.overrides.baseline_replicas
         and _takes_a_part(option)
     )
-
-
-def _may_be_one_of_several(option: Option) -> bool:
-    return option.machine.accelerators == 1 and _takes_a_part(option)
 
 
 def _takes_a_part(option: Option) -> bool:

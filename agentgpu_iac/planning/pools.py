@@ -65,7 +65,7 @@ class Pool:
             * self.machine.accelerators_taken(member.candidate.accelerators_per_replica)
             for member in self.members
         ]
-        return min(self.nodes, ceil_div(sum(each), self.machine.accelerators))
+        return min(self.nodes, ceil_div(sum(each), self.machine.accelerators * self.engines_per_accelerator))
 
 
 def placed_agents(

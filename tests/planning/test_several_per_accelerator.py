@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
+from agentgpu_iac.planning.pools import Pool
 from tests.planning.scenes import OFFERINGS, make_agent, make_catalog, offerings, only, plan, workload
 
 LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
@@ -34,6 +37,21 @@ def test_they_share_one_machine_and_each_has_its_own_budget() -> None:
     assert [(engine.accelerators, engine.port) for engine in host.engines] == [((0,), 20_000), ((0,), 20_001)]
     assert one.engine.name == "vllm"
     assert "with 1 other engine on one" in one.chosen_because
+
+
+def test_normal_load_fills_as_many_nodes_as_it_takes_together() -> None:
+    """Two of four replicas carry it: on one node, where two share each. Reserved capacity counts those nodes alone."""
+    member: Any = SimpleNamespace(
+        candidate=SimpleNamespace(normal_replicas=2, accelerators_per_replica=1),
+        option=SimpleNamespace(engines_per_accelerator=2),
+    )
+    machine: Any = SimpleNamespace(accelerators=1, accelerators_taken=lambda each: each)
+    purchase: Any = None
+    pool = Pool(
+        name="pool", tier="baseline", machine=machine, purchase=purchase, members=(member,), shared=True,
+        nodes=2, accelerators_taken=2, free_accelerators=0,
+    )  # fmt: skip
+    assert pool.normal_nodes == 1
 
 
 def test_they_take_turns_in_the_latency() -> None:
