@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from agentgpu_iac.calculators.calculators import CaseRejection, PredictQuestion, predict
 from agentgpu_iac.catalog.store import Catalog, load_catalog
-from agentgpu_iac.planning.calculators import CaseRejection, PredictQuestion, predict
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning import plan as p
 from agentgpu_iac.planning.front import front_plan
 from agentgpu_iac.planning.machines import host_plans
 from agentgpu_iac.planning.scaling import scaled
@@ -34,6 +34,7 @@ def make_pool(**changes: Any) -> p.NodePool:
         sharing="none",
         slots_per_accelerator=1,
         fixed_size=False,
+        autoscaler=None if changes.get("fixed_size") or changes.get("provider", "aws") != "aws" else "karpenter",
         kubernetes_version="1.34",
         ami_alias="al2023@v20261105",
         architecture="x86_64",
@@ -293,7 +294,11 @@ def make_plan(**changes: Any) -> p.Plan:
         ),
         provenance=p.Provenance(spec_sha256="0" * 64, catalog_version="0" * 12, tool_version="0.1.0"),
     )
-    return p.Plan(**{**fields, **changes})
+    made = p.Plan(**{**fields, **changes})
+    if made.target == "eks":
+        return made
+    grown_by_nobody = tuple(pool.model_copy(update={"autoscaler": None}) for pool in made.node_pools)
+    return made.model_copy(update={"node_pools": grown_by_nobody})
 
 
 def make_tiered_plan() -> p.Plan:
@@ -347,6 +352,8 @@ def make_router(**changes: Any) -> p.RouterPlan:
         cpu_milli=250,
         memory_mib=128,
         worker_connections=1024,
+        body_buffer_kib=64,
+        header_buffer_kib=8,
         scratch_mib=48,
         session_header="x-session-id",
         max_request_mib=8,
@@ -379,6 +386,8 @@ def make_gateway_plan(**changes: Any) -> p.Plan:
         image="example/endpoint-picker:v0.10.0",
         replicas=1,
         worker_connections=0,
+        body_buffer_kib=64,
+        header_buffer_kib=8,
         scratch_mib=0,
         gateway=gateway,
         routes=(make_route(port=None),),

@@ -21,7 +21,7 @@ from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_GOOD, EXIT_NO, EXIT_OUTSIDE
 
 if TYPE_CHECKING:
     from agentgpu_iac.catalog.store import Catalog
-    from agentgpu_iac.planning.plan import Plan
+    from agentgpu_iac.plan import Plan
     from agentgpu_iac.spec.loader import LoadedStack
 
 
@@ -408,8 +408,8 @@ def status(
 
 def _plan_or_spec(path: Path, overlay: Path | None) -> Plan:
     from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.plan.reading import read_plan
     from agentgpu_iac.planning.planner import make_plan
-    from agentgpu_iac.planning.reading import read_plan
     from agentgpu_iac.spec.loader import load, load_text
 
     try:
@@ -554,7 +554,7 @@ def size(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Predict what the engine prints about its memory at start."""
-    from agentgpu_iac.planning import calculators
+    from agentgpu_iac.calculators import calculators
 
     options = {
         "model": model,
@@ -611,7 +611,7 @@ def predict(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Predict TTFT, TPOT and tokens/s of one replica at a load."""
-    from agentgpu_iac.planning import calculators
+    from agentgpu_iac.calculators import calculators
 
     options = {
         "model": model,
@@ -696,9 +696,9 @@ def calibrate(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Hold a run of your own against the prediction, and let the planner use the difference."""
+    from agentgpu_iac.calculators.measured_runs import calibrate as hold_against
     from agentgpu_iac.catalog.store import load_catalog
     from agentgpu_iac.cli import output
-    from agentgpu_iac.planning.measured_runs import calibrate as hold_against
     from agentgpu_iac.review.measured_view import measured_view, overlay_text
 
     options = {

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from agentgpu_iac.errors import AgentGpuError, BadInput
 from agentgpu_iac.operations.planned import ref
 from agentgpu_iac.operations.snapshot import Body, Kind, Ref, Snapshot
-from agentgpu_iac.planning.nodes import KARPENTER_POOL_LABEL, POOL_LABEL, STACK_LABEL
+from agentgpu_iac.plan.nodes import KARPENTER_POOL_LABEL, POOL_LABEL, STACK_LABEL
 
 _POD = Kind(api_version="v1", name="Pod")
 _EVENT = Kind(api_version="v1", name="Event")

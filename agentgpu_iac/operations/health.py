@@ -20,8 +20,8 @@ from agentgpu_iac.operations.snapshot import (
     name_of,
     selects,
 )
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.rendering.names import COMPONENT_LABEL
 from agentgpu_iac.units import quantity
 

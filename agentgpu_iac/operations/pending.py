@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from agentgpu_iac.operations.findings import FindingKind
 from agentgpu_iac.operations.snapshot import Body, Snapshot, at, condition, is_true, items, label, name_of
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, KARPENTER_POOL_LABEL, POOL_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, KARPENTER_POOL_LABEL, POOL_LABEL
 from agentgpu_iac.units import quantity
 
 _CORDONED = "node.kubernetes.io/unschedulable"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.operations.snapshot import Body, Kind, Ref, at
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.skyserve import is_of_a_service
 from agentgpu_iac.rendering.yaml_text import load
 

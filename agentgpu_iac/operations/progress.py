@@ -18,7 +18,7 @@ from agentgpu_iac.operations.health import (
 )
 from agentgpu_iac.operations.pending import not_created
 from agentgpu_iac.operations.snapshot import Body, Ref, Snapshot, at, condition, count, is_true, items, living, moment
-from agentgpu_iac.planning.plan import ColdStartPlan, Plan, Workload
+from agentgpu_iac.plan import ColdStartPlan, Plan, Workload
 from agentgpu_iac.spec.document import Document
 
 Stage = Literal["objects", "node", "image", "weights", "loading", "ready"]

@@ -10,8 +10,8 @@ from agentgpu_iac.operations.findings import KIND_ORDER, PERMANENT, Finding, fin
 from agentgpu_iac.operations.health import health
 from agentgpu_iac.operations.progress import WorkloadProgress, progress
 from agentgpu_iac.operations.snapshot import Body, Ref, Snapshot, at, items, label
-from agentgpu_iac.planning.nodes import STACK_LABEL
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.nodes import STACK_LABEL
 from agentgpu_iac.spec.document import Document
 
 _OPERATORS = {

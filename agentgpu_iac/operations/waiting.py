@@ -11,7 +11,7 @@ from agentgpu_iac.errors import BadInput, OutsideFailure
 from agentgpu_iac.operations.cluster import Cluster, read_snapshot
 from agentgpu_iac.operations.report import Report, report
 from agentgpu_iac.operations.snapshot import Body, Ref
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 
 POLL_S = 3.0
 

@@ -9,6 +9,15 @@ from decimal import Decimal
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import (
+    PLAN_VERSION,
+    ClusterObjectsPlan,
+    Plan,
+    PolicyPlan,
+    Provenance,
+    Rejection,
+    tiers_by_agent,
+)
 from agentgpu_iac.planning import (
     advice,
     gitops,
@@ -25,15 +34,6 @@ from agentgpu_iac.planning.costs import cost, other_accelerators, second_replica
 from agentgpu_iac.planning.front import front_plan
 from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
-from agentgpu_iac.planning.plan import (
-    PLAN_VERSION,
-    ClusterObjectsPlan,
-    Plan,
-    PolicyPlan,
-    Provenance,
-    Rejection,
-    tiers_by_agent,
-)
 from agentgpu_iac.planning.pools import homes, node_pool_plan, placed_agents, pools_of
 from agentgpu_iac.planning.routing import router_plan
 from agentgpu_iac.planning.workloads import workload_plan

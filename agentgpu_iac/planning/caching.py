@@ -6,11 +6,7 @@ import re
 from collections.abc import Iterable
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.planning import speculation
-from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.machine_paths import MODELS_FOLDER
-from agentgpu_iac.planning.plan import (
+from agentgpu_iac.plan import (
     CachedModel,
     CachedRepository,
     FillerPlan,
@@ -18,6 +14,10 @@ from agentgpu_iac.planning.plan import (
     StorageChoice,
     WeightLoader,
 )
+from agentgpu_iac.plan.machine_paths import MODELS_FOLDER
+from agentgpu_iac.planning import speculation
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
@@ -135,12 +135,6 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
                 token_secret=secret,
             )
     return tuple(cached[where] for where in sorted(cached))
-
-
-def token_variables(cached: Iterable[CachedModel]) -> tuple[tuple[str, str], ...]:
-    """An environment variable for every Secret that opens a repository. Values are never known here."""
-    secrets = sorted({model.token_secret for model in cached if model.fill and model.token_secret})
-    return tuple((f"MODEL_TOKEN_{number}", secret) for number, secret in enumerate(secrets, start=1))
 
 
 _FILLER_CPU_MILLI = 100

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
+from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.sizing import latency, memory
 from agentgpu_iac.sizing.calibration import is_measured

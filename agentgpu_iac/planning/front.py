@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from agentgpu_iac.planning.plan import (
+from agentgpu_iac.plan import (
     FrontPlan,
     HostPlan,
     MachineRoute,
@@ -21,17 +21,13 @@ from agentgpu_iac.planning.plan import (
     RouterPlan,
     Workload,
 )
+from agentgpu_iac.plan.addresses import server_name
 from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
 from agentgpu_iac.spec.model import StackSpec
 
 FIRST_MACHINE_PORT = 22_000
 """Loopback port of the first agent on the first other machine. Engines begin 2,000 below, outgoing connections 10,768 above."""
 _IDLE_MARGIN_S = 60
-
-
-def server_name(stack: str) -> str:
-    """The name in the certificate that the stack's machines share: their addresses are not known before they are made."""
-    return f"machines.{stack}.internal"
 
 
 def front_plan(

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from agentgpu_iac.planning.nodes import karpenter_pools
-from agentgpu_iac.planning.plan import GitOpsPlan, NodePool, Workload
+from agentgpu_iac.plan import GitOpsPlan, NodePool, Workload
 from agentgpu_iac.spec.model import GitOps, StackSpec
 
 _NAMESPACES: Final = {"argocd": "argocd", "flux": "flux-system"}
@@ -40,7 +39,7 @@ def plan(spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[No
 def overlay(spec: StackSpec, node_pools: Sequence[NodePool]) -> Literal["karpenter", "node-groups"]:
     """The overlay that the spec asks for, as far as Karpenter makes any of the nodes."""
     wanted = spec.gitops.overlay if spec.gitops is not None else "node-groups"
-    return wanted if karpenter_pools(spec.target, node_pools) else "node-groups"
+    return wanted if any(pool.autoscaler == "karpenter" for pool in node_pools) else "node-groups"
 
 
 def _repository(wanted: GitOps) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import ceil
 
+from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.rejections import candidate_rejection
 from agentgpu_iac.units import rounded

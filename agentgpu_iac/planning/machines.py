@@ -12,8 +12,7 @@ from ipaddress import ip_network
 from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import caching, security
-from agentgpu_iac.planning.plan import (
+from agentgpu_iac.plan import (
     HostEngine,
     HostPlan,
     HostSecret,
@@ -23,7 +22,9 @@ from agentgpu_iac.planning.plan import (
     RoutePlan,
     RouterPlan,
     Workload,
+    token_variables,
 )
+from agentgpu_iac.planning import security
 from agentgpu_iac.planning.routing import MAX_TRIES
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
@@ -105,6 +106,7 @@ def _host_plan(
             if any(one.agent == route.agent for one in members)
         ),
         listen=_listen(callers),
+        listen_queue=LISTEN_QUEUE,
         tls=bool(callers),
         caller_ranges=callers,
         admin_ranges=spec.hosts.admin_ranges,
@@ -186,5 +188,5 @@ def _secrets(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostSecret
                     key=variable.key,
                     purpose=security.API_KEY_PURPOSE,
                 )
-    for name, secret in caching.token_variables(pool.cached_models):
+    for name, secret in token_variables(pool.cached_models):
         yield HostSecret(variable=name, secret=secret, key=security.TOKEN, purpose=security.TOKEN_PURPOSE)

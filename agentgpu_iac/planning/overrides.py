@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from agentgpu_iac.plan import Override, Workload
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import wanted_model_len
-from agentgpu_iac.planning.plan import Override, Workload
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.document import camel
 from agentgpu_iac.units import rounded

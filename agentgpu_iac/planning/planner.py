@@ -13,6 +13,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
+from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning import caching, containers, host_memory, several_nodes, sky, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
@@ -26,7 +27,6 @@ from agentgpu_iac.planning.placement import (
     unshareable,
     with_several_per_accelerator,
 )
-from agentgpu_iac.planning.plan import Plan, Rejection
 from agentgpu_iac.planning.pricing import Machine, machines, unpriced
 from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
 from agentgpu_iac.planning.rejections import (

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.plan import MarketPlan, NodePool
 from agentgpu_iac.planning import caching, candidates, priorities
 from agentgpu_iac.planning.placement import Option, Placement
-from agentgpu_iac.planning.plan import MarketPlan, NodePool
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
 from agentgpu_iac.spec.model import StackSpec
@@ -261,6 +261,9 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         sharing="time-slicing" if pool.shared else "none",
         slots_per_accelerator=pool.engines_per_accelerator,
         fixed_size=pool.shared,
+        autoscaler="karpenter"
+        if spec.target == "eks" and machine.instance.provider == "aws" and not pool.shared
+        else None,
         kubernetes_version=spec.pins.kubernetes_version,
         ami_alias=spec.pins.ami_alias,
         architecture=machine.instance.architecture,

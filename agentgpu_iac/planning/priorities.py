@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from agentgpu_iac.plan import PriorityClassPlan, PriorityLevel, Workload
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.plan import PriorityClassPlan, PriorityLevel, Workload
 from agentgpu_iac.spec.vocabulary import Tier
 
 _CLASSES: Final = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.planning.plan import NodePool, QuotaPlan, RouterPlan, Workload
+from agentgpu_iac.plan import NodePool, QuotaPlan, RouterPlan, Workload
 
 _LEAVING_REPLICAS = 1
 _REPLACEMENT_NODES = 1

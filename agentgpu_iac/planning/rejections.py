@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.pricing import Machine, Unpriced
 
 

@@ -11,11 +11,9 @@ import math
 from collections.abc import Sequence
 
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import priorities
-from agentgpu_iac.planning.plan import (
+from agentgpu_iac.plan import (
     DrainPlan,
     GatewayPlan,
-    Plan,
     PriorityLevel,
     RoutePlan,
     RouterPlan,
@@ -23,6 +21,7 @@ from agentgpu_iac.planning.plan import (
     Workload,
     tiers_by_agent,
 )
+from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
@@ -73,19 +72,6 @@ _PICKER_MEMORY_MIB = 1_024
 """For some ten requests a second; the picker's own guide says 0.5 to 1 core for one request a second of 100,000 tokens."""
 
 
-def gateway_path(stack: str, agent: str) -> str:
-    """Where the Gateway leads to an agent: several agents, and stacks, share its addresses."""
-    return f"/{stack}/{agent}/v1"
-
-
-def base_url(plan: Plan, workload: Workload) -> str:
-    """OpenAI base URL of an agent: through the Gateway where that has a name, else inside the cluster. Both tiers answer."""
-    gateway = plan.router.gateway if plan.router is not None else None
-    if gateway is not None and gateway.hostname is not None:
-        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(plan.stack, workload.agent)}"
-    return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"
-
-
 def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]) -> RouterPlan | None:
     """The stack's router and its routes; None where the Services alone spread connections."""
     routed = tuple(tiers for tiers in tiers_by_agent(workloads).values() if _is_routed(spec, tiers))
@@ -129,6 +115,8 @@ def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, .
         cpu_milli=max(_LEAST_CPU_MILLI, round_up(ceil_div(cpu_milli, sharing), 50)),
         memory_mib=round_up(_BASE_MEMORY_MIB + ceil_div(connections * _CONNECTION_KIB, 1024), 64),
         worker_connections=round_up(2 * connections + _SPARE_CONNECTIONS, 1024),
+        body_buffer_kib=BODY_BUFFER_KIB,
+        header_buffer_kib=HEADER_BUFFER_KIB,
         scratch_mib=max(1, ceil_div(connections, 4)) * spec.network.max_request_mib,
         session_header=spec.network.session_header,
         max_request_mib=spec.network.max_request_mib,
@@ -150,6 +138,8 @@ def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload,
         cpu_milli=_PICKER_CPU_MILLI,
         memory_mib=_PICKER_MEMORY_MIB,
         worker_connections=0,
+        body_buffer_kib=BODY_BUFFER_KIB,
+        header_buffer_kib=HEADER_BUFFER_KIB,
         scratch_mib=0,
         session_header=spec.network.session_header,
         max_request_mib=spec.network.max_request_mib,

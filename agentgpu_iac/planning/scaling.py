@@ -17,14 +17,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from agentgpu_iac.planning.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
+from agentgpu_iac.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
+from agentgpu_iac.plan.series import decimal, selector
 from agentgpu_iac.spec.model import ScheduledScale, StackSpec
 from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.units import round_up, rounded
-
-AGENT_SERIES_LABEL: Final = "agentgpu_dev_agent"
-TIER_SERIES_LABEL: Final = "agentgpu_dev_tier"
-"""What Prometheus makes of the pods' labels when a monitor copies them to the series."""
 
 _POLLS_IN_COLD_START = 20
 """Polling may add at most this part to a cold start."""
@@ -59,16 +56,6 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
         else one
         for one in every
     )
-
-
-def selector(stack: str, agent: str) -> str:
-    """Label matchers of an agent's series, both tiers."""
-    return f'namespace="{stack}",{AGENT_SERIES_LABEL}="{agent}"'
-
-
-def decimal(value: float) -> str:
-    """A number in its shortest plain form, to the millionth, as PromQL and KEDA read it."""
-    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def seats_wanted(seats: int, utilization_ratio: float) -> float:

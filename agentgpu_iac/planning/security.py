@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from agentgpu_iac.plan import NamedSecret, SecretStorePlan, SecretVariable, SecurityPlan
 from agentgpu_iac.planning.engines import EnginePort
-from agentgpu_iac.planning.plan import NamedSecret, SecretStorePlan, SecretVariable, SecurityPlan
 from agentgpu_iac.spec.model import StackSpec
 
 API_KEY: Final = "key"

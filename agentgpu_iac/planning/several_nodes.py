@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.rejections import demand_rejection
 from agentgpu_iac.sizing.memory import version_tuple

@@ -15,11 +15,11 @@ from typing import Final
 
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
 from agentgpu_iac.planning import caching, host_memory, security
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.placement import Option
-from agentgpu_iac.planning.plan import Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
 from agentgpu_iac.planning.pricing import Machine, Unpriced
 from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection

@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.plan import DrainPlan
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType

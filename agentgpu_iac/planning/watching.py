@@ -10,8 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.catalog.model import EngineMetrics
-from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.plan import (
+from agentgpu_iac.plan import (
     AlertPlan,
     MetricsPlan,
     NodePool,
@@ -20,34 +19,24 @@ from agentgpu_iac.planning.plan import (
     Workload,
     tiers_by_agent,
 )
+from agentgpu_iac.plan.watching import (
+    GPU_PODS_PENDING,
+    KV_CACHE_FULL,
+    MODEL_CACHE_NOT_FILLED,
+    PREEMPTIONS,
+    REPLICAS_BELOW_PLAN,
+    REQUESTS_REJECTED,
+    SCALER_FAILING,
+    SPOT_NODE_LOST,
+    TPOT_OVER_BUDGET,
+    TTFT_OVER_BUDGET,
+    AlertName,
+)
+from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.units import rounded
 
 SCRAPE_INTERVAL_S = 15
-
-KV_CACHE_FULL = "AgentKvCacheFull"
-TTFT_OVER_BUDGET = "AgentTtftOverBudget"
-TPOT_OVER_BUDGET = "AgentTpotOverBudget"
-PREEMPTIONS = "AgentPreemptions"
-REQUESTS_REJECTED = "AgentRequestsRejected"
-REPLICAS_BELOW_PLAN = "AgentReplicasBelowPlan"
-SCALER_FAILING = "AgentScalerFailing"
-GPU_PODS_PENDING = "AgentGpuPodsPending"
-SPOT_NODE_LOST = "AgentSpotNodeLost"
-MODEL_CACHE_NOT_FILLED = "AgentModelCacheNotFilled"
-ALERTS = (
-    KV_CACHE_FULL,
-    TTFT_OVER_BUDGET,
-    TPOT_OVER_BUDGET,
-    PREEMPTIONS,
-    REQUESTS_REJECTED,
-    REPLICAS_BELOW_PLAN,
-    SCALER_FAILING,
-    GPU_PODS_PENDING,
-    SPOT_NODE_LOST,
-    MODEL_CACHE_NOT_FILLED,
-)
-"""Every alert that a plan may have; ``docs/runbook.md`` has a section for each."""
 
 KV_CACHE_FULL_RATIO = 0.8
 _MOST_KV_CACHE_RATIO = 0.98
@@ -131,7 +120,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
     urgent = "critical" if baseline.user_facing else "warning"
     cold_s = max(_LEAST_FOR_S, *(math.ceil(one.cold_start_s.total) for one in tiers))
 
-    def alert(name: str, threshold: float, unit: str, **when: int | str) -> AlertPlan:
+    def alert(name: AlertName, threshold: float, unit: str, **when: int | str) -> AlertPlan:
         shown = {"severity": "warning", "window_s": 0, "for_s": _LEAST_FOR_S, **when}
         return AlertPlan.model_validate(
             {"name": name, "agent": baseline.agent, "threshold": threshold, "unit": unit, **shown}
@@ -170,7 +159,7 @@ def _stack_alerts(workloads: Sequence[Workload], node_pools: Sequence[NodePool])
     cold_s = max(_LEAST_FOR_S, *(math.ceil(one.cold_start_s.total) for one in workloads))
     fill_s = max(_LEAST_FOR_S, *(math.ceil(2 * one.cold_start_s.cache_fill) for one in workloads))
 
-    def alert(name: str, unit: str, window_s: int, for_s: int) -> AlertPlan:
+    def alert(name: AlertName, unit: str, window_s: int, for_s: int) -> AlertPlan:
         return AlertPlan(
             name=name, agent=None, severity="warning", threshold=0.0, unit=unit, window_s=window_s, for_s=for_s
         )

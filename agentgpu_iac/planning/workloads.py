@@ -9,10 +9,7 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning import caching, host_memory, priorities, security, watching
-from agentgpu_iac.planning.candidates import Candidate, max_model_len
-from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
-from agentgpu_iac.planning.plan import (
+from agentgpu_iac.plan import (
     AdmissionPlan,
     CachedRepository,
     ColdStartPlan,
@@ -30,6 +27,9 @@ from agentgpu_iac.planning.plan import (
     Topology,
     Workload,
 )
+from agentgpu_iac.planning import caching, host_memory, priorities, security, watching
+from agentgpu_iac.planning.candidates import Candidate, max_model_len
+from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.planning.tiers import drain
 from agentgpu_iac.sizing import loading, memory
@@ -109,7 +109,7 @@ def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSp
         model_source="config" if one.model.is_local else "catalog",
         served_model_name=port.served_model_name(settings),
         engine=EnginePlan(
-            name=agent.engine,
+            name=port.name,
             version=release.version,
             image=spec.pins.engine_image or release.image,
             command=port.command,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pulumi
 
-from agentgpu_iac.planning.plan import LineItem, Plan
+from agentgpu_iac.plan import LineItem, Plan
 
 OUTPUT = "cost"
 """Name of the stack output."""

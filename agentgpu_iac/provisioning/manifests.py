@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_NAMESPACE
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
+from agentgpu_iac.plan.nodes import DEVICE_PLUGIN_NAMESPACE
 
 BUILT_IN_GROUPS = frozenset(
     {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.errors import Fault
-from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.provisioning.faults import PLAN
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentgpu_iac.planning.nodes import DEVICE_PLUGIN_CONFIG_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import DEVICE_PLUGIN_CONFIG_LABEL
 from agentgpu_iac.provisioning.manifests import GPU_OPERATOR_GROUP, Manifests
 
 DEVICE_PLUGIN_VERSION = "0.18.2"

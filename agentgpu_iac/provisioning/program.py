@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pulumi
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.program import Settings
 from agentgpu_iac.provisioning.aws.program import deploy as deploy_on_aws
 from agentgpu_iac.provisioning.faults import PLAN

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning import watching
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE
-from agentgpu_iac.planning.plan import AlertPlan, MetricsPlan, Plan, Workload, tiers_by_agent
-from agentgpu_iac.planning.scaling import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal, selector
+from agentgpu_iac.plan import AlertPlan, MetricsPlan, Plan, Workload, tiers_by_agent, watching
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE
+from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal, selector
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import MONITORING, model_cache, watched_labels
 from agentgpu_iac.rendering.scaling import BURST_SERIES

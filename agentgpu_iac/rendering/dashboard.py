@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from agentgpu_iac.planning.plan import MetricsPlan, Plan, Workload, tiers_by_agent
-from agentgpu_iac.planning.scaling import decimal, selector
-from agentgpu_iac.planning.watching import KV_CACHE_FULL_RATIO
+from agentgpu_iac.plan import MetricsPlan, Plan, Workload, tiers_by_agent
+from agentgpu_iac.plan.series import decimal, selector
+from agentgpu_iac.plan.watching import KV_CACHE_FULL
 from agentgpu_iac.rendering.alerts import replicas_up
 from agentgpu_iac.rendering.context import ConfigMapContext, Draft
 from agentgpu_iac.rendering.names import MONITORING, labels
@@ -63,17 +63,17 @@ def _config_map(plan: Plan, number: int, pages: int, agents: Sequence[Sequence[W
         data=(
             (
                 f"{plan.stack}-{number}.json",
-                json.dumps(_dashboard(plan.stack, title, number, agents), indent=1, ensure_ascii=False) + "\n",
+                json.dumps(_dashboard(plan, title, number, agents), indent=1, ensure_ascii=False) + "\n",
             ),
         ),
     )
 
 
-def _dashboard(stack: str, title: str, number: int, agents: Sequence[Sequence[Workload]]) -> Json:
+def _dashboard(plan: Plan, title: str, number: int, agents: Sequence[Sequence[Workload]]) -> Json:
     return {
-        "uid": hashlib.sha256(f"agentgpu/{stack}/{number}".encode()).hexdigest()[:16],
+        "uid": hashlib.sha256(f"agentgpu/{plan.stack}/{number}".encode()).hexdigest()[:16],
         "title": f"Agents of {title}",
-        "tags": ["agentgpu", stack],
+        "tags": ["agentgpu", plan.stack],
         "schemaVersion": _SCHEMA_VERSION,
         "editable": True,
         "graphTooltip": 1,
@@ -98,11 +98,11 @@ def _dashboard(stack: str, title: str, number: int, agents: Sequence[Sequence[Wo
             ]
         },
         "annotations": {"list": []},
-        "panels": list(_placed(stack, agents)),
+        "panels": list(_placed(plan, agents)),
     }
 
 
-def _placed(stack: str, agents: Sequence[Sequence[Workload]]) -> Iterator[Json]:
+def _placed(plan: Plan, agents: Sequence[Sequence[Workload]]) -> Iterator[Json]:
     """Each agent's heading and its panels below, three beside one another."""
     ids, top = count(1), 0
     for tiers in agents:
@@ -116,7 +116,7 @@ def _placed(stack: str, agents: Sequence[Sequence[Workload]]) -> Iterator[Json]:
             "panels": [],
         }
         top += 1
-        shown = tuple(panels(stack, tiers))
+        shown = tuple(panels(plan, tiers))
         for place, panel in enumerate(shown):
             across, down = place % _ACROSS, place // _ACROSS
             yield _panel(panel, next(ids), across * _WIDTH, top + down * _HEIGHT)
@@ -142,17 +142,17 @@ def _panel(panel: Panel, identity: int, left: int, top: int) -> Json:
     }
 
 
-def panels(stack: str, tiers: Sequence[Workload]) -> Iterator[Panel]:
+def panels(plan: Plan, tiers: Sequence[Workload]) -> Iterator[Panel]:
     """An agent's panels. One whose series nobody knows for the engine's version is left out."""
     one = tiers[0]
     if one.metrics is not None:
-        yield from _engine_panels(stack, one, one.metrics)
-    yield _replicas(stack, tiers)
-    yield from _cost(stack, tiers)
+        yield from _engine_panels(plan, one, one.metrics)
+    yield _replicas(plan.stack, tiers)
+    yield from _cost(plan.stack, tiers)
 
 
-def _engine_panels(stack: str, one: Workload, metrics: MetricsPlan) -> Iterator[Panel]:
-    chosen = selector(stack, one.agent)
+def _engine_panels(plan: Plan, one: Workload, metrics: MetricsPlan) -> Iterator[Panel]:
+    chosen = selector(plan.stack, one.agent)
     if metrics.ttft is not None:
         budget_ms = one.latency.budget_ttft_ms
         left_ms = None if budget_ms is None else budget_ms - one.latency.network_ms
@@ -179,7 +179,11 @@ def _engine_panels(stack: str, one: Workload, metrics: MetricsPlan) -> Iterator[
             lines=(
                 ("fullest replica", f"max({metrics.kv_usage}{{{chosen}}})"),
                 ("mean", f"avg({metrics.kv_usage}{{{chosen}}})"),
-                ("alert", f"vector({decimal(KV_CACHE_FULL_RATIO)})"),
+                *(
+                    ("alert", f"vector({decimal(alert.threshold)})")
+                    for alert in plan.watching.alerts
+                    if alert.name == KV_CACHE_FULL and alert.agent == one.agent
+                ),
             ),
         )
     if metrics.running is not None and metrics.waiting is not None:

@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, PORTS, SETTINGS_MOUNT
-from agentgpu_iac.planning.nodes import (
+from agentgpu_iac.plan import CachedRepository, NodePool, Plan, Workload
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.plan.nodes import (
     ACCELERATOR_RESOURCE,
     AGENT_LABEL,
     ENGINE_UID,
     FABRIC_RESOURCE,
     POOL_LABEL,
     TIER_LABEL,
-    karpenter_pools,
 )
-from agentgpu_iac.planning.plan import CachedRepository, NodePool, Plan, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -145,7 +144,7 @@ class LeaderWorkerSetContext(Context):
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
     """What carries all agents. Raises BadInput for workloads that nothing here can carry."""
     pools = {pool.name: pool for pool in plan.node_pools}
-    by_karpenter = {pool.name for pool in karpenter_pools(plan.target, plan.node_pools)}
+    by_karpenter = {pool.name for pool in plan.karpenter_pools}
     faults = [fault for workload in plan.workloads for fault in _faults(pools[workload.node_pool], workload)]
     faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
@@ -192,9 +191,6 @@ def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
 
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
-    if workload.engine.name not in PORTS:
-        message = f"{workload.engine.name} cannot be rendered for a cluster"
-        found.append(_fault(workload, "engine.name", message, f"known: {', '.join(PORTS)}"))
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
     if workload.pod.accelerators > on_a_node:
         message = f"a pod of {workload.pod.accelerators} does not fit a node of {on_a_node}"

@@ -11,9 +11,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL
-from agentgpu_iac.planning.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
-from agentgpu_iac.planning.routing import gateway_path
+from agentgpu_iac.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.plan.addresses import gateway_path
+from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_of
 from agentgpu_iac.rendering.service import ServiceContext, engine_selector

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.sharing import DEFAULT_CONFIGURATION, configurations_name
 from agentgpu_iac.rendering.templates import document

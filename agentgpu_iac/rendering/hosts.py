@@ -12,9 +12,20 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.caching import token_variables
-from agentgpu_iac.planning.engines import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
-from agentgpu_iac.planning.machine_paths import (
+from agentgpu_iac.plan import (
+    FrontPlan,
+    HostEngine,
+    HostPlan,
+    NodePool,
+    OtherMachine,
+    Plan,
+    RenderedFile,
+    RoutePlan,
+    RouterPlan,
+    Workload,
+    token_variables,
+)
+from agentgpu_iac.plan.machine_paths import (
     CLOUD_CONFIG_HEADER,
     FIREWALL,
     FIREWALL_FILE,
@@ -28,20 +39,8 @@ from agentgpu_iac.planning.machine_paths import (
     cloud_init_path,
     pool_folder,
 )
-from agentgpu_iac.planning.machines import LISTEN_QUEUE
-from agentgpu_iac.planning.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
-from agentgpu_iac.planning.plan import (
-    FrontPlan,
-    HostEngine,
-    HostPlan,
-    NodePool,
-    OtherMachine,
-    Plan,
-    RenderedFile,
-    RoutePlan,
-    RouterPlan,
-    Workload,
-)
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.plan.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_environment, wait_command
 from agentgpu_iac.rendering.model_cache import (
@@ -561,7 +560,9 @@ def _nginx(machine: _Machine) -> Context:
         routes=tuple(
             nginx_route(
                 route,
-                listen=tuple(f"{address}:{route_port(route)}{how} backlog={LISTEN_QUEUE}" for address in host.listen),
+                listen=tuple(
+                    f"{address}:{route_port(route)}{how} backlog={host.listen_queue}" for address in host.listen
+                ),
                 engines=_engines_of(machine, route) or (_NOBODY,),
                 more_engines=() if front is None else (f"{_MACHINES_INSIDE}/{_upstream_file(route.agent)}*",),
             )

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.nodes import (
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import (
     ACCELERATOR_RESOURCE,
     KARPENTER_DISCOVERY_TAG,
     STACK_LABEL,
     cache_directory_script,
     karpenter_node_role,
-    karpenter_pools,
 )
-from agentgpu_iac.planning.plan import NodePool, Plan
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import KARPENTER, labels, pool_labels
 from agentgpu_iac.rendering.templates import filled
@@ -95,7 +94,7 @@ class NodeUserDataContext(Context):
 
 def karpenter_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The pools that Karpenter makes nodes for. Raises BadInput for pools that it could not make well."""
-    pools = karpenter_pools(plan.target, plan.node_pools)
+    pools = plan.karpenter_pools
     faults = [fault for pool in pools for fault in _faults(pool)]
     if faults:
         raise BadInput(faults)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.names import COMPONENT_LABEL
 from agentgpu_iac.rendering.templates import document

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.caching import token_variables
-from agentgpu_iac.planning.engines import MODELS_MOUNT
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, FILLER_SERVICE_ACCOUNT, POOL_LABEL
-from agentgpu_iac.planning.plan import CachedModel, FillerPlan, NodePool, Plan
+from agentgpu_iac.plan import CachedModel, FillerPlan, NodePool, Plan, token_variables
+from agentgpu_iac.plan.mounts import MODELS_MOUNT
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, FILLER_SERVICE_ACCOUNT, POOL_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,

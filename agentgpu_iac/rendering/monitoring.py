@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.nodes import AGENT_LABEL, STACK_LABEL, TIER_LABEL
 from agentgpu_iac.rendering.alerts import rule_drafts
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.dashboard import dashboard_drafts

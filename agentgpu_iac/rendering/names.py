@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan, PriorityLevel, Topology, Workload
+from agentgpu_iac.plan import NodePool, Plan, PriorityLevel, Topology, Workload
+from agentgpu_iac.plan.nodes import AGENT_LABEL, POOL_LABEL, STACK_LABEL, TIER_LABEL
 from agentgpu_iac.rendering.context import Pairs
 
 BASE = "base"

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL
-from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
 from agentgpu_iac.rendering.names import (

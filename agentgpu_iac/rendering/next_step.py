@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from agentgpu_iac.planning.machine_paths import CLOUD_INIT, MACHINE_FOLDER, SETUP_FILE, pool_folder
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.plan.machine_paths import CLOUD_INIT, MACHINE_FOLDER, SETUP_FILE, pool_folder
 from agentgpu_iac.rendering.skyserve import start_command
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.engine import engine_drafts
 from agentgpu_iac.rendering.gateway import gateway_drafts

@@ -15,9 +15,8 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL
-from agentgpu_iac.planning.plan import Plan, RoutePlan, RouterPlan, Workload
-from agentgpu_iac.planning.routing import BODY_BUFFER_KIB, HEADER_BUFFER_KIB
+from agentgpu_iac.plan import Plan, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -227,8 +226,8 @@ def nginx(
         parts=parts,
         elsewhere=elsewhere,
         max_request_mib=router.max_request_mib,
-        body_buffer_kib=BODY_BUFFER_KIB,
-        header_buffer_kib=HEADER_BUFFER_KIB,
+        body_buffer_kib=router.body_buffer_kib,
+        header_buffer_kib=router.header_buffer_kib,
         session_variable=router.session_header.replace("-", "_"),
         health_listen=health_listen,
         status_port=status_port,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.plan import Plan, ScalingPlan, Workload
-from agentgpu_iac.planning.scaling import AGENT_SERIES_LABEL, decimal
+from agentgpu_iac.plan import Plan, ScalingPlan, Workload
+from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, decimal
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import SCALING, labels, workload_labels
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.plan import NamedSecret, Plan, SecretStorePlan
+from agentgpu_iac.plan import NamedSecret, Plan, SecretStorePlan
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import SECRETS, labels
 

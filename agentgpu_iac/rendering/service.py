@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import (
+from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.nodes import (
     AGENT_LABEL,
 )
-from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,

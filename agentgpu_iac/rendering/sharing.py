@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, DEVICE_PLUGIN_NAMESPACE
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, DEVICE_PLUGIN_NAMESPACE
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft
 from agentgpu_iac.rendering.names import DEVICE_PLUGIN, labels
 from agentgpu_iac.rendering.templates import document

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.engines import MODELS_MOUNT, SETTINGS_MOUNT
-from agentgpu_iac.planning.plan import CachedModel, Plan, RenderedFile, SkyPlace, SkyServicePlan, Workload
+from agentgpu_iac.plan import CachedModel, Plan, RenderedFile, SkyPlace, SkyServicePlan, Workload
+from agentgpu_iac.plan.mounts import MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import dump

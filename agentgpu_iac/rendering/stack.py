@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, FILLER_SERVICE_ACCOUNT
-from agentgpu_iac.planning.plan import Plan, PriorityClassPlan, QuotaPlan, Workload, tiers_by_agent
-from agentgpu_iac.planning.routing import base_url
+from agentgpu_iac.plan import Plan, PriorityClassPlan, QuotaPlan, Workload, tiers_by_agent
+from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, FILLER_SERVICE_ACCOUNT
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from agentgpu_iac.planning.nodes import TIER_LABEL
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.nodes import TIER_LABEL
 from agentgpu_iac.rendering.manifest import Manifest
 from agentgpu_iac.rendering.names import ENDPOINT_PICKER_COMPONENT, GITOPS, MONITORING, ROUTER_COMPONENT
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import yaml
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.skyserve import is_of_a_service
 from agentgpu_iac.rendering.validate_hosts import is_of_a_machine, machine_faults
 from agentgpu_iac.rendering.yaml_text import Mapping, load

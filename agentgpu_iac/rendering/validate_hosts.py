@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 import yaml
 
 from agentgpu_iac.errors import Fault
-from agentgpu_iac.planning.machine_paths import CLOUD_CONFIG_HEADER, CLOUD_INIT, HOSTS_FOLDER
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
+from agentgpu_iac.plan.machine_paths import CLOUD_CONFIG_HEADER, CLOUD_INIT, HOSTS_FOLDER
 from agentgpu_iac.rendering.hosts import COMPOSE
 from agentgpu_iac.rendering.yaml_text import Mapping, Value, load
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from agentgpu_iac.errors import BadInput, Fault, OwnershipConflict
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.inventory import (
     INVENTORY,
     STAGING,

@@ -14,8 +14,8 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.plan import LatencyPlan, ModelCachePlan, Override, Plan, Workload
 from agentgpu_iac.planning import sky
-from agentgpu_iac.planning.plan import LatencyPlan, ModelCachePlan, Override, Plan, Workload
 from agentgpu_iac.planning.references import accounting_version, draft_model
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from agentgpu_iac.planning.measured_runs import CalibrationReport
+from agentgpu_iac.calculators.measured_runs import CalibrationReport
 from agentgpu_iac.review.blocks import Block, Listing, Paragraph, Table
 
 _OVERLAY = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from agentgpu_iac.planning.plan import NodePool, Override, Plan, Warning, Workload
+from agentgpu_iac.plan import NodePool, Override, Plan, Warning, Workload
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 
 _BAR_CELLS = 10

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from agentgpu_iac.calculators import calculators
 from agentgpu_iac.cli.main import app
-from agentgpu_iac.planning import calculators
 from tests.cli.running import agentgpu
 
 MODEL = ("--model", "Qwen/Qwen3-14B", "--accelerator", "l40s")

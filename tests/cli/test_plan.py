@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.units import HOURS_PER_MONTH
 from tests.cli.running import FAULTY, SMALL, TOO_LARGE, agentgpu
 from tests.examples import CUSTOMER_SERVICE, EXAMPLES

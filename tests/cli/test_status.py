@@ -19,7 +19,7 @@ from agentgpu_iac.operations import cluster as port
 from agentgpu_iac.operations.planned import planned_objects
 from agentgpu_iac.operations.report import report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load

@@ -1,4 +1,4 @@
-"""Texts that name a place on a machine mean the places that ``planning/machine_paths.py`` names."""
+"""Texts that name a place on a machine mean the places that ``plan/machine_paths.py`` names."""
 
 import re
 import string
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgpu_iac.planning import machine_paths as paths
+from agentgpu_iac.plan import machine_paths as paths
 from agentgpu_iac.rendering.templates import verbatim
 from agentgpu_iac.spec import rules
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgpu_iac.planning import plan
+from agentgpu_iac import plan
 from agentgpu_iac.spec.document import Document, camel
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.loader import load, load_text

@@ -13,7 +13,7 @@ from agentgpu_iac.operations.cluster import Forbidden, Resource
 from agentgpu_iac.operations.planned import planned_objects
 from agentgpu_iac.operations.report import Report, report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_tiered_plan
 

@@ -20,7 +20,7 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning.plan import Plan, Workload
+from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import LoadedStack, load_text
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgpu_iac.calculators.calculators import PREDICT, SIZE
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.calculators import PREDICT, SIZE
 
 CATALOG = load_catalog()
 LLAMA = {"model": "meta-llama/Llama-3.1-8B-Instruct", "accelerator": "h100-sxm"}

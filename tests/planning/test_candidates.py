@@ -9,6 +9,7 @@ import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.candidates import (
     Evaluator,
     Rules,
@@ -17,7 +18,6 @@ from agentgpu_iac.planning.candidates import (
     tensor_parallel_is_legal,
 )
 from agentgpu_iac.planning.demand import demand
-from agentgpu_iac.planning.plan import Rejection
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.scenes import (
     BIG,

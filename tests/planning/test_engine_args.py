@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 
 from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.engines import needs_other_checkpoint, quantises_at_load
-from agentgpu_iac.planning.plan import Workload
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.flags import FlagList, split
 from tests.planning.scenes import DENSE, make_agent, make_catalog, make_model, offerings, plan, workload

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.plan import Plan, Workload
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.spec.vocabulary import ENGINES, Engine
 from tests.planning.flags import FlagList, split

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning import plan as p
 from agentgpu_iac.planning.front import front_plan
 from agentgpu_iac.planning.machines import host_plans
 from agentgpu_iac.planning.planner import make_plan as planned

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from tests.planning.scenes import CATALOG, OFFERINGS, load, make_agent, make_catalog, offerings, only, plan, reordered
 from tests.planning.stacks import agents, rules, stacks, unreserved

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning import plan as p
 from agentgpu_iac.planning.machines import host_plans
 from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.spec.loader import load_text

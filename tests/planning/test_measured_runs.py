@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from agentgpu_iac.calculators.measured_runs import calibrate
 from agentgpu_iac.catalog.model import Calibration
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.measured_runs import calibrate
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.review.explain import explain
 from agentgpu_iac.review.measured_view import overlay_text

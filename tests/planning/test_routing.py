@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning.plan import Plan, RoutePlan, RouterPlan
-from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS, base_url
+from agentgpu_iac.plan import Plan, RoutePlan, RouterPlan
+from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
 from tests.planning.scenes import codes, make_agent, plan, workload
 
 CROWD = make_agent("crowd", sessions={"concurrent": 400})

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.engines.vllm import VLLM
-from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.scenes import codes, make_agent, make_catalog, make_model, offerings, only, plan, workload
 

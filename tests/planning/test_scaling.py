@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac.plan.series import decimal
 from agentgpu_iac.planning.planner import NoPlan, make_plan
-from agentgpu_iac.planning.scaling import decimal
 from agentgpu_iac.spec.loader import load_text
 from tests.planning.scenes import CATALOG as SCENES
 from tests.planning.scenes import make_agent, plan

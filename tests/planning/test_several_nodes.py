@@ -9,7 +9,7 @@ import pytest
 
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.flags import FlagList
 from tests.planning.scenes import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.planning.pools import Pool
 from tests.planning.scenes import OFFERINGS, make_agent, make_catalog, offerings, only, plan, workload

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 
 from agentgpu_iac.catalog.model import Offering, Provider, SkyPilotName
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import Plan, SkyServicePlan
 from agentgpu_iac.planning.demand import demand
-from agentgpu_iac.planning.plan import Plan, SkyServicePlan
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.spec.model import Agent
 from tests.planning import scenes

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.model import Offering
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.scenes import OFFERINGS, UNKNOWN, codes, make_agent, make_catalog, offerings, plan
 from tests.planning.stacks import stacks, unreserved

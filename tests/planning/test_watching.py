@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning import plan as p
-from agentgpu_iac.planning import watching
-from agentgpu_iac.planning.watching import ALERTS
+from agentgpu_iac import plan as p
+from agentgpu_iac.plan import ALERTS, watching
 from tests.planning.scenes import make_agent, plan, workload
 
 BURST = make_agent(sessions={"concurrent": 10}, traffic={"burstFactor": 20.0, "rampS": 3600.0})

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Literal
 
-from agentgpu_iac.planning.plan import GitOpsPlan, Plan, PolicyPlan, RenderedFile
+from agentgpu_iac.plan import GitOpsPlan, Plan, PolicyPlan, RenderedFile
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.rendering.render import render

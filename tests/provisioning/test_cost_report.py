@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from agentgpu_iac.planning.plan import Cost, LineItem, Plan
+from agentgpu_iac.plan import Cost, LineItem, Plan
 from agentgpu_iac.provisioning.cost_report import OUTPUT, cost_changes, cost_figures, cost_table, report_cost
 from tests.plans import make_plan
 from tests.provisioning.recording import Recording, record

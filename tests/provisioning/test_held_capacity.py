@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import LineItem, NodePool, Plan
+from agentgpu_iac.plan import LineItem, NodePool, Plan
 from agentgpu_iac.provisioning.aws.capacity import node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity, held_capacity_faults
 from agentgpu_iac.provisioning.aws.program import deploy

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.provisioning.aws.karpenter import KARPENTER_VERSION
 from agentgpu_iac.provisioning.aws.karpenter_policy import ControllerScope
 from agentgpu_iac.provisioning.aws.program import Settings, deploy

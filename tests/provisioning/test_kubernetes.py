@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import NamedSecret
+from agentgpu_iac.plan import NamedSecret
 from agentgpu_iac.provisioning.kubernetes.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_security, make_tiered_plan

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.provisioning.aws.model_bucket import read_policy
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.rendering.render import render

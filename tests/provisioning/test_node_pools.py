@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.nodes import ENGINE_UID
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.nodes import ENGINE_UID
 from agentgpu_iac.provisioning.aws.capacity import node_group_shapes
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.aws.zones import Zone, zones_for

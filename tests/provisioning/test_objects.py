@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.provisioning.aws.program import deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
 from agentgpu_iac.rendering.render import render

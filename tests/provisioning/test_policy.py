@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import Plan, PolicyPlan
+from agentgpu_iac.plan import Plan, PolicyPlan
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.program import PROGRAMS
 from agentgpu_iac.spec.vocabulary import Target

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.nodes import ENGINE_UID
-from agentgpu_iac.planning.plan import NamedSecret, Plan, RenderedFile
+from agentgpu_iac.plan import NamedSecret, Plan, RenderedFile
+from agentgpu_iac.plan.nodes import ENGINE_UID
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.provisioning.manifests import read_manifests

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.helm_values import helm_values
 from agentgpu_iac.rendering.render import render

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from tests.plans import make_machines_plan
 from tests.rendering.test_hosts import BASELINE, BURST, texts
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from agentgpu_iac.rendering.manifest import Manifest
 from agentgpu_iac.rendering.sync_waves import ANNOTATION, WAVE_OF_KIND, wave
 from tests.plans import make_tiered_plan

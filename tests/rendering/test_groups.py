@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning import plan as p
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_grouped_plan, make_plan, make_workload
 from tests.rendering.trees import of_kind, tree

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from agentgpu_iac.rendering.helm_values import helm_values
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan

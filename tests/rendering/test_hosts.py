@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.templates import verbatim
 from tests.plans import make_machines_plan, make_workload

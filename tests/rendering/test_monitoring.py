@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning import plan as p
-from agentgpu_iac.planning.watching import ALERTS
+from agentgpu_iac.plan import ALERTS
 from agentgpu_iac.rendering.dashboard import _AGENTS_ON_A_PAGE
 from tests.plans import make_metrics, make_plan, make_watched_plan, make_workload
 from tests.rendering.trees import of_kind, tree

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from tests.plans import (
     make_gateway_plan,
     make_plan,

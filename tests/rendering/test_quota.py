@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from tests.planning.scenes import make_agent, only, plan
 from tests.rendering.trees import of_kind, tree
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning import plan as p
 from agentgpu_iac.rendering.router import port_name
 from tests.plans import make_gateway_plan, make_plan, make_route, make_routed_plan, make_router, make_workload
 from tests.rendering.trees import of_kind, tree

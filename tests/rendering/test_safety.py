@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from tests.plans import make_plan, make_security, make_tiered_plan, make_workload
 from tests.rendering.trees import PLANS, make_gated_plan, of_kind, pod_specs, tree
 

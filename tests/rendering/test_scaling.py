@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgpu_iac.planning import plan as p
-from agentgpu_iac.planning.scaling import decimal
+from agentgpu_iac import plan as p
+from agentgpu_iac.plan.series import decimal
 from agentgpu_iac.rendering.scaling import _quantity
 from tests.plans import make_watched_plan
 from tests.rendering.trees import of_kind, tree

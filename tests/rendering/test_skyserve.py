@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from agentgpu_iac.rendering.next_step import next_step
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_workload

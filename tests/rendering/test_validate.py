@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.validate import validate, validation
 from tests.plans import make_machines_plan, make_plan

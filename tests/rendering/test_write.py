@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agentgpu_iac.errors import BadInput, OwnershipConflict
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering import write as module
 from agentgpu_iac.rendering.inventory import INVENTORY, STAGING
 from agentgpu_iac.rendering.write import WriteReport, write

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from agentgpu_iac.rendering.render import render
 from tests.plans import (
     make_gateway_plan,

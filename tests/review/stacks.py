@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.review.explain import Step, explain
 from agentgpu_iac.spec.loader import LoadedStack, load, load_text

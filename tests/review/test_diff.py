@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgpu_iac.planning.plan import Plan, ReplicaRange, Warning
+from agentgpu_iac.plan import Plan, ReplicaRange, Warning
 from agentgpu_iac.review.blocks import Heading, Paragraph, Table, markdown, plain_text
 from agentgpu_iac.review.diff import PlanDiff, diff, diff_view
 from tests.examples import EXAMPLES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import Workload
+from agentgpu_iac.plan import Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table, plain_text
 from agentgpu_iac.review.explain import Step, explain, explain_view
 from tests.examples import EXAMPLES

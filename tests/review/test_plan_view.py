@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agentgpu_iac.planning.plan import Override, Plan, Warning
+from agentgpu_iac.plan import Override, Plan, Warning
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import bar, computed, figure, plan_view, sentence
 from tests.examples import EXAMPLES

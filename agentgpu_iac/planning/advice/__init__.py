@@ -3,12 +3,12 @@
 Every sentence is made from figures of the plan; none of them changes a decision.
 """
 
+from agentgpu_iac.plan import Warning
 from agentgpu_iac.planning.advice.agent import agent_warnings
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.purchases import purchase_rejections
 from agentgpu_iac.planning.advice.stack import stack_warnings
 from agentgpu_iac.planning.advice.summary import architecture, headline, pattern
-from agentgpu_iac.planning.plan import Warning
 
 __all__ = ("Context", "architecture", "headline", "pattern", "purchase_rejections", "warnings")
 

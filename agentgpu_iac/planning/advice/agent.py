@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice import engine, load
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import Warning, Workload
 
 
 def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:

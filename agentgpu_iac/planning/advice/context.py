@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import Alternative, Cost, NodePool, RouterPlan, SkyServicePlan, Workload
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import Alternative, Cost, NodePool, RouterPlan, SkyServicePlan, Workload
 from agentgpu_iac.spec.model import StackSpec
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.summary import has_role
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.caching import UNKNOWN_IMAGE_GB
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS, calls_tools, needs_other_checkpoint, quantises_at_load
-from agentgpu_iac.planning.plan import Warning, Workload
 
 _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import Warning, Workload
 from agentgpu_iac.planning.tiers import sessions_before_ready
 
 COMPLETE_ANSWER_MS = 2_000.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.plan import NodePool, Rejection, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.plan import NodePool, Rejection, Workload
 from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, spot_refusal
 from agentgpu_iac.spec.vocabulary import CapacityType
 

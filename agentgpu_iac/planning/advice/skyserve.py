@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.plan import SkyServicePlan, Warning
 from agentgpu_iac.planning import sky
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural, warning
-from agentgpu_iac.planning.plan import SkyServicePlan, Warning
 from agentgpu_iac.planning.pricing import machines
 
 _DRAIN_S = 120

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import ServiceSoftware
+from agentgpu_iac.plan import Warning, Workload
+from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.planning import gitops
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG
-from agentgpu_iac.planning.plan import Warning, Workload
 from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
 from agentgpu_iac.units import HOURS_PER_MONTH
 

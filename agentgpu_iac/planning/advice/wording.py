@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgpu_iac.planning.plan import Warning
+from agentgpu_iac.plan import Warning
 
 
 def plural(count: int) -> str:

@@ -6,10 +6,7 @@ the planner turns into a rejection, so that nothing is silently left out.
 
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
-    ENGINE_CACHE_MOUNT,
-    MODELS_MOUNT,
     PORT,
-    SETTINGS_MOUNT,
     EngineSettings,
     calls_tools,
     needs_other_checkpoint,
@@ -25,11 +22,8 @@ PORTS: dict[Engine, EnginePort] = {port.name: port for port in (VLLM, SGLANG, TE
 """Engines that can be planned for a cluster."""
 
 __all__ = (
-    "ENGINE_CACHE_MOUNT",
-    "MODELS_MOUNT",
     "PORT",
     "PORTS",
-    "SETTINGS_MOUNT",
     "EnginePort",
     "EngineSettings",
     "Wishes",

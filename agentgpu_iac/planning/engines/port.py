@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.plan import EngineFile, EnvironmentVariable, ServingEngine, WeightLoader
 from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.settings import EngineSettings
-from agentgpu_iac.planning.plan import EngineFile, EnvironmentVariable, WeightLoader
 from agentgpu_iac.sizing.memory import version_tuple
 from agentgpu_iac.spec.model import Agent
-from agentgpu_iac.spec.vocabulary import Engine, Precision
+from agentgpu_iac.spec.vocabulary import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ def agent_name(settings: EngineSettings) -> str:
 class EnginePort:
     """One engine."""
 
-    name: Engine
+    name: ServingEngine
     title: str
     """Its name in sentences."""
     command: tuple[str, ...]

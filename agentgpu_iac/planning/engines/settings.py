@@ -5,17 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
-from agentgpu_iac.planning.plan import WeightLoader
+from agentgpu_iac.plan import WeightLoader
+from agentgpu_iac.plan.mounts import MODELS_MOUNT
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import Precision
 
-MODELS_MOUNT = "/models"
-"""Where the node's model cache appears in the engine's container."""
-ENGINE_CACHE_MOUNT = "/var/cache/engine"
-"""Where an engine keeps what it compiles. It lies on the node's model cache volume, a folder per workload, so that a
-restarted replica need not compile again; the models beside it are mounted read-only."""
-SETTINGS_MOUNT = "/etc/engine"
-"""Where the files appear that an engine reads beside its arguments."""
 PORT = 8000
 
 DTYPES: dict[Precision, str] = {"bf16": "bfloat16", "fp16": "float16"}

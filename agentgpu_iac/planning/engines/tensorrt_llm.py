@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.plan import EngineFile, EnvironmentVariable
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
-    ENGINE_CACHE_MOUNT,
-    MODELS_MOUNT,
     PORT,
-    SETTINGS_MOUNT,
     EngineSettings,
     quantises_at_load,
 )
-from agentgpu_iac.planning.plan import EngineFile, EnvironmentVariable
 
 _SINCE = (1, 1)
 _TOOL_PARSERS_SINCE = (1, 2)

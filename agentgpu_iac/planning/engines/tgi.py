@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.plan import EnvironmentVariable
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
 from agentgpu_iac.planning.engines.parsers import NO_PARSERS
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
-    ENGINE_CACHE_MOUNT,
-    MODELS_MOUNT,
     PORT,
     EngineSettings,
     quantises_at_load,
 )
-from agentgpu_iac.planning.plan import EnvironmentVariable
 
 _SINCE = (3, 3)
 """First version with --graceful-termination-timeout; older ones are not planned."""

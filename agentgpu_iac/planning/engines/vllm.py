@@ -9,19 +9,18 @@ import json
 from collections.abc import Iterator
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.plan import EnvironmentVariable, WeightLoader
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
 from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
-    ENGINE_CACHE_MOUNT,
     LEADER_ADDRESS,
-    MODELS_MOUNT,
     PORT,
     WORKER_INDEX,
     EngineSettings,
     quantises_at_load,
 )
-from agentgpu_iac.planning.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.sizing.memory import version_tuple
 from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision

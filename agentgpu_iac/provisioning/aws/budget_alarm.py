@@ -11,7 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
-from agentgpu_iac.planning.nodes import STACK_LABEL
+from agentgpu_iac.plan.nodes import STACK_LABEL
 from agentgpu_iac.provisioning.aws.naming import fitted, stack_tags
 
 _KEY = "agentgpu:budgetEmails"

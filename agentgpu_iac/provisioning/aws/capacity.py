@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.spec.vocabulary import CapacityType
 

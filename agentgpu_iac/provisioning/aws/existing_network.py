@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG
+from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.zones import WITHOUT_CONTROL_PLANE
 
 _VPC_KEY = "agentgpu:vpcId"

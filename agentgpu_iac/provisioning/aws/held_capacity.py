@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
 
 IDS_KEY = "agentgpu:capacityReservationIds"
 ZONES_KEY = "agentgpu:capacityReservationZones"

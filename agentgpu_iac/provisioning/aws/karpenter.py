@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from agentgpu_iac.planning.nodes import karpenter_node_role
+from agentgpu_iac.plan.nodes import karpenter_node_role
 from agentgpu_iac.provisioning.aws.cluster import NODE_POLICIES
 from agentgpu_iac.provisioning.aws.interruption_queue import InterruptionQueue, InterruptionQueueArgs
 from agentgpu_iac.provisioning.aws.karpenter_policy import ControllerScope

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentgpu_iac.planning.nodes import KARPENTER_POOL_LABEL
+from agentgpu_iac.plan.nodes import KARPENTER_POOL_LABEL
 from agentgpu_iac.provisioning.aws.roles import EC2_SERVICE, policy_document
 
 Statement = dict[str, object]

@@ -9,8 +9,8 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
-from agentgpu_iac.planning.nodes import FILLER_SERVICE_ACCOUNT
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.nodes import FILLER_SERVICE_ACCOUNT
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.pod_role import PodRole, PodRoleArgs
 from agentgpu_iac.provisioning.aws.roles import policy_document

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
-from agentgpu_iac.planning.nodes import POOL_LABEL, STACK_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.nodes import POOL_LABEL, STACK_LABEL, TIER_LABEL
 
 NODE_GROUP_NAME_LIMIT = 63
 

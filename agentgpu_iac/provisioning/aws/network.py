@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG
+from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 
 VPC_CIDR = "10.0.0.0/16"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from agentgpu_iac.errors import Fault
-from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG, karpenter_pools
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.held_capacity import IDS_KEY
 from agentgpu_iac.provisioning.manifests import KARPENTER_OVERLAY, NODE_GROUPS_OVERLAY
 
@@ -18,7 +18,7 @@ OVERLAYS = {NODE_GROUPS: NODE_GROUPS_OVERLAY, KARPENTER: KARPENTER_OVERLAY}
 
 def grouped_pools(plan: Plan, nodes: str) -> tuple[NodePool, ...]:
     """The pools that become managed node groups: with Karpenter, those of fixed size alone."""
-    made = karpenter_pools(plan.target, plan.node_pools) if nodes == KARPENTER else ()
+    made = plan.karpenter_pools if nodes == KARPENTER else ()
     return tuple(pool for pool in plan.node_pools if pool not in made)
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, node_labels
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, node_labels
 from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShape, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.naming import NODE_GROUP_NAME_LIMIT, fitted, pool_tags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.provisioning.aws.karpenter import KARPENTER_GROUPS
 from agentgpu_iac.provisioning.aws.node_makers import KARPENTER, OVERLAYS
 from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, Manifest, Manifests, read_manifests

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentgpu_iac.planning.nodes import POOL_LABEL, STACK_LABEL
+from agentgpu_iac.plan.nodes import POOL_LABEL, STACK_LABEL
 
 Inputs = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pulumi
 import pulumi_aws as aws
 
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
 from agentgpu_iac.provisioning.aws.naming import fitted, pool_tags
 
 _NAME_LIMIT = 255

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from agentgpu_iac.planning.nodes import FABRIC_RESOURCE, KARPENTER_DISCOVERY_TAG, STACK_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import FABRIC_RESOURCE, KARPENTER_DISCOVERY_TAG, STACK_LABEL
 from agentgpu_iac.provisioning.aws.capacity import FALLBACK_SUFFIX, PREFERRED_SUFFIX, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
 from agentgpu_iac.provisioning.aws.objects import Objects

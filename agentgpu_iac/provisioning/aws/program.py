@@ -10,8 +10,8 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import Plan, RenderedFile
-from agentgpu_iac.planning.routing import base_url
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.plan.addresses import base_url
 from agentgpu_iac.provisioning.aws.administrators import administrator_faults
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.budget_alarm import BudgetAlarm, BudgetAlarmArgs, email_faults

@@ -10,8 +10,8 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
-from agentgpu_iac.planning.nodes import KARPENTER_DISCOVERY_TAG
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.provisioning.aws.naming import pool_tags
 
 _KEY = "agentgpu:reserve"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 
-from agentgpu_iac.planning.nodes import cache_directory_script
+from agentgpu_iac.plan.nodes import cache_directory_script
 
 _BOUNDARY = "agentgpu-node"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pulumi_aws as aws
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
 from agentgpu_iac.provisioning.faults import PLAN
 
 WITHOUT_CONTROL_PLANE = ("use1-az3", "usw1-az2", "cac1-az3")

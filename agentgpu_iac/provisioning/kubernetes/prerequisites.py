@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentgpu_iac.planning.nodes import ENGINE_UID, POOL_LABEL
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import ENGINE_UID, POOL_LABEL
 from agentgpu_iac.provisioning.manifests import Manifests
 from agentgpu_iac.provisioning.prerequisites import (
     device_plugin,

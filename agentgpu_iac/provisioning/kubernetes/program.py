@@ -11,8 +11,8 @@ import pulumi
 import yaml
 
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
-from agentgpu_iac.planning.plan import Plan, RenderedFile
-from agentgpu_iac.planning.routing import base_url
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.plan.addresses import base_url
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, target_faults
 from agentgpu_iac.provisioning.kubernetes.prerequisites import prerequisites

@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.machine_paths import (
+from agentgpu_iac.plan.machine_paths import (
     CERTIFICATE_FILE,
     CERTIFICATE_KEY_FILE,
     CLOUD_CONFIG_HEADER,

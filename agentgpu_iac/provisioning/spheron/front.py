@@ -8,8 +8,8 @@ from typing import Any
 
 import pulumi
 
-from agentgpu_iac.planning.machine_paths import FRONT_FILE, MACHINES_CERTIFICATE_FILE, MACHINES_LIST_FILE
-from agentgpu_iac.planning.plan import FrontPlan
+from agentgpu_iac.plan import FrontPlan
+from agentgpu_iac.plan.machine_paths import FRONT_FILE, MACHINES_CERTIFICATE_FILE, MACHINES_LIST_FILE
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import MachineFiles

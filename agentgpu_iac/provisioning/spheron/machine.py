@@ -32,7 +32,7 @@ from pulumi.dynamic import (
 )
 
 from agentgpu_iac.errors import AgentGpuError
-from agentgpu_iac.planning.plan import MarketPlan
+from agentgpu_iac.plan import MarketPlan
 from agentgpu_iac.provisioning.spheron.client import (
     RUNNING,
     WINDOW_S,

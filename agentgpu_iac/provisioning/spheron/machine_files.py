@@ -17,7 +17,7 @@ import asyncssh
 import pulumi
 from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from agentgpu_iac.planning.machine_paths import SETUP_FILE
+from agentgpu_iac.plan.machine_paths import SETUP_FILE
 from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
 
 SSH_KEY_CONFIG: Final = "agentgpu:sshPrivateKey"

@@ -10,7 +10,7 @@ from functools import cache
 from agentgpu_iac.catalog.join import NoAcceleratorError
 from agentgpu_iac.catalog.marketplace import MARKETPLACE, SoldGpu, accelerator_sold
 from agentgpu_iac.catalog.packaged import packaged_rows
-from agentgpu_iac.planning.plan import MarketPlan
+from agentgpu_iac.plan import MarketPlan
 from agentgpu_iac.provisioning.spheron.client import Offer
 
 _GPU_MEMORY_RATIO = 0.9

@@ -13,9 +13,9 @@ from pulumi.runtime import is_config_secret
 
 from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.front import server_name
-from agentgpu_iac.planning.machine_paths import FIREWALL_FILE, cloud_init_path
-from agentgpu_iac.planning.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
+from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
+from agentgpu_iac.plan.addresses import server_name
+from agentgpu_iac.plan.machine_paths import FIREWALL_FILE, cloud_init_path
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults

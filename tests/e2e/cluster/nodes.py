@@ -11,8 +11,8 @@ from typing import Any
 
 from agentgpu_iac.catalog.model import InstanceType
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, node_labels
-from agentgpu_iac.planning.plan import NodePool, Plan
+from agentgpu_iac.plan import NodePool, Plan
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, STACK_LABEL, node_labels
 from tests.e2e.cluster.control_plane import FAKE_NODE
 
 Object = dict[str, Any]

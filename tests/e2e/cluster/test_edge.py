@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.engines import MODELS_MOUNT
+from agentgpu_iac.plan.mounts import MODELS_MOUNT
 from agentgpu_iac.rendering.render import render
 from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.drift import ALLOWED, differences

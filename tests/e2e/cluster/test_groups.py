@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning.plan import Workload
+from agentgpu_iac.plan import Workload
 from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused
 from tests.e2e.cluster.drift import ALLOWED, differences
 from tests.e2e.cluster.nodes import pool_node

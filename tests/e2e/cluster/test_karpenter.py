@@ -14,8 +14,8 @@ import pytest
 
 from agentgpu_iac.catalog.model import InstanceType
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
-from agentgpu_iac.planning.plan import NodePool, Workload
+from agentgpu_iac.plan import NodePool, Workload
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.nodes import FABRIC_RESOURCE, pool_node
 from tests.e2e.cluster.trees import STACK_NAMES, Tree, tree

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from agentgpu_iac.planning.nodes import POOL_LABEL
-from agentgpu_iac.planning.plan import NodePool
+from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.nodes import POOL_LABEL
 from tests.e2e.cluster.control_plane import ControlPlane, Object, Refused
 from tests.e2e.cluster.nodes import pool_node, strangers
 from tests.e2e.cluster.trees import STACK_NAMES, Tree, tree

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text

@@ -6,8 +6,8 @@ import copy
 import itertools
 from collections.abc import Iterator
 
-from agentgpu_iac.planning.nodes import AGENT_LABEL, POOL_LABEL, TIER_LABEL
-from agentgpu_iac.planning.plan import Workload
+from agentgpu_iac.plan import Workload
+from agentgpu_iac.plan.nodes import AGENT_LABEL, POOL_LABEL, TIER_LABEL
 from tests.e2e.cluster.control_plane import ControlPlane, Object
 from tests.e2e.cluster.trees import Tree
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from tests.e2e.engine.pods import EnginePod, engine_pods
 from tests.e2e.engine.serving import Engine, until_ready
 from tests.e2e.engine.tiny import tiny_plan

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.render import render
 
 Object = dict[str, Any]

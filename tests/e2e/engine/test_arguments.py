@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning import engines
-from agentgpu_iac.planning.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load
 from tests.e2e.cluster.trees import STACKS

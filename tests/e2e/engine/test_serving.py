@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from agentgpu_iac.calculators.calculators import SIZE
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.calculators import SIZE
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.units import GIB
 from tests.e2e.engine.conftest import SHAPES, TinyStack

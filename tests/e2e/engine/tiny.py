@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load
 from tests.e2e.processes import PATIENCE_S

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from agentgpu_iac.planning import plan as p
-from agentgpu_iac.planning import watching
+from agentgpu_iac import plan as p
+from agentgpu_iac.plan import watching
 from agentgpu_iac.rendering.names import model_cache
 
 STEP_S = 15

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac.plan import ALERTS
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.planning.watching import ALERTS
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
 from tests.e2e.rules.promtool import check_rules, test_rules

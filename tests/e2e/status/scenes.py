@@ -8,7 +8,7 @@ from typing import Any
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.operations.planned import planned_objects
-from agentgpu_iac.planning.nodes import ACCELERATOR_RESOURCE
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.write import write

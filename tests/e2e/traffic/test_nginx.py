@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning import plan as p
 from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.routing import CHUNK_CPU_US
 from agentgpu_iac.spec.loader import load

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from agentgpu_iac.planning import plan as p
+from agentgpu_iac import plan as p
 from agentgpu_iac.provisioning.spheron import machine
 from agentgpu_iac.provisioning.spheron.client import Budget, Budgets, CloudInit, Spheron, WriteFile
 from agentgpu_iac.provisioning.spheron.clock import Clock

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate, _CertificateProvider, make_certificate
 from agentgpu_iac.provisioning.spheron.program import Settings, deploy

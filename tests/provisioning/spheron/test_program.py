@@ -10,7 +10,7 @@ import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.plan import Plan, RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.provisioning.program import PROGRAMS
 from agentgpu_iac.provisioning.spheron.cloud_init import read_cloud_init, with_secrets

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.write import write
 from tests.e2e.engine.pods import EnginePod

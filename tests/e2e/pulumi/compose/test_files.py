@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft4Validator, Draft7Validator
 
-from agentgpu_iac.planning.plan import Plan
+from agentgpu_iac.plan import Plan
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.pulumi.compose.machine import MachineNginx, certificate, composed, written
 from tests.plans import make_machines_plan

@@ -20,7 +20,7 @@ from pathlib import Path
 import pulumi
 
 from agentgpu_iac.errors import AgentGpuError
-from agentgpu_iac.planning.reading import read_plan
+from agentgpu_iac.plan.reading import read_plan
 from agentgpu_iac.provisioning.program import deploy
 from agentgpu_iac.rendering.render import render
 

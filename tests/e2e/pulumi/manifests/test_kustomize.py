@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentgpu_iac.planning.plan import RenderedFile
+from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.provisioning.manifests import GITOPS_FOLDER, KARPENTER_OVERLAY, NODE_GROUPS_OVERLAY, read_manifests
 from agentgpu_iac.rendering.render import render
 from tests.provisioning.scenes import handed_over_plan

@@ -6,10 +6,7 @@ here once, for both the rendered files and the Pulumi program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from agentgpu_iac.planning.plan import NodePool
-from agentgpu_iac.spec.vocabulary import Target
+from agentgpu_iac.plan.node_pool import NodePool
 
 STACK_LABEL = "agentgpu.dev/stack"
 AGENT_LABEL = "agentgpu.dev/agent"
@@ -67,11 +64,6 @@ def node_labels(pool: NodePool) -> dict[str, str]:
 def device_plugin_config(pool: NodePool) -> str:
     """Name of the device plugin's configuration for a pool whose accelerators are shared."""
     return f"share-{pool.slots_per_accelerator}"
-
-
-def karpenter_pools(target: Target, node_pools: Sequence[NodePool]) -> tuple[NodePool, ...]:
-    """Pools on EKS whose size an autoscaler may change."""
-    return tuple(pool for pool in node_pools if target == "eks" and pool.provider == "aws" and not pool.fixed_size)
 
 
 def karpenter_node_role(stack: str) -> str:

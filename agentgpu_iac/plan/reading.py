@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.planning.plan import PLAN_VERSION, Plan
+from agentgpu_iac.plan.document import PLAN_VERSION, Plan
 
 
 def read_plan(text: str, source: str) -> Plan | None:

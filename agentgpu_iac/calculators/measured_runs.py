@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agentgpu_iac.calculators.calculators import PREDICT, SIZE
 from agentgpu_iac.catalog.model import Calibration
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.planning.calculators import PREDICT, SIZE
 from agentgpu_iac.units import rounded
 
 

@@ -1,0 +1,135 @@
+"""The plan: the one answer from which manifests, Pulumi programs, reviews and simulations are made.
+
+It is frozen, versioned and deterministic: the same spec and catalog give the same bytes. Whatever is decided
+once and used twice travels here, so that no template and no Pulumi program decides anything. Fields are added
+as the project grows; none is renamed.
+"""
+
+from agentgpu_iac.plan.cluster import (
+    ClusterObjectsPlan,
+    GitOpsPlan,
+    NamedSecret,
+    PolicyPlan,
+    PriorityClassPlan,
+    QuotaPlan,
+    SecretStorePlan,
+    SecurityPlan,
+)
+from agentgpu_iac.plan.cost import Alternative, Cost, LineItem
+from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
+from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
+from agentgpu_iac.plan.files import RenderedFile
+from agentgpu_iac.plan.findings import Rejection, Warning
+from agentgpu_iac.plan.hosts import (
+    FrontPlan,
+    HostEngine,
+    HostPlan,
+    HostSecret,
+    HostService,
+    KernelSetting,
+    MachineRoute,
+    OtherMachine,
+)
+from agentgpu_iac.plan.model_cache import (
+    CachedModel,
+    CachedRepository,
+    FillerPlan,
+    ModelCachePlan,
+    StorageChoice,
+    token_variables,
+)
+from agentgpu_iac.plan.node_pool import MarketPlan, MarketWay, NodePool
+from agentgpu_iac.plan.replica import (
+    AdmissionPlan,
+    ColdStartPlan,
+    DrainPlan,
+    LatencyPlan,
+    MemoryPlan,
+    Override,
+    PodPlan,
+    ProbePlan,
+    ReplicaRange,
+    RolloutPlan,
+    ThroughputPlan,
+)
+from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
+from agentgpu_iac.plan.scaling import ScalingPlan, Schedule, Trigger
+from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
+from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
+from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
+from agentgpu_iac.plan.workload import Workload, tiers_by_agent
+
+__all__ = (
+    "ALERTS",
+    "PLAN_VERSION",
+    "AdmissionPlan",
+    "AlertName",
+    "AlertPlan",
+    "Alternative",
+    "Architecture",
+    "CachedModel",
+    "CachedRepository",
+    "ClusterObjectsPlan",
+    "ColdStartPlan",
+    "Cost",
+    "DrainPlan",
+    "EngineFile",
+    "EnginePlan",
+    "EnvironmentVariable",
+    "FillerPlan",
+    "FrontPlan",
+    "GatewayPlan",
+    "GitOpsPlan",
+    "HostEngine",
+    "HostPlan",
+    "HostSecret",
+    "HostService",
+    "KernelSetting",
+    "LatencyPlan",
+    "LineItem",
+    "MachineRoute",
+    "MarketPlan",
+    "MarketWay",
+    "MemoryPlan",
+    "MetricsPlan",
+    "ModelCachePlan",
+    "NamedSecret",
+    "NodePool",
+    "OtherMachine",
+    "Override",
+    "Pattern",
+    "Plan",
+    "PodPlan",
+    "PolicyPlan",
+    "PriorityClassPlan",
+    "PriorityLevel",
+    "ProbePlan",
+    "Provenance",
+    "QuotaPlan",
+    "Rejection",
+    "RenderedFile",
+    "ReplicaRange",
+    "RolloutPlan",
+    "RoutePlan",
+    "RouterPlan",
+    "RoutingPlan",
+    "ScalingPlan",
+    "Schedule",
+    "SecretStorePlan",
+    "SecretVariable",
+    "SecurityPlan",
+    "ServingEngine",
+    "SkyPlace",
+    "SkySecret",
+    "SkyServicePlan",
+    "StorageChoice",
+    "ThroughputPlan",
+    "Topology",
+    "Trigger",
+    "Warning",
+    "WatchingPlan",
+    "WeightLoader",
+    "Workload",
+    "tiers_by_agent",
+    "token_variables",
+)
