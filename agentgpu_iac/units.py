@@ -35,6 +35,11 @@ def rounded(value: float, digits: int = 4) -> float:
     return round(value, digits) + 0.0
 
 
+def figure(value: float | Decimal) -> str:
+    """A number as people read it: in full, to four decimals at most, thousands set apart."""
+    return f"{round(value, 4):,.15g}"
+
+
 def ceil_div(numerator: int, denominator: int) -> int:
     """Divide two non-negative integers and round up, exactly."""
     return -(-numerator // denominator)

@@ -249,12 +249,12 @@ def explain(
     from agentgpu_iac.cli import output
     from agentgpu_iac.review import explain as explaining
 
-    made, loaded, facts = _plan(spec, catalog)
+    made, _, _ = _plan(spec, catalog)
     if format is Format.JSON:
-        steps = explaining.explain(made, loaded, facts, agent)
-        output.write_json([step.model_dump(mode="json", by_alias=True) for step in steps])
+        entries = explaining.explain(made, str(spec), agent)
+        output.write_json([entry.model_dump(mode="json", by_alias=True) for entry in entries])
     else:
-        output.write_blocks(explaining.explain_view(made, loaded, facts, agent))
+        output.write_blocks(explaining.explain_view(made, str(spec), agent))
 
 
 @app.command()

@@ -30,6 +30,7 @@ from agentgpu_iac.plan.hosts import (
     MachineRoute,
     OtherMachine,
 )
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
 from agentgpu_iac.plan.model_cache import (
     CachedModel,
     CachedRepository,
@@ -67,6 +68,7 @@ __all__ = (
     "AlertPlan",
     "Alternative",
     "Architecture",
+    "Assumption",
     "CachedModel",
     "CachedRepository",
     "ClusterObjectsPlan",
@@ -86,6 +88,7 @@ __all__ = (
     "HostService",
     "KernelSetting",
     "LatencyPlan",
+    "LedgerEntry",
     "LineItem",
     "MachineRoute",
     "MarketPlan",

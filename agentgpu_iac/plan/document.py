@@ -15,6 +15,7 @@ from agentgpu_iac.plan.cluster import (
 from agentgpu_iac.plan.cost import Cost
 from agentgpu_iac.plan.findings import Rejection, Warning
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
 from agentgpu_iac.plan.node_pool import NodePool
 from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
@@ -68,6 +69,10 @@ class Plan(Document):
     rejections: tuple[Rejection, ...]
     warnings: tuple[Warning, ...]
     watching: WatchingPlan
+    ledger: tuple[LedgerEntry, ...] = ()
+    """The sum behind each number, agent by agent."""
+    assumptions: tuple[Assumption, ...] = ()
+    """What stands in for what the spec leaves unset."""
     provenance: Provenance
 
     def pool(self, name: str) -> NodePool:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.units import figure
 
 
 class MemoryPlan(Document):
@@ -181,3 +182,8 @@ class Override(Document):
     field: str
     computed: float | None
     value: float
+
+    @property
+    def beside(self) -> str:
+        """What stood where the number is set by hand, as people read it."""
+        return "computed: " + ("searched for" if self.computed is None else figure(self.computed))

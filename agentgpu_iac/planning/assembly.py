@@ -30,8 +30,10 @@ from agentgpu_iac.planning import (
     sky,
     watching,
 )
+from agentgpu_iac.planning.assumptions import assumptions
 from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
 from agentgpu_iac.planning.front import front_plan
+from agentgpu_iac.planning.ledger.entries import entries
 from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.pools import homes, node_pool_plan, placed_agents, pools_of
@@ -89,6 +91,11 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         groups_complete=decided.placement.groups_complete,
         sky_services=sky_services,
     )
+    by_hand = tuple(
+        override
+        for candidate in context.candidates
+        for override in overrides.of(candidate, tiers[candidate.demand.agent.name][0])
+    )
     return Plan(
         api_version=PLAN_VERSION,
         stack=name,
@@ -115,11 +122,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
         sky_services=sky_services,
         cost=total,
-        overrides=tuple(
-            one
-            for candidate in context.candidates
-            for one in overrides.of(candidate, tiers[candidate.demand.agent.name][0])
-        ),
+        overrides=by_hand,
         rejections=tuple(
             sorted(
                 (*decided.rejections, *advice.purchase_rejections(context)),
@@ -128,5 +131,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
+        ledger=entries(placed, tiers, total.line_items, by_hand, catalog, decided.burst_hours),
+        assumptions=assumptions(spec),
         provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
     )

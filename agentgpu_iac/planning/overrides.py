@@ -8,7 +8,7 @@ from dataclasses import replace
 from agentgpu_iac.plan import Override, Workload
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import wanted_model_len
-from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.sizing import memory
 from agentgpu_iac.spec.document import camel
 from agentgpu_iac.units import rounded
 
@@ -48,5 +48,5 @@ def _computed(candidate: Candidate, baseline: Workload) -> Iterator[tuple[str, f
     yield "baseline_replicas", float(candidate.computed_baseline_replicas)
     yield "burst_replicas", float(candidate.computed_burst_replicas)
     start = baseline.cold_start_s
-    phases = start.node + start.driver + start.image + start.cache_fill + start.weights
-    yield "cold_start_s", rounded(phases + loading.COMPILE_S + loading.WARM_UP_S, 1)
+    phases = start.node + start.driver + start.image + start.cache_fill + start.weights + start.compile + start.warm_up
+    yield "cold_start_s", rounded(phases, 1)

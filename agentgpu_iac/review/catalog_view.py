@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agentgpu_iac.calculators.rows import accelerator_capacity_gib, model_figures
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Exclusion, Model, Offering, Provider
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.review.blocks import Block, Table
-from agentgpu_iac.review.plan_view import figure
-from agentgpu_iac.sizing.memory import capacity, kv_bytes_per_token, layer_count, weight_bytes
-from agentgpu_iac.units import gib
+from agentgpu_iac.units import figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +36,13 @@ def _listed(columns: tuple[str, ...], right: set[int], rows: list[tuple[tuple[st
 
 def _accelerators(catalog: Catalog) -> Listed:
     def cells(row: Accelerator) -> tuple[str, ...]:
-        room = capacity(row)
+        capacity_gib, basis = accelerator_capacity_gib(row)
         dense = row.vendor_dense_tflops.bf16 or row.measured_dense_tflops.bf16
         return (
             row.id,
             f"{row.memory_gb:g}",
-            f"{room.capacity_gib:.2f}",
-            room.basis,
+            f"{capacity_gib:.2f}",
+            basis,
             f"{row.bandwidth_gb_per_s:,.0f}",
             "unknown" if dense is None else f"{dense:,.0f}",
         )
@@ -54,14 +53,15 @@ def _accelerators(catalog: Catalog) -> Listed:
 
 def _models(catalog: Catalog) -> Listed:
     def cells(row: Model) -> tuple[str, ...]:
+        figures = model_figures(row)
         return (
             row.id,
             f"{row.params_total / 1e9:,.1f}",
             f"{row.params_active / 1e9:,.1f}",
             row.native_precision,
-            f"{gib(weight_bytes(row, row.native_precision)):,.1f}",
-            str(layer_count(row)),
-            f"{kv_bytes_per_token(row, 'auto', 1, 1) / 1024:,.0f}",
+            f"{figures.weights_gib:,.1f}",
+            str(figures.layers),
+            f"{figures.kv_bytes_per_token / 1024:,.0f}",
             f"{row.max_context_tokens:,}",
         )
 

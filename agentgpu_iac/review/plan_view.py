@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from agentgpu_iac.plan import NodePool, Override, Plan, Warning, Workload
+from agentgpu_iac.plan import NodePool, Plan, Warning, Workload
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
+from agentgpu_iac.units import figure
 
 _BAR_CELLS = 10
 _SHOWN_ALTERNATIVES = 8
@@ -32,7 +33,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     if plan.overrides:
         yield Heading(text="Set by hand")
         yield Listing(
-            items=tuple(f"{one.agent}: {one.field} = {figure(one.value)} ({computed(one)})" for one in plan.overrides)
+            items=tuple(f"{one.agent}: {one.field} = {figure(one.value)} ({one.beside})" for one in plan.overrides)
         )
     if plan.warnings:
         yield Heading(text="Warnings")
@@ -50,16 +51,6 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
 def sentence(warning: Warning) -> str:
     """A warning with its code and, where it concerns one, its agent."""
     return f"[{warning.code}] {warning.agent + ': ' if warning.agent else ''}{warning.message}"
-
-
-def computed(override: Override) -> str:
-    """What stood where a number is set by hand."""
-    return "computed: " + ("searched for" if override.computed is None else figure(override.computed))
-
-
-def figure(value: float) -> str:
-    """A number in full, to four decimals at most."""
-    return f"{round(value, 4):,.15g}"
 
 
 def bar(ratio: float) -> str:

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
-from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan import LedgerEntry, Plan
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.review.explain import Step, explain
+from agentgpu_iac.review.explain import explain
 from agentgpu_iac.spec.loader import LoadedStack, load, load_text
 
 
@@ -21,9 +21,9 @@ class Planned:
     catalog: Catalog
     plan: Plan
 
-    def steps(self, agent: str | None = None) -> tuple[Step, ...]:
+    def steps(self, agent: str | None = None) -> tuple[LedgerEntry, ...]:
         """What ``explain`` says."""
-        return explain(self.plan, self.loaded, self.catalog, agent)
+        return explain(self.plan, self.loaded.source, agent)
 
 
 @cache

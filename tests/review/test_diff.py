@@ -117,6 +117,7 @@ def test_the_stack_itself_may_change() -> None:
     assert changes(found) == {
         ("stack", "target", "eks", "kubernetes"),
         ("stack", "pattern", "single-agent", "reasoning-heavy"),
+        ("node pool demo-baseline-g6e-xlarge", "autoscaler", "karpenter", "none"),
     }
     assert not found.is_empty
 

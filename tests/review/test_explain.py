@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan import Workload
+from agentgpu_iac.plan import LedgerEntry, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table, plain_text
-from agentgpu_iac.review.explain import Step, explain, explain_view
+from agentgpu_iac.review.explain import explain, explain_view
+from agentgpu_iac.spec.document import Document, camel
+from agentgpu_iac.spec.model import Agent, StackSpec
 from tests.examples import EXAMPLES
 from tests.review.arithmetic import first_number, worked_out
 from tests.review.stacks import Planned, example, stack
@@ -83,7 +85,7 @@ every_example = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.
 every_shape = pytest.mark.parametrize("lines", SHAPES.values(), ids=SHAPES.keys())
 
 
-def by_hand(step: Step) -> bool:
+def by_hand(step: LedgerEntry) -> bool:
     return step.formula == "set by hand"
 
 
@@ -267,7 +269,7 @@ def text_of(blocks: tuple[Block, ...]) -> str:
 
 
 def view(planned: Planned, agent: str | None = None) -> tuple[Block, ...]:
-    return explain_view(planned.plan, planned.loaded, planned.catalog, agent)
+    return explain_view(planned.plan, planned.loaded.source, agent)
 
 
 def listed(blocks: tuple[Block, ...]) -> dict[str, str]:
@@ -291,6 +293,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
             "reservation none, priceCapRatio 1.25, shareAccelerators auto"
         ),
+        "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (
             "roundTripMs 20, routing session-affine, router auto, sessionHeader x-session-id, maxRequestMib 8"
         ),
@@ -300,7 +303,51 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         ),
         "stack observability": "monitors prometheus-operator, alerts true, dashboard true",
         "stack security": "networkPolicies true, monitoringNamespace monitoring, resourceQuota true",
+        "stack clusterObjects": (
+            "disruptionBudgets true, priorityClasses true, topologySpread true, cacheFillers true, helmValues true"
+        ),
+        "stack policy": "allowUnpriced false",
+        "stack pins": "kubernetesVersion 1.34",
     }
+
+
+def test_an_item_of_a_list_has_its_assumptions_too() -> None:
+    adapters = "loraAdapters: [{name: polite, source: acme/polite}]"
+    said = listed(view(stack("model: Qwen/Qwen3-8B", adapters)))
+    assert said["loraAdapters[0]"] == "rank 16"
+
+
+def default_fields(part: type[Document], path: str = "") -> set[tuple[str, str]]:
+    """(part, field) of every field of a spec that has a default which says something."""
+    found: set[tuple[str, str]] = set()
+    for name, field in part.model_fields.items():
+        default = field.default
+        if isinstance(default, Document):
+            found |= default_fields(type(default), f"{path}.{camel(name)}" if path else camel(name))
+        elif isinstance(default, (bool, int, float, str)):
+            found.add((path, camel(name)))
+    return found
+
+
+def test_no_part_of_the_spec_is_left_out_of_the_assumptions() -> None:
+    planned = stack("model: Qwen/Qwen3-14B")
+    shown = planned.plan.assumptions
+    assert {(one.part, one.field) for one in shown if one.agent is None} == default_fields(StackSpec)
+    own = {(one.part, one.field) for one in shown if one.agent == "support"}
+    assert own == default_fields(Agent)
+
+
+@every_example
+def test_the_value_of_every_line_is_its_result(path: Path) -> None:
+    for entry in example(path).plan.ledger:
+        assert first_number(entry.result) == pytest.approx(entry.value, rel=0.02, abs=0.51), entry
+
+
+def test_a_plan_without_sums_says_who_made_it() -> None:
+    planned = example(EXAMPLES[0])
+    old = planned.plan.model_copy(update={"ledger": ()})
+    with pytest.raises(BadInput, match=r"holds no sums: agentgpu .* made it"):
+        explain(old, "plan.json")
 
 
 def test_what_the_spec_says_is_not_listed() -> None:
@@ -356,9 +403,9 @@ def test_all_agents_come_in_the_order_of_the_spec() -> None:
 def test_an_agent_that_is_not_there() -> None:
     planned = example(EXAMPLES[0])
     with pytest.raises(BadInput, match=r"there is no agent 'suport' in the stack \(did you mean 'support'\?\)"):
-        explain(planned.plan, planned.loaded, planned.catalog, "suport")
+        explain(planned.plan, planned.loaded.source, "suport")
     with pytest.raises(BadInput, match="there is no agent"):
-        explain_view(planned.plan, planned.loaded, planned.catalog, "suport")
+        explain_view(planned.plan, planned.loaded.source, "suport")
 
 
 def test_sections_come_in_reading_order() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from agentgpu_iac.plan import Override, Plan, Warning
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
-from agentgpu_iac.review.plan_view import bar, computed, figure, plan_view, sentence
+from agentgpu_iac.review.plan_view import bar, plan_view, sentence
+from agentgpu_iac.units import figure
 from tests.examples import EXAMPLES
 from tests.plans import make_plan, make_tiered_plan, make_workload
 from tests.review.arithmetic import first_number
@@ -159,7 +160,7 @@ def test_figures_set_by_hand_stand_beside_the_computed_ones() -> None:
         "a: kvBytesPerToken = 1,638,400 (computed: 81,920)",
         "a: tensorParallelSize = 2 (computed: searched for)",
     )
-    assert computed(overrides[0]) == "computed: 81,920"
+    assert overrides[0].beside == "computed: 81,920"
 
 
 def test_the_next_commands_can_be_pasted() -> None:

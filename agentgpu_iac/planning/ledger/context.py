@@ -1,0 +1,49 @@
+"""How long a session's context grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.sizing.ledger import Line
+
+SECTION = "Context"
+
+
+def context_lines(demand: Demand) -> Iterator[Line]:
+    """The context for which memory is reserved, and the mean one."""
+    conversation, shape = demand.agent.conversation, demand.shape
+    calls = conversation.tool_calls
+    tools = round(calls.per_turn * calls.result_tokens)
+    formula = "system prompt + turns x (input + tool results + output) + reasoning"
+    inputs = (
+        f"{conversation.system_prompt_tokens} + {conversation.turns} x ({conversation.input_tokens_per_turn} + {tools} + "
+        f"{conversation.output_tokens_per_turn}) + {conversation.reasoning_tokens_per_turn}"
+    )
+    if conversation.max_context_tokens is not None:
+        formula, inputs = "what each session may grow to", "conversation.maxContextTokens"
+    yield Line(
+        name="contextTokens",
+        formula=formula,
+        inputs=inputs,
+        value=demand.context_tokens,
+        result=f"{demand.context_tokens:,} tokens",
+        unit="tokens",
+        source="spec: the last turn",
+    )
+    expected = min(round(shape.expected_tokens), demand.context_tokens)
+    mean = "system prompt + (turns + 1) / 2 x (input + tool results + output)"
+    sum_of_mean = (
+        f"{conversation.system_prompt_tokens} + {(conversation.turns + 1) / 2:g} x "
+        f"{conversation.input_tokens_per_turn + tools + conversation.output_tokens_per_turn}"
+    )
+    limited = shape.expected_tokens > demand.context_tokens
+    yield Line(
+        name="expectedContextTokens",
+        formula=f"min(contextTokens, {mean})" if limited else mean,
+        inputs=f"min({demand.context_tokens:,}, {sum_of_mean})" if limited else sum_of_mean,
+        value=expected,
+        result=f"{expected:,} tokens",
+        unit="tokens",
+        source="spec: mean over the turns; a paused session keeps its cache",
+    )

@@ -1,0 +1,116 @@
+"""The ledger of a plan: the lines of every section, joined to their workloads, what was set by hand marked as such."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import LedgerEntry, LineItem, Override, Workload
+from agentgpu_iac.planning.ledger import context, cost, latency, memory, start, throughput
+from agentgpu_iac.planning.pools import Placed
+from agentgpu_iac.planning.references import accounting_version
+from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.units import figure
+
+_LINE_OF = {"coldStartS": "total", "baselineReplicas": "replicas", "burstReplicas": "replicas"}
+"""Lines that are not called as the override is."""
+
+_Section = tuple[str, Iterable[Line]]
+
+
+def entries(
+    placed: Sequence[Placed],
+    tiers: Mapping[str, Sequence[Workload]],
+    items: Sequence[LineItem],
+    overrides: Sequence[Override],
+    catalog: Catalog,
+    burst_hours: Decimal,
+) -> tuple[LedgerEntry, ...]:
+    """Every number of every agent with its sum, in the order of the agents.
+
+    Context, memory and latency stand at the baseline: the burst tier runs the same engine.
+    """
+    members: dict[str, set[str]] = {}
+    for workloads in tiers.values():
+        for workload in workloads:
+            members.setdefault(workload.node_pool, set()).add(workload.agent)
+    by_pool: dict[str, list[LineItem]] = {}
+    for item in items:
+        by_pool.setdefault(item.node_pool, []).append(item)
+    by_hand: dict[str, list[Override]] = {}
+    for override in overrides:
+        by_hand.setdefault(override.agent, []).append(override)
+    found: list[LedgerEntry] = []
+    for member in placed:
+        workloads = tiers[member.candidate.demand.agent.name]
+        baseline, agent = workloads[0], workloads[0].agent
+        found += _with_overrides(baseline.name, _sections(member, baseline, catalog), by_hand.get(agent, ()))
+        for workload in workloads:
+            pool = workload.node_pool
+            lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
+            found += (_entry(workload.name, cost.SECTION, line) for line in lines)
+    return tuple(found)
+
+
+def _sections(member: Placed, baseline: Workload, catalog: Catalog) -> Iterator[_Section]:
+    candidate, release = member.candidate, member.release
+    yield context.SECTION, context.context_lines(candidate.demand)
+    subject = memory.Subject(
+        candidate=candidate,
+        workload=baseline,
+        accounted_as=accounting_version(release.engine, release.version, catalog),
+        own_run=catalog.calibration(candidate.accelerator.id, candidate.demand.model.id, release.engine),
+    )
+    yield memory.SECTION, memory.memory_lines(subject)
+    yield latency.SECTION, latency.latency_lines(candidate, baseline, member.option.engines_per_accelerator)
+    yield throughput.SECTION, throughput.throughput_lines(candidate, baseline)
+    yield start.SECTION, start.start_lines(baseline)
+
+
+def _with_overrides(
+    workload: str, sections: Iterable[_Section], overrides: Iterable[Override]
+) -> Iterator[LedgerEntry]:
+    """The lines, with no formula for a figure set by hand; then the figures set by hand that no line shows."""
+    left: dict[str, list[Override]] = {}
+    for override in overrides:
+        left.setdefault(_LINE_OF.get(override.field, override.field), []).append(override)
+    for section, lines in sections:
+        for line in lines:
+            by_hand = left.pop(line.name, None)
+            entry = _entry(workload, section, line)
+            if by_hand is not None:
+                inputs = "; ".join(
+                    f"{override.field} {figure(override.value)} ({override.beside})" for override in by_hand
+                )
+                entry = entry.model_copy(
+                    update={"formula": "set by hand", "inputs": inputs, "source": "spec: overrides"}
+                )
+            yield entry
+    for name, by_hand in left.items():
+        for override in by_hand:
+            yield LedgerEntry(
+                workload=workload,
+                section="Set by hand",
+                name=name,
+                formula="set by hand",
+                inputs=override.beside,
+                result=figure(override.value),
+                value=override.value,
+                unit="",
+                source="spec: overrides",
+            )
+
+
+def _entry(workload: str, section: str, line: Line) -> LedgerEntry:
+    return LedgerEntry(
+        workload=workload,
+        section=section,
+        name=line.name,
+        formula=line.formula,
+        inputs=line.inputs,
+        result=line.result,
+        value=float(line.value),
+        unit=line.unit,
+        source=line.source,
+    )

@@ -1,0 +1,49 @@
+"""The token rates that an agent needs and gets, and the replicas that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.plan import Workload
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.sizing.ledger import Line
+
+SECTION = "Throughput and replicas"
+
+
+def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
+    """Rates of the baseline, and the replicas of both tiers."""
+    agent, rates = candidate.demand.agent, baseline.throughput
+    daily = agent.traffic.conversations_per_day
+    volume = (
+        f"{daily:,} x {agent.conversation.turns} turns / 86,400 s" if daily is not None else "no daily volume stated"
+    )
+    yield Line(
+        name="requiredOutputTokensPerS",
+        formula="max(daily volume x burst factor / 86,400 s, sessions / seconds per turn) x tokens per turn",
+        inputs=f"{volume}; {baseline.sessions_concurrent:,} sessions, {baseline.sessions_peak:,} at the peak",
+        value=rates.required_output_tokens_per_s,
+        result=f"{rates.required_output_tokens_per_s:,.1f} tokens/s of {rates.output_tokens_per_s or 0:,.1f}",
+        unit="tokens/s",
+        source="spec",
+    )
+    yield Line(
+        name="requiredPrefillTokensPerS",
+        formula="the same requests x prompt tokens that are not cached",
+        inputs=f"prefix hit ratio {baseline.routing.prefix_hit_ratio:g}",
+        value=rates.required_prefill_tokens_per_s,
+        result=f"{rates.required_prefill_tokens_per_s:,.1f} tokens/s of {rates.prefill_tokens_per_s or 0:,.1f}",
+        unit="tokens/s",
+        source="spec",
+    )
+    yield Line(
+        name="replicas",
+        formula="max(sessions / sessions per replica, required / delivered tokens per replica), rounded up",
+        inputs=(
+            f"{baseline.sessions_concurrent:,} to {baseline.sessions_peak:,} sessions, {baseline.max_num_seqs} on a replica"
+        ),
+        value=baseline.replicas.min,
+        result=f"{baseline.replicas.min} warm, {candidate.burst_replicas} more in a burst",
+        unit="",
+        source="baseline carries normal load and whoever comes before a cold start ends",
+    )
