@@ -316,5 +316,16 @@ def test_main_shows_bad_input_as_a_message(rooms: list[Path]) -> None:
     assert record(program).resources == []
 
 
+@pytest.mark.parametrize("library", ["pulumi", "pulumi_aws", "asyncssh"])
+def test_main_says_what_to_install(rooms: list[Path], monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    for name in [name for name in sys.modules if name.startswith("agentgpu_iac.provisioning.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    told = rf"^the Pulumi program: needs {library}, which is not installed \(pip install 'agentgpu-iac\[pulumi\]'\)$"
+    with pytest.raises(SystemExit, match=told):
+        runpy.run_path(str(ROOT / "stacks" / "__main__.py"), run_name="__main__")
+    assert rooms == []
+
+
 def test_main_stays_short() -> None:
     assert len((ROOT / "stacks" / "__main__.py").read_text().splitlines()) < 30
