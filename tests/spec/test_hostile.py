@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -256,3 +258,15 @@ def test_what_is_printed_loads_back_equal(stack: AgentStack, style: str, short: 
         else yaml.dump(data, Dumper=CarefulDumper, default_flow_style=style == "flow")
     )
     assert load_text(text, "printed.yaml").stack == stack
+
+
+def test_a_reader_that_gives_up_earlier_is_told_in_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From PyYAML 6.0.4 the reader stops at 1,000 levels, before it hands out the first of them."""
+
+    def parse(*_: Any, **__: Any) -> Iterator[Any]:
+        start, end = (yaml.Mark("stack.yaml", at, 0, at, None, None) for at in (0, 1000))
+        yield yaml.StreamStartEvent(start, start)
+        raise yaml.scanner.ScannerError("while increasing flow level", start, "exceeded maximum nesting depth", end)
+
+    monkeypatch.setattr(yaml, "parse", parse)
+    assert faults_of("[" * 2000) == ["stack.yaml:1:1001: nested more than 32 levels deep"]
