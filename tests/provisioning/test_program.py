@@ -30,7 +30,7 @@ GROUP = "kubernetes:yaml/v2:ConfigGroup"
 
 def test_the_base_is_applied_once_as_rendered() -> None:
     (group,) = scene("single").of(GROUP)
-    expected = [yaml.safe_load(file.content) for file in FILES[1:4]]
+    expected = [yaml.load(file.content, yaml.CSafeLoader) for file in FILES[1:4]]
     assert group.inputs["objs"] == expected
     assert group.inputs["skipAwait"] is True
 
