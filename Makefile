@@ -6,7 +6,7 @@ STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint tools e2e-cluster e2e-pulumi golden bench accuracy lock schema clean
+.PHONY: help demo test check lint smoke tools e2e-cluster e2e-pulumi golden bench accuracy lock schema clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -25,6 +25,9 @@ check: lint ## Everything but the tests: style, types, import contract
 lint: $(VENV)/.dev ## Style only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+smoke: $(VENV)/.dev ## Try every command beside the newest, the lowest and no optional libraries, each in an environment of its own
+	$(BIN)/python tools/smoke.py
 
 tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
 	$(PYTHON) tools/install.py

@@ -2,6 +2,7 @@
 
     AgentGpuError               exit code
     ├── BadInput                    2      a file or an option that we cannot accept; carries every Fault of it
+    │   └── MissingExtra            2      what was asked for needs a library that comes with an extra
     ├── Infeasible                  1      the answer is "no": nothing on offer satisfies the stack
     │   └── NoPlan (planning)              the same, with every rejection as data
     ├── OwnershipConflict           2      the output folder holds files that we did not write
@@ -16,6 +17,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+DISTRIBUTION = "agentgpu-iac"
+"""What package indexes call us."""
 
 EXIT_GOOD = 0
 EXIT_NO = 1
@@ -63,6 +67,18 @@ class BadInput(AgentGpuError):
     def one(cls, source: str, message: str, *, path: str = "", hint: str = "") -> BadInput:
         """Make the error for a single fault that has no line, such as a bad option."""
         return cls([Fault(source=source, path=path, message=message, hint=hint)])
+
+
+class MissingExtra(BadInput):
+    """What was asked for needs a library that is not installed, and comes with an extra of ours."""
+
+    def __init__(self, asked: str, extra: str, error: ModuleNotFoundError) -> None:
+        """``asked`` is the command or program, ``error`` the failed import. One of a module of ours is a bug: it is raised."""
+        library = (error.name or "").partition(".")[0]
+        if library in ("", __package__):
+            raise error
+        hint = f"pip install '{DISTRIBUTION}[{extra}]'"
+        super().__init__([Fault(source=asked, message=f"needs {library}, which is not installed", hint=hint)])
 
 
 class Infeasible(AgentGpuError):

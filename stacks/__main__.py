@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
-import pulumi
-
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.errors import AgentGpuError
+from agentgpu_iac.errors import AgentGpuError, MissingExtra
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.provisioning.program import deploy
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load
+
+try:
+    import pulumi
+
+    from agentgpu_iac.provisioning.program import deploy
+except ModuleNotFoundError as error:
+    raise SystemExit(str(MissingExtra("the Pulumi program", "pulumi", error))) from None
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 

@@ -37,8 +37,11 @@ class _Commands(TyperGroup):
             raise typer.Exit(EXIT_GOOD) from None
 
 
+PROGRAM = "agentgpu"
+"""What usage texts and shell completion call the command."""
+
 app = typer.Typer(
-    name="agentgpu",
+    name=PROGRAM,
     cls=_Commands,
     help="GPU infrastructure for AI agents: one agent stack in; a sized, priced plan, manifests and Pulumi out.",
     no_args_is_help=True,
@@ -96,7 +99,7 @@ FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to pri
 def run() -> None:
     """Entry point: one clear message and an exit code instead of a traceback."""
     try:
-        app()
+        app(prog_name=PROGRAM)  # however it was started: as a script, as a module, inside a test
     except AgentGpuError as error:
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from None

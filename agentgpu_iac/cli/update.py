@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentgpu_iac.cli.output import yaml_text
-from agentgpu_iac.errors import BadInput, OutsideFailure
+from agentgpu_iac.errors import BadInput, MissingExtra, OutsideFailure
 from agentgpu_iac.review.blocks import Block, Commands, Listing, Paragraph
 
 if TYPE_CHECKING:
@@ -21,15 +21,12 @@ _FIRST_LINE = "# Made by agentgpu catalog update --provider"
 
 
 def ask(provider: str, url: str | None) -> Update:
-    """Read the offers. Raises BadInput where the HTTP client is missing, OutsideFailure where nothing of use is sold."""
+    """Read the offers. Raises MissingExtra without an HTTP client, OutsideFailure where nothing of use is sold."""
     try:
         client = importlib.import_module("agentgpu_iac.provisioning.spheron.client")
         prices = importlib.import_module("agentgpu_iac.provisioning.spheron.prices")
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "httpx":
-            raise
-        hint = f"install agentgpu-iac[{provider}]"
-        raise BadInput.one("catalog update", "needs an HTTP client, which is not installed", hint=hint) from None
+        raise MissingExtra("catalog update", provider, error) from None
     spheron = client.Spheron(url=url or client.URL)
     try:
         made: Update = prices.update_of(spheron.offers(), datetime.now(UTC).date().isoformat(), url or client.URL)

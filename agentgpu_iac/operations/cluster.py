@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
-from agentgpu_iac.errors import AgentGpuError, BadInput
+from agentgpu_iac.errors import AgentGpuError, MissingExtra
 from agentgpu_iac.operations.planned import ref
 from agentgpu_iac.operations.snapshot import Body, Kind, Ref, Snapshot
 from agentgpu_iac.plan.nodes import KARPENTER_POOL_LABEL, POOL_LABEL, STACK_LABEL
@@ -75,14 +75,11 @@ class Cluster(Protocol):
 
 
 def connect(kubeconfig: Path | None, context: str | None) -> Cluster:
-    """The cluster that a kubeconfig names. Raises BadInput for one that makes no sense, or where the client is missing."""
+    """The cluster that a kubeconfig names. Raises BadInput for one that makes no sense, MissingExtra without a client."""
     try:
         module = importlib.import_module("agentgpu_iac.operations.kubernetes_api")
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "kubernetes":
-            raise
-        hint = "install agentgpu-iac[cluster]"
-        raise BadInput.one("status", "needs the Kubernetes client, which is not installed", hint=hint) from None
+        raise MissingExtra("status", "cluster", error) from None
     return cast(Cluster, module.connect(kubeconfig, context))
 
 

@@ -36,6 +36,8 @@ class Provenance(Document):
     spec_sha256: str
     catalog_version: str
     tool_version: str
+    solver: str | None = None
+    """The solver that placed it, with its version: another one may choose another of two equal placements."""
 
 
 class Plan(Document):

@@ -38,6 +38,7 @@ from agentgpu_iac.planning.market import market_plan
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.pools import homes, node_pool_plan, placed_agents, pools_of
 from agentgpu_iac.planning.routing import router_plan
+from agentgpu_iac.planning.solver import solver_version
 from agentgpu_iac.planning.workloads import workload_plan
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
@@ -133,5 +134,10 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         watching=watching.watching_plan(spec, workloads, node_pools, router),
         ledger=entries(placed, tiers, total.line_items, by_hand, catalog, decided.burst_hours),
         assumptions=assumptions(spec),
-        provenance=Provenance(spec_sha256=loaded.sha256, catalog_version=catalog.version, tool_version=__version__),
+        provenance=Provenance(
+            spec_sha256=loaded.sha256,
+            catalog_version=catalog.version,
+            tool_version=__version__,
+            solver=solver_version(),
+        ),
     )

@@ -14,6 +14,7 @@ HiGHS solves it to optimality (one thread, fixed seed: the same input gives the 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -22,6 +23,7 @@ from agentgpu_iac.planning import host_memory
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.solver import Row, cheapest
 from agentgpu_iac.planning.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
@@ -327,9 +329,6 @@ def _pools_of(option: Option, number: int) -> list[tuple[PoolKey, int, Decimal]]
 
 
 def _solve(columns: Sequence[Option], agents: int, burst_hours: Decimal, scale: float) -> tuple[list[Option], float]:
-    import highspy  # noqa: PLC0415 - heavy, and most stacks never get here
-    import numpy as np  # noqa: PLC0415
-
     costs: list[float] = []
     rows: dict[PoolKey, list[tuple[int, int]]] = {}
     node_price: dict[PoolKey, tuple[float, int]] = {}
@@ -346,36 +345,16 @@ def _solve(columns: Sequence[Option], agents: int, burst_hours: Decimal, scale: 
     keys = list(rows)
     costs.extend(node_price[key][0] / scale for key in keys)
 
-    total = len(costs)
-    solver = highspy.Highs()  # type: ignore[no-untyped-call]
-    for name, value in (
-        ("output_flag", False),
-        ("threads", 1),
-        ("random_seed", 0),
-        ("mip_rel_gap", 0.0),
-        ("mip_abs_gap", 1e-9),
-    ):
-        solver.setOptionValue(name, value)
-    upper = np.concatenate([np.ones(len(columns)), np.full(len(keys), highspy.kHighsInf)])
-    solver.addVars(total, np.zeros(total), upper)
-    indices = np.arange(total, dtype=np.int32)
-    solver.changeColsCost(total, indices, np.array(costs))
-    solver.changeColsIntegrality(total, indices, np.full(total, highspy.HighsVarType.kInteger))
     covers: list[list[int]] = [[] for _ in range(agents)]
     for number, option in enumerate(columns):
         for agent in option.agents:
             covers[agent].append(number)
-    for cover in covers:
-        solver.addRow(1.0, 1.0, len(cover), np.array(cover, dtype=np.int32), np.ones(len(cover)))
+    constraints = [Row(least=1.0, most=1.0, weights=tuple((number, 1.0) for number in cover)) for cover in covers]
     for position, key in enumerate(keys):
-        taken_by = rows[key]
-        at = np.array([number for number, _ in taken_by] + [len(columns) + position], dtype=np.int32)
-        weight = np.array([float(taken) for _, taken in taken_by] + [-float(node_price[key][1])])
-        solver.addRow(-highspy.kHighsInf, 0.0, len(at), at, weight)
-    solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise RuntimeError(f"the placement solver stopped with {solver.getModelStatus()}")
-    values = solver.getSolution().col_value
-    chosen = [option for number, option in enumerate(columns) if values[number] > 0.5]
-    gap = max(0.0, float(solver.getInfo().mip_gap))
+        accelerators = tuple((number, float(taken)) for number, taken in rows[key])
+        nodes = (len(columns) + position, -float(node_price[key][1]))
+        constraints.append(Row(least=-math.inf, most=0.0, weights=(*accelerators, nodes)))
+    found = cheapest(costs, [1.0] * len(columns) + [math.inf] * len(keys), constraints)
+    chosen = [option for number, option in enumerate(columns) if found.values[number] > 0.5]
+    gap = max(0.0, found.gap_ratio)
     return sorted(chosen, key=lambda option: option.agents), 0.0 if gap < 1e-6 else gap

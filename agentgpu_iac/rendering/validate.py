@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import yaml
 
-from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.errors import BadInput, Fault, MissingExtra
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.skyserve import is_of_a_service
 from agentgpu_iac.rendering.validate_hosts import is_of_a_machine, machine_faults
@@ -45,7 +45,7 @@ def validate(files: Iterable[RenderedFile], kubernetes_version: str) -> tuple[Fa
 def validation(files: Iterable[RenderedFile], kubernetes_version: str) -> ValidationReport:
     """Check all manifests among the files; of virtual machines' files, the structure.
 
-    Raises BadInput where the version has no schemas, or where ``kubernetes-validate`` is not installed.
+    Raises BadInput where the version has no schemas, MissingExtra without ``kubernetes-validate``.
     """
     every = tuple(files)
     if machines := tuple(file for file in every if is_of_a_machine(file)):
@@ -86,9 +86,8 @@ def _name(manifest: Mapping) -> str:
 def _library() -> ModuleType:
     try:
         return importlib.import_module("kubernetes_validate.utils")
-    except ImportError as error:
-        hint = "install agentgpu-iac[validate]"
-        raise BadInput.one("validate", "needs kubernetes-validate, which is not installed", hint=hint) from error
+    except ModuleNotFoundError as error:
+        raise MissingExtra("render --validate", "validate", error) from None
 
 
 def _known_version(library: ModuleType, wanted: str) -> str:

@@ -181,6 +181,7 @@ def steps_of(path: str) -> Steps:
     return tuple(int(index) if index else key for index, key in _STEP.findall(path))
 
 
+_TOO_DEEP: Final = f"nested more than {MAX_DEPTH} levels deep"
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _STEP: Final = re.compile(r"\[([0-9]{1,9})\]|([A-Za-z_][A-Za-z0-9_-]*)")
@@ -341,7 +342,7 @@ class _Composer:
 
     def _dive(self, depth: int, place: Place, steps: Steps) -> None:
         if depth > MAX_DEPTH:
-            self._stop(place, steps[:8], f"nested more than {MAX_DEPTH} levels deep")
+            self._stop(place, steps[:8], _TOO_DEEP)
 
     def _grow(self, size: int, place: Place, steps: Steps) -> None:
         self._size += size
@@ -410,6 +411,8 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str, source: str) -> Fault:
     last = place_of_index(text, len(text))
     place = min(Place(mark.line + 1, mark.column + 1), last) if mark else last
     problem = error.problem or error.context or "unreadable"
+    if "nesting depth" in problem:  # libyaml reads ahead, and gives up at 1,000 levels before we have seen ours
+        return Fault(source=source, line=place.line, column=place.column, message=_TOO_DEEP)
     started = f", {error.context}" if error.context else ""
     where = f" that starts on line {error.context_mark.line + 1}" if error.context_mark and started else ""
     return Fault(

@@ -32,6 +32,14 @@ def test_the_entry_point_prints_its_version() -> None:
     assert (answer.code, answer.out, answer.err) == (0, f"{__version__}\n", "")
 
 
+def test_the_package_can_be_run_and_bears_the_name_of_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agentgpu_iac", "plan"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: agentgpu plan ")
+
+
 def test_a_plan_in_a_pipe_is_plain_text() -> None:
     answer = installed("plan", CUSTOMER_SERVICE)
     assert (answer.code, answer.err) == (0, "")

@@ -115,12 +115,13 @@ def test_bad_input_is_exit_code_2_before_any_cluster_is_asked(ask: Ask, spec: Pa
     assert ask(None).code == 2
 
 
-def test_without_the_client_it_says_what_to_install(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kubernetes", None)
+@pytest.mark.parametrize("library", ["kubernetes", "urllib3"])
+def test_without_the_client_it_says_what_to_install(spec: Path, monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
     monkeypatch.delitem(sys.modules, "agentgpu_iac.operations.kubernetes_api", raising=False)
     answer = agentgpu("status", spec)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == "status: needs the Kubernetes client, which is not installed (install agentgpu-iac[cluster])\n"
+    assert answer.err == f"status: needs {library}, which is not installed (pip install 'agentgpu-iac[cluster]')\n"
 
 
 def test_an_unknown_kubeconfig_is_exit_code_2(spec: Path, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_the_chart_is_of_the_version_of_the_definitions_that_manifests_are_tried
 def test_node_pools_and_classes_are_applied_as_rendered_once_karpenter_runs() -> None:
     recording = scene("karpenter")
     rendered = [
-        yaml.safe_load(file.content)
+        yaml.load(file.content, yaml.CSafeLoader)
         for file in render(make_tiered_plan())
         if file.path.startswith("karpenter/") and not file.path.endswith("kustomization.yaml")
     ]

@@ -27,7 +27,7 @@ def identity(content: dict[str, Any]) -> tuple[str, str, str]:
 def everything(files: tuple[RenderedFile, ...], *without: str) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Every object of the tree but those of some folders."""
     found = (
-        yaml.safe_load(file.content)
+        yaml.load(file.content, yaml.CSafeLoader)
         for file in files
         if file.path.endswith(".yaml") and file.path.partition("/")[0] not in without
     )

@@ -30,7 +30,7 @@ GROUP = "kubernetes:yaml/v2:ConfigGroup"
 
 def test_the_base_is_applied_once_as_rendered() -> None:
     (group,) = scene("single").of(GROUP)
-    expected = [yaml.safe_load(file.content) for file in FILES[1:4]]
+    expected = [yaml.load(file.content, yaml.CSafeLoader) for file in FILES[1:4]]
     assert group.inputs["objs"] == expected
     assert group.inputs["skipAwait"] is True
 
@@ -314,6 +314,17 @@ def test_main_shows_bad_input_as_a_message(rooms: list[Path]) -> None:
             run_main("stacks/bad.yaml")
 
     assert record(program).resources == []
+
+
+@pytest.mark.parametrize("library", ["pulumi", "pulumi_aws", "asyncssh"])
+def test_main_says_what_to_install(rooms: list[Path], monkeypatch: pytest.MonkeyPatch, library: str) -> None:
+    for name in [name for name in sys.modules if name.startswith("agentgpu_iac.provisioning.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    told = rf"^the Pulumi program: needs {library}, which is not installed \(pip install 'agentgpu-iac\[pulumi\]'\)$"
+    with pytest.raises(SystemExit, match=told):
+        runpy.run_path(str(ROOT / "stacks" / "__main__.py"), run_name="__main__")
+    assert rooms == []
 
 
 def test_main_stays_short() -> None:

@@ -17,4 +17,4 @@ def kustomized(folder: Path) -> list[dict[str, Any]]:
     """The objects that Kustomize makes of a folder."""
     outcome = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stderr
-    return list(yaml.safe_load_all(outcome.stdout))
+    return list(yaml.load_all(outcome.stdout, yaml.CSafeLoader))

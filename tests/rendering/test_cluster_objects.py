@@ -36,7 +36,7 @@ def plan(*off: str) -> Plan:
 
 def found(made: Plan) -> dict[str, set[str]]:
     """Paths of the tree by what a reader would look for in them."""
-    files = {file.path: yaml.safe_load(file.content) for file in (*render(made), *helm_values(made))}
+    files = {file.path: yaml.load(file.content, yaml.CSafeLoader) for file in (*render(made), *helm_values(made))}
     texts = {path: str(content) for path, content in files.items()}
     return {
         "disruptionBudgets": {path for path, content in files.items() if content.get("kind") == "PodDisruptionBudget"},

@@ -15,7 +15,7 @@ TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedu
 
 
 def values(plan: p.Plan) -> dict[str, Any]:
-    return {file.path: yaml.safe_load(file.content) for file in helm_values(plan)}
+    return {file.path: yaml.load(file.content, yaml.CSafeLoader) for file in helm_values(plan)}
 
 
 def test_the_driver_is_left_to_images_that_bring_it() -> None:

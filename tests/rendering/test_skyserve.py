@@ -69,7 +69,7 @@ def body_of(service: p.SkyServicePlan, workload: p.Workload | None = None) -> di
     plan = make_plan(target="skyserve", sky_services=(service,), workloads=(workload or make_workload(),))
     (file,) = render(plan)
     assert file.path == "skyserve/support.yaml"
-    loaded = yaml.safe_load(file.content)
+    loaded = yaml.load(file.content, yaml.CSafeLoader)
     assert isinstance(loaded, dict)
     return loaded
 
@@ -162,7 +162,7 @@ def test_secrets_have_names_and_no_values() -> None:
     )
     plan = make_plan(target="skyserve", sky_services=(make_service(secrets=secrets),))
     (file,) = render(plan)
-    assert yaml.safe_load(file.content)["secrets"] == {"VLLM_API_KEY": None, "HF_TOKEN": None}
+    assert yaml.load(file.content, yaml.CSafeLoader)["secrets"] == {"VLLM_API_KEY": None, "HF_TOKEN": None}
     command = file.content.decode().splitlines()[1].removeprefix("# Start it:  ")
     assert shlex.split(command) == [
         *("sky", "serve", "up", "--service-name", "demo-support"),

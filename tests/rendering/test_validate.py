@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.errors import BadInput, MissingExtra
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.validate import validate, validation
@@ -60,11 +60,11 @@ def test_without_the_library_the_error_is_clear(monkeypatch: pytest.MonkeyPatch)
 
     def missing(name: str, *rest: Any) -> Any:
         if name.startswith("kubernetes_validate"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(BadInput, match=r"install agentgpu-iac\[validate\]"):
+    with pytest.raises(MissingExtra, match=r"pip install 'agentgpu-iac\[validate\]'"):
         validate([], "1.34")
 
 

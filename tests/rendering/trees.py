@@ -62,7 +62,7 @@ PLANS = {
 
 def tree(plan: p.Plan) -> dict[str, dict[str, Any]]:
     """Every manifest of a plan, by its path."""
-    return {file.path: yaml.safe_load(file.content) for file in render(plan)}
+    return {file.path: yaml.load(file.content, yaml.CSafeLoader) for file in render(plan)}
 
 
 def of_kind(plan: p.Plan, kind: str) -> dict[str, dict[str, Any]]:

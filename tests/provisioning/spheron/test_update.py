@@ -13,7 +13,7 @@ import yaml
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.cli import update
-from agentgpu_iac.errors import BadInput, OutsideFailure
+from agentgpu_iac.errors import MissingExtra, OutsideFailure
 from agentgpu_iac.provisioning.spheron import client
 from agentgpu_iac.provisioning.spheron.prices import update_of
 from tests.cli.running import agentgpu
@@ -112,7 +112,7 @@ def test_without_the_http_client_it_says_what_to_install(monkeypatch: pytest.Mon
         return real(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(BadInput, match=r"install agentgpu-iac\[spheron\]"):
+    with pytest.raises(MissingExtra, match=r"pip install 'agentgpu-iac\[spheron\]'"):
         update.ask("spheron", None)
 
 
