@@ -15,7 +15,6 @@ from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.plan import LatencyPlan, ModelCachePlan, Override, Plan, Workload
-from agentgpu_iac.planning import sky
 from agentgpu_iac.planning.references import accounting_version, draft_model
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
@@ -32,6 +31,7 @@ from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent, StackSpec
 from agentgpu_iac.spec.vocabulary import Engine
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import GIB, HOURS_PER_MONTH, ceil_div, round_up
 
 
@@ -214,7 +214,7 @@ def _figure(value: float | None, unit: str) -> str:
 
 def _assumptions(loaded: LoadedStack, name: str) -> Iterator[str]:
     """Every field, of the agent or the stack, that the spec leaves unset, with the default that stands in for it."""
-    spec = sky.adapted(loaded.stack.spec)
+    spec = target_of(loaded.stack.spec).settled(loaded.stack.spec)
     agent = next(one for one in spec.agents if one.name == name)
     parts: dict[str, Document] = {
         "agent": agent,
