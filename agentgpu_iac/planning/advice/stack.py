@@ -28,6 +28,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
         yield warning(
             "unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD"
         )
+    yield from _without_effect(context)
     yield from _router_warnings(context)
     yield from _unpriced(context)
     for pool in context.node_pools:
@@ -63,6 +64,18 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             "too many small agents to try every group of them on one accelerator; first-fit groups were considered, "
             "so the optimality gap holds over those",
         )
+
+
+def _without_effect(context: Context) -> Iterator[Warning]:
+    """What the spec asks for and its target has no place for."""
+    for idle in target_of(context.spec).idle:
+        written = tuple(idle.written(context.spec))
+        if written:
+            yield warning(
+                "without-effect",
+                f"{', '.join(written)} change{'s' if len(written) == 1 else ''} nothing for target {context.spec.target}: "
+                f"{idle.reason}",
+            )
 
 
 def _unpriced(context: Context) -> Iterator[Warning]:
