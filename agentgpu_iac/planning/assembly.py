@@ -42,7 +42,7 @@ from agentgpu_iac.planning.solver import solver_version
 from agentgpu_iac.planning.workloads import workload_plan
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.targets import target_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         security=security.plan(spec),
         quota=quota.plan(workloads, node_pools, router)
-        if spec.security.resource_quota and spec.target not in VIRTUAL_MACHINES
+        if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,

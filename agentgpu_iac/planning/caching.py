@@ -21,7 +21,8 @@ from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES, Storage, Target
+from agentgpu_iac.spec.vocabulary import Storage
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import GB, GIB, rounded
 
 NVME_CACHE_SHARE = 0.8
@@ -36,9 +37,9 @@ _PATHS: dict[Storage, str] = {
 }
 
 
-def path(storage: Storage, target: Target) -> str:
+def path(storage: Storage, spec: StackSpec) -> str:
     """Directory of the cache on the node."""
-    return MODELS_FOLDER if target in VIRTUAL_MACHINES else _PATHS[storage]
+    return MODELS_FOLDER if target_of(spec).can.runs_machines else _PATHS[storage]
 
 
 def nvme_room_gib(machine: Machine) -> int:

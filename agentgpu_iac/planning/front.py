@@ -24,6 +24,7 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.plan.addresses import server_name
 from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.targets import target_of
 
 FIRST_MACHINE_PORT = 22_000
 """Loopback port of the first agent on the first other machine. Engines begin 2,000 below, outgoing connections 10,768 above."""
@@ -42,7 +43,7 @@ def front_plan(
 
     Only machines that Pulumi makes can be told of each other.
     """
-    if spec.target != "spheron" or router is None or not spec.hosts.caller_ranges:
+    if not target_of(spec).can.makes_machines or router is None or not spec.hosts.caller_ranges:
         return None
     front = next((pool for pool in node_pools if pool.tier == "baseline" and pool.min > 0), None)
     if front is None or sum(pool.max for pool in node_pools) == 1:

@@ -27,7 +27,7 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.planning import security
 from agentgpu_iac.planning.routing import MAX_TRIES
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div
 
 FIRST_ENGINE_PORT = 20_000
@@ -81,7 +81,7 @@ def host_plans(
 
     Raises Infeasible where machines of a pool cannot be alike.
     """
-    if spec.target not in VIRTUAL_MACHINES or router is None:
+    if not target_of(spec).can.runs_machines or router is None:
         return ()
     return tuple(_host_plan(spec, catalog, pool, _members(pool, workloads), router) for pool in node_pools)
 
@@ -116,7 +116,7 @@ def _host_plan(
         dcgm_exporter=_service(catalog, "dcgm-exporter", pins.dcgm_exporter_image, DCGM_EXPORTER_PORT)
         if watched
         else None,
-        ollama=_service(catalog, "ollama", None, OLLAMA_PORT) if spec.target == "compose" else None,
+        ollama=_service(catalog, "ollama", None, OLLAMA_PORT) if target_of(spec).can.serves_one_developer else None,
         metrics_retention_days=METRICS_RETENTION_DAYS,
         disks_are_joined=any(one.model_cache.storage == "nvme" for one in members),
         secrets=tuple(_secrets(pool, members)),
@@ -127,10 +127,6 @@ def _host_plan(
 
 def _engines(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostEngine]:
     """Each replica with the accelerators that are its own, or that it shares with the others of its group."""
-    if spanning := [one.name for one in members if one.nodes_per_replica > 1]:
-        raise Infeasible(
-            f"{', '.join(spanning)}: a replica over several machines needs a cluster; no single machine on offer holds it"
-        )
     each = {one.name: ceil_div(one.replicas.max, pool.max) for one in members}
     shared = pool.sharing != "none"
     taken = sum(each[one.name] * one.accelerators_per_replica for one in members)

@@ -14,11 +14,12 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import Plan, Rejection
-from agentgpu_iac.planning import caching, containers, host_memory, several_nodes, sky, speculation
+from agentgpu_iac.planning import caching, host_memory, lacks, several_nodes, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
 from agentgpu_iac.planning.engines import PORTS, Wishes
+from agentgpu_iac.planning.on_offer import Offers, offers
 from agentgpu_iac.planning.placement import (
     MAX_ENGINES_PER_ACCELERATOR,
     Option,
@@ -27,19 +28,19 @@ from agentgpu_iac.planning.placement import (
     unshareable,
     with_several_per_accelerator,
 )
-from agentgpu_iac.planning.pricing import Machine, machines, unpriced
+from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.references import accounting_version, draft_model, resolve_models
 from agentgpu_iac.planning.rejections import (
     candidate_rejection,
-    container_rejection,
     demand_rejection,
+    left_out_rejection,
     unpriced_rejection,
 )
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
 from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.targets import target_of
 
 
 class NoPlan(Infeasible):
@@ -70,7 +71,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
     """
     models = resolve_models(loaded, catalog)
     regions = loaded.stack.spec.regions
-    if loaded.stack.spec.target != "eks" or len(regions) < 2:
+    if not target_of(loaded.stack.spec).can.one_region or len(regions) < 2:
         return _make_plan(loaded, loaded.stack.spec, models, catalog)
     plans: list[Plan] = []
     refusals: list[NoPlan] = []
@@ -86,13 +87,8 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
-    spec = sky.adapted(spec)
-    on_offer = containers.without_containers(
-        sky.sold(machines(catalog.offerings, spec), catalog, spec),
-        sky.unpriced(unpriced(catalog.offerings, spec), catalog, spec),
-        catalog,
-        spec,
-    )
+    spec = target_of(spec).settled(spec)
+    on_offer = offers(spec, catalog)
     demands = tuple(
         demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)
     )
@@ -118,9 +114,10 @@ def _assembled(
 ) -> Plan:
     """Place the agents at the least expected cost, or with the least baseline whatever the burst then costs."""
     groups, complete = _groups(by_agent, spec)
-    refused: tuple[Rejection, ...] = ()
-    if spec.target == sky.TARGET:
-        refused, groups = tuple(sky.not_shared(groups)), ()
+    target = target_of(spec)
+    refused = tuple(lacks.not_shared(groups, target))
+    if not target.can.shares_accelerators:
+        groups = ()
     options = [found.options for found in by_agent]
     placement = place(options, groups, complete, Decimal(0) if least_baseline else burst_hours)
     decided = Decisions(
@@ -157,7 +154,7 @@ def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iter
 
     In a cluster the device plugin may put two of them on one node's accelerator as well, but no rollout finds room there.
     """
-    if spec.target not in VIRTUAL_MACHINES or spec.capacity.share_accelerators != "auto":
+    if not target_of(spec).can.shares_among_replicas or spec.capacity.share_accelerators != "auto":
         return
     for option in options:
         candidate = option.candidates[0]
@@ -171,31 +168,18 @@ def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iter
 
 
 def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
-    """Sharing that was looked at and refused: on machines of several accelerators no pod can choose which one it shares.
-
-    NVIDIA's DRA driver could, by time-slicing, which is alpha there and needs Kubernetes 1.36. A container on a virtual
-    machine is told its accelerator by number, but placement counts no parts of machines.
-    """
+    """Sharing that was looked at and refused on machines of several accelerators; the target says why."""
     if spec.capacity.share_accelerators != "auto":
         return
+    why = target_of(spec).why_not_shared_in_part(spec)
     for option in unshareable([found.options for found in by_agent]):
         candidate, machine = option.candidates[0], option.machine
         message = (
             f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
-            f"{machine.accelerators}, and {_why_not_shared(spec)}"
+            f"{machine.accelerators}, and {why}"
         )
         unit, limit = "accelerators a node", float(machine.accelerators)
         yield candidate_rejection(candidate, machine, "sharing", message, need=1.0, limit=limit, unit=unit)
-
-
-def _why_not_shared(spec: StackSpec) -> str:
-    if spec.target in VIRTUAL_MACHINES:
-        return "sharing is planned on machines of one accelerator alone"
-    return (
-        "the device plugin lets no pod choose which of them it shares. DRA claims would: sharing by them needs "
-        f"Kubernetes 1.36 (pins.kubernetesVersion is {spec.pins.kubernetes_version}) and is alpha in NVIDIA's driver, so no "
-        "plan uses it"
-    )
 
 
 def _agent_options(
@@ -203,7 +187,7 @@ def _agent_options(
     one: Demand,
     spec: StackSpec,
     catalog: Catalog,
-    on_offer: containers.OnOffer,
+    on_offer: Offers,
 ) -> AgentOptions:
     if one.agent.engine not in PORTS:
         return AgentOptions(demand=one, release=None, options=(), rejections=(_refused_engine(one),))
@@ -216,7 +200,7 @@ def _agent_options(
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
-        fills_machines=spec.target == sky.TARGET,
+        fills_machines=target_of(spec).can.replica_fills_machine,
         calibrations={
             row.id: measured
             for row in catalog.accelerators
@@ -227,8 +211,7 @@ def _agent_options(
     )
     evaluator = Evaluator(one, rules)
     options: list[Option] = []
-    rejections = [container_rejection(one, message) for message in on_offer.left_out]
-    rejections += [unpriced_rejection(one, sold) for sold in on_offer.unpriced]
+    rejections = [unpriced_rejection(one, sold) for sold in on_offer.unpriced]
     for accelerator, available in _by_accelerator(on_offer.machines, catalog):
         largest = max(machine.accelerators for machine in available)
         results = evaluator.evaluate(accelerator, largest)
@@ -248,6 +231,7 @@ def _agent_options(
         if not found and refusals:
             rejections.append(min(refusals, key=_shortfall))
             rejections.extend(not_tried)
+    rejections += [left_out_rejection(one, left_out) for left_out in on_offer.left_out]
     return AgentOptions(demand=one, release=release, options=tuple(options), rejections=tuple(rejections))
 
 
@@ -271,7 +255,7 @@ def _over_nodes(
     for machine in available:
         if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
             continue
-        bar = sky.bar_over_nodes(evaluator.demand, machine, spec) or several_nodes.bar(
+        bar = lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec)) or several_nodes.bar(
             evaluator.demand, machine, release
         )
         if bar is not None:
@@ -313,7 +297,7 @@ def _buy(
     for machine in available:
         if machine.accelerators < candidate.accelerators_per_pod:
             continue
-        bar = sky.bar(candidate, machine, spec)
+        bar = lacks.bar(candidate, machine, target_of(spec))
         if bar is not None:
             refusals.append(bar)
             continue
@@ -370,7 +354,8 @@ def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> I
         found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
     if no_head := speculation.fault(one.model, one.agent):
         found.append(("speculative", no_head))
-    found.extend(sky.refusals(one, spec))
+    if no_weights := target_of(spec).weights_fault(one.model, spec):
+        found.append(("weights", no_weights))
     return [demand_rejection(one, None, constraint, message) for constraint, message in found]
 
 

@@ -16,7 +16,8 @@ from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES, CapacityType, Tier
+from agentgpu_iac.spec.vocabulary import CapacityType, Tier
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
@@ -127,7 +128,7 @@ def _parts(
 
     That takes no more machines. Each part comes with the name of the agent that it is for, where it is for one.
     """
-    if spec.target not in VIRTUAL_MACHINES or len(members) == 1 or members[0].share_group is not None:
+    if not target_of(spec).can.runs_machines or len(members) == 1 or members[0].share_group is not None:
         return ((members, ""),)
     fill = [one for one in members if one.option.accelerators(tier) % machine.accelerators == 0]
     rest = tuple(one for one in members if one.option.accelerators(tier) % machine.accelerators)
@@ -223,7 +224,7 @@ def _with_held_capacity(
 ) -> tuple[tuple[CapacityType, ...], Literal["none", "on-demand", "capacity-block"]]:
     """Held capacity comes first wherever Karpenter or EKS could use it; what it costs is not known here."""
     held, ways = spec.capacity.reservation, purchase.capacity_types
-    if held == "none" or spec.target != "eks" or machine.instance.provider != "aws":
+    if held == "none" or not target_of(spec).makes_nodes_of(machine.instance.provider):
         return ways, "none"
     return ("reserved", *(way for way in ways if way != "reserved")), held
 
@@ -262,7 +263,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         slots_per_accelerator=pool.engines_per_accelerator,
         fixed_size=pool.shared,
         autoscaler="karpenter"
-        if spec.target == "eks" and machine.instance.provider == "aws" and not pool.shared
+        if target_of(spec).makes_nodes_of(machine.instance.provider) and not pool.shared
         else None,
         kubernetes_version=spec.pins.kubernetes_version,
         ami_alias=spec.pins.ami_alias,
@@ -273,7 +274,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
         root_volume_iops=caching.ROOT_VOLUME_IOPS,
         cache_capacity_gib=room,
-        cache_path=caching.path(storage, spec.target),
+        cache_path=caching.path(storage, spec),
         cached_models=cached,
         filler=caching.filler(
             cached,

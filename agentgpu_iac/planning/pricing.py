@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.join import ANY_REGION
-from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.catalog.model import InstanceType, Offering
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES, CapacityType
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div
-
-_PROVIDERS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("aws",), "spheron": (MARKETPLACE,)}
-_DEFAULT_REGIONS_OF_TARGET: dict[str, tuple[str, ...]] = {"eks": ("us-east-1",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +77,6 @@ class Machine:
         if accelerators_per_replica > self.accelerators:
             return ceil_div(accelerators_per_replica, self.accelerators) * self.accelerators
         return self.accelerators // (self.accelerators // accelerators_per_replica)
-
-
-def allowed_providers(spec: StackSpec) -> tuple[str, ...] | None:
-    """Providers that the stack may use; None means all."""
-    return spec.providers or _PROVIDERS_OF_TARGET.get(spec.target)
-
-
-def allowed_regions(spec: StackSpec) -> tuple[str, ...] | None:
-    """Regions that the stack may use; None means all."""
-    return spec.regions or _DEFAULT_REGIONS_OF_TARGET.get(spec.target)
 
 
 def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, ...]:
@@ -159,7 +146,8 @@ def _usd_per_accelerator(offering: Offering) -> Decimal | None:
 
 def _usable(offerings: Iterable[Offering], spec: StackSpec) -> Iterator[Offering]:
     """The offerings that the spec does not rule out."""
-    providers, regions = allowed_providers(spec), allowed_regions(spec)
+    target = target_of(spec)
+    providers, regions = target.allowed_providers(spec), target.allowed_regions(spec)
     denied = frozenset(spec.accelerators.deny)
     allowed = frozenset(spec.accelerators.allow)
     for offering in offerings:

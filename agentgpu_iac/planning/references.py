@@ -8,10 +8,10 @@ from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
-from agentgpu_iac.planning.pricing import allowed_providers
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import Engine
+from agentgpu_iac.targets import target_of
 
 
 def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
@@ -36,7 +36,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     for field, ids in (("allow", spec.accelerators.allow), ("deny", spec.accelerators.deny)):
         faults += _unknown(loaded, f"spec.accelerators.{field}", ids, accelerators, "accelerator")
     faults += _unknown(loaded, "spec.providers", spec.providers, {row.id for row in catalog.providers}, "provider")
-    providers = allowed_providers(spec)
+    providers = target_of(spec).allowed_providers(spec)
     regions = {
         offering.region
         for offering in catalog.offerings

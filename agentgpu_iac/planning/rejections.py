@@ -6,6 +6,7 @@ from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.pricing import Machine, Unpriced
+from agentgpu_iac.targets import LeftOut
 
 
 def demand_rejection(
@@ -50,9 +51,9 @@ def candidate_rejection(
     return found.model_copy(update=shape)
 
 
-def container_rejection(demand: Demand, message: str) -> Rejection:
-    """An agent is not offered a container where it needs a machine."""
-    return demand_rejection(demand, None, "container", message)
+def left_out_rejection(demand: Demand, left_out: LeftOut) -> Rejection:
+    """An agent is not offered what its target cannot use."""
+    return demand_rejection(demand, None, left_out.constraint, left_out.message)
 
 
 def unpriced_rejection(demand: Demand, sold: Unpriced) -> Rejection:

@@ -24,7 +24,7 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div, round_up
 
 FIRST_PORT = 10_000
@@ -85,7 +85,7 @@ def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
 
     On a virtual machine NGINX is what callers reach.
     """
-    if spec.target in VIRTUAL_MACHINES:
+    if target_of(spec).can.runs_machines:
         return True
     match spec.network.router:
         case "none":
@@ -109,7 +109,7 @@ def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, .
         kind="nginx",
         version=release.version,
         image=spec.pins.router_image or release.image,
-        replicas=1 if spec.target in VIRTUAL_MACHINES else max(_REPLICAS, sharing + 1),
+        replicas=1 if target_of(spec).can.runs_machines else max(_REPLICAS, sharing + 1),
         spread=_SPREAD if spec.cluster_objects.topology_spread else (),
         priority=_priority(routed),
         cpu_milli=max(_LEAST_CPU_MILLI, round_up(ceil_div(cpu_milli, sharing), 50)),

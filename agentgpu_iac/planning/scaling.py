@@ -20,7 +20,7 @@ from typing import Final
 from agentgpu_iac.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
 from agentgpu_iac.plan.series import decimal, selector
 from agentgpu_iac.spec.model import ScheduledScale, StackSpec
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import round_up, rounded
 
 _POLLS_IN_COLD_START = 20
@@ -40,9 +40,9 @@ _LEAST_KV_RATIO = 0.001
 
 
 def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[Workload, ...]:
-    """The same workloads; burst tiers with what scales them, where something can: on virtual machines nothing does."""
+    """The same workloads; burst tiers with what scales them, where something of the plan does."""
     every = tuple(workloads)
-    if spec.target in VIRTUAL_MACHINES:
+    if not target_of(spec).can.scales_on_metrics:
         return every
     baselines = {one.agent: one for one in every if one.tier == "baseline"}
     peaks: dict[str, list[ScheduledScale]] = {}

@@ -1,9 +1,7 @@
-"""SkyServe: each agent as one service on the clouds that SkyPilot knows, and what such a service cannot express.
+"""SkyServe: each agent as one service on the clouds that SkyPilot knows.
 
-A SkyServe replica is a machine of its own that SkyPilot starts in whichever of the given places has one. So a plan for it
-uses machines that one replica fills; several engines on an accelerator, several replicas on a machine and replicas over several
-machines are turned away. Its load balancer knows no sessions (0.14.1: round robin and least load), so prefix hits are
-counted as they come by chance. Facts about SkyServe were read in SkyPilot 0.14.1: sky/serve.
+What such a service cannot express stands in ``targets/skyserve.py``. Prefix hits are counted as they come by chance. Facts
+about SkyServe were read in SkyPilot 0.14.1: sky/serve.
 """
 
 from __future__ import annotations
@@ -15,20 +13,18 @@ from typing import Final
 
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
+from agentgpu_iac.plan import SkyPlace, SkySecret, SkyServicePlan, Workload
 from agentgpu_iac.planning import caching, host_memory, security
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.placement import Option
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
-from agentgpu_iac.planning.pricing import Machine, Unpriced
-from agentgpu_iac.planning.rejections import candidate_rejection, demand_rejection
+from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.routing import answer_timeout_s
 from agentgpu_iac.planning.scaling import stay_s
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.targets import target_of
+from agentgpu_iac.targets.skyserve import names
 from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
-
-TARGET: Final = "skyserve"
 
 TOKEN_VARIABLE: Final = "HF_TOKEN"  # noqa: S105 - the name of a variable
 """What Hugging Face's library reads a token from."""
@@ -41,90 +37,10 @@ LEAST_FAILURE_S = 180
 """SkyServe's default: a replica that fails its probes for so long is thrown away, and another one takes a cold start."""
 
 
-def adapted(spec: StackSpec) -> StackSpec:
-    """The spec as SkyServe can carry it out: its own load balancer, without sessions, and its own autoscaler."""
-    if spec.target != TARGET:
-        return spec
-    network = spec.network.model_copy(update={"routing": "round-robin", "router": "none", "gateway": None})
-    scaling = spec.scaling.model_copy(update={"method": "none"})
-    return spec.model_copy(update={"network": network, "scaling": scaling})
-
-
-def names(catalog: Catalog) -> dict[tuple[str, str], str]:
-    """SkyPilot's name of each accelerator, by provider and accelerator, where it knows both."""
-    known = {provider.id for provider in catalog.providers if provider.skypilot_cloud is not None}
-    return {(row.provider, row.accelerator): row.name for row in catalog.skypilot_names if row.provider in known}
-
-
-def sold(machines: Sequence[Machine], catalog: Catalog, spec: StackSpec) -> tuple[Machine, ...]:
-    """The machines that SkyPilot can ask for."""
-    if spec.target != TARGET:
-        return tuple(machines)
-    known = names(catalog)
-    return tuple(one for one in machines if (one.instance.provider, one.accelerator) in known)
-
-
-def unpriced(left_out: Sequence[Unpriced], catalog: Catalog, spec: StackSpec) -> tuple[Unpriced, ...]:
-    """Of what has no price, that which SkyPilot could ask for."""
-    if spec.target != TARGET:
-        return tuple(left_out)
-    known = names(catalog)
-    return tuple(one for one in left_out if (one.provider, one.accelerator) in known)
-
-
 def unknown_providers(machines: Sequence[Machine], catalog: Catalog) -> tuple[str, ...]:
     """Sellers that the spec allows and SkyPilot cannot ask for any accelerator, in the order of their names."""
     known = {provider for provider, _ in names(catalog)}
     return tuple(sorted({one.instance.provider for one in machines} - known))
-
-
-def bar(candidate: Candidate, machine: Machine, spec: StackSpec) -> Rejection | None:
-    """Why no replica of the candidate is started on such a machine, if none is."""
-    need, has = candidate.accelerators_per_replica, machine.accelerators
-    if spec.target != TARGET or need == has:
-        return None
-    message = (
-        f"a SkyServe replica is a machine of its own: one of {need} accelerator{'' if need == 1 else 's'} would leave "
-        f"{has - need} of the {has} on {machine.instance.name} idle and paid for"
-    )
-    return candidate_rejection(
-        candidate, machine, "whole-machine", message, need=float(need), limit=float(has), unit="accelerators"
-    )
-
-
-def bar_over_nodes(demand: Demand, machine: Machine, spec: StackSpec) -> Rejection | None:
-    """Why no replica goes over several such machines, if none may."""
-    if spec.target != TARGET:
-        return None
-    message = f"one {machine.instance.name} does not hold the model, and a SkyServe replica over several machines is not planned"
-    return demand_rejection(demand, machine, "several-nodes", message)
-
-
-def refusals(demand: Demand, spec: StackSpec) -> Iterator[tuple[str, str]]:
-    """What the agent asks for that SkyServe replicas cannot have: (constraint, message)."""
-    if spec.target == TARGET and demand.model.is_local and spec.model_cache.source != "s3":
-        yield (
-            "weights",
-            (
-                f"{demand.model.id} is known by its config.json only, and each SkyServe replica fetches its weights by "
-                "itself: put them into a bucket (modelCache.source: s3)"
-            ),
-        )
-
-
-def not_shared(groups: Sequence[Option]) -> Iterator[Rejection]:
-    """Agents that would fit together on one accelerator, of which each gets a machine of its own."""
-    seen: set[int] = set()
-    for option in groups:
-        for position, candidate in zip(option.agents, option.candidates, strict=True):
-            if position in seen:
-                continue
-            seen.add(position)
-            message = (
-                f"it could share one {candidate.accelerator.name} with others, but a SkyServe replica is a machine of its own; "
-                "target compose and kubernetes can share one"
-            )
-            yield candidate_rejection(candidate, option.machine, "sharing", message)
 
 
 def services(
@@ -136,7 +52,7 @@ def services(
     stack: str,
 ) -> tuple[SkyServicePlan, ...]:
     """One service for each agent, in their order; none for other targets."""
-    if spec.target != TARGET:
+    if not target_of(spec).can.serves_by_sky:
         return ()
     return tuple(
         _service(member, options[member.position], tiers[member.candidate.demand.agent.name], spec, catalog, stack)

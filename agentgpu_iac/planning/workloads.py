@@ -32,9 +32,10 @@ from agentgpu_iac.planning.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.planning.tiers import drain
-from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.sizing import memory
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
 
 _LEAST_JOIN_TIMEOUT_S = 600
@@ -298,7 +299,7 @@ def _cold_start(
         warm_up=rounded(start.warm_up, 1),
         total=rounded(candidate.demand.agent.overrides.cold_start_s or start.total, 1),
         warm_node_total=rounded(start.warm_node_total, 1),
-        error_ratio=loading.ERROR_RATIO if spec.target == "eks" else loading.ERROR_RATIO_ELSEWHERE,
+        error_ratio=target_of(spec).cold_start_error_ratio,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.spec.vocabulary import Target
+from agentgpu_iac.targets import TARGETS
 
 PLAN = "plan"
 CONFIGURATION = "configuration of the Pulumi stack"
@@ -14,7 +15,7 @@ CONFIGURATION = "configuration of the Pulumi stack"
 
 def target_faults(plan: Plan, target: Target, program: str) -> Iterator[Fault]:
     """A plan for another target; ``program`` names what the program is for."""
-    if plan.target != target:
+    if not TARGETS[target].is_target_of(plan):
         yield Fault(
             source=PLAN,
             path="target",

@@ -15,11 +15,9 @@ from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.sharing import DEFAULT_CONFIGURATION, configurations_name
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import dump
+from agentgpu_iac.targets import TARGETS
 
 FOLDER = "helm-values"
-
-_CLUSTERS = frozenset({"eks", "kubernetes"})
-"""Targets on which someone installs charts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +47,12 @@ class DevicePluginChartContext(Context):
 
 def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
     """A file for each chart; nothing for targets without a cluster of yours, or where you want none."""
-    if plan.target not in _CLUSTERS or not plan.cluster_objects.helm_values:
+    target = TARGETS[plan.target]
+    if not target.can.has_cluster or not plan.cluster_objects.helm_values:
         return ()
     is_shared = any(pool.sharing == "time-slicing" for pool in plan.node_pools)
     operator = GpuOperatorContext(
-        nodes_bring_the_driver=plan.target == "eks",
+        nodes_bring_the_driver=target.can.chooses_node_image,
         taint_key=ACCELERATOR_RESOURCE,
         is_shared=is_shared,
         configurations=configurations_name(plan),

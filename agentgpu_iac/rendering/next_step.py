@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.machine_paths import CLOUD_INIT, MACHINE_FOLDER, SETUP_FILE, pool_folder
 from agentgpu_iac.rendering.skyserve import start_command
+from agentgpu_iac.targets import TARGETS
 
 
 def next_step(plan: Plan, files: Iterable[RenderedFile], directory: str) -> str:
     """The next command, by the target of the plan."""
-    if plan.target == "spheron":
+    if TARGETS[plan.target].can.makes_machines:
         return f"pulumi up makes the machines, each from the {CLOUD_INIT} of its pool"
     if plan.hosts:
         places = " or ".join(shlex.quote(f"{directory}/{pool_folder(host.node_pool)}") for host in plan.hosts)

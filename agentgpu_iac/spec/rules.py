@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
+from agentgpu_iac.spec.abilities import abilities_of
 from agentgpu_iac.spec.cron import cron_fault
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import (
@@ -21,15 +22,13 @@ from agentgpu_iac.spec.model import (
     Agent,
     Conversation,
     ModelCache,
-    Network,
     Sessions,
     Speculative,
     StackSpec,
     ToolCalls,
 )
 from agentgpu_iac.spec.scalars import shown
-from agentgpu_iac.spec.shape import fields_of, words_at
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.spec.shape import fields_of
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
 LINE = "{line}"
@@ -67,9 +66,8 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _schedule_rules(_part(spec, "scaling"), agents)
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
-    yield from _public_machine_rules(target, _part(spec, "security"), _part(spec, "hosts"))
-    yield from _machine_rules(spec, target)
-    yield from _skyserve_rules(spec, target)
+    yield from _range_rules(_part(spec, "hosts"))
+    yield from _target_rules(data, target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from _engine_rules(agent, target, at)
@@ -148,24 +146,6 @@ def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> It
         )
 
 
-def _public_machine_rules(target: str, security: Mapping[str, Data], hosts: Mapping[str, Data]) -> Iterator[Violation]:
-    """Rented machines stand on the open internet: who may call must be said, and callers must prove who they are."""
-    if target != "spheron":
-        return
-    if security.get("apiKeySecret") is None:
-        yield Violation(
-            steps=("spec", "security", "apiKeySecret"),
-            message="machines on Spheron have public addresses, but no key is asked for: 'apiKeySecret' is missing",
-            hint="write security: {apiKeySecret: agents-api-key}, the name of the secret that holds it",
-        )
-    if hosts.get("callerRanges") in (None, ()):
-        yield Violation(
-            steps=("spec", "hosts", "callerRanges"),
-            message="machines on Spheron have public addresses, but nobody may call: 'callerRanges' is missing",
-            hint="write hosts: {callerRanges: [203.0.113.0/24]}, the ranges that callers come from",
-        )
-
-
 def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
     """Routes attach to a Gateway, which somebody runs and only the spec can name."""
     if network.get("router") == "gateway" and network.get("gateway") is None:
@@ -182,70 +162,37 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
         )
 
 
-def _machine_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]:
-    """Address ranges are some; and what needs a cluster has no place on virtual machines."""
+def _range_rules(hosts: Mapping[str, Data]) -> Iterator[Violation]:
+    """Address ranges are some."""
     for key in ("callerRanges", "adminRanges"):
-        for index, one in enumerate(_list(_part(spec, "hosts"), key)):
+        for index, one in enumerate(_list(hosts, key)):
             if isinstance(one, str) and _is_range(one) and not _is_network(one):
                 yield Violation(
                     steps=("spec", "hosts", key, index),
                     message=f"{shown(one)} is no address range",
                     hint="write the first address and the length of its prefix, for example 203.0.113.0/24",
                 )
-    if target not in VIRTUAL_MACHINES:
+
+
+def _target_rules(data: Data, target: str) -> Iterator[Violation]:
+    """What the target needs is there, and what it cannot do is not asked of it."""
+    abilities = abilities_of(target)
+    if abilities is None:
         return
-    network, cache = _part(spec, "network"), _part(spec, "modelCache")
-    if _word(network, "router", Network) in ("gateway", "none"):
-        yield Violation(
-            steps=("spec", "network", "router"),
-            message="on virtual machines NGINX is what callers reach",
-            hint="write router: nginx, or leave it out",
-        )
-    if _word(cache, "source", ModelCache) == "s3":
-        yield Violation(
-            steps=("spec", "modelCache", "source"),
-            message="a virtual machine has no identity that opens a bucket",
-            hint="use source: huggingface, or put the models into the machine's cache yourself",
-        )
-    yield from _cluster_only_rules(
-        spec, target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"
-    )
+    for need in abilities.needs:
+        if _value_at(data, need.at) in (None, ()):
+            yield Violation(steps=need.at, message=need.message, hint=need.hint)
+    for refusal in abilities.refuses:
+        value = _value_at(data, refusal.at)
+        if value in refusal.words if refusal.words else isinstance(value, dict | tuple) and value:
+            yield Violation(steps=refusal.at, message=refusal.message, hint=refusal.hint)
 
 
-def _skyserve_rules(spec: Mapping[str, Data], target: str) -> Iterator[Violation]:
-    """SkyServe balances and scales by itself, and has no cluster around it."""
-    if target != "skyserve":
-        return
-    network, scaling = _part(spec, "network"), _part(spec, "scaling")
-    if _word(network, "router", Network) in ("nginx", "gateway"):
-        yield Violation(
-            steps=("spec", "network", "router"),
-            message="SkyServe has a load balancer of its own, and no other stands before its replicas",
-            hint="leave it out",
-        )
-    if _list(scaling, "schedule"):
-        yield Violation(
-            steps=("spec", "scaling", "schedule"),
-            message="SkyServe scales by requests a second alone, never by the clock",
-            hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
-        )
-    yield from _cluster_only_rules(spec, target, "SkyServe has", "sky serve up takes each secret from your shell")
-
-
-def _cluster_only_rules(spec: Mapping[str, Data], target: str, who_has: str, instead: str) -> Iterator[Violation]:
-    """Parts of the spec that mean nothing without a cluster; ``instead`` says where secrets come from."""
-    if _part(_part(spec, "security"), "externalSecrets"):
-        yield Violation(
-            steps=("spec", "security", "externalSecrets"),
-            message=f"a store makes Secrets in a cluster, and {who_has} none",
-            hint=f"leave it out; {instead}",
-        )
-    if _part(spec, "gitops"):
-        yield Violation(
-            steps=("spec", "gitops"),
-            message=f"a GitOps tool applies manifests to a cluster, and the target {target!r} has none",
-            hint="leave it out",
-        )
+def _value_at(data: Data, steps: Steps) -> Data:
+    """What the file holds at the end of some keys; None where it holds nothing."""
+    for step in steps:
+        data = data.get(step) if isinstance(data, dict) and isinstance(step, str) else None
+    return data
 
 
 def _is_range(text: str) -> bool:
@@ -374,8 +321,9 @@ def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
 
 
 def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator[Violation]:
-    """Ollama serves one developer; it has no place in a cluster."""
-    if agent.get("engine") == "ollama" and target != "compose" and target in words_at(("spec", "target")):
+    """Ollama serves one developer; it has no place where others call."""
+    abilities = abilities_of(target)
+    if agent.get("engine") == "ollama" and abilities is not None and not abilities.serves_one_developer:
         yield Violation(
             steps=(*at, "engine"),
             message=f"Ollama is for local development only, and the target is {target!r}",

@@ -14,8 +14,6 @@ KvCacheDtype = Literal["auto", "bf16", "fp16", "fp8"]
 CapacityType = Literal["on-demand", "spot", "reserved"]
 Tier = Literal["baseline", "burst"]
 Target = Literal["eks", "kubernetes", "spheron", "compose", "skyserve"]
-VIRTUAL_MACHINES: tuple[Target, ...] = ("compose", "spheron")
-"""Targets whose machines run Docker Compose: there is no cluster."""
 Storage = Literal["nvme", "ebs-gp3"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)

@@ -8,9 +8,9 @@ import pytest
 
 from agentgpu_iac.plan import machine_paths as paths
 from agentgpu_iac.rendering.templates import verbatim
-from agentgpu_iac.spec import rules
+from agentgpu_iac.spec import abilities
 
-TEXTS = (*sorted(Path("templates/hosts").iterdir()), Path(rules.__file__))
+TEXTS = (*sorted(Path("templates/hosts").iterdir()), Path(abilities.__file__))
 PLACES = {value for value in vars(paths).values() if isinstance(value, str) and value.startswith("/")}
 KNOWN = PLACES | {"/etc/agentgpu", f"{paths.MACHINE_FOLDER}/docker-compose.yaml"}
 
@@ -37,4 +37,4 @@ def test_the_setup_looks_where_files_are_put() -> None:
 
 
 def test_the_hint_to_a_secret_store_names_the_file_of_secrets() -> None:
-    assert f"each machine reads {paths.SECRETS_FILE}" in Path(rules.__file__).read_text(encoding="utf-8")
+    assert f"each machine reads {paths.SECRETS_FILE}" in Path(abilities.__file__).read_text(encoding="utf-8")

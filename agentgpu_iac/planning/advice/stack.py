@@ -13,7 +13,7 @@ from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import HOURS_PER_MONTH
 
 
@@ -24,10 +24,11 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
         images = sorted({one.engine.image for one in context.workloads})
         yield warning("unpinned", f"image {', '.join(images)} is named by tag; pin its digest with pins.engineImage")
         yield from _image_registries(context)
-    if spec.target == "eks" and spec.pins.ami_alias is None:
+    if target_of(spec).can.chooses_node_image and spec.pins.ami_alias is None:
         yield warning(
             "unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD"
         )
+    yield from _without_effect(context)
     yield from _router_warnings(context)
     yield from _unpriced(context)
     for pool in context.node_pools:
@@ -35,7 +36,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             yield warning(
                 "undated-price", f"the price of {pool.instance_types[0]} ({pool.provider}) has no date in its source"
             )
-        if pool.fixed_size and spec.target not in VIRTUAL_MACHINES:
+        if pool.fixed_size and target_of(spec).can.has_cluster:
             yield warning(
                 "fixed-size-pool",
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
@@ -65,6 +66,18 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
         )
 
 
+def _without_effect(context: Context) -> Iterator[Warning]:
+    """What the spec asks for and its target has no place for."""
+    for idle in target_of(context.spec).idle:
+        written = tuple(idle.written(context.spec))
+        if written:
+            yield warning(
+                "without-effect",
+                f"{', '.join(written)} change{'s' if len(written) == 1 else ''} nothing for target {context.spec.target}: "
+                f"{idle.reason}",
+            )
+
+
 def _unpriced(context: Context) -> Iterator[Warning]:
     """Nodes whose price nobody knows, and what was counted instead."""
     preferred = {item.node_pool: item for item in context.cost.line_items if not item.price_known}
@@ -85,7 +98,8 @@ def _unpriced(context: Context) -> Iterator[Warning]:
 def _machine_warnings(context: Context) -> Iterator[Warning]:
     """What virtual machines leave open."""
     spec = context.spec
-    if spec.target not in VIRTUAL_MACHINES:
+    target = target_of(spec)
+    if not target.can.runs_machines:
         return
     watched = spec.observability.monitors != "none"
     services: tuple[tuple[ServiceSoftware, str | None, str], ...] = (
@@ -97,7 +111,7 @@ def _machine_warnings(context: Context) -> Iterator[Warning]:
             image = context.catalog.service(service).image
             yield warning("unpinned", f"image {image} is named by tag; pin its digest with pins.{pin}")
     machines = sum(pool.max for pool in context.node_pools)
-    if spec.target == "compose" and machines > 1:
+    if not target.can.makes_machines and machines > 1:
         yield warning(
             "several-machines",
             f"the plan is {machines} machines, each with an address and an NGINX of its own: nothing here spreads callers over "
@@ -127,8 +141,8 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
     unscaled = [one.name for one in bursts if one.scaling is None]
     if unscaled:
         why = (
-            "virtual machines are started and ended by whoever runs the stack"
-            if context.spec.target in VIRTUAL_MACHINES
+            target_of(context.spec).why_not_scaled
+            if not target_of(context.spec).can.scales_on_metrics
             else "scaling.method is none"
             if wanted.method == "none"
             else "no source names the engine's series for running and waiting requests"

@@ -1,0 +1,268 @@
+"""What each target can do, and what a spec may therefore not ask of it.
+
+A spec is read in one go, and a person sees every fault of it at once: what is malformed, what contradicts itself and what
+its target cannot do. So the rules of the spec must know the targets' abilities, while ``targets/``, which knows the
+catalog and the plan as well, stands behind the spec and may not be imported here. Therefore this closed table is the one
+home of the abilities: the rules ask it, and each target in ``targets/`` is built on its row.
+
+An ability says what can be done there, never which target it is: who asks compares no names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from agentgpu_iac.spec.vocabulary import Target
+from agentgpu_iac.spec.yaml_tree import Steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A value that a spec may not hold for a target, with the reason and what to write instead."""
+
+    at: Steps
+    words: tuple[str, ...] = ()
+    """The words that are refused. None: whatever is written, unless it is empty."""
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """A value that a spec must hold for a target, with the reason and what to write."""
+
+    at: Steps
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """What a target can do, and the parts of a spec that it refuses or needs."""
+
+    has_cluster: bool
+    """A Kubernetes cluster runs the stack: namespaces, quotas, policies, charts, GitOps."""
+    runs_machines: bool
+    """Each virtual machine of a pool runs the same Docker Compose project, behind an NGINX of its own that callers reach."""
+    serves_by_sky: bool
+    """Each agent becomes a service of SkyServe, which balances and scales it by itself."""
+    shares_accelerators: bool
+    """Engines of several agents may stay together on one accelerator."""
+    shares_among_replicas: bool
+    """Engines of one agent may, too: a rollout finds room there."""
+    spans_nodes: bool
+    """A replica may go over several machines."""
+    replica_fills_machine: bool
+    """A replica is a machine of its own, so it must use all of its accelerators."""
+    keeps_sessions: bool
+    """A session can be brought back to the replica that holds its context."""
+    scales_on_metrics: bool
+    """KEDA or an HPA raises and lowers burst tiers, on series and by the clock."""
+    one_region: bool
+    """One cluster holds all of a stack, so a stack lies in one region: the cheapest of those that it may use."""
+    fills_cache_by_hand: bool
+    """Someone can put weights into the model cache of a node, for models that no public place holds."""
+    chooses_node_image: bool
+    """The nodes' image is chosen here: a spec may pin it, and it brings the driver."""
+    makes_nodes_on_demand: bool
+    """An autoscaler makes and ends single nodes of the target's own provider, and uses capacity that is held there first."""
+    makes_machines: bool
+    """Pulumi makes the machines and so can tell them of each other: one of them stands in front of all."""
+    serves_one_developer: bool
+    """It is a developer's own machine too, on which Ollama stands in for the engines."""
+    refuses: tuple[Refusal, ...] = ()
+    needs: tuple[Need, ...] = ()
+
+
+def _no_cluster(target: Target, who_has: str, instead: str) -> tuple[Refusal, ...]:
+    """Parts of the spec that mean nothing without a cluster; ``instead`` says where secrets come from."""
+    return (
+        Refusal(
+            at=("spec", "security", "externalSecrets"),
+            message=f"a store makes Secrets in a cluster, and {who_has} none",
+            hint=f"leave it out; {instead}",
+        ),
+        Refusal(
+            at=("spec", "gitops"),
+            message=f"a GitOps tool applies manifests to a cluster, and the target {target!r} has none",
+            hint="leave it out",
+        ),
+    )
+
+
+_NOTHING_SCALES_MACHINES: Final = "nothing scales virtual machines: whoever runs the stack starts and ends them"
+
+
+def _on_machines(target: Target) -> tuple[Refusal, ...]:
+    """What virtual machines cannot do."""
+    return (
+        Refusal(
+            at=("spec", "network", "router"),
+            words=("gateway", "none"),
+            message="on virtual machines NGINX is what callers reach",
+            hint="write router: nginx, or leave it out",
+        ),
+        Refusal(
+            at=("spec", "modelCache", "source"),
+            words=("s3",),
+            message="a virtual machine has no identity that opens a bucket",
+            hint="use source: huggingface, or put the models into the machine's cache yourself",
+        ),
+        Refusal(
+            at=("spec", "scaling", "method"),
+            words=("keda", "hpa"),
+            message=_NOTHING_SCALES_MACHINES,
+            hint="write method: none, or leave it out; overrides.baselineReplicas keeps more replicas warm",
+        ),
+        Refusal(
+            at=("spec", "scaling", "schedule"),
+            message=_NOTHING_SCALES_MACHINES,
+            hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
+        ),
+        *_no_cluster(target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"),
+    )
+
+
+_EKS: Final = Abilities(
+    has_cluster=True,
+    runs_machines=False,
+    serves_by_sky=False,
+    shares_accelerators=True,
+    shares_among_replicas=False,
+    spans_nodes=True,
+    replica_fills_machine=False,
+    keeps_sessions=True,
+    scales_on_metrics=True,
+    one_region=True,
+    fills_cache_by_hand=True,
+    chooses_node_image=True,
+    makes_nodes_on_demand=True,
+    makes_machines=False,
+    serves_one_developer=False,
+)
+
+_KUBERNETES: Final = Abilities(
+    has_cluster=True,
+    runs_machines=False,
+    serves_by_sky=False,
+    shares_accelerators=True,
+    shares_among_replicas=False,
+    spans_nodes=True,
+    replica_fills_machine=False,
+    keeps_sessions=True,
+    scales_on_metrics=True,
+    one_region=False,
+    fills_cache_by_hand=True,
+    chooses_node_image=False,
+    makes_nodes_on_demand=False,
+    makes_machines=False,
+    serves_one_developer=False,
+)
+
+_SPHERON: Final = Abilities(
+    has_cluster=False,
+    runs_machines=True,
+    serves_by_sky=False,
+    shares_accelerators=True,
+    shares_among_replicas=True,
+    spans_nodes=False,
+    replica_fills_machine=False,
+    keeps_sessions=True,
+    scales_on_metrics=False,
+    one_region=False,
+    fills_cache_by_hand=True,
+    chooses_node_image=False,
+    makes_nodes_on_demand=False,
+    makes_machines=True,
+    serves_one_developer=False,
+    refuses=_on_machines("spheron"),
+    needs=(
+        Need(
+            at=("spec", "security", "apiKeySecret"),
+            message="machines on Spheron have public addresses, but no key is asked for: 'apiKeySecret' is missing",
+            hint="write security: {apiKeySecret: agents-api-key}, the name of the secret that holds it",
+        ),
+        Need(
+            at=("spec", "hosts", "callerRanges"),
+            message="machines on Spheron have public addresses, but nobody may call: 'callerRanges' is missing",
+            hint="write hosts: {callerRanges: [203.0.113.0/24]}, the ranges that callers come from",
+        ),
+    ),
+)
+"""Rented machines stand on the open internet: who may call must be said, and callers must prove who they are."""
+
+_COMPOSE: Final = Abilities(
+    has_cluster=False,
+    runs_machines=True,
+    serves_by_sky=False,
+    shares_accelerators=True,
+    shares_among_replicas=True,
+    spans_nodes=False,
+    replica_fills_machine=False,
+    keeps_sessions=True,
+    scales_on_metrics=False,
+    one_region=False,
+    fills_cache_by_hand=True,
+    chooses_node_image=False,
+    makes_nodes_on_demand=False,
+    makes_machines=False,
+    serves_one_developer=True,
+    refuses=_on_machines("compose"),
+)
+
+_SKYSERVE: Final = Abilities(
+    has_cluster=False,
+    runs_machines=False,
+    serves_by_sky=True,
+    shares_accelerators=False,
+    shares_among_replicas=False,
+    spans_nodes=False,
+    replica_fills_machine=True,
+    keeps_sessions=False,
+    scales_on_metrics=False,
+    one_region=False,
+    fills_cache_by_hand=False,
+    chooses_node_image=False,
+    makes_nodes_on_demand=False,
+    makes_machines=False,
+    serves_one_developer=False,
+    refuses=(
+        Refusal(
+            at=("spec", "network", "router"),
+            words=("nginx", "gateway"),
+            message="SkyServe has a load balancer of its own, and no other stands before its replicas",
+            hint="leave it out",
+        ),
+        Refusal(
+            at=("spec", "network", "routing"),
+            words=("session-affine",),
+            message="SkyServe's load balancer knows no sessions: each request goes to the replica with the least to do",
+            hint="write routing: round-robin, or leave it out",
+        ),
+        Refusal(
+            at=("spec", "scaling", "method"),
+            words=("keda", "hpa"),
+            message="SkyServe scales by requests a second alone, with an autoscaler of its own",
+            hint="write method: none, or leave it out",
+        ),
+        Refusal(
+            at=("spec", "scaling", "schedule"),
+            message="SkyServe scales by requests a second alone, never by the clock",
+            hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
+        ),
+        *_no_cluster("skyserve", "SkyServe has", "sky serve up takes each secret from your shell"),
+    ),
+)
+
+ABILITIES: Final[Mapping[Target, Abilities]] = MappingProxyType(
+    {"eks": _EKS, "kubernetes": _KUBERNETES, "spheron": _SPHERON, "compose": _COMPOSE, "skyserve": _SKYSERVE}
+)
+"""One row for each word of ``Target``."""
+
+
+def abilities_of(target: str) -> Abilities | None:
+    """The abilities of a target by its name; None where there is no such target."""
+    return next((abilities for name, abilities in ABILITIES.items() if name == target), None)
