@@ -342,7 +342,7 @@ class TestBudgetOfTheMonth:
 
 
 class TestReservedLater:
-    """Reservations are bought for nodes that were chosen at on-demand prices."""
+    """A reservation is a price like another: it is weighed before the nodes are chosen."""
 
     AGENT: ClassVar = make_agent(sessions={"concurrent": 4})
     OBSERVED: ClassVar = {"days": 60, "baselineRatio": 1.0, "baselineSessions": 4}
@@ -354,22 +354,11 @@ class TestReservedLater:
         catalog = make_catalog(offerings("s2", "small-40", on_demand="1.20", reserved="0.40"))
         assert cost_of(self.AGENT, catalog=catalog, observed=self.OBSERVED) == Decimal("288.00")
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="the placement weighs s1 at 1.00 against s2 at 1.20, and pools._with_reservation comes after it: "
-        "s2 reserved at 0.40 is 288 a month, and the plan takes s1 for 720",
-    )
     def test_a_machine_that_only_a_reservation_makes_cheapest_is_found(self):
         alone = make_catalog(offerings("s2", "small-40", on_demand="1.20", reserved="0.40"))
         least = cost_of(self.AGENT, catalog=alone, observed=self.OBSERVED)
         assert cost_of(self.AGENT, catalog=self.CATALOG, observed=self.OBSERVED) <= least
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=NoPlan,
-        reason="planner._assembled places for the least baseline at on-demand prices: it refuses 300 a month at s1's 720, "
-        "though s2 reserved is 288",
-    )
     def test_a_budget_that_only_a_reservation_meets_is_met(self):
         capacity = {"budgetUsdPerMonth": 300.0}
         found = plan(self.AGENT, catalog=self.CATALOG, observed=self.OBSERVED, capacity=capacity)

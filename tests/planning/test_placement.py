@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgpu_iac.planning.placement import MAX_ENGINES_PER_ACCELERATOR, Option, place
+from agentgpu_iac.planning.placement import Option, Terms, place
 from agentgpu_iac.planning.pricing import Machine, Way
+from agentgpu_iac.planning.sharing import MAX_ENGINES_PER_ACCELERATOR
 from agentgpu_iac.planning.tiers import Purchase
 from tests.planning.scenes import codes, make_agent, make_catalog, offerings, plan, workload
 
@@ -147,7 +148,7 @@ def problems(draw):
 @given(problems())
 def test_against_brute_force(problem):
     by_agent, groups, burst_hours = problem
-    found = place(by_agent, groups, True, burst_hours)
+    found = place(by_agent, groups, True, Terms(burst_hours=burst_hours))
     covered = sorted(agent for one in found.options for agent in one.agents)
     assert covered == list(range(len(by_agent)))
     assert found.gap_ratio == 0.0
@@ -159,8 +160,8 @@ def test_against_brute_force(problem):
 @given(problems())
 def test_the_order_of_the_options_does_not_matter(problem):
     by_agent, groups, burst_hours = problem
-    found = place(by_agent, groups, True, burst_hours)
-    other = place([list(reversed(options)) for options in by_agent], groups, True, burst_hours)
+    found = place(by_agent, groups, True, Terms(burst_hours=burst_hours))
+    other = place([list(reversed(options)) for options in by_agent], groups, True, Terms(burst_hours=burst_hours))
     assert cost(found.options, burst_hours) == cost(other.options, burst_hours)
 
 
