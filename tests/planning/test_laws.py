@@ -363,3 +363,33 @@ class TestReservedLater:
         capacity = {"budgetUsdPerMonth": 300.0}
         found = plan(self.AGENT, catalog=self.CATALOG, observed=self.OBSERVED, capacity=capacity)
         assert found.cost.baseline_usd_per_month <= 300
+
+    @LAWS
+    @given(
+        stacks(),
+        unreserved,
+        st.sampled_from([3, 7, 40]),
+        st.sampled_from(sorted({row.instance_type.name for row in OFFERINGS})),
+        st.sampled_from(["0.10", "0.50", "0.90", "1.10"]),
+    )
+    def test_a_reserved_price_added_never_raises_the_cost(self, stack, spec, observed, name, share):
+        spec = {**spec, "observed": {"days": 60, "baselineRatio": 0.9, "baselineSessions": observed}}
+        rows = tuple(row for row in OFFERINGS if (row.instance_type.name, row.capacity_type) != (name, "reserved"))
+        of = next(row for row in rows if (row.instance_type.name, row.capacity_type) == (name, "on-demand"))
+        reserved = of.model_copy(update={"capacity_type": "reserved", "usd_per_hour": of.usd_per_hour * Decimal(share)})
+        before = planned(stack, spec, make_catalog(rows))
+        assume(before is not None)
+        after = planned(stack, spec, make_catalog((*rows, reserved)))
+        expected = before.cost.expected_usd_per_month
+        assert after.cost.expected_usd_per_month <= expected + slack(expected)
+
+    def test_a_background_neighbour_does_not_take_it_away(self):
+        """Beside a background agent nothing is reserved, so that one goes to the dearer machine."""
+        job = make_agent("job", latencyClass="background")
+        capacity = {"spot": "never", "shareAccelerators": "never"}
+        catalog = make_catalog(
+            offerings("s1", "small-40", on_demand="1.25")
+            + offerings("s2", "small-40", on_demand="1.20", reserved="0.40")
+        )
+        found = plan(self.AGENT, job, catalog=catalog, observed=self.OBSERVED, capacity=capacity)
+        assert found.cost.expected_usd_per_month == Decimal("1188.00")  # (0.40 + 1.25) x 720
