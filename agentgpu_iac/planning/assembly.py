@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from agentgpu_iac import __version__
-from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     PLAN_VERSION,
@@ -35,9 +32,10 @@ from agentgpu_iac.planning.costs import cost, other_accelerators, second_replica
 from agentgpu_iac.planning.front import front_plan
 from agentgpu_iac.planning.ledger.entries import entries
 from agentgpu_iac.planning.market import market_plan
-from agentgpu_iac.planning.placement import Option, Placement
-from agentgpu_iac.planning.pools import homes, node_pool_plan, placed_agents, pools_of
+from agentgpu_iac.planning.placement import Terms
+from agentgpu_iac.planning.pools import homes, node_pool_plan
 from agentgpu_iac.planning.routing import router_plan
+from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.solver import solver_version
 from agentgpu_iac.planning.workloads import workload_plan
 from agentgpu_iac.spec.loader import LoadedStack
@@ -49,35 +47,33 @@ from agentgpu_iac.targets import target_of
 class Decisions:
     """What the planner decided; each sequence is in the order of the agents."""
 
-    placement: Placement
-    releases: Sequence[EngineRelease]
-    options: Sequence[Sequence[Option]]
-    """Everything that would serve each agent, for the alternatives."""
+    settled: Settled
     rejections: tuple[Rejection, ...]
-    burst_hours: Decimal
+    terms: Terms
+    """By which the stack's cost is told, whatever it was chosen for."""
 
 
 def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: Decisions) -> Plan:
     """Write the plan down: pools, workloads, cost, overrides, warnings, headline."""
     name = loaded.stack.metadata.name
-    placed = placed_agents(decided.placement, decided.releases, name, spec.network.round_trip_ms)
-    pools = pools_of(placed, name, spec)
-    pools_by_name = {pool.name: node_pool_plan(pool, spec, market_plan(pool, spec, decided.options)) for pool in pools}
+    settled = decided.settled
+    placed, pools = settled.placed, settled.pools
+    pools_by_name = {pool.name: node_pool_plan(pool, spec, market_plan(pool, spec, settled.options)) for pool in pools}
     node_pools = tuple(pools_by_name.values())
     its_pools = homes(pools)
     workloads = tuple(
-        workload_plan(member, pool, pools_by_name[pool.name], spec, catalog)
+        workload_plan(member, pool, pools_by_name[pool.name], settled.starts[member.position, pool.name], spec, catalog)
         for member in placed
         for pool in its_pools[member.position]
     )
     workloads = scaling.scaled(workloads, name, spec)
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
-    others = other_accelerators(placed, decided.options, its_pools, decided.burst_hours)
-    total = cost(pools, (*others, *second), decided.burst_hours, decided.placement.gap_ratio)
+    others = other_accelerators(placed, settled.options, its_pools, decided.terms)
+    total = cost(pools, (*others, *second), decided.terms.burst_hours, settled.placement.gap_ratio)
     router = router_plan(spec, catalog, workloads)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router)
-    sky_services = sky.services(placed, decided.options, tiers, spec, catalog, name)
+    sky_services = sky.services(placed, settled.options, tiers, spec, catalog, name)
     context = advice.Context(
         spec=spec,
         catalog=catalog,
@@ -89,7 +85,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         routed=router.agents if router is not None else frozenset(),
         cost=total,
         second_replicas={one.agent: one for one in second if one.agent is not None},
-        groups_complete=decided.placement.groups_complete,
+        groups_complete=settled.placement.groups_complete,
         sky_services=sky_services,
     )
     by_hand = tuple(
@@ -132,7 +128,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
-        ledger=entries(placed, tiers, total.line_items, by_hand, catalog, decided.burst_hours),
+        ledger=entries(placed, tiers, total.line_items, by_hand, catalog, decided.terms.burst_hours),
         assumptions=assumptions(spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,

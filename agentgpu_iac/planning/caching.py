@@ -184,28 +184,31 @@ def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoi
     )
 
 
+def models_gib(cached: Iterable[CachedModel]) -> float:
+    """What a cache must hold for these models, as the plan says it."""
+    return sum(model.gib for model in cached)
+
+
+def cold_start_s(candidate: Candidate, start: loading.ColdStart) -> float:
+    """The cold start that everything is planned by and that the plan prints: as set by hand, else as predicted."""
+    return rounded(candidate.demand.agent.overrides.cold_start_s or start.total, 1)
+
+
 def cold_start(
-    candidate: Candidate,
-    machine: Machine,
-    release: EngineRelease,
-    spec: StackSpec,
-    *,
-    node_models_gib: float | None = None,
+    candidate: Candidate, machine: Machine, release: EngineRelease, spec: StackSpec, *, node_models_gib: float
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
     Nodes of one replica start side by side; each is counted as reading the whole checkpoint, which is the safe side.
 
-    ``node_models_gib`` is everything that the node's cache is filled with; unset: this candidate's model alone.
+    ``node_models_gib`` is everything that the node's cache is filled with.
     """
-    own_gib = loaded_gib(candidate)
-    models_gib = own_gib if node_models_gib is None else node_models_gib
-    kept_on = storage(machine, models_gib, spec)
+    kept_on = storage(machine, node_models_gib, spec)
     streamed = loader(release, kept_on, spec) == "runai-streamer"
     return loading.cold_start(
         machine.instance,
-        model_gib=own_gib,
-        node_models_gib=models_gib,
+        model_gib=loaded_gib(candidate),
+        node_models_gib=node_models_gib,
         image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,

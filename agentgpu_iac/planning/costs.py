@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from agentgpu_iac.plan import Alternative, Cost, LineItem
 from agentgpu_iac.planning.candidates import Candidate, Service
-from agentgpu_iac.planning.placement import Option
+from agentgpu_iac.planning.placement import Option, Terms
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_hour, usd_per_month
@@ -68,27 +68,27 @@ def other_accelerators(
     placed: Sequence[Placed],
     options: Sequence[Sequence[Option]],
     pools: Mapping[int, Sequence[Pool]],
-    burst_hours: Decimal,
+    terms: Terms,
 ) -> tuple[Alternative, ...]:
     """For each agent the next accelerators that would serve it; ``options`` are in the order of the agents."""
     found: list[Alternative] = []
     for member in placed:
-        here = sum((_part(member, pool, burst_hours) for pool in pools[member.position]), Decimal(0))
+        here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
         seen = {member.candidate.accelerator.id}
-        for option in sorted(options[member.position], key=lambda option: option.rank(burst_hours)):
+        for option in sorted(options[member.position], key=lambda option: option.rank(terms)):
             candidate = option.candidates[0]
             if candidate.accelerator.id in seen or len(seen) > _ALTERNATIVES_PER_AGENT:
                 continue
             seen.add(candidate.accelerator.id)
-            price = option.usd_per_month_alone(burst_hours).quantize(_CENT)
+            price = option.usd_per_month_alone(terms).quantize(_CENT)
             found.append(_alternative(member, option, price, price - here.quantize(_CENT)))
     return tuple(found)
 
 
-def _part(member: Placed, pool: Pool, burst_hours: Decimal) -> Decimal:
+def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
-    price = pool.purchase.usd_per_hour * pool.nodes
-    hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else burst_hours
+    price = pool.usd_per_hour
+    hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else terms.burst_hours
     if pool.shared:
         return price * hours / len(pool.members)
     return price * hours * member.option.accelerators(pool.tier) / max(1, pool.accelerators_taken)

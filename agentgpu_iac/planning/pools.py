@@ -7,14 +7,16 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import MarketPlan, NodePool
+from agentgpu_iac.plan import DrainPlan, MarketPlan, NodePool
 from agentgpu_iac.planning import caching, candidates, priorities
-from agentgpu_iac.planning.placement import Option, Placement
+from agentgpu_iac.planning.placement import Option, Placement, Terms
 from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
+from agentgpu_iac.planning.reservations import most_reserved, normal_nodes, saved_usd_per_hour
+from agentgpu_iac.planning.tiers import Purchase, replica_drain
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.targets import target_of
@@ -34,6 +36,8 @@ class Placed:
     option: Option
     release: EngineRelease
     share_group: str | None
+    drain: DrainPlan
+    """How a replica leaves, before the notice of whoever takes its node back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +65,20 @@ class Pool:
     @property
     def normal_nodes(self) -> int:
         """Nodes that normal load needs: the others of a baseline only stand by for a burst."""
-        each = [
+        slots = sum(
             member.candidate.normal_replicas
             * self.machine.accelerators_taken(member.candidate.accelerators_per_replica)
             for member in self.members
-        ]
-        return min(self.nodes, ceil_div(sum(each), self.machine.accelerators * self.engines_per_accelerator))
+        )
+        return normal_nodes(self.nodes, slots, self.machine.accelerators * self.engines_per_accelerator)
+
+    @property
+    def usd_per_hour(self) -> Decimal:
+        """What its nodes cost together: the reserved ones at their price, the others at theirs."""
+        others = self.purchase.usd_per_hour
+        if self.reserved_nodes and self.purchase.fallback_usd_per_hour is not None:
+            others = self.purchase.fallback_usd_per_hour
+        return self.purchase.usd_per_hour * self.reserved_nodes + others * (self.nodes - self.reserved_nodes)
 
 
 def placed_agents(
@@ -81,22 +93,28 @@ def placed_agents(
             number += 1
             group = f"{stack}-share-{number}"
         for position, candidate in zip(option.agents, option.candidates, strict=True):
+            there = candidate
+            if option.is_shared:
+                there = candidates.shared(candidate, option.engines_per_accelerator, round_trip_ms)
+            release = releases[position]
             members.append(
                 Placed(
                     position=position,
-                    candidate=candidates.shared(candidate, option.engines_per_accelerator, round_trip_ms)
-                    if option.is_shared
-                    else candidate,
+                    candidate=there,
                     option=option,
-                    release=releases[position],
+                    release=release,
                     share_group=group,
+                    drain=option.drain or replica_drain(there, release),
                 )
             )
     return tuple(sorted(members, key=lambda member: member.position))
 
 
-def pools_of(placed: Sequence[Placed], stack: str, spec: StackSpec) -> tuple[Pool, ...]:
-    """Baseline pools first, then burst pools, each in the order of the agents."""
+def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, ...]:
+    """Baseline pools first, then burst pools, each in the order of the agents.
+
+    They are the pools that the placement priced, by the same terms.
+    """
     gathered: dict[tuple[str, ...], list[Placed]] = {}
     facts: dict[tuple[str, ...], tuple[Tier, Machine, Purchase]] = {}
     tiers: tuple[Tier, ...] = ("baseline", "burst")
@@ -114,21 +132,19 @@ def pools_of(placed: Sequence[Placed], stack: str, spec: StackSpec) -> tuple[Poo
     pools = (
         _pool(stack, *facts[key], part, len(regions) > 1, agent)
         for key, members in gathered.items()
-        for part, agent in _parts(tuple(members), *facts[key][:2], spec)
+        for part, agent in _parts(tuple(members), *facts[key][:2], terms)
     )
-    sessions = sum(one.candidate.demand.concurrent for one in placed if one.candidate.demand.user_facing)
-    ratio = reserved_ratio(spec.observed, sessions)
-    return tuple(_with_reservation(pool, ratio) for pool in pools)
+    return tuple(_with_reservation(pool, terms.reserved_ratio) for pool in pools)
 
 
 def _parts(
-    members: tuple[Placed, ...], tier: Tier, machine: Machine, spec: StackSpec
+    members: tuple[Placed, ...], tier: Tier, machine: Machine, terms: Terms
 ) -> tuple[tuple[tuple[Placed, ...], str], ...]:
     """The members as one pool, or as several: virtual machines of a pool are alike, so who fills whole machines has its own.
 
     That takes no more machines. Each part comes with the name of the agent that it is for, where it is for one.
     """
-    if not target_of(spec).can.runs_machines or len(members) == 1 or members[0].share_group is not None:
+    if not terms.fillers_apart or len(members) == 1 or members[0].share_group is not None:
         return ((members, ""),)
     fill = [one for one in members if one.option.accelerators(tier) % machine.accelerators == 0]
     rest = tuple(one for one in members if one.option.accelerators(tier) % machine.accelerators)
@@ -183,22 +199,14 @@ def _with_reservation(pool: Pool, ratio: float) -> Pool:
 
     ``ratio`` is that part of the user-facing sessions.
     """
-    reserved = pool.machine.usd_per_hour("reserved")
-    on_demand = pool.machine.usd_per_hour("on-demand")
+    saved = saved_usd_per_hour(pool.machine, pool.purchase)
+    nodes = most_reserved(pool.normal_nodes, ratio)
     user_facing = all(member.candidate.demand.user_facing for member in pool.members)
-    if (
-        pool.tier == "burst"
-        or reserved is None
-        or on_demand is None
-        or not user_facing
-        or "spot" in pool.purchase.capacity_types
-    ):
+    if pool.tier == "burst" or not user_facing or not saved or not nodes:
         return pool
-    nodes = math.floor(pool.normal_nodes * ratio + 1e-9)
-    if nodes == 0 or reserved >= on_demand:
-        return pool
+    on_demand = pool.purchase.usd_per_hour
     ways: tuple[CapacityType, ...] = ("reserved", "on-demand")
-    purchase = Purchase(capacity_types=ways, usd_per_hour=reserved, fallback_usd_per_hour=on_demand)
+    purchase = Purchase(capacity_types=ways, usd_per_hour=on_demand - saved, fallback_usd_per_hour=on_demand)
     return replace(pool, purchase=purchase, reserved_nodes=nodes)
 
 

@@ -14,9 +14,11 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
+from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType
@@ -81,6 +83,19 @@ def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity)
     return min(candidate.peak_replicas, max(warm, floor))
 
 
+def seats_in_time(candidate: Candidate, cold_start_s: float, capacity: Capacity) -> bool:
+    """Whether the warm replicas hold whoever comes before a cold start is over, as far as they are meant to."""
+    demand = candidate.demand
+    if (
+        not demand.user_facing
+        or not candidate.burst_replicas
+        or capacity.fast_burst != "absorb"
+        or demand.agent.overrides.baseline_replicas is not None
+    ):
+        return True
+    return candidate.baseline_replicas * candidate.max_num_seqs >= sessions_before_ready(demand, cold_start_s)
+
+
 def seats_for_warm(candidate: Candidate, warm: int, cold_start_s: float, capacity: Capacity) -> int:
     """Seats of a replica so that the warm ones hold whoever comes before the burst tier is ready."""
     demand = candidate.demand
@@ -114,6 +129,12 @@ def drain(demand: Demand, tpot_ms: float | None, notice_s: int | None, *, engine
         grace_period_s=PRE_STOP_S + shutdown + STOP_MARGIN_S,
         notice_s=notice_s,
     )
+
+
+def replica_drain(candidate: Candidate, release: EngineRelease) -> DrainPlan:
+    """How a replica of the candidate leaves; what takes its node back may give it less time."""
+    waits = PORTS[release.engine].drains(release.version)
+    return drain(candidate.demand, candidate.service.tpot_ms, None, engine_waits=waits)
 
 
 def reserved_ratio(observed: Observed, sessions: int) -> float:

@@ -31,7 +31,6 @@ from agentgpu_iac.planning import caching, host_memory, priorities, security, wa
 from agentgpu_iac.planning.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
 from agentgpu_iac.planning.pools import Placed, Pool
-from agentgpu_iac.planning.tiers import drain
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
@@ -48,20 +47,20 @@ _LEAST_PROGRESS_DEADLINE_S = 600
 """Kubernetes' own default."""
 
 
-def workload_plan(member: Placed, pool: Pool, node_pool: NodePool, spec: StackSpec, catalog: Catalog) -> Workload:
-    """The agent in the tier of that pool."""
+def workload_plan(
+    member: Placed, pool: Pool, node_pool: NodePool, start: ColdStartPlan, spec: StackSpec, catalog: Catalog
+) -> Workload:
+    """The agent in the tier of that pool, whose replicas start there as ``start`` says."""
     candidate, release = member.candidate, member.release
-    one, agent, service = candidate.demand, candidate.demand.agent, candidate.service
-    models_gib = sum(model.gib for model in node_pool.cached_models)
-    storage = caching.storage(pool.machine, models_gib, spec)
+    one, agent = candidate.demand, candidate.demand.agent
+    storage = caching.storage(pool.machine, caching.models_gib(node_pool.cached_models), spec)
     utilization = _memory_share(member)
     memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
     model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
     port = PORTS[agent.engine]
-    leaving = drain(one, service.tpot_ms, notice, engine_waits=port.drains(release.version))
-    start = _cold_start(candidate, pool, release, models_gib, spec)
+    leaving = member.drain.model_copy(update={"notice_s": notice})
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
     metrics = watching.metrics_plan(
@@ -285,9 +284,10 @@ def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> Through
     )
 
 
-def _cold_start(
+def cold_start_plan(
     candidate: Candidate, pool: Pool, release: EngineRelease, models_gib: float, spec: StackSpec
 ) -> ColdStartPlan:
+    """How a replica starts on a new node of the pool, whose cache is filled with that many GiB of models."""
     start = caching.cold_start(candidate, pool.machine, release, spec, node_models_gib=models_gib)
     return ColdStartPlan(
         node=rounded(start.node, 1),
@@ -297,7 +297,7 @@ def _cold_start(
         weights=rounded(start.weights, 1),
         compile=rounded(start.compile, 1),
         warm_up=rounded(start.warm_up, 1),
-        total=rounded(candidate.demand.agent.overrides.cold_start_s or start.total, 1),
+        total=caching.cold_start_s(candidate, start),
         warm_node_total=rounded(start.warm_node_total, 1),
         error_ratio=target_of(spec).cold_start_error_ratio,
     )

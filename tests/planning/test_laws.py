@@ -323,7 +323,7 @@ class TestBudgetOfTheMonth:
 
 
 class TestReservedLater:
-    """Reservations are bought for nodes that were chosen at on-demand prices."""
+    """A reservation is a price like another: it is weighed before the nodes are chosen."""
 
     AGENT: ClassVar = make_agent(sessions={"concurrent": 4})
     OBSERVED: ClassVar = {"days": 60, "baselineRatio": 1.0, "baselineSessions": 4}
@@ -335,23 +335,42 @@ class TestReservedLater:
         catalog = make_catalog(offerings("s2", "small-40", on_demand="1.20", reserved="0.40"))
         assert cost_of(self.AGENT, catalog=catalog, observed=self.OBSERVED) == Decimal("288.00")
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="the placement weighs s1 at 1.00 against s2 at 1.20, and pools._with_reservation comes after it: "
-        "s2 reserved at 0.40 is 288 a month, and the plan takes s1 for 720",
-    )
     def test_a_machine_that_only_a_reservation_makes_cheapest_is_found(self):
         alone = make_catalog(offerings("s2", "small-40", on_demand="1.20", reserved="0.40"))
         least = cost_of(self.AGENT, catalog=alone, observed=self.OBSERVED)
         assert cost_of(self.AGENT, catalog=self.CATALOG, observed=self.OBSERVED) <= least
 
-    @pytest.mark.xfail(
-        strict=True,
-        raises=NoPlan,
-        reason="planner._assembled places for the least baseline at on-demand prices: it refuses 300 a month at s1's 720, "
-        "though s2 reserved is 288",
-    )
     def test_a_budget_that_only_a_reservation_meets_is_met(self):
         capacity = {"budgetUsdPerMonth": 300.0}
         found = plan(self.AGENT, catalog=self.CATALOG, observed=self.OBSERVED, capacity=capacity)
         assert found.cost.baseline_usd_per_month <= 300
+
+    @LAWS
+    @given(
+        stacks(),
+        unreserved,
+        st.sampled_from([3, 7, 40]),
+        st.sampled_from(sorted({row.instance_type.name for row in OFFERINGS})),
+        st.sampled_from(["0.10", "0.50", "0.90", "1.10"]),
+    )
+    def test_a_reserved_price_added_never_raises_the_cost(self, stack, spec, observed, name, share):
+        spec = {**spec, "observed": {"days": 60, "baselineRatio": 0.9, "baselineSessions": observed}}
+        rows = tuple(row for row in OFFERINGS if (row.instance_type.name, row.capacity_type) != (name, "reserved"))
+        of = next(row for row in rows if (row.instance_type.name, row.capacity_type) == (name, "on-demand"))
+        reserved = of.model_copy(update={"capacity_type": "reserved", "usd_per_hour": of.usd_per_hour * Decimal(share)})
+        before = planned(stack, spec, make_catalog(rows))
+        assume(before is not None)
+        after = planned(stack, spec, make_catalog((*rows, reserved)))
+        expected = before.cost.expected_usd_per_month
+        assert after.cost.expected_usd_per_month <= expected + slack(expected)
+
+    def test_a_background_neighbour_does_not_take_it_away(self):
+        """Beside a background agent nothing is reserved, so that one goes to the dearer machine."""
+        job = make_agent("job", latencyClass="background")
+        capacity = {"spot": "never", "shareAccelerators": "never"}
+        catalog = make_catalog(
+            offerings("s1", "small-40", on_demand="1.25")
+            + offerings("s2", "small-40", on_demand="1.20", reserved="0.40")
+        )
+        found = plan(self.AGENT, job, catalog=catalog, observed=self.OBSERVED, capacity=capacity)
+        assert found.cost.expected_usd_per_month == Decimal("1188.00")  # (0.40 + 1.25) x 720

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgpu_iac.planning.placement import MAX_ENGINES_PER_ACCELERATOR, Option, place
+from agentgpu_iac.planning.placement import Option, Terms, place
 from agentgpu_iac.planning.pricing import Machine, Way
+from agentgpu_iac.planning.sharing import MAX_ENGINES_PER_ACCELERATOR
 from agentgpu_iac.planning.tiers import Purchase
 from tests.planning.scenes import codes, make_agent, make_catalog, offerings, plan, workload
 
@@ -100,7 +103,9 @@ def cost(chosen: tuple[Option, ...], burst_hours: Decimal) -> Decimal:
     return sum((prices[key][0] * math.ceil(taken[key] / prices[key][1]) for key in taken), Decimal(0))
 
 
-def brute_force(by_agent: list[list[Option]], groups: list[Option], burst_hours: Decimal) -> Decimal:
+def brute_force(
+    by_agent: list[list[Option]], groups: list[Option], priced: Callable[[tuple[Option, ...]], Decimal]
+) -> Decimal:
     """The least cost over every way to cover each agent exactly once."""
     best = None
     for count in range(len(groups) + 1):
@@ -110,7 +115,7 @@ def brute_force(by_agent: list[list[Option]], groups: list[Option], burst_hours:
                 continue
             alone = [options for agent, options in enumerate(by_agent) if agent not in covered]
             for chosen in itertools.product(*alone):
-                found = cost((*together, *chosen), burst_hours)
+                found = priced((*together, *chosen))
                 best = found if best is None else min(best, found)
     assert best is not None
     return best
@@ -147,11 +152,11 @@ def problems(draw):
 @given(problems())
 def test_against_brute_force(problem):
     by_agent, groups, burst_hours = problem
-    found = place(by_agent, groups, True, burst_hours)
+    found = place(by_agent, groups, True, Terms(burst_hours=burst_hours))
     covered = sorted(agent for one in found.options for agent in one.agents)
     assert covered == list(range(len(by_agent)))
     assert found.gap_ratio == 0.0
-    least = brute_force(by_agent, groups, burst_hours)
+    least = brute_force(by_agent, groups, lambda chosen: cost(chosen, burst_hours))
     assert cost(found.options, burst_hours) <= least + least / 1_000_000 + Decimal("0.001")
 
 
@@ -159,9 +164,102 @@ def test_against_brute_force(problem):
 @given(problems())
 def test_the_order_of_the_options_does_not_matter(problem):
     by_agent, groups, burst_hours = problem
-    found = place(by_agent, groups, True, burst_hours)
-    other = place([list(reversed(options)) for options in by_agent], groups, True, burst_hours)
+    found = place(by_agent, groups, True, Terms(burst_hours=burst_hours))
+    other = place([list(reversed(options)) for options in by_agent], groups, True, Terms(burst_hours=burst_hours))
     assert cost(found.options, burst_hours) == cost(other.options, burst_hours)
+
+
+@dataclass(frozen=True)
+class Asks:
+    user_facing: bool
+
+
+@dataclass(frozen=True)
+class Facing(Replicas):
+    """As much as the placement looks at where nodes may be reserved."""
+
+    normal_replicas: int = 1
+    demand: Asks = Asks(user_facing=True)
+
+
+RESERVABLE = tuple(
+    dataclasses.replace(
+        where,
+        ways=(*where.ways, dataclasses.replace(where.ways[0], capacity_type="reserved", usd_per_hour=Decimal(price))),
+    )
+    for where, price in ((MACHINES[1], "0.50"), (MACHINES[2], "1.70"))
+)
+"""One accelerator at less than half the price, and four at little more."""
+
+
+def reserved_cost(chosen: tuple[Option, ...], terms: Terms) -> Decimal:
+    """What a choice costs when reserved nodes carry what they may of each pool: by the rule, not by the solver."""
+    saved = Decimal(0)
+    pools: defaultdict[Any, list[Option]] = defaultdict(list)
+    for number, one in enumerate(chosen):
+        reserved = one.machine.usd_per_hour("reserved")
+        if reserved is None or one.baseline.capacity_types != ("on-demand",) or one.baseline.usd_per_hour <= reserved:
+            continue
+        fills = one.accelerators("baseline") % one.machine.accelerators == 0
+        apart = one.is_shared or (terms.fillers_apart and fills)
+        pools[one.machine.id, number if apart else None].append(one)
+    for members in pools.values():
+        where = members[0].machine
+        candidates = [candidate for one in members for candidate in one.candidates]
+        if not all(candidate.demand.user_facing for candidate in candidates):
+            continue
+        slots = sum(one.normal_replicas * where.accelerators_taken(one.accelerators_per_replica) for one in candidates)
+        at_normal_load = math.ceil(slots / (where.accelerators * members[0].engines_per_accelerator))
+        nodes = math.floor(at_normal_load * terms.reserved_ratio + 1e-9)
+        reserved = where.usd_per_hour("reserved")
+        assert reserved is not None
+        saved += (members[0].baseline.usd_per_hour - reserved) * nodes * 720
+    return cost(chosen, terms.burst_hours) - saved
+
+
+@st.composite
+def reservable_problems(draw):
+    """Two or three agents, one of them perhaps in the background, and machines of which some are sold reserved."""
+    agents = draw(st.integers(2, 3))
+    by_agent: list[list[Option]] = []
+    machines = (*RESERVABLE, MACHINES[0], MACHINES[3])
+    for position in range(agents):
+        user_facing = draw(st.sampled_from([True, True, False]))
+        options: list[Option] = []
+        for where in draw(st.lists(st.sampled_from(machines), min_size=1, max_size=3, unique_by=lambda one: one.id)):
+            for _ in range(draw(st.integers(1, 2))):
+                size = draw(st.sampled_from([one for one in (1, 2, 4) if one <= where.accelerators]))
+                baseline, burst = draw(st.integers(1, 5)), draw(st.integers(0, 3))
+                normal = draw(st.integers(1, baseline))
+                found = option(position, where, baseline, burst, size, baseline_on_spot=draw(st.booleans()))
+                if user_facing or draw(st.booleans()):
+                    found = option(position, where, baseline, burst, size)
+                facing = Facing(baseline, burst, size, normal_replicas=normal, demand=Asks(user_facing))
+                options.append(dataclasses.replace(found, candidates=(facing,)))
+        by_agent.append(options)
+    groups: list[Option] = []
+    if draw(st.booleans()):
+        facing = [Facing(1, 0, 1, demand=options[0].candidates[0].demand) for options in by_agent[:2]]
+        pair = (option(position, RESERVABLE[0], 1) for position in range(2))
+        groups = [
+            group(tuple(dataclasses.replace(one, candidates=(each,)) for one, each in zip(pair, facing, strict=True)))
+        ]
+    terms = Terms(
+        burst_hours=Decimal(draw(st.sampled_from([0, 72]))),
+        reserved_ratio=draw(st.sampled_from([0.3, 0.5, 2 / 3, 1.0])),
+        fillers_apart=draw(st.booleans()),
+    )
+    return by_agent, groups, terms
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=300)
+@given(reservable_problems())
+def test_reservations_against_brute_force(problem):
+    by_agent, groups, terms = problem
+    found = place(by_agent, groups, True, terms)
+    assert found.gap_ratio == 0.0
+    least = brute_force(by_agent, groups, lambda chosen: reserved_cost(chosen, terms))
+    assert abs(reserved_cost(found.options, terms) - least) < Decimal("0.01")
 
 
 class TestTies:

@@ -229,3 +229,10 @@ class TestLaws:
                 asked = demand(Agent.model_validate(agent, by_alias=True), MODELS[agent["model"]])
                 assert math.ceil(asked.requests_per_s(peak=False) / rate) <= warm
                 assert math.ceil(asked.requests_per_s(peak=True) / rate) >= most
+
+
+def test_a_replica_waits_for_no_model_but_its_own() -> None:
+    catalog = sky_catalog(*SPOT)
+    agents = make_agent("one"), make_agent("two", "test/tiny")
+    alone, together = plan(agents[0], catalog=catalog), plan(*agents, catalog=catalog)
+    assert workload(together, "one").cold_start_s == workload(alone, "one").cold_start_s

@@ -1,0 +1,323 @@
+"""What can be bought for each agent: candidates on the machines that hold them, and the ways to buy those.
+
+Found in two steps. What fits where takes the time and is done once (``fits``); how many replicas are warm there, and so
+what is bought, depends on how long a replica takes to start beside the other models of its node, and is asked anew
+(``on_sale``) for each cold start that the placement comes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import Rejection
+from agentgpu_iac.planning import caching, host_memory, lacks, several_nodes, speculation
+from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.engines import PORTS, Wishes
+from agentgpu_iac.planning.on_offer import Offers
+from agentgpu_iac.planning.placement import Option
+from agentgpu_iac.planning.pricing import Machine
+from agentgpu_iac.planning.references import accounting_version
+from agentgpu_iac.planning.rejections import (
+    candidate_rejection,
+    demand_rejection,
+    left_out_rejection,
+    unpriced_rejection,
+)
+from agentgpu_iac.planning.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
+from agentgpu_iac.planning.tiers import (
+    baseline_purchases,
+    burst_purchase,
+    replica_drain,
+    seats_for_warm,
+    warm_replicas,
+)
+from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.targets import target_of
+
+MachineId = tuple[str, str, str]
+"""(provider, instance type, region)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A candidate on a machine that holds it, with the replicas of normal load alone."""
+
+    candidate: Candidate
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnAccelerator:
+    """What came of one accelerator for an agent, in the order in which it was tried."""
+
+    results: tuple[Fit | Rejection, ...]
+    not_tried: tuple[Rejection, ...]
+    """Why replicas over several of the best of its machines were not tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFits:
+    """Where one agent fits, whatever that costs, and why not elsewhere."""
+
+    position: int
+    """Of the agent in the stack."""
+    demand: Demand
+    release: EngineRelease | None
+    """Set unless the engine was refused."""
+    evaluator: Evaluator | None
+    own_models_gib: float
+    """What a node's cache holds for this agent alone."""
+    on: tuple[OnAccelerator, ...]
+    rejections: tuple[Rejection, ...]
+    """Of the agent as a whole."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOptions:
+    """Everything that was found for one agent: what would serve it, and why the rest does not."""
+
+    demand: Demand
+    release: EngineRelease | None
+    """Set unless the engine was refused."""
+    options: tuple[Option, ...]
+    rejections: tuple[Rejection, ...]
+
+
+def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_offer: Offers) -> AgentFits:
+    """Where the agent fits: every parallelism of every accelerator, on every machine that the stack may use."""
+    if demand.agent.engine not in PORTS:
+        return _nowhere(position, demand, (_refused_engine(demand),))
+    release = catalog.release(demand.agent.engine, demand.agent.engine_version)
+    cannot = tuple(_refused_features(demand, release, spec))
+    if cannot:
+        return _nowhere(position, demand, cannot)
+    rules = Rules(
+        release=release,
+        accounted_as=accounting_version(release.engine, release.version, catalog),
+        round_trip_ms=spec.network.round_trip_ms,
+        session_affine=spec.network.routing == "session-affine",
+        fills_machines=target_of(spec).can.replica_fills_machine,
+        calibrations={
+            row.id: measured
+            for row in catalog.accelerators
+            if (measured := catalog.calibration(row.id, demand.model.id, demand.agent.engine)) is not None
+        }
+        if catalog.calibrations
+        else {},
+    )
+    evaluator = Evaluator(demand, rules)
+    on: list[OnAccelerator] = []
+    first: Candidate | None = None
+    for accelerator, available in _by_accelerator(on_offer.machines, catalog):
+        largest = max(machine.accelerators for machine in available)
+        evaluated = evaluator.evaluate(accelerator, largest)
+        spanning, not_tried = _over_nodes(evaluated, evaluator, spec, catalog, release, available)
+        results = [
+            found
+            for result in evaluated
+            for found in ([result] if isinstance(result, Rejection) else _on_machines(result, available, spec))
+        ]
+        on.append(OnAccelerator(results=(*results, *spanning), not_tried=tuple(not_tried)))
+        first = first or next((one.candidate for one in on[-1].results if isinstance(one, Fit)), None)
+    return AgentFits(
+        position=position,
+        demand=demand,
+        release=release,
+        evaluator=evaluator,
+        own_models_gib=0.0 if first is None else caching.models_gib(caching.cached_models([first], spec)),
+        on=tuple(on),
+        rejections=(
+            *(unpriced_rejection(demand, sold) for sold in on_offer.unpriced),
+            *(left_out_rejection(demand, left_out) for left_out in on_offer.left_out),
+        ),
+    )
+
+
+def on_sale(
+    found: AgentFits, spec: StackSpec, catalog: Catalog, node_models_gib: Mapping[MachineId, float]
+) -> AgentOptions:
+    """Every machine that the agent fits on, bought in every way that its tiers allow.
+
+    ``node_models_gib`` is what a node's cache is filled with on some machines; on the others it is this agent's models.
+    """
+    options: list[Option] = []
+    rejections = list(found.rejections)
+    for on in found.on:
+        bought: list[Option] = []
+        refusals: list[Rejection] = []
+        for result in on.results:
+            if isinstance(result, Rejection):
+                refusals.append(result)
+                continue
+            gib = max(found.own_models_gib, node_models_gib.get(result.machine.id, 0.0))
+            ways = _buy(found, result, spec, catalog, gib)
+            bought.extend(ways)
+            if not ways:
+                refusals.append(_not_sold(result.candidate, result.machine))
+        options.extend((*bought, *_several_per_accelerator(bought, spec)))
+        if not bought and refusals:
+            rejections.append(min(refusals, key=shortfall))
+            rejections.extend(on.not_tried)
+    return AgentOptions(
+        demand=found.demand, release=found.release, options=tuple(options), rejections=tuple(rejections)
+    )
+
+
+def shortfall(rejection: Rejection) -> tuple[float, int, int]:
+    """How far a rejection is from its limit; the nearest miss tells the reader most."""
+    ratio = float("inf")
+    if rejection.need is not None and rejection.limit:
+        ratio = rejection.need / rejection.limit
+    return (ratio, rejection.tensor_parallel_size or 0, rejection.pipeline_parallel_size or 0)
+
+
+def _nowhere(position: int, demand: Demand, rejections: tuple[Rejection, ...]) -> AgentFits:
+    return AgentFits(
+        position=position,
+        demand=demand,
+        release=None,
+        evaluator=None,
+        own_models_gib=0.0,
+        on=(),
+        rejections=rejections,
+    )
+
+
+def _on_machines(candidate: Candidate, available: Iterable[Machine], spec: StackSpec) -> Iterator[Fit | Rejection]:
+    """The candidate on every machine that is large enough, or why not there."""
+    for machine in available:
+        if machine.accelerators < candidate.accelerators_per_pod:
+            continue
+        bar = lacks.bar(candidate, machine, target_of(spec))
+        if bar is not None:
+            yield bar
+        elif not host_memory.fits(candidate, machine):
+            yield host_memory.rejection(candidate, machine)
+        else:
+            yield Fit(candidate=candidate, machine=machine)
+
+
+def _over_nodes(
+    on_one: Sequence[Candidate | Rejection],
+    evaluator: Evaluator,
+    spec: StackSpec,
+    catalog: Catalog,
+    release: EngineRelease,
+    available: Sequence[Machine],
+) -> tuple[list[Fit | Rejection], list[Rejection]]:
+    """Replicas over several machines of a kind, where one of them does not hold the model.
+
+    What fits or does not serve; and why no candidate was tried on the best of the machines.
+    """
+    results: list[Fit | Rejection] = []
+    barred: list[Rejection] = []
+    seen: dict[tuple[int, float], list[Candidate | Rejection]] = {}
+    for machine in available:
+        if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
+            continue
+        bar = lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec)) or several_nodes.bar(
+            evaluator.demand, machine, release
+        )
+        if bar is not None:
+            barred.append(bar)
+            continue
+        key = (machine.accelerators, several_nodes.gbps_between(machine))
+        if key not in seen:
+            seen[key] = evaluator.evaluate_over_nodes(catalog.accelerator(machine.accelerator), *key)
+        for result in seen[key]:
+            results.extend([result] if isinstance(result, Rejection) else _on_machines(result, [machine], spec))
+    return results, [min(barred, key=shortfall)] if barred else []
+
+
+def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_models_gib: float) -> list[Option]:
+    """Every way to buy the machine that the tiers allow; none where it is not offered so."""
+    if found.release is None or found.evaluator is None:
+        return []
+    candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
+    start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=node_models_gib)
+    cold_s = caching.cold_start_s(candidate, start)
+    warm = warm_replicas(candidate, cold_s, capacity)
+    seats = seats_for_warm(candidate, warm, cold_s, capacity)
+    ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    burst = leaving = None
+    if ready.burst_replicas:
+        leaving = replica_drain(ready, found.release)
+        notice = catalog.provider(machine.instance.provider).interruption_notice_s
+        burst = burst_purchase(found.demand, machine, capacity, notice, leaving.grace_period_s)
+        if burst is None:
+            return []
+    return [
+        Option(
+            agents=(found.position,),
+            candidates=(ready,),
+            machine=machine,
+            baseline=baseline,
+            burst=burst,
+            drain=leaving,
+        )
+        for baseline in baseline_purchases(found.demand, machine, capacity)
+    ]
+
+
+def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:
+    """Replicas of one agent together on each accelerator: on virtual machines, whose NGINX goes round them.
+
+    In a cluster the device plugin may put two of them on one node's accelerator as well, but no rollout finds room there.
+    """
+    if not target_of(spec).can.shares_among_replicas or spec.capacity.share_accelerators != "auto":
+        return
+    for option in options:
+        candidate = option.candidates[0]
+        replicas, round_trip_ms = candidate.baseline_replicas, spec.network.round_trip_ms
+        if option.spans_nodes or replicas < 2:
+            continue
+        tolerated = tolerated_engines(candidate, MAX_ENGINES_PER_ACCELERATOR, round_trip_ms, replicas)
+        together = with_several_per_accelerator(option, tolerated, STEADY_STATE_RATIO)
+        if together is not None:
+            yield together
+
+
+def _by_accelerator(on_offer: Iterable[Machine], catalog: Catalog) -> list[tuple[Accelerator, list[Machine]]]:
+    grouped: dict[str, list[Machine]] = {}
+    for machine in on_offer:
+        grouped.setdefault(machine.accelerator, []).append(machine)
+    return [(catalog.accelerator(name), grouped[name]) for name in sorted(grouped)]
+
+
+def _not_sold(candidate: Candidate, machine: Machine) -> Rejection:
+    ways = ", ".join(way.capacity_type for way in machine.ways)
+    message = f"{machine.instance.name} has a price for {ways} only, and a user-facing tier needs on-demand"
+    return candidate_rejection(candidate, machine, "capacity-type", message)
+
+
+def _refused_engine(demand: Demand) -> Rejection:
+    message = (
+        "Ollama is for local development: it has no continuous batching that carries production sessions. Leave the engine "
+        "out; for the target compose the rendered files serve the same agents by Ollama under the profile local"
+    )
+    return demand_rejection(demand, None, "engine", message)
+
+
+def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec) -> Iterable[Rejection]:
+    """What the agent asks for and its engine, in this version, or its model cannot do."""
+    wishes = Wishes(
+        agent=demand.agent,
+        model=demand.model,
+        precision=demand.precision,
+        version=version_tuple(release.version),
+        image_is_pinned=spec.pins.engine_image is not None,
+        loader=caching.wanted_loader(spec),
+    )
+    found = [("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)]
+    if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
+        found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
+    if no_head := speculation.fault(demand.model, demand.agent):
+        found.append(("speculative", no_head))
+    if no_weights := target_of(spec).weights_fault(demand.model, spec):
+        found.append(("weights", no_weights))
+    return [demand_rejection(demand, None, constraint, message) for constraint, message in found]

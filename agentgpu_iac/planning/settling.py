@@ -1,0 +1,112 @@
+"""Choose, gather into pools, seat again: until the cold start by which replicas were made warm is the one that is planned.
+
+How many replicas must be warm depends on how long another one takes to start; that depends on the models that its node
+must be filled with, those of all agents of the pool; and who is in a pool depends on what was chosen. So the placement is
+made anew until they agree: first with nodes that hold each agent's own models, then, wherever the pools that came of it
+would turn callers away, with as many GiB of models as those hold, for that agent on that kind of machine.
+
+It ends: the GiB counted for an agent on a machine only grow, in each round for at least one of them, and never over those
+of the whole stack. After a few rounds everyone is counted with that much at once, which no pool exceeds, and since more
+models never start faster, that placement turns nobody away.
+
+What comes of it is the cheapest placement (within the gap) for the cold starts that were counted in the last round. An
+agent that shared a pool in an earlier round may be alone in the last one, and is then seated for a longer cold start than
+it has: more is warm than need be, never less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import ColdStartPlan
+from agentgpu_iac.planning import caching
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.options import AgentFits, AgentOptions, MachineId, on_sale
+from agentgpu_iac.planning.placement import Option, Placement, Terms, place
+from agentgpu_iac.planning.pools import Placed, Pool, homes, placed_agents, pools_of
+from agentgpu_iac.planning.tiers import seats_in_time
+from agentgpu_iac.planning.workloads import cold_start_plan
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.targets import target_of
+
+_ROUNDS = 6
+"""Placements made before everyone is counted with the models of the whole stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A placement whose pools start as fast as its warm replicas need them to."""
+
+    placement: Placement
+    options: tuple[tuple[Option, ...], ...]
+    """What would serve each agent, with the replicas that the last round made warm."""
+    placed: tuple[Placed, ...]
+    pools: tuple[Pool, ...]
+    starts: Mapping[tuple[int, str], ColdStartPlan]
+    """The cold start of each agent in each of its pools, by its position and the pool's name."""
+
+
+def settle(
+    found: Sequence[AgentFits],
+    first: Sequence[AgentOptions],
+    groups: tuple[Sequence[Option], bool],
+    terms: Terms,
+    stack: str,
+    spec: StackSpec,
+    catalog: Catalog,
+) -> Settled:
+    """Place the agents until no pool's cold start asks for more warm seats than were chosen.
+
+    ``first`` is what is on sale for each agent when it has nodes for itself. Groups of agents on one accelerator, and
+    whether all were considered, stay as they are: none of them has a burst.
+    """
+    releases = tuple(fits.release for fits in found if fits.release is not None)
+    bought = [each.options for each in first]
+    counted_gib: list[dict[MachineId, float]] = [{} for _ in found]
+    for round_number in range(_ROUNDS + 1):
+        placement = place(bought, *groups, terms)
+        placed = placed_agents(placement, releases, stack, spec.network.round_trip_ms)
+        pools = pools_of(placed, stack, terms)
+        starts, late_gib = _starts(placed, pools, spec)
+        if not late_gib:
+            return Settled(placement=placement, options=tuple(bought), placed=placed, pools=pools, starts=starts)
+        if round_number < _ROUNDS - 1:
+            raised = {position: {machine: gib} for (position, machine), gib in late_gib.items()}
+        else:
+            most_gib = _models_gib((member.candidate for member in placed), spec)
+            raised = {
+                position: {option.machine.id: most_gib for option in options} for position, options in enumerate(bought)
+            }
+        for position, gib_by_machine in raised.items():
+            counted_gib[position].update(gib_by_machine)
+            bought[position] = on_sale(found[position], spec, catalog, counted_gib[position]).options
+    raise RuntimeError("the placement did not settle, though every node was counted with all models of the stack")
+
+
+def _starts(
+    placed: Sequence[Placed], pools: Sequence[Pool], spec: StackSpec
+) -> tuple[dict[tuple[int, str], ColdStartPlan], dict[tuple[int, MachineId], float]]:
+    """The cold start of each agent in each of its pools; and the GiB on a node where it comes too late.
+
+    Too late is what leaves callers of an agent without a seat that should have one; by its position and machine.
+    """
+    starts: dict[tuple[int, str], ColdStartPlan] = {}
+    late_gib: dict[tuple[int, MachineId], float] = {}
+    in_pool = {pool.name: _models_gib((one.candidate for one in pool.members), spec) for pool in pools}
+    its_pools = homes(pools)
+    alone = target_of(spec).can.replica_fills_machine
+    for member in placed:
+        for pool in its_pools[member.position]:
+            gib = _models_gib([member.candidate], spec) if alone else in_pool[pool.name]
+            start = cold_start_plan(member.candidate, pool, member.release, gib, spec)
+            starts[member.position, pool.name] = start
+            if not seats_in_time(member.candidate, start.total, spec.capacity):
+                key = (member.position, pool.machine.id)
+                late_gib[key] = max(gib, late_gib.get(key, 0.0))
+    return starts, late_gib
+
+
+def _models_gib(candidates: Iterable[Candidate], spec: StackSpec) -> float:
+    return caching.models_gib(caching.cached_models(candidates, spec))

@@ -1,0 +1,159 @@
+"""Engines that share one accelerator: groups of agents, and replicas of one agent, that stay resident there together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from agentgpu_iac.planning import host_memory
+from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.placement import Option
+from agentgpu_iac.planning.pricing import Machine
+
+MAX_ENGINES_PER_ACCELERATOR = 4
+"""More engines than this on one accelerator would wait for one another too long to be useful."""
+_MAX_ENUMERATED_AGENTS = 10
+"""Up to this many agents every group is considered (375 of them); beyond, first-fit groups only."""
+
+
+def shared_options(
+    by_agent: Sequence[Sequence[Option]], tolerated: dict[tuple[int, str], int], steady_state_ratio: float
+) -> tuple[tuple[Option, ...], bool]:
+    """Groups of agents that fit together on one accelerator, and whether all groups were considered.
+
+    Only options of one accelerator on a single-accelerator machine, that carry the agent's whole peak in one replica
+    and are bought on-demand, may join: the group then needs no autoscaler, which could not see it anyway.
+    ``tolerated`` says how many busy engines each (agent, accelerator) can bear.
+    """
+    cheapest: dict[str, dict[int, Option]] = {}
+    for options in by_agent:
+        for option in sorted(options, key=lambda option: (option.baseline.usd_per_hour, option.machine.id)):
+            if _may_share(option):
+                mates = cheapest.setdefault(option.candidates[0].accelerator.id, {})
+                mates.setdefault(option.agents[0], option)
+    groups: list[Option] = []
+    complete = True
+    for accelerator, mates in sorted(cheapest.items()):
+        machine = min((option.machine for option in mates.values()), key=_price_and_id)
+        members = [option for option in mates.values() if option.machine.id == machine.id]
+        if len(members) <= _MAX_ENUMERATED_AGENTS:
+            sets = [
+                group
+                for size in range(2, MAX_ENGINES_PER_ACCELERATOR + 1)
+                for group in itertools.combinations(members, size)
+                if _fits(group, tolerated, accelerator, steady_state_ratio)
+            ]
+        else:
+            complete = False
+            sets = _first_fit(members, tolerated, accelerator, steady_state_ratio)
+        groups.extend(_merge(group) for group in sets)
+    return tuple(groups), complete
+
+
+def with_several_per_accelerator(option: Option, tolerated: int, steady_state_ratio: float) -> Option | None:
+    """The option with as many of its replicas on each accelerator as fit, each with a KV budget of its own; None for one.
+
+    ``tolerated`` says how many busy engines the agent can bear. Nothing is left for a burst tier: no autoscaler could
+    see what shares.
+    """
+    candidate = option.candidates[0]
+    if option.machine.accelerators > 1 or candidate.burst_replicas or not _takes_a_part(option):
+        return None
+    capacity_gib = candidate.memory.capacity.capacity_gib * steady_state_ratio
+    most = min(candidate.baseline_replicas, tolerated, MAX_ENGINES_PER_ACCELERATOR)
+    for engines in range(most, 1, -1):
+        if engines * _need_gib(option) <= capacity_gib and host_memory.fits(candidate, option.machine, engines):
+            return replace(option, replicas_per_accelerator=engines, drain=None)
+    return None
+
+
+def unshareable(by_agent: Sequence[Sequence[Option]]) -> list[Option]:
+    """An option of each agent that could share an accelerator of a kind, were it not sold only several to a machine.
+
+    Only where at least two agents could.
+    """
+    found: list[Option] = []
+    accelerators = {option.candidates[0].accelerator.id for options in by_agent for option in options}
+    for accelerator in sorted(accelerators):
+        several: list[Option] = []
+        for options in by_agent:
+            here = [one for one in options if one.candidates[0].accelerator.id == accelerator and _could_share(one)]
+            if here and all(one.machine.accelerators > 1 for one in here):
+                several.append(min(here, key=lambda one: _price_and_id(one.machine)))
+        if len(several) > 1:
+            found.extend(several)
+    return found
+
+
+def _price_and_id(machine: Machine) -> tuple[Decimal, tuple[str, str, str]]:
+    return (machine.usd_per_hour("on-demand") or Decimal("Infinity"), machine.id)
+
+
+def _may_share(option: Option) -> bool:
+    return option.machine.accelerators == 1 and _could_share(option)
+
+
+def _could_share(option: Option) -> bool:
+    candidate = option.candidates[0]
+    return (
+        candidate.peak_replicas == 1
+        and not candidate.demand.agent.overrides.baseline_replicas
+        and _takes_a_part(option)
+    )
+
+
+def _takes_a_part(option: Option) -> bool:
+    """Whether an engine may be given a part of one accelerator that nobody takes away."""
+    candidate = option.candidates[0]
+    return (
+        candidate.accelerators_per_replica == 1
+        and option.baseline.capacity_types == ("on-demand",)
+        and PORTS[candidate.demand.agent.engine].fixes_kv_budget(candidate.demand.model)
+    )
+
+
+def _need_gib(option: Option) -> float:
+    candidate = option.candidates[0]
+    return candidate.memory.need_gib(candidate.max_num_seqs)
+
+
+def _fits(
+    group: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str, steady_state_ratio: float
+) -> bool:
+    capacity = group[0].candidates[0].memory.capacity.capacity_gib
+    return sum(map(_need_gib, group)) <= capacity * steady_state_ratio and all(
+        tolerated[option.agents[0], accelerator] >= len(group)
+        and host_memory.fits(option.candidates[0], option.machine, len(group))
+        for option in group
+    )
+
+
+def _first_fit(
+    members: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str, steady_state_ratio: float
+) -> list[tuple[Option, ...]]:
+    """First-fit decreasing: good groups for many agents, without trying them all."""
+    bins: list[list[Option]] = []
+    open_bins: list[list[Option]] = []
+    for option in sorted(members, key=lambda member: (-_need_gib(member), member.agents)):
+        for group in open_bins:
+            if _fits([*group, option], tolerated, accelerator, steady_state_ratio):
+                group.append(option)
+                break
+        else:
+            bins.append([option])
+            open_bins.append(bins[-1])
+        open_bins = [group for group in open_bins if len(group) < MAX_ENGINES_PER_ACCELERATOR][-64:]
+    return [tuple(group) for group in bins if len(group) > 1]
+
+
+def _merge(group: Sequence[Option]) -> Option:
+    ordered = sorted(group, key=lambda option: option.agents)
+    return Option(
+        agents=tuple(option.agents[0] for option in ordered),
+        candidates=tuple(option.candidates[0] for option in ordered),
+        machine=ordered[0].machine,
+        baseline=ordered[0].baseline,
+        burst=None,
+    )
