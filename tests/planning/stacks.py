@@ -100,4 +100,4 @@ rules = st.fixed_dictionaries(
 """Rules of a stack, as they stand in the spec."""
 
 unreserved = rules.map(lambda spec: {name: value for name, value in spec.items() if name != "observed"})
-"""Rules under which nothing is reserved: reservations are bought for the nodes that were chosen without them."""
+"""Rules under which nothing is reserved: how much may be depends on the sessions observed and on the normal load."""

@@ -15,7 +15,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from tests.planning.scenes import CATALOG, OFFERINGS, load, make_agent, make_catalog, offerings, only, plan, reordered
-from tests.planning.stacks import agents, rules, stacks, unreserved
+from tests.planning.stacks import agents, rules, stacks
 
 LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=80)
 CLASS_BUDGETS = {"voice": (200.0, 50.0), "chat": (500.0, 50.0)}
@@ -157,7 +157,7 @@ class TestAnAddedOffering:
     """One more thing to buy never raises the cost."""
 
     @LAWS
-    @given(stacks(), unreserved, st.integers(0, len(OFFERINGS) - 1), st.booleans())
+    @given(stacks(), rules, st.integers(0, len(OFFERINGS) - 1), st.booleans())
     def test_never_raises_the_cost(self, stack, spec, position, whole_machine):
         """A machine with every way to buy it, or one more way to buy a known machine."""
         added = OFFERINGS[position]
@@ -195,7 +195,7 @@ class TestAStricterBudget:
     @LAWS
     @given(
         stacks(classes=("voice", "chat")),
-        unreserved,
+        rules,
         st.sampled_from(["ttftMs", "tpotMs"]),
         st.floats(0.3, 0.99),
     )
@@ -229,7 +229,7 @@ class TestMoreSessions:
     """More sessions never need less."""
 
     @LAWS
-    @given(agents(), unreserved, st.integers(1, 30))
+    @given(agents(), rules, st.integers(1, 30))
     def test_never_need_less(self, agent, spec, more):
         """On one fixed accelerator: never fewer replicas, never cheaper."""
         catalog = make_catalog(offerings("l1", "large-80", on_demand="3.00", spot="1.20"))
@@ -284,7 +284,7 @@ class TestTheCheapest:
         assert cost_of(agent, **spec) <= cost_of(fixed, **spec)
 
     @LAWS
-    @given(stacks(most=2), unreserved, st.sampled_from([1, 2, 4, 8]))
+    @given(stacks(most=2), rules, st.sampled_from([1, 2, 4, 8]))
     def test_parallelism_is_found(self, stack, spec, tensor):
         """A tensor parallelism set by hand never beats the one chosen."""
         before = planned(stack, spec)
@@ -313,7 +313,7 @@ class TestBudgetOfTheMonth:
         assert found.cost.expected_usd_per_month >= without.cost.expected_usd_per_month
 
     @LAWS
-    @given(stacks(), unreserved, st.sampled_from(sorted({row.accelerator for row in OFFERINGS})))
+    @given(stacks(), rules, st.sampled_from(sorted({row.accelerator for row in OFFERINGS})))
     def test_that_some_accelerator_meets_is_met(self, stack, spec, accelerator):
         on_one = planned(stack, {**spec, "accelerators": only(accelerator)})
         assume(on_one is not None)
@@ -348,7 +348,7 @@ class TestReservedLater:
     @LAWS
     @given(
         stacks(),
-        unreserved,
+        rules,
         st.sampled_from([3, 7, 40]),
         st.sampled_from(sorted({row.instance_type.name for row in OFFERINGS})),
         st.sampled_from(["0.10", "0.50", "0.90", "1.10"]),

@@ -80,7 +80,7 @@ class TestOneColdStart:
     def test_adapters_are_downloaded_too(self):
         """On a node of its own an agent waits for its adapters as well as for its model."""
         adapters = [{"name": f"a{one}", "source": f"org/adapter-{one}", "rank": 256} for one in range(8)]
-        agent = {**RUSH, "loraAdapters": adapters}
+        agent = {**RUSH, "loraAdapters": adapters, "overrides": {"maxNumSeqs": 4}}
         found = plan(agent, catalog=EIGHTS)
         assert turned_away(found, [agent]) == {"rush": 0}
 
