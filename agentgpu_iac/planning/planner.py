@@ -18,7 +18,8 @@ from agentgpu_iac.planning import caching, containers, host_memory, several_node
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
-from agentgpu_iac.planning.engines import PORTS, Wishes
+from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
+from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.placement import (
     MAX_ENGINES_PER_ACCELERATOR,
     Option,
@@ -86,7 +87,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
-    spec = sky.adapted(spec)
+    spec = with_kubernetes_version(sky.adapted(spec), catalog)
     on_offer = containers.without_containers(
         sky.sold(machines(catalog.offerings, spec), catalog, spec),
         sky.unpriced(unpriced(catalog.offerings, spec), catalog, spec),
@@ -208,7 +209,7 @@ def _agent_options(
     if one.agent.engine not in PORTS:
         return AgentOptions(demand=one, release=None, options=(), rejections=(_refused_engine(one),))
     release = catalog.release(one.agent.engine, one.agent.engine_version)
-    cannot = tuple(_refused_features(one, release, spec))
+    cannot = tuple(_refused_features(one, release, spec, catalog))
     if cannot:
         return AgentOptions(demand=one, release=None, options=(), rejections=cannot)
     rules = Rules(
@@ -355,13 +356,14 @@ def _refused_engine(one: Demand) -> Rejection:
     return demand_rejection(one, None, "engine", message)
 
 
-def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> Iterable[Rejection]:
+def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec, catalog: Catalog) -> Iterable[Rejection]:
     """What the agent asks for and its engine, in this version, or its model cannot do."""
     wishes = Wishes(
         agent=one.agent,
         model=one.model,
         precision=one.precision,
         version=version_tuple(release.version),
+        parsers=known_parsers(catalog.engine_parsers(release.engine, release.version)),
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )

@@ -12,6 +12,7 @@ from typing import Literal
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.plan import MarketPlan, NodePool
 from agentgpu_iac.planning import caching, candidates, priorities
+from agentgpu_iac.planning.kubernetes_version import kubernetes_version
 from agentgpu_iac.planning.placement import Option, Placement
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.tiers import Purchase, reserved_ratio
@@ -264,7 +265,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         autoscaler="karpenter"
         if spec.target == "eks" and machine.instance.provider == "aws" and not pool.shared
         else None,
-        kubernetes_version=spec.pins.kubernetes_version,
+        kubernetes_version=kubernetes_version(spec),
         ami_alias=spec.pins.ami_alias,
         architecture=machine.instance.architecture,
         nvme_gb=machine.instance.nvme_total_gb,

@@ -455,6 +455,10 @@ class Policy(Document):
     """Use offerings whose price is unknown. They count at the dearest known price of the same accelerators."""
 
 
+KubernetesVersion = Literal["1.34", "1.35", "1.36"]
+"""Versions whose manifests are validated, and that the catalog knows."""
+
+
 class Pins(Document):
     """Exact versions that nobody can know offline. Unset: the plan says ``unpinned``."""
 
@@ -468,8 +472,8 @@ class Pins(Document):
     """Engine image by digest."""
     ami_alias: Annotated[str, StringConstraints(pattern=r"^al2023@v[0-9]{8}$")] | None = None
     """Amazon Linux 2023 release of the nodes, for example al2023@v20261105."""
-    kubernetes_version: Literal["1.34", "1.35", "1.36"] = "1.34"
-    """Kubernetes version of the cluster."""
+    kubernetes_version: KubernetesVersion | None = None
+    """Kubernetes version of the cluster. Unset: the oldest that the catalog knows to have standard support on EKS."""
 
 
 class StackSpec(Document):
