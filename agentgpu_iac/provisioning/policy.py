@@ -44,7 +44,9 @@ def _over_budget(plan: Plan) -> Iterator[Fault]:
 
 def _baselines_on_spot(plan: Plan) -> Iterator[Fault]:
     for pool in plan.node_pools:
-        agents = [one.agent for one in plan.workloads if one.node_pool == pool.name and _must_stay(one)]
+        agents = [
+            workload.agent for workload in plan.workloads if workload.node_pool == pool.name and _must_stay(workload)
+        ]
         if agents and "spot" in pool.capacity_types:
             yield Fault(
                 source=PLAN,

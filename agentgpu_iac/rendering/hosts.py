@@ -296,7 +296,7 @@ class _Machine:
         """One of the pool's machines that another one is in front of; in that they are alike."""
         front = self.plan.front
         others = () if front is None else front.others
-        return next((one for one in others if one.node_pool == self.host.node_pool), None)
+        return next((other for other in others if other.node_pool == self.host.node_pool), None)
 
     @property
     def routes(self) -> tuple[RoutePlan, ...]:
@@ -319,7 +319,7 @@ def _machine(plan: Plan, host: HostPlan) -> _Machine:
         host=host,
         pool=plan.pool(host.node_pool),
         router=plan.router,
-        workloads={one.name: one for one in plan.workloads if one.name in used},
+        workloads={workload.name: workload for workload in plan.workloads if workload.name in used},
     )
 
 
@@ -383,7 +383,9 @@ def _settings_path(workload: Workload, name: str) -> str:
 
 def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> ComposeContext:
     plan, host, pool, router = machine.plan, machine.host, machine.pool, machine.router
-    caches = tuple((_cache_volume(one), f"{ENGINE_CACHE_MOUNT}/{one.name}") for one in machine.workloads.values())
+    caches = tuple(
+        (_cache_volume(workload), f"{ENGINE_CACHE_MOUNT}/{workload.name}") for workload in machine.workloads.values()
+    )
     others = [*(["prometheus"] if host.prometheus else ()), *(["ollama"] if host.ollama else ())]
     return ComposeContext(
         project=plan.stack,
@@ -402,7 +404,10 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
         filler_scratch=_scratch("/tmp", ENGINE_UID, _FILLER_SCRATCH_MIB),  # noqa: S108 - the container's own
         ready_file=READY_FILE,
         scripts=tuple((f"./{name}", f"{SCRIPT_FOLDER}/{name}") for name in (SCRIPT, MODELS_FILE)),
-        waits=tuple((_wait(one), one.engine.image, _literal(wait_command(one))) for one in machine.workloads.values()),
+        waits=tuple(
+            (_wait(workload), workload.engine.image, _literal(wait_command(workload)))
+            for workload in machine.workloads.values()
+        ),
         open_files=host.open_files,
         router_image=router.image,
         router_sha256=_sha256(nginx_text),
@@ -444,40 +449,41 @@ def _compose(machine: _Machine, nginx_text: str, prometheus_text: str) -> Compos
 
 
 def _engine(machine: _Machine, engine: HostEngine) -> ComposeEngineContext:
-    one = machine.workloads[engine.workload]
-    probes = one.probes
-    variables = {secret.variable for secret in one.engine.secret_environment}
-    content = _sha256("\0".join(part for file in one.engine.files for part in (file.name, file.content)))
+    workload = machine.workloads[engine.workload]
+    probes = workload.probes
+    variables = {secret.variable for secret in workload.engine.secret_environment}
+    content = _sha256("\0".join(part for file in workload.engine.files for part in (file.name, file.content)))
     return ComposeEngineContext(
-        image=one.engine.image,
-        command=_literal(one.engine.command),
-        args=tuple(_argument(word, variables) for word in one.engine.args),
+        image=workload.engine.image,
+        command=_literal(workload.engine.command),
+        args=tuple(_argument(word, variables) for word in workload.engine.args),
         labels=(
-            (AGENT_LABEL, one.agent),
-            (TIER_LABEL, one.tier),
-            *((("agentgpu.dev/content-sha256", content),) if one.engine.files else ()),
+            (AGENT_LABEL, workload.agent),
+            (TIER_LABEL, workload.tier),
+            *((("agentgpu.dev/content-sha256", content),) if workload.engine.files else ()),
         ),
         user=f"{ENGINE_UID}:{ENGINE_UID}",
-        grace=f"{one.drain.grace_period_s}s",
-        cpus=one.pod.cpu_milli / 1000,
-        memory=_mib(one.pod.memory_mib),
-        shm=_mib(one.pod.shm_mib),
+        grace=f"{workload.drain.grace_period_s}s",
+        cpus=workload.pod.cpu_milli / 1000,
+        memory=_mib(workload.pod.memory_mib),
+        shm=_mib(workload.pod.shm_mib),
         open_files=machine.host.open_files,
         environment=(
-            *((name, _escaped(value)) for name, value in engine_environment(one)),
+            *((name, _escaped(value)) for name, value in engine_environment(workload)),
             *((name, _reference(name)) for name in sorted(variables)),
         ),
-        published=_published(engine.port, one.port),
+        published=_published(engine.port, workload.port),
         home=_scratch(HOME_FOLDER, ENGINE_UID, _HOME_MIB),
-        wait=_wait(one),
+        wait=_wait(workload),
         cache_folder=machine.pool.cache_path,
         models_folder=MODELS_MOUNT,
-        cache=_cache_volume(one),
+        cache=_cache_volume(workload),
         engine_cache_folder=ENGINE_CACHE_MOUNT,
         files=tuple(
-            (f"./{_settings_path(one, file.name)}", f"{SETTINGS_MOUNT}/{file.name}") for file in one.engine.files
+            (f"./{_settings_path(workload, file.name)}", f"{SETTINGS_MOUNT}/{file.name}")
+            for file in workload.engine.files
         ),
-        test=_health_check(one),
+        test=_health_check(workload),
         period=f"{probes.liveness_period_s}s",
         tries=probes.liveness_failure_threshold,
         start=f"{probes.startup_period_s * probes.startup_failure_threshold}s",
@@ -580,7 +586,7 @@ def _engines_of(machine: _Machine, route: RoutePlan) -> tuple[str, ...]:
 
 
 def _stream(front: FrontPlan) -> StreamContext:
-    ports = [route.port for one in front.others for route in one.routes]
+    ports = [route.port for other in front.others for route in other.routes]
     return StreamContext(
         folder=_MACHINES_INSIDE,
         listen=f"{_LOOPBACK}:{min(ports)}-{max(ports)}",
@@ -591,7 +597,7 @@ def _stream(front: FrontPlan) -> StreamContext:
 
 
 def _machines_list(front: FrontPlan) -> MachinesListContext:
-    ways = [(one.name, route) for one in front.others for route in one.routes]
+    ways = [(other.name, route) for other in front.others for route in other.routes]
     return MachinesListContext(
         lines=tuple(
             line
@@ -626,11 +632,11 @@ def _prometheus(machine: _Machine) -> PrometheusContext:
                 f"{_LOOPBACK}:{engine.port}",
                 (
                     ("agentgpu_dev_stack", plan.stack),
-                    ("agentgpu_dev_agent", one.agent),
-                    ("agentgpu_dev_tier", one.tier),
+                    ("agentgpu_dev_agent", workload.agent),
+                    ("agentgpu_dev_tier", workload.tier),
                 ),
             )
-            for engine, one, path in watched
+            for engine, workload, path in watched
         ),
         accelerators=() if host.dcgm_exporter is None else (f"{_LOOPBACK}:{host.dcgm_exporter.port}",),
     )
@@ -643,8 +649,8 @@ def _firewall(machine: _Machine) -> FirewallContext:
         path=FIREWALL_FILE,
         bridge=_BRIDGE,
         rules=(
-            *(f"{_source(one)} tcp dport {_SSH} accept" for one in host.admin_ranges),
-            *(f"{_source(one)} tcp dport {ports} accept" for one in host.caller_ranges),
+            *(f"{_source(source)} tcp dport {_SSH} accept" for source in host.admin_ranges),
+            *(f"{_source(source)} tcp dport {ports} accept" for source in host.caller_ranges),
             *((f'include "{FIREWALL_RULES_FOLDER}/*.nft"',) if machine.other is not None else ()),
         ),
     )
@@ -659,7 +665,9 @@ def _source(address_range: AddressRange) -> str:
 
 
 def _sysctl(host: HostPlan) -> SysctlContext:
-    return SysctlContext(settings=tuple((one.name, one.value, one.reason) for one in host.kernel_settings))
+    return SysctlContext(
+        settings=tuple((setting.name, setting.value, setting.reason) for setting in host.kernel_settings)
+    )
 
 
 def _environment(machine: _Machine) -> MachineContext:
@@ -670,7 +678,7 @@ def _environment(machine: _Machine) -> MachineContext:
         router_uid=ROUTER_UID,
         tls="yes" if host.tls else "no",
         disks="yes" if host.disks_are_joined else "no",
-        secrets=" ".join(one.variable for one in host.secrets),
+        secrets=" ".join(secret.variable for secret in host.secrets),
     )
 
 

@@ -183,10 +183,10 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
         for row in rows:
             if row.id == folded:
                 return {"kind": kind, **row.model_dump(mode="json", by_alias=True)}
-    offered = [one for one in catalog.offerings if one.instance_type.name.casefold() == folded]
+    offered = [offering for offering in catalog.offerings if offering.instance_type.name.casefold() == folded]
     if offered:
         machine = offered[0].instance_type.model_dump(mode="json", by_alias=True)
-        prices = [one.model_dump(mode="json", by_alias=True, exclude={"instance_type"}) for one in offered]
+        prices = [offering.model_dump(mode="json", by_alias=True, exclude={"instance_type"}) for offering in offered]
         return {"kind": "instance type", **machine, "offerings": prices}
     for exclusion in catalog.exclusions:
         if exclusion.id.casefold() == folded and exclusion.kind != "model":
@@ -194,7 +194,7 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
     if "/" in name or name.endswith(".json"):
         return {"kind": "model", **catalog.model(name).model_dump(mode="json", by_alias=True)}
     known = [
-        *(one.instance_type.name for one in catalog.offerings),
+        *(offering.instance_type.name for offering in catalog.offerings),
         *(row.id for row in catalog.models),
         *(row.id for row in catalog.providers),
         *(row.id for row in catalog.accelerators),
@@ -215,11 +215,11 @@ def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
                 (
                     "offering",
                     (
-                        f"{one['region']}, {one['capacityType']}: {_hourly(one['usdPerHour'])} "
-                        f"({one['priceDate'] or 'undated'}; {one['priceSource']})"
+                        f"{offering['region']}, {offering['capacityType']}: {_hourly(offering['usdPerHour'])} "
+                        f"({offering['priceDate'] or 'undated'}; {offering['priceSource']})"
                     ),
                 )
-                for one in value
+                for offering in value
             ]
         elif isinstance(value, list):
             rows += [(key, _cell(item)) for item in value]

@@ -229,7 +229,7 @@ def _site(plan: Plan, settings: Settings) -> _Site:
             pool.name: zones_for(
                 pool,
                 zones,
-                one=pool.name in reserve,
+                single=pool.name in reserve,
                 at=held[pool.name].zone if pool.name in held else None,
             )
             for pool in plan.node_pools

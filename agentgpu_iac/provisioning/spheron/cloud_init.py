@@ -36,8 +36,8 @@ def read_cloud_init(content: bytes, source: str) -> CloudInit:
         raise BadInput(faults)
     return CloudInit(
         packages=tuple(document.get("packages", ())),
-        write_files=tuple(_file(one) for one in document.get("write_files", ())),
-        runcmd=tuple(_command(one) for one in _commands(document)),
+        write_files=tuple(_file(file) for file in document.get("write_files", ())),
+        runcmd=tuple(_command(command) for command in _commands(document)),
     )
 
 

@@ -64,7 +64,10 @@ def _files(machine: Named, files: Mapping[str, pulumi.Input[str]], word: str) ->
 
 
 def _listed(machines: Iterable[Named]) -> pulumi.Output[str]:
-    lines = [pulumi.Output.format("{0} {1}", one.name, one.resource.ipAddress.apply(_address)) for one in machines]
+    lines = [
+        pulumi.Output.format("{0} {1}", machine.name, machine.resource.ipAddress.apply(_address))
+        for machine in machines
+    ]
     return pulumi.Output.all(*lines).apply(lambda known: "".join(f"{line}\n" for line in known))
 
 

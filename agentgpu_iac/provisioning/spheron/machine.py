@@ -282,11 +282,11 @@ class _Maker:
     def _named(self) -> Deployment | None:
         """The live machine of this name, one that runs before one that is about to."""
         named = [
-            one
-            for one in self.client.live()
-            if one.name == self.name and _acceptable(self.market, one.region, one.instance_type)
+            deployment
+            for deployment in self.client.live()
+            if deployment.name == self.name and _acceptable(self.market, deployment.region, deployment.instance_type)
         ]
-        return max(named, key=lambda one: one.status == RUNNING, default=None)
+        return max(named, key=lambda deployment: deployment.status == RUNNING, default=None)
 
     def _try(self, candidate: Candidate) -> Deployment | None:
         """Send the create call; a second time only where the API says that it did nothing yet. None: this offer cannot be had."""
@@ -364,7 +364,7 @@ class _Maker:
     def _why_not(self, choice: Choice) -> str:
         pool, cards = self.props["pool"], int(self.props["acceleratorsPerNode"])
         what = f"{cards} x {' or '.join(self.market.accelerators)} for {pool}"
-        parts = [*self.failures, *(str(one) for one in choice.passed_over)]
+        parts = [*self.failures, *(str(passed) for passed in choice.passed_over)]
         if not parts:
             return f"no offer on Spheron has {what} now. Try again later, or plan for another accelerator"
         left = len(choice.candidates) - MOST_TRIES
