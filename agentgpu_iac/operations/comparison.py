@@ -45,7 +45,7 @@ class Difference:
 
 
 def differences(planned: Body, live: Body, ignored: frozenset[str] = frozenset()) -> tuple[Difference, ...]:
-    """Every planned field that the live object has otherwise, but for the paths that something else owns."""
+    """Every planned field whose live value differs, except at paths that something else owns."""
     found: list[Difference] = []
     for key, value in planned.items():
         if key not in _IDENTITY:

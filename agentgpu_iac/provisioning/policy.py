@@ -1,4 +1,4 @@
-"""What no program carries out, whoever made the plan: the rules that cost money or callers when they are broken.
+"""Policies that every program enforces, whoever made the plan: breaking one costs money or callers.
 
 The planner keeps them too. They are held again here because a plan is a file: it may be older than the spec, or edited.
 Every program asks before anything is made, and tells these faults together with its own.

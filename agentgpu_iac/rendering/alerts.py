@@ -96,7 +96,7 @@ def _rules(
 
 
 def _records(stack: str, workloads: Sequence[Workload]) -> Iterator[tuple[str, str, Pairs]]:
-    """What an adapter serves to an HPA. KEDA asks Prometheus itself."""
+    """The series that a metrics adapter serves to an HPA. KEDA queries Prometheus directly."""
     for workload in workloads:
         if workload.scaling is not None and workload.scaling.method == "hpa":
             about = (("namespace", stack), (AGENT_SERIES_LABEL, workload.agent))
@@ -128,7 +128,7 @@ def _kv_cache_full(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _
 def _slow(
     plan: Plan, alert: AlertPlan, workload: Workload, histogram: str | None, edge_s: float, words: str, promised: str
 ) -> _Said:
-    """Requests in buckets above the edge, as a part of all."""
+    """The share of requests in histogram buckets above the edge."""
     chosen, window = selector(plan.stack, workload.agent), f"[{alert.window_s}s]"
     fast = f'sum(rate({histogram}_bucket{{{chosen},le="{edge_s!r}"}}{window}))'
     every = f"sum(rate({histogram}_count{{{chosen}}}{window}))"
@@ -310,7 +310,7 @@ def _model_cache_not_filled(plan: Plan, alert: AlertPlan, workloads: Sequence[Wo
 
 
 def _metrics(workload: Workload) -> MetricsPlan:
-    """The series of a workload for which the plan has such an alert."""
+    """The metrics of a workload that the plan has an alert on."""
     if workload.metrics is None:
         raise ValueError(f"{workload.name} has an alert on series that nobody knows")
     return workload.metrics

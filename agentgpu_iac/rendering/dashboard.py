@@ -143,7 +143,7 @@ def _panel(panel: Panel, identity: int, left: int, top: int) -> Json:
 
 
 def panels(plan: Plan, tiers: Sequence[Workload]) -> Iterator[Panel]:
-    """An agent's panels. One whose series nobody knows for the engine's version is left out."""
+    """An agent's panels, without those whose series are not known for the engine's version."""
     workload = tiers[0]
     if workload.metrics is not None:
         yield from _engine_panels(plan, workload, workload.metrics)
@@ -252,7 +252,7 @@ def _replicas(stack: str, tiers: Sequence[Workload]) -> Panel:
 
 
 def _cost(stack: str, tiers: Sequence[Workload]) -> Iterator[Panel]:
-    """What the running replicas cost at the plan's prices; and that by the conversations which ended."""
+    """What the running replicas cost at the plan's prices, in total and per finished conversation."""
     workload = tiers[0]
     hourly = " + ".join(f"{each.replica_usd_per_hour} * {_running(stack, each)}" for each in tiers)
     yield Panel(title="Cost per hour, at the plan's prices", unit="currencyUSD", lines=(("USD an hour", hourly),))

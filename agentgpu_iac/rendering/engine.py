@@ -331,7 +331,7 @@ def _devices(workload: Workload) -> Pairs:
 
 
 def _disruption(workload: Workload) -> Pairs:
-    """Karpenter leaves the node alone while the replica loads, and not a minute longer than that may take."""
+    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer."""
     steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
@@ -347,7 +347,7 @@ def _annotations(workload: Workload) -> Pairs:
 
 
 def wait_command(workload: Workload) -> tuple[str, ...]:
-    """What ends once everything that the workload loads is in the cache."""
+    """The command that returns once everything the workload loads is in the cache."""
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",

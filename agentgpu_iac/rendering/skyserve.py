@@ -160,7 +160,7 @@ def _fetch(models: tuple[CachedModel, ...]) -> Iterator[str]:
 
 
 def _settings_file(name: str, content: str) -> str:
-    """printf, since no text can end it."""
+    """Write the file with printf: no content can terminate it early, as a here-document's could."""
     return f"mkdir -p {SETTINGS_MOUNT}\nprintf %s {shlex.quote(content)} > {shlex.quote(f'{SETTINGS_MOUNT}/{name}')}"
 
 

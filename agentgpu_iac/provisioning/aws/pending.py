@@ -36,7 +36,7 @@ _KEPT_ONCE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingCreate:
-    """Something that AWS was asked for, and whose answer nobody heard."""
+    """A resource that AWS was asked to create, whose response was never received."""
 
     resource_type: str
     name: str
@@ -49,7 +49,7 @@ class PendingCreate:
 
 
 def pending_creates(export: Mapping[str, Any]) -> tuple[PendingCreate, ...]:
-    """The creates that were cut off, out of what ``pulumi stack export`` answers.
+    """The interrupted creates in the output of ``pulumi stack export``.
 
     Kubernetes objects are not among them (they are applied under their own names), nor what may be made twice.
     """
@@ -129,7 +129,7 @@ def _address(inputs: Inputs) -> tuple[str, str | None]:
 
 
 def _nat_gateway(inputs: Inputs) -> tuple[str, str | None]:
-    """Not by its tags alone: gateways that are gone show for an hour."""
+    """Tags alone do not suffice: deleted gateways are listed for an hour."""
     filters = (f"Name=tag:Name,Values={inputs['tags']['Name']}", "Name=state,Values=pending,available")
     return _aws("ec2", "describe-nat-gateways", "--filter", *filters, "--query", "NatGateways[].NatGatewayId"), None
 

@@ -241,7 +241,7 @@ def _site(plan: Plan, settings: Settings) -> _Site:
 
 
 def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Network | ExistingNetwork:
-    """Yours, or a new one with what was asked for in it."""
+    """The existing network, or a new one with the requested endpoints."""
     if settings.vpc_id:
         return ExistingNetwork(
             plan.stack,

@@ -119,7 +119,7 @@ class Deployment(Answer):
 
     @property
     def is_gone(self) -> bool:
-        """It will never come back."""
+        """The machine is gone for good."""
         return self.status in GONE
 
     @property
@@ -196,7 +196,7 @@ class SpheronError(OutsideFailure):
 
 
 class NoAnswer(SpheronError):
-    """Nobody knows whether the call was carried out."""
+    """The outcome of the call is unknown: it may have been carried out."""
 
 
 class Refused(SpheronError):
@@ -219,7 +219,7 @@ class RateLimited(Refused):
 
 @dataclass(slots=True)
 class Budget:
-    """So many calls in any quarter of an hour, for the whole process: who comes too early waits."""
+    """A rate limit for the whole process: a number of calls in any 15 minutes; further callers wait."""
 
     most: int
     window_s: float = WINDOW_S
@@ -344,7 +344,7 @@ class Spheron:
             raise
 
     def create(self, request: CreateRequest) -> Deployment:
-        """Make a machine. It is sent once, whatever happens."""
+        """Create a machine. Never retried: a second request could create a second machine."""
         self._budgets.creates.take(self._clock)
         hidden = tuple(line for file in request.cloud_init.write_files for line in _hidden_lines(file.content))
         return _deployment(self._send("POST", "/api/deployments", body=request.body(), hidden=hidden))
@@ -359,7 +359,7 @@ class Spheron:
             raise
 
     def terminate(self, deployment_id: str) -> None:
-        """End a deployment; well where it is gone already. It is sent once, whatever happens."""
+        """Delete a deployment. Idempotent: succeeds if the deployment is already gone. Never retried."""
         try:
             self._send("DELETE", f"/api/deployments/{deployment_id}")
         except Refused as refusal:
@@ -378,7 +378,7 @@ class Spheron:
         return tuple(_read(Deployment, deployment) for deployment in _list(answer, "deployments", "data"))
 
     def _get(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Read. It changes nothing, so it may be asked again."""
+        """Send a GET request; retried, since it changes nothing."""
         for attempt in range(1, _TRIES + 1):
             self._budgets.reads.take(self._clock)
             try:

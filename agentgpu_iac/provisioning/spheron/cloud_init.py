@@ -25,7 +25,7 @@ _FILE_KEYS: Final = frozenset({"path", "content", "owner", "permissions", "encod
 def read_cloud_init(content: bytes, source: str) -> CloudInit:
     """Read a rendered ``#cloud-config``.
 
-    Raises BadInput for what the API has no place for: left out, the machine would not be what was planned.
+    Raises BadInput for keys that the API does not support: without them the machine would not be as planned.
     """
     text = content.decode("utf-8")
     if text.splitlines()[:1] != [CLOUD_CONFIG_HEADER]:

@@ -142,7 +142,7 @@ class SpheronProvider(ResourceProvider):
 
     @_plainly
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Take on the machine of this name, else make it on the first offer that can be had; then wait until it runs.
+        """Adopt the machine of this name, else make it on the first offer that can be had; then wait until it runs.
 
         A machine that does not run in time is kept all the same: it costs money, so Pulumi must know of it.
         """
@@ -151,7 +151,7 @@ class SpheronProvider(ResourceProvider):
 
     @_plainly
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Wait on for a machine that did not run in time."""
+        """Resume waiting for a machine that did not run in time."""
         made = self._maker(news).wait(_id, olds)
         if made is None:
             raise SpheronError(f"{olds.get('machineName')} is gone: pulumi up --refresh makes another")
@@ -402,7 +402,7 @@ def _bought(candidate: Candidate) -> dict[str, Any]:
 
 
 def _seen(deployment: Deployment, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What a deployment tells of itself, and of the rest what is known."""
+    """What a deployment reports, completed by what is already known."""
     rate: Decimal | None = deployment.hourly_rate
     return {
         "status": deployment.status,
@@ -429,7 +429,7 @@ def _plain(value: Any) -> Any:
 
 
 def _acceptable(market: MarketPlan, region: str | None, instance_type: str | None) -> bool:
-    """Whether a machine is where and what the plan wants; what it does not say is held to be so."""
+    """Whether a machine's region and type match the plan; fields it does not report count as matching."""
     right_place = not region or not market.regions or region in market.regions
     return right_place and (not instance_type or instance_type in {way.instance_type for way in market.ways})
 

@@ -57,7 +57,7 @@ class Choice:
 
 
 def choose(offers: Iterable[Offer], market: MarketPlan, accelerators_per_node: int) -> Choice:
-    """Hold every offer against what the plan wants of a node.
+    """Compare every offer with what the plan requires of a node.
 
     An image that has the NVIDIA driver comes before any without, since no engine starts there; then the way of buying that
     the plan prefers, then its preferred accelerator, then the lower price.
@@ -149,7 +149,7 @@ def _regions(offer: Offer, market: MarketPlan) -> tuple[str, ...]:
 
 
 def _against(offer: Offer, market: MarketPlan) -> Iterator[str]:
-    """What speaks against an offer of the right GPUs, the most lasting reason first."""
+    """Why an offer of the right GPUs is unsuitable, the most permanent reason first."""
     way = next((way for way in market.ways if way.instance_type == offer.instance_type), None)
     if way is None:
         wanted = " or ".join(way.instance_type for way in market.ways)

@@ -31,7 +31,7 @@ class Update:
 
 
 def update_of(offers: Offers, date: str, url: str = URL) -> Update:
-    """The least price of each kind of machine in each region, bought each way.
+    """The lowest price of each kind of machine in each region, for each way to buy it.
 
     A kind of machine is an accelerator and how many of it: suppliers come and go, and a machine is chosen among all of them
     when it is made. Host memory and processors are the least among the offers used, so that any of them will do.

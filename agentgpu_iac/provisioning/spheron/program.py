@@ -386,7 +386,7 @@ def _urls_at(front: FrontPlan) -> Callable[[list[dict[str, Any]]], dict[str, lis
 
 
 def _check_commands(name: str) -> Callable[[dict[str, list[str]]], dict[str, list[str]]]:
-    """How to see whether an engine answers: the certificate has a name, and the machine an address."""
+    """How to check that an engine answers: the certificate holds a name, the machine has an address."""
 
     def commands(urls: dict[str, list[str]]) -> dict[str, list[str]]:
         return {agent: [_check_command(url, name) for url in found] for agent, found in urls.items()}

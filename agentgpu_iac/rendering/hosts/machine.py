@@ -30,7 +30,7 @@ class Machine:
 
     @property
     def other(self) -> OtherMachine | None:
-        """One of the pool's machines that another one is in front of; in that they are alike."""
+        """One of the pool's machines behind the front machine; for this purpose they are alike."""
         front = self.plan.front
         others = () if front is None else front.others
         return next((other for other in others if other.node_pool == self.host.node_pool), None)
