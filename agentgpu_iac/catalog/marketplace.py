@@ -59,7 +59,7 @@ def accelerator_sold(
     seen: set[str] = set()
     for name in gpu.names:
         ids = _by_alias(name, named) or _by_name(name, gpu, accelerators)
-        left = [one for one in ids if one in known and _fits(known[one], gpu)]
+        left = [ident for ident in ids if ident in known and _fits(known[ident], gpu)]
         if len(left) == 1:
             return known[left[0]]
         seen.update(left)

@@ -14,15 +14,18 @@ from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineParsers,
     EngineRelease,
     GpuAlias,
     InstanceType,
+    KubernetesRelease,
     ModelFacts,
     Price,
     Provider,
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    VolumeType,
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
@@ -51,6 +54,8 @@ class CatalogOverlay(Document):
     """Known by their id, in any case."""
     engines: tuple[EngineRelease, ...] = ()
     """Known by engine and version."""
+    engine_parsers: tuple[EngineParsers, ...] = ()
+    """Known by engine and version."""
     providers: tuple[Provider, ...] = ()
     """Known by their id."""
     routers: tuple[RouterRelease, ...] = ()
@@ -59,6 +64,10 @@ class CatalogOverlay(Document):
     """Known by service and version."""
     skypilot_names: tuple[SkyPilotName, ...] = ()
     """Known by provider and accelerator."""
+    volumes: tuple[VolumeType, ...] = ()
+    """Known by their id: what the volumes cost that you pay for."""
+    kubernetes: tuple[KubernetesRelease, ...] = ()
+    """Known by target and version."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -138,10 +147,13 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         ),
         models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
+        parsers=_replaced(base.parsers, own.engine_parsers, lambda row: (row.engine, row.version)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
         routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),
         services=_replaced(base.services, own.services, lambda row: (row.service, row.version)),
         skypilot_names=_replaced(base.skypilot_names, own.skypilot_names, lambda row: (row.provider, row.accelerator)),
+        volumes=_replaced(base.volumes, own.volumes, lambda row: row.id),
+        kubernetes=_replaced(base.kubernetes, own.kubernetes, lambda row: (row.target, row.version)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

@@ -16,15 +16,18 @@ from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
     EngineMetrics,
+    EngineParsers,
     EngineRelease,
     GpuAlias,
     InstanceType,
+    KubernetesRelease,
     ModelFacts,
     Price,
     Provider,
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    VolumeType,
 )
 from agentgpu_iac.spec.document import Document
 
@@ -42,10 +45,13 @@ class Rows:
     models: tuple[ModelFacts, ...] = ()
     releases: tuple[EngineRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
+    parsers: tuple[EngineParsers, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
+    volumes: tuple[VolumeType, ...] = ()
+    kubernetes: tuple[KubernetesRelease, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -53,15 +59,18 @@ class Rows:
 FILES = (
     "accelerators.json",
     "engine_metrics.json",
+    "engine_parsers.json",
     "engines.json",
     "gpu_aliases.json",
     "instance_types.json",
+    "kubernetes.json",
     "models.json",
     "prices.csv",
     "providers.json",
     "routers.json",
     "services.json",
     "skypilot.json",
+    "volumes.json",
 )
 """The data files, in the order in which they enter the digest."""
 
@@ -78,10 +87,13 @@ def packaged_rows() -> Rows:
         models=_json_rows(content["models.json"], ModelFacts),
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
+        parsers=_json_rows(content["engine_parsers.json"], EngineParsers),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),
         skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
+        volumes=_json_rows(content["volumes.json"], VolumeType),
+        kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
         digest=digest(content[name] for name in FILES),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +16,10 @@ from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
     EngineMetrics,
+    EngineParsers,
     EngineRelease,
     Exclusion,
+    KubernetesRelease,
     Model,
     ModelFacts,
     Offering,
@@ -27,16 +30,18 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     ServiceSoftware,
     SkyPilotName,
+    VolumeType,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.spec.vocabulary import Engine
+from agentgpu_iac.spec.vocabulary import Engine, Target
 
 SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,13 @@ class Catalog:
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
+    parsers: tuple[EngineParsers, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
+    volumes: tuple[VolumeType, ...] = ()
+    kubernetes: tuple[KubernetesRelease, ...] = ()
+    newest_date: str = ""
+    """The newest day on which a price or a version was read, YYYY-MM-DD: how old the facts are, since nothing here has a
+    clock. Empty: no row has a day."""
     base_directory: Path | None = None
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
@@ -171,6 +182,42 @@ class Catalog:
         known = (row for row in self.metrics if row.engine == engine and _numeric(row.version) <= asked)
         return max(known, key=lambda row: _numeric(row.version), default=None)
 
+    def engine_parsers(self, engine: Engine, version: str) -> EngineParsers | None:
+        """The parsers of an engine in a version: the newest row that is not newer, or the oldest; None without a row."""
+        asked = _numeric(version)
+        known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: _numeric(row.version))
+        return max(
+            (row for row in known if _numeric(row.version) <= asked),
+            key=lambda row: _numeric(row.version),
+            default=known[0] if known else None,
+        )
+
+    def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
+        """The types of network volume whose prices are known for a provider."""
+        return tuple(row for row in self.volumes if row.provider == provider)
+
+    def kubernetes_release(self, target: Target, version: str) -> KubernetesRelease | None:
+        """What is known of a Kubernetes version where a target runs it; None where nothing is."""
+        return next((row for row in self.kubernetes if (row.target, row.version) == (target, version)), None)
+
+    def usual_kubernetes_version(self) -> str:
+        """The version of a cluster whose stack pins none: the oldest with standard support on the day of the newest row.
+
+        That day is one of the Kubernetes rows: a newer price alone must not bring another version into a running cluster.
+
+        Raises:
+            BadInput: no version has standard support on that day.
+        """
+        today = max((row.date for row in self.kubernetes), default="")
+        supported = [row.version for row in self.kubernetes if row.standard_support_ends >= today]
+        if not supported:
+            raise BadInput.one(
+                SOURCE,
+                "no Kubernetes version with standard support is known",
+                hint="name one with pins.kubernetesVersion, or add a row under kubernetes in an overlay",
+            )
+        return min(supported, key=_numeric)
+
     def _local_model(self, path: Path, reference: str) -> Model:
         try:
             text = self._resolved(path).read_text(encoding="utf-8")
@@ -221,6 +268,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         rows: The rows; prices that the user pays are not among them.
         own_prices: Those prices.
     """
+    own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
     models, unsizable = _models(rows.models)
     return Catalog(
@@ -235,8 +283,20 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, _numeric(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
+        parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, _numeric(row.version)))),
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
+        volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
+        kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, _numeric(row.version)))),
+        newest_date=_newest_date(rows, own_prices),
     )
+
+
+def _newest_date(rows: Rows, own_prices: Iterable[Price]) -> str:
+    """The newest date that names a day: a source that gives the month alone does not say how old it is."""
+    dates = [row.date for row in (*rows.prices, *own_prices)]
+    dates += [row.date for row in rows.volumes]
+    dates += [row.date for row in rows.kubernetes]
+    return max((day for day in dates if _DAY.fullmatch(day)), default="")
 
 
 def _models(facts: Iterable[ModelFacts]) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:

@@ -76,7 +76,10 @@ class CatalogKind(StrEnum):
     MODELS = "models"
     OFFERINGS = "offerings"
     ENGINES = "engines"
+    PARSERS = "parsers"
     PROVIDERS = "providers"
+    VOLUMES = "volumes"
+    KUBERNETES = "kubernetes"
     EXCLUDED = "excluded"
 
 

@@ -48,7 +48,7 @@ OURS = tuple(
 
 
 class Forbidden(AgentGpuError):
-    """The cluster knows us, and does not let us read this."""
+    """The cluster authenticated us, but access control forbids the read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Cluster(Protocol):
 
 
 def connect(kubeconfig: Path | None, context: str | None) -> Cluster:
-    """The cluster that a kubeconfig names. Raises BadInput for one that makes no sense, MissingExtra without a client."""
+    """The cluster that a kubeconfig names. Raises BadInput if it is malformed, or if the client library is missing."""
     try:
         module = importlib.import_module("agentgpu_iac.operations.kubernetes_api")
     except ModuleNotFoundError as error:
@@ -124,7 +124,7 @@ class _Read:
             self.forbidden[kind] = str(error)
 
     def explaining(self, kind: Kind, what: str, namespace: str, labels: str = "", fields: str = "") -> tuple[Body, ...]:
-        """Objects that only help to say why; they may be out of our reach."""
+        """Objects that only help to explain a finding; reading them may be forbidden."""
         resource = self.resource(kind)
         if resource is None:
             return ()
@@ -155,5 +155,5 @@ def read_snapshot(cluster: Cluster, stack: str, pools: Iterable[str], planned: M
 
 
 def _typed(kind: Kind) -> dict[str, str]:
-    """Lists of built-in kinds leave the kind of their items out."""
+    """Fill in the kind of listed items: the API server omits it for built-in kinds."""
     return {"apiVersion": kind.api_version, "kind": kind.name}

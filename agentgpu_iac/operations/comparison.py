@@ -45,7 +45,7 @@ class Difference:
 
 
 def differences(planned: Body, live: Body, ignored: frozenset[str] = frozenset()) -> tuple[Difference, ...]:
-    """Every planned field that the live object has otherwise, but for the paths that something else owns."""
+    """Every planned field whose live value differs, except at paths that something else owns."""
     found: list[Difference] = []
     for key, value in planned.items():
         if key not in _IDENTITY:
@@ -134,7 +134,7 @@ def _difference(planned: Any, live: Any, place: tuple[str, ...]) -> Difference:
     if isinstance(planned, str) and isinstance(live, str) and "\n" in planned + live:
         ours, theirs = planned.split("\n"), live.split("\n")
         pairs = enumerate(zip(ours, theirs, strict=False))
-        line = next((number for number, (one, other) in pairs if one != other), min(len(ours), len(theirs)))
+        line = next((number for number, (our, other) in pairs if our != other), min(len(ours), len(theirs)))
         path = f"{path} line {line + 1}"
         planned, live = (side[line] if line < len(side) else None for side in (ours, theirs))
     return Difference(path=path, planned=_present(planned), live=_present(live))

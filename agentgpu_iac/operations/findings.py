@@ -46,7 +46,7 @@ class Finding(Document):
 
 
 def readable(text: str) -> str:
-    """A text of the cluster without what would steer a terminal: containers write into it what they like."""
+    """Text from the cluster without terminal control sequences: containers can write anything into it."""
     return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
@@ -63,7 +63,7 @@ def finding(  # noqa: PLR0913 - one word for each field that is not always there
     planned: str | None = None,
     live: str | None = None,
 ) -> Finding:
-    """A finding; what is left out does not apply."""
+    """A finding; arguments left out do not apply."""
     return Finding(
         kind=kind,
         object=str(subject),

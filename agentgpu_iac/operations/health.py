@@ -1,4 +1,4 @@
-"""Workloads, fillers, claims, nodes and operators' objects: which are not well, and why."""
+"""Workloads, fillers, claims, nodes and operators' objects: which are unhealthy, and why."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def is_ready(pod: Body) -> bool:
 
 
 def is_observed(workload: Body) -> bool:
-    """Whether its controller has seen the workload's present version; some controllers do not tell which they saw."""
+    """Whether the controller has observed the workload's current generation; some controllers do not report it."""
     if "observedGeneration" not in (at(workload, "status") or {}):
         return bool(at(workload, "status", "conditions"))
     return count(workload, "status", "observedGeneration") >= count(workload, "metadata", "generation")
 
 
 def health(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot) -> Iterator[Finding]:
-    """Everything that exists and is not well."""
+    """Everything that exists and is unhealthy."""
     for ref in planned:
         body = snapshot.objects.get(ref)
         if body is None:

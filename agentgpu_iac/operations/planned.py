@@ -22,7 +22,7 @@ def overlays(files: Iterable[RenderedFile]) -> tuple[str, ...]:
 
 
 def planned_objects(files: Iterable[RenderedFile], overlay: str | None) -> Mapping[Ref, Body]:
-    """Every object of an overlay (the first one for None). Raises BadInput for an overlay that the tree has not."""
+    """Every object of an overlay (the first one for None). Raises BadInput if the tree has no such overlay."""
     by_path = {file.path: file for file in files}
     known = overlays(by_path.values())
     if not known:

@@ -60,7 +60,7 @@ class Report(Document):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left that time alone may mend."""
+        """Whether nothing is left that may still resolve by waiting."""
         return all(each.kind in PERMANENT for each in self.findings)
 
 

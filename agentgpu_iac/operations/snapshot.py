@@ -29,7 +29,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Ref:
-    """Which object: no two objects of a cluster have the same."""
+    """Identifies an object within a cluster."""
 
     kind: Kind
     namespace: str
@@ -42,7 +42,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What was read. What could not be read is named too, so that nobody takes it for absent."""
+    """What was read, and what could not be read, so that it is not mistaken for absent."""
 
     objects: Mapping[Ref, Body]
     """Planned objects that exist, and objects that carry the stack's label."""

@@ -1,4 +1,4 @@
-"""Wait until a stack serves as planned: read, show what moved, pause, again."""
+"""Wait until a stack serves as planned: read, show progress, pause, repeat."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def wait(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> Report:
-    """Read until everything is there and well, or the time is over; answers the last report.
+    """Read until everything exists and is healthy, or the time is up; returns the last report.
 
-    Raises OutsideFailure where the cluster stays away.
+    Raises OutsideFailure if the cluster stays unreachable.
     """
     end = clock() + timeout_s
     failures = 0

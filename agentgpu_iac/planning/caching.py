@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     CachedModel,
     CachedRepository,
@@ -27,7 +28,7 @@ from agentgpu_iac.units import GB, GIB, rounded
 
 NVME_CACHE_SHARE = 0.8
 """Part of the instance store for models; the rest is for images, logs and emptyDirs."""
-ROOT_VOLUME_MIB_PER_S = 600
+ROOT_VOLUME_MIB_PER_S = loading.USUAL_VOLUME_MIB_PER_S
 """gp3 throughput of the root volume: with 3,000 IOPS the starting point that Karpenter's blueprints give."""
 ROOT_VOLUME_IOPS = 3000
 
@@ -161,15 +162,18 @@ UNKNOWN_IMAGE_GB = 9.35
 """Stands in for an image whose size was not found: vLLM's, which also holds CUDA and PyTorch."""
 RECOMMENDED_LOAD_S = 60.0
 """Weights should be off the storage within a minute: a rollout then costs little more than the engine's own start."""
-_PRICED_STORAGE_PROVIDERS = frozenset({"aws"})
 
 
-def storage_choices(candidate: Candidate, machine: Machine) -> tuple[StorageChoice, ...]:
-    """Where the replica's weights could be loaded from on this machine, fastest first, one of them recommended."""
-    if machine.instance.provider not in _PRICED_STORAGE_PROVIDERS:
+def storage_choices(candidate: Candidate, machine: Machine, catalog: Catalog) -> tuple[StorageChoice, ...]:
+    """Where the replica's weights could be loaded from on this machine, fastest first, one of them recommended.
+
+    None where the prices of the provider's volumes are not known.
+    """
+    volumes = catalog.volume_types(machine.instance.provider)
+    if not volumes:
         return ()
     size_gib = loaded_gib(candidate)
-    options = loading.storage_options(machine.instance, size_gib, ranks=candidate.accelerators_per_pod)
+    options = loading.storage_options(machine.instance, size_gib, volumes, ranks=candidate.accelerators_per_pod)
     best = loading.recommended(options, RECOMMENDED_LOAD_S)
     return tuple(
         StorageChoice(

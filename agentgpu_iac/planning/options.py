@@ -16,7 +16,7 @@ from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning import caching, host_memory, lacks, several_nodes, speculation
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.engines import PORTS, Wishes
+from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
 from agentgpu_iac.planning.on_offer import Offers
 from agentgpu_iac.planning.placement import Option
 from agentgpu_iac.planning.pricing import Machine
@@ -93,7 +93,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
     if demand.agent.engine not in PORTS:
         return _nowhere(position, demand, (_refused_engine(demand),))
     release = catalog.release(demand.agent.engine, demand.agent.engine_version)
-    cannot = tuple(_refused_features(demand, release, spec))
+    cannot = tuple(_refused_features(demand, release, spec, catalog))
     if cannot:
         return _nowhere(position, demand, cannot)
     rules = Rules(
@@ -303,13 +303,14 @@ def _refused_engine(demand: Demand) -> Rejection:
     return demand_rejection(demand, None, "engine", message)
 
 
-def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec) -> Iterable[Rejection]:
+def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec, catalog: Catalog) -> Iterable[Rejection]:
     """What the agent asks for and its engine, in this version, or its model cannot do."""
     wishes = Wishes(
         agent=demand.agent,
         model=demand.model,
         precision=demand.precision,
         version=version_tuple(release.version),
+        parsers=known_parsers(catalog.engine_parsers(release.engine, release.version)),
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )

@@ -18,6 +18,7 @@ from agentgpu_iac.planning import lacks
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import tolerated_engines
 from agentgpu_iac.planning.demand import demand
+from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.on_offer import offers
 from agentgpu_iac.planning.options import AgentFits, AgentOptions, fits, on_sale, shortfall
 from agentgpu_iac.planning.placement import Option, Terms
@@ -65,7 +66,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
 
 
 def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
-    spec = target_of(spec).settled(spec)
+    spec = with_kubernetes_version(target_of(spec).settled(spec), catalog)
     on_offer = offers(spec, catalog)
     demands = tuple(
         demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)

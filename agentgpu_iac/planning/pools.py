@@ -13,6 +13,7 @@ from typing import Literal
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.plan import DrainPlan, MarketPlan, NodePool
 from agentgpu_iac.planning import caching, candidates, priorities
+from agentgpu_iac.planning.kubernetes_version import kubernetes_version
 from agentgpu_iac.planning.placement import Option, Placement, Terms
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.reservations import most_reserved, normal_nodes, saved_usd_per_hour
@@ -273,7 +274,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         autoscaler="karpenter"
         if target_of(spec).makes_nodes_of(machine.instance.provider) and not pool.shared
         else None,
-        kubernetes_version=spec.pins.kubernetes_version,
+        kubernetes_version=kubernetes_version(spec),
         ami_alias=spec.pins.ami_alias,
         architecture=machine.instance.architecture,
         nvme_gb=machine.instance.nvme_total_gb,

@@ -29,7 +29,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.planning import caching, host_memory, priorities, security, watching
 from agentgpu_iac.planning.candidates import Candidate, max_model_len
-from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings
+from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.spec.model import StackSpec
@@ -74,6 +74,7 @@ def workload_plan(
         agent=agent,
         model=one.model,
         version=release.version,
+        parsers=known_parsers(catalog.engine_parsers(agent.engine, release.version)),
         model_path=path,
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
@@ -157,7 +158,7 @@ def workload_plan(
             ),
             draft=draft,
             loader=settings.loader,
-            choices=caching.storage_choices(candidate, pool.machine),
+            choices=caching.storage_choices(candidate, pool.machine, catalog),
             model_gib=rounded(caching.loaded_gib(candidate), 3),
         ),
         pod=_pod(candidate, pool, replicas, spread=spec.cluster_objects.topology_spread),

@@ -113,7 +113,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _comparison(now: Figures) -> tuple[str, ...]:
-    """What changed since the last deployment. That it cannot be told, for whatever reason, stops no deployment."""
+    """What changed since the last deployment. If it cannot be determined, for any reason, the deployment goes on."""
     try:
         return tuple(cost_changes(_last_figures(), now))
     except Exception as error:  # the SDK raises nothing narrower, and the figures may be of another version
@@ -164,7 +164,7 @@ def _change(last: Figures, now: Figures, key: str) -> str:
 
 
 def _money(amount: str | Decimal) -> str:
-    """With separators, and with cents at least."""
+    """With thousands separators and at least two decimals."""
     value = Decimal(amount)
     digits = -int(value.normalize().as_tuple().exponent)
     return f"{value:,.{max(2, digits)}f}"

@@ -94,8 +94,8 @@ def read_manifests(
     objects = tuple(_objects({file.path: file for file in files}, folder))
     served = BUILT_IN_GROUPS | installed_groups
     return Manifests(
-        applied=tuple(one for one in objects if one.needs in served),
-        waiting=tuple(one for one in objects if one.needs not in served),
+        applied=tuple(manifest for manifest in objects if manifest.needs in served),
+        waiting=tuple(manifest for manifest in objects if manifest.needs not in served),
     )
 
 
@@ -110,4 +110,4 @@ def _objects(files: Mapping[str, RenderedFile], folder: str) -> Iterator[Manifes
 
 
 def _documents(file: RenderedFile) -> Iterator[dict[str, Any]]:
-    return (one for one in yaml.load_all(file.content, Loader=yaml.CSafeLoader) if one is not None)
+    return (document for document in yaml.load_all(file.content, Loader=yaml.CSafeLoader) if document is not None)

@@ -1,4 +1,4 @@
-"""What no program carries out, whoever made the plan: the rules that cost money or callers when they are broken.
+"""Policies that every program enforces, whoever made the plan: breaking one costs money or callers.
 
 The planner keeps them too. They are held again here because a plan is a file: it may be older than the spec, or edited.
 Every program asks before anything is made, and tells these faults together with its own.
@@ -44,7 +44,9 @@ def _over_budget(plan: Plan) -> Iterator[Fault]:
 
 def _baselines_on_spot(plan: Plan) -> Iterator[Fault]:
     for pool in plan.node_pools:
-        agents = [one.agent for one in plan.workloads if one.node_pool == pool.name and _must_stay(one)]
+        agents = [
+            workload.agent for workload in plan.workloads if workload.node_pool == pool.name and _must_stay(workload)
+        ]
         if agents and "spot" in pool.capacity_types:
             yield Fault(
                 source=PLAN,

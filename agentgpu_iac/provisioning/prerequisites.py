@@ -43,8 +43,8 @@ def secrets(plan: Plan) -> Iterator[str]:
 
 def namespaces(plan: Plan, manifests: Manifests) -> Iterator[str]:
     """Namespaces of other tools that objects of ours go into."""
-    ours = {one.name for one in manifests.applied if one.kind == "Namespace"}
-    used = {one.content["metadata"].get("namespace", plan.stack) for one in manifests.applied}
+    ours = {manifest.name for manifest in manifests.applied if manifest.kind == "Namespace"}
+    used = {manifest.content["metadata"].get("namespace", plan.stack) for manifest in manifests.applied}
     for name in sorted(used - ours - {plan.stack}):
         yield f"the namespace {name}, in which other tools look for their objects; without it pulumi up fails"
 
@@ -67,4 +67,4 @@ def operators_of_gitops_tool(handed_over: Manifests) -> Iterator[str]:
 def _missing(manifests: Manifests) -> Iterator[tuple[str, str]]:
     """API groups that nobody serves yet, and their kinds. What waits for the GPU Operator has a sentence of its own."""
     for group in sorted({manifest.needs for manifest in manifests.waiting} - {GPU_OPERATOR_GROUP}):
-        yield group, ", ".join(sorted({one.kind for one in manifests.waiting if one.needs == group}))
+        yield group, ", ".join(sorted({manifest.kind for manifest in manifests.waiting if manifest.needs == group}))

@@ -63,7 +63,7 @@ def rule_drafts(plan: Plan) -> tuple[Draft, ...]:
         for agent, tiers in tiers_by_agent(plan.workloads).items()
     ]
     found.append(_rules(plan, "stack", None, plan.workloads, alerts.get(None, ())))
-    return tuple(Draft(folder=MONITORING, context=one) for one in found if one.records or one.alerts)
+    return tuple(Draft(folder=MONITORING, context=rules) for rules in found if rules.records or rules.alerts)
 
 
 def _rules(
@@ -96,11 +96,11 @@ def _rules(
 
 
 def _records(stack: str, workloads: Sequence[Workload]) -> Iterator[tuple[str, str, Pairs]]:
-    """What an adapter serves to an HPA. KEDA asks Prometheus itself."""
-    for one in workloads:
-        if one.scaling is not None and one.scaling.method == "hpa":
-            about = (("namespace", stack), (AGENT_SERIES_LABEL, one.agent))
-            yield from ((BURST_SERIES[trigger.name], trigger.query, about) for trigger in one.scaling.triggers)
+    """The series that a metrics adapter serves to an HPA. KEDA queries Prometheus directly."""
+    for workload in workloads:
+        if workload.scaling is not None and workload.scaling.method == "hpa":
+            about = (("namespace", stack), (AGENT_SERIES_LABEL, workload.agent))
+            yield from ((BURST_SERIES[trigger.name], trigger.query, about) for trigger in workload.scaling.triggers)
 
 
 def _runbook(base_url: str | None, alert: str) -> tuple[str, str]:
@@ -110,28 +110,31 @@ def _runbook(base_url: str | None, alert: str) -> tuple[str, str]:
 
 
 def _kv_cache_full(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
-    one, metrics = tiers[0], _metrics(tiers[0])
+    workload, metrics = tiers[0], _metrics(tiers[0])
     return _Said(
-        expression=f"max by ({_BY_POD}) ({metrics.kv_usage}{{{selector(plan.stack, one.agent)}}}) > {decimal(alert.threshold)}",
-        summary=f"The KV cache of {one.agent} is nearly full",
+        expression=(
+            f"max by ({_BY_POD}) ({metrics.kv_usage}{{{selector(plan.stack, workload.agent)}}}) > {decimal(alert.threshold)}"
+        ),
+        summary=f"The KV cache of {workload.agent} is nearly full",
         description=(
             "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its KV cache, over "
-            f"{alert.threshold:.0%}. The plan holds {one.max_num_seqs} sessions of {one.memory.context_tokens:,} tokens in "
-            f"{one.memory.planned_kv_ratio:.0%} of it: sessions are longer, or more, than planned."
+            f"{alert.threshold:.0%}. The plan holds {workload.max_num_seqs} sessions of "
+            f"{workload.memory.context_tokens:,} tokens in "
+            f"{workload.memory.planned_kv_ratio:.0%} of it: sessions are longer, or more, than planned."
         ),
     )
 
 
 def _slow(
-    plan: Plan, alert: AlertPlan, one: Workload, histogram: str | None, edge_s: float, words: str, promised: str
+    plan: Plan, alert: AlertPlan, workload: Workload, histogram: str | None, edge_s: float, words: str, promised: str
 ) -> _Said:
-    """Requests in buckets above the edge, as a part of all."""
-    chosen, window = selector(plan.stack, one.agent), f"[{alert.window_s}s]"
+    """The share of requests in histogram buckets above the edge."""
+    chosen, window = selector(plan.stack, workload.agent), f"[{alert.window_s}s]"
     fast = f'sum(rate({histogram}_bucket{{{chosen},le="{edge_s!r}"}}{window}))'
     every = f"sum(rate({histogram}_count{{{chosen}}}{window}))"
     return _Said(
         expression=f"1 - {fast} / {every} > {decimal(alert.threshold)}",
-        summary=f"{one.agent} misses its {words} budget",
+        summary=f"{workload.agent} misses its {words} budget",
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the requests took longer than {edge_s * 1000:g} ms, over "
             f"{alert.threshold:.0%}. {promised}"
@@ -140,94 +143,95 @@ def _slow(
 
 
 def _ttft_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
-    one, metrics = tiers[0], _metrics(tiers[0])
-    budget, predicted = one.latency.budget_ttft_ms or 0.0, one.latency.ttft_ms
+    workload, metrics = tiers[0], _metrics(tiers[0])
+    budget, predicted = workload.latency.budget_ttft_ms or 0.0, workload.latency.ttft_ms
     return _slow(
         plan,
         alert,
-        one,
+        workload,
         metrics.ttft,
         metrics.ttft_edge_s or 0.0,
         "TTFT",
-        f"The budget is {budget:g} ms, of which the network takes {one.latency.network_ms:g} ms; the plan predicts "
-        f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(one)}.",
+        f"The budget is {budget:g} ms, of which the network takes {workload.latency.network_ms:g} ms; the plan predicts "
+        f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(workload)}.",
     )
 
 
 def _tpot_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
-    one, metrics = tiers[0], _metrics(tiers[0])
-    budget, predicted = one.latency.budget_tpot_ms or 0.0, one.latency.tpot_ms
+    workload, metrics = tiers[0], _metrics(tiers[0])
+    budget, predicted = workload.latency.budget_tpot_ms or 0.0, workload.latency.tpot_ms
     return _slow(
         plan,
         alert,
-        one,
+        workload,
         metrics.tpot,
         metrics.tpot_edge_s or 0.0,
         "TPOT",
         f"The budget is {budget:g} ms a token; the plan predicts "
-        f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(one)}.",
+        f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(workload)}.",
     )
 
 
-def _with_seats(one: Workload) -> str:
-    return f" with {one.max_num_seqs} session{'s' if one.max_num_seqs > 1 else ''} on a replica"
+def _with_seats(workload: Workload) -> str:
+    return f" with {workload.max_num_seqs} session{'s' if workload.max_num_seqs > 1 else ''} on a replica"
 
 
 def _preemptions(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
-    one, metrics = tiers[0], _metrics(tiers[0])
+    workload, metrics = tiers[0], _metrics(tiers[0])
     return _Said(
         expression=(
-            f"sum by ({_BY_POD}) (increase({metrics.preemptions}{{{selector(plan.stack, one.agent)}}}[{alert.window_s}s])) "
+            f"sum by ({_BY_POD}) (increase({metrics.preemptions}{{{selector(plan.stack, workload.agent)}}}[{alert.window_s}s])) "
             f"> {decimal(alert.threshold)}"
         ),
-        summary=f"{one.agent} throws running requests out of the KV cache",
+        summary=f"{workload.agent} throws running requests out of the KV cache",
         description=(
             f"{{{{ $labels.pod }}}} preempted {{{{ $value | humanize }}}} requests in {alert.window_s // 60} min; the plan has "
-            f"room for {one.max_num_seqs} sessions of {one.memory.context_tokens:,} tokens: they are longer than that."
+            f"room for {workload.max_num_seqs} sessions of {workload.memory.context_tokens:,} tokens: they are longer than that."
         ),
     )
 
 
 def _requests_rejected(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
-    one, metrics = tiers[0], _metrics(tiers[0])
-    seats = sum(each.replicas.max for each in tiers) * one.max_num_seqs
-    routed = plan.router is not None and one.agent in plan.router.agents
+    workload, metrics = tiers[0], _metrics(tiers[0])
+    seats = sum(each.replicas.max for each in tiers) * workload.max_num_seqs
+    routed = plan.router is not None and workload.agent in plan.router.agents
     retried = "The router tries another replica before a caller sees that. " if routed else ""
     return _Said(
         expression=(
-            f"sum(increase({metrics.rejections}{{{selector(plan.stack, one.agent)}}}[{alert.window_s}s])) "
+            f"sum(increase({metrics.rejections}{{{selector(plan.stack, workload.agent)}}}[{alert.window_s}s])) "
             f"> {decimal(alert.threshold)}"
         ),
-        summary=f"Replicas of {one.agent} refuse requests",
+        summary=f"Replicas of {workload.agent} refuse requests",
         description=(
             f"{{{{ $value | humanize }}}} requests were refused (503) in {alert.window_s // 60} min, for longer than "
-            f"{alert.for_s} s. {retried}A replica lets {one.admission.max_queued_requests} requests queue; all replicas "
-            f"have {seats:,} seats, for {one.sessions_peak:,} sessions at the peak."
+            f"{alert.for_s} s. {retried}A replica lets {workload.admission.max_queued_requests} requests queue; all replicas "
+            f"have {seats:,} seats, for {workload.sessions_peak:,} sessions at the peak."
         ),
     )
 
 
-def replicas_up(stack: str, one: Workload) -> str:
+def replicas_up(stack: str, workload: Workload) -> str:
     """Replicas of a workload that answer; by what Kubernetes says of them where nothing scrapes the engine."""
-    if one.metrics is None:
-        return f'sum(kube_deployment_status_replicas_ready{{namespace="{stack}",deployment="{one.name}"}})'
-    return f'sum(up{{{selector(stack, one.agent)},{TIER_SERIES_LABEL}="{one.tier}"}})'
+    if workload.metrics is None:
+        return f'sum(kube_deployment_status_replicas_ready{{namespace="{stack}",deployment="{workload.name}"}})'
+    return f'sum(up{{{selector(stack, workload.agent)},{TIER_SERIES_LABEL}="{workload.tier}"}})'
 
 
 def _replicas_below_plan(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
-    one = tiers[0]
+    workload = tiers[0]
     return _Said(
-        expression=f"({replicas_up(plan.stack, one)} or vector(0)) < {decimal(alert.threshold)}",
-        summary=f"{one.agent} has fewer replicas than planned",
+        expression=f"({replicas_up(plan.stack, workload)} or vector(0)) < {decimal(alert.threshold)}",
+        summary=f"{workload.agent} has fewer replicas than planned",
         description=(
-            f"{{{{ $value }}}} of {one.replicas.min} baseline replicas answer, for longer than {alert.for_s} s; a cold start "
-            f"takes {one.cold_start_s.total:.0f} s. They carry {one.sessions_concurrent:,} sessions at normal load."
+            f"{{{{ $value }}}} of {workload.replicas.min} baseline replicas answer, for longer than {alert.for_s} s; a cold "
+            f"start takes {workload.cold_start_s.total:.0f} s. They carry {workload.sessions_concurrent:,} sessions at normal "
+            "load."
         ),
     )
 
 
 def _scaler_failing(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
-    burst = next(one for one in tiers if one.scaling is not None)
+    burst = next(workload for workload in tiers if workload.scaling is not None)
     least = 0 if burst.scaling is None else burst.scaling.min_replicas
     if burst.scaling is not None and burst.scaling.method == "hpa":
         expression = (
@@ -268,16 +272,16 @@ def _gpu_pods_pending(plan: Plan, alert: AlertPlan, _: Sequence[Workload]) -> _S
 def _spot_node_lost(plan: Plan, alert: AlertPlan, workloads: Sequence[Workload]) -> _Said:
     pools = tuple(pool for pool in plan.node_pools if "spot" in pool.capacity_types)
     disrupted = f'karpenter_nodeclaims_disrupted_total{{reason="spot_interrupted",nodepool=~"{"|".join(p.name for p in pools)}"}}'
-    affected = tuple(one for one in workloads if one.node_pool in {pool.name for pool in pools})
-    pods = "|".join(one.name for one in affected)
+    affected = tuple(workload for workload in workloads if workload.node_pool in {pool.name for pool in pools})
+    pods = "|".join(workload.name for workload in affected)
     gone = (
         f'sum(kube_node_status_condition{{condition="Ready",status="true"}} == bool 0 and on (node) '
         f'kube_pod_info{{namespace="{plan.stack}",pod=~"({pods})-.+"}})'
     )
     taken = f"sum({disrupted}) - (sum({disrupted} offset {alert.window_s}s) or vector(0))"
     names = ", ".join(pool.name for pool in pools)
-    notices = sorted({one.drain.notice_s or 0 for one in affected})
-    drains = max((one.drain.grace_period_s for one in affected), default=0)
+    notices = sorted({workload.drain.notice_s or 0 for workload in affected})
+    drains = max((workload.drain.grace_period_s for workload in affected), default=0)
     return _Said(
         expression=f"({taken} > {decimal(alert.threshold)}) or ({gone} > {decimal(alert.threshold)})",
         summary=f"{plan.stack} lost a node on spot",
@@ -291,7 +295,7 @@ def _spot_node_lost(plan: Plan, alert: AlertPlan, workloads: Sequence[Workload])
 def _model_cache_not_filled(plan: Plan, alert: AlertPlan, workloads: Sequence[Workload]) -> _Said:
     names = "|".join(model_cache(pool) for pool in plan.node_pools)
     chosen = f'namespace="{plan.stack}",daemonset=~"{names}"'
-    slowest = max(one.cold_start_s.cache_fill for one in workloads)
+    slowest = max(workload.cold_start_s.cache_fill for workload in workloads)
     return _Said(
         expression=(
             f"sum by (daemonset) (kube_daemonset_status_desired_number_scheduled{{{chosen}}}) - "
@@ -305,11 +309,11 @@ def _model_cache_not_filled(plan: Plan, alert: AlertPlan, workloads: Sequence[Wo
     )
 
 
-def _metrics(one: Workload) -> MetricsPlan:
-    """The series of a workload for which the plan has such an alert."""
-    if one.metrics is None:
-        raise ValueError(f"{one.name} has an alert on series that nobody knows")
-    return one.metrics
+def _metrics(workload: Workload) -> MetricsPlan:
+    """The metrics of a workload that the plan has an alert on."""
+    if workload.metrics is None:
+        raise ValueError(f"{workload.name} has an alert on series that nobody knows")
+    return workload.metrics
 
 
 _SAID: Mapping[str, Callable[[Plan, AlertPlan, Sequence[Workload]], _Said]] = {

@@ -106,11 +106,11 @@ def _placed(plan: Plan, agents: Sequence[Sequence[Workload]]) -> Iterator[Json]:
     """Each agent's heading and its panels below, three beside one another."""
     ids, top = count(1), 0
     for tiers in agents:
-        one = tiers[0]
+        workload = tiers[0]
         yield {
             "id": next(ids),
             "type": "row",
-            "title": f"{one.agent}: {one.model} on {one.accelerators_per_replica} x {one.accelerator}",
+            "title": f"{workload.agent}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}",
             "collapsed": False,
             "gridPos": {"h": 1, "w": 24, "x": 0, "y": top},
             "panels": [],
@@ -143,22 +143,22 @@ def _panel(panel: Panel, identity: int, left: int, top: int) -> Json:
 
 
 def panels(plan: Plan, tiers: Sequence[Workload]) -> Iterator[Panel]:
-    """An agent's panels. One whose series nobody knows for the engine's version is left out."""
-    one = tiers[0]
-    if one.metrics is not None:
-        yield from _engine_panels(plan, one, one.metrics)
+    """An agent's panels, without those whose series are not known for the engine's version."""
+    workload = tiers[0]
+    if workload.metrics is not None:
+        yield from _engine_panels(plan, workload, workload.metrics)
     yield _replicas(plan.stack, tiers)
     yield from _cost(plan.stack, tiers)
 
 
-def _engine_panels(plan: Plan, one: Workload, metrics: MetricsPlan) -> Iterator[Panel]:
-    chosen = selector(plan.stack, one.agent)
+def _engine_panels(plan: Plan, workload: Workload, metrics: MetricsPlan) -> Iterator[Panel]:
+    chosen = selector(plan.stack, workload.agent)
     if metrics.ttft is not None:
-        budget_ms = one.latency.budget_ttft_ms
-        left_ms = None if budget_ms is None else budget_ms - one.latency.network_ms
+        budget_ms = workload.latency.budget_ttft_ms
+        left_ms = None if budget_ms is None else budget_ms - workload.latency.network_ms
         yield _latency("Time to first token, at the engine", metrics.ttft, chosen, left_ms)
     if metrics.tpot is not None:
-        yield _latency("Time per output token", metrics.tpot, chosen, one.latency.budget_tpot_ms)
+        yield _latency("Time per output token", metrics.tpot, chosen, workload.latency.budget_tpot_ms)
     within = tuple(
         (
             name,
@@ -182,18 +182,18 @@ def _engine_panels(plan: Plan, one: Workload, metrics: MetricsPlan) -> Iterator[
                 *(
                     ("alert", f"vector({decimal(alert.threshold)})")
                     for alert in plan.watching.alerts
-                    if alert.name == KV_CACHE_FULL and alert.agent == one.agent
+                    if alert.name == KV_CACHE_FULL and alert.agent == workload.agent
                 ),
             ),
         )
     if metrics.running is not None and metrics.waiting is not None:
         yield Panel(
-            title=f"Requests and seats ({one.max_num_seqs} a replica)",
+            title=f"Requests and seats ({workload.max_num_seqs} a replica)",
             unit="short",
             lines=(
                 ("running", f"sum({metrics.running}{{{chosen}}})"),
                 ("waiting", f"sum({metrics.waiting}{{{chosen}}})"),
-                ("seats", f"{one.max_num_seqs} * sum(up{{{chosen}}})"),
+                ("seats", f"{workload.max_num_seqs} * sum(up{{{chosen}}})"),
             ),
         )
     troubles = tuple(
@@ -242,31 +242,31 @@ def _replicas(stack: str, tiers: Sequence[Workload]) -> Panel:
         unit="short",
         lines=tuple(
             line
-            for one in tiers
+            for workload in tiers
             for line in (
-                (one.tier, _running(stack, one)),
-                (f"{one.tier}, planned at most", f"vector({one.replicas.max})"),
+                (workload.tier, _running(stack, workload)),
+                (f"{workload.tier}, planned at most", f"vector({workload.replicas.max})"),
             )
         ),
     )
 
 
 def _cost(stack: str, tiers: Sequence[Workload]) -> Iterator[Panel]:
-    """What the running replicas cost at the plan's prices; and that by the conversations which ended."""
-    one = tiers[0]
+    """What the running replicas cost at the plan's prices, in total and per finished conversation."""
+    workload = tiers[0]
     hourly = " + ".join(f"{each.replica_usd_per_hour} * {_running(stack, each)}" for each in tiers)
     yield Panel(title="Cost per hour, at the plan's prices", unit="currencyUSD", lines=(("USD an hour", hourly),))
-    if one.metrics is not None and one.metrics.success is not None:
+    if workload.metrics is not None and workload.metrics.success is not None:
         sessions = (
-            f"(3600 * sum(rate({one.metrics.success}{{{selector(stack, one.agent)}}}[1h])) / "
-            f"{decimal(one.requests_per_session)})"
+            f"(3600 * sum(rate({workload.metrics.success}{{{selector(stack, workload.agent)}}}[1h])) / "
+            f"{decimal(workload.requests_per_session)})"
         )
         yield Panel(
-            title=f"Cost per session of {one.requests_per_session:g} requests, over the last hour",
+            title=f"Cost per session of {workload.requests_per_session:g} requests, over the last hour",
             unit="currencyUSD",
             lines=(("USD a session", f"avg_over_time(({hourly})[1h:1m]) / {sessions}"),),
         )
 
 
-def _running(stack: str, one: Workload) -> str:
-    return f"({replicas_up(stack, one)} or vector(0))"
+def _running(stack: str, workload: Workload) -> str:
+    return f"({replicas_up(stack, workload)} or vector(0))"

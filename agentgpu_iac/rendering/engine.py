@@ -234,7 +234,9 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         command=workload.engine.command,
         args=workload.engine.args,
         environment=engine_environment(workload),
-        secret_environment=tuple((one.variable, one.secret, one.key) for one in workload.engine.secret_environment),
+        secret_environment=tuple(
+            (secret.variable, secret.secret, secret.key) for secret in workload.engine.secret_environment
+        ),
         answers=True,
         port=workload.port,
         health_path=workload.engine.health_path,
@@ -329,7 +331,7 @@ def _devices(workload: Workload) -> Pairs:
 
 
 def _disruption(workload: Workload) -> Pairs:
-    """Karpenter leaves the node alone while the replica loads, and not a minute longer than that may take."""
+    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer."""
     steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
@@ -345,14 +347,18 @@ def _annotations(workload: Workload) -> Pairs:
 
 
 def wait_command(workload: Workload) -> tuple[str, ...]:
-    """What ends once everything that the workload loads is in the cache."""
+    """The command that returns once everything the workload loads is in the cache."""
     return (
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "wait",
         f"--root={MODELS_MOUNT}",
         *("--model", workload.model_cache.path, workload.model_cache.revision),
-        *(part for one in _beside_the_model(workload) for part in ("--model", one.path, one.revision)),
+        *(
+            part
+            for repository in _beside_the_model(workload)
+            for part in ("--model", repository.path, repository.revision)
+        ),
         f"--engine-cache={_engine_cache(workload)}",
     )
 
@@ -380,7 +386,7 @@ def engine_environment(workload: Workload) -> Pairs:
         ("USER", "engine"),
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),
-        *((one.name, one.value) for one in workload.engine.environment),
+        *((variable.name, variable.value) for variable in workload.engine.environment),
         ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
         *fabric,
     )

@@ -40,7 +40,7 @@ class Inventory:
 
 
 def read_inventory(folder: Path) -> Inventory:
-    """Read a folder's inventory; an empty one where there is none. Raises BadInput for one that makes no sense."""
+    """Read a folder's inventory; an empty one where there is none. Raises BadInput for a malformed one."""
     path = folder / INVENTORY
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ _OVERLAYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KustomizationContext(Context):
-    """The list of what is in a folder."""
+    """The kustomization of a folder: what it holds."""
 
     template: ClassVar[str] = "kustomization.yaml.j2"
     namespace: tuple[str, ...]

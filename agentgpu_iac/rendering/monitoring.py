@@ -37,7 +37,7 @@ def _monitor_drafts(plan: Plan) -> tuple[Draft, ...]:
     """One PodMonitor for each engine in use: engines of one name have one path."""
     if plan.watching.monitors == "none":
         return ()
-    paths = {one.engine.name: one.metrics.path for one in plan.workloads if one.metrics is not None}
+    paths = {workload.engine.name: workload.metrics.path for workload in plan.workloads if workload.metrics is not None}
     return tuple(Draft(folder=MONITORING, context=_monitor(plan, engine, path)) for engine, path in paths.items())
 
 

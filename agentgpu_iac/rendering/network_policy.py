@@ -261,7 +261,7 @@ def _https(forbidden: tuple[str, ...]) -> Rule:
 
 def _anywhere(forbidden: tuple[str, ...], *ports: Port) -> Rule:
     blocks = tuple(
-        Block(anywhere, (tuple(one for one in forbidden if (":" in one) == (":" in anywhere)),))
+        Block(anywhere, (tuple(block for block in forbidden if (":" in block) == (":" in anywhere)),))
         for anywhere in _ANYWHERE
     )
     return Rule(namespaces=(), pods=(), blocks=blocks, ports=(ports,))

@@ -99,10 +99,10 @@ def _scaled_object(plan: Plan, workload: Workload, scaling: ScalingPlan) -> Scal
         scale_down_stabilization_s=scaling.scale_down_stabilization_s,
         scale_down_period_s=scaling.scale_down_period_s,
         prometheus_url=scaling.prometheus_url,
-        queries=tuple((one.name, one.query, decimal(one.threshold)) for one in scaling.triggers),
+        queries=tuple((trigger.name, trigger.query, decimal(trigger.threshold)) for trigger in scaling.triggers),
         schedules=tuple(
-            (f"schedule-{number}", one.timezone, one.start, one.end, str(one.replicas))
-            for number, one in enumerate(scaling.schedules, start=1)
+            (f"schedule-{number}", schedule.timezone, schedule.start, schedule.end, str(schedule.replicas))
+            for number, schedule in enumerate(scaling.schedules, start=1)
         ),
     )
 
@@ -120,7 +120,7 @@ def _autoscaler(plan: Plan, workload: Workload, scaling: ScalingPlan) -> Horizon
         scale_down_stabilization_s=scaling.scale_down_stabilization_s,
         scale_down_period_s=scaling.scale_down_period_s,
         selector=((AGENT_SERIES_LABEL, workload.agent),),
-        metrics=tuple((BURST_SERIES[one.name], _quantity(one.threshold)) for one in scaling.triggers),
+        metrics=tuple((BURST_SERIES[trigger.name], _quantity(trigger.threshold)) for trigger in scaling.triggers),
     )
 
 

@@ -60,11 +60,15 @@ def service_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The disruption budget of each agent, and its Service where no router takes its place."""
     routed = behind_nginx(plan)
     contexts: tuple[Context, ...] = (
-        *(engine_service(plan, one, one.agent, headless=False) for one in agents(plan) if one.agent not in routed),
+        *(
+            engine_service(plan, workload, workload.agent, headless=False)
+            for workload in agents(plan)
+            if workload.agent not in routed
+        ),
         *(
             budget
-            for one in agents(plan)
-            for budget in disruption_budgets(plan, one.agent, engine_labels(plan, one), _evictable(one))
+            for workload in agents(plan)
+            for budget in disruption_budgets(plan, workload.agent, engine_labels(plan, workload), _evictable(workload))
         ),
     )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)

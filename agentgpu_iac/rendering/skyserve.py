@@ -71,14 +71,14 @@ def is_of_a_service(file: RenderedFile) -> bool:
 
 def skyserve_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """The files of all agents, in the order of their paths."""
-    workloads = {one.name: one for one in plan.workloads}
+    workloads = {workload.name: workload for workload in plan.workloads}
     files = [_file(service, workloads[service.workload]) for service in plan.sky_services]
     return tuple(sorted(files, key=lambda file: file.path))
 
 
 def start_command(service: SkyServicePlan, directory: str = "") -> str:
     """What starts the service, with its secrets taken from the variables of the shell."""
-    secrets = (part for one in service.secrets for part in ("--secret", one.variable))
+    secrets = (part for secret in service.secrets for part in ("--secret", secret.variable))
     return shlex.join(("sky", "serve", "up", "--service-name", service.name, *secrets, f"{directory}{_path(service)}"))
 
 
@@ -93,7 +93,7 @@ def _file(service: SkyServicePlan, workload: Workload) -> RenderedFile:
 
 
 def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:
-    environment = tuple((one.name, one.value) for one in workload.engine.environment)
+    environment = tuple((variable.name, variable.value) for variable in workload.engine.environment)
     mounts = tuple(_file_mounts(service))
     setup = _setup(service, workload)
     rate = service.requests_per_s_per_replica
@@ -123,7 +123,7 @@ def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:
         has_environment=bool(environment),
         environment=environment,
         has_secrets=bool(service.secrets),
-        secrets=tuple(one.variable for one in service.secrets),
+        secrets=tuple(secret.variable for secret in service.secrets),
         has_file_mounts=bool(mounts),
         file_mounts=mounts,
         setup=(setup,) if setup else (),
@@ -160,7 +160,7 @@ def _fetch(models: tuple[CachedModel, ...]) -> Iterator[str]:
 
 
 def _settings_file(name: str, content: str) -> str:
-    """printf, since no text can end it."""
+    """Write the file with printf: no content can terminate it early, as a here-document's could."""
     return f"mkdir -p {SETTINGS_MOUNT}\nprintf %s {shlex.quote(content)} > {shlex.quote(f'{SETTINGS_MOUNT}/{name}')}"
 
 

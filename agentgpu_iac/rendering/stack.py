@@ -71,7 +71,7 @@ def stack_drafts(plan: Plan) -> tuple[Draft, ...]:
         _namespace(plan),
         _service_account(plan, ENGINE_COMPONENT, SERVICE_ACCOUNT),
         *_filler_accounts(plan),
-        *(_priority_class(plan, one) for one in plan.priority_classes),
+        *(_priority_class(plan, priority) for priority in plan.priority_classes),
         *(() if plan.quota is None else (_quota(plan, plan.quota),)),
         _endpoints(plan),
     )
@@ -110,13 +110,13 @@ def _filler_accounts(plan: Plan) -> tuple[ServiceAccountContext, ...]:
     return (_service_account(plan, MODEL_CACHE_COMPONENT, FILLER_SERVICE_ACCOUNT),) if fills else ()
 
 
-def _priority_class(plan: Plan, one: PriorityClassPlan) -> PriorityClassContext:
+def _priority_class(plan: Plan, priority: PriorityClassPlan) -> PriorityClassContext:
     return PriorityClassContext(
-        name=priority_class(plan.stack, one.level),
-        labels=labels(plan.stack, "priority", name=one.level),
-        priority=one.value,
-        preemption_policy="PreemptLowerPriority" if one.preempts else "Never",
-        description=one.description,
+        name=priority_class(plan.stack, priority.level),
+        labels=labels(plan.stack, "priority", name=priority.level),
+        priority=priority.value,
+        preemption_policy="PreemptLowerPriority" if priority.preempts else "Never",
+        description=priority.description,
     )
 
 

@@ -59,12 +59,12 @@ def _compose_faults(path: str, document: Mapping, paths: Collection[str]) -> Ite
         for other in _mapping(service.get("depends_on")):
             if other not in services:
                 yield Fault(source=path, path=f"{at}.depends_on", message=f"there is no service {other!r}")
-        for one in _list(service.get("ports")):
-            if not str(one).startswith("127.0.0.1:"):
+        for port in _list(service.get("ports")):
+            if not str(port).startswith("127.0.0.1:"):
                 yield Fault(
                     source=path,
                     path=f"{at}.ports",
-                    message=f"{one!r} is published beyond the machine, past its firewall",
+                    message=f"{port!r} is published beyond the machine, past its firewall",
                 )
         for mount in map(_mapping, _list(service.get("volumes"))):
             source = str(mount.get("source"))

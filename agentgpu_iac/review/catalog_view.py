@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentgpu_iac.calculators.rows import accelerator_capacity_gib, model_figures
-from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Exclusion, Model, Offering, Provider
+from agentgpu_iac.catalog.model import (
+    Accelerator,
+    EngineParsers,
+    EngineRelease,
+    Exclusion,
+    KubernetesRelease,
+    Model,
+    Offering,
+    Provider,
+    VolumeType,
+)
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.review.blocks import Block, Table
@@ -23,7 +33,7 @@ class Listed:
 
 
 def listing(catalog: Catalog, kind: str) -> Listed:
-    """All rows of one kind: accelerators, models, offerings, engines, providers or excluded."""
+    """All rows of one kind, by the kind's name on the command line."""
     return _LISTINGS[kind](catalog)
 
 
@@ -106,6 +116,42 @@ def _providers(catalog: Catalog) -> Listed:
     return _listed(("provider", "name", "interruption notice s"), {2}, [(cells(row), row) for row in catalog.providers])
 
 
+def _parsers(catalog: Catalog) -> Listed:
+    def cells(row: EngineParsers) -> tuple[str, ...]:
+        return (row.engine, row.version, ", ".join(row.tool_calls.names), ", ".join(row.reasoning.names))
+
+    columns = ("engine", "version", "tool-call parsers", "reasoning parsers")
+    return _listed(columns, set(), [(cells(row), row) for row in catalog.parsers])
+
+
+def _volumes(catalog: Catalog) -> Listed:
+    def cells(row: VolumeType) -> tuple[str, ...]:
+        throughput = "by IOPS" if row.usd_per_mib_per_s_month is None else f"{row.usd_per_mib_per_s_month}"
+        included = f"{row.included_mib_per_s} MiB/s, {row.included_iops:,} IOPS"
+        usd = (f"{row.usd_per_gb_month}", throughput, f"{row.usd_per_iops_month}")
+        return (row.provider, row.name, row.region, *usd, included, f"{row.max_mib_per_s:,}", row.date)
+
+    columns = (
+        "provider",
+        "volume",
+        "region",
+        "USD/GB-month",
+        "USD/MiB/s-month",
+        "USD/IOPS-month",
+        "included",
+        "most MiB/s",
+    )
+    return _listed((*columns, "price of"), {3, 4, 5, 7}, [(cells(row), row) for row in catalog.volumes])
+
+
+def _kubernetes(catalog: Catalog) -> Listed:
+    def cells(row: KubernetesRelease) -> tuple[str, ...]:
+        return (row.target, row.version, row.standard_support_ends, row.date)
+
+    columns = ("target", "Kubernetes", "standard support ends", "read")
+    return _listed(columns, set(), [(cells(row), row) for row in catalog.kubernetes])
+
+
 def _excluded(catalog: Catalog) -> Listed:
     def cells(row: Exclusion) -> tuple[str, ...]:
         return (row.kind, row.id, row.reason)
@@ -118,7 +164,10 @@ _LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
     "models": _models,
     "offerings": _offerings,
     "engines": _engines,
+    "parsers": _parsers,
     "providers": _providers,
+    "volumes": _volumes,
+    "kubernetes": _kubernetes,
     "excluded": _excluded,
 }
 
@@ -134,10 +183,10 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
         for row in rows:
             if row.id == folded:
                 return {"kind": kind, **row.model_dump(mode="json", by_alias=True)}
-    offered = [one for one in catalog.offerings if one.instance_type.name.casefold() == folded]
+    offered = [offering for offering in catalog.offerings if offering.instance_type.name.casefold() == folded]
     if offered:
         machine = offered[0].instance_type.model_dump(mode="json", by_alias=True)
-        prices = [one.model_dump(mode="json", by_alias=True, exclude={"instance_type"}) for one in offered]
+        prices = [offering.model_dump(mode="json", by_alias=True, exclude={"instance_type"}) for offering in offered]
         return {"kind": "instance type", **machine, "offerings": prices}
     for exclusion in catalog.exclusions:
         if exclusion.id.casefold() == folded and exclusion.kind != "model":
@@ -145,7 +194,7 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
     if "/" in name or name.endswith(".json"):
         return {"kind": "model", **catalog.model(name).model_dump(mode="json", by_alias=True)}
     known = [
-        *(one.instance_type.name for one in catalog.offerings),
+        *(offering.instance_type.name for offering in catalog.offerings),
         *(row.id for row in catalog.models),
         *(row.id for row in catalog.providers),
         *(row.id for row in catalog.accelerators),
@@ -166,11 +215,11 @@ def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
                 (
                     "offering",
                     (
-                        f"{one['region']}, {one['capacityType']}: {_hourly(one['usdPerHour'])} "
-                        f"({one['priceDate'] or 'undated'}; {one['priceSource']})"
+                        f"{offering['region']}, {offering['capacityType']}: {_hourly(offering['usdPerHour'])} "
+                        f"({offering['priceDate'] or 'undated'}; {offering['priceSource']})"
                     ),
                 )
-                for one in value
+                for offering in value
             ]
         elif isinstance(value, list):
             rows += [(key, _cell(item)) for item in value]

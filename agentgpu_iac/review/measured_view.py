@@ -17,8 +17,14 @@ calibrations:
 def measured_view(report: CalibrationReport) -> tuple[Block, ...]:
     """Predicted against measured, figure by figure."""
     rows = tuple(
-        (one.name, f"{one.predicted:,.2f}", f"{one.measured:,.2f}", one.unit, f"{one.error_ratio:+.1%}")
-        for one in report.compared
+        (
+            figures.name,
+            f"{figures.predicted:,.2f}",
+            f"{figures.measured:,.2f}",
+            figures.unit,
+            f"{figures.error_ratio:+.1%}",
+        )
+        for figures in report.compared
     )
     table = Table(columns=("figure", "predicted", "measured", "unit", "error"), rows=rows, right=frozenset({1, 2, 4}))
     row = report.calibration

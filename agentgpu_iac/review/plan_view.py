@@ -24,7 +24,11 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     yield Heading(text="Agents")
     yield _agents(plan)
     yield Listing(
-        items=tuple(f"{one.agent}: {one.chosen_because}." for one in plan.workloads if one.tier == "baseline")
+        items=tuple(
+            f"{workload.agent}: {workload.chosen_because}."
+            for workload in plan.workloads
+            if workload.tier == "baseline"
+        )
     )
     yield Heading(text="Node pools")
     yield _pools(plan)
@@ -33,7 +37,10 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     if plan.overrides:
         yield Heading(text="Set by hand")
         yield Listing(
-            items=tuple(f"{one.agent}: {one.field} = {figure(one.value)} ({one.beside})" for one in plan.overrides)
+            items=tuple(
+                f"{override.agent}: {override.field} = {figure(override.value)} ({override.beside})"
+                for override in plan.overrides
+            )
         )
     if plan.warnings:
         yield Heading(text="Warnings")
@@ -75,21 +82,21 @@ def _agents(plan: Plan) -> Table:
     )
     rows = tuple(
         (
-            one.agent,
-            one.tier,
-            f"{one.model} {one.precision}",
-            f"{one.accelerators_per_replica} x {one.accelerator}"
-            + (f" on {one.nodes_per_replica} nodes" if one.nodes_per_replica > 1 else "")
-            + (f" (shared: {one.share_group})" if one.share_group else ""),
-            f"{one.tensor_parallel_size} x {one.pipeline_parallel_size}",
-            str(one.max_num_seqs),
-            f"{one.memory.total_gib:.1f} / {one.memory.capacity_gib:.1f} GiB",
-            bar(one.memory.utilization_ratio),
-            _against(one.latency.ttft_ms, one.latency.budget_ttft_ms, one.latency.ttft_error_ratio),
-            _against(one.latency.tpot_ms, one.latency.budget_tpot_ms, one.latency.tpot_error_ratio),
-            _replicas(one),
+            workload.agent,
+            workload.tier,
+            f"{workload.model} {workload.precision}",
+            f"{workload.accelerators_per_replica} x {workload.accelerator}"
+            + (f" on {workload.nodes_per_replica} nodes" if workload.nodes_per_replica > 1 else "")
+            + (f" (shared: {workload.share_group})" if workload.share_group else ""),
+            f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}",
+            str(workload.max_num_seqs),
+            f"{workload.memory.total_gib:.1f} / {workload.memory.capacity_gib:.1f} GiB",
+            bar(workload.memory.utilization_ratio),
+            _against(workload.latency.ttft_ms, workload.latency.budget_ttft_ms, workload.latency.ttft_error_ratio),
+            _against(workload.latency.tpot_ms, workload.latency.budget_tpot_ms, workload.latency.tpot_error_ratio),
+            _replicas(workload),
         )
-        for one in plan.workloads
+        for workload in plan.workloads
     )
     return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
 
@@ -102,8 +109,9 @@ def _against(value: float | None, budget: float | None, error: float | None) -> 
     return f"{value:.0f}{limit}{band}"
 
 
-def _replicas(one: Workload) -> str:
-    return str(one.replicas.max) if one.replicas.min == one.replicas.max else f"{one.replicas.min}-{one.replicas.max}"
+def _replicas(workload: Workload) -> str:
+    replicas = workload.replicas
+    return str(replicas.max) if replicas.min == replicas.max else f"{replicas.min}-{replicas.max}"
 
 
 def _pools(plan: Plan) -> Table:
@@ -144,9 +152,9 @@ def _cost(plan: Plan) -> Table:
     rows.append(("at the peak, an hour", f"{cost.peak_usd_per_hour:,.2f}"))
     rows += [
         (
-            f"instead, {one.agent + ': ' if one.agent else ''}{one.description} ({one.note})",
-            f"{one.delta_usd_per_month:+,.2f} a month",
+            f"instead, {alternative.agent + ': ' if alternative.agent else ''}{alternative.description} ({alternative.note})",
+            f"{alternative.delta_usd_per_month:+,.2f} a month",
         )
-        for one in cost.alternatives[:_SHOWN_ALTERNATIVES]
+        for alternative in cost.alternatives[:_SHOWN_ALTERNATIVES]
     ]
     return Table(columns=("item", "USD"), rows=tuple(rows), right=frozenset({1}))

@@ -11,12 +11,12 @@ GiB from S3) and 966 s in a KAITO report, of which compile and warm-up alone wer
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from agentgpu_iac.catalog.model import InstanceType
+from agentgpu_iac.catalog.model import InstanceType, VolumeType
 from agentgpu_iac.spec.vocabulary import Storage
 from agentgpu_iac.units import GB, GIB
 
@@ -244,22 +244,8 @@ def cold_start(
 
 # --- Which storage --------------------------------------------------------------------------------------------------
 
-GP3_USD_PER_GB_MONTH = Decimal("0.08")
-GP3_INCLUDED_MB_PER_S = 125
-GP3_USD_PER_MB_PER_S_MONTH = Decimal("0.040")
-GP3_INCLUDED_IOPS = 3000
-GP3_USD_PER_IOPS_MONTH = Decimal("0.005")
-IO2_USD_PER_GB_MONTH = Decimal("0.125")
-IO2_USD_PER_IOPS_MONTH = Decimal("0.065")
-"""EBS prices in us-east-1 (infracost's ebs_volume_test golden file)."""
-
-_GP3_MIB_PER_S = (125, 600, 1000)
-"""The default, Karpenter's starting point, and the most that a launch template takes."""
-_GP3_IOPS = {125: 3000, 600: 3000, 1000: 4000}
-"""IOPS that carry the throughput: 0.25 MiB/s each (gp3's documented limit)."""
-_IO2_MIB_PER_S = 4000
-_IO2_IOPS = 16_000
-"""256 KiB each carry the 4,000 MiB/s of io2 Block Express."""
+USUAL_VOLUME_MIB_PER_S = 600
+"""Karpenter's blueprints call it a good starting point for the root volume of a GPU node."""
 _VOLUME_HEADROOM = 1.3
 """A volume of the model's own size has no room for a second revision while it is filled."""
 _CENT = Decimal("0.01")
@@ -279,15 +265,15 @@ class StorageOption:
     """What limits it, in words."""
 
 
-def storage_options(instance: InstanceType, model_gib: float, *, ranks: int = 1) -> tuple[StorageOption, ...]:
-    """The ways to keep a model's weights for an instance type, fastest first.
+def storage_options(
+    instance: InstanceType, model_gib: float, volumes: Iterable[VolumeType], *, ranks: int = 1
+) -> tuple[StorageOption, ...]:
+    """The ways to keep a model's weights for an instance type, fastest first; ``volumes`` are those of its provider.
 
     Every volume is for one node, and EBS counts at the instance's baseline. Volumes that cost more than another of
     their kind and are no faster are left out.
     """
-    options = [_volume_option(instance, model_gib, ranks, mib_per_s) for mib_per_s in _GP3_MIB_PER_S]
-    options.append(_gp3_streamed(instance, model_gib, ranks))
-    options.append(_io2_option(instance, model_gib, ranks))
+    options = [option for volume in volumes for option in _volume_options(instance, volume, model_gib, ranks)]
     if instance.nvme_count and instance.nvme_total_gb * GB >= model_gib * GIB:
         seconds = model_gib / source_gib_per_s(Source(path="nvme", ranks=ranks))
         why = "instance store: in the machine's price; empty on a new node, cold page cache"
@@ -313,16 +299,17 @@ def recommended(options: Iterable[StorageOption], within_s: float) -> StorageOpt
     return min(known, key=lambda one: one.seconds, default=None)
 
 
-def gp3_usd_per_month(size_gb: float, mib_per_s: int, iops: int) -> Decimal:
-    """A gp3 volume's price: size, throughput above 125 MB/s, IOPS above 3,000."""
-    throughput = max(0, mib_per_s - GP3_INCLUDED_MB_PER_S) * GP3_USD_PER_MB_PER_S_MONTH
-    operations = max(0, iops - GP3_INCLUDED_IOPS) * GP3_USD_PER_IOPS_MONTH
-    return (Decimal(str(round(size_gb, 1))) * GP3_USD_PER_GB_MONTH + throughput + operations).quantize(_CENT)
+def iops_for(volume: VolumeType, mib_per_s: int) -> int:
+    """The IOPS that carry a throughput; those that come with the volume at least."""
+    return max(volume.included_iops, math.ceil(mib_per_s / volume.mib_per_s_per_iops))
 
 
-def io2_usd_per_month(size_gb: float, iops: int) -> Decimal:
-    """An io2 volume's price: size and IOPS."""
-    return (Decimal(str(round(size_gb, 1))) * IO2_USD_PER_GB_MONTH + iops * IO2_USD_PER_IOPS_MONTH).quantize(_CENT)
+def volume_usd_per_month(volume: VolumeType, size_gb: float, mib_per_s: int, iops: int) -> Decimal:
+    """A volume's price: its size, and the throughput and IOPS beyond those that come with it."""
+    size = Decimal(str(round(size_gb, 1))) * volume.usd_per_gb_month
+    throughput = max(0, mib_per_s - volume.included_mib_per_s) * (volume.usd_per_mib_per_s_month or 0)
+    operations = max(0, iops - volume.included_iops) * volume.usd_per_iops_month
+    return (size + throughput + operations).quantize(_CENT)
 
 
 def _option(path: LoadPath, loader: Loader, seconds: float, usd: Decimal | None, why: str) -> StorageOption:
@@ -354,26 +341,29 @@ def _limit(instance: InstanceType, source: Source) -> str:
     return f"the volume's {source.volume_mib_per_s:g} MiB/s"
 
 
-def _volume_option(instance: InstanceType, model_gib: float, ranks: int, mib_per_s: int) -> StorageOption:
-    source = _ebs(instance, "ebs-gp3", "default", ranks, mib_per_s)
-    usd = gp3_usd_per_month(_volume_gb(model_gib), mib_per_s, _GP3_IOPS[mib_per_s])
-    why = f"gp3 of {mib_per_s} MiB/s; limited by {_limit(instance, source)}"
-    return _option("ebs-gp3", "default", model_gib / source_gib_per_s(source), usd, why)
+def _volume_options(
+    instance: InstanceType, volume: VolumeType, model_gib: float, ranks: int
+) -> Iterator[StorageOption]:
+    """A volume whose throughput is sold by itself, from the included to the most; and the fastest, read by a streamer.
+
+    The default loader waits for pages, so that a volume which is fast by its IOPS alone is for streamers.
+    """
+    if volume.usd_per_mib_per_s_month is not None:
+        for mib_per_s in (volume.included_mib_per_s, USUAL_VOLUME_MIB_PER_S, volume.max_mib_per_s):
+            yield _volume_option(instance, volume, model_gib, mib_per_s, Reader(ranks=ranks))
+    yield _volume_option(instance, volume, model_gib, volume.max_mib_per_s, Reader(ranks=ranks, loader="streamer"))
 
 
-def _gp3_streamed(instance: InstanceType, model_gib: float, ranks: int) -> StorageOption:
-    mib_per_s = max(_GP3_MIB_PER_S)
-    source = _ebs(instance, "ebs-gp3", "streamer", ranks, mib_per_s)
-    usd = gp3_usd_per_month(_volume_gb(model_gib), mib_per_s, _GP3_IOPS[mib_per_s])
-    why = f"gp3 of {mib_per_s} MiB/s read by a streamer; limited by {_limit(instance, source)}"
-    return _option("ebs-gp3", "streamer", model_gib / source_gib_per_s(source), usd, why)
-
-
-def _io2_option(instance: InstanceType, model_gib: float, ranks: int) -> StorageOption:
-    source = _ebs(instance, "ebs-io2", "streamer", ranks, _IO2_MIB_PER_S)
-    usd = io2_usd_per_month(_volume_gb(model_gib), _IO2_IOPS)
-    why = f"io2 of {_IO2_IOPS:,} IOPS read by a streamer; limited by {_limit(instance, source)}"
-    return _option("ebs-io2", "streamer", model_gib / source_gib_per_s(source), usd, why)
+def _volume_option(
+    instance: InstanceType, volume: VolumeType, model_gib: float, mib_per_s: int, reader: Reader
+) -> StorageOption:
+    source = _ebs(instance, volume.id, reader.loader, reader.ranks, mib_per_s)
+    iops = iops_for(volume, mib_per_s)
+    usd = volume_usd_per_month(volume, _volume_gb(model_gib), mib_per_s, iops)
+    size = f"{iops:,} IOPS" if volume.usd_per_mib_per_s_month is None else f"{mib_per_s} MiB/s"
+    how = " read by a streamer" if reader.loader == "streamer" else ""
+    why = f"{volume.name} of {size}{how}; limited by {_limit(instance, source)}"
+    return _option(volume.id, reader.loader, model_gib / source_gib_per_s(source), usd, why)
 
 
 def _shared_option(instance: InstanceType, model_gib: float, ranks: int, path: LoadPath) -> StorageOption:

@@ -95,8 +95,8 @@ def _kind(key: str, field: Mapping[str, Any]) -> str:
     part, many = _reference(field)
     if part:
         return f"{'list of ' if many else ''}[{part}](#{part.lower()})"
-    choices = [one for one in field.get("anyOf", (field,)) if one.get("type") != "null"]
-    return " or ".join(_plain_kind(key, one) for one in choices)
+    choices = [choice for choice in field.get("anyOf", (field,)) if choice.get("type") != "null"]
+    return " or ".join(_plain_kind(key, choice) for choice in choices)
 
 
 def _plain_kind(key: str, field: Mapping[str, Any]) -> str:

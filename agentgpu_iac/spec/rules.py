@@ -165,11 +165,11 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
 def _range_rules(hosts: Mapping[str, Data]) -> Iterator[Violation]:
     """Address ranges are some."""
     for key in ("callerRanges", "adminRanges"):
-        for index, one in enumerate(_list(hosts, key)):
-            if isinstance(one, str) and _is_range(one) and not _is_network(one):
+        for index, address_range in enumerate(_list(hosts, key)):
+            if isinstance(address_range, str) and _is_range(address_range) and not _is_network(address_range):
                 yield Violation(
                     steps=("spec", "hosts", key, index),
-                    message=f"{shown(one)} is no address range",
+                    message=f"{shown(address_range)} is no address range",
                     hint="write the first address and the length of its prefix, for example 203.0.113.0/24",
                 )
 
@@ -288,19 +288,19 @@ def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, D
     names = {name: None for agent in agents if isinstance(name := agent.get("name"), str)}
     schedule = _list(scaling, "schedule")
     for index, item in enumerate(schedule):
-        one = _mapping(item)
+        peak = _mapping(item)
         at: Steps = ("spec", "scaling", "schedule", index)
-        name = one.get("agent")
+        name = peak.get("agent")
         if isinstance(name, str) and name not in names:
             near = did_you_mean(name, names) if len(names) * len(schedule) <= _MOST_COMPARISONS else ""
             yield Violation(steps=(*at, "agent"), message=f"no agent of this stack is named {shown(name)}", hint=near)
         for key in ("start", "end"):
-            fault = cron_fault(value) if isinstance(value := one.get(key), str) else ""
+            fault = cron_fault(value) if isinstance(value := peak.get(key), str) else ""
             if fault:
                 yield Violation(
                     steps=(*at, key), message=fault, hint="minute hour day month weekday, for example 45 7 * * 1-5"
                 )
-        start, end = one.get("start"), one.get("end")
+        start, end = peak.get("start"), peak.get("end")
         if isinstance(start, str) and start == end:
             yield Violation(steps=(*at, "end"), message="the schedule ends when it starts")
 

@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from importlib import resources
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from agentgpu_iac.catalog.packaged import FILES, packaged_rows
 from agentgpu_iac.catalog.store import catalog_of
+from agentgpu_iac.spec.model import KubernetesVersion
 from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES
 
 ROWS = packaged_rows()
@@ -37,6 +39,9 @@ KEYS = {
     "routers": lambda row: (row.router, row.version),
     "services": lambda row: (row.service, row.version),
     "skypilot_names": lambda row: (row.provider, row.accelerator),
+    "parsers": lambda row: (row.engine, row.version),
+    "volumes": lambda row: row.id,
+    "kubernetes": lambda row: (row.target, row.version),
 }
 
 
@@ -58,11 +63,26 @@ def test_nothing_was_lost():
         "routers": 2,
         "services": 3,
         "skypilot_names": 35,
+        "parsers": 3,
+        "volumes": 2,
+        "kubernetes": 4,
     }
 
 
 @pytest.mark.parametrize(
-    "table", ["accelerators", "instance_types", "models", "releases", "providers", "routers", "services"]
+    "table",
+    [
+        "accelerators",
+        "instance_types",
+        "models",
+        "releases",
+        "parsers",
+        "providers",
+        "routers",
+        "services",
+        "volumes",
+        "kubernetes",
+    ],
 )
 def test_every_row_names_its_sources(table):
     assert all(row.sources and all(source.strip() for source in row.sources) for row in getattr(ROWS, table))
@@ -84,9 +104,11 @@ def test_rows_are_sorted(name):
     orders = {
         "accelerators.json": lambda row: row["id"],
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
+        "engine_parsers.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),
+        "kubernetes.json": lambda row: (row["target"], [int(part) for part in row["version"].split(".")]),
         "models.json": lambda row: row["id"].casefold(),
         "prices.csv": lambda row: [
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
@@ -95,6 +117,7 @@ def test_rows_are_sorted(name):
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
+        "volumes.json": lambda row: row["id"],
     }
     text = (DATA / name).read_text()
     rows = json.loads(text) if name.endswith(".json") else list(csv.DictReader(text.splitlines()))
@@ -242,3 +265,37 @@ def test_releases_change_where_the_accounting_does():
         ("0.22.0", 0.92, True),
         ("0.33.0", 0.92, True),
     ]
+
+
+def test_parsers_stand_in_alphabetical_order_and_counterparts_are_among_them():
+    vllm = next(row for row in ROWS.parsers if row.engine == "vllm")
+    for row in ROWS.parsers:
+        for kind in ("tool_calls", "reasoning"):
+            known, of_vllm = getattr(row, kind), getattr(vllm, kind)
+            assert list(known.names) == sorted(set(known.names)), (row.engine, kind)
+            pairs = known.of_vllm or ()
+            assert {name for name, _ in pairs} <= set(of_vllm.names), (row.engine, kind)
+            assert {name for _, name in pairs} <= set(known.names), (row.engine, kind)
+
+
+def test_parsers_of_models_are_parsers_of_vllm():
+    vllm = next(row for row in ROWS.parsers if row.engine == "vllm")
+    assert {row.tool_call_parser for row in ROWS.models} - {None} <= set(vllm.tool_calls.names)
+    assert {row.reasoning_parser for row in ROWS.models} - {None} <= set(vllm.reasoning.names)
+
+
+def test_volumes_are_of_providers_that_are_known():
+    assert {row.provider for row in ROWS.volumes} <= {row.id for row in ROWS.providers}
+
+
+def test_a_stack_may_pin_the_versions_of_kubernetes_that_have_support_and_no_other():
+    today = max(row.date for row in ROWS.kubernetes)
+    supported = {row.version for row in ROWS.kubernetes if row.standard_support_ends >= today}
+    assert set(get_args(KubernetesVersion)) == supported
+
+
+def test_cards_that_are_one_part_with_an_arm_processor_are_sold_in_arm_machines():
+    on_arm = {row.id for row in ROWS.accelerators if row.host_architecture == "arm64"}
+    sold = {row.accelerator for row in catalog_of(ROWS).offerings if row.instance_type.architecture == "arm64"}
+    assert sold == on_arm & {row.accelerator for row in catalog_of(ROWS).offerings}
+    assert on_arm == {"gb200", "gb300", "gh200-96gb"}

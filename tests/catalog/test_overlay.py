@@ -121,6 +121,48 @@ engines:
     assert catalog.release("sglang").version == "0.6.1"
 
 
+def test_the_price_of_a_volume_is_corrected(catalog_with):
+    catalog = catalog_with("""
+volumes:
+  - {id: ebs-gp3, name: gp3, provider: aws, region: eu-central-1, usdPerGbMonth: 0.0952, includedMibPerS: 125,
+     usdPerMibPerSMonth: 0.048, maxMibPerS: 1000, includedIops: 3000, usdPerIopsMonth: 0.006, mibPerSPerIops: 0.25,
+     date: "2026-11-25", sources: [our bill]}
+""")
+    gp3, _ = catalog.volume_types("aws")
+    assert (gp3.region, gp3.usd_per_gb_month) == ("eu-central-1", Decimal("0.0952"))
+    assert catalog.newest_date == "2026-11-25"
+    assert len(catalog.volumes) == len(BASE.volumes)
+
+
+def test_another_end_of_support_brings_another_version(catalog_with):
+    catalog = catalog_with("""
+kubernetes:
+  - {target: eks, version: "1.34", standardSupportEnds: "2026-12-02", date: "2026-12-03", sources: [the calendar]}
+""")
+    assert (BASE.usual_kubernetes_version(), catalog.usual_kubernetes_version()) == ("1.34", "1.35")
+
+
+def test_a_newer_price_alone_brings_no_other_version(catalog_with):
+    catalog = catalog_with("""
+prices:
+  - {provider: aws, instanceType: g6e.xlarge, region: us-east-1, capacityType: on-demand, usdPerHour: 1.5,
+     date: "2027-01-01", source: our contract}
+""")
+    assert catalog.newest_date == "2027-01-01"
+    assert catalog.usual_kubernetes_version() == "1.34"
+
+
+def test_parsers_of_another_release(catalog_with):
+    catalog = catalog_with("""
+engineParsers:
+  - {engine: vllm, version: 0.40.0, toolCalls: {names: [hermes, ours]}, reasoning: {names: [qwen3]}, sources: [us]}
+""")
+    assert "ours" in catalog.engine_parsers("vllm", "0.41.0").tool_calls.names
+    assert catalog.engine_parsers("vllm", "0.33.0") == BASE.engine_parsers("vllm", "0.33.0")
+    assert catalog.engine_parsers("vllm", "0.11.0") == BASE.engine_parsers("vllm", "0.33.0")
+    assert catalog.engine_parsers("tgi", "3.3.7") is None
+
+
 def test_an_empty_overlay_changes_the_version_alone(catalog_with):
     catalog = catalog_with("")
     assert catalog.offerings == BASE.offerings

@@ -190,9 +190,15 @@ def make_catalog(
         routers=ROUTERS,
         services=packaged_rows().services,
         metrics=packaged_rows().metrics,
+        parsers=packaged_rows().parsers,
+        volumes=packaged_rows().volumes,
+        kubernetes=packaged_rows().kubernetes,
+        newest_date=NEWEST_DATE,
     )
 
 
+NEWEST_DATE = "2026-09-01"
+"""Three months before the end of the oldest supported Kubernetes version."""
 CATALOG = make_catalog()
 
 

@@ -13,6 +13,7 @@ from tests.sizing.rows import make_instance
 
 LOADS, SKIPPED = accuracy.loads()
 LEFT_OUT = [error for _, error in accuracy.left_out(LOADS)]
+VOLUMES = load_catalog().volume_types("aws")
 MACHINES = {row.instance_type.name: row.instance_type for row in load_catalog().offerings if row.provider == "aws"}
 
 
@@ -53,7 +54,7 @@ class TestColdStarts:
     def test_g6e_2xlarge_from_s3(self):
         """393 s, of which 53 s are Ray's containers and 52 s Serve; the rest is 288 s."""
         machine = MACHINES["g6e.2xlarge"]
-        s3 = next(one for one in loading.storage_options(machine, 15.0) if one.path == "s3")
+        s3 = next(one for one in loading.storage_options(machine, 15.0, VOLUMES) if one.path == "s3")
         phases = loading.NODE_S + loading.DRIVER_S + loading.COMPILE_S + loading.WARM_UP_S + s3.seconds
         total = phases + loading.image_pull_s(11.6)
         assert total == pytest.approx(393 - 53 - 52, rel=0.1)
@@ -62,12 +63,22 @@ class TestColdStarts:
 class TestStorageOptions:
     def test_prices(self):
         """300 GB of gp3 at 1,000 MB/s and 16,000 IOPS: 24 + 35 + 65 dollars."""
-        assert loading.gp3_usd_per_month(300, 1000, 16_000) == Decimal("124.00")
-        assert loading.gp3_usd_per_month(40, 125, 3000) == Decimal("3.20")
-        assert loading.io2_usd_per_month(100, 1000) == Decimal("77.50")
+        gp3, io2 = VOLUMES
+        assert loading.volume_usd_per_month(gp3, 300, 1000, 16_000) == Decimal("124.00")
+        assert loading.volume_usd_per_month(gp3, 40, 125, 3000) == Decimal("3.20")
+        assert loading.volume_usd_per_month(io2, 100, 250, 1000) == Decimal("77.50")
+
+    def test_a_throughput_takes_the_iops_that_carry_it(self):
+        gp3, io2 = VOLUMES
+        assert [loading.iops_for(gp3, rate) for rate in (125, 600, 1000)] == [3000, 3000, 4000]
+        assert loading.iops_for(io2, 4000) == 16_000
+
+    def test_without_prices_of_volumes_none_is_offered(self):
+        found = {one.path for one in loading.storage_options(MACHINES["g6e.xlarge"], 15.0, ())}
+        assert found == {"nvme", "s3", "efs", "fsx"}
 
     def test_the_instance_s_own_disk_costs_nothing_and_comes_first_on_a_small_machine(self):
-        options = loading.storage_options(MACHINES["g6e.xlarge"], 15.0)
+        options = loading.storage_options(MACHINES["g6e.xlarge"], 15.0, VOLUMES)
         assert [one.seconds for one in options] == sorted(one.seconds for one in options)
         assert options[0].path == "nvme"
         assert options[0].usd_per_month == 0
@@ -75,23 +86,23 @@ class TestStorageOptions:
         assert all(one.why for one in options)
 
     def test_a_faster_volume_is_not_offered_where_the_instance_is_the_limit(self):
-        gp3 = [one for one in loading.storage_options(MACHINES["g6e.xlarge"], 15.0) if one.path == "ebs-gp3"]
+        gp3 = [one for one in loading.storage_options(MACHINES["g6e.xlarge"], 15.0, VOLUMES) if one.path == "ebs-gp3"]
         assert [one.usd_per_month for one in gp3] == [Decimal("1.67")]
         assert "EBS baseline of 125 MB/s" in gp3[0].why
 
     def test_a_streamer_lets_a_fast_volume_count(self):
-        gp3 = [one for one in loading.storage_options(MACHINES["g5.12xlarge"], 15.0) if one.path == "ebs-gp3"]
+        gp3 = [one for one in loading.storage_options(MACHINES["g5.12xlarge"], 15.0, VOLUMES) if one.path == "ebs-gp3"]
         assert gp3[0].loader == "streamer"
         assert gp3[0].seconds == pytest.approx(15.4, abs=0.1)
 
     def test_without_a_disk_of_its_own_or_too_small_a_one(self):
         bare = make_instance(nvme_count=0, nvme_total_gb=0)
-        assert all(one.path != "nvme" for one in loading.storage_options(bare, 15.0))
+        assert all(one.path != "nvme" for one in loading.storage_options(bare, 15.0, VOLUMES))
         small = make_instance(nvme_count=1, nvme_total_gb=100)
-        assert all(one.path != "nvme" for one in loading.storage_options(small, 500.0))
+        assert all(one.path != "nvme" for one in loading.storage_options(small, 500.0, VOLUMES))
 
     def test_the_cheapest_in_time_else_the_fastest(self):
-        options = loading.storage_options(MACHINES["g5.12xlarge"], 100.0)
+        options = loading.storage_options(MACHINES["g5.12xlarge"], 100.0, VOLUMES)
         assert loading.recommended(options, 1e9) == next(one for one in options if one.usd_per_month == 0)
         assert loading.recommended(options, 0.0) == options[0]
         assert loading.recommended((), 10.0) is None

@@ -40,7 +40,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
             yield found
     yield from engine.precision_warnings(candidate)
     yield from filter(None, (engine.other_engine(candidate),))
-    yield from engine.parser_warnings(candidate)
+    yield from engine.parser_warnings(context, candidate)
 
 
 def _uncalibrated(candidate: Candidate, baseline: Workload) -> Warning | None:

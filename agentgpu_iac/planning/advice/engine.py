@@ -10,7 +10,7 @@ from agentgpu_iac.planning.advice.summary import has_role
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.caching import UNKNOWN_IMAGE_GB
 from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.engines import PORTS, calls_tools, needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.engines import PORTS, calls_tools, known_parsers, needs_other_checkpoint, quantises_at_load
 
 _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
 
@@ -42,18 +42,20 @@ def image_size_unknown(context: Context, baseline: Workload) -> Warning | None:
     )
 
 
-def parser_warnings(candidate: Candidate) -> Iterator[Warning]:
+def parser_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     """Tool calls and reasoning that the engine returns as text, since no parser of it is known for the model."""
     agent, model, port = candidate.demand.agent, candidate.demand.model, PORTS[candidate.demand.agent.engine]
-    tools = port.tool_parsers.named(agent.tool_call_parser, model.tool_call_parser)
-    if calls_tools(agent) and port.tool_parsers.names and tools is None:
+    version = context.tiers[agent.name][0].engine.version
+    parsers = known_parsers(context.catalog.engine_parsers(agent.engine, version))
+    tools = parsers.tool_calls.named(agent.tool_call_parser, model.tool_call_parser)
+    if calls_tools(agent) and parsers.tool_calls.names and tools is None:
         known = f"no tool-call parser is known for {model.id}"
         if model.tool_call_parser is not None:
             known = (
                 f"{port.title} has no counterpart of vLLM's tool-call parser {model.tool_call_parser} for {model.id}"
             )
         yield warning("no-tool-parser", f"{known}: the engine will return tool calls as text", agent.name)
-    reasoning = port.reasoning_parsers.named(agent.reasoning_parser, model.reasoning_parser)
+    reasoning = parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser)
     if model.reasoning_parser is not None and reasoning is None:
         yield warning(
             "no-reasoning-parser",

@@ -29,6 +29,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
             "unpinned", "the nodes' AMI is not pinned; set pins.amiAlias to a release such as al2023@vYYYYMMDD"
         )
     yield from _without_effect(context)
+    yield from _kubernetes_support(context)
     yield from _router_warnings(context)
     yield from _unpriced(context)
     for pool in context.node_pools:
@@ -76,6 +77,39 @@ def _without_effect(context: Context) -> Iterator[Warning]:
                 f"{', '.join(written)} change{'s' if len(written) == 1 else ''} nothing for target {context.spec.target}: "
                 f"{idle.reason}",
             )
+
+
+SUPPORT_NOTICE_MONTHS = 3
+"""An upgrade takes a rollout of every node: months before the end of support in which a plan says so."""
+
+
+def _kubernetes_support(context: Context) -> Iterator[Warning]:
+    """A version that leaves standard support soon, or has, as far as the newest date of the catalog tells."""
+    today, version = context.catalog.newest_date, context.node_pools[0].kubernetes_version
+    release = context.catalog.kubernetes_release(context.spec.target, version)
+    if release is None or not today:
+        return
+    ends = release.standard_support_ends
+    if _months_between(today, ends) > SUPPORT_NOTICE_MONTHS:
+        return
+    longer = [
+        f"{row.version} until {row.standard_support_ends}"
+        for row in context.catalog.kubernetes
+        if row.target == release.target and row.standard_support_ends > max(today, ends)
+    ]
+    has = "had" if ends < today else "has"
+    instead = f". pins.kubernetesVersion takes longer ones: {', '.join(longer)}" if longer else ""
+    yield warning(
+        "kubernetes-support-ends",
+        f"Kubernetes {version} {has} standard support until {ends}, and the catalog's newest date is {today}. "
+        f"Extended support costs more for each cluster hour{instead}",
+    )
+
+
+def _months_between(first: str, second: str) -> int:
+    """Calendar months from one date, YYYY-MM-DD, to another."""
+    (year, month), (later_year, later_month) = (tuple(map(int, day.split("-")[:2])) for day in (first, second))
+    return (later_year - year) * 12 + later_month - month
 
 
 def _unpriced(context: Context) -> Iterator[Warning]:

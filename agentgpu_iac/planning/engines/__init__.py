@@ -4,6 +4,7 @@ A version difference stands in the module of its engine. What an engine cannot d
 the planner turns into a rejection, so that nothing is silently left out.
 """
 
+from agentgpu_iac.planning.engines.parsers import known_parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
     PORT,
@@ -28,6 +29,7 @@ __all__ = (
     "EngineSettings",
     "Wishes",
     "calls_tools",
+    "known_parsers",
     "needs_other_checkpoint",
     "quantises_at_load",
 )

@@ -1,7 +1,7 @@
 """Parsers of tool calls and of reasoning: what each engine calls the one that a model needs.
 
-The catalog knows them by vLLM's names. An engine of another make has a parser of its own for most formats, under
-another name; what an agent names by hand is the engine's own name.
+The catalog knows those of models by vLLM's names. An engine of another make has a parser of its own for most formats,
+under another name; what an agent names by hand is the engine's own name.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agentgpu_iac.catalog.model import EngineParsers, ParserNames
 from agentgpu_iac.errors import did_you_mean
 
 
@@ -18,7 +19,7 @@ class Parsers:
 
     names: frozenset[str]
     """In the version that was read."""
-    of_vllm: Mapping[str, str] | None = None
+    of_vllm: Mapping[str, str] | None
     """The engine's name for what vLLM calls otherwise; names that are not there have no counterpart. Unset: the same."""
 
     def named(self, by_hand: str | None, of_model: str | None) -> str | None:
@@ -35,5 +36,24 @@ class Parsers:
         return f"{by_hand!r}" + (f" ({near})" if near else "")
 
 
-NO_PARSERS = Parsers(names=frozenset(), of_vllm={})
-"""An engine that has none by name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownParsers:
+    """The parsers of both kinds that an engine has."""
+
+    version: str
+    """The version whose parsers were read; empty where none are known."""
+    tool_calls: Parsers
+    """Without any by name, the engine reads tool calls by itself."""
+    reasoning: Parsers
+
+
+def known_parsers(row: EngineParsers | None) -> KnownParsers:
+    """The parsers that the catalog knows of an engine; without a row, none by name."""
+    if row is None:
+        none = Parsers(names=frozenset(), of_vllm={})
+        return KnownParsers(version="", tool_calls=none, reasoning=none)
+    return KnownParsers(version=row.version, tool_calls=_parsers(row.tool_calls), reasoning=_parsers(row.reasoning))
+
+
+def _parsers(known: ParserNames) -> Parsers:
+    return Parsers(names=frozenset(known.names), of_vllm=None if known.of_vllm is None else dict(known.of_vllm))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.plan import EngineFile, EnvironmentVariable, ServingEngine, WeightLoader
-from agentgpu_iac.planning.engines.parsers import Parsers
+from agentgpu_iac.planning.engines.parsers import KnownParsers
 from agentgpu_iac.planning.engines.settings import EngineSettings
 from agentgpu_iac.sizing.memory import version_tuple
 from agentgpu_iac.spec.model import Agent
@@ -22,6 +22,7 @@ class Wishes:
     model: Model
     precision: Precision
     version: tuple[int, ...]
+    parsers: KnownParsers
     image_is_pinned: bool
     """The stack names an image of its own."""
     loader: WeightLoader | None
@@ -72,9 +73,6 @@ class EnginePort:
     ready_path: str
     """Answers once requests are served: the startup and readiness probes ask it."""
     pipeline_parallel: bool
-    tool_parsers: Parsers
-    """Without any by name, the engine reads tool calls by itself."""
-    reasoning_parsers: Parsers
     fixes_kv_budget: Callable[[Model], bool]
     """Whether the KV cache of a model can be given as a fixed amount, so that engines may share an accelerator."""
     shared_memory_share: float | None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.plan import WeightLoader
 from agentgpu_iac.plan.mounts import MODELS_MOUNT
+from agentgpu_iac.planning.engines.parsers import KnownParsers
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import Precision
 
@@ -28,6 +29,7 @@ class EngineSettings:
     agent: Agent
     model: Model
     version: str
+    parsers: KnownParsers
     model_path: str
     """Directory of the model below the cache's mount point."""
     draft_path: str | None

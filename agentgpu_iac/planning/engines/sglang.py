@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
-from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
@@ -44,82 +43,6 @@ _MOST_RANKS = 16
 _HOST_RESERVE_MIB = 10 * 1024
 """The hierarchical cache leaves so much of the pod's memory alone, and refuses to start where that is not there."""
 
-_TOOL_PARSERS = Parsers(
-    names=frozenset(
-        (
-            *("apertus2509", "beam", "cohere_command4", "deepseekv3", "deepseekv31", "deepseekv32", "deepseekv4"),
-            *("deepseekv41", "dots", "glm", "glm45", "glm47", "gpt-oss", "k2_horizon", "kimi_k2", "kimi_k3", "lfm2"),
-            *("ling3", "llama3", "mimo", "minicpm5", "mistral", "muse", "poolside_v1", "pythonic", "qwen", "qwen25"),
-            *("qwen3_coder", "spark25", "step3", "step3p5", "minimax-m2", "minimax-m3", "nanbeige", "trinity"),
-            *("interns1", "hermes", "hunyuan", "gigachat3", "gigachat35", "gemma4", "inkling", "iquest_q1"),
-            "response_template",
-        )
-    ),
-    of_vllm={
-        "hermes": "qwen25",
-        "qwen3_coder": "qwen3_coder",
-        "qwen3_xml": "qwen3_coder",
-        "mistral": "mistral",
-        "llama3_json": "llama3",
-        "llama4_pythonic": "pythonic",
-        "pythonic": "pythonic",
-        "openai": "gpt-oss",
-        "glm45": "glm45",
-        "glm47": "glm47",
-        "gemma4": "gemma4",
-        "kimi_k2": "kimi_k2",
-        "kimi_k3": "kimi_k3",
-        "deepseek_v3": "deepseekv3",
-        "deepseek_v31": "deepseekv31",
-        "deepseek_v32": "deepseekv32",
-        "deepseek_v4": "deepseekv4",
-        "deepseek_v41": "deepseekv41",
-        "minimax_m2": "minimax-m2",
-        "minimax_m3": "minimax-m3",
-        "hunyuan_a13b": "hunyuan",
-        "lfm2": "lfm2",
-        "ling3": "ling3",
-        "mimo": "mimo",
-        "poolside_v1": "poolside_v1",
-        "step3": "step3",
-        "step3p5": "step3p5",
-    },
-)
-_REASONING_PARSERS = Parsers(
-    names=frozenset(
-        (
-            *("apertus2509", "beam", "deepseek-r1", "deepseek-v3", "deepseek-v4", "deepseek-v41", "dots", "glm45"),
-            *("ling3", "hunyuan", "gpt-oss", "k2_horizon", "kimi", "kimi_k2", "kimi_k3", "mimo", "muse", "poolside_v1"),
-            *("qwen3", "qwen3-thinking", "minimax", "minimax-append-think", "minimax-m3", "nanbeige", "step3"),
-            *("step3p5", "mistral", "nemotron_3", "granite_thinking_parser", "interns1", "gemma4", "inkling"),
-            *("iquest_q1", "cohere_command4", "gigachat35", "response_template"),
-        )
-    ),
-    of_vllm={
-        "qwen3": "qwen3",
-        "deepseek_r1": "deepseek-r1",
-        "deepseek_v3": "deepseek-v3",
-        "deepseek_v4": "deepseek-v4",
-        "deepseek_v41": "deepseek-v41",
-        "glm45": "glm45",
-        "gemma4": "gemma4",
-        "kimi_k2": "kimi_k2",
-        "kimi_k3": "kimi_k3",
-        "minimax_m2": "minimax",
-        "minimax_m3": "minimax-m3",
-        "mistral": "mistral",
-        "nemotron_v3": "nemotron_3",
-        "openai_gptoss": "gpt-oss",
-        "hunyuan_a13b": "hunyuan",
-        "granite_thinking_parser": "granite_thinking_parser",
-        "poolside_v1": "poolside_v1",
-        "mimo": "mimo",
-        "ling3": "ling3",
-        "step3": "step3",
-        "step3p5": "step3p5",
-    },
-)
-
 
 def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     """Arguments of ``python3 -m sglang.launch_server``, in a fixed order."""
@@ -141,9 +64,9 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     if settings.kv_cache_memory_bytes is not None:
         args += ["--max-total-tokens", str(settings.kv_cache_memory_bytes // settings.kv_bytes_per_token)]
     args.append("--enable-metrics")
-    if parser := _TOOL_PARSERS.named(*settings.tool_parser_names):
+    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
         args += ["--tool-call-parser", parser]
-    if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
+    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
         args += ["--reasoning-parser", parser]
     if agent.lora_adapters:
         args += _lora_args(settings)
@@ -216,10 +139,10 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         yield f"SGLang {words} has no loader fastsafetensors; 0.5.9 and newer have it"
     if wishes.loader == "runai-streamer" and version < _STREAMS_SINCE:
         yield f"SGLang {words} has no loader runai-streamer; 0.5.15 and newer have it"
-    if unknown := _TOOL_PARSERS.unknown(agent.tool_call_parser):
-        yield f"SGLang 0.5.23 has no tool-call parser {unknown}"
-    if unknown := _REASONING_PARSERS.unknown(agent.reasoning_parser):
-        yield f"SGLang 0.5.23 has no reasoning parser {unknown}"
+    if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
+        yield f"SGLang {wishes.parsers.version} has no tool-call parser {unknown}"
+    if unknown := wishes.parsers.reasoning.unknown(agent.reasoning_parser):
+        yield f"SGLang {wishes.parsers.version} has no reasoning parser {unknown}"
 
 
 SGLANG = EnginePort(
@@ -232,8 +155,6 @@ SGLANG = EnginePort(
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=True,
-    tool_parsers=_TOOL_PARSERS,
-    reasoning_parsers=_REASONING_PARSERS,
     fixes_kv_budget=_has_one_kind_of_layer,
     shared_memory_share=_SHARED_STATIC_SHARE,
     queue_limit_since=_SINCE,

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import EngineFile, EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
-from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
@@ -24,22 +23,6 @@ from agentgpu_iac.planning.engines.settings import (
 _SINCE = (1, 1)
 _TOOL_PARSERS_SINCE = (1, 2)
 _SETTINGS_FILE = "llm-api-options.yaml"
-
-_TOOL_PARSERS = Parsers(
-    names=frozenset(("qwen3", "qwen3_coder", "kimi_k2", "deepseekv3", "deepseekv3.1", "deepseek_v32")),
-    of_vllm={
-        "hermes": "qwen3",
-        "qwen3_coder": "qwen3_coder",
-        "qwen3_xml": "qwen3_coder",
-        "kimi_k2": "kimi_k2",
-        "deepseek_v3": "deepseekv3",
-        "deepseek_v31": "deepseekv3.1",
-        "deepseek_v32": "deepseek_v32",
-    },
-)
-_REASONING_PARSERS = Parsers(
-    names=frozenset(("deepseek-r1", "qwen3")), of_vllm={"deepseek_r1": "deepseek-r1", "qwen3": "qwen3"}
-)
 
 
 def tensorrt_llm_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -58,9 +41,9 @@ def tensorrt_llm_args(settings: EngineSettings) -> tuple[str, ...]:
         *("--kv_cache_free_gpu_memory_fraction", f"{settings.gpu_memory_utilization:g}"),
         *("--extra_llm_api_options", f"{SETTINGS_MOUNT}/{_SETTINGS_FILE}"),
     ]
-    if parser := _TOOL_PARSERS.named(*settings.tool_parser_names):
+    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
         args += ["--tool_parser", parser]
-    if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
+    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
         args += ["--reasoning_parser", parser]
     if agent.trust_remote_code:
         args.append("--trust_remote_code")
@@ -128,10 +111,10 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         yield f"TensorRT-LLM has no loader {wishes.loader}"
     if agent.tool_call_parser is not None and version < _TOOL_PARSERS_SINCE:
         yield f"TensorRT-LLM {words} has no tool parsers; 1.2 and newer have"
-    if unknown := _TOOL_PARSERS.unknown(agent.tool_call_parser):
-        yield f"TensorRT-LLM 1.2 has no tool parser {unknown}"
-    if unknown := _REASONING_PARSERS.unknown(agent.reasoning_parser):
-        yield f"no reasoning parser {unknown} of TensorRT-LLM 1.2 is known"
+    if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
+        yield f"TensorRT-LLM {wishes.parsers.version} has no tool parser {unknown}"
+    if unknown := wishes.parsers.reasoning.unknown(agent.reasoning_parser):
+        yield f"no reasoning parser {unknown} of TensorRT-LLM {wishes.parsers.version} is known"
 
 
 TENSORRT_LLM = EnginePort(
@@ -144,8 +127,6 @@ TENSORRT_LLM = EnginePort(
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=True,
-    tool_parsers=_TOOL_PARSERS,
-    reasoning_parsers=_REASONING_PARSERS,
     fixes_kv_budget=never,
     shared_memory_share=None,
     queue_limit_since=None,

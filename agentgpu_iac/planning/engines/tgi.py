@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
-from agentgpu_iac.planning.engines.parsers import NO_PARSERS
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
@@ -116,8 +115,6 @@ TGI = EnginePort(
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=False,
-    tool_parsers=NO_PARSERS,
-    reasoning_parsers=NO_PARSERS,
     fixes_kv_budget=never,
     shared_memory_share=None,
     queue_limit_since=_SINCE,

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
-from agentgpu_iac.planning.engines.parsers import Parsers
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
@@ -45,49 +44,6 @@ _NODES_SINCE = (0, 11, 1)
 _JOIN_TIMEOUT_SINCE = (0, 33)
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
-_TOOL_PARSERS = Parsers(
-    names=frozenset(
-        (
-            *("apertus", "beam", "cohere_command3", "cohere_command4", "deepseek_v3", "deepseek_v31", "deepseek_v32"),
-            *(
-                "deepseek_v4",
-                "deepseek_v41",
-                "dots",
-                "ernie45",
-                "functiongemma",
-                "gemma4",
-                "gigachat3",
-                "glm45",
-                "glm47",
-            ),
-            *("granite", "granite-20b-fc", "granite4", "hermes", "hf", "hunyuan_a13b", "hy_v3", "hy_v4", "inkling"),
-            *("internlm", "jamba", "k2_horizon", "kimi_k2", "kimi_k3", "lfm2", "ling3", "llama3_json", "llama4_json"),
-            *("llama4_pythonic", "longcat", "mimo", "minicpm5", "minimax_m2", "minimax_m3", "mistral", "muse"),
-            *("muse_glimmer", "musespark1x", "olmo3", "openai", "phi4_mini_json", "plamo3", "poolside_v1", "pythonic"),
-            *("qwen3_coder", "qwen3_json", "qwen3_xml", "seed_oss", "step3", "step3p5", "step5", "xlam"),
-        )
-    )
-)
-_REASONING_PARSERS = Parsers(
-    names=frozenset(
-        (
-            *(
-                "beam",
-                "cohere_command3",
-                "cohere_command4",
-                "deepseek_r1",
-                "deepseek_v3",
-                "deepseek_v4",
-                "deepseek_v41",
-            ),
-            *("ernie45", "gemma4", "glm45", "glm47", "granite", "granite_thinking_parser", "hf", "holo2"),
-            *("hunyuan_a13b", "hy_v3", "hy_v4", "inkling", "k2_horizon", "kimi_k2", "kimi_k3", "ling3", "mimo"),
-            *("minicpmv", "minimax_m2", "minimax_m2_append_think", "minimax_m3", "mistral", "muse", "muse_glimmer"),
-            *("musespark1x", "nemotron_v3", "olmo3", "openai_gptoss", "plamo3", "poolside_v1", "qwen3", "seed_oss"),
-            *("step3", "step3p5", "step5"),
-        )
-    )
-)
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
@@ -129,9 +85,9 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
     if settings.kv_cache_memory_bytes is not None:
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
-    if parser := _TOOL_PARSERS.named(*settings.tool_parser_names):
+    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
         args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
-    if parser := _REASONING_PARSERS.named(agent.reasoning_parser, model.reasoning_parser):
+    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
         args += ["--reasoning-parser", parser]
     if agent.lora_adapters:
         args += _lora_args(settings)
@@ -199,10 +155,10 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         yield f"vLLM {words} has no --kv-offloading-size; 0.17 and newer have"
     if wishes.loader in ("fastsafetensors", "runai-streamer") and version < _STREAMS_SINCE:
         yield f"whether vLLM {words} has the loader {wishes.loader} is not known; 0.11 and newer have it"
-    if unknown := _TOOL_PARSERS.unknown(agent.tool_call_parser):
-        yield f"vLLM 0.33.0 has no tool-call parser {unknown}"
-    if unknown := _REASONING_PARSERS.unknown(agent.reasoning_parser):
-        yield f"vLLM 0.33.0 has no reasoning parser {unknown}"
+    if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
+        yield f"vLLM {wishes.parsers.version} has no tool-call parser {unknown}"
+    if unknown := wishes.parsers.reasoning.unknown(agent.reasoning_parser):
+        yield f"vLLM {wishes.parsers.version} has no reasoning parser {unknown}"
 
 
 VLLM = EnginePort(
@@ -217,8 +173,6 @@ VLLM = EnginePort(
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=True,
-    tool_parsers=_TOOL_PARSERS,
-    reasoning_parsers=_REASONING_PARSERS,
     fixes_kv_budget=always,
     shared_memory_share=None,
     queue_limit_since=_QUEUE_LIMIT_SINCE,

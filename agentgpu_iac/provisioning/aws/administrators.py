@@ -61,7 +61,7 @@ class Administrators(pulumi.ComponentResource):
 
 
 def administrator_faults(role_arns: tuple[str, ...], source: str) -> Iterator[Fault]:
-    """Principals that EKS would take but that nobody could then log in as, and slips."""
+    """Principals that EKS accepts but that nobody could log in as, and typing errors."""
     for arn in role_arns:
         if not _ROLE.fullmatch(arn):
             yield Fault(

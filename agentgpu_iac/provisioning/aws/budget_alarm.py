@@ -1,4 +1,4 @@
-"""A letter when the stack costs more than it was planned to."""
+"""An e-mail when the stack costs more than planned."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class BudgetAlarmArgs:
 class BudgetAlarm(pulumi.ComponentResource):
     """An AWS budget of the planned baseline, over everything that carries the stack's tag.
 
-    Letters go out when the month is forecast to end, or has got, a fifth above the plan, and above the spec's own
+    E-mails go out when the month is forecast to end, or has got, a fifth above the plan, and above the spec's own
     budget. AWS knows costs by tag only once the tag is activated for cost allocation in the billing console (the
     management account's, in an organisation); until then the budget sees nothing.
     """

@@ -65,8 +65,10 @@ _Way = tuple[str, HeldCapacity | None]
 
 
 def _ways(pool: NodePool, held: HeldCapacity | None) -> tuple[_Way, ...]:
-    """Each way to buy once. What finds no room in a resource group of reservations is launched on demand by EC2 itself,
-    so on-demand nodes need no group beside that one.
+    """Each way to buy once.
+
+    EC2 itself launches on demand what does not fit into a resource group of reservations, so on-demand nodes need no node
+    group beside that one.
     """
     found: list[_Way] = []
     for capacity in pool.capacity_types:

@@ -1,4 +1,4 @@
-"""A network that you have already: looked at and used, never changed but for one tag where you ask for it."""
+"""An existing network: read and used, never changed, except for one tag on request."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class HeldCapacity:
 
     @property
     def is_group(self) -> bool:
-        """Of a group, EC2 launches on demand what finds no room; of a single reservation, the launch fails."""
+        """For a group, EC2 launches on demand what does not fit; for a single reservation, the launch fails."""
         return self.reservation.startswith("arn:")
 
 

@@ -127,7 +127,7 @@ def planned_bucket(plan: Plan) -> str | None:
 
 
 def model_bucket_faults(plan: Plan, choice: str, *, goes_with_stack: bool, source: str) -> Iterator[Fault]:
-    """Why the bucket of models cannot be had as the settings say."""
+    """Why the model bucket cannot be set up as configured."""
     if choice not in MODEL_BUCKETS:
         yield Fault(
             source=source,
@@ -157,7 +157,7 @@ def bucket_name(url: str) -> str:
 
 
 def read_policy(url: str) -> str:
-    """Leave to list and read what lies below the address, and nothing beside it."""
+    """Permission to list and read objects under the address, and nothing else."""
     bucket, prefix = _parts(url)
     below = {"Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}}} if prefix else {}
     return policy_document(
@@ -178,7 +178,7 @@ def read_policy(url: str) -> str:
 
 
 def only_tls_policy(bucket_arn: str) -> str:
-    """Nobody, whatever else they may do, reaches the bucket without TLS."""
+    """Deny every request to the bucket without TLS, whatever other permissions the caller has."""
     return policy_document(
         {
             "Sid": "OnlyTls",

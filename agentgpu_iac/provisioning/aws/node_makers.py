@@ -23,7 +23,7 @@ def grouped_pools(plan: Plan, nodes: str) -> tuple[NodePool, ...]:
 
 
 def node_maker_faults(plan: Plan, nodes: str, chart: str, source: str) -> Iterator[Fault]:
-    """Why this plan's nodes cannot be made as the settings say."""
+    """Why this plan's nodes cannot be made as configured."""
     if nodes not in OVERLAYS:
         yield Fault(
             source=source,
@@ -57,7 +57,7 @@ def node_maker_faults(plan: Plan, nodes: str, chart: str, source: str) -> Iterat
 
 
 def karpenter_reservation_faults(stack: str, pools: Collection[str], source: str) -> Iterator[Fault]:
-    """Reservations that are named for pools of which Karpenter makes the nodes."""
+    """Reservations named for pools whose nodes Karpenter makes."""
     for name in sorted(pools):
         yield Fault(
             source=source,

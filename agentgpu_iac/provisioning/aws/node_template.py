@@ -133,7 +133,7 @@ def _placement(group: pulumi.Input[str] | None) -> aws.ec2.LaunchTemplatePlaceme
 
 
 def _market(held: HeldCapacity | None) -> aws.ec2.LaunchTemplateInstanceMarketOptionsArgs | None:
-    """Capacity Blocks are a market of their own; everything else is the node group's affair."""
+    """Capacity Blocks are a market type of their own; any other purchase is set on the node group."""
     if held is None or not held.is_block:
         return None
     return aws.ec2.LaunchTemplateInstanceMarketOptionsArgs(market_type="capacity-block")

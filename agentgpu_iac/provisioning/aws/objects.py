@@ -37,9 +37,9 @@ def sort_objects(
         return Objects(serving=told, karpenter=(), handed_over=overlay)
     return Objects(
         serving=Manifests(
-            applied=tuple(one for one in overlay.applied if one.api_group not in KARPENTER_GROUPS),
+            applied=tuple(manifest for manifest in overlay.applied if manifest.api_group not in KARPENTER_GROUPS),
             waiting=overlay.waiting,
         ),
-        karpenter=tuple(one for one in overlay.applied if one.api_group in KARPENTER_GROUPS),
+        karpenter=tuple(manifest for manifest in overlay.applied if manifest.api_group in KARPENTER_GROUPS),
         handed_over=None,
     )

@@ -36,7 +36,7 @@ _KEPT_ONCE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingCreate:
-    """Something that AWS was asked for, and whose answer nobody heard."""
+    """A resource that AWS was asked to create, whose response was never received."""
 
     resource_type: str
     name: str
@@ -49,12 +49,12 @@ class PendingCreate:
 
 
 def pending_creates(export: Mapping[str, Any]) -> tuple[PendingCreate, ...]:
-    """The creates that were cut off, out of what ``pulumi stack export`` answers.
+    """The interrupted creates in the output of ``pulumi stack export``.
 
     Kubernetes objects are not among them (they are applied under their own names), nor what may be made twice.
     """
     operations = export["deployment"].get("pending_operations") or ()
-    resources = (one["resource"] for one in operations if one["type"] == "creating")
+    resources = (operation["resource"] for operation in operations if operation["type"] == "creating")
     return tuple(
         _pending(resource)
         for resource in resources
@@ -64,12 +64,19 @@ def pending_creates(export: Mapping[str, Any]) -> tuple[PendingCreate, ...]:
 
 def import_file(pending: tuple[PendingCreate, ...]) -> dict[str, Any]:
     """What ``pulumi import --file`` reads, with an empty id wherever the look-up has to tell it."""
-    parents = {parent: f"parent{number}" for number, parent in enumerate(dict.fromkeys(one.parent for one in pending))}
+    parents = {
+        parent: f"parent{number}" for number, parent in enumerate(dict.fromkeys(create.parent for create in pending))
+    }
     return {
         "nameTable": {key: parent for parent, key in parents.items()},
         "resources": [
-            {"type": one.resource_type, "name": one.name, "parent": parents[one.parent], "id": one.ident or ""}
-            for one in pending
+            {
+                "type": create.resource_type,
+                "name": create.name,
+                "parent": parents[create.parent],
+                "id": create.ident or "",
+            }
+            for create in pending
         ],
     }
 
@@ -122,7 +129,7 @@ def _address(inputs: Inputs) -> tuple[str, str | None]:
 
 
 def _nat_gateway(inputs: Inputs) -> tuple[str, str | None]:
-    """Not by its tags alone: gateways that are gone show for an hour."""
+    """Tags alone do not suffice: deleted gateways are listed for an hour."""
     filters = (f"Name=tag:Name,Values={inputs['tags']['Name']}", "Name=state,Values=pending,available")
     return _aws("ec2", "describe-nat-gateways", "--filter", *filters, "--query", "NatGateways[].NatGatewayId"), None
 
@@ -266,12 +273,12 @@ _LOOK_UPS: dict[str, Callable[[Inputs], tuple[str, str | None]]] = {
 
 def instructions(pending: tuple[PendingCreate, ...]) -> Iterator[str]:
     """What to do with each of them, in lines for a person."""
-    for one in pending:
-        yield f"{one.resource_type} {one.name}"
-        yield f"  {one.look_up}"
-        if one.resource_type == "aws:kms/key:Key":
+    for create in pending:
+        yield f"{create.resource_type} {create.name}"
+        yield f"  {create.look_up}"
+        if create.resource_type == "aws:kms/key:Key":
             yield "  id: what stands behind key/ in the answer"
-        elif one.ident is None:
+        elif create.ident is None:
             yield "  id: the answer"
         else:
-            yield f"  id: {one.ident}, if it answers"
+            yield f"  id: {create.ident}, if it answers"

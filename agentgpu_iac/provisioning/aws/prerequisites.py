@@ -36,7 +36,7 @@ def prerequisites(
     has_own_subnets: bool,
     has_budget_alarm: bool,
 ) -> tuple[str, ...]:
-    """Everything that someone must still see to, each with what happens without it.
+    """Everything that still has to be installed or made, each with the consequence of leaving it out.
 
     ``grouped`` are the pools that are node groups; Karpenter makes the nodes of the others. ``has_own_subnets`` says
     that the subnets are yours, tags and all.

@@ -229,7 +229,7 @@ def _site(plan: Plan, settings: Settings) -> _Site:
             pool.name: zones_for(
                 pool,
                 zones,
-                one=pool.name in reserve,
+                single=pool.name in reserve,
                 at=held[pool.name].zone if pool.name in held else None,
             )
             for pool in plan.node_pools
@@ -241,7 +241,7 @@ def _site(plan: Plan, settings: Settings) -> _Site:
 
 
 def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Network | ExistingNetwork:
-    """Yours, or a new one with what was asked for in it."""
+    """The existing network, or a new one with the requested endpoints."""
     if settings.vpc_id:
         return ExistingNetwork(
             plan.stack,

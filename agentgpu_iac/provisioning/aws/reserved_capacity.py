@@ -76,7 +76,7 @@ def nodes_to_reserve(plan: Plan, held: Collection[str]) -> dict[str, int]:
 
 
 def reserve_faults(plan: Plan, held: Collection[str], source: str) -> Iterator[Fault]:
-    """Where there is nothing to reserve."""
+    """Faults of a request to reserve when there is nothing to reserve."""
     if not nodes_to_reserve(plan, held):
         yield Fault(
             source=source,
@@ -87,7 +87,7 @@ def reserve_faults(plan: Plan, held: Collection[str], source: str) -> Iterator[F
 
 
 def what_it_costs(pool: NodePool, nodes: int, zone: str) -> str:
-    """What a preview must say before anybody pays for it."""
+    """What a preview must state before the reservation is paid for."""
     each: Decimal = pool.usd_per_hour if pool.fallback_usd_per_hour is None else pool.fallback_usd_per_hour
     return (
         f"{nodes} x {pool.instance_types[0]} in {zone} for {pool.name}: billed from its creation to its deletion, used or "

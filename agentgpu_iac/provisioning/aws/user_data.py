@@ -37,7 +37,7 @@ def gpu_node_user_data(*, cache_path: str, nvme: bool) -> str:
 
 
 def encoded(user_data: str) -> str:
-    """User data as launch templates want it."""
+    """User data as launch templates require it: base64."""
     return base64.b64encode(user_data.encode("ascii")).decode("ascii")
 
 

@@ -53,11 +53,13 @@ def offers_in(names: Iterable[str], pools: tuple[NodePool, ...]) -> tuple[Zone, 
     )
 
 
-def zones_for(pool: NodePool, zones: tuple[Zone, ...], *, one: bool = False, at: str | None = None) -> tuple[str, ...]:
+def zones_for(
+    pool: NodePool, zones: tuple[Zone, ...], *, single: bool = False, at: str | None = None
+) -> tuple[str, ...]:
     """The zones that sell every instance type of the pool. Raises BadInput where none does.
 
     Only one of them where replicas go over several nodes (no fabric reaches from zone to zone, and a node group spreads
-    its nodes over all its zones) or where ``one`` is asked for; ``at``, where capacity is held, if that is known.
+    its nodes over all its zones) or where a ``single`` one is asked for; ``at``, where capacity is held, if that is known.
     """
     found = tuple(zone.name for zone in zones if zone.instance_types.issuperset(pool.instance_types))
     if not found:
@@ -74,6 +76,6 @@ def zones_for(pool: NodePool, zones: tuple[Zone, ...], *, one: bool = False, at:
             path=f"nodePools.{pool.name}",
             hint="name a reservation in one of these zones",
         )
-    if pool.nodes_per_replica > 1 or one:
+    if pool.nodes_per_replica > 1 or single:
         return (at or found[0],)
     return found

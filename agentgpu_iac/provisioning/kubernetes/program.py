@@ -100,7 +100,7 @@ def _contexts(kubeconfig: Path) -> tuple[str, ...]:
     """The names of a kubeconfig's contexts; none where it cannot be read as one."""
     try:
         content: Any = yaml.load(kubeconfig.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        return tuple(str(one["name"]) for one in content["contexts"])
+        return tuple(str(context["name"]) for context in content["contexts"])
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
         return ()
 

@@ -119,7 +119,7 @@ class Deployment(Answer):
 
     @property
     def is_gone(self) -> bool:
-        """It will never come back."""
+        """The machine is gone for good."""
         return self.status in GONE
 
     @property
@@ -196,7 +196,7 @@ class SpheronError(OutsideFailure):
 
 
 class NoAnswer(SpheronError):
-    """Nobody knows whether the call was carried out."""
+    """The outcome of the call is unknown: it may have been carried out."""
 
 
 class Refused(SpheronError):
@@ -219,7 +219,7 @@ class RateLimited(Refused):
 
 @dataclass(slots=True)
 class Budget:
-    """So many calls in any quarter of an hour, for the whole process: who comes too early waits."""
+    """A rate limit for the whole process: a number of calls in any 15 minutes; further callers wait."""
 
     most: int
     window_s: float = WINDOW_S
@@ -303,7 +303,7 @@ class Spheron:
 
     def current_team(self) -> str:
         """Id of the team that the key works for now."""
-        teams = [_read(Team, one) for one in _list(self._get("/api/balance"), "teams")]
+        teams = [_read(Team, team) for team in _list(self._get("/api/balance"), "teams")]
         for team in teams:
             if team.is_current_team:
                 return team.team_id
@@ -317,8 +317,8 @@ class Spheron:
         It looks into both lists, the active ones and all, since nobody documents where a machine stands that is being made.
         """
         with self._looking:
-            found = {one.id: one for one in (*self._look({}), *self._look({"status": "active"}))}
-        return tuple(one for one in found.values() if one.is_live)
+            found = {deployment.id: deployment for deployment in (*self._look({}), *self._look({"status": "active"}))}
+        return tuple(deployment for deployment in found.values() if deployment.is_live)
 
     def watch(self, deployment_id: str) -> Deployment | None:
         """How a deployment stands, at most one pause old; None where it is gone for good.
@@ -331,7 +331,7 @@ class Spheron:
             if self._looked_at_s is None or self._looked_at_s <= asked_at_s:
                 self._pause()
                 self._active = self._look({"status": "active"})
-            found = next((one for one in self._active if one.id == deployment_id), None)
+            found = next((deployment for deployment in self._active if deployment.id == deployment_id), None)
         return found or self.deployment(deployment_id)
 
     def deployment(self, deployment_id: str) -> Deployment | None:
@@ -344,7 +344,7 @@ class Spheron:
             raise
 
     def create(self, request: CreateRequest) -> Deployment:
-        """Make a machine. It is sent once, whatever happens."""
+        """Create a machine. Never retried: a second request could create a second machine."""
         self._budgets.creates.take(self._clock)
         hidden = tuple(line for file in request.cloud_init.write_files for line in _hidden_lines(file.content))
         return _deployment(self._send("POST", "/api/deployments", body=request.body(), hidden=hidden))
@@ -359,7 +359,7 @@ class Spheron:
             raise
 
     def terminate(self, deployment_id: str) -> None:
-        """End a deployment; well where it is gone already. It is sent once, whatever happens."""
+        """Delete a deployment. Idempotent: succeeds if the deployment is already gone. Never retried."""
         try:
             self._send("DELETE", f"/api/deployments/{deployment_id}")
         except Refused as refusal:
@@ -375,10 +375,10 @@ class Spheron:
     def _look(self, parameters: Mapping[str, Any]) -> tuple[Deployment, ...]:
         answer = self._get("/api/deployments", parameters)
         self._looked_at_s = self._clock.now_s()
-        return tuple(_read(Deployment, one) for one in _list(answer, "deployments", "data"))
+        return tuple(_read(Deployment, deployment) for deployment in _list(answer, "deployments", "data"))
 
     def _get(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Read. It changes nothing, so it may be asked again."""
+        """Send a GET request; retried, since it changes nothing."""
         for attempt in range(1, _TRIES + 1):
             self._budgets.reads.take(self._clock)
             try:
@@ -441,7 +441,7 @@ def _offers_of(group: object) -> Iterator[dict[str, Any]]:
 
 
 def _why_unreadable(content: Mapping[str, Any], error: ValidationError) -> str:
-    fields = ", ".join(sorted({".".join(map(str, one["loc"])) for one in error.errors()}))
+    fields = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors()}))
     return f"{content.get('provider', '?')} {content.get('offerId', '?')}: {fields}"
 
 
@@ -455,7 +455,7 @@ def _read(kind: type[AnyAnswer], content: object) -> AnyAnswer:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        fields = ", ".join(sorted({".".join(map(str, one["loc"])) for one in error.errors()}))
+        fields = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors()}))
         raise SpheronError(f"Spheron's answer is no {kind.__name__.lower()} that we can read: {fields}") from None
 
 

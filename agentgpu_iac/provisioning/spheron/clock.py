@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """Time that passes, and waiting for it to pass; tests hand in one that runs fast."""
+    """The current time, and sleeping; tests pass a clock that runs fast."""
 
     now_s: Callable[[], float]
     """Seconds since some moment."""
@@ -21,5 +21,5 @@ CLOCK = Clock(now_s=time.monotonic, sleep=time.sleep)
 
 
 def in_days(days: int) -> datetime:
-    """The moment so many days from now, for what others read a date in."""
+    """The time a number of days from now, for documents that hold a date."""
     return datetime.now(UTC) + timedelta(days=days)

@@ -25,7 +25,7 @@ _FILE_KEYS: Final = frozenset({"path", "content", "owner", "permissions", "encod
 def read_cloud_init(content: bytes, source: str) -> CloudInit:
     """Read a rendered ``#cloud-config``.
 
-    Raises BadInput for what the API has no place for: left out, the machine would not be what was planned.
+    Raises BadInput for keys that the API does not support: without them the machine would not be as planned.
     """
     text = content.decode("utf-8")
     if text.splitlines()[:1] != [CLOUD_CONFIG_HEADER]:
@@ -36,8 +36,8 @@ def read_cloud_init(content: bytes, source: str) -> CloudInit:
         raise BadInput(faults)
     return CloudInit(
         packages=tuple(document.get("packages", ())),
-        write_files=tuple(_file(one) for one in document.get("write_files", ())),
-        runcmd=tuple(_command(one) for one in _commands(document)),
+        write_files=tuple(_file(file) for file in document.get("write_files", ())),
+        runcmd=tuple(_command(command) for command in _commands(document)),
     )
 
 

@@ -64,7 +64,10 @@ def _files(machine: Named, files: Mapping[str, pulumi.Input[str]], word: str) ->
 
 
 def _listed(machines: Iterable[Named]) -> pulumi.Output[str]:
-    lines = [pulumi.Output.format("{0} {1}", one.name, one.resource.ipAddress.apply(_address)) for one in machines]
+    lines = [
+        pulumi.Output.format("{0} {1}", machine.name, machine.resource.ipAddress.apply(_address))
+        for machine in machines
+    ]
     return pulumi.Output.all(*lines).apply(lambda known: "".join(f"{line}\n" for line in known))
 
 
@@ -73,7 +76,7 @@ def _line(address: str | None) -> str:
 
 
 def _address(address: str | None) -> str:
-    """An address that is there. A machine that does not run in time has none, and the next up waits on for it."""
+    """The machine's address. A machine that does not run in time has none; the next ``pulumi up`` waits for it again."""
     if not address and not pulumi.runtime.is_dry_run():
         raise pulumi.RunError("a machine does not run yet, so that no other can be told of it: run pulumi up again")
     return address or ""

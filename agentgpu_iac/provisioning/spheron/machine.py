@@ -142,7 +142,7 @@ class SpheronProvider(ResourceProvider):
 
     @_plainly
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Take on the machine of this name, else make it on the first offer that can be had; then wait until it runs.
+        """Adopt the machine of this name, else make it on the first offer that can be had; then wait until it runs.
 
         A machine that does not run in time is kept all the same: it costs money, so Pulumi must know of it.
         """
@@ -151,7 +151,7 @@ class SpheronProvider(ResourceProvider):
 
     @_plainly
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Wait on for a machine that did not run in time."""
+        """Resume waiting for a machine that did not run in time."""
         made = self._maker(news).wait(_id, olds)
         if made is None:
             raise SpheronError(f"{olds.get('machineName')} is gone: pulumi up --refresh makes another")
@@ -282,11 +282,11 @@ class _Maker:
     def _named(self) -> Deployment | None:
         """The live machine of this name, one that runs before one that is about to."""
         named = [
-            one
-            for one in self.client.live()
-            if one.name == self.name and _acceptable(self.market, one.region, one.instance_type)
+            deployment
+            for deployment in self.client.live()
+            if deployment.name == self.name and _acceptable(self.market, deployment.region, deployment.instance_type)
         ]
-        return max(named, key=lambda one: one.status == RUNNING, default=None)
+        return max(named, key=lambda deployment: deployment.status == RUNNING, default=None)
 
     def _try(self, candidate: Candidate) -> Deployment | None:
         """Send the create call; a second time only where the API says that it did nothing yet. None: this offer cannot be had."""
@@ -364,7 +364,7 @@ class _Maker:
     def _why_not(self, choice: Choice) -> str:
         pool, cards = self.props["pool"], int(self.props["acceleratorsPerNode"])
         what = f"{cards} x {' or '.join(self.market.accelerators)} for {pool}"
-        parts = [*self.failures, *(str(one) for one in choice.passed_over)]
+        parts = [*self.failures, *(str(passed) for passed in choice.passed_over)]
         if not parts:
             return f"no offer on Spheron has {what} now. Try again later, or plan for another accelerator"
         left = len(choice.candidates) - MOST_TRIES
@@ -402,7 +402,7 @@ def _bought(candidate: Candidate) -> dict[str, Any]:
 
 
 def _seen(deployment: Deployment, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What a deployment tells of itself, and of the rest what is known."""
+    """What a deployment reports, completed by what is already known."""
     rate: Decimal | None = deployment.hourly_rate
     return {
         "status": deployment.status,
@@ -429,7 +429,7 @@ def _plain(value: Any) -> Any:
 
 
 def _acceptable(market: MarketPlan, region: str | None, instance_type: str | None) -> bool:
-    """Whether a machine is where and what the plan wants; what it does not say is held to be so."""
+    """Whether a machine's region and type match the plan; fields it does not report count as matching."""
     right_place = not region or not market.regions or region in market.regions
     return right_place and (not instance_type or instance_type in {way.instance_type for way in market.ways})
 

@@ -36,7 +36,7 @@ class FilesError(Exception):
 
 
 class NotYet(Exception):
-    """The machine is not as far as that."""
+    """The machine is not ready for this yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class _FilesProvider(ResourceProvider):
         return UpdateResult(self._put(news, olds.get("hostKey")))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Leave the machine as if it had never been told. What cannot be undone must not keep the machine from being ended."""
+        """Put the files back as they were at first, if possible: a failure must not keep the machine from being deleted."""
         if not props["left"] or not self._configured_key:
             return
         with suppress(FilesError, NotYet, OSError, TimeoutError, asyncssh.Error):

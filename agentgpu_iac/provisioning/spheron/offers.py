@@ -57,7 +57,7 @@ class Choice:
 
 
 def choose(offers: Iterable[Offer], market: MarketPlan, accelerators_per_node: int) -> Choice:
-    """Hold every offer against what the plan wants of a node.
+    """Compare every offer with what the plan requires of a node.
 
     An image that has the NVIDIA driver comes before any without, since no engine starts there; then the way of buying that
     the plan prefers, then its preferred accelerator, then the lower price.
@@ -95,7 +95,7 @@ def choose(offers: Iterable[Offer], market: MarketPlan, accelerators_per_node: i
         candidates.append((rank, candidate))
     return Choice(
         candidates=tuple(candidate for _, candidate in sorted(candidates, key=lambda pair: pair[0])),
-        passed_over=tuple(sorted(passed_over, key=lambda one: (one.offer.provider, one.offer.offer_id))),
+        passed_over=tuple(sorted(passed_over, key=lambda passed: (passed.offer.provider, passed.offer.offer_id))),
     )
 
 
@@ -149,10 +149,10 @@ def _regions(offer: Offer, market: MarketPlan) -> tuple[str, ...]:
 
 
 def _against(offer: Offer, market: MarketPlan) -> Iterator[str]:
-    """What speaks against an offer of the right GPUs, the most lasting reason first."""
-    way = next((one for one in market.ways if one.instance_type == offer.instance_type), None)
+    """Why an offer of the right GPUs is unsuitable, the most permanent reason first."""
+    way = next((way for way in market.ways if way.instance_type == offer.instance_type), None)
     if way is None:
-        wanted = " or ".join(one.instance_type for one in market.ways)
+        wanted = " or ".join(way.instance_type for way in market.ways)
         yield f"it is sold as {offer.instance_type}, and the plan wants {wanted}"
         return
     if not offer.supports_cloud_init:

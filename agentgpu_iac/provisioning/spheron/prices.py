@@ -16,9 +16,6 @@ from agentgpu_iac.spec.vocabulary import CapacityType
 
 _BOUGHT = {instance_type: capacity_type for capacity_type, types in SOLD_AS.items() for instance_type in types}
 
-_ON_ARM = ("gh200", "gb200", "gb300")
-"""Cards that are one part with an Arm processor."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
@@ -34,7 +31,7 @@ class Update:
 
 
 def update_of(offers: Offers, date: str, url: str = URL) -> Update:
-    """The least price of each kind of machine in each region, bought each way.
+    """The lowest price of each kind of machine in each region, for each way to buy it.
 
     A kind of machine is an accelerator and how many of it: suppliers come and go, and a machine is chosen among all of them
     when it is made. Host memory and processors are the least among the offers used, so that any of them will do.
@@ -108,6 +105,7 @@ def _price(offer: Offer, name: str, region: str, date: str, source: str) -> Pric
 
 def _machine(accelerator: str, count: int, offers: Iterable[Offer], source: str) -> InstanceType:
     found = tuple(offers)
+    hosts = {row.id: row.host_architecture for row in packaged_rows().accelerators}
     vcpus = [offer.vcpus for offer in found if offer.vcpus]
     memory_gb = [offer.memory for offer in found if offer.memory]
     return InstanceType(
@@ -117,7 +115,7 @@ def _machine(accelerator: str, count: int, offers: Iterable[Offer], source: str)
         gpu_count=count,
         vcpu=min(vcpus, default=None),
         memory_gib=min(memory_gb, default=None),
-        architecture="arm64" if accelerator.startswith(_ON_ARM) else "x86_64",
+        architecture=hosts.get(accelerator) or "x86_64",
         sources=(source,),
         note=f"least of {len(found)} offer{'s' if len(found) != 1 else ''} that take cloud-init and were on sale",
     )

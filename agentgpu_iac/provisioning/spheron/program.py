@@ -83,7 +83,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     cost = report_cost(plan, excludes=_EXCLUDES)
     front = _front(plan, settings)
     name = server_name(plan.stack)
-    certificate = MachinesCertificate(f"{plan.stack}-machines", name) if any(one.tls for one in plan.hosts) else None
+    certificate = MachinesCertificate(f"{plan.stack}-machines", name) if any(host.tls for host in plan.hosts) else None
     pools = [
         MachinePool(
             pool.name,
@@ -100,8 +100,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     ]
     machines = [machine for pool in pools for machine in pool.machines]
     if front is not None and certificate is not None:
-        first = next(one for one in machines if one.is_front)
-        others = [one.named for one in machines if not one.is_front]
+        first = next(machine for machine in machines if machine.is_front)
+        others = [machine.named for machine in machines if not machine.is_front]
         MachinesBehind(front, first.named, others, certificate)
     outputs = _outputs(machines, plan.front)
     if certificate is not None:
@@ -171,7 +171,7 @@ class MachinePool(pulumi.ComponentResource):
 
 def _content(args: MachinePoolArgs) -> pulumi.Output[str]:
     """The cloud-init that is sent. It holds secrets."""
-    values = {one.variable: args.settings.secrets[one.secret] for one in args.host.secrets}
+    values = {secret.variable: args.settings.secrets[secret.secret] for secret in args.host.secrets}
     cloud_init = with_secrets(args.cloud_init, values)
     certificate = args.certificate
     if certificate is None:
@@ -269,7 +269,7 @@ def _unset(plan: Plan, settings: Settings) -> Iterator[Fault]:
             message="stands in clear in the Pulumi stack's configuration",
             hint=f"pulumi config set --secret {key}, and take the old value out of your history",
         )
-    for secret in sorted({(one.secret, one.purpose) for host in plan.hosts for one in host.secrets}):
+    for secret in sorted({(secret.secret, secret.purpose) for host in plan.hosts for secret in host.secrets}):
         name, purpose = secret
         value = settings.secrets.get(name)
         if not value:
@@ -359,7 +359,9 @@ def _seen(machine: PooledMachine) -> pulumi.Output[dict[str, Any]]:
 
 
 def _all_running(machines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    waiting = [f"{one.get('name')} is {one.get('status')}" for one in machines if not one.get("ipAddress")]
+    waiting = [
+        f"{machine.get('name')} is {machine.get('status')}" for machine in machines if not machine.get("ipAddress")
+    ]
     if waiting:
         raise pulumi.RunError(f"{'; '.join(waiting)}: it costs money already. Run pulumi up again to wait on for it")
     return machines
@@ -377,14 +379,14 @@ def _urls_at(front: FrontPlan) -> Callable[[list[dict[str, Any]]], dict[str, lis
     """The front machine is the first of the first baseline pool, and so the first of all that are of its pool."""
 
     def urls(machines: list[dict[str, Any]]) -> dict[str, list[str]]:
-        address = next(one["ipAddress"] for one in machines if one["pool"] == front.node_pool)
+        address = next(machine["ipAddress"] for machine in machines if machine["pool"] == front.node_pool)
         return {route.agent: [f"https://{address}:{route.port}/v1"] for route in front.routes}
 
     return urls
 
 
 def _check_commands(name: str) -> Callable[[dict[str, list[str]]], dict[str, list[str]]]:
-    """How to see whether an engine answers: the certificate has a name, and the machine an address."""
+    """How to check that an engine answers: the certificate holds a name, the machine has an address."""
 
     def commands(urls: dict[str, list[str]]) -> dict[str, list[str]]:
         return {agent: [_check_command(url, name) for url in found] for agent, found in urls.items()}
@@ -401,6 +403,6 @@ def _check_command(url: str, name: str) -> str:
 
 
 def _usd_per_hour(machines: list[dict[str, Any]]) -> dict[str, str]:
-    planned = sum((Decimal(one["plannedUsdPerHour"]) for one in machines), Decimal(0))
-    paid = sum((Decimal(one.get("usdPerHour") or 0) for one in machines), Decimal(0))
+    planned = sum((Decimal(machine["plannedUsdPerHour"]) for machine in machines), Decimal(0))
+    paid = sum((Decimal(machine.get("usdPerHour") or 0) for machine in machines), Decimal(0))
     return {"planned": str(planned.normalize()), "paid": str(paid.normalize())}

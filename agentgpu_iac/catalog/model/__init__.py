@@ -1,0 +1,45 @@
+"""The facts that plans rest on, as types. Each row names its source; a fact without one is not in the catalog.
+
+Most types are rows of the data files. Two are made from rows: ``Offering``, an instance type in a region, bought one way,
+at a price, on a date; and ``Model``, the facts of a model that suffice to size it. ``Exclusion`` says which rows were left
+out.
+"""
+
+from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
+from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, EngineParsers, EngineRelease, ParserNames
+from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
+from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
+from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
+from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
+
+__all__ = (
+    "Accelerator",
+    "Calibration",
+    "DenseTflops",
+    "EngineMetrics",
+    "EngineParsers",
+    "EngineRelease",
+    "Exclusion",
+    "GpuAlias",
+    "InstanceType",
+    "KubernetesRelease",
+    "LayerCounts",
+    "LinearAttention",
+    "Mamba",
+    "Model",
+    "ModelFacts",
+    "Offering",
+    "ParserNames",
+    "Price",
+    "Provider",
+    "RecurrentShape",
+    "RouterRelease",
+    "RouterSoftware",
+    "ServiceRelease",
+    "ServiceSoftware",
+    "SkyPilotName",
+    "VolumeId",
+    "VolumeType",
+)

@@ -1,0 +1,215 @@
+"""Open-weights models: what was found about one, and the shape that suffices to size it."""
+
+from __future__ import annotations
+
+from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.vocabulary import Precision
+
+
+class LayerCounts(Document):
+    """How many layers of a model keep which kind of state per session."""
+
+    full: Integer = 0
+    """Attention over the whole context (MHA, GQA, MQA or MLA): its cache grows with every token."""
+    sliding: Integer = 0
+    """Attention over a window: its cache stops growing at the window."""
+    recurrent: Integer = 0
+    """Linear attention or state space: a fixed state per session."""
+    stateless: Integer = 0
+    """Feed-forward only."""
+
+
+class RecurrentShape(Document):
+    """The fixed state of one recurrent layer, in elements (numbers) per session."""
+
+    state_elements: Integer
+    """The recurrent state matrix, kept in 32 bit."""
+    convolution_elements: Integer
+    """The short convolution's window, kept in 16 bit."""
+
+
+class LinearAttention(Document):
+    """Shape of a linear-attention layer (gated delta net, Kimi delta attention)."""
+
+    key_heads: Count
+    """Heads of queries and keys."""
+    value_heads: Count
+    """Heads of values."""
+    key_head_dim: Count
+    """Width of one key head."""
+    value_head_dim: Count
+    """Width of one value head."""
+    kernel: Count
+    """Length of the short convolution, in tokens."""
+
+
+class Mamba(Document):
+    """Shape of a Mamba-2 layer."""
+
+    heads: Count
+    """Heads."""
+    head_dim: Count
+    """Width of one head."""
+    state_size: Count
+    """State of one channel."""
+    groups: Count
+    """Groups that share their input and output projections of the state."""
+    kernel: Count
+    """Length of the short convolution, in tokens."""
+
+
+class ModelFacts(Document):
+    """What was found about an open-weights model. Unset: not found, or it does not apply to the model."""
+
+    id: str
+    """Hugging Face id, or the path of a local config.json."""
+    family: str
+    """Publisher."""
+    architecture: str | None = None
+    """Model type as in its config.json."""
+    params_total: Count | None = None
+    """Parameters that an engine loads."""
+    params_active: Count | None = None
+    """Parameters that one token touches."""
+    layers: LayerCounts | None = None
+    """Layers by the kind of state they keep."""
+    hidden_size: Count | None = None
+    """Width of the residual stream."""
+    attention_heads: Count | None = None
+    """Query heads."""
+    kv_heads: Count | None = None
+    """Key and value heads of the full layers."""
+    head_dim: Count | None = None
+    """Width of one key head of the full layers."""
+    value_head_dim: Count | None = None
+    """Width of one value head, where it differs."""
+    sliding_kv_heads: Count | None = None
+    """Key and value heads of the sliding layers, where they differ."""
+    sliding_head_dim: Count | None = None
+    """Width of one head of the sliding layers, where it differs."""
+    kv_lora_rank: Count | None = None
+    """MLA: width of the compressed KV."""
+    q_lora_rank: Count | None = None
+    """MLA: width of the compressed queries."""
+    qk_rope_head_dim: Count | None = None
+    """MLA: width of the rotary part of a key."""
+    qk_nope_head_dim: Count | None = None
+    """MLA: width of the other part of a key."""
+    sliding_window: Count | None = None
+    """Window of the sliding layers, in tokens."""
+    linear_attention: LinearAttention | None = None
+    """Shape of the recurrent layers, if they are linear attention."""
+    mamba: Mamba | None = None
+    """Shape of the recurrent layers, if they are Mamba-2."""
+    vocab_size: Count | None = None
+    """Vocabulary."""
+    max_context_tokens: Count | None = None
+    """Longest context that the model takes."""
+    intermediate_size: Count | None = None
+    """Width of the dense feed-forward layer; of one expert, where no other width is given for experts."""
+    moe_intermediate_size: Count | None = None
+    """Width of one expert."""
+    expert_input_size: Count | None = None
+    """Width that the experts work on, where the residual stream is first projected to a narrower one."""
+    experts: Count | None = None
+    """Routed experts in a layer."""
+    experts_per_token: Count | None = None
+    """Routed experts that one token uses."""
+    shared_experts: Integer | None = None
+    """Experts that every token uses."""
+    dense_layers: Integer | None = None
+    """Layers whose feed-forward is dense although the others have experts."""
+    tied_embeddings: bool | None = None
+    """Input and output embeddings are one matrix."""
+    native_precision: Precision | None = None
+    """Precision that engines load the published checkpoint in (32-bit checkpoints are loaded as bf16)."""
+    checkpoint_bytes: Count | None = None
+    """Size of the published weight files."""
+    tool_call_parser: str | None = None
+    """vLLM --tool-call-parser."""
+    reasoning_parser: str | None = None
+    """vLLM --reasoning-parser."""
+    gated: bool | None = None
+    """The download needs an accepted licence and a token."""
+    license: str | None = None
+    """Licence of the weights."""
+    unsupported: str | None = None
+    """Why the memory of a session does not follow from these facts; set only where it does not."""
+    sources: Sources
+    """Where the facts are from."""
+    note: str | None = None
+    """What a reader should know about them."""
+
+
+class Model(Document):
+    """An open-weights model: the shape that its memory and speed follow from."""
+
+    id: str
+    """Hugging Face id, or the path of a local config.json."""
+    family: str
+    """Publisher."""
+    architecture: str
+    """Model type as in its config.json."""
+    params_total: Integer
+    """Parameters."""
+    params_active: Integer
+    """Parameters that one token touches (all of them unless it is a mixture of experts)."""
+    layers: LayerCounts
+    """Layers by the kind of state they keep."""
+    hidden_size: Integer
+    """Width of the residual stream."""
+    attention_heads: Integer
+    """Query heads."""
+    kv_heads: Integer
+    """Key and value heads of the full layers."""
+    head_dim: Integer
+    """Width of one key head of the full layers."""
+    value_head_dim: Integer | None = None
+    """Width of one value head, where it differs from a key head."""
+    sliding_kv_heads: Integer | None = None
+    """Key and value heads of the sliding layers, where they differ from the full layers'."""
+    sliding_head_dim: Integer | None = None
+    """Width of one head of the sliding layers, where it differs from the full layers'."""
+    kv_lora_rank: Integer | None = None
+    """MLA: width of the compressed KV; set only for MLA models."""
+    qk_rope_head_dim: Integer | None = None
+    """MLA: width of the rotary part kept beside it."""
+    sliding_window: Integer | None = None
+    """Window of the sliding layers, in tokens."""
+    recurrent: RecurrentShape | None = None
+    """Shape of the recurrent layers."""
+    vocab_size: Integer
+    """Vocabulary."""
+    max_context_tokens: Integer
+    """Longest context that the model takes."""
+    intermediate_size: Integer
+    """Width of the dense feed-forward layer; 0 where every layer has experts."""
+    moe_intermediate_size: Integer | None = None
+    """Width of one expert."""
+    experts: Integer | None = None
+    """Routed experts in a layer."""
+    experts_per_token: Integer | None = None
+    """Routed experts that one token uses."""
+    shared_experts: Integer = 0
+    """Experts that every token uses."""
+    tied_embeddings: bool = False
+    """Input and output embeddings are one matrix."""
+    native_precision: Precision
+    """Precision that the checkpoint is published in."""
+    checkpoint_bytes: Integer | None = None
+    """Size of the published weight files."""
+    tool_call_parser: str | None = None
+    """vLLM --tool-call-parser."""
+    reasoning_parser: str | None = None
+    """vLLM --reasoning-parser."""
+    gated: bool | None = None
+    """The download needs an accepted licence and a token; unset: unknown."""
+    license: str | None = None
+    """Licence of the weights."""
+    sources: Sources
+    """Where the shape is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+    is_local: bool = False
+    """Known by a local config.json only: nobody knows where its weights are to be fetched."""

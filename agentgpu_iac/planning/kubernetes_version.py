@@ -1,0 +1,35 @@
+"""The Kubernetes version of a stack's cluster: the one it pins, else the usual one of the catalog."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from agentgpu_iac.catalog.store import SOURCE, Catalog
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.spec.model import KubernetesVersion, StackSpec
+
+
+def with_kubernetes_version(spec: StackSpec, catalog: Catalog) -> StackSpec:
+    """The spec with a version in its pins.
+
+    Raises:
+        BadInput: none is pinned, and the catalog's usual one is none that a stack can pin.
+    """
+    if spec.pins.kubernetes_version is not None:
+        return spec
+    usual = catalog.usual_kubernetes_version()
+    if usual not in get_args(KubernetesVersion):
+        known = ", ".join(get_args(KubernetesVersion))
+        raise BadInput.one(
+            SOURCE, f"Kubernetes {usual} is not planned for", hint=f"pins.kubernetesVersion takes {known}"
+        )
+    pins = spec.pins.model_copy(update={"kubernetes_version": usual})
+    return spec.model_copy(update={"pins": pins})
+
+
+def kubernetes_version(spec: StackSpec) -> str:
+    """The version, of a spec that was given one."""
+    version = spec.pins.kubernetes_version
+    if version is None:
+        raise ValueError("the spec has no Kubernetes version yet")
+    return version

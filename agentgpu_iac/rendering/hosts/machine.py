@@ -1,0 +1,55 @@
+"""One machine of a pool, as far as its files are about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, OtherMachine, Plan, RoutePlan, RouterPlan, Workload
+
+BRIDGE = "agentgpu0"
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One pool, as far as its files are about it."""
+
+    plan: Plan
+    host: HostPlan
+    pool: NodePool
+    router: RouterPlan
+    workloads: dict[str, Workload]
+
+    @property
+    def front(self) -> FrontPlan | None:
+        """Set where the pool's first machine is in front of all others."""
+        front = self.plan.front
+        return front if front is not None and front.node_pool == self.host.node_pool else None
+
+    @property
+    def other(self) -> OtherMachine | None:
+        """One of the pool's machines behind the front machine; for this purpose they are alike."""
+        front = self.plan.front
+        others = () if front is None else front.others
+        return next((other for other in others if other.node_pool == self.host.node_pool), None)
+
+    @property
+    def routes(self) -> tuple[RoutePlan, ...]:
+        """The agents that callers reach here."""
+        return self.host.routes if self.front is None else self.front.routes
+
+
+def machine_of(plan: Plan, host: HostPlan) -> Machine:
+    """The machine of one host of the plan."""
+    if plan.router is None:
+        raise BadInput.one("plan", "machines have no router", path=f"hosts.{host.node_pool}")
+    used = {engine.workload for engine in host.engines}
+    return Machine(
+        plan=plan,
+        host=host,
+        pool=plan.pool(host.node_pool),
+        router=plan.router,
+        workloads={workload.name: workload for workload in plan.workloads if workload.name in used},
+    )

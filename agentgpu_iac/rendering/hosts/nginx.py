@@ -1,0 +1,115 @@
+"""The router of one machine, and the way from the machine in front to the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgpu_iac.plan import FrontPlan, RoutePlan
+from agentgpu_iac.rendering.context import Context
+from agentgpu_iac.rendering.hosts.machine import LOOPBACK, Machine
+from agentgpu_iac.rendering.router import ELSEWHERE, nginx, nginx_route, route_port
+
+CERTIFICATES_INSIDE = "/etc/nginx/tls"
+
+MACHINES_INSIDE = "/etc/nginx/machines"
+
+STREAM = "stream.conf"
+
+MACHINES_LIST = "machines.list"
+
+_NOBODY = "127.0.0.1:9 down"
+"""NGINX wants one server at least, also for an agent whose engines are all on other machines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamContext(Context):
+    """The way from the front machine's NGINX to the other machines."""
+
+    template: ClassVar[str] = "stream.conf.j2"
+    folder: str
+    listen: str
+    connect_timeout_ms: int
+    idle_timeout_s: int
+    server_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinesListContext(Context):
+    """What each other machine adds to the configuration of the front machine's NGINX."""
+
+    template: ClassVar[str] = "machines.list.j2"
+    lines: tuple[tuple[str, str, str], ...]
+
+
+def nginx_context(machine: Machine) -> Context:
+    """What NGINX does on the machine."""
+    host = machine.host
+    certificate = (
+        f"ssl_certificate {CERTIFICATES_INSIDE}/tls.crt;",
+        f"ssl_certificate_key {CERTIFICATES_INSIDE}/tls.key;",
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_session_cache shared:callers:10m;",
+        "ssl_session_timeout 1h;",
+    )
+    how = " ssl" if host.tls else ""
+    front = machine.front
+    return nginx(
+        machine.router,
+        worker_connections=None if front is None else front.worker_connections,
+        parts=() if front is None else (f"{MACHINES_INSIDE}/{STREAM}*",),
+        elsewhere=ELSEWHERE if front is None else (*ELSEWHERE, "http_502"),
+        directives=certificate if host.tls else (),
+        health_listen=f"{LOOPBACK}:{host.health_port}",
+        status_port=host.status_port,
+        routes=tuple(
+            nginx_route(
+                route,
+                listen=tuple(
+                    f"{address}:{route_port(route)}{how} backlog={host.listen_queue}" for address in host.listen
+                ),
+                engines=_engines_of(machine, route) or (_NOBODY,),
+                more_engines=() if front is None else (f"{MACHINES_INSIDE}/{_upstream_file(route.agent)}*",),
+            )
+            for route in machine.routes
+        ),
+    )
+
+
+def _engines_of(machine: Machine, route: RoutePlan) -> tuple[str, ...]:
+    return tuple(
+        f"{LOOPBACK}:{engine.port}"
+        for engine in machine.host.engines
+        if machine.workloads[engine.workload].agent == route.agent
+    )
+
+
+def stream(front: FrontPlan) -> StreamContext:
+    """The way from the front machine to each engine's port of the others."""
+    ports = [route.port for other in front.others for route in other.routes]
+    return StreamContext(
+        folder=MACHINES_INSIDE,
+        listen=f"{LOOPBACK}:{min(ports)}-{max(ports)}",
+        connect_timeout_ms=front.connect_timeout_ms,
+        idle_timeout_s=front.idle_timeout_s,
+        server_name=front.server_name,
+    )
+
+
+def machines_list(front: FrontPlan) -> MachinesListContext:
+    """A line for each agent of each other machine: its server, and its address once that is known."""
+    ways = [(other.name, route) for other in front.others for route in other.routes]
+    return MachinesListContext(
+        lines=tuple(
+            line
+            for name, way in ways
+            for line in (
+                (name, _upstream_file(way.agent), f"server {LOOPBACK}:{way.port} weight={way.engines} max_fails=0;"),
+                (name, "addresses.map", f"{way.port} ADDRESS:{way.target_port};"),
+            )
+        )
+    )
+
+
+def _upstream_file(agent: str) -> str:
+    return f"upstream-{agent}.conf"

@@ -1,0 +1,78 @@
+"""The files of all machines, in the order of their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.plan.machine_paths import (
+    CLOUD_CONFIG_HEADER,
+    FIREWALL,
+    SECRETS_FILE,
+    SETUP,
+    cloud_init_path,
+    pool_folder,
+)
+from agentgpu_iac.rendering.context import Context
+from agentgpu_iac.rendering.hosts.cloud_init import CLOUD_INIT_HEADER, cloud_init
+from agentgpu_iac.rendering.hosts.compose import COMPOSE, compose_text, settings_path
+from agentgpu_iac.rendering.hosts.firewall import FRONT_RULE, firewall_context, front_rule
+from agentgpu_iac.rendering.hosts.machine import Machine, machine_of
+from agentgpu_iac.rendering.hosts.nginx import MACHINES_LIST, STREAM, machines_list, nginx_context, stream
+from agentgpu_iac.rendering.hosts.prometheus import PROMETHEUS, prometheus_context
+from agentgpu_iac.rendering.hosts.setup import ENVIRONMENT, SYSCTL, UNITS, environment, sysctl
+from agentgpu_iac.rendering.model_cache import MODELS_FILE, models_document
+from agentgpu_iac.rendering.names import SCRIPT
+from agentgpu_iac.rendering.router import CONFIG
+from agentgpu_iac.rendering.templates import document, filled, verbatim
+from agentgpu_iac.rendering.yaml_text import dump
+
+
+def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
+    """The files of every pool's machines, in the order of their paths."""
+    files = [file for host in plan.hosts for file in _host_files(machine_of(plan, host))]
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _host_files(machine: Machine) -> Iterator[RenderedFile]:
+    texts = _texts(machine)
+    for name, text in texts.items():
+        yield RenderedFile(path=f"{pool_folder(machine.host.node_pool)}/{name}", content=text.encode())
+    header = CLOUD_INIT_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
+    body = _yaml_text(cloud_init(texts))
+    yield RenderedFile(
+        path=cloud_init_path(machine.host.node_pool), content=f"{CLOUD_CONFIG_HEADER}\n{header}{body}".encode()
+    )
+
+
+def _texts(machine: Machine) -> dict[str, str]:
+    """Every file that lies on the machine, by its name below the folder of the machine's files."""
+    host = machine.host
+    nginx_text = filled(nginx_context(machine))
+    prometheus_text = _yaml_text(prometheus_context(machine))
+    texts = {
+        COMPOSE: compose_text(machine, nginx_text, prometheus_text),
+        CONFIG: nginx_text,
+        FIREWALL: filled(firewall_context(machine)),
+        SYSCTL: filled(sysctl(host)),
+        ENVIRONMENT: filled(environment(machine)),
+        SETUP: verbatim(SETUP),
+        SCRIPT: verbatim(SCRIPT),
+        MODELS_FILE: models_document(machine.pool),
+        **{unit: verbatim(unit) for unit in UNITS},
+    }
+    if host.prometheus is not None:
+        texts[PROMETHEUS] = prometheus_text
+    if machine.front is not None:
+        texts[STREAM] = filled(stream(machine.front))
+        texts[MACHINES_LIST] = filled(machines_list(machine.front))
+    if machine.other is not None:
+        texts[FRONT_RULE] = filled(front_rule(host))
+    for workload in machine.workloads.values():
+        for file in workload.engine.files:
+            texts[settings_path(workload, file.name)] = file.content
+    return texts
+
+
+def _yaml_text(context: Context) -> str:
+    return dump(document(context)).decode()

@@ -1,0 +1,84 @@
+"""The agent stack: what a team writes down. Small specs stay small; every default is a stated assumption.
+
+The field docstrings below are the reference: they become the descriptions in the exported JSON Schema, which
+editors show while one types. Defaults that stand for an assumption about traffic say so.
+"""
+
+from agentgpu_iac.spec.model.agent import (
+    Agent,
+    Conversation,
+    LoraAdapter,
+    Overrides,
+    Sessions,
+    Speculative,
+    ToolCalls,
+    Traffic,
+)
+from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, ModelCache, Observed
+from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, KubernetesVersion, Pins
+from agentgpu_iac.spec.model.fields import (
+    ADDRESS_RANGE,
+    MAX_COUNT,
+    AddressRange,
+    Count,
+    CronSpec,
+    DnsName,
+    Labels,
+    Name,
+    NonNegative,
+    ParserName,
+    Positive,
+    PositiveCount,
+    Ratio,
+    Text,
+    Url,
+)
+from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
+from agentgpu_iac.spec.model.serving import GatewayRef, Network, Observability, Scaling, ScheduledScale
+from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
+
+__all__ = (
+    "ADDRESS_RANGE",
+    "MAX_COUNT",
+    "AcceleratorChoice",
+    "AddressRange",
+    "Agent",
+    "AgentStack",
+    "Capacity",
+    "ClusterObjects",
+    "Conversation",
+    "Count",
+    "CronSpec",
+    "DnsName",
+    "ExternalSecrets",
+    "GatewayRef",
+    "GitOps",
+    "Hosts",
+    "KubernetesVersion",
+    "Labels",
+    "LoraAdapter",
+    "Metadata",
+    "ModelCache",
+    "Name",
+    "Network",
+    "NonNegative",
+    "Observability",
+    "Observed",
+    "Overrides",
+    "ParserName",
+    "Pins",
+    "Policy",
+    "Positive",
+    "PositiveCount",
+    "Ratio",
+    "Scaling",
+    "ScheduledScale",
+    "Security",
+    "Sessions",
+    "Speculative",
+    "StackSpec",
+    "Text",
+    "ToolCalls",
+    "Traffic",
+    "Url",
+)

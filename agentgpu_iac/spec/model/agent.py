@@ -1,0 +1,192 @@
+"""An agent: its model, its sessions and how they talk, and what is set by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.model.fields import Count, Name, NonNegative, ParserName, Positive, PositiveCount, Ratio, Text
+from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
+
+
+class ToolCalls(Document):
+    """Tools that an agent calls while a session waits with its memory held."""
+
+    per_turn: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """Tool calls in one turn, on average. Each is a further request to the model."""
+    seconds: NonNegative = 2.0
+    """How long one tool call takes (an assumption: 2 s)."""
+    result_tokens: Count = 200
+    """Tokens of one tool result that enter the context (an assumption: 200)."""
+
+
+class Conversation(Document):
+    """The shape of one session: how its context grows, turn by turn."""
+
+    turns: PositiveCount = 5
+    """Turns of one conversation (an assumption: 5)."""
+    input_tokens_per_turn: Count = 150
+    """New tokens that the user or caller sends in one turn (an assumption: 150)."""
+    output_tokens_per_turn: PositiveCount = 150
+    """Tokens that the agent answers in one turn, without reasoning (an assumption: 150)."""
+    system_prompt_tokens: Count = 500
+    """System prompt and tool definitions, once per session (an assumption: 500)."""
+    reasoning_tokens_per_turn: Count = 0
+    """Reasoning tokens generated before each answer. They hold memory while generated, then leave the context."""
+    max_context_tokens: PositiveCount | None = None
+    """The most context that one session may hold. Set: memory is reserved for all of it in every session.
+    Unset: memory is reserved for the context of the last turn."""
+    think_time_s: NonNegative = 10.0
+    """Pause of the user or caller between two turns (an assumption: 10 s)."""
+    tool_calls: ToolCalls = ToolCalls()
+    """Tool calls, during which the session keeps its memory."""
+    prefix_hit_ratio: Ratio | None = None
+    """Share of a session's earlier context found in the prefix cache at its next request. Unset: 1 with
+    session-affine routing, since memory is reserved for every session; 1 / replicas with round robin."""
+
+
+class Sessions(Document):
+    """Conversations whose context is kept at the same time."""
+
+    concurrent: PositiveCount = 1
+    """Sessions held at normal load: the baseline tier carries these."""
+    peak: PositiveCount | None = None
+    """The most sessions at once: baseline and burst tier together carry these. Unset: concurrent x burstFactor."""
+
+
+class Traffic(Document):
+    """Volume over the day, and how suddenly it comes."""
+
+    conversations_per_day: PositiveCount | None = None
+    """Conversations started in 24 h. Unset: the demand follows from the sessions and their pace alone."""
+    burst_factor: Annotated[float, Field(ge=1, le=100_000)] = 1.0
+    """Peak load divided by normal load."""
+    ramp_s: NonNegative = 60.0
+    """Seconds from normal load to peak load (an assumption: 60 s). 0 means: at once, with no warning."""
+
+
+class LoraAdapter(Document):
+    """A LoRA adapter served beside the base model."""
+
+    name: Name
+    """Model name under which requests ask for the adapter."""
+    source: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)]
+    """Hugging Face id of the adapter."""
+    rank: Annotated[int, Field(ge=1, le=512)] = 16
+    """Rank of the adapter."""
+
+
+class Speculative(Document):
+    """Speculative decoding: a cheap draft proposes tokens, the model checks several of them in one step."""
+
+    method: Literal["ngram", "draft-model", "eagle3", "mtp"]
+    """ngram: from the text so far, no weights. mtp: the model's own multi-token head. draft-model and eagle3: another
+    model, named by ``model``."""
+    tokens: Annotated[int, Field(ge=1, le=16)] = 3
+    """Tokens proposed in each step."""
+    model: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)] | None
+    ) = None
+    """Hugging Face id of the draft; needed by draft-model and eagle3."""
+    weights_gib: Positive | None = None
+    """Weights of the draft. Unset: from the catalog, which must then hold the draft."""
+    accepted_tokens: Annotated[float, Field(ge=1, le=17)] | None = None
+    """Tokens that one step yields on average, as you measured it. Unset: no speed-up is counted."""
+
+
+class Overrides(Document):
+    """Every number that is computed for an agent can be set by hand here. The plan shows both figures."""
+
+    context_tokens: PositiveCount | None = None
+    """Context for which memory is reserved per session."""
+    weights_gib: Positive | None = None
+    """Model weights on one accelerator."""
+    kv_bytes_per_token: PositiveCount | None = None
+    """KV cache of one token on one accelerator."""
+    overhead_gib: NonNegative | None = None
+    """Activation peak, CUDA context and graphs on one accelerator."""
+    tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Accelerators that share every layer."""
+    pipeline_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Groups of layers that follow one another."""
+    max_model_len: PositiveCount | None = None
+    """The engine's --max-model-len."""
+    max_num_seqs: PositiveCount | None = None
+    """The engine's --max-num-seqs: sessions on one replica."""
+    max_num_batched_tokens: PositiveCount | None = None
+    """The engine's --max-num-batched-tokens."""
+    ttft_ms: Positive | None = None
+    """Time to first token, as you measured it."""
+    tpot_ms: Positive | None = None
+    """Time per output token, as you measured it."""
+    output_tokens_per_s: Positive | None = None
+    """Output tokens/s of one replica, as you measured it."""
+    prefill_tokens_per_s: Positive | None = None
+    """Prefill tokens/s of one replica, as you measured it."""
+    required_output_tokens_per_s: NonNegative | None = None
+    """Output tokens/s that the agent needs at its peak."""
+    required_prefill_tokens_per_s: NonNegative | None = None
+    """Prefill tokens/s that the agent needs at its peak."""
+    baseline_replicas: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Replicas of the baseline tier."""
+    burst_replicas: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Most replicas of the burst tier."""
+    cold_start_s: Positive | None = None
+    """Seconds from a missing node to a ready replica, as you measured it."""
+
+
+class Agent(Document):
+    """One role in the stack, served by one model."""
+
+    name: Name
+    """Name of the agent, unique in the stack."""
+    role: Text | None = None
+    """What the agent does. The words orchestrator, worker, router, classifier and reasoner are recognised when
+    the plan names the stack's pattern and architecture."""
+    model: Text
+    """Hugging Face id of a model in the catalog (any case), or the path of a local config.json."""
+    model_revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")] | None = None
+    """Commit or tag of the model repository. Unset: ``main``, and the plan says ``unpinned``."""
+    engine: Engine = "vllm"
+    """Serving engine."""
+    engine_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+){1,2}$")] | None = None
+    """Version of the engine. Unset: the newest in the catalog."""
+    precision: Precision | None = None
+    """Precision of the weights. Unset: the checkpoint's own."""
+    kv_cache_dtype: KvCacheDtype = "auto"
+    """Number format of the KV cache. auto: that of the activations (16 bit)."""
+    latency_class: LatencyClass = "chat"
+    """voice: TTFT 200 ms, TPOT 50 ms. chat: TTFT 500 ms, TPOT 50 ms. background: no latency budget."""
+    ttft_ms: Positive | None = None
+    """Budget for the time to first token, instead of the class's."""
+    tpot_ms: Positive | None = None
+    """Budget for the time per output token, instead of the class's."""
+    e2e_ms: Positive | None = None
+    """Budget for a complete answer. Binds only if set."""
+    sessions: Sessions = Sessions()
+    """Sessions held at once."""
+    conversation: Conversation = Conversation()
+    """Shape of one session."""
+    traffic: Traffic = Traffic()
+    """Volume and burst."""
+    interruptible: bool = False
+    """The agent's state is checkpointed, or its work can be retried: a lost replica costs time, not an answer."""
+    fallback: Name | None = None
+    """Agent of this stack that answers when this one cannot."""
+    lora_adapters: tuple[LoraAdapter, ...] = ()
+    """LoRA adapters served beside the model."""
+    speculative: Speculative | None = None
+    """Speculative decoding. Its memory is counted; its speed-up only where you measured it."""
+    kv_offload_gib: Positive | None = None
+    """Host memory of one replica into which the engine moves KV cache that the accelerator has no room for. It is counted in
+    the pod's memory; the planned sessions still fit the accelerator without it."""
+    tool_call_parser: ParserName | None = None
+    """The engine's parser for tool calls. Unset: the model's, from the catalog."""
+    reasoning_parser: ParserName | None = None
+    """The engine's parser for reasoning. Unset: the model's, from the catalog."""
+    trust_remote_code: bool = False
+    """Let the engine run code from the model repository. Off unless you say so."""
+    overrides: Overrides = Overrides()
+    """Numbers set by hand."""

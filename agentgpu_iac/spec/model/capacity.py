@@ -1,0 +1,77 @@
+"""What may be bought, what production has shown, and where weights are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from agentgpu_iac.spec.document import Document, Money
+from agentgpu_iac.spec.model.fields import Count, Name, Ratio, Text
+from agentgpu_iac.spec.vocabulary import Storage
+
+
+class AcceleratorChoice(Document):
+    """Which accelerators may be used."""
+
+    allow: tuple[Text, ...] = ()
+    """Accelerator ids; empty: every one in the catalog."""
+    deny: tuple[Text, ...] = ()
+    """Accelerator ids never to be used."""
+
+
+class Capacity(Document):
+    """How capacity may be bought."""
+
+    spot: Literal["auto", "never"] = "auto"
+    """auto: spot where it is safe (background or interruptible agents; bursts that can drain in time)."""
+    on_demand_floor_ratio: Ratio = 0.0
+    """Share of a spot-eligible agent's replicas that stay on-demand all the same."""
+    burst_without_notice: Literal["reject", "accept"] = "reject"
+    """accept: user-facing bursts may run on spot of a provider that documents no interruption notice."""
+    fast_burst: Literal["absorb", "turn-away"] = "absorb"
+    """absorb: user-facing sessions that arrive before burst replicas can be ready are carried by warm replicas.
+    turn-away: only normal load is kept warm, and admission control answers 503 until the burst tier is up."""
+    budget_usd_per_month: Annotated[Money, Field(gt=0)] | None = None
+    """The most that the baseline may cost in a month of 720 h."""
+    burst_hours_per_month: Annotated[float, Field(ge=0, le=720)] = 72.0
+    """Hours a month that the burst tier is expected to run, to weigh its price against the baseline's
+    (an assumption: 72 h, a tenth of the month)."""
+    reservation: Literal["none", "on-demand", "capacity-block"] = "none"
+    """What EC2 capacity you hold, tagged for the stack: nodes use it first. on-demand: capacity reservations (ODCRs);
+    capacity-block: EC2 Capacity Blocks, which end on their date. Planning buys none; ``agentgpu:reserve`` reserves
+    on-demand capacity."""
+    price_cap_ratio: Annotated[float, Field(ge=1, le=10)] = 1.25
+    """The most that a machine may cost when it is created, as a multiple of the planned price: what you bid on a market
+    whose prices move. A dearer offer is passed over (an assumption: 1.25)."""
+    share_accelerators: Literal["auto", "never"] = "auto"
+    """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
+
+
+class Observed(Document):
+    """What production has shown so far. Reserved capacity is bought on this, never on a forecast."""
+
+    days: Count = 0
+    """Days of production traffic measured."""
+    baseline_ratio: Ratio = 0.0
+    """Lowest daily load divided by the mean daily load over those days: 1 is perfectly stable."""
+    baseline_sessions: Count = 0
+    """Sessions that were held at any time over those days, summed over the stack's user-facing agents."""
+
+
+class ModelCache(Document):
+    """Where weights are kept close to the accelerators."""
+
+    storage: Storage = "nvme"
+    """nvme: the node's instance store as RAID0. ebs-gp3: the node's root volume."""
+    source: Literal["huggingface", "s3"] = "huggingface"
+    """Where a node's cache is filled from."""
+    bucket: (
+        Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*$")] | None
+    ) = None
+    """For s3: bucket and prefix that hold one directory per model, for example s3://acme-models/agents. A directory is named
+    as the plan's cachedModels name it."""
+    loader: Literal["auto", "safetensors", "fastsafetensors", "runai-streamer"] = "auto"
+    """How the engine reads weights from the cache. auto: the engine's default, or a streaming loader where it is faster."""
+    token_secret: Name | None = None
+    """Name of a Kubernetes Secret in the namespace whose key ``token`` is a Hugging Face token. Never the token."""

@@ -1,0 +1,37 @@
+"""Kinds of field that several parts of a stack have: names, counts, shares, addresses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+MAX_COUNT = 10**9
+"""Counts above this are a slip of the keyboard, not a plan."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)]
+"""A DNS label that Services take too (RFC 1035): lower-case letters, digits and hyphens, a letter first; 40 at most,
+so that suffixes fit into 63."""
+
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+PositiveCount = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=MAX_COUNT)]
+NonNegative = Annotated[float, Field(ge=0, le=MAX_COUNT)]
+ParserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'{}<>\\\\]+$", max_length=500)]
+CronSpec = Annotated[str, StringConstraints(pattern=r"^\S+ \S+ \S+ \S+ \S+$", max_length=100)]
+Labels = dict[
+    Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+        ),
+    ],
+    Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
+]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"
+AddressRange = Annotated[str, StringConstraints(pattern=ADDRESS_RANGE)]
+"""An IP network such as 203.0.113.0/24."""

@@ -1,0 +1,88 @@
+"""How callers reach the agents, what scales them, and how they are watched."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.model.fields import CronSpec, DnsName, Labels, Name, NonNegative, PositiveCount, Url
+
+
+class GatewayRef(Document):
+    """A Gateway that someone runs in the cluster."""
+
+    name: DnsName
+    """Name of the Gateway."""
+    namespace: DnsName
+    """Its namespace."""
+    hostname: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] | None = (
+        None
+    )
+    """Host name of the routes. Unset: any, and agents are called by their Services, past the endpoint picker."""
+    scheme: Literal["http", "https"] = "https"
+    """How callers speak to that host."""
+
+
+class Network(Document):
+    """Where the callers are."""
+
+    round_trip_ms: NonNegative = 20.0
+    """Round trip from the caller to the engine (an assumption: 20 ms, the short end of 10-50 ms each way)."""
+    routing: Literal["session-affine", "round-robin"] = "session-affine"
+    """session-affine: a session returns to the replica that holds its context."""
+    router: Literal["auto", "nginx", "gateway", "none"] = "auto"
+    """What spreads requests over an agent's replicas. nginx: NGINX in the namespace; gateway: Gateway API with an
+    InferencePool and its endpoint picker; none: the Service alone. auto: nginx for agents with more than one replica at their
+    peak or with an API key, none for the others."""
+    session_header: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = "x-session-id"
+    """Request header that names the session, for session-affine routing."""
+    gateway: GatewayRef | None = None
+    """The Gateway that HTTPRoutes attach to; needed by ``router: gateway``."""
+    max_request_mib: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Largest request body that the router takes (an assumption: 8 MiB)."""
+
+
+class ScheduledScale(Document):
+    """Burst replicas that are wanted at known hours, before the requests come."""
+
+    agent: Name
+    """Agent of this stack."""
+    start: CronSpec
+    """When the replicas are wanted, five cron fields. Put it a cold start before the peak."""
+    end: CronSpec
+    """When they may go."""
+    timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+)*$", max_length=64)] = "UTC"
+    """IANA time zone of both."""
+    replicas: PositiveCount
+    """Burst replicas over that time, the agent's burst replicas at most."""
+
+
+class Scaling(Document):
+    """What raises and lowers the burst tier."""
+
+    method: Literal["keda", "hpa", "none"] = "keda"
+    """keda: ScaledObjects that ask Prometheus. hpa: HorizontalPodAutoscalers on metrics that an adapter of yours serves.
+    none: nothing; you scale by hand."""
+    prometheus_url: Url = "http://prometheus-operated.monitoring.svc.cluster.local:9090"
+    """Prometheus that holds the engines' metrics."""
+    utilization_ratio: Annotated[float, Field(ge=0.1, le=1)] = 0.8
+    """Part of a replica's seats in use at which another replica is asked for (an assumption: 0.8)."""
+    schedule: tuple[ScheduledScale, ...] = ()
+    """Known peaks."""
+
+
+class Observability(Document):
+    """How the stack is watched."""
+
+    monitors: Literal["prometheus-operator", "none"] = "prometheus-operator"
+    """prometheus-operator: PodMonitors and PrometheusRules, in the operator's kinds."""
+    alerts: bool = True
+    """Alert rules with a runbook link each."""
+    dashboard: bool = True
+    """A Grafana dashboard in a ConfigMap that Grafana's sidecar loads."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels by which your Prometheus selects monitors and rules, for example ``release: kube-prometheus-stack``."""
+    runbook_base_url: Url | None = None
+    """Where the runbooks are; alerts link to ``<base>#<alert>``. Unset: the runbook page of this project's documentation."""

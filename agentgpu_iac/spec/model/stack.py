@@ -1,0 +1,75 @@
+"""The stack as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.model.agent import Agent
+from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, ModelCache, Observed
+from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, Pins
+from agentgpu_iac.spec.model.fields import Name, Text
+from agentgpu_iac.spec.model.safety import Policy, Security
+from agentgpu_iac.spec.model.serving import Network, Observability, Scaling
+from agentgpu_iac.spec.vocabulary import Target
+
+
+class Metadata(Document):
+    """What the stack is called."""
+
+    name: Name
+    """Name of the stack: also the Kubernetes namespace and the prefix of its node pools."""
+
+
+class StackSpec(Document):
+    """The agents and the rules that hold for all of them."""
+
+    target: Target = "eks"
+    """Where the stack runs."""
+    providers: tuple[Text, ...] = ()
+    """Providers that may be used. Empty: those that fit the target (eks: aws; spheron: spheron; others: all)."""
+    regions: tuple[Text, ...] = ()
+    """Regions that may be used. Empty: us-east-1 for eks; any region elsewhere."""
+    accelerators: AcceleratorChoice = AcceleratorChoice()
+    """Accelerators that may be used."""
+    capacity: Capacity = Capacity()
+    """How capacity may be bought."""
+    observed: Observed = Observed()
+    """What production has shown so far."""
+    model_cache: ModelCache = ModelCache()
+    """Where weights are kept."""
+    network: Network = Network()
+    """Where the callers are."""
+    scaling: Scaling = Scaling()
+    """What raises and lowers the burst tier."""
+    observability: Observability = Observability()
+    """How the stack is watched."""
+    security: Security = Security()
+    """Who may reach what."""
+    gitops: GitOps | None = None
+    """Who applies the manifests. Unset: you do."""
+    cluster_objects: ClusterObjects = ClusterObjects()
+    """What may be left out for a cluster."""
+    hosts: Hosts = Hosts()
+    """Who may reach virtual machines."""
+    policy: Policy = Policy()
+    """What is refused."""
+    pins: Pins = Pins()
+    """Exact versions."""
+    agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=10_000)]
+    """The agents of the stack."""
+
+
+class AgentStack(Document):
+    """One declarative agent stack."""
+
+    api_version: Literal["agentgpu.dev/v1alpha1"]
+    """Version of this format."""
+    kind: Literal["AgentStack"]
+    """Always AgentStack."""
+    metadata: Metadata
+    """What the stack is called."""
+    spec: StackSpec
+    """What is wanted."""
