@@ -167,7 +167,7 @@ def no_choice_of_accelerator(spec: StackSpec) -> str:
 
 HOSTS_IDLE = Idle(
     keys=("hosts.callerRanges", "hosts.adminRanges", "pins.prometheusImage", "pins.dcgmExporterImage"),
-    reason="only virtual machines of the targets compose and spheron have it",
+    reason="only virtual machines have it",
 )
 CLUSTER_IDLE = Idle(
     keys=(
@@ -183,7 +183,5 @@ CLUSTER_IDLE = Idle(
     ),
     reason="only a cluster has it",
 )
-NODE_IMAGE_IDLE = Idle(keys=("pins.amiAlias",), reason="only the nodes of target eks are made from an AMI")
-HELD_CAPACITY_IDLE = Idle(
-    keys=("capacity.reservation",), reason="only nodes that target eks makes on AWS use EC2 capacity that is held"
-)
+NODE_IMAGE_IDLE = Idle(keys=("pins.amiAlias",), reason="the image of its nodes is not chosen here")
+HELD_CAPACITY_IDLE = Idle(keys=("capacity.reservation",), reason="its machines use no EC2 capacity that is held")
