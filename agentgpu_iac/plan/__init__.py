@@ -15,6 +15,7 @@ from agentgpu_iac.plan.cluster import (
     SecretStorePlan,
     SecurityPlan,
 )
+from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
 from agentgpu_iac.plan.cost import Alternative, Cost, LineItem
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
@@ -65,12 +66,14 @@ __all__ = (
     "AdmissionPlan",
     "AlertName",
     "AlertPlan",
+    "AlertUnit",
     "Alternative",
     "Architecture",
     "CachedModel",
     "CachedRepository",
     "ClusterObjectsPlan",
     "ColdStartPlan",
+    "Constraint",
     "Cost",
     "DrainPlan",
     "EngineFile",
@@ -107,6 +110,7 @@ __all__ = (
     "Provenance",
     "QuotaPlan",
     "Rejection",
+    "RejectionUnit",
     "RenderedFile",
     "ReplicaRange",
     "RolloutPlan",
@@ -127,6 +131,7 @@ __all__ = (
     "Topology",
     "Trigger",
     "Warning",
+    "WarningCode",
     "WatchingPlan",
     "WeightLoader",
     "Workload",

@@ -13,7 +13,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.plan import Plan, Rejection
+from agentgpu_iac.plan import Constraint, Plan, Rejection
 from agentgpu_iac.planning import caching, containers, host_memory, several_nodes, sky, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
@@ -184,8 +184,10 @@ def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[R
             f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
             f"{machine.accelerators}, and {_why_not_shared(spec)}"
         )
-        unit, limit = "accelerators a node", float(machine.accelerators)
-        yield candidate_rejection(candidate, machine, "sharing", message, need=1.0, limit=limit, unit=unit)
+        limit = float(machine.accelerators)
+        yield candidate_rejection(
+            candidate, machine, "sharing", message, need=1.0, limit=limit, unit="accelerators a node"
+        )
 
 
 def _why_not_shared(spec: StackSpec) -> str:
@@ -365,7 +367,9 @@ def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> I
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )
-    found = [("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)]
+    found: list[tuple[Constraint, str]] = [
+        ("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)
+    ]
     if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
         found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
     if no_head := speculation.fault(one.model, one.agent):

@@ -15,7 +15,7 @@ from typing import Final
 
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
+from agentgpu_iac.plan import Constraint, Rejection, SkyPlace, SkySecret, SkyServicePlan, Workload
 from agentgpu_iac.planning import caching, host_memory, security
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
@@ -100,7 +100,7 @@ def bar_over_nodes(demand: Demand, machine: Machine, spec: StackSpec) -> Rejecti
     return demand_rejection(demand, machine, "several-nodes", message)
 
 
-def refusals(demand: Demand, spec: StackSpec) -> Iterator[tuple[str, str]]:
+def refusals(demand: Demand, spec: StackSpec) -> Iterator[tuple[Constraint, str]]:
     """What the agent asks for that SkyServe replicas cannot have: (constraint, message)."""
     if spec.target == TARGET and demand.model.is_local and spec.model_cache.source != "s3":
         yield (

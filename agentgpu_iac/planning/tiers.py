@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agentgpu_iac.plan import DrainPlan
+from agentgpu_iac.plan import Constraint, DrainPlan, RejectionUnit
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.pricing import Machine
@@ -53,10 +53,10 @@ class Purchase:
 class Refusal:
     """A way to buy capacity that was looked at and refused, with its numbers."""
 
-    constraint: str
+    constraint: Constraint
     need: float
     limit: float
-    unit: str
+    unit: RejectionUnit
     message: str
 
 
