@@ -33,7 +33,9 @@ def plan_reference_text() -> str:
             _PREFACE,
             *parts_text(plan_schema(), "Plan", has_defaults=False),
             *_codes("Warning codes", ("code", "says", "what to do"), WARNINGS.items()),
-            *_codes("Rejection constraints", ("constraint", "need and limit are", "what would lift it"), CONSTRAINTS.items()),
+            *_codes(
+                "Rejection constraints", ("constraint", "need and limit are", "what would lift it"), CONSTRAINTS.items()
+            ),
             _LAST,
         )
     )
