@@ -156,10 +156,9 @@ def render(
     """
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.sources import source
-    from agentgpu_iac.rendering.helm_values import helm_values
     from agentgpu_iac.rendering.next_step import next_step
-    from agentgpu_iac.rendering.plan_file import plan_file
     from agentgpu_iac.rendering.render import render as render_plan
+    from agentgpu_iac.rendering.tree import beside
     from agentgpu_iac.rendering.write import write
 
     if (directory is None) is (check is None):
@@ -174,7 +173,7 @@ def render(
             raise BadInput(checked.faults)
         for unchecked in checked.not_checked:
             typer.echo(f"no schema to check against: {unchecked}", err=True)
-    whole = (*files, *helm_values(made), plan_file(made))
+    whole = (*files, *beside(made))
     if directory is None:
         assert check is not None  # noqa: S101 - said above
         _check(whole, check, format)
