@@ -51,52 +51,52 @@ def plan_in(raw: bytes, source: str) -> Plan | None:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
-    if not text.lstrip().startswith(("{", "[")):
-        version = top_level(text, "apiVersion")
-        return _plan(text, version, source) if _is_plan(version) else None
-    try:
-        data = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
-    except RecursionError:
-        raise BadInput.one(source, "is nested too deeply to be a plan or an agent stack") from None
-    except _NotJsonError as error:
-        raise BadInput.one(source, str(error)) from None
-    except json.JSONDecodeError as error:  # YAML may begin like JSON
-        if source.endswith(".json"):
-            fault = Fault(source=source, line=error.lineno, column=error.colno, message=f"is no JSON: {error.msg}")
-            raise BadInput([fault]) from None
-        version = top_level(text, "apiVersion")
-        return _plan(text, version, source) if _is_plan(version) else None
-    version = data.get("apiVersion") if isinstance(data, dict) else None
-    if not isinstance(version, str) or not _is_plan(version):
+    version = _version_of(text)
+    if version is None or not version.startswith(_KIND):
         return None
-    _refuse_other_versions(version, source)
-    _refuse_size(raw, source)
-    return _validated(text, source)
-
-
-def _is_plan(version: str | None) -> bool:
-    return version is not None and version.startswith(_KIND)
-
-
-def _plan(text: str, version: str | None, source: str) -> Plan:
-    """From YAML."""
-    _refuse_other_versions(version, source)
-    _refuse_size(text.encode(), source)
+    if version != PLAN_VERSION:
+        message = f"is a plan of version {version}; this agentgpu reads {PLAN_VERSION}"
+        raise BadInput.one(source, message, path="apiVersion", hint=_AGAIN)
+    if len(raw) > MAX_PLAN_BYTES:
+        raise BadInput.one(source, f"is larger than {MAX_PLAN_BYTES:,} bytes, the most that is read of a plan")
+    if _begins_like_json(text) and _is_json(text, source):
+        return _validated(text, source)
     tree = compose(text, source, max_nodes=_MAX_VALUES)
     if tree.faults or not isinstance(tree.root, MapNode):
         raise BadInput(tree.faults[:MAX_FAULTS])
     return _validated(json.dumps(data_of(tree.root)), source)
 
 
-def _refuse_other_versions(version: str | None, source: str) -> None:
-    if version != PLAN_VERSION:
-        message = f"is a plan of version {version}; this agentgpu reads {PLAN_VERSION}"
-        raise BadInput.one(source, message, path="apiVersion", hint=_AGAIN)
+def _begins_like_json(text: str) -> bool:
+    return text.lstrip().startswith(("{", "["))
 
 
-def _refuse_size(raw: bytes, source: str) -> None:
-    if len(raw) > MAX_PLAN_BYTES:
-        raise BadInput.one(source, f"is larger than {MAX_PLAN_BYTES:,} bytes, the most that is read of a plan")
+def _version_of(text: str) -> str | None:
+    """What stands under ``apiVersion`` at the top; None where nothing does. What is wrong elsewhere is not looked at."""
+    if _begins_like_json(text):
+        try:
+            data = json.loads(text)
+        except (RecursionError, ValueError):
+            return top_level(text, "apiVersion")
+        version = data.get("apiVersion") if isinstance(data, dict) else None
+        return version if isinstance(version, str) else None
+    return top_level(text, "apiVersion")
+
+
+def _is_json(text: str, source: str) -> bool:
+    """Whether a plan is JSON, and strictly so; YAML may begin like it. Raises BadInput for what is nearly JSON."""
+    try:
+        json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
+    except RecursionError:
+        raise BadInput.one(source, "is nested too deeply for a plan") from None
+    except _NotJsonError as error:
+        raise BadInput.one(source, str(error)) from None
+    except json.JSONDecodeError as error:
+        if not source.endswith(".json"):
+            return False
+        fault = Fault(source=source, line=error.lineno, column=error.colno, message=f"is no JSON: {error.msg}")
+        raise BadInput([fault]) from None
+    return True
 
 
 def _validated(text: str, source: str) -> Plan:

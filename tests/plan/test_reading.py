@@ -61,13 +61,25 @@ def test_a_version_further_down_makes_no_plan(text: str) -> None:
     assert plan_in(text.encode(), "stack.yaml") is None
 
 
+DEEP = "[" * 200_000
+
+
 @pytest.mark.parametrize(
-    "text", ["[" * 200_000, '{"a":' * 40_000, "apiVersion: agentgpu.dev/plan/v1alpha1\nx: " + "[" * 200_000]
+    "text",
+    [
+        f"apiVersion: agentgpu.dev/plan/v1alpha1\nx: {DEEP}",
+        f'{{"apiVersion": "agentgpu.dev/plan/v1alpha1", "x": {DEEP}',
+    ],
 )
-def test_deep_nesting_is_one_sentence(text: str) -> None:
+def test_a_plan_that_is_nested_deeply_is_refused_in_one_sentence(text: str) -> None:
     said = refusal(text, "plan")
     assert "\n" not in said
     assert "nested" in said
+
+
+@pytest.mark.parametrize("text", [DEEP, '{"a":' * 40_000, "- " * 100_000, "", "\0", "{", "a: b: c", "&a [*a]"])
+def test_what_says_nothing_of_a_plan_is_left_to_others(text: str) -> None:
+    assert plan_in(text.encode(), "file.json") is None
 
 
 def test_json_is_read_as_json() -> None:
