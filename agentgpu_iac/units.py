@@ -72,6 +72,11 @@ def usd_per_hour(value: Decimal) -> Decimal:
     return value.quantize(_MICRO_USD, ROUND_HALF_EVEN)
 
 
+def money_text(value: Decimal) -> str:
+    """An amount of money as text, without zeros at its end: the same whether it was computed or read from a file."""
+    return f"{value.normalize():f}"
+
+
 def mib_quantity(size_mib: int) -> str:
     """A Kubernetes memory quantity, in Gi where that is exact and in Mi otherwise."""
     return f"{size_mib // 1024}Gi" if size_mib % 1024 == 0 else f"{size_mib}Mi"

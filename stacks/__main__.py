@@ -1,29 +1,27 @@
-"""The Pulumi program: the stack spec that the configuration names, planned and carried out."""
+"""The Pulumi program: the plan of the agent stack that the configuration names, or the saved plan that it names, carried out."""
 
 from pathlib import Path
 
-from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.errors import AgentGpuError, MissingExtra
-from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.rendering.render import render
-from agentgpu_iac.spec.loader import load
+import agentgpu_iac as agentgpu
 
 try:
     import pulumi
-
-    from agentgpu_iac.provisioning.program import deploy
 except ModuleNotFoundError as error:
-    raise SystemExit(str(MissingExtra("the Pulumi program", "pulumi", error))) from None
+    raise SystemExit(str(agentgpu.MissingExtra("the Pulumi program", "pulumi", error))) from None
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
-
+ROOT = Path(__file__).resolve().parent.parent
 config = pulumi.Config("agentgpu")
-spec = PROJECT_ROOT / config.require("spec")
-own_rows = PROJECT_ROOT / config.require("catalog") if config.get("catalog") else None
+spec, saved, rows = (ROOT / path if (path := config.get(name)) else None for name in ("spec", "plan", "catalog"))
 
 try:
-    loaded = load(spec)
-    plan = make_plan(loaded, load_catalog(own_rows, base_directory=spec.parent))
-    deploy(plan, render(plan), config)
-except AgentGpuError as error:
+    if saved and (spec or rows):
+        raise pulumi.RunError("agentgpu:plan names a plan that is made: unset agentgpu:spec and agentgpu:catalog")
+    if saved:
+        plan = agentgpu.load_plan(saved)
+    elif spec:
+        plan = agentgpu.make_plan(agentgpu.load_stack(spec), agentgpu.load_catalog(rows, base_directory=spec.parent))
+    else:
+        raise pulumi.RunError("set agentgpu:spec (an agent stack) or agentgpu:plan (a saved plan of one)")
+    agentgpu.deploy(plan, agentgpu.render(plan), config)
+except agentgpu.AgentGpuError as error:
     raise pulumi.RunError(str(error)) from None

@@ -200,6 +200,10 @@ class Catalog:
         """What is known of a Kubernetes version where a target runs it; None where nothing is."""
         return next((row for row in self.kubernetes if (row.target, row.version) == (target, version)), None)
 
+    def kubernetes_releases(self, target: Target) -> tuple[KubernetesRelease, ...]:
+        """All versions that are known of a target, oldest first."""
+        return tuple(row for row in self.kubernetes if self.kubernetes_release(target, row.version) is row)
+
     def usual_kubernetes_version(self) -> str:
         """The version of a cluster whose stack pins none: the oldest with standard support on the day of the newest row.
 

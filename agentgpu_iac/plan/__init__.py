@@ -15,6 +15,7 @@ from agentgpu_iac.plan.cluster import (
     SecretStorePlan,
     SecurityPlan,
 )
+from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
 from agentgpu_iac.plan.cost import Alternative, Cost, LineItem
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
@@ -66,6 +67,7 @@ __all__ = (
     "AdmissionPlan",
     "AlertName",
     "AlertPlan",
+    "AlertUnit",
     "Alternative",
     "Architecture",
     "Assumption",
@@ -73,6 +75,7 @@ __all__ = (
     "CachedRepository",
     "ClusterObjectsPlan",
     "ColdStartPlan",
+    "Constraint",
     "Cost",
     "DrainPlan",
     "EngineFile",
@@ -110,6 +113,7 @@ __all__ = (
     "Provenance",
     "QuotaPlan",
     "Rejection",
+    "RejectionUnit",
     "RenderedFile",
     "ReplicaRange",
     "RolloutPlan",
@@ -130,6 +134,7 @@ __all__ = (
     "Topology",
     "Trigger",
     "Warning",
+    "WarningCode",
     "WatchingPlan",
     "WeightLoader",
     "Workload",

@@ -10,10 +10,15 @@ class LineItem(Document):
     """One part of the cost."""
 
     node_pool: str
+    """Pool."""
     tier: Tier
+    """Tier."""
     capacity_type: CapacityType
+    """How these nodes are bought."""
     instance_type: str
+    """Machine."""
     nodes: int
+    """How many."""
     usd_per_hour: Money
     """One node."""
     usd_per_month: Money
@@ -21,7 +26,9 @@ class LineItem(Document):
     price_known: bool = True
     """False: usdPerHour stands for a price that nobody knows; priceSource says whose it is."""
     price_date: str
+    """When the price was read."""
     price_source: str
+    """Where it is from."""
 
 
 class Alternative(Document):
@@ -30,13 +37,19 @@ class Alternative(Document):
     agent: str | None
     """None where the alternative concerns the whole stack."""
     description: str
+    """What it is."""
     accelerator: str | None
+    """Accelerator id."""
     instance_type: str | None
+    """Machine."""
     replicas: int | None
+    """Replicas at the peak."""
     usd_per_month: Money
+    """On nodes of its own."""
     delta_usd_per_month: Money
     """Compared with what the same agent causes of this plan's cost: its part of the nodes that it is on."""
     note: str
+    """Why it was not taken."""
 
 
 class Cost(Document):
@@ -49,6 +62,8 @@ class Cost(Document):
     expected_usd_per_month: Money
     """Baseline + burst tier over the spec's burst hours: what the planner minimised."""
     line_items: tuple[LineItem, ...]
+    """The parts."""
     alternatives: tuple[Alternative, ...]
+    """What else would work."""
     optimality_gap_ratio: float
     """Of the solver, over the candidates considered."""

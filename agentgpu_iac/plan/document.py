@@ -34,8 +34,12 @@ class Provenance(Document):
     """What the plan was made from."""
 
     spec_sha256: str
+    """SHA-256 of the spec file."""
     catalog_version: str
+    """First 12 hexadecimal digits of a SHA-256 over the catalog: its packaged files and the overlay. A model's local
+    config.json is not in it."""
     tool_version: str
+    """Version of agentgpu."""
     solver: str | None = None
     """The solver that placed it, with its version: another one may choose another of two equal placements."""
 
@@ -44,38 +48,59 @@ class Plan(Document):
     """Everything that was decided for one agent stack."""
 
     api_version: Literal["agentgpu.dev/plan/v1alpha1"]
+    """Version of this format."""
     stack: str
+    """Name of the stack."""
     target: Target
+    """Target of the spec."""
     pattern: Pattern
+    """What kind of traffic this is."""
     architecture: Architecture
+    """What the placement amounts to."""
     headline: str
+    """The plan in two sentences."""
     workloads: tuple[Workload, ...]
+    """One entry per agent and tier."""
     node_pools: tuple[NodePool, ...]
+    """The nodes."""
     priority_classes: tuple[PriorityClassPlan, ...]
-    """Empty: pods have the cluster's default priority."""
+    """The stack's priorities, highest first. Empty: pods have the cluster's default priority."""
     cluster_objects: ClusterObjectsPlan
+    """Optional objects that are rendered for a cluster."""
     security: SecurityPlan
+    """Who may reach what, and which Secrets are read."""
     quota: QuotaPlan | None
+    """The most that the namespace may ask for."""
     gitops: GitOpsPlan | None
+    """Who applies the manifests."""
     router: RouterPlan | None
-    """Unset: the Services alone spread connections."""
+    """What spreads requests over replicas; null: the Services alone."""
     policy: PolicyPlan = PolicyPlan()
+    """What the spec allows and forbids."""
     hosts: tuple[HostPlan, ...] = ()
-    """What virtual machines run, in the order of the node pools; empty for targets that have a cluster."""
+    """What virtual machines run, in the order of the node pools, for the targets ``compose`` and ``spheron``; empty
+    where there is a cluster."""
     front: FrontPlan | None = None
-    """Unset: there is one machine at most, or each machine stands for itself."""
+    """The machine whose NGINX is in front of all machines; null where there is one machine at most, or each stands for
+    itself."""
     sky_services: tuple[SkyServicePlan, ...] = ()
-    """One for each agent where the target is skyserve; empty for the others."""
+    """One for each agent where the target is ``skyserve``; empty for the others."""
     cost: Cost
+    """What it costs."""
     overrides: tuple[Override, ...]
+    """Numbers set by hand, with the computed ones."""
     rejections: tuple[Rejection, ...]
+    """What does not serve, and why."""
     warnings: tuple[Warning, ...]
+    """What a careful reader wants to know."""
     watching: WatchingPlan
+    """How the stack is watched."""
     ledger: tuple[LedgerEntry, ...] = ()
     """The sum behind each number, agent by agent."""
     assumptions: tuple[Assumption, ...] = ()
     """What stands in for what the spec leaves unset."""
     provenance: Provenance
+    """What the plan was made from."""
 
     def pool(self, name: str) -> NodePool:
         """The node pool of that name. Raises KeyError for an unknown one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgpu_iac.plan.codes import Constraint, RejectionUnit, WarningCode
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import Precision
 
@@ -10,21 +11,35 @@ class Rejection(Document):
     """A candidate that does not serve, the constraint that stopped it, what it needs and the limit."""
 
     agent: str
+    """Agent."""
     accelerator: str
+    """Accelerator id; ``any`` for a refused engine."""
     instance_type: str | None
+    """Machine, where the refusal is about one."""
     tensor_parallel_size: int | None
+    """TP that was tried."""
     pipeline_parallel_size: int | None
+    """PP that was tried."""
     precision: Precision | None
-    constraint: str
+    """Precision of the weights."""
+    constraint: Constraint
+    """What stopped it: a code of [Rejection constraints](#rejection-constraints)."""
     need: float | None
+    """What it needs."""
     limit: float | None
-    unit: str
+    """What there is."""
+    unit: RejectionUnit
+    """Unit of both; empty where there are no figures."""
     message: str
+    """The same as a sentence, with the sum."""
 
 
 class Warning(Document):
     """Something that a careful reader would want to know, with its numbers."""
 
-    code: str
+    code: WarningCode
+    """What it is about: a code of [Warning codes](#warning-codes)."""
     agent: str | None
+    """Agent; null: the whole stack."""
     message: str
+    """A sentence with its numbers."""

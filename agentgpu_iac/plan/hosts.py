@@ -10,6 +10,7 @@ class HostEngine(Document):
     """One engine process on a virtual machine."""
 
     name: str
+    """Its container is ``engine-<name>``."""
     workload: str
     """Name of the workload that it is a replica of."""
     port: int
@@ -22,6 +23,7 @@ class HostService(Document):
     """Software that runs beside the engines on a virtual machine."""
 
     version: str
+    """From ``agentgpu_iac/catalog/data/services.json``."""
     image: str
     """Image by digest where the spec pins one, else by tag."""
     port: int
@@ -32,48 +34,64 @@ class HostSecret(Document):
     """A variable of the machine's file of secrets. Never a value."""
 
     variable: str
+    """Name before the ``=``."""
     secret: str
     """The Secret that the spec names."""
     key: str
+    """Key in that Secret."""
     purpose: str
+    """What it is for."""
 
 
 class KernelSetting(Document):
     """One sysctl of a virtual machine."""
 
     name: str
+    """As ``sysctl`` names it."""
     value: str
+    """What it is set to."""
     reason: str
+    """Why."""
 
 
 class HostPlan(Document):
     """What each machine of one node pool runs, where there is no cluster. All machines of a pool are alike."""
 
     node_pool: str
+    """Its node pool."""
     engines: tuple[HostEngine, ...]
+    """The engine processes of a machine."""
     routes: tuple[RoutePlan, ...]
-    """The agents on the machine, as far as its own engines carry them."""
+    """The agents on the machine, with the limits and tries of its own engines."""
     listen: tuple[str, ...]
-    """Addresses on which NGINX listens for callers."""
+    """Addresses on which NGINX listens for callers: the loopback where ``hosts.callerRanges`` is empty."""
     listen_queue: int
     """Callers that wait to be accepted: NGINX's backlog and the kernel's limit of it."""
     tls: bool
     """Whether callers speak TLS: wherever others than the machine itself may call."""
     caller_ranges: tuple[str, ...]
+    """Who may call."""
     admin_ranges: tuple[str, ...]
+    """Who may log in by SSH."""
     health_port: int
+    """NGINX's ``/healthz``, on the loopback."""
     status_port: int
-    """NGINX's own ports, on the loopback."""
+    """NGINX's own counts, on the loopback."""
     prometheus: HostService | None
-    """None where the spec wants no monitors."""
+    """Null where ``observability.monitors`` is ``none``."""
     dcgm_exporter: HostService | None
+    """The accelerators' metrics; null as above."""
     ollama: HostService | None
-    """For development on a machine without these accelerators; None where the machine is bought for the plan."""
+    """The profile ``local``, for development on a machine without these accelerators; null unless the target is
+    ``compose``."""
     metrics_retention_days: int
+    """How long Prometheus keeps what it has seen."""
     disks_are_joined: bool
     """Whether blank NVMe disks become the volume of the model cache."""
     secrets: tuple[HostSecret, ...]
+    """What ``/etc/agentgpu/secrets.env`` must hold."""
     kernel_settings: tuple[KernelSetting, ...]
+    """Sysctls, each with its reason."""
     open_files: int
     """Limit of open files of each container."""
 
@@ -82,10 +100,11 @@ class MachineRoute(Document):
     """The way from the front machine to one agent on another machine."""
 
     agent: str
+    """The agent."""
     port: int
-    """On the front machine's loopback; what comes there goes to the other machine by TLS."""
+    """On the front machine's loopback, from 22000; what comes there goes to the other machine by TLS."""
     target_port: int
-    """The agent's, on the other machine's NGINX."""
+    """The agent's port of the other machine's NGINX."""
     engines: int
     """Engines of the agent there, and so its part of the sessions."""
 
@@ -94,24 +113,33 @@ class OtherMachine(Document):
     """A machine that the front machine's NGINX sends requests to while it runs."""
 
     name: str
+    """Node pool and number."""
     node_pool: str
+    """Its pool."""
     index: int
     """Its number in the pool, from 0."""
     routes: tuple[MachineRoute, ...]
+    """The agents on it."""
 
 
 class FrontPlan(Document):
-    """The machine whose NGINX is in front of all machines: the first one of a baseline pool."""
+    """The machine whose NGINX is in front of all machines: the first one of the first baseline pool. Only for the target
+    ``spheron``, where callers are named and the plan may run more than one machine.
+    """
 
     node_pool: str
+    """Its pool. All of the pool's machines have its files; those of the first are told of others."""
     server_name: str
     """The name in the certificate that all machines share."""
     routes: tuple[RoutePlan, ...]
     """All agents, with the limits of all machines."""
     others: tuple[OtherMachine, ...]
-    """Every machine that may run beside it."""
+    """Every machine that may run beside it, whether it runs now or not."""
     worker_connections: int
-    """Connections of one worker process of its NGINX: what goes to other machines counts twice."""
+    """Connections of one worker process of its NGINX: twice the router's, as what goes to other machines counts twice.
+    """
     connect_timeout_ms: int
+    """1,000: what a request loses at a machine that is away, before it goes elsewhere."""
     idle_timeout_s: int
-    """Silence after which the way to another machine is closed: longer than any answer takes."""
+    """Silence after which the way to another machine is closed, longer than any answer takes: the longest
+    ``answerTimeoutS`` and 60."""

@@ -36,4 +36,6 @@ class Assumption(Document):
     part: str
     """The part of the agent or the stack that it stands in, as the spec spells it; empty: at its top."""
     field: str
+    """The field."""
     value: str
+    """The default."""

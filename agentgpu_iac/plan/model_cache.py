@@ -13,28 +13,36 @@ class StorageChoice(Document):
     """One place from which a replica's weights could be loaded on this machine."""
 
     path: str
-    """nvme, ebs-gp3, ebs-io2, s3, efs or fsx."""
+    """``nvme``, ``ebs-gp3``, ``ebs-io2``, ``s3``, ``efs`` or ``fsx``."""
     loader: str
+    """``default`` (the engine's own) or ``streamer``."""
     seconds: float
+    """To load the weights from it."""
     usd_per_month: Money | None
-    """For one node, beside the machine; unset: no sourced price."""
+    """For one node, beside the machine; null: no sourced price."""
     recommended: bool
     """The cheapest that loads within a minute, else the fastest."""
     why: str
+    """What limits it."""
 
 
 class CachedRepository(Document):
     """What an engine loads beside its model, a LoRA adapter or a draft: it must be in the cache before the engine starts."""
 
     path: str
+    """Directory below the cache's mount point."""
     revision: str
+    """Revision that its marker must name."""
 
 
 class ModelCachePlan(Document):
     """Where the weights lie on the node."""
 
     storage: Storage
+    """``nvme``: the node's instance store; ``ebs-gp3``: its root volume, also where the instance store is missing or too
+    small."""
     source: str
+    """Where nodes fetch models from."""
     path: str
     """Directory of the model below the cache's mount point."""
     revision: str
@@ -42,39 +50,48 @@ class ModelCachePlan(Document):
     token_secret: str | None
     """Kubernetes Secret whose key ``token`` opens a gated repository; only its name is ever known here."""
     adapters: tuple[CachedRepository, ...]
+    """LoRA adapters that must be in the cache before the engine starts."""
     draft: CachedRepository | None
     """The draft model of speculative decoding, where it has one of its own."""
     loader: WeightLoader
     """How the engine reads the weights."""
     choices: tuple[StorageChoice, ...]
-    """Where the weights could lie instead, fastest first; on providers whose storage prices are known."""
+    """Where the weights could lie instead, fastest first; empty on providers whose storage prices are not known (all but
+    AWS)."""
     model_gib: float
-    """What a replica reads at start, a draft model included."""
+    """Size of the checkpoint that is downloaded and read, a draft model's included."""
 
 
 class CachedModel(Document):
     """A model that a pool's nodes keep in their cache."""
 
     model: str
+    """Repository of the model or LoRA adapter."""
     path: str
+    """Directory below the cache."""
     revision: str
+    """Revision that its marker must name."""
     gib: float
+    """Size."""
     fill: bool
     """False for a model known only by a local config.json: its owner puts the weights and the marker there."""
     token_secret: str | None
+    """Name of the Secret that opens it."""
 
 
 class FillerPlan(Document):
     """The pod that fills the model cache of one node, where there is something to fill."""
 
     cpu_milli: int
+    """CPU that it requests."""
     memory_mib: int
+    """Memory that it requests."""
     memory_limit_mib: int
     """Memory that it may use while it downloads; afterwards it idles."""
     priority: PriorityLevel
     """The highest of the engines that wait for it: none of them may push it off the node."""
     bucket: str | None
-    """Bucket and prefix from which it downloads; None: Hugging Face."""
+    """Bucket and prefix from which it downloads; null: Hugging Face."""
 
 
 def token_variables(cached: Iterable[CachedModel]) -> tuple[tuple[str, str], ...]:

@@ -16,48 +16,61 @@ class MarketWay(Document):
     instance_type: SpheronInstanceType
     """What the marketplace calls it."""
     capacity_type: CapacityType
+    """The way of the plan that it is."""
     usd_per_hour: Money
     """Planned price of one node."""
     price_cap_usd_per_hour: Money
-    """The most that one node may cost when it is made: usdPerHour x capacity.priceCapRatio. A dearer offer is passed over."""
+    """The most that a node may cost when it is made: ``usdPerHour`` x ``capacity.priceCapRatio``. A dearer offer is
+    passed over."""
 
 
 class MarketPlan(Document):
     """What an offer on a marketplace must be to become a node of the pool."""
 
     ways: tuple[MarketWay, ...]
-    """In order of preference."""
+    """Ways to buy it, in order of preference."""
     accelerators: tuple[str, ...]
-    """The planned one, then those that carry the same engines with the same arguments and as many sessions, cheapest first."""
+    """The planned one, then up to three others that carry the same engines with the same arguments and as many sessions,
+    cheapest first."""
     regions: tuple[str, ...]
-    """Empty: any."""
+    """``regions`` of the spec; empty: any."""
     gpu_memory_gb: float
-    """Of one accelerator, as it is on the label."""
+    """Memory of one accelerator, as it is on the label."""
     vcpus: int
     """As many as the largest engine is given: a container with more than its machine has does not start."""
     host_memory_gib: int
+    """Host memory: 8 GiB for each accelerator, or what KV cache moved there needs."""
     disk_gib: int
-    """For the system, the engine's image and the pool's models."""
+    """60 GiB for the system and the engine's image, and 1.2 times the pool's models."""
     start_timeout_s: int
-    """How long a machine may take until it runs."""
+    """How long a machine may take until it runs (an assumption: 1,800 s)."""
 
 
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
     name: str
+    """Unique in the plan; nodes carry it as the label ``agentgpu.dev/node-pool``."""
     tier: Tier
+    """Tier of its workloads."""
     capacity_types: tuple[CapacityType, ...]
     """In order of preference; several in one pool are a real fallback, several pools are not."""
     instance_types: tuple[str, ...]
+    """The provider's names; one today."""
     provider: str
+    """Provider id."""
     region: str
+    """Region; ``any`` where the price names none."""
     accelerator: str
+    """Accelerator id."""
     accelerators_per_node: int
+    """Whole accelerators of one node."""
     min: int
+    """Nodes that are always there; 0 for a burst pool."""
     max: int
+    """Nodes at the peak."""
     reservation: Literal["none", "on-demand", "capacity-block"] = "none"
-    """Held EC2 capacity that its nodes use first."""
+    """Held EC2 capacity that its nodes use first (``capacity.reservation``)."""
     nodes_per_replica: int = 1
     """Whole nodes that one of its replicas takes: they come, and are renewed, together."""
     usd_per_hour: Money
@@ -65,31 +78,43 @@ class NodePool(Document):
     fallback_usd_per_hour: Money | None
     """One node, bought the last way in capacityTypes, if that differs."""
     price_known: bool = True
-    """False: of some way in capacityTypes nobody knows the price; the dearest known of its accelerators stands for it."""
+    """false: of some way in ``capacityTypes`` nobody knows the price; the dearest known of its accelerators stands for
+    it."""
     price_date: str
+    """When the price was read; empty: its source has no date."""
     price_source: str
+    """Where it is from."""
     sharing: Literal["none", "time-slicing"]
+    """``time-slicing``: several engines on one accelerator."""
     slots_per_accelerator: int
     """Engines on one accelerator; 1 unless sharing."""
     fixed_size: bool
     """No autoscaler may change it: autoscalers do not see device-plugin sharing."""
     autoscaler: Literal["karpenter"] | None
-    """What may change the number of its nodes; unset: nothing of ours does."""
+    """``karpenter``: what may change the number of nodes. null: nothing of ours does."""
     kubernetes_version: str
+    """``pins.kubernetesVersion``."""
     ami_alias: str | None
+    """``pins.amiAlias``; null: unpinned."""
     architecture: Literal["x86_64", "arm64"]
+    """CPU architecture."""
     nvme_gb: int
+    """Instance store of one node."""
     efa_interfaces: int
     """EFA interfaces of the type."""
     root_volume_gib: int
+    """gp3 root volume; larger where it holds the model cache."""
     root_volume_mib_per_s: int
+    """Its throughput."""
     root_volume_iops: int
+    """Its IOPS."""
     cache_capacity_gib: int
     """Size of the model cache volume."""
     cache_path: str
     """Directory on the node."""
     cached_models: tuple[CachedModel, ...]
+    """What its nodes keep."""
     filler: FillerPlan | None
-    """None where their owner fills all models."""
+    """The pod that fills them; null where their owner does."""
     market: MarketPlan | None = None
-    """Set where the nodes are bought on a marketplace, offer by offer."""
+    """What to look for where nodes are bought on a marketplace, offer by offer (Spheron)."""

@@ -1,31 +1,139 @@
-"""Plans read back from a file, as ``plan --format json`` or ``yaml`` printed them."""
+"""Plans read back from a file, as ``agentgpu plan`` writes them: JSON or YAML.
+
+A file is a plan where its ``apiVersion`` at the top says so, whatever else it mentions. JSON is read as JSON; YAML by the
+reader of agent stacks, which bounds depth and size.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
-import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from agentgpu_iac import __version__
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan.document import PLAN_VERSION, Plan
+from agentgpu_iac.spec.loader import read_bytes, source_of
+from agentgpu_iac.spec.yaml_tree import MAX_FAULTS, MapNode, compose, data_of, spelled, top_level
+
+MAX_PLAN_BYTES: Final = 64 * 2**20
+"""The largest plan that is read: one of 1,000 agents takes 12 MB."""
+_MAX_VALUES: Final = 4_000_000
+"""Values of one plan: 4,000 for each of 1,000 agents."""
+_KIND: Final = PLAN_VERSION.rpartition("/")[0] + "/"
+_AGAIN: Final = "plan again"
 
 
-def read_plan(text: str, source: str) -> Plan | None:
-    """The plan in a text; None where it holds something else, such as an agent stack.
+def load_plan(path: Path) -> Plan:
+    """Read a plan from a file.
 
     Raises:
-        BadInput: the text says that it is a plan, and is none.
+        BadInput: the file cannot be read, or holds no plan that this version understands.
     """
-    if PLAN_VERSION not in text[:1000]:
-        return None
+    source = source_of(path)
+    found = plan_in(read_bytes(path, MAX_PLAN_BYTES + 1), source)
+    if found is None:
+        raise BadInput.one(source, f"is no plan: its apiVersion is not {PLAN_VERSION}", hint="make one: agentgpu plan")
+    return found
+
+
+def plan_in(raw: bytes, source: str) -> Plan | None:
+    """The plan in the bytes of a file; None where they hold something else, such as an agent stack.
+
+    Raises:
+        BadInput: the bytes say that they are a plan, and are none.
+    """
     try:
-        data: Any = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
-        return Plan.model_validate_json(json.dumps(data), by_alias=True, by_name=False)
-    except (yaml.YAMLError, TypeError, ValueError) as error:
-        if isinstance(error, ValidationError):
-            raise BadInput(
-                Fault(source=source, path=".".join(map(str, one["loc"])), message=one["msg"]) for one in error.errors()
-            ) from None
-        raise BadInput.one(source, f"is no readable plan: {error}") from None
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    version = _version_of(text)
+    if version is None or not version.startswith(_KIND):
+        return None
+    if version != PLAN_VERSION:
+        message = f"is a plan of version {version}; this agentgpu reads {PLAN_VERSION}"
+        raise BadInput.one(source, message, path="apiVersion", hint=_AGAIN)
+    if len(raw) > MAX_PLAN_BYTES:
+        raise BadInput.one(source, f"is larger than {MAX_PLAN_BYTES:,} bytes, the most that is read of a plan")
+    if _begins_like_json(text) and _is_json(text, source):
+        return _validated(text, source)
+    tree = compose(text, source, max_nodes=_MAX_VALUES)
+    if tree.faults or not isinstance(tree.root, MapNode):
+        raise BadInput(tree.faults[:MAX_FAULTS])
+    return _validated(json.dumps(data_of(tree.root)), source)
+
+
+def _begins_like_json(text: str) -> bool:
+    return text.lstrip().startswith(("{", "["))
+
+
+def _version_of(text: str) -> str | None:
+    """What stands under ``apiVersion`` at the top; None where nothing does. What is wrong elsewhere is not looked at."""
+    if _begins_like_json(text):
+        try:
+            data = json.loads(text)
+        except (RecursionError, ValueError):
+            return top_level(text, "apiVersion")
+        version = data.get("apiVersion") if isinstance(data, dict) else None
+        return version if isinstance(version, str) else None
+    return top_level(text, "apiVersion")
+
+
+def _is_json(text: str, source: str) -> bool:
+    """Whether a plan is JSON, and strictly so; YAML may begin like it. Raises BadInput for what is nearly JSON."""
+    try:
+        json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
+    except RecursionError:
+        raise BadInput.one(source, "is nested too deeply for a plan") from None
+    except _NotJsonError as error:
+        raise BadInput.one(source, str(error)) from None
+    except json.JSONDecodeError as error:
+        if not source.endswith(".json"):
+            return False
+        fault = Fault(source=source, line=error.lineno, column=error.colno, message=f"is no JSON: {error.msg}")
+        raise BadInput([fault]) from None
+    return True
+
+
+def _validated(text: str, source: str) -> Plan:
+    try:
+        return Plan.model_validate_json(text, by_alias=True, by_name=False)
+    except ValidationError as error:
+        _refuse(error.errors(include_url=False), json.loads(text), source)
+
+
+def _refuse(errors: Sequence[ErrorDetails], data: dict[str, Any], source: str) -> NoReturn:
+    """One sentence for a plan of another version of the tool, else every fault."""
+    missing, unknown = ([spelled(one["loc"]) for one in errors if one["type"] == kind] for kind in _KINDS)
+    provenance = data.get("provenance")
+    maker = provenance.get("toolVersion") if isinstance(provenance, dict) else None
+    if isinstance(maker, str) and (missing or (unknown and maker != __version__)):
+        what, fields = ("lacks", missing) if missing else ("holds what this version does not know,", unknown)
+        more = f" and {len(fields) - 1:,} more" if fields[1:] else ""
+        message = f"was made by agentgpu {maker} and {what} {fields[0]}{more}; this is agentgpu {__version__}"
+        raise BadInput.one(source, message, hint=_AGAIN)
+    raise BadInput(Fault(source=source, path=spelled(one["loc"]), message=one["msg"]) for one in errors[:MAX_FAULTS])
+
+
+_KINDS: Final = ("missing", "extra_forbidden")
+
+
+class _NotJsonError(Exception):
+    """Python's reader takes more than JSON."""
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise _NotJsonError(f"holds the key {twin!r} twice in one object")
+    return found
+
+
+def _no_number(word: str) -> NoReturn:
+    raise _NotJsonError(f"holds {word}, which is no JSON")

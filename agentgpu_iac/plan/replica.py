@@ -13,6 +13,7 @@ class MemoryPlan(Document):
     """Memory of one accelerator, in GiB. need (totalGib) <= 0.80 x capacityGib over all that share it."""
 
     weights_gib: float
+    """Model weights."""
     draft_weights_gib: float
     """Weights of the draft for speculative decoding; 0 without one."""
     kv_bytes_per_token: int
@@ -20,7 +21,7 @@ class MemoryPlan(Document):
     draft_kv_bytes_per_token: int
     """The same of the draft; 0 without one."""
     kv_per_session_gib: float
-    """With the draft's."""
+    """KV cache of one session at ``contextTokens``, in whole blocks of 16 tokens, the draft's included."""
     kv_gib: float
     """KV cache of all sessions of one replica, on one accelerator."""
     activation_gib: float
@@ -30,8 +31,9 @@ class MemoryPlan(Document):
     cuda_graph_gib: float
     """Captured CUDA graphs."""
     overhead_gib: float
-    """The three together, or the figure set by hand."""
+    """The three together (times the ratio of your own run, if any), or the figure set by hand."""
     total_gib: float
+    """The need: weights + draft + kvGib + overheadGib."""
     capacity_gib: float
     """What CUDA sees."""
     capacity_basis: Literal["measured", "driver", "nominal"]
@@ -39,7 +41,8 @@ class MemoryPlan(Document):
     utilization_ratio: float
     """totalGib / capacityGib."""
     engine_budget_gib: float
-    """What the engine will take: gpu-memory-utilization x capacity, or this engine's part of a shared accelerator."""
+    """What the engine will take: its share of the capacity (TensorRT-LLM: of what is free after loading), or its part of
+    a shared accelerator."""
     headroom_gib: float
     """KV cache beyond the planned sessions: engineBudgetGib - totalGib."""
     context_tokens: int
@@ -60,16 +63,28 @@ class LatencyPlan(Document):
     """Latency with every session of the replica generating at once; unset where the accelerator has no data."""
 
     ttft_ms: float | None
+    """Request sent to first token: network + queue + prefill + one step."""
     tpot_ms: float | None
+    """Mean time per output token after the first."""
     e2e_ms: float | None
+    """One whole turn, tool time left out."""
     budget_ttft_ms: float | None
+    """Budget of the class or of the spec; null: none."""
     budget_tpot_ms: float | None
+    """The same for TPOT."""
     budget_e2e_ms: float | None
+    """Set only where the spec sets ``e2eMs``."""
     ttft_error_ratio: float | None
+    """About 80 % of the measured runs of this engine generation lie within this of the prediction (1.5 times as wide
+    where uncalibrated)."""
     tpot_error_ratio: float | None
+    """The same for TPOT."""
     network_ms: float
+    """``network.roundTripMs`` of the spec."""
     queue_ms: float | None
+    """Engine and host time, and the mean wait for the prompts of other sessions."""
     prefill_ms: float | None
+    """Reading the longest uncached prompt of the conversation."""
     decode_ms: float | None
     """One step with every session running."""
     prompt_work_ms: float | None
@@ -77,58 +92,81 @@ class LatencyPlan(Document):
     uncached_ttft_ms: float | None
     """TTFT if a session's cache was lost and its whole context must be read again."""
     calibrated: bool
-    """False: the accelerator's efficiencies are assumed, not measured."""
+    """False: no measured run used this accelerator; its efficiencies are taken from others."""
 
 
 class ThroughputPlan(Document):
     """Tokens/s of the whole tier, and what the agent needs of it."""
 
     output_tokens_per_s: float | None
+    """What the tier's replicas generate together."""
     required_output_tokens_per_s: float
+    """What the tier must generate: normal load for a baseline with a burst tier behind it, the peak for one without, the
+    rest of the peak for a burst tier."""
     prefill_tokens_per_s: float | None
+    """Uncached prompt tokens that the tier reads while it serves."""
     required_prefill_tokens_per_s: float
+    """What it must read."""
 
 
 class ReplicaRange(Document):
     """Replicas of the tier: always ``min``, never more than ``max``."""
 
     min: int
+    """Always running; 0 for a burst tier."""
     max: int
+    """Never more."""
 
 
 class ColdStartPlan(Document):
     """Seconds from a missing node to a ready replica, by phase."""
 
     node: float
+    """Node claim and launch."""
     driver: float
+    """Node ready to GPU registered."""
     image: float
+    """Pulling the engine's image."""
     cache_fill: float
     """Filling the node's model cache from its source; 0 on a node that has it."""
     weights: float
+    """Reading the weights from the node's cache, cold."""
     compile: float
+    """torch.compile; kept on the node's cache afterwards."""
     warm_up: float
+    """Profiling, KV allocation, graph capture."""
     total: float
+    """All phases, or ``overrides.coldStartS``."""
     warm_node_total: float
     """On a node that is up and has the image and the model cache."""
     error_ratio: float
+    """Real cold starts differ from this by up to so much: 0.6 on EKS, 2.5 (3.5 times as long) elsewhere."""
 
 
 class ProbePlan(Document):
     """Probe timing. The startup probe allows twice the predicted start on a warm node."""
 
     startup_period_s: int
+    """Seconds between startup probes."""
     startup_failure_threshold: int
+    """Failures before the container is restarted."""
     readiness_period_s: int
+    """Seconds between readiness probes."""
     liveness_period_s: int
+    """Seconds between liveness probes."""
     liveness_failure_threshold: int
+    """Failures before the container is restarted."""
 
 
 class DrainPlan(Document):
     """How a replica ends: it leaves the Service, finishes what it generates, then stops."""
 
     pre_stop_s: int
+    """Wait until load balancers have forgotten the replica."""
     shutdown_timeout_s: int
+    """Wait for answers that are being generated (``--shutdown-timeout``)."""
     grace_period_s: int
+    """preStop + shutdown timeout + 15 s; the pod's termination grace period."""
     notice_s: int | None
     """Interruption notice of the provider where the tier may run on spot."""
 
@@ -137,7 +175,9 @@ class RolloutPlan(Document):
     """How a new version replaces the old one, from the accelerators that are free."""
 
     max_surge: int
+    """1 where an accelerator is free for the new replica, else 0."""
     max_unavailable: int
+    """The other way round."""
     outage_s: float
     """Seconds without any replica during a rollout; 0 when another replica serves."""
     progress_deadline_s: int
@@ -148,10 +188,12 @@ class AdmissionPlan(Document):
     """How much a replica takes on before it answers 503, so that a burst cannot ruin TTFT for everyone."""
 
     max_queued_requests: int | None
-    """Requests in flight: the replica's seats plus the requests that still meet the TTFT budget behind them."""
+    """Requests in flight: the replica's seats plus the requests that still meet the TTFT budget behind them
+    (``--max-num-queued-reqs`` from vLLM 0.33 on). null: no TTFT budget."""
     max_queued_tokens: int | None
-    """Prompt tokens of the requests that have no first token yet: those of maxQueuedRequests prompts of the planned
-    context. It stops longer prompts before that number of them has come in, and never a burst of planned ones."""
+    """Prompt tokens, cached parts too, of the requests that have no first token yet: ``maxQueuedRequests`` x
+    ``memory.contextTokens`` (``--max-num-queued-tokens`` from vLLM 0.33 on). It stops longer prompts before that
+    number of them has come in, and never a burst of planned ones. null: no TTFT budget."""
 
 
 class PodPlan(Document):
@@ -160,7 +202,9 @@ class PodPlan(Document):
     """
 
     cpu_milli: int
+    """CPU in millicores: the replica's part of 90 % of what the node offers."""
     memory_mib: int
+    """Host memory: its part of 85 %."""
     shm_mib: int
     """Size of /dev/shm, counted in memoryMib."""
     kv_offload_mib: int
@@ -179,9 +223,13 @@ class Override(Document):
     """A number set by hand, beside the one that we computed."""
 
     agent: str
+    """Agent."""
     field: str
+    """Field below ``overrides``."""
     computed: float | None
+    """What we computed; null: it was searched for (the parallelism)."""
     value: float
+    """What the spec sets."""
 
     @property
     def beside(self) -> str:

@@ -14,17 +14,20 @@ class RoutingPlan(Document):
     """How requests find a replica."""
 
     policy: Literal["session-affine", "round-robin"]
+    """As in the spec."""
     prefix_hit_ratio: float
     """Share of earlier context expected in the prefix cache, at peak replicas."""
 
 
 class GatewayPlan(Document):
-    """The Gateway that the agents' routes attach to."""
+    """The Gateway of yours that the agents' routes attach to."""
 
     name: str
+    """As in the spec."""
     namespace: str
+    """As in the spec."""
     hostname: str | None
-    """Host name of the routes. Unset: any."""
+    """Host name of the routes; null: any."""
     scheme: Literal["http", "https"]
     """How callers speak to that host."""
 
@@ -33,49 +36,61 @@ class RoutePlan(Document):
     """How the requests of one agent pass the router."""
 
     agent: str
+    """The agent."""
     port: int | None
-    """Port of the router's pods that belongs to this agent; unset behind a Gateway."""
+    """Port of the router's pods that belongs to this agent; null behind a Gateway."""
     policy: Literal["session-affine", "round-robin"]
+    """As in the spec."""
     max_connections: int | None
-    """Requests that one router replica lets through at once: what the seats and queues of all replicas take at the peak.
-    Unset: no limit, since the engines have none."""
+    """Requests that one router replica lets through at once: ``maxQueuedRequests`` x all replicas of the peak, which is
+    what their seats and queues take. null: no limit, since the engines have none."""
     max_tries: int
-    """Replicas that one request may be sent to, as long as none has answered it."""
+    """Replicas that one request may be sent to, as long as none has begun to answer it: 3 at most."""
     connect_timeout_ms: int
+    """1,000."""
     retry_window_ms: int
-    """From a request's start, the time in which it may still go to another replica."""
+    """From a request's start, the time in which it may still go to another replica: the connect timeout and the TTFT
+    budget (10 s without one)."""
     answer_timeout_s: int
-    """The longest silence of an engine, and so the longest answer that is not streamed."""
+    """The longest silence of an engine, and so the longest answer that is not streamed: ``maxModelLen`` tokens at 50 ms
+    or the planned TPOT, between 60 and 3,600."""
 
 
 class RouterPlan(Document):
-    """What stands between the callers and the replicas of some or all agents."""
+    """What stands between the callers and the replicas of some or all agents; see docs/traffic.md."""
 
     kind: Literal["nginx", "gateway"]
-    """nginx: one NGINX for all routes. gateway: a Gateway of yours and one endpoint picker per route."""
+    """``nginx``: one NGINX for all routes. ``gateway``: a Gateway of yours and one endpoint picker for each route."""
     version: str
+    """Version of NGINX or of the picker."""
     image: str
     """Image by digest where the spec pins one, else by tag."""
     replicas: int
-    """Of NGINX, or of each endpoint picker; on virtual machines 1 on each."""
+    """Of NGINX, or of each picker. On virtual machines 1 on each."""
     spread: tuple[Topology, ...]
     """Over what they are spread where that is possible."""
     priority: PriorityLevel
-    """The highest of the agents behind it."""
+    """Priority of its pods: the highest of the agents behind it."""
     cpu_milli: int
+    """CPU of one pod; NGINX: all tokens of the peak at 25 us each."""
     memory_mib: int
+    """Memory of one pod; NGINX: by the requests that it may hold."""
     worker_connections: int
-    """Connections of one NGINX worker process, to callers and engines together."""
+    """Connections of one NGINX worker process, to callers and engines together; 0 for pickers."""
     body_buffer_kib: int
     """Part of a request's body that NGINX holds in memory; the rest goes to its scratch volume."""
     header_buffer_kib: int
     """What NGINX holds of an answer at once."""
     scratch_mib: int
-    """Room for request bodies that are larger than their buffer in memory."""
+    """Room for request bodies that are larger than their buffer in memory; 0 for pickers."""
     session_header: str
+    """As in the spec."""
     max_request_mib: int
+    """As in the spec."""
     drain: DrainPlan
+    """As long as the slowest engine behind it."""
     gateway: GatewayPlan | None
+    """The Gateway that routes attach to."""
     routes: tuple[RoutePlan, ...]
     """In the order of the agents; an agent without a route is reached through its Service alone."""
 

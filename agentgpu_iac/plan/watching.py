@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
+from agentgpu_iac.plan.codes import AlertUnit
 from agentgpu_iac.spec.document import Document
 
 AlertName = Literal[
@@ -33,43 +34,59 @@ MODEL_CACHE_NOT_FILLED: Final = "AgentModelCacheNotFilled"
 
 
 class MetricsPlan(Document):
-    """What the engine's Prometheus series are called in its version. Unset: no source names one.
-
-    Counters carry their ``_total``; histograms have no suffix.
+    """What the engine's Prometheus series are called in its version; null where no source names one. Counters carry
+    their ``_total``; histograms have no suffix.
     """
 
     path: str
     """Path of the metrics page, on the engine's port."""
     running: str | None
+    """Gauge: requests in the batch."""
     waiting: str | None
+    """Gauge: requests in the queue."""
     kv_usage: str | None
+    """Gauge: part of the KV cache in use."""
     ttft: str | None
+    """Histogram: time to first token, without a suffix."""
     tpot: str | None
+    """Histogram: time per output token."""
     preemptions: str | None
+    """Counter: requests thrown out of the KV cache."""
     rejections: str | None
+    """Counter: requests turned away by a queue limit."""
     prefix_cache_hits: str | None
+    """Counter: prompt tokens found in the prefix cache."""
     prefix_cache_queries: str | None
+    """Counter: prompt tokens looked up."""
     generation_tokens: str | None
+    """Counter: tokens generated."""
     prompt_tokens: str | None
+    """Counter: prompt tokens read."""
     success: str | None
+    """Counter: requests completed; nothing scales on it."""
     ttft_edge_s: float | None
     """Bucket edge that stands for the TTFT budget less the network: exactly there, or the next above it."""
     tpot_edge_s: float | None
-    """Bucket edge that stands for the TPOT budget."""
+    """The same for the TPOT budget."""
     ttft_edges_s: tuple[float, ...]
     """Bucket edges that the engine is told to use instead of its own; empty: its own."""
     tpot_edges_s: tuple[float, ...]
+    """The same for TPOT."""
 
 
 class AlertPlan(Document):
-    """One alert rule: what it is about and when it fires."""
+    """One alert rule: what it is about and when it fires; docs/runbook.md says what to do."""
 
     name: AlertName
+    """Alert."""
     agent: str | None
-    """Agent that it watches; unset: the whole stack."""
+    """Agent that it watches; null: the whole stack."""
     severity: Literal["critical", "warning"]
+    """critical where users of a user-facing agent notice."""
     threshold: float
-    unit: str
+    """Above it (below it for replicas) the alert is pending."""
+    unit: AlertUnit
+    """Of what."""
     window_s: int
     """Time over which counters are counted; 0 for what has a value at any time."""
     for_s: int
@@ -80,9 +97,14 @@ class WatchingPlan(Document):
     """How the stack is watched."""
 
     monitors: Literal["prometheus-operator", "none"]
+    """As in the spec."""
     scrape_interval_s: int
+    """Time between two readings of the engines."""
     alerts: tuple[AlertPlan, ...]
+    """Alerts; empty: none are wanted."""
     dashboard: bool
+    """As in the spec."""
     labels: dict[str, str]
     """Labels by which a Prometheus selects monitors and rules."""
     runbook_base_url: str | None
+    """As in the spec."""

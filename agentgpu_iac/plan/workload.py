@@ -27,64 +27,99 @@ from agentgpu_iac.spec.vocabulary import KvCacheDtype, LatencyClass, Precision, 
 
 
 class Workload(Document):
-    """One agent in one tier."""
+    """One agent in one tier, the baseline first for each agent."""
 
     agent: str
+    """Agent of the spec."""
     role: str | None
+    """As in the spec."""
     tier: Tier
+    """``baseline`` is always warm, ``burst`` comes on demand."""
     name: str
     """Name of its Kubernetes objects: the agent's, with ``-burst`` for the burst tier."""
     node_pool: str
+    """Name of its node pool."""
     share_group: str | None
     """Workloads of one group stay resident on the same accelerator."""
     latency_class: LatencyClass
+    """As in the spec."""
     user_facing: bool
+    """The class is not ``background``."""
     interruptible: bool = False
     """Its state is checkpointed, so that its baseline too may be on spot."""
     model: str
+    """Hugging Face id, or the local path."""
     model_source: Literal["catalog", "config"]
+    """``catalog``, or ``config`` for a local config.json."""
     served_model_name: str
     """Model name under which requests ask for it."""
     engine: EnginePlan
+    """Engine process."""
     accelerator: str
+    """Accelerator id."""
     accelerators_per_replica: int
+    """TP x PP."""
     tensor_parallel_size: int
+    """Accelerators that share every layer."""
     pipeline_parallel_size: int
+    """Groups of layers that follow one another."""
     nodes_per_replica: int = 1
-    """Whole nodes that one replica takes, with a pod on each."""
+    """Whole nodes that one replica takes, with a pod on each. 1: a Deployment; more: a LeaderWorkerSet."""
     gbps_between_nodes: float = 0.0
     """Rate at which they hand one another activations, as the latency counts it; 0 for one node."""
     precision: Precision
+    """Precision of the weights."""
     kv_cache_dtype: KvCacheDtype
+    """Number format of the KV cache."""
     max_model_len: int
+    """``--max-model-len``."""
     max_num_seqs: int
+    """``--max-num-seqs``: sessions of one replica."""
     max_num_batched_tokens: int
+    """``--max-num-batched-tokens``: the longest uncached prompt in one chunk, between 2,048 and the engine's default.
+    """
     gpu_memory_utilization: float
+    """The engine version's default share."""
     kv_cache_memory_bytes: int | None
     """Fixed KV budget of an engine that shares its accelerator."""
     port: int
+    """Port of the engine and its Service."""
     memory: MemoryPlan
+    """Memory of one accelerator."""
     latency: LatencyPlan
+    """Latency of one replica."""
     throughput: ThroughputPlan
+    """Throughput of the tier."""
     replicas: ReplicaRange
+    """Replicas of the tier."""
     cold_start_s: ColdStartPlan
+    """Cold start."""
     probes: ProbePlan
+    """Probes."""
     drain: DrainPlan
+    """Drain."""
     rollout: RolloutPlan
+    """Rollout."""
     admission: AdmissionPlan
+    """Admission."""
     routing: RoutingPlan
+    """Routing."""
     model_cache: ModelCachePlan
+    """Model cache."""
     pod: PodPlan
+    """Pod resources."""
     sessions_concurrent: int
+    """Sessions of the agent at normal load."""
     sessions_peak: int
+    """Sessions of the agent at the peak."""
     fallback: str | None
     """Agent that callers should turn to when this one cannot answer; its address stands beside this one's."""
     chosen_because: str
     """One sentence: why this accelerator."""
     metrics: MetricsPlan | None
-    """Unset: nothing is known about the metrics of this engine's version."""
+    """What the engine's series are called. null: nothing is known about this version's."""
     scaling: ScalingPlan | None
-    """Set for a burst tier that something scales."""
+    """What scales it; set for a burst tier that something scales."""
     replica_usd_per_hour: Money
     """One replica's part of its node, bought the preferred way."""
     requests_per_session: float

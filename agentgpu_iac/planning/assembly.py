@@ -129,7 +129,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
         ledger=entries(placed, tiers, total.line_items, by_hand, catalog, decided.terms.burst_hours),
-        assumptions=assumptions(spec),
+        assumptions=assumptions(loaded.stack.spec, spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,
             catalog_version=catalog.version,

@@ -11,29 +11,33 @@ from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.units import figure
 
 
-def assumptions(spec: StackSpec) -> tuple[Assumption, ...]:
-    """Those of the stack first, then those of each agent, in the order of the fields."""
-    agents = ((agent.name, agent) for agent in spec.agents)
+def assumptions(written: StackSpec, settled: StackSpec) -> tuple[Assumption, ...]:
+    """Those of the stack first, then those of each agent, in the order of the fields.
+
+    ``written`` is the spec as its file has it, ``settled`` the same with what the target and the catalog fill in.
+    """
+    agents = zip(written.agents, settled.agents, strict=True)
     return (
-        *_of(spec, None, ""),
-        *(assumption for name, agent in agents for assumption in _of(agent, name, "")),
+        *_of(written, settled, None, ""),
+        *(assumption for agent, filled in agents for assumption in _of(agent, filled, agent.name, "")),
     )
 
 
-def _of(part: Document, agent: str | None, path: str) -> Iterator[Assumption]:
+def _of(written: Document, settled: Document, agent: str | None, path: str) -> Iterator[Assumption]:
     """The unset fields of a part, then those of the parts in it. What has no default, or none that says anything, is left out."""
-    inner: list[tuple[str, Document]] = []
-    for field in type(part).model_fields:
-        value = getattr(part, field)
+    inner: list[tuple[str, Document, Document]] = []
+    for field in type(written).model_fields:
+        value, filled = getattr(written, field), getattr(settled, field)
         here = f"{path}.{camel(field)}" if path else camel(field)
         if isinstance(value, Document):
-            inner.append((here, value))
-        elif isinstance(value, tuple) and field != "agents":
-            inner += [(f"{here}[{at}]", item) for at, item in enumerate(value) if isinstance(item, Document)]
-        elif field not in part.model_fields_set and isinstance(value, (bool, int, float, str, Decimal)):
-            yield Assumption(agent=agent, part=path, field=camel(field), value=_as_written(value))
-    for inner_path, document in inner:
-        yield from _of(document, agent, inner_path)
+            inner.append((here, value, filled))
+        elif isinstance(value, tuple) and value and isinstance(value[0], Document):
+            if field != "agents":
+                inner += [(f"{here}[{at}]", *pair) for at, pair in enumerate(zip(value, filled, strict=True))]
+        elif field not in written.model_fields_set and isinstance(filled, (bool, int, float, str, Decimal)):
+            yield Assumption(agent=agent, part=path, field=camel(field), value=_as_written(filled))
+    for inner_path, document, filled in inner:
+        yield from _of(document, filled, agent, inner_path)
 
 
 def _as_written(value: float | str | Decimal) -> str:

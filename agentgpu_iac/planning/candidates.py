@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
-from agentgpu_iac.plan import Rejection
+from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_memory, rows_per_step
@@ -667,7 +667,7 @@ class Evaluator:
     ) -> Rejection:
         demand = self._demand
         service = self._service(engine, hit, sessions)
-        checks = (
+        checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
             ("ttft", service.ttft_ms, demand.budget_ttft_ms),
             ("tpot", service.tpot_ms, demand.budget_tpot_ms),
             ("e2e", service.e2e_ms, demand.budget_e2e_ms),
@@ -681,10 +681,10 @@ class Evaluator:
         self,
         accelerator: Accelerator,
         parallel: tuple[int, int] | None,
-        constraint: str,
+        constraint: Constraint,
         need: float | None,
         limit: float | None,
-        unit: str,
+        unit: RejectionUnit,
         message: str,
     ) -> Rejection:
         return Rejection(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Rejection
+from agentgpu_iac.plan import Constraint, Rejection
 from agentgpu_iac.planning import caching, host_memory, lacks, several_nodes, speculation
 from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
 from agentgpu_iac.planning.demand import Demand
@@ -314,7 +314,9 @@ def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec, c
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )
-    found = [("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)]
+    found: list[tuple[Constraint, str]] = [
+        ("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)
+    ]
     if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
         found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
     if no_head := speculation.fault(demand.model, demand.agent):

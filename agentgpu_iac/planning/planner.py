@@ -143,8 +143,10 @@ def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[R
             f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
             f"{machine.accelerators}, and {why}"
         )
-        unit, limit = "accelerators a node", float(machine.accelerators)
-        yield candidate_rejection(candidate, machine, "sharing", message, need=1.0, limit=limit, unit=unit)
+        limit = float(machine.accelerators)
+        yield candidate_rejection(
+            candidate, machine, "sharing", message, need=1.0, limit=limit, unit="accelerators a node"
+        )
 
 
 def _require_options(by_agent: Sequence[AgentOptions], spec: StackSpec) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgpu_iac.plan import Rejection
+from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.pricing import Machine, Unpriced
@@ -12,12 +12,12 @@ from agentgpu_iac.targets import LeftOut
 def demand_rejection(
     demand: Demand,
     machine: Machine | None,
-    constraint: str,
+    constraint: Constraint,
     message: str,
     *,
     need: float | None = None,
     limit: float | None = None,
-    unit: str = "",
+    unit: RejectionUnit = "",
 ) -> Rejection:
     """An agent is turned away before any parallelism is tried: from a machine, or from all of them."""
     return Rejection(
@@ -38,12 +38,12 @@ def demand_rejection(
 def candidate_rejection(
     candidate: Candidate,
     machine: Machine,
-    constraint: str,
+    constraint: Constraint,
     message: str,
     *,
     need: float | None = None,
     limit: float | None = None,
-    unit: str = "",
+    unit: RejectionUnit = "",
 ) -> Rejection:
     """A candidate that serves is turned away from a machine."""
     found = demand_rejection(candidate.demand, machine, constraint, message, need=need, limit=limit, unit=unit)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import DrainPlan
+from agentgpu_iac.plan import Constraint, DrainPlan, RejectionUnit
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
@@ -55,10 +55,10 @@ class Purchase:
 class Refusal:
     """A way to buy capacity that was looked at and refused, with its numbers."""
 
-    constraint: str
+    constraint: Constraint
     need: float
     limit: float
-    unit: str
+    unit: RejectionUnit
     message: str
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from agentgpu_iac.catalog.model import EngineMetrics
 from agentgpu_iac.plan import (
     AlertPlan,
+    AlertUnit,
     MetricsPlan,
     NodePool,
     RouterPlan,
@@ -120,7 +121,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
     urgent = "critical" if baseline.user_facing else "warning"
     cold_s = max(_LEAST_FOR_S, *(math.ceil(one.cold_start_s.total) for one in tiers))
 
-    def alert(name: AlertName, threshold: float, unit: str, **when: int | str) -> AlertPlan:
+    def alert(name: AlertName, threshold: float, unit: AlertUnit, **when: int | str) -> AlertPlan:
         shown = {"severity": "warning", "window_s": 0, "for_s": _LEAST_FOR_S, **when}
         return AlertPlan.model_validate(
             {"name": name, "agent": baseline.agent, "threshold": threshold, "unit": unit, **shown}
@@ -159,7 +160,7 @@ def _stack_alerts(workloads: Sequence[Workload], node_pools: Sequence[NodePool])
     cold_s = max(_LEAST_FOR_S, *(math.ceil(one.cold_start_s.total) for one in workloads))
     fill_s = max(_LEAST_FOR_S, *(math.ceil(2 * one.cold_start_s.cache_fill) for one in workloads))
 
-    def alert(name: AlertName, unit: str, window_s: int, for_s: int) -> AlertPlan:
+    def alert(name: AlertName, unit: AlertUnit, window_s: int, for_s: int) -> AlertPlan:
         return AlertPlan(
             name=name, agent=None, severity="warning", threshold=0.0, unit=unit, window_s=window_s, for_s=for_s
         )

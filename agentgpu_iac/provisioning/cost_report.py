@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 
 from agentgpu_iac.plan import LineItem, Plan
+from agentgpu_iac.units import money_text
 
 OUTPUT = "cost"
 """Name of the stack output."""
@@ -49,9 +50,9 @@ def cost_figures(plan: Plan, excludes: str) -> dict[str, Any]:
     """The stack output: sums, and a line for each node pool and way to buy it."""
     cost = plan.cost
     return {
-        "baselineUsdPerMonth": str(cost.baseline_usd_per_month),
-        "peakUsdPerHour": str(cost.peak_usd_per_hour),
-        "expectedUsdPerMonth": str(cost.expected_usd_per_month),
+        "baselineUsdPerMonth": money_text(cost.baseline_usd_per_month),
+        "peakUsdPerHour": money_text(cost.peak_usd_per_hour),
+        "expectedUsdPerMonth": money_text(cost.expected_usd_per_month),
         "priceDates": sorted({_date(item) for item in cost.line_items}),
         "lines": {f"{item.node_pool} {item.capacity_type}": _line(item) for item in cost.line_items},
         "excludes": excludes,
@@ -65,8 +66,8 @@ def _line(item: LineItem) -> dict[str, Any]:
         "bought": item.capacity_type,
         "instanceType": item.instance_type,
         "nodes": item.nodes,
-        "usdPerHour": str(item.usd_per_hour),
-        "usdPerMonth": str(item.usd_per_month),
+        "usdPerHour": money_text(item.usd_per_hour),
+        "usdPerMonth": money_text(item.usd_per_month),
         "priceKnown": item.price_known,
         "priceDate": _date(item),
     }

@@ -19,6 +19,7 @@ from agentgpu_iac.plan.watching import KV_CACHE_FULL
 from agentgpu_iac.rendering.alerts import replicas_up
 from agentgpu_iac.rendering.context import ConfigMapContext, Draft
 from agentgpu_iac.rendering.names import MONITORING, labels
+from agentgpu_iac.units import money_text
 
 _SIDECAR_LABEL = ("grafana_dashboard", "1")
 _AGENTS_ON_A_PAGE = 8
@@ -254,7 +255,7 @@ def _replicas(stack: str, tiers: Sequence[Workload]) -> Panel:
 def _cost(stack: str, tiers: Sequence[Workload]) -> Iterator[Panel]:
     """What the running replicas cost at the plan's prices, in total and per finished conversation."""
     workload = tiers[0]
-    hourly = " + ".join(f"{each.replica_usd_per_hour} * {_running(stack, each)}" for each in tiers)
+    hourly = " + ".join(f"{money_text(each.replica_usd_per_hour)} * {_running(stack, each)}" for each in tiers)
     yield Panel(title="Cost per hour, at the plan's prices", unit="currencyUSD", lines=(("USD an hour", hourly),))
     if workload.metrics is not None and workload.metrics.success is not None:
         sessions = (

@@ -64,6 +64,37 @@ def write(files: Iterable[RenderedFile], directory: Path, *, force: bool = False
     return WriteReport(written=len(changes.write), unchanged=len(changes.keep), deleted=len(changes.delete))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderDifference:
+    """What a write would do to a folder, path by path."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    deleted: tuple[str, ...]
+    refused: tuple[str, ...]
+    """Why it would not be done without ``force``: files that are not ours or were edited, a path and its reason each."""
+
+    @property
+    def is_empty(self) -> bool:
+        """The folder holds exactly what would be written."""
+        return not (self.added or self.changed or self.deleted or self.refused)
+
+
+def difference(files: Iterable[RenderedFile], directory: Path) -> FolderDifference:
+    """What ``write`` would do. Nothing is written."""
+    contents = _contents(files)
+    folder = directory.resolve()
+    inventory = read_inventory(folder)
+    changes = _changes(folder, inventory, contents)
+    there = {path for path in changes.write if (folder / path).exists()}
+    return FolderDifference(
+        added=tuple(path for path in changes.write if path not in there),
+        changed=tuple(path for path in changes.write if path in there),
+        deleted=tuple(sorted(changes.delete)),
+        refused=tuple(_conflicts(folder, inventory, contents, force=False)),
+    )
+
+
 def _contents(files: Iterable[RenderedFile]) -> dict[str, bytes]:
     """Contents by path. Raises BadInput for paths that leave the folder or that two files share."""
     given = tuple(files)

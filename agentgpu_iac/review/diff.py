@@ -1,22 +1,23 @@
-"""What changes between two plans: the cost first, then agents, node pools and the details, in that order."""
+"""What changes between two plans: the cost first, then the stack, its agents, node pools and machines, in that order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Final
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.comparing import PRESENT, differences, named, orders
 from agentgpu_iac.review.plan_view import sentence
-from agentgpu_iac.spec.document import Document, Money
+from agentgpu_iac.spec.document import Document, Money, camel
 
 
 class Change(Document):
     """One value that differs. A missing side means that the thing appears or disappears."""
 
     where: str
-    """The stack, a workload or a node pool."""
+    """The stack, or a workload, service, node pool or machines of it by name."""
     field: str
     """Path of the field, in the plan's words."""
     before: str | None
@@ -49,19 +50,20 @@ class PlanDiff(Document):
         return not self.changes and not any(deltas)
 
 
-_COSMETIC = ("chosenBecause", "priceSource", "modelCache.choices")
-"""Fields that follow from others: what changed shows there."""
-_OF_THE_STACK = ("stack", "target", "pattern", "architecture", "security", "quota", "gitops", "clusterObjects")
+_PARTS: Final = (
+    ("workload", "workloads"),
+    ("service", "sky_services"),
+    ("node pool", "node_pools"),
+    ("machines of", "hosts"),
+)
+"""Parts of a plan that a reader looks for by name; everything else is told of the stack."""
 
 
 def diff(before: Plan, after: Plan) -> PlanDiff:
-    """Compare two plans by their workloads, services and node pools, matched by name."""
-    changes = [
-        *_changes("stack", {"": _of_the_stack(before)}, {"": _of_the_stack(after)}),
-        *_changes("workload", _by_name(before.workloads), _by_name(after.workloads)),
-        *_changes("service", _by_name(before.sky_services), _by_name(after.sky_services)),
-        *_changes("node pool", _by_name(before.node_pools), _by_name(after.node_pools)),
-    ]
+    """Compare two plans in everything that is not excepted, parts and items of lists matched by name."""
+    changes = [*_of_the_stack(before, after)]
+    for kind, field in _PARTS:
+        changes += _of_parts(kind, field, getattr(before, field), getattr(after, field))
     old, new = set(map(sentence, before.warnings)), set(map(sentence, after.warnings))
     return PlanDiff(
         before=before.stack,
@@ -79,39 +81,28 @@ def diff(before: Plan, after: Plan) -> PlanDiff:
     )
 
 
-def _of_the_stack(plan: Plan) -> dict[str, Any]:
-    return plan.model_dump(mode="json", by_alias=True, include=set(_OF_THE_STACK))
+def _of_the_stack(before: Plan, after: Plan) -> Iterator[Change]:
+    """Whatever no part of the plan holds, and the order of the parts where only that changed."""
+    told = {camel(field) for _, field in _PARTS}
+    for field, old, new in differences(before, after):
+        if field.partition("[")[0] not in told:
+            yield Change(where="stack", field=field, before=old, after=new)
+    for _, field in _PARTS:
+        for old, new in orders(named(getattr(before, field)), named(getattr(after, field))):
+            yield Change(where="stack", field=camel(field), before=old, after=new)
 
 
-def _by_name(items: Any) -> dict[str, dict[str, Any]]:
-    return {item.name: item.model_dump(mode="json", by_alias=True) for item in items}
-
-
-def _changes(kind: str, before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> Iterator[Change]:
-    for name in sorted({*before, *after}):
-        where = f"{kind} {name}".rstrip()
-        if name not in after:
-            yield Change(where=where, field="", before="present", after=None)
-        elif name not in before:
-            yield Change(where=where, field="", before=None, after="present")
+def _of_parts(kind: str, field: str, before: tuple[Document, ...], after: tuple[Document, ...]) -> Iterator[Change]:
+    old, new = named(before), named(after)
+    for name in sorted({*old, *new}):
+        where = f"{kind} {name}"
+        if name not in new:
+            yield Change(where=where, field="", before=PRESENT, after=None)
+        elif name not in old:
+            yield Change(where=where, field="", before=None, after=PRESENT)
         else:
-            old, new = dict(_leaves(before[name])), dict(_leaves(after[name]))
-            for field in dict.fromkeys([*old, *new]):
-                if old.get(field) != new.get(field) and not field.startswith(_COSMETIC):
-                    yield Change(where=where, field=field, before=old.get(field), after=new.get(field))
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else key)
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        for position, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{position}]")
-    elif isinstance(value, list):
-        yield path, " ".join(str(item) for item in value)
-    else:
-        yield path, "none" if value is None else str(value)
+            for path, was, becomes in differences(old[name], new[name], camel(field)):
+                yield Change(where=where, field=path, before=was, after=becomes)
 
 
 def diff_view(found: PlanDiff) -> tuple[Block, ...]:

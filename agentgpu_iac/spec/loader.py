@@ -73,15 +73,24 @@ def load(path: Path, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
     Raises:
         BadInput: the file cannot be read, or holds faults; carries all of them.
     """
-    source = str(path).encode("utf-8", "backslashreplace").decode()
+    return load_bytes(read_bytes(path, max_bytes + 1), source_of(path), max_bytes=max_bytes)
+
+
+def source_of(path: Path) -> str:
+    """How a file is named in messages."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The first bytes of a file, ``most`` of them at most. Raises BadInput where it cannot be read."""
     try:
         with path.open("rb") as file:
-            raw = file.read(max_bytes + 1)
+            return file.read(most)
     except OSError as error:
-        raise BadInput.one(source, f"cannot be read: {error.strerror or 'the system refuses'}") from None
+        message = f"cannot be read: {error.strerror or 'the system refuses'}"
+        raise BadInput.one(source_of(path), message) from None
     except ValueError:
-        raise BadInput.one(ascii(source), "is no name of a file") from None
-    return _load(raw, source, max_bytes)
+        raise BadInput.one(ascii(source_of(path)), "is no name of a file") from None
 
 
 def load_text(text: str, source: str, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
@@ -91,10 +100,15 @@ def load_text(text: str, source: str, *, max_bytes: int = MAX_BYTES) -> LoadedSt
         BadInput: the text holds faults; carries all of them.
     """
     _refuse_unprintable(text, source)
-    return _load(text.encode(), source, max_bytes)
+    return load_bytes(text.encode(), source, max_bytes=max_bytes)
 
 
-def _load(raw: bytes, source: str, max_bytes: int) -> LoadedStack:
+def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
+    """Read an agent stack from the bytes of a file; ``source`` names it in messages.
+
+    Raises:
+        BadInput: the bytes hold faults; carries all of them.
+    """
     if len(raw) > max_bytes:
         raise BadInput.one(source, f"is larger than {max_bytes:,} bytes, the most that is read")
     tree = compose(_decoded(raw, source), source)

@@ -1,15 +1,17 @@
-"""The agent stack field by field, as a page for people: the same source as the JSON Schema, so neither can lag."""
+"""A document field by field, as a page for people: the same source as its JSON Schema, so neither can lag."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from agentgpu_iac.spec.model import MAX_COUNT
 from agentgpu_iac.spec.schema import json_schema
 from agentgpu_iac.spec.wording import NAME_KEYS, PATTERN_WORDS
 
 _NAME_WORDS = "name (a-z, 0-9, hyphens; a letter first; 40 at most)"
+_PAGE: Final = re.compile(r"\bdocs/([a-z-]+)\.md\b")
 _KINDS = {"object": "labels", "boolean": "true or false", "integer": "whole number", "number": "number"}
 _PREFACE = """\
 # The agent stack: every field
@@ -19,29 +21,38 @@ Made by `make schema` from the models; what the demand means and how a file is r
 
 
 def reference_text() -> str:
-    """The page, in Markdown: one table for each part of the stack, in the order in which a reader meets them."""
-    schema = json_schema()
-    return "\n".join((_PREFACE, *(_part(name, place, schema) for name, place in _places(schema))))
+    """The page of the agent stack, in Markdown."""
+    return "\n".join((_PREFACE, *parts_text(json_schema(), "AgentStack")))
 
 
-def _places(schema: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Each part's name and where it stands in a file, breadth first, each part once."""
-    found: dict[str, str] = {"AgentStack": ""}
-    queue = ["AgentStack"]
+def parts_text(schema: Mapping[str, Any], root: str, *, has_defaults: bool = True) -> Iterator[str]:
+    """One table for each part of the document ``root``, in the order in which a reader meets them.
+
+    ``has_defaults``: whether readers write such documents, and so need to know what they may leave out.
+    """
+    parts = {**schema["$defs"], root: schema}
+    for name, places in _places(parts, root).items():
+        where = f"At {', '.join(f'`{place}`' for place in places)}." if all(places) else "The file itself."
+        columns = ("field", "type", "default", "meaning") if has_defaults else ("field", "type", "meaning")
+        head = (f"| {' | '.join(columns)} |", "|---" * len(columns) + "|")
+        rows = _rows(parts[name], parts, has_defaults=has_defaults)
+        yield "\n".join((f"## {name}\n", f"{_line(parts[name]['description'])} {where}\n", *head, *rows, ""))
+
+
+def _places(parts: Mapping[str, Any], root: str) -> dict[str, list[str]]:
+    """Where each part stands in a file, breadth first; below a part that stands in several places, the first of them."""
+    found: dict[str, list[str]] = {root: [""]}
+    queue = [root]
     while queue:
         name = queue.pop(0)
-        for key, field in _properties(name, schema).items():
+        for key, field in parts[name]["properties"].items():
             part, many = _reference(field)
-            if part and part not in found:
-                found[part] = f"{found[name]}.{key}".lstrip(".") + ("[]" if many else "")
-                queue.append(part)
-    return tuple(found.items())
-
-
-def _properties(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    definition = schema if name == "AgentStack" else schema["$defs"][name]
-    properties: Mapping[str, Any] = definition["properties"]
-    return properties
+            if part:
+                place = f"{found[name][0]}.{key}".lstrip(".") + ("[]" if many else "")
+                if part not in found:
+                    queue.append(part)
+                found.setdefault(part, []).append(place)
+    return found
 
 
 def _reference(field: Mapping[str, Any]) -> tuple[str, bool]:
@@ -53,29 +64,30 @@ def _reference(field: Mapping[str, Any]) -> tuple[str, bool]:
     return next((found for found in map(_reference, field.get("anyOf", ())) if found[0]), ("", False))
 
 
-def _part(name: str, place: str, schema: Mapping[str, Any]) -> str:
-    definition = schema if name == "AgentStack" else schema["$defs"][name]
-    where = f"At `{place}`." if place else "The file itself."
-    rows = _rows(definition, schema)
-    head = f"## {name}\n\n{_line(definition['description'])} {where}\n\n| field | type | default | meaning |\n|---|---|---|---|\n"
-    return head + "\n".join(rows) + "\n"
+def _rows(part: Mapping[str, Any], parts: Mapping[str, Any], *, has_defaults: bool) -> Iterator[str]:
+    required = part.get("required", ())
+    for key, field in part["properties"].items():
+        if has_defaults:
+            default = "required" if key in required else _default(field)
+            yield f"| `{key}` | {_kind(key, field)} | {default} | {_meaning(field, parts)} |"
+        else:
+            yield f"| `{key}` | {_kind(key, field)}{_or_null(field)} | {_meaning(field, parts)} |"
 
 
-def _rows(definition: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    required = definition.get("required", ())
-    for key, field in definition["properties"].items():
-        default = "required" if key in required else _default(field)
-        yield f"| `{key}` | {_kind(key, field)} | {default} | {_meaning(field, schema)} |"
+def _or_null(field: Mapping[str, Any]) -> str:
+    return " or null" if any(kind.get("type") == "null" for kind in field.get("anyOf", ())) else ""
 
 
-def _meaning(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+def _meaning(field: Mapping[str, Any], parts: Mapping[str, Any]) -> str:
     """What the field's docstring says; pydantic leaves it out where it is that of the part which the field holds."""
     part, _ = _reference(field)
-    return _line(field.get("description") or schema["$defs"][part]["description"])
+    return _line(field.get("description") or parts[part]["description"])
 
 
 def _line(text: str) -> str:
-    return " ".join(text.replace("``", "`").split()).replace("|", "\\|")
+    """A docstring as one line of a table. Pages of ``docs`` that it names become links."""
+    plain = " ".join(text.replace("``", "`").split()).replace("|", "\\|").replace("<=", "&lt;=")
+    return _PAGE.sub(r"[\1](\1.md)", plain)
 
 
 def _default(field: Mapping[str, Any]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import AgentStack
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "https://agentgpu.dev/schema/agentstack.v1alpha1.json"
 TITLE = "agentgpu agent stack, v1alpha1"
 
@@ -33,10 +35,15 @@ def json_schema() -> dict[str, Any]:
     The rules that join several fields (see ``rules``) are beyond it: a file that passes the schema can still hold
     faults, but a file without faults always passes the schema.
     """
-    schema = AgentStack.model_json_schema(by_alias=True, schema_generator=_FileSchema)
-    return {"$schema": DIALECT, "$id": SCHEMA_ID, **schema, "title": TITLE}
+    return file_schema(AgentStack, SCHEMA_ID, TITLE)
 
 
-def schema_text() -> str:
-    """The schema as it is written to a file: indented, and the same bytes every time."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+def file_schema(document: type[Document], schema_id: str, title: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a document as files spell it."""
+    schema = document.model_json_schema(by_alias=True, schema_generator=_FileSchema)
+    return {"$schema": DIALECT, "$id": schema_id, **schema, "title": title}
+
+
+def schema_text(schema: Mapping[str, Any] | None = None) -> str:
+    """A schema, by itself that of the stack, as it is written to a file: indented, and the same bytes every time."""
+    return json.dumps(json_schema() if schema is None else schema, indent=2, ensure_ascii=False) + "\n"

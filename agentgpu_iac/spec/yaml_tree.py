@@ -127,14 +127,41 @@ class Tree:
         return node is None or not node.refused
 
 
-def compose(text: str, source: str) -> Tree:
+def top_level(text: str, key: str) -> str | None:
+    """The scalar under a key of the mapping that a YAML text is; None where there is none.
+
+    It reads no further than it must, and never deeper than a file may nest.
+    """
+    depth, words = 0, 0
+    last: str | None = None
+    try:
+        for event in yaml.parse(text, Loader=_FastestLoader):
+            if isinstance(event, events.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH or (depth == 1 and isinstance(event, events.SequenceStartEvent)):
+                    return None
+            elif isinstance(event, events.CollectionEndEvent):
+                depth -= 1
+                if depth == 1:  # the end of a key's value
+                    words, last = words + 1, None
+            elif depth == 1 and isinstance(event, events.NodeEvent):
+                value = event.value if isinstance(event, events.ScalarEvent) else None
+                if words % 2 and last == key:
+                    return value
+                words, last = words + 1, value
+    except (yaml.YAMLError, ValueError, OverflowError):  # whoever reads the whole text says what is wrong with it
+        pass
+    return None
+
+
+def compose(text: str, source: str, *, max_nodes: int = MAX_NODES) -> Tree:
     """Read one YAML document.
 
     Raises:
         BadInput: the text is no YAML, holds no document or several, or goes beyond a bound. What is wrong with single
             keys and values does not raise: it is listed in the tree.
     """
-    composer = _Composer(text, source)
+    composer = _Composer(text, source, max_nodes)
     try:
         return composer.document()
     except yaml.MarkedYAMLError as error:
@@ -203,13 +230,14 @@ def _place(event: events.Event) -> Place:
 class _Composer:
     """Turns parser events into nodes, depth first, and gathers faults on the way."""
 
-    def __init__(self, text: str, source: str) -> None:
+    def __init__(self, text: str, source: str, max_nodes: int) -> None:
         self.faults: list[Fault] = []
         self._events: Iterator[events.Event] = yaml.parse(text, Loader=_FastestLoader)
         self._source = source
         self._anchors: dict[str, Node] = {}
         self._open_anchors: set[str] = set()
         self._size = 0
+        self._max_nodes = max_nodes
 
     def document(self) -> Tree:
         next(self._events)  # stream start
@@ -346,8 +374,8 @@ class _Composer:
 
     def _grow(self, size: int, place: Place, steps: Steps) -> None:
         self._size += size
-        if self._size > MAX_NODES:
-            self._stop(place, steps, f"holds more than {MAX_NODES:,} values, counting what aliases repeat")
+        if self._size > self._max_nodes:
+            self._stop(place, steps, f"holds more than {self._max_nodes:,} values, counting what aliases repeat")
 
     def _refuses_tag(self, event: events.ScalarEvent | events.CollectionStartEvent, place: Place, steps: Steps) -> bool:
         if event.tag:

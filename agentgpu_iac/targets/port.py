@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan import Constraint, Plan
 from agentgpu_iac.spec.abilities import ABILITIES, Abilities
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import StackSpec
@@ -32,7 +32,7 @@ class OnOffer:
 class LeftOut:
     """What of a provider a target cannot use, and why."""
 
-    constraint: str
+    constraint: Constraint
     """Code of the rejection."""
     message: str
     instance_types: frozenset[OnOffer]

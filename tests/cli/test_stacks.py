@@ -287,7 +287,7 @@ def test_a_difference_is_a_no_where_that_is_asked(larger: Path) -> None:
         (TOO_LARGE, 1, "agent 'big'"),
         (FAULTY, 2, "other:7:21: "),
         ('{"apiVersion": "agentgpu.dev/plan/v1alpha1"}', 2, "other: architecture: "),
-        ("apiVersion: agentgpu.dev/plan/v1alpha1\nx: [", 2, "other: is no readable plan: "),
+        ("apiVersion: agentgpu.dev/plan/v1alpha1\nx: [", 2, "other:2:5: is not valid YAML: "),
         ("[]", 2, "other:1:1: the file must hold a mapping"),
     ],
 )
@@ -370,3 +370,10 @@ def test_the_schema_is_printed() -> None:
     answer = agentgpu("schema")
     assert (answer.code, answer.out, answer.err) == (0, schema_text(), "")
     assert answer.data["$id"].endswith("agentstack.v1alpha1.json")
+
+
+def test_the_schema_of_a_plan() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    assert agentgpu("schema", "plan").out == (docs / "schema" / "plan.v1alpha1.json").read_text()
+    assert agentgpu("schema", "plan", "--format", "markdown").out == (docs / "plan.md").read_text()
+    assert agentgpu("schema", "stack").out == agentgpu("schema").out == schema_text()

@@ -20,6 +20,7 @@ from agentgpu_iac.operations.planned import planned_objects
 from agentgpu_iac.operations.report import report
 from agentgpu_iac.operations.snapshot import Kind, Ref, Snapshot
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load
@@ -65,6 +66,17 @@ def ask(spec: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 def service(plan: Plan) -> Ref:
     return Ref(kind=Kind(api_version="v1", name="Service"), namespace="demo", name=plan.workloads[0].agent)
+
+
+def test_a_saved_plan_stands_for_its_stack(
+    tmp_path: Path, plan: Plan, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = tmp_path / "plan.json"
+    saved.write_text(plan_text(plan), encoding="utf-8")
+    monkeypatch.setattr(port, "connect", lambda *_: FakeCluster(snapshot))
+    answer = agentgpu("status", saved)
+    assert (answer.code, answer.err) == (0, ""), answer.out
+    assert answer.out.startswith("demo: in line with the plan.")
 
 
 def test_in_line_is_exit_code_0(ask: Ask, snapshot: Snapshot) -> None:

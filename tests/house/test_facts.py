@@ -20,15 +20,15 @@ MACHINE = re.compile(
 """Instance types of AWS, Google Cloud, Azure and Lambda."""
 
 MONEY_NAME = re.compile(r"(?:^|_)(?:usd|USD)(?:_|$|Per)|[pP]rice|PRICE|[cC]ost_?[pP]er")
-STEPS = frozenset({"_MICRO_USD"})
-"""What money is rounded to."""
+STEPS = frozenset({"_MICRO_USD", "_MOST_TIE_USD"})
+"""What money is rounded to, and below which two costs are equal."""
 
 ALLOWED = {
     (
         "provisioning/aws/cluster.py",
         "m7i.large",
     ): "the two system nodes: a choice of ours with no figure of it in any sum",
-    ("review/explain.py", "g6e.2xlarge"): "the run that a measured constant of the cold start is from",
+    ("planning/ledger/start.py", "g6e.2xlarge"): "the run that a measured constant of the cold start is from",
 }
 """(file, name): why it may stand there."""
 

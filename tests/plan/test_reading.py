@@ -3,21 +3,130 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agentgpu_iac import __version__
+from agentgpu_iac.cli.output import yaml_text
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan.reading import read_plan
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.reading import load_plan, plan_in
+from agentgpu_iac.plan.writing import plan_text
+from tests.examples import EXAMPLES
 from tests.plans import make_plan
+from tests.review.stacks import example
 
 
-def test_a_plan_is_read_back_as_it_was_written() -> None:
-    plan = make_plan()
-    assert read_plan(plan.model_dump_json(by_alias=True), "plan.json") == plan
+def document(plan: Plan | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(plan_text(plan or make_plan()))
+    return made
+
+
+def refusal(text: str, source: str = "plan.json") -> str:
+    with pytest.raises(BadInput) as caught:
+        plan_in(text.encode(), source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_plan_is_read_back_as_it_was_written(path: Path) -> None:
+    plan = example(path).plan
+    assert plan_in(plan_text(plan).encode(), "plan.json") == plan
+    assert plan_in(yaml_text(document(plan)).encode(), "plan.yaml") == plan
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_stack_is_no_plan_even_where_a_comment_mentions_one(path: Path) -> None:
+    assert plan_in(b"# unlike an agentgpu.dev/plan/v1alpha1\n" + path.read_bytes(), "stack.yaml") is None
+
+
+def test_a_plan_is_known_by_its_version_wherever_that_stands() -> None:
+    made = document()
+    last = {**{key: value for key, value in made.items() if key != "apiVersion"}, "apiVersion": made["apiVersion"]}
+    assert plan_in(json.dumps(last).encode(), "plan.json") == make_plan()
+    assert plan_in(yaml_text(last).encode(), "plan.yaml") == make_plan()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"metadata": {"apiVersion": "agentgpu.dev/plan/v1alpha1"}}',
+        "a:\n  apiVersion: agentgpu.dev/plan/v1alpha1\n",
+        "[]",
+    ],
+)
+def test_a_version_further_down_makes_no_plan(text: str) -> None:
+    assert plan_in(text.encode(), "stack.yaml") is None
+
+
+DEEP = "[" * 200_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"apiVersion: agentgpu.dev/plan/v1alpha1\nx: {DEEP}",
+        f'{{"apiVersion": "agentgpu.dev/plan/v1alpha1", "x": {DEEP}',
+    ],
+)
+def test_a_plan_that_is_nested_deeply_is_refused_in_one_sentence(text: str) -> None:
+    said = refusal(text, "plan")
+    assert "\n" not in said
+    assert "nested" in said
+
+
+@pytest.mark.parametrize("text", [DEEP, '{"a":' * 40_000, "- " * 100_000, "", "\0", "{", "a: b: c", "&a [*a]"])
+def test_what_says_nothing_of_a_plan_is_left_to_others(text: str) -> None:
+    assert plan_in(text.encode(), "file.json") is None
+
+
+def test_json_is_read_as_json() -> None:
+    text = plan_text(make_plan())
+    assert refusal(text.replace('"stack": "demo"', '"stack": "demo", "stack": "other"')).endswith(
+        "holds the key 'stack' twice in one object"
+    )
+    assert refusal(text.replace('"maxNumSeqs": 12', '"maxNumSeqs": NaN')).endswith("holds NaN, which is no JSON")
+    assert refusal(text[:-3]).startswith("plan.json:")
+    assert "is no JSON" in refusal(text[:-3])
+
+
+def test_yaml_with_faults_lists_them_with_their_lines() -> None:
+    text = yaml_text(document()) + "stack: other\n"
+    assert "plan.yaml:" in refusal(text, "plan.yaml")
 
 
 def test_an_engine_that_serves_nobody_is_no_engine_of_a_plan() -> None:
-    document = json.loads(make_plan().model_dump_json(by_alias=True))
-    document["workloads"][0]["engine"]["name"] = "ollama"
-    with pytest.raises(BadInput, match=r"workloads\.0\.engine\.name"):
-        read_plan(json.dumps(document), "plan.json")
+    made = document()
+    made["workloads"][0]["engine"]["name"] = "ollama"
+    assert refusal(json.dumps(made)).startswith("plan.json: workloads[0].engine.name:")
+
+
+def test_a_plan_of_an_older_version_says_so_in_one_sentence() -> None:
+    made = document()
+    made["provenance"]["toolVersion"] = "0.0.9"
+    del made["workloads"][0]["drain"], made["watching"]
+    assert refusal(json.dumps(made)) == (
+        "plan.json: was made by agentgpu 0.0.9 and lacks workloads[0].drain and 1 more; "
+        f"this is agentgpu {__version__} (plan again)"
+    )
+
+
+def test_a_plan_of_a_newer_version_says_so_and_a_misspelt_field_is_a_fault() -> None:
+    made = {**document(), "carbon": {}}
+    assert refusal(json.dumps(made)).startswith("plan.json: carbon:")
+    made["provenance"]["toolVersion"] = "9.0.0"
+    assert "was made by agentgpu 9.0.0 and holds what this version does not know, carbon;" in refusal(json.dumps(made))
+
+
+def test_another_version_of_the_format_is_named() -> None:
+    text = plan_text(make_plan()).replace("plan/v1alpha1", "plan/v2")
+    assert "is a plan of version agentgpu.dev/plan/v2; this agentgpu reads agentgpu.dev/plan/v1alpha1" in refusal(text)
+
+
+def test_a_file_that_is_no_plan_is_refused_where_a_plan_is_wanted(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is no plan"):
+        load_plan(EXAMPLES[0])
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_plan(tmp_path / "none.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import sys
 from dataclasses import fields, replace
@@ -13,9 +14,16 @@ import pulumi
 import pytest
 import yaml
 
+import agentgpu_iac
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.plan import NamedSecret, Plan, RenderedFile
+from agentgpu_iac.plan import (
+    NamedSecret,
+    Plan,
+    RenderedFile,
+    reading,  # noqa: F401 - before its loader is stood in for
+)
 from agentgpu_iac.plan.nodes import ENGINE_UID
+from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
@@ -295,9 +303,15 @@ def rooms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     return asked
 
 
-def run_main(spec: str) -> None:
+def run_main(spec: str | None = None, **more: str) -> None:
+    named = {} if spec is None else {"agentgpu:spec": spec}
     pulumi.runtime.set_all_config(
-        {"aws:region": "us-east-1", "agentgpu:spec": spec, "agentgpu:apiAllowedCidrs": '["203.0.113.0/24"]'}
+        {
+            "aws:region": "us-east-1",
+            "agentgpu:apiAllowedCidrs": '["203.0.113.0/24"]',
+            **named,
+            **{f"agentgpu:{name}": value for name, value in more.items()},
+        }
     )
     runpy.run_path(str(ROOT / "stacks" / "__main__.py"), run_name="__main__")
 
@@ -325,6 +339,36 @@ def test_main_says_what_to_install(rooms: list[Path], monkeypatch: pytest.Monkey
     with pytest.raises(SystemExit, match=told):
         runpy.run_path(str(ROOT / "stacks" / "__main__.py"), run_name="__main__")
     assert rooms == []
+
+
+def test_main_takes_a_saved_plan_and_plans_nothing(rooms: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(plan_text(make_plan()))
+    recording = record(lambda: run_main(plan=str(tmp_path / "plan.json")))
+    assert rooms == []
+    assert {one.token for one in recording.resources} == {one.token for one in scene("single").resources}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "^set agentgpu:spec"),
+        ({"spec": "stacks/a.yaml", "plan": "plan.json"}, "^agentgpu:plan names a plan that is made"),
+        ({"plan": "plan.json", "catalog": "mine.yaml"}, "^agentgpu:plan names a plan that is made"),
+        ({"plan": "stacks/customer-service.yaml"}, "is no plan"),
+    ],
+)
+def test_main_takes_one_of_spec_and_plan(rooms: list[Path], config: dict[str, str], message: str) -> None:
+    def program() -> None:
+        with pytest.raises(pulumi.RunError, match=message):
+            run_main(**config)
+
+    assert record(program).resources == []
+
+
+def test_main_uses_the_public_surface_alone() -> None:
+    text = (ROOT / "stacks" / "__main__.py").read_text()
+    assert re.findall(r"^(?:from|import) (\S+)", text, re.MULTILINE) == ["pathlib", "agentgpu_iac"]
+    assert set(re.findall(r"agentgpu\.(\w+)", text)) <= set(agentgpu_iac.__all__)
 
 
 def test_main_stays_short() -> None:

@@ -11,12 +11,16 @@ import yaml
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.plan.reading import plan_in
+from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.write import write
+from tests.examples import EXAMPLES
 from tests.plans import make_plan, make_pool, make_tiered_plan, make_workload
 from tests.rendering.kubectl import kustomized, needs_kubectl
 from tests.rendering.test_yaml_text import SYNTAX
 from tests.rendering.trees import PLANS, make_gated_plan, make_shared_plan, of_kind, pod_specs, tree
+from tests.review.stacks import example
 
 
 def engine(deployment: dict[str, Any]) -> dict[str, Any]:
@@ -450,3 +454,10 @@ def test_all_faults_are_reported_at_once() -> None:
         render(make_plan(stack="Demo", workloads=(make_workload(name="A"), make_workload(name="B", agent="C"))))
     text = str(caught.value)
     assert all(message in text for message in ("'Demo'", "'A'", "'B'", "'C'"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_saved_plan_gives_the_same_files(path: Path) -> None:
+    """A price comes back from JSON without the zeros at its end."""
+    plan = example(path).plan
+    assert render(plan_in(plan_text(plan).encode(), "plan.json")) == render(plan)

@@ -94,8 +94,8 @@ def _kubernetes_support(context: Context) -> Iterator[Warning]:
         return
     longer = [
         f"{row.version} until {row.standard_support_ends}"
-        for row in context.catalog.kubernetes
-        if row.target == release.target and row.standard_support_ends > max(today, ends)
+        for row in context.catalog.kubernetes_releases(context.spec.target)
+        if row.standard_support_ends > max(today, ends)
     ]
     has = "had" if ends < today else "has"
     instead = f". pins.kubernetesVersion takes longer ones: {', '.join(longer)}" if longer else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgpu_iac.plan import Warning
+from agentgpu_iac.plan import Warning, WarningCode
 
 
 def plural(count: int) -> str:
@@ -10,6 +10,6 @@ def plural(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def warning(code: str, message: str, agent: str | None = None) -> Warning:
+def warning(code: WarningCode, message: str, agent: str | None = None) -> Warning:
     """A warning about an agent, or about the stack."""
     return Warning(code=code, agent=agent, message=message)

@@ -13,6 +13,7 @@ import pulumi_aws as aws
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.plan.nodes import STACK_LABEL
 from agentgpu_iac.provisioning.aws.naming import fitted, stack_tags
+from agentgpu_iac.units import money_text
 
 _KEY = "agentgpu:budgetEmails"
 
@@ -55,7 +56,7 @@ class BudgetAlarm(pulumi.ComponentResource):
             fitted(name, _NAME_LIMIT),
             budget_type="COST",
             time_unit="MONTHLY",
-            limit_amount=str(args.baseline_usd_per_month),
+            limit_amount=money_text(args.baseline_usd_per_month),
             limit_unit="USD",
             cost_filters=[
                 aws.budgets.BudgetCostFilterArgs(name="TagKeyValue", values=[f"user:{STACK_LABEL}${args.stack}"])

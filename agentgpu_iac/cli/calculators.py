@@ -1,0 +1,200 @@
+"""``size``, ``predict`` and ``calibrate``: questions without a stack.
+
+An option of a question is a key of its answer, under the option's own name: what stands here is only how it is spelt.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, writing
+from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_NO, BadInput
+
+ModelOption = Annotated[str | None, typer.Option(help="Hugging Face id, or the path of a config.json.")]
+AcceleratorOption = Annotated[str | None, typer.Option(help="Accelerator id.")]
+FromOption = Annotated[
+    Path | None,
+    typer.Option("--from", help="JSON Lines: one object a line, keys are the long options; '-' is standard input."),
+]
+TensorOption = Annotated[int | None, typer.Option(help="Tensor-parallel size.")]
+PipelineOption = Annotated[int | None, typer.Option(help="Pipeline-parallel size.")]
+LengthOption = Annotated[int | None, typer.Option(help="Most tokens of one sequence.")]
+UtilizationOption = Annotated[float | None, typer.Option(help="Share of the memory that the engine takes.")]
+PrecisionOption = Annotated[
+    str | None, typer.Option(help="Precision of the weights; the checkpoint's own when left out.")
+]
+CacheOption = Annotated[str | None, typer.Option(help="Number format of the KV cache.")]
+EngineOption = Annotated[str | None, typer.Option(help="Serving engine: vllm when left out.")]
+VersionOption = Annotated[str | None, typer.Option(help="Version of the engine; the newest known when left out.")]
+BatchOption = Annotated[int | None, typer.Option(help="Most tokens in a step.")]
+SequencesOption = Annotated[int | None, typer.Option(help="Most sequences at once.")]
+EagerOption = Annotated[bool | None, typer.Option("--enforce-eager", help="No CUDA graphs.")]
+_NOT_OF_THE_QUESTION: Final = frozenset({"file", "from_file", "output_file", "catalog", "format"})
+"""Parameters that say where a question comes from and its answer goes."""
+
+
+def given_of(context: typer.Context) -> dict[str, Any]:
+    """The options of the question that were given, by their names on the command line."""
+    return {
+        parameter.opts[0].removeprefix("--"): context.params[parameter.name]
+        for parameter in context.command.params
+        if parameter.name not in _NOT_OF_THE_QUESTION and context.params.get(parameter.name or "") is not None
+    }
+
+
+def size(
+    context: typer.Context,
+    model: ModelOption = None,
+    accelerator: AcceleratorOption = None,
+    count: Annotated[int | None, typer.Option(help="Accelerators of the replica.")] = None,
+    tp: TensorOption = None,
+    pp: PipelineOption = None,
+    max_model_len: LengthOption = None,
+    gpu_memory_utilization: UtilizationOption = None,
+    precision: PrecisionOption = None,
+    kv_cache_dtype: CacheOption = None,
+    engine: EngineOption = None,
+    engine_version: VersionOption = None,
+    max_num_batched_tokens: BatchOption = None,
+    max_num_seqs: SequencesOption = None,
+    enforce_eager: EagerOption = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="The engine's number format; float32 doubles 16-bit figures.")
+    ] = None,
+    speculative_layers: Annotated[int | None, typer.Option(help="Layers of a draft head (EAGLE, MTP).")] = None,
+    lora_slots: Annotated[int | None, typer.Option(help="LoRA adapters held at once.")] = None,
+    lora_rank: Annotated[int | None, typer.Option(help="Rank that a LoRA slot is made for.")] = None,
+    from_file: FromOption = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Predict what the engine prints about its memory at start."""
+    from agentgpu_iac.calculators import calculators
+
+    _calculate(calculators.SIZE, given_of(context), from_file, catalog, format)
+
+
+def predict(
+    context: typer.Context,
+    model: ModelOption = None,
+    accelerator: AcceleratorOption = None,
+    input_tokens: Annotated[int | None, typer.Option(help="Prompt tokens of a request.")] = None,
+    output_tokens: Annotated[int | None, typer.Option(help="Generated tokens of a request.")] = None,
+    concurrency: Annotated[
+        float | None, typer.Option(help="Requests at once in each attention group (closed loop).")
+    ] = None,
+    request_rate: Annotated[float | None, typer.Option(help="Requests/s arriving (open loop).")] = None,
+    prefix_hit_ratio: Annotated[float | None, typer.Option(help="Share of the prompt in the prefix cache.")] = None,
+    tp: TensorOption = None,
+    pp: PipelineOption = None,
+    ep: Annotated[int | None, typer.Option(help="Expert-parallel size.")] = None,
+    attention_dp: Annotated[int | None, typer.Option(help="Data-parallel attention groups.")] = None,
+    accepted_tokens: Annotated[
+        float | None, typer.Option(help="Tokens that a step yields with speculative decoding; 1 without.")
+    ] = None,
+    max_model_len: LengthOption = None,
+    gpu_memory_utilization: UtilizationOption = None,
+    precision: PrecisionOption = None,
+    kv_cache_dtype: CacheOption = None,
+    engine: EngineOption = None,
+    engine_version: VersionOption = None,
+    max_num_batched_tokens: BatchOption = None,
+    max_num_seqs: SequencesOption = None,
+    enforce_eager: EagerOption = None,
+    from_file: FromOption = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Predict TTFT, TPOT and tokens/s of one replica at a load."""
+    from agentgpu_iac.calculators import calculators
+
+    _calculate(calculators.PREDICT, given_of(context), from_file, catalog, format)
+
+
+def _calculate(
+    calculator: Any, given: dict[str, Any], from_file: Path | None, overlay: Path | None, format: Format
+) -> None:
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.review.answer_view import answer_view
+
+    facts = load_catalog(overlay, base_directory=Path.cwd())
+    if from_file is not None:
+        if given:
+            raise BadInput.one("--from", f"takes no other options of the question; --{next(iter(given))} is given too")
+        faulty = False
+        for answer in calculator.answer_lines(_lines(from_file), facts):
+            faulty = faulty or "error" in answer
+            output.write_json_line(answer)
+        if faulty:
+            raise typer.Exit(EXIT_BAD_INPUT)
+        return
+    answer = calculator.answer(given, facts)
+    if format is Format.JSON:
+        output.write_json(answer)
+    else:
+        output.write_blocks(answer_view(answer))
+    if "rejection" in answer:
+        raise typer.Exit(EXIT_NO)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return content.decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise BadInput.one(str(path), f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput.one(str(path), f"is not UTF-8 text: {error}") from None
+
+
+def calibrate(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="vLLM start-up log, or the JSON result of vllm bench serve.")],
+    accelerator: Annotated[str, typer.Option(help="Accelerator id that the run was on.")],
+    model: Annotated[str | None, typer.Option(help="Model, where the file does not name it.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Precision of the weights, if not the checkpoint's own.")
+    ] = None,
+    tp: Annotated[int | None, typer.Option(help="Tensor-parallel size, where the file does not say.")] = None,
+    pp: Annotated[int | None, typer.Option(help="Pipeline-parallel size, where the file does not say.")] = None,
+    engine_version: Annotated[str | None, typer.Option(help="Engine version, where the file does not say.")] = None,
+    concurrency: Annotated[float | None, typer.Option(help="Requests at once, where a benchmark does not say.")] = None,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the calibration as a catalog overlay to this new file.")
+    ] = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Hold a run of your own against the prediction, and let the planner use the difference."""
+    from agentgpu_iac.calculators.measured_runs import calibrate as hold_against
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.review.measured_view import measured_view, overlay_text
+
+    given = given_of(context)
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadInput.one(str(file), f"cannot be read: {error.strerror}") from None
+    report = hold_against(text, str(file), given, load_catalog(catalog, base_directory=Path.cwd()))
+    if format is Format.JSON:
+        output.write_json(
+            {
+                "compared": [
+                    {"name": one.name, "unit": one.unit, "predicted": one.predicted, "measured": one.measured}
+                    for one in report.compared
+                ],
+                "calibration": report.calibration.model_dump(mode="json", by_alias=True, exclude_none=True),
+                "warnings": report.warnings,
+            }
+        )
+    else:
+        output.write_blocks(measured_view(report))
+    if output_file is not None:
+        with writing(output_file), output_file.open("x", encoding="utf-8") as overlay:
+            overlay.write(overlay_text(report))

@@ -1,0 +1,241 @@
+"""``plan``, ``explain``, ``render`` and ``diff``: what is planned, why, as files, and against another plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentgpu_iac.cli.app import (
+    Format,
+    FormatOption,
+    OverlayOption,
+    PlanFormat,
+    SourceArgument,
+    SpecArgument,
+    writing,
+)
+from agentgpu_iac.errors import EXIT_NO, BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentgpu_iac.plan import Plan, RenderedFile
+    from agentgpu_iac.review.blocks import Block
+
+
+def plan(
+    spec: SpecArgument,
+    catalog: OverlayOption = None,
+    format: Annotated[PlanFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PlanFormat.TABLE,
+    output_file: Annotated[Path | None, typer.Option("--output", "-o", help="Write the plan to this file.")] = None,
+    locked: Annotated[
+        Path | None,
+        typer.Option(
+            help="A plan of this stack that was saved: print what planning again would change; exit code 1 if anything."
+        ),
+    ] = None,
+) -> None:
+    """Size, price and place an agent stack."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.cli.sources import load_both
+    from agentgpu_iac.plan.reading import load_plan
+    from agentgpu_iac.plan.writing import plan_text
+    from agentgpu_iac.planning.planner import NoPlan, make_plan
+    from agentgpu_iac.review.blocks import markdown, plain_text
+    from agentgpu_iac.review.plan_view import plan_view
+
+    if locked is not None and output_file is not None:
+        raise BadInput.one("--locked", "prints a difference, so it takes no --output")
+    try:
+        saved = None if locked is None else load_plan(locked)
+        made = make_plan(*load_both(spec, catalog))
+    except NoPlan as refusal:
+        rejections = [one.model_dump(mode="json", by_alias=True) for one in refusal.rejections]
+        _print_data({"feasible": False, "message": str(refusal), "rejections": rejections}, format)
+        raise
+    if saved is not None:
+        _compare_with_saved(saved, made, format)
+    elif output_file is not None:
+        texts = {
+            PlanFormat.JSON: lambda: plan_text(made),
+            PlanFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
+            PlanFormat.MARKDOWN: lambda: markdown(plan_view(made, str(spec))),
+            PlanFormat.TABLE: lambda: plain_text(plan_view(made, str(spec))),
+        }
+        with writing(output_file):
+            output_file.write_text(texts[format](), encoding="utf-8")
+    elif format in (PlanFormat.JSON, PlanFormat.YAML):
+        _print_data(made.model_dump(mode="json", by_alias=True), format)
+    else:
+        _print_blocks(plan_view(made, str(spec)), format)
+
+
+def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat) -> None:
+    """Print what planning again would change, and end with 1 where that is anything."""
+    from agentgpu_iac.review.locked import locked_view, since
+
+    found = since(saved, made)
+    _print_data(found.model_dump(mode="json", by_alias=True), format)
+    if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
+        _print_blocks(locked_view(found), format)
+    if not found.is_empty:
+        raise typer.Exit(EXIT_NO)
+
+
+def _print_data(data: Any, format: PlanFormat) -> None:
+    """Print an answer where it is wanted as data."""
+    from agentgpu_iac.cli import output
+
+    if format is PlanFormat.JSON:
+        output.write_json(data)
+    elif format is PlanFormat.YAML:
+        typer.echo(output.yaml_text(data), nl=False)
+
+
+def _print_blocks(blocks: Iterable[Block], format: PlanFormat) -> None:
+    """Print an answer for people."""
+    from agentgpu_iac.cli import output
+
+    if format is PlanFormat.MARKDOWN:
+        output.write_markdown(blocks)
+    else:
+        output.write_blocks(blocks)
+
+
+def explain(
+    spec: SourceArgument,
+    agent: Annotated[str | None, typer.Argument(help="Agent to explain; all of them when left out.")] = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Walk through each number: formula, inputs, result, source; then the runners-up and the rejected."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.cli.sources import source
+    from agentgpu_iac.review import explain as explaining
+
+    made = source(spec, catalog).plan
+    if format is Format.JSON:
+        entries = explaining.explain(made, str(spec), agent)
+        output.write_json([entry.model_dump(mode="json", by_alias=True) for entry in entries])
+    else:
+        output.write_blocks(explaining.explain_view(made, str(spec), agent))
+
+
+def render(
+    spec: SourceArgument,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write; files in it that are ours are kept up to date."),
+    ] = None,
+    catalog: OverlayOption = None,
+    validate: Annotated[
+        bool,
+        typer.Option(
+            "--validate",
+            help="Check the built-in kinds against the Kubernetes schemas; of virtual machines' files, the structure.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files in the folder that are not ours or were edited.")
+    ] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of writing, say what would be written, changed or deleted in this folder; exit code 1 if anything."
+        ),
+    ] = None,
+    format: FormatOption = Format.TABLE,
+) -> None:
+    """Write the plan's files: a Kustomize tree of manifests, what virtual machines run, or SkyServe's services.
+
+    The plan itself lies beside them as plan.json.
+    """
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.cli.sources import source
+    from agentgpu_iac.rendering.next_step import next_step
+    from agentgpu_iac.rendering.render import render as render_plan
+    from agentgpu_iac.rendering.tree import beside
+    from agentgpu_iac.rendering.write import write
+
+    if (directory is None) is (check is None):
+        raise BadInput.one("render", "needs one of --output and --check: a folder to write, or one to look at")
+    made = source(spec, catalog).plan
+    files = render_plan(made)
+    if validate:
+        from agentgpu_iac.rendering.validate import validation
+
+        checked = validation(files, made.node_pools[0].kubernetes_version)
+        if checked.faults:
+            raise BadInput(checked.faults)
+        for unchecked in checked.not_checked:
+            typer.echo(f"no schema to check against: {unchecked}", err=True)
+    whole = (*files, *beside(made))
+    if directory is None:
+        assert check is not None  # noqa: S101 - said above
+        _check(whole, check, format)
+        return
+    with writing(directory):
+        report = write(whole, directory, force=force)
+    if format is Format.JSON:
+        output.write_json(
+            {
+                "directory": str(directory),
+                "written": report.written,
+                "unchanged": report.unchanged,
+                "deleted": report.deleted,
+            }
+        )
+    else:
+        typer.echo(
+            f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
+            f"Next: {next_step(made, files, str(directory))}"
+        )
+
+
+def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> None:
+    """Say what a write would do to a folder, and end with 1 where that is anything."""
+    from dataclasses import asdict
+
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.rendering.write import difference
+
+    found = difference(files, directory)
+    if format is Format.JSON:
+        output.write_json({"directory": str(directory), **asdict(found)})
+    elif found.is_empty:
+        typer.echo(f"{directory}: {len(files)} files, all as they would be written.")
+    else:
+        for verb, paths in (("write", found.added), ("change", found.changed), ("delete", found.deleted)):
+            for path in paths:
+                typer.echo(f"would {verb} {path}")
+        for reason in found.refused:
+            typer.echo(f"would refuse without --force: {reason}")
+    if not found.is_empty:
+        raise typer.Exit(EXIT_NO)
+
+
+def diff(
+    before: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
+    after: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
+    catalog: OverlayOption = None,
+    format: Annotated[
+        PlanFormat, typer.Option("--format", "-f", help="How to print the difference.")
+    ] = PlanFormat.TABLE,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when the plans differ.")] = False,
+) -> None:
+    """Compare two stacks or plans: what it costs before what it touches."""
+    from agentgpu_iac.cli.sources import source
+    from agentgpu_iac.review.diff import diff as compare
+    from agentgpu_iac.review.diff import diff_view
+
+    first, second = (source(path, catalog, overlay_is_for_others=True) for path in (before, after))
+    if catalog is not None and first.made_from is None and second.made_from is None:
+        raise BadInput.one("--catalog", "changes nothing: both files are plans, which are made already")
+    found = compare(first.plan, second.plan)
+    _print_data(found.model_dump(mode="json", by_alias=True), format)
+    if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
+        _print_blocks(diff_view(found), format)
+    if exit_code and not found.is_empty:
+        raise typer.Exit(EXIT_NO)

@@ -1,0 +1,44 @@
+"""What a command was given: an agent stack, which is planned, or a plan that was saved. Imported when a command runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.reading import MAX_PLAN_BYTES, plan_in
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.spec.loader import LoadedStack, load, load_bytes, read_bytes, source_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A plan, and what it was made from where that happened just now."""
+
+    plan: Plan
+    made_from: tuple[LoadedStack, Catalog] | None
+    """None: the plan was saved, and neither its spec nor its catalog is at hand."""
+
+
+def load_both(spec: Path, overlay: Path | None) -> tuple[LoadedStack, Catalog]:
+    """An agent stack, and the catalog that it is planned with."""
+    return load(spec), load_catalog(overlay, base_directory=spec.parent)
+
+
+def source(path: Path, overlay: Path | None, *, overlay_is_for_others: bool = False) -> Source:
+    """The plan of an agent stack, or a saved plan.
+
+    ``overlay_is_for_others``: another file of the same command may be the one whose catalog it is.
+    """
+    raw = read_bytes(path, MAX_PLAN_BYTES + 1)  # once: the path may be a pipe
+    saved = plan_in(raw, source_of(path))
+    if saved is not None:
+        if overlay is not None and not overlay_is_for_others:
+            message = f"changes nothing: {path} is a plan, which is made already"
+            raise BadInput.one("--catalog", message, hint="leave it out, or name the agent stack")
+        return Source(plan=saved, made_from=None)
+    loaded = load_bytes(raw, source_of(path))
+    catalog = load_catalog(overlay, base_directory=path.parent)
+    return Source(plan=make_plan(loaded, catalog), made_from=(loaded, catalog))

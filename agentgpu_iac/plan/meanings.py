@@ -1,0 +1,317 @@
+"""What each code of a plan says, and what to do about it: the table of ``docs/plan.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from agentgpu_iac.plan.codes import Constraint, WarningCode
+
+
+class Meaning(NamedTuple):
+    """One code in words."""
+
+    says: str
+    """Of a warning, what is so. Of a constraint, what need and limit are, or why there is none."""
+    remedy: str
+    """What a reader can do about it."""
+
+
+WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
+    "without-effect": Meaning(
+        "keys that the spec writes and that change nothing for its target, and why",
+        "leave them out, or take a target that has a place for them",
+    ),
+    "kubernetes-support-ends": Meaning(
+        "the cluster's Kubernetes version is past its standard support, or within three months of its end, on the "
+        "catalog's newest date",
+        "set `pins.kubernetesVersion` to one of those that the message names",
+    ),
+    "image-registry": Meaning(
+        "the engine's image lies in a registry that its name lacks",
+        "name the full reference with its digest in `pins.engineImage`, or let the nodes mirror it",
+    ),
+    "image-size-unknown": Meaning(
+        "the image's size was not found; the cold start counts another engine's",
+        "measure a cold start and set `overrides.coldStartS`",
+    ),
+    "unpinned": Meaning("an image, AMI or model revision is not exact", "set the pin that the message names"),
+    "undated-price": Meaning(
+        "a price has no date in its source", "put a price of your own with its date into a catalog overlay"
+    ),
+    "skyserve-clouds": Meaning(
+        "sellers that SkyPilot does not know, and whose offerings are left out",
+        "nothing, or take another target for those sellers",
+    ),
+    "skyserve-controller": Meaning("SkyServe's own machine, which is not in the cost", "add it to your budget"),
+    "skyserve-endpoint": Meaning(
+        "who can call a service, and that it speaks plain HTTP",
+        "set `security.apiKeySecret`, and close the controller's ports 30001-30020 to others in its cloud",
+    ),
+    "skyserve-routing": Meaning(
+        "SkyServe brings no session back to its context; the prefix hit ratio that is counted",
+        "take a target with the project's own router where long contexts return",
+    ),
+    "skyserve-one-command": Meaning(
+        "SkyServe starts burst replicas with the arguments of the baseline", "nothing: the plan counts with it"
+    ),
+    "skyserve-not-scaled": Meaning(
+        "no rate of requests is known by which SkyServe could scale the agent",
+        "state `traffic.conversationsPerDay`, or keep the peak warm with `overrides.baselineReplicas`",
+    ),
+    "skyserve-twice": Meaning(
+        "on-demand replicas that run while spot replicas start, and their price",
+        "add them to your budget, or set `capacity.spot: never`",
+    ),
+    "skyserve-drain": Meaning(
+        "a replica's longest answer takes longer than SkyServe waits", "generate shorter answers, or retry lost ones"
+    ),
+    "unpriced": Meaning(
+        "nodes of the plan have a price that nobody knows (`policy.allowUnpriced`), and what was counted instead",
+        "put a price of your own into a catalog overlay",
+    ),
+    "fixed-size-pool": Meaning(
+        "a pool shares accelerators, so no autoscaler may change it",
+        "nothing, or set `capacity.shareAccelerators: never`",
+    ),
+    "several-machines": Meaning(
+        "the target `compose` takes several machines, each with an address of its own",
+        "spread callers yourself, or take the target `spheron`, which puts one NGINX in front of all",
+    ),
+    "callers-not-asked": Meaning(
+        "who calls a virtual machine from the ranges named is served without a key", "set `security.apiKeySecret`"
+    ),
+    "callers-on-the-machine": Meaning(
+        "no range is named from which a virtual machine may be called", "name callers in `hosts.callerRanges`"
+    ),
+    "nobody-logs-in": Meaning(
+        "no range is named from which one may log in to a virtual machine", "name who may in `hosts.adminRanges`"
+    ),
+    "burst-not-scaled": Meaning(
+        "nothing raises the burst tier from 0 replicas, and why",
+        "scale it yourself, or keep the peak warm with `overrides.baselineReplicas`",
+    ),
+    "metrics-not-scraped": Meaning(
+        "burst tiers scale on series that nothing rendered scrapes: which labels they need",
+        "scrape the engines as the message says, or set `observability.monitors: prometheus-operator`",
+    ),
+    "hpa-keeps-one": Meaning(
+        "an HPA cannot scale to 0: what the replica that always runs costs", "set `scaling.method: keda`"
+    ),
+    "schedule-capped": Meaning(
+        "a schedule wants more burst replicas than the plan has nodes for",
+        "raise the agent's peak, or lower the schedule's `replicas`",
+    ),
+    "schedule-ignored": Meaning("a schedule that nothing keeps, and why", "do what the message names, or remove it"),
+    "gitops-overlay": Meaning(
+        "Karpenter makes none of the nodes, so the GitOps tool is told to apply another overlay than the spec names",
+        "nothing, or set `gitops.overlay` to the one that the message names",
+    ),
+    "unknown-engine-version": Meaning(
+        "the version is not in the catalog and is accounted for as the nearest earlier one; nobody checked that its image "
+        "exists",
+        "leave `engineVersion` out, or try the image before you rely on it",
+    ),
+    "sharing-not-exhaustive": Meaning(
+        "too many small agents to try every group of them on one accelerator",
+        "nothing: groups filled one after another were considered",
+    ),
+    "too-few-seats": Meaning(
+        "numbers set by hand leave sessions without a seat", "raise the figures under `overrides`, or leave them out"
+    ),
+    "burst-absorbed": Meaning(
+        "the burst outruns the cold start; warm replicas take it",
+        "nothing, or set `capacity.fastBurst: turn-away` to pay for fewer and turn callers away",
+    ),
+    "burst-outruns-cold-start": Meaning(
+        "the burst outruns the cold start; a share is turned away until the burst tier is up",
+        "set `capacity.fastBurst: absorb`, or schedule burst replicas before the peak",
+    ),
+    "prompts-queue": Meaning(
+        "if all sessions send at once, their prompts queue, and some miss the TTFT budget",
+        "nothing where they do not, else lower `overrides.maxNumSeqs`",
+    ),
+    "single-replica": Meaning(
+        "a rollout or a lost node is an outage; its length, and the price of a second replica",
+        "set `overrides.baselineReplicas: 2` where that is not acceptable",
+    ),
+    "cache-miss": Meaning(
+        "a session whose prefix cache was lost waits longer than the budget",
+        "nothing where that is rare, else state a lower `conversation.prefixHitRatio`",
+    ),
+    "router-needed": Meaning(
+        "the sums count on session-affine routing and the spec leaves the router out",
+        "set `network.router: auto`, or `network.routing: round-robin` to have the misses counted",
+    ),
+    "key-not-everywhere": Meaning(
+        "engines answer prompts on a path that asks for no API key, and no NGINX stands before them",
+        "set `network.router: nginx`, or name who may call in `security.callers`",
+    ),
+    "gateway-address": Meaning(
+        "the Gateway has no host name in the spec, so the addresses in `endpoints` pass by the endpoint picker",
+        "set `network.gateway.hostname`",
+    ),
+    "answer-over-2s": Meaning(
+        "a complete chat answer takes longer than 2 s; how many tokens would fit", "set `e2eMs` to make it a budget"
+    ),
+    "spot-without-notice": Meaning(
+        "a reclaimed node loses answers at once",
+        "retry on the caller's side, or set `capacity.burstWithoutNotice: reject`",
+    ),
+    "uncalibrated": Meaning(
+        "no measured run on this accelerator, or over several nodes, backs its latency",
+        "run `vllm bench serve` once and give its result to `agentgpu calibrate`",
+    ),
+    "efa-image": Meaning(
+        "the nodes of a replica use EFA only if the engine image has its libraries",
+        "name an image that has them with `pins.engineImage`",
+    ),
+    "held-capacity": Meaning(
+        "which pools use capacity that you hold, and how it is counted",
+        "tag or name the reservation as the message says",
+    ),
+    "storage": Meaning(
+        "weights would load faster, or as fast for less, from elsewhere than where the plan keeps them",
+        "set `modelCache.storage` or `modelCache.loader` where the cold start matters",
+    ),
+    "calibrated-by-you": Meaning(
+        "figures follow a run that you measured; which, and by how much", "nothing, while the run is like production"
+    ),
+    "weights-not-filled": Meaning(
+        "the model is known by a local config only",
+        "put its weights and then the marker into the model cache of each node",
+    ),
+    "quantised-at-load": Meaning(
+        "the engine makes FP8 weights itself", "check answer quality, or name a published FP8 checkpoint as the model"
+    ),
+    "other-checkpoint": Meaning(
+        "the precision needs a checkpoint that is published under another id", "name that checkpoint as the model"
+    ),
+    "engine-suggestion": Meaning("another engine may serve this agent better", "try it and compare"),
+    "no-tool-parser": Meaning(
+        "no tool-call parser of the engine is known for the model",
+        "set `toolCallParser`, or parse the calls in your own code",
+    ),
+    "no-reasoning-parser": Meaning(
+        "the engine has no counterpart of the model's reasoning parser",
+        "set `reasoningParser`, or strip the reasoning in your own code",
+    ),
+    "speculative-unmeasured": Meaning(
+        "speculative decoding is counted in memory only", "measure the tokens of a step and set `acceptedTokens`"
+    ),
+    "loader-unmeasured": Meaning(
+        "no measured run of this loader on this storage; the cold start counts the default loader",
+        "measure a cold start and set `overrides.coldStartS`",
+    ),
+    "queue-not-limited": Meaning(
+        "the engine cannot limit its queue, so the planned limit is not enforced by it",
+        "limit requests in front of it: the project's NGINX does",
+    ),
+}
+"""Every warning that a plan may hold."""
+
+CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
+    "memory": Meaning(
+        "GiB on one accelerator; the limit is 80 % of its capacity",
+        "allow larger accelerators or a lower precision, or shorten the conversation",
+    ),
+    "ttft": Meaning(
+        "ms to the first token of a single session; the limit is the budget",
+        "raise `ttftMs`, shorten the prompt, or allow faster accelerators",
+    ),
+    "tpot": Meaning(
+        "ms for each token of a single session; the limit is the budget", "raise `tpotMs`, or allow faster accelerators"
+    ),
+    "e2e": Meaning(
+        "ms for the whole answer of a single session; the limit is the budget", "raise `e2eMs`, or ask for fewer tokens"
+    ),
+    "context-length": Meaning(
+        "tokens of a session; the model's longest context", "shorten the conversation, or take another model"
+    ),
+    "precision": Meaning("no kernels for these weights", "take another precision, or another accelerator"),
+    "parallelism": Meaning(
+        "no machine on offer has enough accelerators for a legal size", "allow larger machines, or a lower precision"
+    ),
+    "no-latency-data": Meaning(
+        "no sourced TFLOPS figure, or no measured run of the engine, so latency or throughput cannot be predicted",
+        "set `overrides.ttftMs`, `tpotMs` and `outputTokensPerS` from a run of yours",
+    ),
+    "batched-tokens": Meaning(
+        "sequences that the engine must batch; `overrides.maxNumBatchedTokens`", "raise that figure, or leave it out"
+    ),
+    "replicas": Meaning("more than 100,000 replicas", "state less load, or allow larger accelerators"),
+    "capacity-type": Meaning(
+        "the machine is not sold in a way that the tier may use",
+        "nothing, or mark the agent `interruptible` where it is",
+    ),
+    "whole-machine": Meaning(
+        "accelerators of a SkyServe replica, which is a machine of its own; those of the machine",
+        "nothing: a machine with fewer accelerators is looked for",
+    ),
+    "skypilot": Meaning(
+        "SkyPilot has no name for the provider or for these accelerators of it, so SkyServe cannot ask for them; one for "
+        "each provider",
+        "take another target for those sellers",
+    ),
+    "several-nodes": Meaning(
+        "no replica goes over several machines without a cluster", "take another target, or a lower precision"
+    ),
+    "weights": Meaning(
+        "nobody could fetch the model's weights on a SkyServe replica", "set `modelCache.source: s3` with a bucket"
+    ),
+    "container": Meaning(
+        "the provider rents out containers (`rentsContainers` in the catalog), and the target needs machines; one for each "
+        "provider",
+        "nothing, or take the target `skyserve`",
+    ),
+    "unpriced": Meaning(
+        "the machine is on offer at a price that nobody knows, and `policy.allowUnpriced` is off or no price of its "
+        "accelerator is known",
+        "put a price of your own into a catalog overlay, or set `policy.allowUnpriced`",
+    ),
+    "engine": Meaning(
+        "the engine is not for clusters, or does not run on the accelerator", "take another engine or accelerator"
+    ),
+    "engine-feature": Meaning(
+        "the agent asks for what this version of the engine cannot do; see [engines](engines.md)",
+        "ask for another engine or version, or do without",
+    ),
+    "speculative": Meaning("the model has no multi-token head that is known", "take another `speculative.method`"),
+    "host-memory": Meaning(
+        "GiB of host memory for KV cache moved there and the engine; a replica's part of the machine",
+        "lower `kvOffloadGib`",
+    ),
+    "no-fabric": Meaning(
+        "Gbps between machines for a replica over several of them; what the machine's EFA interfaces have (0: none)",
+        "allow machines with EFA, or a model that fits one machine",
+    ),
+    "engine-version": Meaning(
+        "the engine's version cannot go over several nodes", "ask for a newer `engineVersion`, or leave it out"
+    ),
+    "sharing": Meaning(
+        "accelerators in a node for engines to share one: 1; what the machine has. For SkyServe: a replica is a machine of "
+        "its own",
+        "nothing: it is planned on accelerators of its own",
+    ),
+    "spot-baseline": Meaning(
+        "why the chosen machine's spot price was not taken for the baseline",
+        "mark the agent `interruptible` where it is",
+    ),
+    "spot-notice": Meaning(
+        "why the chosen machine's spot price was not taken: seconds of the drain; the provider gives no notice",
+        "set `capacity.burstWithoutNotice: accept` to take the risk",
+    ),
+    "spot-drain": Meaning(
+        "why the chosen machine's spot price was not taken: seconds of the drain; of the notice",
+        "generate shorter answers",
+    ),
+    "reserved-days": Meaning(
+        "why its reserved price was not taken: days of traffic that it needs; those observed",
+        "state `observed` once there are enough",
+    ),
+    "reserved-stability": Meaning(
+        "why its reserved price was not taken: lowest over mean load that it needs; that observed",
+        "nothing: on-demand is cheaper for traffic that varies",
+    ),
+}
+"""Every constraint that a rejection may name."""

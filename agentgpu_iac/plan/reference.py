@@ -1,0 +1,46 @@
+"""The plan field by field, as a page for people: made from the models and from the meanings of their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from agentgpu_iac.plan.meanings import CONSTRAINTS, WARNINGS, Meaning
+from agentgpu_iac.plan.schema import plan_schema
+from agentgpu_iac.spec.reference import parts_text
+
+_PREFACE: Final = """\
+# The plan, field by field
+
+Made by `make schema` from the models; [schema/plan.v1alpha1.json](schema/plan.v1alpha1.json) is its JSON Schema, for other tools.
+
+`agentgpu plan SPEC --format json` (or `yaml`) prints the plan.
+It is the only thing that manifests, the Pulumi program, `explain` and `diff` are made from.
+Its version stands in `apiVersion`; fields are added, none is renamed. The same spec and catalog give the same bytes.
+
+Units are in the names: `Gib` is 2^30 bytes, `S` seconds, `Ms` milliseconds, `Usd` US dollars. A month is 720 h.
+Figures of memory are per accelerator, figures of throughput per tier.
+
+When nothing fits, `--format json` prints `{"feasible": false, "message": ..., "rejections": [...]}` and the exit code is 1.
+"""
+_LAST: Final = "Of the parallelisms of one accelerator only the nearest miss is listed.\n"
+
+
+def plan_reference_text() -> str:
+    """The page, in Markdown: one table for each part of the plan, then its warnings and constraints."""
+    return "\n".join(
+        (
+            _PREFACE,
+            *parts_text(plan_schema(), "Plan", has_defaults=False),
+            *_codes("Warning codes", ("code", "says", "what to do"), WARNINGS.items()),
+            *_codes(
+                "Rejection constraints", ("constraint", "need and limit are", "what would lift it"), CONSTRAINTS.items()
+            ),
+            _LAST,
+        )
+    )
+
+
+def _codes(title: str, columns: tuple[str, ...], meanings: Iterable[tuple[str, Meaning]]) -> Iterator[str]:
+    rows = (f"| `{code}` | {meaning.says} | {meaning.remedy} |" for code, meaning in meanings)
+    yield "\n".join((f"## {title}\n", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows, ""))

@@ -1,0 +1,18 @@
+"""Everything that ``agentgpu render`` writes: the files that are applied, and what lies beside them."""
+
+from __future__ import annotations
+
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.rendering.helm_values import helm_values
+from agentgpu_iac.rendering.plan_file import plan_file
+from agentgpu_iac.rendering.render import render
+
+
+def render_all(plan: Plan) -> tuple[RenderedFile, ...]:
+    """The whole output folder of a plan."""
+    return (*render(plan), *beside(plan))
+
+
+def beside(plan: Plan) -> tuple[RenderedFile, ...]:
+    """What nobody applies: values for charts of others, and the plan itself."""
+    return (*helm_values(plan), plan_file(plan))

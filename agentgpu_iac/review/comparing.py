@@ -1,0 +1,159 @@
+"""Two plans, field by field: everything is compared but a short list of exceptions, each with its reason.
+
+Items of lists are matched by what names them, so that an agent which comes first does not change all others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from agentgpu_iac import plan as p
+from agentgpu_iac.spec.document import Document, camel
+
+NOT_COMPARED: Final[Mapping[str, str]] = {
+    "apiVersion": "the format, not what is planned",
+    "headline": "a sentence made of figures that are compared",
+    "provenance": "what a plan was made from, not what it decides",
+    "ledger": "the sums behind figures that are compared",
+    "rejections": "what was looked at and not taken; what was taken is compared",
+    "warnings": "compared as sentences, which are listed by themselves",
+    "cost.alternatives": "what was looked at and not taken; what was taken is compared",
+    "cost.baselineUsdPerMonth": "compared as money, ahead of everything else",
+    "cost.peakUsdPerHour": "compared as money, ahead of everything else",
+    "cost.expectedUsdPerMonth": "compared as money, ahead of everything else",
+    "cost.lineItems.priceSource": "where a price was read; the price is compared",
+    "nodePools.priceSource": "where a price was read; the price is compared",
+    "workloads.chosenBecause": "a sentence made of figures that are compared",
+    "workloads.modelCache.choices": "where weights could lie instead; where they lie is compared",
+}
+"""Fields that no change is reported of, by their path in the plan's words, with the reason."""
+
+KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
+    p.AlertPlan: ("name", "agent"),
+    p.Assumption: ("agent", "part", "field"),
+    p.CachedModel: ("model",),
+    p.CachedRepository: ("path",),
+    p.EngineFile: ("name",),
+    p.EnvironmentVariable: ("name",),
+    p.HostEngine: ("name",),
+    p.HostPlan: ("node_pool",),
+    p.HostSecret: ("variable",),
+    p.KernelSetting: ("name",),
+    p.LineItem: ("node_pool", "capacity_type"),
+    p.MachineRoute: ("agent",),
+    p.MarketWay: ("capacity_type",),
+    p.NamedSecret: ("name", "key"),
+    p.NodePool: ("name",),
+    p.OtherMachine: ("name",),
+    p.Override: ("agent", "field"),
+    p.PriorityClassPlan: ("level",),
+    p.RoutePlan: ("agent",),
+    p.Schedule: ("start", "end"),
+    p.SecretVariable: ("variable",),
+    p.SkyPlace: ("cloud", "region", "accelerator"),
+    p.SkySecret: ("variable",),
+    p.SkyServicePlan: ("name",),
+    p.Trigger: ("name",),
+    p.Workload: ("name",),
+}
+"""What names an item of a list."""
+
+PRESENT: Final = "present"
+Found = tuple[str, str | None, str | None]
+"""Path of a field, and what it holds before and after; None where it is not there."""
+
+
+def differences(before: Document, after: Document, kind: str = "") -> Iterator[Found]:
+    """Every field in which two parts of a plan differ. ``kind``: where such parts stand in a plan."""
+    for name in type(before).model_fields:
+        place = f"{kind}.{camel(name)}".lstrip(".")
+        if place not in NOT_COMPARED:
+            yield from _values(camel(name), place, getattr(before, name), getattr(after, name))
+
+
+def named(items: Sequence[Document]) -> dict[str, Document]:
+    """The items by what names them; of several with one name the further ones are numbered."""
+    found: dict[str, Document] = {}
+    for item in items:
+        name = " ".join(str(value) for value in (getattr(item, key) for key in KEYS[type(item)]) if value is not None)
+        again = sum(1 for other in found if other == name or other.startswith(f"{name} #"))
+        found[f"{name} #{again + 1}" if again else name] = item
+    return found
+
+
+def _values(path: str, kind: str, before: Any, after: Any) -> Iterator[Found]:
+    if before == after:
+        return
+    if isinstance(before, Document) and isinstance(after, Document):
+        yield from ((f"{path}.{below}", *sides) for below, *sides in differences(before, after, kind))  # type: ignore[misc]
+    elif isinstance(before, Document):
+        yield from ((leaf, value, None) for leaf, value in _leaves(path, kind, before))
+    elif isinstance(after, Document):
+        yield from ((leaf, None, value) for leaf, value in _leaves(path, kind, after))
+    elif _holds_parts(before) or _holds_parts(after):
+        yield from _lists(path, kind, before, after)
+    elif isinstance(before, dict):
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                yield f"{path}.{key}", before.get(key), after.get(key)
+    else:
+        words = shown(before), shown(after)
+        yield path, *(words if words[0] != words[1] else (_exactly(before), _exactly(after)))
+
+
+def _lists(path: str, kind: str, before: Sequence[Document], after: Sequence[Document]) -> Iterator[Found]:
+    old, new = named(before), named(after)
+    for name in (*old, *(name for name in new if name not in old)):
+        place = f"{path}[{name}]"
+        if name not in new:
+            yield place, PRESENT, None
+        elif name not in old:
+            yield place, None, PRESENT
+        else:
+            yield from _values(place, kind, old[name], new[name])
+    yield from ((path, *sides) for sides in orders(old, new))
+
+
+def orders(before: Mapping[str, Document], after: Mapping[str, Document]) -> Iterator[tuple[str, str]]:
+    """The order of the items that stay, before and after, where it changes."""
+    kept = [[name for name in items if name in other] for items, other in ((before, after), (after, before))]
+    if kept[0] != kept[1]:
+        yield ", ".join(kept[0]), ", ".join(kept[1])
+
+
+def _leaves(path: str, kind: str, part: Document) -> Iterator[tuple[str, str]]:
+    for name in type(part).model_fields:
+        value, below, place = getattr(part, name), f"{path}.{camel(name)}", f"{kind}.{camel(name)}"
+        if place in NOT_COMPARED:
+            continue
+        if isinstance(value, Document):
+            yield from _leaves(below, place, value)
+        elif _holds_parts(value):
+            yield from ((f"{below}[{item}]", PRESENT) for item in named(value))
+        else:
+            yield below, shown(value)
+
+
+def _holds_parts(value: Any) -> bool:
+    return isinstance(value, tuple) and any(isinstance(item, Document) for item in value)
+
+
+def shown(value: Any) -> str:
+    """A value as the plan's file has it; a list with spaces between its items."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return str(float(value))
+    if isinstance(value, dict):
+        return " ".join(f"{key}={value[key]}" for key in sorted(value))
+    return " ".join(map(shown, value)) if isinstance(value, tuple) else str(value)
+
+
+def _exactly(value: Any) -> str:
+    """A value whose everyday form hides how it differs from another."""
+    return json.dumps(value, default=str, ensure_ascii=False)
