@@ -16,7 +16,7 @@ from typing import Any
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing import activation, memory, outside_torch
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB
 
@@ -172,14 +172,15 @@ def _off(predicted: float, measured: float | None) -> float | None:
 def refitted(rows: Iterable[Start]) -> Iterator[None]:
     """The memory model with its fitted constants found from ``rows`` alone."""
     found = fit(tuple(rows))
-    before = {name: getattr(memory, name) for name in found}
+    homes = {name: activation if hasattr(activation, name) else outside_torch for name in found}
+    before = {name: getattr(homes[name], name) for name in found}
     try:
         for name, value in found.items():
-            setattr(memory, name, value)
+            setattr(homes[name], name, value)
         yield
     finally:
         for name, value in before.items():
-            setattr(memory, name, value)
+            setattr(homes[name], name, value)
 
 
 def fit(rows: Sequence[Start]) -> dict[str, Any]:

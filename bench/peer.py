@@ -28,7 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from agentgpu_iac.calculators.calculators import CaseRejection, PredictQuestion, predict
+from agentgpu_iac.calculators.predict import predict
+from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion
 from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 

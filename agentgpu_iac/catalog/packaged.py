@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -42,6 +43,7 @@ class Rows:
     models: tuple[ModelFacts, ...] = ()
     releases: tuple[EngineRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
+    engine_facts: tuple[EngineFacts, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
@@ -54,6 +56,11 @@ FILES = (
     "accelerators.json",
     "engine_metrics.json",
     "engines.json",
+    "engines/ollama.json",
+    "engines/sglang.json",
+    "engines/tensorrt-llm.json",
+    "engines/tgi.json",
+    "engines/vllm.json",
     "gpu_aliases.json",
     "instance_types.json",
     "models.json",
@@ -78,6 +85,9 @@ def packaged_rows() -> Rows:
         models=_json_rows(content["models.json"], ModelFacts),
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
+        engine_facts=tuple(
+            row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
+        ),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),

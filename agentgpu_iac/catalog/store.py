@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
@@ -59,6 +60,7 @@ class Catalog:
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
+    engine_facts: tuple[EngineFacts, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     base_directory: Path | None = None
 
@@ -171,6 +173,28 @@ class Catalog:
         known = (row for row in self.metrics if row.engine == engine and _numeric(row.version) <= asked)
         return max(known, key=lambda row: _numeric(row.version), default=None)
 
+    def facts(self, engine: Engine, version: str | None = None) -> EngineFacts:
+        """What an engine can do in a version: the newest row that is not newer, else the oldest.
+
+        Without a version, or with one that is no number, it is the newest row.
+
+        Raises:
+            BadInput: nothing is known about the engine.
+        """
+        known = sorted(
+            (row for row in self.engine_facts if row.engine == engine), key=lambda row: _numeric(row.version)
+        )
+        if not known:
+            raise _unknown("engine with facts", engine, {row.engine for row in self.engine_facts})
+        asked = _numeric(version or "")
+        if not asked:
+            return known[-1]
+        return max(
+            (row for row in known if _numeric(row.version) <= asked),
+            key=lambda row: _numeric(row.version),
+            default=known[0],
+        )
+
     def _local_model(self, path: Path, reference: str) -> Model:
         try:
             text = self._resolved(path).read_text(encoding="utf-8")
@@ -235,6 +259,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, _numeric(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
+        engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, _numeric(row.version)))),
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
     )
 

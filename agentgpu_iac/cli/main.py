@@ -547,6 +547,8 @@ def size(
         str | None, typer.Option(help="The engine's number format; float32 doubles 16-bit figures.")
     ] = None,
     speculative_layers: Annotated[int | None, typer.Option(help="Layers of a draft head (EAGLE, MTP).")] = None,
+    speculative_tokens: Annotated[int | None, typer.Option(help="Tokens that a draft proposes in each step.")] = None,
+    draft: Annotated[str | None, typer.Option(help="Draft model of its own: its Hugging Face id.")] = None,
     lora_slots: Annotated[int | None, typer.Option(help="LoRA adapters held at once.")] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank that a LoRA slot is made for.")] = None,
     from_file: FromOption = None,
@@ -554,7 +556,7 @@ def size(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Predict what the engine prints about its memory at start."""
-    from agentgpu_iac.calculators import calculators
+    from agentgpu_iac.calculators import calculator
 
     options = {
         "model": model,
@@ -573,10 +575,12 @@ def size(
         "enforce-eager": enforce_eager,
         "dtype": dtype,
         "speculative-layers": speculative_layers,
+        "speculative-tokens": speculative_tokens,
+        "draft": draft,
         "lora-slots": lora_slots,
         "lora-rank": lora_rank,
     }
-    _calculate(calculators.SIZE, options, from_file, catalog, format)
+    _calculate(calculator.SIZE, options, from_file, catalog, format)
 
 
 @app.command()
@@ -611,7 +615,7 @@ def predict(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Predict TTFT, TPOT and tokens/s of one replica at a load."""
-    from agentgpu_iac.calculators import calculators
+    from agentgpu_iac.calculators import calculator
 
     options = {
         "model": model,
@@ -636,7 +640,7 @@ def predict(
         "max-num-seqs": max_num_seqs,
         "enforce-eager": enforce_eager,
     }
-    _calculate(calculators.PREDICT, options, from_file, catalog, format)
+    _calculate(calculator.PREDICT, options, from_file, catalog, format)
 
 
 def _calculate(

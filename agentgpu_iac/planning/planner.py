@@ -16,9 +16,10 @@ from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning import caching, containers, host_memory, several_nodes, sky, speculation
 from agentgpu_iac.planning.assembly import Decisions, assemble
-from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
+from agentgpu_iac.planning.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.demand import Demand, demand
 from agentgpu_iac.planning.engines import PORTS, Wishes
+from agentgpu_iac.planning.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.placement import (
     MAX_ENGINES_PER_ACCELERATOR,
     Option,
@@ -213,6 +214,7 @@ def _agent_options(
         return AgentOptions(demand=one, release=None, options=(), rejections=cannot)
     rules = Rules(
         release=release,
+        facts=catalog.facts(release.engine, release.version),
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",

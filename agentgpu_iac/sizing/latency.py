@@ -20,13 +20,10 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of
-from agentgpu_iac.sizing.memory import (
-    bits_per_parameter,
-    capacity,
-    expert_parameters,
-    kv_bytes_per_session,
-    layer_count,
-)
+from agentgpu_iac.sizing.capacity import capacity
+from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session
+from agentgpu_iac.sizing.weights import bits_per_parameter, expert_parameters, layer_count
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import GIB
 
@@ -94,6 +91,9 @@ class Serving:
     """Nodes that the pipeline stages of a replica are spread over."""
     gbps_between_nodes: float = 0.0
     """Rate at which a stage hands its activations to one on the next node."""
+    weight_only: bool = False
+    """The card has no units for the precision of the weights: kernels unpack them as they are read. 4-bit integers always
+    are."""
     own_run: Calibration | None = None
     """What the user measured beside a prediction; its ratios scale the answers."""
     constants: Constants = CONSTANTS
@@ -201,17 +201,19 @@ class Speed:
         return read * self.kv_ms_per_token + self.kv_ms_per_session
 
 
-def prefill_tflops(accelerator: Accelerator, precision: Precision) -> float | None:
+def prefill_tflops(accelerator: Accelerator, precision: Precision, *, weight_only: bool = False) -> float | None:
     """Dense TFLOPS for weights of this precision: the vendor's figure, else a measured one, else none.
 
     8-bit weights use the 8-bit units where the accelerator has them; MXFP4 weights are computed in 8 bit on
-    accelerators with FP4 units and in 16 bit on others; weight-only 4-bit integers in 16 bit; a format without a
-    figure falls back to 16 bit, which is the safe side.
+    accelerators with FP4 units and in 16 bit on others; weight-only formats in 16 bit; a format without a figure falls
+    back to 16 bit, which is the safe side.
     """
     tables = (accelerator.vendor_dense_tflops, accelerator.measured_dense_tflops)
     field = {"fp8": "fp8", "int8": "int8", "nvfp4": "fp4"}.get(precision, "bf16")
-    if precision == "mxfp4" and _has_fp4_units(accelerator):
+    if precision == "mxfp4" and has_fp4_units(accelerator):
         field = "fp8"
+    if weight_only:
+        field = "bf16"
     for name in (field, "bf16"):
         for table in tables:
             value: float | None = getattr(table, name)
@@ -220,7 +222,8 @@ def prefill_tflops(accelerator: Accelerator, precision: Precision) -> float | No
     return None
 
 
-def _has_fp4_units(accelerator: Accelerator) -> bool:
+def has_fp4_units(accelerator: Accelerator) -> bool:
+    """Whether the accelerator is of a generation that computes in 4 bit (Blackwell)."""
     return bool(accelerator.vendor_dense_tflops.fp4 or accelerator.measured_dense_tflops.fp4)
 
 
@@ -272,9 +275,9 @@ class _Rates:
     attention_flops_per_ms: float
 
 
-def _mfu(precision: Precision, constants: Constants, *, blackwell: bool) -> float:
+def _mfu(precision: Precision, constants: Constants, *, blackwell: bool, weight_only: bool) -> float:
     """Share of the dense TFLOPS that prompts reach; FP4 without FP4 units is computed in 16 bit."""
-    if precision == "int4":
+    if weight_only:
         return constants.mfu_weight_only
     if precision in ("fp8", "int8"):
         return constants.mfu_8_bit_blackwell if blackwell else constants.mfu_8_bit_hopper
@@ -283,23 +286,29 @@ def _mfu(precision: Precision, constants: Constants, *, blackwell: bool) -> floa
     return constants.mfu_16_bit
 
 
-def _rates(model: Model, accelerator: Accelerator, precision: Precision, constants: Constants) -> _Rates | None:
-    """Data sheet times the fitted shares; None where no TFLOPS figure has a source."""
-    tflops, tflops_16_bit = prefill_tflops(accelerator, precision), prefill_tflops(accelerator, "bf16")
+def _rates(
+    model: Model, accelerator: Accelerator, precision: Precision, constants: Constants, *, weight_only: bool
+) -> _Rates | None:
+    """Data sheet times the fitted shares; None where no TFLOPS figure has a source.
+
+    Weight-only kernels were measured with 4-bit integers alone; those that unpack FP8 and NVFP4 are of the same family.
+    """
+    tflops = prefill_tflops(accelerator, precision, weight_only=weight_only)
+    tflops_16_bit = prefill_tflops(accelerator, "bf16")
     if tflops is None or tflops_16_bit is None:
         return None
-    blackwell = _has_fp4_units(accelerator)
+    blackwell = has_fp4_units(accelerator)
     four_bit = bits_per_parameter(precision) < _EIGHT
-    mfu = _mfu(precision, constants, blackwell=blackwell)
+    mfu = _mfu(precision, constants, blackwell=blackwell, weight_only=weight_only)
     expert_mfu = constants.expert_mfu_blackwell if blackwell else constants.expert_mfu_hopper
     if blackwell and precision in ("nvfp4", "mxfp4"):
         expert_mfu = constants.expert_mfu_4_bit
     dense = tflops_16_bit * constants.mfu_16_bit if model.experts and four_bit else tflops * mfu
     bandwidth = accelerator.bandwidth_gb_per_s
-    weight_only = min(bandwidth, calibration.WEIGHT_ONLY_GB_PER_S) if precision == "int4" else bandwidth
+    read = min(bandwidth, calibration.WEIGHT_ONLY_GB_PER_S) if weight_only else bandwidth
     latent = constants.latent_kv_factor if model.kv_lora_rank is not None else 1.0
     return _Rates(
-        bytes_per_ms=weight_only * 1e6 * constants.bandwidth_efficiency,
+        bytes_per_ms=read * 1e6 * constants.bandwidth_efficiency,
         kv_bytes_per_ms=bandwidth * 1e6 * constants.kv_bandwidth_efficiency / latent,
         dense_flops_per_ms=dense * 1e9,
         expert_flops_per_ms=tflops * mfu * expert_mfu * 1e9,
@@ -307,16 +316,18 @@ def _rates(model: Model, accelerator: Accelerator, precision: Precision, constan
     )
 
 
-def _launch_ms(model: Model, accelerator: Accelerator, precision: Precision, serving: Serving) -> float:
-    """Launches of one decode step over all layers."""
+def _launch_ms(
+    model: Model, accelerator: Accelerator, precision: Precision, serving: Serving, *, weight_only: bool
+) -> float:
+    """Launches of one decode step over all layers; weight-only kernels quantise no activations."""
     constants = serving.constants
     per_layer = constants.generations[generation_of(serving.engine, serving.version)].launch_ms_per_layer
     if model.experts:
         per_layer *= constants.families[family_of(serving.engine)].moe_launch_factor
-        per_layer *= constants.block_fp8_launch_factor if precision == "fp8" else 1.0
-    elif precision == "nvfp4":
+        per_layer *= constants.block_fp8_launch_factor if precision == "fp8" and not weight_only else 1.0
+    elif precision == "nvfp4" and not weight_only:
         per_layer *= constants.dense_fp4_launch_factor
-    if not _has_fp4_units(accelerator):
+    if not has_fp4_units(accelerator):
         per_layer *= constants.hopper_launch_factor
     if model.architecture in _SPARSE_ATTENTION:
         per_layer *= constants.sparse_attention_launch_factor
@@ -368,7 +379,8 @@ def speed(
     """Build the model of one replica; None where no TFLOPS figure of the accelerator has a source."""
     serving = serving or Serving()
     constants = serving.constants
-    rates = _rates(model, accelerator, precision, constants)
+    weight_only = serving.weight_only or precision == "int4"
+    rates = _rates(model, accelerator, precision, constants, weight_only=weight_only)
     if rates is None:
         return None
     spread = layout(accelerator, tensor_parallel, serving.attention_dp, serving.expert_parallel)
@@ -376,6 +388,7 @@ def speed(
     work = _work(model, precision, kv_dtype, spread.tensor_parallel)
     reduce_ms, decode_reduce_ms, prompt_reduce_ms = _all_reduce(model, accelerator, width, constants)
     hand_over_ms = _hand_over_ms_per_token(model, serving)
+    launch_ms = _launch_ms(model, accelerator, precision, serving, weight_only=weight_only)
     dense_ms = work.dense_flops / spread.tensor_parallel / rates.dense_flops_per_ms
     expert_ms = work.expert_flops / width / rates.expert_flops_per_ms
     attention_flops = 4.0 * model.layers.full * model.attention_heads * model.head_dim
@@ -398,7 +411,7 @@ def speed(
         + hand_over_ms
         + _activation_ms_per_token(model, accelerator, spread),
         attention_ms_per_token_pair=attention_flops / width / rates.attention_flops_per_ms,
-        step_ms=constants.step_ms * pipeline_parallel + _launch_ms(model, accelerator, precision, serving) + reduce_ms,
+        step_ms=constants.step_ms * pipeline_parallel + launch_ms + reduce_ms,
         all_reduce_ms_per_token=decode_reduce_ms + hand_over_ms,
         sequence_ms=constants.sequence_ms,
         prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
@@ -433,16 +446,6 @@ def _error_ratios(accelerator: Accelerator, serving: Serving) -> calibration.Err
     return calibration.ErrorRatios(ttft=ratios.ttft * factor, tpot=ratios.tpot * factor)
 
 
-def served_kv_dtype(engine: Engine, accelerator: Accelerator, precision: Precision) -> KvCacheDtype:
-    """What ``auto`` means for the number format of the cache in practice.
-
-    Checkpoints quantised for TensorRT-LLM carry an FP8 cache, and recipes for Blackwell ask for one; elsewhere it is
-    16 bit. (The measured runs say so where the cache fills: how many requests run at once tells its width.)
-    """
-    quantised = bits_per_parameter(precision) <= _EIGHT and precision != "int4"
-    return "fp8" if quantised and (engine == "tensorrt-llm" or _has_fp4_units(accelerator)) else "auto"
-
-
 def seats(
     model: Model,
     accelerator: Accelerator,
@@ -464,13 +467,9 @@ def seats(
     embeddings = model.vocab_size * model.hidden_size * 2.0 * (0 if model.tied_embeddings else 1)
     weights = work.expert_bytes / spread.accelerators + (work.dense_bytes + embeddings) / spread.tensor_parallel
     memory = capacity(accelerator).capacity_gib * GIB
-    if engine == "tensorrt-llm":
-        pool = 0.90 * (memory - weights - 4 * GIB)
-    elif engine == "sglang":
-        pool = 0.92 * memory - weights
-    else:
-        pool = 0.93 * memory - weights - 4 * GIB
-    held = prompt_tokens + output_tokens * (1.0 if engine in ("tensorrt-llm", "sglang") else 0.5)
+    port = SIZING_PORTS[engine]
+    pool = port.tuned_pool_bytes(memory, weights, GIB)
+    held = prompt_tokens + output_tokens * port.held_output_share
     per_request = held * work.kv_bytes_per_token + work.kv_bytes_per_session
     return max(1.0, pool / per_request) * spread.attention_groups
 

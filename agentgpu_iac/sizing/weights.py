@@ -210,6 +210,19 @@ def rank_weights(
     )
 
 
+def draft_layer_gib(
+    model: Model,
+    precision: Precision,
+    tensor_parallel: int,
+    *,
+    compute_capability: str | None = None,
+    dtype_bytes: int = 2,
+) -> float:
+    """One layer for speculation on one accelerator, in GiB: as many bits a parameter as the model has on average."""
+    total = weight_bytes(model, precision, tensor_parallel, compute_capability=compute_capability) * (dtype_bytes / 2)
+    return gib(draft_layer_parameters(model) * _average_bytes(model, total)) / tensor_parallel
+
+
 def rotary_table_bytes(model: Model) -> float:
     """Sines and cosines that the engine tabulates for every position up to the longest context, in 16 bit.
 

@@ -62,7 +62,8 @@ def test_nothing_was_lost():
 
 
 @pytest.mark.parametrize(
-    "table", ["accelerators", "instance_types", "models", "releases", "providers", "routers", "services"]
+    "table",
+    ["accelerators", "instance_types", "models", "releases", "providers", "routers", "services", "engine_facts"],
 )
 def test_every_row_names_its_sources(table):
     assert all(row.sources and all(source.strip() for source in row.sources) for row in getattr(ROWS, table))
@@ -81,7 +82,9 @@ def test_one_row_per_line(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_rows_are_sorted(name):
+    by_version = lambda row: (row["engine"], [int(part) for part in row["version"].split(".")])  # noqa: E731
     orders = {
+        **{one: by_version for one in FILES if one.startswith("engines/")},
         "accelerators.json": lambda row: row["id"],
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),

@@ -190,6 +190,7 @@ def make_catalog(
         routers=ROUTERS,
         services=packaged_rows().services,
         metrics=packaged_rows().metrics,
+        engine_facts=packaged_rows().engine_facts,
     )
 
 

@@ -172,8 +172,8 @@ def _lora_args(settings: EngineSettings) -> list[str]:
     """A batch may hold every adapter, and requests of the model itself."""
     return [
         "--enable-lora",
-        *("--max-loras-per-batch", str(len(settings.lora_modules) + 1)),
-        *("--max-lora-rank", str(max(adapter.rank for adapter in settings.agent.lora_adapters))),
+        *("--max-loras-per-batch", str(len(settings.lora_ranks))),
+        *("--max-lora-rank", str(max(settings.lora_ranks))),
         *("--lora-paths", *settings.lora_modules),
     ]
 

@@ -88,7 +88,6 @@ _REASONING_PARSERS = Parsers(
         )
     )
 )
-_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -162,12 +161,10 @@ def _precision_args(model: Model, precision: Precision) -> list[str]:
 
 
 def _lora_args(settings: EngineSettings) -> list[str]:
-    rank = max(adapter.rank for adapter in settings.agent.lora_adapters)
-    slots = next(size for size in _LORA_RANKS if size >= rank)
     return [
         "--enable-lora",
-        *("--max-loras", str(len(settings.lora_modules))),
-        *("--max-lora-rank", str(slots)),
+        *("--max-loras", str(len(settings.lora_ranks))),
+        *("--max-lora-rank", str(max(settings.lora_ranks))),
         *("--lora-modules", *settings.lora_modules),
     ]
 
