@@ -11,7 +11,6 @@ from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.latency import Layout, Request
-from agentgpu_iac.sizing.weights import bits_per_parameter
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 
 DATA = Path(__file__).parent / "data" / "serving.csv"
@@ -37,8 +36,6 @@ _SAME_SHAPE: dict[str, tuple[str, Precision | None]] = {
 }
 """Quantised or renamed checkpoints of a catalog model with the same shapes."""
 
-
-_EIGHT_BIT = 8
 
 _SAME_RUNS = {"deepseek-ai/DeepSeek-V3": "deepseek-ai/DeepSeek-R1"}
 """Of the DeepSeek-V3 points 97 are DeepSeek-R1 points again, figure for figure: they are left out together."""
@@ -77,17 +74,6 @@ class Case:
     def saturated(self) -> bool:
         """More requests ask than the KV cache holds."""
         return self.concurrency > self.seats
-
-
-def recipe_kv_dtype(engine: Engine, accelerator: Accelerator, precision: Precision) -> KvCacheDtype:
-    """The number format of the cache that the recipes of these runs ask for, which the rows do not say.
-
-    Checkpoints quantised for TensorRT-LLM carry an FP8 cache, and recipes for Blackwell ask for one; elsewhere it is
-    16 bit. (The measured runs say so where the cache fills: how many requests run at once tells its width.) An engine
-    that is told ``auto`` does no such thing by itself.
-    """
-    quantised = bits_per_parameter(precision) <= _EIGHT_BIT and precision != "int4"
-    return "fp8" if quantised and (engine == "tensorrt-llm" or latency.has_fp4_units(accelerator)) else "auto"
 
 
 def _count(cell: str) -> int:
@@ -130,7 +116,7 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         weights = "mxfp4"
     tensor, groups, expert = _sizes(row, model)
     spread = latency.layout(accelerator, tensor, groups, expert)
-    kv_dtype = recipe_kv_dtype(engine, accelerator, weights)
+    kv_dtype = latency.recipe_kv_dtype(engine, accelerator, weights)
     prompt, output = float(row["isl"]), float(row["osl"])
     limit = latency.seats(
         model,

@@ -9,6 +9,7 @@ from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion, co
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import latency, memory, replica
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.units import rounded
 
@@ -77,11 +78,17 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         output_tokens=float(question.output_tokens),
     )
     if question.gpu_memory_utilization is not None:
-        by_cache = report.max_concurrency * spread.attention_groups
+        held = question.input_tokens + question.output_tokens * SIZING_PORTS[question.engine].held_output_share
+        by_cache = max(1.0, memory.seats(report, math.ceil(held)) * spread.attention_groups)
     seats = min(by_cache, float(question.max_num_seqs or math.inf))
     warnings = list(case.warnings)
     if (question.ep or 1) > 1 and not case.model.experts:
         warnings.append(f"{case.model.id} has no experts: ep changes nothing")
+    recipe = latency.recipe_kv_dtype(question.engine, case.accelerator, case.precision)
+    if question.kv_cache_dtype == "auto" and recipe != "auto":
+        warnings.append(
+            f"kv-cache-dtype auto is 16 bit; recipes of tuned runs like this ask for {recipe}: say so if yours does"
+        )
     if question.accepted_tokens > 1:
         warnings.append("speculative decoding is arithmetic only here: no measured run backs it")
     asked = _asked_concurrency(question, engine, request, seats)

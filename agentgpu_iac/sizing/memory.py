@@ -78,6 +78,7 @@ __all__ = (
     "non_torch_gib",
     "rank_weights",
     "sampler_base_gib",
+    "seats",
     "version_tuple",
     "weight_bytes",
     "weights_gib_per_accelerator",
@@ -123,6 +124,8 @@ class EngineMemory:
     """What one sequence of max-model-len takes of the KV cache, on one accelerator."""
     capacity: Capacity
     budget_gib: float
+    pool_gib: float
+    """KV cache of the tightest stage."""
     error_ratio: float
 
 
@@ -192,7 +195,8 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
         for activation in (printed_gib, last_gib)
     )
     kv, tightest = budget - weights - taken, budget - weights - taken_from_last
-    held = pool(_pool_request(config), min(kv, tightest) * _models_share(terms))
+    pool_gib = min(kv, tightest)
+    held = pool(_pool_request(config), pool_gib * _models_share(terms))
     return EngineMemory(
         terms=terms,
         weights_gib=weights,
@@ -205,8 +209,14 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
         sequence_gib=gib(held.sequence_bytes) / _models_share(terms),
         capacity=room,
         budget_gib=budget,
+        pool_gib=pool_gib,
         error_ratio=_error_ratio(config, weights, taken, kv),
     )
+
+
+def seats(report: EngineMemory, held_tokens: int) -> float:
+    """Requests that run at once while each holds that many tokens; at most what a plan counts on for such sessions."""
+    return max(0.0, report.pool_gib) / memory_terms(report.terms.replica, held_tokens).kv_per_session_gib
 
 
 def _profiled_gib(config: EngineConfig, terms: MemoryTerms) -> float:

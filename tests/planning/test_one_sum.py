@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgpu_iac.calculators.calculator import SIZE
+from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.planning.planner import NoPlan, make_plan
@@ -54,6 +54,24 @@ def question(one: Workload, agent: Agent) -> dict[str, Any]:
     return asked
 
 
+def admitted(one: Workload, catalog: Catalog) -> float:
+    """Requests of the planned context that ``predict`` lets run at once, asked with the plan's flags for all its seats."""
+    asked = question(one, Agent(name="x", model=one.model))
+    for name in ("lora-slots", "lora-rank"):
+        asked.pop(name, None)
+    answer = PREDICT.answer(
+        {
+            **asked,
+            "gpu-memory-utilization": one.gpu_memory_utilization,
+            "input-tokens": one.memory.context_tokens - 1,
+            "output-tokens": 1,
+            "concurrency": one.max_num_seqs,
+        },
+        catalog,
+    )
+    return float(answer["concurrency"])
+
+
 def hold_against_size(found: Plan, agents: tuple[Agent, ...], catalog: Catalog) -> int:
     by_name = {agent.name: agent for agent in agents}
     for one in found.workloads:
@@ -70,6 +88,8 @@ def hold_against_size(found: Plan, agents: tuple[Agent, ...], catalog: Catalog) 
         assert answer["kvBytesPerToken"] == planned.kv_bytes_per_token
         assert answer["draftKvBytesPerToken"] == planned.draft_kv_bytes_per_token
         assert answer["capacityGib"] == planned.capacity_gib
+        if one.kv_cache_memory_bytes is None and one.latency.tpot_ms is not None and agents[0].speculative is None:
+            assert admitted(one, catalog) == pytest.approx(one.max_num_seqs, abs=0.01)
     return len(found.workloads)
 
 

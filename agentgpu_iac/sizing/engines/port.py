@@ -42,6 +42,8 @@ class SizingPort:
     """Whether graphs come out of the budget is told by its release; else they are captured on top of it."""
     lora_slots: Callable[[tuple[int, ...], tuple[int, ...]], tuple[int, ...]] = slots_of_own_rank
     """(ranks of the adapters, ranks that its flag accepts) -> the rank of each slot that it makes room for."""
+    checkpoints_ask_for_8_bit_cache: bool = False
+    """Checkpoints that are quantised for it ask for an 8-bit KV cache."""
     tuned_share: float = 0.93
     """Share of the memory that measured runs gave it, which are tuned."""
     tuned_overhead_gib: float = 4.0

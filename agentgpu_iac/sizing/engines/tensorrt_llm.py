@@ -19,6 +19,7 @@ TENSORRT_LLM = SizingPort(
     support="tensorrt-llm: 90 % of what is free after load, overhead as vLLM's; no start-up log was compared",
     default_share=_default_share,
     share_is_of_free=True,
+    checkpoints_ask_for_8_bit_cache=True,
     tuned_share=0.90,
     held_output_share=1.0,
 )
