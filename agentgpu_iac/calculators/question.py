@@ -8,11 +8,11 @@ from pydantic import ConfigDict, Field
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal
-from agentgpu_iac.sizing.versions import version_tuple
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
@@ -144,10 +144,10 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
             warnings.append(f"{engine} is accounted for as vLLM: its own scheduling is not modelled yet")
     release = catalog.release("vllm", question.engine_version if port.logs_compared else None)
     asked = (question.engine_version or "").strip().removeprefix("v")
-    known = sorted((row.version for row in catalog.releases if row.engine == release.engine), key=version_tuple)
+    known = sorted((row.version for row in catalog.releases if row.engine == release.engine), key=order)
     if port.logs_compared and asked not in known:
-        earlier = [one for one in known if version_tuple(one) <= version_tuple(asked)]
-        base = earlier[-1] if earlier else known[0] if version_tuple(asked) else known[-1]
+        earlier = [one for one in known if at_least(asked, one)]
+        base = earlier[-1] if earlier else known[0] if version_of(asked) else known[-1]
         said = "the newest known" if base == known[-1] else "the nearest known"
         measured = f"; latency as {generation_of(engine, asked)}"
         warnings.append(
@@ -171,9 +171,15 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
         weight_only=execution == "weight-only",
         refused=_bad_parallelism(question, model, tensor_parallel, count)
         or (_no_kernels(accelerator, precision) if execution is None else None),
-        version_is_known=port.logs_compared and () < version_tuple(asked)[:2] <= version_tuple(known[-1])[:2],
+        version_is_known=port.logs_compared and _is_known(asked, known[-1]),
         warnings=tuple(warnings),
     )
+
+
+def _is_known(version: str, newest: str) -> bool:
+    """Whether a version is none beyond the minor version of the newest known."""
+    asked, known = version_of(version), order(newest)
+    return asked is not None and (asked.major, asked.minor) <= (known.major, known.minor)
 
 
 def config_of(question: Question, case: Case, max_model_len: int) -> memory.EngineConfig:

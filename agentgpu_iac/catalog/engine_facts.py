@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agentgpu_iac.catalog.model import Accelerator, Sources
+from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 
@@ -34,11 +35,10 @@ class Kernel(Document):
         """Whether they run on cards of this compute capability; ``gfx...`` are AMD's."""
         if compute_capability.startswith("gfx"):
             return self.platform == "rocm"
-        number = _numbers(compute_capability)
         return (
             self.platform == "cuda"
-            and (self.since_capability is None or number >= _numbers(self.since_capability))
-            and (self.before_capability is None or number < _numbers(self.before_capability))
+            and (self.since_capability is None or at_least(compute_capability, self.since_capability))
+            and (self.before_capability is None or before(compute_capability, self.before_capability))
         )
 
 
@@ -66,7 +66,3 @@ class EngineFacts(Document):
             if kernel.precision == precision and kernel.runs_on(accelerator.compute_capability):
                 return kernel.how
         return None
-
-
-def _numbers(capability: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in capability.split("."))

@@ -31,6 +31,7 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
+from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.spec.vocabulary import Engine
 
@@ -133,14 +134,14 @@ class Catalog:
         Raises:
             BadInput: no release of the engine is known.
         """
-        known = sorted((row for row in self.releases if row.engine == engine), key=lambda row: _numeric(row.version))
+        known = sorted((row for row in self.releases if row.engine == engine), key=lambda row: order(row.version))
         if not known:
             raise _unknown("release of engine", engine, {row.engine for row in self.releases})
-        if version is None or not (asked := _numeric(version)):
+        if version is None or version_of(version) is None:
             return known[-1]
         applying = max(
-            (row for row in known if _numeric(row.version) <= asked),
-            key=lambda row: _numeric(row.version),
+            (row for row in known if at_least(version, row.version)),
+            key=lambda row: order(row.version),
             default=known[0],
         )
         return _under_version(applying, version.strip().removeprefix("v"))
@@ -154,7 +155,7 @@ class Catalog:
         known = [row for row in self.routers if row.router == router]
         if not known:
             raise _unknown("release of router", router, {row.router for row in self.routers})
-        return max(known, key=lambda row: _numeric(row.version))
+        return max(known, key=lambda row: order(row.version))
 
     def service(self, service: ServiceSoftware) -> ServiceRelease:
         """The newest known release of what runs beside the engines on a virtual machine.
@@ -165,13 +166,12 @@ class Catalog:
         known = [row for row in self.services if row.service == service]
         if not known:
             raise _unknown("release of service", service, {row.service for row in self.services})
-        return max(known, key=lambda row: _numeric(row.version))
+        return max(known, key=lambda row: order(row.version))
 
     def engine_metrics(self, engine: Engine, version: str) -> EngineMetrics | None:
         """What an engine's series are called in a version: the newest row that is not newer; None before the oldest."""
-        asked = _numeric(version)
-        known = (row for row in self.metrics if row.engine == engine and _numeric(row.version) <= asked)
-        return max(known, key=lambda row: _numeric(row.version), default=None)
+        known = (row for row in self.metrics if row.engine == engine and at_least(version, row.version))
+        return max(known, key=lambda row: order(row.version), default=None)
 
     def facts(self, engine: Engine, version: str | None = None) -> EngineFacts:
         """What an engine can do in a version: the newest row that is not newer, else the oldest.
@@ -181,17 +181,14 @@ class Catalog:
         Raises:
             BadInput: nothing is known about the engine.
         """
-        known = sorted(
-            (row for row in self.engine_facts if row.engine == engine), key=lambda row: _numeric(row.version)
-        )
+        known = sorted((row for row in self.engine_facts if row.engine == engine), key=lambda row: order(row.version))
         if not known:
             raise _unknown("engine with facts", engine, {row.engine for row in self.engine_facts})
-        asked = _numeric(version or "")
-        if not asked:
+        if version is None or version_of(version) is None:
             return known[-1]
         return max(
-            (row for row in known if _numeric(row.version) <= asked),
-            key=lambda row: _numeric(row.version),
+            (row for row in known if at_least(version, row.version)),
+            key=lambda row: order(row.version),
             default=known[0],
         )
 
@@ -251,15 +248,15 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
         offerings=joined.offerings,
-        releases=tuple(sorted(rows.releases, key=lambda row: (row.engine, _numeric(row.version)))),
+        releases=tuple(sorted(rows.releases, key=lambda row: (row.engine, order(row.version)))),
         providers=tuple(sorted(rows.providers, key=lambda row: row.id)),
         exclusions=joined.exclusions + unsizable,
         version=rows.digest[:12],
         calibrations=rows.calibrations,
-        routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
-        services=tuple(sorted(rows.services, key=lambda row: (row.service, _numeric(row.version)))),
-        metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
-        engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, _numeric(row.version)))),
+        routers=tuple(sorted(rows.routers, key=lambda row: (row.router, order(row.version)))),
+        services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
+        metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),
+        engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, order(row.version)))),
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
     )
 
@@ -279,20 +276,9 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
     return BadInput.one(SOURCE, f"there is no {what} {name!r}", hint=did_you_mean(name, known))
 
 
-def _numeric(version: str) -> tuple[int, ...]:
-    """A version as numbers, so that 0.9 comes before 0.21; empty where it is none. Suffixes (rc1, .post1) are cut."""
-    numbers: list[int] = []
-    for part in version.strip().removeprefix("v").split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
-
-
 def _under_version(release: EngineRelease, version: str) -> EngineRelease:
     """The same accounting under another version."""
-    if _numeric(version) == _numeric(release.version):
+    if version_of(version) == version_of(release.version):
         return release
     note = f"Figures of release {release.version}. {release.note or ''}".strip()
     image = (

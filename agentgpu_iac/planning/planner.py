@@ -37,7 +37,7 @@ from agentgpu_iac.planning.rejections import (
     unpriced_rejection,
 )
 from agentgpu_iac.planning.tiers import baseline_purchases, burst_purchase, drain, seats_for_warm, warm_replicas
-from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
+from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import VIRTUAL_MACHINES
@@ -363,7 +363,7 @@ def _refused_features(one: Demand, release: EngineRelease, spec: StackSpec) -> I
         agent=one.agent,
         model=one.model,
         precision=one.precision,
-        version=version_tuple(release.version),
+        version=release.version,
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )

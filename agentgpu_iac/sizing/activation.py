@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
-from agentgpu_iac.sizing.versions import version_tuple
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.units import gib
 
-_LEAN_SAMPLER_VERSION = (0, 17)
+_LEAN_SAMPLER_VERSION = "0.17"
 """First version whose sampler keeps fewer copies of the logits: Qwen3-14B fell from 5.64 to 2.23 GiB."""
 _LOGITS_COPIES_BEFORE = 9.49
 """Copies of the fp32 logits at the sampler's peak before 0.17. Slope over the vocabulary between Llama (4.76, 4.84
@@ -43,7 +43,7 @@ wide. One layer of it is 1.75 GiB; overhead less the CUDA context was 1.80 on th
 
 def logits_copies(version: str) -> float:
     """Copies of the logits that the profiling run holds at once: a fit, so no whole number."""
-    return _LOGITS_COPIES_SINCE if version_tuple(version) >= _LEAN_SAMPLER_VERSION else _LOGITS_COPIES_BEFORE
+    return _LOGITS_COPIES_SINCE if at_least(version, _LEAN_SAMPLER_VERSION) else _LOGITS_COPIES_BEFORE
 
 
 def logits_gib_per_sequence(model: Model, version: str, dtype_bytes: int = 2) -> float:
@@ -138,7 +138,7 @@ def _keeps_workspace(version: str) -> bool:
     Since 0.17: Mixtral at TP 2 1.22 of 1.21 and DeepSeek-V2-Lite 1.92 of 1.93 as a sum; before, Qwen3-Next 5.59 of 5.58 and
     Qwen3-235B 1.41 of 1.40 without it.
     """
-    return version_tuple(version) >= _LEAN_SAMPLER_VERSION
+    return at_least(version, _LEAN_SAMPLER_VERSION)
 
 
 def _expert_workspace_bytes(model: Model, tensor_parallel: int, max_num_batched_tokens: int) -> float:

@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.spec.vocabulary import KvCacheDtype
 from agentgpu_iac.units import GIB, ceil_div, round_up
 
 KV_BLOCK_TOKENS = 16
 """vLLM's default KV block: a session's cache is allocated in whole blocks."""
 
-V1_FIRST_VERSION = (0, 8)
+V1_FIRST_VERSION = "0.8"
 """First vLLM whose default engine is V1."""
-_TOKENS_AT_FULL_LENGTH_SINCE = (0, 20, 1)
+_TOKENS_AT_FULL_LENGTH_SINCE = "0.20.1"
 """Since this version "GPU KV cache size" is max concurrency x max-model-len: one Gemma-4-31B pool went from 55 to 525
 thousand tokens, Qwen3.6-27B prints 2.36 x 262,144. Before, it is the pool over all layers as if none had a window."""
 _EVEN_GROUPS_RATIO = 1.25
@@ -110,7 +111,7 @@ class PoolRequest:
     """What the allocator's answer depends on."""
 
     model: Model
-    version: tuple[int, ...]
+    version: str
     kv_dtype: KvCacheDtype
     dtype_bytes: int
     tensor_parallel: int
@@ -150,7 +151,7 @@ def pool(request: PoolRequest, kv_gib: float) -> Pool:
     concurrency = pages / needed if needed else 0.0
     groups = sum(kind.groups for kind in kinds)
     tokens = pages // groups * block_tokens if groups else 0
-    if len(kinds) > 1 and request.version >= _TOKENS_AT_FULL_LENGTH_SINCE:
+    if len(kinds) > 1 and at_least(request.version, _TOKENS_AT_FULL_LENGTH_SINCE):
         tokens = int(concurrency * request.max_model_len)
     return Pool(tokens=tokens, max_concurrency=concurrency, sequence_bytes=float(needed * all_layers_page_bytes))
 
@@ -178,7 +179,7 @@ def _page(request: PoolRequest) -> tuple[int, int, int]:
     """
     model, tensor = request.model, request.tensor_parallel
     width = value_bytes(request.kv_dtype, request.dtype_bytes)
-    full = _bytes_per_token_of_full_layer(model, width, tensor, v0=request.version < V1_FIRST_VERSION)
+    full = _bytes_per_token_of_full_layer(model, width, tensor, v0=before(request.version, V1_FIRST_VERSION))
     sliding = _bytes_per_token_of_sliding_layer(model, width, tensor) if model.layers.sliding else full
     widest = max(full, sliding)
     state = _state_bytes(model, tensor)

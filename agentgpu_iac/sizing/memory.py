@@ -33,7 +33,6 @@ from agentgpu_iac.sizing.kv_cache import (
 )
 from agentgpu_iac.sizing.outside_torch import is_v0, non_torch_gib
 from agentgpu_iac.sizing.replica import MemoryTerms, Replica, memory_terms
-from agentgpu_iac.sizing.versions import version_tuple
 from agentgpu_iac.sizing.weights import (
     bits_per_parameter,
     draft_layer_parameters,
@@ -79,7 +78,6 @@ __all__ = (
     "rank_weights",
     "sampler_base_gib",
     "seats",
-    "version_tuple",
     "weight_bytes",
     "weights_gib_per_accelerator",
 )
@@ -229,7 +227,7 @@ def _profiled_gib(config: EngineConfig, terms: MemoryTerms) -> float:
 def _pool_request(config: EngineConfig) -> PoolRequest:
     return PoolRequest(
         model=config.model,
-        version=version_tuple(config.release.version),
+        version=config.release.version,
         kv_dtype=config.kv_dtype,
         dtype_bytes=config.dtype_bytes,
         tensor_parallel=config.tensor_parallel,

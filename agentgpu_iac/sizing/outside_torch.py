@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
-from agentgpu_iac.sizing.versions import version_tuple
 from agentgpu_iac.sizing.weights import layer_count
 
-_SYMMETRIC_BUFFERS_VERSION = (0, 18)
+_SYMMETRIC_BUFFERS_VERSION = "0.18"
 """First version with the larger context and, over NVLink, symmetric all-reduce buffers."""
 _CONTEXT_GIB = {True: 0.25, False: 0.13}
 """CUDA context and libraries, by whether the version is 0.18 or newer: 0.24 to 0.27 and 0.13 to 0.14 logged."""
@@ -60,12 +60,12 @@ def non_torch_gib(accelerator: Accelerator, version: str, tensor_parallel: int, 
 
 
 def _has_symmetric_buffers(version: str) -> bool:
-    return version_tuple(version) >= _SYMMETRIC_BUFFERS_VERSION
+    return at_least(version, _SYMMETRIC_BUFFERS_VERSION)
 
 
 def is_v0(version: str) -> bool:
     """Whether the version runs engine V0; an unknown one does not."""
-    return () < version_tuple(version) < V1_FIRST_VERSION
+    return before(version, V1_FIRST_VERSION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -329,14 +329,6 @@ class TestOverhead:
         assert memory.lora_slot_gib(model, 16) == pytest.approx(0.07, abs=0.02)
         assert memory.lora_slot_gib(model, 32) == 2 * memory.lora_slot_gib(model, 16)
 
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [("0.33.0", (0, 33, 0)), ("0.9", (0, 9)), ("0.21.1rc1", (0, 21)), ("1.0.dev3", (1, 0)), ("nightly", ())],
-    )
-    def test_versions_compare_as_numbers(self, text, expected):
-        assert memory.version_tuple(text) == expected
-        assert memory.version_tuple("0.9.2") < memory.version_tuple("0.11.0")
-
 
 def config(**changes) -> memory.EngineConfig:
     fields = dict(
