@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing import activation, memory, outside_torch
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB
 
@@ -172,14 +173,15 @@ def _off(predicted: float, measured: float | None) -> float | None:
 def refitted(rows: Iterable[Start]) -> Iterator[None]:
     """The memory model with its fitted constants found from ``rows`` alone."""
     found = fit(tuple(rows))
-    before = {name: getattr(memory, name) for name in found}
+    homes = {name: activation if hasattr(activation, name) else outside_torch for name in found}
+    before = {name: getattr(homes[name], name) for name in found}
     try:
         for name, value in found.items():
-            setattr(memory, name, value)
+            setattr(homes[name], name, value)
         yield
     finally:
         for name, value in before.items():
-            setattr(memory, name, value)
+            setattr(homes[name], name, value)
 
 
 def fit(rows: Sequence[Start]) -> dict[str, Any]:
@@ -230,7 +232,7 @@ def _sampler_equation(start: Start) -> tuple[tuple[float, float, float], float] 
     if peak < 1.2 * memory.feed_forward_gib(config.model, tensor, tokens):
         return None
     logits = config.model.vocab_size * config.max_num_seqs * 4 / GIB
-    older = memory.version_tuple(version) < (0, 17)
+    older = not at_least(version, "0.17")
     terms = (logits if older else 0.0, 0.0 if older else logits, config.max_num_seqs / _SEATS_SCALE)
     return terms, peak - memory.sampler_base_gib(config.model, version, tensor, tokens)
 
@@ -253,7 +255,7 @@ def _fit_contexts(rows: Sequence[Start]) -> dict[str, Any]:
         return statistics.median(values) if values else otherwise
 
     def newer(start: Start) -> bool:
-        return memory.version_tuple(start.config.release.version) >= (0, 18) and start.version != "unknown"
+        return at_least(start.config.release.version, "0.18") and start.version != "unknown"
 
     def single(start: Start) -> bool:
         return start.config.tensor_parallel * start.config.pipeline_parallel == 1 and start.version != "unknown"

@@ -28,8 +28,10 @@ from typing import Any
 
 import numpy as np
 
-from agentgpu_iac.calculators.calculators import CaseRejection, PredictQuestion, predict
+from agentgpu_iac.calculators.predict import predict
+from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion
 from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.sizing.latency import recipe_kv_dtype
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 
 ROOT = Path(__file__).parents[1]
@@ -156,15 +158,19 @@ def peer_case(row: Row) -> dict[str, Any]:
     }
 
 
-def our_question(row: Row) -> PredictQuestion:
-    """A row in our words."""
+def our_question(row: Row, catalog: Catalog) -> PredictQuestion:
+    """A row in our words, with the format of the KV cache that recipes of such runs ask for: no column holds it."""
     cells, layout = row.cells, row.layout
     precision = None if cells["model_path"] in MXFP4_MODELS else PRECISIONS.get(cells["precision"])
+    model = catalog.model(OUR_NAMES.get(cells["model_path"], cells["model_path"]))
+    accelerator = catalog.accelerator(cells["system"].replace("_", "-"))
+    engine = ENGINES[cells["backend"]]
     return PredictQuestion.model_validate(
         {
-            "model": OUR_NAMES.get(cells["model_path"], cells["model_path"]),
-            "accelerator": cells["system"].replace("_", "-"),
-            "engine": ENGINES[cells["backend"]],
+            "model": model.id,
+            "accelerator": accelerator.id,
+            "engine": engine,
+            "kv-cache-dtype": recipe_kv_dtype(engine, accelerator, precision or model.native_precision),
             "engine-version": cells["backend_version"] or None,
             "precision": precision,
             "tp": layout.tensor,
@@ -180,7 +186,7 @@ def our_question(row: Row) -> PredictQuestion:
 
 def our_answer(row: Row, catalog: Catalog) -> dict[str, Any]:
     """Our prediction, or why there is none."""
-    question = our_question(row)
+    question = our_question(row, catalog)
     started = time.perf_counter()
     answer = predict(question, catalog)
     seconds = time.perf_counter() - started

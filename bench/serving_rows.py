@@ -116,7 +116,7 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         weights = "mxfp4"
     tensor, groups, expert = _sizes(row, model)
     spread = latency.layout(accelerator, tensor, groups, expert)
-    kv_dtype = latency.served_kv_dtype(engine, accelerator, weights)
+    kv_dtype = latency.recipe_kv_dtype(engine, accelerator, weights)
     prompt, output = float(row["isl"]), float(row["osl"])
     limit = latency.seats(
         model,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentgpu_iac.calculators.calculators import PREDICT, SIZE
+from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog.model import Calibration
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput

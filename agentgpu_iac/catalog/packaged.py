@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
+from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -46,6 +47,7 @@ class Rows:
     releases: tuple[EngineRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    engine_facts: tuple[EngineFacts, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
@@ -61,6 +63,11 @@ FILES = (
     "engine_metrics.json",
     "engine_parsers.json",
     "engines.json",
+    "engines/ollama.json",
+    "engines/sglang.json",
+    "engines/tensorrt-llm.json",
+    "engines/tgi.json",
+    "engines/vllm.json",
     "gpu_aliases.json",
     "instance_types.json",
     "kubernetes.json",
@@ -88,6 +95,9 @@ def packaged_rows() -> Rows:
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         parsers=_json_rows(content["engine_parsers.json"], EngineParsers),
+        engine_facts=tuple(
+            row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
+        ),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),

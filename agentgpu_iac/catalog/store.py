@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
@@ -34,6 +35,7 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
+from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.spec.vocabulary import Engine, Target
 
@@ -65,6 +67,7 @@ class Catalog:
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    engine_facts: tuple[EngineFacts, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
@@ -142,14 +145,14 @@ class Catalog:
         Raises:
             BadInput: no release of the engine is known.
         """
-        known = sorted((row for row in self.releases if row.engine == engine), key=lambda row: _numeric(row.version))
+        known = sorted((row for row in self.releases if row.engine == engine), key=lambda row: order(row.version))
         if not known:
             raise _unknown("release of engine", engine, {row.engine for row in self.releases})
-        if version is None or not (asked := _numeric(version)):
+        if version is None or version_of(version) is None:
             return known[-1]
         applying = max(
-            (row for row in known if _numeric(row.version) <= asked),
-            key=lambda row: _numeric(row.version),
+            (row for row in known if at_least(version, row.version)),
+            key=lambda row: order(row.version),
             default=known[0],
         )
         return _under_version(applying, version.strip().removeprefix("v"))
@@ -163,7 +166,7 @@ class Catalog:
         known = [row for row in self.routers if row.router == router]
         if not known:
             raise _unknown("release of router", router, {row.router for row in self.routers})
-        return max(known, key=lambda row: _numeric(row.version))
+        return max(known, key=lambda row: order(row.version))
 
     def service(self, service: ServiceSoftware) -> ServiceRelease:
         """The newest known release of what runs beside the engines on a virtual machine.
@@ -174,21 +177,38 @@ class Catalog:
         known = [row for row in self.services if row.service == service]
         if not known:
             raise _unknown("release of service", service, {row.service for row in self.services})
-        return max(known, key=lambda row: _numeric(row.version))
+        return max(known, key=lambda row: order(row.version))
 
     def engine_metrics(self, engine: Engine, version: str) -> EngineMetrics | None:
         """What an engine's series are called in a version: the newest row that is not newer; None before the oldest."""
-        asked = _numeric(version)
-        known = (row for row in self.metrics if row.engine == engine and _numeric(row.version) <= asked)
-        return max(known, key=lambda row: _numeric(row.version), default=None)
+        known = (row for row in self.metrics if row.engine == engine and at_least(version, row.version))
+        return max(known, key=lambda row: order(row.version), default=None)
+
+    def facts(self, engine: Engine, version: str | None = None) -> EngineFacts:
+        """What an engine can do in a version: the newest row that is not newer, else the oldest.
+
+        Without a version, or with one that is no number, it is the newest row.
+
+        Raises:
+            BadInput: nothing is known about the engine.
+        """
+        known = sorted((row for row in self.engine_facts if row.engine == engine), key=lambda row: order(row.version))
+        if not known:
+            raise _unknown("engine with facts", engine, {row.engine for row in self.engine_facts})
+        if version is None or version_of(version) is None:
+            return known[-1]
+        return max(
+            (row for row in known if at_least(version, row.version)),
+            key=lambda row: order(row.version),
+            default=known[0],
+        )
 
     def engine_parsers(self, engine: Engine, version: str) -> EngineParsers | None:
         """The parsers of an engine in a version: the newest row that is not newer, or the oldest; None without a row."""
-        asked = _numeric(version)
-        known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: _numeric(row.version))
+        known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return max(
-            (row for row in known if _numeric(row.version) <= asked),
-            key=lambda row: _numeric(row.version),
+            (row for row in known if at_least(version, row.version)),
+            key=lambda row: order(row.version),
             default=known[0] if known else None,
         )
 
@@ -220,7 +240,7 @@ class Catalog:
                 "no Kubernetes version with standard support is known",
                 hint="name one with pins.kubernetesVersion, or add a row under kubernetes in an overlay",
             )
-        return min(supported, key=_numeric)
+        return min(supported, key=order)
 
     def _local_model(self, path: Path, reference: str) -> Model:
         try:
@@ -279,18 +299,19 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
         offerings=joined.offerings,
-        releases=tuple(sorted(rows.releases, key=lambda row: (row.engine, _numeric(row.version)))),
+        releases=tuple(sorted(rows.releases, key=lambda row: (row.engine, order(row.version)))),
         providers=tuple(sorted(rows.providers, key=lambda row: row.id)),
         exclusions=joined.exclusions + unsizable,
         version=rows.digest[:12],
         calibrations=rows.calibrations,
-        routers=tuple(sorted(rows.routers, key=lambda row: (row.router, _numeric(row.version)))),
-        services=tuple(sorted(rows.services, key=lambda row: (row.service, _numeric(row.version)))),
-        metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, _numeric(row.version)))),
-        parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, _numeric(row.version)))),
+        parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, order(row.version)))),
+        routers=tuple(sorted(rows.routers, key=lambda row: (row.router, order(row.version)))),
+        services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
+        metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),
+        engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, order(row.version)))),
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
-        kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, _numeric(row.version)))),
+        kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
         newest_date=_newest_date(rows, own_prices),
     )
 
@@ -318,20 +339,9 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
     return BadInput.one(SOURCE, f"there is no {what} {name!r}", hint=did_you_mean(name, known))
 
 
-def _numeric(version: str) -> tuple[int, ...]:
-    """A version as numbers, so that 0.9 comes before 0.21; empty where it is none. Suffixes (rc1, .post1) are cut."""
-    numbers: list[int] = []
-    for part in version.strip().removeprefix("v").split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        numbers.append(int(digits))
-    return tuple(numbers)
-
-
 def _under_version(release: EngineRelease, version: str) -> EngineRelease:
     """The same accounting under another version."""
-    if _numeric(version) == _numeric(release.version):
+    if version_of(version) == version_of(release.version):
         return release
     note = f"Figures of release {release.version}. {release.note or ''}".strip()
     image = (

@@ -66,6 +66,8 @@ def size(
         str | None, typer.Option(help="The engine's number format; float32 doubles 16-bit figures.")
     ] = None,
     speculative_layers: Annotated[int | None, typer.Option(help="Layers of a draft head (EAGLE, MTP).")] = None,
+    speculative_tokens: Annotated[int | None, typer.Option(help="Tokens that a draft proposes in each step.")] = None,
+    draft: Annotated[str | None, typer.Option(help="Draft model of its own: its Hugging Face id.")] = None,
     lora_slots: Annotated[int | None, typer.Option(help="LoRA adapters held at once.")] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank that a LoRA slot is made for.")] = None,
     from_file: FromOption = None,
@@ -73,9 +75,9 @@ def size(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Predict what the engine prints about its memory at start."""
-    from agentgpu_iac.calculators import calculators
+    from agentgpu_iac.calculators.calculator import SIZE
 
-    _calculate(calculators.SIZE, given_of(context), from_file, catalog, format)
+    _calculate(SIZE, given_of(context), from_file, catalog, format)
 
 
 def predict(
@@ -110,9 +112,9 @@ def predict(
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Predict TTFT, TPOT and tokens/s of one replica at a load."""
-    from agentgpu_iac.calculators import calculators
+    from agentgpu_iac.calculators.calculator import PREDICT
 
-    _calculate(calculators.PREDICT, given_of(context), from_file, catalog, format)
+    _calculate(PREDICT, given_of(context), from_file, catalog, format)
 
 
 def _calculate(

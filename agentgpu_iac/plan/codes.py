@@ -56,6 +56,7 @@ WarningCode = Literal[
     "unknown-engine-version",
     "unpinned",
     "unpriced",
+    "weight-only-precision",
     "weights-not-filled",
     "without-effect",
 ]

@@ -27,6 +27,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "catalog's newest date",
         "set `pins.kubernetesVersion` to one of those that the message names",
     ),
+    "weight-only-precision": Meaning(
+        "the accelerator has no units for the precision: kernels unpack the weights as they are read",
+        "measure the speed there with `agentgpu calibrate`, or allow accelerators that have the units",
+    ),
     "image-registry": Meaning(
         "the engine's image lies in a registry that its name lacks",
         "name the full reference with its digest in `pins.engineImage`, or let the nodes mirror it",

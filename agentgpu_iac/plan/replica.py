@@ -13,7 +13,7 @@ class MemoryPlan(Document):
     """Memory of one accelerator, in GiB. need (totalGib) <= 0.80 x capacityGib over all that share it."""
 
     weights_gib: float
-    """Model weights."""
+    """Of the model, LoRA slots included."""
     draft_weights_gib: float
     """Weights of the draft for speculative decoding; 0 without one."""
     kv_bytes_per_token: int
@@ -27,7 +27,7 @@ class MemoryPlan(Document):
     activation_gib: float
     """Activation peak of the engine's profiling run."""
     non_torch_gib: float
-    """CUDA context, communication buffers, LoRA slots."""
+    """CUDA context and communication buffers."""
     cuda_graph_gib: float
     """Captured CUDA graphs."""
     overhead_gib: float

@@ -128,7 +128,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
-        ledger=entries(placed, tiers, total.line_items, by_hand, catalog, decided.terms.burst_hours),
+        ledger=entries(placed, tiers, total.line_items, by_hand, decided.terms.burst_hours),
         assumptions=assumptions(loaded.stack.spec, spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,

@@ -14,9 +14,10 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Rejection
 from agentgpu_iac.planning import caching, host_memory, lacks, several_nodes, speculation
-from agentgpu_iac.planning.candidates import Candidate, Evaluator, Rules, tolerated_engines
+from agentgpu_iac.planning.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
+from agentgpu_iac.planning.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.on_offer import Offers
 from agentgpu_iac.planning.placement import Option
 from agentgpu_iac.planning.pricing import Machine
@@ -35,7 +36,7 @@ from agentgpu_iac.planning.tiers import (
     seats_for_warm,
     warm_replicas,
 )
-from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO, version_tuple
+from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 
@@ -98,6 +99,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         return _nowhere(position, demand, cannot)
     rules = Rules(
         release=release,
+        facts=catalog.facts(release.engine, release.version),
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
@@ -309,7 +311,7 @@ def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec, c
         agent=demand.agent,
         model=demand.model,
         precision=demand.precision,
-        version=version_tuple(release.version),
+        version=release.version,
         parsers=known_parsers(catalog.engine_parsers(release.engine, release.version)),
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),

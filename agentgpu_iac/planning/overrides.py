@@ -8,7 +8,6 @@ from dataclasses import replace
 from agentgpu_iac.plan import Override, Workload
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import wanted_model_len
-from agentgpu_iac.sizing import memory
 from agentgpu_iac.spec.document import camel
 from agentgpu_iac.units import rounded
 
@@ -27,14 +26,13 @@ def of(candidate: Candidate, baseline: Workload) -> tuple[Override, ...]:
 def _computed(candidate: Candidate, baseline: Workload) -> Iterator[tuple[str, float | None]]:
     """What would have been computed, by field; the parallelism has no figure of its own, since it was searched for."""
     one, service = candidate.demand, candidate.computed_service
-    model, agent = one.model, one.agent
-    tensor, pipeline = candidate.tensor_parallel, candidate.pipeline_parallel
+    agent = one.agent
     without = agent.model_copy(update={"overrides": type(agent.overrides)()})
     plain = replace(one, agent=without)
     yield "context_tokens", float(one.computed_context_tokens)
     terms = candidate.memory
     yield "weights_gib", rounded(terms.computed_weights_gib)
-    yield "kv_bytes_per_token", float(memory.kv_bytes_per_token(model, agent.kv_cache_dtype, tensor, pipeline))
+    yield "kv_bytes_per_token", float(terms.computed_kv_bytes_per_token)
     yield "overhead_gib", rounded(terms.computed_overhead_gib(candidate.max_num_seqs))
     yield "max_model_len", float(wanted_model_len(one))
     yield "max_num_seqs", float(candidate.computed_max_num_seqs)

@@ -27,7 +27,7 @@ from agentgpu_iac.planning.rejections import candidate_rejection
 from agentgpu_iac.planning.settling import settle
 from agentgpu_iac.planning.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
 from agentgpu_iac.planning.tiers import reserved_ratio
-from agentgpu_iac.sizing.memory import STEADY_STATE_RATIO
+from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of

@@ -8,6 +8,7 @@ from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import Engine
@@ -50,7 +51,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
 
 def accounting_version(engine: Engine, version: str, catalog: Catalog) -> str:
     """The vLLM version whose overhead is counted: its own; for other engines, whose logs were not compared, the newest."""
-    return version if engine == "vllm" else catalog.release("vllm").version
+    return version if SIZING_PORTS[engine].logs_compared else catalog.release("vllm").version
 
 
 def draft_model(agent: Agent, catalog: Catalog) -> Model | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.planning.rejections import demand_rejection
-from agentgpu_iac.sizing.memory import version_tuple
 
 LEAST_ACCELERATORS = 8
 """Smaller machines have larger ones of the same accelerator beside them, which keep a replica in one piece."""
@@ -56,11 +56,10 @@ def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection |
             f"one {machine.instance.name} does not hold the model, and {port.title} is not run over several nodes here"
         )
         return demand_rejection(demand, machine, "engine", message)
-    if version_tuple(release.version) < port.nodes_since:
-        since = ".".join(map(str, port.nodes_since))
+    if not at_least(release.version, port.nodes_since):
         message = (
             f"one {machine.instance.name} does not hold the model, and {port.title} {release.version} cannot go over "
-            f"several: {since} and newer can"
+            f"several: {port.nodes_since} and newer can"
         )
         return demand_rejection(demand, machine, "engine-version", message)
     if machine.fabric_gbps < LEAST_FABRIC_GBPS:

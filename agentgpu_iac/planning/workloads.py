@@ -32,6 +32,7 @@ from agentgpu_iac.planning.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.targets import target_of
@@ -78,6 +79,7 @@ def workload_plan(
         model_path=path,
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
+        lora_ranks=candidate.memory.replica.lora_ranks,
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
         nodes=candidate.nodes,
@@ -183,8 +185,9 @@ def _replica_usd_per_hour(candidate: Candidate, pool: Pool) -> Decimal:
 def _memory_share(member: Placed) -> float:
     """The engine's own default share of an accelerator that it has alone; more where its planned sessions need it."""
     candidate, terms = member.candidate, member.candidate.memory
-    share = memory.default_memory_share(candidate.demand.agent.engine, candidate.accelerator, member.release)
-    if candidate.demand.agent.engine != "sglang":
+    port = SIZING_PORTS[candidate.demand.agent.engine]
+    share = port.default_share(candidate.accelerator, member.release)
+    if not port.share_grows_with_need:
         return share
     static_gib = terms.loaded_gib + candidate.max_num_seqs * terms.kv_per_session_gib
     return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
@@ -201,8 +204,7 @@ def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
     seats = candidate.max_num_seqs
     kv_gib = seats * terms.kv_per_session_gib
     total = terms.need_gib(seats)
-    budget = memory.engine_budget_gib(
-        candidate.demand.agent.engine,
+    budget = SIZING_PORTS[candidate.demand.agent.engine].planned_budget_gib(
         terms.capacity.capacity_gib,
         share,
         weights_gib=terms.loaded_gib,

@@ -8,11 +8,11 @@ constant belongs to one model, but some rest on one: sparse attention on GLM-5, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from agentgpu_iac.catalog.versions import at_least, version_of
 from agentgpu_iac.spec.vocabulary import Engine
 
 
@@ -250,17 +250,16 @@ SEAT_TTFT_ERROR_RATIO = 5.0
 """TTFT where requests wait for a seat: seconds or minutes, since a tenth more or less cache moves the queue by as much
 (43 rows)."""
 
-_SINCE: dict[Engine, tuple[tuple[tuple[int, ...], str], ...]] = {
-    "vllm": (((0, 18), "vllm-0.18"), ((0, 14), "vllm-0.15"), ((), "vllm-0.12")),
-    "tensorrt-llm": (((1, 1), "tensorrt-llm-1.2"), ((), "tensorrt-llm-1.0")),
-    "sglang": (((0, 5, 9), "sglang-0.5.9"), ((0, 5, 4), "sglang-0.5.6"), ((), "sglang-0.5.1")),
+_SINCE: dict[Engine, tuple[tuple[str, str], ...]] = {
+    "vllm": (("0.18", "vllm-0.18"), ("0.14", "vllm-0.15"), ("0", "vllm-0.12")),
+    "tensorrt-llm": (("1.1", "tensorrt-llm-1.2"), ("0", "tensorrt-llm-1.0")),
+    "sglang": (("0.5.9", "sglang-0.5.9"), ("0.5.4", "sglang-0.5.6"), ("0", "sglang-0.5.1")),
 }
 _UNKNOWN_VERSION: dict[Engine, str] = {
     "vllm": "vllm-0.15",
     "tensorrt-llm": "tensorrt-llm-1.2",
     "sglang": "sglang-0.5.9",
 }
-_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def family_of(engine: Engine) -> Engine:
@@ -276,8 +275,6 @@ def is_measured(engine: Engine) -> bool:
 def generation_of(engine: Engine, version: str | None) -> str:
     """Which generation a version belongs to; without a version number, the one that most such rows fit best."""
     family = family_of(engine)
-    found = _VERSION.match(version or "") if is_measured(engine) else None
-    if found is None:
+    if version is None or not is_measured(engine) or version_of(version) is None:
         return _UNKNOWN_VERSION[family]
-    numbers = tuple(int(part or 0) for part in found.groups())
-    return next(name for since, name in _SINCE[family] if numbers >= since)
+    return next(name for since, name in _SINCE[family] if at_least(version, since))

@@ -10,15 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.spec.vocabulary import KvCacheDtype
 from agentgpu_iac.units import GIB, ceil_div, round_up
 
 KV_BLOCK_TOKENS = 16
 """vLLM's default KV block: a session's cache is allocated in whole blocks."""
 
-V1_FIRST_VERSION = (0, 8)
+V1_FIRST_VERSION = "0.8"
 """First vLLM whose default engine is V1."""
-_TOKENS_AT_FULL_LENGTH_SINCE = (0, 20, 1)
+_TOKENS_AT_FULL_LENGTH_SINCE = "0.20.1"
 """Since this version "GPU KV cache size" is max concurrency x max-model-len: one Gemma-4-31B pool went from 55 to 525
 thousand tokens, Qwen3.6-27B prints 2.36 x 262,144. Before, it is the pool over all layers as if none had a window."""
 _EVEN_GROUPS_RATIO = 1.25
@@ -30,7 +31,16 @@ _INDEXER_BYTES = 132
 """Sparse attention of DeepSeek-V3.2 and GLM-5: an index key of 128 bytes and its 4-byte scale, a token and layer."""
 _INDEXED_TYPES = ("deepseek_v32", "glm_moe_dsa")
 
-_KV_BYTES: dict[KvCacheDtype, int] = {"auto": 2, "bf16": 2, "fp16": 2, "fp8": 1}
+
+def value_bytes(kv_dtype: KvCacheDtype, dtype_bytes: int = 2) -> int:
+    """Bytes of one value in the cache: what was asked for, and for ``auto`` what the released engines make of it.
+
+    That is the number format of the model, 16 bit unless it is started in 32, on every accelerator and whatever the
+    precision of the weights: vLLM's resolve_kv_cache_dtype_string (read in 0.20) takes 8 bit only from a checkpoint of
+    NVIDIA's ModelOpt that says so in kv_cache_quant_algo, which the catalog does not know of. Recipes that run an 8-bit
+    cache on Blackwell ask for it, and so must a question or a spec.
+    """
+    return 1 if kv_dtype == "fp8" else dtype_bytes
 
 
 def kv_heads_per_accelerator(kv_heads: int, tensor_parallel: int) -> int:
@@ -47,8 +57,7 @@ def kv_bytes_per_token(
     same on every accelerator of a tensor-parallel group. ``dtype_bytes`` 4 is an engine started in 32 bit.
     """
     layers = ceil_div(model.layers.full, pipeline_parallel)
-    width = _KV_BYTES[kv_dtype] if kv_dtype == "fp8" else dtype_bytes
-    return layers * _bytes_per_token_of_full_layer(model, width, tensor_parallel)
+    return layers * _bytes_per_token_of_full_layer(model, value_bytes(kv_dtype, dtype_bytes), tensor_parallel)
 
 
 def kv_tokens(context_tokens: int) -> int:
@@ -56,9 +65,11 @@ def kv_tokens(context_tokens: int) -> int:
     return round_up(context_tokens, KV_BLOCK_TOKENS)
 
 
-def draft_layer_kv_bytes_per_token(model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int) -> int:
+def draft_layer_kv_bytes_per_token(
+    model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int, *, dtype_bytes: int = 2
+) -> int:
     """KV cache of one more full-attention layer, as heads for speculation have (EAGLE, multi-token prediction)."""
-    return _bytes_per_token_of_full_layer(model, _KV_BYTES[kv_dtype], tensor_parallel)
+    return _bytes_per_token_of_full_layer(model, value_bytes(kv_dtype, dtype_bytes), tensor_parallel)
 
 
 def index_bytes_per_token(model: Model) -> int:
@@ -67,7 +78,13 @@ def index_bytes_per_token(model: Model) -> int:
 
 
 def kv_bytes_per_session(
-    model: Model, kv_dtype: KvCacheDtype, tensor_parallel: int, pipeline_parallel: int, context_tokens: int
+    model: Model,
+    kv_dtype: KvCacheDtype,
+    tensor_parallel: int,
+    pipeline_parallel: int,
+    context_tokens: int,
+    *,
+    dtype_bytes: int = 2,
 ) -> float:
     """Memory that one session of ``context_tokens`` holds on one accelerator, in bytes.
 
@@ -75,10 +92,11 @@ def kv_bytes_per_session(
     fixed state: a matrix in 32 bit and a short convolution in 16 bit, divided by tensor parallelism.
     """
     tokens = round_up(context_tokens, KV_BLOCK_TOKENS)
-    growing = tokens * kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel)
+    growing = tokens * kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel, dtype_bytes=dtype_bytes)
     window = min(tokens, round_up(model.sliding_window or 0, KV_BLOCK_TOKENS))
     sliding_layers = ceil_div(model.layers.sliding, pipeline_parallel)
-    sliding = sliding_layers * window * _bytes_per_token_of_sliding_layer(model, _KV_BYTES[kv_dtype], tensor_parallel)
+    width = value_bytes(kv_dtype, dtype_bytes)
+    sliding = sliding_layers * window * _bytes_per_token_of_sliding_layer(model, width, tensor_parallel)
     recurrent_layers = ceil_div(model.layers.recurrent, pipeline_parallel)
     return growing + sliding + recurrent_layers * _state_bytes(model, tensor_parallel)
 
@@ -93,7 +111,7 @@ class PoolRequest:
     """What the allocator's answer depends on."""
 
     model: Model
-    version: tuple[int, ...]
+    version: str
     kv_dtype: KvCacheDtype
     dtype_bytes: int
     tensor_parallel: int
@@ -133,7 +151,7 @@ def pool(request: PoolRequest, kv_gib: float) -> Pool:
     concurrency = pages / needed if needed else 0.0
     groups = sum(kind.groups for kind in kinds)
     tokens = pages // groups * block_tokens if groups else 0
-    if len(kinds) > 1 and request.version >= _TOKENS_AT_FULL_LENGTH_SINCE:
+    if len(kinds) > 1 and at_least(request.version, _TOKENS_AT_FULL_LENGTH_SINCE):
         tokens = int(concurrency * request.max_model_len)
     return Pool(tokens=tokens, max_concurrency=concurrency, sequence_bytes=float(needed * all_layers_page_bytes))
 
@@ -160,8 +178,8 @@ def _page(request: PoolRequest) -> tuple[int, int, int]:
     recurrent layer's state is larger than 16 tokens the page grows to hold it (Qwen3.5-35B: 1,056 tokens).
     """
     model, tensor = request.model, request.tensor_parallel
-    width = 1 if request.kv_dtype == "fp8" else request.dtype_bytes
-    full = _bytes_per_token_of_full_layer(model, width, tensor, v0=request.version < V1_FIRST_VERSION)
+    width = value_bytes(request.kv_dtype, request.dtype_bytes)
+    full = _bytes_per_token_of_full_layer(model, width, tensor, v0=before(request.version, V1_FIRST_VERSION))
     sliding = _bytes_per_token_of_sliding_layer(model, width, tensor) if model.layers.sliding else full
     widest = max(full, sliding)
     state = _state_bytes(model, tensor)

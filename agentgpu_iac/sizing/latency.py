@@ -20,13 +20,10 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of
-from agentgpu_iac.sizing.memory import (
-    bits_per_parameter,
-    capacity,
-    expert_parameters,
-    kv_bytes_per_session,
-    layer_count,
-)
+from agentgpu_iac.sizing.capacity import capacity
+from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.rates import has_fp4_units, rates_of, work_of
+from agentgpu_iac.sizing.weights import bits_per_parameter, layer_count
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import GIB
 
@@ -40,7 +37,8 @@ messages between nodes is not in the answer, only their bytes are. A judgement a
 
 _SPARSE_ATTENTION = frozenset({"glm_moe_dsa", "deepseek_v32"})
 _NVLINK_DOMAIN = {"gb200": 72, "gb300": 72}
-_EIGHT = 8
+_GPUS_OF_A_MACHINE = 8
+_EIGHT_BIT = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ def layout(accelerator: Accelerator, tensor_parallel: int, attention_dp: int = 1
     accelerators); beside it otherwise (TP 1, DP 4: four). A width beyond the NVLink domain that expert parallelism
     divides is TP x EP in one figure, as published tables have it (TP 64, EP 8 on an eight-way machine: eight).
     """
-    domain = _NVLINK_DOMAIN.get(accelerator.id, _EIGHT)
+    domain = _NVLINK_DOMAIN.get(accelerator.id, _GPUS_OF_A_MACHINE)
     if tensor_parallel > domain and tensor_parallel % expert_parallel == 0 and expert_parallel > 1:
         tensor_parallel //= min(expert_parallel, tensor_parallel // expert_parallel)
     inside = 1 < attention_dp <= tensor_parallel and tensor_parallel % attention_dp == 0
@@ -94,6 +92,9 @@ class Serving:
     """Nodes that the pipeline stages of a replica are spread over."""
     gbps_between_nodes: float = 0.0
     """Rate at which a stage hands its activations to one on the next node."""
+    weight_only: bool = False
+    """The card has no units for the precision of the weights: kernels unpack them as they are read. 4-bit integers always
+    are."""
     own_run: Calibration | None = None
     """What the user measured beside a prediction; its ratios scale the answers."""
     constants: Constants = CONSTANTS
@@ -201,122 +202,18 @@ class Speed:
         return read * self.kv_ms_per_token + self.kv_ms_per_session
 
 
-def prefill_tflops(accelerator: Accelerator, precision: Precision) -> float | None:
-    """Dense TFLOPS for weights of this precision: the vendor's figure, else a measured one, else none.
-
-    8-bit weights use the 8-bit units where the accelerator has them; MXFP4 weights are computed in 8 bit on
-    accelerators with FP4 units and in 16 bit on others; weight-only 4-bit integers in 16 bit; a format without a
-    figure falls back to 16 bit, which is the safe side.
-    """
-    tables = (accelerator.vendor_dense_tflops, accelerator.measured_dense_tflops)
-    field = {"fp8": "fp8", "int8": "int8", "nvfp4": "fp4"}.get(precision, "bf16")
-    if precision == "mxfp4" and _has_fp4_units(accelerator):
-        field = "fp8"
-    for name in (field, "bf16"):
-        for table in tables:
-            value: float | None = getattr(table, name)
-            if value:
-                return value
-    return None
-
-
-def _has_fp4_units(accelerator: Accelerator) -> bool:
-    return bool(accelerator.vendor_dense_tflops.fp4 or accelerator.measured_dense_tflops.fp4)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """Bytes and operations of a model, before any accelerator: what the constants are applied to."""
-
-    expert_bytes: float
-    dense_bytes: float
-    expert_flops: float
-    dense_flops: float
-    kv_bytes_per_token: float
-    kv_bytes_per_session: float
-
-
-def _work(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_parallel: int) -> _Work:
-    """Split weights into routed experts and the rest; the input embedding is looked up, not read.
-
-    4-bit checkpoints of mixtures of experts quantise the experts and leave the rest in 16 bit.
-    """
-    embedding = model.vocab_size * model.hidden_size
-    experts = min(expert_parameters(model), int(0.985 * model.params_total))
-    rest = max(0, model.params_total - experts - embedding * (1 if model.tied_embeddings else 2))
-    width = bits_per_parameter(precision) / 8
-    rest_width = 2.0 if experts and width < 1 else width
-    one_layer = 3 * model.hidden_size * (model.moe_intermediate_size or 0)
-    active = min(layer_count(model) * (model.experts_per_token or 0) * one_layer, int(0.9 * model.params_active))
-    short = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 16_384)
-    long = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 32_768)
-    per_token = (long - short) / 16_384
-    return _Work(
-        expert_bytes=experts * width,
-        dense_bytes=rest * rest_width + embedding * 2.0,
-        expert_flops=2.0 * active,
-        dense_flops=2.0 * (model.params_active - active),
-        kv_bytes_per_token=per_token,
-        kv_bytes_per_session=max(0.0, short - per_token * 16_384),
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rates:
-    """What an accelerator achieves on a model, in bytes and operations per ms."""
-
-    bytes_per_ms: float
-    kv_bytes_per_ms: float
-    dense_flops_per_ms: float
-    expert_flops_per_ms: float
-    attention_flops_per_ms: float
-
-
-def _mfu(precision: Precision, constants: Constants, *, blackwell: bool) -> float:
-    """Share of the dense TFLOPS that prompts reach; FP4 without FP4 units is computed in 16 bit."""
-    if precision == "int4":
-        return constants.mfu_weight_only
-    if precision in ("fp8", "int8"):
-        return constants.mfu_8_bit_blackwell if blackwell else constants.mfu_8_bit_hopper
-    if precision in ("nvfp4", "mxfp4") and blackwell:
-        return constants.mfu_4_bit
-    return constants.mfu_16_bit
-
-
-def _rates(model: Model, accelerator: Accelerator, precision: Precision, constants: Constants) -> _Rates | None:
-    """Data sheet times the fitted shares; None where no TFLOPS figure has a source."""
-    tflops, tflops_16_bit = prefill_tflops(accelerator, precision), prefill_tflops(accelerator, "bf16")
-    if tflops is None or tflops_16_bit is None:
-        return None
-    blackwell = _has_fp4_units(accelerator)
-    four_bit = bits_per_parameter(precision) < _EIGHT
-    mfu = _mfu(precision, constants, blackwell=blackwell)
-    expert_mfu = constants.expert_mfu_blackwell if blackwell else constants.expert_mfu_hopper
-    if blackwell and precision in ("nvfp4", "mxfp4"):
-        expert_mfu = constants.expert_mfu_4_bit
-    dense = tflops_16_bit * constants.mfu_16_bit if model.experts and four_bit else tflops * mfu
-    bandwidth = accelerator.bandwidth_gb_per_s
-    weight_only = min(bandwidth, calibration.WEIGHT_ONLY_GB_PER_S) if precision == "int4" else bandwidth
-    latent = constants.latent_kv_factor if model.kv_lora_rank is not None else 1.0
-    return _Rates(
-        bytes_per_ms=weight_only * 1e6 * constants.bandwidth_efficiency,
-        kv_bytes_per_ms=bandwidth * 1e6 * constants.kv_bandwidth_efficiency / latent,
-        dense_flops_per_ms=dense * 1e9,
-        expert_flops_per_ms=tflops * mfu * expert_mfu * 1e9,
-        attention_flops_per_ms=tflops_16_bit * calibration.ATTENTION_MFU * 1e9,
-    )
-
-
-def _launch_ms(model: Model, accelerator: Accelerator, precision: Precision, serving: Serving) -> float:
-    """Launches of one decode step over all layers."""
+def _launch_ms(
+    model: Model, accelerator: Accelerator, precision: Precision, serving: Serving, *, weight_only: bool
+) -> float:
+    """Launches of one decode step over all layers; weight-only kernels quantise no activations."""
     constants = serving.constants
     per_layer = constants.generations[generation_of(serving.engine, serving.version)].launch_ms_per_layer
     if model.experts:
         per_layer *= constants.families[family_of(serving.engine)].moe_launch_factor
-        per_layer *= constants.block_fp8_launch_factor if precision == "fp8" else 1.0
-    elif precision == "nvfp4":
+        per_layer *= constants.block_fp8_launch_factor if precision == "fp8" and not weight_only else 1.0
+    elif precision == "nvfp4" and not weight_only:
         per_layer *= constants.dense_fp4_launch_factor
-    if not _has_fp4_units(accelerator):
+    if not has_fp4_units(accelerator):
         per_layer *= constants.hopper_launch_factor
     if model.architecture in _SPARSE_ATTENTION:
         per_layer *= constants.sparse_attention_launch_factor
@@ -368,14 +265,16 @@ def speed(
     """Build the model of one replica; None where no TFLOPS figure of the accelerator has a source."""
     serving = serving or Serving()
     constants = serving.constants
-    rates = _rates(model, accelerator, precision, constants)
+    weight_only = serving.weight_only or precision == "int4"
+    rates = rates_of(model, accelerator, precision, constants, weight_only=weight_only)
     if rates is None:
         return None
     spread = layout(accelerator, tensor_parallel, serving.attention_dp, serving.expert_parallel)
     width, groups = spread.accelerators, spread.attention_groups
-    work = _work(model, precision, kv_dtype, spread.tensor_parallel)
+    work = work_of(model, precision, kv_dtype, spread.tensor_parallel)
     reduce_ms, decode_reduce_ms, prompt_reduce_ms = _all_reduce(model, accelerator, width, constants)
     hand_over_ms = _hand_over_ms_per_token(model, serving)
+    launch_ms = _launch_ms(model, accelerator, precision, serving, weight_only=weight_only)
     dense_ms = work.dense_flops / spread.tensor_parallel / rates.dense_flops_per_ms
     expert_ms = work.expert_flops / width / rates.expert_flops_per_ms
     attention_flops = 4.0 * model.layers.full * model.attention_heads * model.head_dim
@@ -398,7 +297,7 @@ def speed(
         + hand_over_ms
         + _activation_ms_per_token(model, accelerator, spread),
         attention_ms_per_token_pair=attention_flops / width / rates.attention_flops_per_ms,
-        step_ms=constants.step_ms * pipeline_parallel + _launch_ms(model, accelerator, precision, serving) + reduce_ms,
+        step_ms=constants.step_ms * pipeline_parallel + launch_ms + reduce_ms,
         all_reduce_ms_per_token=decode_reduce_ms + hand_over_ms,
         sequence_ms=constants.sequence_ms,
         prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
@@ -433,14 +332,16 @@ def _error_ratios(accelerator: Accelerator, serving: Serving) -> calibration.Err
     return calibration.ErrorRatios(ttft=ratios.ttft * factor, tpot=ratios.tpot * factor)
 
 
-def served_kv_dtype(engine: Engine, accelerator: Accelerator, precision: Precision) -> KvCacheDtype:
-    """What ``auto`` means for the number format of the cache in practice.
+def recipe_kv_dtype(engine: Engine, accelerator: Accelerator, precision: Precision) -> KvCacheDtype:
+    """The number format of the cache that recipes of tuned runs ask for: those of the measured rows, which do not say.
 
     Checkpoints quantised for TensorRT-LLM carry an FP8 cache, and recipes for Blackwell ask for one; elsewhere it is
-    16 bit. (The measured runs say so where the cache fills: how many requests run at once tells its width.)
+    16 bit. (The measured runs say so where the cache fills: how many requests run at once tells its width.) An engine
+    that is told ``auto`` does no such thing by itself: see ``kv_cache.value_bytes``.
     """
-    quantised = bits_per_parameter(precision) <= _EIGHT and precision != "int4"
-    return "fp8" if quantised and (engine == "tensorrt-llm" or _has_fp4_units(accelerator)) else "auto"
+    quantised = bits_per_parameter(precision) <= _EIGHT_BIT and precision != "int4"
+    asks = SIZING_PORTS[engine].checkpoints_ask_for_8_bit_cache or has_fp4_units(accelerator)
+    return "fp8" if quantised and asks else "auto"
 
 
 def seats(
@@ -454,23 +355,19 @@ def seats(
     prompt_tokens: float,
     output_tokens: float,
 ) -> float:
-    """Requests that run at once in the whole replica before the KV cache is full; the rest wait for a seat.
+    """Requests that run at once in a whole tuned replica before the KV cache is full; the rest wait for a seat.
 
-    A tuned engine's cache: vLLM 93 % of the memory less weights and 4 GiB, and it hands out blocks as sequences grow
-    (a request holds its prompt and half its output on average); TensorRT-LLM 90 % of what is free, SGLang 92 % less
-    weights, and both keep room for the whole output.
+    Where its share of the memory is told, ``memory.seats`` knows better. A tuned engine's cache: vLLM 93 % of the memory
+    less weights and 4 GiB, and it hands out blocks as sequences grow (a request holds its prompt and half its output on
+    average); TensorRT-LLM 90 % of what is free, SGLang 92 % less weights, and both keep room for the whole output.
     """
-    work = _work(model, precision, kv_dtype, spread.tensor_parallel)
+    work = work_of(model, precision, kv_dtype, spread.tensor_parallel)
     embeddings = model.vocab_size * model.hidden_size * 2.0 * (0 if model.tied_embeddings else 1)
     weights = work.expert_bytes / spread.accelerators + (work.dense_bytes + embeddings) / spread.tensor_parallel
     memory = capacity(accelerator).capacity_gib * GIB
-    if engine == "tensorrt-llm":
-        pool = 0.90 * (memory - weights - 4 * GIB)
-    elif engine == "sglang":
-        pool = 0.92 * memory - weights
-    else:
-        pool = 0.93 * memory - weights - 4 * GIB
-    held = prompt_tokens + output_tokens * (1.0 if engine in ("tensorrt-llm", "sglang") else 0.5)
+    port = SIZING_PORTS[engine]
+    pool = port.tuned_pool_bytes(memory, weights, GIB)
+    held = prompt_tokens + output_tokens * port.held_output_share
     per_request = held * work.kv_bytes_per_token + work.kv_bytes_per_session
     return max(1.0, pool / per_request) * spread.attention_groups
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.versions import before
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import ceil_div, gib, round_up
 
@@ -48,7 +49,7 @@ GiB in INT8 by this formula, 24.07 logged)."""
 _TOWERS_BESIDE_THE_COUNT = ("mistral3",)
 """Types whose parameter count in the catalog is of the text model alone (23.572 of 24.011 billion)."""
 
-_FP8_UNIT_CAPABILITY = (8, 9)
+_FP8_UNIT_CAPABILITY = "8.9"
 """First compute capability with FP8 units; older cards unpack FP8 weights in Marlin kernels."""
 _BLOCK_SCALED_TYPES = ("qwen3", "deepseek", "kimi", "glm", "minimax")
 _MARLIN_SCALE_BITS = 16 / 128
@@ -210,6 +211,19 @@ def rank_weights(
     )
 
 
+def draft_layer_gib(
+    model: Model,
+    precision: Precision,
+    tensor_parallel: int,
+    *,
+    compute_capability: str | None = None,
+    dtype_bytes: int = 2,
+) -> float:
+    """One layer for speculation on one accelerator, in GiB: as many bits a parameter as the model has on average."""
+    total = weight_bytes(model, precision, tensor_parallel, compute_capability=compute_capability) * (dtype_bytes / 2)
+    return gib(draft_layer_parameters(model) * _average_bytes(model, total)) / tensor_parallel
+
+
 def rotary_table_bytes(model: Model) -> float:
     """Sines and cosines that the engine tabulates for every position up to the longest context, in 16 bit.
 
@@ -231,9 +245,7 @@ def lora_slot_gib(model: Model, rank: int) -> float:
 
 
 def _unpacks_fp8(compute_capability: str | None) -> bool:
-    if compute_capability is None or not compute_capability.replace(".", "").isdecimal():
-        return False
-    return tuple(int(part) for part in compute_capability.split(".")) < _FP8_UNIT_CAPABILITY
+    return compute_capability is not None and before(compute_capability, _FP8_UNIT_CAPABILITY)
 
 
 def _quantises_experts_only(model: Model, precision: Precision) -> bool:

@@ -82,6 +82,7 @@ def test_nothing_was_lost():
         "services",
         "volumes",
         "kubernetes",
+        "engine_facts",
     ],
 )
 def test_every_row_names_its_sources(table):
@@ -101,7 +102,9 @@ def test_one_row_per_line(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_rows_are_sorted(name):
+    by_version = lambda row: (row["engine"], [int(part) for part in row["version"].split(".")])  # noqa: E731
     orders = {
+        **{one: by_version for one in FILES if one.startswith("engines/")},
         "accelerators.json": lambda row: row["id"],
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engine_parsers.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),

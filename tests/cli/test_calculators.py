@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from agentgpu_iac.calculators import calculators
+from agentgpu_iac.calculators import calculator
 from agentgpu_iac.cli.main import app
 from tests.cli.running import agentgpu
 
@@ -29,7 +29,7 @@ SIZE_FIELDS = [
 PREDICT_FIELDS = ["ttftMs", "tpotMs", "outputTokensPerS", "ttftErrorRatio", "tpotErrorRatio"]
 
 
-@pytest.mark.parametrize(("calculator", "name"), [(calculators.SIZE, "size"), (calculators.PREDICT, "predict")])
+@pytest.mark.parametrize(("calculator", "name"), [(calculator.SIZE, "size"), (calculator.PREDICT, "predict")])
 def test_options_and_keys_of_a_line_are_the_same(calculator: object, name: str) -> None:
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
     options = {parameter.opts[0].removeprefix("--") for parameter in command.params} - {"from", "catalog", "format"}

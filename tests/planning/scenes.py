@@ -194,6 +194,7 @@ def make_catalog(
         volumes=packaged_rows().volumes,
         kubernetes=packaged_rows().kubernetes,
         newest_date=NEWEST_DATE,
+        engine_facts=packaged_rows().engine_facts,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgpu_iac.calculators.calculators import PREDICT, SIZE
+from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 

@@ -10,15 +10,13 @@ import pytest
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Rejection
-from agentgpu_iac.planning.candidates import (
-    Evaluator,
-    Rules,
-    legal_parallelism,
-    precision_is_supported,
-    tensor_parallel_is_legal,
-)
 from agentgpu_iac.planning.demand import demand
+from agentgpu_iac.planning.evaluation import Evaluator, Rules
+from agentgpu_iac.planning.parallelism import legal_parallelism
 from agentgpu_iac.planning.planner import NoPlan
+from agentgpu_iac.sizing import latency
+from agentgpu_iac.sizing.calibration import CONSTANTS
+from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal
 from tests.planning.scenes import (
     BIG,
     CATALOG,
@@ -110,32 +108,77 @@ class TestParallelism:
 
 class TestPrecision:
     @pytest.mark.parametrize(
-        ("capability", "supported"),
+        ("capability", "native", "unpacked"),
         [
-            ("7.0", {"fp16", "int8", "int4", "mxfp4"}),  # no such card is in the catalog
-            ("8.0", {"bf16", "fp16", "int8", "int4", "mxfp4"}),
-            ("8.9", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4"}),
-            ("9.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4"}),
-            ("10.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"}),
-            ("12.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"}),
-            ("gfx942", {"bf16", "fp16", "fp8"}),
+            ("7.0", {"fp16", "int8", "int4", "mxfp4"}, set()),  # no such card is in the catalog
+            ("7.5", {"fp16", "int8", "int4", "mxfp4"}, {"fp8", "nvfp4"}),  # nor such a one
+            ("8.0", {"bf16", "fp16", "int8", "int4", "mxfp4"}, {"fp8", "nvfp4"}),
+            ("8.6", {"bf16", "fp16", "int8", "int4", "mxfp4"}, {"fp8", "nvfp4"}),
+            ("8.9", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4"}, {"nvfp4"}),
+            ("9.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4"}, {"nvfp4"}),
+            ("10.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"}, set()),
+            ("12.0", {"bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"}, set()),
+            ("gfx942", {"bf16", "fp16", "fp8"}, set()),
         ],
     )
-    def test_by_compute_capability(self, capability, supported):
+    def test_by_compute_capability(self, capability, native, unpacked):
         card = make_accelerator("card", 80, 1000, 100, compute_capability=capability)
-        for precision in ("bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"):
-            assert precision_is_supported(card, precision) is (precision in supported), precision
+        facts = REAL.facts("vllm", "0.33.0")
+        found = {one: facts.execution(card, one) for one in ("bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4")}
+        assert {one for one, how in found.items() if how == "native"} == native
+        assert {one for one, how in found.items() if how == "weight-only"} == unpacked
+
+    def test_each_engine_and_version_has_kernels_of_its_own(self):
+        turing, ampere = (make_accelerator("card", 80, 1000, 100, compute_capability=one) for one in ("7.5", "8.0"))
+        assert REAL.facts("vllm", "0.19.0").execution(turing, "fp8") is None
+        assert REAL.facts("vllm", "0.19.0").execution(ampere, "fp8") == "weight-only"
+        assert REAL.facts("sglang").execution(ampere, "fp8") == "weight-only"
+        assert REAL.facts("tensorrt-llm").execution(ampere, "fp8") is None
 
     def test_amd_parts_of_the_catalog(self):
+        facts = REAL.facts("vllm")
         for card in REAL.accelerators:
             if card.compute_capability.startswith("gfx"):
-                assert [one for one in ("int8", "int4", "mxfp4", "nvfp4") if precision_is_supported(card, one)] == []
+                assert [one for one in ("int8", "int4", "mxfp4", "nvfp4") if facts.execution(card, one)] == []
 
     def test_the_rejection(self):
         rows = (*offerings("o1", "old-40", on_demand="0.10"), *offerings("s1", "small-40", on_demand="1.00"))
-        found = plan(make_agent(precision="fp8"), catalog=make_catalog(rows))
+        older = make_accelerator("old-40", 40, 1500, 300, compute_capability="7.0")
+        cards = tuple(older if card.id == older.id else card for card in CATALOG.accelerators)
+        found = plan(make_agent(precision="fp8"), catalog=make_catalog(rows, accelerators=cards))
         assert constraints(found)["old-40"] == "precision"
         assert workload(found).accelerator == "small-40"
+
+    @pytest.mark.parametrize("card", ["a100-80gb-sxm", "a10g"])
+    def test_a_card_without_units_unpacks_the_weights(self, card):
+        """A100 and A10G have no FP8 units: vLLM runs W8A16 there, which predict answered and the planner refused."""
+        agent = {"name": "writer", "model": "Qwen/Qwen3-8B", "precision": "fp8", "latencyClass": "background"}
+        found = plan(agent, catalog=REAL, accelerators=only(card))
+        assert workload(found, "writer").precision == "fp8"
+        (warning,) = (one for one in found.warnings if one.code == "weight-only-precision")
+        assert "unpacked" in warning.message
+
+    def test_and_is_as_slow_as_that(self):
+        """What weight-only kernels reach of 16 bit, and none of the launches that quantise activations."""
+        card = REAL.accelerator("a100-80gb-sxm")
+        model = REAL.model("meta-llama/Llama-3.1-8B-Instruct")
+        shape = {"kv_dtype": "auto", "tensor_parallel": 1, "pipeline_parallel": 1, "max_batched_tokens": 8192}
+        unpacked = latency.speed(model, card, precision="fp8", serving=latency.Serving(weight_only=True), **shape)
+        wide = latency.speed(model, card, precision="bf16", **shape)
+        slower = CONSTANTS.mfu_16_bit / CONSTANTS.mfu_weight_only
+        assert unpacked.dense_ms_per_token == pytest.approx(wide.dense_ms_per_token * slower)
+        assert unpacked.step_ms == wide.step_ms
+        assert unpacked.dense_weights_ms < 0.6 * wide.dense_weights_ms
+        one = demand(load(make_agent(model=model.id, precision="fp8")).stack.spec.agents[0], model)
+        rules = Rules(
+            release=REAL.release("vllm"),
+            facts=REAL.facts("vllm"),
+            accounted_as="0.33.0",
+            round_trip_ms=20.0,
+            session_affine=True,
+        )
+        (planned,) = Evaluator(one, rules).evaluate(card, 1)
+        assert planned.speed.dense_ms_per_token == pytest.approx(unpacked.dense_ms_per_token)
 
     def test_quantised_weights_fit_where_16_bit_do_not(self):
         rows = offerings("s1", "small-40", on_demand="1.00")
@@ -178,7 +221,13 @@ class TestRejections:
     def test_what_was_measured_is_held_against_the_budget(self):
         agent = make_agent(model="test/tiny", overrides={**self.MEASURED, "ttftMs": 900.0})
         one = demand(load(agent).stack.spec.agents[0], TINY)
-        rules = Rules(release=CATALOG.release("vllm"), accounted_as="0.33.0", round_trip_ms=20.0, session_affine=True)
+        rules = Rules(
+            release=CATALOG.release("vllm"),
+            facts=CATALOG.facts("vllm"),
+            accounted_as="0.33.0",
+            round_trip_ms=20.0,
+            session_affine=True,
+        )
         (found,) = Evaluator(one, rules).evaluate(NO_DATA, 1)
         assert isinstance(found, Rejection)
         assert found.constraint == "ttft"

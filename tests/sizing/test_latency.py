@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.sizing import calibration, latency
+from agentgpu_iac.sizing import calibration, latency, rates
 from agentgpu_iac.sizing.calibration import CONSTANTS
 from agentgpu_iac.sizing.latency import Request, Serving
 from agentgpu_iac.sizing.memory import expert_parameters
@@ -421,7 +421,7 @@ class TestHowSure:
 
     def test_without_any_figure_there_is_no_answer(self):
         card = make_accelerator(vendor_dense_tflops=DenseTflops())
-        assert latency.prefill_tflops(card, "bf16") is None
+        assert rates.prefill_tflops(card, "bf16") is None
         built = latency.speed(
             make_model(),
             card,
@@ -447,16 +447,16 @@ class TestHowSure:
     )
     def test_the_units_that_a_precision_uses(self, precision, expected):
         card = make_accelerator(vendor_dense_tflops=DenseTflops(bf16=100.0, fp8=200.0, int8=300.0, fp4=400.0))
-        assert latency.prefill_tflops(card, precision) == expected
+        assert rates.prefill_tflops(card, precision) == expected
 
     def test_a_vendor_s_figure_before_a_measured_one_before_16_bit(self):
         measured = DenseTflops(bf16=80.0, fp8=150.0)
         card = make_accelerator(vendor_dense_tflops=DenseTflops(bf16=100.0), measured_dense_tflops=measured)
-        assert latency.prefill_tflops(card, "bf16") == 100.0
-        assert latency.prefill_tflops(card, "fp8") == 150.0
-        assert latency.prefill_tflops(card, "nvfp4") == 100.0
+        assert rates.prefill_tflops(card, "bf16") == 100.0
+        assert rates.prefill_tflops(card, "fp8") == 150.0
+        assert rates.prefill_tflops(card, "nvfp4") == 100.0
         only_measured = make_accelerator(vendor_dense_tflops=DenseTflops(), measured_dense_tflops=measured)
-        assert latency.prefill_tflops(only_measured, "bf16") == 80.0
+        assert rates.prefill_tflops(only_measured, "bf16") == 80.0
 
 
 def test_a_13b_on_an_h100_pcie_makes_what_the_playbook_says():

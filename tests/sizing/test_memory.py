@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 from agentgpu_iac.catalog.model import EngineRelease, LayerCounts, RecurrentShape
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing.activation import activation_peak
+from agentgpu_iac.sizing.draft import Draft
+from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.outside_torch import cuda_graphs
 from agentgpu_iac.units import GIB
 from tests.sizing.rows import SOURCES, make_accelerator, make_model, make_moe
 
@@ -272,12 +276,12 @@ class TestOverhead:
         states = 2048 * 4096 * 2 / GIB
         assert memory.logits_gib_per_sequence(model, version) == pytest.approx(each)
         for tensor in (1, 8):
-            assert memory.activation_gib(model, version, tensor, 256, 2048) == pytest.approx(256 * each + states)
+            assert activation_peak(model, version, tensor, 2048).gib(256) == pytest.approx(256 * each + states)
 
     def test_the_feed_forward_end_where_the_vocabulary_is_small(self):
         """CodeLlama-7B, vLLM 0.19 on H100: 0.77 GiB measured."""
         model = make_model(vocab_size=32_016, intermediate_size=11_008, hidden_size=4096)
-        found = memory.activation_gib(model, "0.19.0", 1, 1024, 8192)
+        found = activation_peak(model, "0.19.0", 1, 8192).gib(1024)
         assert found == pytest.approx(8192 * (3 * 11_008 + 4 * 4096) * 2 / GIB)
         assert found == pytest.approx(0.77, rel=0.05)
 
@@ -316,22 +320,14 @@ class TestOverhead:
 
     @pytest.mark.parametrize(("pipeline", "measured_gib"), [(1, 0.91), (2, 0.65), (4, 0.51)])
     def test_cuda_graphs(self, pipeline, measured_gib):
-        assert memory.cuda_graph_gib(LLAMA, pipeline, enforce_eager=False) == pytest.approx(measured_gib, rel=0.25)
-        assert memory.cuda_graph_gib(LLAMA, pipeline, enforce_eager=True) == 0.0
+        assert cuda_graphs(LLAMA, pipeline, enforce_eager=False).gib == pytest.approx(measured_gib, rel=0.25)
+        assert cuda_graphs(LLAMA, pipeline, enforce_eager=True).gib == 0.0
 
     def test_a_lora_slot(self):
         """Mistral-7B, rank 16: 13.51 -> 13.58 GiB of weights in the logs."""
         model = make_model(hidden_size=4096, intermediate_size=14_336)
         assert memory.lora_slot_gib(model, 16) == pytest.approx(0.07, abs=0.02)
         assert memory.lora_slot_gib(model, 32) == 2 * memory.lora_slot_gib(model, 16)
-
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [("0.33.0", (0, 33, 0)), ("0.9", (0, 9)), ("0.21.1rc1", (0, 21)), ("1.0.dev3", (1, 0)), ("nightly", ())],
-    )
-    def test_versions_compare_as_numbers(self, text, expected):
-        assert memory.version_tuple(text) == expected
-        assert memory.version_tuple("0.9.2") < memory.version_tuple("0.11.0")
 
 
 def config(**changes) -> memory.EngineConfig:
@@ -410,18 +406,18 @@ class TestEngineMemory:
 
     def test_a_draft_layer_holds_a_cache_too(self):
         """Llama-3.1-8B with EAGLE: 132 KiB a token, 128 without."""
-        report = memory.engine_memory(config(model=LLAMA, speculative_layers=1))
+        report = memory.engine_memory(config(model=LLAMA, draft=Draft(tokens=1, layers=1)))
         assert report.kv_cache_gib * GIB / report.kv_cache_tokens == pytest.approx(132 * 1024, rel=1e-3)
 
     def test_lora_slots_are_counted_as_weights(self):
-        plain, with_slots = memory.engine_memory(config()), memory.engine_memory(config(lora_slots=4, lora_rank=32))
+        plain, with_slots = memory.engine_memory(config()), memory.engine_memory(config(lora_ranks=(32,) * 4))
         slots = 4 * memory.lora_slot_gib(make_model(), 32)
         assert with_slots.weights_gib - plain.weights_gib == pytest.approx(slots)
 
     def test_sglang_s_own_share(self):
         """0.828 on H100 with Qwen3-32B (sglang issue 29092)."""
         card = CATALOG.accelerator("h100-sxm")
-        assert memory.default_memory_share("sglang", card, release("0.33.0")) == pytest.approx(0.828, abs=0.002)
+        assert SIZING_PORTS["sglang"].default_share(card, release("0.33.0")) == pytest.approx(0.828, abs=0.002)
 
     def test_the_last_stage_is_the_tightest(self):
         """Llama-3.1-8B on two stages: 66.54 GiB on the first, and tokens for the 65.63 of the last."""
@@ -431,13 +427,13 @@ class TestEngineMemory:
     @pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm", "tgi", "ollama"])
     def test_other_engines_divide_the_card_their_own_way(self, engine):
         card = make_accelerator()
-        share = memory.default_memory_share(engine, card, release("0.33.0"))
+        share = SIZING_PORTS[engine].default_share(card, release("0.33.0"))
         plain = memory.engine_memory(config())
         report = memory.engine_memory(config(engine=engine, gpu_memory_utilization=share))
         assert 0.8 <= share <= 0.95
         assert report.kv_cache_gib == pytest.approx(plain.kv_cache_gib, rel=0.12)
         assert report.error_ratio > plain.error_ratio
-        assert memory.ENGINE_SUPPORT[engine].startswith(engine)
+        assert SIZING_PORTS[engine].support.startswith(engine)
 
     def test_a_model_that_does_not_fit_leaves_less_than_nothing(self):
         report = memory.engine_memory(config(accelerator=make_accelerator(cuda_memory_gib=14.0)))

@@ -26,6 +26,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         load.slow_answer(candidate, baseline),
         load.spot_without_notice(tiers),
         engine.speculation_unmeasured(candidate),
+        engine.weights_unpacked(candidate),
         _loader_unmeasured(baseline),
         engine.queue_without_limit(baseline),
         engine.image_without_fabric(baseline),

@@ -121,3 +121,16 @@ def precision_warnings(candidate: Candidate) -> Iterator[Warning]:
             "way; name it as the model",
             one.agent.name,
         )
+
+
+def weights_unpacked(candidate: Candidate) -> Warning | None:
+    """The accelerator has no units for the precision: it saves memory and bandwidth, and no arithmetic."""
+    one = candidate.demand
+    if not candidate.memory.replica.weight_only:
+        return None
+    return warning(
+        "weight-only-precision",
+        f"{candidate.accelerator.name} has no {one.precision} units: the weights are unpacked to 16 bit as they are read, "
+        "which saves memory and bandwidth and slows prompts down; no measured run backs the speed on it",
+        one.agent.name,
+    )

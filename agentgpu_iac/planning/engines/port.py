@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EngineFile, EnvironmentVariable, ServingEngine, WeightLoader
 from agentgpu_iac.planning.engines.parsers import KnownParsers
 from agentgpu_iac.planning.engines.settings import EngineSettings
-from agentgpu_iac.sizing.memory import version_tuple
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import Precision
 
@@ -21,7 +21,7 @@ class Wishes:
     agent: Agent
     model: Model
     precision: Precision
-    version: tuple[int, ...]
+    version: str
     parsers: KnownParsers
     image_is_pinned: bool
     """The stack names an image of its own."""
@@ -77,19 +77,19 @@ class EnginePort:
     """Whether the KV cache of a model can be given as a fixed amount, so that engines may share an accelerator."""
     shared_memory_share: float | None
     """Share of the memory that an engine with a fixed KV cache is given on a shared accelerator; unset: its own part."""
-    queue_limit_since: tuple[int, ...] | None
+    queue_limit_since: str | None
     """First version that refuses requests beyond a number in its queue; unset: none does."""
-    streams_unasked_since: tuple[int, ...] | None
+    streams_unasked_since: str | None
     """First version whose weights the Run:ai streamer reads without being asked for: measured runs show that it pays there.
     Unset: none."""
-    drains_since: tuple[int, ...] | None
+    drains_since: str | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
-    oldest_capability: tuple[int, int] | None = None
+    oldest_capability: str | None = None
     """Oldest compute capability that it runs on as it is started here; unset: as old as the weights' kernels."""
     files: Callable[[EngineSettings], tuple[EngineFile, ...]] = no_files
     worker_arguments: Callable[[EngineSettings], tuple[str, ...]] = no_arguments
     """Those of the processes on the other nodes of a replica over several; nothing for one node."""
-    nodes_since: tuple[int, ...] | None = None
+    nodes_since: str | None = None
     """First version whose replica may run over several nodes; unset: none is known to."""
     api_key_variable: str | None = None
     """Environment variable that holds the key which it asks callers for; unset: it can ask for none. Probes and monitors
@@ -102,7 +102,7 @@ class EnginePort:
 
     def runs_on(self, compute_capability: str) -> bool:
         """Whether the engine runs on accelerators of this compute capability."""
-        return self.oldest_capability is None or version_tuple(compute_capability) >= self.oldest_capability
+        return self.oldest_capability is None or at_least(compute_capability, self.oldest_capability)
 
     def limits_queue(self, version: str) -> bool:
         """Whether this version can turn requests away."""
@@ -117,5 +117,5 @@ class EnginePort:
         return _since(self.drains_since, version)
 
 
-def _since(first: tuple[int, ...] | None, version: str) -> bool:
-    return first is not None and version_tuple(version) >= first
+def _since(first: str | None, version: str) -> bool:
+    return first is not None and at_least(version, first)

@@ -36,6 +36,8 @@ class EngineSettings:
     """The same of the draft model, for speculative decoding that needs one."""
     adapter_paths: tuple[str, ...]
     """Directories of the LoRA adapters, in the order of the agent's list."""
+    lora_ranks: tuple[int, ...]
+    """Rank of each LoRA slot that memory was counted for."""
     tensor_parallel: int
     pipeline_parallel: int
     nodes: int

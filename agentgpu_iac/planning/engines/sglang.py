@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes
@@ -24,10 +25,10 @@ from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 from agentgpu_iac.units import GIB
 
-_SINCE = (0, 5)
-_SPECULATION_SINCE = {"ngram": (0, 5, 6), "draft-model": (0, 5, 6), "eagle3": (0, 5, 1), "mtp": (0, 5, 1)}
-_FASTSAFETENSORS_SINCE = (0, 5, 9)
-_STREAMS_SINCE = (0, 5, 15)
+_SINCE = "0.5"
+_SPECULATION_SINCE = {"ngram": "0.5.6", "draft-model": "0.5.6", "eagle3": "0.5.1", "mtp": "0.5.1"}
+_FASTSAFETENSORS_SINCE = "0.5.9"
+_STREAMS_SINCE = "0.5.15"
 _ALGORITHMS = {"ngram": "NGRAM", "draft-model": "STANDALONE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
 _LOAD_FORMATS: dict[WeightLoader, str] = {
     "safetensors": "safetensors",
@@ -95,8 +96,8 @@ def _lora_args(settings: EngineSettings) -> list[str]:
     """A batch may hold every adapter, and requests of the model itself."""
     return [
         "--enable-lora",
-        *("--max-loras-per-batch", str(len(settings.lora_modules) + 1)),
-        *("--max-lora-rank", str(max(adapter.rank for adapter in settings.agent.lora_adapters))),
+        *("--max-loras-per-batch", str(len(settings.lora_ranks))),
+        *("--max-lora-rank", str(max(settings.lora_ranks))),
         *("--lora-paths", *settings.lora_modules),
     ]
 
@@ -128,17 +129,16 @@ def _has_one_kind_of_layer(model: Model) -> bool:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
-    words = ".".join(map(str, version))
-    if version < _SINCE:
-        yield f"SGLang {words} is older than what was read of its options: 0.5 and newer"
-    if agent.speculative is not None and version < _SPECULATION_SINCE[agent.speculative.method]:
-        yield f"SGLang {words} has no speculative decoding by {agent.speculative.method}"
+    if not at_least(version, _SINCE):
+        yield f"SGLang {version} is older than what was read of its options: 0.5 and newer"
+    if agent.speculative is not None and not at_least(version, _SPECULATION_SINCE[agent.speculative.method]):
+        yield f"SGLang {version} has no speculative decoding by {agent.speculative.method}"
     if agent.kv_offload_gib is not None and agent.kv_offload_gib < _MOST_RANKS:
         yield f"SGLang takes whole GB of host memory for each accelerator of a replica: kvOffloadGib needs {_MOST_RANKS} or more"
-    if wishes.loader == "fastsafetensors" and version < _FASTSAFETENSORS_SINCE:
-        yield f"SGLang {words} has no loader fastsafetensors; 0.5.9 and newer have it"
-    if wishes.loader == "runai-streamer" and version < _STREAMS_SINCE:
-        yield f"SGLang {words} has no loader runai-streamer; 0.5.15 and newer have it"
+    if wishes.loader == "fastsafetensors" and not at_least(version, _FASTSAFETENSORS_SINCE):
+        yield f"SGLang {version} has no loader fastsafetensors; 0.5.9 and newer have it"
+    if wishes.loader == "runai-streamer" and not at_least(version, _STREAMS_SINCE):
+        yield f"SGLang {version} has no loader runai-streamer; 0.5.15 and newer have it"
     if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
         yield f"SGLang {wishes.parsers.version} has no tool-call parser {unknown}"
     if unknown := wishes.parsers.reasoning.unknown(agent.reasoning_parser):

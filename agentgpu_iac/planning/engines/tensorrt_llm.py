@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EngineFile, EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
@@ -20,8 +21,8 @@ from agentgpu_iac.planning.engines.settings import (
     quantises_at_load,
 )
 
-_SINCE = (1, 1)
-_TOOL_PARSERS_SINCE = (1, 2)
+_SINCE = "1.1"
+_TOOL_PARSERS_SINCE = "1.2"
 _SETTINGS_FILE = "llm-api-options.yaml"
 
 
@@ -84,9 +85,8 @@ def _model_name(settings: EngineSettings) -> str:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
-    words = ".".join(map(str, version))
-    if version < _SINCE:
-        yield f"TensorRT-LLM {words} is older than what was read of its options: 1.1 and newer"
+    if not at_least(version, _SINCE):
+        yield f"TensorRT-LLM {version} is older than what was read of its options: 1.1 and newer"
     if quantises_at_load(wishes.model, wishes.precision):
         yield "TensorRT-LLM does not make FP8 weights at load: name an FP8 checkpoint as the model"
     sixteen_bit = wishes.precision in ("bf16", "fp16")
@@ -109,8 +109,8 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         )
     if wishes.loader in ("fastsafetensors", "runai-streamer"):
         yield f"TensorRT-LLM has no loader {wishes.loader}"
-    if agent.tool_call_parser is not None and version < _TOOL_PARSERS_SINCE:
-        yield f"TensorRT-LLM {words} has no tool parsers; 1.2 and newer have"
+    if agent.tool_call_parser is not None and not at_least(version, _TOOL_PARSERS_SINCE):
+        yield f"TensorRT-LLM {version} has no tool parsers; 1.2 and newer have"
     if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
         yield f"TensorRT-LLM {wishes.parsers.version} has no tool parser {unknown}"
     if unknown := wishes.parsers.reasoning.unknown(agent.reasoning_parser):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
@@ -18,9 +19,9 @@ from agentgpu_iac.planning.engines.settings import (
     quantises_at_load,
 )
 
-_SINCE = (3, 3)
+_SINCE = "3.3"
 """First version with --graceful-termination-timeout; older ones are not planned."""
-_OLDEST_CAPABILITY = (8, 0)
+_OLDEST_CAPABILITY = "8.0"
 """Older ones get the attention that cannot read prompts in chunks, and then refuse prompts longer than a batch."""
 _LEAST_CONCURRENT_REQUESTS = 128
 """The launcher's own limit, for agents whose queue is not limited by a budget."""
@@ -81,9 +82,8 @@ def _model_name(_: EngineSettings) -> str:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
-    words = ".".join(map(str, version))
-    if version < _SINCE:
-        yield f"TGI {words} is older than what was read of its options: 3.3 and newer"
+    if not at_least(version, _SINCE):
+        yield f"TGI {version} is older than what was read of its options: 3.3 and newer"
     if not wishes.image_is_pinned:
         yield (
             "the published TGI image keeps its Python under /root, where the pod's user may not read "

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always
@@ -20,18 +21,17 @@ from agentgpu_iac.planning.engines.settings import (
     EngineSettings,
     quantises_at_load,
 )
-from agentgpu_iac.sizing.memory import version_tuple
 from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
-_SHUTDOWN_TIMEOUT_SINCE = (0, 18)
-_QUEUE_LIMIT_SINCE = (0, 33)
-_SPECULATION_SINCE = {"ngram": (0, 11), "eagle3": (0, 11), "mtp": (0, 11), "draft-model": (0, 17)}
+_SHUTDOWN_TIMEOUT_SINCE = "0.18"
+_QUEUE_LIMIT_SINCE = "0.33"
+_SPECULATION_SINCE = {"ngram": "0.11", "eagle3": "0.11", "mtp": "0.11", "draft-model": "0.17"}
 """First version of the catalog that has the method: SpeculativeConfig of the wheels of 0.11.0, 0.17.0, 0.19.0, 0.22.0 and
 0.33.0. 0.11.0 names draft_model and refuses it."""
-_KV_OFFLOAD_SINCE = (0, 17)
+_KV_OFFLOAD_SINCE = "0.17"
 """First version of the catalog with --kv-offloading-size (same wheels; 0.11.0 has none)."""
-_STREAMS_SINCE = (0, 11)
+_STREAMS_SINCE = "0.11"
 """First version of the catalog whose load formats were read; runai_streamer and fastsafetensors are among them."""
 _LOAD_FORMATS: dict[WeightLoader, str] = {
     "safetensors": "safetensors",
@@ -39,12 +39,11 @@ _LOAD_FORMATS: dict[WeightLoader, str] = {
     "runai-streamer": "runai_streamer",
 }
 _SPECULATION_METHODS = {"ngram": "ngram", "draft-model": "draft_model", "eagle3": "eagle3", "mtp": "mtp"}
-_NODES_SINCE = (0, 11, 1)
+_NODES_SINCE = "0.11.1"
 """First release with --nnodes, --node-rank and --master-addr, by which its own processes form a replica over nodes."""
-_JOIN_TIMEOUT_SINCE = (0, 33)
+_JOIN_TIMEOUT_SINCE = "0.33"
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
-_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 def vllm_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -62,13 +61,13 @@ def vllm_worker_args(settings: EngineSettings) -> tuple[str, ...]:
 def _node_args(settings: EngineSettings, rank: str) -> list[str]:
     args = ["--nnodes", str(settings.nodes), "--node-rank", rank]
     args += ["--master-addr", LEADER_ADDRESS, "--master-port", str(MASTER_PORT)]
-    if version_tuple(settings.version) >= _JOIN_TIMEOUT_SINCE:
+    if at_least(settings.version, _JOIN_TIMEOUT_SINCE):
         args += ["--distributed-timeout-seconds", str(settings.join_timeout_s)]
     return args
 
 
 def _shared_args(settings: EngineSettings) -> list[str]:
-    agent, model, version = settings.agent, settings.model, version_tuple(settings.version)
+    agent, model, version = settings.agent, settings.model, settings.version
     args = [
         f"{MODELS_MOUNT}/{settings.model_path}",
         *("--served-model-name", agent.name),
@@ -99,11 +98,11 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args += ["--load-format", _LOAD_FORMATS[settings.loader]]
     if agent.trust_remote_code:
         args.append("--trust-remote-code")
-    if version >= _SHUTDOWN_TIMEOUT_SINCE:
+    if at_least(version, _SHUTDOWN_TIMEOUT_SINCE):
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
-    if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_requests is not None:
+    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_requests is not None:
         args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
-    if version >= _QUEUE_LIMIT_SINCE and settings.max_queued_tokens is not None:
+    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_tokens is not None:
         args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
     edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
     if own := {family: list(values) for family, values in edges.items() if values}:
@@ -118,12 +117,10 @@ def _precision_args(model: Model, precision: Precision) -> list[str]:
 
 
 def _lora_args(settings: EngineSettings) -> list[str]:
-    rank = max(adapter.rank for adapter in settings.agent.lora_adapters)
-    slots = next(size for size in _LORA_RANKS if size >= rank)
     return [
         "--enable-lora",
-        *("--max-loras", str(len(settings.lora_modules))),
-        *("--max-lora-rank", str(slots)),
+        *("--max-loras", str(len(settings.lora_ranks))),
+        *("--max-lora-rank", str(max(settings.lora_ranks))),
         *("--lora-modules", *settings.lora_modules),
     ]
 
@@ -148,13 +145,12 @@ def _environment() -> tuple[EnvironmentVariable, ...]:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
-    words = ".".join(map(str, version))
-    if agent.speculative is not None and version < _SPECULATION_SINCE[agent.speculative.method]:
-        yield f"vLLM {words} has no speculative decoding by {agent.speculative.method} that is known to work"
-    if agent.kv_offload_gib is not None and version < _KV_OFFLOAD_SINCE:
-        yield f"vLLM {words} has no --kv-offloading-size; 0.17 and newer have"
-    if wishes.loader in ("fastsafetensors", "runai-streamer") and version < _STREAMS_SINCE:
-        yield f"whether vLLM {words} has the loader {wishes.loader} is not known; 0.11 and newer have it"
+    if agent.speculative is not None and not at_least(version, _SPECULATION_SINCE[agent.speculative.method]):
+        yield f"vLLM {version} has no speculative decoding by {agent.speculative.method} that is known to work"
+    if agent.kv_offload_gib is not None and not at_least(version, _KV_OFFLOAD_SINCE):
+        yield f"vLLM {version} has no --kv-offloading-size; 0.17 and newer have"
+    if wishes.loader in ("fastsafetensors", "runai-streamer") and not at_least(version, _STREAMS_SINCE):
+        yield f"whether vLLM {version} has the loader {wishes.loader} is not known; 0.11 and newer have it"
     if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
         yield f"vLLM {wishes.parsers.version} has no tool-call parser {unknown}"
     if unknown := wishes.parsers.reasoning.unknown(agent.reasoning_parser):

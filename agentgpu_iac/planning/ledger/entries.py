@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import LedgerEntry, LineItem, Override, Workload
 from agentgpu_iac.planning.ledger import context, cost, latency, memory, start, throughput
 from agentgpu_iac.planning.pools import Placed
-from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import figure
 
@@ -24,7 +22,6 @@ def entries(
     tiers: Mapping[str, Sequence[Workload]],
     items: Sequence[LineItem],
     overrides: Sequence[Override],
-    catalog: Catalog,
     burst_hours: Decimal,
 ) -> tuple[LedgerEntry, ...]:
     """Every number of every agent with its sum, in the order of the agents.
@@ -45,7 +42,7 @@ def entries(
     for member in placed:
         workloads = tiers[member.candidate.demand.agent.name]
         baseline, agent = workloads[0], workloads[0].agent
-        found += _with_overrides(baseline.name, _sections(member, baseline, catalog), by_hand.get(agent, ()))
+        found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
         for workload in workloads:
             pool = workload.node_pool
             lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
@@ -53,16 +50,10 @@ def entries(
     return tuple(found)
 
 
-def _sections(member: Placed, baseline: Workload, catalog: Catalog) -> Iterator[_Section]:
-    candidate, release = member.candidate, member.release
+def _sections(member: Placed, baseline: Workload) -> Iterator[_Section]:
+    candidate = member.candidate
     yield context.SECTION, context.context_lines(candidate.demand)
-    subject = memory.Subject(
-        candidate=candidate,
-        workload=baseline,
-        accounted_as=accounting_version(release.engine, release.version, catalog),
-        own_run=catalog.calibration(candidate.accelerator.id, candidate.demand.model.id, release.engine),
-    )
-    yield memory.SECTION, memory.memory_lines(subject)
+    yield memory.SECTION, memory.lines(candidate, baseline)
     yield latency.SECTION, latency.latency_lines(candidate, baseline, member.option.engines_per_accelerator)
     yield throughput.SECTION, throughput.throughput_lines(candidate, baseline)
     yield start.SECTION, start.start_lines(baseline)

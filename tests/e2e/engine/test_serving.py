@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from agentgpu_iac.calculators.calculators import SIZE
+from agentgpu_iac.calculators.calculator import SIZE
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.units import GIB

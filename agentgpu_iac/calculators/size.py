@@ -1,0 +1,89 @@
+"""``size``: the memory report of an engine at start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agentgpu_iac.calculators.question import CaseRejection, SizeQuestion, config_of, does_not_fit, resolved
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing.draft import Draft
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.units import rounded
+
+
+class SizeAnswer(Document):
+    """Per accelerator in GiB, tokens per replica, as the engine prints them at start."""
+
+    weights_gib: float
+    """With LoRA slots and the draft."""
+    activation_gib: float
+    """Of the first pipeline stage, which is the one that is printed."""
+    non_torch_gib: float
+    cuda_graph_gib: float
+    kv_cache_gib: float
+    kv_cache_tokens: int
+    max_concurrency: float
+    error_ratio: float
+    """How far off kvCacheGib may be, relative."""
+    capacity_gib: float
+    capacity_basis: str
+    kv_bytes_per_token: int
+    warnings: tuple[str, ...]
+    sampler_stage_activation_gib: float
+    """Activation peak of the last pipeline stage, which samples besides: what a plan counts."""
+    draft_weights_gib: float
+    """The draft's part of weightsGib; 0 without one."""
+    draft_kv_bytes_per_token: int
+    """kvBytesPerToken of the draft; 0 without one."""
+
+
+def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection:
+    """Predict what the engine prints about its memory at start.
+
+    Raises:
+        BadInput: the model or accelerator is unknown.
+    """
+    tensor_parallel = question.tp
+    if tensor_parallel is None and question.count is not None:
+        tensor_parallel = max(1, question.count // question.pp)
+    case = resolved(question, catalog, tensor_parallel or 1, question.count)
+    if case.refused is not None:
+        return case.refused
+    config = replace(
+        config_of(question, case, question.max_model_len or case.model.max_context_tokens),
+        dtype_bytes=4 if question.dtype == "float32" else 2,
+        draft=_draft(question, catalog),
+        lora_ranks=(question.lora_rank,) * question.lora_slots,
+    )
+    report = memory.engine_memory(config)
+    if report.max_concurrency < 1:
+        return does_not_fit(config, report)
+    terms = report.terms
+    return SizeAnswer(
+        weights_gib=rounded(report.weights_gib),
+        draft_weights_gib=rounded(terms.draft_weights_gib),
+        activation_gib=rounded(report.activation_gib),
+        sampler_stage_activation_gib=rounded(terms.activation_gib(config.max_num_seqs)),
+        non_torch_gib=rounded(report.non_torch_gib),
+        cuda_graph_gib=rounded(report.cuda_graph_gib),
+        kv_cache_gib=rounded(report.kv_cache_gib),
+        kv_cache_tokens=report.kv_cache_tokens,
+        max_concurrency=rounded(report.max_concurrency, 2),
+        error_ratio=report.error_ratio,
+        capacity_gib=rounded(report.capacity.capacity_gib),
+        capacity_basis=report.capacity.basis,
+        kv_bytes_per_token=terms.kv_bytes_per_token,
+        draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
+        warnings=case.warnings,
+    )
+
+
+def _draft(question: SizeQuestion, catalog: Catalog) -> Draft | None:
+    if not (question.speculative_layers or question.speculative_tokens or question.draft):
+        return None
+    return Draft(
+        tokens=question.speculative_tokens,
+        layers=question.speculative_layers,
+        model=None if question.draft is None else catalog.model(question.draft),
+    )

@@ -1,0 +1,461 @@
+"""Evaluation: every candidate of one agent. Each either serves, or is a rejection with its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
+from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
+from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
+from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.parallelism import legal_parallelism, parallelism_over_nodes
+from agentgpu_iac.planning.service import Service, in_time, with_overrides, within
+from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
+from agentgpu_iac.sizing import latency, memory, replica
+from agentgpu_iac.sizing.calibration import is_measured
+from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
+from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
+from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
+
+LEAST_BATCHED_TOKENS = 2_048
+"""The smallest default of the engine."""
+MAX_REPLICAS = 100_000
+"""More replicas than this is a fault of the spec, not a plan."""
+
+_FIXED_POINT_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What holds for every candidate of a stack."""
+
+    release: EngineRelease
+    facts: EngineFacts
+    """What the engine can do in this version."""
+    accounted_as: str
+    """Version of vLLM whose overhead is counted."""
+    round_trip_ms: float
+    session_affine: bool
+    fills_machines: bool = False
+    """Whether a replica must take all accelerators of its machine."""
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    """What the user measured, by accelerator id, for the agent's model."""
+
+
+class Evaluator:
+    """Evaluates one agent on every accelerator; a value object around the demand and the rules of the stack."""
+
+    __slots__ = ("_demand", "_rules", "_wanted_ttft_ms")
+
+    def __init__(self, demand: Demand, rules: Rules) -> None:
+        self._demand = demand
+        self._rules = rules
+        self._wanted_ttft_ms = demand.budget_ttft_ms
+
+    @property
+    def demand(self) -> Demand:
+        """The agent's demand."""
+        return self._demand
+
+    def evaluate(self, accelerator: Accelerator, most_per_replica: int) -> list[Candidate | Rejection]:
+        """All parallelisms of one accelerator, up to ``most_per_replica`` accelerators in one replica.
+
+        Larger parallelism is only tried while the smaller one fell short of the whole peak in one replica: more
+        accelerators in one replica than one needs never lowers the price per session. Where a replica must fill its
+        machine, all are tried.
+        """
+        results: list[Candidate | Rejection] = []
+        if self._execution(accelerator) is None:
+            return [
+                self._reject(
+                    accelerator,
+                    None,
+                    "precision",
+                    None,
+                    None,
+                    "",
+                    f"{accelerator.name} has no kernels for {self._demand.precision} weights",
+                )
+            ]
+        port = PORTS[self._rules.release.engine]
+        if not port.runs_on(accelerator.compute_capability):
+            message = (
+                f"{port.title} does not run on {accelerator.name} (compute capability {accelerator.compute_capability})"
+            )
+            return [self._reject(accelerator, None, "engine", None, None, "", message)]
+        if self._demand.context_tokens > self._demand.model.max_context_tokens:
+            limit = self._demand.model.max_context_tokens
+            message = f"a session of {self._demand.context_tokens:,} tokens is longer than the model's {limit:,}"
+            return [
+                self._reject(accelerator, None, "context-length", self._demand.context_tokens, limit, "tokens", message)
+            ]
+        for tensor_parallel, pipeline_parallel in legal_parallelism(self._demand):
+            if tensor_parallel * pipeline_parallel > most_per_replica:
+                continue
+            result = self._evaluate_one(accelerator, tensor_parallel, pipeline_parallel)
+            results.append(result)
+            enough = isinstance(result, Candidate) and result.peak_replicas == 1
+            if enough and not self._rules.fills_machines:
+                break
+        if not results:
+            message = f"no machine on offer has enough {accelerator.name} for a legal parallelism"
+            results.append(
+                self._reject(accelerator, None, "parallelism", None, most_per_replica, "accelerators", message)
+            )
+        return results
+
+    def evaluate_over_nodes(
+        self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float
+    ) -> list[Candidate | Rejection]:
+        """The largest tensor parallelism that serves over each number of nodes, up to that which carries the peak.
+
+        For models that no single node of the kind holds.
+        """
+        results: list[Candidate | Rejection] = []
+        served = 0
+        for nodes, tensor, pipeline in parallelism_over_nodes(self._demand, accelerators_per_node):
+            if nodes == served:
+                continue
+            result = self._evaluate_one(accelerator, tensor, pipeline, nodes, gbps_between_nodes)
+            results.append(result)
+            if isinstance(result, Candidate):
+                served = nodes
+                if result.peak_replicas == 1:
+                    break
+        return results
+
+    def _evaluate_one(
+        self,
+        accelerator: Accelerator,
+        tensor_parallel: int,
+        pipeline_parallel: int,
+        nodes: int = 1,
+        gbps_between_nodes: float = 0.0,
+    ) -> Candidate | Rejection:
+        demand = self._demand
+        parallel = (tensor_parallel, pipeline_parallel)
+        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator)
+        terms = self._memory_terms(accelerator, tensor_parallel, pipeline_parallel, batched)
+        wanted = demand.agent.overrides.max_num_seqs or 1
+        by_memory = terms.most_sessions(max(wanted, demand.most_seats))
+        if by_memory < wanted:
+            return self._reject_memory(accelerator, parallel, terms, wanted)
+        rows = rows_per_step(demand.agent)
+        if batched < wanted * rows:
+            of = "" if rows == 1 else f" with {rows} tokens each"
+            message = (
+                f"the engine needs a batch of at least its {wanted} sequences{of}; maxNumBatchedTokens is {batched}"
+            )
+            return self._reject(accelerator, parallel, "batched-tokens", wanted * rows, batched, "tokens", message)
+        if rows > 1:
+            by_memory = min(by_memory, batched // rows)
+        engine = replica.speed(
+            terms.replica,
+            latency.Serving(
+                engine=self._rules.release.engine,
+                version=self._rules.release.version,
+                accepted_tokens=accepted_tokens(demand.agent),
+                nodes=nodes,
+                gbps_between_nodes=gbps_between_nodes,
+                own_run=self._rules.calibrations.get(accelerator.id),
+            ),
+        )
+        if not is_measured(self._rules.release.engine):
+            engine = None
+        if engine is None and not self._is_measured():
+            message = f"no sourced figures for {accelerator.name}: its latency and throughput cannot be predicted"
+            if not is_measured(self._rules.release.engine):
+                message = (
+                    f"no measured run of {self._rules.release.engine} is known, so its latency and throughput cannot be "
+                    "predicted; measure them and set overrides.ttftMs, tpotMs, outputTokensPerS and prefillTokensPerS"
+                )
+            return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
+        settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
+        if isinstance(settled, Candidate):
+            return replace(settled, nodes=nodes, gbps_between_nodes=gbps_between_nodes)
+        return settled
+
+    def _batched_tokens(self, accelerator: Accelerator) -> int:
+        """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.
+
+        A larger batch takes memory for its activations and delays the tokens of the others; a smaller one reads a
+        prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two. With
+        speculative decoding a step has several tokens for each session, and the batch holds them too.
+        """
+        prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1))
+        rows = rows_per_step(self._demand.agent)
+        if rows > 1:
+            prompt = max(prompt, rows * self._demand.most_seats)
+        wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
+        return min(wanted, memory.default_max_num_batched_tokens(accelerator))
+
+    def _is_measured(self) -> bool:
+        """Whether what cannot be predicted was measured and set by hand: every time with a budget, every rate needed."""
+        demand, given = self._demand, self._demand.agent.overrides
+        timed = (
+            demand.budget_ttft_ms is not None or demand.budget_tpot_ms is not None or demand.budget_e2e_ms is not None
+        )
+        needs_output = demand.output_tokens_per_s(peak=True) > 0
+        needs_prefill = demand.prefill_tokens_per_s(0.0, peak=True) > 0
+        return (
+            (not timed or (given.ttft_ms is not None and given.tpot_ms is not None))
+            and (not needs_output or given.output_tokens_per_s is not None)
+            and (not needs_prefill or given.prefill_tokens_per_s is not None)
+        )
+
+    def _settle(
+        self,
+        accelerator: Accelerator,
+        parallel: tuple[int, int],
+        terms: MemoryTerms,
+        engine: latency.Speed | None,
+        batched: int,
+        by_memory: int,
+    ) -> Candidate | Rejection:
+        """Find sessions per replica and replicas: with round robin the cache hits depend on the replicas."""
+        demand, overrides = self._demand, self._demand.agent.overrides
+        replicas = 1
+        for _ in range(_FIXED_POINT_ROUNDS):
+            hit = self._hit_ratio(replicas)
+            free = self._most_sessions_in_time(engine, hit, by_memory)
+            if free == 0:
+                return self._reject_latency(accelerator, parallel, engine, hit)
+            most = overrides.max_num_seqs or free
+            if not in_time(self._service(engine, hit, most), self._demand):
+                return self._reject_latency(accelerator, parallel, engine, hit, sessions=most)
+            baseline, peak = self._both_replicas(engine, hit, most)
+            if peak <= replicas or self._rules.session_affine:
+                break
+            replicas = peak
+        if peak > MAX_REPLICAS:
+            message = f"{peak:,} replicas for {demand.peak:,} sessions"
+            return self._reject(accelerator, parallel, "replicas", peak, MAX_REPLICAS, "replicas", message)
+        final_baseline = overrides.baseline_replicas or baseline
+        burst = overrides.burst_replicas if overrides.burst_replicas is not None else max(0, peak - final_baseline)
+        free_replicas = self._both_replicas(engine, hit, free)
+        seats = overrides.max_num_seqs or self._seats(engine, hit, most, final_baseline, final_baseline + burst)
+        return Candidate(
+            demand=demand,
+            accelerator=accelerator,
+            tensor_parallel=parallel[0],
+            pipeline_parallel=parallel[1],
+            memory=terms,
+            speed=engine,
+            max_num_batched_tokens=batched if overrides.max_num_batched_tokens else max(batched, seats),
+            computed_max_num_batched_tokens=max(self._batched_tokens(accelerator), seats),
+            most_sessions=most,
+            max_num_seqs=seats,
+            computed_max_num_seqs=self._seats(engine, hit, free, *free_replicas),
+            baseline_replicas=final_baseline,
+            normal_replicas=final_baseline,
+            computed_baseline_replicas=baseline,
+            peak_replicas=final_baseline + burst,
+            computed_burst_replicas=peak - baseline,
+            prefix_hit_ratio=hit,
+            service=self._service(engine, hit, seats),
+            computed_service=self._service(engine, hit, seats, by_hand=False),
+        )
+
+    def reseated(self, candidate: Candidate, *, warm: int, seats: int) -> Candidate:
+        """The same candidate with ``warm`` of its peak replicas always running and ``seats`` sessions on each."""
+        if warm == candidate.baseline_replicas and seats == candidate.max_num_seqs:
+            return candidate
+        hit, engine = candidate.prefix_hit_ratio, candidate.speed
+        return replace(
+            candidate,
+            baseline_replicas=warm,
+            peak_replicas=max(warm, candidate.peak_replicas),
+            max_num_seqs=seats,
+            max_num_batched_tokens=max(seats, candidate.max_num_batched_tokens),
+            service=self._service(engine, hit, seats),
+            computed_service=self._service(engine, hit, seats, by_hand=False),
+        )
+
+    def _both_replicas(self, engine: latency.Speed | None, hit: float, most: int) -> tuple[int, int]:
+        """Replicas for normal load and for the peak, with up to ``most`` sessions on each."""
+        full = self._service(engine, hit, most)
+        baseline = self._replicas(self._demand.concurrent, most, full, hit, peak=False)
+        return baseline, max(baseline, self._replicas(self._demand.peak, most, full, hit, peak=True))
+
+    def _execution(self, accelerator: Accelerator) -> Execution | None:
+        return self._rules.facts.execution(accelerator, self._demand.precision)
+
+    def _memory_terms(
+        self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int, batched: int
+    ) -> MemoryTerms:
+        demand, agent, overrides = self._demand, self._demand.agent, self._demand.agent.overrides
+        ranks = tuple(adapter.rank for adapter in agent.lora_adapters)
+        calibration = self._rules.calibrations.get(accelerator.id)
+        return memory_terms(
+            Replica(
+                model=demand.model,
+                accelerator=accelerator,
+                accounted_as=self._rules.accounted_as,
+                precision=demand.precision,
+                weight_only=self._execution(accelerator) == "weight-only",
+                kv_dtype=agent.kv_cache_dtype,
+                tensor_parallel=tensor_parallel,
+                pipeline_parallel=pipeline_parallel,
+                max_num_batched_tokens=batched,
+                draft=draft_of(agent, demand.draft),
+                lora_ranks=SIZING_PORTS[agent.engine].lora_slots(ranks, self._rules.facts.lora_ranks),
+            ),
+            demand.context_tokens,
+            ByHand(
+                weights_gib=overrides.weights_gib,
+                kv_bytes_per_token=overrides.kv_bytes_per_token,
+                overhead_gib=overrides.overhead_gib,
+                overhead_ratio=(calibration and calibration.overhead_ratio) or 1.0,
+                overhead_source="" if calibration is None else calibration.source,
+            ),
+        )
+
+    def _hit_ratio(self, replicas: int) -> float:
+        stated = self._demand.agent.conversation.prefix_hit_ratio
+        base = 1.0 if stated is None else stated
+        return base if self._rules.session_affine else base / replicas
+
+    def _service(self, engine: latency.Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
+        demand, shape = self._demand, self._demand.shape
+        ttft = tpot = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = tpot_error = None
+        if engine is not None:
+            request = latency.Request(
+                prompt_tokens=uncached_tokens_per_request(shape, hit),
+                context_tokens=min(shape.expected_tokens, demand.context_tokens),
+                output_tokens=shape.output_tokens_per_request,
+            )
+            answer = latency.predict(engine, request, sessions)
+            longest = min(longest_uncached_prompt_tokens(shape, hit), demand.context_tokens)
+            prefill = engine.prefill_ms(longest, max(longest, min(shape.longest_history_tokens, demand.context_tokens)))
+            prefill *= engine.measured_ttft_ratio
+            cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens) * engine.measured_ttft_ratio
+            work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
+            queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
+            ttft = self._rules.round_trip_ms + queue + prefill + decode
+            uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
+            out, read = answer.output_tokens_per_s, answer.prefill_tokens_per_s
+            ttft_error, tpot_error = answer.ttft_error_ratio, answer.tpot_error_ratio
+        service = Service(
+            sessions=sessions,
+            ttft_ms=ttft,
+            tpot_ms=tpot,
+            e2e_ms=None,
+            uncached_ttft_ms=uncached_ttft,
+            queue_ms=queue,
+            prefill_ms=prefill,
+            decode_ms=decode,
+            prompt_work_ms=work,
+            output_tokens_per_s=out,
+            prefill_tokens_per_s=read,
+            ttft_error_ratio=ttft_error,
+            tpot_error_ratio=tpot_error,
+            calibrated=engine is not None and engine.calibrated,
+        )
+        return with_overrides(service, demand) if by_hand else service
+
+    def _most_sessions_in_time(self, engine: latency.Speed | None, hit: float, by_memory: int) -> int:
+        """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
+        if in_time(self._service(engine, hit, by_memory), self._demand):
+            return by_memory
+        low, high = 0, by_memory
+        while high - low > 1:
+            middle = (low + high) // 2
+            if in_time(self._service(engine, hit, middle), self._demand):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _replicas(self, sessions: int, most: int, service: Service, hit: float, *, peak: bool) -> int:
+        demand = self._demand
+        needed = ceil_div(sessions, most)
+        if service.output_tokens_per_s:
+            needed = max(needed, ceil_ratio(demand.output_tokens_per_s(peak=peak), service.output_tokens_per_s))
+        if service.prefill_tokens_per_s:
+            needed = max(needed, ceil_ratio(demand.prefill_tokens_per_s(hit, peak=peak), service.prefill_tokens_per_s))
+        return needed
+
+    def _seats(self, engine: latency.Speed | None, hit: float, most: int, baseline: int, peak: int) -> int:
+        """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""
+        demand = self._demand
+        low = min(most, max(ceil_div(demand.concurrent, baseline), ceil_div(demand.peak, peak)))
+
+        def carries(seats: int) -> bool:
+            service = self._service(engine, hit, seats)
+            return (
+                self._replicas(demand.concurrent, seats, service, hit, peak=False) <= baseline
+                and self._replicas(demand.peak, seats, service, hit, peak=True) <= peak
+            )
+
+        if low == most or carries(low):
+            return low
+        high = most
+        while high - low > 1:
+            middle = (low + high) // 2
+            if carries(middle):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def _reject_memory(
+        self, accelerator: Accelerator, parallel: tuple[int, int], terms: MemoryTerms, sessions: int
+    ) -> Rejection:
+        need, limit = terms.need_gib(sessions), terms.limit_gib
+        many = "one session" if sessions == 1 else f"{sessions} sessions"
+        message = (
+            f"{terms.loaded_gib:.2f} GiB weights + {sessions * terms.kv_per_session_gib:.2f} KV cache of {many} + "
+            f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
+            f"over 80 % of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
+        )
+        return self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
+
+    def _reject_latency(
+        self,
+        accelerator: Accelerator,
+        parallel: tuple[int, int],
+        engine: latency.Speed | None,
+        hit: float,
+        *,
+        sessions: int = 1,
+    ) -> Rejection:
+        demand = self._demand
+        service = self._service(engine, hit, sessions)
+        checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
+            ("ttft", service.ttft_ms, demand.budget_ttft_ms),
+            ("tpot", service.tpot_ms, demand.budget_tpot_ms),
+            ("e2e", service.e2e_ms, demand.budget_e2e_ms),
+        )
+        name, need, limit = next((check for check in checks if not within(check[1], check[2])), checks[0])
+        many = "a single session" if sessions == 1 else f"{sessions} sessions"
+        message = f"{name.upper()} of {many} would be {need or 0:.0f} ms, over the budget of {limit or 0:.0f} ms"
+        return self._reject(accelerator, parallel, name, need, limit, "ms", message)
+
+    def _reject(
+        self,
+        accelerator: Accelerator,
+        parallel: tuple[int, int] | None,
+        constraint: Constraint,
+        need: float | None,
+        limit: float | None,
+        unit: RejectionUnit,
+        message: str,
+    ) -> Rejection:
+        return Rejection(
+            agent=self._demand.agent.name,
+            accelerator=accelerator.id,
+            instance_type=None,
+            tensor_parallel_size=parallel[0] if parallel else None,
+            pipeline_parallel_size=parallel[1] if parallel else None,
+            precision=self._demand.precision,
+            constraint=constraint,
+            need=None if need is None else rounded(need),
+            limit=None if limit is None else rounded(limit),
+            unit=unit,
+            message=message,
+        )

@@ -1,0 +1,84 @@
+"""Latency and throughput that a replica gives its sessions: as predicted, set by hand, or slowed down by neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from agentgpu_iac.planning.demand import Demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Latency and throughput of one replica with a number of sessions generating at once, overrides applied."""
+
+    sessions: int
+    ttft_ms: float | None
+    tpot_ms: float | None
+    e2e_ms: float | None
+    uncached_ttft_ms: float | None
+    queue_ms: float | None
+    prefill_ms: float | None
+    decode_ms: float | None
+    prompt_work_ms: float | None
+    output_tokens_per_s: float | None
+    prefill_tokens_per_s: float | None
+    ttft_error_ratio: float | None
+    tpot_error_ratio: float | None
+    calibrated: bool
+
+
+def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
+    """What is left of the service when ``engines`` busy engines take turns; the network does not slow down."""
+
+    def times(value: float | None) -> float | None:
+        return None if value is None else value * engines
+
+    def answered(value: float | None) -> float | None:
+        return None if value is None else (value - round_trip_ms) * engines + round_trip_ms
+
+    def share(value: float | None) -> float | None:
+        return None if value is None else value / engines
+
+    return replace(
+        service,
+        ttft_ms=answered(service.ttft_ms),
+        tpot_ms=times(service.tpot_ms),
+        uncached_ttft_ms=answered(service.uncached_ttft_ms),
+        queue_ms=times(service.queue_ms),
+        prefill_ms=times(service.prefill_ms),
+        decode_ms=times(service.decode_ms),
+        prompt_work_ms=times(service.prompt_work_ms),
+        output_tokens_per_s=share(service.output_tokens_per_s),
+        prefill_tokens_per_s=share(service.prefill_tokens_per_s),
+    )
+
+
+def with_overrides(service: Service, demand: Demand) -> Service:
+    """The service with what was measured and set by hand in place, and the time of a whole answer that follows."""
+    given, shape = demand.agent.overrides, demand.shape
+    ttft, tpot = given.ttft_ms or service.ttft_ms, given.tpot_ms or service.tpot_ms
+    e2e = None
+    if ttft is not None and tpot is not None:
+        e2e = shape.requests_per_turn * ttft + max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn) * tpot
+    return replace(
+        service,
+        ttft_ms=ttft,
+        tpot_ms=tpot,
+        e2e_ms=e2e,
+        output_tokens_per_s=given.output_tokens_per_s or service.output_tokens_per_s,
+        prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s,
+    )
+
+
+def within(value: float | None, budget: float | None) -> bool:
+    """Whether a budget is met, or there is none, or nothing to hold against it."""
+    return value is None or budget is None or value <= budget
+
+
+def in_time(service: Service, demand: Demand) -> bool:
+    """Whether every budget of the agent is met."""
+    return (
+        within(service.ttft_ms, demand.budget_ttft_ms)
+        and within(service.tpot_ms, demand.budget_tpot_ms)
+        and within(service.e2e_ms, demand.budget_e2e_ms)
+    )

@@ -1,0 +1,159 @@
+"""The activation peak of an engine's profiling run: its sampler, or the widest layer. Fitted on vLLM start-up logs.
+
+``version`` is that of the vLLM whose overhead is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.versions import at_least
+from agentgpu_iac.units import gib
+
+_LEAN_SAMPLER_VERSION = "0.17"
+"""First version whose sampler keeps fewer copies of the logits: Qwen3-14B fell from 5.64 to 2.23 GiB."""
+_LOGITS_COPIES_BEFORE = 9.49
+"""Copies of the fp32 logits at the sampler's peak before 0.17. Slope over the vocabulary between Llama (4.76, 4.84
+GiB) and Qwen3 (5.56 to 5.64) on H100; it then gives gpt-oss-120b 7.38 of 7.38 and Qwen2.5-1.5B at 256 seats 1.40 of
+1.40."""
+_LOGITS_COPIES_SINCE = 3.62
+"""The same since 0.17. Slope between Llama-3.1-8B (1.89 GiB) and Gemma-2 (3.62 to 3.66); it then gives Qwen2.5-7B
+2.21 of 2.21, Qwen3-14B 2.23 of 2.23, Granite-3.1-2B 0.77 of 0.75. A fit, so no whole number."""
+_SEAT_BYTES = 60_500
+"""What the dummy sampler run takes for each seat besides logits: the intercept of the same two fits, 0.058 GiB for
+1,024 seats in both."""
+_LOGITS_BYTES_PER_COPY = 4
+
+_FEED_FORWARD_BUFFERS = 4
+"""Residual-wide buffers alive at the feed-forward peak beside gate, up and their product: CodeLlama-7B 0.754 of 0.77
+GiB and Granite-8B 0.84 of 0.85."""
+_STAGE_BUFFERS = 2
+"""Residual-wide buffers in which a pipeline stage receives its input: Llama-3.1-8B 1.03, 1.05 to 1.10 logged."""
+
+_MULTIMODAL_TYPES = ("mistral3", "gemma3", "gemma4", "qwen3_5", "llama4")
+"""Model types (by their beginning) whose profiling run also holds the embeddings of a picture: one residual-wide buffer
+of batched tokens more (Mistral-Small-3.1: 2.02 of 2.03; Granite-Vision 0.80 of 0.79)."""
+_VISION_ENCODER_TYPES = ("qwen3_5",)
+_VISION_PATCHES = 65_536
+_VISION_VALUES_PER_PATCH = 2 * 4304 + 5 * 1152
+"""Qwen3.5's tower takes pictures of 16,384 tokens, 4 patches each; its feed-forward is 4,304 and its residual 1,152
+wide. One layer of it is 1.75 GiB; overhead less the CUDA context was 1.80 on three rows of Qwen3.5-35B on A100."""
+
+
+def logits_copies(version: str) -> float:
+    """Copies of the logits that the profiling run holds at once: a fit, so no whole number."""
+    return _LOGITS_COPIES_SINCE if at_least(version, _LEAN_SAMPLER_VERSION) else _LOGITS_COPIES_BEFORE
+
+
+def logits_gib_per_sequence(model: Model, version: str, dtype_bytes: int = 2) -> float:
+    """What one seat of the profiling run takes at the sampler, in GiB: logits and a little besides.
+
+    The first copy has the engine's own number format: 32-bit runs take 2 bytes a logit more (2.21 against 1.89 GiB).
+    """
+    logit_bytes = logits_copies(version) * _LOGITS_BYTES_PER_COPY + (dtype_bytes - 2)
+    return gib(logit_bytes * model.vocab_size + _SEAT_BYTES)
+
+
+def feed_forward_width(model: Model) -> int:
+    """Width of the feed-forward layer that one token passes: all its experts side by side."""
+    if model.experts_per_token and model.moe_intermediate_size:
+        return (model.experts_per_token + model.shared_experts) * model.moe_intermediate_size
+    return model.intermediate_size
+
+
+def sampler_base_gib(
+    model: Model, version: str, tensor_parallel: int, max_num_batched_tokens: int, dtype_bytes: int = 2
+) -> float:
+    """What stays allocated while the sampler runs, whatever the seats: hidden states, pictures, experts' workspaces."""
+    buffers = 1 + model.architecture.startswith(_MULTIMODAL_TYPES)
+    states = buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
+    kept = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens) if _keeps_workspace(version) else 0
+    return gib(states + kept)
+
+
+def feed_forward_gib(
+    model: Model, tensor_parallel: int, max_num_batched_tokens: int, *, stage_input: bool = False, dtype_bytes: int = 2
+) -> float:
+    """Peak inside a layer, in GiB: batched tokens x (gate, up and their product + residual-wide buffers), or experts.
+
+    Models that see take a picture through their tower first; the larger of both counts.
+    """
+    residual_buffers = _FEED_FORWARD_BUFFERS + (_STAGE_BUFFERS if stage_input else 0)
+    residual = residual_buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
+    experts = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens)
+    dense_width = 0 if model.experts else model.intermediate_size
+    dense = max_num_batched_tokens * 3 * dense_width / tensor_parallel * dtype_bytes
+    return gib(max(residual + max(experts, dense), _vision_encoder_bytes(model)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationPeak:
+    """Peak of the profiling run before the number of seats is known, in GiB.
+
+    The sampler's end: seats x copies of the fp32 logits, and what stays allocated meanwhile. Tensor parallelism does
+    not divide it. The layer's end explains small vocabularies (CodeLlama-7B: 0.75 by this formula, 0.77 measured).
+    """
+
+    feed_forward_gib: float
+    """The layer's end, whatever the seats."""
+    sampler_base_gib: float
+    """The sampler's end without any seat."""
+    logits_gib_per_seat: float
+    """What each seat adds to the sampler's end: a row for each token that a step computes for it."""
+
+    def gib(self, seats: int) -> float:
+        """The larger of both ends."""
+        return max(self.feed_forward_gib, self.sampler_base_gib + self.logits_gib_per_seat * seats)
+
+
+def activation_peak(
+    model: Model,
+    version: str,
+    tensor_parallel: int,
+    max_num_batched_tokens: int,
+    *,
+    stage_input: bool = False,
+    dtype_bytes: int = 2,
+    rows_per_step: int = 1,
+) -> ActivationPeak:
+    """The peak of an accelerator that samples: the only one, or one of the last pipeline stage.
+
+    ``rows_per_step`` is 1 + the tokens that a draft proposes. vLLM itself profiles with one proposed token a seat
+    (``_dummy_sampler_run``, read up to 0.20), so with more of them a full step takes memory that its report does not
+    show; what is counted here is the step.
+    """
+    return ActivationPeak(
+        feed_forward_gib=feed_forward_gib(
+            model, tensor_parallel, max_num_batched_tokens, stage_input=stage_input, dtype_bytes=dtype_bytes
+        ),
+        sampler_base_gib=sampler_base_gib(model, version, tensor_parallel, max_num_batched_tokens, dtype_bytes),
+        logits_gib_per_seat=logits_gib_per_sequence(model, version, dtype_bytes) * rows_per_step,
+    )
+
+
+def _keeps_workspace(version: str) -> bool:
+    """Whether experts' workspaces stay allocated between layers, so that they add to the sampler's end.
+
+    Since 0.17: Mixtral at TP 2 1.22 of 1.21 and DeepSeek-V2-Lite 1.92 of 1.93 as a sum; before, Qwen3-Next 5.59 of 5.58 and
+    Qwen3-235B 1.41 of 1.40 without it.
+    """
+    return at_least(version, _LEAN_SAMPLER_VERSION)
+
+
+def _expert_workspace_bytes(model: Model, tensor_parallel: int, max_num_batched_tokens: int) -> float:
+    """Fused experts' two workspaces: gate and up or the output, whichever is wider; their product; and the sum.
+
+    MXFP4 experts (gpt-oss) run in kernels without them: 2.88 of 2.87 GiB.
+    """
+    if not model.experts_per_token or not model.moe_intermediate_size or model.native_precision == "mxfp4":
+        return 0.0
+    width = model.moe_intermediate_size / tensor_parallel
+    per_copy = max(2 * width, model.hidden_size) + width
+    return max_num_batched_tokens * (model.experts_per_token * per_copy + model.hidden_size) * 2.0
+
+
+def _vision_encoder_bytes(model: Model) -> float:
+    if not model.architecture.startswith(_VISION_ENCODER_TYPES):
+        return 0.0
+    return float(_VISION_PATCHES * _VISION_VALUES_PER_PATCH * 2)

@@ -1,0 +1,83 @@
+"""What an engine is to sizing: how it divides an accelerator between weights, KV cache and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.spec.vocabulary import Engine
+
+
+def share_of_release(_: Accelerator, release: EngineRelease) -> float:
+    """The default that the release's own parser has."""
+    return release.gpu_memory_utilization
+
+
+def slots_of_own_rank(ranks: tuple[int, ...], _: tuple[int, ...]) -> tuple[int, ...]:
+    """Every adapter is held as it is."""
+    return ranks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizingPort:
+    """One engine."""
+
+    engine: Engine
+    share_flag: str
+    """How it calls its share of the memory."""
+    support: str | None = None
+    """How well its accounting is supported, where it is worse than vLLM's."""
+    logs_compared: bool = False
+    """Start-up logs of its own were held against the sum; else its overhead is counted as that of the newest vLLM."""
+    default_share: Callable[[Accelerator, EngineRelease], float] = share_of_release
+    """The share of the card, or of what is free, that it takes when it is told nothing."""
+    share_is_of_free: bool = False
+    """Its share is of what is free once it is loaded, so that the rest of that is out of the budget."""
+    overhead_beside_budget: bool = False
+    """It serves activations and graphs from what its share leaves: the share holds weights and KV cache only."""
+    share_grows_with_need: bool = False
+    """The share is raised where the planned sessions need more than the default."""
+    graphs_follow_release: bool = False
+    """Whether graphs come out of the budget is told by its release; else they are captured on top of it."""
+    lora_slots: Callable[[tuple[int, ...], tuple[int, ...]], tuple[int, ...]] = slots_of_own_rank
+    """(ranks of the adapters, ranks that its flag accepts) -> the rank of each slot that it makes room for."""
+    checkpoints_ask_for_8_bit_cache: bool = False
+    """Checkpoints that are quantised for it ask for an 8-bit KV cache."""
+    tuned_share: float = 0.93
+    """Share of the memory that measured runs gave it, which are tuned."""
+    tuned_overhead_gib: float = 4.0
+    """What such a run leaves for the rest, beside weights and KV cache."""
+    held_output_share: float = 0.5
+    """Part of its output that a request holds room for on average: blocks are handed out as sequences grow, or at once."""
+
+    def budget_gib(self, capacity_gib: float, share: float, loaded_gib: float) -> float:
+        """What weights, KV cache and the counted part of the overhead may take together.
+
+        ``loaded_gib`` is what is taken when the KV cache is made: weights, activations and non-torch memory.
+        """
+        if self.share_is_of_free:
+            return loaded_gib + max(0.0, capacity_gib - loaded_gib) * share
+        return capacity_gib * share
+
+    def planned_budget_gib(
+        self, capacity_gib: float, share: float, *, weights_gib: float, before_graphs_gib: float
+    ) -> float:
+        """The same with the part of the overhead that is beside it, before CUDA graphs that come on top."""
+        budget = self.budget_gib(capacity_gib, share, weights_gib + before_graphs_gib)
+        return budget + before_graphs_gib if self.overhead_beside_budget else budget
+
+    def taken_from_budget_gib(
+        self, activation_gib: float, non_torch_gib: float, graphs_gib: float, *, graphs_in_budget: bool
+    ) -> float:
+        """The part of the overhead that leaves the KV cache less."""
+        if self.overhead_beside_budget:
+            return 0.0
+        return activation_gib + non_torch_gib + (graphs_gib if graphs_in_budget and self.graphs_follow_release else 0.0)
+
+    def tuned_pool_bytes(self, capacity_bytes: float, weights_bytes: float, gib_bytes: int) -> float:
+        """The KV cache of one accelerator in a tuned run."""
+        overhead = self.tuned_overhead_gib * gib_bytes
+        if self.share_is_of_free:
+            return self.tuned_share * (capacity_bytes - weights_bytes - overhead)
+        return self.tuned_share * capacity_bytes - weights_bytes - overhead

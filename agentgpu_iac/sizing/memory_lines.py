@@ -1,0 +1,271 @@
+"""The ledger of a replica's memory: every figure with its sum, written from the terms that were summed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agentgpu_iac.sizing.activation import logits_copies
+from agentgpu_iac.sizing.capacity import BASIS_WORDS, STEADY_STATE_RATIO
+from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, index_bytes_per_token, kv_heads_per_accelerator, kv_tokens
+from agentgpu_iac.sizing.kv_cache import value_bytes as bytes_of_a_value
+from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.sizing.replica import MemoryTerms
+from agentgpu_iac.sizing.weights import lora_slot_gib
+from agentgpu_iac.units import GIB, ceil_div
+
+_BLOCKS = f"context in blocks of {KV_BLOCK_TOKENS}"
+_OF_THE_SPEC = "spec: overrides"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the engine will take of the accelerator, and why."""
+
+    gib: float
+    source: str
+    """Which flag or default says so."""
+
+
+def memory_lines(terms: MemoryTerms, seats: int, budget: Budget) -> tuple[Line, ...]:
+    """All figures of the memory of one accelerator with ``seats`` sessions, in the order in which they are summed."""
+    return (
+        _weights(terms),
+        *_draft(terms),
+        _kv_per_token(terms),
+        _kv_per_session(terms),
+        _kv(terms, seats),
+        *_overhead(terms, seats),
+        *_total(terms, seats, budget),
+    )
+
+
+def _gib(name: str, formula: str, inputs: str, value: float, source: str, digits: int = 4) -> Line:
+    return Line(
+        name=name,
+        formula=formula,
+        inputs=inputs,
+        value=value,
+        result=f"{value:.{digits}f} GiB",
+        unit="GiB",
+        source=source,
+    )
+
+
+def _bytes(name: str, formula: str, inputs: str, value: int, source: str) -> Line:
+    return Line(
+        name=name, formula=formula, inputs=inputs, value=float(value), result=f"{value:,} B", unit="B", source=source
+    )
+
+
+def _weights(terms: MemoryTerms) -> Line:
+    replica, parts = terms.replica, terms.weights
+    model, tensor, pipeline = replica.model, replica.tensor_parallel, replica.pipeline_parallel
+    slots = "".join(f" + {count} x {lora_slot_gib(model, rank):.9f}" for rank, count in _slots(terms))
+    with_slots = " + LoRA slots, each as wide as its rank" if slots else ""
+    by_hand = terms.by_hand.weights_gib
+    if by_hand is not None:
+        return _gib(
+            "weightsGib",
+            f"set by hand{with_slots}",
+            f"{by_hand!r}{slots}",
+            terms.weights_gib,
+            f"{_OF_THE_SPEC}.weightsGib",
+        )
+    known = replica.precision == model.native_precision and model.checkpoint_bytes is not None
+    return _gib(
+        "weightsGib",
+        f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {replica.precision}"
+        f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'}: "
+        f"(divided / TP + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30{with_slots}",
+        f"({parts.divided_bytes:,.0f} B / {tensor} + {parts.whole_bytes:,.0f} B) / 2^30{slots}",
+        terms.weights_gib,
+        model.sources[0],
+    )
+
+
+def _slots(terms: MemoryTerms) -> Iterator[tuple[int, int]]:
+    """(rank, LoRA slots of it), the widest first."""
+    ranks = terms.replica.lora_ranks
+    for rank in sorted(set(ranks), reverse=True):
+        yield rank, ranks.count(rank)
+
+
+def _draft(terms: MemoryTerms) -> Iterator[Line]:
+    """What the draft of speculative decoding takes, where it takes anything."""
+    draft = terms.replica.draft
+    if draft is None or not terms.draft_kv_bytes_per_token:
+        return
+    what = draft.name or "the model's own multi-token layer"
+    stated = draft.stated_weights_gib
+    yield _gib(
+        "draftWeightsGib",
+        "weights of the draft on as many ranks as the model's" + ("" if stated is None else ": weightsGib / TP"),
+        f"{terms.draft_weights_gib:.9f}" if stated is None else f"{stated!r} / {terms.replica.tensor_parallel}",
+        terms.draft_weights_gib,
+        f"shape of {what}" if stated is None else "spec: speculative.weightsGib",
+    )
+    yield _bytes(
+        "draftKvBytesPerToken",
+        f"the full layers of {what}" if not draft.layers else "layers that attend like the model's",
+        f"{terms.draft_kv_bytes_per_token:,}"
+        if not draft.layers
+        else f"{draft.layers} x {terms.draft_kv_bytes_per_token // draft.layers:,}",
+        terms.draft_kv_bytes_per_token,
+        "shape of the attention layers",
+    )
+
+
+def _kv_per_token(terms: MemoryTerms) -> Line:
+    by_hand = terms.by_hand.kv_bytes_per_token
+    if by_hand is not None:
+        return _bytes("kvBytesPerToken", "set by hand", f"{by_hand:,}", by_hand, f"{_OF_THE_SPEC}.kvBytesPerToken")
+    formula, inputs = _kv_formula(terms)
+    return _bytes("kvBytesPerToken", formula, inputs, terms.kv_bytes_per_token, "shape of the attention layers")
+
+
+def _kv_formula(terms: MemoryTerms) -> tuple[str, str]:
+    replica, model = terms.replica, terms.replica.model
+    width = bytes_of_a_value(replica.kv_dtype, replica.dtype_bytes)
+    layers = ceil_div(model.layers.full, replica.pipeline_parallel)
+    if model.kv_lora_rank is not None:
+        latent = f"({model.kv_lora_rank} + {model.qk_rope_head_dim or 0}) x {width}"
+        index = index_bytes_per_token(model)
+        if index:
+            formula = "full layers x ((compressed rank + rotary width) x bytes + index of sparse attention)"
+            return formula, f"{layers} x ({latent} + {index})"
+        return "full layers x (compressed rank + rotary width) x bytes", f"{layers} x {latent}"
+    heads = kv_heads_per_accelerator(model.kv_heads, replica.tensor_parallel)
+    value = model.value_head_dim or model.head_dim
+    return (
+        "full layers x KV heads on one accelerator x (key + value width) x bytes",
+        f"{layers} x {heads} x ({model.head_dim} + {value}) x {width}",
+    )
+
+
+def _session_bytes(terms: MemoryTerms) -> str:
+    """What a session holds, as a sum in bytes."""
+    drafted = terms.draft_kv_bytes_per_token
+    each = f"({terms.kv_bytes_per_token:,} B + {drafted:,} B)" if drafted else f"{terms.kv_bytes_per_token:,} B"
+    growing = f"{each} x {kv_tokens(terms.context_tokens):,}"
+    return f"({growing} + {terms.kv_fixed_bytes:,.0f} B)" if terms.kv_fixed_bytes else growing
+
+
+def _kv_per_session(terms: MemoryTerms) -> Line:
+    of_a_token = "(kvBytesPerToken + the draft's)" if terms.draft_kv_bytes_per_token else "kvBytesPerToken"
+    fixed = " + windows and fixed states" if terms.kv_fixed_bytes else ""
+    growing = f"{of_a_token} x {_BLOCKS}"
+    return _gib(
+        "kvPerSessionGib",
+        f"({growing}{fixed}) / 2^30" if fixed else f"{growing} / 2^30",
+        f"{_session_bytes(terms)} / 2^30",
+        terms.kv_per_session_gib,
+        "vLLM allocates whole blocks",
+        digits=6,
+    )
+
+
+def _kv(terms: MemoryTerms, seats: int) -> Line:
+    return _gib(
+        "kvGib",
+        "kvPerSessionGib x maxNumSeqs",
+        f"{_session_bytes(terms)} x {seats} / 2^30",
+        seats * terms.kv_per_session_gib,
+        "every session keeps its memory, also while a tool runs",
+    )
+
+
+def _overhead(terms: MemoryTerms, seats: int) -> Iterator[Line]:
+    activation, other, graphs = terms.activation_gib(seats), terms.non_torch_gib, terms.cuda_graph_gib
+    by_hand, ratio = terms.by_hand.overhead_gib, terms.by_hand.overhead_ratio
+    parts = f"{activation:.6f} + {other:.6f} + {graphs:.6f}"
+    if by_hand is not None:
+        yield _gib("overheadGib", "set by hand", f"{by_hand!r}", by_hand, f"{_OF_THE_SPEC}.overheadGib")
+    else:
+        source = f", times measured / predicted of {terms.by_hand.overhead_source}" if ratio != 1 else ""
+        yield _gib(
+            "overheadGib",
+            "activation peak + CUDA context, communication + CUDA graphs",
+            parts if ratio == 1 else f"({parts}) x {ratio!r}",
+            terms.overhead_gib(seats),
+            f"the next three lines{source}",
+        )
+    yield _activation(terms, seats)
+    yield _non_torch(terms)
+    yield _graphs(terms)
+
+
+def _activation(terms: MemoryTerms, seats: int) -> Line:
+    replica, peak, rows = terms.replica, terms.activation, terms.replica.rows_per_step
+    copies = logits_copies(replica.accounted_as)
+    return _gib(
+        "activationGib",
+        "max(hidden states + logits of a session x maxNumSeqs, peak inside a layer)",
+        f"max({peak.sampler_base_gib:.6f} + {peak.logits_gib_per_seat * GIB:,.0f} B x {seats} / 2^30, "
+        f"{peak.feed_forward_gib:.6f})",
+        terms.activation_gib(seats),
+        f"fitted on vLLM start-up logs (accounted for as {replica.accounted_as}): the sampler of the profiling run, or the "
+        f"layer's buffers; a session's logits are {copies:g} copies of {replica.model.vocab_size:,} x 4 bytes and a little "
+        "more" + ("" if rows == 1 else f", {rows} times: a step checks so many tokens"),
+    )
+
+
+def _non_torch(terms: MemoryTerms) -> Line:
+    tensor = terms.replica.tensor_parallel
+    if tensor == 1:
+        link = "no communication at TP 1"
+    else:
+        link = f"buffers of TP {tensor} over {'NVLink' if terms.replica.accelerator.nvlink_gb_per_s else 'PCIe'}"
+    return _gib(
+        "nonTorchGib",
+        "CUDA context + NCCL and all-reduce buffers where TP > 1",
+        f"{terms.context_gib:g} + {terms.communication_gib:g}",
+        terms.non_torch_gib,
+        f"vLLM start-up logs, accounted for as {terms.replica.accounted_as}: context {terms.context_gib:g}, {link}",
+    )
+
+
+def _graphs(terms: MemoryTerms) -> Line:
+    graphs = terms.graphs
+    return _gib(
+        "cudaGraphGib",
+        "captured graphs: a pool + each layer of the fullest stage, the draft's included",
+        f"{graphs.pool_gib:g} + {graphs.gib_per_layer:g} x {graphs.layers:.9g}",
+        graphs.gib,
+        f"vLLM start-up logs: {graphs.pool_gib:g} and {graphs.gib_per_layer:g} a layer"
+        if graphs.layers
+        else "the engine runs eager: none are captured",
+    )
+
+
+def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
+    drafted, need, room = terms.draft_weights_gib, terms.need_gib(seats), terms.capacity
+    kv = seats * terms.kv_per_session_gib
+    yield _gib(
+        "totalGib",
+        "weights + draft + KV cache + overhead" if drafted else "weights + KV cache + overhead",
+        f"{terms.weights_gib:.6f} + "
+        + (f"{drafted:.6f} + " if drafted else "")
+        + f"{kv:.6f} + {terms.overhead_gib(seats):.6f}",
+        need,
+        f"must stay under {STEADY_STATE_RATIO:.0%} of the capacity",
+    )
+    accelerator = terms.replica.accelerator
+    yield Line(
+        name="capacityGib",
+        formula=f"{BASIS_WORDS[room.basis]}: {accelerator.name}",
+        inputs=f"{room.capacity_gib:.6f}",
+        value=room.capacity_gib,
+        result=f"{room.capacity_gib:.2f} GiB, used {need / room.capacity_gib:.1%}",
+        unit="GiB",
+        source=accelerator.sources[-1],
+    )
+    yield Line(
+        name="headroomGib",
+        formula="engine budget - total",
+        inputs=f"{budget.gib:.6f} - {need:.6f}",
+        value=budget.gib - need,
+        result=f"{budget.gib - need:.4f} GiB of KV cache beyond the plan",
+        unit="GiB",
+        source=budget.source,
+    )
