@@ -36,8 +36,8 @@ e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine 
 e2e-pulumi: $(VENV)/.dev ## Try pulumi up on the real CLI, engine and providers, with doubles of the clouds (needs make tools)
 	$(BIN)/python -m pytest tests/e2e/pulumi -n 2 --dist loadfile --durations=10
 
-golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
-	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
+golden: $(VENV)/.dev ## Rewrite the golden plans and trees and the output in the README; review the difference
+	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/outcomes tests/rendering tests/house
 	git diff --stat -- tests README.md
 
 bench: accuracy ## Speed of plan and render for 1 to 1,000 agents; accuracy of every prediction
