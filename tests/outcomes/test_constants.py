@@ -1,0 +1,153 @@
+"""Every number that stands in the modules of sizing and planning shows in some answer, plan or tree.
+
+Each numeric constant of a module, and each number of its tables, is raised by half (a whole number by one at least); then
+answers of the calculators and golden plans are made again until one differs. A constant with no effect is dead, or its
+effect is tested by nobody: those that no answer can show stand in ``SEEN_ELSEWHERE`` with the test that fails.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.calculators.calculators import PREDICT, SIZE
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.errors import AgentGpuError
+from tests.outcomes.scenes import CASES, outcome
+
+PACKAGE = Path(__file__).resolve().parents[2] / "agentgpu_iac"
+ROOMS = ("sizing", "planning")
+
+SEEN_ELSEWHERE: dict[str, str] = {}
+"""Constant (and the place in its table) -> the test that fails when it changes."""
+
+
+def numbers_of(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each number in a constant: keys, positions and names of fields; empty for a plain number."""
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int | float | Decimal):
+        yield steps
+    elif isinstance(value, Mapping):
+        for key in value:
+            yield from numbers_of(value[key], (*steps, key))
+    elif isinstance(value, tuple):
+        for position, item in enumerate(value):
+            yield from numbers_of(item, (*steps, position))
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from numbers_of(getattr(value, field.name), (*steps, field.name))
+
+
+def raised(value: Any, steps: tuple[Any, ...]) -> Any:
+    """The same constant with one number larger."""
+    if not steps:
+        return value * 3 // 2 + 1 if isinstance(value, int) else value * type(value)("1.5") if value else type(value)(1)
+    first, rest = steps[0], steps[1:]
+    if isinstance(value, Mapping):
+        return type(value)({**value, first: raised(value[first], rest)})
+    if isinstance(value, tuple):
+        items = [raised(item, rest) if position == first else item for position, item in enumerate(value)]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return dataclasses.replace(value, **{first: raised(getattr(value, first), rest)})
+
+
+def modules() -> Iterator[ModuleType]:
+    for room in ROOMS:
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            dotted = path.relative_to(PACKAGE.parent).with_suffix("").parts
+            yield importlib.import_module(".".join(part for part in dotted if part != "__init__"))
+
+
+def assigned(module: ModuleType) -> Iterator[str]:
+    """Names that a module itself gives a value, in capitals."""
+    assert module.__file__ is not None
+    for node in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        yield from (target.id for target in targets if isinstance(target, ast.Name) and target.id.lstrip("_").isupper())
+
+
+CONSTANTS = tuple(
+    (module.__name__.removeprefix("agentgpu_iac."), name, steps)
+    for module in modules()
+    for name in assigned(module)
+    for steps in numbers_of(getattr(module, name))
+)
+
+
+def named(module: str, name: str, steps: tuple[Any, ...]) -> str:
+    return f"{module}.{name}" + "".join(f"[{step}]" for step in steps)
+
+
+def questions() -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Questions to the calculators: every model once each, with cards, versions and engines in turn."""
+    every = load_catalog()
+    cards = itertools.cycle(("h100-sxm", "l40s", "b200-sxm", "a100-80gb-pcie", "gb200", "rtx-5090"))
+    versions = itertools.cycle(("0.33.0", "0.11.0", "0.7.3", "0.19.0"))
+    sizes = itertools.cycle((1, 2, 4, 8))
+    for model, card, version, tp in zip(every.models, cards, versions, sizes, strict=False):
+        asked = {"model": model.id, "accelerator": card, "tp": tp, "engine-version": version, "max-model-len": 4096}
+        load = {"input-tokens": 3000, "output-tokens": 300, "concurrency": 24}
+        yield SIZE, asked
+        yield SIZE, {**asked, "accelerator": "b300-sxm", "tp": 8, "kv-cache-dtype": "fp8"}
+        yield PREDICT, {key: value for key, value in {**asked, **load}.items() if key != "max-model-len"}
+
+
+def answers() -> Iterator[str]:
+    """What is compared, the quick first."""
+    every = load_catalog()
+    for calculator, question in questions():
+        yield json.dumps(calculator.answer(question, every), sort_keys=True)
+    for case in CASES:
+        try:
+            yield json.dumps(outcome(*case), sort_keys=True)
+        except AgentGpuError as error:
+            yield str(error)
+
+
+def functions_of(module: ModuleType) -> Iterator[FunctionType]:
+    for value in vars(module).values():
+        inside = vars(value).values() if isinstance(value, type) and value.__module__ == module.__name__ else (value,)
+        yield from (one for one in inside if isinstance(one, FunctionType))
+
+
+def put_into_defaults(function: FunctionType, field: str, old: Any, new: Any, patch: pytest.MonkeyPatch) -> None:
+    """A default that a function took from the constant when it was defined."""
+    defaults = getattr(function, field)
+    if isinstance(old, int) or defaults is None:
+        return
+    if isinstance(defaults, dict) and any(value is old for value in defaults.values()):
+        patch.setattr(function, field, {key: new if value is old else value for key, value in defaults.items()})
+    elif isinstance(defaults, tuple) and any(value is old for value in defaults):
+        patch.setattr(function, field, tuple(new if value is old else value for value in defaults))
+
+
+def shows(module: str, name: str, steps: tuple[Any, ...], before: list[str], patch: pytest.MonkeyPatch) -> bool:
+    """Whether any answer changes with the number."""
+    old = getattr(sys.modules[f"agentgpu_iac.{module}"], name)
+    new = raised(old, steps)
+    for other in [found for key, found in sys.modules.items() if key.startswith("agentgpu_iac.")]:
+        if getattr(other, name, None) is old:
+            patch.setattr(other, name, new)
+        for function in functions_of(other):
+            for field in ("__defaults__", "__kwdefaults__"):
+                put_into_defaults(function, field, old, new, patch)
+    try:
+        return any(one != other for one, other in zip(answers(), before, strict=True))
+    except (ArithmeticError, LookupError, ValueError, TypeError, AssertionError):
+        return True  # it is read, and nothing works any more
+    finally:
+        patch.undo()
