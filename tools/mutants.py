@@ -3,10 +3,9 @@
 
     tools/mutants.py [--sample 100] [--seed 1] [--only sizing/memory.py] [--budget 400]
 
-Well-kept tools were tried first. mutmut 3 changes only what stands in functions, and half of what decides here are constants
-of modules; cosmic-ray changes no words and takes out no statements, and has one command of tests for all mutants, so a
-survivor and a mutant killed at once cost the same. This runs the tests that import the module first, then the golden
-outcomes, then the rest of its room, then everything else, and stops at the first failure.
+Two well-kept tools were looked at. mutmut 3 changes only what stands in functions, and half of what decides here are constants
+of modules; cosmic-ray changes no words, takes out no statements, and runs one command of tests for every mutant. This runs the
+goldens and the tests that import the module first, then its room's, then all others, and stops at the first failure.
 """
 
 from __future__ import annotations
@@ -16,13 +15,23 @@ import ast
 import difflib
 import os
 import random
+import re
 import shutil
-import subprocess
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
+
+import highspy  # noqa: F401 - what every child would import again
+import hypothesis  # noqa: F401
+import jinja2  # noqa: F401
+import numpy  # noqa: F401
+import pydantic  # noqa: F401
+import pytest
+import yaml  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "agentgpu_iac"
@@ -38,6 +47,10 @@ TARGETS = (
     "provisioning/aws/karpenter_policy.py",
 )
 """The core: what decides."""
+
+ALL_PASSED = "all passed"
+QUIET = ("-x", "-q", "--no-header", "--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+GOLDENS = "tests/outcomes/test_golden.py"
 
 SWAPPED: dict[type[ast.AST], str] = {
     ast.Lt: "<=",
@@ -158,51 +171,82 @@ def _deciding(tree: ast.AST) -> Iterator[ast.AST]:
                 yield from _deciding(child)
 
 
-def stages(path: str) -> tuple[list[str], list[str]]:
-    """Test files to run first, in order; and all others."""
+def stages(path: str) -> tuple[list[str], list[str], list[str]]:
+    """Test files in the order in which they run: goldens and tests that import the module, its room's, all others."""
     module = path.removesuffix(".py").replace("/", ".")
     parent, _, name = module.rpartition(".")
     room = path.split("/")[1]
-    files = [str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").rglob("test_*.py")) if _runs(file)]
-    first, last = [], []
-    for file in files:
+    first, second, last = [GOLDENS], [], []
+    for file in (str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").rglob("test_*.py")) if _runs(file)):
         text = (ROOT / file).read_text(encoding="utf-8")
-        imports = f"{module} " in text or f"from {parent} import {name}" in text
-        if file.startswith("tests/outcomes/") or imports or (file.startswith(f"tests/{room}/") and "laws" not in file):
-            first.append((not imports, not file.startswith("tests/outcomes/"), file))
-        else:
-            last.append(file)
-    return [file for *_, file in sorted(first)], last
+        imports = re.search(rf"{re.escape(module)}\b|from {re.escape(parent)} import .*\b{name}\b", text)
+        if file != GOLDENS:
+            near = file.startswith((f"tests/{room}/", "tests/outcomes/"))
+            (first if imports else second if near else last).append(file)
+    return first, second, last
 
 
 def _runs(file: Path) -> bool:
     return not {"e2e", "golden"} & set(file.relative_to(ROOT / "tests").parts)
 
 
-def killer(mutant: Mutant, budget_s: float, *, near: bool) -> str:
-    """The test that fails, or what else ends the run; empty where nothing notices."""
-    for files in stages(mutant.path)[: 1 if near else 2]:
-        if found := first_failure(files, budget_s):
-            return found
-    return ""
+class Notice:
+    """A plugin of pytest that keeps the name of the first failure."""
+
+    def __init__(self) -> None:
+        self.failed = ""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """A test."""
+        self.failed = self.failed or (report.nodeid if report.failed else "")
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A module that cannot be read."""
+        self.failed = self.failed or (report.nodeid if report.failed else "")
 
 
-def first_failure(tests: list[str], budget_s: float) -> str:
-    """The first of these tests that fails in the copy; a module that cannot be read, or no end in time, is one too."""
-    pytest = str(Path(sys.executable).with_name("pytest"))
-    command = [pytest, "-x", "-q", "-rfE", "--no-header", "--tb=no", *tests]
-    environment = {**os.environ, "PYTHONPATH": str(TREE), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "400"}
-    environment.pop("AGENTGPU_UPDATE_GOLDEN", None)
-    try:
-        done = subprocess.run(
-            command, cwd=TREE, env=environment, capture_output=True, timeout=budget_s, check=False, text=True
-        )
-    except subprocess.TimeoutExpired:
-        return "no end"
-    if done.returncode == 0:
-        return ""
-    named = [line.split(" ", 1)[1] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    return named[0].split(" - ")[0] if named else "the tests cannot be run"
+def first_failure(runs: Sequence[list[str]], budget_s: float) -> str:
+    """The first of these tests that fails in the copy; empty for none. A run that finds no end is noticed too.
+
+    It is made in a fork of this process, which has imported pytest and the libraries, and nothing of ours.
+    """
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        _run(runs, sending)
+    os.close(sending)
+    ends = time.monotonic() + budget_s
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > ends:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return "no end"
+        time.sleep(0.05)
+    with os.fdopen(receiving) as answer:
+        found = answer.read()
+    if not found:
+        raise RuntimeError(f"the tests of {TREE} came to no answer")
+    return found.removeprefix(ALL_PASSED)
+
+
+def _run(runs: Sequence[list[str]], answer: int) -> NoReturn:
+    os.chdir(TREE)
+    os.environ.update({"PYTHONPATH": str(TREE), "PYTHONDONTWRITEBYTECODE": "1"})
+    os.environ.pop("AGENTGPU_UPDATE_GOLDEN", None)
+    sys.path.insert(0, str(TREE))
+    sys.dont_write_bytecode = True
+    silent = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(silent, number)
+    notice = Notice()
+    for files in runs:
+        code = pytest.main([*QUIET, *files], plugins=[notice]) if files else 0
+        if code:
+            os.write(answer, (notice.failed or f"exit code {int(code)}").encode())
+            os._exit(0)
+    os.write(answer, ALL_PASSED.encode())
+    os._exit(0)
 
 
 def arguments() -> argparse.Namespace:
@@ -212,10 +256,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="part of a path")
     parser.add_argument("--numbers", default="", help="run only these of the sample, for example 3,17")
-    parser.add_argument(
-        "--near", action="store_true", help="only the first stage: tests of the module, its room, goldens"
-    )
-    parser.add_argument("--budget", type=float, default=900.0, help="seconds for one stage of tests")
+    parser.add_argument("--stages", type=int, default=3, help="1: goldens and tests of the module; 2: its room; 3: all")
+    parser.add_argument("--nice", type=int, default=10)
+    parser.add_argument("--budget", type=float, default=900.0, help="seconds for the tests of one mutant")
     return parser.parse_args()
 
 
@@ -231,7 +274,7 @@ def copy_tree() -> None:
 def main() -> int:
     """Run the sample; 1 where a mutant survives."""
     asked = arguments()
-    os.nice(10)
+    os.nice(asked.nice)
     copy_tree()
     paths = sorted({str(file.relative_to(ROOT)) for glob in TARGETS for file in (ROOT / PACKAGE).glob(glob)})
     every = [mutant for path in paths if asked.only in path for mutant in mutants_of(path)]
@@ -243,13 +286,13 @@ def main() -> int:
             continue
         started = time.monotonic()
         (TREE / mutant.path).write_text(mutant.applied(), encoding="utf-8")
-        noticed = killer(mutant, asked.budget, near=asked.near)
+        noticed = first_failure(stages(mutant.path)[: asked.stages], asked.budget)
         shutil.copy(ROOT / mutant.path, TREE / mutant.path)
         survivors += [] if noticed else [number]
         killers |= {noticed} if "::" in noticed else set()
         word = f"{f'killed by {noticed}' if noticed else 'SURVIVED'}, {time.monotonic() - started:.0f} s"
         say(f"{number}/{len(sample)} {word}: {mutant.path}\n{mutant.diff()}")
-    if killers and (false := first_failure(sorted(killers), 10 * asked.budget)):
+    if killers and (false := first_failure([sorted(killers)], 10 * asked.budget)):
         say(f"{false} fails without any change, so it tells nothing")
         return 2
     killed = len(wanted) - len(survivors)

@@ -15,6 +15,7 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.spec.loader import load_text
 from tests.outcomes.scenes import catalog
+from tests.planning.scenes import make_agent, make_catalog, offerings, plan, workload
 
 LAW = settings(derandomize=True, deadline=None, database=None, max_examples=25, phases=[Phase.generate])
 ROOT_GIB, SYSTEM_GIB = 100, 60
@@ -114,3 +115,15 @@ def test_everything_that_keeps_models_has_room_for_a_second_revision(spec: dict[
     assume(plan is not None)
     for what, room_gib, kept_gib in rooms(plan):
         assert room_gib >= 2 * kept_gib, what
+
+
+@pytest.mark.parametrize(
+    ("nvme_gb", "storage"), [(0, "ebs-gp3"), (18, "ebs-gp3"), (20, "ebs-gp3"), (21, "nvme"), (250, "nvme")]
+)
+def test_an_instance_store_that_is_too_small_is_not_used(nvme_gb: int, storage: str) -> None:
+    """The model is 14.97 GiB; four fifths of 20 GB are 14.90, of 21 GB 15.65."""
+    rows = offerings("s1", "small-40", on_demand="1.00", nvme_total_gb=nvme_gb)
+    found = plan(make_agent(), catalog=make_catalog(rows))
+    (pool,) = found.node_pools
+    assert workload(found).model_cache.storage == storage
+    assert pool.cache_capacity_gib >= sum(model.gib for model in pool.cached_models) > 14.9
