@@ -1,0 +1,38 @@
+"""Numbers whose effect no golden plan shows, each with where it is from: who changes one must change its source here too."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+STATED: dict[str, tuple[Any, str]] = {
+    "planning.advice.skyserve._DRAIN_S": (120, "SkyPilot 0.14.1, serve/replica_managers.py"),
+    "planning.candidates._FIXED_POINT_ROUNDS": (8, "replicas and hit ratio settle in two or three; a circle ends"),
+    "planning.demand.SEATS_FOR_VOLUME": (256, "vLLM's own default of --max-num-seqs"),
+    "planning.engines.sglang._FASTSAFETENSORS_SINCE": ((0, 5, 9), "load formats of the released wheels"),
+    "planning.engines.sglang._STREAMS_SINCE": ((0, 5, 15), "load formats of the released wheels"),
+    "planning.engines.sglang._SHARED_STATIC_SHARE": (0.95, "free memory is at least need and a fifth of the card"),
+    "planning.engines.sglang._GB": (10**9, "--hicache-size counts decimal gigabytes"),
+    "planning.engines.sglang._MOST_RANKS": (16, "whole GB for each rank of the largest replica"),
+    "planning.engines.sglang._HOST_RESERVE_MIB": (10_240, "hierarchical cache: what it leaves, or it does not start"),
+    "planning.engines.tensorrt_llm._SINCE": ((1, 1), "oldest trtllm-serve whose flags were read"),
+    "planning.engines.tensorrt_llm._TOOL_PARSERS_SINCE": ((1, 2), "--tool_parser of the released wheels"),
+    "planning.engines.tgi._SINCE": ((3, 3), "--graceful-termination-timeout"),
+    "planning.engines.tgi._OLDEST_CAPABILITY": ((8, 0), "attention that reads prompts in chunks"),
+    "planning.engines.tgi._LEAST_CONCURRENT_REQUESTS": (128, "the launcher's default of --max-concurrent-requests"),
+    "planning.engines.vllm._SHUTDOWN_TIMEOUT_SINCE": ((0, 18), "--shutdown-timeout of the released wheels"),
+    "planning.engines.vllm._QUEUE_LIMIT_SINCE": ((0, 33), "--max-num-queued-reqs: flags of the 0.33.0 wheel"),
+    "planning.engines.vllm._KV_OFFLOAD_SINCE": ((0, 17), "--kv-offloading-size: 0.17.0 has it, 0.11.0 has not"),
+    "planning.engines.vllm._STREAMS_SINCE": ((0, 11), "load formats of the 0.11.0 wheel"),
+    "planning.engines.vllm._NODES_SINCE": ((0, 11, 1), "first release with --nnodes"),
+    "planning.engines.vllm._JOIN_TIMEOUT_SINCE": ((0, 33), "flags of the 0.33.0 wheel"),
+}
+"""Constant -> (its value, why it is that)."""
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_number_is_what_its_source_says(name: str) -> None:
+    module, _, constant = name.rpartition(".")
+    assert getattr(importlib.import_module(f"agentgpu_iac.{module}"), constant) == STATED[name][0]
