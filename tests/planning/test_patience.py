@@ -6,7 +6,9 @@ import math
 
 import pytest
 
-from tests.planning.scenes import make_agent, only, plan, workload
+from agentgpu_iac.planning import tiers
+from agentgpu_iac.planning.demand import demand
+from tests.planning.scenes import DENSE, load, make_agent, make_catalog, offerings, only, plan, workload
 
 
 def test_a_start_may_take_twice_what_is_predicted():
@@ -56,3 +58,42 @@ def test_an_engine_may_be_silent_for_its_longest_answer(tokens: int, seconds: in
     (route,) = found.router.routes
     assert workload(found).max_model_len == tokens
     assert route.answer_timeout_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tpot_ms", "seconds"),
+    [
+        (100, None, 30),  # no pace is known
+        (1_000, 20.0, 50),  # 50 ms a token at least
+        (1_000, 80.0, 80),
+        (20, 20.0, 5),
+        (11_900, 50.0, 595),
+        (50_000, 50.0, 600),
+    ],
+)
+def test_a_drain_lasts_an_answer_between_five_seconds_and_ten_minutes(tokens: int, tpot_ms: float | None, seconds: int):
+    agent = load(make_agent(conversation={"turns": 1, "outputTokensPerTurn": tokens})).stack.spec.agents[0]
+    found = tiers.drain(demand(agent, DENSE), tpot_ms, None)
+    assert (found.pre_stop_s, found.shutdown_timeout_s, found.grace_period_s) == (15, seconds, 15 + seconds + 15)
+    waits_before = tiers.drain(demand(agent, DENSE), tpot_ms, None, engine_waits=False)
+    assert (waits_before.pre_stop_s, waits_before.shutdown_timeout_s) == (15 + seconds, 0)
+    assert waits_before.grace_period_s == found.grace_period_s
+
+
+def test_a_machine_opens_four_files_for_each_connection_of_its_router():
+    """Two sockets for each of a request's two sides, and the kernel's usual 65,536 at least."""
+
+    def open_files(sessions: int) -> int:
+        found = plan(
+            make_agent(
+                latencyClass="background", sessions={"concurrent": sessions}, overrides={"maxNumSeqs": sessions}
+            ),
+            target="compose",
+            catalog=make_catalog(offerings("l1", "large-80", on_demand="3.00")),
+        )
+        assert found.router is not None
+        host = found.hosts[0]
+        assert host.open_files >= 4 * found.router.worker_connections
+        return host.open_files
+
+    assert open_files(4) == 65_536
