@@ -3,6 +3,7 @@
 Each numeric constant of a module, and each number of its tables, is raised by half (a whole number by one at least); then
 answers of the calculators and golden plans are made again until one differs. A constant with no effect is dead, or its
 effect is tested by nobody: those that no answer can show stand in ``SEEN_ELSEWHERE`` with the test that fails.
+This takes minutes, so it is part of ``make mutants``, not of the suite.
 """
 
 from __future__ import annotations
@@ -24,13 +25,40 @@ import pytest
 from agentgpu_iac.calculators.calculators import PREDICT, SIZE
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import AgentGpuError
+from agentgpu_iac.sizing.calibration import Constants, EngineFamily, ErrorRatios, Generation
 from tests.outcomes.scenes import CASES, outcome, planned
+from tests.planning.test_stated_numbers import STATED
 
 PACKAGE = Path(__file__).resolve().parents[2] / "agentgpu_iac"
 ROOMS = ("sizing", "planning")
 
-SEEN_ELSEWHERE: dict[str, str] = {}
-"""Constant (and the place in its table) -> the test that fails when it changes."""
+SEEN_ELSEWHERE = {
+    **dict.fromkeys(STATED, "tests/planning/test_stated_numbers.py"),
+    **dict.fromkeys(
+        (
+            "planning.advice.summary.HIGH_CONCURRENCY_SESSIONS",
+            "planning.advice.summary.REASONING_TOKENS_PER_TURN",
+            "planning.advice.summary.REASONING_KV_GIB",
+            "planning.advice.summary.SMALL_MODEL_PARAMS",
+            "planning.advice.summary.LARGE_MODEL_PARAMS",
+            "planning.candidates.MOST_NODES_PER_REPLICA",
+            "planning.candidates.LEAST_BATCHED_TOKENS",
+            "planning.candidates.MAX_REPLICAS",
+        ),
+        "tests/planning/test_thresholds.py",
+    ),
+    **dict.fromkeys(
+        (
+            "planning.routing.LONGEST_ANSWER_TIMEOUT_S",
+            "planning.tiers.DEFAULT_ANSWER_S",
+            "planning.tiers.MAX_SHUTDOWN_S",
+        ),
+        "tests/planning/test_patience.py",
+    ),
+}
+"""Constant -> the test that fails when it changes, where no answer and no plan shows it."""
+INFORMATIONAL = frozenset({"sizing.calibration.UNCERTAINTY_RATIO"})
+"""Told to people, and read by no decision."""
 
 
 def numbers_of(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -45,7 +73,7 @@ def numbers_of(value: Any, steps: tuple[Any, ...] = ()) -> Iterator[tuple[Any, .
     elif isinstance(value, tuple):
         for position, item in enumerate(value):
             yield from numbers_of(item, (*steps, position))
-    elif dataclasses.is_dataclass(value):
+    elif isinstance(value, Constants | EngineFamily | Generation | ErrorRatios):
         for field in dataclasses.fields(value):
             yield from numbers_of(getattr(value, field.name), (*steps, field.name))
 
@@ -80,10 +108,13 @@ def assigned(module: ModuleType) -> Iterator[str]:
         yield from (target.id for target in targets if isinstance(target, ast.Name) and target.id.lstrip("_").isupper())
 
 
+ALIASES = frozenset({"PORTS"})
+
 CONSTANTS = tuple(
     (module.__name__.removeprefix("agentgpu_iac."), name, steps)
     for module in modules()
     for name in assigned(module)
+    if name not in ALIASES
     for steps in numbers_of(getattr(module, name))
 )
 
@@ -154,3 +185,21 @@ def shows(module: str, name: str, steps: tuple[Any, ...], before: list[str], pat
         return True  # it is read, and nothing works any more
     finally:
         patch.undo()
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, list[str]]:
+    return {room: list(answers(room)) for room in ROOMS}
+
+
+@pytest.mark.parametrize(("module", "name", "steps"), CONSTANTS, ids=[named(*constant) for constant in CONSTANTS])
+def test_a_number_shows(
+    module: str, name: str, steps: tuple[Any, ...], before: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if f"{module}.{name}" in SEEN_ELSEWHERE or f"{module}.{name}" in INFORMATIONAL:
+        return
+    assert shows(module, name, steps, before[module.split(".", maxsplit=1)[0]], monkeypatch)
+
+
+def test_what_is_seen_elsewhere_is_there() -> None:
+    assert set(SEEN_ELSEWHERE) | INFORMATIONAL <= {f"{module}.{name}" for module, name, _ in CONSTANTS}

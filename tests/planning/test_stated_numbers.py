@@ -28,6 +28,23 @@ STATED: dict[str, tuple[Any, str]] = {
     "planning.engines.vllm._STREAMS_SINCE": ((0, 11), "load formats of the 0.11.0 wheel"),
     "planning.engines.vllm._NODES_SINCE": ((0, 11, 1), "first release with --nnodes"),
     "planning.engines.vllm._JOIN_TIMEOUT_SINCE": ((0, 33), "flags of the 0.33.0 wheel"),
+    "planning.engines.vllm._LORA_RANKS": (
+        (1, 8, 16, 32, 64, 128, 256, 320, 512),
+        "--max-lora-rank of the 0.33.0 wheel",
+    ),
+    "planning.host_memory._MAX_SHM_MIB": (16_384, "sixteen ranks of 1 GiB; NCCL needs far less"),
+    "planning.market._MOST_FALLBACKS": (3, "a marketplace's next best cards, so that a price cap stays readable"),
+    "planning.placement.MAX_ENGINES_PER_ACCELERATOR": (4, "a judgement: more would wait for one another too long"),
+    "planning.placement._MAX_ENUMERATED_AGENTS": (10, "375 groups of up to four among ten agents"),
+    "planning.placement._TIE_WEIGHT": (1e-7, "far below a hundredth of a cent of any plan"),
+    "planning.routing.DEFAULT_RETRY_MS": (10_000, "where no TTFT budget bounds another try"),
+    "planning.routing._SPARE_CONNECTIONS": (512, "idle connections, probes and metrics"),
+    "planning.scaling._MOST_STABILIZATION_S": (3_600, "limit of the HPA's API: stabilizationWindowSeconds"),
+    "planning.scaling._MOST_PERIOD_S": (1_800, "limit of the HPA's API: periodSeconds"),
+    "planning.scaling._LEAST_KV_RATIO": (0.001, "KEDA hands values on in thousandths"),
+    "planning.several_nodes.LEAST_FABRIC_GBPS": (400.0, "EFA rate of p4d.24xlarge, the slowest sold for several nodes"),
+    "planning.tiers.NOTICE_DETECTION_S": (5, "the handler polls the metadata service every five seconds"),
+    "planning.workloads._LEAST_JOIN_TIMEOUT_S": (600, "PyTorch's own default for joining a process group"),
 }
 """Constant -> (its value, why it is that)."""
 
