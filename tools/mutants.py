@@ -177,8 +177,8 @@ def stages(path: str) -> tuple[list[str], list[str], list[str]]:
     parent, _, name = module.rpartition(".")
     room = path.split("/")[1]
     first, second, last = [GOLDENS], [], []
-    for file in (str(file.relative_to(ROOT)) for file in sorted((ROOT / "tests").rglob("test_*.py")) if _runs(file)):
-        text = (ROOT / file).read_text(encoding="utf-8")
+    for file in (str(file.relative_to(TREE)) for file in sorted((TREE / "tests").rglob("test_*.py")) if _runs(file)):
+        text = (TREE / file).read_text(encoding="utf-8")
         imports = re.search(rf"{re.escape(module)}\b|from {re.escape(parent)} import .*\b{name}\b", text)
         if file != GOLDENS:
             near = file.startswith((f"tests/{room}/", "tests/outcomes/"))
@@ -187,7 +187,7 @@ def stages(path: str) -> tuple[list[str], list[str], list[str]]:
 
 
 def _runs(file: Path) -> bool:
-    return not {"e2e", "golden"} & set(file.relative_to(ROOT / "tests").parts)
+    return not {"e2e", "golden"} & set(file.relative_to(TREE / "tests").parts)
 
 
 class Notice:
@@ -242,8 +242,8 @@ def _run(runs: Sequence[list[str]], answer: int) -> NoReturn:
     notice = Notice()
     for files in runs:
         code = pytest.main([*QUIET, *files], plugins=[notice]) if files else 0
-        if code:
-            os.write(answer, (notice.failed or f"exit code {int(code)}").encode())
+        if code:  # without a failure pytest itself was called wrongly, and there is no answer
+            os.write(answer, notice.failed.encode())
             os._exit(0)
     os.write(answer, ALL_PASSED.encode())
     os._exit(0)

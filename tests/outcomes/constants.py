@@ -27,13 +27,13 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import AgentGpuError
 from agentgpu_iac.sizing.calibration import Constants, EngineFamily, ErrorRatios, Generation
 from tests.outcomes.scenes import CASES, outcome, planned
-from tests.planning.test_stated_numbers import STATED
+from tests.outcomes.test_stated_numbers import STATED
 
 PACKAGE = Path(__file__).resolve().parents[2] / "agentgpu_iac"
 ROOMS = ("sizing", "planning")
 
 SEEN_ELSEWHERE = {
-    **dict.fromkeys(STATED, "tests/planning/test_stated_numbers.py"),
+    **dict.fromkeys(STATED, "tests/outcomes/test_stated_numbers.py"),
     **dict.fromkeys(
         (
             "planning.advice.summary.HIGH_CONCURRENCY_SESSIONS",

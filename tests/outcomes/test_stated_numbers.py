@@ -45,6 +45,13 @@ STATED: dict[str, tuple[Any, str]] = {
     "planning.several_nodes.LEAST_FABRIC_GBPS": (400.0, "EFA rate of p4d.24xlarge, the slowest sold for several nodes"),
     "planning.tiers.NOTICE_DETECTION_S": (5, "the handler polls the metadata service every five seconds"),
     "planning.workloads._LEAST_JOIN_TIMEOUT_S": (600, "PyTorch's own default for joining a process group"),
+    "sizing.kv_cache._TOKENS_AT_FULL_LENGTH_SINCE": ((0, 20, 1), "start-up logs of Gemma-4-31B before and after"),
+    "sizing.kv_cache._EVEN_GROUPS_RATIO": (1.25, "vLLM's kv_cache_utils"),
+    "sizing.kv_cache._KV_BYTES": ({"auto": 2, "bf16": 2, "fp16": 2, "fp8": 1}, "bytes of the number formats"),
+    "sizing.latency._NVLINK_DOMAIN": ({"gb200": 72, "gb300": 72}, "NVL72: accelerators that one NVLink switch joins"),
+    "sizing.loading.PARALLEL_IMAGE_GB_PER_S": (9.35 / 39.6, "the measured pull of vLLM's image, in parallel"),
+    "sizing.loading.PAGE_CACHE_GIB_PER_S": (5.5, "measured reloads from the page cache, an accelerator"),
+    "sizing.loading._REFERENCE_PCIE_GENERATION": (5, "PCIe of the machines on which those were measured"),
 }
 """Constant -> (its value, why it is that)."""
 
