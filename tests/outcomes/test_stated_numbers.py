@@ -52,6 +52,7 @@ STATED: dict[str, tuple[Any, str]] = {
     "sizing.loading.PARALLEL_IMAGE_GB_PER_S": (9.35 / 39.6, "the measured pull of vLLM's image, in parallel"),
     "sizing.loading.PAGE_CACHE_GIB_PER_S": (5.5, "measured reloads from the page cache, an accelerator"),
     "sizing.loading._REFERENCE_PCIE_GENERATION": (5, "PCIe of the machines on which those were measured"),
+    "sizing.memory._SGLANG_LARGEST_CHUNK": (8_192, "SGLang's own default of --chunked-prefill-size on large cards"),
 }
 """Constant -> (its value, why it is that)."""
 
