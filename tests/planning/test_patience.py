@@ -93,3 +93,11 @@ def test_a_machine_opens_four_files_for_each_connection_of_its_router(sessions: 
         capacity={"shareAccelerators": "never"},
     )
     assert found.hosts[0].open_files == open_files
+
+
+def test_a_cold_start_set_by_hand_stands_beside_the_computed_one():
+    found = plan(make_agent(overrides={"coldStartS": 123.0}))
+    (override,) = found.overrides
+    assert (override.field, override.value) == ("coldStartS", 123.0)
+    computed = workload(plan(make_agent())).cold_start_s
+    assert override.computed == pytest.approx(computed.total, abs=0.2)
