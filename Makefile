@@ -6,7 +6,7 @@ STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint smoke tools e2e-cluster e2e-pulumi golden bench accuracy lock schema clean
+.PHONY: help demo test check lint smoke tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -39,9 +39,15 @@ e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine 
 e2e-pulumi: $(VENV)/.dev ## Try pulumi up on the real CLI, engine and providers, with doubles of the clouds (needs make tools)
 	$(BIN)/python -m pytest tests/e2e/pulumi -n 2 --dist loadfile --durations=10
 
-golden: $(VENV)/.dev ## Rewrite the golden trees and the output in the README; review the difference
-	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/rendering tests/house
+golden: $(VENV)/.dev ## Rewrite the golden plans and trees and the output in the README; review the difference
+	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/outcomes tests/rendering tests/house
 	git diff --stat -- tests README.md
+
+mutants: $(VENV)/.dev ## Change the core in one place at a time and see whether a test fails: a sample (hours of one core; not in CI)
+	$(BIN)/python -m pytest tests/outcomes/constants.py
+	$(BIN)/python tools/mutants.py --sample $(SAMPLE) --seed $(SEED)
+SAMPLE := 100
+SEED := 1
 
 bench: accuracy ## Speed of plan and render for 1 to 1,000 agents; accuracy of every prediction
 	$(BIN)/python bench/bench.py

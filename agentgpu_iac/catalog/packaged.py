@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import TypeVar
 
 from pydantic import TypeAdapter
@@ -84,7 +85,11 @@ FILES = (
 
 def packaged_rows() -> Rows:
     """Read the data files of the package."""
-    folder = resources.files(__package__) / "data"
+    return rows_in(resources.files(__package__) / "data")
+
+
+def rows_in(folder: Traversable) -> Rows:
+    """Read the data files of a folder, all of ``FILES``."""
     content = {name: (folder / name).read_bytes() for name in FILES}
     return Rows(
         accelerators=_json_rows(content["accelerators.json"], Accelerator),

@@ -6,7 +6,7 @@ from typing import get_args
 
 from agentgpu_iac.catalog.store import SOURCE, Catalog
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.spec.model import KubernetesVersion, StackSpec
+from agentgpu_iac.spec.model import KubernetesVersion, Pins, StackSpec
 
 
 def with_kubernetes_version(spec: StackSpec, catalog: Catalog) -> StackSpec:
@@ -23,8 +23,9 @@ def with_kubernetes_version(spec: StackSpec, catalog: Catalog) -> StackSpec:
         raise BadInput.one(
             SOURCE, f"Kubernetes {usual} is not planned for", hint=f"pins.kubernetesVersion takes {known}"
         )
-    pins = spec.pins.model_copy(update={"kubernetes_version": usual})
-    return spec.model_copy(update={"pins": pins})
+    values = {**dict(spec.pins), "kubernetes_version": usual}
+    pins = Pins.model_construct(spec.pins.model_fields_set, **values)  # it stays a field that nobody wrote
+    return StackSpec.model_construct(spec.model_fields_set, **{**dict(spec), "pins": pins})
 
 
 def kubernetes_version(spec: StackSpec) -> str:

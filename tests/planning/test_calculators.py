@@ -99,12 +99,16 @@ class TestSizeRejections:
             ({"tp": 3}, "parallelism", 3.0, None),
             ({"tp": 4, "count": 2}, "parallelism", 4.0, 2.0),
             ({"pp": 100}, "parallelism", 100.0, 80.0),
+            ({"pp": 81}, "parallelism", 81.0, 80.0),
             ({"accelerator": "mi300x", "precision": "int4"}, "precision", None, None),
         ],
     )
     def test_what_cannot_run(self, options, constraint, need, limit):
         found = size(**{**LARGE, **options})["rejection"]
         assert (found["constraint"], found["need"], found["limit"]) == (constraint, need, limit)
+
+    def test_a_stage_of_one_layer_is_enough(self):
+        assert "rejection" not in size(**LARGE, pp=80)
 
     def test_three_h200_as_stages(self):
         h200 = {"model": "meta-llama/Llama-3.1-70B-Instruct", "accelerator": "h200-sxm"}

@@ -10,11 +10,14 @@ import pytest
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.planning.candidates import parallelism_over_nodes
+from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.flags import FlagList
 from tests.planning.scenes import (
     MODELS,
     codes,
+    load,
     make_agent,
     make_catalog,
     make_model,
@@ -195,3 +198,11 @@ class TestSharingIsRefused:
             plan(*self.AGENTS, catalog=rows, capacity={"shareAccelerators": "never"}),
         ):
             assert "sharing" not in {one.constraint for one in found.rejections}
+
+
+def test_a_layer_for_each_stage_is_enough():
+    """16 layers on two nodes of eight accelerators: 16 stages of one layer; three such nodes would have stages without one."""
+    model = make_model("test/flat", 8, layers=LayerCounts(full=16))
+    found = parallelism_over_nodes(demand(load(make_agent(model=model.id)).stack.spec.agents[0], model), 8)
+    assert (2, 1, 16) in found
+    assert all(stages <= 16 for _, _, stages in found)

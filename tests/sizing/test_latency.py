@@ -95,6 +95,7 @@ class TestByHand:
 
     def test_nothing_to_read_takes_no_time(self):
         assert engine().prefill_ms(0, 5000) == 0.0
+        assert engine().prefill_ms(1, 5000) > 0.0
 
     def test_ttft_is_queue_prefill_and_first_step(self):
         one = latency.predict(engine(), CHAT, 8, seats=4)

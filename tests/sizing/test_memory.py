@@ -13,6 +13,7 @@ from agentgpu_iac.sizing.activation import activation_peak
 from agentgpu_iac.sizing.draft import Draft
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.outside_torch import cuda_graphs
+from agentgpu_iac.sizing.weights import draft_layer_parameters
 from agentgpu_iac.units import GIB
 from tests.sizing.rows import SOURCES, make_accelerator, make_model, make_moe
 
@@ -517,3 +518,9 @@ def test_the_engine_s_own_defaults(accelerator, seats, batched):
     card = CATALOG.accelerator(accelerator)
     assert memory.default_max_num_seqs(card) == seats
     assert memory.default_max_num_batched_tokens(card) == batched
+
+
+def test_a_layer_for_speculation_is_one_of_the_model_and_a_projection():
+    """8.03 B parameters less two embeddings of 128,256 x 4,096, over 32 layers; and 2 x 4,096 to 4,096."""
+    body = 8_030_000_000 - 2 * 128_256 * 4096
+    assert draft_layer_parameters(make_model()) == pytest.approx(body / 32 + 2 * 4096**2)

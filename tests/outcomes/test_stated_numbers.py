@@ -1,0 +1,58 @@
+"""Numbers whose effect no golden plan shows, each with where it is from: who changes one must change its source here too."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+STATED: dict[str, tuple[Any, str]] = {
+    "planning.advice.skyserve._DRAIN_S": (120, "SkyPilot 0.14.1, serve/replica_managers.py"),
+    "planning.evaluation._FIXED_POINT_ROUNDS": (8, "replicas and hit ratio settle in two or three; a circle ends"),
+    "planning.demand.SEATS_FOR_VOLUME": (256, "vLLM's own default of --max-num-seqs"),
+    "planning.engines.sglang._FASTSAFETENSORS_SINCE": ("0.5.9", "load formats of the released wheels"),
+    "planning.engines.sglang._STREAMS_SINCE": ("0.5.15", "load formats of the released wheels"),
+    "planning.engines.sglang._SHARED_STATIC_SHARE": (0.95, "free memory is at least need and a fifth of the card"),
+    "planning.engines.sglang._GB": (10**9, "--hicache-size counts decimal gigabytes"),
+    "planning.engines.sglang._MOST_RANKS": (16, "whole GB for each rank of the largest replica"),
+    "planning.engines.sglang._HOST_RESERVE_MIB": (10_240, "hierarchical cache: what it leaves, or it does not start"),
+    "planning.engines.tensorrt_llm._SINCE": ("1.1", "oldest trtllm-serve whose flags were read"),
+    "planning.engines.tensorrt_llm._TOOL_PARSERS_SINCE": ("1.2", "--tool_parser of the released wheels"),
+    "planning.engines.tgi._SINCE": ("3.3", "--graceful-termination-timeout"),
+    "planning.engines.tgi._OLDEST_CAPABILITY": ("8.0", "attention that reads prompts in chunks"),
+    "planning.engines.tgi._LEAST_CONCURRENT_REQUESTS": (128, "the launcher's default of --max-concurrent-requests"),
+    "planning.engines.vllm._SHUTDOWN_TIMEOUT_SINCE": ("0.18", "--shutdown-timeout of the released wheels"),
+    "planning.engines.vllm._QUEUE_LIMIT_SINCE": ("0.33", "--max-num-queued-reqs: flags of the 0.33.0 wheel"),
+    "planning.engines.vllm._KV_OFFLOAD_SINCE": ("0.17", "--kv-offloading-size: 0.17.0 has it, 0.11.0 has not"),
+    "planning.engines.vllm._STREAMS_SINCE": ("0.11", "load formats of the 0.11.0 wheel"),
+    "planning.engines.vllm._NODES_SINCE": ("0.11.1", "first release with --nnodes"),
+    "planning.engines.vllm._JOIN_TIMEOUT_SINCE": ("0.33", "flags of the 0.33.0 wheel"),
+    "planning.host_memory._MAX_SHM_MIB": (16_384, "sixteen ranks of 1 GiB; NCCL needs far less"),
+    "planning.market._MOST_FALLBACKS": (3, "a marketplace's next best cards, so that a price cap stays readable"),
+    "planning.sharing.MAX_ENGINES_PER_ACCELERATOR": (4, "a judgement: more would wait for one another too long"),
+    "planning.sharing._MAX_ENUMERATED_AGENTS": (10, "375 groups of up to four among ten agents"),
+    "planning.placement._TIE_WEIGHT": (1e-7, "far below a hundredth of a cent of any plan"),
+    "planning.routing.DEFAULT_RETRY_MS": (10_000, "where no TTFT budget bounds another try"),
+    "planning.routing._SPARE_CONNECTIONS": (512, "idle connections, probes and metrics"),
+    "planning.scaling._MOST_STABILIZATION_S": (3_600, "limit of the HPA's API: stabilizationWindowSeconds"),
+    "planning.scaling._MOST_PERIOD_S": (1_800, "limit of the HPA's API: periodSeconds"),
+    "planning.scaling._LEAST_KV_RATIO": (0.001, "KEDA hands values on in thousandths"),
+    "planning.several_nodes.LEAST_FABRIC_GBPS": (400.0, "EFA rate of p4d.24xlarge, the slowest sold for several nodes"),
+    "planning.tiers.NOTICE_DETECTION_S": (5, "the handler polls the metadata service every five seconds"),
+    "planning.workloads._LEAST_JOIN_TIMEOUT_S": (600, "PyTorch's own default for joining a process group"),
+    "sizing.kv_cache._TOKENS_AT_FULL_LENGTH_SINCE": ("0.20.1", "start-up logs of Gemma-4-31B before and after"),
+    "sizing.kv_cache._EVEN_GROUPS_RATIO": (1.25, "vLLM's kv_cache_utils"),
+    "sizing.latency._NVLINK_DOMAIN": ({"gb200": 72, "gb300": 72}, "NVL72: accelerators that one NVLink switch joins"),
+    "sizing.loading.PARALLEL_IMAGE_GB_PER_S": (9.35 / 39.6, "the measured pull of vLLM's image, in parallel"),
+    "sizing.loading.PAGE_CACHE_GIB_PER_S": (5.5, "measured reloads from the page cache, an accelerator"),
+    "sizing.loading._REFERENCE_PCIE_GENERATION": (5, "PCIe of the machines on which those were measured"),
+    "sizing.engines.sglang._LARGEST_CHUNK": (8_192, "SGLang's own default of --chunked-prefill-size on large cards"),
+}
+"""Constant -> (its value, why it is that)."""
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_number_is_what_its_source_says(name: str) -> None:
+    module, _, constant = name.rpartition(".")
+    assert getattr(importlib.import_module(f"agentgpu_iac.{module}"), constant) == STATED[name][0]

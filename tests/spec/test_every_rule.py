@@ -1,0 +1,190 @@
+"""Each rule is needed: without it a spec that it forbids would be accepted. Counted over the code, so that none is left out."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.spec import rules
+from tests.spec.files import faults_of, with_agent, with_spec
+
+
+def with_second(*lines: str, second: str = "name: other, model: Qwen/Qwen3-14B") -> str:
+    return with_agent(*lines) + f"    - {{{second}}}\n"
+
+
+GATEWAY = "gateway: {name: g, namespace: n}"
+STORE = "externalSecrets: {store: vault}"
+GITOPS = "gitops: {tool: flux, repository: 'https://example.org/r', path: p}"
+PUBLIC = "hosts: {callerRanges: [10.0.0.0/8]}"
+SCHEDULE = "scaling: {{schedule: [{{agent: {agent}, start: {start}, end: 0 9 * * *, replicas: 1}}]}}"
+
+BAD = (
+    ("_accelerator_rules", "accelerators.deny[0]", with_spec("accelerators: {allow: [l4], deny: [l4]}")),
+    ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
+    ("_model_source_rules", "modelCache.source", with_spec("modelCache: {source: s3}")),
+    ("_model_source_rules", "modelCache.bucket", with_spec("modelCache: {bucket: s3://models}")),
+    (
+        "_model_source_rules",
+        "modelCache.tokenSecret",
+        with_spec("modelCache: {source: s3, bucket: s3://models, tokenSecret: hub}"),
+    ),
+    ("_secret_rules", "security.externalSecrets", with_spec(f"security: {{{STORE}}}")),
+    (
+        "_secret_rules",
+        "security.apiKeySecret",
+        with_spec("modelCache: {tokenSecret: one}", "security: {apiKeySecret: one}"),
+    ),
+    ("_target_rules", "security.apiKeySecret", with_spec("target: spheron", PUBLIC)),
+    ("_target_rules", "hosts.callerRanges", with_spec("target: spheron", "security: {apiKeySecret: k}")),
+    ("_router_rules", "network.router", with_spec("network: {router: gateway}")),
+    ("_router_rules", "network.gateway", with_spec(f"network: {{{GATEWAY}}}")),
+    ("_router_rules", "network.gateway", with_spec(f"network: {{router: nginx, {GATEWAY}}}")),
+    ("_range_rules", "hosts.callerRanges[0]", with_spec("hosts: {callerRanges: [10.0.0.1/8]}")),
+    ("_range_rules", "hosts.adminRanges[0]", with_spec("hosts: {adminRanges: [10.0.0.1/8]}")),
+    ("_target_rules", "network.router", with_spec("target: compose", "network: {router: none}")),
+    ("_target_rules", "network.router", with_spec("target: compose", f"network: {{router: gateway, {GATEWAY}}}")),
+    (
+        "_target_rules",
+        "network.router",
+        with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}", "network: {router: none}"),
+    ),
+    (
+        "_target_rules",
+        "modelCache.source",
+        with_spec("target: compose", "modelCache: {source: s3, bucket: s3://models}"),
+    ),
+    ("_target_rules", "network.router", with_spec("target: skyserve", "network: {router: nginx}")),
+    ("_target_rules", "network.router", with_spec("target: skyserve", f"network: {{router: gateway, {GATEWAY}}}")),
+    (
+        "_target_rules",
+        "scaling.schedule",
+        with_spec("target: skyserve", SCHEDULE.format(agent="support", start="0 8 * * *")),
+    ),
+    (
+        "_target_rules",
+        "security.externalSecrets",
+        with_spec("target: compose", f"security: {{apiKeySecret: k, {STORE}}}"),
+    ),
+    (
+        "_target_rules",
+        "security.externalSecrets",
+        with_spec("target: skyserve", f"security: {{apiKeySecret: k, {STORE}}}"),
+    ),
+    ("_target_rules", "gitops", with_spec("target: compose", GITOPS)),
+    ("_target_rules", "gitops", with_spec("target: skyserve", GITOPS)),
+    ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
+    ("_adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
+    (
+        "_adapter_rules",
+        "agents[0].loraAdapters[1].name",
+        with_agent("loraAdapters: [{name: x, source: o/s}, {name: x, source: o/t}]"),
+    ),
+    (
+        "_image_rules",
+        "pins.engineImage",
+        with_second(second="name: other, model: m, engine: sglang").replace(
+            "spec:\n", f"spec:\n  pins: {{engineImage: e@sha256:{'1' * 64}}}\n"
+        ),
+    ),
+    ("_fallback_rules", "agents[0].fallback", with_agent("fallback: support")),
+    ("_fallback_rules", "agents[0].fallback", with_agent("fallback: nobody")),
+    (
+        "_fallback_rules",
+        "agents[0].fallback",
+        with_second("fallback: other", second="name: other, model: m, fallback: support"),
+    ),
+    ("_schedule_rules", "scaling.schedule[0].agent", with_spec(SCHEDULE.format(agent="nobody", start="0 8 * * *"))),
+    ("_schedule_rules", "scaling.schedule[0].start", with_spec(SCHEDULE.format(agent="support", start="0 25 * * *"))),
+    ("_schedule_rules", "scaling.schedule[0].end", with_spec(SCHEDULE.format(agent="support", start="0 9 * * *"))),
+    ("_engine_rules", "agents[0].engine", with_agent("engine: ollama")),
+    ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: draft-model}")),
+    ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: eagle3}")),
+    ("_speculative_rules", "agents[0].speculative.model", with_agent("speculative: {method: ngram, model: o/d}")),
+    ("_speculative_rules", "agents[0].speculative.weightsGib", with_agent("speculative: {method: mtp, weightsGib: 1}")),
+    (
+        "_speculative_rules",
+        "agents[0].speculative.acceptedTokens",
+        with_agent("speculative: {method: ngram, tokens: 3, acceptedTokens: 4.1}"),
+    ),
+    ("_session_rules", "agents[0].sessions.peak", with_agent("sessions: {concurrent: 10, peak: 9}")),
+    (
+        "_context_holds_a_turn",
+        "agents[0].conversation.maxContextTokens",
+        with_agent("conversation: {maxContextTokens: 799}"),
+    ),
+    (
+        "_conversation_is_finite",
+        "agents[0].conversation.turns",
+        with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
+    ),
+)
+"""(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
+
+ALLOWED = (
+    with_spec("accelerators: {allow: [l4], deny: [l40s]}"),
+    with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}"),
+    with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}", "network: {router: nginx}"),
+    with_spec(f"network: {{router: gateway, {GATEWAY}}}"),
+    with_spec("target: skyserve", "network: {router: none}"),
+    with_spec(GITOPS, f"security: {{apiKeySecret: k, {STORE}}}"),
+    with_spec(SCHEDULE.format(agent="support", start="0 8 * * *")),
+    with_second(second="name: other, model: m, engine: sglang"),
+    with_agent("speculative: {method: ngram, tokens: 3, acceptedTokens: 4}"),
+    with_agent("speculative: {method: eagle3, model: o/d, weightsGib: 1}"),
+    with_agent("speculative: {method: mtp}"),
+)
+"""Close to what is forbidden, and not."""
+
+TREE = ast.parse(Path(rules.__file__).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), BAD)
+def test_what_a_rule_forbids_is_accepted_without_it(
+    rule: str, path: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (fault,) = faults_of(text)
+    assert fault.split(": ")[1] == f"spec.{path}"
+    monkeypatch.setattr(rules, rule, lambda *arguments: iter(()))
+    assert faults_of(text) == []
+
+
+@pytest.mark.parametrize("text", ALLOWED)
+def test_what_is_close_to_it_is_allowed(text: str) -> None:
+    assert faults_of(text) == []
+
+
+def test_every_rule_has_a_stack_that_breaks_it() -> None:
+    functions = {node.name: node for node in TREE.body if isinstance(node, ast.FunctionDef)}
+    finding = {
+        name
+        for name, node in functions.items()
+        if any(isinstance(inner, ast.Call) and ast.unparse(inner.func) in MAKERS for inner in ast.walk(node))
+    }
+    assert finding - {"_duplicate"} == {rule for rule, *_ in BAD}
+
+
+MAKERS = ("Violation", "_duplicate")
+
+
+def test_every_place_that_finds_a_fault_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each construction of a fault in the code is one thing that is forbidden."""
+    places = {node.lineno for node in ast.walk(TREE) if isinstance(node, ast.Call) and ast.unparse(node.func) in MAKERS}
+    reached: set[int] = set()
+
+    def noticing(make: Any) -> Any:
+        def made(*arguments: Any, **fields: Any) -> Any:
+            reached.add(sys._getframe(1).f_lineno)
+            return make(*arguments, **fields)
+
+        return made
+
+    for maker in MAKERS:
+        monkeypatch.setattr(rules, maker, noticing(getattr(rules, maker)))
+    for _, _, text in BAD:
+        faults_of(text)
+    assert reached == places
