@@ -77,7 +77,7 @@ def planned(stack: str, target: str) -> Plan:
 def outcome(stack: str, target: str) -> dict[str, str]:
     """Path -> text of all that is kept of one stack on one target: the spec, its plan, and the tree made from it."""
     plan = planned(stack, target)
-    document = plan.model_dump(mode="json", by_alias=True)
+    document = plan.model_dump(mode="json", by_alias=True, exclude={"ledger"})  # sums of figures that stand here too
     return {
         "spec.yaml": spec_text(stack, target),
         "plan.json": json.dumps(document, indent=1, ensure_ascii=False) + "\n",
