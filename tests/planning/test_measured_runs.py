@@ -126,7 +126,7 @@ def test_sessions_make_room_for_a_greater_overhead() -> None:
     assert measured.memory.overhead_gib > 3 * plain.memory.overhead_gib
     assert measured.memory.utilization_ratio <= 0.80
     (step,) = (one for one in explain(make_plan(loaded, own), loaded.source) if one.name == "overheadGib")
-    assert step.inputs.endswith(") x 4")
+    assert step.inputs.endswith(") x 4.0")
     assert "my log" in step.source
 
 

@@ -330,15 +330,28 @@ def test_main_shows_bad_input_as_a_message(rooms: list[Path]) -> None:
     assert record(program).resources == []
 
 
-@pytest.mark.parametrize("library", ["pulumi", "pulumi_aws", "asyncssh"])
-def test_main_says_what_to_install(rooms: list[Path], monkeypatch: pytest.MonkeyPatch, library: str) -> None:
-    for name in [name for name in sys.modules if name.startswith("agentgpu_iac.provisioning.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, library, None)
-    told = rf"^the Pulumi program: needs {library}, which is not installed \(pip install 'agentgpu-iac\[pulumi\]'\)$"
+def test_main_says_what_to_install_without_pulumi(rooms: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pulumi", None)
+    told = r"^the Pulumi program: needs pulumi, which is not installed \(pip install 'agentgpu-iac\[pulumi\]'\)$"
     with pytest.raises(SystemExit, match=told):
         runpy.run_path(str(ROOT / "stacks" / "__main__.py"), run_name="__main__")
     assert rooms == []
+
+
+@pytest.mark.parametrize("library", ["pulumi_aws", "asyncssh"])
+def test_main_says_what_to_install_beside_pulumi(
+    rooms: list[Path], monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("agentgpu_iac.provisioning.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    told = rf"needs {library}, which is not installed \(pip install 'agentgpu-iac\[pulumi\]'\)$"
+
+    def program() -> None:
+        with pytest.raises(pulumi.RunError, match=told):
+            run_main("stacks/customer-service.yaml")
+
+    assert record(program).resources == []
 
 
 def test_main_takes_a_saved_plan_and_plans_nothing(rooms: list[Path], tmp_path: Path) -> None:
