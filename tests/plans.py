@@ -7,10 +7,10 @@ from typing import Any
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.front import front_plan
-from agentgpu_iac.planning.machines import host_plans
-from agentgpu_iac.planning.scaling import scaled
-from agentgpu_iac.planning.watching import watching_plan
+from agentgpu_iac.planning.finishing.front import front_plan
+from agentgpu_iac.planning.running.machines import host_plans
+from agentgpu_iac.planning.running.scaling import scaled
+from agentgpu_iac.planning.running.watching import watching_plan
 from agentgpu_iac.spec.model import Agent, Hosts, Observability, Scaling, ScheduledScale, StackSpec
 from agentgpu_iac.spec.vocabulary import Target
 

@@ -14,19 +14,19 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import Plan, Rejection
-from agentgpu_iac.planning import lacks
-from agentgpu_iac.planning.assembly import Decisions, assemble
-from agentgpu_iac.planning.candidates import tolerated_engines
+from agentgpu_iac.planning.choosing import lacks
+from agentgpu_iac.planning.choosing.candidates import tolerated_engines
+from agentgpu_iac.planning.choosing.on_offer import offers
+from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits, on_sale, shortfall
+from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.rejections import candidate_rejection
+from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
+from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
-from agentgpu_iac.planning.on_offer import offers
-from agentgpu_iac.planning.options import AgentFits, AgentOptions, fits, on_sale, shortfall
-from agentgpu_iac.planning.placement import Option, Terms
 from agentgpu_iac.planning.references import draft_model, resolve_models
-from agentgpu_iac.planning.rejections import candidate_rejection
 from agentgpu_iac.planning.settling import settle
-from agentgpu_iac.planning.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
-from agentgpu_iac.planning.tiers import reserved_ratio
+from agentgpu_iac.planning.writing.assembly import Decisions, assemble
 from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec

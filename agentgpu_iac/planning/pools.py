@@ -12,12 +12,13 @@ from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.plan import DrainPlan, MarketPlan, NodePool
-from agentgpu_iac.planning import caching, candidates, priorities
+from agentgpu_iac.planning import priorities
+from agentgpu_iac.planning.choosing import caching, candidates
+from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
+from agentgpu_iac.planning.choosing.tiers import Purchase, replica_drain
 from agentgpu_iac.planning.kubernetes_version import kubernetes_version
-from agentgpu_iac.planning.placement import Option, Placement, Terms
-from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.reservations import most_reserved, normal_nodes, saved_usd_per_hour
-from agentgpu_iac.planning.tiers import Purchase, replica_drain
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.targets import target_of

@@ -21,13 +21,12 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import ColdStartPlan
-from agentgpu_iac.planning import caching
-from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.options import AgentFits, AgentOptions, MachineId, on_sale
-from agentgpu_iac.planning.placement import Option, Placement, Terms, place
+from agentgpu_iac.planning.choosing import caching
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale
+from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms, place
+from agentgpu_iac.planning.choosing.tiers import seats_in_time
 from agentgpu_iac.planning.pools import Placed, Pool, homes, placed_agents, pools_of
-from agentgpu_iac.planning.tiers import seats_in_time
-from agentgpu_iac.planning.workloads import cold_start_plan
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 
@@ -100,7 +99,7 @@ def _starts(
     for member in placed:
         for pool in its_pools[member.position]:
             gib = _models_gib([member.candidate], spec) if alone else in_pool[pool.name]
-            start = cold_start_plan(member.candidate, pool, member.release, gib, spec)
+            start = caching.cold_start_plan(member.candidate, pool.machine, member.release, gib, spec)
             starts[member.position, pool.name] = start
             if not seats_in_time(member.candidate, start.total, spec.capacity):
                 key = (member.position, pool.machine.id)

@@ -28,7 +28,7 @@ ALLOWED = {
         "provisioning/aws/cluster.py",
         "m7i.large",
     ): "the two system nodes: a choice of ours with no figure of it in any sum",
-    ("planning/ledger/start.py", "g6e.2xlarge"): "the run that a measured constant of the cold start is from",
+    ("planning/writing/ledger/start.py", "g6e.2xlarge"): "the run that a measured constant of the cold start is from",
 }
 """(file, name): why it may stand there."""
 

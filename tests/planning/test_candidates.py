@@ -10,9 +10,9 @@ import pytest
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Rejection
+from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
+from agentgpu_iac.planning.choosing.parallelism import legal_parallelism
 from agentgpu_iac.planning.demand import demand
-from agentgpu_iac.planning.evaluation import Evaluator, Rules
-from agentgpu_iac.planning.parallelism import legal_parallelism
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.calibration import CONSTANTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentgpu_iac.planning import host_memory
+from agentgpu_iac.planning.choosing import host_memory
 from tests.planning.scenes import make_agent, only, plan, workload
 
 

@@ -9,8 +9,8 @@ import pytest
 from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.planning.machines import host_plans
 from agentgpu_iac.planning.planner import make_plan as planned
+from agentgpu_iac.planning.running.machines import host_plans
 from agentgpu_iac.spec.loader import load_text
 from agentgpu_iac.spec.model import Agent, Hosts, StackSpec
 from tests.plans import make_machines_plan, make_pool, make_route, make_router, make_workload

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from agentgpu_iac.planning import tiers
+from agentgpu_iac.planning.choosing import tiers
 from agentgpu_iac.planning.demand import demand
 from tests.planning.scenes import DENSE, load, make_agent, make_catalog, offerings, only, plan, workload
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentgpu_iac.planning.placement import Option, Terms, place
-from agentgpu_iac.planning.pricing import Machine, Way
-from agentgpu_iac.planning.sharing import MAX_ENGINES_PER_ACCELERATOR
-from agentgpu_iac.planning.tiers import Purchase
+from agentgpu_iac.planning.choosing.placement import Option, Terms, place
+from agentgpu_iac.planning.choosing.pricing import Machine, Way
+from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR
+from agentgpu_iac.planning.choosing.tiers import Purchase
 from tests.planning.scenes import codes, make_agent, make_catalog, offerings, plan, workload
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from agentgpu_iac.plan import Plan, RoutePlan, RouterPlan
 from agentgpu_iac.plan.addresses import base_url
-from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
+from agentgpu_iac.planning.running.routing import CONNECT_TIMEOUT_MS
 from tests.planning.scenes import codes, make_agent, plan, workload
 
 CROWD = make_agent("crowd", sessions={"concurrent": 400})

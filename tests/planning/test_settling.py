@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import Plan, Workload
-from agentgpu_iac.planning import settling, tiers
+from agentgpu_iac.planning import settling
+from agentgpu_iac.planning.choosing import tiers
 from agentgpu_iac.planning.demand import demand
 from tests.planning.scenes import MODELS, load, make_agent, make_catalog, offerings, plan, workload
 

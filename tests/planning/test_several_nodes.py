@@ -10,8 +10,8 @@ import pytest
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.planning.choosing.parallelism import parallelism_over_nodes
 from agentgpu_iac.planning.demand import demand
-from agentgpu_iac.planning.parallelism import parallelism_over_nodes
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.flags import FlagList
 from tests.planning.scenes import (

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.planning import solver
-from agentgpu_iac.planning.solver import Row, Solution, cheapest, solver_version
+from agentgpu_iac.planning.choosing import solver
+from agentgpu_iac.planning.choosing.solver import Row, Solution, cheapest, solver_version
 
 COVER = Row(least=1.0, most=1.0, weights=((0, 1.0), (1, 1.0)))
 """One of the first two variables is taken."""
@@ -101,7 +101,7 @@ def test_the_real_solver_prints_nothing_even_where_it_is_told_to(
 def test_a_closed_standard_output_is_no_obstacle() -> None:
     code = (
         "import sys\n"
-        "from agentgpu_iac.planning.solver import Row, cheapest\n"
+        "from agentgpu_iac.planning.choosing.solver import Row, cheapest\n"
         "print(cheapest([1.0], [1.0], [Row(least=1.0, most=1.0, weights=((0, 1.0),))]).values, file=sys.stderr)\n"
     )
     done = subprocess.run(

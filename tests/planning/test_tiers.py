@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 from hypothesis import given, settings
 
-from agentgpu_iac.planning import tiers
+from agentgpu_iac.planning.choosing import tiers
 from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.spec.model import Capacity, Observed

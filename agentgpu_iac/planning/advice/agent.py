@@ -8,7 +8,7 @@ from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice import engine, load
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
 
 
 def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Alternative, Cost, NodePool, RouterPlan, SkyServicePlan, Workload
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.spec.model import StackSpec
 
 

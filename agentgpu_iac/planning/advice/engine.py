@@ -8,8 +8,8 @@ from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.summary import has_role
 from agentgpu_iac.planning.advice.wording import warning
-from agentgpu_iac.planning.caching import UNKNOWN_IMAGE_GB
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.caching import UNKNOWN_IMAGE_GB
+from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS, calls_tools, known_parsers, needs_other_checkpoint, quantises_at_load
 
 _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})

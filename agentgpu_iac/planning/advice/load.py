@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
-from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.tiers import sessions_before_ready
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.tiers import sessions_before_ready
 
 COMPLETE_ANSWER_MS = 2_000.0
 """A chat user expects a complete answer within 2 s."""

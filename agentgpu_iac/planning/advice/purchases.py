@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import NodePool, Rejection, Workload
 from agentgpu_iac.planning.advice.context import Context
-from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.tiers import Refusal, reserved_ratio, reserved_refusal, spot_refusal
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.tiers import Refusal, reserved_ratio, reserved_refusal, spot_refusal
 from agentgpu_iac.spec.vocabulary import CapacityType
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import SkyServicePlan, Warning
-from agentgpu_iac.planning import sky
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural, warning
-from agentgpu_iac.planning.pricing import machines
+from agentgpu_iac.planning.choosing.pricing import machines
+from agentgpu_iac.planning.finishing import sky
 
 _DRAIN_S = 120
 """What SkyServe leaves a replica between its last request and its end (0.14.1: serve/replica_managers.py)."""

@@ -8,11 +8,11 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
-from agentgpu_iac.planning import gitops
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.finishing import gitops
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import HOURS_PER_MONTH
 

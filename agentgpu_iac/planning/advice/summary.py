@@ -5,7 +5,7 @@ from __future__ import annotations
 from agentgpu_iac.plan import Architecture, Pattern
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
 
 HIGH_CONCURRENCY_SESSIONS = 1_000
 """Sessions at the peak from which a stack is a high-concurrency API."""

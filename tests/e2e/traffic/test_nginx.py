@@ -21,7 +21,7 @@ import pytest
 from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.planner import make_plan as planned
-from agentgpu_iac.planning.routing import CHUNK_CPU_US
+from agentgpu_iac.planning.running.routing import CHUNK_CPU_US
 from agentgpu_iac.spec.loader import load
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.traffic.cluster_dns import ClusterDns

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from agentgpu_iac.planning import host_memory
+from agentgpu_iac.planning.choosing import host_memory
+from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.placement import Option
-from agentgpu_iac.planning.pricing import Machine
 
 MAX_ENGINES_PER_ACCELERATOR = 4
 """More engines than this on one accelerator would wait for one another too long to be useful."""

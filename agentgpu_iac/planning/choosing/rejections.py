@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.pricing import Machine, Unpriced
 from agentgpu_iac.targets import LeftOut
 
 

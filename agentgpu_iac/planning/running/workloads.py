@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     AdmissionPlan,
@@ -27,15 +26,16 @@ from agentgpu_iac.plan import (
     Topology,
     Workload,
 )
-from agentgpu_iac.planning import caching, host_memory, priorities, security, watching
-from agentgpu_iac.planning.candidates import Candidate, max_model_len
+from agentgpu_iac.planning import priorities
+from agentgpu_iac.planning.choosing import caching, host_memory
+from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
 from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.running import security, watching
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
-from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
 
 _LEAST_JOIN_TIMEOUT_S = 600
@@ -284,25 +284,6 @@ def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> Through
         required_prefill_tokens_per_s=rounded(
             needed(one.prefill_tokens_per_s(hit, peak=False), one.prefill_tokens_per_s(hit, peak=True), read), 1
         ),
-    )
-
-
-def cold_start_plan(
-    candidate: Candidate, pool: Pool, release: EngineRelease, models_gib: float, spec: StackSpec
-) -> ColdStartPlan:
-    """How a replica starts on a new node of the pool, whose cache is filled with that many GiB of models."""
-    start = caching.cold_start(candidate, pool.machine, release, spec, node_models_gib=models_gib)
-    return ColdStartPlan(
-        node=rounded(start.node, 1),
-        driver=rounded(start.driver, 1),
-        image=rounded(start.image, 1),
-        cache_fill=rounded(start.cache_fill, 1),
-        weights=rounded(start.weights, 1),
-        compile=rounded(start.compile, 1),
-        warm_up=rounded(start.warm_up, 1),
-        total=caching.cold_start_s(candidate, start),
-        warm_node_total=rounded(start.warm_node_total, 1),
-        error_ratio=target_of(spec).cold_start_error_ratio,
     )
 
 

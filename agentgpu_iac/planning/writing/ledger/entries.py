@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from agentgpu_iac.plan import LedgerEntry, LineItem, Override, Workload
-from agentgpu_iac.planning.ledger import context, cost, latency, memory, start, throughput
 from agentgpu_iac.planning.pools import Placed
+from agentgpu_iac.planning.writing.ledger import context, cost, latency, memory, start, throughput
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import figure
 

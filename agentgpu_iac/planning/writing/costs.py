@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from agentgpu_iac.plan import Alternative, Cost, LineItem
-from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.placement import Option, Terms
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.pools import Placed, Pool
-from agentgpu_iac.planning.service import Service
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_hour, usd_per_month
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan import Workload
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.sizing import memory_lines
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.ledger import Line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Throughput and replicas"

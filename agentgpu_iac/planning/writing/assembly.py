@@ -15,29 +15,21 @@ from agentgpu_iac.plan import (
     Rejection,
     tiers_by_agent,
 )
-from agentgpu_iac.planning import (
-    advice,
-    gitops,
-    machines,
-    overrides,
-    priorities,
-    quota,
-    scaling,
-    security,
-    sky,
-    watching,
-)
-from agentgpu_iac.planning.assumptions import assumptions
-from agentgpu_iac.planning.costs import cost, other_accelerators, second_replicas
-from agentgpu_iac.planning.front import front_plan
-from agentgpu_iac.planning.ledger.entries import entries
-from agentgpu_iac.planning.market import market_plan
-from agentgpu_iac.planning.placement import Terms
+from agentgpu_iac.planning import advice, priorities
+from agentgpu_iac.planning.choosing.placement import Terms
+from agentgpu_iac.planning.choosing.solver import solver_version
+from agentgpu_iac.planning.finishing import gitops, quota, sky
+from agentgpu_iac.planning.finishing.front import front_plan
+from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, node_pool_plan
-from agentgpu_iac.planning.routing import router_plan
+from agentgpu_iac.planning.running import machines, scaling, security, watching
+from agentgpu_iac.planning.running.routing import router_plan
+from agentgpu_iac.planning.running.workloads import workload_plan
 from agentgpu_iac.planning.settling import Settled
-from agentgpu_iac.planning.solver import solver_version
-from agentgpu_iac.planning.workloads import workload_plan
+from agentgpu_iac.planning.writing import overrides
+from agentgpu_iac.planning.writing.assumptions import assumptions
+from agentgpu_iac.planning.writing.costs import cost, other_accelerators, second_replicas
+from agentgpu_iac.planning.writing.ledger.entries import entries
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of

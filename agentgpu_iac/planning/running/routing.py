@@ -22,7 +22,7 @@ from agentgpu_iac.plan import (
     tiers_by_agent,
 )
 from agentgpu_iac.planning import priorities
-from agentgpu_iac.planning.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
+from agentgpu_iac.planning.choosing.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div, round_up

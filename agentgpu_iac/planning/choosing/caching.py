@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     CachedModel,
     CachedRepository,
+    ColdStartPlan,
     FillerPlan,
     PriorityLevel,
     StorageChoice,
@@ -17,9 +18,9 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.machine_paths import MODELS_FOLDER
 from agentgpu_iac.planning import speculation
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, StackSpec
 from agentgpu_iac.spec.vocabulary import Storage
@@ -217,4 +218,23 @@ def cold_start(
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
         reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
+    )
+
+
+def cold_start_plan(
+    candidate: Candidate, machine: Machine, release: EngineRelease, models_gib: float, spec: StackSpec
+) -> ColdStartPlan:
+    """How a replica starts on a new node, whose cache is filled with that many GiB of models."""
+    start = cold_start(candidate, machine, release, spec, node_models_gib=models_gib)
+    return ColdStartPlan(
+        node=rounded(start.node, 1),
+        driver=rounded(start.driver, 1),
+        image=rounded(start.image, 1),
+        cache_fill=rounded(start.cache_fill, 1),
+        weights=rounded(start.weights, 1),
+        compile=rounded(start.compile, 1),
+        warm_up=rounded(start.warm_up, 1),
+        total=cold_start_s(candidate, start),
+        warm_node_total=rounded(start.warm_node_total, 1),
+        error_ratio=target_of(spec).cold_start_error_ratio,
     )

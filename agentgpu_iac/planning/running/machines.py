@@ -24,8 +24,8 @@ from agentgpu_iac.plan import (
     Workload,
     token_variables,
 )
-from agentgpu_iac.planning import security
-from agentgpu_iac.planning.routing import MAX_TRIES
+from agentgpu_iac.planning.running import security
+from agentgpu_iac.planning.running.routing import MAX_TRIES
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div

@@ -13,29 +13,30 @@ from dataclasses import dataclass
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Rejection
-from agentgpu_iac.planning import caching, host_memory, lacks, several_nodes, speculation
-from agentgpu_iac.planning.candidates import Candidate, tolerated_engines
-from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
-from agentgpu_iac.planning.evaluation import Evaluator, Rules
-from agentgpu_iac.planning.on_offer import Offers
-from agentgpu_iac.planning.placement import Option
-from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.references import accounting_version
-from agentgpu_iac.planning.rejections import (
+from agentgpu_iac.planning import speculation
+from agentgpu_iac.planning.choosing import caching, host_memory, lacks, several_nodes
+from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
+from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
+from agentgpu_iac.planning.choosing.on_offer import Offers
+from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.rejections import (
     candidate_rejection,
     demand_rejection,
     left_out_rejection,
     unpriced_rejection,
 )
-from agentgpu_iac.planning.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
-from agentgpu_iac.planning.tiers import (
+from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
+from agentgpu_iac.planning.choosing.tiers import (
     baseline_purchases,
     burst_purchase,
     replica_drain,
     seats_for_warm,
     warm_replicas,
 )
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
+from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from agentgpu_iac.plan import Override, Workload
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.demand import wanted_model_len
 from agentgpu_iac.spec.document import camel
 from agentgpu_iac.units import rounded

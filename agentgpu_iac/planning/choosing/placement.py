@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.plan import DrainPlan
-from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.reservations import ROUNDING, most_reserved, normal_nodes, saved_usd_per_hour
-from agentgpu_iac.planning.solver import Row, cheapest
-from agentgpu_iac.planning.tiers import Purchase
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved, normal_nodes, saved_usd_per_hour
+from agentgpu_iac.planning.choosing.solver import Row, cheapest
+from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.parallelism import legal_parallelism, parallelism_over_nodes
+from agentgpu_iac.planning.choosing.service import Service, in_time, with_overrides, within
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.parallelism import legal_parallelism, parallelism_over_nodes
-from agentgpu_iac.planning.service import Service, in_time, with_overrides, within
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import latency, memory, replica
 from agentgpu_iac.sizing.calibration import is_measured

@@ -14,13 +14,14 @@ from typing import Final
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import SkyPlace, SkySecret, SkyServicePlan, Workload
-from agentgpu_iac.planning import caching, host_memory, security
-from agentgpu_iac.planning.candidates import Candidate
-from agentgpu_iac.planning.placement import Option
+from agentgpu_iac.planning.choosing import caching, host_memory
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
-from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.routing import answer_timeout_s
-from agentgpu_iac.planning.scaling import stay_s
+from agentgpu_iac.planning.running import security
+from agentgpu_iac.planning.running.routing import answer_timeout_s
+from agentgpu_iac.planning.running.scaling import stay_s
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.targets.skyserve import names

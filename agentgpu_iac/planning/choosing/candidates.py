@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.planning.choosing.service import Service, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
-from agentgpu_iac.planning.service import Service, in_time, slowed, with_overrides, within
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.replica import MemoryTerms

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import Rejection
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.rejections import demand_rejection
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.rejections import demand_rejection
 
 LEAST_ACCELERATORS = 8
 """Smaller machines have larger ones of the same accelerator beside them, which keep a replica in one piece."""

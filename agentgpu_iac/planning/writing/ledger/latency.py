@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.sizing import calibration, latency
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.sizing.ledger import Line

@@ -16,10 +16,10 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.plan import Constraint, DrainPlan, RejectionUnit
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.pricing import Machine
 from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.units import ceil_div

@@ -9,8 +9,8 @@ from typing import Final
 
 from agentgpu_iac.catalog.marketplace import MARKETPLACE, SOLD_AS
 from agentgpu_iac.plan import MarketPlan, MarketWay
-from agentgpu_iac.planning import caching, host_memory
-from agentgpu_iac.planning.placement import Option
+from agentgpu_iac.planning.choosing import caching, host_memory
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import ceil
 
 from agentgpu_iac.plan import Rejection
-from agentgpu_iac.planning.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.rejections import candidate_rejection
 from agentgpu_iac.units import rounded
 
 _CPU_SHARE = 0.9

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
-from agentgpu_iac.planning.pricing import Machine
-from agentgpu_iac.planning.tiers import Purchase
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.units import ceil_div
 
 ROUNDING = 1e-9

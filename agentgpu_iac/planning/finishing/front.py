@@ -22,7 +22,7 @@ from agentgpu_iac.plan import (
     Workload,
 )
 from agentgpu_iac.plan.addresses import server_name
-from agentgpu_iac.planning.routing import CONNECT_TIMEOUT_MS
+from agentgpu_iac.planning.running.routing import CONNECT_TIMEOUT_MS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 

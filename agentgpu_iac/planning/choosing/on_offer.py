@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.planning.pricing import Machine, Unpriced, machines, unpriced
+from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced, machines, unpriced
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import LeftOut, OnOffer, target_of
 

@@ -1,0 +1,1 @@
+"""How what was chosen runs: replicas, routes, scaling, watching, machines, access."""
