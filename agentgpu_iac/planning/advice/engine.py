@@ -19,12 +19,13 @@ def other_engine(candidate: Candidate) -> Warning | None:
     """An engine that may suit the agent better."""
     agent = candidate.demand.agent
     calls = agent.conversation.tool_calls.per_turn
-    if agent.engine != "vllm" or (calls < 1 and not has_role(candidate, _ORCHESTRATOR_ROLES)):
+    better = PORTS[agent.engine].better_for_steps
+    if better is None or (calls < 1 and not has_role(candidate, _ORCHESTRATOR_ROLES)):
         return None
     return warning(
         "engine-suggestion",
-        "a multi-step agent re-sends a growing prefix with each step: SGLang's prefix sharing and structured output "
-        "may serve it better; try engine: sglang and compare",
+        f"a multi-step agent re-sends a growing prefix with each step: {PORTS[better].title}'s prefix sharing and structured "
+        f"output may serve it better; try engine: {better} and compare",
         agent.name,
     )
 
