@@ -66,14 +66,14 @@ class Calculator(Generic[_Question]):
 
     def _faults(self, error: ValidationError, place: str) -> Iterator[Fault]:
         known = [option(name) for name in self.question.model_fields]
-        for one in error.errors(include_url=False, include_context=False, include_input=False):
-            path = str(one["loc"][0]) if one["loc"] else ""
-            if one["type"] == "extra_forbidden":
+        for detail in error.errors(include_url=False, include_context=False, include_input=False):
+            path = str(detail["loc"][0]) if detail["loc"] else ""
+            if detail["type"] == "extra_forbidden":
                 yield Fault(source=place, path=path, message="no such option", hint=did_you_mean(path, known))
-            elif one["type"] == "missing":
+            elif detail["type"] == "missing":
                 yield Fault(source=place, path=path, message="is required")
             else:
-                message = one["msg"].replace("Input should be", "must be")
+                message = detail["msg"].replace("Input should be", "must be")
                 yield Fault(source=place, path=path, message=message[:1].lower() + message[1:])
 
 

@@ -146,7 +146,7 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
     asked = (question.engine_version or "").strip().removeprefix("v")
     known = sorted((row.version for row in catalog.releases if row.engine == release.engine), key=order)
     if port.logs_compared and asked not in known:
-        earlier = [one for one in known if at_least(asked, one)]
+        earlier = [version for version in known if at_least(asked, version)]
         base = earlier[-1] if earlier else known[0] if version_of(asked) else known[-1]
         said = "the newest known" if base == known[-1] else "the nearest known"
         measured = f"; latency as {generation_of(engine, asked)}"

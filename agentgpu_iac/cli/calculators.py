@@ -188,8 +188,13 @@ def calibrate(
         output.write_json(
             {
                 "compared": [
-                    {"name": one.name, "unit": one.unit, "predicted": one.predicted, "measured": one.measured}
-                    for one in report.compared
+                    {
+                        "name": figure.name,
+                        "unit": figure.unit,
+                        "predicted": figure.predicted,
+                        "measured": figure.measured,
+                    }
+                    for figure in report.compared
                 ],
                 "calibration": report.calibration.model_dump(mode="json", by_alias=True, exclude_none=True),
                 "warnings": report.warnings,

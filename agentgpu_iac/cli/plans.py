@@ -52,7 +52,7 @@ def plan(
         saved = None if locked is None else load_plan(locked)
         made = make_plan(*load_both(spec, catalog))
     except NoPlan as refusal:
-        rejections = [one.model_dump(mode="json", by_alias=True) for one in refusal.rejections]
+        rejections = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
         _print_data({"feasible": False, "message": str(refusal), "rejections": rejections}, format)
         raise
     if saved is not None:

@@ -108,7 +108,7 @@ def _validated(text: str, source: str) -> Plan:
 
 def _refuse(errors: Sequence[ErrorDetails], data: dict[str, Any], source: str) -> NoReturn:
     """One sentence for a plan of another version of the tool, else every fault."""
-    missing, unknown = ([spelled(one["loc"]) for one in errors if one["type"] == kind] for kind in _KINDS)
+    missing, unknown = ([spelled(error["loc"]) for error in errors if error["type"] == kind] for kind in _KINDS)
     provenance = data.get("provenance")
     maker = provenance.get("toolVersion") if isinstance(provenance, dict) else None
     if isinstance(maker, str) and (missing or (unknown and maker != __version__)):
@@ -116,7 +116,9 @@ def _refuse(errors: Sequence[ErrorDetails], data: dict[str, Any], source: str) -
         more = f" and {len(fields) - 1:,} more" if fields[1:] else ""
         message = f"was made by agentgpu {maker} and {what} {fields[0]}{more}; this is agentgpu {__version__}"
         raise BadInput.one(source, message, hint=_AGAIN)
-    raise BadInput(Fault(source=source, path=spelled(one["loc"]), message=one["msg"]) for one in errors[:MAX_FAULTS])
+    raise BadInput(
+        Fault(source=source, path=spelled(error["loc"]), message=error["msg"]) for error in errors[:MAX_FAULTS]
+    )
 
 
 _KINDS: Final = ("missing", "extra_forbidden")

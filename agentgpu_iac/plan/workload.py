@@ -134,6 +134,6 @@ class Workload(Document):
 def tiers_by_agent(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
     """The workloads of each agent, the baseline first, in the order of the agents."""
     found: dict[str, tuple[Workload, ...]] = {}
-    for one in workloads:
-        found[one.agent] = (*found.get(one.agent, ()), one)
+    for workload in workloads:
+        found[workload.agent] = (*found.get(workload.agent, ()), workload)
     return found

@@ -148,9 +148,9 @@ def _parts(
     """
     if not terms.fillers_apart or len(members) == 1 or members[0].share_group is not None:
         return ((members, ""),)
-    fill = [one for one in members if one.option.accelerators(tier) % machine.accelerators == 0]
-    rest = tuple(one for one in members if one.option.accelerators(tier) % machine.accelerators)
-    alone = tuple(((one,), one.candidate.demand.agent.name) for one in fill)
+    fill = [member for member in members if member.option.accelerators(tier) % machine.accelerators == 0]
+    rest = tuple(member for member in members if member.option.accelerators(tier) % machine.accelerators)
+    alone = tuple(((member,), member.candidate.demand.agent.name) for member in fill)
     return (*alone, (rest, "")) if rest else alone
 
 

@@ -46,10 +46,10 @@ def level(demand: Demand, tier: Tier) -> PriorityLevel:
 def highest(levels: Iterable[PriorityLevel]) -> PriorityLevel:
     """The highest of some priorities."""
     found = set(levels)
-    return next(one.level for one in _CLASSES if one.level in found)
+    return next(priority.level for priority in _CLASSES if priority.level in found)
 
 
 def classes(workloads: Sequence[Workload]) -> tuple[PriorityClassPlan, ...]:
     """The classes that the workloads have, highest first."""
     used = {workload.pod.priority for workload in workloads}
-    return tuple(one for one in _CLASSES if one.level in used)
+    return tuple(priority for priority in _CLASSES if priority.level in used)

@@ -93,7 +93,7 @@ def _starts(
     """
     starts: dict[tuple[int, str], ColdStartPlan] = {}
     late_gib: dict[tuple[int, MachineId], float] = {}
-    in_pool = {pool.name: _models_gib((one.candidate for one in pool.members), spec) for pool in pools}
+    in_pool = {pool.name: _models_gib((member.candidate for member in pool.members), spec) for pool in pools}
     its_pools = homes(pools)
     alone = target_of(spec).can.replica_fills_machine
     for member in placed:

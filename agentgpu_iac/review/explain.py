@@ -83,28 +83,33 @@ def _storage(workload: Workload) -> Iterator[Block]:
 
 
 def _choices(plan: Plan, agent: str) -> Iterator[Block]:
-    alternatives = [one for one in plan.cost.alternatives if one.agent == agent]
+    alternatives = [alternative for alternative in plan.cost.alternatives if alternative.agent == agent]
     if alternatives:
         yield Paragraph(text="Runners-up, on nodes of their own:")
         rows = tuple(
-            (one.description, f"{one.usd_per_month:,.2f}", f"{one.delta_usd_per_month:+,.2f}", one.note)
-            for one in alternatives
+            (
+                alternative.description,
+                f"{alternative.usd_per_month:,.2f}",
+                f"{alternative.delta_usd_per_month:+,.2f}",
+                alternative.note,
+            )
+            for alternative in alternatives
         )
         yield Table(columns=("what", "USD/month", "difference", "note"), rows=rows, right=frozenset({1, 2}))
-    rejected = [one for one in plan.rejections if one.agent in (agent, "*")]
+    rejected = [rejection for rejection in plan.rejections if rejection.agent in (agent, "*")]
     if rejected:
         yield Paragraph(text="Rejected, whatever they cost:")
         yield Table(
             columns=("accelerator", "constraint", "need", "limit", "why"),
             rows=tuple(
                 (
-                    one.accelerator,
-                    one.constraint,
-                    _figure(one.need, one.unit),
-                    _figure(one.limit, one.unit),
-                    one.message,
+                    rejection.accelerator,
+                    rejection.constraint,
+                    _figure(rejection.need, rejection.unit),
+                    _figure(rejection.limit, rejection.unit),
+                    rejection.message,
                 )
-                for one in rejected
+                for rejection in rejected
             ),
             right=frozenset({2, 3}),
         )

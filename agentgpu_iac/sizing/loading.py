@@ -279,24 +279,28 @@ def storage_options(
         why = "instance store: in the machine's price; empty on a new node, cold page cache"
         options.append(_option("nvme", "default", seconds, Decimal(0), why))
     options += [_shared_option(instance, model_gib, ranks, path) for path in ("s3", "efs", "fsx")]
-    useful = [one for one in options if not any(_beats(other, one) for other in options)]
-    return tuple(sorted(useful, key=lambda one: (one.seconds, one.usd_per_month is None, one.usd_per_month or 0)))
+    useful = [option for option in options if not any(_beats(other, option) for other in options)]
+    return tuple(
+        sorted(useful, key=lambda option: (option.seconds, option.usd_per_month is None, option.usd_per_month or 0))
+    )
 
 
-def _beats(one: StorageOption, other: StorageOption) -> bool:
+def _beats(option: StorageOption, other: StorageOption) -> bool:
     """Whether an option of the same kind of volume is as fast and cheaper."""
-    if one.path != other.path or one.usd_per_month is None or other.usd_per_month is None:
+    if option.path != other.path or option.usd_per_month is None or other.usd_per_month is None:
         return False
-    return one.seconds <= other.seconds and one.usd_per_month < other.usd_per_month
+    return option.seconds <= other.seconds and option.usd_per_month < other.usd_per_month
 
 
 def recommended(options: Iterable[StorageOption], within_s: float) -> StorageOption | None:
     """The cheapest option that loads within a time, else the fastest; options without a price count as dearest."""
     known = tuple(options)
-    in_time = [one for one in known if one.seconds <= within_s]
+    in_time = [option for option in known if option.seconds <= within_s]
     if in_time:
-        return min(in_time, key=lambda one: (one.usd_per_month is None, one.usd_per_month or 0, one.seconds))
-    return min(known, key=lambda one: one.seconds, default=None)
+        return min(
+            in_time, key=lambda option: (option.usd_per_month is None, option.usd_per_month or 0, option.seconds)
+        )
+    return min(known, key=lambda option: option.seconds, default=None)
 
 
 def iops_for(volume: VolumeType, mib_per_s: int) -> int:

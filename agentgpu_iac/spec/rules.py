@@ -29,6 +29,7 @@ from agentgpu_iac.spec.model import (
 )
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of
+from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
 LINE = "{line}"
@@ -323,7 +324,11 @@ def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
 def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator[Violation]:
     """Ollama serves one developer; it has no place where others call."""
     abilities = abilities_of(target)
-    if agent.get("engine") == "ollama" and abilities is not None and not abilities.serves_one_developer:
+    if (
+        agent.get("engine") in ENGINES_FOR_ONE_DEVELOPER
+        and abilities is not None
+        and not abilities.serves_one_developer
+    ):
         yield Violation(
             steps=(*at, "engine"),
             message=f"Ollama is for local development only, and the target is {target!r}",

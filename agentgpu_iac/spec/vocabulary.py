@@ -17,6 +17,8 @@ Target = Literal["eks", "kubernetes", "spheron", "compose", "skyserve"]
 Storage = Literal["nvme", "ebs-gp3"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
+ENGINES_FOR_ONE_DEVELOPER: tuple[Engine, ...] = ("ollama",)
+"""Engines that have no place where others call."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 KV_CACHE_DTYPES: tuple[KvCacheDtype, ...] = get_args(KvCacheDtype)
 CAPACITY_TYPES: tuple[CapacityType, ...] = get_args(CapacityType)

@@ -146,7 +146,7 @@ def by_provider(on_offer: Iterable[OnOffer]) -> Mapping[str, frozenset[OnOffer]]
 
 def left_out_count(sold: frozenset[OnOffer], target: Target) -> str:
     """How many instance types that is: the end of a sentence."""
-    count = len({one.instance_type for one in sold})
+    count = len({offer.instance_type for offer in sold})
     return f"its {count} instance type{'s are' if count > 1 else ' is'} left out for target {target}"
 
 

@@ -44,7 +44,7 @@ def _left_out(on_offer: Sequence[OnOffer], catalog: Catalog, target: Target) -> 
             instance_types=sold,
         )
         for seller, sold in sorted(
-            by_provider(one for one in on_offer if (one.provider, one.accelerator) not in known).items()
+            by_provider(offer for offer in on_offer if (offer.provider, offer.accelerator) not in known).items()
         )
     ]
 
@@ -53,7 +53,7 @@ def _why(catalog: Catalog, seller: str, sold: frozenset[OnOffer]) -> str:
     provider = catalog.provider(seller)
     if provider.skypilot_cloud is None:
         return f"SkyPilot knows no cloud {provider.name}"
-    unnamed = sorted({catalog.accelerator(one.accelerator).name for one in sold})
+    unnamed = sorted({catalog.accelerator(offer.accelerator).name for offer in sold})
     return f"SkyPilot has no name for {', '.join(unnamed)} of {provider.name}"
 
 

@@ -1,4 +1,4 @@
-"""What an engine does differently stands in its port: nothing compares the name of one where sizes are counted."""
+"""What an engine does differently stands in its port: nothing compares the name of one."""
 
 from __future__ import annotations
 
@@ -14,28 +14,32 @@ from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.vocabulary import Engine
 
 PACKAGE = Path(__file__).parents[2] / "agentgpu_iac"
-FILES = (
-    *(PACKAGE / "sizing").rglob("*.py"),
-    *(PACKAGE / "calculators").rglob("*.py"),
-    *(
-        (PACKAGE / "planning" / name)
-        for name in ("evaluation.py", "candidates.py", "service.py", "workloads.py", "references.py")
-    ),
-)
+FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = frozenset(get_args(Engine))
 
 
-def comparisons(path: Path) -> Iterator[int]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Compare):
-            words = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+def comparisons(tree: ast.AST) -> Iterator[int]:
+    """Lines that compare something with an engine's name; a table by engine, and a row looked up by one, name none."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            words = {constant.value for constant in ast.walk(node) if isinstance(constant, ast.Constant)}
             if words & NAMES:
                 yield node.lineno
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_no_engine_is_compared_by_name(path: Path) -> None:
-    assert list(comparisons(path)) == []
+    assert list(comparisons(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+def test_every_comparison_with_a_name_is_seen() -> None:
+    seen = (
+        "engine == 'vllm'\nagent.engine != 'tgi'\nengine in ('x', 'sglang')\n'ollama' == row.engine\n"
+        "match engine:\n    case 'vllm' | 'tgi': pass\n"
+    )
+    assert sorted(set(comparisons(ast.parse(seen)))) == [1, 2, 3, 4, 6]
+    unseen = "row.engine == engine\nengine in PORTS\nEnginePort(name='vllm')\nstorage == 'nvme'\n"
+    assert list(comparisons(ast.parse(unseen))) == []
 
 
 def test_every_engine_has_a_port_and_facts() -> None:

@@ -58,7 +58,7 @@ def _uncalibrated(candidate: Candidate, baseline: Workload) -> Warning | None:
 
 def _better_storage(baseline: Workload) -> Warning | None:
     cache = baseline.model_cache
-    better = next((one for one in cache.choices if one.recommended), None)
+    better = next((choice for choice in cache.choices if choice.recommended), None)
     if better is None or better.path == cache.storage:
         return None
     price = "" if better.usd_per_month is None else f" for USD {better.usd_per_month:,.2f} a month and node"

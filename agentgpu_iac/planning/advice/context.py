@@ -34,7 +34,7 @@ class Context:
     @property
     def workloads(self) -> tuple[Workload, ...]:
         """All of them, agent by agent."""
-        return tuple(one for tiers in self.tiers.values() for one in tiers)
+        return tuple(workload for tiers in self.tiers.values() for workload in tiers)
 
     @property
     def node_pools(self) -> tuple[NodePool, ...]:

@@ -19,12 +19,13 @@ def other_engine(candidate: Candidate) -> Warning | None:
     """An engine that may suit the agent better."""
     agent = candidate.demand.agent
     calls = agent.conversation.tool_calls.per_turn
-    if agent.engine != "vllm" or (calls < 1 and not has_role(candidate, _ORCHESTRATOR_ROLES)):
+    better = PORTS[agent.engine].better_for_steps
+    if better is None or (calls < 1 and not has_role(candidate, _ORCHESTRATOR_ROLES)):
         return None
     return warning(
         "engine-suggestion",
-        "a multi-step agent re-sends a growing prefix with each step: SGLang's prefix sharing and structured output "
-        "may serve it better; try engine: sglang and compare",
+        f"a multi-step agent re-sends a growing prefix with each step: {PORTS[better].title}'s prefix sharing and structured "
+        f"output may serve it better; try engine: {better} and compare",
         agent.name,
     )
 
@@ -106,31 +107,31 @@ def image_without_fabric(baseline: Workload) -> Warning | None:
 
 def precision_warnings(candidate: Candidate) -> Iterator[Warning]:
     """Weights that are not those which the model is published with."""
-    one = candidate.demand
-    if quantises_at_load(one.model, one.precision):
+    demand = candidate.demand
+    if quantises_at_load(demand.model, demand.precision):
         yield warning(
             "quantised-at-load",
-            f"the engine makes FP8 weights from the {one.model.native_precision} checkpoint at load: check answer quality, "
+            f"the engine makes FP8 weights from the {demand.model.native_precision} checkpoint at load: check answer quality, "
             "or name a published FP8 checkpoint",
-            one.agent.name,
+            demand.agent.name,
         )
-    elif needs_other_checkpoint(one.model, one.precision):
+    elif needs_other_checkpoint(demand.model, demand.precision):
         yield warning(
             "other-checkpoint",
-            f"{one.model.id} is published in {one.model.native_precision}: {one.precision} needs a checkpoint quantised that "
-            "way; name it as the model",
-            one.agent.name,
+            f"{demand.model.id} is published in {demand.model.native_precision}: {demand.precision} needs a checkpoint "
+            "quantised that way; name it as the model",
+            demand.agent.name,
         )
 
 
 def weights_unpacked(candidate: Candidate) -> Warning | None:
     """The accelerator has no units for the precision: it saves memory and bandwidth, and no arithmetic."""
-    one = candidate.demand
+    demand = candidate.demand
     if not candidate.memory.replica.weight_only:
         return None
     return warning(
         "weight-only-precision",
-        f"{candidate.accelerator.name} has no {one.precision} units: the weights are unpacked to 16 bit as they are read, "
+        f"{candidate.accelerator.name} has no {demand.precision} units: the weights are unpacked to 16 bit as they are read, "
         "which saves memory and bandwidth and slows prompts down; no measured run backs the speed on it",
-        one.agent.name,
+        demand.agent.name,
     )

@@ -17,29 +17,29 @@ COMPLETE_ANSWER_MS = 2_000.0
 
 def too_few_seats(candidate: Candidate) -> Warning | None:
     """Numbers set by hand can leave sessions without a seat."""
-    one = candidate.demand
+    demand = candidate.demand
     warm, all_seats = (
         replicas * candidate.max_num_seqs for replicas in (candidate.baseline_replicas, candidate.peak_replicas)
     )
-    if warm >= one.concurrent and all_seats >= one.peak:
+    if warm >= demand.concurrent and all_seats >= demand.peak:
         return None
     return warning(
         "too-few-seats",
-        f"as set by hand, {warm:,} sessions have a seat at normal load ({one.concurrent:,} are expected) and {all_seats:,} at "
-        f"the peak ({one.peak:,} are expected): the rest wait or are turned away",
-        one.agent.name,
+        f"as set by hand, {warm:,} sessions have a seat at normal load ({demand.concurrent:,} are expected) and {all_seats:,} at "
+        f"the peak ({demand.peak:,} are expected): the rest wait or are turned away",
+        demand.agent.name,
     )
 
 
 def burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
-    one, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
+    demand, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
     cold_s = baseline.cold_start_s.total
-    if not one.user_facing or one.peak == one.concurrent or ramp_s >= cold_s:
+    if not demand.user_facing or demand.peak == demand.concurrent or ramp_s >= cold_s:
         return None
     warm, seats = candidate.baseline_replicas, candidate.max_num_seqs
-    outruns = f"the burst to {one.peak:,} sessions in {ramp_s:,.0f} s outruns the {cold_s:,.0f} s cold start"
-    early = sessions_before_ready(one, cold_s)
+    outruns = f"the burst to {demand.peak:,} sessions in {ramp_s:,.0f} s outruns the {cold_s:,.0f} s cold start"
+    early = sessions_before_ready(demand, cold_s)
     if warm * seats >= early:
         lost = max(0.0, 1 - candidate.normal_replicas * seats / early)
         fewer = f"; {candidate.normal_replicas} would turn away {lost:.0%}" if lost > 0 else ""
@@ -137,13 +137,13 @@ def slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:
 
 def spot_without_notice(tiers: Sequence[Workload]) -> Warning | None:
     """A node on spot is taken away while it generates."""
-    for one in tiers:
-        if not one.user_facing or one.drain.notice_s != 0:
+    for workload in tiers:
+        if not workload.user_facing or workload.drain.notice_s != 0:
             continue
         return warning(
             "spot-without-notice",
-            f"tier {one.tier} runs on spot of a provider that gives no notice: a reclaimed node loses up to "
-            f"{one.max_num_seqs} answers per replica at once",
-            one.agent,
+            f"tier {workload.tier} runs on spot of a provider that gives no notice: a reclaimed node loses up to "
+            f"{workload.max_num_seqs} answers per replica at once",
+            workload.agent,
         )
     return None

@@ -14,7 +14,7 @@ from agentgpu_iac.spec.vocabulary import CapacityType
 def purchase_rejections(context: Context) -> tuple[Rejection, ...]:
     """Cheaper ways to buy the chosen nodes that were refused: spot and reserved capacity."""
     spec = context.spec
-    user_sessions = sum(one.demand.concurrent for one in context.candidates if one.demand.user_facing)
+    user_sessions = sum(candidate.demand.concurrent for candidate in context.candidates if candidate.demand.user_facing)
     may_reserve = reserved_ratio(spec.observed, user_sessions) > 0
     ways: dict[tuple[str, str, str], set[CapacityType]] = {}
     for offering in context.catalog.offerings:

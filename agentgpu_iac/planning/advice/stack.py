@@ -21,7 +21,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
     """The warnings about the stack as a whole."""
     spec = context.spec
     if spec.pins.engine_image is None:
-        images = sorted({one.engine.image for one in context.workloads})
+        images = sorted({workload.engine.image for workload in context.workloads})
         yield warning("unpinned", f"image {', '.join(images)} is named by tag; pin its digest with pins.engineImage")
         yield from _image_registries(context)
     if target_of(spec).can.chooses_node_image and spec.pins.ami_alias is None:
@@ -52,7 +52,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
         )
     yield from skyserve_warnings(context) if context.sky_services else _scaling_warnings(context)
     yield from _machine_warnings(context)
-    for engine, version in sorted({(one.engine.name, one.engine.version) for one in context.workloads}):
+    for engine, version in sorted({(workload.engine.name, workload.engine.version) for workload in context.workloads}):
         if version not in {release.version for release in context.catalog.releases if release.engine == engine}:
             yield warning(
                 "unknown-engine-version",
@@ -171,8 +171,8 @@ def _machine_warnings(context: Context) -> Iterator[Warning]:
 def _scaling_warnings(context: Context) -> Iterator[Warning]:
     """What the burst tiers lack to be scaled as the spec says."""
     wanted = context.spec.scaling
-    bursts = [one for one in context.workloads if one.tier == "burst"]
-    unscaled = [one.name for one in bursts if one.scaling is None]
+    bursts = [workload for workload in context.workloads if workload.tier == "burst"]
+    unscaled = [burst.name for burst in bursts if burst.scaling is None]
     if unscaled:
         why = (
             target_of(context.spec).why_not_scaled
@@ -186,65 +186,67 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
             f"nothing raises {', '.join(unscaled)} from 0 replicas when the burst comes ({why}): scale it yourself, "
             "or keep the peak warm (overrides.baselineReplicas)",
         )
-    scaled = [one for one in bursts if one.scaling is not None]
+    scaled = [burst for burst in bursts if burst.scaling is not None]
     hpa = wanted.method == "hpa"
     if scaled and context.spec.observability.monitors == "none":
         yield warning(
             "metrics-not-scraped",
-            f"nothing rendered scrapes the engines (observability.monitors is none), but {', '.join(one.name for one in scaled)} "
-            "scale on their series: scrape port http of the engine pods, and copy the pods' labels agentgpu.dev/agent and "
-            "agentgpu.dev/tier to the series"
+            "nothing rendered scrapes the engines (observability.monitors is none), but "
+            f"{', '.join(burst.name for burst in scaled)} scale on their series: scrape port http of the engine pods, and copy "
+            "the pods' labels agentgpu.dev/agent and agentgpu.dev/tier to the series"
             + (
                 "; the HPA also asks for the series that docs/scaling.md names, which are then yours to record"
                 if hpa
                 else ""
             ),
         )
-    for one in scaled:
-        if one.scaling is not None and one.scaling.min_replicas:
-            extra = one.replica_usd_per_hour * Decimal(
+    for burst in scaled:
+        if burst.scaling is not None and burst.scaling.min_replicas:
+            extra = burst.replica_usd_per_hour * Decimal(
                 str(HOURS_PER_MONTH - context.spec.capacity.burst_hours_per_month)
             )
             yield warning(
                 "hpa-keeps-one",
-                f"an HPA cannot scale to 0: one replica of {one.name} always runs, up to USD {extra:,.2f} a month beyond the "
+                f"an HPA cannot scale to 0: one replica of {burst.name} always runs, up to USD {extra:,.2f} a month beyond the "
                 "plan's cost; scaling.method keda scales to 0",
-                one.agent,
+                burst.agent,
             )
     yield from _schedule_warnings(context, bursts)
 
 
 def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator[Warning]:
     """Schedules that cannot be kept as they stand."""
-    by_agent = {one.agent: one for one in bursts}
+    by_agent = {workload.agent: workload for workload in bursts}
     wanted = context.spec.scaling
-    for one in wanted.schedule:
-        burst = by_agent.get(one.agent)
+    for peak in wanted.schedule:
+        burst = by_agent.get(peak.agent)
         if burst is None:
             yield warning(
                 "schedule-ignored",
-                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas, but {one.agent} has no burst tier: "
+                f"the schedule from {peak.start!r} asks for {peak.replicas} burst replicas, but {peak.agent} has no burst tier: "
                 "its warm replicas carry the peak",
-                one.agent,
+                peak.agent,
             )
         elif wanted.method != "keda" or burst.scaling is None:
             yield warning(
                 "schedule-ignored",
-                f"the schedule from {one.start!r} is not kept: only scaling.method keda scales by the clock",
-                one.agent,
+                f"the schedule from {peak.start!r} is not kept: only scaling.method keda scales by the clock",
+                peak.agent,
             )
-        elif one.replicas > burst.replicas.max:
+        elif peak.replicas > burst.replicas.max:
             yield warning(
                 "schedule-capped",
-                f"the schedule from {one.start!r} asks for {one.replicas} burst replicas; the plan has nodes for "
+                f"the schedule from {peak.start!r} asks for {peak.replicas} burst replicas; the plan has nodes for "
                 f"{burst.replicas.max}",
-                one.agent,
+                peak.agent,
             )
 
 
 def _image_registries(context: Context) -> Iterator[Warning]:
     """Images that the cluster's default registry does not hold."""
-    used = sorted({(one.engine.name, one.engine.version, one.engine.image) for one in context.workloads})
+    used = sorted(
+        {(workload.engine.name, workload.engine.version, workload.engine.image) for workload in context.workloads}
+    )
     for engine, version, image in used:
         if context.catalog.release(engine, version).needs_registry:
             yield warning(

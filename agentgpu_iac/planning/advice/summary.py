@@ -39,7 +39,7 @@ def is_reasoning_heavy(candidate: Candidate) -> bool:
 def pattern(context: Context) -> Pattern:
     """The mission's pattern that the stack follows."""
     candidates = context.candidates
-    peaks = [one.demand.peak for one in candidates]
+    peaks = [candidate.demand.peak for candidate in candidates]
     if max(peaks) >= max(HIGH_CONCURRENCY_SESSIONS, RULING_SHARE * sum(peaks)):
         return "high-concurrency-api"
     if len(candidates) > 1:
@@ -53,12 +53,12 @@ def architecture(context: Context) -> Architecture:
     burst_providers = {pool.provider for pool in context.node_pools if pool.tier == "burst"}
     if burst_providers and burst_providers != baseline_providers:
         return "multi-provider-burst"
-    bursts = (one for one in context.sky_services if one.max_replicas > one.min_replicas)
-    if any(len({place.cloud for place in one.places}) > 1 for one in bursts):
+    bursts = (service for service in context.sky_services if service.max_replicas > service.min_replicas)
+    if any(len({place.cloud for place in service.places}) > 1 for service in bursts):
         return "multi-provider-burst"
-    params = [one.demand.model.params_total for one in context.candidates]
-    classes = {one.accelerator.id for one in context.candidates}
-    has_router = any(has_role(one, _ROUTER_ROLES) for one in context.candidates)
+    params = [candidate.demand.model.params_total for candidate in context.candidates]
+    classes = {candidate.accelerator.id for candidate in context.candidates}
+    has_router = any(has_role(candidate, _ROUTER_ROLES) for candidate in context.candidates)
     spread = min(params) <= SMALL_MODEL_PARAMS and max(params) >= LARGE_MODEL_PARAMS
     if len(classes) > 1 and (has_router or spread):
         return "tiered-by-complexity"
@@ -79,11 +79,16 @@ def headline(context: Context) -> str:
     nodes = [f"{count} x {kind}" for kind, count in counted.items()]
     keep = "keeps" if sum(counted.values()) == 1 else "keep"
     burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
-    sessions = sum(min(one.demand.concurrent, one.baseline_replicas * one.max_num_seqs) for one in context.candidates)
-    peak = sum(min(one.demand.peak, one.peak_replicas * one.max_num_seqs) for one in context.candidates)
-    fullest = max(context.workloads, key=lambda one: one.memory.utilization_ratio)
+    sessions = sum(
+        min(candidate.demand.concurrent, candidate.baseline_replicas * candidate.max_num_seqs)
+        for candidate in context.candidates
+    )
+    peak = sum(
+        min(candidate.demand.peak, candidate.peak_replicas * candidate.max_num_seqs) for candidate in context.candidates
+    )
+    fullest = max(context.workloads, key=lambda workload: workload.memory.utilization_ratio)
     headroom = 1 - fullest.memory.utilization_ratio
-    if any(one.share_group for one in context.workloads):
+    if any(workload.share_group for workload in context.workloads):
         headroom = 1 - max(_group_ratios(context).values())
     if burst:
         grown = f"{burst} node{plural(burst)}"
@@ -101,8 +106,8 @@ def _group_ratios(context: Context) -> dict[str, float]:
     """How full the accelerators of each group are, or of a workload by itself."""
     ratios: dict[str, list[float]] = {}
     slots: dict[str, int] = {}
-    for one in context.workloads:
-        key = one.share_group or one.name
-        ratios.setdefault(key, []).append(one.memory.utilization_ratio)
-        slots[key] = context.pools[one.node_pool].slots_per_accelerator
+    for workload in context.workloads:
+        key = workload.share_group or workload.name
+        ratios.setdefault(key, []).append(workload.memory.utilization_ratio)
+        slots[key] = context.pools[workload.node_pool].slots_per_accelerator
     return {key: sum(found) * slots[key] / len(found) for key, found in ratios.items()}

@@ -124,7 +124,9 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
     for candidate in candidates:
         agent, model = candidate.demand.agent, candidate.demand.model
         found = [(model.id, revision(agent), checkpoint_gib(candidate), has_bucket or not model.is_local)]
-        found += [(one.source, "main", memory.lora_slot_gib(model, one.rank), True) for one in agent.lora_adapters]
+        found += [
+            (adapter.source, "main", memory.lora_slot_gib(model, adapter.rank), True) for adapter in agent.lora_adapters
+        ]
         if agent.speculative is not None and agent.speculative.model is not None:
             found.append((agent.speculative.model, "main", draft_gib(candidate), True))
         for repository, at_revision, size_gib, fill in found:

@@ -24,12 +24,12 @@ def offers(spec: StackSpec, catalog: Catalog) -> Offers:
     target = target_of(spec)
     sold = [(machine, _machine(machine)) for machine in machines(catalog.offerings, spec)]
     without_price = [(offering, _unpriced(offering)) for offering in unpriced(catalog.offerings, spec)]
-    found = tuple({one: None for _, one in (*sold, *without_price)})
+    found = tuple({offer: None for _, offer in (*sold, *without_price)})
     left_out = tuple(target.left_out(found, catalog, target.name))
-    useless = frozenset(one for group in left_out for one in group.instance_types)
+    useless = frozenset(offer for group in left_out for offer in group.instance_types)
     return Offers(
-        machines=tuple(machine for machine, one in sold if one not in useless),
-        unpriced=tuple(offering for offering, one in without_price if one not in useless),
+        machines=tuple(machine for machine, offer in sold if offer not in useless),
+        unpriced=tuple(offering for offering, offer in without_price if offer not in useless),
         left_out=left_out,
     )
 

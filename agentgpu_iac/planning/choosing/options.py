@@ -126,7 +126,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
             for found in ([result] if isinstance(result, Rejection) else _on_machines(result, available, spec))
         ]
         on.append(OnAccelerator(results=(*results, *spanning), not_tried=tuple(not_tried)))
-        first = first or next((one.candidate for one in on[-1].results if isinstance(one, Fit)), None)
+        first = first or next((result.candidate for result in on[-1].results if isinstance(result, Fit)), None)
     return AgentFits(
         position=position,
         demand=demand,

@@ -213,7 +213,9 @@ def _safe(ranked: Sequence[Option], terms: Terms) -> _Safe:
 def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
     """Whether the group could cost less than its agents do without it."""
     safe = [alone[agent] for agent in group.agents]
-    return any(one is None for one in safe) or group.usd_per_month_alone(terms) < sum(one[1] for one in safe if one)
+    return any(fallback is None for fallback in safe) or group.usd_per_month_alone(terms) < sum(
+        fallback[1] for fallback in safe if fallback
+    )
 
 
 def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms: Terms) -> list[list[Option]]:
@@ -235,7 +237,7 @@ def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms
         [
             *[option for option in options if option.is_apart(terms)][:1],
             *_pareto(
-                [one for one in options if one.machine.id in kept_machines and not one.is_apart(terms)],
+                [option for option in options if option.machine.id in kept_machines and not option.is_apart(terms)],
                 terms,
             ),
         ]
@@ -261,7 +263,7 @@ def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
         )
         pools = (option.machine.id, option.baseline.capacity_types, burst, option.spans_nodes, own)
         seen = best.setdefault(pools, [])
-        if not any(all(one <= mine for one, mine in zip(other, taken, strict=True)) for other in seen):
+        if not any(all(theirs <= mine for theirs, mine in zip(other, taken, strict=True)) for other in seen):
             seen.append(taken)
             kept.append(option)
     return kept
@@ -366,7 +368,9 @@ def _reserve(
     saved = saved_usd_per_hour(first.machine, first.baseline) * HOURS_PER_MONTH
     reserved = problem.column(-float(saved) / scale, float(most))
     at_normal_load = problem.column(0.0)
-    problem.row(-math.inf, float(slots - 1), {at_normal_load: float(slots)} | {one: -w for one, w in facing.items()})
+    problem.row(
+        -math.inf, float(slots - 1), {at_normal_load: float(slots)} | {number: -w for number, w in facing.items()}
+    )
     problem.row(-math.inf, ROUNDING, {reserved: 1.0, at_normal_load: -terms.reserved_ratio})
     problem.row(-math.inf, 0.0, {reserved: 1.0, nodes: -1.0})
     beside: dict[tuple[int, ...], dict[int, float]] = {}

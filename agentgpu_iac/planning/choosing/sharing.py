@@ -79,9 +79,13 @@ def unshareable(by_agent: Sequence[Sequence[Option]]) -> list[Option]:
     for accelerator in sorted(accelerators):
         several: list[Option] = []
         for options in by_agent:
-            here = [one for one in options if one.candidates[0].accelerator.id == accelerator and _could_share(one)]
-            if here and all(one.machine.accelerators > 1 for one in here):
-                several.append(min(here, key=lambda one: _price_and_id(one.machine)))
+            here = [
+                option
+                for option in options
+                if option.candidates[0].accelerator.id == accelerator and _could_share(option)
+            ]
+            if here and all(option.machine.accelerators > 1 for option in here):
+                several.append(min(here, key=lambda option: _price_and_id(option.machine)))
         if len(several) > 1:
             found.extend(several)
     return found

@@ -97,6 +97,8 @@ class EnginePort:
     api_key_args: tuple[str, ...] = ()
     """What hands the variable over where the engine reads none: Kubernetes puts its value in for ``$(NAME)``."""
     served_model_name: Callable[[EngineSettings], str] = agent_name
+    better_for_steps: ServingEngine | None = None
+    """An engine whose prefix sharing and structured output may serve agents that work in steps better; unset: none known."""
     offload_reserve_mib: int = 0
     """Host memory that must stay free beside KV cache moved there."""
 

@@ -174,5 +174,6 @@ VLLM = EnginePort(
     queue_limit_since=_QUEUE_LIMIT_SINCE,
     streams_unasked_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
+    better_for_steps="sglang",
     api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
 )

@@ -48,12 +48,12 @@ def front_plan(
     front = next((pool for pool in node_pools if pool.tier == "baseline" and pool.min > 0), None)
     if front is None or sum(pool.max for pool in node_pools) == 1:
         return None
-    agents = {one.name: one.agent for one in workloads}
+    agents = {workload.name: workload.agent for workload in workloads}
     return FrontPlan(
         node_pool=front.name,
         server_name=server_name(stack),
         routes=router.routes,
-        others=tuple(_others(front, node_pools, {one.node_pool: one for one in hosts}, agents)),
+        others=tuple(_others(front, node_pools, {host.node_pool: host for host in hosts}, agents)),
         worker_connections=2 * router.worker_connections,
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
         idle_timeout_s=max(route.answer_timeout_s for route in router.routes) + _IDLE_MARGIN_S,

@@ -31,7 +31,7 @@ def plan(spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[No
         revision_kind="tag" if _TAG.fullmatch(wanted.revision) else "branch",
         path=f"{wanted.path}/overlays/{overlay(spec, node_pools)}",
         namespace=wanted.namespace or _NAMESPACES[wanted.tool],
-        timeout_s=max(one.rollout.progress_deadline_s for one in workloads if one.tier == "baseline"),
+        timeout_s=max(workload.rollout.progress_deadline_s for workload in workloads if workload.tier == "baseline"),
         others_scale=_others_scale(spec, wanted, workloads),
     )
 
@@ -54,4 +54,4 @@ def _others_scale(spec: StackSpec, wanted: GitOps, workloads: Sequence[Workload]
     """
     if wanted.tool == "flux" and spec.scaling.method != "none":
         return ()
-    return tuple(one.name for one in workloads if one.tier == "burst")
+    return tuple(workload.name for workload in workloads if workload.tier == "burst")

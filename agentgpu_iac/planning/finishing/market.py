@@ -35,14 +35,14 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
     models_gib = sum(model.gib for model in caching.cached_models(candidates, spec))
     memory_mib = host_memory.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
     engines = pool.engines_per_accelerator
-    cpu_milli = max(host_memory.cpu_milli(machine, one.accelerators_per_pod, engines) for one in candidates)
+    cpu_milli = max(host_memory.cpu_milli(machine, candidate.accelerators_per_pod, engines) for candidate in candidates)
     return MarketPlan(
         ways=tuple(_ways(pool, spec)),
         accelerators=(machine.accelerator, *_fallbacks(pool, options)),
         regions=spec.regions,
         gpu_memory_gb=candidates[0].accelerator.memory_gb,
         vcpus=ceil_div(cpu_milli, 1000),
-        host_memory_gib=ceil_div(max(memory_mib, *(host_memory.need_mib(one) for one in candidates)), 1024),
+        host_memory_gib=ceil_div(max(memory_mib, *(host_memory.need_mib(candidate) for candidate in candidates)), 1024),
         disk_gib=SYSTEM_DISK_GIB + math.ceil(models_gib * 1.2),
         start_timeout_s=START_TIMEOUT_S,
     )
@@ -77,7 +77,7 @@ def _fallbacks(pool: Pool, options: Sequence[Sequence[Option]]) -> tuple[str, ..
         if price is not None and _stands_in(option, member, pool):
             accelerator = option.machine.accelerator
             found[accelerator] = min(price, found.get(accelerator, price))
-    return tuple(sorted(found, key=lambda one: (found[one], one))[:_MOST_FALLBACKS])
+    return tuple(sorted(found, key=lambda accelerator_id: (found[accelerator_id], accelerator_id))[:_MOST_FALLBACKS])
 
 
 def _price(option: Option, tier: Tier) -> Decimal | None:

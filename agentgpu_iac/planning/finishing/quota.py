@@ -32,11 +32,11 @@ def plan(workloads: Sequence[Workload], node_pools: Sequence[NodePool], router: 
     """The sums over all pods of the plan."""
     demands = (*map(_engines, workloads), *_fillers(node_pools), *_routers(router))
     return QuotaPlan(
-        pods=sum(one.pods for one in demands),
-        cpu_milli=sum(one.pods * one.cpu_milli for one in demands),
-        memory_mib=sum(one.pods * one.memory_mib for one in demands),
-        memory_limit_mib=sum(one.pods * one.memory_limit_mib for one in demands),
-        accelerators=sum(one.pods * one.accelerators for one in demands),
+        pods=sum(demand.pods for demand in demands),
+        cpu_milli=sum(demand.pods * demand.cpu_milli for demand in demands),
+        memory_mib=sum(demand.pods * demand.memory_mib for demand in demands),
+        memory_limit_mib=sum(demand.pods * demand.memory_limit_mib for demand in demands),
+        accelerators=sum(demand.pods * demand.accelerators for demand in demands),
     )
 
 

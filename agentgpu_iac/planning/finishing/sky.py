@@ -41,7 +41,7 @@ LEAST_FAILURE_S = 180
 def unknown_providers(machines: Sequence[Machine], catalog: Catalog) -> tuple[str, ...]:
     """Sellers that the spec allows and SkyPilot cannot ask for any accelerator, in the order of their names."""
     known = {provider for provider, _ in names(catalog)}
-    return tuple(sorted({one.instance.provider for one in machines} - known))
+    return tuple(sorted({machine.instance.provider for machine in machines} - known))
 
 
 def services(
@@ -119,7 +119,7 @@ def _places(chosen: Option, options: Sequence[Option], limit: Decimal, catalog: 
     known = names(catalog)
     found: dict[tuple[str, str | None, str], SkyPlace] = {}
     alike = (option for option in options if _is_alike(option, chosen) and _planned_usd(option.machine) <= limit)
-    for option in (chosen, *sorted(alike, key=lambda one: (_planned_usd(one.machine), one.machine.id))):
+    for option in (chosen, *sorted(alike, key=lambda other: (_planned_usd(other.machine), other.machine.id))):
         provider = catalog.provider(option.machine.instance.provider)
         accelerator = known[provider.id, option.machine.accelerator]
         named = provider.skypilot_regions and option.machine.region != ANY_REGION
@@ -138,14 +138,15 @@ def _places(chosen: Option, options: Sequence[Option], limit: Decimal, catalog: 
 
 def _is_alike(option: Option, chosen: Option) -> bool:
     """Whether the option's machine runs the very engine that was planned, bought in the very ways."""
-    one, other = option.candidates[0], chosen.candidates[0]
+    candidate, planned = option.candidates[0], chosen.candidates[0]
     ways = [
         (each.baseline.capacity_types, None if each.burst is None else each.burst.capacity_types)
         for each in (option, chosen)
     ]
     return (
-        one.accelerator.id == other.accelerator.id
-        and (one.tensor_parallel, one.pipeline_parallel) == (other.tensor_parallel, other.pipeline_parallel)
+        candidate.accelerator.id == planned.accelerator.id
+        and (candidate.tensor_parallel, candidate.pipeline_parallel)
+        == (planned.tensor_parallel, planned.pipeline_parallel)
         and ways[0] == ways[1]
     )
 
@@ -171,8 +172,8 @@ def _requests_per_s(candidate: Candidate, warm: int, most: int, spec: StackSpec)
 
 def _secrets(workload: Workload, spec: StackSpec) -> Iterator[SkySecret]:
     """Variables whose values are given to SkyPilot when the service is started, and never written down."""
-    for one in workload.engine.secret_environment:
-        yield SkySecret(variable=one.variable, secret=one.secret, key=one.key)
+    for variable in workload.engine.secret_environment:
+        yield SkySecret(variable=variable.variable, secret=variable.secret, key=variable.key)
     token = spec.model_cache.token_secret
     if token is not None:
         yield SkySecret(variable=TOKEN_VARIABLE, secret=token, key=security.TOKEN)

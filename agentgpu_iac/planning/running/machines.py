@@ -87,7 +87,7 @@ def host_plans(
 
 
 def _members(pool: NodePool, workloads: Sequence[Workload]) -> tuple[Workload, ...]:
-    return tuple(one for one in workloads if one.node_pool == pool.name)
+    return tuple(workload for workload in workloads if workload.node_pool == pool.name)
 
 
 def _host_plan(
@@ -101,9 +101,9 @@ def _host_plan(
         node_pool=pool.name,
         engines=engines,
         routes=tuple(
-            _route(route, [(one, engines) for one in members if one.agent == route.agent])
+            _route(route, [(workload, engines) for workload in members if workload.agent == route.agent])
             for route in router.routes
-            if any(one.agent == route.agent for one in members)
+            if any(workload.agent == route.agent for workload in members)
         ),
         listen=_listen(callers),
         listen_queue=LISTEN_QUEUE,
@@ -118,7 +118,7 @@ def _host_plan(
         else None,
         ollama=_service(catalog, "ollama", None, OLLAMA_PORT) if target_of(spec).can.serves_one_developer else None,
         metrics_retention_days=METRICS_RETENTION_DAYS,
-        disks_are_joined=any(one.model_cache.storage == "nvme" for one in members),
+        disks_are_joined=any(workload.model_cache.storage == "nvme" for workload in members),
         secrets=tuple(_secrets(pool, members)),
         kernel_settings=_KERNEL_SETTINGS,
         open_files=max(_OPEN_FILES, 4 * router.worker_connections),
@@ -127,28 +127,30 @@ def _host_plan(
 
 def _engines(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostEngine]:
     """Each replica with the accelerators that are its own, or that it shares with the others of its group."""
-    each = {one.name: ceil_div(one.replicas.max, pool.max) for one in members}
+    each = {workload.name: ceil_div(workload.replicas.max, pool.max) for workload in members}
     shared = pool.sharing != "none"
-    taken = sum(each[one.name] * one.accelerators_per_replica for one in members)
+    taken = sum(each[workload.name] * workload.accelerators_per_replica for workload in members)
     if not shared and taken > pool.accelerators_per_node:
         raise Infeasible(
             f"machines of pool {pool.name} cannot be alike: {taken} accelerators for "
-            f"{', '.join(f'{each[one.name]} x {one.name}' for one in members)} on a machine of "
+            f"{', '.join(f'{each[workload.name]} x {workload.name}' for workload in members)} on a machine of "
             f"{pool.accelerators_per_node}; give the agents stacks of their own"
         )
     first, port = 0, FIRST_ENGINE_PORT
-    for one in members:
-        for number in range(1, each[one.name] + 1):
-            ids = range(first, first + one.accelerators_per_replica)
-            yield HostEngine(name=f"{one.name}-{number}", workload=one.name, port=port, accelerators=tuple(ids))
+    for workload in members:
+        for number in range(1, each[workload.name] + 1):
+            ids = range(first, first + workload.accelerators_per_replica)
+            yield HostEngine(
+                name=f"{workload.name}-{number}", workload=workload.name, port=port, accelerators=tuple(ids)
+            )
             port += 1
-            first += 0 if shared else one.accelerators_per_replica
+            first += 0 if shared else workload.accelerators_per_replica
 
 
 def _route(route: RoutePlan, tiers: Sequence[tuple[Workload, Sequence[HostEngine]]]) -> RoutePlan:
     """The agent's route as far as this machine's engines carry it."""
-    here = [(one, sum(engine.workload == one.name for engine in engines)) for one, engines in tiers]
-    limits = [one.admission.max_queued_requests for one, _ in here]
+    here = [(workload, sum(engine.workload == workload.name for engine in engines)) for workload, engines in tiers]
+    limits = [workload.admission.max_queued_requests for workload, _ in here]
     requests = sum(limit * count for limit, (_, count) in zip(limits, here, strict=True) if limit is not None)
     return route.model_copy(
         update={
@@ -162,7 +164,7 @@ def _listen(callers: Sequence[str]) -> tuple[str, ...]:
     """The loopback alone where nobody else may call."""
     if not callers:
         return ("127.0.0.1",)
-    versions = {ip_network(one).version for one in callers}
+    versions = {ip_network(caller).version for caller in callers}
     return ("0.0.0.0", "[::]") if 6 in versions else ("0.0.0.0",)  # noqa: S104 - behind the machine's own firewall
 
 
@@ -174,8 +176,8 @@ def _service(catalog: Catalog, service: ServiceSoftware, pinned: str | None, por
 def _secrets(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostSecret]:
     """What the machine's own file of secrets must hold, a variable each."""
     seen: set[str] = set()
-    for one in members:
-        for variable in one.engine.secret_environment:
+    for workload in members:
+        for variable in workload.engine.secret_environment:
             if variable.variable not in seen:
                 seen.add(variable.variable)
                 yield HostSecret(

@@ -44,17 +44,21 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
     every = tuple(workloads)
     if not target_of(spec).can.scales_on_metrics:
         return every
-    baselines = {one.agent: one for one in every if one.tier == "baseline"}
+    baselines = {workload.agent: workload for workload in every if workload.tier == "baseline"}
     peaks: dict[str, list[ScheduledScale]] = {}
     for peak in spec.scaling.schedule:
         peaks.setdefault(peak.agent, []).append(peak)
     return tuple(
-        one.model_copy(
-            update={"scaling": _scaling(one, baselines[one.agent].replicas.min, peaks.get(one.agent, ()), stack, spec)}
+        workload.model_copy(
+            update={
+                "scaling": _scaling(
+                    workload, baselines[workload.agent].replicas.min, peaks.get(workload.agent, ()), stack, spec
+                )
+            }
         )
-        if one.tier == "burst"
-        else one
-        for one in every
+        if workload.tier == "burst"
+        else workload
+        for workload in every
     )
 
 
@@ -93,7 +97,7 @@ def _scaling(
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
         triggers=tuple(_triggers(burst, metrics, baseline_replicas, stack, wanted.utilization_ratio)),
-        schedules=tuple(_schedule(one, most) for one in peaks) if wanted.method == "keda" else (),
+        schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         polling_interval_s=min(_MOST_POLLING_S, max(_LEAST_POLLING_S, math.ceil(cold_s / _POLLS_IN_COLD_START))),
         cooldown_s=stays_s,
         scale_down_stabilization_s=min(_MOST_STABILIZATION_S, stays_s),
@@ -120,5 +124,5 @@ def _excess(held: str, baseline: float) -> str:
     return f"clamp_min({held} - {decimal(baseline)}, 0)"
 
 
-def _schedule(one: ScheduledScale, most: int) -> Schedule:
-    return Schedule(start=one.start, end=one.end, timezone=one.timezone, replicas=min(one.replicas, most))
+def _schedule(peak: ScheduledScale, most: int) -> Schedule:
+    return Schedule(start=peak.start, end=peak.end, timezone=peak.timezone, replicas=min(peak.replicas, most))

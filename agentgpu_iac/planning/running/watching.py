@@ -119,7 +119,7 @@ def watching_plan(
 def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Iterator[AlertPlan]:
     baseline, metrics = tiers[0], tiers[0].metrics
     urgent = "critical" if baseline.user_facing else "warning"
-    cold_s = max(_LEAST_FOR_S, *(math.ceil(one.cold_start_s.total) for one in tiers))
+    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.total) for workload in tiers))
 
     def alert(name: AlertName, threshold: float, unit: AlertUnit, **when: int | str) -> AlertPlan:
         shown = {"severity": "warning", "window_s": 0, "for_s": _LEAST_FOR_S, **when}
@@ -147,18 +147,18 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
             for_s=outlasts_s,
         )
     yield alert(REPLICAS_BELOW_PLAN, float(baseline.replicas.min), "replicas", severity=urgent, for_s=cold_s)
-    if any(one.scaling is not None for one in tiers):
+    if any(workload.scaling is not None for workload in tiers):
         yield alert(SCALER_FAILING, 0.0, "errors", severity=urgent, window_s=_WINDOW_S)
 
 
-def _kv_cache_full_ratio(one: Workload) -> float:
+def _kv_cache_full_ratio(workload: Workload) -> float:
     """Above what the plan itself fills: an engine that shares its accelerator has no more than its planned sessions take."""
-    return max(KV_CACHE_FULL_RATIO, min(_MOST_KV_CACHE_RATIO, rounded(one.memory.planned_kv_ratio, 2)))
+    return max(KV_CACHE_FULL_RATIO, min(_MOST_KV_CACHE_RATIO, rounded(workload.memory.planned_kv_ratio, 2)))
 
 
 def _stack_alerts(workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> Iterator[AlertPlan]:
-    cold_s = max(_LEAST_FOR_S, *(math.ceil(one.cold_start_s.total) for one in workloads))
-    fill_s = max(_LEAST_FOR_S, *(math.ceil(2 * one.cold_start_s.cache_fill) for one in workloads))
+    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.total) for workload in workloads))
+    fill_s = max(_LEAST_FOR_S, *(math.ceil(2 * workload.cold_start_s.cache_fill) for workload in workloads))
 
     def alert(name: AlertName, unit: AlertUnit, window_s: int, for_s: int) -> AlertPlan:
         return AlertPlan(

@@ -53,7 +53,7 @@ def workload_plan(
 ) -> Workload:
     """The agent in the tier of that pool, whose replicas start there as ``start`` says."""
     candidate, release = member.candidate, member.release
-    one, agent = candidate.demand, candidate.demand.agent
+    demand, agent = candidate.demand, candidate.demand.agent
     storage = caching.storage(pool.machine, caching.models_gib(node_pool.cached_models), spec)
     utilization = _memory_share(member)
     memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
@@ -65,15 +65,15 @@ def workload_plan(
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     admission = _admission(candidate)
     metrics = watching.metrics_plan(
-        catalog.engine_metrics(agent.engine, release.version), one, spec.network.round_trip_ms
+        catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
-    path = caching.directory(one.model.id, caching.revision(agent))
+    path = caching.directory(demand.model.id, caching.revision(agent))
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
         utilization = port.shared_memory_share or own_part
     settings = EngineSettings(
         agent=agent,
-        model=one.model,
+        model=demand.model,
         version=release.version,
         parsers=known_parsers(catalog.engine_parsers(agent.engine, release.version)),
         model_path=path,
@@ -84,7 +84,7 @@ def workload_plan(
         pipeline_parallel=candidate.pipeline_parallel,
         nodes=candidate.nodes,
         join_timeout_s=max(_LEAST_JOIN_TIMEOUT_S, math.ceil(start.total)),
-        precision=one.precision,
+        precision=demand.precision,
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
         max_num_batched_tokens=candidate.max_num_batched_tokens,
@@ -106,10 +106,10 @@ def workload_plan(
         node_pool=pool.name,
         share_group=member.share_group,
         latency_class=agent.latency_class,
-        user_facing=one.user_facing,
-        interruptible=one.agent.interruptible,
-        model=one.model.id,
-        model_source="config" if one.model.is_local else "catalog",
+        user_facing=demand.user_facing,
+        interruptible=demand.agent.interruptible,
+        model=demand.model.id,
+        model_source="config" if demand.model.is_local else "catalog",
         served_model_name=port.served_model_name(settings),
         engine=EnginePlan(
             name=port.name,
@@ -130,7 +130,7 @@ def workload_plan(
         pipeline_parallel_size=candidate.pipeline_parallel,
         nodes_per_replica=candidate.nodes,
         gbps_between_nodes=rounded(candidate.gbps_between_nodes, 3),
-        precision=one.precision,
+        precision=demand.precision,
         kv_cache_dtype=agent.kv_cache_dtype,
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
@@ -164,14 +164,14 @@ def workload_plan(
             model_gib=rounded(caching.loaded_gib(candidate), 3),
         ),
         pod=_pod(candidate, pool, replicas, spread=spec.cluster_objects.topology_spread),
-        sessions_concurrent=one.concurrent,
-        sessions_peak=one.peak,
+        sessions_concurrent=demand.concurrent,
+        sessions_peak=demand.peak,
         fallback=agent.fallback,
         chosen_because=_chosen_because(member),
         metrics=metrics,
         scaling=None,
         replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
-        requests_per_session=rounded(agent.conversation.turns * one.shape.requests_per_turn),
+        requests_per_session=rounded(agent.conversation.turns * demand.shape.requests_per_turn),
     )
 
 
@@ -244,14 +244,14 @@ def _optional(value: float | None, digits: int = 1) -> float | None:
 
 
 def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
-    one, service = candidate.demand, candidate.service
+    demand, service = candidate.demand, candidate.service
     return LatencyPlan(
         ttft_ms=_optional(service.ttft_ms),
         tpot_ms=_optional(service.tpot_ms, 2),
         e2e_ms=_optional(service.e2e_ms),
-        budget_ttft_ms=one.budget_ttft_ms,
-        budget_tpot_ms=one.budget_tpot_ms,
-        budget_e2e_ms=one.budget_e2e_ms,
+        budget_ttft_ms=demand.budget_ttft_ms,
+        budget_tpot_ms=demand.budget_tpot_ms,
+        budget_e2e_ms=demand.budget_e2e_ms,
         ttft_error_ratio=service.ttft_error_ratio,
         tpot_error_ratio=service.tpot_error_ratio,
         network_ms=spec.network.round_trip_ms,
@@ -266,7 +266,7 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
 
 def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> ThroughputPlan:
     """Both tiers together meet the peak; the baseline alone meets normal load."""
-    one, service = candidate.demand, candidate.service
+    demand, service = candidate.demand, candidate.service
 
     def needed(normal: float, peak: float, each: float | None) -> float:
         if tier == "baseline":
@@ -278,11 +278,11 @@ def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> Through
     return ThroughputPlan(
         output_tokens_per_s=_optional(None if out is None else out * replicas),
         required_output_tokens_per_s=rounded(
-            needed(one.output_tokens_per_s(peak=False), one.output_tokens_per_s(peak=True), out), 1
+            needed(demand.output_tokens_per_s(peak=False), demand.output_tokens_per_s(peak=True), out), 1
         ),
         prefill_tokens_per_s=_optional(None if read is None else read * replicas),
         required_prefill_tokens_per_s=rounded(
-            needed(one.prefill_tokens_per_s(hit, peak=False), one.prefill_tokens_per_s(hit, peak=True), read), 1
+            needed(demand.prefill_tokens_per_s(hit, peak=False), demand.prefill_tokens_per_s(hit, peak=True), read), 1
         ),
     )
 
@@ -326,14 +326,14 @@ def _admission(candidate: Candidate) -> AdmissionPlan:
     Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
     prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
-    one, service = candidate.demand, candidate.service
-    if one.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
+    demand, service = candidate.demand, candidate.service
+    if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
         return AdmissionPlan(max_queued_requests=None, max_queued_tokens=None)
-    per_answer_ms = service.ttft_ms + one.shape.output_tokens_per_request * service.tpot_ms
-    spare_ms = max(0.0, one.budget_ttft_ms - service.ttft_ms)
+    per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
+    spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
     waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
     requests = candidate.max_num_seqs + waiting
-    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * one.context_tokens)
+    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * demand.context_tokens)
 
 
 def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> PodPlan:

@@ -76,7 +76,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         router=router,
         routed=router.agents if router is not None else frozenset(),
         cost=total,
-        second_replicas={one.agent: one for one in second if one.agent is not None},
+        second_replicas={alternative.agent: alternative for alternative in second if alternative.agent is not None},
         groups_complete=settled.placement.groups_complete,
         sky_services=sky_services,
     )
@@ -115,7 +115,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         rejections=tuple(
             sorted(
                 (*decided.rejections, *advice.purchase_rejections(context)),
-                key=lambda one: (one.agent, one.accelerator, one.constraint),
+                key=lambda rejection: (rejection.agent, rejection.accelerator, rejection.constraint),
             )
         ),
         warnings=advice.warnings(context),

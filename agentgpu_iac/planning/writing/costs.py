@@ -127,7 +127,7 @@ def second_replicas(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]
     found: list[Alternative] = []
     for member in placed:
         candidate = member.candidate
-        pool = next(one for one in pools[member.position] if one.tier == "baseline")
+        pool = next(pool for pool in pools[member.position] if pool.tier == "baseline")
         lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
         if not lone or pool.free_accelerators >= candidate.accelerators_per_replica:
             continue

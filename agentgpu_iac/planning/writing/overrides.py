@@ -25,16 +25,16 @@ def of(candidate: Candidate, baseline: Workload) -> tuple[Override, ...]:
 
 def _computed(candidate: Candidate, baseline: Workload) -> Iterator[tuple[str, float | None]]:
     """What would have been computed, by field; the parallelism has no figure of its own, since it was searched for."""
-    one, service = candidate.demand, candidate.computed_service
-    agent = one.agent
+    demand, service = candidate.demand, candidate.computed_service
+    agent = demand.agent
     without = agent.model_copy(update={"overrides": type(agent.overrides)()})
-    plain = replace(one, agent=without)
-    yield "context_tokens", float(one.computed_context_tokens)
+    plain = replace(demand, agent=without)
+    yield "context_tokens", float(demand.computed_context_tokens)
     terms = candidate.memory
     yield "weights_gib", rounded(terms.computed_weights_gib)
     yield "kv_bytes_per_token", float(terms.computed_kv_bytes_per_token)
     yield "overhead_gib", rounded(terms.computed_overhead_gib(candidate.max_num_seqs))
-    yield "max_model_len", float(wanted_model_len(one))
+    yield "max_model_len", float(wanted_model_len(demand))
     yield "max_num_seqs", float(candidate.computed_max_num_seqs)
     yield "max_num_batched_tokens", float(candidate.computed_max_num_batched_tokens)
     yield "ttft_ms", service.ttft_ms
