@@ -7,6 +7,7 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import TypeVar
@@ -83,8 +84,9 @@ FILES = (
 """The data files, in the order in which they enter the digest."""
 
 
+@cache
 def packaged_rows() -> Rows:
-    """Read the data files of the package."""
+    """Read the data files of the package, once in a process."""
     return rows_in(resources.files(__package__) / "data")
 
 

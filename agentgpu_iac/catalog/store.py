@@ -271,18 +271,13 @@ def load_catalog(overlay: Path | None = None, base_directory: Path | None = None
     """
     if overlay is None:
         return dataclasses.replace(_packaged_catalog(), base_directory=base_directory)
-    rows, own_prices = with_overlay(_packaged_rows(), overlay)
+    rows, own_prices = with_overlay(packaged_rows(), overlay)
     return dataclasses.replace(catalog_of(rows, own_prices), base_directory=base_directory)
 
 
 @cache
-def _packaged_rows() -> Rows:
-    return packaged_rows()
-
-
-@cache
 def _packaged_catalog() -> Catalog:
-    return catalog_of(_packaged_rows())
+    return catalog_of(packaged_rows())
 
 
 def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:

@@ -96,10 +96,12 @@ def shared(candidate: Candidate, engines: int, round_trip_ms: float) -> Candidat
 def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float, replicas: int = 1) -> int:
     """How many busy engines may share the accelerator before this agent misses a budget, or its replicas their token rate."""
     demand = candidate.demand
+    output_tokens_per_s = demand.output_tokens_per_s(peak=True) / replicas
+    prefill_tokens_per_s = demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True) / replicas
     for engines in range(most, 1, -1):
-        service = shared(candidate, engines, round_trip_ms).service
-        enough = within(demand.output_tokens_per_s(peak=True) / replicas, service.output_tokens_per_s) and within(
-            demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True) / replicas, service.prefill_tokens_per_s
+        service = with_overrides(slowed(candidate.computed_service, engines, round_trip_ms), demand)
+        enough = within(output_tokens_per_s, service.output_tokens_per_s) and within(
+            prefill_tokens_per_s, service.prefill_tokens_per_s
         )
         if in_time(service, demand) and enough:
             return engines

@@ -226,9 +226,10 @@ class Evaluator:
             if free == 0:
                 return self._reject_latency(accelerator, parallel, engine, hit)
             most = overrides.max_num_seqs or free
-            if not in_time(self._service(engine, hit, most), self._demand):
+            full = self._service(engine, hit, most)
+            if not in_time(full, self._demand):
                 return self._reject_latency(accelerator, parallel, engine, hit, sessions=most)
-            baseline, peak = self._both_replicas(engine, hit, most)
+            baseline, peak = self._both_replicas(full, hit)
             if peak <= replicas or self._rules.session_affine:
                 break
             replicas = peak
@@ -237,8 +238,9 @@ class Evaluator:
             return self._reject(accelerator, parallel, "replicas", peak, MAX_REPLICAS, "replicas", message)
         final_baseline = overrides.baseline_replicas or baseline
         burst = overrides.burst_replicas if overrides.burst_replicas is not None else max(0, peak - final_baseline)
-        free_replicas = self._both_replicas(engine, hit, free)
+        free_replicas = (baseline, peak) if free == most else self._both_replicas(self._service(engine, hit, free), hit)
         seats = overrides.max_num_seqs or self._seats(engine, hit, most, final_baseline, final_baseline + burst)
+        computed = self._service(engine, hit, seats, by_hand=False)
         return Candidate(
             demand=demand,
             accelerator=accelerator,
@@ -257,30 +259,29 @@ class Evaluator:
             peak_replicas=final_baseline + burst,
             computed_burst_replicas=peak - baseline,
             prefix_hit_ratio=hit,
-            service=self._service(engine, hit, seats),
-            computed_service=self._service(engine, hit, seats, by_hand=False),
+            service=with_overrides(computed, demand),
+            computed_service=computed,
         )
 
     def reseated(self, candidate: Candidate, *, warm: int, seats: int) -> Candidate:
         """The same candidate with ``warm`` of its peak replicas always running and ``seats`` sessions on each."""
         if warm == candidate.baseline_replicas and seats == candidate.max_num_seqs:
             return candidate
-        hit, engine = candidate.prefix_hit_ratio, candidate.speed
+        computed = self._service(candidate.speed, candidate.prefix_hit_ratio, seats, by_hand=False)
         return replace(
             candidate,
             baseline_replicas=warm,
             peak_replicas=max(warm, candidate.peak_replicas),
             max_num_seqs=seats,
             max_num_batched_tokens=max(seats, candidate.max_num_batched_tokens),
-            service=self._service(engine, hit, seats),
-            computed_service=self._service(engine, hit, seats, by_hand=False),
+            service=with_overrides(computed, self._demand),
+            computed_service=computed,
         )
 
-    def _both_replicas(self, engine: latency.Speed | None, hit: float, most: int) -> tuple[int, int]:
-        """Replicas for normal load and for the peak, with up to ``most`` sessions on each."""
-        full = self._service(engine, hit, most)
-        baseline = self._replicas(self._demand.concurrent, most, full, hit, peak=False)
-        return baseline, max(baseline, self._replicas(self._demand.peak, most, full, hit, peak=True))
+    def _both_replicas(self, full: Service, hit: float) -> tuple[int, int]:
+        """Replicas for normal load and for the peak, with up to as many sessions on each as the full one serves."""
+        baseline = self._replicas(self._demand.concurrent, full.sessions, full, hit, peak=False)
+        return baseline, max(baseline, self._replicas(self._demand.peak, full.sessions, full, hit, peak=True))
 
     def _execution(self, accelerator: Accelerator) -> Execution | None:
         return self._rules.facts.execution(accelerator, self._demand.precision)

@@ -140,8 +140,12 @@ def _first_fit(
     """First-fit decreasing: good groups for many agents, without trying them all."""
     bins: list[list[Option]] = []
     open_bins: list[list[Option]] = []
-    for option in sorted(members, key=lambda member: (-_need_gib(member), member.agents)):
+    need_gib = {member.agents: _need_gib(member) for member in members}
+    for option in sorted(members, key=lambda member: (-need_gib[member.agents], member.agents)):
+        limit_gib = option.candidates[0].memory.capacity.capacity_gib * steady_state_ratio
         for group in open_bins:
+            if sum(need_gib[member.agents] for member in (*group, option)) > limit_gib:
+                continue
             if _fits([*group, option], tolerated, accelerator, steady_state_ratio):
                 group.append(option)
                 break

@@ -76,7 +76,8 @@ def other_accelerators(
     for member in placed:
         here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
         seen = {member.candidate.accelerator.id}
-        for option in sorted(options[member.position], key=lambda option: option.rank(terms)):
+        elsewhere = [option for option in options[member.position] if option.candidates[0].accelerator.id not in seen]
+        for option in sorted(elsewhere, key=lambda option: option.rank(terms)):
             candidate = option.candidates[0]
             if candidate.accelerator.id in seen or len(seen) > _ALTERNATIVES_PER_AGENT:
                 continue
