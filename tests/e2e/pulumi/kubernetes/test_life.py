@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agentgpu_iac.units import money_text
 from tests.e2e.cluster.control_plane import ControlPlane
 from tests.e2e.cluster.trees import tree_of_text
 from tests.e2e.pulumi.cli import Project
@@ -31,7 +32,7 @@ def test_a_stack_comes_changes_and_goes_as_its_previews_say(equipped_cluster: Co
     said = pulumi.run("preview").text
     before, after = (tree_of_text(spec).plan.cost.baseline_usd_per_month for spec in (small, large))
     assert f"baseline, USD/month: {before:,.2f} -> {after:,.2f} (+{after - before:,.2f})" in said
-    assert f'baselineUsdPerMonth: "{before}" => "{after}"' in said
+    assert f'baselineUsdPerMonth: "{money_text(before)}" => "{money_text(after)}"' in said
     assert planned(pulumi) == {
         op: objects
         for op, objects in {

@@ -19,15 +19,12 @@ from pathlib import Path
 
 import pulumi
 
-from agentgpu_iac.errors import AgentGpuError
-from agentgpu_iac.plan.reading import read_plan
-from agentgpu_iac.provisioning.program import deploy
-from agentgpu_iac.rendering.render import render
+import agentgpu_iac as agentgpu
 
-plan = read_plan((Path(__file__).parent / "plan.json").read_text(), "plan.json")
 try:
-    deploy(plan, render(plan), pulumi.Config("agentgpu"))
-except AgentGpuError as error:
+    plan = agentgpu.load_plan(Path(__file__).parent / "plan.json")
+    agentgpu.deploy(plan, agentgpu.render(plan), pulumi.Config("agentgpu"))
+except agentgpu.AgentGpuError as error:
     raise pulumi.RunError(str(error)) from None
 """
 """The program of someone who keeps plans in files, to review them before they are carried out."""
