@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.engine_facts import EngineFacts
@@ -43,6 +44,7 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
+_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -150,12 +152,7 @@ class Catalog:
             raise _unknown("release of engine", engine, {row.engine for row in self.releases})
         if version is None or version_of(version) is None:
             return known[-1]
-        applying = max(
-            (row for row in known if at_least(version, row.version)),
-            key=lambda row: order(row.version),
-            default=known[0],
-        )
-        return _under_version(applying, version.strip().removeprefix("v"))
+        return _under_version(_in_force(known, version), version.strip().removeprefix("v"))
 
     def router(self, router: RouterSoftware) -> RouterRelease:
         """The newest known release of a router.
@@ -197,20 +194,12 @@ class Catalog:
             raise _unknown("engine with facts", engine, {row.engine for row in self.engine_facts})
         if version is None or version_of(version) is None:
             return known[-1]
-        return max(
-            (row for row in known if at_least(version, row.version)),
-            key=lambda row: order(row.version),
-            default=known[0],
-        )
+        return _in_force(known, version)
 
     def engine_parsers(self, engine: Engine, version: str) -> EngineParsers | None:
         """The parsers of an engine in a version: the newest row that is not newer, or the oldest; None without a row."""
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
-        return max(
-            (row for row in known if at_least(version, row.version)),
-            key=lambda row: order(row.version),
-            default=known[0] if known else None,
-        )
+        return _in_force(known, version) if known else None
 
     def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
         """The types of network volume whose prices are known for a provider."""
@@ -332,6 +321,11 @@ def _models(facts: Iterable[ModelFacts]) -> tuple[tuple[Model, ...], tuple[Exclu
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
     return BadInput.one(SOURCE, f"there is no {what} {name!r}", hint=did_you_mean(name, known))
+
+
+def _in_force(known: Sequence[_OfVersion], version: str) -> _OfVersion:
+    """Of the rows of one engine, oldest first, the newest that is not newer than a version; before all of them the oldest."""
+    return next((row for row in reversed(known) if at_least(version, row.version)), known[0])
 
 
 def _under_version(release: EngineRelease, version: str) -> EngineRelease:

@@ -59,3 +59,12 @@ def test_links_lead_somewhere(path: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_lines_of_an_explanation_are_those_of_the_plan() -> None:
+    plan = make_plan(load(ROOT / STACK), load_catalog())
+    printed = {" ".join((line.name, line.formula, line.inputs, line.result)) for line in plan.ledger}
+    block = README.read_text().partition("Two of its lines:\n\n```text\n")[2].partition("\n```")[0]
+    lines = [" ".join(line.split()) for line in block.splitlines()]
+    assert len(lines) == 2
+    assert set(lines) <= printed
