@@ -11,13 +11,20 @@ from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.parallelism import legal_parallelism, parallelism_over_nodes
-from agentgpu_iac.planning.choosing.service import Service, in_time, with_overrides, within
+from agentgpu_iac.planning.choosing.service import (
+    Service,
+    in_time,
+    largest_prompt,
+    mean_request,
+    with_overrides,
+    within,
+)
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import latency, memory, replica
 from agentgpu_iac.sizing.calibration import is_measured
-from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
+from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
 from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
@@ -322,17 +329,12 @@ class Evaluator:
         return base if self._rules.session_affine else base / replicas
 
     def _service(self, engine: latency.Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
-        demand, shape = self._demand, self._demand.shape
+        demand = self._demand
         ttft = tpot = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = tpot_error = None
         if engine is not None:
-            request = latency.Request(
-                prompt_tokens=uncached_tokens_per_request(shape, hit),
-                context_tokens=min(shape.expected_tokens, demand.context_tokens),
-                output_tokens=shape.output_tokens_per_request,
-            )
+            request = mean_request(demand, hit)
             answer = latency.predict(engine, request, sessions)
-            longest = min(longest_uncached_prompt_tokens(shape, hit), demand.context_tokens)
-            prefill = engine.prefill_ms(longest, max(longest, min(shape.longest_history_tokens, demand.context_tokens)))
+            prefill = engine.prefill_ms(*largest_prompt(demand, hit))
             prefill *= engine.measured_ttft_ratio
             cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens) * engine.measured_ttft_ratio
             work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)

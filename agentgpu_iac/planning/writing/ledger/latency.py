@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.service import largest_prompt, mean_request
 from agentgpu_iac.sizing import calibration, latency
-from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Latency with every session generating"
@@ -19,11 +19,7 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     engine, times, shape = candidate.speed, workload.latency, candidate.demand.shape
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
-    request = latency.Request(
-        prompt_tokens=uncached_tokens_per_request(shape, candidate.prefix_hit_ratio),
-        context_tokens=min(shape.expected_tokens, candidate.demand.context_tokens),
-        output_tokens=shape.output_tokens_per_request,
-    )
+    request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
     constants = calibration.CONSTANTS
     yield _line(
         "ttftMs",
@@ -91,13 +87,9 @@ def _queue(
 
 
 def _prefill(candidate: Candidate, workload: Workload, engine: latency.Speed, engines: int) -> Line:
-    shape, context, prefill_ms = (
-        candidate.demand.shape,
-        candidate.demand.context_tokens,
-        workload.latency.prefill_ms or 0.0,
-    )
-    tokens = min(longest_uncached_prompt_tokens(shape, candidate.prefix_hit_ratio), context)
-    arithmetic = engine.prompt_arithmetic_ms(tokens, max(tokens, min(shape.longest_history_tokens, context)))
+    prefill_ms = workload.latency.prefill_ms or 0.0
+    tokens, context_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
+    arithmetic = engine.prompt_arithmetic_ms(tokens, context_tokens)
     chunks = math.ceil(tokens / engine.max_batched_tokens)
     weights = engine.dense_weights_ms + engine.expert_weights_ms
     return _line(
