@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from agentgpu_iac.planning.kubernetes_version import kubernetes_version
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
+from agentgpu_iac.units import ceil_div, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
 _NAME_LIMIT = 63 - len("model-cache-")
@@ -245,7 +244,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
     cached = caching.cached_models((member.candidate for member in pool.members), spec)
     models_gib = sum(model.gib for model in cached)
     storage = caching.storage(machine, models_gib, spec)
-    room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
+    room = caching.nvme_room_gib(machine) if storage == "nvme" else caching.volume_gib(models_gib, step=100)
     preferred = machine.way(purchase.capacity_types[0])
     bought = [way for name in purchase.capacity_types if (way := machine.way(name)) is not None]
     ways, reservation = _with_held_capacity(purchase, machine, spec)
@@ -290,6 +289,8 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
             cached,
             priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
             spec,
+            machine,
+            pool.nodes,
         ),
         market=market,
     )

@@ -28,6 +28,7 @@ from agentgpu_iac.rendering.names import (
     GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
+    SCRIPTS_NAME,
     SERVICE_ACCOUNT,
     labels,
     model_cache,
@@ -106,6 +107,7 @@ class DeploymentContext(Context):
     engine_cache_folder: str
     engine_cache_sub_path: str
     script_folder: str
+    scripts: str
     settings: tuple[str, ...]
     """Empty, or the one ConfigMap of the files that the engine reads."""
     settings_folder: str
@@ -231,7 +233,7 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
         wait_command=wait_command(workload),
-        command=workload.engine.command,
+        command=engine_command(workload),
         args=workload.engine.args,
         environment=engine_environment(workload),
         secret_environment=tuple(
@@ -255,6 +257,7 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         engine_cache_folder=ENGINE_CACHE_MOUNT,
         engine_cache_sub_path=_engine_cache(workload),
         script_folder=SCRIPT_FOLDER,
+        scripts=SCRIPTS_NAME,
         settings=(_settings(workload),) if workload.engine.files else (),
         settings_folder=SETTINGS_MOUNT,
         model_cache=model_cache(pool),
@@ -352,14 +355,26 @@ def wait_command(workload: Workload) -> tuple[str, ...]:
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "wait",
+        *_models(workload),
+        f"--engine-cache={_engine_cache(workload)}",
+    )
+
+
+def engine_command(workload: Workload) -> tuple[str, ...]:
+    """What starts the engine: the script holds its models, so that no filler removes them, and becomes the engine."""
+    return ("python3", f"{SCRIPT_FOLDER}/{SCRIPT}", "hold", *_models(workload), "--", *workload.engine.command)
+
+
+def _models(workload: Workload) -> tuple[str, ...]:
+    """The cache, and everything in it that the workload loads."""
+    own = CachedRepository(path=workload.model_cache.path, revision=workload.model_cache.revision)
+    return (
         f"--root={MODELS_MOUNT}",
-        *("--model", workload.model_cache.path, workload.model_cache.revision),
         *(
             part
-            for repository in _beside_the_model(workload)
+            for repository in (own, *_beside_the_model(workload))
             for part in ("--model", repository.path, repository.revision)
         ),
-        f"--engine-cache={_engine_cache(workload)}",
     )
 
 
@@ -370,8 +385,10 @@ def _beside_the_model(workload: Workload) -> tuple[CachedRepository, ...]:
 
 
 def _engine_cache(workload: Workload) -> str:
-    """Folder of the workload's compiled code, below the root of the model cache volume."""
-    return f".engine-cache/{workload.name}"
+    """Folder of the workload's compiled code, below the root of the model cache volume. What one version of an engine has
+    compiled is of no use to another.
+    """
+    return f".engine-cache/{workload.name}/{workload.engine.name}-{workload.engine.version}"
 
 
 def engine_environment(workload: Workload) -> Pairs:

@@ -153,12 +153,18 @@ def _endpoints_document(plan: Plan) -> str:
             "baseUrl": addresses[agent.agent],
             "model": agent.served_model_name,
             "latencyClass": agent.latency_class,
+            **({"adapters": adapters} if (adapters := _adapters(agent)) else {}),
             **({"fallback": agent.fallback} if agent.fallback else {}),
             **({"apiKeySecret": plan.security.api_key_secret} if plan.security.api_key_secret else {}),
         }
         for agent in agents(plan)
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _adapters(agent: Workload) -> list[str]:
+    """Model names under which requests to the agent ask for its LoRA adapters."""
+    return [adapter.served_as for adapter in agent.model_cache.adapters if adapter.served_as is not None]
 
 
 def _endpoint_variables(plan: Plan) -> Pairs:

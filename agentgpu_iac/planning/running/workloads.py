@@ -10,7 +10,6 @@ from decimal import Decimal
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     AdmissionPlan,
-    CachedRepository,
     ColdStartPlan,
     EnginePlan,
     LatencyPlan,
@@ -78,7 +77,7 @@ def workload_plan(
         parsers=known_parsers(catalog.engine_parsers(agent.engine, release.version)),
         model_path=path,
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
-        adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
+        adapter_paths=tuple(caching.adapter(adapter).path for adapter in agent.lora_adapters),
         lora_ranks=candidate.memory.replica.lora_ranks,
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
@@ -154,10 +153,7 @@ def workload_plan(
             path=path,
             revision=caching.revision(agent),
             token_secret=spec.model_cache.token_secret,
-            adapters=tuple(
-                CachedRepository(path=caching.directory(adapter.source, "main"), revision="main")
-                for adapter in agent.lora_adapters
-            ),
+            adapters=tuple(caching.adapter(adapter) for adapter in agent.lora_adapters),
             draft=draft,
             loader=settings.loader,
             choices=caching.storage_choices(candidate, pool.machine, catalog),

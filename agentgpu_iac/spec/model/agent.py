@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import Count, Name, NonNegative, ParserName, Positive, PositiveCount, Ratio, Text
+from agentgpu_iac.spec.model.fields import (
+    Count,
+    Name,
+    NonNegative,
+    ParserName,
+    Positive,
+    PositiveCount,
+    Ratio,
+    Revision,
+    Text,
+)
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
 
@@ -76,6 +86,8 @@ class LoraAdapter(Document):
     """Hugging Face id of the adapter."""
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the adapter."""
+    revision: Revision | None = None
+    """Commit, tag or branch of the adapter's repository. Unset: main, which may change under you."""
 
 
 class Speculative(Document):
@@ -90,6 +102,8 @@ class Speculative(Document):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)] | None
     ) = None
     """Hugging Face id of the draft; needed by draft-model and eagle3."""
+    model_revision: Revision | None = None
+    """Commit, tag or branch of the draft's repository. Unset: main, which may change under you."""
     weights_gib: Positive | None = None
     """Weights of the draft. Unset: from the catalog, which must then hold the draft."""
     accepted_tokens: Annotated[float, Field(ge=1, le=17)] | None = None
@@ -147,7 +161,7 @@ class Agent(Document):
     the plan names the stack's pattern and architecture."""
     model: Text
     """Hugging Face id of a model in the catalog (any case), or the path of a local config.json."""
-    model_revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")] | None = None
+    model_revision: Revision | None = None
     """Commit or tag of the model repository. Unset: ``main``, and the plan says ``unpinned``."""
     engine: Engine = "vllm"
     """Serving engine."""

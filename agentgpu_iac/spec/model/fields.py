@@ -32,6 +32,8 @@ Labels = dict[
     Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")]
+"""Commit, tag or branch of a repository."""
 ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"
 AddressRange = Annotated[str, StringConstraints(pattern=ADDRESS_RANGE)]
 """An IP network such as 203.0.113.0/24."""
