@@ -91,7 +91,7 @@ def test_engines_read_models_and_keep_what_they_compile() -> None:
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     assert mounts["/models"]["readOnly"] is True
     assert environment(container)["VLLM_CACHE_ROOT"].startswith("/var/cache/engine/")
-    assert mounts["/var/cache/engine"]["subPath"] == ".engine-cache/support"
+    assert mounts["/var/cache/engine"]["subPath"] == ".engine-cache/support/vllm-0.33.0"
     assert "--engine-cache=.engine-cache/support/vllm-0.33.0" in pod["initContainers"][0]["command"]
     assert environment(container)["HOME"] in mounts
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
