@@ -233,6 +233,16 @@ class TestParsers:
             assert flags(one)["--tool-call-parser"] == ["hermes"]
             assert "--enable-auto-tool-choice" in flags(one)
 
+    def test_no_load_figure_gives_or_takes_a_flag(self) -> None:
+        loads: tuple[dict[str, Any], ...] = (
+            {},
+            {"conversation": {"toolCalls": {"perTurn": 3}, "turns": 1}},
+            {"conversation": {"prefixHitRatio": 0.0, "outputTokensPerTurn": 600}},
+            {"sessions": {"concurrent": 1}, "traffic": {"conversationsPerDay": 5000}},
+        )
+        given = [set(flags(workload(planned("default", thinking="off", **load)))) for load in loads]
+        assert given == [given[0]] * len(given)
+
     def test_none_switches_a_parser_off(self) -> None:
         found = planned("default", toolCallParser="none", reasoningParser="none")
         given = flags(workload(found))
