@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
+# Bytecode is kept, whatever the shell says: the suites start hundreds of processes, and each would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test laws check lint smoke tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema clean
 
