@@ -44,6 +44,14 @@ _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
 _LOADING_STEP_MINUTES = 5
 """The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
+_COMPILED = (
+    ("TRITON_CACHE_DIR", "triton"),
+    ("DG_JIT_CACHE_DIR", "deep_gemm"),
+    ("CUDA_CACHE_PATH", "cuda"),
+    ("XDG_CACHE_HOME", "cache"),
+)
+"""Where what is compiled at start is kept, so that the next start finds it: Triton's kernels, DeepGEMM's, the driver's, and
+whatever else keeps to the XDG convention (SGLang 0.5.23, torch's extensions). What an engine keeps elsewhere is in its port."""
 _GROUP_KEY_LABEL = "leaderworkerset.sigs.k8s.io/group-key"
 """What the LeaderWorkerSet controller gives all pods of one group, and no other pod."""
 
@@ -404,6 +412,6 @@ def engine_environment(workload: Workload) -> Pairs:
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),
         *((variable.name, variable.value) for variable in workload.engine.environment),
-        ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
+        *((name, f"{ENGINE_CACHE_MOUNT}/{folder}") for name, folder in _COMPILED),
         *fabric,
     )
