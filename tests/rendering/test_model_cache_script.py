@@ -56,7 +56,7 @@ class FakeHub:
                 script.RemoteFile(
                     name,
                     len(content),
-                    script.Digest("sha256", hashlib.sha256(content).hexdigest()) if "safetensors" in name else None,
+                    hubs.Digest("sha256", hashlib.sha256(content).hexdigest()) if "safetensors" in name else None,
                 )
                 for name, content in self.files.items()
             ),
