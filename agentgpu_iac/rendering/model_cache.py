@@ -260,5 +260,6 @@ def filler_environment() -> Pairs:
         ("LOGNAME", "engine"),
         ("HF_HOME", f"{MODELS_MOUNT}/.huggingface"),
         ("HF_HUB_DISABLE_TELEMETRY", "1"),
+        ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
         ("NVIDIA_VISIBLE_DEVICES", "void"),
     )

@@ -91,7 +91,7 @@ class Handler(BaseHTTPRequestHandler):
             {
                 "rfilename": name,
                 "size": len(content),
-                "blobId": hashlib.sha1(content).hexdigest(),
+                "blobId": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
                 **(
                     {"lfs": {"size": len(content), "sha256": _sha256(content), "pointerSize": 9}}
                     if _large(name)

@@ -186,13 +186,14 @@ def test_a_line_that_goes_dead_at_any_point_leaves_what_the_next_run_completes(
     assert list(tmp_path.rglob("*.incomplete")) == []
 
 
-def test_altered_content_never_looks_complete_and_is_fetched_again(hub: Hub, tmp_path: Path) -> None:
-    shard = next(name for name in GPT_OSS.read if name.endswith(".safetensors"))
+@pytest.mark.parametrize("kind", [".safetensors", "/config.json"])
+def test_altered_content_never_looks_complete_and_is_fetched_again(hub: Hub, tmp_path: Path, kind: str) -> None:
+    shard = next(name for name in GPT_OSS.read if f"/{name}".endswith(kind))
     hub.altered[f"{GPT_OSS.name}/{shard}"] = bytes(len(GPT_OSS.files[shard]))
     filler = Filler(hub, tmp_path, [GPT_OSS])
     code, said = filler.run()
     assert (code, filler.marker(GPT_OSS).exists()) == (1, False)
-    assert f"{shard}: sha256" in said
+    assert re.search(rf"{re.escape(shard)}: (sha256|git-sha1) \w+ instead of", said)
     hub.altered.clear()
     assert filler.run()[0] is None
     assert filler.stored(GPT_OSS) == read_of(GPT_OSS)
