@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from model_files import engine_files
 
@@ -29,6 +29,8 @@ LOG = logging.getLogger("model-cache")
 HUB_FOLDER = ".cache"
 """Notes on downloads are kept here, inside the model's folder, by the hub's library and for S3."""
 
+GIT = "git-sha1"
+"""How git names a file: the SHA-1 of its length and its content. Only small files have no other hash."""
 BLOCK_BYTES = 2**20
 ATTEMPTS = 8
 FIRST_PAUSE_S = 2.0
@@ -128,15 +130,8 @@ class HuggingFaceHub:
         unsized = [name for name in chosen if siblings[name].size is None]
         if unsized:
             raise RefusedError(f"the hub states no size of {unsized[0]}")
-        files = tuple(
-            RemoteFile(
-                name,
-                int(siblings[name].size),
-                Digest("sha256", siblings[name].lfs.sha256) if siblings[name].lfs else None,
-            )
-            for name in chosen
-        )
-        return Listing(str(info.sha), files)
+        files = (RemoteFile(name, int(siblings[name].size), _stated(siblings[name])) for name in chosen)
+        return Listing(str(info.sha), tuple(files))
 
     def download(self, model: Model, listing: Listing, folder: Path) -> None:
         """Download the listed files into a folder; whole files that are there already are kept."""
@@ -199,6 +194,14 @@ class RefusedError(Exception):
     """The hub does not grant a request, and asking again would not help."""
 
 
+def _stated(sibling: Any) -> Digest | None:
+    """The hash that the hub states of a file: SHA-256 of a large one, git's own of a small one."""
+    if sibling.lfs:
+        return Digest("sha256", sibling.lfs.sha256)
+    blob_id = getattr(sibling, "blob_id", None)
+    return Digest(GIT, blob_id) if blob_id else None
+
+
 def difference(path: Path, file: RemoteFile) -> str:
     """How a file differs from the listing; nothing where it does not."""
     if not path.is_file():
@@ -215,6 +218,10 @@ def difference(path: Path, file: RemoteFile) -> str:
 def hashed(path: Path, like: Digest) -> str:
     """The hash of a file, made as another one was."""
     with path.open("rb") as content:
+        if like.algorithm == GIT:
+            made = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+            made.update(content.read())
+            return made.hexdigest()
         if not like.part_bytes:
             return hashlib.file_digest(content, lambda: _hash(like)).hexdigest()
         parts = _hash(like)
