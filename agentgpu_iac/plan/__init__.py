@@ -5,6 +5,7 @@ once and used twice travels here, so that no template and no Pulumi program deci
 as the project grows; none is renamed.
 """
 
+from agentgpu_iac.plan.account import VcpuNeed
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -40,7 +41,7 @@ from agentgpu_iac.plan.model_cache import (
     StorageChoice,
     token_variables,
 )
-from agentgpu_iac.plan.node_pool import MarketPlan, MarketWay, NodePool
+from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -51,7 +52,9 @@ from agentgpu_iac.plan.replica import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
+    RolloutOutage,
     RolloutPlan,
+    RolloutSteps,
     ThroughputPlan,
 )
 from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
@@ -73,6 +76,7 @@ __all__ = (
     "Assumption",
     "CachedModel",
     "CachedRepository",
+    "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
     "Constraint",
@@ -101,6 +105,7 @@ __all__ = (
     "ModelCachePlan",
     "NamedSecret",
     "NodePool",
+    "NodeTypePlan",
     "OtherMachine",
     "Override",
     "Pattern",
@@ -116,7 +121,9 @@ __all__ = (
     "RejectionUnit",
     "RenderedFile",
     "ReplicaRange",
+    "RolloutOutage",
     "RolloutPlan",
+    "RolloutSteps",
     "RoutePlan",
     "RouterPlan",
     "RoutingPlan",
@@ -133,6 +140,7 @@ __all__ = (
     "ThroughputPlan",
     "Topology",
     "Trigger",
+    "VcpuNeed",
     "Warning",
     "WarningCode",
     "WatchingPlan",

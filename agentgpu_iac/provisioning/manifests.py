@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
@@ -101,12 +101,29 @@ def read_manifests(
 
 def _objects(files: Mapping[str, RenderedFile], folder: str) -> Iterator[Manifest]:
     (kustomization,) = _documents(files[f"{folder}/kustomization.yaml"])
+    patches = {
+        (patch["target"]["kind"], patch["target"]["name"]): yaml.load(patch["patch"], Loader=yaml.CSafeLoader)
+        for patch in kustomization.get("patches", ())
+    }
     for resource in kustomization["resources"]:
         path = posixpath.normpath(f"{folder}/{resource}")
-        if path in files:
-            yield from (Manifest(path=path, content=document) for document in _documents(files[path]))
-        else:
-            yield from _objects(files, path)
+        found = _in_file(files[path], path) if path in files else _objects(files, path)
+        for each in found:
+            patch = patches.get((each.kind, each.name))
+            yield each if patch is None else replace(each, content=_merged(each.content, patch))
+
+
+def _in_file(file: RenderedFile, path: str) -> Iterator[Manifest]:
+    return (Manifest(path=path, content=document) for document in _documents(file))
+
+
+def _merged(value: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge patch applied: mappings are joined, everything else is replaced."""
+    joined = {
+        key: _merged(value[key], change) if isinstance(change, dict) and isinstance(value.get(key), dict) else change
+        for key, change in patch.items()
+    }
+    return {**value, **joined}
 
 
 def _documents(file: RenderedFile) -> Iterator[dict[str, Any]]:

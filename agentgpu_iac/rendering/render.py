@@ -40,7 +40,7 @@ def kustomize_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """One file per Kubernetes object, and the kustomizations that join them."""
     objects = in_waves(plan, tuple(manifest(draft) for draft in object_drafts(plan)))
     check(objects)
-    kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan.stack, objects))
+    kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan, objects))
     check(kustomizations)
     return rendered((*objects, *kustomizations))
 

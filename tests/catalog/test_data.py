@@ -42,6 +42,7 @@ KEYS = {
     "parsers": lambda row: (row.engine, row.version),
     "volumes": lambda row: row.id,
     "kubernetes": lambda row: (row.target, row.version),
+    "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
 
 
@@ -66,6 +67,7 @@ def test_nothing_was_lost():
         "parsers": 3,
         "volumes": 2,
         "kubernetes": 4,
+        "quotas": 5,
     }
 
 
@@ -82,6 +84,7 @@ def test_nothing_was_lost():
         "services",
         "volumes",
         "kubernetes",
+        "quotas",
         "engine_facts",
     ],
 )
@@ -117,6 +120,7 @@ def test_rows_are_sorted(name):
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
         ],
         "providers.json": lambda row: row["id"],
+        "quotas.json": lambda row: (row["provider"], row["capacityType"], row["code"]),
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),

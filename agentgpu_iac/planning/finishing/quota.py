@@ -66,7 +66,7 @@ def _fillers(node_pools: Sequence[NodePool]) -> Iterator[PodDemand]:
     for pool in node_pools:
         if pool.filler is not None:
             yield PodDemand(
-                pods=pool.max + _REPLACEMENT_NODES,
+                pods=pool.max + max(pool.surge_nodes, _REPLACEMENT_NODES),
                 cpu_milli=pool.filler.cpu_milli,
                 memory_mib=pool.filler.memory_mib,
                 memory_limit_mib=pool.filler.memory_limit_mib,
