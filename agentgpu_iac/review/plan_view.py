@@ -32,6 +32,10 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     )
     yield Heading(text="Node pools")
     yield _pools(plan)
+    if plan.vcpu_quotas:
+        yield Heading(text="vCPU quotas of the account")
+        yield Paragraph(text=_needed(plan))
+        yield _quotas(plan)
     yield Heading(text="Cost")
     yield _cost(plan)
     if plan.overrides:
@@ -121,15 +125,46 @@ def _pools(plan: Plan) -> Table:
             pool.name,
             pool.tier,
             " > ".join(pool.capacity_types),
-            f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})",
+            f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})"
+            + "".join(f", {other}" for other in pool.instance_types[1:]),
             f"{pool.provider} {pool.region}",
             str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}",
-            f"{pool.usd_per_hour:.4f}",
+            f"{pool.usd_per_hour:.4f}" + _at_most(pool),
             _price_of(pool),
         )
         for pool in plan.node_pools
     )
     return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
+
+
+def _at_most(pool: NodePool) -> str:
+    """What a node may cost where it is not the planned type, or not bought the preferred way."""
+    most = pool.dearest_usd_per_hour
+    return "" if most is None or most <= pool.usd_per_hour else f", at most {most:.4f}"
+
+
+def _needed(plan: Plan) -> str:
+    parts = (
+        f"{need.vcpus} vCPUs of {need.name} ({need.code or 'no code known'}, {need.region})"
+        for need in plan.vcpu_quotas
+    )
+    return f"At the peak: {', '.join(parts)}. A new account may have none."
+
+
+def _quotas(plan: Plan) -> Table:
+    columns = ("quota", "code", "region", "vCPUs", "in a rollout", "at most")
+    rows = tuple(
+        (
+            need.name,
+            need.code or "",
+            f"{need.provider} {need.region}",
+            str(need.vcpus),
+            str(need.rollout_vcpus),
+            str(need.most_vcpus),
+        )
+        for need in plan.vcpu_quotas
+    )
+    return Table(columns=columns, rows=rows, right=frozenset({3, 4, 5}))
 
 
 def _price_of(pool: NodePool) -> str:
@@ -150,6 +185,12 @@ def _cost(plan: Plan) -> Table:
     if cost.expected_usd_per_month != cost.baseline_usd_per_month:
         rows.append(("baseline and the expected burst hours, a month", f"{cost.expected_usd_per_month:,.2f}"))
     rows.append(("at the peak, an hour", f"{cost.peak_usd_per_hour:,.2f}"))
+    if cost.dearest_baseline_usd_per_month not in (None, cost.baseline_usd_per_month):
+        rows.append(
+            ("baseline at the dearest instance types that may stand in", f"{cost.dearest_baseline_usd_per_month:,.2f}")
+        )
+    if cost.dearest_peak_usd_per_hour not in (None, cost.peak_usd_per_hour):
+        rows.append(("at the peak at the dearest, an hour", f"{cost.dearest_peak_usd_per_hour:,.2f}"))
     rows += [
         (
             f"instead, {alternative.agent + ': ' if alternative.agent else ''}{alternative.description} ({alternative.note})",

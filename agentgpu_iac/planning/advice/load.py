@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
@@ -78,17 +79,36 @@ def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None
 
 def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
     """Nobody serves while the one replica is replaced."""
-    outage = baseline.rollout.outage_s
-    if not candidate.demand.user_facing or outage == 0:
+    rollout = baseline.rollout
+    if not candidate.demand.user_facing or not any(outage.fixed_nodes_seconds for outage in rollout.outages):
         return None
     second = context.second_replicas.get(baseline.agent)
     price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
+    here = _outage(tuple((outage.change, outage.seconds) for outage in rollout.outages))
+    fixed = _outage(tuple((outage.change, outage.fixed_nodes_seconds) for outage in rollout.outages))
+    what = f"every rollout is an outage of {fixed}"
+    if not here:
+        what = (
+            f"a rollout brings a node of its own (about USD {rollout.surge_usd:,.2f}), and where node groups make the nodes "
+            f"it is an outage of {fixed}"
+        )
     return warning(
         "single-replica",
-        f"one replica and no spare accelerator: every rollout is an outage of about {outage:,.0f} s, and a lost node one "
-        f"of about {baseline.cold_start_s.total:,.0f} s{price}",
+        f"one replica and no spare accelerator: {what}; a lost node is one of about {baseline.cold_start_s.total:,.0f} s{price}",
         baseline.agent,
     )
+
+
+_CHANGES: Final = {
+    "same-weights": "the same weights",
+    "new-revision": "a new revision",
+    "new-pool": "another node pool",
+}
+
+
+def _outage(seconds: Sequence[tuple[str, float]]) -> str:
+    """How long nobody serves, by what is changed; nothing where somebody always does."""
+    return ", ".join(f"about {away:,.0f} s with {_CHANGES[change]}" for change, away in seconds if away)
 
 
 def not_in_cache(baseline: Workload) -> Warning | None:

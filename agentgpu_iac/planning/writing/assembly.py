@@ -86,6 +86,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         groups_complete=settled.placement.groups_complete,
         sky_services=sky_services,
     )
+    quotas = account.needs(node_pools, catalog)
     by_hand = tuple(
         override
         for candidate in context.candidates
@@ -108,7 +109,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         quota=quota.plan(workloads, node_pools, router)
         if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
-        vcpu_quotas=account.needs(node_pools, catalog),
+        vcpu_quotas=quotas,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
         policy=PolicyPlan(
@@ -127,7 +128,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
-        ledger=entries(placed, tiers, total.line_items, by_hand, decided.terms.burst_hours),
+        ledger=entries(placed, tiers, total.line_items, by_hand, decided.terms.burst_hours, pools_by_name, quotas),
         assumptions=assumptions(loaded.stack.spec, spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,
