@@ -41,7 +41,7 @@ from agentgpu_iac.plan.model_cache import (
     StorageChoice,
     token_variables,
 )
-from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan
+from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -136,6 +136,7 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StartupTaintPlan",
     "StorageChoice",
     "ThroughputPlan",
     "Topology",

@@ -66,6 +66,15 @@ class ClosedHours(Document):
     """How long they last."""
 
 
+class StartupTaintPlan(Document):
+    """The container beside the filler that takes the startup taint off a node once its model cache is filled."""
+
+    cpu_milli: int
+    """CPU that it requests."""
+    memory_mib: int
+    """Memory that it requests, and its limit."""
+
+
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
@@ -146,5 +155,9 @@ class NodePool(Document):
     """What its nodes keep."""
     filler: FillerPlan | None
     """The pod that fills them; null where their owner does."""
+    startup_taint: StartupTaintPlan | None = None
+    """Set where new nodes carry a startup taint until their cache is filled, so that Karpenter drains an old node only when
+    the one in its place can serve: baseline nodes that it makes, with a filler. (A node that waits for its taint is never
+    idle in Karpenter's eyes, so burst nodes have none: a fill that hangs would keep an empty one.)"""
     market: MarketPlan | None = None
     """What to look for where nodes are bought on a marketplace, offer by offer (Spheron)."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import ClosedHours, DrainPlan, MarketPlan, NodePool, NodeTypePlan
+from agentgpu_iac.plan import ClosedHours, DrainPlan, MarketPlan, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, candidates
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
@@ -278,6 +278,10 @@ _IDLE_AFTER_SURGE_S = 600
 """The same where a rollout brings its own node: what it leaves behind need not wait for anybody."""
 
 
+_LIFTER = StartupTaintPlan(cpu_milli=10, memory_mib=64)
+"""What the container beside a filler asks for: an interpreter that makes two requests."""
+
+
 def _closed_hours(spec: StackSpec) -> tuple[ClosedHours, ...]:
     """Hours outside the window in which nodes may be renewed; none where there is no window."""
     window = spec.capacity.maintenance_window
@@ -312,6 +316,11 @@ def node_pool_plan(
             usd_per_hour=usd_per_hour(most_usd_per_hour(each, purchase.capacity_types)),
         )
         for each in may_be
+    )
+    filler = caching.filler(
+        cached,
+        priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
+        spec,
     )
     by_karpenter, surge_nodes = _makes_nodes(pool, spec), _surge_nodes(pool, spec)
     room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
@@ -358,10 +367,7 @@ def node_pool_plan(
         cache_capacity_gib=room,
         cache_path=caching.path(storage, spec),
         cached_models=cached,
-        filler=caching.filler(
-            cached,
-            priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
-            spec,
-        ),
+        filler=filler,
+        startup_taint=_LIFTER if filler is not None and by_karpenter and pool.tier == "baseline" else None,
         market=market,
     )

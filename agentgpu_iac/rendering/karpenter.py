@@ -12,6 +12,9 @@ from agentgpu_iac.plan.nodes import (
     ACCELERATOR_RESOURCE,
     KARPENTER_DISCOVERY_TAG,
     STACK_LABEL,
+    STARTUP_TAINT,
+    STARTUP_TAINT_EFFECT,
+    STARTUP_TAINT_VALUE,
     cache_directory_script,
     karpenter_node_role,
 )
@@ -52,6 +55,9 @@ class NodePoolContext(Context):
     architecture: str
     taint_key: str
     taint_value: str
+    has_startup_taint: bool
+    startup_taint: tuple[tuple[str, str, str], ...]
+    """Nothing, or key, value and effect of the one that the filler takes off."""
     expire_after: str
     termination_grace_period: str
     consolidate_after: str
@@ -131,6 +137,10 @@ def _node_pool(plan: Plan, pool: NodePool) -> NodePoolContext:
         architecture=_ARCHITECTURES[pool.architecture],
         taint_key=ACCELERATOR_RESOURCE,
         taint_value="present",
+        has_startup_taint=pool.startup_taint is not None,
+        startup_taint=()
+        if pool.startup_taint is None
+        else ((STARTUP_TAINT, STARTUP_TAINT_VALUE, STARTUP_TAINT_EFFECT),),
         expire_after="Never" if pool.closed_hours else _LIFETIME[pool.tier],
         termination_grace_period=f"{_longest_drain_s(plan, pool)}s",
         consolidate_after=_hours_and_minutes(pool.idle_s // 60),
