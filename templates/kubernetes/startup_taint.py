@@ -57,7 +57,7 @@ def lift(ask: Ask, key: str, pause: Callable[[float], None] = time.sleep) -> Non
             pause(POLL_S)
 
 
-def asking(address: str, account: Path = ACCOUNT) -> Ask:
+def asking(address: str, account: Path) -> Ask:
     """Ask for this node with the token of the moment: the kubelet renews it."""
     trusted = ssl.create_default_context(cafile=str(account / "ca.crt"))
 
@@ -80,13 +80,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ready", type=Path, required=True, help="file to wait for")
     parser.add_argument("--key", required=True, help="key of the taint")
+    parser.add_argument("--account", type=Path, default=ACCOUNT, help="where token and ca.crt of the account are")
     parser.add_argument("--once", action="store_true", help="end once the taint is gone")
     options = parser.parse_args(arguments)
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     place = f"[{host}]" if ":" in host else host
     while not options.ready.exists():
         time.sleep(POLL_S)
-    lift(asking(f"https://{place}:{port}/api/v1/nodes/{os.environ['NODE_NAME']}"), options.key)
+    lift(asking(f"https://{place}:{port}/api/v1/nodes/{os.environ['NODE_NAME']}", options.account), options.key)
     while not options.once:
         signal.pause()
     return 0
