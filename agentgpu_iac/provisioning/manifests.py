@@ -11,6 +11,7 @@ import yaml
 
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.plan.nodes import DEVICE_PLUGIN_NAMESPACE
+from agentgpu_iac.plan.overlays import patched, patches_of
 
 BUILT_IN_GROUPS = frozenset(
     {
@@ -101,29 +102,16 @@ def read_manifests(
 
 def _objects(files: Mapping[str, RenderedFile], folder: str) -> Iterator[Manifest]:
     (kustomization,) = _documents(files[f"{folder}/kustomization.yaml"])
-    patches = {
-        (patch["target"]["kind"], patch["target"]["name"]): yaml.load(patch["patch"], Loader=yaml.CSafeLoader)
-        for patch in kustomization.get("patches", ())
-    }
+    patches = patches_of(kustomization)
     for resource in kustomization["resources"]:
         path = posixpath.normpath(f"{folder}/{resource}")
         found = _in_file(files[path], path) if path in files else _objects(files, path)
         for each in found:
-            patch = patches.get((each.kind, each.name))
-            yield each if patch is None else replace(each, content=_merged(each.content, patch))
+            yield replace(each, content=patched(each.content, patches))
 
 
 def _in_file(file: RenderedFile, path: str) -> Iterator[Manifest]:
     return (Manifest(path=path, content=document) for document in _documents(file))
-
-
-def _merged(value: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """A merge patch applied: mappings are joined, everything else is replaced."""
-    joined = {
-        key: _merged(value[key], change) if isinstance(change, dict) and isinstance(value.get(key), dict) else change
-        for key, change in patch.items()
-    }
-    return {**value, **joined}
 
 
 def _documents(file: RenderedFile) -> Iterator[dict[str, Any]]:
