@@ -181,16 +181,24 @@ class RolloutSteps(Document):
     """Replicas that may be away."""
 
 
-class RolloutOutage(Document):
-    """Seconds without any replica, by what is changed."""
+class RolloutOutages(Document):
+    """Seconds without any replica during a rollout, by what is changed; 0 where another replica serves."""
 
-    change: Literal["same-weights", "new-revision", "new-pool"]
-    """same-weights: arguments or resources, on a node that has image and models. new-revision: other weights, which must be
-    fetched first. new-pool: other nodes, with a whole cold start."""
-    seconds: float
-    """As the plan rolls out; 0 where another replica serves."""
-    fixed_nodes_seconds: float
-    """The same where no node comes for the rollout: the overlay for node groups."""
+    same_weights_s: float
+    """Arguments or resources, on a node that has image and models: a warm start."""
+    new_revision_s: float
+    """Other weights, which must be fetched first."""
+    new_pool_s: float
+    """Other nodes: a whole cold start."""
+
+    @property
+    def by_change(self) -> tuple[tuple[str, float], ...]:
+        """What is changed, in words, and the seconds."""
+        return (
+            ("the same weights", self.same_weights_s),
+            ("a new revision", self.new_revision_s),
+            ("another node pool", self.new_pool_s),
+        )
 
 
 class RolloutPlan(Document):
@@ -204,8 +212,10 @@ class RolloutPlan(Document):
     """What holds instead where nothing makes nodes on demand (the overlay for node groups); null: the same."""
     outage_s: float
     """Seconds without any replica during a rollout of the same weights; 0 when another replica serves."""
-    outages: tuple[RolloutOutage, ...] = ()
-    """The same by kind of change."""
+    outages: RolloutOutages | None = None
+    """The same by what is changed."""
+    fixed_nodes_outages: RolloutOutages | None = None
+    """The same where no node comes for a rollout: in the overlay for node groups."""
     surge_usd: Money = Decimal(0)
     """What the nodes that come for one rollout cost: their price over a cold start and a drain, for each replica."""
     progress_deadline_s: int

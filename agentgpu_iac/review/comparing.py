@@ -52,7 +52,6 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.OtherMachine: ("name",),
     p.Override: ("agent", "field"),
     p.PriorityClassPlan: ("level",),
-    p.RolloutOutage: ("change",),
     p.RoutePlan: ("agent",),
     p.Schedule: ("start", "end"),
     p.SecretVariable: ("variable",),

@@ -32,6 +32,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     )
     yield Heading(text="Node pools")
     yield _pools(plan)
+    yield from _stand_ins(plan)
     if plan.vcpu_quotas:
         yield Heading(text="vCPU quotas of the account")
         yield Paragraph(text=_needed(plan))
@@ -125,11 +126,10 @@ def _pools(plan: Plan) -> Table:
             pool.name,
             pool.tier,
             " > ".join(pool.capacity_types),
-            f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})"
-            + "".join(f", {other}" for other in pool.instance_types[1:]),
+            f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})",
             f"{pool.provider} {pool.region}",
             str(pool.max) if pool.min == pool.max else f"{pool.min}-{pool.max}",
-            f"{pool.usd_per_hour:.4f}" + _at_most(pool),
+            f"{pool.usd_per_hour:.4f}",
             _price_of(pool),
         )
         for pool in plan.node_pools
@@ -137,10 +137,15 @@ def _pools(plan: Plan) -> Table:
     return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
 
 
-def _at_most(pool: NodePool) -> str:
-    """What a node may cost where it is not the planned type, or not bought the preferred way."""
-    most = pool.dearest_usd_per_hour
-    return "" if most is None or most <= pool.usd_per_hour else f", at most {most:.4f}"
+def _stand_ins(plan: Plan) -> Iterator[Listing]:
+    """What a node may be where the planned type is not to be had, and what it costs at most."""
+    items = tuple(
+        f"{pool.name}: or {', '.join(pool.instance_types[1:])}, at most USD {pool.dearest_usd_per_hour:.4f} an hour a node"
+        for pool in plan.node_pools
+        if pool.dearest_usd_per_hour is not None and len(pool.instance_types) > 1
+    )
+    if items:
+        yield Listing(items=items)
 
 
 def _needed(plan: Plan) -> str:

@@ -157,20 +157,21 @@ def test_a_rollout_brings_its_own_node_where_nodes_come_on_demand() -> None:
         assert (workload.rollout.max_surge, workload.rollout.max_unavailable) == (1, 0)
         assert workload.rollout.fixed_nodes == p.RolloutSteps(max_surge=0, max_unavailable=1)
         assert pool.surge_nodes == 1
-        assert all(outage.seconds == 0 for outage in workload.rollout.outages)
+        assert workload.rollout.outages == p.RolloutOutages(same_weights_s=0, new_revision_s=0, new_pool_s=0)
         assert Decimal(0) < workload.rollout.surge_usd < Decimal(2)
 
 
 def test_the_outage_of_a_lone_replica_is_by_what_is_changed() -> None:
     baseline = edge("capacity: {rollout: in-place}").workloads[0]
-    start, found = baseline.cold_start_s, {each.change: each.seconds for each in baseline.rollout.outages}
+    start, found = baseline.cold_start_s, baseline.rollout.outages
+    assert found is not None
     assert (baseline.rollout.max_surge, baseline.rollout.max_unavailable) == (0, 1)
     assert baseline.rollout.fixed_nodes is None
-    assert found["same-weights"] == start.warm_node_total == baseline.rollout.outage_s
-    assert found["new-revision"] == pytest.approx(start.cache_fill + start.warm_node_total, abs=0.11)
-    assert found["new-pool"] == start.total
+    assert found.same_weights_s == start.warm_node_total == baseline.rollout.outage_s
+    assert found.new_revision_s == pytest.approx(start.cache_fill + start.warm_node_total, abs=0.11)
+    assert found.new_pool_s == start.total
     (told,) = (each for each in edge("capacity: {rollout: in-place}").warnings if each.code == "single-replica")
-    for seconds in found.values():
+    for _, seconds in found.by_change:
         assert f"{seconds:,.0f} s" in told.message
 
 

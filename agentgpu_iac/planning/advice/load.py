@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
-from agentgpu_iac.plan import Warning, Workload
+from agentgpu_iac.plan import RolloutOutages, Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
@@ -80,12 +79,11 @@ def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None
 def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
     """Nobody serves while the one replica is replaced."""
     rollout = baseline.rollout
-    if not candidate.demand.user_facing or not any(outage.fixed_nodes_seconds for outage in rollout.outages):
+    fixed, here = _outage(rollout.fixed_nodes_outages), _outage(rollout.outages)
+    if not candidate.demand.user_facing or not fixed:
         return None
     second = context.second_replicas.get(baseline.agent)
     price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
-    here = _outage(tuple((outage.change, outage.seconds) for outage in rollout.outages))
-    fixed = _outage(tuple((outage.change, outage.fixed_nodes_seconds) for outage in rollout.outages))
     what = f"every rollout is an outage of {fixed}"
     if not here:
         what = (
@@ -99,16 +97,10 @@ def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> 
     )
 
 
-_CHANGES: Final = {
-    "same-weights": "the same weights",
-    "new-revision": "a new revision",
-    "new-pool": "another node pool",
-}
-
-
-def _outage(seconds: Sequence[tuple[str, float]]) -> str:
+def _outage(outages: RolloutOutages | None) -> str:
     """How long nobody serves, by what is changed; nothing where somebody always does."""
-    return ", ".join(f"about {away:,.0f} s with {_CHANGES[change]}" for change, away in seconds if away)
+    found = () if outages is None else outages.by_change
+    return ", ".join(f"about {away_s:,.0f} s with {change}" for change, away_s in found if away_s)
 
 
 def not_in_cache(baseline: Workload) -> Warning | None:

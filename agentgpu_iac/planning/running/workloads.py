@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
@@ -21,7 +21,7 @@ from agentgpu_iac.plan import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
-    RolloutOutage,
+    RolloutOutages,
     RolloutPlan,
     RolloutSteps,
     RoutingPlan,
@@ -313,25 +313,20 @@ def _rollout(
     first = way != "in-place"
     leaves_no_gap = replicas > 1 or pool.tier != "baseline"
     elsewhere = way == "surge-node" and node_pool.autoscaler is not None
-    seconds: dict[Literal["same-weights", "new-revision", "new-pool"], float] = {
-        "same-weights": start.warm_node_total,
-        "new-revision": rounded(start.cache_fill + start.warm_node_total, 1),
-        "new-pool": start.total,
-    }
-    outages = tuple(
-        RolloutOutage(
-            change=change,
-            seconds=0.0 if first or leaves_no_gap else away_s,
-            fixed_nodes_seconds=0.0 if (first and not elsewhere) or leaves_no_gap else away_s,
-        )
-        for change, away_s in seconds.items()
+    away = RolloutOutages(
+        same_weights_s=start.warm_node_total,
+        new_revision_s=rounded(start.cache_fill + start.warm_node_total, 1),
+        new_pool_s=start.total,
     )
+    none = RolloutOutages(same_weights_s=0.0, new_revision_s=0.0, new_pool_s=0.0)
+    here = none if first or leaves_no_gap else away
     return RolloutPlan(
         max_surge=1 if first else 0,
         max_unavailable=0 if first else 1,
         fixed_nodes=RolloutSteps(max_surge=0, max_unavailable=1) if elsewhere else None,
-        outage_s=outages[0].seconds,
-        outages=outages,
+        outage_s=here.same_weights_s,
+        outages=here,
+        fixed_nodes_outages=none if (first and not elsewhere) or leaves_no_gap else away,
         surge_usd=surge_cost(pool.purchase.usd_per_hour, member, replicas, start, node_pool.idle_s)
         if way == "surge-node"
         else Decimal(0),

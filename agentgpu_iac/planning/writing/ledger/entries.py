@@ -47,12 +47,12 @@ def entries(
         found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
         for workload in workloads:
             pool = workload.node_pool
+            lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
+            found += (_entry(workload.name, cost.SECTION, line) for line in lines)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
             counted = account.quota_lines(pools[pool], quotas)
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
-            lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
-            found += (_entry(workload.name, cost.SECTION, line) for line in lines)
     return tuple(found)
 
 

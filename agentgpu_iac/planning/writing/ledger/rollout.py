@@ -9,30 +9,25 @@ from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Rollout"
 
-_PHASES = {
-    "same-weights": "a warm start",
-    "new-revision": "filling the cache + a warm start",
-    "new-pool": "a cold start",
-}
+_PHASES = ("a warm start", "filling the cache + a warm start", "a cold start")
 
 
 def rollout_lines(workload: Workload, idle_s: int) -> Iterator[Line]:
     """The outage by what is changed; then the nodes that come for a rollout, where any do."""
     rollout, start = workload.rollout, workload.cold_start_s
-    inputs = {
-        "same-weights": f"{start.warm_node_total:g}",
-        "new-revision": f"{start.cache_fill:g} + {start.warm_node_total:g}",
-        "new-pool": f"{start.total:g}",
-    }
-    for outage in rollout.outages:
-        fixed = outage.fixed_nodes_seconds
-        apart = "" if fixed == outage.seconds else f"; {fixed:g} s where node groups make the nodes"
+    inputs = (f"{start.warm_node_total:g}", f"{start.cache_fill:g} + {start.warm_node_total:g}", f"{start.total:g}")
+    here, fixed = rollout.outages, rollout.fixed_nodes_outages
+    for change, phases, terms, other in zip(
+        () if here is None else here.by_change, _PHASES, inputs, () if fixed is None else fixed.by_change, strict=False
+    ):
+        name, seconds = change
+        apart = "" if other[1] == seconds else f"; {other[1]:g} s where node groups make the nodes"
         yield Line(
-            name=f"outage, {outage.change}",
-            formula=f"{_PHASES[outage.change]} of the only replica; 0 where another one serves",
-            inputs=inputs[outage.change] if outage.seconds or fixed else "",
-            value=outage.seconds,
-            result=f"{outage.seconds:g} s{apart}",
+            name=f"outage with {name}",
+            formula=f"{phases} of the only replica; 0 where another one serves",
+            inputs=terms if seconds or other[1] else "",
+            value=seconds,
+            result=f"{seconds:g} s{apart}",
             unit="s",
             source="the phases of the cold start",
         )
