@@ -135,8 +135,16 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "if all sessions send at once, their prompts queue, and some miss the TTFT budget",
         "nothing where they do not, else lower `overrides.maxNumSeqs`",
     ),
+    "other-instance-types": Meaning(
+        "other instance types may stand in for a planned one that is sold out, and what they may cost",
+        "lower `capacity.priceCapRatio` where that is too dear; 1 keeps to the planned price",
+    ),
+    "renewed-at-any-hour": Meaning(
+        "a new AMI makes Karpenter renew the node of an agent's only replica, at whatever hour it appears",
+        "set `capacity.maintenanceWindow`, or pin the AMI with `pins.amiAlias` and change it when it suits you",
+    ),
     "single-replica": Meaning(
-        "a rollout or a lost node is an outage; its length, and the price of a second replica",
+        "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica",
         "set `overrides.baselineReplicas: 2` where that is not acceptable",
     ),
     "cache-miss": Meaning(

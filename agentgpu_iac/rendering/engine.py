@@ -214,7 +214,7 @@ def _fault(workload: Workload, path: str, message: str, hint: str) -> Fault:
 
 
 def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) -> DeploymentContext:
-    disruption = _disruption(workload) if by_karpenter else ()
+    disruption = _disruption(workload, pool) if by_karpenter else ()
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
@@ -341,8 +341,15 @@ def _devices(workload: Workload) -> Pairs:
     )
 
 
-def _disruption(workload: Workload) -> Pairs:
-    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer."""
+def _disruption(workload: Workload, pool: NodePool) -> Pairs:
+    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer.
+
+    Never where the node may be spot: Karpenter evicts no pod with this annotation, not even after an interruption notice,
+    so a young replica would be cut off with the node in place of draining (read in Karpenter 1.14.1: pkg/utils/pod,
+    IsEvictable).
+    """
+    if "spot" in pool.capacity_types:
+        return ()
     steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 

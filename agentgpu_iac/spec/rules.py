@@ -31,6 +31,7 @@ from agentgpu_iac.spec.model.fields import switch_word
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of
 from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
+from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
 LINE = "{line}"
@@ -66,6 +67,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     yield from _schedule_rules(_part(spec, "scaling"), agents)
+    yield from _window_rules(_part(_part(spec, "capacity"), "maintenanceWindow"))
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     yield from _range_rules(_part(spec, "hosts"))
@@ -306,6 +308,39 @@ def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, D
         start, end = peak.get("start"), peak.get("end")
         if isinstance(start, str) and start == end:
             yield Violation(steps=(*at, "end"), message="the schedule ends when it starts")
+
+
+_QUARTERS_OF_AN_HOUR = 4
+
+
+def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:
+    """A window is the same every week, closes again, and has a clock that Karpenter's, which is UTC, can follow."""
+    at: Steps = ("spec", "capacity", "maintenanceWindow")
+    start, hours, timezone = window.get("start"), window.get("hours"), window.get("timezone", "UTC")
+    starts = None
+    if isinstance(start, str) and len(start.split()) == 5:
+        starts = weekly_starts(start)
+        if starts is None:
+            yield Violation(
+                steps=(*at, "start"),
+                message=cron_fault(start) or f"{shown(start)} is not at one time of day, every week alike",
+                hint="minute and hour as numbers, * for day and month, then weekdays, for example 0 2 * * 1-5",
+            )
+    if isinstance(timezone, str) and offset_minutes(timezone) is None:
+        yield Violation(
+            steps=(*at, "timezone"),
+            message=f"Karpenter's clock is UTC, and the clock of {shown(timezone)} may change over the year",
+            hint="write start in UTC and leave timezone out, or name a zone without summer time, such as Etc/GMT-1, which is "
+            "an hour ahead of UTC",
+        )
+    if isinstance(hours, bool) or not isinstance(hours, int | float):
+        return
+    if hours * _QUARTERS_OF_AN_HOUR % 1:
+        yield Violation(steps=(*at, "hours"), message=f"{hours:g} h is no whole number of quarters of an hour")
+    elif starts and 0 < hours <= 24 and not closed_hours(starts, round(hours * 60)):
+        yield Violation(
+            steps=(*at, "hours"), message="the window never closes", hint="leave it out: nodes may then go at any time"
+        )
 
 
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
