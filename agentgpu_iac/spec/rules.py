@@ -27,6 +27,7 @@ from agentgpu_iac.spec.model import (
     StackSpec,
     ToolCalls,
 )
+from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of
 from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
@@ -67,6 +68,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _schedule_rules(_part(spec, "scaling"), agents)
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
+    yield from _namespace_rules(_part(data, "metadata"), target)
     yield from _range_rules(_part(spec, "hosts"))
     yield from _target_rules(data, target)
     for index, agent in enumerate(agents):
@@ -209,6 +211,17 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _namespace_rules(metadata: Mapping[str, Data], target: str) -> Iterator[Violation]:
+    """In a cluster a stack has a namespace of its own, whose traffic it denies and whose resources it limits."""
+    name, abilities = metadata.get("name"), abilities_of(target)
+    if isinstance(name, str) and abilities is not None and abilities.has_cluster and is_namespace_of_others(name):
+        yield Violation(
+            steps=("metadata", "name"),
+            message=f"{shown(name)} is a namespace of the cluster itself, and the stack has one of its own",
+            hint="name the stack after what its agents do",
+        )
+
+
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """Agents answer to their names, and so do adapters: each name belongs to one of them."""
     first: dict[str, Steps] = {}
@@ -220,6 +233,12 @@ def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
         if name in first:
             yield _duplicate("agent", name, steps, first[name])
         first.setdefault(name, steps)
+        if whose := reserved(name):
+            yield Violation(
+                steps=steps,
+                message=f"the name {shown(name)} {whose}, so no agent may have it",
+                hint="name it otherwise",
+            )
     for index, agent in enumerate(agents):
         yield from _adapter_rules(agent, ("spec", "agents", index, "loraAdapters"), first)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.spec import rules
-from tests.spec.files import faults_of, with_agent, with_spec
+from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
 def with_second(*lines: str, second: str = "name: other, model: Qwen/Qwen3-14B") -> str:
@@ -78,6 +78,8 @@ BAD = (
     ("_target_rules", "gitops", with_spec("target: compose", GITOPS)),
     ("_target_rules", "gitops", with_spec("target: skyserve", GITOPS)),
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
+    ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
+    ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
     ("_adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
     (
         "_adapter_rules",
@@ -137,6 +139,8 @@ ALLOWED = (
     with_agent("speculative: {method: ngram, tokens: 3, acceptedTokens: 4}"),
     with_agent("speculative: {method: eagle3, model: o/d, weightsGib: 1}"),
     with_agent("speculative: {method: mtp}"),
+    with_second(second="name: burst, model: m"),
+    SMALLEST.replace("customer-service", "kube").replace("spec:", "spec:\n  target: kubernetes"),
 )
 """Close to what is forbidden, and not."""
 
@@ -148,7 +152,7 @@ def test_what_a_rule_forbids_is_accepted_without_it(
     rule: str, path: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fault,) = faults_of(text)
-    assert fault.split(": ")[1] == f"spec.{path}"
+    assert fault.split(": ")[1] == (path if path.startswith("metadata.") else f"spec.{path}")
     monkeypatch.setattr(rules, rule, lambda *arguments: iter(()))
     assert faults_of(text) == []
 
