@@ -17,8 +17,9 @@ MONITORING = "monitoring"
 GATEWAY = "gateway"
 SECRETS = "secrets"
 GITOPS = "gitops"
+CALLERS = "callers"
 """Folders of the tree that hold objects: ``base`` in kinds that every cluster serves, each other folder what needs an
-operator, or a choice, of its own."""
+operator, or a choice, of its own; below ``callers`` one for each namespace of those who call, who apply it themselves."""
 
 MANAGER = "agentgpu"
 

@@ -63,6 +63,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _model_source_rules(_part(spec, "modelCache"))
     yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
     yield from _router_rules(_part(spec, "network"))
+    yield from _caller_rules(_part(spec, "network"), _part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     yield from _schedule_rules(_part(spec, "scaling"), agents)
@@ -162,6 +163,23 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
             steps=("spec", "network", "gateway"),
             message="a Gateway is named, but the router is not 'gateway'",
             hint="write router: gateway, or leave the Gateway out",
+        )
+
+
+def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:
+    """A label of the callers can be asked for only where they come by themselves, and where something asks."""
+    at: Steps = ("spec", "security", "callersNeedLabel")
+    if security.get("callersNeedLabel") is not True:
+        return
+    if network.get("router") == "gateway":
+        yield Violation(
+            steps=at,
+            message="callers come through the Gateway, whose pods carry no label of theirs",
+            hint="let the Gateway decide who may call, or use router: nginx",
+        )
+    if security.get("networkPolicies") is False:
+        yield Violation(
+            steps=at, message="nothing asks for the label without policies", hint="take networkPolicies: false out"
         )
 
 

@@ -77,6 +77,16 @@ BAD = (
     ),
     ("_target_rules", "gitops", with_spec("target: compose", GITOPS)),
     ("_target_rules", "gitops", with_spec("target: skyserve", GITOPS)),
+    (
+        "_caller_rules",
+        "security.callersNeedLabel",
+        with_spec(f"network: {{router: gateway, {GATEWAY}}}", "security: {callersNeedLabel: true}"),
+    ),
+    (
+        "_caller_rules",
+        "security.callersNeedLabel",
+        with_spec("security: {callersNeedLabel: true, networkPolicies: false}"),
+    ),
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
     ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
     ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
@@ -128,6 +138,7 @@ BAD = (
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
 ALLOWED = (
+    with_spec("security: {callersNeedLabel: true}"),
     with_spec("accelerators: {allow: [l4], deny: [l40s]}"),
     with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}"),
     with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}", "network: {router: nginx}"),
