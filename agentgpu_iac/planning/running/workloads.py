@@ -28,6 +28,7 @@ from agentgpu_iac.plan import (
     Topology,
     Workload,
 )
+from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
@@ -111,7 +112,7 @@ def workload_plan(
         agent=agent.name,
         role=agent.role,
         tier=pool.tier,
-        name=agent.name if pool.tier == "baseline" else f"{agent.name}-burst",
+        name=workload_name(agent.name, pool.tier),
         node_pool=pool.name,
         share_group=member.share_group,
         latency_class=agent.latency_class,
