@@ -83,8 +83,13 @@ def thinking_choice(agent: Agent, model: Model, *, switchable: bool) -> Thinking
     if stated is not None:
         return ThinkingChoice(mode="on" if stated else "off", reason="stated", tokens=stated)
     on, reason = _thinks(agent, facts, switchable=switchable)
-    tokens = (facts.typical_tokens or 0) if on else 0
+    tokens = typical_tokens_per_turn(agent, facts) if on else 0
     return ThinkingChoice(mode="on" if on else "off", reason=reason, tokens=tokens, typical=tokens > 0)
+
+
+def typical_tokens_per_turn(agent: Agent, facts: Thinking) -> int:
+    """Each request of a turn is thought about, those that follow a tool call too, and templates keep it until the turn ends."""
+    return round((facts.typical_tokens or 0) * (1 + agent.conversation.tool_calls.per_turn))
 
 
 def _thinks(agent: Agent, facts: Thinking, *, switchable: bool) -> tuple[bool, ThinkingReason]:

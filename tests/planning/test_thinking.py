@@ -158,6 +158,13 @@ def test_thinking_costs_throughput_and_the_time_of_the_whole_answer() -> None:
     assert thinks.memory.kv_gib > without.memory.kv_gib
 
 
+def test_each_request_of_a_turn_is_thought_about() -> None:
+    one = workload(planned("default", thinking="on", conversation={"toolCalls": {"perTurn": 2, "resultTokens": 100}}))
+    assert one.thinking is not None
+    assert one.thinking.tokens_per_turn == 3000
+    assert one.memory.context_tokens == 500 + 5 * (300 + 200) + 3000
+
+
 class TestWarnings:
     OURS = frozenset(
         {"thinking-off", "thinking-estimated", "thinking-by-callers", "thinking-by-prompt", "thinking-unknown"}
@@ -191,7 +198,7 @@ class TestWarnings:
         tpot = workload(found).latency.tpot_ms
         assert tpot is not None
         (message,) = (one.message for one in found.warnings if one.code == "thinking-off")
-        assert f"about 1,000 tokens more an answer, {tpot:,.0f} s before the first word" in message
+        assert f"about 1,000 tokens more a turn, {tpot:,.0f} s before the first word" in message
 
 
 class TestCallers:
