@@ -55,7 +55,7 @@ def _thinking_line(demand: Demand) -> Line:
     choice, facts = demand.thinking, demand.model.thinking
     formula, source = (
         "thinking off" if choice.mode == "off" else "as stated",
-        "spec: conversation.reasoningTokensPerTurn",
+        "spec: thinking and conversation.reasoningTokensPerTurn",
     )
     inputs = f"thinking {choice.mode}"
     if facts is None:
