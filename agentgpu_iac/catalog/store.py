@@ -208,12 +208,12 @@ class Catalog:
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return _in_force(known, version) if known else None
 
-    def engine_can(self, engine: Engine, version: str, option: Option, architecture: str = "") -> bool:
-        """Whether an engine can be told something in a version, for models of an architecture."""
+    def engine_can(self, engine: Engine, version: str | None, option: Option, architecture: str = "") -> bool:
+        """Whether an engine can be told something in a version, unset the newest, for models of an architecture."""
         return any(
             row.engine == engine
             and row.option == option
-            and at_least(version, row.since)
+            and (version is None or at_least(version, row.since))
             and (not row.architectures or architecture in row.architectures)
             for row in self.engine_options
         )

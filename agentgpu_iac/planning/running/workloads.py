@@ -158,7 +158,12 @@ def workload_plan(
         rollout=_rollout(member, pool, node_pool, replicas, start, spec),
         admission=admission,
         routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
-        thinking=thinking_plan(demand.thinking, demand.model, engine_is_told=variables is not None),
+        thinking=thinking_plan(
+            demand.thinking,
+            demand.model,
+            engine_is_told=variables is not None,
+            requests_tell=catalog.engine_can(agent.engine, release.version, "request-template-variables"),
+        ),
         model_cache=ModelCachePlan(
             storage=storage,
             source=spec.model_cache.source,
