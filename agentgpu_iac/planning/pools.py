@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
+from agentgpu_iac.units import ceil_div, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
 _NAME_LIMIT = 63 - len("model-cache-")
@@ -321,9 +320,11 @@ def node_pool_plan(
         cached,
         priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
         spec,
+        machine,
+        pool.nodes,
     )
     by_karpenter, surge_nodes = _makes_nodes(pool, spec), _surge_nodes(pool, spec)
-    room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
+    room = caching.nvme_room_gib(machine) if storage == "nvme" else caching.volume_gib(models_gib, step=100)
     preferred = machine.way(purchase.capacity_types[0])
     bought = [way for name in purchase.capacity_types if (way := machine.way(name)) is not None]
     ways, reservation = _with_held_capacity(purchase, machine, spec)

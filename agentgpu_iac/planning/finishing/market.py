@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
@@ -44,7 +43,7 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         gpu_memory_gb=candidates[0].accelerator.memory_gb,
         vcpus=ceil_div(cpu_milli, 1000),
         host_memory_gib=ceil_div(max(memory_mib, *(host_memory.need_mib(candidate) for candidate in candidates)), 1024),
-        disk_gib=SYSTEM_DISK_GIB + math.ceil(models_gib * 1.2),
+        disk_gib=SYSTEM_DISK_GIB + caching.room_gib(models_gib),
         start_timeout_s=START_TIMEOUT_S,
     )
 
