@@ -18,6 +18,7 @@ from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineLimit,
     EngineMetrics,
     EngineParsers,
     EngineRelease,
@@ -49,6 +50,7 @@ class Rows:
     releases: tuple[EngineRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
@@ -62,6 +64,7 @@ class Rows:
 
 FILES = (
     "accelerators.json",
+    "engine_limits.json",
     "engine_metrics.json",
     "engine_parsers.json",
     "engines.json",
@@ -102,6 +105,7 @@ def rows_in(folder: Traversable) -> Rows:
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         parsers=_json_rows(content["engine_parsers.json"], EngineParsers),
+        limits=_json_rows(content["engine_limits.json"], EngineLimit),
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),

@@ -17,6 +17,7 @@ from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineLimit,
     EngineMetrics,
     EngineParsers,
     EngineRelease,
@@ -69,6 +70,7 @@ class Catalog:
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
@@ -201,6 +203,19 @@ class Catalog:
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return _in_force(known, version) if known else None
 
+    def engine_limits(self, engine: Engine, version: str) -> tuple[EngineLimit, ...]:
+        """The limits that an engine has in a version, each by its newest row that is not newer."""
+        there = sorted(
+            (row for row in self.limits if row.engine == engine and at_least(version, row.version)),
+            key=lambda row: order(row.version),
+        )
+        return tuple({row.setting: row for row in there}.values())
+
+    def queue_limit(self, engine: Engine, version: str) -> EngineLimit | None:
+        """The limit by which a version turns requests away beyond a number of them; None: it has none."""
+        rows = self.engine_limits(engine, version)
+        return next((row for row in rows if row.counts in ("waiting", "in-flight") and row.status is not None), None)
+
     def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
         """The types of network volume whose prices are known for a provider."""
         return tuple(row for row in self.volumes if row.provider == provider)
@@ -289,6 +304,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         version=rows.digest[:12],
         calibrations=rows.calibrations,
         parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, order(row.version)))),
+        limits=tuple(sorted(rows.limits, key=lambda row: (row.engine, order(row.version), row.setting))),
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, order(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),

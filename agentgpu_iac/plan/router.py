@@ -44,6 +44,8 @@ class RoutePlan(Document):
     max_connections: int | None
     """Requests that one router replica lets through at once: ``maxQueuedRequests`` x all replicas of the peak, which is
     what their seats and queues take. null: no limit, since the engines have none."""
+    refusal_statuses: tuple[int, ...] = (503,)
+    """HTTP statuses by which its engines turn a request away; another replica is then asked."""
     max_tries: int
     """Replicas that one request may be sent to, as long as none has begun to answer it: 3 at most."""
     connect_timeout_ms: int

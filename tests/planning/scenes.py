@@ -191,6 +191,7 @@ def make_catalog(
         services=packaged_rows().services,
         metrics=packaged_rows().metrics,
         parsers=packaged_rows().parsers,
+        limits=packaged_rows().limits,
         volumes=packaged_rows().volumes,
         kubernetes=packaged_rows().kubernetes,
         newest_date=NEWEST_DATE,

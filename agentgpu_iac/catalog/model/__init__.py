@@ -6,7 +6,14 @@ out.
 """
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
-from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, EngineParsers, EngineRelease, ParserNames
+from agentgpu_iac.catalog.model.engines import (
+    Calibration,
+    EngineLimit,
+    EngineMetrics,
+    EngineParsers,
+    EngineRelease,
+    ParserNames,
+)
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
@@ -18,6 +25,7 @@ __all__ = (
     "Accelerator",
     "Calibration",
     "DenseTflops",
+    "EngineLimit",
     "EngineMetrics",
     "EngineParsers",
     "EngineRelease",

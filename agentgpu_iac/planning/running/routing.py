@@ -165,11 +165,18 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
         port=port,
         policy=spec.network.routing,
         max_connections=None if first.admission.max_queued_requests is None else _connections(tiers),
+        refusal_statuses=_refusal_statuses(tiers),
         max_tries=min(MAX_TRIES, _replicas(tiers)),
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
         retry_window_ms=CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms),
         answer_timeout_s=max(answer_timeout_s(tier) for tier in tiers),
     )
+
+
+def _refusal_statuses(tiers: Sequence[Workload]) -> tuple[int, ...]:
+    """503, which engines answer while they start and stop too, and what their queue limits answer."""
+    limits = {tier.admission.refusal_status for tier in tiers} - {None}
+    return tuple(sorted({503, *(status for status in limits if status is not None)}))
 
 
 def _connections(tiers: Sequence[Workload]) -> int:

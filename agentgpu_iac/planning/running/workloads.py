@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
+from agentgpu_iac.catalog.model import EngineLimit
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     AdmissionPlan,
@@ -30,6 +31,7 @@ from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
+from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.planning.running import security, watching
 from agentgpu_iac.sizing import memory
@@ -63,7 +65,7 @@ def workload_plan(
     port = PORTS[agent.engine]
     leaving = member.drain.model_copy(update={"notice_s": notice})
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
-    admission = _admission(candidate)
+    admission = _admission(candidate, spec, catalog.queue_limit(agent.engine, release.version))
     metrics = watching.metrics_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
@@ -93,8 +95,9 @@ def workload_plan(
         kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
         loader=caching.loader(release, storage, spec),
         shutdown_timeout_s=leaving.shutdown_timeout_s,
-        max_queued_requests=admission.max_queued_requests,
-        max_queued_tokens=admission.max_queued_tokens,
+        limit_arguments=limit_arguments(
+            catalog.engine_limits(agent.engine, release.version), candidate.max_num_seqs, admission
+        ),
         ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
         tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
     )
@@ -316,24 +319,29 @@ def _progress_deadline_s(start: ColdStartPlan) -> int:
     return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(start.total) + startup_s)
 
 
-def _admission(candidate: Candidate) -> AdmissionPlan:
+def _admission(candidate: Candidate, spec: StackSpec, limit: EngineLimit | None) -> AdmissionPlan:
     """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
 
-    The engine counts what runs and what waits, so a limit below the seats would turn away a burst that fits. Behind a
-    full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after this
-    request's own TTFT, divided by that, is how many may stand in line.
+    Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after
+    this request's own TTFT, divided by that, is how many may stand in line. Behind a Gateway nobody asks a second
+    replica, so that an engine must not refuse: the picker holds what the engines have no room for.
 
     Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
     prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
     demand, service = candidate.demand, candidate.service
-    if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
-        return AdmissionPlan(max_queued_requests=None, max_queued_tokens=None)
+    if spec.network.router == "gateway" or demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
+        return AdmissionPlan(max_waiting_requests=None, max_queued_requests=None, max_queued_tokens=None)
     per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
     waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
     requests = candidate.max_num_seqs + waiting
-    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * demand.context_tokens)
+    return AdmissionPlan(
+        max_waiting_requests=waiting,
+        max_queued_requests=requests,
+        max_queued_tokens=requests * demand.context_tokens,
+        refusal_status=None if limit is None else limit.status,
+    )
 
 
 def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> PodPlan:
