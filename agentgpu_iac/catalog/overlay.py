@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
     EngineLimit,
     EngineParsers,
     EngineRelease,
@@ -56,6 +57,8 @@ class CatalogOverlay(Document):
     engines: tuple[EngineRelease, ...] = ()
     """Known by engine and version."""
     engine_parsers: tuple[EngineParsers, ...] = ()
+    """Known by engine and version."""
+    engine_host_memory: tuple[EngineHostMemory, ...] = ()
     """Known by engine and version."""
     engine_limits: tuple[EngineLimit, ...] = ()
     """Known by engine, version and setting."""
@@ -151,6 +154,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         parsers=_replaced(base.parsers, own.engine_parsers, lambda row: (row.engine, row.version)),
+        host_memory=_replaced(base.host_memory, own.engine_host_memory, lambda row: (row.engine, row.version)),
         limits=_replaced(base.limits, own.engine_limits, lambda row: (row.engine, row.version, row.setting)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
         routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),

@@ -18,6 +18,7 @@ from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
     EngineLimit,
     EngineMetrics,
     EngineParsers,
@@ -51,6 +52,7 @@ class Rows:
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
     limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
@@ -64,6 +66,7 @@ class Rows:
 
 FILES = (
     "accelerators.json",
+    "engine_host_memory.json",
     "engine_limits.json",
     "engine_metrics.json",
     "engine_parsers.json",
@@ -105,6 +108,7 @@ def rows_in(folder: Traversable) -> Rows:
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         parsers=_json_rows(content["engine_parsers.json"], EngineParsers),
+        host_memory=_json_rows(content["engine_host_memory.json"], EngineHostMemory),
         limits=_json_rows(content["engine_limits.json"], EngineLimit),
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)

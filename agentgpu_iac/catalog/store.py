@@ -17,6 +17,7 @@ from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
     EngineLimit,
     EngineMetrics,
     EngineParsers,
@@ -45,7 +46,7 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
-_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineParsers, EngineRelease)
+_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -71,6 +72,7 @@ class Catalog:
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
     limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
@@ -211,6 +213,11 @@ class Catalog:
         )
         return tuple({row.setting: row for row in there}.values())
 
+    def engine_host_memory(self, engine: Engine, version: str) -> EngineHostMemory | None:
+        """What a version takes of the host for KV cache that it moves there; None: nothing is known of the engine."""
+        known = sorted((row for row in self.host_memory if row.engine == engine), key=lambda row: order(row.version))
+        return _in_force(known, version) if known else None
+
     def queue_limit(self, engine: Engine, version: str) -> EngineLimit | None:
         """The limit by which a version turns requests away beyond a number of them; None: it has none."""
         rows = self.engine_limits(engine, version)
@@ -304,6 +311,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         version=rows.digest[:12],
         calibrations=rows.calibrations,
         parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, order(row.version)))),
+        host_memory=tuple(sorted(rows.host_memory, key=lambda row: (row.engine, order(row.version)))),
         limits=tuple(sorted(rows.limits, key=lambda row: (row.engine, order(row.version), row.setting))),
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, order(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),

@@ -211,9 +211,14 @@ class PodPlan(Document):
     memory_mib: int
     """Host memory: its part of 85 %."""
     shm_mib: int
-    """Size of /dev/shm, counted in memoryMib."""
+    """Size of /dev/shm, counted in memoryMib: the ranks' part, and the KV cache that an engine keeps in a file there."""
     kv_offload_mib: int
-    """KV cache that the engine keeps in host memory, counted in memoryMib; 0 without."""
+    """Memory that KV cache takes which the engine moves to the host, at the worst, counted in memoryMib; 0 without. vLLM
+    from 0.28 on keeps it in /dev/shm and checks the room at start; older versions pin memory, rounded up to twice the
+    size."""
+    streamer_mib: int = 0
+    """What the streaming loaders of its ranks may read ahead (``RUNAI_STREAMER_MEMORY_LIMIT``), counted in memoryMib; 0
+    where another loader reads."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
     efa_interfaces: int = 0

@@ -70,6 +70,7 @@ Route = tuple[
 """Agent, where NGINX listens for it, its engines, files that name more of them, directives that choose an engine and that
 limit, tries, and times."""
 
+
 def elsewhere(router: RouterPlan) -> tuple[str, ...]:
     """What sends a request to another replica: no answer, or one by which engines turn it away."""
     refusals = sorted({status for route in router.routes for status in route.refusal_statuses})

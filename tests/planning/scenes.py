@@ -192,6 +192,7 @@ def make_catalog(
         metrics=packaged_rows().metrics,
         parsers=packaged_rows().parsers,
         limits=packaged_rows().limits,
+        host_memory=packaged_rows().host_memory,
         volumes=packaged_rows().volumes,
         kubernetes=packaged_rows().kubernetes,
         newest_date=NEWEST_DATE,

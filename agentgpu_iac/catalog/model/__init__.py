@@ -8,6 +8,7 @@ out.
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
 from agentgpu_iac.catalog.model.engines import (
     Calibration,
+    EngineHostMemory,
     EngineLimit,
     EngineMetrics,
     EngineParsers,
@@ -25,6 +26,7 @@ __all__ = (
     "Accelerator",
     "Calibration",
     "DenseTflops",
+    "EngineHostMemory",
     "EngineLimit",
     "EngineMetrics",
     "EngineParsers",

@@ -114,6 +114,26 @@ class EngineLimit(Document):
     """What a reader should know about it."""
 
 
+class EngineHostMemory(Document):
+    """What a serving engine takes of the host for KV cache that it moves there, from one version on."""
+
+    engine: Engine
+    """Which engine."""
+    version: str
+    """First version that has it so, as far as versions were read."""
+    kv_offload_in: Literal["shm", "private"]
+    """``shm``: one file in /dev/shm for all ranks of a node, of the whole size, whose free space is checked at start.
+    ``private``: memory of each rank's own."""
+    kv_offload_ratio: Annotated[float, Field(ge=1)]
+    """Memory that is taken at the worst / what was asked for."""
+    kv_offload_reserve_mib: int = 0
+    """Memory that must be free beside it, else the engine does not start."""
+    sources: Sources
+    """Where it is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
 class Calibration(Document):
     """What one measured run says about our predictions on an accelerator; ``agentgpu calibrate`` writes it."""
 

@@ -97,8 +97,6 @@ class EnginePort:
     served_model_name: Callable[[EngineSettings], str] = agent_name
     better_for_steps: ServingEngine | None = None
     """An engine whose prefix sharing and structured output may serve agents that work in steps better; unset: none known."""
-    offload_reserve_mib: int = 0
-    """Host memory that must stay free beside KV cache moved there."""
 
     def runs_on(self, compute_capability: str) -> bool:
         """Whether the engine runs on accelerators of this compute capability."""

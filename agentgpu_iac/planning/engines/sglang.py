@@ -41,8 +41,6 @@ _SHARED_STATIC_SHARE = 0.95
 when the engine starts is at least its own need and a fifth of the card, of which 0.95 always holds weights and cache."""
 _GB = 10**9
 _MOST_RANKS = 16
-_HOST_RESERVE_MIB = 10 * 1024
-"""The hierarchical cache leaves so much of the pod's memory alone, and refuses to start where that is not there."""
 
 
 def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -157,5 +155,4 @@ SGLANG = EnginePort(
     shared_memory_share=_SHARED_STATIC_SHARE,
     streams_unasked_since=None,
     drains_since=_SINCE,
-    offload_reserve_mib=_HOST_RESERVE_MIB,
 )

@@ -14,6 +14,7 @@ from agentgpu_iac.plan import (
     CachedRepository,
     ColdStartPlan,
     EnginePlan,
+    EnvironmentVariable,
     LatencyPlan,
     MemoryPlan,
     ModelCachePlan,
@@ -25,6 +26,7 @@ from agentgpu_iac.plan import (
     RoutingPlan,
     ThroughputPlan,
     Topology,
+    WeightLoader,
     Workload,
 )
 from agentgpu_iac.planning import priorities
@@ -46,6 +48,8 @@ _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
 """The startup probe waits for twice the predicted start at least, and for as long as the plan says that it may take: an engine
 that is killed while it starts begins anew."""
+_STREAMER_LIMIT = "RUNAI_STREAMER_MEMORY_LIMIT"
+"""What the Run:ai streamer reads ahead at most, in bytes; without it 40 GB in each process."""
 _LEAST_PROGRESS_DEADLINE_S = 600
 """Kubernetes' own default."""
 
@@ -69,6 +73,9 @@ def workload_plan(
     metrics = watching.metrics_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
+    engines = pool.engines_per_accelerator
+    loader = caching.loader(candidate, pool.machine, release, storage, spec, engines)
+    streamer_mib = _streamer_mib(candidate, pool, loader)
     path = caching.directory(demand.model.id, caching.revision(agent))
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
@@ -93,7 +100,7 @@ def workload_plan(
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
         kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
-        loader=caching.loader(release, storage, spec),
+        loader=loader,
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         limit_arguments=limit_arguments(
             catalog.engine_limits(agent.engine, release.version), candidate.max_num_seqs, admission
@@ -121,7 +128,7 @@ def workload_plan(
             command=port.command,
             args=(*port.arguments(settings), *(port.api_key_args if spec.security.api_key_secret else ())),
             worker_args=port.worker_arguments(settings),
-            environment=port.environment(),
+            environment=(*port.environment(), *_streamer_environment(streamer_mib)),
             secret_environment=security.engine_variables(port, spec),
             files=port.files(settings),
             health_path=port.health_path,
@@ -166,7 +173,7 @@ def workload_plan(
             choices=caching.storage_choices(candidate, pool.machine, catalog),
             model_gib=rounded(caching.loaded_gib(candidate), 3),
         ),
-        pod=_pod(candidate, pool, replicas, spread=spec.cluster_objects.topology_spread),
+        pod=_pod(candidate, pool, replicas, streamer_mib, spread=spec.cluster_objects.topology_spread),
         sessions_concurrent=demand.concurrent,
         sessions_peak=demand.peak,
         fallback=agent.fallback,
@@ -330,7 +337,12 @@ def _admission(candidate: Candidate, spec: StackSpec, limit: EngineLimit | None)
     prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
     demand, service = candidate.demand, candidate.service
-    if spec.network.router == "gateway" or demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
+    if (
+        spec.network.router == "gateway"
+        or demand.budget_ttft_ms is None
+        or service.ttft_ms is None
+        or service.tpot_ms is None
+    ):
         return AdmissionPlan(max_waiting_requests=None, max_queued_requests=None, max_queued_tokens=None)
     per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
@@ -344,16 +356,34 @@ def _admission(candidate: Candidate, spec: StackSpec, limit: EngineLimit | None)
     )
 
 
-def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> PodPlan:
+def _streamer_mib(candidate: Candidate, pool: Pool, loader: WeightLoader) -> int:
+    """What each rank's streaming loader may read ahead; 0 where another loader reads."""
+    if loader != "runai-streamer":
+        return 0
+    machine, engines = pool.machine, pool.engines_per_accelerator
+    room_mib = host_memory.streamer_mib(candidate, machine, caching.loaded_gib(candidate), engines)
+    return host_memory.least_streamer_mib(candidate) if room_mib is None else room_mib
+
+
+def _streamer_environment(streamer_mib: int) -> tuple[EnvironmentVariable, ...]:
+    """The streamer's own variable: each process that loads keeps to it."""
+    if not streamer_mib:
+        return ()
+    return (EnvironmentVariable(name=_STREAMER_LIMIT, value=str(streamer_mib * MIB)),)
+
+
+def _pod(candidate: Candidate, pool: Pool, replicas: int, streamer_mib: int, *, spread: bool) -> PodPlan:
     """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = pool.engines_per_accelerator
     memory_mib = host_memory.memory_mib(machine, candidate.accelerators_per_pod, engines)
+    kept = host_memory.host_memory(candidate, memory_mib, streamer_mib * candidate.accelerators_per_pod)
     return PodPlan(
         cpu_milli=host_memory.cpu_milli(machine, candidate.accelerators_per_pod, engines),
         memory_mib=memory_mib,
-        shm_mib=host_memory.shm_mib(candidate.accelerators_per_pod, memory_mib),
-        kv_offload_mib=host_memory.kv_offload_mib(candidate),
+        shm_mib=kept.shm_mib,
+        kv_offload_mib=kept.kv_mib,
+        streamer_mib=kept.streamer_mib,
         accelerators=candidate.accelerators_per_pod,
         efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
         priority=priorities.level(candidate.demand, pool.tier),
