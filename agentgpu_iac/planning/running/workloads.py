@@ -35,7 +35,7 @@ from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool
-from agentgpu_iac.planning.running import security, watching
+from agentgpu_iac.planning.running import security, shared_memory, watching
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
@@ -62,7 +62,7 @@ def workload_plan(
     demand, agent = candidate.demand, candidate.demand.agent
     storage = caching.storage(pool.machine, caching.models_gib(node_pool.cached_models), spec)
     utilization = _memory_share(member)
-    memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
+    memory_plan, kv_budget_bytes = _memory_plan(member, pool, utilization)
     model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
@@ -203,12 +203,10 @@ def _memory_share(member: Placed) -> float:
     return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
 
 
-def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
+def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, int | None]:
     """Memory of one accelerator, and the fixed KV budget where engines share it.
 
-    An engine alone takes its default share of the accelerator; one that shares gets the KV cache of its planned
-    sessions and of one block more, in whole MiB: engines keep a block for themselves, and a session of full length would
-    else never fit (vLLM's null block, read in 0.33.0: v1/core/block_pool.py).
+    An engine alone takes its default share of the accelerator; for those that share one, see ``shared_memory``.
     """
     candidate, terms = member.candidate, member.candidate.memory
     seats = candidate.max_num_seqs
@@ -222,8 +220,7 @@ def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
     )
     kv_bytes = None
     if member.share_group is not None:
-        block_bytes = memory.KV_BLOCK_TOKENS * (terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token)
-        kv_bytes = math.ceil((kv_gib * GIB + block_bytes) / MIB) * MIB
+        kv_bytes = shared_memory.kv_bytes(member, pool)
         budget = total - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
         weights_gib=rounded(terms.weights_gib),
