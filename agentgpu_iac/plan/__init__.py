@@ -55,7 +55,7 @@ from agentgpu_iac.plan.replica import (
     ThroughputPlan,
 )
 from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
-from agentgpu_iac.plan.scaling import ScalingPlan, Schedule, Trigger
+from agentgpu_iac.plan.scaling import PacePlan, ScalingPlan, Schedule, Trigger
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -103,6 +103,7 @@ __all__ = (
     "NodePool",
     "OtherMachine",
     "Override",
+    "PacePlan",
     "Pattern",
     "Plan",
     "PodPlan",

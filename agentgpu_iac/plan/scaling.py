@@ -7,11 +7,29 @@ from typing import Literal
 from agentgpu_iac.spec.document import Document
 
 
+class PacePlan(Document):
+    """How the sessions of a full replica ask: an engine sees requests, and what is bought are sessions."""
+
+    request_s: float
+    """Time that a mean request holds a seat, while the sessions of all seats ask at their pace."""
+    pause_s: float
+    """From the end of a request to the session's next one: thinking and tools, on average."""
+    sessions_per_request: float
+    """Sessions behind each request that is generated: (requestS + pauseS) / requestS."""
+    conversation_s: float
+    """How long a conversation lasts, and so how long its session holds its seat."""
+    normal_sessions: float
+    """Sessions at normal load: those of the spec, or those that its daily volume makes at this pace."""
+    peak_sessions: float
+    """The same at the peak."""
+
+
 class Trigger(Document):
     """One reason for more burst replicas: what the query gives / threshold, rounded up, is how many."""
 
-    name: Literal["requests", "kv-cache"]
-    """What it looks at."""
+    name: Literal["requests", "sessions", "kv-cache"]
+    """What it looks at: requests that are asked for now, the refused ones too; sessions that stand behind them; or the
+    cache."""
     query: str
     """PromQL. It gives what exceeds the baseline, so that it is 0 at normal load and also where no burst replica runs."""
     threshold: float
@@ -56,6 +74,11 @@ class ScalingPlan(Document):
     """Reasons for more replicas; the one that asks for most counts."""
     schedules: tuple[Schedule, ...]
     """Replicas at known hours."""
+    averaged_s: int = 0
+    """Time over which the sessions' requests are averaged; 0: they are as many as the requests of the moment."""
+    counts_refused: Literal["counter", "at-limit", "queue", "none"] = "none"
+    """How requests enter the count that no replica takes: by the engines' counter of refusals; as a whole burst, where an
+    engine has a limit and no counter and all replicas are at it; by the picker's queue; or not, as nothing is refused."""
     polling_interval_s: int
     """Time between two looks."""
     cooldown_s: int

@@ -15,7 +15,11 @@ _COMPONENT = "scaling"
 _KEDA_LABEL = "scaledobject.keda.sh/name"
 """KEDA puts it on a ScaledObject that lacks it; there from the start, it is no drift."""
 
-BURST_SERIES = {"requests": "agentgpu_burst_requests", "kv-cache": "agentgpu_burst_kv_cache"}
+BURST_SERIES = {
+    "requests": "agentgpu_burst_requests",
+    "sessions": "agentgpu_burst_sessions",
+    "kv-cache": "agentgpu_burst_kv_cache",
+}
 """Series that recording rules make of the queries, for an adapter to serve."""
 
 

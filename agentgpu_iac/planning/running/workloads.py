@@ -36,6 +36,7 @@ from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_par
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.planning.running import security, shared_memory, watching
+from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
@@ -179,6 +180,7 @@ def workload_plan(
         fallback=agent.fallback,
         chosen_because=_chosen_because(member),
         metrics=metrics,
+        pace=pace_plan(candidate),
         scaling=None,
         replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
         requests_per_session=rounded(agent.conversation.turns * demand.shape.requests_per_turn),
