@@ -54,8 +54,15 @@ from agentgpu_iac.plan.replica import (
     RolloutPlan,
     ThroughputPlan,
 )
-from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
-from agentgpu_iac.plan.scaling import PacePlan, ScalingPlan, Schedule, Trigger
+from agentgpu_iac.plan.router import FlowControlPlan, GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
+from agentgpu_iac.plan.scaling import (
+    PacePlan,
+    PrometheusAuthPlan,
+    ScalingPlan,
+    Schedule,
+    SecretParameter,
+    Trigger,
+)
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -82,6 +89,7 @@ __all__ = (
     "EnginePlan",
     "EnvironmentVariable",
     "FillerPlan",
+    "FlowControlPlan",
     "FrontPlan",
     "GatewayPlan",
     "GitOpsPlan",
@@ -111,6 +119,7 @@ __all__ = (
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",
+    "PrometheusAuthPlan",
     "Provenance",
     "QuotaPlan",
     "Rejection",
@@ -123,6 +132,7 @@ __all__ = (
     "RoutingPlan",
     "ScalingPlan",
     "Schedule",
+    "SecretParameter",
     "SecretStorePlan",
     "SecretVariable",
     "SecurityPlan",

@@ -49,6 +49,28 @@ class Schedule(Document):
     """Burst replicas over that time, the tier's most at most."""
 
 
+class SecretParameter(Document):
+    """One parameter of a KEDA trigger that is read from a Secret; its value is never known here."""
+
+    parameter: str
+    """As KEDA calls it."""
+    secret: str
+    """Name of the Secret."""
+    key: str
+    """Key in the Secret."""
+
+
+class PrometheusAuthPlan(Document):
+    """How KEDA proves to Prometheus who it is."""
+
+    mode: Literal["bearer", "basic", "custom"] | None
+    """KEDA's ``authModes``; null: it signs with its own AWS identity."""
+    parameters: tuple[SecretParameter, ...]
+    """What is read from the Secret."""
+    aws_region: str | None
+    """Region that is signed for; null: nothing is signed."""
+
+
 class ScalingPlan(Document):
     """What raises and lowers a burst tier; see docs/scaling.md."""
 
@@ -60,6 +82,8 @@ class ScalingPlan(Document):
     """Its kind."""
     prometheus_url: str
     """As in the spec."""
+    prometheus_auth: PrometheusAuthPlan | None = None
+    """How KEDA proves who it is; null: it need not."""
     baseline_replicas: int
     """Replicas that are always there."""
     seats_per_replica: int

@@ -102,6 +102,9 @@ class Workload(Document):
     """Rollout."""
     admission: AdmissionPlan
     """Admission."""
+    waiting_room: int | None = None
+    """Requests that may wait behind full seats and still meet the TTFT budget, whoever holds them: the engine up to its
+    limit, or the endpoint picker. null: no TTFT budget."""
     routing: RoutingPlan
     """Routing."""
     model_cache: ModelCachePlan

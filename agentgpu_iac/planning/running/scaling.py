@@ -19,11 +19,20 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
-from agentgpu_iac.plan import MetricsPlan, PacePlan, ScalingPlan, Schedule, Trigger, Workload
+from agentgpu_iac.plan import (
+    MetricsPlan,
+    PacePlan,
+    PrometheusAuthPlan,
+    ScalingPlan,
+    Schedule,
+    SecretParameter,
+    Trigger,
+    Workload,
+)
 from agentgpu_iac.plan.series import PICKER_QUEUE, decimal, selector
 from agentgpu_iac.planning.running.routing import MAX_TRIES
 from agentgpu_iac.planning.running.watching import SCRAPE_INTERVAL_S
-from agentgpu_iac.spec.model import ScheduledScale, StackSpec
+from agentgpu_iac.spec.model import PrometheusAuth, ScheduledScale, StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import round_up, rounded
 
@@ -39,6 +48,12 @@ _FALLBACK_FAILURES = 3
 _FALLBACK_REPLICAS = 1
 """Not 0: with 0 KEDA would take a running burst down when Prometheus stops answering."""
 _API_VERSIONS: Final = {"Deployment": "apps/v1", "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
+_AUTH_PARAMETERS: Final[dict[str, tuple[Literal["bearer", "basic", "custom"], tuple[tuple[str, str], ...]]]] = {
+    "bearer": ("bearer", (("bearerToken", "token"),)),
+    "basic": ("basic", (("username", "username"), ("password", "password"))),
+    "header": ("custom", (("customAuthHeader", "header"), ("customAuthValue", "value"))),
+}
+"""(KEDA's mode, its parameters and the keys of the Secret) of each method that reads one."""
 _CHANCE = 0.1
 """How far an average of requests may lie above its mean by chance."""
 _LEAST_AVERAGED_S, _MOST_AVERAGED_S = 60, 300
@@ -101,6 +116,7 @@ def _scaling(
         target_api_version=_API_VERSIONS[burst.kind],
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
+        prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
         baseline_replicas=baseline_replicas,
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
@@ -116,6 +132,22 @@ def _scaling(
         scale_down_period_s=min(_MOST_PERIOD_S, burst.drain.grace_period_s),
         fallback_failures=_FALLBACK_FAILURES,
         fallback_replicas=_FALLBACK_REPLICAS,
+    )
+
+
+def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
+    """KEDA's words for it (read in 2.20.2: pkg/scalers/authentication, pkg/scalers/aws)."""
+    if wanted is None:
+        return None
+    if wanted.method == "aws-sigv4":
+        return PrometheusAuthPlan(mode=None, parameters=(), aws_region=wanted.aws_region)
+    mode, parameters = _AUTH_PARAMETERS[wanted.method]
+    return PrometheusAuthPlan(
+        mode=mode,
+        parameters=tuple(
+            SecretParameter(parameter=parameter, secret=wanted.secret or "", key=key) for parameter, key in parameters
+        ),
+        aws_region=None,
     )
 
 

@@ -70,7 +70,8 @@ def workload_plan(
     port = PORTS[agent.engine]
     leaving = member.drain.model_copy(update={"notice_s": notice})
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
-    admission = _admission(candidate, spec, catalog.queue_limit(agent.engine, release.version))
+    waiting_room = _waiting_room(candidate)
+    admission = _admission(candidate, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
     metrics = watching.metrics_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
@@ -158,6 +159,7 @@ def workload_plan(
         drain=leaving,
         rollout=_rollout(member, pool, replicas, start),
         admission=admission,
+        waiting_room=waiting_room,
         routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
         model_cache=ModelCachePlan(
             storage=storage,
@@ -325,32 +327,36 @@ def _progress_deadline_s(start: ColdStartPlan) -> int:
     return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(start.total) + startup_s)
 
 
-def _admission(candidate: Candidate, spec: StackSpec, limit: EngineLimit | None) -> AdmissionPlan:
-    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
+def _waiting_room(candidate: Candidate) -> int | None:
+    """Requests that may wait behind full seats and still meet the TTFT budget; None where there is none.
 
     Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after
-    this request's own TTFT, divided by that, is how many may stand in line. Behind a Gateway nobody asks a second
-    replica, so that an engine must not refuse: the picker holds what the engines have no room for.
+    this request's own TTFT, divided by that, is how many may stand in line.
+    """
+    demand, service = candidate.demand, candidate.service
+    if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
+        return None
+    per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
+    spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
+    return math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
+
+
+def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit: EngineLimit | None) -> AdmissionPlan:
+    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
+
+    Behind a Gateway nobody asks a second replica, so that an engine must not refuse: the picker holds what the engines
+    have no room for.
 
     Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
     prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
-    demand, service = candidate.demand, candidate.service
-    if (
-        spec.network.router == "gateway"
-        or demand.budget_ttft_ms is None
-        or service.ttft_ms is None
-        or service.tpot_ms is None
-    ):
+    if waiting is None or spec.network.router == "gateway":
         return AdmissionPlan(max_waiting_requests=None, max_queued_requests=None, max_queued_tokens=None)
-    per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
-    spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
-    waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
     requests = candidate.max_num_seqs + waiting
     return AdmissionPlan(
         max_waiting_requests=waiting,
         max_queued_requests=requests,
-        max_queued_tokens=requests * demand.context_tokens,
+        max_queued_tokens=requests * candidate.demand.context_tokens,
         refusal_status=None if limit is None else limit.status,
     )
 
