@@ -21,6 +21,7 @@ from agentgpu_iac.catalog.model import (
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
+    EngineOption,
     EngineParsers,
     EngineRelease,
     GpuAlias,
@@ -32,6 +33,7 @@ from agentgpu_iac.catalog.model import (
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    Thinking,
     VolumeType,
 )
 from agentgpu_iac.spec.document import Document
@@ -54,6 +56,8 @@ class Rows:
     limits: tuple[EngineLimit, ...] = ()
     host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    engine_options: tuple[EngineOption, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
@@ -69,6 +73,7 @@ FILES = (
     "engine_host_memory.json",
     "engine_limits.json",
     "engine_metrics.json",
+    "engine_options.json",
     "engine_parsers.json",
     "engines.json",
     "engines/ollama.json",
@@ -85,6 +90,7 @@ FILES = (
     "routers.json",
     "services.json",
     "skypilot.json",
+    "thinking.json",
     "volumes.json",
 )
 """The data files, in the order in which they enter the digest."""
@@ -113,6 +119,8 @@ def rows_in(folder: Traversable) -> Rows:
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),
+        engine_options=_json_rows(content["engine_options.json"], EngineOption),
+        thinking=_json_rows(content["thinking.json"], Thinking),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),

@@ -17,7 +17,6 @@ from tests.plans import (
     make_route,
     make_routed_plan,
     make_router,
-    make_watched_plan,
     make_workload,
 )
 from tests.rendering.trees import of_kind, tree

@@ -20,6 +20,7 @@ from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
@@ -29,6 +30,7 @@ __all__ = (
     "EngineHostMemory",
     "EngineLimit",
     "EngineMetrics",
+    "EngineOption",
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
@@ -41,6 +43,7 @@ __all__ = (
     "Model",
     "ModelFacts",
     "Offering",
+    "Option",
     "ParserNames",
     "Price",
     "Provider",
@@ -50,6 +53,9 @@ __all__ = (
     "ServiceRelease",
     "ServiceSoftware",
     "SkyPilotName",
+    "Thinking",
+    "Thinks",
     "VolumeId",
     "VolumeType",
+    "Word",
 )

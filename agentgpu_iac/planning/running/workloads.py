@@ -37,6 +37,7 @@ from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.planning.running import security, shared_memory, watching
 from agentgpu_iac.planning.running.pace import pace_plan
+from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
@@ -79,6 +80,9 @@ def workload_plan(
     loader = caching.loader(candidate, pool.machine, release, storage, spec, engines)
     streamer_mib = _streamer_mib(candidate, pool, loader)
     path = caching.directory(demand.model.id, caching.revision(agent))
+    variables = None
+    if catalog.engine_can(agent.engine, release.version, "template-variables"):
+        variables = told_to_engine(demand.thinking, demand.model)
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
         utilization = port.shared_memory_share or own_part
@@ -103,6 +107,8 @@ def workload_plan(
         kv_cache_memory_bytes=kv_budget_bytes,
         kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
         loader=loader,
+        template_variables=variables,
+        asks_for_prefix_cache=candidate.prefix_cache == "when-told",
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         limit_arguments=limit_arguments(
             catalog.engine_limits(agent.engine, release.version), candidate.max_num_seqs, admission
@@ -161,6 +167,7 @@ def workload_plan(
         admission=admission,
         waiting_room=waiting_room,
         routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
+        thinking=thinking_plan(demand.thinking, demand.model, engine_is_told=variables is not None),
         model_cache=ModelCachePlan(
             storage=storage,
             source=spec.model_cache.source,
