@@ -166,7 +166,7 @@ def _triggers(
     if pace is not None and pace.sessions_per_request > 1:
         floor, each = _sessions_wanted(burst, pace, baseline_replicas, seats)
         behind, window = f" * {decimal(pace.sessions_per_request)}", f"[{averaged_s(pace)}s]"
-        averaged = " + ".join(f"sum(avg_over_time({one}{window}))" for one in series)
+        averaged = " + ".join(f"sum(avg_over_time({gauge}{window}))" for gauge in series)
         used = None if used is None else f"avg_over_time({used}{window})"
         yield Trigger(name="sessions", query=_excess(f"({averaged}{missing}){behind}", floor), threshold=each)
     if used is not None:
