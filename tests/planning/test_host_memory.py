@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing import host_memory
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.rendering.render import render
+from agentgpu_iac.spec.loader import load_text
 from tests.planning.scenes import make_agent, make_catalog, offerings, only, plan, workload
 
 
@@ -50,6 +54,38 @@ class TestOffload:
         lines = {entry.name: entry for entry in found.ledger if entry.section == "Host memory of a pod"}
         assert lines["shmMib"].value == workload(found).pod.shm_mib
         assert lines["hostNeedMib"].value <= workload(found).pod.memory_mib
+
+
+REPORTED = """
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: offload}
+spec:
+  target: TARGET
+  accelerators: {allow: [rtx-pro-6000-blackwell-server]}
+  agents:
+    - name: chat
+      model: Qwen/Qwen3.8-27B
+      precision: nvfp4
+      kvCacheDtype: fp8
+      kvOffloadGib: 16
+      sessions: {concurrent: 2}
+      conversation: {maxContextTokens: 131072}
+      ttftMs: 20000
+      tpotMs: 200
+"""
+"""A stack as it was reported (vllm-project/vllm 44888, pull 52496): 16 GiB beside a /dev/shm of 1 GiB cannot start."""
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted"), [("eks", "medium: Memory\n          sizeLimit: 17Gi"), ("compose", "shm_size: 17408m")]
+)
+def test_the_reported_stack_has_room_for_what_it_maps(target: str, wanted: str) -> None:
+    found = make_plan(load_text(REPORTED.replace("TARGET", target), "offload.yaml"), load_catalog())
+    written = "\n".join(file.content.decode() for file in render(found))
+    assert wanted in written
+    (one,) = found.workloads
+    assert one.pod.memory_mib >= one.pod.shm_mib + host_memory.ENGINE_MIB_PER_ACCELERATOR
 
 
 class TestStreaming:
