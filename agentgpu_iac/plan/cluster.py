@@ -104,7 +104,8 @@ class GitOpsPlan(Document):
     namespace: str
     """Namespace of the tool."""
     timeout_s: int
-    """How long a rollout may take before it counts as failed: the longest progress deadline of the baseline."""
+    """How long a rollout may take before it counts as failed: the longest progress deadline of the baseline. Neither tool
+    waits so long before it applies what comes next."""
     others_scale: tuple[str, ...]
     """Deployments whose replicas someone else sets, so that the tool must leave them alone."""
 

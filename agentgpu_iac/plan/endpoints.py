@@ -5,10 +5,12 @@ A key is named, never given: by the Secret that holds it, and by the variable in
 
 from __future__ import annotations
 
-from typing import Any, Final
+import json
+from typing import Any, Final, Literal
 
 from agentgpu_iac.plan.addresses import base_url
 from agentgpu_iac.plan.document import Plan
+from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import LatencyClass
@@ -39,6 +41,18 @@ class Endpoint(Document):
     session_header: str | None
     """Send this header with one value for each conversation, so that it returns to the replica that holds its context; null:
     nothing looks at it."""
+    adapters: tuple[str, ...] = ()
+    """Model names under which requests ask for the agent's LoRA adapters."""
+    thinking: Literal["off", "on"] | None = None
+    """Whether the agent thinks where a request does not say; null for a model that never does."""
+    request_to_think: dict[str, Any] | None = None
+    """What a request has in its body to be thought about."""
+    request_to_answer: dict[str, Any] | None = None
+    """What a request has in its body to be answered without thinking."""
+    send_with_each_request: dict[str, Any] | None = None
+    """What all requests must have in their body, since the engine cannot be told."""
+    write_into_system_prompt: str | None = None
+    """What the system prompt must say, since neither the engine nor a request can."""
     fallback: str | None
     """Agent to ask where this one refuses."""
     api_key_secret: str | None
@@ -90,11 +104,28 @@ def _endpoint(plan: Plan, tiers: tuple[Workload, ...]) -> Endpoint:
         session_header=router.session_header
         if router is not None and route is not None and router.kind == "nginx" and route.policy == "session-affine"
         else None,
+        adapters=tuple(each.served_as for each in agent.model_cache.adapters if each.served_as is not None),
+        **_thinking(agent.thinking),
         fallback=agent.fallback,
         api_key_secret=key,
         api_key_variable=None if key is None else API_KEY_VARIABLE,
         caller_label=f"{CALLER_LABEL}={plan.stack}" if plan.security.callers_need_label else None,
     )
+
+
+def _thinking(thinking: ThinkingPlan | None) -> dict[str, Any]:
+    if thinking is None or thinking.model in ("never", "unknown"):
+        return {}
+    bodies = {
+        "request_to_think": thinking.request_to_think,
+        "request_to_answer": thinking.request_to_answer,
+        "send_with_each_request": thinking.callers_send,
+    }
+    return {
+        "thinking": thinking.mode,
+        "write_into_system_prompt": thinking.callers_write,
+        **{key: json.loads(body) for key, body in bodies.items() if body is not None},
+    }
 
 
 def _address(plan: Plan, agent: Workload) -> tuple[str, str]:

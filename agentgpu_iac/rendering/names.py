@@ -38,6 +38,10 @@ SERVICE_ACCOUNT = "engine"
 
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
+SCRIPTS = (SCRIPT, "model_files.py", "model_hub.py")
+"""What fills model caches, waits for models and holds them; one file, read beside the others."""
+SCRIPTS_NAME = "model-cache-scripts"
+"""Name of the one ConfigMap of all pools' scripts."""
 
 
 def labels(stack: str, component: str, *, name: str, more: Pairs = ()) -> Pairs:

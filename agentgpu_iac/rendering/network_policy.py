@@ -33,6 +33,7 @@ from agentgpu_iac.rendering.names import (
 )
 from agentgpu_iac.rendering.service import behind_nginx, engine_selector
 from agentgpu_iac.rendering.stack import agents
+from agentgpu_iac.rendering.startup_taint import has_startup_taint
 
 _DNS_NAMESPACE = "kube-system"
 _NODE_LOCAL_DNS = "169.254.20.10/32"
@@ -248,7 +249,12 @@ def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
 def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if all(pool.filler is None for pool in plan.node_pools):
         return ()
-    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=_source(plan)),)
+    api = (
+        (_anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS)),)
+        if has_startup_taint(plan)
+        else ()
+    )
+    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=(*_source(plan), *api)),)
 
 
 def _source(plan: Plan) -> tuple[Rule, ...]:

@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.plan import CachedModel, Plan, RenderedFile, SkyPlace, SkyServicePlan, Workload
+from agentgpu_iac.plan import Plan, RenderedFile, SkyPlace, SkyServicePlan, Workload
 from agentgpu_iac.plan.mounts import MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.rendering.context import Context, Pairs
+from agentgpu_iac.rendering.model_cache import MODELS_FILE, work_document
+from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER, SCRIPTS
 from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.reasons import commented
-from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.templates import document, verbatim
 from agentgpu_iac.rendering.yaml_text import dump
 
 FOLDER = "skyserve"
 
 _LOAD_BALANCING_POLICY = "least_load"
 """SkyServe's default, named so that another default changes nothing. Each replica is alike, so the shortest line is best."""
+_END_OF_FILE = "END_OF_FILE"
 _HEADER = """\
 # Agent {agent} as a SkyServe service. Start it:  {command}
 """
@@ -146,19 +149,27 @@ def _file_mounts(service: SkyServicePlan) -> Iterator[tuple[str, str]]:
 
 def _setup(service: SkyServicePlan, workload: Workload) -> str:
     """What must be there before the engine starts: weights from Hugging Face, and files that only the engine reads."""
-    fetched = () if service.bucket is not None else service.models
+    fetched = _fetch(service) if service.models else ()
     parts = [
-        *(["\n".join(("python3 - <<'FETCH'", *_fetch(fetched), "FETCH"))] if fetched else []),
+        *fetched,
         *(_settings_file(file.name, file.content) for file in workload.engine.files),
     ]
     return "\n".join(("set -e", *parts, "")) if parts else ""
 
 
-def _fetch(models: tuple[CachedModel, ...]) -> Iterator[str]:
-    yield "from huggingface_hub import snapshot_download"
-    for model in models:
-        folder = f"{MODELS_MOUNT}/{model.path}"
-        yield f"snapshot_download({model.model!r}, revision={model.revision!r}, local_dir={folder!r})"
+def _fetch(service: SkyServicePlan) -> Iterator[str]:
+    """The scripts that fill caches elsewhere; from a bucket SkyPilot has copied the files, of which they keep those that
+    engines read.
+    """
+    tokens = {secret.secret: secret.variable for secret in service.secrets}
+    files = {script: verbatim(script) for script in SCRIPTS}
+    models = [model.model_copy(update={"fill": True}) for model in service.models]
+    files[MODELS_FILE] = work_document(service.name, models, tokens)
+    yield f"mkdir -p {SCRIPT_FOLDER}"
+    for name, content in files.items():
+        yield f"cat > {SCRIPT_FOLDER}/{name} <<'{_END_OF_FILE}'\n{content}{_END_OF_FILE}"
+    command = "fill --once" if service.bucket is None else "tidy"
+    yield f"python3 {SCRIPT_FOLDER}/{SCRIPT} {command} --root={MODELS_MOUNT} --models={SCRIPT_FOLDER}/{MODELS_FILE}"
 
 
 def _settings_file(name: str, content: str) -> str:

@@ -16,6 +16,7 @@ from agentgpu_iac.catalog.model import (
     Model,
     Offering,
     Provider,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.store import Catalog
@@ -152,6 +153,14 @@ def _kubernetes(catalog: Catalog) -> Listed:
     return _listed(columns, set(), [(cells(row), row) for row in catalog.kubernetes])
 
 
+def _quotas(catalog: Catalog) -> Listed:
+    def cells(row: VcpuQuota) -> tuple[str, ...]:
+        return (row.provider, row.capacity_type, row.name, row.code, ", ".join(row.families), row.date)
+
+    columns = ("provider", "bought", "quota", "code", "families", "read")
+    return _listed(columns, set(), [(cells(row), row) for row in catalog.quotas])
+
+
 def _excluded(catalog: Catalog) -> Listed:
     def cells(row: Exclusion) -> tuple[str, ...]:
         return (row.kind, row.id, row.reason)
@@ -168,6 +177,7 @@ _LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
     "providers": _providers,
     "volumes": _volumes,
     "kubernetes": _kubernetes,
+    "quotas": _quotas,
     "excluded": _excluded,
 }
 
@@ -192,7 +202,8 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
         if exclusion.id.casefold() == folded and exclusion.kind != "model":
             raise BadInput.one("catalog", f"{exclusion.kind} {exclusion.id!r} is excluded: {exclusion.reason}")
     if "/" in name or name.endswith(".json"):
-        return {"kind": "model", **catalog.model(name).model_dump(mode="json", by_alias=True)}
+        shown = catalog.model(name).model_dump(mode="json", by_alias=True, exclude={"thinking": {"models"}})
+        return {"kind": "model", **shown}
     known = [
         *(offering.instance_type.name for offering in catalog.offerings),
         *(row.id for row in catalog.models),

@@ -27,10 +27,12 @@ from agentgpu_iac.spec.model import (
     StackSpec,
     ToolCalls,
 )
+from agentgpu_iac.spec.model.fields import switch_word
 from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of
 from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
+from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
 LINE = "{line}"
@@ -67,6 +69,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     yield from _schedule_rules(_part(spec, "scaling"), agents)
+    yield from _window_rules(_part(_part(spec, "capacity"), "maintenanceWindow"))
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     yield from _namespace_rules(_part(data, "metadata"), target)
@@ -78,6 +81,7 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from _speculative_rules(_part(agent, "speculative"), (*at, "speculative"))
         yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
         yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
+        yield from _thinking_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
@@ -343,6 +347,39 @@ def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, D
             yield Violation(steps=(*at, "end"), message="the schedule ends when it starts")
 
 
+_QUARTERS_OF_AN_HOUR = 4
+
+
+def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:
+    """A window is the same every week, closes again, and has a clock that Karpenter's, which is UTC, can follow."""
+    at: Steps = ("spec", "capacity", "maintenanceWindow")
+    start, hours, timezone = window.get("start"), window.get("hours"), window.get("timezone", "UTC")
+    starts = None
+    if isinstance(start, str) and len(start.split()) == 5:
+        starts = weekly_starts(start)
+        if starts is None:
+            yield Violation(
+                steps=(*at, "start"),
+                message=cron_fault(start) or f"{shown(start)} is not at one time of day, every week alike",
+                hint="minute and hour as numbers, * for day and month, then weekdays, for example 0 2 * * 1-5",
+            )
+    if isinstance(timezone, str) and offset_minutes(timezone) is None:
+        yield Violation(
+            steps=(*at, "timezone"),
+            message=f"Karpenter's clock is UTC, and the clock of {shown(timezone)} may change over the year",
+            hint="write start in UTC and leave timezone out, or name a zone without summer time, such as Etc/GMT-1, which is "
+            "an hour ahead of UTC",
+        )
+    if isinstance(hours, bool) or not isinstance(hours, int | float):
+        return
+    if hours * _QUARTERS_OF_AN_HOUR % 1:
+        yield Violation(steps=(*at, "hours"), message=f"{hours:g} h is no whole number of quarters of an hour")
+    elif starts and 0 < hours <= 24 and not closed_hours(starts, round(hours * 60)):
+        yield Violation(
+            steps=(*at, "hours"), message="the window never closes", hint="leave it out: nodes may then go at any time"
+        )
+
+
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """The circles that following ``next_of`` leads into, each once, in time linear in its length."""
     visited: set[str] = set()
@@ -419,7 +456,7 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
     """The context must hold the system prompt and one turn, else not even the first answer fits."""
     limit = conversation.get("maxContextTokens")
     keys = ("systemPromptTokens", "inputTokensPerTurn", "outputTokensPerTurn", "reasoningTokensPerTurn")
-    tokens = [_count(conversation, key, Conversation) for key in keys]
+    tokens = [_count({"reasoningTokensPerTurn": 0, **conversation}, key, Conversation) for key in keys]
     known = [count for count in tokens if count is not None]
     if not _is_count(limit) or len(known) < len(keys) or sum(known) <= limit:
         return
@@ -428,6 +465,20 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
         steps=(*at, "maxContextTokens"),
         message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
         hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
+    )
+
+
+def _thinking_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """What the model is told and what it is sized for are one thing."""
+    thinking = switch_word(agent.get("thinking"))
+    tokens = _part(agent, "conversation").get("reasoningTokensPerTurn")
+    if not _is_count(tokens) or (thinking, tokens > 0) not in (("on", False), ("off", True)):
+        return
+    yield Violation(
+        steps=(*at, "thinking"),
+        message=f"thinking is {thinking}, but reasoningTokensPerTurn is {tokens:,}",
+        hint=f"line {LINE}: leave one of the two out",
+        other=(*at, "conversation", "reasoningTokensPerTurn"),
     )
 
 

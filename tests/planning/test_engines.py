@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.engines.port import EnginePort
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.spec.vocabulary import ENGINES, Engine
 from tests.planning.flags import FlagList, split
@@ -26,6 +28,7 @@ from tests.planning.scenes import (
     workload,
 )
 from tests.planning.stacks import features, rules, stacks
+from tests.thoroughness import examples
 
 LISTS = {
     "sglang": FlagList.read("sglang_0_5_23_flags.json"),
@@ -109,7 +112,7 @@ def test_the_plan_says_how_the_engine_is_started_and_asked(engine):
     assert {variable.name for variable in one.environment}.isdisjoint({"HOME", "USER", "HF_HUB_OFFLINE"})
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(60))
 @given(stacks(), st.lists(features, min_size=3, max_size=3), rules)
 def test_whatever_is_asked_for_fits_memory_batch_and_host(stack, wanted, spec):
     try:
@@ -320,3 +323,10 @@ class TestVllm:
         assert old.shutdown_timeout_s == 0
         assert old.pre_stop_s == new.pre_stop_s + new.shutdown_timeout_s
         assert old.grace_period_s == new.grace_period_s
+
+
+@pytest.mark.parametrize("port", PORTS.values(), ids=lambda port: port.name)
+def test_what_flashinfer_compiles_and_fetches_is_kept_on_the_volume(port: EnginePort) -> None:
+    """Its kernels and cubins lie in the home folder otherwise, which goes with the pod."""
+    values = {variable.name: variable.value for variable in port.environment()}
+    assert values["FLASHINFER_WORKSPACE_BASE"].startswith(ENGINE_CACHE_MOUNT)

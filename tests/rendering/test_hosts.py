@@ -55,7 +55,7 @@ def test_engines_are_what_pods_are_in_a_cluster() -> None:
     found = engines(make_machines_plan())
     assert set(found) == {"engine-support-1", "engine-support-2"}
     for number, one in enumerate(found.values()):
-        assert one["entrypoint"] == ["vllm", "serve"]
+        assert one["entrypoint"][-3:] == ["--", "vllm", "serve"]
         assert one["command"] == list(workload.engine.args)
         assert one["image"] == workload.engine.image
         assert (one["cpus"], one["mem_limit"], one["shm_size"]) == (3.0, "24576m", "1024m")
@@ -91,8 +91,8 @@ def test_engines_start_once_the_verified_marker_of_their_model_is_there() -> Non
     for one in (wait, fill):
         assert one["depends_on"] == {"folders": {"condition": "service_completed_successfully"}}
         assert {"./model_cache.py", "./models.json"} <= {volume["source"] for volume in one["volumes"]}
-    (models,) = json.loads(texts(make_machines_plan())[f"{BASELINE}/models.json"])
-    assert (models["name"], models["revision"]) == ("Qwen/Qwen3-8B", "main")
+    (model,) = json.loads(texts(make_machines_plan())[f"{BASELINE}/models.json"])["models"]
+    assert (model["name"], model["revision"]) == ("Qwen/Qwen3-8B", "main")
 
 
 def test_a_cache_that_its_owner_fills_has_no_filler() -> None:

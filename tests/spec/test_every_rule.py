@@ -23,6 +23,8 @@ GITOPS = "gitops: {tool: flux, repository: 'https://example.org/r', path: p}"
 PUBLIC = "hosts: {callerRanges: [10.0.0.0/8]}"
 SCHEDULE = "scaling: {{schedule: [{{agent: {agent}, start: {start}, end: 0 9 * * *, replicas: 1}}]}}"
 
+WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
+
 BAD = (
     ("_accelerator_rules", "accelerators.deny[0]", with_spec("accelerators: {allow: [l4], deny: [l4]}")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
@@ -113,6 +115,15 @@ BAD = (
     ("_schedule_rules", "scaling.schedule[0].agent", with_spec(SCHEDULE.format(agent="nobody", start="0 8 * * *"))),
     ("_schedule_rules", "scaling.schedule[0].start", with_spec(SCHEDULE.format(agent="support", start="0 25 * * *"))),
     ("_schedule_rules", "scaling.schedule[0].end", with_spec(SCHEDULE.format(agent="support", start="0 9 * * *"))),
+    ("_window_rules", "capacity.maintenanceWindow.start", with_spec(WINDOW.format("start: 0 2 1 * *, hours: 4"))),
+    ("_window_rules", "capacity.maintenanceWindow.start", with_spec(WINDOW.format("start: 0 25 * * *, hours: 4"))),
+    (
+        "_window_rules",
+        "capacity.maintenanceWindow.timezone",
+        with_spec(WINDOW.format("start: 0 2 * * *, hours: 4, timezone: Europe/Berlin")),
+    ),
+    ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 4.1"))),
+    ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 24"))),
     ("_engine_rules", "agents[0].engine", with_agent("engine: ollama")),
     ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: draft-model}")),
     ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: eagle3}")),
@@ -134,6 +145,8 @@ BAD = (
         "agents[0].conversation.turns",
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
     ),
+    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
+    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
 )
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
@@ -146,10 +159,14 @@ ALLOWED = (
     with_spec("target: skyserve", "network: {router: none}"),
     with_spec(GITOPS, f"security: {{apiKeySecret: k, {STORE}}}"),
     with_spec(SCHEDULE.format(agent="support", start="0 8 * * *")),
+    with_spec(WINDOW.format("start: 0 2 * * 1-5, hours: 24, timezone: Etc/GMT-1")),
     with_second(second="name: other, model: m, engine: sglang"),
     with_agent("speculative: {method: ngram, tokens: 3, acceptedTokens: 4}"),
     with_agent("speculative: {method: eagle3, model: o/d, weightsGib: 1}"),
     with_agent("speculative: {method: mtp}"),
+    with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 0}"),
+    with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 1}"),
+    with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
     with_second(second="name: burst, model: m"),
     SMALLEST.replace("customer-service", "kube").replace("spec:", "spec:\n  target: kubernetes"),
 )

@@ -10,8 +10,10 @@ from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, Engin
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
@@ -19,6 +21,7 @@ __all__ = (
     "Calibration",
     "DenseTflops",
     "EngineMetrics",
+    "EngineOption",
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
@@ -31,6 +34,7 @@ __all__ = (
     "Model",
     "ModelFacts",
     "Offering",
+    "Option",
     "ParserNames",
     "Price",
     "Provider",
@@ -40,6 +44,10 @@ __all__ = (
     "ServiceRelease",
     "ServiceSoftware",
     "SkyPilotName",
+    "Thinking",
+    "Thinks",
+    "VcpuQuota",
     "VolumeId",
     "VolumeType",
+    "Word",
 )

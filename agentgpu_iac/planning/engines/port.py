@@ -84,6 +84,8 @@ class EnginePort:
     Unset: none."""
     drains_since: str | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
+    refuses_tools_without_parser: bool = False
+    """A request with tools gets HTTP 400 unless a parser of tool calls was named; else their calls come as text."""
     oldest_capability: str | None = None
     """Oldest compute capability that it runs on as it is started here; unset: as old as the weights' kernels."""
     files: Callable[[EngineSettings], tuple[EngineFile, ...]] = no_files

@@ -22,7 +22,7 @@ from agentgpu_iac.rendering.hosts.nginx import MACHINES_LIST, STREAM, machines_l
 from agentgpu_iac.rendering.hosts.prometheus import PROMETHEUS, prometheus_context
 from agentgpu_iac.rendering.hosts.setup import ENVIRONMENT, SYSCTL, UNITS, environment, sysctl
 from agentgpu_iac.rendering.model_cache import MODELS_FILE, models_document
-from agentgpu_iac.rendering.names import SCRIPT
+from agentgpu_iac.rendering.names import SCRIPTS
 from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.router import CONFIG
 from agentgpu_iac.rendering.templates import document, filled, verbatim
@@ -74,8 +74,8 @@ def _texts(machine: Machine) -> dict[str, str]:
         SYSCTL: filled(sysctl(host)),
         ENVIRONMENT: filled(environment(machine)),
         SETUP: verbatim(SETUP),
-        SCRIPT: verbatim(SCRIPT),
-        MODELS_FILE: models_document(machine.pool),
+        **{script: verbatim(script) for script in SCRIPTS},
+        MODELS_FILE: models_document(machine.plan, machine.pool),
         **{unit: verbatim(unit) for unit in UNITS},
     }
     if host.prometheus is not None:
