@@ -85,5 +85,7 @@ def test_nodes_that_fill_at_once_share_the_gateway_and_begin_apart(pinned: Plan)
 @pytest.mark.parametrize(("nodes", "shared", "gib_per_s"), [(1, True, 0.582), (25, True, 0.0233), (25, False, 0.7)])
 def test_the_share_of_a_node(nodes: int, shared: bool, gib_per_s: float) -> None:
     """25 nodes behind one gateway of 5 Gbit/s get a thirtieth of what the hub gives to one."""
-    seconds = loading.slowest_fill_s(make_instance(), "nvme", 600, models_gib=131.0, nodes_at_once=nodes, share_gateway=shared)
+    seconds = loading.slowest_fill_s(
+        make_instance(), "nvme", 600, models_gib=131.0, nodes_at_once=nodes, share_gateway=shared
+    )
     assert seconds == pytest.approx(131.0 / gib_per_s, rel=0.01)
