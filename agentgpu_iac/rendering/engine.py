@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -36,7 +35,6 @@ from agentgpu_iac.rendering.names import (
     topology_keys,
     workload_labels,
 )
-from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 HOME_FOLDER = "/home/engine"
@@ -156,7 +154,6 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
     pools = {pool.name: pool for pool in plan.node_pools}
     by_karpenter = {pool.name for pool in plan.karpenter_pools}
     faults = [fault for workload in plan.workloads for fault in _faults(pools[workload.node_pool], workload)]
-    faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
         raise BadInput(faults)
     return (
@@ -187,18 +184,6 @@ def _engine(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) 
     )
 
 
-def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
-    """Each group gets a Service ``<name>-<number>`` from its controller, which no agent's may be."""
-    if workload.kind == "Deployment":
-        return ()
-    taken = re.compile(rf"{re.escape(workload.name)}-[0-9]+")
-    return tuple(
-        _fault(workload, "name", f"its groups' Services would be named like agent {agent.agent!r}", "rename an agent")
-        for agent in agents(plan)
-        if taken.fullmatch(agent.agent)
-    )
-
-
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
@@ -214,7 +199,7 @@ def _fault(workload: Workload, path: str, message: str, hint: str) -> Fault:
 
 
 def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) -> DeploymentContext:
-    disruption = _disruption(workload) if by_karpenter else ()
+    disruption = _disruption(workload, pool) if by_karpenter else ()
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
@@ -341,8 +326,15 @@ def _devices(workload: Workload) -> Pairs:
     )
 
 
-def _disruption(workload: Workload) -> Pairs:
-    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer."""
+def _disruption(workload: Workload, pool: NodePool) -> Pairs:
+    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer.
+
+    Never where the node may be spot: Karpenter evicts no pod with this annotation, not even after an interruption notice,
+    so a young replica would be cut off with the node in place of draining (read in Karpenter 1.14.1: pkg/utils/pod,
+    IsEvictable).
+    """
+    if "spot" in pool.capacity_types:
+        return ()
     steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 

@@ -20,7 +20,8 @@ from typing import ClassVar
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import CachedModel, FillerPlan, NodePool, Plan, token_variables
 from agentgpu_iac.plan.mounts import MODELS_MOUNT
-from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, FILLER_SERVICE_ACCOUNT, POOL_LABEL
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, FILLER_SERVICE_ACCOUNT, POOL_LABEL, STARTUP_TAINT
+from agentgpu_iac.rendering import startup_taint
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -105,6 +106,8 @@ class DaemonSetContext(Context):
     scripts: str
     model_cache: str
     scratch_size: str
+    lifters: tuple[tuple[str, str, tuple[str, ...], str, str], ...]
+    """Nothing, or the one container that takes the startup taint off: key, image, command, CPU and memory."""
 
 
 def model_cache_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -225,6 +228,22 @@ def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, models: ConfigMapCon
         scripts=SCRIPTS_NAME,
         model_cache=model_cache(pool),
         scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
+        lifters=_lifters(plan, pool),
+    )
+
+
+def _lifters(plan: Plan, pool: NodePool) -> tuple[tuple[str, str, tuple[str, ...], str, str], ...]:
+    if pool.startup_taint is None:
+        return ()
+    command = (
+        "python3",
+        f"/opt/startup-taint/{startup_taint.SCRIPT}",
+        f"--ready={READY_FILE}",
+        f"--key={STARTUP_TAINT}",
+    )
+    size = pool.startup_taint
+    return (
+        (STARTUP_TAINT, filler_image(plan, pool), command, cpu_quantity(size.cpu_milli), mib_quantity(size.memory_mib)),
     )
 
 

@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.marketplace import MARKETPLACE, SOLD_AS
 from agentgpu_iac.plan import MarketPlan, MarketWay
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.siblings import price_cap_ratio
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
@@ -48,7 +49,7 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
 
 
 def _ways(pool: Pool, spec: StackSpec) -> Iterator[MarketWay]:
-    ratio = usd(spec.capacity.price_cap_ratio)
+    ratio = usd(price_cap_ratio(spec))
     for capacity_type in pool.purchase.capacity_types:
         planned = pool.machine.usd_per_hour(capacity_type)
         if planned is None:

@@ -18,6 +18,7 @@ from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.siblings import price_cap_ratio
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
 from agentgpu_iac.planning.running import security
 from agentgpu_iac.planning.running.routing import answer_timeout_s
@@ -79,7 +80,7 @@ def _service(
     models = caching.cached_models([candidate], spec)
     cold, probes = baseline.cold_start_s, baseline.probes
     need_mib = host_memory.need_mib(candidate)
-    limit = _planned_usd(option.machine) * Decimal(str(spec.capacity.price_cap_ratio))
+    limit = _planned_usd(option.machine) * Decimal(str(price_cap_ratio(spec)))
     return SkyServicePlan(
         agent=baseline.agent,
         workload=baseline.name,
