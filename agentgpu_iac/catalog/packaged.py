@@ -34,6 +34,7 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     SkyPilotName,
     Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.spec.document import Document
@@ -64,6 +65,7 @@ class Rows:
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
+    quotas: tuple[VcpuQuota, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -87,6 +89,7 @@ FILES = (
     "models.json",
     "prices.csv",
     "providers.json",
+    "quotas.json",
     "routers.json",
     "services.json",
     "skypilot.json",
@@ -127,6 +130,7 @@ def rows_in(folder: Traversable) -> Rows:
         skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         volumes=_json_rows(content["volumes.json"], VolumeType),
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
+        quotas=_json_rows(content["quotas.json"], VcpuQuota),
         digest=digest(content[name] for name in FILES),
     )
 

@@ -23,6 +23,7 @@ class CatalogKind(StrEnum):
     PROVIDERS = "providers"
     VOLUMES = "volumes"
     KUBERNETES = "kubernetes"
+    QUOTAS = "quotas"
     EXCLUDED = "excluded"
 
 

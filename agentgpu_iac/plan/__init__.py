@@ -5,6 +5,7 @@ once and used twice travels here, so that no template and no Pulumi program deci
 as the project grows; none is renamed.
 """
 
+from agentgpu_iac.plan.account import VcpuNeed
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -40,7 +41,7 @@ from agentgpu_iac.plan.model_cache import (
     StorageChoice,
     token_variables,
 )
-from agentgpu_iac.plan.node_pool import MarketPlan, MarketWay, NodePool
+from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -51,7 +52,9 @@ from agentgpu_iac.plan.replica import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
+    RolloutOutages,
     RolloutPlan,
+    RolloutSteps,
     ThroughputPlan,
 )
 from agentgpu_iac.plan.router import FlowControlPlan, GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
@@ -81,6 +84,7 @@ __all__ = (
     "Assumption",
     "CachedModel",
     "CachedRepository",
+    "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
     "Constraint",
@@ -110,6 +114,7 @@ __all__ = (
     "ModelCachePlan",
     "NamedSecret",
     "NodePool",
+    "NodeTypePlan",
     "OtherMachine",
     "Override",
     "PacePlan",
@@ -127,7 +132,9 @@ __all__ = (
     "RejectionUnit",
     "RenderedFile",
     "ReplicaRange",
+    "RolloutOutages",
     "RolloutPlan",
+    "RolloutSteps",
     "RoutePlan",
     "RouterPlan",
     "RoutingPlan",
@@ -141,6 +148,7 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StartupTaintPlan",
     "StorageChoice",
     "ThinkingMode",
     "ThinkingPlan",
@@ -148,6 +156,7 @@ __all__ = (
     "ThroughputPlan",
     "Topology",
     "Trigger",
+    "VcpuNeed",
     "Warning",
     "WarningCode",
     "WatchingPlan",

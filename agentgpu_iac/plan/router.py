@@ -57,7 +57,8 @@ class RoutePlan(Document):
     """As in the spec."""
     max_connections: int | None
     """Requests that one router replica lets through at once: ``maxQueuedRequests`` x all replicas of the peak, which is
-    what their seats and queues take. null: no limit, since the engines have none."""
+    what their seats and queues take. null: no limit, since the engines have none, or since there would be more of them than
+    the 65,535 that NGINX counts."""
     refusal_statuses: tuple[int, ...] = (503,)
     """HTTP statuses by which its engines turn a request away; another replica is then asked."""
     max_tries: int
