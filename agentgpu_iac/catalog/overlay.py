@@ -16,6 +16,7 @@ from agentgpu_iac.catalog.model import (
     Calibration,
     EngineParsers,
     EngineRelease,
+    Gate,
     GpuAlias,
     InstanceType,
     KubernetesRelease,
@@ -56,6 +57,8 @@ class CatalogOverlay(Document):
     """Known by engine and version."""
     engine_parsers: tuple[EngineParsers, ...] = ()
     """Known by engine and version."""
+    gates: tuple[Gate, ...] = ()
+    """What you know of gates; yours are asked first. A model's own ``gated`` says it for that model."""
     providers: tuple[Provider, ...] = ()
     """Known by their id."""
     routers: tuple[RouterRelease, ...] = ()
@@ -148,6 +151,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         parsers=_replaced(base.parsers, own.engine_parsers, lambda row: (row.engine, row.version)),
+        gates=(*own.gates, *base.gates),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
         routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),
         services=_replaced(base.services, own.services, lambda row: (row.service, row.version)),

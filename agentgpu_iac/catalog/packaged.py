@@ -21,6 +21,7 @@ from agentgpu_iac.catalog.model import (
     EngineMetrics,
     EngineParsers,
     EngineRelease,
+    Gate,
     GpuAlias,
     InstanceType,
     KubernetesRelease,
@@ -50,6 +51,7 @@ class Rows:
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    gates: tuple[Gate, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
@@ -70,6 +72,7 @@ FILES = (
     "engines/tensorrt-llm.json",
     "engines/tgi.json",
     "engines/vllm.json",
+    "gates.json",
     "gpu_aliases.json",
     "instance_types.json",
     "kubernetes.json",
@@ -105,6 +108,7 @@ def rows_in(folder: Traversable) -> Rows:
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),
+        gates=_json_rows(content["gates.json"], Gate),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),

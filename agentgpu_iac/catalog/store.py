@@ -21,6 +21,7 @@ from agentgpu_iac.catalog.model import (
     EngineParsers,
     EngineRelease,
     Exclusion,
+    Gate,
     KubernetesRelease,
     Model,
     ModelFacts,
@@ -70,6 +71,7 @@ class Catalog:
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    gates: tuple[Gate, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
@@ -126,6 +128,15 @@ class Catalog:
                     hint="give the path of its config.json instead",
                 )
         raise _unknown("model", reference, (row.id for row in self.models))
+
+    def gated(self, repository: str) -> bool | None:
+        """Whether a repository is given only to accounts that accepted its licence; None: nobody is known to say.
+
+        A row of the model says it for itself; else the gate that names the repository, or its publisher.
+        """
+        folded = repository.casefold()
+        own = next((model.gated for model in self.models if model.id.casefold() == folded), None)
+        return own if own is not None else gate_of(repository, self.gates)
 
     def calibration(self, accelerator_id: str, model_id: str, engine: Engine) -> Calibration | None:
         """What the user measured on an accelerator: for this very model if there is such a run, else for any model."""
@@ -278,7 +289,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     """
     own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
-    models, unsizable = _models(rows.models)
+    models, unsizable = _models(rows.models, rows.gates)
     return Catalog(
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
@@ -293,6 +304,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),
         engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, order(row.version)))),
+        gates=rows.gates,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
@@ -308,12 +320,20 @@ def _newest_date(rows: Rows, own_prices: Iterable[Price]) -> str:
     return max((day for day in dates if _DAY.fullmatch(day)), default="")
 
 
-def _models(facts: Iterable[ModelFacts]) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
+def gate_of(repository: str, gates: Iterable[Gate]) -> bool | None:
+    """What the row that names a repository best says of its gate; None where none does."""
+    found = max(gates, key=lambda row: row.exactness(repository), default=None)
+    return found.gated if found is not None and found.exactness(repository) else None
+
+
+def _models(facts: Iterable[ModelFacts], gates: Iterable[Gate]) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
     models: list[Model] = []
     exclusions: list[Exclusion] = []
     for row in sorted(facts, key=lambda row: row.id.casefold()):
         try:
-            models.append(shapes.model(row))
+            model = shapes.model(row)
+            gated = gate_of(model.id, gates) if model.gated is None else model.gated
+            models.append(model.model_copy(update={"gated": gated}))
         except shapes.UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)

@@ -8,6 +8,7 @@ from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.planning.gates import gate_faults
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
@@ -32,6 +33,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
             path = f"spec.agents[{position}].model"
             faults.extend(loaded.fault(path, fault.message, fault.hint) for fault in unknown.faults)
     faults += _draft_faults(loaded, catalog)
+    faults += gate_faults(loaded, [found.get(agent.model) for agent in loaded.stack.spec.agents], catalog)
     spec = loaded.stack.spec
     accelerators = {row.id for row in catalog.accelerators}
     for field, ids in (("allow", spec.accelerators.allow), ("deny", spec.accelerators.deny)):

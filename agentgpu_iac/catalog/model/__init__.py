@@ -7,6 +7,7 @@ out.
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
 from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, EngineParsers, EngineRelease, ParserNames
+from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
@@ -22,6 +23,7 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "Gate",
     "GpuAlias",
     "InstanceType",
     "KubernetesRelease",
