@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts
+from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -51,6 +52,7 @@ class Rows:
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
@@ -66,6 +68,7 @@ FILES = (
     "accelerators.json",
     "engine_metrics.json",
     "engine_parsers.json",
+    "engine_versions.json",
     "engines.json",
     "engines/ollama.json",
     "engines/sglang.json",
@@ -108,6 +111,7 @@ def rows_in(folder: Traversable) -> Rows:
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),
+        engine_versions=_json_rows(content["engine_versions.json"], EngineVersion),
         gates=_json_rows(content["gates.json"], Gate),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),

@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.engine_facts import EngineFacts
+from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
+from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -39,6 +41,7 @@ from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.spec.repository import is_other_address, repository_of
 from agentgpu_iac.spec.vocabulary import Engine, Target
 
 SOURCE = "catalog"
@@ -71,6 +74,7 @@ class Catalog:
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
@@ -103,7 +107,7 @@ class Catalog:
         raise _unknown("provider", provider_id, (row.id for row in self.providers))
 
     def model(self, reference: str) -> Model:
-        """Look a model up by its Hugging Face id, in any case, or read the shape of a local one.
+        """Look a model up by its Hugging Face id, in any case, or the address of its page; or read a local one's shape.
 
         A reference that ends in ``.json`` is the path of a Hugging Face ``config.json``; one that is no known id but
         the path of a folder with such a file stands for that file.
@@ -112,6 +116,7 @@ class Catalog:
             BadInput: there is no such model or file, the catalog knows too little about it (says what), or the file
                 cannot be used.
         """
+        written, reference = reference, repository_of(reference).id
         if reference.endswith(".json"):
             return self._local_model(Path(reference), reference)
         folded = reference.casefold()
@@ -127,13 +132,27 @@ class Catalog:
                     f"model {exclusion.id!r} cannot be sized: {exclusion.reason}",
                     hint="give the path of its config.json instead",
                 )
-        raise _unknown("model", reference, (row.id for row in self.models))
+        raise self._unknown_model(written, reference)
+
+    def _unknown_model(self, written: str, reference: str) -> BadInput:
+        """Why a reference is no model, by what it seems to be."""
+        if is_other_address(written):
+            hint = "write its id, publisher/model, or the path of its config.json"
+            return BadInput.one(SOURCE, f"{written!r} is no page of a model on Hugging Face", hint=hint)
+        if reference.startswith((".", "/", "~")):
+            hint = "name a folder that holds the model's config.json, or that file; paths start at the stack's folder"
+            return BadInput.one(SOURCE, f"there is no {CONFIG_FILE} in {reference!r}", hint=hint)
+        if kind := other_kind_by_name(reference):
+            hint = "serve it beside the stack, and leave it out here"
+            return BadInput.one(SOURCE, not_planned(reference, kind), hint=hint)
+        return _unknown("model", reference, (row.id for row in self.models))
 
     def gated(self, repository: str) -> bool | None:
         """Whether a repository is given only to accounts that accepted its licence; None: nobody is known to say.
 
         A row of the model says it for itself; else the gate that names the repository, or its publisher.
         """
+        repository = repository_of(repository).id
         folded = repository.casefold()
         own = next((model.gated for model in self.models if model.id.casefold() == folded), None)
         return own if own is not None else gate_of(repository, self.gates)
@@ -304,6 +323,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),
         engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, order(row.version)))),
+        engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),

@@ -9,6 +9,7 @@ from agentgpu_iac.planning import gates
 from agentgpu_iac.planning.advice import engine, load
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
+from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
 
 
@@ -86,7 +87,7 @@ def _calibrated_by_you(context: Context, candidate: Candidate) -> Warning | None
 
 
 def _model_unpinned(candidate: Candidate, baseline: Workload) -> Warning | None:
-    if candidate.demand.agent.model_revision is not None or baseline.model_source != "catalog":
+    if caching.revision(candidate.demand.agent) != "main" or baseline.model_source != "catalog":
         return None
     return warning(
         "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", baseline.agent
