@@ -160,9 +160,9 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
             f"engine version {asked or '(none given)'}: accounted for as {base}, {said}"
             + (measured if isinstance(question, PredictQuestion) else "")
         )
-    if engine == "vllm" and before(asked, V1_FIRST_VERSION):
+    if port.logs_compared and before(asked, V1_FIRST_VERSION):
         warnings.append(
-            f"vLLM {asked} has the engine V0, which is gone: no plan uses it, and only {V1_FIRST_VERSION} and newer are planned"
+            f"{engine} {asked} has the engine V0, which is gone: no plan uses it, and only {V1_FIRST_VERSION} and newer are planned"
         )
     precision = question.precision or model.native_precision
     if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:

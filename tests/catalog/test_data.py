@@ -83,6 +83,8 @@ def test_nothing_was_lost():
         "volumes",
         "kubernetes",
         "engine_facts",
+        "engine_versions",
+        "gates",
     ],
 )
 def test_every_row_names_its_sources(table):
@@ -107,6 +109,8 @@ def test_rows_are_sorted(name):
         **{one: by_version for one in FILES if one.startswith("engines/")},
         "accelerators.json": lambda row: row["id"],
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
+        "engine_versions.json": by_version,
+        "gates.json": lambda row: row["repositories"][0].casefold(),
         "engine_parsers.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
