@@ -162,7 +162,7 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
         )
     if port.logs_compared and before(asked, V1_FIRST_VERSION):
         warnings.append(
-            f"{engine} {asked} has the engine V0, which is gone: no plan uses it, and only {V1_FIRST_VERSION} and newer are planned"
+            f"{engine} {asked} has the engine V0, which is gone: only {V1_FIRST_VERSION} and newer are planned"
         )
     precision = question.precision or model.native_precision
     if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:
