@@ -26,6 +26,7 @@ from agentgpu_iac.catalog.model import (
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    Thinking,
     VolumeType,
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
@@ -54,6 +55,8 @@ class CatalogOverlay(Document):
     """Prices that the user pays. Reserved capacity is a price of capacity type ``reserved``."""
     models: tuple[ModelFacts, ...] = ()
     """Known by their id, in any case."""
+    thinking: tuple[Thinking, ...] = ()
+    """Known by their id; a model that is named in one of these is no longer in ours."""
     engines: tuple[EngineRelease, ...] = ()
     """Known by engine and version."""
     engine_parsers: tuple[EngineParsers, ...] = ()
@@ -196,6 +199,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
             base.gpu_aliases, own.gpu_aliases, lambda row: (row.provider, row.gpu, row.instance_type)
         ),
         models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
+        thinking=_replaced(base.thinking, own.thinking, lambda row: row.id),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         parsers=_replaced(base.parsers, own.engine_parsers, lambda row: (row.engine, row.version)),
         gates=(*own.gates, *base.gates),

@@ -20,6 +20,7 @@ from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
     EngineMetrics,
+    EngineOption,
     EngineParsers,
     EngineRelease,
     Gate,
@@ -32,6 +33,7 @@ from agentgpu_iac.catalog.model import (
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    Thinking,
     VolumeType,
 )
 from agentgpu_iac.spec.document import Document
@@ -54,6 +56,8 @@ class Rows:
     engine_facts: tuple[EngineFacts, ...] = ()
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
+    engine_options: tuple[EngineOption, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
@@ -67,6 +71,7 @@ class Rows:
 FILES = (
     "accelerators.json",
     "engine_metrics.json",
+    "engine_options.json",
     "engine_parsers.json",
     "engine_versions.json",
     "engines.json",
@@ -85,6 +90,7 @@ FILES = (
     "routers.json",
     "services.json",
     "skypilot.json",
+    "thinking.json",
     "volumes.json",
 )
 """The data files, in the order in which they enter the digest."""
@@ -113,6 +119,8 @@ def rows_in(folder: Traversable) -> Rows:
         ),
         engine_versions=_json_rows(content["engine_versions.json"], EngineVersion),
         gates=_json_rows(content["gates.json"], Gate),
+        engine_options=_json_rows(content["engine_options.json"], EngineOption),
+        thinking=_json_rows(content["thinking.json"], Thinking),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),

@@ -20,6 +20,7 @@ from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
     EngineMetrics,
+    EngineOption,
     EngineParsers,
     EngineRelease,
     Exclusion,
@@ -28,6 +29,7 @@ from agentgpu_iac.catalog.model import (
     Model,
     ModelFacts,
     Offering,
+    Option,
     Price,
     Provider,
     RouterRelease,
@@ -35,6 +37,7 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     ServiceSoftware,
     SkyPilotName,
+    Thinking,
     VolumeType,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
@@ -76,6 +79,8 @@ class Catalog:
     engine_facts: tuple[EngineFacts, ...] = ()
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
+    engine_options: tuple[EngineOption, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
@@ -231,6 +236,16 @@ class Catalog:
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return _in_force(known, version) if known else None
 
+    def engine_can(self, engine: Engine, version: str, option: Option, architecture: str = "") -> bool:
+        """Whether an engine can be told something in a version, for models of an architecture."""
+        return any(
+            row.engine == engine
+            and row.option == option
+            and at_least(version, row.since)
+            and (not row.architectures or architecture in row.architectures)
+            for row in self.engine_options
+        )
+
     def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
         """The types of network volume whose prices are known for a provider."""
         return tuple(row for row in self.volumes if row.provider == provider)
@@ -266,7 +281,8 @@ class Catalog:
             text = self._resolved(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error
-        return model_from_config(text, reference)
+        model = model_from_config(text, reference)
+        return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
 
     def _is_file(self, path: Path) -> bool:
         try:
@@ -308,7 +324,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     """
     own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
-    models, unsizable = _models(rows.models, rows.gates)
+    models, unsizable = _models(rows.models, rows.gates, rows.thinking)
     return Catalog(
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
@@ -325,6 +341,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, order(row.version)))),
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
+        engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        thinking=rows.thinking,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
@@ -346,17 +364,25 @@ def gate_of(repository: str, gates: Iterable[Gate]) -> bool | None:
     return found.gated if found is not None and found.exactness(repository) else None
 
 
-def _models(facts: Iterable[ModelFacts], gates: Iterable[Gate]) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
+def _models(
+    facts: Iterable[ModelFacts], gates: Iterable[Gate], thinking: Sequence[Thinking]
+) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
     models: list[Model] = []
     exclusions: list[Exclusion] = []
     for row in sorted(facts, key=lambda row: row.id.casefold()):
         try:
             model = shapes.model(row)
             gated = gate_of(model.id, gates) if model.gated is None else model.gated
-            models.append(model.model_copy(update={"gated": gated}))
+            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, thinking)}))
         except shapes.UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)
+
+
+def thinking_of(model: str, rows: Sequence[Thinking]) -> Thinking | None:
+    """How a model thinks: the last row that names it, since a user's rows follow ours; None where none does."""
+    folded = model.casefold()
+    return next((row for row in reversed(rows) if any(name.casefold() == folded for name in row.models)), None)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:

@@ -57,6 +57,7 @@ from agentgpu_iac.plan.replica import (
 from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
 from agentgpu_iac.plan.scaling import ScalingPlan, Schedule, Trigger
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
+from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
@@ -130,6 +131,9 @@ __all__ = (
     "SkySecret",
     "SkyServicePlan",
     "StorageChoice",
+    "ThinkingMode",
+    "ThinkingPlan",
+    "ThinkingReason",
     "ThroughputPlan",
     "Topology",
     "Trigger",

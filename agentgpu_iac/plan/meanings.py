@@ -197,8 +197,33 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
     ),
     "engine-suggestion": Meaning("another engine may serve this agent better", "try it and compare"),
     "no-tool-parser": Meaning(
-        "no tool-call parser of the engine is known for the model",
-        "set `toolCallParser`, or parse the calls in your own code",
+        "no tool-call parser of the engine is known for the model: requests with tools get HTTP 400 from vLLM, and their calls "
+        "as text from the others",
+        "set `toolCallParser`, or parse the calls in your own code; `toolCallParser: none` where no tools are used",
+    ),
+    "thinking-off": Meaning(
+        "the model reasons before it answers unless told not to, and for the latency class it is told not to",
+        "write `thinking: off`, or `thinking: on` and its tokens",
+    ),
+    "thinking-estimated": Meaning(
+        "the model reasons before each answer, and its typical figure stands in for yours",
+        "measure and set `conversation.reasoningTokensPerTurn`",
+    ),
+    "thinking-by-callers": Meaning(
+        "the plan counts on callers to switch the model's thinking, since the engine cannot be told",
+        "send what the message says with each request; `endpoints.json` has it too",
+    ),
+    "thinking-by-prompt": Meaning(
+        "reasoning tokens are counted for a model that has no mode for them",
+        "nothing where your prompt asks for a chain of thought, else leave them out",
+    ),
+    "thinking-unknown": Meaning(
+        "nothing is known of whether the model reasons before it answers",
+        "set `conversation.reasoningTokensPerTurn`, or add a row `thinking` to a catalog overlay",
+    ),
+    "hybrid-not-cached": Meaning(
+        "the engine keeps no prefixes of a model with recurrent layers in this version, so every prompt is read whole",
+        "leave `engineVersion` out, or name a newer one",
     ),
     "no-reasoning-parser": Meaning(
         "the engine has no counterpart of the model's reasoning parser",

@@ -21,6 +21,7 @@ from agentgpu_iac.plan.replica import (
 )
 from agentgpu_iac.plan.router import RoutingPlan
 from agentgpu_iac.plan.scaling import ScalingPlan
+from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.watching import MetricsPlan
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, LatencyClass, Precision, Tier
@@ -104,6 +105,8 @@ class Workload(Document):
     """Admission."""
     routing: RoutingPlan
     """Routing."""
+    thinking: ThinkingPlan | None = None
+    """Whether the model reasons before it answers; null in plans of before."""
     model_cache: ModelCachePlan
     """Model cache."""
     pod: PodPlan

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from agentgpu_iac.plan import Plan, PriorityClassPlan, QuotaPlan, Workload, tiers_by_agent
+from agentgpu_iac.plan import Plan, PriorityClassPlan, QuotaPlan, ThinkingPlan, Workload, tiers_by_agent
 from agentgpu_iac.plan.addresses import base_url
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, FILLER_SERVICE_ACCOUNT
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
@@ -153,12 +153,28 @@ def _endpoints_document(plan: Plan) -> str:
             "baseUrl": addresses[agent.agent],
             "model": agent.served_model_name,
             "latencyClass": agent.latency_class,
+            **_thinking(agent.thinking),
             **({"fallback": agent.fallback} if agent.fallback else {}),
             **({"apiKeySecret": plan.security.api_key_secret} if plan.security.api_key_secret else {}),
         }
         for agent in agents(plan)
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _thinking(thinking: ThinkingPlan | None) -> dict[str, Any]:
+    """Whether the agent thinks where a request does not say, what a request says, and what all of them must."""
+    if thinking is None or thinking.model in ("never", "unknown"):
+        return {}
+    bodies = {
+        "requestToThink": thinking.request_to_think,
+        "requestToAnswer": thinking.request_to_answer,
+        "sendWithEachRequest": thinking.callers_send,
+    }
+    found: dict[str, Any] = {key: json.loads(body) for key, body in bodies.items() if body is not None}
+    if thinking.callers_write is not None:
+        found["writeIntoSystemPrompt"] = thinking.callers_write
+    return {"thinking": thinking.mode, **found}
 
 
 def _endpoint_variables(plan: Plan) -> Pairs:

@@ -192,7 +192,8 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
         if exclusion.id.casefold() == folded and exclusion.kind != "model":
             raise BadInput.one("catalog", f"{exclusion.kind} {exclusion.id!r} is excluded: {exclusion.reason}")
     if "/" in name or name.endswith(".json"):
-        return {"kind": "model", **catalog.model(name).model_dump(mode="json", by_alias=True)}
+        shown = catalog.model(name).model_dump(mode="json", by_alias=True, exclude={"thinking": {"models"}})
+        return {"kind": "model", **shown}
     known = [
         *(offering.instance_type.name for offering in catalog.offerings),
         *(row.id for row in catalog.models),

@@ -27,6 +27,7 @@ from agentgpu_iac.spec.model import (
     StackSpec,
     ToolCalls,
 )
+from agentgpu_iac.spec.model.fields import switch_word
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of
 from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
@@ -75,6 +76,7 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from _speculative_rules(_part(agent, "speculative"), (*at, "speculative"))
         yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
         yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
+        yield from _thinking_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
@@ -382,7 +384,7 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
     """The context must hold the system prompt and one turn, else not even the first answer fits."""
     limit = conversation.get("maxContextTokens")
     keys = ("systemPromptTokens", "inputTokensPerTurn", "outputTokensPerTurn", "reasoningTokensPerTurn")
-    tokens = [_count(conversation, key, Conversation) for key in keys]
+    tokens = [_count({"reasoningTokensPerTurn": 0, **conversation}, key, Conversation) for key in keys]
     known = [count for count in tokens if count is not None]
     if not _is_count(limit) or len(known) < len(keys) or sum(known) <= limit:
         return
@@ -391,6 +393,20 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
         steps=(*at, "maxContextTokens"),
         message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
         hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
+    )
+
+
+def _thinking_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """What the model is told and what it is sized for are one thing."""
+    thinking = switch_word(agent.get("thinking"))
+    tokens = _part(agent, "conversation").get("reasoningTokensPerTurn")
+    if not _is_count(tokens) or (thinking, tokens > 0) not in (("on", False), ("off", True)):
+        return
+    yield Violation(
+        steps=(*at, "thinking"),
+        message=f"thinking is {thinking}, but reasoningTokensPerTurn is {tokens:,}",
+        hint=f"line {LINE}: leave one of the two out",
+        other=(*at, "conversation", "reasoningTokensPerTurn"),
     )
 
 

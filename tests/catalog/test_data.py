@@ -40,6 +40,8 @@ KEYS = {
     "services": lambda row: (row.service, row.version),
     "skypilot_names": lambda row: (row.provider, row.accelerator),
     "parsers": lambda row: (row.engine, row.version),
+    "thinking": lambda row: row.id,
+    "engine_options": lambda row: (row.engine, row.option, row.since),
     "volumes": lambda row: row.id,
     "kubernetes": lambda row: (row.target, row.version),
 }
@@ -64,6 +66,8 @@ def test_nothing_was_lost():
         "services": 3,
         "skypilot_names": 35,
         "parsers": 3,
+        "thinking": 33,
+        "engine_options": 6,
         "volumes": 2,
         "kubernetes": 4,
     }
@@ -85,6 +89,8 @@ def test_nothing_was_lost():
         "engine_facts",
         "engine_versions",
         "gates",
+        "engine_options",
+        "thinking",
     ],
 )
 def test_every_row_names_its_sources(table):
@@ -111,6 +117,11 @@ def test_rows_are_sorted(name):
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engine_versions.json": by_version,
         "gates.json": lambda row: row["repositories"][0].casefold(),
+        "engine_options.json": lambda row: (
+            row["engine"],
+            row["option"],
+            [int(part) for part in row["since"].split(".")],
+        ),
         "engine_parsers.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
@@ -124,6 +135,7 @@ def test_rows_are_sorted(name):
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
+        "thinking.json": lambda row: row["id"],
         "volumes.json": lambda row: row["id"],
     }
     text = (DATA / name).read_text()

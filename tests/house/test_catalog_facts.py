@@ -55,6 +55,7 @@ INFORMATIONAL = {
     ): "measured loads name no PCIe generation: their constant is by storage and loader",
     ("Accelerator", "product_label"): "the device plugin's label, for those who place pods by hand: ours name pools",
     ("Accelerator", "tdp_w"): "no sum of ours is about power",
+    ("EngineOption", "before"): "the newest release read without it: how much too late `since` may be",
     ("Gate", "date"): "when the sources were read: gates open and close, and this says how old a row is",
     ("InstanceType", "ebs_max_mbps"): "a burst that ends; loads are planned by the rate that is always there",
     (

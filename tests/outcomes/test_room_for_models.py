@@ -16,8 +16,9 @@ from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.spec.loader import load_text
 from tests.outcomes.scenes import catalog
 from tests.planning.scenes import make_agent, make_catalog, offerings, plan, workload
+from tests.thoroughness import examples
 
-LAW = settings(derandomize=True, deadline=None, database=None, max_examples=25, phases=[Phase.generate])
+LAW = settings(derandomize=True, deadline=None, database=None, max_examples=examples(25), phases=[Phase.generate])
 ROOT_GIB, SYSTEM_GIB = 100, 60
 """What a node's image, its logs and container images need beside the models: 100 GiB of a root volume; 60 on a marketplace."""
 ROOT_VOLUME = "ebs-gp3"

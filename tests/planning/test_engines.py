@@ -26,6 +26,7 @@ from tests.planning.scenes import (
     workload,
 )
 from tests.planning.stacks import features, rules, stacks
+from tests.thoroughness import examples
 
 LISTS = {
     "sglang": FlagList.read("sglang_0_5_23_flags.json"),
@@ -109,7 +110,7 @@ def test_the_plan_says_how_the_engine_is_started_and_asked(engine):
     assert {variable.name for variable in one.environment}.isdisjoint({"HOME", "USER", "HF_HUB_OFFLINE"})
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(60))
 @given(stacks(), st.lists(features, min_size=3, max_size=3), rules)
 def test_whatever_is_asked_for_fits_memory_batch_and_host(stack, wanted, spec):
     try:

@@ -20,6 +20,7 @@ from agentgpu_iac.planning.choosing.pricing import Machine, Way
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from tests.planning.scenes import codes, make_agent, make_catalog, offerings, plan, workload
+from tests.thoroughness import examples
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def problems(draw):
     return by_agent, groups, Decimal(draw(st.sampled_from([0, 72, 720])))
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=200)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(200))
 @given(problems())
 def test_against_brute_force(problem):
     by_agent, groups, burst_hours = problem
@@ -160,7 +161,7 @@ def test_against_brute_force(problem):
     assert cost(found.options, burst_hours) <= least + least / 1_000_000 + Decimal("0.001")
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=40)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(40))
 @given(problems())
 def test_the_order_of_the_options_does_not_matter(problem):
     by_agent, groups, burst_hours = problem
@@ -252,7 +253,7 @@ def reservable_problems(draw):
     return by_agent, groups, terms
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=300)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(300))
 @given(reservable_problems())
 def test_reservations_against_brute_force(problem):
     by_agent, groups, terms = problem

@@ -19,6 +19,7 @@ from agentgpu_iac.spec.loader import load_text
 from tests.planning.scenes import CATALOG as SCENES
 from tests.planning.scenes import make_agent, plan
 from tests.planning.stacks import rules, stacks
+from tests.thoroughness import examples
 
 CATALOG = load_catalog()
 
@@ -158,7 +159,7 @@ def test_schedules_may_be_written_as_cron_writes_them(start: str) -> None:
     assert burst(peaks(schedule("support", 1, start=start)))[1].scaling is not None
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(stacks(), rules)
 def test_bursts_that_are_scaled_reach_their_replicas_at_the_peak(
     agents: list[dict[str, Any]], spec: dict[str, Any]

@@ -281,7 +281,7 @@ def listed(blocks: tuple[Block, ...]) -> dict[str, str]:
 def test_what_the_spec_leaves_out_is_listed() -> None:
     said = listed(view(stack("model: Qwen/Qwen3-14B", "conversation: {turns: 3}", "ttftMs: 400")))
     assert said == {
-        "agent": "engine vllm, kvCacheDtype auto, latencyClass chat, interruptible false, trustRemoteCode false",
+        "agent": "engine vllm, kvCacheDtype auto, latencyClass chat, interruptible false, thinking off, trustRemoteCode false",
         "sessions": "concurrent 1",
         "conversation": (
             "inputTokensPerTurn 150, outputTokensPerTurn 150, systemPromptTokens 500, reasoningTokensPerTurn 0, thinkTimeS 10"
@@ -336,7 +336,9 @@ def test_no_part_of_the_spec_is_left_out_of_the_assumptions() -> None:
         ("pins", "kubernetesVersion")  # the catalog fills it in
     }
     own = {(one.part, one.field) for one in shown if one.agent == "support"}
-    assert own == default_fields(Agent)
+    assert own == default_fields(Agent) | {
+        ("conversation", "reasoningTokensPerTurn")  # as the model thinks
+    }
 
 
 @every_example

@@ -122,6 +122,8 @@ BAD = (
         "agents[0].conversation.turns",
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
     ),
+    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
+    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
 )
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
@@ -137,6 +139,9 @@ ALLOWED = (
     with_agent("speculative: {method: ngram, tokens: 3, acceptedTokens: 4}"),
     with_agent("speculative: {method: eagle3, model: o/d, weightsGib: 1}"),
     with_agent("speculative: {method: mtp}"),
+    with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 0}"),
+    with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 1}"),
+    with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
 )
 """Close to what is forbidden, and not."""
 

@@ -13,6 +13,7 @@ from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
@@ -20,6 +21,7 @@ __all__ = (
     "Calibration",
     "DenseTflops",
     "EngineMetrics",
+    "EngineOption",
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
@@ -33,6 +35,7 @@ __all__ = (
     "Model",
     "ModelFacts",
     "Offering",
+    "Option",
     "ParserNames",
     "Price",
     "Provider",
@@ -42,6 +45,9 @@ __all__ = (
     "ServiceRelease",
     "ServiceSoftware",
     "SkyPilotName",
+    "Thinking",
+    "Thinks",
     "VolumeId",
     "VolumeType",
+    "Word",
 )

@@ -8,6 +8,7 @@ from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning import gates
 from agentgpu_iac.planning.advice import engine, load
 from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.thinking import thinking_warnings
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
@@ -24,6 +25,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         load.everyone_at_once(candidate, baseline),
         load.lone_replica(context, candidate, baseline),
         load.not_in_cache(baseline),
+        load.never_in_cache(candidate, baseline),
         load.needs_router(context, candidate, baseline),
         load.slow_answer(candidate, baseline),
         load.spot_without_notice(tiers),
@@ -45,6 +47,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     yield from engine.precision_warnings(candidate)
     yield from filter(None, (engine.other_engine(candidate),))
     yield from engine.parser_warnings(context, candidate)
+    yield from thinking_warnings(candidate, baseline)
 
 
 def _uncalibrated(candidate: Candidate, baseline: Workload) -> Warning | None:

@@ -10,6 +10,7 @@ from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.tiers import sessions_before_ready
+from agentgpu_iac.planning.engines import PORTS
 
 COMPLETE_ANSWER_MS = 2_000.0
 """A chat user expects a complete answer within 2 s."""
@@ -94,12 +95,26 @@ def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> 
 def not_in_cache(baseline: Workload) -> Warning | None:
     """A session whose context was lost from the cache misses its budget."""
     uncached, budget = baseline.latency.uncached_ttft_ms, baseline.latency.budget_ttft_ms
-    if uncached is None or budget is None or uncached <= budget:
+    if uncached is None or budget is None or uncached <= budget or not baseline.routing.prefix_hit_ratio:
         return None
     return warning(
         "cache-miss",
         f"TTFT holds while a session's context stays in the prefix cache (hit ratio {baseline.routing.prefix_hit_ratio:.2f} "
         f"assumed); a session whose cache was lost waits {uncached:,.0f} ms, over the budget of {budget:,.0f} ms",
+        baseline.agent,
+    )
+
+
+def never_in_cache(candidate: Candidate, baseline: Workload) -> Warning | None:
+    """An engine that keeps no context between requests reads every prompt whole."""
+    if candidate.prefix_cache != "never":
+        return None
+    stated = candidate.demand.agent.conversation.prefix_hit_ratio
+    return warning(
+        "hybrid-not-cached",
+        f"{PORTS[baseline.engine.name].title} {baseline.engine.version} is not known to cache prefixes of "
+        f"{candidate.demand.model.id}, which has recurrent layers: a hit ratio of 0 is counted"
+        + ("" if not stated else f", not the stated {stated:g}"),
         baseline.agent,
     )
 

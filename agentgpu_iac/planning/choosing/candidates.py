@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.planning.choosing.service import Service, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.planning.prefix_cache import PrefixCache
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.replica import MemoryTerms
@@ -41,6 +42,7 @@ class Candidate:
     peak_replicas: int
     computed_burst_replicas: int
     prefix_hit_ratio: float
+    prefix_cache: PrefixCache
     service: Service
     computed_service: Service
     """The same without the overrides of latency and throughput."""

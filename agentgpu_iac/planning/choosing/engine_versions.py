@@ -11,7 +11,7 @@ from agentgpu_iac.catalog.versions import before
 from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.choosing.rejections import demand_rejection
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.engines import PORTS, calls_tools, known_parsers
+from agentgpu_iac.planning.engines import PORTS, known_parsers
 
 
 def missing(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterator[Rejection]:
@@ -32,7 +32,7 @@ def _needed(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterato
     agent, model = demand.agent, demand.model
     parsers = known_parsers(catalog.engine_parsers(release.engine, release.version))
     yield "architecture", model.architecture, f"model class for {model.id} ({model.architecture})"
-    of_model = model.tool_call_parser if calls_tools(agent) else None
+    of_model = model.tool_call_parser if agent.conversation.tool_calls.per_turn else None
     if name := parsers.tool_calls.named(agent.tool_call_parser, of_model):
         yield "tool-parser", name, f"tool-call parser {name}"
     if name := parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):

@@ -21,6 +21,7 @@ from agentgpu_iac.planning.choosing.service import (
 )
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.prefix_cache import PrefixCache
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import latency, memory, replica
 from agentgpu_iac.sizing.calibration import is_measured
@@ -48,6 +49,8 @@ class Rules:
     """Version of vLLM whose overhead is counted."""
     round_trip_ms: float
     session_affine: bool
+    prefix_cache: PrefixCache = "by-default"
+    """Whether the engine keeps a session's context between its requests."""
     fills_machines: bool = False
     """Whether a replica must take all accelerators of its machine."""
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
@@ -264,6 +267,7 @@ class Evaluator:
             peak_replicas=final_baseline + burst,
             computed_burst_replicas=peak - baseline,
             prefix_hit_ratio=hit,
+            prefix_cache=self._rules.prefix_cache,
             service=with_overrides(computed, demand),
             computed_service=computed,
         )
@@ -322,6 +326,8 @@ class Evaluator:
         )
 
     def _hit_ratio(self, replicas: int) -> float:
+        if self._rules.prefix_cache == "never":
+            return 0.0
         stated = self._demand.agent.conversation.prefix_hit_ratio
         base = 1.0 if stated is None else stated
         return base if self._rules.session_affine else base / replicas

@@ -35,7 +35,8 @@ from agentgpu_iac.planning.choosing.tiers import (
     warm_replicas,
 )
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
+from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
+from agentgpu_iac.planning.prefix_cache import prefix_cache
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.model import StackSpec
@@ -107,6 +108,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
+        prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
         fills_machines=target_of(spec).can.replica_fills_machine,
         calibrations={
             row.id: measured
@@ -320,7 +322,7 @@ def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec, c
         model=demand.model,
         precision=demand.precision,
         version=release.version,
-        parsers=known_parsers(catalog.engine_parsers(release.engine, release.version)),
+        parsers=parsers_in(catalog, release.engine, release.version),
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )

@@ -4,12 +4,11 @@ A version difference stands in the module of its engine. What an engine cannot d
 the planner turns into a rejection, so that nothing is silently left out.
 """
 
-from agentgpu_iac.planning.engines.parsers import known_parsers
+from agentgpu_iac.planning.engines.parsers import known_parsers, parsers_in
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
     PORT,
     EngineSettings,
-    calls_tools,
     needs_other_checkpoint,
     quantises_at_load,
 )
@@ -28,8 +27,8 @@ __all__ = (
     "EnginePort",
     "EngineSettings",
     "Wishes",
-    "calls_tools",
     "known_parsers",
     "needs_other_checkpoint",
+    "parsers_in",
     "quantises_at_load",
 )

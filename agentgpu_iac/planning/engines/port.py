@@ -90,6 +90,8 @@ class EnginePort:
     """What is wrong with versions before ``planned_since``."""
     fixes_kv_since: str | None = None
     """First version whose KV cache can be given as a fixed amount; unset: every planned one."""
+    refuses_tools_without_parser: bool = False
+    """A request with tools gets HTTP 400 unless a parser of tool calls was named; else their calls come as text."""
     oldest_capability: str | None = None
     """Oldest compute capability that it runs on as it is started here; unset: as old as the weights' kernels."""
     files: Callable[[EngineSettings], tuple[EngineFile, ...]] = no_files

@@ -65,10 +65,12 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     if settings.kv_cache_memory_bytes is not None:
         args += ["--max-total-tokens", str(settings.kv_cache_memory_bytes // settings.kv_bytes_per_token)]
     args.append("--enable-metrics")
-    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
+    if parser := settings.tool_parser:
         args += ["--tool-call-parser", parser]
-    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
+    if parser := settings.reasoning_parser:
         args += ["--reasoning-parser", parser]
+    if settings.template_variables is not None:
+        args += ["--default-chat-template-kwargs", settings.template_variables]
     if agent.lora_adapters:
         args += _lora_args(settings)
     if agent.speculative is not None:

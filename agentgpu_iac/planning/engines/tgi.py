@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
+from agentgpu_iac.planning.engines.parsers import NO_PARSER
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
@@ -96,9 +97,9 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         yield "TGI does not move KV cache to host memory"
     if wishes.loader in ("fastsafetensors", "runai-streamer"):
         yield f"TGI has no loader {wishes.loader}"
-    if agent.tool_call_parser is not None:
+    if agent.tool_call_parser not in (None, NO_PARSER):
         yield "TGI has no tool-call parsers by name: it makes the model follow the tools' grammar by itself"
-    if agent.reasoning_parser is not None:
+    if agent.reasoning_parser not in (None, NO_PARSER):
         yield "TGI has no reasoning parsers"
 
 

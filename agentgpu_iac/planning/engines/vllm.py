@@ -88,10 +88,9 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
     if settings.kv_cache_memory_bytes is not None and at_least(version, _FIXED_KV_SINCE):
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
-    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
-        args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
-    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
-        args += ["--reasoning-parser", parser]
+    if settings.asks_for_prefix_cache:
+        args.append("--enable-prefix-caching")
+    args += _chat_args(settings)
     if agent.lora_adapters:
         args += _lora_args(settings)
     if agent.speculative is not None:
@@ -113,6 +112,18 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         own := {family: list(values) for family, values in edges.items() if values}
     ):
         args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
+    return args
+
+
+def _chat_args(settings: EngineSettings) -> list[str]:
+    """How chats are read and written: parsers, and what the template is told where a request does not say."""
+    args: list[str] = []
+    if parser := settings.tool_parser:
+        args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
+    if parser := settings.reasoning_parser:
+        args += ["--reasoning-parser", parser]
+    if settings.template_variables is not None:
+        args += ["--default-chat-template-kwargs", settings.template_variables]
     return args
 
 
@@ -185,6 +196,7 @@ VLLM = EnginePort(
     queue_limit_since=_QUEUE_LIMIT_SINCE,
     streams_unasked_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
+    refuses_tools_without_parser=True,
     better_for_steps="sglang",
     api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
 )

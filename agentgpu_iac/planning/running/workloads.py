@@ -29,9 +29,10 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
-from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
+from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_in
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.planning.running import security, watching
+from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
@@ -68,6 +69,9 @@ def workload_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
     path = caching.directory(demand.model.id, caching.revision(agent))
+    variables = None
+    if catalog.engine_can(agent.engine, release.version, "template-variables"):
+        variables = told_to_engine(demand.thinking, demand.model)
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
         utilization = port.shared_memory_share or own_part
@@ -75,7 +79,7 @@ def workload_plan(
         agent=agent,
         model=demand.model,
         version=release.version,
-        parsers=known_parsers(catalog.engine_parsers(agent.engine, release.version)),
+        parsers=parsers_in(catalog, agent.engine, release.version),
         model_path=path,
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
@@ -92,6 +96,8 @@ def workload_plan(
         kv_cache_memory_bytes=kv_budget_bytes,
         kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
         loader=caching.loader(release, storage, spec),
+        template_variables=variables,
+        asks_for_prefix_cache=candidate.prefix_cache == "when-told",
         shutdown_timeout_s=leaving.shutdown_timeout_s,
         max_queued_requests=admission.max_queued_requests,
         max_queued_tokens=admission.max_queued_tokens,
@@ -148,6 +154,7 @@ def workload_plan(
         rollout=_rollout(member, pool, replicas, start),
         admission=admission,
         routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
+        thinking=thinking_plan(demand.thinking, demand.model, engine_is_told=variables is not None),
         model_cache=ModelCachePlan(
             storage=storage,
             source=spec.model_cache.source,

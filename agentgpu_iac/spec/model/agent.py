@@ -16,6 +16,7 @@ from agentgpu_iac.spec.model.fields import (
     PositiveCount,
     Ratio,
     RepositoryId,
+    Switch,
     Text,
 )
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
@@ -43,8 +44,9 @@ class Conversation(Document):
     """Tokens that the agent answers in one turn, without reasoning (an assumption: 150)."""
     system_prompt_tokens: Count = 500
     """System prompt and tool definitions, once per session (an assumption: 500)."""
-    reasoning_tokens_per_turn: Count = 0
-    """Reasoning tokens generated before each answer. They hold memory while generated, then leave the context."""
+    reasoning_tokens_per_turn: Count | None = None
+    """Reasoning tokens generated before each answer. They hold memory while generated, then leave the context. Unset: as
+    ``thinking`` says, none or the model's typical figure."""
     max_context_tokens: PositiveCount | None = None
     """The most context that one session may hold. Set: memory is reserved for all of it in every session.
     Unset: memory is reserved for the context of the last turn."""
@@ -191,10 +193,15 @@ class Agent(Document):
     kv_offload_gib: Positive | None = None
     """Host memory of one replica into which the engine moves KV cache that the accelerator has no room for. It is counted in
     the pod's memory; the planned sessions still fit the accelerator without it."""
+    thinking: Switch = "auto"
+    """Whether the model reasons before it answers, where a request does not say. off: the engine is told so. on: it is told
+    so, and sized by reasoningTokensPerTurn, or by the model's typical figure. auto: on where reasoningTokensPerTurn is above
+    0 and off where it is 0; where it is unset, off for voice and chat if the model can be switched off, and else what the
+    model does by itself."""
     tool_call_parser: ParserName | None = None
-    """The engine's parser for tool calls. Unset: the model's, from the catalog."""
+    """The engine's parser for tool calls. Unset: the model's, from the catalog. none: no parser, so no tools."""
     reasoning_parser: ParserName | None = None
-    """The engine's parser for reasoning. Unset: the model's, from the catalog."""
+    """The engine's parser for reasoning. Unset: the model's, from the catalog. none: reasoning stays in the answer."""
     trust_remote_code: bool = False
     """Let the engine run code from the model repository. Off unless you say so."""
     overrides: Overrides = Overrides()

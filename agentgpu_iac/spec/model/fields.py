@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from agentgpu_iac.spec.repository import repository_id
 
@@ -43,3 +43,18 @@ RepositoryId = Annotated[
 ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"
 AddressRange = Annotated[str, StringConstraints(pattern=ADDRESS_RANGE)]
 """An IP network such as 203.0.113.0/24."""
+
+
+def switch_word(value: object) -> object:
+    """The words on and off, which YAML reads as true and false where they stand without quotes."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value
+
+
+Switch = Annotated[
+    Literal["on", "off", "auto"],
+    BeforeValidator(switch_word),
+    WithJsonSchema({"enum": ["on", "off", "auto", True, False]}),
+]
+"""on, off or auto, with or without quotes."""
