@@ -52,7 +52,8 @@ def parser_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
     if agent.tool_call_parser is None and parsers.tool_calls.names and tools is None:
         known = f"no tool-call parser is known for {model.id}"
         if model.tool_call_parser is not None:
-            known = f"{port.title} {version} has no counterpart of vLLM's tool-call parser {model.tool_call_parser} for {model.id}"
+            parser = model.tool_call_parser
+            known = f"{port.title} {version} has no counterpart of vLLM's tool-call parser {parser} for {model.id}"
         then = "the engine will return tool calls as text"
         if port.refuses_tools_without_parser:
             then = "the engine answers requests that hold tools with HTTP 400"

@@ -36,8 +36,8 @@ Labels = dict[
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 RepositoryId = Annotated[
     str,
-    BeforeValidator(repository_id),
     StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200),
+    BeforeValidator(repository_id),
 ]
 """A Hugging Face id; the address of the repository's page is read as the id on it."""
 ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"
