@@ -19,6 +19,8 @@ from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineMetrics,
     EngineOption,
     EngineParsers,
@@ -34,6 +36,7 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     SkyPilotName,
     Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.spec.document import Document
@@ -53,6 +56,8 @@ class Rows:
     releases: tuple[EngineRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
@@ -64,12 +69,15 @@ class Rows:
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
+    quotas: tuple[VcpuQuota, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
 
 FILES = (
     "accelerators.json",
+    "engine_host_memory.json",
+    "engine_limits.json",
     "engine_metrics.json",
     "engine_options.json",
     "engine_parsers.json",
@@ -87,6 +95,7 @@ FILES = (
     "models.json",
     "prices.csv",
     "providers.json",
+    "quotas.json",
     "routers.json",
     "services.json",
     "skypilot.json",
@@ -114,6 +123,8 @@ def rows_in(folder: Traversable) -> Rows:
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         parsers=_json_rows(content["engine_parsers.json"], EngineParsers),
+        host_memory=_json_rows(content["engine_host_memory.json"], EngineHostMemory),
+        limits=_json_rows(content["engine_limits.json"], EngineLimit),
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),
@@ -127,6 +138,7 @@ def rows_in(folder: Traversable) -> Rows:
         skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         volumes=_json_rows(content["volumes.json"], VolumeType),
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
+        quotas=_json_rows(content["quotas.json"], VcpuQuota),
         digest=digest(content[name] for name in FILES),
     )
 

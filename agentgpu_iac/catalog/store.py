@@ -19,6 +19,8 @@ from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineMetrics,
     EngineOption,
     EngineParsers,
@@ -38,6 +40,7 @@ from agentgpu_iac.catalog.model import (
     ServiceSoftware,
     SkyPilotName,
     Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
@@ -45,13 +48,13 @@ from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.spec.repository import is_other_address, repository_of
-from agentgpu_iac.spec.vocabulary import Engine, Target
+from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
 SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
-_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineParsers, EngineRelease)
+_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -76,6 +79,8 @@ class Catalog:
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
@@ -84,6 +89,7 @@ class Catalog:
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
+    quotas: tuple[VcpuQuota, ...] = ()
     newest_date: str = ""
     """The newest day on which a price or a version was read, YYYY-MM-DD: how old the facts are, since nothing here has a
     clock. Empty: no row has a day."""
@@ -236,12 +242,30 @@ class Catalog:
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return _in_force(known, version) if known else None
 
-    def engine_can(self, engine: Engine, version: str, option: Option, architecture: str = "") -> bool:
-        """Whether an engine can be told something in a version, for models of an architecture."""
+    def engine_limits(self, engine: Engine, version: str) -> tuple[EngineLimit, ...]:
+        """The limits that an engine has in a version, each by its newest row that is not newer."""
+        there = sorted(
+            (row for row in self.limits if row.engine == engine and at_least(version, row.version)),
+            key=lambda row: order(row.version),
+        )
+        return tuple({row.setting: row for row in there}.values())
+
+    def engine_host_memory(self, engine: Engine, version: str) -> EngineHostMemory | None:
+        """What a version takes of the host for KV cache that it moves there; None: nothing is known of the engine."""
+        known = sorted((row for row in self.host_memory if row.engine == engine), key=lambda row: order(row.version))
+        return _in_force(known, version) if known else None
+
+    def queue_limit(self, engine: Engine, version: str) -> EngineLimit | None:
+        """The limit by which a version turns requests away beyond a number of them; None: it has none."""
+        rows = self.engine_limits(engine, version)
+        return next((row for row in rows if row.counts in ("waiting", "in-flight") and row.status is not None), None)
+
+    def engine_can(self, engine: Engine, version: str | None, option: Option, architecture: str = "") -> bool:
+        """Whether an engine can be told something in a version, unset the newest, for models of an architecture."""
         return any(
             row.engine == engine
             and row.option == option
-            and at_least(version, row.since)
+            and (version is None or at_least(version, row.since))
             and (not row.architectures or architecture in row.architectures)
             for row in self.engine_options
         )
@@ -249,6 +273,18 @@ class Catalog:
     def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
         """The types of network volume whose prices are known for a provider."""
         return tuple(row for row in self.volumes if row.provider == provider)
+
+    def quota(self, provider: str, instance_type: str, capacity_type: CapacityType) -> VcpuQuota | None:
+        """The quota that counts a machine bought that way; None where none is known. Reserved ones run on demand."""
+        way = "on-demand" if capacity_type == "reserved" else capacity_type
+        return next(
+            (
+                row
+                for row in self.quotas
+                if (row.provider, row.capacity_type) == (provider, way) and row.counts(instance_type)
+            ),
+            None,
+        )
 
     def kubernetes_release(self, target: Target, version: str) -> KubernetesRelease | None:
         """What is known of a Kubernetes version where a target runs it; None where nothing is."""
@@ -335,6 +371,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         version=rows.digest[:12],
         calibrations=rows.calibrations,
         parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, order(row.version)))),
+        host_memory=tuple(sorted(rows.host_memory, key=lambda row: (row.engine, order(row.version)))),
+        limits=tuple(sorted(rows.limits, key=lambda row: (row.engine, order(row.version), row.setting))),
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, order(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),
@@ -346,6 +384,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
+        quotas=tuple(sorted(rows.quotas, key=lambda row: (row.provider, row.capacity_type, row.code))),
         newest_date=_newest_date(rows, own_prices),
     )
 

@@ -5,6 +5,7 @@ once and used twice travels here, so that no template and no Pulumi program deci
 as the project grows; none is renamed.
 """
 
+from agentgpu_iac.plan.account import VcpuNeed
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -40,7 +41,7 @@ from agentgpu_iac.plan.model_cache import (
     StorageChoice,
     token_variables,
 )
-from agentgpu_iac.plan.node_pool import MarketPlan, MarketWay, NodePool
+from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -51,11 +52,20 @@ from agentgpu_iac.plan.replica import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
+    RolloutOutages,
     RolloutPlan,
+    RolloutSteps,
     ThroughputPlan,
 )
-from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
-from agentgpu_iac.plan.scaling import ScalingPlan, Schedule, Trigger
+from agentgpu_iac.plan.router import FlowControlPlan, GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
+from agentgpu_iac.plan.scaling import (
+    PacePlan,
+    PrometheusAuthPlan,
+    ScalingPlan,
+    Schedule,
+    SecretParameter,
+    Trigger,
+)
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
@@ -74,6 +84,7 @@ __all__ = (
     "Assumption",
     "CachedModel",
     "CachedRepository",
+    "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
     "Constraint",
@@ -83,6 +94,7 @@ __all__ = (
     "EnginePlan",
     "EnvironmentVariable",
     "FillerPlan",
+    "FlowControlPlan",
     "FrontPlan",
     "GatewayPlan",
     "GitOpsPlan",
@@ -102,8 +114,10 @@ __all__ = (
     "ModelCachePlan",
     "NamedSecret",
     "NodePool",
+    "NodeTypePlan",
     "OtherMachine",
     "Override",
+    "PacePlan",
     "Pattern",
     "Plan",
     "PodPlan",
@@ -111,18 +125,22 @@ __all__ = (
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",
+    "PrometheusAuthPlan",
     "Provenance",
     "QuotaPlan",
     "Rejection",
     "RejectionUnit",
     "RenderedFile",
     "ReplicaRange",
+    "RolloutOutages",
     "RolloutPlan",
+    "RolloutSteps",
     "RoutePlan",
     "RouterPlan",
     "RoutingPlan",
     "ScalingPlan",
     "Schedule",
+    "SecretParameter",
     "SecretStorePlan",
     "SecretVariable",
     "SecurityPlan",
@@ -130,6 +148,7 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StartupTaintPlan",
     "StorageChoice",
     "ThinkingMode",
     "ThinkingPlan",
@@ -137,6 +156,7 @@ __all__ = (
     "ThroughputPlan",
     "Topology",
     "Trigger",
+    "VcpuNeed",
     "Warning",
     "WarningCode",
     "WatchingPlan",

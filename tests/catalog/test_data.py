@@ -44,6 +44,7 @@ KEYS = {
     "engine_options": lambda row: (row.engine, row.option, row.since),
     "volumes": lambda row: row.id,
     "kubernetes": lambda row: (row.target, row.version),
+    "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
 
 
@@ -67,9 +68,10 @@ def test_nothing_was_lost():
         "skypilot_names": 35,
         "parsers": 3,
         "thinking": 33,
-        "engine_options": 6,
+        "engine_options": 9,
         "volumes": 2,
         "kubernetes": 4,
+        "quotas": 5,
     }
 
 
@@ -86,6 +88,7 @@ def test_nothing_was_lost():
         "services",
         "volumes",
         "kubernetes",
+        "quotas",
         "engine_facts",
         "engine_versions",
         "gates",
@@ -114,6 +117,8 @@ def test_rows_are_sorted(name):
     orders = {
         **{one: by_version for one in FILES if one.startswith("engines/")},
         "accelerators.json": lambda row: row["id"],
+        "engine_host_memory.json": by_version,
+        "engine_limits.json": lambda row: (row["engine"], [int(p) for p in row["version"].split(".")], row["setting"]),
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engine_versions.json": by_version,
         "gates.json": lambda row: row["repositories"][0].casefold(),
@@ -132,6 +137,7 @@ def test_rows_are_sorted(name):
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
         ],
         "providers.json": lambda row: row["id"],
+        "quotas.json": lambda row: (row["provider"], row["capacityType"], row["code"]),
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),

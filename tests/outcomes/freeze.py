@@ -86,6 +86,7 @@ EVERY_ROW = frozenset(
         "gates.json",
         "kubernetes.json",
         "providers.json",
+        "quotas.json",
         "routers.json",
         "services.json",
         "thinking.json",

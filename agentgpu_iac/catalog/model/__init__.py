@@ -6,11 +6,20 @@ out.
 """
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
-from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, EngineParsers, EngineRelease, ParserNames
+from agentgpu_iac.catalog.model.engines import (
+    Calibration,
+    EngineHostMemory,
+    EngineLimit,
+    EngineMetrics,
+    EngineParsers,
+    EngineRelease,
+    ParserNames,
+)
 from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
@@ -20,6 +29,8 @@ __all__ = (
     "Accelerator",
     "Calibration",
     "DenseTflops",
+    "EngineHostMemory",
+    "EngineLimit",
     "EngineMetrics",
     "EngineOption",
     "EngineParsers",
@@ -47,6 +58,7 @@ __all__ = (
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "VcpuQuota",
     "VolumeId",
     "VolumeType",
     "Word",

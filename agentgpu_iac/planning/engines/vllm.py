@@ -26,7 +26,6 @@ from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
 _SHUTDOWN_TIMEOUT_SINCE = "0.18"
-_QUEUE_LIMIT_SINCE = "0.30"
 _FIXED_KV_SINCE = "0.10.2"
 _EDGES_SINCE = "0.32"
 _BF16_CACHE_SINCE = "0.11"
@@ -103,10 +102,7 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args.append("--trust-remote-code")
     if at_least(version, _SHUTDOWN_TIMEOUT_SINCE):
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
-    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_requests is not None:
-        args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
-    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_tokens is not None:
-        args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
+    args += settings.limit_arguments
     edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
     if at_least(version, _EDGES_SINCE) and (
         own := {family: list(values) for family, values in edges.items() if values}
@@ -156,7 +152,10 @@ def _speculative_config(speculative: Speculative, draft_path: str | None) -> str
 def _environment() -> tuple[EnvironmentVariable, ...]:
     return (
         EnvironmentVariable(name="VLLM_NO_USAGE_STATS", value="1"),
+        # Compiled code of torch and DeepGEMM, and what FlashInfer tuned, stand below this by themselves (0.33.0: envs.py,
+        # utils/deep_gemm.py, warmup/flashinfer_autotune_cache.py); FlashInfer's own kernels and cubins do not.
         EnvironmentVariable(name="VLLM_CACHE_ROOT", value=f"{ENGINE_CACHE_MOUNT}/vllm"),
+        EnvironmentVariable(name="FLASHINFER_WORKSPACE_BASE", value=ENGINE_CACHE_MOUNT),
     )
 
 
@@ -193,7 +192,6 @@ VLLM = EnginePort(
     pipeline_parallel=True,
     fixes_kv_budget=always,
     shared_memory_share=None,
-    queue_limit_since=_QUEUE_LIMIT_SINCE,
     streams_unasked_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
     refuses_tools_without_parser=True,
