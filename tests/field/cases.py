@@ -519,7 +519,6 @@ CASES = (
         holds=lambda: any(
             int(size) >= 16 for size in re.findall(r"sizeLimit: (\d+)Gi", files(*OFFLOAD, "base/deployment-chat.yaml"))
         ),
-        waits_for=OTHERS + "host memory of an offload",
     ),
     Case(
         id="br-45",
@@ -564,7 +563,6 @@ CASES = (
             "--enable-prefix-caching" in planned(*HYBRID).workloads[0].engine.args
             or planned(*HYBRID).workloads[0].routing.prefix_hit_ratio == 0
         ),
-        waits_for=OTHERS + "prefix caching of hybrid models",
     ),
     Case(
         id="br-53",
@@ -573,14 +571,12 @@ CASES = (
         holds=lambda: all(
             name in files(*EDGE, "karpenter/nodepool-") for name in ("g7e.2xlarge", "g7e.4xlarge", "g7e.8xlarge")
         ),
-        waits_for=OTHERS + "sibling machines in a pool",
     ),
     Case(
         id="br-54",
         reported="aws-samples/deepseek-using-vllm-on-eks issue 3",
         right="the vCPUs that the plan needs, by quota",
         holds=lambda: "vcpu" in planned(*EDGE).model_dump_json(by_alias=True).lower(),
-        waits_for=OTHERS + "quotas of vCPUs",
     ),
     Case(
         id="br-56",

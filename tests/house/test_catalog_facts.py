@@ -55,6 +55,7 @@ INFORMATIONAL = {
     ): "measured loads name no PCIe generation: their constant is by storage and loader",
     ("Accelerator", "product_label"): "the device plugin's label, for those who place pods by hand: ours name pools",
     ("Accelerator", "tdp_w"): "no sum of ours is about power",
+    ("EngineLimit", "tried"): "how its meaning was tried: says how sure the row is",
     ("EngineOption", "before"): "the newest release read without it: how much too late `since` may be",
     ("Gate", "date"): "when the sources were read: gates open and close, and this says how old a row is",
     ("InstanceType", "ebs_max_mbps"): "a burst that ends; loads are planned by the rate that is always there",
@@ -71,6 +72,7 @@ INFORMATIONAL = {
     ("Model", "shared_experts"): "their weights are among the parameters, which are counted when the row is read",
     ("Offering", "term"): "the commitment behind a reserved price, for people: `catalog list offerings`",
     ("Provider", "name"): "for people: sentences name the id that a spec takes",
+    ("VcpuQuota", "date"): "when the source was read: says how old the row is",
     ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",
 }
 """(class, field): why no decision reads it."""
