@@ -183,6 +183,11 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
     )
 
 
+def countable(requests: int) -> int | None:
+    """A limit as NGINX takes it: it counts to 65,535 and refuses a larger one. None: the engines alone say when they are full."""
+    return requests if requests <= _MOST_COUNTED else None
+
+
 def _flow_control(first: Workload) -> FlowControlPlan:
     """The picker's queue in place of the engines' limits: nobody would ask a second engine."""
     budget_ms, waiting = first.latency.budget_ttft_ms, first.waiting_room
@@ -198,11 +203,6 @@ def _refusal_statuses(tiers: Sequence[Workload]) -> tuple[int, ...]:
     """503, which engines answer while they start and stop too, and what their queue limits answer."""
     limits = {tier.admission.refusal_status for tier in tiers} - {None}
     return tuple(sorted({503, *(status for status in limits if status is not None)}))
-
-
-def countable(requests: int) -> int | None:
-    """A limit as NGINX takes it: it counts to 65,535 and refuses a larger one. None: the engines alone say when they are full."""
-    return requests if requests <= _MOST_COUNTED else None
 
 
 def _connections(tiers: Sequence[Workload]) -> int:
