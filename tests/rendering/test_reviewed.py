@@ -25,7 +25,7 @@ TREES = (
 )
 
 WITHOUT_OPENING = re.compile(
-    r"(\.json|\.service|\.timer|/setup\.sh|/model_cache\.py|/front\.nft|README\.md|/engine/.*)$"
+    r"(\.json|\.service|\.timer|/setup\.sh|/model_cache\.py|/model_files\.py|/front\.nft|README\.md|/engine/.*)$"
 )
 """JSON has no comments; units, scripts and the rule of the front machine are the same for every stack, and say what they do
 themselves; an engine's own settings are read by the engine alone; the page opens with the plan."""
@@ -33,7 +33,8 @@ themselves; an engine's own settings are read by the engine alone; the page open
 THE_SAME_IN_EVERY_PLAN = (
     # of how any container is made
     "revisionHistoryLimit", "successThreshold", "timeoutSeconds", "runAsUser", "runAsGroup", "fsGroup", "defaultMode", "maxSkew",
-    "initialDelaySeconds", "initContainers.resources", "env.value", "environment", "envs", "user", "logging.options",
+    "initialDelaySeconds", "initContainers.resources", "env.value", "environment",
+    "serviceAccountToken.expirationSeconds", "envs", "user", "logging.options",
     "healthcheck.timeout", "ports.port", "grpc.port", "sysctls.value", "command", "entrypoint", "labels", "annotations",
     # of the filler, which only sleeps once it is done
     "model-cache.healthcheck", "updateStrategy.rollingUpdate",
