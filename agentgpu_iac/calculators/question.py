@@ -13,7 +13,7 @@ from agentgpu_iac.catalog.versions import at_least, before, order, version_of
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
-from agentgpu_iac.sizing.outside_torch import V1_FIRST_VERSION
+from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT

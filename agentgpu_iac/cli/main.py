@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import typer
 
@@ -11,7 +11,7 @@ from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.credentials import without_credentials
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_OUTSIDE, AgentGpuError
 
-_USAGE_ERROR: Final = typer.BadParameter.__bases__[0]
+_USAGE_ERROR: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
 """What the command line raises for options and words that it does not know."""
 
 _COMMANDS = (

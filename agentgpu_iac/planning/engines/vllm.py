@@ -21,7 +21,7 @@ from agentgpu_iac.planning.engines.settings import (
     EngineSettings,
     quantises_at_load,
 )
-from agentgpu_iac.sizing.outside_torch import V1_FIRST_VERSION
+from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
