@@ -44,6 +44,7 @@ from agentgpu_iac.plan.node_pool import MarketPlan, MarketWay, NodePool
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
+    ColdStartUpper,
     DrainPlan,
     LatencyPlan,
     MemoryPlan,
@@ -76,6 +77,7 @@ __all__ = (
     "CachedRepository",
     "ClusterObjectsPlan",
     "ColdStartPlan",
+    "ColdStartUpper",
     "Constraint",
     "Cost",
     "DrainPlan",

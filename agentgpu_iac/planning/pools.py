@@ -11,13 +11,14 @@ from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import DrainPlan, MarketPlan, NodePool
+from agentgpu_iac.plan import DrainPlan, MarketPlan, NodePool, Workload
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, candidates
+from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
-from agentgpu_iac.planning.choosing.tiers import Purchase, replica_drain
+from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.planning.kubernetes_version import kubernetes_version
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
@@ -283,6 +284,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         root_volume_gib=ROOT_VOLUME_GIB + (room if storage == "ebs-gp3" else 0),
         root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
         root_volume_iops=caching.ROOT_VOLUME_IOPS,
+        image_pull=caching.image_pull(machine, spec),
         cache_capacity_gib=room,
         cache_path=caching.path(storage, spec),
         cached_models=cached,
@@ -293,3 +295,10 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         ),
         market=market,
     )
+
+
+def leaving_pool(pool: NodePool, workloads: Sequence[Workload]) -> NodePool:
+    """The pool with the time that one of its nodes may take to drain; ``workloads`` are those on it."""
+    slots = pool.accelerators_per_node * pool.slots_per_accelerator
+    pods = max((slots // max(1, workload.pod.accelerators) for workload in workloads), default=1)
+    return pool.model_copy(update={"termination_grace_s": node_s(workloads, max(1, pods))})

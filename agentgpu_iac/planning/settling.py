@@ -101,7 +101,7 @@ def _starts(
             gib = _models_gib([member.candidate], spec) if alone else in_pool[pool.name]
             start = caching.cold_start_plan(member.candidate, pool.machine, member.release, gib, spec)
             starts[member.position, pool.name] = start
-            if not seats_in_time(member.candidate, start.total, spec.capacity):
+            if not seats_in_time(member.candidate, start.upper.total, spec.capacity):
                 key = (member.position, pool.machine.id)
                 late_gib[key] = max(gib, late_gib.get(key, 0.0))
     return starts, late_gib

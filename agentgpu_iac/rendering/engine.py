@@ -332,7 +332,7 @@ def _devices(workload: Workload) -> Pairs:
 
 def _disruption(workload: Workload) -> Pairs:
     """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer."""
-    steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
+    steps = math.ceil(workload.cold_start_s.upper.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
 

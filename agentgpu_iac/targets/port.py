@@ -76,8 +76,8 @@ class TargetPort:
     """Who sells its machines where the spec names nobody; None: everybody may."""
     regions: tuple[str, ...] | None = None
     """Where its machines are where the spec names no place; None: anywhere."""
-    cold_start_error_ratio: float
-    """How far a cold start there may be from the predicted one, as a part of it."""
+    node_error_ratio: float
+    """How much longer than predicted a node may take there until its accelerators are registered, as a part of it."""
     why_not_over_nodes: str = ""
     """Why no replica goes over several machines: the second half of a sentence; empty where one may."""
     why_not_shared_in_part: Callable[[StackSpec], str]

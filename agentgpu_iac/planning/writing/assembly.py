@@ -21,7 +21,7 @@ from agentgpu_iac.planning.choosing.solver import solver_version
 from agentgpu_iac.planning.finishing import gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan
 from agentgpu_iac.planning.finishing.market import market_plan
-from agentgpu_iac.planning.pools import homes, node_pool_plan
+from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
 from agentgpu_iac.planning.running.routing import router_plan
 from agentgpu_iac.planning.running.workloads import workload_plan
@@ -51,7 +51,6 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     settled = decided.settled
     placed, pools = settled.placed, settled.pools
     pools_by_name = {pool.name: node_pool_plan(pool, spec, market_plan(pool, spec, settled.options)) for pool in pools}
-    node_pools = tuple(pools_by_name.values())
     its_pools = homes(pools)
     workloads = tuple(
         workload_plan(member, pool, pools_by_name[pool.name], settled.starts[member.position, pool.name], spec, catalog)
@@ -59,6 +58,11 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for pool in its_pools[member.position]
     )
     workloads = scaling.scaled(workloads, name, spec)
+    pools_by_name = {
+        name: leaving_pool(pool, [workload for workload in workloads if workload.node_pool == name])
+        for name, pool in pools_by_name.items()
+    }
+    node_pools = tuple(pools_by_name.values())
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)

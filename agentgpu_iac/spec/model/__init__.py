@@ -34,7 +34,7 @@ from agentgpu_iac.spec.model.fields import (
     Url,
 )
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
-from agentgpu_iac.spec.model.serving import GatewayRef, Network, Observability, Scaling, ScheduledScale
+from agentgpu_iac.spec.model.serving import GatewayRef, Latency, Network, Observability, Scaling, ScheduledScale
 from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
 
 __all__ = (
@@ -56,6 +56,7 @@ __all__ = (
     "Hosts",
     "KubernetesVersion",
     "Labels",
+    "Latency",
     "LoraAdapter",
     "Metadata",
     "ModelCache",

@@ -44,6 +44,10 @@ class Capacity(Document):
     price_cap_ratio: Annotated[float, Field(ge=1, le=10)] = 1.25
     """The most that a machine may cost when it is created, as a multiple of the planned price: what you bid on a market
     whose prices move. A dearer offer is passed over (an assumption: 1.25)."""
+    image_pull: Literal["parallel", "default"] = "parallel"
+    """How images come to nodes whose user data is ours (Amazon Linux 2023 on EKS). parallel: layers are fetched and unpacked
+    side by side (nodeadm's gate FastImagePull, which AWS calls experimental), wherever the disk takes 600 MiB/s. default:
+    containerd as it is."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 
