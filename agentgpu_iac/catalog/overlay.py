@@ -26,6 +26,7 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     SkyPilotName,
     Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
@@ -71,6 +72,8 @@ class CatalogOverlay(Document):
     """Known by their id: what the volumes cost that you pay for."""
     kubernetes: tuple[KubernetesRelease, ...] = ()
     """Known by target and version."""
+    quotas: tuple[VcpuQuota, ...] = ()
+    """Known by provider, capacity type and code."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -158,6 +161,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         skypilot_names=_replaced(base.skypilot_names, own.skypilot_names, lambda row: (row.provider, row.accelerator)),
         volumes=_replaced(base.volumes, own.volumes, lambda row: row.id),
         kubernetes=_replaced(base.kubernetes, own.kubernetes, lambda row: (row.target, row.version)),
+        quotas=_replaced(base.quotas, own.quotas, lambda row: (row.provider, row.capacity_type, row.code)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

@@ -32,6 +32,7 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     SkyPilotName,
     Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.spec.document import Document
@@ -60,6 +61,7 @@ class Rows:
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
+    quotas: tuple[VcpuQuota, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -81,6 +83,7 @@ FILES = (
     "models.json",
     "prices.csv",
     "providers.json",
+    "quotas.json",
     "routers.json",
     "services.json",
     "skypilot.json",
@@ -119,6 +122,7 @@ def rows_in(folder: Traversable) -> Rows:
         skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         volumes=_json_rows(content["volumes.json"], VolumeType),
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
+        quotas=_json_rows(content["quotas.json"], VcpuQuota),
         digest=digest(content[name] for name in FILES),
     )
 

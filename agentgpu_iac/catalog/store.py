@@ -35,13 +35,14 @@ from agentgpu_iac.catalog.model import (
     ServiceSoftware,
     SkyPilotName,
     Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.spec.vocabulary import Engine, Target
+from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
 SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
@@ -78,6 +79,7 @@ class Catalog:
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
+    quotas: tuple[VcpuQuota, ...] = ()
     newest_date: str = ""
     """The newest day on which a price or a version was read, YYYY-MM-DD: how old the facts are, since nothing here has a
     clock. Empty: no row has a day."""
@@ -206,12 +208,12 @@ class Catalog:
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return _in_force(known, version) if known else None
 
-    def engine_can(self, engine: Engine, version: str, option: Option, architecture: str = "") -> bool:
-        """Whether an engine can be told something in a version, for models of an architecture."""
+    def engine_can(self, engine: Engine, version: str | None, option: Option, architecture: str = "") -> bool:
+        """Whether an engine can be told something in a version, unset the newest, for models of an architecture."""
         return any(
             row.engine == engine
             and row.option == option
-            and at_least(version, row.since)
+            and (version is None or at_least(version, row.since))
             and (not row.architectures or architecture in row.architectures)
             for row in self.engine_options
         )
@@ -219,6 +221,18 @@ class Catalog:
     def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
         """The types of network volume whose prices are known for a provider."""
         return tuple(row for row in self.volumes if row.provider == provider)
+
+    def quota(self, provider: str, instance_type: str, capacity_type: CapacityType) -> VcpuQuota | None:
+        """The quota that counts a machine bought that way; None where none is known. Reserved ones run on demand."""
+        way = "on-demand" if capacity_type == "reserved" else capacity_type
+        return next(
+            (
+                row
+                for row in self.quotas
+                if (row.provider, row.capacity_type) == (provider, way) and row.counts(instance_type)
+            ),
+            None,
+        )
 
     def kubernetes_release(self, target: Target, version: str) -> KubernetesRelease | None:
         """What is known of a Kubernetes version where a target runs it; None where nothing is."""
@@ -314,6 +328,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
+        quotas=tuple(sorted(rows.quotas, key=lambda row: (row.provider, row.capacity_type, row.code))),
         newest_date=_newest_date(rows, own_prices),
     )
 

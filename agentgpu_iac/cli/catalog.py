@@ -22,6 +22,7 @@ class CatalogKind(StrEnum):
     PROVIDERS = "providers"
     VOLUMES = "volumes"
     KUBERNETES = "kubernetes"
+    QUOTAS = "quotas"
     EXCLUDED = "excluded"
 
 

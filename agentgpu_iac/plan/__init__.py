@@ -5,6 +5,7 @@ once and used twice travels here, so that no template and no Pulumi program deci
 as the project grows; none is renamed.
 """
 
+from agentgpu_iac.plan.account import VcpuNeed
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -40,7 +41,7 @@ from agentgpu_iac.plan.model_cache import (
     StorageChoice,
     token_variables,
 )
-from agentgpu_iac.plan.node_pool import MarketPlan, MarketWay, NodePool
+from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -52,7 +53,9 @@ from agentgpu_iac.plan.replica import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
+    RolloutOutages,
     RolloutPlan,
+    RolloutSteps,
     ThroughputPlan,
 )
 from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
@@ -75,6 +78,7 @@ __all__ = (
     "Assumption",
     "CachedModel",
     "CachedRepository",
+    "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
     "ColdStartUpper",
@@ -104,6 +108,7 @@ __all__ = (
     "ModelCachePlan",
     "NamedSecret",
     "NodePool",
+    "NodeTypePlan",
     "OtherMachine",
     "Override",
     "Pattern",
@@ -119,7 +124,9 @@ __all__ = (
     "RejectionUnit",
     "RenderedFile",
     "ReplicaRange",
+    "RolloutOutages",
     "RolloutPlan",
+    "RolloutSteps",
     "RoutePlan",
     "RouterPlan",
     "RoutingPlan",
@@ -132,6 +139,7 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StartupTaintPlan",
     "StorageChoice",
     "ThinkingMode",
     "ThinkingPlan",
@@ -139,6 +147,7 @@ __all__ = (
     "ThroughputPlan",
     "Topology",
     "Trigger",
+    "VcpuNeed",
     "Warning",
     "WarningCode",
     "WatchingPlan",

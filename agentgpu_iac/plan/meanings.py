@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from agentgpu_iac.plan.codes import Constraint, WarningCode
 
@@ -139,8 +139,16 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "if all sessions send at once, their prompts queue, and some miss the TTFT budget",
         "nothing where they do not, else lower `overrides.maxNumSeqs`",
     ),
+    "other-instance-types": Meaning(
+        "other instance types may stand in for a planned one that is sold out, and what they may cost",
+        "lower `capacity.priceCapRatio` where that is too dear; 1 keeps to the planned price",
+    ),
+    "renewed-at-any-hour": Meaning(
+        "a new AMI makes Karpenter renew the node of an agent's only replica, at whatever hour it appears",
+        "set `capacity.maintenanceWindow`, or pin the AMI with `pins.amiAlias` and change it when it suits you",
+    ),
     "single-replica": Meaning(
-        "a rollout or a lost node is an outage; its length, and the price of a second replica",
+        "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica",
         "set `overrides.baselineReplicas: 2` where that is not acceptable",
     ),
     "cache-miss": Meaning(
@@ -348,3 +356,36 @@ CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
     ),
 }
 """Every constraint that a rejection may name."""
+
+
+Rank = Literal["serving", "safety-and-cost", "to-know"]
+"""What a warning is about at worst: agents that do not answer, money or access, or what is good to know."""
+
+RANKS: Final[Mapping[WarningCode, Rank]] = {
+    "answer-over-2s": "serving",
+    "burst-not-scaled": "serving",
+    "burst-outruns-cold-start": "serving",
+    "cache-miss": "serving",
+    "gitops-overlay": "serving",
+    "no-tool-parser": "serving",
+    "nobody-logs-in": "serving",
+    "prompts-queue": "serving",
+    "queue-not-limited": "serving",
+    "router-needed": "serving",
+    "schedule-ignored": "serving",
+    "single-replica": "serving",
+    "skyserve-not-scaled": "serving",
+    "spot-without-notice": "serving",
+    "too-few-seats": "serving",
+    "weights-not-filled": "serving",
+    "callers-not-asked": "safety-and-cost",
+    "callers-on-the-machine": "safety-and-cost",
+    "hpa-keeps-one": "safety-and-cost",
+    "image-registry": "safety-and-cost",
+    "key-not-everywhere": "safety-and-cost",
+    "kubernetes-support-ends": "safety-and-cost",
+    "undated-price": "safety-and-cost",
+    "unpinned": "safety-and-cost",
+    "unpriced": "safety-and-cost",
+}
+"""Rank of the codes that have one; the others are good to know."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology
-from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.units import figure
 
 
@@ -229,15 +230,52 @@ class DrainPlan(Document):
     """Interruption notice of the provider where the tier may run on spot: preStop, shutdown and grace then fit it."""
 
 
-class RolloutPlan(Document):
-    """How a new version replaces the old one, from the accelerators that are free."""
+class RolloutSteps(Document):
+    """How many replicas come and go at once."""
 
     max_surge: int
-    """1 where an accelerator is free for the new replica, else 0."""
+    """Replicas beyond the wanted ones."""
+    max_unavailable: int
+    """Replicas that may be away."""
+
+
+class RolloutOutages(Document):
+    """Seconds without any replica during a rollout, by what is changed; 0 where another replica serves."""
+
+    same_weights_s: float
+    """Arguments or resources, on a node that has image and models: a warm start."""
+    new_revision_s: float
+    """Other weights, which must be fetched first."""
+    new_pool_s: float
+    """Other nodes: a whole cold start."""
+
+    @property
+    def by_change(self) -> tuple[tuple[str, float], ...]:
+        """What is changed, in words, and the seconds."""
+        return (
+            ("the same weights", self.same_weights_s),
+            ("a new revision", self.new_revision_s),
+            ("another node pool", self.new_pool_s),
+        )
+
+
+class RolloutPlan(Document):
+    """How a new version replaces the old one: into accelerators that are free, onto a node of its own, or in place."""
+
+    max_surge: int
+    """1 where the new replica comes before the old one goes, else 0."""
     max_unavailable: int
     """The other way round."""
+    fixed_nodes: RolloutSteps | None = None
+    """What holds instead where nothing makes nodes on demand (the overlay for node groups); null: the same."""
     outage_s: float
-    """Seconds without any replica during a rollout; 0 when another replica serves."""
+    """Seconds without any replica during a rollout of the same weights; 0 when another replica serves."""
+    outages: RolloutOutages | None = None
+    """The same by what is changed."""
+    fixed_nodes_outages: RolloutOutages | None = None
+    """The same where no node comes for a rollout: in the overlay for node groups."""
+    surge_usd: Money = Decimal(0)
+    """What the nodes that come for one rollout cost: their price over a cold start and a drain, for each replica."""
     progress_deadline_s: int
     """Seconds until a rollout counts as stuck: a cold start at worst, and all that the startup probe allows."""
 

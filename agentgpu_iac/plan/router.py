@@ -43,7 +43,8 @@ class RoutePlan(Document):
     """As in the spec."""
     max_connections: int | None
     """Requests that one router replica lets through at once: ``maxQueuedRequests`` x all replicas of the peak, which is
-    what their seats and queues take. null: no limit, since the engines have none."""
+    what their seats and queues take. null: no limit, since the engines have none, or since there would be more of them than
+    the 65,535 that NGINX counts."""
     max_tries: int
     """Replicas that one request may be sent to, as long as none has begun to answer it: 3 at most."""
     connect_timeout_ms: int

@@ -21,6 +21,7 @@ from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
+from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
@@ -50,7 +51,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
     models = resolve_models(loaded, catalog)
-    settled, thinking = settled_thinking(loaded, models)
+    settled, thinking = settled_thinking(loaded, models, catalog)
     if not target_of(settled).can.one_region or len(settled.regions) < 2:
         return _make_plan(loaded, settled, models, thinking, catalog)
     plans: list[Plan] = []
@@ -73,7 +74,7 @@ def _make_plan(
     thinking: Sequence[ThinkingChoice],
     catalog: Catalog,
 ) -> Plan:
-    spec = with_kubernetes_version(target_of(spec).settled(spec), catalog)
+    spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
     demands = tuple(
         demand(agent, model, draft_model(agent, catalog), choice, spec.latency)

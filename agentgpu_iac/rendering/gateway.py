@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from agentgpu_iac.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.plan.addresses import gateway_path
+from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_of
@@ -156,7 +157,7 @@ def gateway_drafts(plan: Plan) -> tuple[Draft, ...]:
 def _agent_contexts(
     plan: Plan, router: RouterPlan, gateway: GatewayPlan, route: RoutePlan, agent: Workload
 ) -> tuple[Context, ...]:
-    picker = f"{agent.agent}-picker"
+    picker = endpoint_picker(agent.agent)
     own_labels = labels(
         plan.stack, ENDPOINT_PICKER_COMPONENT, name=ENDPOINT_PICKER_COMPONENT, more=((AGENT_LABEL, agent.agent),)
     )

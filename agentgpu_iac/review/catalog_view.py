@@ -16,6 +16,7 @@ from agentgpu_iac.catalog.model import (
     Model,
     Offering,
     Provider,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.store import Catalog
@@ -152,6 +153,14 @@ def _kubernetes(catalog: Catalog) -> Listed:
     return _listed(columns, set(), [(cells(row), row) for row in catalog.kubernetes])
 
 
+def _quotas(catalog: Catalog) -> Listed:
+    def cells(row: VcpuQuota) -> tuple[str, ...]:
+        return (row.provider, row.capacity_type, row.name, row.code, ", ".join(row.families), row.date)
+
+    columns = ("provider", "bought", "quota", "code", "families", "read")
+    return _listed(columns, set(), [(cells(row), row) for row in catalog.quotas])
+
+
 def _excluded(catalog: Catalog) -> Listed:
     def cells(row: Exclusion) -> tuple[str, ...]:
         return (row.kind, row.id, row.reason)
@@ -168,6 +177,7 @@ _LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
     "providers": _providers,
     "volumes": _volumes,
     "kubernetes": _kubernetes,
+    "quotas": _quotas,
     "excluded": _excluded,
 }
 

@@ -36,6 +36,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.Assumption: ("agent", "part", "field"),
     p.CachedModel: ("model",),
     p.CachedRepository: ("path",),
+    p.ClosedHours: ("schedule",),
     p.EngineFile: ("name",),
     p.EnvironmentVariable: ("name",),
     p.HostEngine: ("name",),
@@ -47,6 +48,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.MarketWay: ("capacity_type",),
     p.NamedSecret: ("name", "key"),
     p.NodePool: ("name",),
+    p.NodeTypePlan: ("instance_type",),
     p.OtherMachine: ("name",),
     p.Override: ("agent", "field"),
     p.PriorityClassPlan: ("level",),
@@ -57,6 +59,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.SkySecret: ("variable",),
     p.SkyServicePlan: ("name",),
     p.Trigger: ("name",),
+    p.VcpuNeed: ("provider", "region", "capacity_type", "name"),
     p.Workload: ("name",),
 }
 """What names an item of a list."""

@@ -44,6 +44,7 @@ KEYS = {
     "engine_options": lambda row: (row.engine, row.option, row.since),
     "volumes": lambda row: row.id,
     "kubernetes": lambda row: (row.target, row.version),
+    "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
 
 
@@ -67,9 +68,10 @@ def test_nothing_was_lost():
         "skypilot_names": 35,
         "parsers": 3,
         "thinking": 33,
-        "engine_options": 6,
+        "engine_options": 9,
         "volumes": 2,
         "kubernetes": 4,
+        "quotas": 5,
     }
 
 
@@ -86,6 +88,7 @@ def test_nothing_was_lost():
         "services",
         "volumes",
         "kubernetes",
+        "quotas",
         "engine_facts",
         "engine_options",
         "thinking",
@@ -128,6 +131,7 @@ def test_rows_are_sorted(name):
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
         ],
         "providers.json": lambda row: row["id"],
+        "quotas.json": lambda row: (row["provider"], row["capacityType"], row["code"]),
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),

@@ -82,7 +82,15 @@ def _sold(provider: str, machine: str) -> bool:
 
 
 EVERY_ROW = frozenset(
-    {"kubernetes.json", "providers.json", "routers.json", "services.json", "thinking.json", "volumes.json"}
+    {
+        "kubernetes.json",
+        "providers.json",
+        "quotas.json",
+        "routers.json",
+        "services.json",
+        "thinking.json",
+        "volumes.json",
+    }
 )
 """Files that are small, and kept whole, as are those of the engines."""
 

@@ -215,6 +215,7 @@ def make_catalog(
         parsers=packaged_rows().parsers,
         volumes=packaged_rows().volumes,
         kubernetes=packaged_rows().kubernetes,
+        quotas=packaged_rows().quotas,
         newest_date=NEWEST_DATE,
         engine_facts=packaged_rows().engine_facts,
         engine_options=packaged_rows().engine_options,

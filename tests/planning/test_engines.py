@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.engines.port import EnginePort
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.spec.vocabulary import ENGINES, Engine
 from tests.planning.flags import FlagList, split
@@ -321,3 +323,10 @@ class TestVllm:
         assert old.shutdown_timeout_s == 0
         assert old.pre_stop_s == new.pre_stop_s + new.shutdown_timeout_s
         assert old.grace_period_s == new.grace_period_s
+
+
+@pytest.mark.parametrize("port", PORTS.values(), ids=lambda port: port.name)
+def test_what_flashinfer_compiles_and_fetches_is_kept_on_the_volume(port: EnginePort) -> None:
+    """Its kernels and cubins lie in the home folder otherwise, which goes with the pod."""
+    values = {variable.name: variable.value for variable in port.environment()}
+    assert values["FLASHINFER_WORKSPACE_BASE"].startswith(ENGINE_CACHE_MOUNT)

@@ -300,7 +300,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 1.25, imagePull parallel, shareAccelerators auto"
+            "reservation none, priceCapRatio 2, imagePull parallel, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (
@@ -343,7 +343,8 @@ def test_no_part_of_the_spec_is_left_out_of_the_assumptions() -> None:
     planned = stack("model: Qwen/Qwen3-14B")
     shown = planned.plan.assumptions
     assert {(one.part, one.field) for one in shown if one.agent is None} == default_fields(StackSpec) | {
-        ("pins", "kubernetesVersion")  # the catalog fills it in
+        ("pins", "kubernetesVersion"),  # the catalog fills it in
+        ("capacity", "priceCapRatio"),  # the target does
     }
     own = {(one.part, one.field) for one in shown if one.agent == "support"}
     assert own == default_fields(Agent) | {

@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, Engin
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
@@ -45,6 +46,7 @@ __all__ = (
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "VcpuQuota",
     "VolumeId",
     "VolumeType",
     "Word",

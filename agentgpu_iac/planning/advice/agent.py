@@ -38,6 +38,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         _better_storage(baseline),
         _calibrated_by_you(context, candidate),
         _model_unpinned(candidate, baseline),
+        _beside_unpinned(candidate, baseline),
         _weights_not_filled(context, baseline),
     ):
         if found is not None:
@@ -93,6 +94,16 @@ def _model_unpinned(candidate: Candidate, baseline: Workload) -> Warning | None:
     return warning(
         "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", baseline.agent
     )
+
+
+def _beside_unpinned(candidate: Candidate, baseline: Workload) -> Warning | None:
+    agent = candidate.demand.agent
+    loose = [f"adapter {adapter.source} (revision)" for adapter in agent.lora_adapters if adapter.revision is None]
+    if agent.speculative is not None and agent.speculative.model and agent.speculative.model_revision is None:
+        loose.append(f"draft {agent.speculative.model} (modelRevision)")
+    if not loose:
+        return None
+    return warning("unpinned", f"taken at revision main: {', '.join(loose)}; pin what stands behind it", baseline.agent)
 
 
 def _weights_not_filled(context: Context, baseline: Workload) -> Warning | None:

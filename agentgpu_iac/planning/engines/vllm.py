@@ -150,7 +150,10 @@ def _speculative_config(speculative: Speculative, draft_path: str | None) -> str
 def _environment() -> tuple[EnvironmentVariable, ...]:
     return (
         EnvironmentVariable(name="VLLM_NO_USAGE_STATS", value="1"),
+        # Compiled code of torch and DeepGEMM, and what FlashInfer tuned, stand below this by themselves (0.33.0: envs.py,
+        # utils/deep_gemm.py, warmup/flashinfer_autotune_cache.py); FlashInfer's own kernels and cubins do not.
         EnvironmentVariable(name="VLLM_CACHE_ROOT", value=f"{ENGINE_CACHE_MOUNT}/vllm"),
+        EnvironmentVariable(name="FLASHINFER_WORKSPACE_BASE", value=ENGINE_CACHE_MOUNT),
     )
 
 

@@ -61,6 +61,9 @@ _CONNECTION_KIB = BODY_BUFFER_KIB + HEADER_BUFFER_KIB + 16
 _SPARE_CONNECTIONS = 512
 """For idle connections that are kept open, probes and metrics."""
 
+_MOST_COUNTED = 65_535
+"""What ``limit_conn`` takes at most: NGINX keeps such counts in 16 bits."""
+
 _SPREAD: tuple[Topology, ...] = ("host", "zone")
 """Its nodes are there anyway, so that spreading costs none."""
 
@@ -164,12 +167,17 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
         agent=first.agent,
         port=port,
         policy=spec.network.routing,
-        max_connections=None if first.admission.max_queued_requests is None else _connections(tiers),
+        max_connections=None if first.admission.max_queued_requests is None else countable(_connections(tiers)),
         max_tries=min(MAX_TRIES, _replicas(tiers)),
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
         retry_window_ms=CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms),
         answer_timeout_s=max(answer_timeout_s(tier) for tier in tiers),
     )
+
+
+def countable(requests: int) -> int | None:
+    """A limit as NGINX takes it: it counts to 65,535 and refuses a larger one. None: the engines alone say when they are full."""
+    return requests if requests <= _MOST_COUNTED else None
 
 
 def _connections(tiers: Sequence[Workload]) -> int:

@@ -166,6 +166,7 @@ def _kv_cache_full_ratio(workload: Workload) -> float:
 def _stack_alerts(workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> Iterator[AlertPlan]:
     cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.total) for workload in workloads))
     fill_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.cache_fill) for workload in workloads))
+    fill_s = max(fill_s, *(math.ceil(2 * pool.filler.fill_s) for pool in node_pools if pool.filler is not None), 0)
 
     def alert(name: AlertName, unit: AlertUnit, window_s: int, for_s: int) -> AlertPlan:
         return AlertPlan(

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Final
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     AdmissionPlan,
-    CachedRepository,
     ColdStartPlan,
     EnginePlan,
     LatencyPlan,
@@ -20,17 +20,20 @@ from agentgpu_iac.plan import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
+    RolloutOutages,
     RolloutPlan,
+    RolloutSteps,
     RoutingPlan,
     ThroughputPlan,
     Topology,
     Workload,
 )
+from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory, leaving
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
-from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, watching
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory, starting, tails
@@ -39,6 +42,7 @@ from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
 
+_CENT: Final = Decimal("0.01")
 _PROBE_PERIOD_S = 10
 
 
@@ -79,7 +83,7 @@ def workload_plan(
         parsers=known_parsers(catalog.engine_parsers(agent.engine, release.version)),
         model_path=path,
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
-        adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
+        adapter_paths=tuple(caching.adapter(adapter).path for adapter in agent.lora_adapters),
         lora_ranks=candidate.memory.replica.lora_ranks,
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
@@ -105,7 +109,7 @@ def workload_plan(
         agent=agent.name,
         role=agent.role,
         tier=pool.tier,
-        name=agent.name if pool.tier == "baseline" else f"{agent.name}-burst",
+        name=workload_name(agent.name, pool.tier),
         node_pool=pool.name,
         share_group=member.share_group,
         latency_class=agent.latency_class,
@@ -148,20 +152,22 @@ def workload_plan(
         cold_start_s=start,
         probes=probes,
         drain=leaves,
-        rollout=_rollout(member, pool, replicas, start, probes),
+        rollout=_rollout(member, pool, node_pool, replicas, start, probes, spec),
         admission=admission,
         routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
-        thinking=thinking_plan(demand.thinking, demand.model, engine_is_told=variables is not None),
+        thinking=thinking_plan(
+            demand.thinking,
+            demand.model,
+            engine_is_told=variables is not None,
+            requests_tell=catalog.engine_can(agent.engine, release.version, "request-template-variables"),
+        ),
         model_cache=ModelCachePlan(
             storage=storage,
             source=spec.model_cache.source,
             path=path,
             revision=caching.revision(agent),
             token_secret=spec.model_cache.token_secret,
-            adapters=tuple(
-                CachedRepository(path=caching.directory(adapter.source, "main"), revision="main")
-                for adapter in agent.lora_adapters
-            ),
+            adapters=tuple(caching.adapter(adapter) for adapter in agent.lora_adapters),
             draft=draft,
             loader=settings.loader,
             choices=caching.storage_choices(candidate, pool.machine, catalog),
@@ -323,16 +329,57 @@ def _probes(start: ColdStartPlan, least_patience_s: int) -> ProbePlan:
     )
 
 
-def _rollout(member: Placed, pool: Pool, replicas: int, start: ColdStartPlan, probes: ProbePlan) -> RolloutPlan:
-    """Surge only into accelerators that are free; else the old replica must go first, and a lone one leaves a gap."""
-    spare = pool.free_accelerators >= member.candidate.accelerators_per_replica
-    alone = replicas <= 1 and not spare and pool.tier == "baseline"
+def _rollout(
+    member: Placed,
+    pool: Pool,
+    node_pool: NodePool,
+    replicas: int,
+    start: ColdStartPlan,
+    probes: ProbePlan,
+    spec: StackSpec,
+) -> RolloutPlan:
+    """Surge into accelerators that are free, or onto a node that comes for it; else a lone replica leaves a gap.
+
+    Where nodes come on demand, the overlay for node groups still has none to spare, so there it goes in place.
+    """
+    way = replacement(member, pool, spec)
+    first = way != "in-place"
+    leaves_no_gap = replicas > 1 or pool.tier != "baseline"
+    elsewhere = way == "surge-node" and node_pool.autoscaler is not None
+    away = RolloutOutages(
+        same_weights_s=start.warm_node_total,
+        new_revision_s=rounded(start.cache_fill + start.warm_node_total, 1),
+        new_pool_s=start.total,
+    )
+    none = RolloutOutages(same_weights_s=0.0, new_revision_s=0.0, new_pool_s=0.0)
+    here = none if first or leaves_no_gap else away
     return RolloutPlan(
-        max_surge=1 if spare else 0,
-        max_unavailable=0 if spare else 1,
-        outage_s=start.warm_node_total if alone else 0.0,
+        max_surge=1 if first else 0,
+        max_unavailable=0 if first else 1,
+        fixed_nodes=RolloutSteps(max_surge=0, max_unavailable=1) if elsewhere else None,
+        outage_s=here.same_weights_s,
+        outages=here,
+        fixed_nodes_outages=none if (first and not elsewhere) or leaves_no_gap else away,
+        surge_usd=surge_cost(pool.purchase.usd_per_hour, member, replicas, start, node_pool.idle_s)
+        if way == "surge-node"
+        else Decimal(0),
         progress_deadline_s=_progress_deadline_s(start, probes),
     )
+
+
+def surge_seconds(replicas: int, start: ColdStartPlan, drain_s: int, idle_s: int) -> float:
+    """How long a rollout has nodes beyond those of normal service.
+
+    The first new replica takes a cold start on them, and each further one a warm start on the nodes that the one before
+    has left; then the last nodes drain, and stay idle for a while.
+    """
+    return start.total + drain_s + (replicas - 1) * (start.warm_node_total + drain_s) + idle_s
+
+
+def surge_cost(node_usd: Decimal, member: Placed, replicas: int, start: ColdStartPlan, idle_s: int) -> Decimal:
+    """What those nodes cost, at the planned price."""
+    hours = surge_seconds(replicas, start, member.drain.grace_period_s, idle_s) / 3600
+    return (node_usd * member.candidate.nodes * Decimal(str(rounded(hours, 6)))).quantize(_CENT)
 
 
 def _progress_deadline_s(start: ColdStartPlan, probes: ProbePlan) -> int:

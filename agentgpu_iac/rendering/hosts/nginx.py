@@ -49,7 +49,7 @@ def nginx_context(machine: Machine) -> Context:
         f"ssl_certificate {CERTIFICATES_INSIDE}/tls.crt;",
         f"ssl_certificate_key {CERTIFICATES_INSIDE}/tls.key;",
         "ssl_protocols TLSv1.2 TLSv1.3;",
-        "ssl_session_cache shared:callers:10m;",
+        "ssl_session_cache shared:tls_sessions:10m;",
         "ssl_session_timeout 1h;",
     )
     how = " ssl" if host.tls else ""

@@ -14,7 +14,7 @@ from agentgpu_iac.spec.model.agent import (
     ToolCalls,
     Traffic,
 )
-from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, ModelCache, Observed
+from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, MaintenanceWindow, ModelCache, Observed
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, KubernetesVersion, Pins
 from agentgpu_iac.spec.model.fields import (
     ADDRESS_RANGE,
@@ -31,6 +31,7 @@ from agentgpu_iac.spec.model.fields import (
     PositiveCount,
     Ratio,
     Text,
+    TimeZone,
     Url,
 )
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
@@ -58,6 +59,7 @@ __all__ = (
     "Labels",
     "Latency",
     "LoraAdapter",
+    "MaintenanceWindow",
     "Metadata",
     "ModelCache",
     "Name",
@@ -79,6 +81,7 @@ __all__ = (
     "Speculative",
     "StackSpec",
     "Text",
+    "TimeZone",
     "ToolCalls",
     "Traffic",
     "Url",

@@ -15,6 +15,7 @@ from agentgpu_iac.spec.model.fields import (
     Positive,
     PositiveCount,
     Ratio,
+    Revision,
     Switch,
     Text,
 )
@@ -87,6 +88,8 @@ class LoraAdapter(Document):
     """Hugging Face id of the adapter."""
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the adapter."""
+    revision: Revision | None = None
+    """Commit, tag or branch of the adapter's repository. Unset: main, which may change under you."""
 
 
 class Speculative(Document):
@@ -101,6 +104,8 @@ class Speculative(Document):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)] | None
     ) = None
     """Hugging Face id of the draft; needed by draft-model and eagle3."""
+    model_revision: Revision | None = None
+    """Commit, tag or branch of the draft's repository. Unset: main, which may change under you."""
     weights_gib: Positive | None = None
     """Weights of the draft. Unset: from the catalog, which must then hold the draft."""
     accepted_tokens: Annotated[float, Field(ge=1, le=17)] | None = None
@@ -158,7 +163,7 @@ class Agent(Document):
     the plan names the stack's pattern and architecture."""
     model: Text
     """Hugging Face id of a model in the catalog (any case), or the path of a local config.json."""
-    model_revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")] | None = None
+    model_revision: Revision | None = None
     """Commit or tag of the model repository. Unset: ``main``, and the plan says ``unpinned``."""
     engine: Engine = "vllm"
     """Serving engine."""

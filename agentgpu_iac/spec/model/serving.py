@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import CronSpec, DnsName, Labels, Name, NonNegative, PositiveCount, Url
+from agentgpu_iac.spec.model.fields import CronSpec, DnsName, Labels, Name, NonNegative, PositiveCount, TimeZone, Url
 
 
 class GatewayRef(Document):
@@ -53,7 +53,7 @@ class ScheduledScale(Document):
     """When the replicas are wanted, five cron fields. Put it a cold start before the peak."""
     end: CronSpec
     """When they may go."""
-    timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+)*$", max_length=64)] = "UTC"
+    timezone: TimeZone = "UTC"
     """IANA time zone of both."""
     replicas: PositiveCount
     """Burst replicas over that time, the agent's burst replicas at most."""
