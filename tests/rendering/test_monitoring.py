@@ -154,7 +154,7 @@ def test_alerts_say_the_plans_numbers() -> None:
     assert "The budget of 50 ms a token is for 95 % of the requests; the plan predicts 36 ms" in found["AgentTpotOverBudget"]
     assert "48 seats, for 48 sessions" in found["AgentRequestsRejected"]
     assert "120 s of notice, a drain takes 60 s" in found["AgentSpotNodeLost"]
-    assert "a cold start takes 298 s" in found["AgentReplicasBelowPlan"]
+    assert "a cold start takes 348 s" in found["AgentReplicasBelowPlan"]
 
 
 def test_an_alert_leads_to_its_section_of_the_runbook() -> None:
