@@ -27,6 +27,7 @@ _CONFIG = "config.yaml"
 _CONFIG_FOLDER = "/config"
 
 PICKER_PORT, _HEALTH_PORT, PICKER_METRICS_PORT = 9002, 9003, 9090
+PICKER_METRICS_PORT_NAME, PICKER_METRICS_PATH = "metrics", "/metrics"
 _PORT_NAME = "grpc-ext-proc"
 _UID = 65532
 """The user of the picker's image."""
@@ -84,6 +85,8 @@ class EndpointPickerConfigContext(Context):
 
     template: ClassVar[str] = "endpoint-picker-config.yaml.j2"
     scorers: tuple[tuple[str, int], ...]
+    flows: tuple[tuple[int, float, str, str], ...]
+    """Nothing, or the one flow control: requests waiting in an engine, KV cache in use, longest wait, most bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +236,9 @@ def _agent_contexts(
 
 def _config(route: RoutePlan) -> str:
     prefix = (_PREFIX_SCORER,) if route.policy == "session-affine" else ()
-    return dump(document(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix)))).decode()
+    flow = route.flow_control
+    flows = () if flow is None else ((flow.queue_depth, flow.kv_cache_ratio, f"{flow.queue_s}s", f"{flow.max_mib}Mi"),)
+    return dump(document(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix), flows=flows))).decode()
 
 
 def _args(plan: Plan, router: RouterPlan, agent: Workload) -> tuple[str, ...]:

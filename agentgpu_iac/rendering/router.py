@@ -74,8 +74,11 @@ REQUESTS_ZONE = "requests_in_flight"
 """Memory in which NGINX counts the requests of each agent. Agents have zones of their own name beside it, which no agent's
 can be: it holds an underscore."""
 
-ELSEWHERE = ("error", "timeout", "http_503", "non_idempotent")
-"""What sends a request to another replica."""
+
+def elsewhere(router: RouterPlan) -> tuple[str, ...]:
+    """What sends a request to another replica: no answer, or one by which engines turn it away."""
+    refusals = sorted({status for route in router.routes for status in route.refusal_statuses})
+    return ("error", "timeout", *(f"http_{status}" for status in refusals), "non_idempotent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +216,7 @@ def nginx(
     routes: tuple[Route, ...],
     worker_connections: int | None = None,
     parts: tuple[str, ...] = (),
-    elsewhere: tuple[str, ...] = ELSEWHERE,
+    more_elsewhere: tuple[str, ...] = (),
 ) -> NginxContext:
     """NGINX's configuration, wherever it runs."""
     connections = worker_connections or router.worker_connections
@@ -224,7 +227,7 @@ def nginx(
         shutdown_timeout_s=router.drain.shutdown_timeout_s,
         directives=directives,
         parts=parts,
-        elsewhere=elsewhere,
+        elsewhere=(*elsewhere(router), *more_elsewhere),
         max_request_mib=router.max_request_mib,
         body_buffer_kib=router.body_buffer_kib,
         header_buffer_kib=router.header_buffer_kib,

@@ -57,6 +57,8 @@ class SkyServiceContext(Context):
     max_usd_per_hour: float
     places: Pairs
     """Clouds with their regions, and the accelerators to ask for there."""
+    docker_options: tuple[str, ...]
+    """SkyPilot would give the container a third of what is free for shared memory, whatever the engine needs."""
     has_environment: bool
     environment: Pairs
     has_secrets: bool
@@ -125,6 +127,7 @@ def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:
         memories=() if service.memory_gib is None else (f"{service.memory_gib}+",),
         max_usd_per_hour=float(service.max_usd_per_hour),
         places=tuple((_infra(place), f"{place.accelerator}:{service.accelerators}") for place in service.places),
+        docker_options=(f"--shm-size={workload.pod.shm_mib}m",),
         has_environment=bool(environment),
         environment=environment,
         has_secrets=bool(service.secrets),

@@ -70,6 +70,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _fallback_rules(agents)
     yield from _schedule_rules(_part(spec, "scaling"), agents)
     yield from _window_rules(_part(_part(spec, "capacity"), "maintenanceWindow"))
+    yield from _prometheus_auth_rules(_part(spec, "scaling"))
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
     yield from _namespace_rules(_part(data, "metadata"), target)
@@ -378,6 +379,26 @@ def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:
         yield Violation(
             steps=(*at, "hours"), message="the window never closes", hint="leave it out: nodes may then go at any time"
         )
+
+
+def _prometheus_auth_rules(scaling: Mapping[str, Data]) -> Iterator[Violation]:
+    """A Secret or an AWS region, as the method takes it; and KEDA, since an HPA asks an adapter that asks Prometheus."""
+    auth, at = _mapping(scaling.get("prometheusAuth")), ("spec", "scaling", "prometheusAuth")
+    if not auth:
+        return
+    if scaling.get("method") == "hpa":
+        yield Violation(
+            steps=at,
+            message="an HPA asks your adapter, which proves by itself who it is",
+            hint="leave it out, or method: keda",
+        )
+    signs = auth.get("method") == "aws-sigv4"
+    needed, other = ("awsRegion", "secret") if signs else ("secret", "awsRegion")
+    if isinstance(auth.get("method"), str) and needed not in auth:
+        example = "awsRegion: eu-central-1" if signs else "secret: the name of a Secret"
+        yield Violation(steps=(*at, "method"), message=f"{auth['method']} needs {needed}", hint=example)
+    if isinstance(auth.get("method"), str) and other in auth:
+        yield Violation(steps=(*at, other), message=f"{auth['method']} takes no {other}", hint="leave it out")
 
 
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:

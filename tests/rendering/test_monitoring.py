@@ -151,7 +151,10 @@ def test_alerts_say_the_plans_numbers() -> None:
         "The budget of 500 ms, for 95 % of the requests, includes the network's 20 ms; the plan predicts 130 ms"
         in found["AgentTtftOverBudget"]
     )
-    assert "The budget of 50 ms a token is for 95 % of the requests; the plan predicts 36 ms" in found["AgentTpotOverBudget"]
+    assert (
+        "The budget of 50 ms a token is for 95 % of the requests; the plan predicts 36 ms"
+        in found["AgentTpotOverBudget"]
+    )
     assert "48 seats, for 48 sessions" in found["AgentRequestsRejected"]
     assert "120 s of notice, a drain takes 60 s" in found["AgentSpotNodeLost"]
     assert "a cold start takes 348 s" in found["AgentReplicasBelowPlan"]

@@ -35,6 +35,21 @@ BAD = (
         "modelCache.tokenSecret",
         with_spec("modelCache: {source: s3, bucket: s3://models, tokenSecret: hub}"),
     ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth",
+        with_spec("scaling: {method: hpa, prometheusAuth: {method: bearer, secret: prometheus}}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth.method",
+        with_spec("scaling: {prometheusAuth: {method: bearer}}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth.secret",
+        with_spec("scaling: {prometheusAuth: {method: aws-sigv4, awsRegion: eu-central-1, secret: prometheus}}"),
+    ),
     ("_secret_rules", "security.externalSecrets", with_spec(f"security: {{{STORE}}}")),
     (
         "_secret_rules",

@@ -95,7 +95,7 @@ def _service(
         max_replicas=most,
         requests_per_s_per_replica=target,
         upscale_delay_s=DECISION_INTERVAL_S,
-        downscale_delay_s=stay_s(cold.total),
+        downscale_delay_s=stay_s(cold.total, baseline.pace),
         initial_delay_s=max(probes.startup_s, math.ceil(cold.upper.total)),
         probe_timeout_s=PROBE_TIMEOUT_S,
         probe_interval_s=probes.readiness_period_s,

@@ -8,7 +8,7 @@ from typing import ClassVar
 from agentgpu_iac.plan import FrontPlan, RoutePlan
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.hosts.machine import LOOPBACK, Machine
-from agentgpu_iac.rendering.router import ELSEWHERE, nginx, nginx_route, route_port
+from agentgpu_iac.rendering.router import nginx, nginx_route, route_port
 
 CERTIFICATES_INSIDE = "/etc/nginx/tls"
 
@@ -58,7 +58,7 @@ def nginx_context(machine: Machine) -> Context:
         machine.router,
         worker_connections=None if front is None else front.worker_connections,
         parts=() if front is None else (f"{MACHINES_INSIDE}/{STREAM}*",),
-        elsewhere=ELSEWHERE if front is None else (*ELSEWHERE, "http_502"),
+        more_elsewhere=() if front is None else ("http_502",),
         directives=certificate if host.tls else (),
         health_listen=f"{LOOPBACK}:{host.health_port}",
         status_port=host.status_port,
