@@ -90,7 +90,7 @@ def test_limits_and_times_are_the_plans() -> None:
     text = config(make_routed_plan(max_request_mib=3))
     support, batch = text.split("server_name support;")[1], text.split("server_name batch;")[1]
     assert "client_max_body_size 3m;" in text
-    assert "limit_conn requests 24;" in support.split("server_name")[0]
+    assert "limit_conn requests_in_flight 24;" in support.split("server_name")[0]
     assert "limit_conn requests" not in batch
     for line in (
         "proxy_read_timeout 205s;",
