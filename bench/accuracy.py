@@ -18,6 +18,7 @@ from pathlib import Path
 import accuracy_latency
 import accuracy_loading
 import accuracy_memory
+import accuracy_starting
 import peer
 from serving_rows import DATA, read_cases
 
@@ -124,6 +125,11 @@ def loading_section() -> str:
     return section("Load times", printed(lambda: print("\n".join(accuracy_loading.tables()))))
 
 
+def starting_section() -> str:
+    """What an engine does from its container's start to ready."""
+    return section("Starts", printed(accuracy_starting.main))
+
+
 def latency_section() -> str:
     """TTFT and TPOT against closed-loop runs, left out by model, accelerator and engine."""
     cases = list(read_cases(load_catalog()))
@@ -172,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="store_true", help="compare with aiconfigurator too")
     arguments = parser.parse_args()
-    parts = [memory_section(), loading_section(), latency_section()]
+    parts = [memory_section(), loading_section(), starting_section(), latency_section()]
     if arguments.peer:
         parts.append(peer_section())
     (DOCS / "accuracy.md").write_text(_HEAD + "".join(parts), encoding="utf-8")

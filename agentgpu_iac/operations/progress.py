@@ -61,7 +61,7 @@ def planned_s(stage: Stage, cold: ColdStartPlan) -> float | None:
         "node": cold.node + cold.driver,
         "image": cold.image,
         "weights": cold.cache_fill,
-        "loading": cold.weights + cold.compile + cold.warm_up,
+        "loading": cold.warm_node_total,
     }.get(stage)
 
 

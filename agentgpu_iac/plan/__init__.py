@@ -45,6 +45,7 @@ from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, Node
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
+    ColdStartUpper,
     DrainPlan,
     LatencyPlan,
     MemoryPlan,
@@ -87,6 +88,7 @@ __all__ = (
     "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
+    "ColdStartUpper",
     "Constraint",
     "Cost",
     "DrainPlan",

@@ -26,6 +26,7 @@ WarningCode = Literal[
     "image-size-unknown",
     "key-not-everywhere",
     "kubernetes-support-ends",
+    "latency-risk",
     "loader-unmeasured",
     "metrics-not-scraped",
     "no-reasoning-parser",

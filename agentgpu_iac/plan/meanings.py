@@ -131,6 +131,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "the burst outruns the cold start; a share is turned away until the burst tier is up",
         "set `capacity.fastBurst: absorb`, or schedule burst replicas before the peak",
     ),
+    "latency-risk": Meaning(
+        "a planned latency and the upper half of its stated error do not fit the budget together; how likely a miss is",
+        "set `latency.margin`, or run `agentgpu calibrate` on a run of yours, which narrows the error",
+    ),
     "prompts-queue": Meaning(
         "if all sessions send at once, their prompts queue, and some miss the TTFT budget",
         "nothing where they do not, else lower `overrides.maxNumSeqs`",

@@ -109,7 +109,8 @@ class FillerPlan(Document):
     """To fill the cache while all nodes of the pool do, on the cautious side: their share of one gateway, after the longest
     delay."""
     timeout_s: int = 0
-    """After this it starts over, and keeps what is whole: fillS with the target's error, half an hour at least."""
+    """After this it starts over, and keeps what is whole: 2.06 times fillS, which is the error of downloads, half an hour at
+    least."""
 
 
 def token_variables(cached: Iterable[CachedModel]) -> tuple[tuple[str, str], ...]:

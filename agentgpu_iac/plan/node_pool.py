@@ -155,6 +155,12 @@ class NodePool(Document):
     """What its nodes keep."""
     filler: FillerPlan | None
     """The pod that fills them; null where their owner does."""
+    termination_grace_s: int = 3_600
+    """Seconds after which a node that drains is taken away regardless of what its pods say: its pods leave one after another,
+    each when its replacement serves. That may take ``rollout.progressDeadlineS`` for the first, the startup probe's patience
+    for the others, and the grace period of each."""
+    image_pull: Literal["default", "parallel", "cached"] = "default"
+    """How images come to its nodes: ``parallel`` is nodeadm's gate FastImagePull (``capacity.imagePull``)."""
     startup_taint: StartupTaintPlan | None = None
     """Set where new nodes carry a startup taint until their cache is filled, so that Karpenter drains an old node only when
     the one in its place can serve: baseline nodes that it makes, with a filler. (A node that waits for its taint is never

@@ -77,6 +77,10 @@ def karpenter_node_role(stack: str) -> str:
     return f"KarpenterNodeRole-{stack}"
 
 
+PARALLEL_PULL_GATE = "FastImagePull"
+"""nodeadm's gate by which SOCI fetches and unpacks the layers of an image side by side. Below 4 CPUs or 7 GiB it is ignored."""
+
+
 def cache_directory_script(cache_path: str) -> str:
     """Shell part of a node's user data: the model cache directory, owned by the engines' user."""
     return _CACHE_DIRECTORY_SCRIPT.format(path=cache_path, uid=ENGINE_UID)

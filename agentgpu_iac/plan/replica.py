@@ -64,11 +64,22 @@ class LatencyPlan(Document):
     """Latency with every session of the replica generating at once; unset where the accelerator has no data."""
 
     ttft_ms: float | None
-    """Request sent to first token: network + queue + prefill + one step."""
+    """Request sent to first token: network + mean queue + prefill of the longest prompt + one step."""
     tpot_ms: float | None
     """Mean time per output token after the first."""
     e2e_ms: float | None
     """One whole turn, tool time left out."""
+    percentile: float = 95.0
+    """Part of the requests, in percent, for which the budgets of TTFT and TPOT hold (``latency.percentile``)."""
+    ttft_at_percentile_ms: float | None = None
+    """TTFT at that percentile: the steady wait behind other prompts is counted as exponential, the prompt as the longest.
+    The budget is held against it."""
+    tpot_at_percentile_ms: float | None = None
+    """The same for TPOT: the prompts of others that share an answer's steps are counted as Poisson."""
+    ttft_miss_ratio: float | None = None
+    """How likely the real figure is over its budget, by the stated error; null: no budget, or measured by hand."""
+    tpot_miss_ratio: float | None = None
+    """The same for TPOT."""
     budget_ttft_ms: float | None
     """Budget of the class or of the spec; null: none."""
     budget_tpot_ms: float | None
@@ -119,8 +130,36 @@ class ReplicaRange(Document):
     """Never more."""
 
 
+class ColdStartUpper(Document):
+    """The same phases as they may be at worst: one start in twenty is slower."""
+
+    node: float
+    """Node claim and launch."""
+    driver: float
+    """Node ready to GPU registered."""
+    image: float
+    """Pulling the engine's image."""
+    cache_fill: float
+    """Filling the node's model cache."""
+    imports: float
+    """Container start to the first byte of weights."""
+    weights: float
+    """Reading the weights."""
+    compile: float
+    """torch.compile."""
+    warm_up: float
+    """Profiling, KV allocation, tuning, graph capture."""
+    first_answer: float
+    """Ready to the first answer."""
+    total: float
+    """The whole start: the likely one and the root of the sum of the squares of what each part may take longer, since not
+    all are late at once. Warm replicas, alerts, deadlines and the time for which a node may drain follow it."""
+    warm_node_total: float
+    """To a ready replica on a warm node, summed the same way. The startup probe follows it."""
+
+
 class ColdStartPlan(Document):
-    """Seconds from a missing node to a ready replica, by phase."""
+    """Seconds from a missing node to a first answer, by phase, as they are likely."""
 
     node: float
     """Node claim and launch."""
@@ -130,22 +169,32 @@ class ColdStartPlan(Document):
     """Pulling the engine's image."""
     cache_fill: float
     """Filling the node's model cache from its source; 0 on a node that has it."""
+    imports: float
+    """Container start to the first byte of weights: Python imports, configuration, processes of all ranks."""
     weights: float
     """Reading the weights from the node's cache, cold."""
     compile: float
     """torch.compile; kept on the node's cache afterwards."""
     warm_up: float
-    """Profiling, KV allocation, graph capture."""
+    """Profiling, KV allocation, tuning of kernels, graph capture."""
+    first_answer: float
+    """Ready to the first answer, which finds kernels that the warm-up left out."""
     total: float
     """All phases, or ``overrides.coldStartS``."""
     warm_node_total: float
-    """On a node that is up and has the image and the model cache."""
+    """To a ready replica on a node that is up and has the image and the model cache."""
     error_ratio: float
-    """Real cold starts differ from this by up to so much: 0.6 on EKS, 2.5 (3.5 times as long) elsewhere."""
+    """How much longer than ``total`` one start in twenty is: ``upper.total`` / ``total`` - 1."""
+    image_pull: Literal["default", "parallel", "cached"]
+    """How the image comes to the node: by containerd as it is, or by SOCI in parallel (``capacity.imagePull``)."""
+    upper: ColdStartUpper
+    """The start at worst: what kills or buys is decided by it."""
 
 
 class ProbePlan(Document):
-    """Probe timing. The startup probe allows twice the predicted start on a warm node."""
+    """Probe timing. The startup probe allows the start on a warm node at worst, and 600 s at least; 1,800 s for mixtures of
+    experts, 4-bit and 8-bit floats, and replicas over several nodes.
+    """
 
     startup_period_s: int
     """Seconds between startup probes."""
@@ -158,6 +207,11 @@ class ProbePlan(Document):
     liveness_failure_threshold: int
     """Failures before the container is restarted."""
 
+    @property
+    def startup_s(self) -> int:
+        """How long a container may take to be ready before it is started anew."""
+        return self.startup_period_s * self.startup_failure_threshold
+
 
 class DrainPlan(Document):
     """How a replica ends: it leaves the Service, finishes what it generates, then stops."""
@@ -165,11 +219,15 @@ class DrainPlan(Document):
     pre_stop_s: int
     """Wait until load balancers have forgotten the replica."""
     shutdown_timeout_s: int
-    """Wait for answers that are being generated (``--shutdown-timeout``)."""
+    """Wait for answers that are being generated (``--shutdown-timeout``): as long as the longest takes, or what an
+    interruption notice leaves."""
     grace_period_s: int
     """preStop + shutdown timeout + 15 s; the pod's termination grace period."""
+    answer_s: int
+    """The longest answer that is promised an end: that of 99 in 100, 45 s at least. A tier on spot may have less time for it
+    (``shutdownTimeoutS``); routers and their timeouts never do."""
     notice_s: int | None
-    """Interruption notice of the provider where the tier may run on spot."""
+    """Interruption notice of the provider where the tier may run on spot: preStop, shutdown and grace then fit it."""
 
 
 class RolloutSteps(Document):
@@ -219,7 +277,7 @@ class RolloutPlan(Document):
     surge_usd: Money = Decimal(0)
     """What the nodes that come for one rollout cost: their price over a cold start and a drain, for each replica."""
     progress_deadline_s: int
-    """Seconds until a rollout counts as stuck: a whole cold start, and all that the startup probe allows."""
+    """Seconds until a rollout counts as stuck: a cold start at worst, and all that the startup probe allows."""
 
 
 class AdmissionPlan(Document):

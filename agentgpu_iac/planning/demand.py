@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
 from agentgpu_iac.sizing.conversation import SessionShape, session_shape, uncached_tokens_per_request
-from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.model import Agent, Latency
 from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
 from agentgpu_iac.units import SECONDS_PER_DAY, round_up
 
@@ -56,6 +56,10 @@ class Demand:
     computed_context_tokens: int
     turns_per_s: float
     turns_per_s_peak: float
+    percentile: float = 95.0
+    """Part of the requests, in percent, for which the budgets of TTFT and TPOT hold."""
+    margin: float = 0.0
+    """Room below those budgets, as a part of the planned figure."""
 
     @property
     def longest_asked(self) -> int:
@@ -94,12 +98,19 @@ def _seconds_per_turn(shape: SessionShape, ttft_ms: float, tpot_ms: float) -> fl
     return shape.pause_s_per_turn + generating
 
 
-def demand(agent: Agent, model: Model, draft: Model | None = None, thinking: ThinkingChoice = UNKNOWN) -> Demand:
+def demand(
+    agent: Agent,
+    model: Model,
+    draft: Model | None = None,
+    thinking: ThinkingChoice = UNKNOWN,
+    latency: Latency | None = None,
+) -> Demand:
     """Derive the demand of one agent.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
     others a turn takes the think and tool time plus an answer that just meets the budgets.
     """
+    latency = latency or Latency()
     shape = session_shape(agent.conversation)
     class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
     ttft = agent.ttft_ms if agent.ttft_ms is not None else class_ttft
@@ -130,6 +141,8 @@ def demand(agent: Agent, model: Model, draft: Model | None = None, thinking: Thi
         computed_context_tokens=computed,
         turns_per_s=max(volume, pace),
         turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak),
+        percentile=latency.percentile,
+        margin=latency.margin or 0.0,
     )
 
 

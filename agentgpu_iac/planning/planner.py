@@ -77,7 +77,7 @@ def _make_plan(
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
     demands = tuple(
-        demand(agent, model, draft_model(agent, catalog), choice)
+        demand(agent, model, draft_model(agent, catalog), choice, spec.latency)
         for agent, model, choice in zip(spec.agents, models, thinking, strict=True)
     )
     found = tuple(fits(position, each, spec, catalog, on_offer) for position, each in enumerate(demands))

@@ -11,14 +11,15 @@ from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import ClosedHours, DrainPlan, MarketPlan, NodePool, NodeTypePlan, StartupTaintPlan
+from agentgpu_iac.plan import ClosedHours, DrainPlan, MarketPlan, NodePool, NodeTypePlan, StartupTaintPlan, Workload
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, candidates
+from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.siblings import most_usd_per_hour, siblings
-from agentgpu_iac.planning.choosing.tiers import Purchase, replica_drain
+from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.planning.kubernetes_version import kubernetes_version
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
@@ -381,6 +382,7 @@ def node_pool_plan(
         root_volume_gib=ROOT_VOLUME_GIB + (room if storage == "ebs-gp3" else 0),
         root_volume_mib_per_s=caching.ROOT_VOLUME_MIB_PER_S,
         root_volume_iops=caching.ROOT_VOLUME_IOPS,
+        image_pull=caching.image_pull(machine, spec),
         cache_capacity_gib=room,
         cache_path=caching.path(storage, spec),
         cached_models=cached,
@@ -388,3 +390,10 @@ def node_pool_plan(
         startup_taint=_LIFTER if filler is not None and by_karpenter and pool.tier == "baseline" else None,
         market=market,
     )
+
+
+def leaving_pool(pool: NodePool, workloads: Sequence[Workload]) -> NodePool:
+    """The pool with the time that one of its nodes may take to drain; ``workloads`` are those on it."""
+    slots = pool.accelerators_per_node * pool.slots_per_accelerator
+    pods = max((slots // max(1, workload.pod.accelerators) for workload in workloads), default=1)
+    return pool.model_copy(update={"termination_grace_s": node_s(workloads, max(1, pods))})

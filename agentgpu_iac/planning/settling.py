@@ -103,7 +103,7 @@ def _starts(
                 member.candidate, pool.machine, member.release, gib, spec, pool.engines_per_accelerator
             )
             starts[member.position, pool.name] = start
-            if not seats_in_time(member.candidate, start.total, spec.capacity):
+            if not seats_in_time(member.candidate, start.upper.total, spec.capacity):
                 key = (member.position, pool.machine.id)
                 late_gib[key] = max(gib, late_gib.get(key, 0.0))
     return starts, late_gib

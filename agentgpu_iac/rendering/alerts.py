@@ -144,7 +144,7 @@ def _slow(
 
 def _ttft_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
     workload, metrics = tiers[0], _metrics(tiers[0])
-    budget, predicted = workload.latency.budget_ttft_ms or 0.0, workload.latency.ttft_ms
+    budget, predicted = workload.latency.budget_ttft_ms or 0.0, workload.latency.ttft_at_percentile_ms
     return _slow(
         plan,
         alert,
@@ -152,14 +152,15 @@ def _ttft_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -
         metrics.ttft,
         metrics.ttft_edge_s or 0.0,
         "TTFT",
-        f"The budget is {budget:g} ms, of which the network takes {workload.latency.network_ms:g} ms; the plan predicts "
+        f"The budget of {budget:g} ms, for {workload.latency.percentile:g} % of the requests, includes the network's "
+        f"{workload.latency.network_ms:g} ms; the plan predicts "
         f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(workload)}.",
     )
 
 
 def _tpot_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -> _Said:
     workload, metrics = tiers[0], _metrics(tiers[0])
-    budget, predicted = workload.latency.budget_tpot_ms or 0.0, workload.latency.tpot_ms
+    budget, predicted = workload.latency.budget_tpot_ms or 0.0, workload.latency.tpot_at_percentile_ms
     return _slow(
         plan,
         alert,
@@ -167,7 +168,7 @@ def _tpot_over_budget(plan: Plan, alert: AlertPlan, tiers: Sequence[Workload]) -
         metrics.tpot,
         metrics.tpot_edge_s or 0.0,
         "TPOT",
-        f"The budget is {budget:g} ms a token; the plan predicts "
+        f"The budget of {budget:g} ms a token is for {workload.latency.percentile:g} % of the requests; the plan predicts "
         f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(workload)}.",
     )
 

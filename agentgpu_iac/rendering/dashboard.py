@@ -153,13 +153,13 @@ def panels(plan: Plan, tiers: Sequence[Workload]) -> Iterator[Panel]:
 
 
 def _engine_panels(plan: Plan, workload: Workload, metrics: MetricsPlan) -> Iterator[Panel]:
-    chosen = selector(plan.stack, workload.agent)
+    chosen, at = selector(plan.stack, workload.agent), workload.latency.percentile
     if metrics.ttft is not None:
         budget_ms = workload.latency.budget_ttft_ms
         left_ms = None if budget_ms is None else budget_ms - workload.latency.network_ms
-        yield _latency("Time to first token, at the engine", metrics.ttft, chosen, left_ms)
+        yield _latency("Time to first token, at the engine", metrics.ttft, chosen, left_ms, at)
     if metrics.tpot is not None:
-        yield _latency("Time per output token", metrics.tpot, chosen, workload.latency.budget_tpot_ms)
+        yield _latency("Time per output token", metrics.tpot, chosen, workload.latency.budget_tpot_ms, at)
     within = tuple(
         (
             name,
@@ -221,13 +221,14 @@ def _engine_panels(plan: Plan, workload: Workload, metrics: MetricsPlan) -> Iter
         )
 
 
-def _latency(title: str, series: str, chosen: str, budget_ms: float | None) -> Panel:
+def _latency(title: str, series: str, chosen: str, budget_ms: float | None, at: float) -> Panel:
+    """The median and the percentile that the budget promises."""
     quantiles = tuple(
         (
-            f"p{percent}",
-            f"histogram_quantile({percent / 100:g}, sum by (le) (rate({series}_bucket{{{chosen}}}{_RATE})))",
+            f"p{percent:g}",
+            f"histogram_quantile({round(percent / 100, 4):g}, sum by (le) (rate({series}_bucket{{{chosen}}}{_RATE})))",
         )
-        for percent in (50, 95)
+        for percent in dict.fromkeys((50.0, at))
     )
     budget = () if budget_ms is None else (("budget", f"vector({decimal(budget_ms / 1000)})"),)
     return Panel(title=title, unit="s", lines=(*quantiles, *budget))

@@ -335,7 +335,7 @@ def _disruption(workload: Workload, pool: NodePool) -> Pairs:
     """
     if "spot" in pool.capacity_types:
         return ()
-    steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
+    steps = math.ceil(workload.cold_start_s.upper.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
 

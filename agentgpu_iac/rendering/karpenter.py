@@ -11,6 +11,7 @@ from agentgpu_iac.plan import NodePool, Plan
 from agentgpu_iac.plan.nodes import (
     ACCELERATOR_RESOURCE,
     KARPENTER_DISCOVERY_TAG,
+    PARALLEL_PULL_GATE,
     STACK_LABEL,
     STARTUP_TAINT,
     STARTUP_TAINT_EFFECT,
@@ -36,9 +37,6 @@ _ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 _LIFETIME = {"baseline": "Never", "burst": "720h"}
 """Expiry does not wait for a replacement, so baseline nodes are renewed by changing the AMI, one at a time. It asks no budget
 either, so no node of a stack with a maintenance window expires."""
-
-_DRAIN_ALLOWANCE_S = 900
-"""Seconds that a node may take to drain beyond the longest grace period of its pods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +94,8 @@ class NodeUserDataContext(Context):
 
     template: ClassVar[str] = "node-user-data.mime.j2"
     script: str
+    gates: tuple[str, ...]
+    """Features of nodeadm that are switched on."""
 
 
 def karpenter_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -142,7 +142,7 @@ def _node_pool(plan: Plan, pool: NodePool) -> NodePoolContext:
         if pool.startup_taint is None
         else ((STARTUP_TAINT, STARTUP_TAINT_VALUE, STARTUP_TAINT_EFFECT),),
         expire_after="Never" if pool.closed_hours else _LIFETIME[pool.tier],
-        termination_grace_period=f"{_longest_drain_s(plan, pool)}s",
+        termination_grace_period=f"{pool.termination_grace_s}s",
         consolidate_after=_hours_and_minutes(pool.idle_s // 60),
         renewed_at_once=str(pool.nodes_per_replica),
         closed_hours=tuple((hours.schedule, _hours_and_minutes(hours.minutes)) for hours in pool.closed_hours),
@@ -165,12 +165,6 @@ def _node_labels(plan: Plan, pool: NodePool) -> Pairs:
     return ((STACK_LABEL, plan.stack), *pool_labels(pool))
 
 
-def _longest_drain_s(plan: Plan, pool: NodePool) -> int:
-    """Seconds after which a node that drains is taken away regardless of what its pods say."""
-    graces_s = (workload.drain.grace_period_s for workload in plan.workloads if workload.node_pool == pool.name)
-    return max(graces_s, default=0) + _DRAIN_ALLOWANCE_S
-
-
 def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
     return NodeClassContext(
         name=pool.name,
@@ -184,6 +178,11 @@ def _node_class(plan: Plan, pool: NodePool) -> NodeClassContext:
         root_volume_size=f"{pool.root_volume_gib}Gi",
         root_volume_iops=pool.root_volume_iops,
         root_volume_mib_per_s=pool.root_volume_mib_per_s,
-        user_data=filled(NodeUserDataContext(script=cache_directory_script(pool.cache_path))),
+        user_data=filled(
+            NodeUserDataContext(
+                script=cache_directory_script(pool.cache_path),
+                gates=(PARALLEL_PULL_GATE,) if pool.image_pull == "parallel" else (),
+            )
+        ),
         tags=_node_labels(plan, pool),
     )

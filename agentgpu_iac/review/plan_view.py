@@ -72,6 +72,7 @@ def bar(ratio: float) -> str:
 
 
 def _agents(plan: Plan) -> Table:
+    at = " ".join(dict.fromkeys(f"p{workload.latency.percentile:g}" for workload in plan.workloads)) + " ms"
     columns = (
         "agent",
         "tier",
@@ -81,8 +82,8 @@ def _agents(plan: Plan) -> Table:
         "seqs",
         "VRAM need / have",
         "",
-        "TTFT ms",
-        "TPOT ms",
+        f"TTFT {at}",
+        f"TPOT {at}",
         "replicas",
     )
     rows = tuple(
@@ -97,8 +98,16 @@ def _agents(plan: Plan) -> Table:
             str(workload.max_num_seqs),
             f"{workload.memory.total_gib:.1f} / {workload.memory.capacity_gib:.1f} GiB",
             bar(workload.memory.utilization_ratio),
-            _against(workload.latency.ttft_ms, workload.latency.budget_ttft_ms, workload.latency.ttft_error_ratio),
-            _against(workload.latency.tpot_ms, workload.latency.budget_tpot_ms, workload.latency.tpot_error_ratio),
+            _against(
+                workload.latency.ttft_at_percentile_ms,
+                workload.latency.budget_ttft_ms,
+                workload.latency.ttft_error_ratio,
+            ),
+            _against(
+                workload.latency.tpot_at_percentile_ms,
+                workload.latency.budget_tpot_ms,
+                workload.latency.tpot_error_ratio,
+            ),
             _replicas(workload),
         )
         for workload in plan.workloads

@@ -1,11 +1,10 @@
-"""Cold start, phase by phase: from a missing node to a replica that answers; and where weights are best kept.
+"""Loading weights: how fast they come off a storage, and where they are best kept.
 
 Weights come off storage at the slowest of three rates: the path's own (a volume as provisioned, a share of the
 network), the instance's ceiling for that path, and the loader. Two loaders are told apart. The default one maps the
 files into memory and waits for each page: over a network that latency, not the volume, is the limit. A streamer reads
-many ranges at once and reaches what the path gives. Six constants of weights are fitted; the phases before and after
-were measured on real clusters, and each names where. Two full cold starts frame the whole: 6 min 33 s on g6e.2xlarge (15
-GiB from S3) and 966 s in a KAITO report, of which compile and warm-up alone were 195 s.
+many ranges at once and reaches what the path gives. Six constants of weights are fitted. The phases before and after
+are those of ``starting``.
 """
 
 from __future__ import annotations
@@ -24,30 +23,6 @@ LoadPath = Literal["page-cache", "nvme", "ebs-gp3", "ebs-io2", "s3", "efs", "fsx
 """Where weights are read from."""
 Loader = Literal["default", "streamer"]
 """How they are read: the engine's default safetensors loader, or a streamer (Run:ai)."""
-ImagePull = Literal["default", "parallel", "cached"]
-"""How the image comes to the node: containerd as it is, SOCI parallel pull, or already there."""
-
-# --- Before and after the weights -----------------------------------------------------------------------------------
-
-NODE_S = 53.0
-"""Node claim 13 s + EC2 launch to Ready 40 s (data-on-eks, g6e.2xlarge, us-west-2)."""
-DRIVER_S = 36.0
-"""Node Ready to GPU registered by the device plugin (same run)."""
-IMAGE_GB_PER_S = 9.35 / 130.8
-"""containerd's default pull: a vLLM image of 9.35 GB in 130.8 s (karpenter-blueprints, AL2023)."""
-PARALLEL_IMAGE_GB_PER_S = 9.35 / 39.6
-"""SOCI parallel pull of the same image on a gp3 volume of 1,000 MiB/s: 39.6 s (same source; Bottlerocket 23.2 s). An
-image with one layer of 4.7 GB gained nothing from it (data-on-eks: 121 against 124 to 131 s for 11.6 GB)."""
-COMPILE_S = 19.4
-"""torch.compile of vLLM's start on the data-on-eks run; kept on the node's cache afterwards."""
-WARM_UP_S = 14.4
-"""Profiling, KV allocation and graph capture: vLLM init 33.8 s less compile (same run). The log gives one figure for
-all three."""
-ERROR_RATIO = 0.6
-"""The measured cold start on EKS, and its phases, are within this of the predicted."""
-ERROR_RATIO_ELSEWHERE = 2.5
-"""The one on another cloud is not: 966 s in KAITO's report from AKS, of which the node took 284 and compile with warm-up
-195. With that report's own image pull and load, these phases come to 286 s, and 966 s is 2.4 times as much on top."""
 
 # --- The six constants of weights -----------------------------------------------------------------------------------
 
@@ -83,29 +58,6 @@ SPARE_SHARE = 0.2
 _GBIT_GIB = 1e9 / 8 / GIB
 _MB_GIB = 1e6 / GIB
 _MIB_GIB = 1 / 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColdStart:
-    """Seconds by phase."""
-
-    node: float
-    driver: float
-    image: float
-    cache_fill: float
-    weights: float
-    compile: float
-    warm_up: float
-
-    @property
-    def total(self) -> float:
-        """From a missing node: image pull and cache fill run one after the other at worst."""
-        return self.node + self.driver + self.image + self.warm_node_total + self.cache_fill
-
-    @property
-    def warm_node_total(self) -> float:
-        """On a node that is up, with the image and the model cache in place but a cold page cache."""
-        return self.weights + self.compile + self.warm_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,12 +125,6 @@ def _path_gib_per_s(source: Source) -> float:
     return min((ceiling for ceiling in ceilings if ceiling), default=math.inf)
 
 
-def image_pull_s(image_gb: float, pull: ImagePull = "default") -> float:
-    """Seconds to bring an image of that compressed size to the node."""
-    rates: dict[ImagePull, float] = {"default": IMAGE_GB_PER_S, "parallel": PARALLEL_IMAGE_GB_PER_S}
-    return 0.0 if pull == "cached" else image_gb / rates[pull]
-
-
 def storage_gib_per_s(
     instance: InstanceType,
     storage: Storage,
@@ -240,35 +186,6 @@ def slowest_fill_s(
     if share_gateway:
         rate = min(rate, GATEWAY_GBPS * _GBIT_GIB / nodes_at_once)
     return models_gib / rate
-
-
-def cold_start(
-    instance: InstanceType,
-    *,
-    model_gib: float,
-    node_models_gib: float,
-    image_gb: float,
-    storage: Storage,
-    root_volume_mib_per_s: int,
-    reader: Reader | None = None,
-    image_pull: ImagePull = "default",
-) -> ColdStart:
-    """Predict the cold start of one replica.
-
-    ``model_gib`` is the checkpoint that the replica loads; ``node_models_gib`` everything that the node's cache is
-    filled with before the marker of the last model is written; ``reader`` who loads it.
-    """
-    reader = reader or Reader()
-    rate = storage_gib_per_s(instance, storage, root_volume_mib_per_s, ranks=reader.ranks, loader=reader.loader)
-    return ColdStart(
-        node=NODE_S,
-        driver=DRIVER_S,
-        image=image_pull_s(image_gb, image_pull),
-        cache_fill=node_models_gib / fill_gib_per_s(instance, storage, root_volume_mib_per_s),
-        weights=model_gib / rate,
-        compile=COMPILE_S,
-        warm_up=WARM_UP_S,
-    )
 
 
 # --- Which storage --------------------------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgpu_iac.sizing import loading
+from agentgpu_iac.sizing import starting
 from agentgpu_iac.targets import machines
 from agentgpu_iac.targets.port import TargetPort
 
 COMPOSE: Final = TargetPort(
     name="compose",
     title="Docker Compose",
-    cold_start_error_ratio=loading.ERROR_RATIO_ELSEWHERE,
+    node_error_ratio=starting.NODE_ERROR_RATIO_ELSEWHERE,
     why_not_over_nodes=machines.NOT_OVER_NODES,
     why_not_shared_in_part=machines.shared_on_small_machines,
     why_not_scaled=machines.NOT_SCALED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgpu_iac.sizing import loading
+from agentgpu_iac.sizing import starting
 from agentgpu_iac.targets.port import (
     CANNOT_BE_NODES,
     HOSTS_IDLE,
@@ -19,7 +19,7 @@ EKS: Final = TargetPort(
     providers=("aws",),
     regions=("us-east-1",),
     price_cap_ratio=2.0,
-    cold_start_error_ratio=loading.ERROR_RATIO,
+    node_error_ratio=starting.NODE_ERROR_RATIO,
     why_not_shared_in_part=no_choice_of_accelerator,
     left_out=containers_left_out(CANNOT_BE_NODES),
     idle=(HOSTS_IDLE,),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from agentgpu_iac.sizing import loading
+from agentgpu_iac.sizing import starting
 from agentgpu_iac.targets.port import (
     CANNOT_BE_NODES,
     HELD_CAPACITY_IDLE,
@@ -20,7 +20,7 @@ from agentgpu_iac.targets.port import (
 KUBERNETES: Final = TargetPort(
     name="kubernetes",
     title="Kubernetes",
-    cold_start_error_ratio=loading.ERROR_RATIO_ELSEWHERE,
+    node_error_ratio=starting.NODE_ERROR_RATIO_ELSEWHERE,
     why_not_shared_in_part=no_choice_of_accelerator,
     left_out=containers_left_out(CANNOT_BE_NODES),
     idle=(

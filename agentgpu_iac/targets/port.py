@@ -78,8 +78,8 @@ class TargetPort:
     """Where its machines are where the spec names no place; None: anywhere."""
     price_cap_ratio: float = 1.25
     """``capacity.priceCapRatio`` where the spec names none."""
-    cold_start_error_ratio: float
-    """How far a cold start there may be from the predicted one, as a part of it."""
+    node_error_ratio: float
+    """How much longer than predicted a node may take there until its accelerators are registered, as a part of it."""
     why_not_over_nodes: str = ""
     """Why no replica goes over several machines: the second half of a sentence; empty where one may."""
     why_not_shared_in_part: Callable[[StackSpec], str]

@@ -11,7 +11,7 @@ from typing import Final
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.sizing import loading
+from agentgpu_iac.sizing import starting
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Target
 from agentgpu_iac.targets.port import (
@@ -78,7 +78,7 @@ def _settled(spec: StackSpec) -> StackSpec:
 SKYSERVE: Final = TargetPort(
     name="skyserve",
     title="SkyServe",
-    cold_start_error_ratio=loading.ERROR_RATIO_ELSEWHERE,
+    node_error_ratio=starting.NODE_ERROR_RATIO_ELSEWHERE,
     why_not_over_nodes="and a SkyServe replica over several machines is not planned",
     why_not_shared_in_part=lambda _spec: "a SkyServe replica is a machine of its own",
     why_not_shared="but a SkyServe replica is a machine of its own; target compose and kubernetes can share one",

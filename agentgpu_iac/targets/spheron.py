@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from agentgpu_iac.catalog.marketplace import MARKETPLACE
-from agentgpu_iac.sizing import loading
+from agentgpu_iac.sizing import starting
 from agentgpu_iac.targets import machines
 from agentgpu_iac.targets.port import TargetPort
 
@@ -13,7 +13,7 @@ SPHERON: Final = TargetPort(
     name="spheron",
     title="Spheron",
     providers=(MARKETPLACE,),
-    cold_start_error_ratio=loading.ERROR_RATIO_ELSEWHERE,
+    node_error_ratio=starting.NODE_ERROR_RATIO_ELSEWHERE,
     why_not_over_nodes=machines.NOT_OVER_NODES,
     why_not_shared_in_part=machines.shared_on_small_machines,
     why_not_scaled=machines.NOT_SCALED,

@@ -51,7 +51,7 @@ def test_each_stage_has_its_time_in_the_cluster_and_in_the_plan() -> None:
             COLD.image,
         ),
         "weights": (unready(initContainerStatuses=[filling]), 40, COLD.cache_fill),
-        "loading": (unready(containerStatuses=[engine()]), 55, COLD.weights + COLD.compile + COLD.warm_up),
+        "loading": (unready(containerStatuses=[engine()]), 55, COLD.warm_node_total),
     }
     for stage, (body, since_s, planned_s) in stages.items():
         found = of(down(body, nodes=(node(),)))

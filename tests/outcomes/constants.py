@@ -49,11 +49,21 @@ SEEN_ELSEWHERE = {
     ),
     **dict.fromkeys(
         (
-            "planning.running.routing.LONGEST_ANSWER_TIMEOUT_S",
-            "planning.choosing.tiers.DEFAULT_ANSWER_S",
-            "planning.choosing.tiers.MAX_SHUTDOWN_S",
+            "planning.choosing.leaving.ANSWER_QUANTILE",
+            "planning.choosing.leaving.LONGEST_ANSWER_S",
         ),
-        "tests/planning/test_patience.py",
+        "tests/planning/test_leaving.py",
+    ),
+    **dict.fromkeys(
+        (
+            "sizing.starting.DEEP_GEMM_WARM_UP_S",
+            "sizing.starting.IMPORTS_S",
+            "sizing.starting.UNMEASURED_FACTOR",
+            "sizing.starting.PARALLEL_PULL_LEAST_MIB_PER_S",
+            "sizing.starting.LEAST_PATIENCE_S",
+            "sizing.starting.LEAST_PATIENCE_FOR_SLOW_S",
+        ),
+        "tests/sizing/test_starting.py",
     ),
     "sizing.memory._OVERHEAD_UNCERTAINTY_OF_OTHERS": "tests/sizing/test_stated_errors.py",
     "sizing.memory._NOMINAL_RATIO": "tests/sizing/test_memory.py",

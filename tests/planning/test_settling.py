@@ -29,7 +29,7 @@ RUSH = make_agent(
     "rush",
     sessions={"concurrent": 40, "peak": 1200},
     conversation={"thinkTimeS": 60.0},
-    traffic={"rampS": 600.0},
+    traffic={"rampS": 1200.0},
 )
 NEIGHBOUR = make_agent("neighbour", "test/big", sessions={"concurrent": 4}, conversation={"thinkTimeS": 60.0})
 
@@ -38,7 +38,7 @@ def early(agent: dict[str, Any], tier: Workload) -> int:
     """Sessions that come before a replica of the tier, started with the burst, is ready."""
     spec = load(agent).stack.spec.agents[0]
     model = next(one for one in MODELS if one.id == agent["model"])
-    return tiers.sessions_before_ready(demand(spec, model), tier.cold_start_s.total)
+    return tiers.sessions_before_ready(demand(spec, model), tier.cold_start_s.upper.total)
 
 
 def turned_away(found: Plan, agents: list[dict[str, Any]]) -> dict[str, int]:
@@ -56,7 +56,7 @@ def turned_away(found: Plan, agents: list[dict[str, Any]]) -> dict[str, int]:
 class TestOneColdStart:
     def test_a_neighbour_that_shares_the_nodes_makes_more_replicas_warm(self):
         alone, together = plan(RUSH, catalog=EIGHTS), plan(RUSH, NEIGHBOUR, catalog=EIGHTS)
-        cold = [workload(found, "rush").cold_start_s.total for found in (alone, together)]
+        cold = [workload(found, "rush").cold_start_s.upper.total for found in (alone, together)]
         assert cold[0] < cold[1]
         seats = [
             one.replicas.min * one.max_num_seqs for one in (workload(found, "rush") for found in (alone, together))

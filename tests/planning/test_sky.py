@@ -86,6 +86,13 @@ def test_a_fixed_number_of_replicas_has_no_rate() -> None:
     assert service.requests_per_s_per_replica is None
 
 
+def test_a_replica_may_take_as_long_as_a_start_at_worst() -> None:
+    found = plan(BURSTY, catalog=sky_catalog(*SPOT))
+    start, probes = found.workloads[0].cold_start_s, found.workloads[0].probes
+    assert only(found).initial_delay_s == max(probes.startup_s, math.ceil(start.upper.total))
+    assert start.upper.total > 1.5 * start.total
+
+
 def test_an_agent_whose_rate_nobody_knows_is_not_scaled() -> None:
     agent = make_agent(model="test/tiny", latencyClass="background", overrides={"burstReplicas": 2})
     found = plan(agent, catalog=sky_catalog(*offerings("n1", "no-data-24", on_demand="1.00")))

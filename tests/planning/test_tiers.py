@@ -275,27 +275,6 @@ class TestDrain:
         agent = make_agent(conversation={"outputTokensPerTurn": tokens, **conversation})
         return demand(load(agent).stack.spec.agents[0], DENSE)
 
-    def test_the_parts(self):
-        """205 tokens of 60 ms are 12.3 s."""
-        found = tiers.drain(self.answering(205), 60.0, 120)
-        assert (found.pre_stop_s, found.shutdown_timeout_s, found.grace_period_s, found.notice_s) == (15, 13, 43, 120)
-
-    def test_a_fast_engine_does_not_shorten_it(self):
-        """50 ms a token at least: else a stricter budget would buy cheaper capacity."""
-        one = self.answering(1000)
-        found = [tiers.drain(one, tpot, None).shutdown_timeout_s for tpot in (1.0, 20.0, 50.0, 51.0, 80.0)]
-        assert found == [50, 50, 50, 51, 80]
-
-    def test_it_waits_for_one_request_not_for_the_turn(self):
-        calls = {"perTurn": 3.0, "seconds": 2.0, "resultTokens": 300}
-        assert tiers.drain(self.answering(1200, toolCalls=calls), 50.0, None).shutdown_timeout_s == 15
-        assert tiers.drain(self.answering(1200, reasoningTokensPerTurn=600), 50.0, None).shutdown_timeout_s == 90
-
-    def test_bounds(self):
-        assert tiers.drain(self.answering(1), 10.0, None).shutdown_timeout_s == 5
-        assert tiers.drain(self.answering(4000), None, None).shutdown_timeout_s == 30
-        assert tiers.drain(self.answering(4000), 1e6, None).shutdown_timeout_s == 600
-
     def test_exactly_the_notice(self):
         one = self.answering(150)
         assert tiers.spot_refusal(one, Capacity(), 120, 115) is None

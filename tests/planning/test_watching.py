@@ -71,12 +71,12 @@ def test_what_a_plan_lacks_has_no_alert() -> None:
 def test_waiting_times_and_thresholds_follow_from_the_plan() -> None:
     made = plan(BURST)
     alerts = of(made)
-    colds = [one.cold_start_s.total for one in made.workloads]
-    fills = [one.cold_start_s.cache_fill for one in made.workloads]
+    colds = [one.cold_start_s.upper.total for one in made.workloads]
+    fills = [one.cold_start_s.upper.cache_fill for one in made.workloads]
     assert alerts[watching.REPLICAS_BELOW_PLAN].threshold == workload(made).replicas.min
     for name in (watching.REPLICAS_BELOW_PLAN, watching.REQUESTS_REJECTED, watching.GPU_PODS_PENDING):
         assert alerts[name].for_s == max(300, math.ceil(max(colds)))
-    assert alerts[watching.MODEL_CACHE_NOT_FILLED].for_s == max(300, math.ceil(2 * max(fills)))
+    assert alerts[watching.MODEL_CACHE_NOT_FILLED].for_s == max(300, math.ceil(max(fills)))
     assert alerts[watching.KV_CACHE_FULL].threshold == 0.8
     assert alerts[watching.TTFT_OVER_BUDGET].severity == "critical"
 

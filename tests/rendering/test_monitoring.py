@@ -148,13 +148,16 @@ def test_alerts_say_the_plans_numbers() -> None:
     assert "over 80%" in found["AgentKvCacheFull"]
     assert f"{warm.max_num_seqs} sessions of {warm.memory.context_tokens:,} tokens" in found["AgentKvCacheFull"]
     assert (
-        "The budget is 500 ms, of which the network takes 20 ms; the plan predicts 120 ms"
+        "The budget of 500 ms, for 95 % of the requests, includes the network's 20 ms; the plan predicts 130 ms"
         in found["AgentTtftOverBudget"]
     )
-    assert "The budget is 50 ms a token; the plan predicts 35 ms" in found["AgentTpotOverBudget"]
+    assert (
+        "The budget of 50 ms a token is for 95 % of the requests; the plan predicts 36 ms"
+        in found["AgentTpotOverBudget"]
+    )
     assert "48 seats, for 48 sessions" in found["AgentRequestsRejected"]
     assert "120 s of notice, a drain takes 60 s" in found["AgentSpotNodeLost"]
-    assert "a cold start takes 298 s" in found["AgentReplicasBelowPlan"]
+    assert "a cold start takes 348 s" in found["AgentReplicasBelowPlan"]
 
 
 def test_an_alert_leads_to_its_section_of_the_runbook() -> None:

@@ -76,11 +76,11 @@ def test_drain_probes_and_rollout_are_the_plans() -> None:
     assert container["readinessProbe"]["periodSeconds"] == 5
     assert container["livenessProbe"]["failureThreshold"] == 3
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
-    assert deployment["spec"]["progressDeadlineSeconds"] == 298 + 10 * 60
+    assert deployment["spec"]["progressDeadlineSeconds"] == 1122
 
 
 def test_without_a_pause_there_is_no_hook() -> None:
-    drain = p.DrainPlan(pre_stop_s=0, shutdown_timeout_s=30, grace_period_s=60, notice_s=None)
+    drain = p.DrainPlan(pre_stop_s=0, shutdown_timeout_s=30, grace_period_s=60, answer_s=30, notice_s=None)
     (deployment,) = of_kind(make_plan(workloads=(make_workload(drain=drain),)), "Deployment").values()
     assert "lifecycle" not in engine(deployment)
 
@@ -349,7 +349,7 @@ def test_karpenter_pools_follow_the_plan() -> None:
     ]
     assert burst["template"]["metadata"]["labels"]["agentgpu.dev/node-pool"] == "demo-burst-g6e-xlarge"
     assert burst["template"]["spec"]["expireAfter"] == "720h"
-    assert burst["template"]["spec"]["terminationGracePeriod"] == "960s"
+    assert burst["template"]["spec"]["terminationGracePeriod"] == "1500s"
     assert pools["demo-baseline-g6e-xlarge"]["spec"]["template"]["spec"]["expireAfter"] == "Never"
 
 
@@ -393,6 +393,26 @@ def test_user_data_is_a_multipart_document_with_a_sound_script() -> None:
     assert script.startswith("#!/bin/bash\n")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert "--owner=2000 --group=2000 --mode=2770 /mnt/k8s-disks/0/models\n" in script
+
+
+@pytest.mark.parametrize(("pull", "gated"), [("parallel", True), ("default", False)])
+def test_images_are_pulled_in_parallel_where_the_plan_counts_on_it(pull: str, gated: bool) -> None:
+    pool = make_pool(image_pull=pull)
+    (node_class,) = of_kind(make_plan(node_pools=(pool,)), "EC2NodeClass").values()
+    message = email.message_from_string(node_class["spec"]["userData"])
+    assert message.defects == []
+    configs = [
+        yaml.safe_load(part.get_payload())  # type: ignore[union-attr, arg-type]
+        for part in message.get_payload()
+        if part.get_content_type() == "application/node.eks.aws"  # type: ignore[union-attr]
+    ]
+    gate = {
+        "apiVersion": "node.eks.aws/v1alpha1",
+        "kind": "NodeConfig",
+        "spec": {"featureGates": {"FastImagePull": True}},
+    }
+    assert configs == ([gate] if gated else [])
+    assert node_class["spec"]["blockDeviceMappings"][0]["ebs"]["throughput"] == pool.root_volume_mib_per_s
 
 
 @pytest.mark.parametrize("target", ["kubernetes"])

@@ -94,6 +94,8 @@ def test_limits_and_times_are_the_plans() -> None:
     assert "limit_conn requests" not in batch
     for line in (
         "proxy_read_timeout 205s;",
+        "proxy_send_timeout 205s;",
+        " send_timeout 205s;",
         "proxy_connect_timeout 1000ms;",
         "proxy_next_upstream_tries 2;",
         "proxy_next_upstream_timeout 1500ms;",

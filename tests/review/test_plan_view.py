@@ -70,8 +70,8 @@ def test_the_agents(plan: Plan) -> None:
         assert set(numbers(row["replicas"].replace("-", " "))) == {one.replicas.min, one.replicas.max}
         times = one.latency
         for said, value, budget, error in (
-            (row["TTFT ms"], times.ttft_ms, times.budget_ttft_ms, times.ttft_error_ratio),
-            (row["TPOT ms"], times.tpot_ms, times.budget_tpot_ms, times.tpot_error_ratio),
+            (row["TTFT p95 ms"], times.ttft_at_percentile_ms, times.budget_ttft_ms, times.ttft_error_ratio),
+            (row["TPOT p95 ms"], times.tpot_at_percentile_ms, times.budget_tpot_ms, times.tpot_error_ratio),
         ):
             known = [value, budget, None if error is None else error * 100]
             assert numbers(said) == pytest.approx([each for each in known if each is not None], abs=0.51)
@@ -142,11 +142,16 @@ def test_a_burst_tier_shows_its_range_and_its_capacity_types() -> None:
 
 
 def test_latency_that_is_not_known_is_said_to_be_so() -> None:
-    nothing = {"ttft_ms": None, "tpot_ms": None, "ttft_error_ratio": None, "tpot_error_ratio": None}
+    nothing = {
+        "ttft_at_percentile_ms": None,
+        "tpot_at_percentile_ms": None,
+        "ttft_error_ratio": None,
+        "tpot_error_ratio": None,
+    }
     one = make_workload()
     unknown = make_workload(latency=one.latency.model_copy(update=nothing))
     row = table_of(sections(plan_view(make_plan(workloads=(unknown,)), "s.yaml"))["Agents"])[0]
-    assert row["TTFT ms"] == row["TPOT ms"] == "not predicted"
+    assert row["TTFT p95 ms"] == row["TPOT p95 ms"] == "not predicted"
 
 
 def test_figures_set_by_hand_stand_beside_the_computed_ones() -> None:

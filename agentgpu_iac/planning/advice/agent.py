@@ -27,6 +27,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         load.not_in_cache(baseline),
         load.never_in_cache(candidate, baseline),
         load.needs_router(context, candidate, baseline),
+        load.latency_risk(candidate, baseline),
         load.slow_answer(candidate, baseline),
         load.spot_without_notice(tiers),
         engine.speculation_unmeasured(candidate),

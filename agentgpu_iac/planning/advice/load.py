@@ -35,11 +35,11 @@ def too_few_seats(candidate: Candidate) -> Warning | None:
 def burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
     demand, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
-    cold_s = baseline.cold_start_s.total
+    cold_s = baseline.cold_start_s.upper.total
     if not demand.user_facing or demand.peak == demand.concurrent or ramp_s >= cold_s:
         return None
     warm, seats = candidate.baseline_replicas, candidate.max_num_seqs
-    outruns = f"the burst to {demand.peak:,} sessions in {ramp_s:,.0f} s outruns the {cold_s:,.0f} s cold start"
+    outruns = f"the burst to {demand.peak:,} sessions in {ramp_s:,.0f} s outruns a cold start of up to {cold_s:,.0f} s"
     early = sessions_before_ready(demand, cold_s)
     if warm * seats >= early:
         lost = max(0.0, 1 - candidate.normal_replicas * seats / early)
@@ -158,6 +158,44 @@ def slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:
         "answer-over-2s",
         f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with every session generating; "
         f"{fitting:,} tokens fit into 2 s. Set e2eMs to make it a budget",
+        baseline.agent,
+    )
+
+
+def latency_risk(candidate: Candidate, baseline: Workload) -> Warning | None:
+    """A planned percentile so near its budget that the upper half of the stated error does not fit."""
+    latency, margin = baseline.latency, candidate.demand.margin
+    figures = (
+        (
+            "TTFT",
+            latency.ttft_at_percentile_ms,
+            latency.budget_ttft_ms,
+            latency.ttft_error_ratio,
+            latency.ttft_miss_ratio,
+        ),
+        (
+            "TPOT",
+            latency.tpot_at_percentile_ms,
+            latency.budget_tpot_ms,
+            latency.tpot_error_ratio,
+            latency.tpot_miss_ratio,
+        ),
+    )
+    said: list[str] = []
+    wanted = 0.0
+    for name, value, budget, error, miss in figures:
+        if not value or not budget or error is None or miss is None or value * (1 + max(error, margin)) <= budget:
+            continue
+        said.append(
+            f"{name} p{latency.percentile:g} of {value:,.0f} ms is {value / budget:.0%} of its budget of {budget:,.0f} ms within "
+            f"±{error:.0%}: a miss is {miss:.0%} likely"
+        )
+        wanted = max(wanted, error)
+    if not said or margin >= wanted:
+        return None
+    return warning(
+        "latency-risk",
+        f"{'; '.join(said)}. Set latency.margin: {wanted:.2f} to plan for the error, or measure and calibrate",
         baseline.agent,
     )
 

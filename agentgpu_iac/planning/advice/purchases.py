@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import NodePool, Rejection, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.leaving import spot_grace_s
 from agentgpu_iac.planning.choosing.tiers import Refusal, reserved_ratio, reserved_refusal, spot_refusal
 from agentgpu_iac.spec.vocabulary import CapacityType
 
@@ -66,6 +67,7 @@ def _refusals(
             yield reserved_refusal(context.spec.observed)
     elif spot_unused:
         notice_s = context.catalog.provider(pool.provider).interruption_notice_s
-        refusal = spot_refusal(candidate.demand, context.spec.capacity, notice_s, workload.drain.grace_period_s)
+        grace_s = spot_grace_s(candidate.demand, candidate.service.tpot_ms)
+        refusal = spot_refusal(candidate.demand, context.spec.capacity, notice_s, grace_s)
         if refusal is not None:
             yield refusal

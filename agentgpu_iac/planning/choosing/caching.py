@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
@@ -12,6 +13,7 @@ from agentgpu_iac.plan import (
     CachedModel,
     CachedRepository,
     ColdStartPlan,
+    ColdStartUpper,
     FillerPlan,
     PriorityLevel,
     StorageChoice,
@@ -23,7 +25,8 @@ from agentgpu_iac.planning.choosing import host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.sizing import loading, memory
+from agentgpu_iac.sizing import loading, memory, starting
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import Agent, LoraAdapter, StackSpec
 from agentgpu_iac.spec.repository import repository_of
 from agentgpu_iac.spec.vocabulary import Storage
@@ -210,7 +213,7 @@ def filler(
         nodes_at_once=nodes,
         share_gateway=spec.model_cache.source == "huggingface" and target_of(spec).can.has_cluster,
     )
-    with_error_s = math.ceil(fill_s * (1 + target_of(spec).cold_start_error_ratio))
+    with_error_s = math.ceil(fill_s * (1 + starting.FILL_ERROR_RATIO))
     return FillerPlan(
         cpu_milli=_FILLER_CPU_MILLI,
         memory_mib=_FILLER_MEMORY_MIB,
@@ -260,9 +263,35 @@ def models_gib(cached: Iterable[CachedModel]) -> float:
     return sum(model.gib for model in cached)
 
 
-def cold_start_s(candidate: Candidate, start: loading.ColdStart) -> float:
-    """The cold start that everything is planned by and that the plan prints: as set by hand, else as predicted."""
-    return rounded(candidate.demand.agent.overrides.cold_start_s or start.total, 1)
+def cold_start_s(candidate: Candidate, start: starting.Bounded) -> float:
+    """The likely cold start, which the plan prints: as set by hand, else as predicted."""
+    return rounded(candidate.demand.agent.overrides.cold_start_s or start.likely.total, 1)
+
+
+def latest_start_s(candidate: Candidate, start: starting.Bounded) -> float:
+    """The cold start at worst, by which replicas are made warm; one that was measured and set by hand counts as it is."""
+    return rounded(candidate.demand.agent.overrides.cold_start_s or start.upper_total, 1)
+
+
+PARALLEL_PULL_FAMILY = "al2023"
+"""Nodes of Amazon Linux 2023 are set up by nodeadm, whose gate FastImagePull makes SOCI pull in parallel."""
+PARALLEL_PULL_SINCE = "20251217"
+"""First images whose nodeadm knows the gate (from 20250813 on) and has SOCI keep its layers on the instance store."""
+
+
+def image_pull(machine: Machine, spec: StackSpec) -> starting.ImagePull:
+    """How images come to the node: in parallel where the node's user data is ours and its disk takes it."""
+    ours = target_of(spec).makes_nodes_of(machine.instance.provider) and _pulls_in_parallel(spec.pins.ami_alias)
+    wanted = ours and spec.capacity.image_pull == "parallel"
+    return "parallel" if wanted and starting.parallel_pull_pays(machine.instance, ROOT_VOLUME_MIB_PER_S) else "default"
+
+
+def _pulls_in_parallel(ami_alias: str | None) -> bool:
+    """Whether nodes of that image know the gate; an unpinned one is the newest."""
+    if ami_alias is None:
+        return True
+    family, _, version = ami_alias.partition("@v")
+    return family == PARALLEL_PULL_FAMILY and version >= PARALLEL_PULL_SINCE
 
 
 def cold_start(
@@ -273,7 +302,7 @@ def cold_start(
     *,
     node_models_gib: float,
     engines: int = 1,
-) -> loading.ColdStart:
+) -> starting.Bounded:
     """How long a replica of the candidate takes from nothing on this machine.
 
     Nodes of one replica start side by side; each is counted as reading the whole checkpoint, which is the safe side.
@@ -282,14 +311,31 @@ def cold_start(
     """
     kept_on = storage(machine, node_models_gib, spec)
     streamed = loader(candidate, machine, release, kept_on, spec, engines) == "runai-streamer"
-    return loading.cold_start(
+    return starting.cold_start(
         machine.instance,
+        started_engine(candidate, release),
         model_gib=loaded_gib(candidate),
         node_models_gib=node_models_gib,
-        image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
         reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
+        node=starting.NewNode(
+            image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
+            image_pull=image_pull(machine, spec),
+            error_ratio=target_of(spec).node_error_ratio,
+        ),
+    )
+
+
+def started_engine(candidate: Candidate, release: EngineRelease) -> starting.Starting:
+    """What the start of the candidate's engine depends on."""
+    return starting.starting(
+        candidate.demand.model,
+        candidate.accelerator,
+        precision=candidate.demand.precision,
+        ranks=candidate.accelerators_per_replica,
+        version=release.version,
+        is_measured=SIZING_PORTS[candidate.demand.agent.engine].starts_measured,
     )
 
 
@@ -298,15 +344,18 @@ def cold_start_plan(
 ) -> ColdStartPlan:
     """How a replica starts on a new node, whose cache is filled with that many GiB of models."""
     start = cold_start(candidate, machine, release, spec, node_models_gib=models_gib, engines=engines)
+    likely_s, latest_s = cold_start_s(candidate, start), latest_start_s(candidate, start)
     return ColdStartPlan(
-        node=rounded(start.node, 1),
-        driver=rounded(start.driver, 1),
-        image=rounded(start.image, 1),
-        cache_fill=rounded(start.cache_fill, 1),
-        weights=rounded(start.weights, 1),
-        compile=rounded(start.compile, 1),
-        warm_up=rounded(start.warm_up, 1),
-        total=cold_start_s(candidate, start),
-        warm_node_total=rounded(start.warm_node_total, 1),
-        error_ratio=target_of(spec).cold_start_error_ratio,
+        **_phases(start.likely),
+        total=likely_s,
+        warm_node_total=rounded(start.likely.warm_node_total, 1),
+        error_ratio=rounded(latest_s / likely_s - 1, 2),
+        image_pull=image_pull(machine, spec),
+        upper=ColdStartUpper(
+            **_phases(start.upper), total=latest_s, warm_node_total=rounded(start.upper_warm_node_total, 1)
+        ),
     )
+
+
+def _phases(start: starting.ColdStart) -> dict[str, float]:
+    return {phase.name: rounded(getattr(start, phase.name), 1) for phase in fields(start)}

@@ -16,6 +16,7 @@ from agentgpu_iac.planning.choosing.service import (
     in_time,
     largest_prompt,
     mean_request,
+    with_margin,
     with_overrides,
     within,
 )
@@ -23,7 +24,7 @@ from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.prefix_cache import PrefixCache
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
-from agentgpu_iac.sizing import latency, memory, replica
+from agentgpu_iac.sizing import latency, memory, replica, tails
 from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
@@ -340,7 +341,9 @@ class Evaluator:
 
     def _service(self, engine: latency.Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
         demand = self._demand
-        ttft = tpot = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = tpot_error = None
+        ttft = tpot = ttft_at = tpot_at = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = (
+            tpot_error
+        ) = None
         if engine is not None:
             request = mean_request(demand, hit)
             answer = latency.predict(engine, request, sessions)
@@ -350,6 +353,9 @@ class Evaluator:
             work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
             queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
             ttft = self._rules.round_trip_ms + queue + prefill + decode
+            late = tails.queue_ms(engine, request, sessions, demand.percentile)
+            ttft_at = self._rules.round_trip_ms + late + prefill + decode
+            tpot_at = tails.tpot_ms(engine, request, sessions, demand.percentile)
             uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
             out, read = answer.output_tokens_per_s, answer.prefill_tokens_per_s
             ttft_error, tpot_error = answer.ttft_error_ratio, answer.tpot_error_ratio
@@ -357,6 +363,8 @@ class Evaluator:
             sessions=sessions,
             ttft_ms=ttft,
             tpot_ms=tpot,
+            ttft_at_ms=ttft_at,
+            tpot_at_ms=tpot_at,
             e2e_ms=None,
             uncached_ttft_ms=uncached_ttft,
             queue_ms=queue,
@@ -440,13 +448,15 @@ class Evaluator:
         demand = self._demand
         service = self._service(engine, hit, sessions)
         checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
-            ("ttft", service.ttft_ms, demand.budget_ttft_ms),
-            ("tpot", service.tpot_ms, demand.budget_tpot_ms),
+            ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
+            ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
             ("e2e", service.e2e_ms, demand.budget_e2e_ms),
         )
         name, need, limit = next((check for check in checks if not within(check[1], check[2])), checks[0])
         many = "a single session" if sessions == 1 else f"{sessions} sessions"
-        message = f"{name.upper()} of {many} would be {need or 0:.0f} ms, over the budget of {limit or 0:.0f} ms"
+        which = name.upper() if name == "e2e" else f"{name.upper()} p{demand.percentile:g}"
+        room = f" with its margin of {demand.margin:.0%}" if demand.margin and name != "e2e" else ""
+        message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.0f} ms"
         return self._reject(accelerator, parallel, name, need, limit, "ms", message)
 
     def _reject(

@@ -17,6 +17,7 @@ from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
+from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
 from agentgpu_iac.planning.choosing.on_offer import Offers
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
@@ -30,7 +31,6 @@ from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, 
 from agentgpu_iac.planning.choosing.tiers import (
     baseline_purchases,
     burst_purchase,
-    replica_drain,
     seats_for_warm,
     warm_replicas,
 )
@@ -254,7 +254,7 @@ def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_mod
         return []
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=node_models_gib)
-    cold_s = caching.cold_start_s(candidate, start)
+    cold_s = caching.latest_start_s(candidate, start)
     warm = warm_replicas(candidate, cold_s, capacity)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
@@ -262,7 +262,8 @@ def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_mod
     if ready.burst_replicas:
         leaving = replica_drain(ready, found.release)
         notice = catalog.provider(machine.instance.provider).interruption_notice_s
-        burst = burst_purchase(found.demand, machine, capacity, notice, leaving.grace_period_s)
+        grace_s = spot_grace_s(found.demand, ready.service.tpot_ms)
+        burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
         if burst is None:
             return []
     return [

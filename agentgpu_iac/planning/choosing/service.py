@@ -16,6 +16,9 @@ class Service:
     sessions: int
     ttft_ms: float | None
     tpot_ms: float | None
+    ttft_at_ms: float | None
+    """At the percentile that its budget promises."""
+    tpot_at_ms: float | None
     e2e_ms: float | None
     uncached_ttft_ms: float | None
     queue_ms: float | None
@@ -61,6 +64,8 @@ def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
         service,
         ttft_ms=answered(service.ttft_ms),
         tpot_ms=times(service.tpot_ms),
+        ttft_at_ms=answered(service.ttft_at_ms),
+        tpot_at_ms=times(service.tpot_at_ms),
         uncached_ttft_ms=answered(service.uncached_ttft_ms),
         queue_ms=times(service.queue_ms),
         prefill_ms=times(service.prefill_ms),
@@ -82,6 +87,8 @@ def with_overrides(service: Service, demand: Demand) -> Service:
         service,
         ttft_ms=ttft,
         tpot_ms=tpot,
+        ttft_at_ms=given.ttft_ms or service.ttft_at_ms,
+        tpot_at_ms=given.tpot_ms or service.tpot_at_ms,
         e2e_ms=e2e,
         output_tokens_per_s=given.output_tokens_per_s or service.output_tokens_per_s,
         prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s,
@@ -93,10 +100,15 @@ def within(value: float | None, budget: float | None) -> bool:
     return value is None or budget is None or value <= budget
 
 
+def with_margin(value: float | None, demand: Demand) -> float | None:
+    """What is held against a budget."""
+    return None if value is None else value * (1 + demand.margin)
+
+
 def in_time(service: Service, demand: Demand) -> bool:
-    """Whether every budget of the agent is met."""
+    """Whether every budget of the agent is met: those of TTFT and TPOT at their percentile and with the margin."""
     return (
-        within(service.ttft_ms, demand.budget_ttft_ms)
-        and within(service.tpot_ms, demand.budget_tpot_ms)
+        within(with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms)
+        and within(with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms)
         and within(service.e2e_ms, demand.budget_e2e_ms)
     )

@@ -14,12 +14,11 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import Constraint, DrainPlan, RejectionUnit
+from agentgpu_iac.plan import Constraint, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.leaving import NOTICE_DETECTION_S
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.units import ceil_div
@@ -27,18 +26,6 @@ from agentgpu_iac.units import ceil_div
 RESERVE_AFTER_DAYS = 30
 RESERVE_STABILITY_RATIO = 0.8
 """Lowest daily load over mean daily load from which a baseline counts as stable."""
-
-PRE_STOP_S = 15
-"""Time for load balancers to forget a replica that ends (llm-d and KServe use 15 s)."""
-STOP_MARGIN_S = 15
-"""Time for the engine to close down after the last answer."""
-NOTICE_DETECTION_S = 5
-"""Time until an interruption notice has reached the node and its pods are being evicted."""
-SLOWEST_TPOT_MS = 50.0
-"""Time per output token that a drain allows for, at least: the budget of the voice and chat classes."""
-DEFAULT_ANSWER_S = 30.0
-"""Longest answer to wait for where latency is not predicted."""
-MAX_SHUTDOWN_S = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,34 +94,6 @@ def seats_for_warm(candidate: Candidate, warm: int, cold_start_s: float, capacit
         return candidate.max_num_seqs
     early = ceil_div(sessions_before_ready(demand, cold_start_s), warm)
     return max(candidate.max_num_seqs, min(candidate.most_sessions, early))
-
-
-def drain(demand: Demand, tpot_ms: float | None, notice_s: int | None, *, engine_waits: bool = True) -> DrainPlan:
-    """Time that a replica needs to leave, to finish the longest answer it may be generating, and to stop.
-
-    An engine that ends at once on SIGTERM is sent it only after the time for the answers: the pod waits before, while
-    the engine works on and nothing new reaches it.
-
-    An answer is counted at 50 ms a token at least, however fast the engine is: a drain that depended on the speed
-    would let a stricter latency budget buy cheaper capacity.
-    """
-    answer_s = DEFAULT_ANSWER_S
-    if tpot_ms is not None:
-        answer_s = demand.shape.output_tokens_per_request * max(SLOWEST_TPOT_MS, tpot_ms) / 1000
-    answer_s = min(float(MAX_SHUTDOWN_S), answer_s)
-    shutdown = max(5, math.ceil(answer_s))
-    return DrainPlan(
-        pre_stop_s=PRE_STOP_S if engine_waits else PRE_STOP_S + shutdown,
-        shutdown_timeout_s=shutdown if engine_waits else 0,
-        grace_period_s=PRE_STOP_S + shutdown + STOP_MARGIN_S,
-        notice_s=notice_s,
-    )
-
-
-def replica_drain(candidate: Candidate, release: EngineRelease) -> DrainPlan:
-    """How a replica of the candidate leaves; what takes its node back may give it less time."""
-    waits = PORTS[release.engine].drains(release.version)
-    return drain(candidate.demand, candidate.service.tpot_ms, None, engine_waits=waits)
 
 
 def reserved_ratio(observed: Observed, sessions: int) -> float:

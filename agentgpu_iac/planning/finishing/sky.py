@@ -96,7 +96,7 @@ def _service(
         requests_per_s_per_replica=target,
         upscale_delay_s=DECISION_INTERVAL_S,
         downscale_delay_s=stay_s(cold.total, baseline.pace),
-        initial_delay_s=math.ceil(cold.total * (1 + cold.error_ratio)),
+        initial_delay_s=max(probes.startup_s, math.ceil(cold.upper.total)),
         probe_timeout_s=PROBE_TIMEOUT_S,
         probe_interval_s=probes.readiness_period_s,
         failure_threshold_s=max(LEAST_FAILURE_S, probes.liveness_period_s * probes.liveness_failure_threshold),

@@ -23,7 +23,8 @@ from agentgpu_iac.plan import (
     tiers_by_agent,
 )
 from agentgpu_iac.planning import priorities
-from agentgpu_iac.planning.choosing.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
+from agentgpu_iac.planning.choosing import leaving
+from agentgpu_iac.planning.choosing.leaving import LONGEST_ANSWER_S, SLOWEST_TPOT_MS
 from agentgpu_iac.planning.running.watching import kv_cache_full_ratio
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -45,7 +46,6 @@ DEFAULT_RETRY_MS = 10_000
 MAX_TRIES = 3
 """A request that kills engines must not meet all of them."""
 LEAST_ANSWER_TIMEOUT_S = 60
-LONGEST_ANSWER_TIMEOUT_S = 3_600
 STOP_MARGIN_S = 5
 """Time for NGINX to close down after the last answer."""
 
@@ -221,18 +221,14 @@ def _tokens_per_s(tiers: Sequence[Workload]) -> float:
 
 
 def answer_timeout_s(tier: Workload) -> int:
-    """The longest answer that the engine's own limit allows: the longest sequence at the pace of a full replica."""
+    """The longest answer that the engine's own limit allows: the longest sequence at the pace of a full replica, and never less
+    than a drain waits for.
+    """
     tpot_ms = max(SLOWEST_TPOT_MS, tier.latency.tpot_ms or 0.0)
     answer_s = math.ceil(tier.max_model_len * tpot_ms / 1000)
-    return min(LONGEST_ANSWER_TIMEOUT_S, max(LEAST_ANSWER_TIMEOUT_S, answer_s))
+    return min(LONGEST_ANSWER_S, max(LEAST_ANSWER_TIMEOUT_S, tier.drain.answer_s, answer_s))
 
 
 def _drain(routed: Sequence[tuple[Workload, ...]]) -> DrainPlan:
-    """A router waits as long for its answers as the engines do for theirs."""
-    longest = max(tier.drain.shutdown_timeout_s for tiers in routed for tier in tiers)
-    return DrainPlan(
-        pre_stop_s=PRE_STOP_S,
-        shutdown_timeout_s=longest,
-        grace_period_s=PRE_STOP_S + longest + STOP_MARGIN_S,
-        notice_s=None,
-    )
+    """A router waits for the longest answer of any engine behind it, also where an engine on spot could not."""
+    return leaving.behind([tier for tiers in routed for tier in tiers], STOP_MARGIN_S)

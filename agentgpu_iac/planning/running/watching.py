@@ -42,8 +42,6 @@ SCRAPE_INTERVAL_S = 15
 KV_CACHE_FULL_RATIO = 0.8
 _MOST_KV_CACHE_RATIO = 0.98
 """Part of the KV cache in use from which long contexts soon push each other out."""
-OVER_BUDGET_RATIO = 0.05
-"""Part of the requests that may be slower than their budget: the budgets are meant for the 95th percentile."""
 _WINDOW_S = 300
 _LONG_WINDOW_S = 600
 _LEAST_FOR_S = 300
@@ -119,7 +117,7 @@ def watching_plan(
 def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Iterator[AlertPlan]:
     baseline, metrics = tiers[0], tiers[0].metrics
     urgent = "critical" if baseline.user_facing else "warning"
-    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.total) for workload in tiers))
+    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.total) for workload in tiers))
 
     def alert(name: AlertName, threshold: float, unit: AlertUnit, **when: int | str) -> AlertPlan:
         shown = {"severity": "warning", "window_s": 0, "for_s": _LEAST_FOR_S, **when}
@@ -130,9 +128,13 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
     if metrics is not None and metrics.kv_usage is not None:
         yield alert(KV_CACHE_FULL, kv_cache_full_ratio(baseline), "of the KV cache")
     if metrics is not None and metrics.ttft is not None and metrics.ttft_edge_s is not None:
-        yield alert(TTFT_OVER_BUDGET, OVER_BUDGET_RATIO, "of the requests", severity=urgent, window_s=_WINDOW_S)
+        yield alert(
+            TTFT_OVER_BUDGET, _over_budget_ratio(baseline), "of the requests", severity=urgent, window_s=_WINDOW_S
+        )
     if metrics is not None and metrics.tpot is not None and metrics.tpot_edge_s is not None:
-        yield alert(TPOT_OVER_BUDGET, OVER_BUDGET_RATIO, "of the requests", severity=urgent, window_s=_WINDOW_S)
+        yield alert(
+            TPOT_OVER_BUDGET, _over_budget_ratio(baseline), "of the requests", severity=urgent, window_s=_WINDOW_S
+        )
     if metrics is not None and metrics.preemptions is not None:
         yield alert(PREEMPTIONS, 0.0, "preemptions", window_s=_LONG_WINDOW_S)
     if metrics is not None and metrics.rejections is not None and baseline.admission.max_queued_requests is not None:
@@ -151,14 +153,19 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         yield alert(SCALER_FAILING, 0.0, "errors", severity=urgent, window_s=_WINDOW_S)
 
 
+def _over_budget_ratio(workload: Workload) -> float:
+    """Part of the requests that may be slower than their budget: those beyond the percentile that it promises."""
+    return rounded(1 - workload.latency.percentile / 100, 4)
+
+
 def kv_cache_full_ratio(workload: Workload) -> float:
     """Above what the plan itself fills: an engine that shares its accelerator has no more than its planned sessions take."""
     return max(KV_CACHE_FULL_RATIO, min(_MOST_KV_CACHE_RATIO, rounded(workload.memory.planned_kv_ratio, 2)))
 
 
 def _stack_alerts(workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> Iterator[AlertPlan]:
-    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.total) for workload in workloads))
-    fill_s = max(_LEAST_FOR_S, *(math.ceil(2 * workload.cold_start_s.cache_fill) for workload in workloads))
+    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.total) for workload in workloads))
+    fill_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.cache_fill) for workload in workloads))
     fill_s = max(fill_s, *(math.ceil(2 * pool.filler.fill_s) for pool in node_pools if pool.filler is not None), 0)
 
     def alert(name: AlertName, unit: AlertUnit, window_s: int, for_s: int) -> AlertPlan:

@@ -33,7 +33,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
-from agentgpu_iac.planning.choosing import caching, host_memory
+from agentgpu_iac.planning.choosing import caching, host_memory, leaving
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_in
 from agentgpu_iac.planning.engines.limits import limit_arguments
@@ -41,23 +41,16 @@ from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, shared_memory, watching
 from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
-from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing import memory, starting, tails
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
 
 _CENT: Final = Decimal("0.01")
-_LEAST_JOIN_TIMEOUT_S = 600
-"""PyTorch's own default for joining a process group."""
 _PROBE_PERIOD_S = 10
-_STARTUP_FACTOR = 2.0
-"""The startup probe waits for twice the predicted start at least, and for as long as the plan says that it may take: an engine
-that is killed while it starts begins anew."""
 _STREAMER_LIMIT = "RUNAI_STREAMER_MEMORY_LIMIT"
 """What the Run:ai streamer reads ahead at most, in bytes; without it 40 GB in each process."""
-_LEAST_PROGRESS_DEADLINE_S = 600
-"""Kubernetes' own default."""
 
 
 def workload_plan(
@@ -73,7 +66,11 @@ def workload_plan(
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
     port = PORTS[agent.engine]
-    leaving = member.drain.model_copy(update={"notice_s": notice})
+    least_patience_s = starting.least_patience_s(
+        caching.started_engine(candidate, release), demand.precision, candidate.nodes
+    )
+    probes = _probes(start, least_patience_s)
+    leaves = member.drain if notice is None else leaving.on_spot(member.drain, notice)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     waiting_room = _waiting_room(candidate)
     admission = _admission(candidate, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
@@ -102,7 +99,7 @@ def workload_plan(
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
         nodes=candidate.nodes,
-        join_timeout_s=max(_LEAST_JOIN_TIMEOUT_S, math.ceil(start.total)),
+        join_timeout_s=max(least_patience_s, math.ceil(start.upper.total)),
         precision=demand.precision,
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
@@ -113,7 +110,7 @@ def workload_plan(
         loader=loader,
         template_variables=variables,
         asks_for_prefix_cache=candidate.prefix_cache == "when-told",
-        shutdown_timeout_s=leaving.shutdown_timeout_s,
+        shutdown_timeout_s=leaves.shutdown_timeout_s,
         limit_arguments=limit_arguments(
             catalog.engine_limits(agent.engine, release.version), candidate.max_num_seqs, admission
         ),
@@ -165,9 +162,9 @@ def workload_plan(
         throughput=_throughput_plan(candidate, pool.tier, replicas),
         replicas=ReplicaRange(min=replicas if pool.tier == "baseline" else 0, max=replicas),
         cold_start_s=start,
-        probes=_probes(start),
-        drain=leaving,
-        rollout=_rollout(member, pool, node_pool, replicas, start, spec),
+        probes=probes,
+        drain=leaves,
+        rollout=_rollout(member, pool, node_pool, replicas, start, probes, spec),
         admission=admission,
         waiting_room=waiting_room,
         routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
@@ -273,6 +270,15 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
         ttft_ms=_optional(service.ttft_ms),
         tpot_ms=_optional(service.tpot_ms, 2),
         e2e_ms=_optional(service.e2e_ms),
+        percentile=demand.percentile,
+        ttft_at_percentile_ms=_optional(service.ttft_at_ms),
+        tpot_at_percentile_ms=_optional(service.tpot_at_ms, 2),
+        ttft_miss_ratio=_miss_ratio(
+            demand.agent.overrides.ttft_ms, service.ttft_at_ms, demand.budget_ttft_ms, service.ttft_error_ratio
+        ),
+        tpot_miss_ratio=_miss_ratio(
+            demand.agent.overrides.tpot_ms, service.tpot_at_ms, demand.budget_tpot_ms, service.tpot_error_ratio
+        ),
         budget_ttft_ms=demand.budget_ttft_ms,
         budget_tpot_ms=demand.budget_tpot_ms,
         budget_e2e_ms=demand.budget_e2e_ms,
@@ -286,6 +292,15 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
         uncached_ttft_ms=_optional(service.uncached_ttft_ms),
         calibrated=service.calibrated,
     )
+
+
+def _miss_ratio(
+    by_hand: float | None, predicted_ms: float | None, budget_ms: float | None, error_ratio: float | None
+) -> float | None:
+    """How likely a miss is; nothing of what was measured and set by hand."""
+    if by_hand is not None or predicted_ms is None or budget_ms is None or error_ratio is None:
+        return None
+    return rounded(tails.miss_ratio(predicted_ms, budget_ms, error_ratio), 3)
 
 
 def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> ThroughputPlan:
@@ -311,11 +326,14 @@ def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> Through
     )
 
 
-def _probes(start: ColdStartPlan) -> ProbePlan:
-    patience_s = max(_STARTUP_FACTOR, 1 + start.error_ratio) * start.warm_node_total
+def _probes(start: ColdStartPlan, least_patience_s: int) -> ProbePlan:
+    """An engine that is killed while it starts begins anew, and never ends if nothing of the start was kept: the probe waits
+    for a start at worst.
+    """
+    patience_s = max(least_patience_s, start.upper.warm_node_total)
     return ProbePlan(
         startup_period_s=_PROBE_PERIOD_S,
-        startup_failure_threshold=max(12, math.ceil(patience_s / _PROBE_PERIOD_S)),
+        startup_failure_threshold=math.ceil(patience_s / _PROBE_PERIOD_S),
         readiness_period_s=5,
         liveness_period_s=_PROBE_PERIOD_S,
         liveness_failure_threshold=3,
@@ -323,7 +341,13 @@ def _probes(start: ColdStartPlan) -> ProbePlan:
 
 
 def _rollout(
-    member: Placed, pool: Pool, node_pool: NodePool, replicas: int, start: ColdStartPlan, spec: StackSpec
+    member: Placed,
+    pool: Pool,
+    node_pool: NodePool,
+    replicas: int,
+    start: ColdStartPlan,
+    probes: ProbePlan,
+    spec: StackSpec,
 ) -> RolloutPlan:
     """Surge into accelerators that are free, or onto a node that comes for it; else a lone replica leaves a gap.
 
@@ -350,7 +374,7 @@ def _rollout(
         surge_usd=surge_cost(pool.purchase.usd_per_hour, member, replicas, start, node_pool.idle_s)
         if way == "surge-node"
         else Decimal(0),
-        progress_deadline_s=_progress_deadline_s(start),
+        progress_deadline_s=_progress_deadline_s(start, probes),
     )
 
 
@@ -369,10 +393,9 @@ def surge_cost(node_usd: Decimal, member: Placed, replicas: int, start: ColdStar
     return (node_usd * member.candidate.nodes * Decimal(str(rounded(hours, 6)))).quantize(_CENT)
 
 
-def _progress_deadline_s(start: ColdStartPlan) -> int:
-    probes = _probes(start)
-    startup_s = probes.startup_period_s * probes.startup_failure_threshold
-    return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(start.total) + startup_s)
+def _progress_deadline_s(start: ColdStartPlan, probes: ProbePlan) -> int:
+    """A whole start at worst, and all that the startup probe allows."""
+    return math.ceil(start.upper.total) + probes.startup_s
 
 
 def _waiting_room(candidate: Candidate) -> int | None:

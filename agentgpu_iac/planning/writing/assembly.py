@@ -24,7 +24,7 @@ from agentgpu_iac.planning.choosing.solver import solver_version
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan
 from agentgpu_iac.planning.finishing.market import market_plan
-from agentgpu_iac.planning.pools import homes, node_pool_plan
+from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
 from agentgpu_iac.planning.running.routing import router_plan
 from agentgpu_iac.planning.running.workloads import workload_plan
@@ -57,7 +57,6 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     pools_by_name = {
         pool.name: node_pool_plan(pool, spec, on_offer, market_plan(pool, spec, settled.options)) for pool in pools
     }
-    node_pools = tuple(pools_by_name.values())
     its_pools = homes(pools)
     workloads = tuple(
         workload_plan(member, pool, pools_by_name[pool.name], settled.starts[member.position, pool.name], spec, catalog)
@@ -65,6 +64,11 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for pool in its_pools[member.position]
     )
     workloads = scaling.scaled(workloads, name, spec)
+    pools_by_name = {
+        name: leaving_pool(pool, [workload for workload in workloads if workload.node_pool == name])
+        for name, pool in pools_by_name.items()
+    }
+    node_pools = tuple(pools_by_name.values())
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)

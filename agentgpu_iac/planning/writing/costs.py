@@ -136,9 +136,9 @@ def _nodes(candidate: Candidate) -> str:
 
 
 def _service_words(service: Service) -> str:
-    if service.ttft_ms is None or service.tpot_ms is None:
+    if service.ttft_at_ms is None or service.tpot_at_ms is None:
         return "latency not predicted"
-    return f"TTFT {service.ttft_ms:.0f} ms, TPOT {service.tpot_ms:.1f} ms"
+    return f"TTFT {service.ttft_at_ms:.0f} ms, TPOT {service.tpot_at_ms:.1f} ms"
 
 
 def second_replicas(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]]) -> tuple[Alternative, ...]:

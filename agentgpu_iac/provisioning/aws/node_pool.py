@@ -86,7 +86,9 @@ class AcceleratorNodePool(pulumi.ComponentResource):
 
     def _node_template(self, name: str, held: HeldCapacity | None) -> NodeTemplate:
         pool = self._args.pool
-        user_data = gpu_node_user_data(cache_path=pool.cache_path, nvme=pool.nvme_gb > 0)
+        user_data = gpu_node_user_data(
+            cache_path=pool.cache_path, nvme=pool.nvme_gb > 0, parallel_pull=pool.image_pull == "parallel"
+        )
         return NodeTemplate(
             name if held is None else f"{name}-held",
             NodeTemplateArgs(

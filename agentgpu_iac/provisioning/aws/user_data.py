@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 
-from agentgpu_iac.plan.nodes import cache_directory_script
+from agentgpu_iac.plan.nodes import PARALLEL_PULL_GATE, cache_directory_script
 
 _BOUNDARY = "agentgpu-node"
 
@@ -24,16 +24,27 @@ spec:
 """
 
 
-def gpu_node_user_data(*, cache_path: str, nvme: bool) -> str:
+_PARALLEL_PULL = f"""\
+apiVersion: node.eks.aws/v1alpha1
+kind: NodeConfig
+spec:
+  featureGates:
+    {PARALLEL_PULL_GATE}: true
+"""
+
+
+def gpu_node_user_data(*, cache_path: str, nvme: bool, parallel_pull: bool = False) -> str:
     """The user data of a GPU node, as MIME text.
 
     The node's instance-store disks, where it has any, become one RAID0 array at ``/mnt/k8s-disks/0`` that also
-    carries the container images and ephemeral storage. The model cache directory belongs to the engines' user.
+    carries the container images and ephemeral storage. ``parallel_pull`` has SOCI fetch the layers of images side by side:
+    nodeadm merges the parts. The model cache directory belongs to the engines' user.
     """
     script = _part('text/x-shellscript; charset="us-ascii"', cache_directory_script(cache_path))
     array = _part("application/node.eks.aws", _NODE_CONFIG) if nvme else ""
+    gate = _part("application/node.eks.aws", _PARALLEL_PULL) if parallel_pull else ""
     header = f'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="{_BOUNDARY}"\n\n'
-    return f"{header}{array}{script}--{_BOUNDARY}--\n"
+    return f"{header}{array}{gate}{script}--{_BOUNDARY}--\n"
 
 
 def encoded(user_data: str) -> str:

@@ -30,6 +30,8 @@ class SizingPort:
     """How well its accounting is supported, where it is worse than vLLM's."""
     logs_compared: bool = False
     """Start-up logs of its own were held against the sum; else its overhead is counted as that of the newest vLLM."""
+    starts_measured: bool = False
+    """Starts of its own were measured; else those of vLLM stand for them, with a wider error."""
     default_share: Callable[[Accelerator, EngineRelease], float] = share_of_release
     """The share of the card, or of what is free, that it takes when it is told nothing."""
     share_is_of_free: bool = False

@@ -47,6 +47,7 @@ VLLM = SizingPort(
     engine="vllm",
     share_flag="--gpu-memory-utilization",
     logs_compared=True,
+    starts_measured=True,
     graphs_follow_release=True,
     lora_slots=lora_slots,
 )

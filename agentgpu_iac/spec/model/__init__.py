@@ -35,7 +35,15 @@ from agentgpu_iac.spec.model.fields import (
     Url,
 )
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
-from agentgpu_iac.spec.model.serving import GatewayRef, Network, Observability, PrometheusAuth, Scaling, ScheduledScale
+from agentgpu_iac.spec.model.serving import (
+    GatewayRef,
+    Latency,
+    Network,
+    Observability,
+    PrometheusAuth,
+    Scaling,
+    ScheduledScale,
+)
 from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
 
 __all__ = (
@@ -57,6 +65,7 @@ __all__ = (
     "Hosts",
     "KubernetesVersion",
     "Labels",
+    "Latency",
     "LoraAdapter",
     "MaintenanceWindow",
     "Metadata",

@@ -88,6 +88,16 @@ class Scaling(Document):
     """Known peaks."""
 
 
+class Latency(Document):
+    """What the latency budgets promise, and to how many requests."""
+
+    percentile: Annotated[float, Field(ge=50, le=99)] = 95.0
+    """Part of the requests, in percent, that the TTFT and TPOT budgets hold for: they are planned and alerted by it."""
+    margin: Annotated[float, Field(ge=0, le=5)] | None = None
+    """Room that a plan leaves below its budgets: TTFT and TPOT times (1 + margin) must fit them. Unset: none, and where the
+    upper half of the stated error does not fit, the plan says how likely a miss is (``latency-risk``)."""
+
+
 class Observability(Document):
     """How the stack is watched."""
 

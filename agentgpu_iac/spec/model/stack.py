@@ -12,7 +12,7 @@ from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, ModelC
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, Pins
 from agentgpu_iac.spec.model.fields import Name, Text
 from agentgpu_iac.spec.model.safety import Policy, Security
-from agentgpu_iac.spec.model.serving import Network, Observability, Scaling
+from agentgpu_iac.spec.model.serving import Latency, Network, Observability, Scaling
 from agentgpu_iac.spec.vocabulary import Target
 
 
@@ -42,6 +42,8 @@ class StackSpec(Document):
     """Where weights are kept."""
     network: Network = Network()
     """Where the callers are."""
+    latency: Latency = Latency()
+    """What the latency budgets promise."""
     scaling: Scaling = Scaling()
     """What raises and lowers the burst tier."""
     observability: Observability = Observability()

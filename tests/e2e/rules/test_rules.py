@@ -13,6 +13,7 @@ import yaml
 from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan import ALERTS
+from agentgpu_iac.plan.watching import TTFT_OVER_BUDGET
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
@@ -297,3 +298,43 @@ def test_the_dashboard_shows_the_cost_of_what_runs(tmp_path: Path) -> None:
     for test in tests:
         test["promql_expr_test"][0]["eval_time"] = "3h"
     test_rules(tests, [], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("percentile", "late_percent", "fires"), [(90, 8, False), (90, 12, True), (95, 8, True), (95, 4, False)]
+)
+def test_a_slow_alert_fires_where_the_promised_percentile_is_over_the_budget(
+    percentile: int, late_percent: int, fires: bool, tmp_path: Path
+) -> None:
+    """It counts requests above the budget's edge; histogram_quantile of the same percentile says the same."""
+    text = BURSTS.replace("VERSION", "0.33.0").replace(
+        "target: eks", f"target: eks\n  latency: {{percentile: {percentile}}}"
+    )
+    plan = make_plan(load_text(text, "peaks.yaml"), load_catalog())
+    (alert,) = [each for each in plan.watching.alerts if each.agent == "support" and each.name == TTFT_OVER_BUDGET]
+    metrics = next(each.metrics for each in plan.workloads if each.agent == "support")
+    assert metrics is not None and metrics.ttft_edge_s is not None
+    chosen = of_agent(plan, "support", agentgpu_dev_tier="baseline", pod="one")
+    buckets = {
+        series(f"{metrics.ttft}_bucket", **chosen, le=str(metrics.ttft_edge_s)): f"0+{100 - late_percent}x400",
+        series(f"{metrics.ttft}_bucket", **chosen, le=str(10 * metrics.ttft_edge_s)): "0+100x400",
+        series(f"{metrics.ttft}_bucket", **chosen, le="+Inf"): "0+100x400",
+        series(f"{metrics.ttft}_count", **chosen): "0+100x400",
+    }
+    seen_s = alert.window_s + alert.for_s + 120
+    quantile = f"histogram_quantile({percentile / 100:g}, sum by (le) (rate({metrics.ttft}_bucket[{alert.window_s}s])))"
+    test = alert_test(buckets, alert.name, seen_s, [])
+    test["promql_expr_test"] = [
+        {
+            "expr": f"count({quantile} > {metrics.ttft_edge_s}) or vector(0)",
+            "eval_time": f"{seen_s}s",
+            "exp_samples": [{"labels": "{}", "value": int(fires)}],
+        },
+        {
+            "expr": f'count(ALERTS{{alertname="{alert.name}", alertstate="firing"}}) or vector(0)',
+            "eval_time": f"{seen_s}s",
+            "exp_samples": [{"labels": "{}", "value": int(fires)}],
+        },
+    ]
+    del test["alert_rule_test"]
+    test_rules([test], [rule_file(plan, "support")], tmp_path)

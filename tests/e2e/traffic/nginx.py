@@ -101,6 +101,11 @@ class Nginx:
             time.sleep(0.02)
         raise AssertionError(f"NGINX does not listen: {(self.folder / 'error.log').read_text()}")
 
+    def reload(self) -> None:
+        """Have new workers read the configuration, while the old ones finish what they hold."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def stop_as_kubernetes_does(self) -> None:
         """Send the image's stop signal."""
         assert self._process is not None

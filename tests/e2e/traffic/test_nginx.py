@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import socket
 import threading
 import time
@@ -22,7 +23,7 @@ from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.running.routing import CHUNK_CPU_US
-from agentgpu_iac.spec.loader import load
+from agentgpu_iac.spec.loader import load, load_text
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.traffic.cluster_dns import ClusterDns
 from tests.e2e.traffic.fake_engines import TOKENS, FakeEngine
@@ -395,6 +396,51 @@ def test_a_router_that_ends_finishes_its_streams() -> None:
         released.release(10)
         assert answer.read().count(b"data: ") == 10
         assert running.nginx.wait() == 0
+
+
+_LONG_TURNS = """
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: demo}
+spec:
+  accelerators: {allow: [h100-sxm, h200-sxm]}
+  network: {router: nginx}
+  agents:
+    - name: support
+      model: Qwen/Qwen2.5-72B-Instruct
+      latencyClass: background
+      conversation: {turns: 4, outputTokensPerTurn: 160, reasoningTokensPerTurn: 440, maxContextTokens: 32768}
+"""
+_SCALE = 46
+"""A second of the test stands for so many: the longest of a hundred answers is over in three."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "arrives"),
+    [pytest.param("planned", True, id="as-planned"), pytest.param("mean", False, id="sized-by-the-mean-answer")],
+)
+def test_a_reload_cuts_no_stream_that_the_drain_is_planned_for(answer: str, arrives: bool) -> None:
+    """600 tokens on average: the longest of a hundred answers takes 139 s at 50 ms a token, the mean one 30 s."""
+    found = planned(load_text(_LONG_TURNS, "stack.yaml"), load_catalog())
+    assert found.router is not None
+    whole_s = found.router.drain.shutdown_timeout_s
+    assert 139 <= whole_s <= 200
+    planned_s = {"planned": whole_s, "mean": 30}[answer]
+    plan = make_routed_plan()
+    assert plan.router is not None
+    drain = plan.router.drain.model_copy(update={"shutdown_timeout_s": math.ceil(planned_s / _SCALE)})
+    plan = plan.model_copy(update={"router": plan.router.model_copy(update={"drain": drain})})
+    tokens = 10
+    with scene(plan, tokens=tokens, token_s=139 / _SCALE / tokens) as running:
+        stream = running.ask("s")
+        assert stream.status == 200
+        running.nginx.reload()
+        try:
+            told = stream.read().count(b"data: ")
+        except (http.client.IncompleteRead, ConnectionError):
+            told = 0
+        assert (told == tokens) is arrives
+        assert running.ask("s").status == 200
 
 
 def listens(port: int) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.service import largest_prompt, mean_request
-from agentgpu_iac.sizing import calibration, latency
+from agentgpu_iac.sizing import calibration, latency, tails
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Latency with every session generating"
@@ -26,16 +26,21 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
         "network + queue + prefill + first step",
         f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
         times.ttft_ms,
-        f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}" + _budget(times.budget_ttft_ms),
+        f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}",
         f"steps of {workload.engine.name} {workload.engine.version}: launches, {constants.bandwidth_efficiency:.0%} of "
         f"bandwidth, {constants.mfu_16_bit:.0%} of dense 16-bit TFLOPS; fitted on measured runs"
         + ("" if times.calibrated else " of other accelerators")
         + ("" if engines == 1 else "; an engine that shares takes turns: its times are multiplied"),
     )
+    by_hand = candidate.demand.agent.overrides
+    if by_hand.ttft_ms is None:
+        yield _ttft_at_percentile(candidate, workload, engine, request, engines)
     yield _queue(candidate, workload, engine, request, engines)
     yield _prefill(candidate, workload, engine, engines)
     yield _decode(workload, engine, request, engines)
     yield _tpot(workload, engine, request, engines)
+    if by_hand.tpot_ms is None:
+        yield _tpot_at_percentile(workload, engine, request, engines)
     yield _line(
         "e2eMs",
         "requests x TTFT + (output tokens - requests) x TPOT",
@@ -60,6 +65,47 @@ def scaled(total: str, engines: int, measured_ratio: float) -> str:
     factors = [f"{engines}"] if engines > 1 else []
     factors += [f"{measured_ratio:.6g}"] if measured_ratio != 1 else []
     return " x ".join((f"({total})", *factors)) if factors else total
+
+
+def _miss(ratio: float | None) -> str:
+    return "" if ratio is None else f"; {ratio:.0%} likely over it, by the stated error"
+
+
+def _ttft_at_percentile(
+    candidate: Candidate, workload: Workload, engine: latency.Speed, request: latency.Request, engines: int
+) -> Line:
+    times, sessions = workload.latency, candidate.max_num_seqs
+    late = tails.queue_ms(engine, request, sessions, times.percentile) * engines
+    value = times.ttft_at_percentile_ms or 0.0
+    return _line(
+        "ttftAtPercentileMs",
+        "network + queue at the percentile + prefill + first step; in that queue the steady wait x ln(1 / (1 - p)), no longer "
+        "than all other prompts",
+        f"{times.network_ms:.1f} + {late:.1f} + {times.prefill_ms or 0:.1f} + {times.decode_ms or 0:.1f}",
+        value,
+        f"{value:.1f} ms at p{times.percentile:g} ±{times.ttft_error_ratio or 0:.0%}"
+        + _budget(times.budget_ttft_ms)
+        + _miss(times.ttft_miss_ratio),
+        "steady waits counted as exponential about their mean; the prompt is the longest of the conversation",
+    )
+
+
+def _tpot_at_percentile(workload: Workload, engine: latency.Speed, request: latency.Request, engines: int) -> Line:
+    times, others = workload.latency, max(0, workload.max_num_seqs - 1)
+    step = engine.decode_ms(workload.max_num_seqs, request.context_tokens) / engine.accepted_tokens
+    mean = latency.predict_tpot_ms(engine, request, workload.max_num_seqs)
+    more = tails.prompts_in_an_answer(others, times.percentile) / others if others else 1.0
+    value = times.tpot_at_percentile_ms or 0.0
+    return _line(
+        "tpotAtPercentileMs",
+        "one step + what prompts of others add x (others + z x others^0.5) / others, z: the normal quantile",
+        scaled(f"{step:.4f} + {mean - step:.4f} x {more:.6f}", engines, engine.measured_tpot_ratio),
+        value,
+        f"{value:.2f} ms at p{times.percentile:g} ±{times.tpot_error_ratio or 0:.0%}"
+        + _budget(times.budget_tpot_ms)
+        + _miss(times.tpot_miss_ratio),
+        "prompts that share the steps of an answer counted as Poisson, one of each other session on average",
+    )
 
 
 def _queue(
@@ -144,6 +190,6 @@ def _tpot(workload: Workload, engine: latency.Speed, request: latency.Request, e
             engine.measured_tpot_ratio,
         ),
         tpot_ms,
-        f"{tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}" + _budget(times.budget_tpot_ms),
+        f"{tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}",
         "the step of decodeMs; prompts of the other sessions share the steps",
     )

@@ -1,0 +1,70 @@
+"""Percentiles of waits and answers, and how likely a budget is missed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.sizing import latency, tails
+
+CATALOG = load_catalog()
+SPEED = latency.speed(
+    CATALOG.model("meta-llama/Llama-3.1-8B-Instruct"),
+    CATALOG.accelerator("h200-sxm"),
+    precision="bf16",
+    kv_dtype="auto",
+    tensor_parallel=1,
+    pipeline_parallel=1,
+    max_batched_tokens=8192,
+    serving=latency.Serving(version="0.33.0"),
+)
+assert SPEED is not None
+CHAT = latency.Request(prompt_tokens=275, context_tokens=1200, output_tokens=150)
+DOCUMENTS = latency.Request(prompt_tokens=20_000, context_tokens=20_050, output_tokens=100)
+
+
+@pytest.mark.parametrize(
+    ("percentile", "factor"), [(50, 1.0), (90, math.log(10)), (95, math.log(20)), (99, math.log(100))]
+)
+def test_a_wait_at_a_percentile(percentile, factor):
+    assert tails.wait_factor(percentile) == pytest.approx(factor)
+
+
+def test_of_a_hundred_prompts_one_in_twenty_answers_meets_sixteen_more():
+    assert tails.prompts_in_an_answer(100, 95) == pytest.approx(116.4, abs=0.1)
+    assert tails.prompts_in_an_answer(100, 50) == 100
+    assert tails.prompts_in_an_answer(0, 99) == 0
+
+
+@pytest.mark.parametrize("request_", [CHAT, DOCUMENTS])
+@pytest.mark.parametrize("sessions", [1, 2, 20, 200])
+def test_a_percentile_is_no_mean(request_, sessions):
+    mean = latency.predict(SPEED, request_, sessions)
+    queues = [tails.queue_ms(SPEED, request_, sessions, percentile) for percentile in (50, 75, 90, 95, 99)]
+    paces = [tails.tpot_ms(SPEED, request_, sessions, percentile) for percentile in (50, 75, 90, 95, 99)]
+    assert queues == sorted(queues) and paces == sorted(paces)
+    assert queues[0] >= mean.queue_ms - 1e-9 and paces[0] == pytest.approx(mean.tpot_ms)
+    most = (sessions - 1) * SPEED.prompt_arithmetic_ms(request_.prompt_tokens, request_.prompt_end_tokens)
+    assert queues[-1] <= SPEED.first_token_ms + sessions * SPEED.host_ms_per_request + max(most, mean.queue_ms)
+
+
+def test_long_prompts_wait_much_longer_than_on_average():
+    mean = latency.predict(SPEED, DOCUMENTS, 20).queue_ms
+    assert tails.queue_ms(SPEED, DOCUMENTS, 20, 95) > 1.5 * mean
+
+
+@pytest.mark.parametrize(
+    ("predicted", "budget", "error", "ratio"),
+    [
+        (100.0, 138.0, 0.38, 0.1),  # the band's upper end: a tenth is above
+        (100.0, 100.0, 0.38, 0.5),
+        (96.0, 100.0, 0.38, 0.435),
+        (50.0, 100.0, 0.38, 0.003),
+        (100.0, 99.0, 0.0, 1.0),
+        (99.0, 100.0, 0.0, 0.0),
+    ],
+)
+def test_how_likely_a_miss_is(predicted, budget, error, ratio):
+    assert tails.miss_ratio(predicted, budget, error) == pytest.approx(ratio, abs=0.003)
