@@ -14,6 +14,8 @@ from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineParsers,
     EngineRelease,
     GpuAlias,
@@ -60,6 +62,10 @@ class CatalogOverlay(Document):
     """Known by engine and version."""
     engine_parsers: tuple[EngineParsers, ...] = ()
     """Known by engine and version."""
+    engine_host_memory: tuple[EngineHostMemory, ...] = ()
+    """Known by engine and version."""
+    engine_limits: tuple[EngineLimit, ...] = ()
+    """Known by engine, version and setting."""
     providers: tuple[Provider, ...] = ()
     """Known by their id."""
     routers: tuple[RouterRelease, ...] = ()
@@ -155,6 +161,8 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         thinking=_replaced(base.thinking, own.thinking, lambda row: row.id),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         parsers=_replaced(base.parsers, own.engine_parsers, lambda row: (row.engine, row.version)),
+        host_memory=_replaced(base.host_memory, own.engine_host_memory, lambda row: (row.engine, row.version)),
+        limits=_replaced(base.limits, own.engine_limits, lambda row: (row.engine, row.version, row.setting)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
         routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),
         services=_replaced(base.services, own.services, lambda row: (row.service, row.version)),

@@ -18,6 +18,8 @@ from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineMetrics,
     EngineOption,
     EngineParsers,
@@ -52,6 +54,8 @@ class Rows:
     releases: tuple[EngineRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
     thinking: tuple[Thinking, ...] = ()
@@ -68,6 +72,8 @@ class Rows:
 
 FILES = (
     "accelerators.json",
+    "engine_host_memory.json",
+    "engine_limits.json",
     "engine_metrics.json",
     "engine_options.json",
     "engine_parsers.json",
@@ -111,6 +117,8 @@ def rows_in(folder: Traversable) -> Rows:
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         parsers=_json_rows(content["engine_parsers.json"], EngineParsers),
+        host_memory=_json_rows(content["engine_host_memory.json"], EngineHostMemory),
+        limits=_json_rows(content["engine_limits.json"], EngineLimit),
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),

@@ -17,6 +17,8 @@ from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineMetrics,
     EngineOption,
     EngineParsers,
@@ -48,7 +50,7 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
-_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineParsers, EngineRelease)
+_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -73,6 +75,8 @@ class Catalog:
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
     thinking: tuple[Thinking, ...] = ()
@@ -208,12 +212,30 @@ class Catalog:
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return _in_force(known, version) if known else None
 
-    def engine_can(self, engine: Engine, version: str, option: Option, architecture: str = "") -> bool:
-        """Whether an engine can be told something in a version, for models of an architecture."""
+    def engine_limits(self, engine: Engine, version: str) -> tuple[EngineLimit, ...]:
+        """The limits that an engine has in a version, each by its newest row that is not newer."""
+        there = sorted(
+            (row for row in self.limits if row.engine == engine and at_least(version, row.version)),
+            key=lambda row: order(row.version),
+        )
+        return tuple({row.setting: row for row in there}.values())
+
+    def engine_host_memory(self, engine: Engine, version: str) -> EngineHostMemory | None:
+        """What a version takes of the host for KV cache that it moves there; None: nothing is known of the engine."""
+        known = sorted((row for row in self.host_memory if row.engine == engine), key=lambda row: order(row.version))
+        return _in_force(known, version) if known else None
+
+    def queue_limit(self, engine: Engine, version: str) -> EngineLimit | None:
+        """The limit by which a version turns requests away beyond a number of them; None: it has none."""
+        rows = self.engine_limits(engine, version)
+        return next((row for row in rows if row.counts in ("waiting", "in-flight") and row.status is not None), None)
+
+    def engine_can(self, engine: Engine, version: str | None, option: Option, architecture: str = "") -> bool:
+        """Whether an engine can be told something in a version, unset the newest, for models of an architecture."""
         return any(
             row.engine == engine
             and row.option == option
-            and at_least(version, row.since)
+            and (version is None or at_least(version, row.since))
             and (not row.architectures or architecture in row.architectures)
             for row in self.engine_options
         )
@@ -319,6 +341,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         version=rows.digest[:12],
         calibrations=rows.calibrations,
         parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, order(row.version)))),
+        host_memory=tuple(sorted(rows.host_memory, key=lambda row: (row.engine, order(row.version)))),
+        limits=tuple(sorted(rows.limits, key=lambda row: (row.engine, order(row.version), row.setting))),
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, order(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),

@@ -19,6 +19,7 @@ class CatalogKind(StrEnum):
     OFFERINGS = "offerings"
     ENGINES = "engines"
     PARSERS = "parsers"
+    LIMITS = "limits"
     PROVIDERS = "providers"
     VOLUMES = "volumes"
     KUBERNETES = "kubernetes"

@@ -57,8 +57,15 @@ from agentgpu_iac.plan.replica import (
     RolloutSteps,
     ThroughputPlan,
 )
-from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
-from agentgpu_iac.plan.scaling import ScalingPlan, Schedule, Trigger
+from agentgpu_iac.plan.router import FlowControlPlan, GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
+from agentgpu_iac.plan.scaling import (
+    PacePlan,
+    PrometheusAuthPlan,
+    ScalingPlan,
+    Schedule,
+    SecretParameter,
+    Trigger,
+)
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
@@ -87,6 +94,7 @@ __all__ = (
     "EnginePlan",
     "EnvironmentVariable",
     "FillerPlan",
+    "FlowControlPlan",
     "FrontPlan",
     "GatewayPlan",
     "GitOpsPlan",
@@ -109,6 +117,7 @@ __all__ = (
     "NodeTypePlan",
     "OtherMachine",
     "Override",
+    "PacePlan",
     "Pattern",
     "Plan",
     "PodPlan",
@@ -116,6 +125,7 @@ __all__ = (
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",
+    "PrometheusAuthPlan",
     "Provenance",
     "QuotaPlan",
     "Rejection",
@@ -130,6 +140,7 @@ __all__ = (
     "RoutingPlan",
     "ScalingPlan",
     "Schedule",
+    "SecretParameter",
     "SecretStorePlan",
     "SecretVariable",
     "SecurityPlan",

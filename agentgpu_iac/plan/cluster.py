@@ -50,6 +50,8 @@ class SecurityPlan(Document):
     """Whether policies are rendered."""
     callers: tuple[str, ...]
     """Namespaces that may call the agents; empty: every namespace of the cluster."""
+    callers_need_label: bool = False
+    """Whether only pods with the label ``agentgpu.dev/calls: <stack>`` may call."""
     monitoring_namespace: str
     """Namespace that may read metrics."""
     secrets: tuple[NamedSecret, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from agentgpu_iac.plan.codes import Constraint, WarningCode
 
@@ -352,3 +352,36 @@ CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
     ),
 }
 """Every constraint that a rejection may name."""
+
+
+Rank = Literal["serving", "safety-and-cost", "to-know"]
+"""What a warning is about at worst: agents that do not answer, money or access, or what is good to know."""
+
+RANKS: Final[Mapping[WarningCode, Rank]] = {
+    "answer-over-2s": "serving",
+    "burst-not-scaled": "serving",
+    "burst-outruns-cold-start": "serving",
+    "cache-miss": "serving",
+    "gitops-overlay": "serving",
+    "no-tool-parser": "serving",
+    "nobody-logs-in": "serving",
+    "prompts-queue": "serving",
+    "queue-not-limited": "serving",
+    "router-needed": "serving",
+    "schedule-ignored": "serving",
+    "single-replica": "serving",
+    "skyserve-not-scaled": "serving",
+    "spot-without-notice": "serving",
+    "too-few-seats": "serving",
+    "weights-not-filled": "serving",
+    "callers-not-asked": "safety-and-cost",
+    "callers-on-the-machine": "safety-and-cost",
+    "hpa-keeps-one": "safety-and-cost",
+    "image-registry": "safety-and-cost",
+    "key-not-everywhere": "safety-and-cost",
+    "kubernetes-support-ends": "safety-and-cost",
+    "undated-price": "safety-and-cost",
+    "unpinned": "safety-and-cost",
+    "unpriced": "safety-and-cost",
+}
+"""Rank of the codes that have one; the others are good to know."""

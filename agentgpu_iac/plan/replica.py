@@ -225,13 +225,18 @@ class RolloutPlan(Document):
 class AdmissionPlan(Document):
     """How much a replica takes on before it answers 503, so that a burst cannot ruin TTFT for everyone."""
 
+    max_waiting_requests: int | None = None
+    """Requests that may wait behind the seats and still meet the TTFT budget. Engines count these alone or with those in
+    their seats, and each is told the figure that its limit counts (``engine_limits.json`` of the catalog). null: no
+    TTFT budget, or a picker holds the queue."""
     max_queued_requests: int | None
-    """Requests in flight: the replica's seats plus the requests that still meet the TTFT budget behind them
-    (``--max-num-queued-reqs`` from vLLM 0.33 on). null: no TTFT budget."""
+    """Requests in flight: the replica's seats and those that may wait behind them. null: as above."""
     max_queued_tokens: int | None
     """Prompt tokens, cached parts too, of the requests that have no first token yet: ``maxQueuedRequests`` x
     ``memory.contextTokens`` (``--max-num-queued-tokens`` from vLLM 0.33 on). It stops longer prompts before that
     number of them has come in, and never a burst of planned ones. null: no TTFT budget."""
+    refusal_status: int | None = None
+    """HTTP status of what this version of the engine turns away by these limits. null: it turns nothing away."""
 
 
 class PodPlan(Document):
@@ -244,9 +249,14 @@ class PodPlan(Document):
     memory_mib: int
     """Host memory: its part of 85 %."""
     shm_mib: int
-    """Size of /dev/shm, counted in memoryMib."""
+    """Size of /dev/shm, counted in memoryMib: the ranks' part, and the KV cache that an engine keeps in a file there."""
     kv_offload_mib: int
-    """KV cache that the engine keeps in host memory, counted in memoryMib; 0 without."""
+    """Memory that KV cache takes which the engine moves to the host, at the worst, counted in memoryMib; 0 without. vLLM
+    from 0.28 on keeps it in /dev/shm and checks the room at start; older versions pin memory, rounded up to twice the
+    size."""
+    streamer_mib: int = 0
+    """What the streaming loaders of its ranks may read ahead (``RUNAI_STREAMER_MEMORY_LIMIT``), counted in memoryMib; 0
+    where another loader reads."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
     efa_interfaces: int = 0

@@ -51,7 +51,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
     models = resolve_models(loaded, catalog)
-    settled, thinking = settled_thinking(loaded, models)
+    settled, thinking = settled_thinking(loaded, models, catalog)
     if not target_of(settled).can.one_region or len(settled.regions) < 2:
         return _make_plan(loaded, settled, models, thinking, catalog)
     plans: list[Plan] = []

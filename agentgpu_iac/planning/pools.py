@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -137,7 +138,18 @@ def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, 
         for key, members in gathered.items()
         for part, agent in _parts(tuple(members), *facts[key][:2], terms)
     )
-    return tuple(_with_reservation(pool, terms.reserved_ratio) for pool in pools)
+    return tuple(_with_reservation(pool, terms.reserved_ratio) for pool in _distinct(tuple(pools)))
+
+
+def _distinct(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
+    """Pools whose readable names are the same, told apart by a digest of what they are."""
+    times = Counter(pool.name for pool in pools)
+    return tuple(pool if times[pool.name] == 1 else replace(pool, name=_with_digest(pool)) for pool in pools)
+
+
+def _with_digest(pool: Pool) -> str:
+    agents = (member.candidate.demand.agent.name for member in pool.members)
+    return _shortened(pool.name, (pool.tier, *pool.machine.id, *pool.purchase.capacity_types, *agents))
 
 
 def _parts(
@@ -226,7 +238,11 @@ def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType], *, sev
     name = re.sub(r"[^a-z0-9]+", "-", f"{stem}-{place}-{short}".lower()).strip("-")
     if len(name) <= _NAME_LIMIT:
         return name
-    digest = hashlib.sha256("/".join((stem, *machine.id, *ways)).encode()).hexdigest()[:8]
+    return _shortened(name, (stem, *machine.id, *ways))
+
+
+def _shortened(name: str, what: Iterable[str]) -> str:
+    digest = hashlib.sha256("/".join(what).encode()).hexdigest()[:8]
     return f"{name[: _NAME_LIMIT - 9].rstrip('-')}-{digest}"
 
 

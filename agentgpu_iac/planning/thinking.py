@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agentgpu_iac.catalog.model import Model, Thinking
+from agentgpu_iac.catalog.model import Model, Option, Thinking
+from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.spec.loader import LoadedStack
@@ -36,7 +37,9 @@ class ThinkingChoice:
 UNKNOWN = ThinkingChoice(mode="unknown", reason="unknown", tokens=0)
 
 
-def settled_thinking(loaded: LoadedStack, models: Sequence[Model]) -> tuple[StackSpec, tuple[ThinkingChoice, ...]]:
+def settled_thinking(
+    loaded: LoadedStack, models: Sequence[Model], catalog: Catalog
+) -> tuple[StackSpec, tuple[ThinkingChoice, ...]]:
     """The spec with every agent's thinking decided, and the decisions in the order of the agents.
 
     Raises:
@@ -47,8 +50,9 @@ def settled_thinking(loaded: LoadedStack, models: Sequence[Model]) -> tuple[Stac
     choices: list[ThinkingChoice] = []
     for position, (agent, model) in enumerate(zip(spec.agents, models, strict=True)):
         at = f"spec.agents[{position}]"
-        choice = thinking_choice(agent, model)
-        found = [*_faults(loaded, agent, model, at)] or [*_room_faults(loaded, agent, model, choice, at)]
+        switchable = _can_be_switched(agent, model, catalog)
+        choice = thinking_choice(agent, model, switchable=switchable)
+        found = [*_faults(loaded, agent, model, switchable, at)] or [*_room_faults(loaded, agent, model, choice, at)]
         faults += found
         choices.append(choice)
     if faults:
@@ -63,31 +67,44 @@ def _settled(agent: Agent, choice: ThinkingChoice) -> Agent:
     return agent.model_copy(update={"thinking": word, "conversation": talk})
 
 
-def thinking_choice(agent: Agent, model: Model) -> ThinkingChoice:
-    """Whether the model of an agent thinks, and how much."""
+def _can_be_switched(agent: Agent, model: Model, catalog: Catalog) -> bool:
+    """Whether the agent's engine, or a request to it, can tell the model whether to think."""
+    if model.thinking is None or not model.thinking.can_be_switched:
+        return False
+    ways: tuple[Option, ...] = ("template-variables", "request-template-variables")
+    return any(catalog.engine_can(agent.engine, agent.engine_version, way) for way in ways)
+
+
+def thinking_choice(agent: Agent, model: Model, *, switchable: bool) -> ThinkingChoice:
+    """Whether the model of an agent thinks, and how much; ``switchable``: it can be told which to do."""
     facts, stated = model.thinking, agent.conversation.reasoning_tokens_per_turn
     if facts is None:
         return replace(UNKNOWN, tokens=stated or 0)
     if stated is not None:
         return ThinkingChoice(mode="on" if stated else "off", reason="stated", tokens=stated)
-    on, reason = _thinks(agent, facts)
-    tokens = (facts.typical_tokens or 0) if on else 0
+    on, reason = _thinks(agent, facts, switchable=switchable)
+    tokens = typical_tokens_per_turn(agent, facts) if on else 0
     return ThinkingChoice(mode="on" if on else "off", reason=reason, tokens=tokens, typical=tokens > 0)
 
 
-def _thinks(agent: Agent, facts: Thinking) -> tuple[bool, ThinkingReason]:
+def typical_tokens_per_turn(agent: Agent, facts: Thinking) -> int:
+    """Each request of a turn is thought about, those that follow a tool call too, and templates keep it until the turn ends."""
+    return round((facts.typical_tokens or 0) * (1 + agent.conversation.tool_calls.per_turn))
+
+
+def _thinks(agent: Agent, facts: Thinking, *, switchable: bool) -> tuple[bool, ThinkingReason]:
     """Whether a model whose tokens nobody stated thinks, and why."""
     if agent.thinking != "auto":
         return agent.thinking == "on", "stated"
     if facts.thinks in ("never", "when-asked"):
         return False, "model"
-    if facts.can_be_switched and agent.latency_class in _INTERACTIVE:
+    if switchable and agent.latency_class in _INTERACTIVE:
         return False, "latency-class"
     return True, "model"
 
 
-def _faults(loaded: LoadedStack, agent: Agent, model: Model, at: str) -> Iterator[Fault]:
-    """What the agent asks of the model and it cannot do."""
+def _faults(loaded: LoadedStack, agent: Agent, model: Model, switchable: bool, at: str) -> Iterator[Fault]:
+    """What the agent asks of the model and it cannot do, or its engine cannot pass on."""
     facts, stated = model.thinking, agent.conversation.reasoning_tokens_per_turn
     tokens_at = f"{at}.conversation.reasoningTokensPerTurn"
     if facts is None:
@@ -108,6 +125,25 @@ def _faults(loaded: LoadedStack, agent: Agent, model: Model, at: str) -> Iterato
         )
         place = f"{at}.thinking" if agent.thinking == "off" else tokens_at
         yield loaded.fault(place, message, "leave it out, or state the tokens that you measured")
+
+    if facts.can_be_switched and not switchable:
+        yield from _unpassed(loaded, agent, model, facts, at)
+
+
+def _unpassed(loaded: LoadedStack, agent: Agent, model: Model, facts: Thinking, at: str) -> Iterator[Fault]:
+    """Another way than the model's own, on an engine that passes no variables to the template."""
+    stated = agent.conversation.reasoning_tokens_per_turn
+    off, on = agent.thinking == "off" or stated == 0, agent.thinking == "on" or bool(stated)
+    if not (off if facts.thinks == "by-default" else on):
+        return
+    own = "thinks unless told not to" if facts.thinks == "by-default" else "thinks only when told to"
+    place = f"{at}.thinking" if agent.thinking != "auto" else f"{at}.conversation.reasoningTokensPerTurn"
+    version = f" {agent.engine_version}" if agent.engine_version else ""
+    yield loaded.fault(
+        place,
+        f"{model.id} {own}, and {agent.engine}{version} passes no variables to its chat template",
+        "leave it out, or take another engine: vllm and sglang do",
+    )
 
 
 def _room_faults(loaded: LoadedStack, agent: Agent, model: Model, choice: ThinkingChoice, at: str) -> Iterator[Fault]:
@@ -140,7 +176,7 @@ def told_to_engine(choice: ThinkingChoice, model: Model) -> str | None:
     return _json({facts.variable: facts.value(on=choice.mode == "on")})
 
 
-def thinking_plan(choice: ThinkingChoice, model: Model, *, engine_is_told: bool) -> ThinkingPlan:
+def thinking_plan(choice: ThinkingChoice, model: Model, *, engine_is_told: bool, requests_tell: bool) -> ThinkingPlan:
     """What the plan says about it; callers must say what the engine cannot be told and the model does not do unasked."""
     facts, on = model.thinking, choice.mode == "on"
     by_itself = facts is not None and facts.thinks in ("always", "by-default")
@@ -151,8 +187,8 @@ def thinking_plan(choice: ThinkingChoice, model: Model, *, engine_is_told: bool)
         reason=choice.reason,
         tokens_per_turn=choice.tokens,
         tokens_error_factor=facts.tokens_error_factor if facts is not None and choice.typical else None,
-        request_to_think=_request(facts, on=True),
-        request_to_answer=_request(facts, on=False),
+        request_to_think=_request(facts if requests_tell else None, on=True),
+        request_to_answer=_request(facts if requests_tell else None, on=False),
         callers_send=_request(asked, on=on),
         callers_write=str(asked.value(on=on)) if asked is not None and asked.switch == "system-prompt" else None,
     )

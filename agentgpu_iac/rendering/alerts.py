@@ -13,7 +13,7 @@ from agentgpu_iac.plan import AlertPlan, MetricsPlan, Plan, Workload, tiers_by_a
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE
 from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal, selector
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
-from agentgpu_iac.rendering.names import MONITORING, model_cache, watched_labels
+from agentgpu_iac.rendering.names import MONITORING, model_cache, pod_pattern, watched_labels
 from agentgpu_iac.rendering.scaling import BURST_SERIES
 
 RUNBOOK_PAGE = "docs/runbook.md"
@@ -273,10 +273,10 @@ def _spot_node_lost(plan: Plan, alert: AlertPlan, workloads: Sequence[Workload])
     pools = tuple(pool for pool in plan.node_pools if "spot" in pool.capacity_types)
     disrupted = f'karpenter_nodeclaims_disrupted_total{{reason="spot_interrupted",nodepool=~"{"|".join(p.name for p in pools)}"}}'
     affected = tuple(workload for workload in workloads if workload.node_pool in {pool.name for pool in pools})
-    pods = "|".join(workload.name for workload in affected)
+    pods = "|".join(pod_pattern(workload) for workload in affected)
     gone = (
         f'sum(kube_node_status_condition{{condition="Ready",status="true"}} == bool 0 and on (node) '
-        f'kube_pod_info{{namespace="{plan.stack}",pod=~"({pods})-.+"}})'
+        f'kube_pod_info{{namespace="{plan.stack}",pod=~"{pods}"}})'
     )
     taken = f"sum({disrupted}) - (sum({disrupted} offset {alert.window_s}s) or vector(0))"
     names = ", ".join(pool.name for pool in pools)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -36,7 +35,6 @@ from agentgpu_iac.rendering.names import (
     topology_keys,
     workload_labels,
 )
-from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 HOME_FOLDER = "/home/engine"
@@ -156,7 +154,6 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
     pools = {pool.name: pool for pool in plan.node_pools}
     by_karpenter = {pool.name for pool in plan.karpenter_pools}
     faults = [fault for workload in plan.workloads for fault in _faults(pools[workload.node_pool], workload)]
-    faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
         raise BadInput(faults)
     return (
@@ -184,18 +181,6 @@ def _engine(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) 
             Part(place=("spec", "leaderWorkerTemplate", name), context=pod, taken_from=("spec", "template"))
             for name, pod in pods
         ),
-    )
-
-
-def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
-    """Each group gets a Service ``<name>-<number>`` from its controller, which no agent's may be."""
-    if workload.kind == "Deployment":
-        return ()
-    taken = re.compile(rf"{re.escape(workload.name)}-[0-9]+")
-    return tuple(
-        _fault(workload, "name", f"its groups' Services would be named like agent {agent.agent!r}", "rename an agent")
-        for agent in agents(plan)
-        if taken.fullmatch(agent.agent)
     )
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from agentgpu_iac.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.plan.addresses import gateway_path
+from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_of
@@ -26,6 +27,7 @@ _CONFIG = "config.yaml"
 _CONFIG_FOLDER = "/config"
 
 PICKER_PORT, _HEALTH_PORT, PICKER_METRICS_PORT = 9002, 9003, 9090
+PICKER_METRICS_PORT_NAME, PICKER_METRICS_PATH = "metrics", "/metrics"
 _PORT_NAME = "grpc-ext-proc"
 _UID = 65532
 """The user of the picker's image."""
@@ -83,6 +85,8 @@ class EndpointPickerConfigContext(Context):
 
     template: ClassVar[str] = "endpoint-picker-config.yaml.j2"
     scorers: tuple[tuple[str, int], ...]
+    flows: tuple[tuple[int, float, str, str], ...]
+    """Nothing, or the one flow control: requests waiting in an engine, KV cache in use, longest wait, most bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +160,7 @@ def gateway_drafts(plan: Plan) -> tuple[Draft, ...]:
 def _agent_contexts(
     plan: Plan, router: RouterPlan, gateway: GatewayPlan, route: RoutePlan, agent: Workload
 ) -> tuple[Context, ...]:
-    picker = f"{agent.agent}-picker"
+    picker = endpoint_picker(agent.agent)
     own_labels = labels(
         plan.stack, ENDPOINT_PICKER_COMPONENT, name=ENDPOINT_PICKER_COMPONENT, more=((AGENT_LABEL, agent.agent),)
     )
@@ -232,7 +236,9 @@ def _agent_contexts(
 
 def _config(route: RoutePlan) -> str:
     prefix = (_PREFIX_SCORER,) if route.policy == "session-affine" else ()
-    return dump(document(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix)))).decode()
+    flow = route.flow_control
+    flows = () if flow is None else ((flow.queue_depth, flow.kv_cache_ratio, f"{flow.queue_s}s", f"{flow.max_mib}Mi"),)
+    return dump(document(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix), flows=flows))).decode()
 
 
 def _args(plan: Plan, router: RouterPlan, agent: Workload) -> tuple[str, ...]:

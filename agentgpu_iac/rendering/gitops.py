@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.plan import GitOpsPlan, Plan
+from agentgpu_iac.plan.names import ROUTER_NAME
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
-from agentgpu_iac.rendering.names import GITOPS, ROUTER_NAME, labels
+from agentgpu_iac.rendering.names import GITOPS, labels
 
 _COMPONENT = "gitops"
 

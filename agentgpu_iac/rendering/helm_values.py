@@ -12,6 +12,7 @@ from typing import ClassVar
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.rendering.context import Context
+from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.sharing import DEFAULT_CONFIGURATION, configurations_name
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import dump
@@ -65,8 +66,9 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
         configurations=configurations_name(plan),
         default_configuration=DEFAULT_CONFIGURATION,
     )
-    return (_file("gpu-operator", operator), _file("nvidia-device-plugin", plugin))
+    opening = Origins(plan).of_stack("charts")
+    return (_file("gpu-operator", operator, opening), _file("nvidia-device-plugin", plugin, opening))
 
 
-def _file(chart: str, context: Context) -> RenderedFile:
-    return RenderedFile(path=f"{FOLDER}/{chart}.yaml", content=dump(document(context)))
+def _file(chart: str, context: Context, opening: str) -> RenderedFile:
+    return RenderedFile(path=f"{FOLDER}/{chart}.yaml", content=opening.encode() + dump(document(context)))

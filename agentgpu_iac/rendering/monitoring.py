@@ -10,7 +10,15 @@ from agentgpu_iac.plan.nodes import AGENT_LABEL, STACK_LABEL, TIER_LABEL
 from agentgpu_iac.rendering.alerts import rule_drafts
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.dashboard import dashboard_drafts
-from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENGINE_COMPONENT, MONITORING, watched_labels
+from agentgpu_iac.rendering.gateway import PICKER_METRICS_PATH, PICKER_METRICS_PORT_NAME
+from agentgpu_iac.rendering.names import (
+    COMPONENT_LABEL,
+    ENDPOINT_PICKER_COMPONENT,
+    ENGINE_COMPONENT,
+    MONITORING,
+    watched_labels,
+)
+from agentgpu_iac.rendering.service import HTTP_PORT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +31,8 @@ class PodMonitorContext(Context):
     labels: Pairs
     pod_target_labels: tuple[str, ...]
     selector: Pairs
+    port: str
+    """Name of the pods' port."""
     path: str
     interval: str
     timeout: str
@@ -38,7 +48,28 @@ def _monitor_drafts(plan: Plan) -> tuple[Draft, ...]:
     if plan.watching.monitors == "none":
         return ()
     paths = {workload.engine.name: workload.metrics.path for workload in plan.workloads if workload.metrics is not None}
-    return tuple(Draft(folder=MONITORING, context=_monitor(plan, engine, path)) for engine, path in paths.items())
+    monitors = (*(_monitor(plan, engine, path) for engine, path in paths.items()), *_picker_monitor(plan))
+    return tuple(Draft(folder=MONITORING, context=monitor) for monitor in monitors)
+
+
+def _picker_monitor(plan: Plan) -> tuple[PodMonitorContext, ...]:
+    """The endpoint pickers: what they hold until a replica has room is what a burst is scaled on."""
+    if plan.router is None or plan.router.gateway is None:
+        return ()
+    seconds = f"{plan.watching.scrape_interval_s}s"
+    return (
+        PodMonitorContext(
+            name="endpoint-pickers",
+            namespace=plan.stack,
+            labels=watched_labels(plan, "endpoint-pickers"),
+            pod_target_labels=(STACK_LABEL, AGENT_LABEL),
+            selector=((COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT),),
+            port=PICKER_METRICS_PORT_NAME,
+            path=PICKER_METRICS_PATH,
+            interval=seconds,
+            timeout=seconds,
+        ),
+    )
 
 
 def _monitor(plan: Plan, engine: str, path: str) -> PodMonitorContext:
@@ -49,6 +80,7 @@ def _monitor(plan: Plan, engine: str, path: str) -> PodMonitorContext:
         labels=watched_labels(plan, engine),
         pod_target_labels=(STACK_LABEL, AGENT_LABEL, TIER_LABEL),
         selector=((COMPONENT_LABEL, ENGINE_COMPONENT), ("app.kubernetes.io/name", engine)),
+        port=HTTP_PORT,
         path=path,
         interval=seconds,
         timeout=seconds,

@@ -17,8 +17,9 @@ MONITORING = "monitoring"
 GATEWAY = "gateway"
 SECRETS = "secrets"
 GITOPS = "gitops"
+CALLERS = "callers"
 """Folders of the tree that hold objects: ``base`` in kinds that every cluster serves, each other folder what needs an
-operator, or a choice, of its own."""
+operator, or a choice, of its own; below ``callers`` one for each namespace of those who call, who apply it themselves."""
 
 MANAGER = "agentgpu"
 
@@ -34,9 +35,6 @@ ENDPOINT_PICKER_COMPONENT = "endpoint-picker"
 node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
-
-ROUTER_NAME = "traffic-router"
-"""Name of every object that makes up the stack's NGINX."""
 
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
@@ -76,6 +74,17 @@ def watched_labels(plan: Plan, name: str) -> Pairs:
 def priority_class(stack: str, level: PriorityLevel) -> str:
     """Name of one of the stack's priority classes, which belong to the whole cluster."""
     return f"{stack}-{level}"
+
+
+_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+"""What Kubernetes makes the random parts of names of: no vowels, and no digit that looks like one."""
+
+
+def pod_pattern(workload: Workload) -> str:
+    """The names of a workload's pods as a regular expression: of no other agent's, though its name begins like this one's."""
+    if workload.kind == "Deployment":
+        return f"{workload.name}-{_RANDOM}+-{_RANDOM}{{5}}"
+    return f"{workload.name}-[0-9]+(-[0-9]+)?"
 
 
 _TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}

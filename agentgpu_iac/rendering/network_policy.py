@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.endpoints import CALLER_LABEL
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
@@ -64,6 +65,8 @@ class NamespacePeer(NamedTuple):
     operator: str
     names: tuple[tuple[str, ...], ...]
     """The one list of names, or nothing where the operator takes none."""
+    caller_labels: tuple[Pairs, ...] = ()
+    """The one list of labels that the pods must carry as well, or nothing where all of them are meant."""
 
 
 class Block(NamedTuple):
@@ -218,7 +221,8 @@ def _from_pods(component: str, port: Port) -> Rule:
 def _from_callers(plan: Plan, *ports: Port) -> Rule:
     """Named namespaces, or every namespace of the cluster; never addresses outside it."""
     named = plan.security.callers
-    peer = NamespacePeer("In", (named,)) if named else NamespacePeer("Exists", ())
+    labelled = (((CALLER_LABEL, plan.stack),),) if plan.security.callers_need_label else ()
+    peer = NamespacePeer("In", (named,), labelled) if named else NamespacePeer("Exists", (), labelled)
     return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(ports,))
 
 

@@ -43,7 +43,7 @@ def kustomize_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     check(objects)
     kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan, objects))
     check(kustomizations)
-    return rendered((*objects, *kustomizations))
+    return rendered(plan, (*objects, *kustomizations))
 
 
 def object_drafts(plan: Plan) -> tuple[Draft, ...]:

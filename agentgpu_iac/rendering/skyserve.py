@@ -12,6 +12,8 @@ from agentgpu_iac.plan.mounts import MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.model_cache import MODELS_FILE, work_document
 from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER, SCRIPTS
+from agentgpu_iac.rendering.origin import Origins
+from agentgpu_iac.rendering.reasons import commented
 from agentgpu_iac.rendering.templates import document, verbatim
 from agentgpu_iac.rendering.yaml_text import dump
 
@@ -21,8 +23,7 @@ _LOAD_BALANCING_POLICY = "least_load"
 """SkyServe's default, named so that another default changes nothing. Each replica is alike, so the shortest line is best."""
 _END_OF_FILE = "END_OF_FILE"
 _HEADER = """\
-# Agent {agent} as a SkyServe service. Made by agentgpu; change the agent stack, not this file.
-# Start it:  {command}
+# Agent {agent} as a SkyServe service. Start it:  {command}
 """
 
 
@@ -56,6 +57,8 @@ class SkyServiceContext(Context):
     max_usd_per_hour: float
     places: Pairs
     """Clouds with their regions, and the accelerators to ask for there."""
+    docker_options: tuple[str, ...]
+    """SkyPilot would give the container a third of what is free for shared memory, whatever the engine needs."""
     has_environment: bool
     environment: Pairs
     has_secrets: bool
@@ -75,7 +78,8 @@ def is_of_a_service(file: RenderedFile) -> bool:
 def skyserve_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """The files of all agents, in the order of their paths."""
     workloads = {workload.name: workload for workload in plan.workloads}
-    files = [_file(service, workloads[service.workload]) for service in plan.sky_services]
+    origins = Origins(plan)
+    files = [_file(service, workloads[service.workload], origins) for service in plan.sky_services]
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -89,10 +93,10 @@ def _path(service: SkyServicePlan) -> str:
     return f"{FOLDER}/{service.agent}.yaml"
 
 
-def _file(service: SkyServicePlan, workload: Workload) -> RenderedFile:
-    header = _HEADER.format(agent=service.agent, command=start_command(service))
-    body = dump(document(_context(service, workload)))
-    return RenderedFile(path=_path(service), content=header.encode() + body)
+def _file(service: SkyServicePlan, workload: Workload, origins: Origins) -> RenderedFile:
+    header = origins.of_agent(service.agent) + _HEADER.format(agent=service.agent, command=start_command(service))
+    body = commented(dump(document(_context(service, workload))).decode(), "sky")
+    return RenderedFile(path=_path(service), content=(header + body).encode())
 
 
 def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:
@@ -123,6 +127,7 @@ def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:
         memories=() if service.memory_gib is None else (f"{service.memory_gib}+",),
         max_usd_per_hour=float(service.max_usd_per_hour),
         places=tuple((_infra(place), f"{place.accelerator}:{service.accelerators}") for place in service.places),
+        docker_options=(f"--shm-size={workload.pod.shm_mib}m",),
         has_environment=bool(environment),
         environment=environment,
         has_secrets=bool(service.secrets),

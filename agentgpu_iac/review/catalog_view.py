@@ -9,6 +9,7 @@ from typing import Any
 from agentgpu_iac.calculators.rows import accelerator_capacity_gib, model_figures
 from agentgpu_iac.catalog.model import (
     Accelerator,
+    EngineLimit,
     EngineParsers,
     EngineRelease,
     Exclusion,
@@ -125,6 +126,15 @@ def _parsers(catalog: Catalog) -> Listed:
     return _listed(columns, set(), [(cells(row), row) for row in catalog.parsers])
 
 
+def _limits(catalog: Catalog) -> Listed:
+    def cells(row: EngineLimit) -> tuple[str, ...]:
+        answer = "waits" if row.status is None else f"{row.status}"
+        return (row.engine, row.version, row.setting, row.counts, answer, "yes" if row.tried else "no")
+
+    columns = ("engine", "since", "limit", "counts", "beyond it", "tried")
+    return _listed(columns, set(), [(cells(row), row) for row in catalog.limits])
+
+
 def _volumes(catalog: Catalog) -> Listed:
     def cells(row: VolumeType) -> tuple[str, ...]:
         throughput = "by IOPS" if row.usd_per_mib_per_s_month is None else f"{row.usd_per_mib_per_s_month}"
@@ -174,6 +184,7 @@ _LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
     "offerings": _offerings,
     "engines": _engines,
     "parsers": _parsers,
+    "limits": _limits,
     "providers": _providers,
     "volumes": _volumes,
     "kubernetes": _kubernetes,

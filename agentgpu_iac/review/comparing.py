@@ -54,6 +54,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.PriorityClassPlan: ("level",),
     p.RoutePlan: ("agent",),
     p.Schedule: ("start", "end"),
+    p.SecretParameter: ("parameter",),
     p.SecretVariable: ("variable",),
     p.SkyPlace: ("cloud", "region", "accelerator"),
     p.SkySecret: ("variable",),

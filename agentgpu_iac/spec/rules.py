@@ -28,6 +28,7 @@ from agentgpu_iac.spec.model import (
     ToolCalls,
 )
 from agentgpu_iac.spec.model.fields import switch_word
+from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of
 from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
@@ -64,12 +65,15 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _model_source_rules(_part(spec, "modelCache"))
     yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
     yield from _router_rules(_part(spec, "network"))
+    yield from _caller_rules(_part(spec, "network"), _part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     yield from _schedule_rules(_part(spec, "scaling"), agents)
     yield from _window_rules(_part(_part(spec, "capacity"), "maintenanceWindow"))
+    yield from _prometheus_auth_rules(_part(spec, "scaling"))
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
+    yield from _namespace_rules(_part(data, "metadata"), target)
     yield from _range_rules(_part(spec, "hosts"))
     yield from _target_rules(data, target)
     for index, agent in enumerate(agents):
@@ -167,6 +171,23 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
         )
 
 
+def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:
+    """A label of the callers can be asked for only where they come by themselves, and where something asks."""
+    at: Steps = ("spec", "security", "callersNeedLabel")
+    if security.get("callersNeedLabel") is not True:
+        return
+    if network.get("router") == "gateway":
+        yield Violation(
+            steps=at,
+            message="callers come through the Gateway, whose pods carry no label of theirs",
+            hint="let the Gateway decide who may call, or use router: nginx",
+        )
+    if security.get("networkPolicies") is False:
+        yield Violation(
+            steps=at, message="nothing asks for the label without policies", hint="take networkPolicies: false out"
+        )
+
+
 def _range_rules(hosts: Mapping[str, Data]) -> Iterator[Violation]:
     """Address ranges are some."""
     for key in ("callerRanges", "adminRanges"):
@@ -213,6 +234,17 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _namespace_rules(metadata: Mapping[str, Data], target: str) -> Iterator[Violation]:
+    """In a cluster a stack has a namespace of its own, whose traffic it denies and whose resources it limits."""
+    name, abilities = metadata.get("name"), abilities_of(target)
+    if isinstance(name, str) and abilities is not None and abilities.has_cluster and is_namespace_of_others(name):
+        yield Violation(
+            steps=("metadata", "name"),
+            message=f"{shown(name)} is a namespace of the cluster itself, and the stack has one of its own",
+            hint="name the stack after what its agents do",
+        )
+
+
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """Agents answer to their names, and so do adapters: each name belongs to one of them."""
     first: dict[str, Steps] = {}
@@ -224,6 +256,12 @@ def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
         if name in first:
             yield _duplicate("agent", name, steps, first[name])
         first.setdefault(name, steps)
+        if whose := reserved(name):
+            yield Violation(
+                steps=steps,
+                message=f"the name {shown(name)} {whose}, so no agent may have it",
+                hint="name it otherwise",
+            )
     for index, agent in enumerate(agents):
         yield from _adapter_rules(agent, ("spec", "agents", index, "loraAdapters"), first)
 
@@ -341,6 +379,26 @@ def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:
         yield Violation(
             steps=(*at, "hours"), message="the window never closes", hint="leave it out: nodes may then go at any time"
         )
+
+
+def _prometheus_auth_rules(scaling: Mapping[str, Data]) -> Iterator[Violation]:
+    """A Secret or an AWS region, as the method takes it; and KEDA, since an HPA asks an adapter that asks Prometheus."""
+    auth, at = _mapping(scaling.get("prometheusAuth")), ("spec", "scaling", "prometheusAuth")
+    if not auth:
+        return
+    if scaling.get("method") == "hpa":
+        yield Violation(
+            steps=at,
+            message="an HPA asks your adapter, which proves by itself who it is",
+            hint="leave it out, or method: keda",
+        )
+    signs = auth.get("method") == "aws-sigv4"
+    needed, other = ("awsRegion", "secret") if signs else ("secret", "awsRegion")
+    if isinstance(auth.get("method"), str) and needed not in auth:
+        example = "awsRegion: eu-central-1" if signs else "secret: the name of a Secret"
+        yield Violation(steps=(*at, "method"), message=f"{auth['method']} needs {needed}", hint=example)
+    if isinstance(auth.get("method"), str) and other in auth:
+        yield Violation(steps=(*at, other), message=f"{auth['method']} takes no {other}", hint="leave it out")
 
 
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:

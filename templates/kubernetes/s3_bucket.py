@@ -34,7 +34,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree  # no XML but that of AWS, over TLS
 
-from model_hub import all_at_once
+from model_hub import RefusedError, all_at_once
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same request may be granted."""
 
 
-class S3Error(Exception):
+class S3Error(RefusedError):
     """S3, or what gives credentials for it, does not grant a request."""
 
 

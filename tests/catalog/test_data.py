@@ -68,7 +68,7 @@ def test_nothing_was_lost():
         "skypilot_names": 35,
         "parsers": 3,
         "thinking": 33,
-        "engine_options": 6,
+        "engine_options": 9,
         "volumes": 2,
         "kubernetes": 4,
         "quotas": 5,
@@ -115,6 +115,8 @@ def test_rows_are_sorted(name):
     orders = {
         **{one: by_version for one in FILES if one.startswith("engines/")},
         "accelerators.json": lambda row: row["id"],
+        "engine_host_memory.json": by_version,
+        "engine_limits.json": lambda row: (row["engine"], [int(p) for p in row["version"].split(".")], row["setting"]),
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engine_options.json": lambda row: (
             row["engine"],

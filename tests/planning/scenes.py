@@ -213,6 +213,8 @@ def make_catalog(
         services=packaged_rows().services,
         metrics=packaged_rows().metrics,
         parsers=packaged_rows().parsers,
+        limits=packaged_rows().limits,
+        host_memory=packaged_rows().host_memory,
         volumes=packaged_rows().volumes,
         kubernetes=packaged_rows().kubernetes,
         quotas=packaged_rows().quotas,

@@ -330,3 +330,41 @@ def test_what_flashinfer_compiles_and_fetches_is_kept_on_the_volume(port: Engine
     """Its kernels and cubins lie in the home folder otherwise, which goes with the pod."""
     values = {variable.name: variable.value for variable in port.environment()}
     assert values["FLASHINFER_WORKSPACE_BASE"].startswith(ENGINE_CACHE_MOUNT)
+
+
+@pytest.fixture(scope="module")
+def waiting() -> dict[str, Workload]:
+    """Engines whose replicas let somebody wait."""
+    return {engine: workload(planned(engine, ttftMs=6_000)) for engine in ("sglang", "tgi", "vllm")}
+
+
+class TestLimitsByMeaning:
+    """Seats and waiting room are planned once; an engine is told the figure that its own limit counts."""
+
+    def test_sglang_counts_who_waits_alone(self, waiting):
+        one = waiting["sglang"]
+        assert (one.admission.max_waiting_requests or 0) > 1
+        assert check(one)["--max-queued-requests"] == [str(one.admission.max_waiting_requests)]
+        assert check(one)["--max-running-requests"] == [str(one.max_num_seqs)]
+
+    def test_vllm_and_tgi_count_seats_too(self, waiting):
+        for engine, flag in (("vllm", "--max-num-queued-reqs"), ("tgi", "--max-concurrent-requests")):
+            one = waiting[engine]
+            words = split(one.engine.args)[1]
+            assert words[flag] == [str(one.max_num_seqs + (one.admission.max_waiting_requests or 0))]
+
+    def test_a_waiting_room_for_nobody_is_as_small_as_the_engine_takes(self):
+        one = workload(planned("sglang", overrides={**MEASURED, "ttftMs": 499.0}))
+        assert one.admission.max_waiting_requests == 0
+        assert check(one)["--max-queued-requests"] == ["1"]
+
+    def test_the_router_tries_another_replica_on_what_the_engine_answers(self, waiting):
+        assert waiting["tgi"].admission.refusal_status == 429
+        assert waiting["sglang"].admission.refusal_status == waiting["vllm"].admission.refusal_status == 503
+
+    def test_every_limit_that_is_printed_is_in_the_table_and_says_what_it_counts(self):
+        catalog = load_catalog()
+        for engine in OTHERS:
+            rows = {row.setting: row for row in catalog.engine_limits(engine, catalog.release(engine).version)}
+            assert rows
+            assert all(row.tried or row.note or row.status is None for row in rows.values())

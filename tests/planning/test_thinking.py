@@ -9,9 +9,13 @@ import pytest
 import yaml
 
 from agentgpu_iac.catalog.model import LayerCounts, Model, RecurrentShape
+from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.planning.thinking import thinking_choice, told_to_engine
 from agentgpu_iac.rendering.render import render
+from agentgpu_iac.spec.loader import load_text
 from tests.planning.flags import split
 from tests.planning.scenes import (
     ALWAYS_THINKS,
@@ -21,6 +25,7 @@ from tests.planning.scenes import (
     THINKS,
     WHEN_ASKED,
     codes,
+    load,
     make_agent,
     make_catalog,
     make_model,
@@ -153,6 +158,13 @@ def test_thinking_costs_throughput_and_the_time_of_the_whole_answer() -> None:
     assert thinks.memory.kv_gib > without.memory.kv_gib
 
 
+def test_each_request_of_a_turn_is_thought_about() -> None:
+    one = workload(planned("default", thinking="on", conversation={"toolCalls": {"perTurn": 2, "resultTokens": 100}}))
+    assert one.thinking is not None
+    assert one.thinking.tokens_per_turn == 3000
+    assert one.memory.context_tokens == 500 + 5 * (300 + 200) + 3000
+
+
 class TestWarnings:
     OURS = frozenset(
         {"thinking-off", "thinking-estimated", "thinking-by-callers", "thinking-by-prompt", "thinking-unknown"}
@@ -186,7 +198,7 @@ class TestWarnings:
         tpot = workload(found).latency.tpot_ms
         assert tpot is not None
         (message,) = (one.message for one in found.warnings if one.code == "thinking-off")
-        assert f"about 1,000 tokens more an answer, {tpot:,.0f} s before the first word" in message
+        assert f"about 1,000 tokens more a turn, {tpot:,.0f} s before the first word" in message
 
 
 class TestCallers:
@@ -224,6 +236,65 @@ class TestEngines:
         assert FLAG not in flags(old)
         assert old.thinking is not None
         assert old.thinking.callers_send is not None
+
+    def test_tgi_passes_nothing_on_so_that_the_models_own_way_is_planned(self) -> None:
+        given: dict[str, Any] = {
+            "engine": "tgi",
+            "overrides": {"ttftMs": 100.0, "tpotMs": 10.0, "outputTokensPerS": 900.0, "prefillTokensPerS": 9000.0},
+        }
+        pinned = {"pins": {"engineImage": f"example/tgi@sha256:{'1' * 64}"}}
+        found = plan(make_agent(model="test/default", **given), catalog=THINKERS, **pinned)
+        one = workload(found).thinking
+        assert one is not None
+        assert (one.mode, one.tokens_per_turn, one.request_to_answer, one.callers_send) == ("on", 1000, None, None)
+        (message,) = refused("default", thinking="off", engine="tgi")
+        assert "thinks unless told not to, and tgi passes no variables to its chat template" in message
+        (message,) = refused("asked", engine="tgi", **STATED)
+        assert "thinks only when told to" in message
+
+
+def test_the_law_over_the_whole_catalog() -> None:
+    """Whatever a model does unasked: what is counted for an agent is what its engine is told, where it can be."""
+    agent = load(make_agent()).stack.spec.agents[0]
+    for model in load_catalog().models:
+        facts = model.thinking
+        assert facts is not None
+        for wish in ("auto", "on", "off"):
+            asked = agent.model_copy(update={"thinking": wish})
+            choice = thinking_choice(asked, model, switchable=facts.can_be_switched)
+            said = told_to_engine(choice, model)
+            assert (said is not None) is facts.can_be_switched, model.id
+            assert (choice.tokens > 0) is (choice.mode == "on" and facts.thinks != "never"), model.id
+            if said is not None:
+                assert json.loads(said) == {facts.variable: facts.value(on=choice.tokens > 0)}
+            elif wish == "auto":
+                assert (choice.mode == "on") is (facts.thinks in ("always", "by-default")), model.id
+
+
+BR_51 = """\
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: hybrid}
+spec:
+  accelerators: {allow: [rtx-pro-6000-blackwell-server]}
+  agents:
+    - name: support
+      model: Qwen/Qwen3.6-27B
+      precision: fp8
+      sessions: {concurrent: 8}
+      conversation: {turns: 10, inputTokensPerTurn: 2000, outputTokensPerTurn: 300}
+      ttftMs: 2000
+      engineVersion: "0.22.0"
+      tpotMs: 100
+"""
+
+
+def test_a_hybrid_model_of_the_catalog_on_an_engine_that_caches_only_when_told() -> None:
+    """Field case br-51: a hit ratio of 1 needs the flag; without it every prompt is read whole, in 3,262 ms."""
+    one = workload(make_plan(load_text(BR_51, "stack.yaml"), load_catalog()))
+    assert "--enable-prefix-caching" in flags(one)
+    assert one.routing.prefix_hit_ratio == 1
+    assert told(one) == OFF
 
 
 class TestParsers:

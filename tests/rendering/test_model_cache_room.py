@@ -150,6 +150,28 @@ def test_what_no_filler_of_this_stack_put_there_is_never_removed(
     assert (tmp_path / OLD.path / "config.json").exists()
 
 
+def test_a_model_of_two_stacks_stays_when_one_needs_it_no_more(tmp_path: Path) -> None:
+    filled(tmp_path, OLD, owner="first")
+    hub = FakeHub()
+    script.fill_model(hub, tmp_path, OLD, script.Work("second", (OLD,), frozenset()))
+    assert hub.calls == []
+    for owner in ("first", "second"):
+        assert list(script.unneeded(tmp_path, script.Work(owner, (MODEL,), frozenset()))) == []
+
+
+def test_nothing_is_removed_while_another_filler_fills(tmp_path: Path) -> None:
+    filled(tmp_path, OLD)
+    now = [0.0]
+    cleaner = script.Cleaner(tmp_path, WORK, lambda: now[0])
+    cleaner.look()
+    now[0] = 1e9
+    with script.locked(tmp_path, script.fcntl.LOCK_EX):
+        cleaner.look()
+        assert (tmp_path / OLD.path).exists()
+    cleaner.look()
+    assert not (tmp_path / OLD.path).exists()
+
+
 def test_a_download_that_was_given_up_is_removed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = FakeHub()
     hub.interrupted_after = 2

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.spec import rules
-from tests.spec.files import faults_of, with_agent, with_spec
+from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
 def with_second(*lines: str, second: str = "name: other, model: Qwen/Qwen3-14B") -> str:
@@ -34,6 +34,21 @@ BAD = (
         "_model_source_rules",
         "modelCache.tokenSecret",
         with_spec("modelCache: {source: s3, bucket: s3://models, tokenSecret: hub}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth",
+        with_spec("scaling: {method: hpa, prometheusAuth: {method: bearer, secret: prometheus}}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth.method",
+        with_spec("scaling: {prometheusAuth: {method: bearer}}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth.secret",
+        with_spec("scaling: {prometheusAuth: {method: aws-sigv4, awsRegion: eu-central-1, secret: prometheus}}"),
     ),
     ("_secret_rules", "security.externalSecrets", with_spec(f"security: {{{STORE}}}")),
     (
@@ -79,7 +94,19 @@ BAD = (
     ),
     ("_target_rules", "gitops", with_spec("target: compose", GITOPS)),
     ("_target_rules", "gitops", with_spec("target: skyserve", GITOPS)),
+    (
+        "_caller_rules",
+        "security.callersNeedLabel",
+        with_spec(f"network: {{router: gateway, {GATEWAY}}}", "security: {callersNeedLabel: true}"),
+    ),
+    (
+        "_caller_rules",
+        "security.callersNeedLabel",
+        with_spec("security: {callersNeedLabel: true, networkPolicies: false}"),
+    ),
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
+    ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
+    ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
     ("_adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
     (
         "_adapter_rules",
@@ -139,6 +166,7 @@ BAD = (
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
 ALLOWED = (
+    with_spec("security: {callersNeedLabel: true}"),
     with_spec("accelerators: {allow: [l4], deny: [l40s]}"),
     with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}"),
     with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}", "network: {router: nginx}"),
@@ -154,6 +182,8 @@ ALLOWED = (
     with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 0}"),
     with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 1}"),
     with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
+    with_second(second="name: burst, model: m"),
+    SMALLEST.replace("customer-service", "kube").replace("spec:", "spec:\n  target: kubernetes"),
 )
 """Close to what is forbidden, and not."""
 
@@ -165,7 +195,7 @@ def test_what_a_rule_forbids_is_accepted_without_it(
     rule: str, path: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fault,) = faults_of(text)
-    assert fault.split(": ")[1] == f"spec.{path}"
+    assert fault.split(": ")[1] == (path if path.startswith("metadata.") else f"spec.{path}")
     monkeypatch.setattr(rules, rule, lambda *arguments: iter(()))
     assert faults_of(text) == []
 

@@ -6,7 +6,15 @@ out.
 """
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
-from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, EngineParsers, EngineRelease, ParserNames
+from agentgpu_iac.catalog.model.engines import (
+    Calibration,
+    EngineHostMemory,
+    EngineLimit,
+    EngineMetrics,
+    EngineParsers,
+    EngineRelease,
+    ParserNames,
+)
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
@@ -20,6 +28,8 @@ __all__ = (
     "Accelerator",
     "Calibration",
     "DenseTflops",
+    "EngineHostMemory",
+    "EngineLimit",
     "EngineMetrics",
     "EngineOption",
     "EngineParsers",

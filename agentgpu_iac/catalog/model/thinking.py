@@ -64,7 +64,12 @@ class Thinking(Document):
         return {self.request_field: value} if self.request_field else {"chat_template_kwargs": {self.variable: value}}
 
 
-Option = Literal["template-variables", "hybrid-prefix-caching", "hybrid-prefix-caching-by-default"]
+Option = Literal[
+    "template-variables",
+    "request-template-variables",
+    "hybrid-prefix-caching",
+    "hybrid-prefix-caching-by-default",
+]
 
 
 class EngineOption(Document):
@@ -74,6 +79,7 @@ class EngineOption(Document):
     """Which engine."""
     option: Option
     """template-variables: values for the variables of the chat template, which requests may override.
+    request-template-variables: that requests may give them.
     hybrid-prefix-caching: to keep prefixes of models with recurrent layers. ...-by-default: it does so unasked."""
     since: str
     """First release that was read with it."""

@@ -93,7 +93,7 @@ def speculation_unmeasured(candidate: Candidate) -> Warning | None:
 def queue_without_limit(baseline: Workload) -> Warning | None:
     """The plan limits the queue, and the engine cannot."""
     limit, engine = baseline.admission.max_queued_requests, baseline.engine
-    if limit is None or PORTS[engine.name].limits_queue(engine.version):
+    if limit is None or baseline.admission.refusal_status is not None:
         return None
     return warning(
         "queue-not-limited",

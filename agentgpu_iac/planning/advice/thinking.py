@@ -9,6 +9,7 @@ from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.thinking import typical_tokens_per_turn
 
 
 def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warning]:
@@ -49,11 +50,11 @@ def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warn
 def _switched_off(candidate: Candidate, baseline: Workload, facts: Thinking) -> str:
     """What was switched off, and what it would cost to have it."""
     agent, tpot = candidate.demand.agent, baseline.latency.tpot_ms
-    tokens = facts.typical_tokens or 0
-    wait = f", {tokens * tpot / 1000:,.0f} s before the first word of it" if tpot is not None else ""
+    tokens = typical_tokens_per_turn(agent, facts)
+    wait = f", {(facts.typical_tokens or 0) * tpot / 1000:,.0f} s before the first word" if tpot is not None else ""
     return (
         f"{candidate.demand.model.id} reasons before it answers unless told not to: for the latency class "
-        f"{agent.latency_class} it is told not to. thinking: on has it think, at about {tokens:,} tokens more an answer{wait}; "
+        f"{agent.latency_class} it is told not to. thinking: on has it think, at about {tokens:,} tokens more a turn{wait}; "
         "thinking: off keeps it so without this line"
     )
 

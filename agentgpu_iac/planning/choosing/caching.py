@@ -19,6 +19,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.machine_paths import MODELS_FOLDER
 from agentgpu_iac.planning import speculation
+from agentgpu_iac.planning.choosing import host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
@@ -127,16 +128,20 @@ def wanted_loader(spec: StackSpec) -> WeightLoader | None:
     return None if spec.model_cache.loader == "auto" else spec.model_cache.loader
 
 
-def loader(release: EngineRelease, on: Storage, spec: StackSpec) -> WeightLoader:
+def loader(
+    candidate: Candidate, machine: Machine, release: EngineRelease, on: Storage, spec: StackSpec, engines: int = 1
+) -> WeightLoader:
     """How the engine reads its weights: as the stack says, else a streamer where measured runs show it to be faster.
 
-    They do for a network volume, where the default loader waits for each page. On a local disk nobody measured one.
+    They do for a network volume, where the default loader waits for each page. On a local disk nobody measured one. Its
+    buffers must have room beside everything else in the pod's memory, of which ``engines`` take a part each.
     """
     wanted = wanted_loader(spec)
     if wanted is not None:
         return wanted
     streams = PORTS[release.engine].streams_unasked(release.version)
-    return "runai-streamer" if on == "ebs-gp3" and streams else "default"
+    has_room = host_memory.streamer_mib(candidate, machine, loaded_gib(candidate), engines) is not None
+    return "runai-streamer" if on == "ebs-gp3" and streams and has_room else "default"
 
 
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
@@ -260,7 +265,13 @@ def cold_start_s(candidate: Candidate, start: loading.ColdStart) -> float:
 
 
 def cold_start(
-    candidate: Candidate, machine: Machine, release: EngineRelease, spec: StackSpec, *, node_models_gib: float
+    candidate: Candidate,
+    machine: Machine,
+    release: EngineRelease,
+    spec: StackSpec,
+    *,
+    node_models_gib: float,
+    engines: int = 1,
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
@@ -269,7 +280,7 @@ def cold_start(
     ``node_models_gib`` is everything that the node's cache is filled with.
     """
     kept_on = storage(machine, node_models_gib, spec)
-    streamed = loader(release, kept_on, spec) == "runai-streamer"
+    streamed = loader(candidate, machine, release, kept_on, spec, engines) == "runai-streamer"
     return loading.cold_start(
         machine.instance,
         model_gib=loaded_gib(candidate),
@@ -282,10 +293,10 @@ def cold_start(
 
 
 def cold_start_plan(
-    candidate: Candidate, machine: Machine, release: EngineRelease, models_gib: float, spec: StackSpec
+    candidate: Candidate, machine: Machine, release: EngineRelease, models_gib: float, spec: StackSpec, engines: int = 1
 ) -> ColdStartPlan:
     """How a replica starts on a new node, whose cache is filled with that many GiB of models."""
-    start = cold_start(candidate, machine, release, spec, node_models_gib=models_gib)
+    start = cold_start(candidate, machine, release, spec, node_models_gib=models_gib, engines=engines)
     return ColdStartPlan(
         node=rounded(start.node, 1),
         driver=rounded(start.driver, 1),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
-from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
+from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineHostMemory, EngineRelease
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.parallelism import legal_parallelism, parallelism_over_nodes
@@ -49,6 +49,10 @@ class Rules:
     """Version of vLLM whose overhead is counted."""
     round_trip_ms: float
     session_affine: bool
+    offload: EngineHostMemory | None = None
+    """What the engine takes of the host for KV cache that it moves there."""
+    must_stream: bool = False
+    """The stack names the streaming loader."""
     prefix_cache: PrefixCache = "by-default"
     """Whether the engine keeps a session's context between its requests."""
     fills_machines: bool = False
@@ -272,6 +276,8 @@ class Evaluator:
             prefix_cache=self._rules.prefix_cache,
             service=with_overrides(computed, demand),
             computed_service=computed,
+            offload=self._rules.offload,
+            must_stream=self._rules.must_stream,
         )
 
     def reseated(self, candidate: Candidate, *, warm: int, seats: int) -> Candidate:

@@ -105,6 +105,8 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
+        offload=catalog.engine_host_memory(release.engine, release.version),
+        must_stream=caching.wanted_loader(spec) == "runai-streamer",
         prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
         fills_machines=target_of(spec).can.replica_fills_machine,
         calibrations={

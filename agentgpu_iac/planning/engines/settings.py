@@ -60,8 +60,8 @@ class EngineSettings:
     asks_for_prefix_cache: bool
     """The engine keeps prefixes of this model only if it is told to."""
     shutdown_timeout_s: int
-    max_queued_requests: int | None
-    max_queued_tokens: int | None
+    limit_arguments: tuple[str, ...]
+    """What tells the engine how many requests it may hold, as each of its limits counts; empty: as many as come."""
     ttft_edges_s: tuple[float, ...]
     tpot_edges_s: tuple[float, ...]
     """Bucket edges of the two histograms; empty: the engine's own."""

@@ -41,8 +41,6 @@ _SHARED_STATIC_SHARE = 0.95
 when the engine starts is at least its own need and a fifth of the card, of which 0.95 always holds weights and cache."""
 _GB = 10**9
 _MOST_RANKS = 16
-_HOST_RESERVE_MIB = 10 * 1024
-"""The hierarchical cache leaves so much of the pod's memory alone, and refuses to start where that is not there."""
 
 
 def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -83,9 +81,7 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
         args += ["--load-format", _LOAD_FORMATS[settings.loader]]
     if agent.trust_remote_code:
         args.append("--trust-remote-code")
-    if settings.max_queued_requests is not None:
-        args += ["--max-queued-requests", str(settings.max_queued_requests)]
-    return tuple(args)
+    return (*args, *settings.limit_arguments)
 
 
 def _precision_args(model: Model, precision: Precision) -> list[str]:
@@ -159,8 +155,6 @@ SGLANG = EnginePort(
     pipeline_parallel=True,
     fixes_kv_budget=_has_one_kind_of_layer,
     shared_memory_share=_SHARED_STATIC_SHARE,
-    queue_limit_since=_SINCE,
     streams_unasked_since=None,
     drains_since=_SINCE,
-    offload_reserve_mib=_HOST_RESERVE_MIB,
 )

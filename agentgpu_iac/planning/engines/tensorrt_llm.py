@@ -130,7 +130,6 @@ TENSORRT_LLM = EnginePort(
     pipeline_parallel=True,
     fixes_kv_budget=never,
     shared_memory_share=None,
-    queue_limit_since=None,
     streams_unasked_since=None,
     drains_since=_SINCE,
     files=_files,

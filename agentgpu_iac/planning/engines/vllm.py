@@ -25,7 +25,6 @@ from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
 _SHUTDOWN_TIMEOUT_SINCE = "0.18"
-_QUEUE_LIMIT_SINCE = "0.33"
 _SPECULATION_SINCE = {"ngram": "0.11", "eagle3": "0.11", "mtp": "0.11", "draft-model": "0.17"}
 """First version of the catalog that has the method: SpeculativeConfig of the wheels of 0.11.0, 0.17.0, 0.19.0, 0.22.0 and
 0.33.0. 0.11.0 names draft_model and refuses it."""
@@ -99,10 +98,7 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args.append("--trust-remote-code")
     if at_least(version, _SHUTDOWN_TIMEOUT_SINCE):
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
-    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_requests is not None:
-        args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
-    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_tokens is not None:
-        args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
+    args += settings.limit_arguments
     edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
     if own := {family: list(values) for family, values in edges.items() if values}:
         args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
@@ -185,7 +181,6 @@ VLLM = EnginePort(
     pipeline_parallel=True,
     fixes_kv_budget=always,
     shared_memory_share=None,
-    queue_limit_since=_QUEUE_LIMIT_SINCE,
     streams_unasked_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
     refuses_tools_without_parser=True,

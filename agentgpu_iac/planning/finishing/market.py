@@ -33,7 +33,6 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         return None
     candidates = [member.candidate for member in pool.members]
     models_gib = sum(model.gib for model in caching.cached_models(candidates, spec))
-    memory_mib = host_memory.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
     engines = pool.engines_per_accelerator
     cpu_milli = max(host_memory.cpu_milli(machine, candidate.accelerators_per_pod, engines) for candidate in candidates)
     return MarketPlan(
@@ -42,7 +41,9 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         regions=spec.regions,
         gpu_memory_gb=candidates[0].accelerator.memory_gb,
         vcpus=ceil_div(cpu_milli, 1000),
-        host_memory_gib=ceil_div(max(memory_mib, *(host_memory.need_mib(candidate) for candidate in candidates)), 1024),
+        host_memory_gib=ceil_div(
+            max(host_memory.machine_mib(candidate, machine, engines) for candidate in candidates), 1024
+        ),
         disk_gib=SYSTEM_DISK_GIB + caching.room_gib(models_gib),
         start_timeout_s=START_TIMEOUT_S,
     )

@@ -95,7 +95,7 @@ def _service(
         max_replicas=most,
         requests_per_s_per_replica=target,
         upscale_delay_s=DECISION_INTERVAL_S,
-        downscale_delay_s=stay_s(cold.total),
+        downscale_delay_s=stay_s(cold.total, baseline.pace),
         initial_delay_s=math.ceil(cold.total * (1 + cold.error_ratio)),
         probe_timeout_s=PROBE_TIMEOUT_S,
         probe_interval_s=probes.readiness_period_s,

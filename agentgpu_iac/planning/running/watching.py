@@ -128,7 +128,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         )
 
     if metrics is not None and metrics.kv_usage is not None:
-        yield alert(KV_CACHE_FULL, _kv_cache_full_ratio(baseline), "of the KV cache")
+        yield alert(KV_CACHE_FULL, kv_cache_full_ratio(baseline), "of the KV cache")
     if metrics is not None and metrics.ttft is not None and metrics.ttft_edge_s is not None:
         yield alert(TTFT_OVER_BUDGET, OVER_BUDGET_RATIO, "of the requests", severity=urgent, window_s=_WINDOW_S)
     if metrics is not None and metrics.tpot is not None and metrics.tpot_edge_s is not None:
@@ -151,7 +151,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         yield alert(SCALER_FAILING, 0.0, "errors", severity=urgent, window_s=_WINDOW_S)
 
 
-def _kv_cache_full_ratio(workload: Workload) -> float:
+def kv_cache_full_ratio(workload: Workload) -> float:
     """Above what the plan itself fills: an engine that shares its accelerator has no more than its planned sessions take."""
     return max(KV_CACHE_FULL_RATIO, min(_MOST_KV_CACHE_RATIO, rounded(workload.memory.planned_kv_ratio, 2)))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import (
     PLAN_VERSION,
     ClusterObjectsPlan,
@@ -15,6 +16,7 @@ from agentgpu_iac.plan import (
     Rejection,
     tiers_by_agent,
 )
+from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
 from agentgpu_iac.planning.choosing.on_offer import offers
 from agentgpu_iac.planning.choosing.placement import Terms
@@ -92,7 +94,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for candidate in context.candidates
         for override in overrides.of(candidate, tiers[candidate.demand.agent.name][0])
     )
-    return Plan(
+    made = Plan(
         api_version=PLAN_VERSION,
         stack=name,
         target=spec.target,
@@ -137,3 +139,20 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             solver=solver_version(),
         ),
     )
+    _refuse_clashes(made, loaded)
+    return made
+
+
+def _refuse_clashes(made: Plan, loaded: LoadedStack) -> None:
+    """No two things of the plan bear one name, whatever its target keeps by names."""
+    positions = {agent.name: position for position, agent in enumerate(loaded.stack.spec.agents)}
+    faults = [
+        loaded.fault(
+            "metadata.name" if clash.agent is None else f"spec.agents[{positions[clash.agent]}].name",
+            clash.message,
+            "rename an agent",
+        )
+        for clash in clashes(made)
+    ]
+    if faults:
+        raise BadInput(faults)

@@ -24,6 +24,7 @@ from agentgpu_iac.rendering.model_cache import (
     models_document,
 )
 from agentgpu_iac.rendering.names import SCRIPT_FOLDER, SCRIPTS
+from agentgpu_iac.rendering.reasons import commented_compose
 from agentgpu_iac.rendering.router import COMMAND, CONFIG, CONFIG_FOLDER, ROUTER_UID
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import dump
@@ -39,7 +40,7 @@ _HOME_MIB = 1024
 _FILLER_SCRATCH_MIB = 1024
 
 _COMPOSE_HEADER = """\
-# What each machine of pool {pool} runs. Made by agentgpu; change the agent stack, not this file.
+# What each machine of pool {pool} runs.
 # Start it:  docker compose --env-file {secrets} up --detach
 # The machine needs the NVIDIA driver, Docker and the NVIDIA container toolkit; setup.sh sees to the latter two.
 """
@@ -142,7 +143,7 @@ def compose_text(machine: Machine, nginx_text: str, prometheus_text: str) -> str
         raise BadInput.one(ComposeContext.template, "does not make services")
     engines = {f"engine-{engine.name}": document(_engine(machine, engine)) for engine in machine.host.engines}
     header = _COMPOSE_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
-    return header + dump({**compose, "services": {**engines, **services}}).decode()
+    return header + commented_compose(dump({**compose, "services": {**engines, **services}}).decode())
 
 
 def settings_path(workload: Workload, name: str) -> str:

@@ -35,7 +35,7 @@ from agentgpu_iac.spec.model.fields import (
     Url,
 )
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
-from agentgpu_iac.spec.model.serving import GatewayRef, Network, Observability, Scaling, ScheduledScale
+from agentgpu_iac.spec.model.serving import GatewayRef, Network, Observability, PrometheusAuth, Scaling, ScheduledScale
 from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
 
 __all__ = (
@@ -72,6 +72,7 @@ __all__ = (
     "Policy",
     "Positive",
     "PositiveCount",
+    "PrometheusAuth",
     "Ratio",
     "Scaling",
     "ScheduledScale",

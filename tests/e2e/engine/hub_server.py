@@ -76,7 +76,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(401, headers={"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"})
         if path.startswith("/content/"):
             return self._content(repository, "/".join(rest), files)
-        if repository in self.hub.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        closed = repository in self.hub.gated and not path.startswith("/api/")  # what it holds is public all the same
+        if closed and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.answer(403, headers={"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
         if rest[1] not in ("main", COMMIT):
             return self.answer(404, headers={"X-Error-Code": "RevisionNotFound", "X-Error-Message": "no such revision"})

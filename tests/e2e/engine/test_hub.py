@@ -218,18 +218,19 @@ def test_a_hub_that_is_busy_is_asked_again_as_late_as_it_wants(hub: Hub, tmp_pat
     assert filler.stored(GPT_OSS) == read_of(GPT_OSS)
 
 
-def test_a_gated_repository_is_named_with_what_to_do(hub: Hub, tmp_path: Path) -> None:
-    hub.gated.add(LLAMA.name)
-    filler = Filler(hub, tmp_path, [LLAMA, GPT_OSS])
+@pytest.mark.parametrize("gated", [LLAMA, BY_NAME["acme/vision"]], ids=["with an index", "without"])
+def test_a_gated_repository_is_named_with_what_to_do(hub: Hub, tmp_path: Path, gated: Repository) -> None:
+    hub.gated.add(gated.name)
+    filler = Filler(hub, tmp_path, [gated, GPT_OSS])
     code, said = filler.run(MODEL_TOKEN_1="hf_of_somebody_else")
     assert code == 1
     assert re.search(r"gated \(HTTP 403\)\. Accept its terms .* modelCache\.tokenSecret", said)
     assert "hf_of_somebody_else" not in said
     assert "Traceback" not in said
-    assert not filler.marker(LLAMA).exists()
+    assert not filler.marker(gated).exists()
     assert filler.marker(GPT_OSS).exists(), "one failure does not stop the others"
     assert filler.run()[0] is None
-    assert filler.stored(LLAMA) == read_of(LLAMA)
+    assert filler.stored(gated) == read_of(gated)
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,14 @@ def _thinking_line(demand: Demand) -> Line:
     choice, facts = demand.thinking, demand.model.thinking
     formula, source = (
         "thinking off" if choice.mode == "off" else "as stated",
-        "spec: conversation.reasoningTokensPerTurn",
+        "spec: thinking and conversation.reasoningTokensPerTurn",
     )
+    inputs = f"thinking {choice.mode}"
     if facts is None:
         source = "whether the model thinks is not known"
     elif choice.typical:
-        formula, source = "what the model typically thinks", f"catalog: thinking, {facts.id}"
+        formula, source = "what the model typically thinks x requests of a turn", f"catalog: thinking, {facts.id}"
+        inputs = f"{facts.typical_tokens or 0:,} x {demand.shape.requests_per_turn:g}"
     elif choice.reason == "latency-class":
         source = f"latency class {demand.agent.latency_class}"
     elif choice.reason == "model":
@@ -68,7 +70,7 @@ def _thinking_line(demand: Demand) -> Line:
     return Line(
         name="tokensPerTurn",
         formula=formula,
-        inputs=f"thinking {choice.mode}",
+        inputs=inputs,
         value=choice.tokens,
         result=f"{choice.tokens:,} tokens",
         unit="tokens",

@@ -7,7 +7,17 @@ from decimal import Decimal
 
 from agentgpu_iac.plan import LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
-from agentgpu_iac.planning.writing.ledger import account, context, cost, latency, memory, rollout, start, throughput
+from agentgpu_iac.planning.writing.ledger import (
+    account,
+    context,
+    cost,
+    host,
+    latency,
+    memory,
+    rollout,
+    start,
+    throughput,
+)
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import figure
 
@@ -60,6 +70,7 @@ def _sections(member: Placed, baseline: Workload) -> Iterator[_Section]:
     candidate = member.candidate
     yield context.SECTION, context.context_lines(candidate.demand)
     yield memory.SECTION, memory.lines(candidate, baseline)
+    yield host.SECTION, host.lines(candidate, baseline)
     yield latency.SECTION, latency.latency_lines(candidate, baseline, member.option.engines_per_accelerator)
     yield throughput.SECTION, throughput.throughput_lines(candidate, baseline)
     yield start.SECTION, start.start_lines(baseline)

@@ -29,7 +29,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +42,9 @@ LOG = logging.getLogger("model-cache")
 
 REMOVED_FOLDER = ".removed"
 """Below the root: what is being removed, so that a removal that is interrupted leaves no half of a model in its place."""
+
+SHARED = "*"
+"""The owner of a model that several stacks use: none of them removes it."""
 
 HASHING_THREADS = 4
 POLL_S = 2.0
@@ -106,6 +109,7 @@ def fill_model(hub: Hub, root: Path, model: Model, work: Work) -> bool:
     """
     folder, marker = places(root, model.path)
     if is_complete(marker, model.revision):
+        share(marker, work)
         LOG.info("%s: complete at %s", model.name, model.revision)
         return False
     if marker.exists():
@@ -140,6 +144,14 @@ def fill_model(hub: Hub, root: Path, model: Model, work: Work) -> bool:
     claim(marker).unlink(missing_ok=True)
     LOG.info("%s: verified and complete at %s", model.name, model.revision)
     return True
+
+
+def share(marker: Path, work: Work) -> None:
+    """See that a model which another stack filled stays when that stack needs it no more."""
+    content = _read(marker)
+    owner = str(content.get("owner", ""))
+    if owner and owner not in (work.owner, SHARED):
+        mark(marker, {**content, "owner": SHARED})
 
 
 def check_counted(model: Model, listing: Listing) -> None:
@@ -212,7 +224,12 @@ class Cleaner:
         self._unheld_since: dict[Path, float] = {}
 
     def look(self) -> None:
-        """See who is held, and remove those that nobody has held for long enough."""
+        """See who is held, and remove those that nobody has held for long enough; not while another filler fills."""
+        with locked(self._root, fcntl.LOCK_EX) as alone:
+            if alone:
+                self._look()
+
+    def _look(self) -> None:
         shutil.rmtree(self._root / REMOVED_FOLDER, ignore_errors=True)
         for folder in set(unneeded(self._root, self._work)):
             if is_held(folder):
@@ -268,7 +285,7 @@ def is_complete(marker: Path, revision: str) -> bool:
     return _read(marker).get("revision") == revision
 
 
-def mark(marker: Path, content: dict[str, str | int]) -> None:
+def mark(marker: Path, content: Mapping[str, object]) -> None:
     """Write a marker so that it is there as a whole or not at all, after everything that it vouches for."""
     os.sync()
     write(marker, content)
@@ -284,7 +301,7 @@ def lay_claim(marker: Path, revision: str, work: Work) -> None:
     write(claim(marker), {"owner": work.owner, "revision": revision})
 
 
-def write(path: Path, content: dict[str, str | int]) -> None:
+def write(path: Path, content: Mapping[str, object]) -> None:
     """Write a note so that it is there as a whole or not at all."""
     draft = path.with_name(f"{path.name}.draft")
     draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -366,7 +383,7 @@ def _fill_command(options: argparse.Namespace) -> int:
         options.ready.unlink(missing_ok=True)
     work = read_work(options.models)
     alone = os.open(options.root, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(alone, fcntl.LOCK_EX)  # until this process ends: the filler before this one may still be there
+    fcntl.flock(alone, fcntl.LOCK_EX)  # the filler before this one may still be there, or one of another stack
     missing = [model for model in work.models if not is_complete(places(options.root, model.path)[1], model.revision)]
     if missing and options.start_delay_s:
         delay_s = random.uniform(0, options.start_delay_s)  # noqa: S311 - no secret
@@ -381,6 +398,7 @@ def _fill_command(options: argparse.Namespace) -> int:
     hub = S3Hub(options.bucket, connections) if options.bucket else HuggingFaceHub(connections)
     failed = fill(hub, options.root, work)
     signal.alarm(0)
+    os.close(alone)
     if failed:
         return 1
     if options.once:

@@ -116,7 +116,7 @@ class HuggingFaceHub:
         """List the files of the model's revision that an engine reads."""
         from huggingface_hub import HfApi, hf_hub_url  # noqa: PLC0415 - only in engine images, and only to fill
 
-        api = HfApi(token=_token(model))
+        api = HfApi(token=_token(model) or False)
         info = _asked(
             lambda: api.model_info(model.name, revision=model.revision, files_metadata=True), f"{model.name}: listing"
         )
