@@ -262,13 +262,17 @@ Replacement = Literal["free", "surge-node", "in-place"]
 
 
 def replacement(member: Placed, pool: Pool, spec: StackSpec) -> Replacement:
-    """How a new version of the agent replaces the old one in the pool."""
+    """How a new version of the agent replaces the old one in the pool.
+
+    A node for a while costs little; several whole ones with a fabric between them do not, and may not be had at all, so a
+    replica over several nodes brings its own only where the spec says so.
+    """
     wanted, makes_nodes = spec.capacity.rollout, _makes_nodes(pool, spec)
     if pool.free_accelerators >= member.candidate.accelerators_per_replica:
         return "free"
     if pool.shared or not target_of(spec).can.has_cluster or wanted == "in-place":
         return "in-place"
-    if wanted == "surge-node" or (makes_nodes and member.candidate.demand.user_facing):
+    if wanted == "surge-node" or (makes_nodes and member.candidate.demand.user_facing and member.candidate.nodes == 1):
         return "surge-node"
     return "in-place"
 

@@ -98,6 +98,13 @@ class TestPlanned:
         assert (rollout.max_surge, rollout.max_unavailable) == (0, 1)
         assert rollout.outage_s > 0
 
+    def test_a_rollout_brings_a_group_of_nodes_where_the_spec_says_so(self) -> None:
+        found = planned(capacity={"rollout": "surge-node"})
+        rollout, pool = workload(found).rollout, found.pool(workload(found).node_pool)
+        assert (rollout.max_surge, rollout.max_unavailable) == (1, 0)
+        assert pool.surge_nodes == workload(found).nodes_per_replica
+        assert rollout.fixed_nodes is not None
+
     def test_reservations_carry_whole_nodes(self) -> None:
         observed = {"days": 60, "baselineRatio": 1.0, "baselineSessions": 4}
         items = planned(observed=observed).cost.line_items

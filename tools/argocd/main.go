@@ -108,8 +108,10 @@ func run(file, namespace string, limit time.Duration) error {
 	defer stop()
 	within, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	results, err := syncing.Sync(within, objects, func(resource *cache.Resource) bool { return resource.Info == "yes" }, "one",
-		namespace, sync.WithHealthOverride(scripts{}), sync.WithServerSideApply(true), sync.WithManifestValidation(false))
+	managed := func(resource *cache.Resource) bool { return resource.Info == "yes" }
+	results, err := syncing.Sync(within, objects, managed, "one", namespace,
+		sync.WithHealthOverride(scripts{}), sync.WithManifestValidation(false),
+		sync.WithServerSideApply(true), sync.WithServerSideApplyManager("argocd-controller"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}

@@ -62,7 +62,7 @@ class Capacity(Document):
     rollout: Literal["surge-node", "in-place"] | None = None
     """How a new version replaces the old one where no accelerator is free. surge-node: on a node that is there for the
     rollout alone. in-place: the old replica goes first. Unset: surge-node for user-facing agents where an autoscaler makes
-    the nodes, else in-place."""
+    the nodes and a replica stands on one, else in-place."""
     maintenance_window: MaintenanceWindow | None = None
     """When Karpenter may renew nodes (drift: a new AMI, a changed NodePool). Unset: at any time."""
     image_pull: Literal["parallel", "default"] = "parallel"

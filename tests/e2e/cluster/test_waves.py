@@ -42,8 +42,8 @@ def running(equipped_cluster: ControlPlane) -> ControlPlane:
     return equipped_cluster
 
 
-def sync(cluster: ControlPlane, made: Tree, objects: Sequence[Object], folder: Path, limit: str) -> dict[str, str]:
-    """One sync of these objects; answers the status of each, by kind and name."""
+def sync(cluster: ControlPlane, made: Tree, objects: Sequence[Object], folder: Path, limit: str) -> str:
+    """One sync of these objects; answers what Argo CD says of each, and of the whole."""
     for namespace in (made.plan.stack, *made.foreign_namespaces):
         cluster.add_namespace(namespace)
     file = folder / "objects.yaml"
@@ -56,10 +56,9 @@ def sync(cluster: ControlPlane, made: Tree, objects: Sequence[Object], folder: P
         timeout=180,
         check=False,
     )
-    (folder / "sync.log").write_text(done.stderr, encoding="utf-8")
     assert done.returncode == 0, done.stderr[-2000:]
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    return {f"{each['kind']}/{each['name']}": each["status"] for each in results}
+    return "\n".join((*(" ".join(each.values()) for each in results), done.stderr[-2000:]))
 
 
 def applied(made: Tree) -> list[Object]:
@@ -76,9 +75,9 @@ def test_an_agent_without_capacity_holds_back_nothing(running: ControlPlane, tmp
     made = tree_of_text(SPEC.format(name="waves"))
     objects = applied(made)
     assert {each["kind"] for each in objects} >= {*BEHIND, "NodePool", "Deployment", "DaemonSet"}
-    sync(running, made, objects, tmp_path, "120s")
+    said = sync(running, made, objects, tmp_path, "120s")
     found = there(running, objects)
-    assert sorted(found) == sorted(f"{each['kind']}/{each['metadata']['name']}" for each in objects)
+    assert sorted(found) == sorted(f"{each['kind']}/{each['metadata']['name']}" for each in objects), said
     router = running.get(f"/apis/apps/v1/namespaces/{made.plan.stack}/deployments/traffic-router")
     assert router["status"]["availableReplicas"] == router["spec"]["replicas"]
     engine = running.get(f"/apis/apps/v1/namespaces/{made.plan.stack}/deployments/chat")
@@ -91,7 +90,7 @@ def test_an_engine_in_an_early_wave_would_hold_back_everything_behind_it(running
     for each in objects:
         if (each["kind"], each["metadata"]["name"]) == ("Deployment", "chat"):
             each["metadata"]["annotations"][ANNOTATION] = "2"
-    sync(running, made, objects, tmp_path, "15s")
+    said = sync(running, made, objects, tmp_path, "15s")
     found = there(running, objects)
-    assert "Deployment/chat" in found
+    assert "Deployment/chat" in found, said
     assert not [each for each in found if each.startswith(("ScaledObject/", "PrometheusRule/", "Deployment/traffic"))]
