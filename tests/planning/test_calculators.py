@@ -158,7 +158,7 @@ class TestPredict:
             PREDICT.answer({**LLAMA, "input-tokens": 1000, "output-tokens": 200}, CATALOG)
 
     def test_rejections(self):
-        assert predict(accelerator="a10g")["rejection"]["constraint"] == "no-latency-data"
+        assert predict(accelerator="rtx-pro-4500-blackwell-server")["rejection"]["constraint"] == "no-latency-data"
         assert predict(model=LARGE["model"])["rejection"]["constraint"] == "memory"
         assert predict(tp=3)["rejection"]["constraint"] == "parallelism"
         assert predict(accelerator="mi300x", precision="int4")["rejection"]["constraint"] == "precision"
