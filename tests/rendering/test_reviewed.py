@@ -25,7 +25,7 @@ TREES = (
 )
 
 WITHOUT_OPENING = re.compile(
-    r"(\.json|\.service|\.timer|/setup\.sh|/model_cache\.py|/model_files\.py|/front\.nft|README\.md|/engine/.*)$"
+    r"(\.json|\.service|\.timer|/setup\.sh|/model_[a-z]+\.py|/front\.nft|README\.md|/engine/.*)$"
 )
 """JSON has no comments; units, scripts and the rule of the front machine are the same for every stack, and say what they do
 themselves; an engine's own settings are read by the engine alone; the page opens with the plan."""
