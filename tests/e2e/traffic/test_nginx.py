@@ -24,6 +24,7 @@ from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.running.routing import CHUNK_CPU_US
 from agentgpu_iac.spec.loader import load
 from tests.e2e.processes import PATIENCE_S
+from tests.e2e.traffic import http2
 from tests.e2e.traffic.cluster_dns import ClusterDns
 from tests.e2e.traffic.fake_engines import TOKENS, FakeEngine
 from tests.e2e.traffic.nginx import Nginx
@@ -367,6 +368,92 @@ def test_keys_pass_and_are_not_logged() -> None:
         assert "not-a-real-key" not in logged
         assert "the-session" not in logged
         assert "stream" not in logged
+
+
+def test_a_callers_request_id_is_passed_on_answered_and_logged() -> None:
+    with scene(make_routed_plan()) as running:
+        connection = running.caller(SUPPORT)
+        connection.request("POST", "/v1/chat/completions?secret=in-the-query", b"{}", {"X-Request-Id": "call-7:a/b+c=d"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.headers.get_all("X-Request-Id") == ["call-7:a/b+c=d"], "once, and not the engine's own"
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert seen.headers["x-request-id"] == "call-7:a/b+c=d"
+        eventually(lambda: running.log()[-1]["requestId"] == "call-7:a/b+c=d")
+        line = running.log()[-1]
+        assert (line["protocol"], line["path"], line["status"]) == ("HTTP/1.1", "/v1/chat/completions", "200")
+        assert all(float(line[name]) >= 0 for name in ("requestS", "connectS", "firstByteS", "engineS"))
+        assert "in-the-query" not in running.nginx.access_log.read_text()
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, 'two"words', "a b", "-first"])
+def test_without_an_id_that_can_be_logged_one_is_made(given: str | None) -> None:
+    with scene(make_routed_plan()) as running:
+        connection = running.caller(SUPPORT)
+        connection.request(
+            "POST", "/v1/chat/completions", b"{}", {} if given is None else {"X-Request-Id": given}
+        )
+        answer = connection.getresponse()
+        answer.read()
+        made = answer.headers["X-Request-Id"]
+        assert len(made) == 32
+        assert made != given
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert seen.headers["x-request-id"] == made
+
+
+def test_refusals_carry_the_id_too() -> None:
+    with scene(short(make_routed_plan(), max_connections=1)) as running, running.held() as released:
+        stream = running.ask("s")
+        refused = running.ask("s")
+        assert (refused.status, len(refused.headers["X-Request-Id"])) == (503, 32)
+        assert len(running.get(SUPPORT, "/metrics").headers["X-Request-Id"]) == 32
+        released.release(1000)
+        stream.read()
+
+
+def test_a_websocket_goes_through_in_both_directions() -> None:
+    """vLLM's /v1/realtime is one."""
+    with scene(make_routed_plan()) as running:
+        with socket.create_connection(("127.0.0.1", running.nginx.ports[SUPPORT]), timeout=PATIENCE_S) as caller:
+            caller.sendall(
+                b"GET /v1/realtime HTTP/1.1\r\nHost: here\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            reader = caller.makefile("rb")
+            assert reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+            while reader.readline().strip():
+                pass
+            for said in (b"first words", b"\x00\x01 then others"):
+                caller.sendall(said)
+                assert reader.read(len(said)) == said
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert (seen.path, seen.headers["sec-websocket-version"]) == ("/v1/realtime", "13")
+        eventually(lambda: running.log()[-1]["status"] == "101")
+
+
+def test_no_other_upgrade_reaches_an_engine() -> None:
+    with scene(make_routed_plan()) as running:
+        connection = running.caller(SUPPORT)
+        connection.request("GET", "/v1/models", headers={"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c"})
+        assert connection.getresponse().status == 426
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert not {"upgrade", "connection"} & set(seen.headers)
+
+
+def test_http_2_and_1_1_share_a_port() -> None:
+    with scene(make_routed_plan(), tokens=TOKENS) as running, running.held() as released:
+        released.release(TOKENS)
+        port = running.nginx.ports[SUPPORT]
+        answer = http2.post(port, "/v1/chat/completions", b"{}", {"x-request-id": "by-two", "x-session-id": "s"})
+        assert answer.is_200
+        assert answer.body.count(b"data: ") == TOKENS
+        assert answer.frames >= TOKENS - 1, "each token as it is made"
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert (seen.headers["x-request-id"], seen.headers["host"]) == ("by-two", f"127.0.0.1:{port}")
+        eventually(lambda: running.log()[-1]["protocol"] == "HTTP/2.0")
+        released.release(TOKENS)
+        assert running.ask("s").read().count(b"data: ") == TOKENS
 
 
 def test_only_the_api_is_served() -> None:
