@@ -54,7 +54,7 @@ from agentgpu_iac.plan.replica import (
     RolloutPlan,
     ThroughputPlan,
 )
-from agentgpu_iac.plan.router import GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
+from agentgpu_iac.plan.router import ExporterPlan, GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
 from agentgpu_iac.plan.scaling import ScalingPlan, Schedule, Trigger
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
@@ -81,6 +81,7 @@ __all__ = (
     "EngineFile",
     "EnginePlan",
     "EnvironmentVariable",
+    "ExporterPlan",
     "FillerPlan",
     "FrontPlan",
     "GatewayPlan",

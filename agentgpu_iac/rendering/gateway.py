@@ -15,7 +15,14 @@ from agentgpu_iac.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.plan.addresses import gateway_path
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
-from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_of
+from agentgpu_iac.rendering.names import (
+    COMPONENT_LABEL,
+    ENDPOINT_PICKER_COMPONENT,
+    GATEWAY,
+    endpoint_picker,
+    labels,
+    priority_of,
+)
 from agentgpu_iac.rendering.service import ServiceContext, engine_selector
 from agentgpu_iac.rendering.stack import ServiceAccountContext, agents
 from agentgpu_iac.rendering.templates import document
@@ -156,7 +163,7 @@ def gateway_drafts(plan: Plan) -> tuple[Draft, ...]:
 def _agent_contexts(
     plan: Plan, router: RouterPlan, gateway: GatewayPlan, route: RoutePlan, agent: Workload
 ) -> tuple[Context, ...]:
-    picker = f"{agent.agent}-picker"
+    picker = endpoint_picker(agent.agent)
     own_labels = labels(
         plan.stack, ENDPOINT_PICKER_COMPONENT, name=ENDPOINT_PICKER_COMPONENT, more=((AGENT_LABEL, agent.agent),)
     )

@@ -38,6 +38,9 @@ SERVICE_ACCOUNT = "engine"
 ROUTER_NAME = "traffic-router"
 """Name of every object that makes up the stack's NGINX."""
 
+EXPORTER_PORT_NAME = "metrics"
+"""Name of the port of what counts for a pod's main container."""
+
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
 
@@ -90,3 +93,8 @@ def priority_of(plan: Plan, level: PriorityLevel) -> str | None:
 def model_cache(pool: NodePool) -> str:
     """Name of every object that makes up a pool's model cache."""
     return f"model-cache-{pool.name}"
+
+
+def endpoint_picker(agent: str) -> str:
+    """Name of every object that makes up an agent's endpoint picker."""
+    return f"{agent}-picker"

@@ -21,6 +21,7 @@ from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pai
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
+    EXPORTER_PORT_NAME,
     ROUTER_COMPONENT,
     ROUTER_NAME,
     SERVICE_ACCOUNT,
@@ -40,7 +41,9 @@ _RESOLVER_FILE = f"{_RUN_FOLDER}/resolver.conf"
 
 _HEALTH_PORT = 8080
 _STATUS_PORT = 8081
-"""NGINX's own counts, for an exporter in the same pod."""
+"""NGINX's own counts, for the exporter in the same pod."""
+EXPORTER_UID = 1001
+"""The user of the exporter's image."""
 ROUTER_UID = 101
 """The user of the nginx-unprivileged image."""
 
@@ -69,6 +72,9 @@ Route = tuple[
 ]
 """Agent, where NGINX listens for it, its engines, files that name more of them, directives that choose an engine and that
 limit, tries, and times."""
+
+Exporter = tuple[str, tuple[str, ...], str, int, str, str, int]
+"""Image, arguments, name and number of its port, CPU, memory, user."""
 
 ELSEWHERE = ("error", "timeout", "http_503", "non_idempotent")
 """What sends a request to another replica."""
@@ -131,6 +137,7 @@ class RouterDeploymentContext(Context):
     config_folder: str
     run_folder: str
     scratch_size: str
+    exporters: tuple[Exporter, ...]
 
 
 def router_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -157,7 +164,7 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 def port_name(agent: str) -> str:
     """Name of the router's port for an agent: the agent's own where Kubernetes takes it, else a digest of it."""
-    if _PORT_NAME.fullmatch(agent) and agent not in (_HEALTH, _STATUS):
+    if _PORT_NAME.fullmatch(agent) and agent not in (_HEALTH, _STATUS, EXPORTER_PORT_NAME):
         return agent
     return f"a{hashlib.sha256(agent.encode()).hexdigest()[:14]}"
 
@@ -291,7 +298,30 @@ def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> Rou
         config_folder=CONFIG_FOLDER,
         run_folder=_RUN_FOLDER,
         scratch_size=mib_quantity(router.scratch_mib),
+        exporters=_exporters(router),
     )
+
+
+def _exporters(router: RouterPlan) -> tuple[Exporter, ...]:
+    exporter = router.exporter
+    if exporter is None:
+        return ()
+    return (
+        (
+            exporter.image,
+            exporter_arguments(_STATUS_PORT, f":{exporter.port}"),
+            EXPORTER_PORT_NAME,
+            exporter.port,
+            cpu_quantity(exporter.cpu_milli),
+            mib_quantity(exporter.memory_mib),
+            EXPORTER_UID,
+        ),
+    )
+
+
+def exporter_arguments(status_port: int, listen: str) -> tuple[str, ...]:
+    """What nginx-prometheus-exporter is told: where NGINX's counts are, and where Prometheus asks for them."""
+    return (f"--nginx.scrape-uri=http://127.0.0.1:{status_port}/status", f"--web.listen-address={listen}")
 
 
 def _public_service(plan: Plan, agent: Workload) -> ServiceContext:

@@ -19,7 +19,7 @@ from typing import Final
 
 from agentgpu_iac.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
 from agentgpu_iac.plan.series import decimal, selector
-from agentgpu_iac.spec.model import ScheduledScale, StackSpec
+from agentgpu_iac.spec.model import Scaling, ScheduledScale, StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import round_up, rounded
 
@@ -96,7 +96,11 @@ def _scaling(
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
-        triggers=tuple(_triggers(burst, metrics, baseline_replicas, stack, wanted.utilization_ratio)),
+        triggers=tuple(
+            _triggers(
+                burst, metrics, baseline_replicas, selector(stack, burst.agent, spec.observability.cluster), wanted
+            )
+        ),
         schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         polling_interval_s=min(_MOST_POLLING_S, max(_LEAST_POLLING_S, math.ceil(cold_s / _POLLS_IN_COLD_START))),
         cooldown_s=stays_s,
@@ -108,14 +112,13 @@ def _scaling(
 
 
 def _triggers(
-    burst: Workload, metrics: MetricsPlan, baseline_replicas: int, stack: str, utilization_ratio: float
+    burst: Workload, metrics: MetricsPlan, baseline_replicas: int, chosen: str, wanted: Scaling
 ) -> Iterator[Trigger]:
-    chosen = selector(stack, burst.agent)
-    seats = seats_wanted(burst.max_num_seqs, utilization_ratio)
+    seats = seats_wanted(burst.max_num_seqs, wanted.utilization_ratio)
     held = f"sum({metrics.running}{{{chosen}}}) + sum({metrics.waiting}{{{chosen}}})"
     yield Trigger(name="requests", query=_excess(held, baseline_replicas * seats), threshold=seats)
     if metrics.kv_usage is not None:
-        ratio = kv_ratio_wanted(burst.memory, utilization_ratio)
+        ratio = kv_ratio_wanted(burst.memory, wanted.utilization_ratio)
         used = f"sum({metrics.kv_usage}{{{chosen}}})"
         yield Trigger(name="kv-cache", query=_excess(used, baseline_replicas * ratio), threshold=ratio)
 

@@ -373,7 +373,9 @@ def test_keys_pass_and_are_not_logged() -> None:
 def test_a_callers_request_id_is_passed_on_answered_and_logged() -> None:
     with scene(make_routed_plan()) as running:
         connection = running.caller(SUPPORT)
-        connection.request("POST", "/v1/chat/completions?secret=in-the-query", b"{}", {"X-Request-Id": "call-7:a/b+c=d"})
+        connection.request(
+            "POST", "/v1/chat/completions?secret=in-the-query", b"{}", {"X-Request-Id": "call-7:a/b+c=d"}
+        )
         answer = connection.getresponse()
         answer.read()
         assert answer.headers.get_all("X-Request-Id") == ["call-7:a/b+c=d"], "once, and not the engine's own"
@@ -390,9 +392,7 @@ def test_a_callers_request_id_is_passed_on_answered_and_logged() -> None:
 def test_without_an_id_that_can_be_logged_one_is_made(given: str | None) -> None:
     with scene(make_routed_plan()) as running:
         connection = running.caller(SUPPORT)
-        connection.request(
-            "POST", "/v1/chat/completions", b"{}", {} if given is None else {"X-Request-Id": given}
-        )
+        connection.request("POST", "/v1/chat/completions", b"{}", {} if given is None else {"X-Request-Id": given})
         answer = connection.getresponse()
         answer.read()
         made = answer.headers["X-Request-Id"]
