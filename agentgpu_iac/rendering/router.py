@@ -42,8 +42,6 @@ _RESOLVER_FILE = f"{_RUN_FOLDER}/resolver.conf"
 _HEALTH_PORT = 8080
 _STATUS_PORT = 8081
 """NGINX's own counts, for the exporter in the same pod."""
-EXPORTER_UID = 1001
-"""The user of the exporter's image."""
 ROUTER_UID = 101
 """The user of the nginx-unprivileged image."""
 
@@ -73,8 +71,8 @@ Route = tuple[
 """Agent, where NGINX listens for it, its engines, files that name more of them, directives that choose an engine and that
 limit, tries, and times."""
 
-Exporter = tuple[str, tuple[str, ...], str, int, str, str, int]
-"""Image, arguments, name and number of its port, CPU, memory, user."""
+Exporter = tuple[str, tuple[str, ...], str, int, str, str]
+"""Image, arguments, name and number of its port, CPU, memory. It is one static program, which any user can run."""
 
 ELSEWHERE = ("error", "timeout", "http_503", "non_idempotent")
 """What sends a request to another replica."""
@@ -314,7 +312,6 @@ def _exporters(router: RouterPlan) -> tuple[Exporter, ...]:
             exporter.port,
             cpu_quantity(exporter.cpu_milli),
             mib_quantity(exporter.memory_mib),
-            EXPORTER_UID,
         ),
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import subprocess
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,8 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.running.routing import CHUNK_CPU_US
 from agentgpu_iac.spec.loader import load
+from tests.e2e import processes
+from tests.e2e.ports import free_ports
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.traffic import http2
 from tests.e2e.traffic.cluster_dns import ClusterDns
@@ -30,7 +34,9 @@ from tests.e2e.traffic.fake_engines import TOKENS, FakeEngine
 from tests.e2e.traffic.nginx import Nginx
 from tests.examples import ON_A_CLUSTER
 from tests.plans import make_routed_plan
+from tests.rendering.test_monitoring import NGINX
 from tests.rendering.trees import of_kind
+from tools.install import path as tool
 
 SUPPORT, BATCH = 10_000, 10_001
 """Ports of the router's pods."""
@@ -471,6 +477,37 @@ def test_health_and_counts_have_ports_of_their_own() -> None:
             answer = running.get(port, path)
             assert answer.status == 200
             assert content in answer.read()
+
+
+def test_the_exporter_gives_the_series_that_alerts_ask_for() -> None:
+    """The real nginx-prometheus-exporter, told what its container in the pod is told."""
+    with scene(make_routed_plan()) as running:
+        (exporter,) = [one for one in running.nginx.pod["containers"] if one["name"] == "exporter"]
+        (port,) = free_ports(1)
+        words = [
+            word.replace(":8081/", f":{running.nginx.ports[8081]}/").replace(":9113", f"127.0.0.1:{port}")
+            for word in exporter["args"]
+        ]
+        process = processes.start([tool("nginx-prometheus-exporter"), *words], stderr=subprocess.DEVNULL)
+        try:
+            eventually(lambda: listens(port))
+            said = series_of(port)
+            assert {name for name in said if name.startswith("nginx_") and "exporter" not in name} == NGINX
+            assert said["nginx_up"] == 1
+            before = said["nginx_http_requests_total"]
+            running.ask("s").read()
+            assert series_of(port)["nginx_http_requests_total"] > before
+            running.nginx.stop_as_kubernetes_does()
+            eventually(lambda: series_of(port)["nginx_up"] == 0)
+        finally:
+            processes.end(process)
+
+
+def series_of(port: int) -> dict[str, float]:
+    """What a metrics page says, without labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.split("{")[0].split()[0]: float(line.split()[-1]) for line in lines if not line.startswith("#")}
 
 
 def test_a_router_that_ends_finishes_its_streams() -> None:
