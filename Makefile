@@ -5,8 +5,11 @@ BIN    := $(VENV)/bin
 STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
+# Bytecode is kept, whatever the shell says: the suites start hundreds of processes, and each would compile the package anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint smoke tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema clean
+.PHONY: help demo test laws check lint smoke tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -17,6 +20,9 @@ demo: $(VENV)/.runtime ## Plan the customer-service stack and write its manifest
 
 test: $(VENV)/.dev ## Run the test suite
 	$(BIN)/python -m pytest -n 2
+
+laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries a quarter of them
+	AGENTGPU_LAWS=whole $(BIN)/python -m pytest -n 2 -m hypothesis
 
 check: lint ## Everything but the tests: style, types, import contract
 	$(BIN)/mypy

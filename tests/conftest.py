@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+from tests.thoroughness import examples
+
+settings.register_profile("stated", max_examples=examples(100))
+settings.load_profile("stated")
 
 
 class SkippedInCi:

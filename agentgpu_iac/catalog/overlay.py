@@ -14,6 +14,8 @@ from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineParsers,
     EngineRelease,
     GpuAlias,
@@ -25,6 +27,8 @@ from agentgpu_iac.catalog.model import (
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
@@ -52,10 +56,16 @@ class CatalogOverlay(Document):
     """Prices that the user pays. Reserved capacity is a price of capacity type ``reserved``."""
     models: tuple[ModelFacts, ...] = ()
     """Known by their id, in any case."""
+    thinking: tuple[Thinking, ...] = ()
+    """Known by their id; a model that is named in one of these is no longer in ours."""
     engines: tuple[EngineRelease, ...] = ()
     """Known by engine and version."""
     engine_parsers: tuple[EngineParsers, ...] = ()
     """Known by engine and version."""
+    engine_host_memory: tuple[EngineHostMemory, ...] = ()
+    """Known by engine and version."""
+    engine_limits: tuple[EngineLimit, ...] = ()
+    """Known by engine, version and setting."""
     providers: tuple[Provider, ...] = ()
     """Known by their id."""
     routers: tuple[RouterRelease, ...] = ()
@@ -68,6 +78,8 @@ class CatalogOverlay(Document):
     """Known by their id: what the volumes cost that you pay for."""
     kubernetes: tuple[KubernetesRelease, ...] = ()
     """Known by target and version."""
+    quotas: tuple[VcpuQuota, ...] = ()
+    """Known by provider, capacity type and code."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -146,14 +158,18 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
             base.gpu_aliases, own.gpu_aliases, lambda row: (row.provider, row.gpu, row.instance_type)
         ),
         models=_replaced(base.models, own.models, lambda row: row.id.casefold()),
+        thinking=_replaced(base.thinking, own.thinking, lambda row: row.id),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         parsers=_replaced(base.parsers, own.engine_parsers, lambda row: (row.engine, row.version)),
+        host_memory=_replaced(base.host_memory, own.engine_host_memory, lambda row: (row.engine, row.version)),
+        limits=_replaced(base.limits, own.engine_limits, lambda row: (row.engine, row.version, row.setting)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
         routers=_replaced(base.routers, own.routers, lambda row: (row.router, row.version)),
         services=_replaced(base.services, own.services, lambda row: (row.service, row.version)),
         skypilot_names=_replaced(base.skypilot_names, own.skypilot_names, lambda row: (row.provider, row.accelerator)),
         volumes=_replaced(base.volumes, own.volumes, lambda row: row.id),
         kubernetes=_replaced(base.kubernetes, own.kubernetes, lambda row: (row.target, row.version)),
+        quotas=_replaced(base.quotas, own.quotas, lambda row: (row.provider, row.capacity_type, row.code)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

@@ -18,7 +18,10 @@ from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineMetrics,
+    EngineOption,
     EngineParsers,
     EngineRelease,
     GpuAlias,
@@ -30,6 +33,8 @@ from agentgpu_iac.catalog.model import (
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
+    Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.spec.document import Document
@@ -49,20 +54,28 @@ class Rows:
     releases: tuple[EngineRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    engine_options: tuple[EngineOption, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
     services: tuple[ServiceRelease, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
+    quotas: tuple[VcpuQuota, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
 
 FILES = (
     "accelerators.json",
+    "engine_host_memory.json",
+    "engine_limits.json",
     "engine_metrics.json",
+    "engine_options.json",
     "engine_parsers.json",
     "engines.json",
     "engines/ollama.json",
@@ -76,9 +89,11 @@ FILES = (
     "models.json",
     "prices.csv",
     "providers.json",
+    "quotas.json",
     "routers.json",
     "services.json",
     "skypilot.json",
+    "thinking.json",
     "volumes.json",
 )
 """The data files, in the order in which they enter the digest."""
@@ -102,15 +117,20 @@ def rows_in(folder: Traversable) -> Rows:
         releases=_json_rows(content["engines.json"], EngineRelease),
         metrics=_json_rows(content["engine_metrics.json"], EngineMetrics),
         parsers=_json_rows(content["engine_parsers.json"], EngineParsers),
+        host_memory=_json_rows(content["engine_host_memory.json"], EngineHostMemory),
+        limits=_json_rows(content["engine_limits.json"], EngineLimit),
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),
+        engine_options=_json_rows(content["engine_options.json"], EngineOption),
+        thinking=_json_rows(content["thinking.json"], Thinking),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),
         services=_json_rows(content["services.json"], ServiceRelease),
         skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         volumes=_json_rows(content["volumes.json"], VolumeType),
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
+        quotas=_json_rows(content["quotas.json"], VcpuQuota),
         digest=digest(content[name] for name in FILES),
     )
 

@@ -17,7 +17,10 @@ from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    EngineHostMemory,
+    EngineLimit,
     EngineMetrics,
+    EngineOption,
     EngineParsers,
     EngineRelease,
     Exclusion,
@@ -25,6 +28,7 @@ from agentgpu_iac.catalog.model import (
     Model,
     ModelFacts,
     Offering,
+    Option,
     Price,
     Provider,
     RouterRelease,
@@ -32,19 +36,21 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     ServiceSoftware,
     SkyPilotName,
+    Thinking,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.spec.vocabulary import Engine, Target
+from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
 SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
-_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineParsers, EngineRelease)
+_OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -69,10 +75,15 @@ class Catalog:
     services: tuple[ServiceRelease, ...] = ()
     metrics: tuple[EngineMetrics, ...] = ()
     parsers: tuple[EngineParsers, ...] = ()
+    limits: tuple[EngineLimit, ...] = ()
+    host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    engine_options: tuple[EngineOption, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
+    quotas: tuple[VcpuQuota, ...] = ()
     newest_date: str = ""
     """The newest day on which a price or a version was read, YYYY-MM-DD: how old the facts are, since nothing here has a
     clock. Empty: no row has a day."""
@@ -201,9 +212,49 @@ class Catalog:
         known = sorted((row for row in self.parsers if row.engine == engine), key=lambda row: order(row.version))
         return _in_force(known, version) if known else None
 
+    def engine_limits(self, engine: Engine, version: str) -> tuple[EngineLimit, ...]:
+        """The limits that an engine has in a version, each by its newest row that is not newer."""
+        there = sorted(
+            (row for row in self.limits if row.engine == engine and at_least(version, row.version)),
+            key=lambda row: order(row.version),
+        )
+        return tuple({row.setting: row for row in there}.values())
+
+    def engine_host_memory(self, engine: Engine, version: str) -> EngineHostMemory | None:
+        """What a version takes of the host for KV cache that it moves there; None: nothing is known of the engine."""
+        known = sorted((row for row in self.host_memory if row.engine == engine), key=lambda row: order(row.version))
+        return _in_force(known, version) if known else None
+
+    def queue_limit(self, engine: Engine, version: str) -> EngineLimit | None:
+        """The limit by which a version turns requests away beyond a number of them; None: it has none."""
+        rows = self.engine_limits(engine, version)
+        return next((row for row in rows if row.counts in ("waiting", "in-flight") and row.status is not None), None)
+
+    def engine_can(self, engine: Engine, version: str | None, option: Option, architecture: str = "") -> bool:
+        """Whether an engine can be told something in a version, unset the newest, for models of an architecture."""
+        return any(
+            row.engine == engine
+            and row.option == option
+            and (version is None or at_least(version, row.since))
+            and (not row.architectures or architecture in row.architectures)
+            for row in self.engine_options
+        )
+
     def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
         """The types of network volume whose prices are known for a provider."""
         return tuple(row for row in self.volumes if row.provider == provider)
+
+    def quota(self, provider: str, instance_type: str, capacity_type: CapacityType) -> VcpuQuota | None:
+        """The quota that counts a machine bought that way; None where none is known. Reserved ones run on demand."""
+        way = "on-demand" if capacity_type == "reserved" else capacity_type
+        return next(
+            (
+                row
+                for row in self.quotas
+                if (row.provider, row.capacity_type) == (provider, way) and row.counts(instance_type)
+            ),
+            None,
+        )
 
     def kubernetes_release(self, target: Target, version: str) -> KubernetesRelease | None:
         """What is known of a Kubernetes version where a target runs it; None where nothing is."""
@@ -236,7 +287,8 @@ class Catalog:
             text = self._resolved(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error
-        return model_from_config(text, reference)
+        model = model_from_config(text, reference)
+        return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
 
     def _is_file(self, path: Path) -> bool:
         try:
@@ -278,7 +330,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     """
     own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
-    models, unsizable = _models(rows.models)
+    models, unsizable = _models(rows.models, rows.thinking)
     return Catalog(
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
@@ -289,13 +341,18 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         version=rows.digest[:12],
         calibrations=rows.calibrations,
         parsers=tuple(sorted(rows.parsers, key=lambda row: (row.engine, order(row.version)))),
+        host_memory=tuple(sorted(rows.host_memory, key=lambda row: (row.engine, order(row.version)))),
+        limits=tuple(sorted(rows.limits, key=lambda row: (row.engine, order(row.version), row.setting))),
         routers=tuple(sorted(rows.routers, key=lambda row: (row.router, order(row.version)))),
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),
         engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, order(row.version)))),
+        engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        thinking=rows.thinking,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
+        quotas=tuple(sorted(rows.quotas, key=lambda row: (row.provider, row.capacity_type, row.code))),
         newest_date=_newest_date(rows, own_prices),
     )
 
@@ -308,15 +365,23 @@ def _newest_date(rows: Rows, own_prices: Iterable[Price]) -> str:
     return max((day for day in dates if _DAY.fullmatch(day)), default="")
 
 
-def _models(facts: Iterable[ModelFacts]) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
+def _models(
+    facts: Iterable[ModelFacts], thinking: Sequence[Thinking]
+) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
     models: list[Model] = []
     exclusions: list[Exclusion] = []
     for row in sorted(facts, key=lambda row: row.id.casefold()):
         try:
-            models.append(shapes.model(row))
+            models.append(shapes.model(row).model_copy(update={"thinking": thinking_of(row.id, thinking)}))
         except shapes.UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)
+
+
+def thinking_of(model: str, rows: Sequence[Thinking]) -> Thinking | None:
+    """How a model thinks: the last row that names it, since a user's rows follow ours; None where none does."""
+    folded = model.casefold()
+    return next((row for row in reversed(rows) if any(name.casefold() == folded for name in row.models)), None)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:

@@ -19,9 +19,11 @@ class CatalogKind(StrEnum):
     OFFERINGS = "offerings"
     ENGINES = "engines"
     PARSERS = "parsers"
+    LIMITS = "limits"
     PROVIDERS = "providers"
     VOLUMES = "volumes"
     KUBERNETES = "kubernetes"
+    QUOTAS = "quotas"
     EXCLUDED = "excluded"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agentgpu_iac.cli import calculators, catalog, plans, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, plans, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.errors import EXIT_OUTSIDE, AgentGpuError
 
@@ -15,6 +15,8 @@ _COMMANDS = (
     plans.explain,
     plans.render,
     plans.diff,
+    callers.endpoints,
+    callers.pin,
     status.status,
     stacks.schema,
     calculators.size,

@@ -171,7 +171,7 @@ def render(
             raise BadInput(checked.faults)
         for unchecked in checked.not_checked:
             typer.echo(f"no schema to check against: {unchecked}", err=True)
-    whole = (*files, *beside(made))
+    whole = (*files, *beside(made, files))
     if directory is None:
         assert check is not None  # noqa: S101 - said above
         _check(whole, check, format)

@@ -31,6 +31,7 @@ OURS = tuple(
         ("networking.k8s.io/v1", "NetworkPolicy Ingress"),
         ("policy/v1", "PodDisruptionBudget"),
         ("rbac.authorization.k8s.io/v1", "Role RoleBinding ClusterRole ClusterRoleBinding"),
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding"),
         ("scheduling.k8s.io/v1", "PriorityClass"),
         ("resource.k8s.io/v1", "DeviceClass ResourceClaim ResourceClaimTemplate"),
         ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from agentgpu_iac.operations.findings import Finding, finding
@@ -167,10 +168,10 @@ def creation_failure(ref: Ref, body: Body, snapshot: Snapshot) -> str:
         return ""
     if count(body, "status", "currentNumberScheduled") >= count(body, "status", "desiredNumberScheduled") > 0:
         return ""
-    told = ""
+    told, made_for = "", re.compile(rf"{re.escape(ref.name)}(-[0-9]+)*")
     for event in snapshot.events:
         of = str(at(event, "involvedObject", "name") or "")
-        if event.get("reason") == "FailedCreate" and (of == ref.name or of.startswith(f"{ref.name}-")):
+        if event.get("reason") == "FailedCreate" and made_for.fullmatch(of):
             told = str(event.get("message", ""))
     return told
 

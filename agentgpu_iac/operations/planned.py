@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.operations.snapshot import Body, Kind, Ref, at
 from agentgpu_iac.plan import RenderedFile
+from agentgpu_iac.plan.overlays import patched, patches_of
 from agentgpu_iac.rendering.skyserve import is_of_a_service
 from agentgpu_iac.rendering.yaml_text import load
 
@@ -50,11 +51,12 @@ def ref(body: Body) -> Ref:
 
 def _bodies(files: Mapping[str, RenderedFile], folder: str) -> Iterator[Body]:
     kustomization = load(files[f"{folder}/{_KUSTOMIZATION}"].content.decode())
+    patches = patches_of(kustomization) if isinstance(kustomization, dict) else {}
     for resource in at(kustomization, "resources") or ():
         path = posixpath.normpath(f"{folder}/{resource}")
         if path in files:
             body = load(files[path].content.decode())
             if isinstance(body, dict):
-                yield body
+                yield dict(patched(body, patches))
         else:
-            yield from _bodies(files, path)
+            yield from (dict(patched(body, patches)) for body in _bodies(files, path))

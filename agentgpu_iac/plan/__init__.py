@@ -5,6 +5,7 @@ once and used twice travels here, so that no template and no Pulumi program deci
 as the project grows; none is renamed.
 """
 
+from agentgpu_iac.plan.account import VcpuNeed
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -40,7 +41,7 @@ from agentgpu_iac.plan.model_cache import (
     StorageChoice,
     token_variables,
 )
-from agentgpu_iac.plan.node_pool import MarketPlan, MarketWay, NodePool
+from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -51,12 +52,29 @@ from agentgpu_iac.plan.replica import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
+    RolloutOutages,
     RolloutPlan,
+    RolloutSteps,
     ThroughputPlan,
 )
-from agentgpu_iac.plan.router import ExporterPlan, GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
-from agentgpu_iac.plan.scaling import ScalingPlan, Schedule, Trigger
+from agentgpu_iac.plan.router import (
+    ExporterPlan,
+    FlowControlPlan,
+    GatewayPlan,
+    RoutePlan,
+    RouterPlan,
+    RoutingPlan,
+)
+from agentgpu_iac.plan.scaling import (
+    PacePlan,
+    PrometheusAuthPlan,
+    ScalingPlan,
+    Schedule,
+    SecretParameter,
+    Trigger,
+)
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
+from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
@@ -73,6 +91,7 @@ __all__ = (
     "Assumption",
     "CachedModel",
     "CachedRepository",
+    "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
     "Constraint",
@@ -83,6 +102,7 @@ __all__ = (
     "EnvironmentVariable",
     "ExporterPlan",
     "FillerPlan",
+    "FlowControlPlan",
     "FrontPlan",
     "GatewayPlan",
     "GitOpsPlan",
@@ -102,8 +122,10 @@ __all__ = (
     "ModelCachePlan",
     "NamedSecret",
     "NodePool",
+    "NodeTypePlan",
     "OtherMachine",
     "Override",
+    "PacePlan",
     "Pattern",
     "Plan",
     "PodPlan",
@@ -111,18 +133,22 @@ __all__ = (
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",
+    "PrometheusAuthPlan",
     "Provenance",
     "QuotaPlan",
     "Rejection",
     "RejectionUnit",
     "RenderedFile",
     "ReplicaRange",
+    "RolloutOutages",
     "RolloutPlan",
+    "RolloutSteps",
     "RoutePlan",
     "RouterPlan",
     "RoutingPlan",
     "ScalingPlan",
     "Schedule",
+    "SecretParameter",
     "SecretStorePlan",
     "SecretVariable",
     "SecurityPlan",
@@ -130,10 +156,15 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StartupTaintPlan",
     "StorageChoice",
+    "ThinkingMode",
+    "ThinkingPlan",
+    "ThinkingReason",
     "ThroughputPlan",
     "Topology",
     "Trigger",
+    "VcpuNeed",
     "Warning",
     "WarningCode",
     "WatchingPlan",

@@ -50,6 +50,8 @@ class SecurityPlan(Document):
     """Whether policies are rendered."""
     callers: tuple[str, ...]
     """Namespaces that may call the agents; empty: every namespace of the cluster."""
+    callers_need_label: bool = False
+    """Whether only pods with the label ``agentgpu.dev/calls: <stack>`` may call."""
     monitoring_namespace: str
     """Namespace that may read metrics."""
     secrets: tuple[NamedSecret, ...]
@@ -102,7 +104,8 @@ class GitOpsPlan(Document):
     namespace: str
     """Namespace of the tool."""
     timeout_s: int
-    """How long a rollout may take before it counts as failed: the longest progress deadline of the baseline."""
+    """How long a rollout may take before it counts as failed: the longest progress deadline of the baseline. Neither tool
+    waits so long before it applies what comes next."""
     others_scale: tuple[str, ...]
     """Deployments whose replicas someone else sets, so that the tool must leave them alone."""
 

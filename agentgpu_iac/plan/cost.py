@@ -65,5 +65,9 @@ class Cost(Document):
     """The parts."""
     alternatives: tuple[Alternative, ...]
     """What else would work."""
+    dearest_baseline_usd_per_month: Money | None = None
+    """The baseline if every node were the dearest type that may stand in, bought the dearest way; null: none may."""
+    dearest_peak_usd_per_hour: Money | None = None
+    """The same at the peak."""
     optimality_gap_ratio: float
     """Of the solver, over the candidates considered."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from agentgpu_iac.plan.account import VcpuNeed
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -71,6 +72,8 @@ class Plan(Document):
     """Who may reach what, and which Secrets are read."""
     quota: QuotaPlan | None
     """The most that the namespace may ask for."""
+    vcpu_quotas: tuple[VcpuNeed, ...] = ()
+    """vCPUs that the account must be allowed, by quota and region."""
     gitops: GitOpsPlan | None
     """Who applies the manifests."""
     router: RouterPlan | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from agentgpu_iac.plan.codes import Constraint, WarningCode
 
@@ -135,8 +135,16 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "if all sessions send at once, their prompts queue, and some miss the TTFT budget",
         "nothing where they do not, else lower `overrides.maxNumSeqs`",
     ),
+    "other-instance-types": Meaning(
+        "other instance types may stand in for a planned one that is sold out, and what they may cost",
+        "lower `capacity.priceCapRatio` where that is too dear; 1 keeps to the planned price",
+    ),
+    "renewed-at-any-hour": Meaning(
+        "a new AMI makes Karpenter renew the node of an agent's only replica, at whatever hour it appears",
+        "set `capacity.maintenanceWindow`, or pin the AMI with `pins.amiAlias` and change it when it suits you",
+    ),
     "single-replica": Meaning(
-        "a rollout or a lost node is an outage; its length, and the price of a second replica",
+        "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica",
         "set `overrides.baselineReplicas: 2` where that is not acceptable",
     ),
     "cache-miss": Meaning(
@@ -193,8 +201,33 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
     ),
     "engine-suggestion": Meaning("another engine may serve this agent better", "try it and compare"),
     "no-tool-parser": Meaning(
-        "no tool-call parser of the engine is known for the model",
-        "set `toolCallParser`, or parse the calls in your own code",
+        "no tool-call parser of the engine is known for the model: requests with tools get HTTP 400 from vLLM, and their calls "
+        "as text from the others",
+        "set `toolCallParser`, or parse the calls in your own code; `toolCallParser: none` where no tools are used",
+    ),
+    "thinking-off": Meaning(
+        "the model reasons before it answers unless told not to, and for the latency class it is told not to",
+        "write `thinking: off`, or `thinking: on` and its tokens",
+    ),
+    "thinking-estimated": Meaning(
+        "the model reasons before each answer, and its typical figure stands in for yours",
+        "measure and set `conversation.reasoningTokensPerTurn`",
+    ),
+    "thinking-by-callers": Meaning(
+        "the plan counts on callers to switch the model's thinking, since the engine cannot be told",
+        "send what the message says with each request; `endpoints.json` has it too",
+    ),
+    "thinking-by-prompt": Meaning(
+        "reasoning tokens are counted for a model that has no mode for them",
+        "nothing where your prompt asks for a chain of thought, else leave them out",
+    ),
+    "thinking-unknown": Meaning(
+        "nothing is known of whether the model reasons before it answers",
+        "set `conversation.reasoningTokensPerTurn`, or add a row `thinking` to a catalog overlay",
+    ),
+    "hybrid-not-cached": Meaning(
+        "the engine keeps no prefixes of a model with recurrent layers in this version, so every prompt is read whole",
+        "leave `engineVersion` out, or name a newer one",
     ),
     "no-reasoning-parser": Meaning(
         "the engine has no counterpart of the model's reasoning parser",
@@ -319,3 +352,36 @@ CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
     ),
 }
 """Every constraint that a rejection may name."""
+
+
+Rank = Literal["serving", "safety-and-cost", "to-know"]
+"""What a warning is about at worst: agents that do not answer, money or access, or what is good to know."""
+
+RANKS: Final[Mapping[WarningCode, Rank]] = {
+    "answer-over-2s": "serving",
+    "burst-not-scaled": "serving",
+    "burst-outruns-cold-start": "serving",
+    "cache-miss": "serving",
+    "gitops-overlay": "serving",
+    "no-tool-parser": "serving",
+    "nobody-logs-in": "serving",
+    "prompts-queue": "serving",
+    "queue-not-limited": "serving",
+    "router-needed": "serving",
+    "schedule-ignored": "serving",
+    "single-replica": "serving",
+    "skyserve-not-scaled": "serving",
+    "spot-without-notice": "serving",
+    "too-few-seats": "serving",
+    "weights-not-filled": "serving",
+    "callers-not-asked": "safety-and-cost",
+    "callers-on-the-machine": "safety-and-cost",
+    "hpa-keeps-one": "safety-and-cost",
+    "image-registry": "safety-and-cost",
+    "key-not-everywhere": "safety-and-cost",
+    "kubernetes-support-ends": "safety-and-cost",
+    "undated-price": "safety-and-cost",
+    "unpinned": "safety-and-cost",
+    "unpriced": "safety-and-cost",
+}
+"""Rank of the codes that have one; the others are good to know."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from agentgpu_iac.plan.vocabulary import PriorityLevel, WeightLoader
 from agentgpu_iac.spec.document import Document, Money
@@ -33,6 +34,8 @@ class CachedRepository(Document):
     """Directory below the cache's mount point."""
     revision: str
     """Revision that its marker must name."""
+    served_as: str | None = None
+    """Model name under which requests ask for a LoRA adapter; null: a draft, which nobody asks for."""
 
 
 class ModelCachePlan(Document):
@@ -77,6 +80,10 @@ class CachedModel(Document):
     """False for a model known only by a local config.json: its owner puts the weights and the marker there."""
     token_secret: str | None
     """Name of the Secret that opens it."""
+    kind: Literal["model", "adapter"] = "model"
+    """What an engine takes it for, by which it reads other files of the repository. A draft model is a model."""
+    runs_code: bool = False
+    """Whether an engine runs code of the repository (trustRemoteCode), so that the cache must hold it."""
 
 
 class FillerPlan(Document):
@@ -92,6 +99,17 @@ class FillerPlan(Document):
     """The highest of the engines that wait for it: none of them may push it off the node."""
     bucket: str | None
     """Bucket and prefix from which it downloads; null: Hugging Face."""
+    nodes_at_once: int = 1
+    """Nodes of the pool, all of which may fill their caches at once."""
+    start_delay_s: int = 0
+    """Most that it waits, by chance, before its first request, so that the nodes do not ask in one moment."""
+    connections: int = 8
+    """Downloads at once."""
+    fill_s: float = 0.0
+    """To fill the cache while all nodes of the pool do, on the cautious side: their share of one gateway, after the longest
+    delay."""
+    timeout_s: int = 0
+    """After this it starts over, and keeps what is whole: fillS with the target's error, half an hour at least."""
 
 
 def token_variables(cached: Iterable[CachedModel]) -> tuple[tuple[str, str], ...]:

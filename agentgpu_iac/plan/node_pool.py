@@ -46,6 +46,35 @@ class MarketPlan(Document):
     """How long a machine may take until it runs (an assumption: 1,800 s)."""
 
 
+class NodeTypePlan(Document):
+    """An instance type that a pool's nodes may be."""
+
+    instance_type: str
+    """The provider's name."""
+    vcpus: int
+    """Its virtual CPUs, which quotas count; 0: not known."""
+    usd_per_hour: Money
+    """The most that one costs in the pool's ways to buy it."""
+
+
+class ClosedHours(Document):
+    """Hours of the week in which no node may be renewed."""
+
+    schedule: str
+    """When they begin: five cron fields in UTC."""
+    minutes: int
+    """How long they last."""
+
+
+class StartupTaintPlan(Document):
+    """The container beside the filler that takes the startup taint off a node once its model cache is filled."""
+
+    cpu_milli: int
+    """CPU that it requests."""
+    memory_mib: int
+    """Memory that it requests, and its limit."""
+
+
 class NodePool(Document):
     """Nodes of one kind that workloads of one tier run on."""
 
@@ -56,7 +85,11 @@ class NodePool(Document):
     capacity_types: tuple[CapacityType, ...]
     """In order of preference; several in one pool are a real fallback, several pools are not."""
     instance_types: tuple[str, ...]
-    """The provider's names; one today."""
+    """The provider's names: the planned one first, then those that may stand in for it, cheapest first."""
+    types: tuple[NodeTypePlan, ...] = ()
+    """The same with their sizes and prices."""
+    dearest_usd_per_hour: Money | None = None
+    """The most that one node may cost: the dearest of ``types``, bought the dearest way; null: no other than planned."""
     provider: str
     """Provider id."""
     region: str
@@ -69,6 +102,12 @@ class NodePool(Document):
     """Nodes that are always there; 0 for a burst pool."""
     max: int
     """Nodes at the peak."""
+    surge_nodes: int = 0
+    """Nodes beyond ``max`` that rollouts may add for a while, where an autoscaler makes them."""
+    idle_s: int = 3600
+    """How long an empty node stays before an autoscaler takes it away."""
+    closed_hours: tuple[ClosedHours, ...] = ()
+    """Hours outside ``capacity.maintenanceWindow``; empty: nodes may be renewed at any time."""
     reservation: Literal["none", "on-demand", "capacity-block"] = "none"
     """Held EC2 capacity that its nodes use first (``capacity.reservation``)."""
     nodes_per_replica: int = 1
@@ -116,5 +155,9 @@ class NodePool(Document):
     """What its nodes keep."""
     filler: FillerPlan | None
     """The pod that fills them; null where their owner does."""
+    startup_taint: StartupTaintPlan | None = None
+    """Set where new nodes carry a startup taint until their cache is filled, so that Karpenter drains an old node only when
+    the one in its place can serve: baseline nodes that it makes, with a filler. (A node that waits for its taint is never
+    idle in Karpenter's eyes, so burst nodes have none: a fill that hangs would keep an empty one.)"""
     market: MarketPlan | None = None
     """What to look for where nodes are bought on a marketplace, offer by offer (Spheron)."""

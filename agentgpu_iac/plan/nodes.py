@@ -18,6 +18,12 @@ DEVICE_PLUGIN_CONFIG_LABEL = "nvidia.com/device-plugin.config"
 ACCELERATOR_RESOURCE = "nvidia.com/gpu"
 """Resource that pods ask for, and key of the taint that keeps other pods off accelerator nodes."""
 
+STARTUP_TAINT = "agentgpu.dev/model-cache"
+"""Key of the taint that new nodes carry until their model cache is filled. It keeps no pod away, it only tells Karpenter that
+the node is not there yet: engines may pull their image and wait while the cache fills."""
+STARTUP_TAINT_VALUE = "filling"
+STARTUP_TAINT_EFFECT = "PreferNoSchedule"
+
 FABRIC_RESOURCE = "vpc.amazonaws.com/efa"
 """EFA interfaces that pods ask for, as AWS's device plugin offers them. Karpenter attaches as many to a node."""
 

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from agentgpu_iac import __version__
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan.document import PLAN_VERSION, Plan
+from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.spec.loader import read_bytes, source_of
 from agentgpu_iac.spec.yaml_tree import MAX_FAULTS, MapNode, compose, data_of, spelled, top_level
 
@@ -101,9 +102,15 @@ def _is_json(text: str, source: str) -> bool:
 
 def _validated(text: str, source: str) -> Plan:
     try:
-        return Plan.model_validate_json(text, by_alias=True, by_name=False)
+        plan = Plan.model_validate_json(text, by_alias=True, by_name=False)
     except ValidationError as error:
         _refuse(error.errors(include_url=False), json.loads(text), source)
+    faults = [
+        Fault(source=source, message=clash.message, hint="rename an agent, and plan again") for clash in clashes(plan)
+    ]
+    if faults:
+        raise BadInput(faults)
+    return plan
 
 
 def _refuse(errors: Sequence[ErrorDetails], data: dict[str, Any], source: str) -> NoReturn:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology
-from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.units import figure
 
 
@@ -171,15 +172,52 @@ class DrainPlan(Document):
     """Interruption notice of the provider where the tier may run on spot."""
 
 
-class RolloutPlan(Document):
-    """How a new version replaces the old one, from the accelerators that are free."""
+class RolloutSteps(Document):
+    """How many replicas come and go at once."""
 
     max_surge: int
-    """1 where an accelerator is free for the new replica, else 0."""
+    """Replicas beyond the wanted ones."""
+    max_unavailable: int
+    """Replicas that may be away."""
+
+
+class RolloutOutages(Document):
+    """Seconds without any replica during a rollout, by what is changed; 0 where another replica serves."""
+
+    same_weights_s: float
+    """Arguments or resources, on a node that has image and models: a warm start."""
+    new_revision_s: float
+    """Other weights, which must be fetched first."""
+    new_pool_s: float
+    """Other nodes: a whole cold start."""
+
+    @property
+    def by_change(self) -> tuple[tuple[str, float], ...]:
+        """What is changed, in words, and the seconds."""
+        return (
+            ("the same weights", self.same_weights_s),
+            ("a new revision", self.new_revision_s),
+            ("another node pool", self.new_pool_s),
+        )
+
+
+class RolloutPlan(Document):
+    """How a new version replaces the old one: into accelerators that are free, onto a node of its own, or in place."""
+
+    max_surge: int
+    """1 where the new replica comes before the old one goes, else 0."""
     max_unavailable: int
     """The other way round."""
+    fixed_nodes: RolloutSteps | None = None
+    """What holds instead where nothing makes nodes on demand (the overlay for node groups); null: the same."""
     outage_s: float
-    """Seconds without any replica during a rollout; 0 when another replica serves."""
+    """Seconds without any replica during a rollout of the same weights; 0 when another replica serves."""
+    outages: RolloutOutages | None = None
+    """The same by what is changed."""
+    fixed_nodes_outages: RolloutOutages | None = None
+    """The same where no node comes for a rollout: in the overlay for node groups."""
+    surge_usd: Money = Decimal(0)
+    """What the nodes that come for one rollout cost: their price over a cold start and a drain, for each replica."""
     progress_deadline_s: int
     """Seconds until a rollout counts as stuck: a whole cold start, and all that the startup probe allows."""
 
@@ -187,13 +225,18 @@ class RolloutPlan(Document):
 class AdmissionPlan(Document):
     """How much a replica takes on before it answers 503, so that a burst cannot ruin TTFT for everyone."""
 
+    max_waiting_requests: int | None = None
+    """Requests that may wait behind the seats and still meet the TTFT budget. Engines count these alone or with those in
+    their seats, and each is told the figure that its limit counts (``engine_limits.json`` of the catalog). null: no
+    TTFT budget, or a picker holds the queue."""
     max_queued_requests: int | None
-    """Requests in flight: the replica's seats plus the requests that still meet the TTFT budget behind them
-    (``--max-num-queued-reqs`` from vLLM 0.33 on). null: no TTFT budget."""
+    """Requests in flight: the replica's seats and those that may wait behind them. null: as above."""
     max_queued_tokens: int | None
     """Prompt tokens, cached parts too, of the requests that have no first token yet: ``maxQueuedRequests`` x
     ``memory.contextTokens`` (``--max-num-queued-tokens`` from vLLM 0.33 on). It stops longer prompts before that
     number of them has come in, and never a burst of planned ones. null: no TTFT budget."""
+    refusal_status: int | None = None
+    """HTTP status of what this version of the engine turns away by these limits. null: it turns nothing away."""
 
 
 class PodPlan(Document):
@@ -206,9 +249,14 @@ class PodPlan(Document):
     memory_mib: int
     """Host memory: its part of 85 %."""
     shm_mib: int
-    """Size of /dev/shm, counted in memoryMib."""
+    """Size of /dev/shm, counted in memoryMib: the ranks' part, and the KV cache that an engine keeps in a file there."""
     kv_offload_mib: int
-    """KV cache that the engine keeps in host memory, counted in memoryMib; 0 without."""
+    """Memory that KV cache takes which the engine moves to the host, at the worst, counted in memoryMib; 0 without. vLLM
+    from 0.28 on keeps it in /dev/shm and checks the room at start; older versions pin memory, rounded up to twice the
+    size."""
+    streamer_mib: int = 0
+    """What the streaming loaders of its ranks may read ahead (``RUNAI_STREAMER_MEMORY_LIMIT``), counted in memoryMib; 0
+    where another loader reads."""
     accelerators: int
     """nvidia.com/gpu requested: device slots where the accelerator is shared, else whole accelerators."""
     efa_interfaces: int = 0

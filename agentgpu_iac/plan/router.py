@@ -32,6 +32,20 @@ class GatewayPlan(Document):
     """How callers speak to that host."""
 
 
+class FlowControlPlan(Document):
+    """How an endpoint picker holds requests that no engine has room for, where no engine refuses one."""
+
+    queue_depth: int
+    """Requests that may wait in an engine: those that still meet the TTFT budget behind full seats; the picker's own 5
+    where there is none. Averaged over the replicas, more than that are held by the picker."""
+    kv_cache_ratio: float
+    """KV cache in use from which a replica counts as full: above what its planned sessions fill."""
+    queue_s: int
+    """How long a request may be held: the TTFT budget, 60 without one. The picker then answers 429."""
+    max_mib: int
+    """Requests that it holds at most, by their size: half of the picker's memory."""
+
+
 class RoutePlan(Document):
     """How the requests of one agent pass the router."""
 
@@ -43,7 +57,10 @@ class RoutePlan(Document):
     """As in the spec."""
     max_connections: int | None
     """Requests that one router replica lets through at once: ``maxQueuedRequests`` x all replicas of the peak, which is
-    what their seats and queues take. null: no limit, since the engines have none."""
+    what their seats and queues take. null: no limit, since the engines have none, or since there would be more of them than
+    the 65,535 that NGINX counts."""
+    refusal_statuses: tuple[int, ...] = (503,)
+    """HTTP statuses by which its engines turn a request away; another replica is then asked."""
     max_tries: int
     """Replicas that one request may be sent to, as long as none has begun to answer it: 3 at most."""
     connect_timeout_ms: int
@@ -51,6 +68,8 @@ class RoutePlan(Document):
     retry_window_ms: int
     """From a request's start, the time in which it may still go to another replica: the connect timeout and the TTFT
     budget (10 s without one)."""
+    flow_control: FlowControlPlan | None = None
+    """What the route's endpoint picker does with requests that must wait; null: NGINX sends them on or turns them away."""
     answer_timeout_s: int
     """The longest silence of an engine, and so the longest answer that is not streamed: ``maxModelLen`` tokens at 50 ms
     or the planned TPOT, between 60 and 3,600."""

@@ -7,11 +7,29 @@ from typing import Literal
 from agentgpu_iac.spec.document import Document
 
 
+class PacePlan(Document):
+    """How the sessions of a full replica ask: an engine sees requests, and what is bought are sessions."""
+
+    request_s: float
+    """Time that a mean request holds a seat, while the sessions of all seats ask at their pace."""
+    pause_s: float
+    """From the end of a request to the session's next one: thinking and tools, on average."""
+    sessions_per_request: float
+    """Sessions behind each request that is generated: (requestS + pauseS) / requestS."""
+    conversation_s: float
+    """How long a conversation lasts, and so how long its session holds its seat."""
+    normal_sessions: float
+    """Sessions at normal load: those of the spec, or those that its daily volume makes at this pace."""
+    peak_sessions: float
+    """The same at the peak."""
+
+
 class Trigger(Document):
     """One reason for more burst replicas: what the query gives / threshold, rounded up, is how many."""
 
-    name: Literal["requests", "kv-cache"]
-    """What it looks at."""
+    name: Literal["requests", "sessions", "kv-cache"]
+    """What it looks at: requests that are asked for now, the refused ones too; sessions that stand behind them; or the
+    cache."""
     query: str
     """PromQL. It gives what exceeds the baseline, so that it is 0 at normal load and also where no burst replica runs."""
     threshold: float
@@ -31,6 +49,28 @@ class Schedule(Document):
     """Burst replicas over that time, the tier's most at most."""
 
 
+class SecretParameter(Document):
+    """One parameter of a KEDA trigger that is read from a Secret; its value is never known here."""
+
+    parameter: str
+    """As KEDA calls it."""
+    secret: str
+    """Name of the Secret."""
+    key: str
+    """Key in the Secret."""
+
+
+class PrometheusAuthPlan(Document):
+    """How KEDA proves to Prometheus who it is."""
+
+    mode: Literal["bearer", "basic", "custom"] | None
+    """KEDA's ``authModes``; null: it signs with its own AWS identity."""
+    parameters: tuple[SecretParameter, ...]
+    """What is read from the Secret."""
+    aws_region: str | None
+    """Region that is signed for; null: nothing is signed."""
+
+
 class ScalingPlan(Document):
     """What raises and lowers a burst tier; see docs/scaling.md."""
 
@@ -42,6 +82,8 @@ class ScalingPlan(Document):
     """Its kind."""
     prometheus_url: str
     """As in the spec."""
+    prometheus_auth: PrometheusAuthPlan | None = None
+    """How KEDA proves who it is; null: it need not."""
     baseline_replicas: int
     """Replicas that are always there."""
     seats_per_replica: int
@@ -56,6 +98,11 @@ class ScalingPlan(Document):
     """Reasons for more replicas; the one that asks for most counts."""
     schedules: tuple[Schedule, ...]
     """Replicas at known hours."""
+    averaged_s: int = 0
+    """Time over which the sessions' requests are averaged; 0: they are as many as the requests of the moment."""
+    counts_refused: Literal["counter", "at-limit", "queue", "none"] = "none"
+    """How requests enter the count that no replica takes: by the engines' counter of refusals; as a whole burst, where an
+    engine has a limit and no counter and all replicas are at it; by the picker's queue; or not, as nothing is refused."""
     polling_interval_s: int
     """Time between two looks."""
     cooldown_s: int

@@ -10,6 +10,9 @@ TIER_SERIES_LABEL: Final = "agentgpu_dev_tier"
 """What Prometheus makes of the pods' labels when a monitor copies them to the series."""
 
 
+PICKER_QUEUE: Final = "llm_d_epp_flow_control_queue_size"
+"""Gauge of the endpoint picker: requests that it holds until a replica has room (llm-d router, docs/metrics.md)."""
+
 CLUSTER_LABEL: Final = "cluster"
 """What Thanos, Mimir and AMP commonly tell clusters apart by."""
 

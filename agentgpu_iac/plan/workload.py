@@ -20,7 +20,8 @@ from agentgpu_iac.plan.replica import (
     ThroughputPlan,
 )
 from agentgpu_iac.plan.router import RoutingPlan
-from agentgpu_iac.plan.scaling import ScalingPlan
+from agentgpu_iac.plan.scaling import PacePlan, ScalingPlan
+from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.watching import MetricsPlan
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, LatencyClass, Precision, Tier
@@ -102,8 +103,13 @@ class Workload(Document):
     """Rollout."""
     admission: AdmissionPlan
     """Admission."""
+    waiting_room: int | None = None
+    """Requests that may wait behind full seats and still meet the TTFT budget, whoever holds them: the engine up to its
+    limit, or the endpoint picker. null: no TTFT budget."""
     routing: RoutingPlan
     """Routing."""
+    thinking: ThinkingPlan | None = None
+    """Whether the model reasons before it answers; null in plans of before."""
     model_cache: ModelCachePlan
     """Model cache."""
     pod: PodPlan
@@ -118,6 +124,8 @@ class Workload(Document):
     """One sentence: why this accelerator."""
     metrics: MetricsPlan | None
     """What the engine's series are called. null: nothing is known about this version's."""
+    pace: PacePlan | None = None
+    """How its sessions ask. null: no time of a request is known."""
     scaling: ScalingPlan | None
     """What scales it; set for a burst tier that something scales."""
     replica_usd_per_hour: Money

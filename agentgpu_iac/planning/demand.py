@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
 from agentgpu_iac.sizing.conversation import SessionShape, session_shape, uncached_tokens_per_request
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
@@ -38,6 +39,8 @@ class Demand:
     draft: Model | None
     """The draft model of speculative decoding, where the catalog holds it."""
     precision: Precision
+    thinking: ThinkingChoice
+    """Whether the model thinks; its tokens are in the shape."""
     shape: SessionShape
     user_facing: bool
     concurrent: int
@@ -86,7 +89,7 @@ def _seconds_per_turn(shape: SessionShape, ttft_ms: float, tpot_ms: float) -> fl
     return shape.pause_s_per_turn + generating
 
 
-def demand(agent: Agent, model: Model, draft: Model | None = None) -> Demand:
+def demand(agent: Agent, model: Model, draft: Model | None = None, thinking: ThinkingChoice = UNKNOWN) -> Demand:
     """Derive the demand of one agent.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
@@ -109,6 +112,7 @@ def demand(agent: Agent, model: Model, draft: Model | None = None) -> Demand:
         model=model,
         draft=draft,
         precision=agent.precision or model.native_precision,
+        thinking=thinking,
         shape=shape,
         user_facing=agent.latency_class != "background",
         concurrent=concurrent,

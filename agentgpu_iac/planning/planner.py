@@ -21,11 +21,13 @@ from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
+from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.references import draft_model, resolve_models
 from agentgpu_iac.planning.settling import settle
+from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
 from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.loader import LoadedStack
@@ -49,15 +51,15 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
     models = resolve_models(loaded, catalog)
-    regions = loaded.stack.spec.regions
-    if not target_of(loaded.stack.spec).can.one_region or len(regions) < 2:
-        return _make_plan(loaded, loaded.stack.spec, models, catalog)
+    settled, thinking = settled_thinking(loaded, models, catalog)
+    if not target_of(settled).can.one_region or len(settled.regions) < 2:
+        return _make_plan(loaded, settled, models, thinking, catalog)
     plans: list[Plan] = []
     refusals: list[NoPlan] = []
-    for region in regions:
-        spec = loaded.stack.spec.model_copy(update={"regions": (region,)})
+    for region in settled.regions:
+        spec = settled.model_copy(update={"regions": (region,)})
         try:
-            plans.append(_make_plan(loaded, spec, models, catalog))
+            plans.append(_make_plan(loaded, spec, models, thinking, catalog))
         except NoPlan as refusal:
             refusals.append(refusal)
     if not plans:
@@ -65,11 +67,18 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
     return min(plans, key=lambda plan: plan.cost.expected_usd_per_month)
 
 
-def _make_plan(loaded: LoadedStack, spec: StackSpec, models: Sequence[Model], catalog: Catalog) -> Plan:
-    spec = with_kubernetes_version(target_of(spec).settled(spec), catalog)
+def _make_plan(
+    loaded: LoadedStack,
+    spec: StackSpec,
+    models: Sequence[Model],
+    thinking: Sequence[ThinkingChoice],
+    catalog: Catalog,
+) -> Plan:
+    spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
     demands = tuple(
-        demand(agent, model, draft_model(agent, catalog)) for agent, model in zip(spec.agents, models, strict=True)
+        demand(agent, model, draft_model(agent, catalog), choice)
+        for agent, model, choice in zip(spec.agents, models, thinking, strict=True)
     )
     found = tuple(fits(position, each, spec, catalog, on_offer) for position, each in enumerate(demands))
     by_agent = tuple(on_sale(each, spec, catalog, {}) for each in found)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import DrainPlan, MarketPlan, NodePool
+from agentgpu_iac.plan import ClosedHours, DrainPlan, MarketPlan, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, candidates
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
+from agentgpu_iac.planning.choosing.siblings import most_usd_per_hour, siblings
 from agentgpu_iac.planning.choosing.tiers import Purchase, replica_drain
 from agentgpu_iac.planning.kubernetes_version import kubernetes_version
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
+from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
+from agentgpu_iac.units import ceil_div, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
 _NAME_LIMIT = 63 - len("model-cache-")
@@ -136,7 +138,18 @@ def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, 
         for key, members in gathered.items()
         for part, agent in _parts(tuple(members), *facts[key][:2], terms)
     )
-    return tuple(_with_reservation(pool, terms.reserved_ratio) for pool in pools)
+    return tuple(_with_reservation(pool, terms.reserved_ratio) for pool in _distinct(tuple(pools)))
+
+
+def _distinct(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
+    """Pools whose readable names are the same, told apart by a digest of what they are."""
+    times = Counter(pool.name for pool in pools)
+    return tuple(pool if times[pool.name] == 1 else replace(pool, name=_with_digest(pool)) for pool in pools)
+
+
+def _with_digest(pool: Pool) -> str:
+    agents = (member.candidate.demand.agent.name for member in pool.members)
+    return _shortened(pool.name, (pool.tier, *pool.machine.id, *pool.purchase.capacity_types, *agents))
 
 
 def _parts(
@@ -225,7 +238,11 @@ def _pool_name(stem: str, machine: Machine, ways: Sequence[CapacityType], *, sev
     name = re.sub(r"[^a-z0-9]+", "-", f"{stem}-{place}-{short}".lower()).strip("-")
     if len(name) <= _NAME_LIMIT:
         return name
-    digest = hashlib.sha256("/".join((stem, *machine.id, *ways)).encode()).hexdigest()[:8]
+    return _shortened(name, (stem, *machine.id, *ways))
+
+
+def _shortened(name: str, what: Iterable[str]) -> str:
+    digest = hashlib.sha256("/".join(what).encode()).hexdigest()[:8]
     return f"{name[: _NAME_LIMIT - 9].rstrip('-')}-{digest}"
 
 
@@ -239,13 +256,91 @@ def _with_held_capacity(
     return ("reserved", *(way for way in ways if way != "reserved")), held
 
 
-def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None) -> NodePool:
-    """The pool as the plan writes it down, with the volume and the models that its nodes keep."""
+Replacement = Literal["free", "surge-node", "in-place"]
+"""What a new replica starts on: an accelerator that is free, a node that comes for it, or the old replica's place."""
+
+
+def replacement(member: Placed, pool: Pool, spec: StackSpec) -> Replacement:
+    """How a new version of the agent replaces the old one in the pool."""
+    wanted, makes_nodes = spec.capacity.rollout, _makes_nodes(pool, spec)
+    if pool.free_accelerators >= member.candidate.accelerators_per_replica:
+        return "free"
+    if pool.shared or not target_of(spec).can.has_cluster or wanted == "in-place":
+        return "in-place"
+    if wanted == "surge-node" or (makes_nodes and member.candidate.demand.user_facing):
+        return "surge-node"
+    return "in-place"
+
+
+def _makes_nodes(pool: Pool, spec: StackSpec) -> bool:
+    """Whether an autoscaler of ours makes the pool's nodes."""
+    return target_of(spec).makes_nodes_of(pool.machine.instance.provider) and not pool.shared
+
+
+def _surge_nodes(pool: Pool, spec: StackSpec) -> int:
+    """Nodes that the rollouts of all its agents add, when all of them begin at once."""
+    taken = sum(
+        pool.machine.accelerators_taken(member.candidate.accelerators_per_replica)
+        for member in pool.members
+        if replacement(member, pool, spec) == "surge-node"
+    )
+    return ceil_div(taken, pool.machine.accelerators)
+
+
+_IDLE_S = {"baseline": 3600, "burst": 600}
+"""How long an empty node stays. A baseline node is empty only between two versions of a replica."""
+_IDLE_AFTER_SURGE_S = 600
+"""The same where a rollout brings its own node: what it leaves behind need not wait for anybody."""
+
+
+_LIFTER = StartupTaintPlan(cpu_milli=10, memory_mib=64)
+"""What the container beside a filler asks for: an interpreter that makes two requests."""
+
+
+def _closed_hours(spec: StackSpec) -> tuple[ClosedHours, ...]:
+    """Hours outside the window in which nodes may be renewed; none where there is no window."""
+    window = spec.capacity.maintenance_window
+    if window is None:
+        return ()
+    starts, ahead = weekly_starts(window.start), offset_minutes(window.timezone)
+    if starts is None or ahead is None:
+        raise ValueError("the rules of the spec let no such window through")
+    return tuple(
+        ClosedHours(schedule=hours.schedule, minutes=hours.minutes)
+        for hours in closed_hours(starts, round(window.hours * 60), ahead)
+    )
+
+
+def node_pool_plan(
+    pool: Pool, spec: StackSpec, on_offer: Sequence[Machine], market: MarketPlan | None = None
+) -> NodePool:
+    """The pool as the plan writes it down, with the volume and the models that its nodes keep.
+
+    ``on_offer`` is everything that the stack may buy: other types that may stand in are among it.
+    """
     machine, purchase = pool.machine, pool.purchase
     cached = caching.cached_models((member.candidate for member in pool.members), spec)
     models_gib = sum(model.gib for model in cached)
     storage = caching.storage(machine, models_gib, spec)
-    room = caching.nvme_room_gib(machine) if storage == "nvme" else round_up(math.ceil(models_gib * 1.2) + 20, 100)
+    joined = any(member.candidate.nodes > 1 for member in pool.members)
+    may_be = siblings(machine, purchase.capacity_types, on_offer, models_gib, spec, joined=joined)
+    types = tuple(
+        NodeTypePlan(
+            instance_type=each.instance.name,
+            vcpus=each.instance.vcpu or 0,
+            usd_per_hour=usd_per_hour(most_usd_per_hour(each, purchase.capacity_types)),
+        )
+        for each in may_be
+    )
+    filler = caching.filler(
+        cached,
+        priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
+        spec,
+        machine,
+        pool.nodes,
+    )
+    by_karpenter, surge_nodes = _makes_nodes(pool, spec), _surge_nodes(pool, spec)
+    room = caching.nvme_room_gib(machine) if storage == "nvme" else caching.volume_gib(models_gib, step=100)
     preferred = machine.way(purchase.capacity_types[0])
     bought = [way for name in purchase.capacity_types if (way := machine.way(name)) is not None]
     ways, reservation = _with_held_capacity(purchase, machine, spec)
@@ -253,13 +348,18 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         name=pool.name,
         tier=pool.tier,
         capacity_types=ways,
-        instance_types=(machine.instance.name,),
+        instance_types=tuple(each.instance.name for each in may_be),
+        types=types,
+        dearest_usd_per_hour=max(each.usd_per_hour for each in types) if by_karpenter else None,
         provider=machine.instance.provider,
         region=machine.region,
         accelerator=machine.accelerator,
         accelerators_per_node=machine.accelerators,
         min=pool.nodes if pool.tier == "baseline" else 0,
         max=pool.nodes,
+        surge_nodes=surge_nodes,
+        idle_s=_IDLE_AFTER_SURGE_S if surge_nodes else _IDLE_S[pool.tier],
+        closed_hours=_closed_hours(spec) if by_karpenter else (),
         reservation=reservation,
         nodes_per_replica=max(member.candidate.nodes for member in pool.members),
         usd_per_hour=usd_per_hour(purchase.usd_per_hour),
@@ -272,9 +372,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         sharing="time-slicing" if pool.shared else "none",
         slots_per_accelerator=pool.engines_per_accelerator,
         fixed_size=pool.shared,
-        autoscaler="karpenter"
-        if target_of(spec).makes_nodes_of(machine.instance.provider) and not pool.shared
-        else None,
+        autoscaler="karpenter" if by_karpenter else None,
         kubernetes_version=kubernetes_version(spec),
         ami_alias=spec.pins.ami_alias,
         architecture=machine.instance.architecture,
@@ -286,10 +384,7 @@ def node_pool_plan(pool: Pool, spec: StackSpec, market: MarketPlan | None = None
         cache_capacity_gib=room,
         cache_path=caching.path(storage, spec),
         cached_models=cached,
-        filler=caching.filler(
-            cached,
-            priorities.highest(priorities.level(member.candidate.demand, pool.tier) for member in pool.members),
-            spec,
-        ),
+        filler=filler,
+        startup_taint=_LIFTER if filler is not None and by_karpenter and pool.tier == "baseline" else None,
         market=market,
     )

@@ -99,7 +99,9 @@ def _starts(
     for member in placed:
         for pool in its_pools[member.position]:
             gib = _models_gib([member.candidate], spec) if alone else in_pool[pool.name]
-            start = caching.cold_start_plan(member.candidate, pool.machine, member.release, gib, spec)
+            start = caching.cold_start_plan(
+                member.candidate, pool.machine, member.release, gib, spec, pool.engines_per_accelerator
+            )
             starts[member.position, pool.name] = start
             if not seats_in_time(member.candidate, start.total, spec.capacity):
                 key = (member.position, pool.machine.id)

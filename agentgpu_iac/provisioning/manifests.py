@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.plan.nodes import DEVICE_PLUGIN_NAMESPACE
+from agentgpu_iac.plan.overlays import patched, patches_of
 
 BUILT_IN_GROUPS = frozenset(
     {
@@ -101,12 +102,16 @@ def read_manifests(
 
 def _objects(files: Mapping[str, RenderedFile], folder: str) -> Iterator[Manifest]:
     (kustomization,) = _documents(files[f"{folder}/kustomization.yaml"])
+    patches = patches_of(kustomization)
     for resource in kustomization["resources"]:
         path = posixpath.normpath(f"{folder}/{resource}")
-        if path in files:
-            yield from (Manifest(path=path, content=document) for document in _documents(files[path]))
-        else:
-            yield from _objects(files, path)
+        found = _in_file(files[path], path) if path in files else _objects(files, path)
+        for each in found:
+            yield replace(each, content=patched(each.content, patches))
+
+
+def _in_file(file: RenderedFile, path: str) -> Iterator[Manifest]:
+    return (Manifest(path=path, content=document) for document in _documents(file))
 
 
 def _documents(file: RenderedFile) -> Iterator[dict[str, Any]]:

@@ -7,18 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from agentgpu_iac.plan import AlertPlan, Workload, watching
 from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal
 from agentgpu_iac.rendering.alert_words import Said, count_in_words, in_both_windows, metrics_of, windows_in_words
+from agentgpu_iac.rendering.names import pod_pattern
 from agentgpu_iac.rendering.watched import Watched
 
 _BY_POD = f"{AGENT_SERIES_LABEL},{TIER_SERIES_LABEL},pod"
 
-_HASH = "[a-z0-9]"
-"""What Kubernetes puts behind the name of a Deployment; numbers, behind that of a LeaderWorkerSet."""
-
 
 def pods_of(workloads: Sequence[Workload]) -> str:
-    """Matches the names of these workloads' pods, and not those of an agent whose name begins alike."""
-    names = "|".join(workload.name for workload in workloads)
-    return f"({names})-({_HASH}{{5,10}}-{_HASH}{{5}}|[0-9]+(-[0-9]+)?)"
+    """Matches the names of these workloads' pods, and no others."""
+    return "|".join(pod_pattern(workload) for workload in workloads)
 
 
 def _kv_cache_full(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -28,6 +27,7 @@ from agentgpu_iac.rendering.names import (
     GROUPS,
     SCRIPT,
     SCRIPT_FOLDER,
+    SCRIPTS_NAME,
     SERVICE_ACCOUNT,
     labels,
     model_cache,
@@ -35,7 +35,6 @@ from agentgpu_iac.rendering.names import (
     topology_keys,
     workload_labels,
 )
-from agentgpu_iac.rendering.stack import agents
 from agentgpu_iac.units import cpu_quantity, mib_quantity
 
 HOME_FOLDER = "/home/engine"
@@ -43,6 +42,14 @@ _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
 _LOADING_STEP_MINUTES = 5
 """The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
+_COMPILED = (
+    ("TRITON_CACHE_DIR", "triton"),
+    ("DG_JIT_CACHE_DIR", "deep_gemm"),
+    ("CUDA_CACHE_PATH", "cuda"),
+    ("XDG_CACHE_HOME", "cache"),
+)
+"""Where what is compiled at start is kept, so that the next start finds it: Triton's kernels, DeepGEMM's, the driver's, and
+whatever else keeps to the XDG convention (SGLang 0.5.23, torch's extensions). What an engine keeps elsewhere is in its port."""
 _GROUP_KEY_LABEL = "leaderworkerset.sigs.k8s.io/group-key"
 """What the LeaderWorkerSet controller gives all pods of one group, and no other pod."""
 
@@ -106,6 +113,7 @@ class DeploymentContext(Context):
     engine_cache_folder: str
     engine_cache_sub_path: str
     script_folder: str
+    scripts: str
     settings: tuple[str, ...]
     """Empty, or the one ConfigMap of the files that the engine reads."""
     settings_folder: str
@@ -146,7 +154,6 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
     pools = {pool.name: pool for pool in plan.node_pools}
     by_karpenter = {pool.name for pool in plan.karpenter_pools}
     faults = [fault for workload in plan.workloads for fault in _faults(pools[workload.node_pool], workload)]
-    faults += [fault for workload in plan.workloads for fault in _group_name_faults(plan, workload)]
     if faults:
         raise BadInput(faults)
     return (
@@ -177,18 +184,6 @@ def _engine(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) 
     )
 
 
-def _group_name_faults(plan: Plan, workload: Workload) -> tuple[Fault, ...]:
-    """Each group gets a Service ``<name>-<number>`` from its controller, which no agent's may be."""
-    if workload.kind == "Deployment":
-        return ()
-    taken = re.compile(rf"{re.escape(workload.name)}-[0-9]+")
-    return tuple(
-        _fault(workload, "name", f"its groups' Services would be named like agent {agent.agent!r}", "rename an agent")
-        for agent in agents(plan)
-        if taken.fullmatch(agent.agent)
-    )
-
-
 def _faults(pool: NodePool, workload: Workload) -> tuple[Fault, ...]:
     found: list[Fault] = []
     on_a_node = pool.accelerators_per_node * pool.slots_per_accelerator
@@ -204,7 +199,7 @@ def _fault(workload: Workload, path: str, message: str, hint: str) -> Fault:
 
 
 def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) -> DeploymentContext:
-    disruption = _disruption(workload) if by_karpenter else ()
+    disruption = _disruption(workload, pool) if by_karpenter else ()
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
@@ -231,7 +226,7 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
         wait_command=wait_command(workload),
-        command=workload.engine.command,
+        command=engine_command(workload),
         args=workload.engine.args,
         environment=engine_environment(workload),
         secret_environment=tuple(
@@ -255,6 +250,7 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bo
         engine_cache_folder=ENGINE_CACHE_MOUNT,
         engine_cache_sub_path=_engine_cache(workload),
         script_folder=SCRIPT_FOLDER,
+        scripts=SCRIPTS_NAME,
         settings=(_settings(workload),) if workload.engine.files else (),
         settings_folder=SETTINGS_MOUNT,
         model_cache=model_cache(pool),
@@ -330,8 +326,15 @@ def _devices(workload: Workload) -> Pairs:
     )
 
 
-def _disruption(workload: Workload) -> Pairs:
-    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer."""
+def _disruption(workload: Workload, pool: NodePool) -> Pairs:
+    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer.
+
+    Never where the node may be spot: Karpenter evicts no pod with this annotation, not even after an interruption notice,
+    so a young replica would be cut off with the node in place of draining (read in Karpenter 1.14.1: pkg/utils/pod,
+    IsEvictable).
+    """
+    if "spot" in pool.capacity_types:
+        return ()
     steps = math.ceil(workload.cold_start_s.total / 60 / _LOADING_STEP_MINUTES)
     return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
@@ -352,14 +355,26 @@ def wait_command(workload: Workload) -> tuple[str, ...]:
         "python3",
         f"{SCRIPT_FOLDER}/{SCRIPT}",
         "wait",
+        *_models(workload),
+        f"--engine-cache={_engine_cache(workload)}",
+    )
+
+
+def engine_command(workload: Workload) -> tuple[str, ...]:
+    """What starts the engine: the script holds its models, so that no filler removes them, and becomes the engine."""
+    return ("python3", f"{SCRIPT_FOLDER}/{SCRIPT}", "hold", *_models(workload), "--", *workload.engine.command)
+
+
+def _models(workload: Workload) -> tuple[str, ...]:
+    """The cache, and everything in it that the workload loads."""
+    own = CachedRepository(path=workload.model_cache.path, revision=workload.model_cache.revision)
+    return (
         f"--root={MODELS_MOUNT}",
-        *("--model", workload.model_cache.path, workload.model_cache.revision),
         *(
             part
-            for repository in _beside_the_model(workload)
+            for repository in (own, *_beside_the_model(workload))
             for part in ("--model", repository.path, repository.revision)
         ),
-        f"--engine-cache={_engine_cache(workload)}",
     )
 
 
@@ -370,8 +385,10 @@ def _beside_the_model(workload: Workload) -> tuple[CachedRepository, ...]:
 
 
 def _engine_cache(workload: Workload) -> str:
-    """Folder of the workload's compiled code, below the root of the model cache volume."""
-    return f".engine-cache/{workload.name}"
+    """Folder of the workload's compiled code, below the root of the model cache volume. What one version of an engine has
+    compiled is of no use to another.
+    """
+    return f".engine-cache/{workload.name}/{workload.engine.name}-{workload.engine.version}"
 
 
 def engine_environment(workload: Workload) -> Pairs:
@@ -387,6 +404,6 @@ def engine_environment(workload: Workload) -> Pairs:
         ("LOGNAME", "engine"),
         ("HF_HUB_OFFLINE", "1"),
         *((variable.name, variable.value) for variable in workload.engine.environment),
-        ("TRITON_CACHE_DIR", f"{ENGINE_CACHE_MOUNT}/triton"),
+        *((name, f"{ENGINE_CACHE_MOUNT}/{folder}") for name, folder in _COMPILED),
         *fabric,
     )

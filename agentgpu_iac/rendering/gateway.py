@@ -13,13 +13,13 @@ from typing import ClassVar
 
 from agentgpu_iac.plan import GatewayPlan, Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.plan.addresses import gateway_path
+from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     COMPONENT_LABEL,
     ENDPOINT_PICKER_COMPONENT,
     GATEWAY,
-    endpoint_picker,
     labels,
     priority_of,
 )
@@ -33,6 +33,7 @@ _CONFIG = "config.yaml"
 _CONFIG_FOLDER = "/config"
 
 PICKER_PORT, _HEALTH_PORT, PICKER_METRICS_PORT = 9002, 9003, 9090
+PICKER_METRICS_PORT_NAME, PICKER_METRICS_PATH = "metrics", "/metrics"
 _PORT_NAME = "grpc-ext-proc"
 _UID = 65532
 """The user of the picker's image."""
@@ -90,6 +91,8 @@ class EndpointPickerConfigContext(Context):
 
     template: ClassVar[str] = "endpoint-picker-config.yaml.j2"
     scorers: tuple[tuple[str, int], ...]
+    flows: tuple[tuple[int, float, str, str], ...]
+    """Nothing, or the one flow control: requests waiting in an engine, KV cache in use, longest wait, most bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +242,9 @@ def _agent_contexts(
 
 def _config(route: RoutePlan) -> str:
     prefix = (_PREFIX_SCORER,) if route.policy == "session-affine" else ()
-    return dump(document(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix)))).decode()
+    flow = route.flow_control
+    flows = () if flow is None else ((flow.queue_depth, flow.kv_cache_ratio, f"{flow.queue_s}s", f"{flow.max_mib}Mi"),)
+    return dump(document(EndpointPickerConfigContext(scorers=(*_SCORERS, *prefix), flows=flows))).decode()
 
 
 def _args(plan: Plan, router: RouterPlan, agent: Workload) -> tuple[str, ...]:

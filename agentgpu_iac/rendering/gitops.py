@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.plan import GitOpsPlan, Plan
+from agentgpu_iac.plan.names import ROUTER_NAME
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import GITOPS, labels
 
@@ -16,6 +17,9 @@ _FETCH_INTERVAL = "5m"
 _APPLY_INTERVAL = "10m"
 _RETRY_INTERVAL = "2m"
 """How often Flux looks at the repository, corrects drift, and tries again what failed."""
+_APPLY_TIMEOUT = "5m"
+"""How long Flux waits for what it waits for. It applies no newer commit meanwhile, so engines are not among that: one that
+lacks a node would hold back every router, alert and scaler for as long as a cold start may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,9 @@ class FluxKustomizationContext(Context):
     retry_interval: str
     timeout: str
     stack: str
+    waited_for: tuple[str, ...]
+    """Deployments by whose health the Kustomization is ready."""
+    has_waited_for: bool
     ignores: bool
     others_scale: tuple[str, ...]
 
@@ -109,6 +116,10 @@ def _git_repository(plan: Plan, gitops: GitOpsPlan) -> GitRepositoryContext:
     )
 
 
+def _routers(plan: Plan) -> tuple[str, ...]:
+    return (ROUTER_NAME,) if plan.router is not None and plan.router.kind == "nginx" else ()
+
+
 def _kustomization(plan: Plan, gitops: GitOpsPlan) -> FluxKustomizationContext:
     return FluxKustomizationContext(
         name=plan.stack,
@@ -117,8 +128,10 @@ def _kustomization(plan: Plan, gitops: GitOpsPlan) -> FluxKustomizationContext:
         path=f"./{gitops.path}",
         interval=_APPLY_INTERVAL,
         retry_interval=_RETRY_INTERVAL,
-        timeout=f"{gitops.timeout_s}s",
+        timeout=_APPLY_TIMEOUT,
         stack=plan.stack,
+        waited_for=_routers(plan),
+        has_waited_for=bool(_routers(plan)),
         ignores=bool(gitops.others_scale),
         others_scale=gitops.others_scale,
     )

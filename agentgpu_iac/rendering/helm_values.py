@@ -13,6 +13,7 @@ from typing import ClassVar
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
 from agentgpu_iac.rendering.context import Context, Pairs
+from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.sharing import DEFAULT_CONFIGURATION, configurations_name
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import dump
@@ -87,7 +88,8 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
         configurations=configurations_name(plan),
         default_configuration=DEFAULT_CONFIGURATION,
     )
-    files = [_file("gpu-operator", operator), _file("nvidia-device-plugin", plugin)]
+    opening = Origins(plan).of_stack("charts")
+    contexts: list[tuple[str, Context]] = [("gpu-operator", operator), ("nvidia-device-plugin", plugin)]
     watching = plan.watching
     if watching.accelerators != "none":
         exporter = DcgmExporterContext(
@@ -98,11 +100,11 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
             has_labels=bool(watching.labels),
             labels=tuple(watching.labels.items()),
         )
-        files.append(_file("dcgm-exporter", exporter))
+        contexts.append(("dcgm-exporter", exporter))
     if watching.node_health != "none":
-        files.append(_file("karpenter", KarpenterContext(repairs_nodes=True)))
-    return tuple(sorted(files, key=lambda file: file.path))
+        contexts.append(("karpenter", KarpenterContext(repairs_nodes=True)))
+    return tuple(_file(chart, context, opening) for chart, context in sorted(contexts, key=lambda each: each[0]))
 
 
-def _file(chart: str, context: Context) -> RenderedFile:
-    return RenderedFile(path=f"{FOLDER}/{chart}.yaml", content=dump(document(context)))
+def _file(chart: str, context: Context, opening: str) -> RenderedFile:
+    return RenderedFile(path=f"{FOLDER}/{chart}.yaml", content=opening.encode() + dump(document(context)))

@@ -12,6 +12,9 @@ from agentgpu_iac.plan.nodes import (
     ACCELERATOR_RESOURCE,
     KARPENTER_DISCOVERY_TAG,
     STACK_LABEL,
+    STARTUP_TAINT,
+    STARTUP_TAINT_EFFECT,
+    STARTUP_TAINT_VALUE,
     cache_directory_script,
     karpenter_node_role,
 )
@@ -30,11 +33,9 @@ _PLAIN_PATH = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 
 _ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 
-_IDLE_TIME = {"baseline": "1h", "burst": "10m"}
-"""How long an empty node stays. Baseline nodes are empty only between two versions of a replica."""
-
 _LIFETIME = {"baseline": "Never", "burst": "720h"}
-"""Expiry does not wait for a replacement, so baseline nodes are renewed by changing the AMI, one at a time."""
+"""Expiry does not wait for a replacement, so baseline nodes are renewed by changing the AMI, one at a time. It asks no budget
+either, so no node of a stack with a maintenance window expires."""
 
 _DRAIN_ALLOWANCE_S = 900
 """Seconds that a node may take to drain beyond the longest grace period of its pods."""
@@ -54,11 +55,16 @@ class NodePoolContext(Context):
     architecture: str
     taint_key: str
     taint_value: str
+    has_startup_taint: bool
+    startup_taint: tuple[tuple[str, str, str], ...]
+    """Nothing, or key, value and effect of the one that the filler takes off."""
     expire_after: str
     termination_grace_period: str
     consolidate_after: str
     renewed_at_once: str
     """Nodes that drift may take at once: those of one replica."""
+    closed_hours: Pairs
+    """Schedules from which on nothing is renewed, and for how long."""
     accelerator_resource: str
     accelerators_limit: str
 
@@ -131,13 +137,24 @@ def _node_pool(plan: Plan, pool: NodePool) -> NodePoolContext:
         architecture=_ARCHITECTURES[pool.architecture],
         taint_key=ACCELERATOR_RESOURCE,
         taint_value="present",
-        expire_after=_LIFETIME[pool.tier],
+        has_startup_taint=pool.startup_taint is not None,
+        startup_taint=()
+        if pool.startup_taint is None
+        else ((STARTUP_TAINT, STARTUP_TAINT_VALUE, STARTUP_TAINT_EFFECT),),
+        expire_after="Never" if pool.closed_hours else _LIFETIME[pool.tier],
         termination_grace_period=f"{_longest_drain_s(plan, pool)}s",
-        consolidate_after=_IDLE_TIME[pool.tier],
+        consolidate_after=_hours_and_minutes(pool.idle_s // 60),
         renewed_at_once=str(pool.nodes_per_replica),
+        closed_hours=tuple((hours.schedule, _hours_and_minutes(hours.minutes)) for hours in pool.closed_hours),
         accelerator_resource=ACCELERATOR_RESOURCE,
-        accelerators_limit=str(pool.max * pool.accelerators_per_node),
+        accelerators_limit=str((pool.max + pool.surge_nodes) * pool.accelerators_per_node),
     )
+
+
+def _hours_and_minutes(minutes: int) -> str:
+    """A duration as Karpenter's budgets take it, which know no seconds."""
+    hours, rest = divmod(minutes, 60)
+    return f"{hours}h{rest}m" if hours and rest else f"{hours}h" if hours else f"{rest}m"
 
 
 def _labels(plan: Plan, pool: NodePool) -> Pairs:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.plan import RenderedFile
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.plan.nodes import AGENT_LABEL, POOL_LABEL
 from agentgpu_iac.rendering.context import Draft
 from agentgpu_iac.rendering.names import COMPONENT_LABEL
+from agentgpu_iac.rendering.origin import Origins
+from agentgpu_iac.rendering.reasons import commented
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import Mapping, Value, dump
 
@@ -117,10 +120,25 @@ def check(manifests: Iterable[Manifest]) -> None:
         raise BadInput(faults)
 
 
-def rendered(manifests: Iterable[Manifest]) -> tuple[RenderedFile, ...]:
-    """Print manifests, in the order of their paths."""
-    files = (RenderedFile(path=each.path, content=dump(each.body)) for each in manifests)
+def rendered(plan: Plan, manifests: Iterable[Manifest]) -> tuple[RenderedFile, ...]:
+    """Print manifests, in the order of their paths: each opens with what made it, and its numbers say where they are from."""
+    origins = Origins(plan)
+    pools = {pool.name for pool in plan.node_pools}
+    files = (
+        RenderedFile(
+            path=each.path,
+            content=(_opening(each, origins, pools) + commented(dump(each.body).decode(), each.component)).encode(),
+        )
+        for each in manifests
+    )
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _opening(made: Manifest, origins: Origins, pools: Collection[str]) -> str:
+    agent, pool = made.label(AGENT_LABEL), made.label(POOL_LABEL)
+    if agent:
+        return origins.of_agent(agent, made.component)
+    return origins.of_pool(pool, made.component) if pool in pools else origins.of_stack(made.component)
 
 
 def _faults(made: Manifest) -> Iterator[Fault]:

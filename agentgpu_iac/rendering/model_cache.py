@@ -4,21 +4,24 @@ The volume is one ``local`` PersistentVolume for the whole pool. Its node affini
 every node of the pool it means that node's own directory; pods mount it through one claim, without hostPath, which
 the restricted Pod Security standard forbids. The directory itself is made by the nodes' user data.
 
-A model counts as there when its marker names the planned revision. ``model_cache.py``, which ships as it is and is
-read from a ConfigMap, writes markers in the filler and waits for them in the engines' init containers.
+A model counts as there when its marker names the planned revision. The scripts, which ship as they are and are read from
+one ConfigMap of the stack, write markers in the filler, wait for them in the engines' init containers, and start each
+engine so that its models are held while it lives.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import CachedModel, FillerPlan, NodePool, Plan, token_variables
 from agentgpu_iac.plan.mounts import MODELS_MOUNT
-from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, FILLER_SERVICE_ACCOUNT, POOL_LABEL
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, ENGINE_UID, FILLER_SERVICE_ACCOUNT, POOL_LABEL, STARTUP_TAINT
+from agentgpu_iac.rendering import startup_taint
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -26,13 +29,15 @@ from agentgpu_iac.rendering.names import (
     MODEL_CACHE_COMPONENT,
     SCRIPT,
     SCRIPT_FOLDER,
+    SCRIPTS,
+    SCRIPTS_NAME,
     labels,
     model_cache,
     pool_labels,
     priority_of,
 )
 from agentgpu_iac.rendering.templates import verbatim
-from agentgpu_iac.units import cpu_quantity, mib_quantity
+from agentgpu_iac.units import GIB, cpu_quantity, mib_quantity
 
 MODELS_FILE = "models.json"
 _S3_SCRIPT = "s3_bucket.py"
@@ -98,21 +103,26 @@ class DaemonSetContext(Context):
     memory_limit: str
     models_folder: str
     script_folder: str
+    scripts: str
     model_cache: str
     scratch_size: str
+    lifters: tuple[tuple[str, str, tuple[str, ...], str, str], ...]
+    """Nothing, or the one container that takes the startup taint off: key, image, command, CPU and memory."""
 
 
 def model_cache_drafts(plan: Plan) -> tuple[Draft, ...]:
     """The model caches of all pools."""
-    return tuple(
-        Draft(folder=BASE, context=context) for pool in plan.node_pools for context in _pool_contexts(plan, pool)
-    )
+    contexts = [context for pool in plan.node_pools for context in _pool_contexts(plan, pool)]
+    scripts = (_scripts(plan),) if contexts else ()
+    return tuple(Draft(folder=BASE, context=context) for context in (*scripts, *contexts))
 
 
 def _pool_contexts(plan: Plan, pool: NodePool) -> tuple[Context, ...]:
-    scripts = _scripts(plan, pool)
-    fillers = (_filler(plan, pool, pool.filler, scripts),) if pool.filler is not None else ()
-    return (_volume(plan, pool), _claim(plan, pool), scripts, *fillers)
+    fillers: tuple[Context, ...] = ()
+    if pool.filler is not None:
+        models = _models(plan, pool)
+        fillers = (models, _filler(plan, pool, pool.filler, models))
+    return (_volume(plan, pool), _claim(plan, pool), *fillers)
 
 
 def _labels(plan: Plan, pool: NodePool) -> Pairs:
@@ -142,16 +152,24 @@ def _claim(plan: Plan, pool: NodePool) -> PersistentVolumeClaimContext:
     )
 
 
-def _scripts(plan: Plan, pool: NodePool) -> ConfigMapContext:
+def _scripts(plan: Plan) -> ConfigMapContext:
+    """The scripts stand once, for every pool's fillers and engines."""
+    from_s3 = any(_bucket(pool) for pool in plan.node_pools)
+    return ConfigMapContext(
+        name=SCRIPTS_NAME,
+        namespace=plan.stack,
+        labels=labels(plan.stack, MODEL_CACHE_COMPONENT, name=MODEL_CACHE_COMPONENT),
+        data=tuple((name, verbatim(name)) for name in (*SCRIPTS, *((_S3_SCRIPT,) if from_s3 else ()))),
+    )
+
+
+def _models(plan: Plan, pool: NodePool) -> ConfigMapContext:
+    """What the pool's fillers are to fill."""
     return ConfigMapContext(
         name=model_cache(pool),
         namespace=plan.stack,
         labels=_labels(plan, pool),
-        data=(
-            (MODELS_FILE, models_document(pool)),
-            (SCRIPT, verbatim(SCRIPT)),
-            *(((_S3_SCRIPT, verbatim(_S3_SCRIPT)),) if _bucket(pool) else ()),
-        ),
+        data=((MODELS_FILE, models_document(plan, pool)),),
     )
 
 
@@ -159,32 +177,38 @@ def _bucket(pool: NodePool) -> str | None:
     return pool.filler.bucket if pool.filler is not None else None
 
 
-def models_document(pool: NodePool) -> str:
-    """What the filler of a pool is to download, as it reads it."""
+def models_document(plan: Plan, pool: NodePool) -> str:
+    """What the filler of a pool is to download, as it reads it; and what others put there, which it leaves alone."""
     variables = {secret: variable for variable, secret in token_variables(pool.cached_models)}
+    return work_document(plan.stack, pool.cached_models, variables)
+
+
+def work_document(stack: str, cached: Sequence[CachedModel], variables: Mapping[str, str]) -> str:
+    """The same for any models; ``variables`` hold the tokens of each Secret."""
     models = [
         {
             "name": model.model,
             "path": model.path,
             "revision": model.revision,
             "tokenVariable": variables[model.token_secret] if model.token_secret else "",
+            "kind": model.kind,
+            "runsCode": model.runs_code,
+            "countedBytes": round(model.gib * GIB),
         }
-        for model in _filled(pool)
+        for model in cached
+        if model.fill
     ]
-    return json.dumps(models, indent=2, ensure_ascii=False) + "\n"
+    kept = [model.path for model in cached if not model.fill]
+    return json.dumps({"owner": stack, "models": models, "kept": kept}, indent=2, ensure_ascii=False) + "\n"
 
 
-def _filled(pool: NodePool) -> tuple[CachedModel, ...]:
-    return tuple(model for model in pool.cached_models if model.fill)
-
-
-def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapContext) -> DaemonSetContext:
+def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, models: ConfigMapContext) -> DaemonSetContext:
     return DaemonSetContext(
         name=model_cache(pool),
         namespace=plan.stack,
         labels=_labels(plan, pool),
         selector=((COMPONENT_LABEL, MODEL_CACHE_COMPONENT), (POOL_LABEL, pool.name)),
-        content_sha256=hashlib.sha256(json.dumps(scripts.data).encode()).hexdigest(),
+        content_sha256=hashlib.sha256(json.dumps((_scripts(plan).data, models.data)).encode()).hexdigest(),
         service_account=FILLER_SERVICE_ACCOUNT,
         has_priority=bool(plan.priority_classes),
         priority_class=priority_of(plan, filler.priority),
@@ -201,8 +225,25 @@ def _filler(plan: Plan, pool: NodePool, filler: FillerPlan, scripts: ConfigMapCo
         memory_limit=mib_quantity(filler.memory_limit_mib),
         models_folder=MODELS_MOUNT,
         script_folder=SCRIPT_FOLDER,
+        scripts=SCRIPTS_NAME,
         model_cache=model_cache(pool),
         scratch_size=mib_quantity(_SCRATCH_LIMIT_MIB),
+        lifters=_lifters(plan, pool),
+    )
+
+
+def _lifters(plan: Plan, pool: NodePool) -> tuple[tuple[str, str, tuple[str, ...], str, str], ...]:
+    if pool.startup_taint is None:
+        return ()
+    command = (
+        "python3",
+        f"/opt/startup-taint/{startup_taint.SCRIPT}",
+        f"--ready={READY_FILE}",
+        f"--key={STARTUP_TAINT}",
+    )
+    size = pool.startup_taint
+    return (
+        (STARTUP_TAINT, filler_image(plan, pool), command, cpu_quantity(size.cpu_milli), mib_quantity(size.memory_mib)),
     )
 
 
@@ -224,6 +265,9 @@ def fill_command(filler: FillerPlan) -> tuple[str, ...]:
         f"--models={SCRIPT_FOLDER}/{MODELS_FILE}",
         *((f"--bucket={filler.bucket}",) if filler.bucket is not None else ()),
         f"--ready={READY_FILE}",
+        f"--start-delay-s={filler.start_delay_s}",
+        f"--timeout-s={filler.timeout_s}",
+        f"--connections={filler.connections}",
     )
 
 
@@ -235,5 +279,6 @@ def filler_environment() -> Pairs:
         ("LOGNAME", "engine"),
         ("HF_HOME", f"{MODELS_MOUNT}/.huggingface"),
         ("HF_HUB_DISABLE_TELEMETRY", "1"),
+        ("HF_HUB_DISABLE_PROGRESS_BARS", "1"),
         ("NVIDIA_VISIBLE_DEVICES", "void"),
     )

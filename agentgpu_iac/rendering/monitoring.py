@@ -11,8 +11,10 @@ from agentgpu_iac.plan.series import CLUSTER_LABEL
 from agentgpu_iac.rendering.alerts import rule_drafts
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.dashboard import dashboard_drafts
+from agentgpu_iac.rendering.gateway import PICKER_METRICS_PATH, PICKER_METRICS_PORT_NAME
 from agentgpu_iac.rendering.names import (
     COMPONENT_LABEL,
+    ENDPOINT_PICKER_COMPONENT,
     ENGINE_COMPONENT,
     EXPORTER_PORT_NAME,
     MONITORING,
@@ -33,6 +35,7 @@ class PodMonitorContext(Context):
     pod_target_labels: tuple[str, ...]
     selector: Pairs
     port: str
+    """Name of the pods' port."""
     path: str
     interval: str
     timeout: str
@@ -47,7 +50,9 @@ def monitoring_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 
 def _monitor_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """One PodMonitor for each engine in use, since engines of one name have one path; and one for the routers' exporters."""
+    """One PodMonitor for each engine in use, since engines of one name have one path; and one for what routes requests: NGINX's
+    exporters, or endpoint pickers, whose queue a burst is scaled on.
+    """
     if plan.watching.monitors == "none":
         return ()
     paths = {workload.engine.name: workload.metrics.path for workload in plan.workloads if workload.metrics is not None}
@@ -73,6 +78,18 @@ def _monitor_drafts(plan: Plan) -> tuple[Draft, ...]:
                 ((COMPONENT_LABEL, ROUTER_COMPONENT),),
                 EXPORTER_PORT_NAME,
                 "/metrics",
+            )
+        )
+    if plan.router is not None and plan.router.gateway is not None:
+        monitors.append(
+            _monitor(
+                plan,
+                "endpoint-pickers",
+                watched_labels(plan, "endpoint-pickers"),
+                (STACK_LABEL, AGENT_LABEL),
+                ((COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT),),
+                PICKER_METRICS_PORT_NAME,
+                PICKER_METRICS_PATH,
             )
         )
     return tuple(Draft(folder=MONITORING, context=monitor) for monitor in monitors)

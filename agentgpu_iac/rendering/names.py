@@ -17,8 +17,9 @@ MONITORING = "monitoring"
 GATEWAY = "gateway"
 SECRETS = "secrets"
 GITOPS = "gitops"
+CALLERS = "callers"
 """Folders of the tree that hold objects: ``base`` in kinds that every cluster serves, each other folder what needs an
-operator, or a choice, of its own."""
+operator, or a choice, of its own; below ``callers`` one for each namespace of those who call, who apply it themselves."""
 
 MANAGER = "agentgpu"
 
@@ -35,14 +36,15 @@ node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
 
-ROUTER_NAME = "traffic-router"
-"""Name of every object that makes up the stack's NGINX."""
-
 EXPORTER_PORT_NAME = "metrics"
 """Name of the port of what counts for a pod's main container."""
 
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
+SCRIPTS = (SCRIPT, "model_files.py", "model_hub.py")
+"""What fills model caches, waits for models and holds them; one file, read beside the others."""
+SCRIPTS_NAME = "model-cache-scripts"
+"""Name of the one ConfigMap of all pools' scripts."""
 
 
 def labels(stack: str, component: str, *, name: str, more: Pairs = ()) -> Pairs:
@@ -77,6 +79,17 @@ def priority_class(stack: str, level: PriorityLevel) -> str:
     return f"{stack}-{level}"
 
 
+_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
+"""What Kubernetes makes the random parts of names of: no vowels, and no digit that looks like one."""
+
+
+def pod_pattern(workload: Workload) -> str:
+    """The names of a workload's pods as a regular expression: of no other agent's, though its name begins like this one's."""
+    if workload.kind == "Deployment":
+        return f"{workload.name}-{_RANDOM}+-{_RANDOM}{{5}}"
+    return f"{workload.name}-[0-9]+(-[0-9]+)?"
+
+
 _TOPOLOGY_KEYS: dict[Topology, str] = {"zone": "topology.kubernetes.io/zone", "host": "kubernetes.io/hostname"}
 
 
@@ -93,8 +106,3 @@ def priority_of(plan: Plan, level: PriorityLevel) -> str | None:
 def model_cache(pool: NodePool) -> str:
     """Name of every object that makes up a pool's model cache."""
     return f"model-cache-{pool.name}"
-
-
-def endpoint_picker(agent: str) -> str:
-    """Name of every object that makes up an agent's endpoint picker."""
-    return f"{agent}-picker"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.endpoints import CALLER_LABEL
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
@@ -32,6 +33,7 @@ from agentgpu_iac.rendering.names import (
 )
 from agentgpu_iac.rendering.service import behind_nginx, engine_selector
 from agentgpu_iac.rendering.stack import agents
+from agentgpu_iac.rendering.startup_taint import has_startup_taint
 
 _DNS_NAMESPACE = "kube-system"
 _NODE_LOCAL_DNS = "169.254.20.10/32"
@@ -63,6 +65,8 @@ class NamespacePeer(NamedTuple):
     operator: str
     names: tuple[tuple[str, ...], ...]
     """The one list of names, or nothing where the operator takes none."""
+    caller_labels: tuple[Pairs, ...] = ()
+    """The one list of labels that the pods must carry as well, or nothing where all of them are meant."""
 
 
 class Block(NamedTuple):
@@ -224,7 +228,8 @@ def _from_pods(component: str, port: Port) -> Rule:
 def _from_callers(plan: Plan, *ports: Port) -> Rule:
     """Named namespaces, or every namespace of the cluster; never addresses outside it."""
     named = plan.security.callers
-    peer = NamespacePeer("In", (named,)) if named else NamespacePeer("Exists", ())
+    labelled = (((CALLER_LABEL, plan.stack),),) if plan.security.callers_need_label else ()
+    peer = NamespacePeer("In", (named,), labelled) if named else NamespacePeer("Exists", (), labelled)
     return Rule(namespaces=(peer,), pods=(), blocks=(), ports=(ports,))
 
 
@@ -251,7 +256,12 @@ def _group(plan: Plan, agent: str) -> NetworkPolicyContext:
 def _fillers(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if all(pool.filler is None for pool in plan.node_pools):
         return ()
-    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=_source(plan)),)
+    api = (
+        (_anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS)),)
+        if has_startup_taint(plan)
+        else ()
+    )
+    return (_policy(plan, MODEL_CACHE_COMPONENT, _component(MODEL_CACHE_COMPONENT), egress=(*_source(plan), *api)),)
 
 
 def _source(plan: Plan) -> tuple[Rule, ...]:

@@ -23,6 +23,7 @@ from agentgpu_iac.rendering.service import service_drafts
 from agentgpu_iac.rendering.sharing import sharing_drafts
 from agentgpu_iac.rendering.skyserve import skyserve_tree
 from agentgpu_iac.rendering.stack import stack_drafts
+from agentgpu_iac.rendering.startup_taint import startup_taint_drafts
 from agentgpu_iac.rendering.sync_waves import in_waves
 from agentgpu_iac.spec.vocabulary import Target
 
@@ -40,9 +41,9 @@ def kustomize_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """One file per Kubernetes object, and the kustomizations that join them."""
     objects = in_waves(plan, tuple(manifest(draft) for draft in object_drafts(plan)))
     check(objects)
-    kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan.stack, objects))
+    kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan, objects))
     check(kustomizations)
-    return rendered((*objects, *kustomizations))
+    return rendered(plan, (*objects, *kustomizations))
 
 
 def object_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -54,6 +55,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
         *router_drafts(plan),
         *gateway_drafts(plan),
         *model_cache_drafts(plan),
+        *startup_taint_drafts(plan),
         *network_policy_drafts(plan),
         *sharing_drafts(plan),
         *karpenter_drafts(plan),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.plan import Plan, RoutePlan, RouterPlan, Workload
+from agentgpu_iac.plan.names import ROUTER_NAME, engines_service
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
@@ -23,7 +24,6 @@ from agentgpu_iac.rendering.names import (
     COMPONENT_LABEL,
     EXPORTER_PORT_NAME,
     ROUTER_COMPONENT,
-    ROUTER_NAME,
     SERVICE_ACCOUNT,
     labels,
     priority_of,
@@ -74,8 +74,15 @@ limit, tries, and times."""
 Exporter = tuple[str, tuple[str, ...], str, int, str, str]
 """Image, arguments, name and number of its port, CPU, memory. It is one static program, which any user can run."""
 
-ELSEWHERE = ("error", "timeout", "http_503", "non_idempotent")
-"""What sends a request to another replica."""
+REQUESTS_ZONE = "requests_in_flight"
+"""Memory in which NGINX counts the requests of each agent. Agents have zones of their own name beside it, which no agent's
+can be: it holds an underscore."""
+
+
+def elsewhere(router: RouterPlan) -> tuple[str, ...]:
+    """What sends a request to another replica: no answer, or one by which engines turn it away."""
+    refusals = sorted({status for route in router.routes for status in route.refusal_statuses})
+    return ("error", "timeout", *(f"http_{status}" for status in refusals), "non_idempotent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +105,7 @@ class NginxContext(Context):
     header_buffer_kib: int
     session_variable: str
     """The session header as NGINX names it, without ``http_``."""
+    requests_zone: str
     health_listen: str
     status_port: int
     routes: tuple[Route, ...]
@@ -153,7 +161,7 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
             if agent.agent in routed
             for service in (
                 _public_service(plan, agent),
-                engine_service(plan, agent, _engines(agent.agent), headless=True),
+                engine_service(plan, agent, engines_service(agent.agent), headless=True),
             )
         ),
     )  # fmt: skip
@@ -178,11 +186,6 @@ def _selector() -> Pairs:
     return ((COMPONENT_LABEL, ROUTER_COMPONENT),)
 
 
-def _engines(agent: str) -> str:
-    """Service of the pods themselves: NGINX follows their SRV records."""
-    return f"{agent}-engines"
-
-
 def _config_map(plan: Plan, router: RouterPlan) -> ConfigMapContext:
     return ConfigMapContext(
         name=ROUTER_NAME,
@@ -202,7 +205,7 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
             nginx_route(
                 route,
                 listen=(str(route_port(route)),),
-                engines=(f"{_engines(route.agent)}.{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve",),
+                engines=(f"{engines_service(route.agent)}.{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve",),
             )
             for route in router.routes
         ),
@@ -218,7 +221,7 @@ def nginx(
     routes: tuple[Route, ...],
     worker_connections: int | None = None,
     parts: tuple[str, ...] = (),
-    elsewhere: tuple[str, ...] = ELSEWHERE,
+    more_elsewhere: tuple[str, ...] = (),
 ) -> NginxContext:
     """NGINX's configuration, wherever it runs."""
     connections = worker_connections or router.worker_connections
@@ -229,11 +232,12 @@ def nginx(
         shutdown_timeout_s=router.drain.shutdown_timeout_s,
         directives=directives,
         parts=parts,
-        elsewhere=elsewhere,
+        elsewhere=(*elsewhere(router), *more_elsewhere),
         max_request_mib=router.max_request_mib,
         body_buffer_kib=router.body_buffer_kib,
         header_buffer_kib=router.header_buffer_kib,
         session_variable=router.session_header.replace("-", "_"),
+        requests_zone=REQUESTS_ZONE,
         health_listen=health_listen,
         status_port=status_port,
         routes=routes,
@@ -245,7 +249,7 @@ def nginx_route(
 ) -> Route:
     """One agent's route: where NGINX listens for it, and how it names the engines, or the files that name more of them."""
     balance = ("hash $session consistent;",) if route.policy == "session-affine" else ()
-    limit = () if route.max_connections is None else (f"limit_conn requests {route.max_connections};",)
+    limit = () if route.max_connections is None else (f"limit_conn {REQUESTS_ZONE} {route.max_connections};",)
     return (
         route.agent,
         listen,

@@ -15,7 +15,14 @@ _COMPONENT = "scaling"
 _KEDA_LABEL = "scaledobject.keda.sh/name"
 """KEDA puts it on a ScaledObject that lacks it; there from the start, it is no drift."""
 
-BURST_SERIES = {"requests": "agentgpu_burst_requests", "kv-cache": "agentgpu_burst_kv_cache"}
+_AUTHENTICATION = "prometheus"
+"""Name of the object that says how KEDA proves who it is."""
+
+BURST_SERIES = {
+    "requests": "agentgpu_burst_requests",
+    "sessions": "agentgpu_burst_sessions",
+    "kv-cache": "agentgpu_burst_kv_cache",
+}
 """Series that recording rules make of the queries, for an adapter to serve."""
 
 
@@ -40,10 +47,31 @@ class ScaledObjectContext(Context):
     scale_down_stabilization_s: int
     scale_down_period_s: int
     prometheus_url: str
+    auth_modes: tuple[str, ...]
+    """Empty, or the one way in which KEDA proves who it is."""
+    aws_regions: tuple[str, ...]
+    """Empty, or the one region that it signs for."""
+    authentications: tuple[str, ...]
+    """Empty, or the one object that says what is read from where."""
     queries: tuple[tuple[str, str, str], ...]
     """(name, query, threshold)."""
     schedules: tuple[tuple[str, str, str, str, str], ...]
     """(name, time zone, start, end, replicas)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerAuthenticationContext(Context):
+    """How KEDA proves to Prometheus who it is, for all burst tiers of the stack."""
+
+    template: ClassVar[str] = "trigger-authentication.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    signs: bool
+    """By KEDA's own AWS identity; else from a Secret."""
+    reads: bool
+    parameters: tuple[tuple[str, str, str], ...]
+    """(parameter, Secret, key)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +96,27 @@ class HorizontalPodAutoscalerContext(Context):
 
 def scaling_drafts(plan: Plan) -> tuple[Draft, ...]:
     """One object for each burst tier that something scales: never two on one workload."""
+    return (*_authentication(plan), *_scalers(plan))
+
+
+def _authentication(plan: Plan) -> tuple[Draft, ...]:
+    """One object for the stack: all its burst tiers ask the same Prometheus."""
+    scaled = (workload.scaling for workload in plan.workloads if workload.scaling is not None)
+    auth = next((scaling.prometheus_auth for scaling in scaled if scaling.prometheus_auth is not None), None)
+    if auth is None:
+        return ()
+    context = TriggerAuthenticationContext(
+        name=_AUTHENTICATION,
+        namespace=plan.stack,
+        labels=labels(plan.stack, _COMPONENT, name=_AUTHENTICATION),
+        signs=auth.mode is None,
+        reads=auth.mode is not None,
+        parameters=tuple((each.parameter, each.secret, each.key) for each in auth.parameters),
+    )
+    return (Draft(folder=SCALING, context=context),)
+
+
+def _scalers(plan: Plan) -> tuple[Draft, ...]:
     return tuple(
         Draft(
             folder=SCALING,
@@ -81,6 +130,7 @@ def scaling_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 
 def _scaled_object(plan: Plan, workload: Workload, scaling: ScalingPlan) -> ScaledObjectContext:
+    auth = scaling.prometheus_auth
     about = (*workload_labels(workload), (_KEDA_LABEL, workload.name))
     return ScaledObjectContext(
         name=workload.name,
@@ -99,6 +149,9 @@ def _scaled_object(plan: Plan, workload: Workload, scaling: ScalingPlan) -> Scal
         scale_down_stabilization_s=scaling.scale_down_stabilization_s,
         scale_down_period_s=scaling.scale_down_period_s,
         prometheus_url=scaling.prometheus_url,
+        auth_modes=() if auth is None or auth.mode is None else (auth.mode,),
+        aws_regions=() if auth is None or auth.aws_region is None else (auth.aws_region,),
+        authentications=() if auth is None else (_AUTHENTICATION,),
         queries=tuple((trigger.name, trigger.query, decimal(trigger.threshold)) for trigger in scaling.triggers),
         schedules=tuple(
             (f"schedule-{number}", schedule.timezone, schedule.start, schedule.end, str(schedule.replicas))

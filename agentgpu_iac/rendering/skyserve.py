@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.plan import CachedModel, Plan, RenderedFile, SkyPlace, SkyServicePlan, Workload
+from agentgpu_iac.plan import Plan, RenderedFile, SkyPlace, SkyServicePlan, Workload
 from agentgpu_iac.plan.mounts import MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.rendering.context import Context, Pairs
-from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.model_cache import MODELS_FILE, work_document
+from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER, SCRIPTS
+from agentgpu_iac.rendering.origin import Origins
+from agentgpu_iac.rendering.reasons import commented
+from agentgpu_iac.rendering.templates import document, verbatim
 from agentgpu_iac.rendering.yaml_text import dump
 
 FOLDER = "skyserve"
 
 _LOAD_BALANCING_POLICY = "least_load"
 """SkyServe's default, named so that another default changes nothing. Each replica is alike, so the shortest line is best."""
+_END_OF_FILE = "END_OF_FILE"
 _HEADER = """\
-# Agent {agent} as a SkyServe service. Made by agentgpu; change the agent stack, not this file.
-# Start it:  {command}
+# Agent {agent} as a SkyServe service. Start it:  {command}
 """
 
 
@@ -53,6 +57,8 @@ class SkyServiceContext(Context):
     max_usd_per_hour: float
     places: Pairs
     """Clouds with their regions, and the accelerators to ask for there."""
+    docker_options: tuple[str, ...]
+    """SkyPilot would give the container a third of what is free for shared memory, whatever the engine needs."""
     has_environment: bool
     environment: Pairs
     has_secrets: bool
@@ -72,7 +78,8 @@ def is_of_a_service(file: RenderedFile) -> bool:
 def skyserve_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """The files of all agents, in the order of their paths."""
     workloads = {workload.name: workload for workload in plan.workloads}
-    files = [_file(service, workloads[service.workload]) for service in plan.sky_services]
+    origins = Origins(plan)
+    files = [_file(service, workloads[service.workload], origins) for service in plan.sky_services]
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -86,10 +93,10 @@ def _path(service: SkyServicePlan) -> str:
     return f"{FOLDER}/{service.agent}.yaml"
 
 
-def _file(service: SkyServicePlan, workload: Workload) -> RenderedFile:
-    header = _HEADER.format(agent=service.agent, command=start_command(service))
-    body = dump(document(_context(service, workload)))
-    return RenderedFile(path=_path(service), content=header.encode() + body)
+def _file(service: SkyServicePlan, workload: Workload, origins: Origins) -> RenderedFile:
+    header = origins.of_agent(service.agent) + _HEADER.format(agent=service.agent, command=start_command(service))
+    body = commented(dump(document(_context(service, workload))).decode(), "sky")
+    return RenderedFile(path=_path(service), content=(header + body).encode())
 
 
 def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:
@@ -120,6 +127,7 @@ def _context(service: SkyServicePlan, workload: Workload) -> SkyServiceContext:
         memories=() if service.memory_gib is None else (f"{service.memory_gib}+",),
         max_usd_per_hour=float(service.max_usd_per_hour),
         places=tuple((_infra(place), f"{place.accelerator}:{service.accelerators}") for place in service.places),
+        docker_options=(f"--shm-size={workload.pod.shm_mib}m",),
         has_environment=bool(environment),
         environment=environment,
         has_secrets=bool(service.secrets),
@@ -144,19 +152,27 @@ def _file_mounts(service: SkyServicePlan) -> Iterator[tuple[str, str]]:
 
 def _setup(service: SkyServicePlan, workload: Workload) -> str:
     """What must be there before the engine starts: weights from Hugging Face, and files that only the engine reads."""
-    fetched = () if service.bucket is not None else service.models
+    fetched = _fetch(service) if service.models else ()
     parts = [
-        *(["\n".join(("python3 - <<'FETCH'", *_fetch(fetched), "FETCH"))] if fetched else []),
+        *fetched,
         *(_settings_file(file.name, file.content) for file in workload.engine.files),
     ]
     return "\n".join(("set -e", *parts, "")) if parts else ""
 
 
-def _fetch(models: tuple[CachedModel, ...]) -> Iterator[str]:
-    yield "from huggingface_hub import snapshot_download"
-    for model in models:
-        folder = f"{MODELS_MOUNT}/{model.path}"
-        yield f"snapshot_download({model.model!r}, revision={model.revision!r}, local_dir={folder!r})"
+def _fetch(service: SkyServicePlan) -> Iterator[str]:
+    """The scripts that fill caches elsewhere; from a bucket SkyPilot has copied the files, of which they keep those that
+    engines read.
+    """
+    tokens = {secret.secret: secret.variable for secret in service.secrets}
+    files = {script: verbatim(script) for script in SCRIPTS}
+    models = [model.model_copy(update={"fill": True}) for model in service.models]
+    files[MODELS_FILE] = work_document(service.name, models, tokens)
+    yield f"mkdir -p {SCRIPT_FOLDER}"
+    for name, content in files.items():
+        yield f"cat > {SCRIPT_FOLDER}/{name} <<'{_END_OF_FILE}'\n{content}{_END_OF_FILE}"
+    command = "fill --once" if service.bucket is None else "tidy"
+    yield f"python3 {SCRIPT_FOLDER}/{SCRIPT} {command} --root={MODELS_MOUNT} --models={SCRIPT_FOLDER}/{MODELS_FILE}"
 
 
 def _settings_file(name: str, content: str) -> str:

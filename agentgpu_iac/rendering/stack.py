@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgpu_iac.plan import Plan, PriorityClassPlan, QuotaPlan, Workload, tiers_by_agent
-from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.plan.endpoints import as_json, endpoints, variables
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, FILLER_SERVICE_ACCOUNT
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
+    CALLERS,
     ENGINE_COMPONENT,
     MODEL_CACHE_COMPONENT,
     SERVICE_ACCOUNT,
@@ -75,7 +76,7 @@ def stack_drafts(plan: Plan) -> tuple[Draft, ...]:
         *(() if plan.quota is None else (_quota(plan, plan.quota),)),
         _endpoints(plan),
     )
-    return tuple(Draft(folder=BASE, context=context) for context in contexts)
+    return (*(Draft(folder=BASE, context=context) for context in contexts), *_callers_copy(plan))
 
 
 def agents(plan: Plan) -> tuple[Workload, ...]:
@@ -142,37 +143,31 @@ def _endpoints(plan: Plan) -> ConfigMapContext:
         name="endpoints",
         namespace=plan.stack,
         labels=labels(plan.stack, "endpoints", name="endpoints"),
-        data=(("endpoints.json", _endpoints_document(plan)), *_endpoint_variables(plan)),
+        data=endpoint_data(plan),
     )
 
 
-def _endpoints_document(plan: Plan) -> str:
-    addresses = {agent.agent: base_url(plan, agent) for agent in agents(plan)}
-    document = {
-        agent.agent: {
-            "baseUrl": addresses[agent.agent],
-            "model": agent.served_model_name,
-            "latencyClass": agent.latency_class,
-            **({"fallback": agent.fallback} if agent.fallback else {}),
-            **({"apiKeySecret": plan.security.api_key_secret} if plan.security.api_key_secret else {}),
-        }
-        for agent in agents(plan)
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def endpoint_data(plan: Plan) -> Pairs:
+    """``endpoints.json``, and a variable for each value in it."""
+    found = endpoints(plan)
+    document = {endpoint.agent: as_json(endpoint) for endpoint in found}
+    return (
+        ("endpoints.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"),
+        *(pair for endpoint in found for pair in variables(endpoint)),
+    )
 
 
-def _endpoint_variables(plan: Plan) -> Pairs:
+def _callers_copy(plan: Plan) -> tuple[Draft, ...]:
+    """The same in the namespaces of those who call, where a pod can read it: not ours, so no overlay applies it."""
     return tuple(
-        (f"{_variable_prefix(agent.agent)}_{key}", value)
-        for agent in agents(plan)
-        for key, value in (
-            ("BASE_URL", base_url(plan, agent)),
-            ("MODEL", agent.served_model_name),
-            ("LATENCY_CLASS", agent.latency_class),
-            *((("API_KEY_SECRET", plan.security.api_key_secret),) if plan.security.api_key_secret else ()),
+        Draft(
+            folder=f"{CALLERS}/{namespace}",
+            context=ConfigMapContext(
+                name=f"{plan.stack}-agents",
+                namespace=namespace,
+                labels=labels(plan.stack, "endpoints", name="endpoints"),
+                data=endpoint_data(plan),
+            ),
         )
+        for namespace in plan.security.callers
     )
-
-
-def _variable_prefix(agent: str) -> str:
-    return agent.upper().replace("-", "_")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from agentgpu_iac.plan import AlertPlan, Workload, watching
+from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE
 from agentgpu_iac.plan.series import decimal
 from agentgpu_iac.rendering.agent_alerts import pods_of
 from agentgpu_iac.rendering.alert_words import Said, count_in_words
-from agentgpu_iac.rendering.names import endpoint_picker, model_cache
+from agentgpu_iac.rendering.names import model_cache
 from agentgpu_iac.rendering.watched import Watched
 
 _KUBE_RESOURCE = ACCELERATOR_RESOURCE.replace(".", "_").replace("/", "_")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.rendering.helm_values import helm_values
 from agentgpu_iac.rendering.plan_file import plan_file
+from agentgpu_iac.rendering.readme import readme
 from agentgpu_iac.rendering.render import render
 
 
 def render_all(plan: Plan) -> tuple[RenderedFile, ...]:
     """The whole output folder of a plan."""
-    return (*render(plan), *beside(plan))
+    files = render(plan)
+    return (*files, *beside(plan, files))
 
 
-def beside(plan: Plan) -> tuple[RenderedFile, ...]:
-    """What nobody applies: values for charts of others, and the plan itself."""
-    return (*helm_values(plan), plan_file(plan))
+def beside(plan: Plan, files: Sequence[RenderedFile]) -> tuple[RenderedFile, ...]:
+    """What nobody applies: values for charts of others, the plan itself, and a page about it all. ``files``: those applied."""
+    return (*helm_values(plan), plan_file(plan), readme(plan, files))

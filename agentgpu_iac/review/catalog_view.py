@@ -9,6 +9,7 @@ from typing import Any
 from agentgpu_iac.calculators.rows import accelerator_capacity_gib, model_figures
 from agentgpu_iac.catalog.model import (
     Accelerator,
+    EngineLimit,
     EngineParsers,
     EngineRelease,
     Exclusion,
@@ -16,6 +17,7 @@ from agentgpu_iac.catalog.model import (
     Model,
     Offering,
     Provider,
+    VcpuQuota,
     VolumeType,
 )
 from agentgpu_iac.catalog.store import Catalog
@@ -124,6 +126,15 @@ def _parsers(catalog: Catalog) -> Listed:
     return _listed(columns, set(), [(cells(row), row) for row in catalog.parsers])
 
 
+def _limits(catalog: Catalog) -> Listed:
+    def cells(row: EngineLimit) -> tuple[str, ...]:
+        answer = "waits" if row.status is None else f"{row.status}"
+        return (row.engine, row.version, row.setting, row.counts, answer, "yes" if row.tried else "no")
+
+    columns = ("engine", "since", "limit", "counts", "beyond it", "tried")
+    return _listed(columns, set(), [(cells(row), row) for row in catalog.limits])
+
+
 def _volumes(catalog: Catalog) -> Listed:
     def cells(row: VolumeType) -> tuple[str, ...]:
         throughput = "by IOPS" if row.usd_per_mib_per_s_month is None else f"{row.usd_per_mib_per_s_month}"
@@ -152,6 +163,14 @@ def _kubernetes(catalog: Catalog) -> Listed:
     return _listed(columns, set(), [(cells(row), row) for row in catalog.kubernetes])
 
 
+def _quotas(catalog: Catalog) -> Listed:
+    def cells(row: VcpuQuota) -> tuple[str, ...]:
+        return (row.provider, row.capacity_type, row.name, row.code, ", ".join(row.families), row.date)
+
+    columns = ("provider", "bought", "quota", "code", "families", "read")
+    return _listed(columns, set(), [(cells(row), row) for row in catalog.quotas])
+
+
 def _excluded(catalog: Catalog) -> Listed:
     def cells(row: Exclusion) -> tuple[str, ...]:
         return (row.kind, row.id, row.reason)
@@ -165,9 +184,11 @@ _LISTINGS: dict[str, Callable[[Catalog], Listed]] = {
     "offerings": _offerings,
     "engines": _engines,
     "parsers": _parsers,
+    "limits": _limits,
     "providers": _providers,
     "volumes": _volumes,
     "kubernetes": _kubernetes,
+    "quotas": _quotas,
     "excluded": _excluded,
 }
 
@@ -192,7 +213,8 @@ def entry(catalog: Catalog, name: str) -> dict[str, Any]:
         if exclusion.id.casefold() == folded and exclusion.kind != "model":
             raise BadInput.one("catalog", f"{exclusion.kind} {exclusion.id!r} is excluded: {exclusion.reason}")
     if "/" in name or name.endswith(".json"):
-        return {"kind": "model", **catalog.model(name).model_dump(mode="json", by_alias=True)}
+        shown = catalog.model(name).model_dump(mode="json", by_alias=True, exclude={"thinking": {"models"}})
+        return {"kind": "model", **shown}
     known = [
         *(offering.instance_type.name for offering in catalog.offerings),
         *(row.id for row in catalog.models),

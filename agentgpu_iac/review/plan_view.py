@@ -32,6 +32,11 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     )
     yield Heading(text="Node pools")
     yield _pools(plan)
+    yield from _stand_ins(plan)
+    if plan.vcpu_quotas:
+        yield Heading(text="vCPU quotas of the account")
+        yield Paragraph(text=_needed(plan))
+        yield _quotas(plan)
     yield Heading(text="Cost")
     yield _cost(plan)
     if plan.overrides:
@@ -132,6 +137,41 @@ def _pools(plan: Plan) -> Table:
     return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
 
 
+def _stand_ins(plan: Plan) -> Iterator[Listing]:
+    """What a node may be where the planned type is not to be had, and what it costs at most."""
+    items = tuple(
+        f"{pool.name}: or {', '.join(pool.instance_types[1:])}, at most USD {pool.dearest_usd_per_hour:.4f} an hour a node"
+        for pool in plan.node_pools
+        if pool.dearest_usd_per_hour is not None and len(pool.instance_types) > 1
+    )
+    if items:
+        yield Listing(items=items)
+
+
+def _needed(plan: Plan) -> str:
+    parts = (
+        f"{need.vcpus} vCPUs of {need.name} ({need.code or 'no code known'}, {need.region})"
+        for need in plan.vcpu_quotas
+    )
+    return f"At the peak: {', '.join(parts)}. A new account may have none."
+
+
+def _quotas(plan: Plan) -> Table:
+    columns = ("quota", "code", "region", "vCPUs", "in a rollout", "at most")
+    rows = tuple(
+        (
+            need.name,
+            need.code or "",
+            f"{need.provider} {need.region}",
+            str(need.vcpus),
+            str(need.rollout_vcpus),
+            str(need.most_vcpus),
+        )
+        for need in plan.vcpu_quotas
+    )
+    return Table(columns=columns, rows=rows, right=frozenset({3, 4, 5}))
+
+
 def _price_of(pool: NodePool) -> str:
     return ("" if pool.price_known else "unknown, counted as of ") + (pool.price_date or "undated")
 
@@ -150,6 +190,12 @@ def _cost(plan: Plan) -> Table:
     if cost.expected_usd_per_month != cost.baseline_usd_per_month:
         rows.append(("baseline and the expected burst hours, a month", f"{cost.expected_usd_per_month:,.2f}"))
     rows.append(("at the peak, an hour", f"{cost.peak_usd_per_hour:,.2f}"))
+    if cost.dearest_baseline_usd_per_month not in (None, cost.baseline_usd_per_month):
+        rows.append(
+            ("baseline at the dearest instance types that may stand in", f"{cost.dearest_baseline_usd_per_month:,.2f}")
+        )
+    if cost.dearest_peak_usd_per_hour not in (None, cost.peak_usd_per_hour):
+        rows.append(("at the peak at the dearest, an hour", f"{cost.dearest_peak_usd_per_hour:,.2f}"))
     rows += [
         (
             f"instead, {alternative.agent + ': ' if alternative.agent else ''}{alternative.description} ({alternative.note})",

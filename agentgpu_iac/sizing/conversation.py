@@ -47,13 +47,14 @@ def session_shape(conversation: Conversation) -> SessionShape:
     calls = conversation.tool_calls
     tool_tokens_per_turn = round(calls.per_turn * calls.result_tokens)
     answer = conversation.output_tokens_per_turn
-    generated = answer + conversation.reasoning_tokens_per_turn
+    reasoning = conversation.reasoning_tokens_per_turn or 0
+    generated = answer + reasoning
     kept_per_turn = conversation.input_tokens_per_turn + tool_tokens_per_turn + answer
     turns = conversation.turns
     system = conversation.system_prompt_tokens
     requests = 1 + calls.per_turn
     return SessionShape(
-        last_turn_tokens=system + turns * kept_per_turn + conversation.reasoning_tokens_per_turn,
+        last_turn_tokens=system + turns * kept_per_turn + reasoning,
         expected_tokens=system + (turns + 1) / 2 * kept_per_turn,
         requests_per_turn=requests,
         output_tokens_per_turn=generated,

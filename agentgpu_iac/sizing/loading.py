@@ -72,6 +72,14 @@ OBJECT_NETWORK_SHARE = 0.75
 HUB_GIB_PER_S = 0.7
 """Download from the model hub: 61 GiB took 87 s more than loading alone (Qwen3-32B start-up logs)."""
 
+GATEWAY_GBPS = 5.0
+"""What nodes behind one NAT gateway draw together before it grows: 5 Gbit/s, which AWS raises by itself, up to 100 (VPC user
+guide, NAT gateway basics)."""
+REVISIONS_KEPT = 2
+"""A cache holds the revision that is served and the one that is filled beside it: until the last engine has changed, both."""
+SPARE_SHARE = 0.2
+"""Beside the models, as a share of one revision: small files, and what a download keeps until it is whole."""
+
 _GBIT_GIB = 1e9 / 8 / GIB
 _MB_GIB = 1e6 / GIB
 _MIB_GIB = 1 / 1024
@@ -213,6 +221,27 @@ def fill_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per
     return rate
 
 
+def cache_room_gib(models_gib: float) -> float:
+    """What a cache of these models needs: every capacity that holds models follows from it."""
+    return models_gib * (REVISIONS_KEPT + SPARE_SHARE)
+
+
+def slowest_fill_s(
+    instance: InstanceType,
+    storage: Storage,
+    root_volume_mib_per_s: int,
+    *,
+    models_gib: float,
+    nodes_at_once: int,
+    share_gateway: bool,
+) -> float:
+    """Seconds to fill a node's cache while as many nodes fill theirs, where they share the way out, through one gateway."""
+    rate = fill_gib_per_s(instance, storage, root_volume_mib_per_s)
+    if share_gateway:
+        rate = min(rate, GATEWAY_GBPS * _GBIT_GIB / nodes_at_once)
+    return models_gib / rate
+
+
 def cold_start(
     instance: InstanceType,
     *,
@@ -246,8 +275,6 @@ def cold_start(
 
 USUAL_VOLUME_MIB_PER_S = 600
 """Karpenter's blueprints call it a good starting point for the root volume of a GPU node."""
-_VOLUME_HEADROOM = 1.3
-"""A volume of the model's own size has no room for a second revision while it is filled."""
 _CENT = Decimal("0.01")
 
 
@@ -321,7 +348,7 @@ def _option(path: LoadPath, loader: Loader, seconds: float, usd: Decimal | None,
 
 
 def _volume_gb(model_gib: float) -> float:
-    return model_gib * GIB / GB * _VOLUME_HEADROOM
+    return cache_room_gib(model_gib) * GIB / GB
 
 
 def _ebs(instance: InstanceType, path: LoadPath, loader: Loader, ranks: int, mib_per_s: int) -> Source:

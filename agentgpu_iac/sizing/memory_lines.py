@@ -72,7 +72,8 @@ def _weights(terms: MemoryTerms) -> Line:
             terms.weights_gib,
             f"{_OF_THE_SPEC}.weightsGib",
         )
-    known = replica.precision == model.native_precision and model.checkpoint_bytes is not None
+    published = replica.precision == model.native_precision and model.checkpoint_bytes is not None
+    known = published and replica.precision != "mxfp4"  # which engines repack at load
     return _gib(
         "weightsGib",
         f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {replica.precision}"

@@ -112,7 +112,8 @@ def _kind(key: str, field: Mapping[str, Any]) -> str:
 
 
 def _plain_kind(key: str, field: Mapping[str, Any]) -> str:
-    if words := field.get("enum", [field["const"]] if "const" in field else []):
+    words = field.get("enum", [field["const"]] if "const" in field else [])
+    if words := [word for word in words if not isinstance(word, bool)]:  # YAML has two words for a boolean
         return " ".join(f"`{word}`" for word in words)
     kind = field.get("type")
     if kind == "array":

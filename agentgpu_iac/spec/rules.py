@@ -27,9 +27,12 @@ from agentgpu_iac.spec.model import (
     StackSpec,
     ToolCalls,
 )
+from agentgpu_iac.spec.model.fields import switch_word
+from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.shape import fields_of
 from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
+from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
 LINE = "{line}"
@@ -62,11 +65,15 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _model_source_rules(_part(spec, "modelCache"))
     yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
     yield from _router_rules(_part(spec, "network"))
+    yield from _caller_rules(_part(spec, "network"), _part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     yield from _schedule_rules(_part(spec, "scaling"), agents)
+    yield from _window_rules(_part(_part(spec, "capacity"), "maintenanceWindow"))
+    yield from _prometheus_auth_rules(_part(spec, "scaling"))
     yield from _image_rules(_part(spec, "pins"), agents)
     target = _word(spec, "target", StackSpec)
+    yield from _namespace_rules(_part(data, "metadata"), target)
     yield from _range_rules(_part(spec, "hosts"))
     yield from _target_rules(data, target)
     for index, agent in enumerate(agents):
@@ -75,6 +82,7 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from _speculative_rules(_part(agent, "speculative"), (*at, "speculative"))
         yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
         yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
+        yield from _thinking_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
@@ -163,6 +171,23 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
         )
 
 
+def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:
+    """A label of the callers can be asked for only where they come by themselves, and where something asks."""
+    at: Steps = ("spec", "security", "callersNeedLabel")
+    if security.get("callersNeedLabel") is not True:
+        return
+    if network.get("router") == "gateway":
+        yield Violation(
+            steps=at,
+            message="callers come through the Gateway, whose pods carry no label of theirs",
+            hint="let the Gateway decide who may call, or use router: nginx",
+        )
+    if security.get("networkPolicies") is False:
+        yield Violation(
+            steps=at, message="nothing asks for the label without policies", hint="take networkPolicies: false out"
+        )
+
+
 def _range_rules(hosts: Mapping[str, Data]) -> Iterator[Violation]:
     """Address ranges are some."""
     for key in ("callerRanges", "adminRanges"):
@@ -209,6 +234,17 @@ def _is_network(text: str) -> bool:
     return True
 
 
+def _namespace_rules(metadata: Mapping[str, Data], target: str) -> Iterator[Violation]:
+    """In a cluster a stack has a namespace of its own, whose traffic it denies and whose resources it limits."""
+    name, abilities = metadata.get("name"), abilities_of(target)
+    if isinstance(name, str) and abilities is not None and abilities.has_cluster and is_namespace_of_others(name):
+        yield Violation(
+            steps=("metadata", "name"),
+            message=f"{shown(name)} is a namespace of the cluster itself, and the stack has one of its own",
+            hint="name the stack after what its agents do",
+        )
+
+
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """Agents answer to their names, and so do adapters: each name belongs to one of them."""
     first: dict[str, Steps] = {}
@@ -220,6 +256,12 @@ def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
         if name in first:
             yield _duplicate("agent", name, steps, first[name])
         first.setdefault(name, steps)
+        if whose := reserved(name):
+            yield Violation(
+                steps=steps,
+                message=f"the name {shown(name)} {whose}, so no agent may have it",
+                hint="name it otherwise",
+            )
     for index, agent in enumerate(agents):
         yield from _adapter_rules(agent, ("spec", "agents", index, "loraAdapters"), first)
 
@@ -306,6 +348,59 @@ def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, D
             yield Violation(steps=(*at, "end"), message="the schedule ends when it starts")
 
 
+_QUARTERS_OF_AN_HOUR = 4
+
+
+def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:
+    """A window is the same every week, closes again, and has a clock that Karpenter's, which is UTC, can follow."""
+    at: Steps = ("spec", "capacity", "maintenanceWindow")
+    start, hours, timezone = window.get("start"), window.get("hours"), window.get("timezone", "UTC")
+    starts = None
+    if isinstance(start, str) and len(start.split()) == 5:
+        starts = weekly_starts(start)
+        if starts is None:
+            yield Violation(
+                steps=(*at, "start"),
+                message=cron_fault(start) or f"{shown(start)} is not at one time of day, every week alike",
+                hint="minute and hour as numbers, * for day and month, then weekdays, for example 0 2 * * 1-5",
+            )
+    if isinstance(timezone, str) and offset_minutes(timezone) is None:
+        yield Violation(
+            steps=(*at, "timezone"),
+            message=f"Karpenter's clock is UTC, and the clock of {shown(timezone)} may change over the year",
+            hint="write start in UTC and leave timezone out, or name a zone without summer time, such as Etc/GMT-1, which is "
+            "an hour ahead of UTC",
+        )
+    if isinstance(hours, bool) or not isinstance(hours, int | float):
+        return
+    if hours * _QUARTERS_OF_AN_HOUR % 1:
+        yield Violation(steps=(*at, "hours"), message=f"{hours:g} h is no whole number of quarters of an hour")
+    elif starts and 0 < hours <= 24 and not closed_hours(starts, round(hours * 60)):
+        yield Violation(
+            steps=(*at, "hours"), message="the window never closes", hint="leave it out: nodes may then go at any time"
+        )
+
+
+def _prometheus_auth_rules(scaling: Mapping[str, Data]) -> Iterator[Violation]:
+    """A Secret or an AWS region, as the method takes it; and KEDA, since an HPA asks an adapter that asks Prometheus."""
+    auth, at = _mapping(scaling.get("prometheusAuth")), ("spec", "scaling", "prometheusAuth")
+    if not auth:
+        return
+    if scaling.get("method") == "hpa":
+        yield Violation(
+            steps=at,
+            message="an HPA asks your adapter, which proves by itself who it is",
+            hint="leave it out, or method: keda",
+        )
+    signs = auth.get("method") == "aws-sigv4"
+    needed, other = ("awsRegion", "secret") if signs else ("secret", "awsRegion")
+    if isinstance(auth.get("method"), str) and needed not in auth:
+        example = "awsRegion: eu-central-1" if signs else "secret: the name of a Secret"
+        yield Violation(steps=(*at, "method"), message=f"{auth['method']} needs {needed}", hint=example)
+    if isinstance(auth.get("method"), str) and other in auth:
+        yield Violation(steps=(*at, other), message=f"{auth['method']} takes no {other}", hint="leave it out")
+
+
 def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
     """The circles that following ``next_of`` leads into, each once, in time linear in its length."""
     visited: set[str] = set()
@@ -382,7 +477,7 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
     """The context must hold the system prompt and one turn, else not even the first answer fits."""
     limit = conversation.get("maxContextTokens")
     keys = ("systemPromptTokens", "inputTokensPerTurn", "outputTokensPerTurn", "reasoningTokensPerTurn")
-    tokens = [_count(conversation, key, Conversation) for key in keys]
+    tokens = [_count({"reasoningTokensPerTurn": 0, **conversation}, key, Conversation) for key in keys]
     known = [count for count in tokens if count is not None]
     if not _is_count(limit) or len(known) < len(keys) or sum(known) <= limit:
         return
@@ -391,6 +486,20 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
         steps=(*at, "maxContextTokens"),
         message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
         hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
+    )
+
+
+def _thinking_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """What the model is told and what it is sized for are one thing."""
+    thinking = switch_word(agent.get("thinking"))
+    tokens = _part(agent, "conversation").get("reasoningTokensPerTurn")
+    if not _is_count(tokens) or (thinking, tokens > 0) not in (("on", False), ("off", True)):
+        return
+    yield Violation(
+        steps=(*at, "thinking"),
+        message=f"thinking is {thinking}, but reasoningTokensPerTurn is {tokens:,}",
+        hint=f"line {LINE}: leave one of the two out",
+        other=(*at, "conversation", "reasoningTokensPerTurn"),
     )
 
 

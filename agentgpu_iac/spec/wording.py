@@ -75,6 +75,7 @@ _CRON = "five cron fields with one space between them, such as 0 8 * * 1-5"
 _RANGE = "an address range such as 203.0.113.0/24"
 
 PATTERN_WORDS: Final = {
+    "awsRegion": "an AWS region such as eu-central-1",
     "source": "a Hugging Face id such as publisher/adapter",
     "modelRevision": "a commit or tag: 1 to 64 letters, digits, dots, underscores and hyphens",
     "engineVersion": "a version such as 0.11.2: two or three numbers with dots between them",
@@ -110,7 +111,7 @@ PATTERN_WORDS: Final = {
 }
 """What a text must look like, by key. Names have words of their own."""
 
-NAME_KEYS: Final = frozenset({"name", "fallback", "tokenSecret", "apiKeySecret", "agent"})
+NAME_KEYS: Final = frozenset({"name", "fallback", "tokenSecret", "apiKeySecret", "agent", "secret"})
 """Keys that hold a Kubernetes name."""
 
 LONGEST_GUESSED_KEY = 64

@@ -8,7 +8,6 @@ from agentgpu_iac.sizing import loading
 from agentgpu_iac.targets.port import (
     CANNOT_BE_NODES,
     HOSTS_IDLE,
-    Idle,
     TargetPort,
     containers_left_out,
     no_choice_of_accelerator,
@@ -19,11 +18,9 @@ EKS: Final = TargetPort(
     title="EKS",
     providers=("aws",),
     regions=("us-east-1",),
+    price_cap_ratio=2.0,
     cold_start_error_ratio=loading.ERROR_RATIO,
     why_not_shared_in_part=no_choice_of_accelerator,
     left_out=containers_left_out(CANNOT_BE_NODES),
-    idle=(
-        HOSTS_IDLE,
-        Idle(keys=("capacity.priceCapRatio",), reason="nodes on AWS are bought at list prices"),
-    ),
+    idle=(HOSTS_IDLE,),
 )

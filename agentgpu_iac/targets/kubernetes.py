@@ -10,6 +10,8 @@ from agentgpu_iac.targets.port import (
     HELD_CAPACITY_IDLE,
     HOSTS_IDLE,
     NODE_IMAGE_IDLE,
+    RENEWAL_IDLE,
+    Idle,
     TargetPort,
     containers_left_out,
     no_choice_of_accelerator,
@@ -21,5 +23,11 @@ KUBERNETES: Final = TargetPort(
     cold_start_error_ratio=loading.ERROR_RATIO_ELSEWHERE,
     why_not_shared_in_part=no_choice_of_accelerator,
     left_out=containers_left_out(CANNOT_BE_NODES),
-    idle=(HOSTS_IDLE, NODE_IMAGE_IDLE, HELD_CAPACITY_IDLE),
+    idle=(
+        HOSTS_IDLE,
+        NODE_IMAGE_IDLE,
+        HELD_CAPACITY_IDLE,
+        RENEWAL_IDLE,
+        Idle(keys=("capacity.priceCapRatio",), reason="its nodes are made, and paid, by somebody else"),
+    ),
 )

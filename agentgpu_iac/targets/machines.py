@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.targets.port import CLUSTER_IDLE, HELD_CAPACITY_IDLE, NODE_IMAGE_IDLE, Idle, containers_left_out
+from agentgpu_iac.targets.port import (
+    CLUSTER_IDLE,
+    HELD_CAPACITY_IDLE,
+    NODE_IMAGE_IDLE,
+    RENEWAL_IDLE,
+    ROLLOUT_IDLE,
+    Idle,
+    containers_left_out,
+)
 
 NOT_OVER_NODES: Final = "and a replica over several machines needs a cluster"
 NOT_SCALED: Final = "virtual machines are started and ended by whoever runs the stack"
@@ -16,6 +24,8 @@ IDLE: Final = (
     CLUSTER_IDLE,
     NODE_IMAGE_IDLE,
     HELD_CAPACITY_IDLE,
+    RENEWAL_IDLE,
+    ROLLOUT_IDLE,
     Idle(keys=("pins.kubernetesVersion",), reason="only a cluster has it"),
     Idle(keys=("observability.labels",), reason="only the Prometheus operator selects by labels"),
 )

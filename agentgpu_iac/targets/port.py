@@ -76,6 +76,8 @@ class TargetPort:
     """Who sells its machines where the spec names nobody; None: everybody may."""
     regions: tuple[str, ...] | None = None
     """Where its machines are where the spec names no place; None: anywhere."""
+    price_cap_ratio: float = 1.25
+    """``capacity.priceCapRatio`` where the spec names none."""
     cold_start_error_ratio: float
     """How far a cold start there may be from the predicted one, as a part of it."""
     why_not_over_nodes: str = ""
@@ -191,4 +193,6 @@ CLUSTER_IDLE = Idle(
     reason="only a cluster has it",
 )
 NODE_IMAGE_IDLE = Idle(keys=("pins.amiAlias",), reason="the image of its nodes is not chosen here")
+RENEWAL_IDLE = Idle(keys=("capacity.maintenanceWindow",), reason="nothing renews its nodes by itself")
+ROLLOUT_IDLE = Idle(keys=("capacity.rollout",), reason="no node comes for a rollout alone")
 HELD_CAPACITY_IDLE = Idle(keys=("capacity.reservation",), reason="its machines use no EC2 capacity that is held")

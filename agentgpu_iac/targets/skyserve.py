@@ -19,6 +19,8 @@ from agentgpu_iac.targets.port import (
     HELD_CAPACITY_IDLE,
     HOSTS_IDLE,
     NODE_IMAGE_IDLE,
+    RENEWAL_IDLE,
+    ROLLOUT_IDLE,
     Idle,
     LeftOut,
     OnOffer,
@@ -89,6 +91,8 @@ SKYSERVE: Final = TargetPort(
         HOSTS_IDLE,
         NODE_IMAGE_IDLE,
         HELD_CAPACITY_IDLE,
+        RENEWAL_IDLE,
+        ROLLOUT_IDLE,
         Idle(
             keys=("network.sessionHeader", "network.maxRequestMib", "pins.routerImage"),
             reason="SkyServe's own load balancer stands before the replicas",

@@ -16,6 +16,7 @@ import hmac
 import json
 import logging
 import os
+import random
 import ssl
 import threading
 import time
@@ -33,6 +34,8 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree  # no XML but that of AWS, over TLS
 
+from model_hub import RefusedError, all_at_once
+
 T = TypeVar("T")
 
 LOG = logging.getLogger("model-cache")
@@ -41,8 +44,6 @@ NOTES_FOLDER = ".cache"
 """Inside the model's folder: what is known of downloads, and what has not arrived yet."""
 
 PIECE_BYTES = 64 * 2**20
-CONNECTIONS = 16
-"""One connection to S3 carries a small part of what a node's network does."""
 
 ATTEMPTS = 6
 FIRST_PAUSE_S = 1.0
@@ -55,7 +56,7 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which the same request may be granted."""
 
 
-class S3Error(Exception):
+class S3Error(RefusedError):
     """S3, or what gives credentials for it, does not grant a request."""
 
 
@@ -67,6 +68,17 @@ class Credentials:
     secret: str
     token: str
     expires: datetime
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as a listing of the bucket names it."""
+
+    name: str
+    """Below the folder."""
+    key: str
+    size_bytes: int
+    etag: str
 
 
 @dataclass(frozen=True)
@@ -95,25 +107,34 @@ class Answer:
 class Bucket:
     """Objects of one bucket below one prefix."""
 
-    def __init__(self, url: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, url: str, environment: Mapping[str, str], connections: int) -> None:
         name, _, prefix = url.removeprefix("s3://").partition("/")
         self.name = name
         self.prefix = f"{prefix}/" if prefix else ""
         self.region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
         self._environment = environment
+        self._connections = connections
         self._credentials: Credentials | None = None
         self._lock = threading.Lock()
 
-    def objects(self, folder: str) -> tuple[RemoteObject, ...]:
-        """Every object of a folder below the prefix, with its hash."""
+    def names(self, folder: str) -> tuple[StoredObject, ...]:
+        """Every object of a folder below the prefix."""
         prefix = f"{self.prefix}{folder}/"
         listed = [each for each in self._listed(prefix) if not each[0].endswith("/")]
         for key, _, _ in listed:
             parts = key.removeprefix(prefix).split("/")
             if parts[0] == NOTES_FOLDER or {"", ".", ".."} & set(parts):
                 raise S3Error(f"{key!r} cannot name a file of a model")
-        with ThreadPoolExecutor(CONNECTIONS) as threads:
-            return tuple(threads.map(lambda each: self._described(prefix, *each), listed))
+        return tuple(StoredObject(key.removeprefix(prefix), key, size, etag) for key, size, etag in listed)
+
+    def read(self, stored: StoredObject) -> bytes:
+        """The content of a small object, in the version that was listed."""
+        return b"".join(self._piece(stored, start) for start in range(0, stored.size_bytes, PIECE_BYTES))
+
+    def described(self, stored: Sequence[StoredObject]) -> tuple[RemoteObject, ...]:
+        """The objects with their hashes."""
+        with ThreadPoolExecutor(self._connections) as threads:
+            return tuple(threads.map(self._described, stored))
 
     def download(self, objects: Sequence[RemoteObject], folder: Path) -> None:
         """Download objects into a folder. Keeps those that are there, and the pieces of those that are not yet."""
@@ -146,16 +167,14 @@ class Bucket:
                     finished.write(f"{start}\n")
                     finished.flush()
 
-            with ThreadPoolExecutor(CONNECTIONS) as threads:
-                for outcome in [threads.submit(fetch, start) for start in missing]:
-                    outcome.result()
+            all_at_once(fetch, missing, self._connections)
         place.parent.mkdir(parents=True, exist_ok=True)
         partial.replace(place)
         done.unlink()
         note.touch()
         LOG.info("%s: downloaded", wanted.key)
 
-    def _piece(self, wanted: RemoteObject, start: int) -> bytes:
+    def _piece(self, wanted: RemoteObject | StoredObject, start: int) -> bytes:
         end = min(start + PIECE_BYTES, wanted.size_bytes) - 1
         headers = {"Range": f"bytes={start}-{end}", "If-Match": wanted.etag}
         answer = self._get(wanted.key, headers=headers)
@@ -175,7 +194,8 @@ class Bucket:
                 return found
             query["continuation-token"] = _text(page, "NextContinuationToken")
 
-    def _described(self, prefix: str, key: str, size_bytes: int, etag: str) -> RemoteObject:
+    def _described(self, stored: StoredObject) -> RemoteObject:
+        key, etag = stored.key, stored.etag
         headers = self._head(key, {})
         plain_etag = etag.strip('"')
         kind, digest = "", ""
@@ -187,8 +207,7 @@ class Bucket:
         if kind == "sha256":
             value = base64.b64decode(value).hex()
         part_bytes = int(self._head(key, {"partNumber": "1"})["content-length"]) if parts else 0
-        name = key.removeprefix(prefix)
-        return RemoteObject(name, key, size_bytes, etag, kind, value, part_bytes)
+        return RemoteObject(stored.name, key, stored.size_bytes, etag, kind, value, part_bytes)
 
     def _head(self, key: str, query: Mapping[str, str]) -> Mapping[str, str]:
         return self._get(key, method="HEAD", query=query, headers={"x-amz-checksum-mode": "ENABLED"}).headers
@@ -331,14 +350,16 @@ def _repeated(attempt: Callable[[], T], what: str) -> T:
         except urllib.error.HTTPError as error:
             with error:
                 reason = f"{error.code} {error.read(500).decode(errors='replace')}".strip()
+                asked_s = float(text) if (text := error.headers.get("retry-after", "")).isdigit() else 0.0
             if error.code not in PASSING or number == ATTEMPTS:
                 raise S3Error(f"{what}: {reason}") from None
         except (OSError, HTTPException) as error:
-            reason = repr(error)
+            reason, asked_s = repr(error), 0.0
             if number == ATTEMPTS:
                 raise S3Error(f"{what}: {reason}") from error
         LOG.info("%s: %s; attempt %d of %d", what, reason, number + 1, ATTEMPTS)
-        time.sleep(FIRST_PAUSE_S * 2 ** (number - 1))
+        pause_s = FIRST_PAUSE_S * 2 ** (number - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        time.sleep(max(pause_s, asked_s))
     raise AssertionError
 
 

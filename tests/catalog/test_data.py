@@ -40,8 +40,11 @@ KEYS = {
     "services": lambda row: (row.service, row.version),
     "skypilot_names": lambda row: (row.provider, row.accelerator),
     "parsers": lambda row: (row.engine, row.version),
+    "thinking": lambda row: row.id,
+    "engine_options": lambda row: (row.engine, row.option, row.since),
     "volumes": lambda row: row.id,
     "kubernetes": lambda row: (row.target, row.version),
+    "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
 
 
@@ -64,8 +67,11 @@ def test_nothing_was_lost():
         "services": 5,
         "skypilot_names": 35,
         "parsers": 3,
+        "thinking": 33,
+        "engine_options": 9,
         "volumes": 2,
         "kubernetes": 4,
+        "quotas": 5,
     }
 
 
@@ -82,7 +88,10 @@ def test_nothing_was_lost():
         "services",
         "volumes",
         "kubernetes",
+        "quotas",
         "engine_facts",
+        "engine_options",
+        "thinking",
     ],
 )
 def test_every_row_names_its_sources(table):
@@ -106,7 +115,14 @@ def test_rows_are_sorted(name):
     orders = {
         **{one: by_version for one in FILES if one.startswith("engines/")},
         "accelerators.json": lambda row: row["id"],
+        "engine_host_memory.json": by_version,
+        "engine_limits.json": lambda row: (row["engine"], [int(p) for p in row["version"].split(".")], row["setting"]),
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
+        "engine_options.json": lambda row: (
+            row["engine"],
+            row["option"],
+            [int(part) for part in row["since"].split(".")],
+        ),
         "engine_parsers.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
@@ -117,9 +133,11 @@ def test_rows_are_sorted(name):
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
         ],
         "providers.json": lambda row: row["id"],
+        "quotas.json": lambda row: (row["provider"], row["capacityType"], row["code"]),
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
+        "thinking.json": lambda row: row["id"],
         "volumes.json": lambda row: row["id"],
     }
     text = (DATA / name).read_text()

@@ -13,6 +13,7 @@ from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.model import Accelerator, GpuAlias, InstanceType, Price
 from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import catalog_of, load_catalog
+from tests.thoroughness import examples
 
 CATALOG = load_catalog()
 ROWS = packaged_rows()
@@ -257,7 +258,7 @@ def test_an_unknown_gpu_is_a_reason():
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_the_order_of_rows_does_not_matter(rng: random.Random):
     def shuffled(rows):
         return tuple(rng.sample(rows, len(rows)))
@@ -288,7 +289,7 @@ PRICES = st.builds(
 
 
 @given(st.lists(PRICES, min_size=1), st.lists(PRICES, max_size=3), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_prices_give_one_offering_each(prices, own, rng):
     result = joined(*prices, own=own)
     assert joined(*rng.sample(prices, len(prices)), own=rng.sample(own, len(own))) == result

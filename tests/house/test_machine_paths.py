@@ -30,6 +30,7 @@ def test_the_setup_looks_where_files_are_put() -> None:
         "MACHINES": paths.MACHINES_FOLDER,
         "FRONT": paths.FRONT_FILE,
         "RULES": paths.FIREWALL_RULES_FOLDER,
+        "INTERFACES": "/sys/class/net",
     }
     body = string.Template(verbatim(paths.SETUP)).safe_substitute(words)
     for file in (paths.MACHINES_LIST_FILE, paths.CERTIFICATE_FILE, paths.CERTIFICATE_KEY_FILE, paths.FIREWALL_FILE):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from agentgpu_iac.operations.comparison import Difference, differences
 from agentgpu_iac.units import quantity
 from tests.operations.scenes import live, planned
+from tests.thoroughness import examples
 
 
 def found(before: Any, after: Any, **more: Any) -> list[tuple[str, str | None, str | None]]:
@@ -97,7 +98,11 @@ def test_what_something_else_owns_is_left_out() -> None:
 
 
 LAWS = settings(
-    derandomize=True, deadline=None, database=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow]
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=examples(80),
+    suppress_health_check=[HealthCheck.too_slow],
 )
 _NAMES = st.sampled_from(("name", "key", "args", "limits", "a.b", "x"))
 _JSON = st.recursive(

@@ -81,7 +81,17 @@ def _sold(provider: str, machine: str) -> bool:
     return machine in MACHINES.get(provider, ())
 
 
-EVERY_ROW = frozenset({"kubernetes.json", "providers.json", "routers.json", "services.json", "volumes.json"})
+EVERY_ROW = frozenset(
+    {
+        "kubernetes.json",
+        "providers.json",
+        "quotas.json",
+        "routers.json",
+        "services.json",
+        "thinking.json",
+        "volumes.json",
+    }
+)
 """Files that are small, and kept whole, as are those of the engines."""
 
 KEPT: dict[str, Callable[[dict[str, Any]], bool]] = {

@@ -9,6 +9,8 @@ import pytest
 
 STATED: dict[str, tuple[Any, str]] = {
     "planning.advice.skyserve._DRAIN_S": (120, "SkyPilot 0.14.1, serve/replica_managers.py"),
+    "planning.choosing.caching._LEAST_CONNECTIONS": (4, "a judgement: fewer leave a node's network idle"),
+    "planning.choosing.caching._LONGEST_DELAY_S": (60, "a judgement: a new node is wanted soon"),
     "planning.choosing.evaluation._FIXED_POINT_ROUNDS": (
         8,
         "replicas and hit ratio settle in two or three; a circle ends",

@@ -17,6 +17,7 @@ from agentgpu_iac.catalog.model import (
     Offering,
     Provider,
     RouterRelease,
+    Thinking,
 )
 from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import Catalog
@@ -28,6 +29,26 @@ SOURCES = ("made by hand for tests",)
 REGION = "us-east-1"
 UNKNOWN = "unknown"
 """The price of an offering that has none."""
+
+
+NEVER_THINKS = Thinking(id="none", models=(), thinks="never", sources=SOURCES, read="2026-11-27")
+THINKS = NEVER_THINKS.model_copy(
+    update={
+        "id": "thinker",
+        "thinks": "by-default",
+        "switch": "chat-template",
+        "variable": "enable_thinking",
+        "on": True,
+        "off": False,
+        "typical_tokens": 1000,
+        "tokens_error_factor": 4.0,
+    }
+)
+"""Thinks unless its template is told not to."""
+ALWAYS_THINKS = THINKS.model_copy(
+    update={"thinks": "always", "switch": None, "variable": None, "on": None, "off": None}
+)
+WHEN_ASKED = THINKS.model_copy(update={"thinks": "when-asked"})
 
 
 def make_model(model_id: str, params: float, **changes: Any) -> Model:
@@ -48,6 +69,7 @@ def make_model(model_id: str, params: float, **changes: Any) -> Model:
         intermediate_size=14_336,
         native_precision="bf16",
         tool_call_parser="hermes",
+        thinking=NEVER_THINKS,
         sources=SOURCES,
     )
     return Model(**{**fields, **changes})
@@ -191,10 +213,14 @@ def make_catalog(
         services=packaged_rows().services,
         metrics=packaged_rows().metrics,
         parsers=packaged_rows().parsers,
+        limits=packaged_rows().limits,
+        host_memory=packaged_rows().host_memory,
         volumes=packaged_rows().volumes,
         kubernetes=packaged_rows().kubernetes,
+        quotas=packaged_rows().quotas,
         newest_date=NEWEST_DATE,
         engine_facts=packaged_rows().engine_facts,
+        engine_options=packaged_rows().engine_options,
     )
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
+from tests.thoroughness import examples
 
 CATALOG = load_catalog()
 LLAMA = {"model": "meta-llama/Llama-3.1-8B-Instruct", "accelerator": "h100-sxm"}
@@ -278,7 +279,7 @@ class TestLines:
         assert "error" in first
         assert "kvCacheGib" in second
 
-    @settings(derandomize=True, deadline=None, database=None, max_examples=100)
+    @settings(derandomize=True, deadline=None, database=None, max_examples=examples(100))
     @given(
         st.lists(
             st.one_of(

@@ -142,7 +142,7 @@ class TestHostMemory:
             plan(make_agent(kvOffloadGib=120), catalog=make_catalog(rows[:1]))
         (rejection,) = caught.value.rejections
         assert (rejection.constraint, rejection.instance_type, rejection.unit) == ("host-memory", "narrow", "GiB")
-        assert rejection.need == pytest.approx(128)
+        assert rejection.need == pytest.approx(120 + 8 + 1)
         assert rejection.limit == pytest.approx(0.85 * 128, abs=0.3)
 
     def test_engines_that_share_a_card_share_its_host_too(self):

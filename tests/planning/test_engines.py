@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.engines.port import EnginePort
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.spec.vocabulary import ENGINES, Engine
 from tests.planning.flags import FlagList, split
@@ -26,6 +28,7 @@ from tests.planning.scenes import (
     workload,
 )
 from tests.planning.stacks import features, rules, stacks
+from tests.thoroughness import examples
 
 LISTS = {
     "sglang": FlagList.read("sglang_0_5_23_flags.json"),
@@ -109,7 +112,7 @@ def test_the_plan_says_how_the_engine_is_started_and_asked(engine):
     assert {variable.name for variable in one.environment}.isdisjoint({"HOME", "USER", "HF_HUB_OFFLINE"})
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(60))
 @given(stacks(), st.lists(features, min_size=3, max_size=3), rules)
 def test_whatever_is_asked_for_fits_memory_batch_and_host(stack, wanted, spec):
     try:
@@ -320,3 +323,48 @@ class TestVllm:
         assert old.shutdown_timeout_s == 0
         assert old.pre_stop_s == new.pre_stop_s + new.shutdown_timeout_s
         assert old.grace_period_s == new.grace_period_s
+
+
+@pytest.mark.parametrize("port", PORTS.values(), ids=lambda port: port.name)
+def test_what_flashinfer_compiles_and_fetches_is_kept_on_the_volume(port: EnginePort) -> None:
+    """Its kernels and cubins lie in the home folder otherwise, which goes with the pod."""
+    values = {variable.name: variable.value for variable in port.environment()}
+    assert values["FLASHINFER_WORKSPACE_BASE"].startswith(ENGINE_CACHE_MOUNT)
+
+
+@pytest.fixture(scope="module")
+def waiting() -> dict[str, Workload]:
+    """Engines whose replicas let somebody wait."""
+    return {engine: workload(planned(engine, ttftMs=6_000)) for engine in ("sglang", "tgi", "vllm")}
+
+
+class TestLimitsByMeaning:
+    """Seats and waiting room are planned once; an engine is told the figure that its own limit counts."""
+
+    def test_sglang_counts_who_waits_alone(self, waiting):
+        one = waiting["sglang"]
+        assert (one.admission.max_waiting_requests or 0) > 1
+        assert check(one)["--max-queued-requests"] == [str(one.admission.max_waiting_requests)]
+        assert check(one)["--max-running-requests"] == [str(one.max_num_seqs)]
+
+    def test_vllm_and_tgi_count_seats_too(self, waiting):
+        for engine, flag in (("vllm", "--max-num-queued-reqs"), ("tgi", "--max-concurrent-requests")):
+            one = waiting[engine]
+            words = split(one.engine.args)[1]
+            assert words[flag] == [str(one.max_num_seqs + (one.admission.max_waiting_requests or 0))]
+
+    def test_a_waiting_room_for_nobody_is_as_small_as_the_engine_takes(self):
+        one = workload(planned("sglang", overrides={**MEASURED, "ttftMs": 499.0}))
+        assert one.admission.max_waiting_requests == 0
+        assert check(one)["--max-queued-requests"] == ["1"]
+
+    def test_the_router_tries_another_replica_on_what_the_engine_answers(self, waiting):
+        assert waiting["tgi"].admission.refusal_status == 429
+        assert waiting["sglang"].admission.refusal_status == waiting["vllm"].admission.refusal_status == 503
+
+    def test_every_limit_that_is_printed_is_in_the_table_and_says_what_it_counts(self):
+        catalog = load_catalog()
+        for engine in OTHERS:
+            rows = {row.setting: row for row in catalog.engine_limits(engine, catalog.release(engine).version)}
+            assert rows
+            assert all(row.tried or row.note or row.status is None for row in rows.values())

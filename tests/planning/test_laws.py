@@ -16,8 +16,9 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
 from tests.planning.scenes import CATALOG, OFFERINGS, load, make_agent, make_catalog, offerings, only, plan, reordered
 from tests.planning.stacks import agents, rules, stacks
+from tests.thoroughness import examples
 
-LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=80)
+LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=examples(80))
 CLASS_BUDGETS = {"voice": (200.0, 50.0), "chat": (500.0, 50.0)}
 
 
@@ -65,7 +66,7 @@ class TestSameAnswer:
 class TestWithinLimits:
     """Each limit is looked at in each plan: planning is what takes time."""
 
-    @settings(LAWS, max_examples=200)
+    @settings(LAWS, max_examples=examples(200))
     @given(stacks(), rules)
     def test_every_limit_is_kept(self, stack, spec):
         found = planned(stack, spec)

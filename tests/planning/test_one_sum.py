@@ -16,6 +16,7 @@ from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.spec.loader import load as load_stack
 from agentgpu_iac.spec.model import Agent
 from tests.planning.scenes import load, only, plan
+from tests.thoroughness import examples
 
 REAL = load_catalog()
 STACKS_FOLDER = Path(__file__).parents[2] / "stacks"
@@ -151,7 +152,7 @@ SPECULATION = st.sampled_from(
 )
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=40)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(40))
 @given(
     engine=st.sampled_from(["vllm", "sglang"]),
     model=st.sampled_from(["Qwen/Qwen3-8B", "Qwen/Qwen3-32B", "meta-llama/Llama-3.1-70B-Instruct"]),

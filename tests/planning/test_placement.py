@@ -19,7 +19,9 @@ from agentgpu_iac.planning.choosing.placement import Option, Terms, place
 from agentgpu_iac.planning.choosing.pricing import Machine, Way
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR
 from agentgpu_iac.planning.choosing.tiers import Purchase
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from tests.planning.scenes import codes, make_agent, make_catalog, offerings, plan, workload
+from tests.thoroughness import examples
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def problems(draw):
     return by_agent, groups, Decimal(draw(st.sampled_from([0, 72, 720])))
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=200)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(200))
 @given(problems())
 def test_against_brute_force(problem):
     by_agent, groups, burst_hours = problem
@@ -160,7 +162,7 @@ def test_against_brute_force(problem):
     assert cost(found.options, burst_hours) <= least + least / 1_000_000 + Decimal("0.001")
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=40)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(40))
 @given(problems())
 def test_the_order_of_the_options_does_not_matter(problem):
     by_agent, groups, burst_hours = problem
@@ -252,7 +254,7 @@ def reservable_problems(draw):
     return by_agent, groups, terms
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=300)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(300))
 @given(reservable_problems())
 def test_reservations_against_brute_force(problem):
     by_agent, groups, terms = problem
@@ -356,6 +358,34 @@ class TestSharedAccelerators:
             assert one.engine.args[at + 1] == str(one.kv_cache_memory_bytes)
         total = sum(one.memory.total_gib for one in found.workloads)
         assert total <= 0.80 * 80.0
+
+    @pytest.mark.parametrize("engines", [("vllm", "vllm", "vllm"), ("vllm", "sglang"), ("sglang", "sglang")])
+    def test_what_nobody_was_promised_is_handed_out_by_the_planned_figures(self, engines):
+        """The engines together take the smallest of their default shares, each at least what it was planned with."""
+        agents = (
+            {**agent, "engine": engine, "sessions": {"concurrent": 2 + number}}
+            for number, (agent, engine) in enumerate(zip(THREE, engines, strict=False))
+        )
+        found = plan(*agents, catalog=CARD).workloads
+        assert len({one.share_group for one in found}) == 1
+        assert found[0].share_group is not None
+        block_gib = max(16 * one.memory.kv_bytes_per_token for one in found) / 2**30
+        taken_gib = sum(one.memory.engine_budget_gib for one in found)
+        card_gib, printed = found[0].memory.capacity_gib, 0.00005 * len(found)
+        share = min(
+            SIZING_PORTS[one.engine.name].default_share(
+                CARD.accelerator("large-80"), CARD.release(one.engine.name, one.engine.version)
+            )
+            for one in found
+        )
+        assert taken_gib <= share * card_gib + printed
+        assert taken_gib >= share * card_gib - block_gib - printed
+        for one in found:
+            held_gib = one.kv_cache_memory_bytes / 2**30
+            assert held_gib >= one.memory.kv_gib
+            assert one.memory.headroom_gib == pytest.approx(held_gib - one.memory.kv_gib, abs=2e-4)
+        kept = sorted(found, key=lambda one: one.memory.kv_gib)
+        assert kept[0].kv_cache_memory_bytes < kept[-1].kv_cache_memory_bytes
 
     def test_each_asks_for_no_more_free_memory_than_the_others_leave(self):
         found = plan(*THREE, catalog=CARD)

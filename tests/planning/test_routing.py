@@ -136,3 +136,40 @@ def test_both_admission_limits_take_the_same_burst() -> None:
 def test_older_engines_have_no_admission_limits() -> None:
     args = workload(plan({**CROWD, "engineVersion": "0.19.0"}), "crowd").engine.args
     assert not [word for word in args if word.startswith("--max-num-queued")]
+
+
+class TestGateway:
+    """Behind a Gateway nobody asks a second engine: engines refuse nothing, and the picker holds what must wait."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def found(cls) -> Plan:
+        agent = make_agent(
+            sessions={"concurrent": 10}, traffic={"burstFactor": 20.0, "rampS": 3600.0}, ttftMs=4_000.0, name="crowd"
+        )
+        return plan(agent, network=GATEWAY)
+
+    def test_engines_have_no_limit_of_their_own(self, found: Plan) -> None:
+        for one in found.workloads:
+            assert one.admission.max_queued_requests is None
+            assert not [word for word in one.engine.args if word.startswith("--max-num-queued")]
+
+    def test_the_picker_holds_requests_for_as_long_as_the_budget(self, found: Plan) -> None:
+        flow, one = route(found).flow_control, found.workloads[0]
+        assert flow is not None
+        assert one.waiting_room
+        assert flow.queue_depth == one.waiting_room
+        assert flow.queue_s == 4
+        assert flow.kv_cache_ratio >= min(0.98, one.memory.planned_kv_ratio - 0.01)
+        assert 2 * flow.max_mib <= router(found).memory_mib
+
+    def test_what_it_holds_is_what_a_burst_is_scaled_on(self, found: Plan) -> None:
+        (scaling,) = [one.scaling for one in found.workloads if one.scaling is not None]
+        assert scaling.counts_refused == "queue"
+        assert "llm_d_epp_flow_control_queue_size" in scaling.triggers[0].query
+
+    def test_nginx_holds_nothing(self) -> None:
+        agent = make_agent(sessions={"concurrent": 10}, traffic={"burstFactor": 20.0, "rampS": 3600.0})
+        routed = plan(agent)
+        assert routed.router is not None
+        assert all(each.flow_control is None for each in routed.router.routes)

@@ -19,6 +19,7 @@ from agentgpu_iac.spec.loader import load_text
 from tests.planning.scenes import CATALOG as SCENES
 from tests.planning.scenes import make_agent, plan
 from tests.planning.stacks import rules, stacks
+from tests.thoroughness import examples
 
 CATALOG = load_catalog()
 
@@ -53,24 +54,116 @@ def codes(made: p.Plan) -> list[str]:
     return [warning.code for warning in made.warnings]
 
 
-def test_the_burst_query_is_what_exceeds_the_baseline() -> None:
+def test_the_burst_queries_are_what_exceeds_the_baseline() -> None:
     warm, grown = burst(peaks())
-    assert grown.scaling is not None
+    scaling, pace = grown.scaling, grown.pace
+    assert scaling is not None
+    assert pace is not None
     assert warm.scaling is None
-    requests, kv_cache = grown.scaling.triggers
+    requests, sessions, kv_cache = scaling.triggers
     seats = warm.max_num_seqs * 0.8
-    chosen = '{namespace="peaks",agentgpu_dev_agent="support"}'
+    running, waiting, refusals = (
+        f'{name}{{namespace="peaks",agentgpu_dev_agent="support"}}'
+        for name in ("vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:admission_rejections_total")
+    )
+    refused = f"(sum(irate({refusals}[60s])) or vector(0)) / clamp_max(count({running}), 3) * {decimal(pace.request_s)}"
     assert requests.threshold == pytest.approx(seats)
     assert requests.query == (
-        f"clamp_min(sum(vllm:num_requests_running{chosen}) + sum(vllm:num_requests_waiting{chosen}) - "
-        f"{decimal(warm.replicas.min * seats)}, 0)"
+        f"clamp_min(sum({running}) + sum({waiting}) + {refused} - {decimal(warm.replicas.min * seats)}, 0)"
+    )
+    averaged = " + ".join(f"sum(avg_over_time({one}[{scaling.averaged_s}s]))" for one in (running, waiting))
+    floor = max(warm.replicas.min * seats, 1.1 * pace.normal_sessions)
+    assert sessions.threshold <= seats
+    assert sessions.query == (
+        f"clamp_min(({averaged} + {refused}) * {decimal(pace.sessions_per_request)} - {decimal(floor)}, 0)"
     )
     memory = grown.memory
-    ratio = memory.kv_gib / (memory.kv_gib + memory.headroom_gib) * 0.8
-    assert kv_cache.threshold == pytest.approx(ratio, abs=0.0005)
-    assert kv_cache.query == (
-        f"clamp_min(sum(vllm:kv_cache_usage_perc{chosen}) - {decimal(warm.replicas.min * kv_cache.threshold)}, 0)"
-    )
+    filled = memory.kv_gib / (memory.kv_gib + memory.headroom_gib)
+    assert kv_cache.threshold == pytest.approx(filled * sessions.threshold / grown.max_num_seqs, abs=0.0006)
+
+
+class Case:
+    """A burst against the plan's own queries: what Prometheus would answer at one evaluation."""
+
+    def __init__(self, made: p.Plan) -> None:
+        self.warm, self.grown = burst(made)
+        assert self.grown.scaling is not None
+        assert self.grown.pace is not None
+        self.scaling, self.pace = self.grown.scaling, self.grown.pace
+
+    def wanted(self, asked: float, admitted_per_replica: float, replicas: int) -> int:
+        """Burst replicas that are asked for while so many requests are wanted at once and each replica lets some in."""
+        held = min(asked, replicas * admitted_per_replica)
+        refused_per_s = (asked - held) / self.pace.request_s
+        tries = min(3, replicas)
+        found = 0
+        for trigger in self.scaling.triggers:
+            if trigger.name == "kv-cache":
+                continue
+            query = re.sub(r'\{namespace="peaks",agentgpu_dev_agent="support"\}', "", trigger.query)
+            query = re.sub(r"sum\((avg_over_time\()?vllm:num_requests_running(\[\d+s\]\))?\)", f"{held:.9f}", query)
+            query = re.sub(r"sum\((avg_over_time\()?vllm:num_requests_waiting(\[\d+s\]\))?\)", "0", query)
+            query = query.replace(
+                "(sum(irate(vllm:admission_rejections_total[60s])) or vector(0))", f"{refused_per_s * tries:.9f}"
+            ).replace("clamp_max(count(vllm:num_requests_running), 3)", str(tries))
+            inner = re.fullmatch(r"clamp_min\(([-+*/(). \d]+), 0\)", query)
+            assert inner, query
+            found = max(found, math.ceil(max(0.0, eval(inner[1])) / trigger.threshold - 1e-6))
+        return min(self.scaling.max_replicas, found)
+
+
+class TestBurst:
+    """The case that took six cold starts, 38 minutes of refusals: sixfold sessions, a replica in six minutes."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def sixfold(cls) -> Case:
+        text = STACK.replace("SCALING", "  capacity: {fastBurst: turn-away}").replace(
+            "burstFactor: 10", "burstFactor: 6"
+        )
+        return Case(make_plan(load_text(text, "peaks.yaml"), CATALOG))
+
+    def test_the_first_look_asks_for_all_that_is_needed(self, sixfold: Case) -> None:
+        needed = sixfold.grown.replicas.max
+        assert needed > 1
+        asked = sixfold.grown.sessions_peak / sixfold.pace.sessions_per_request
+        limit = sixfold.warm.admission.max_queued_requests or 0
+        assert sixfold.wanted(asked, limit, sixfold.warm.replicas.min) == needed
+
+    def test_a_burst_of_requests_without_pauses_is_seen_whole(self, sixfold: Case) -> None:
+        limit = sixfold.warm.admission.max_queued_requests or 0
+        assert limit < sixfold.grown.sessions_peak
+        assert (
+            sixfold.wanted(sixfold.grown.sessions_peak, limit, sixfold.warm.replicas.min)
+            == sixfold.scaling.max_replicas
+        )
+
+    def test_refusals_count_once_however_many_replicas_the_router_asked(self, sixfold: Case) -> None:
+        asked = 1.5 * sixfold.grown.sessions_peak / sixfold.pace.sessions_per_request
+        found = {replicas: sixfold.wanted(asked, 1.0, replicas) for replicas in (1, 2, 3, 5)}
+        assert len(set(found.values())) == 1
+
+    def test_normal_load_asks_for_none(self, sixfold: Case) -> None:
+        asked = sixfold.pace.normal_sessions / sixfold.pace.sessions_per_request
+        assert sixfold.wanted(asked, sixfold.warm.max_num_seqs, sixfold.warm.replicas.min) == 0
+
+    def test_paused_sessions_are_counted_behind_those_that_ask(self, sixfold: Case) -> None:
+        """Half of the users think: their seats are taken all the same."""
+        pace = sixfold.pace
+        assert pace.sessions_per_request == pytest.approx((pace.request_s + pace.pause_s) / pace.request_s, abs=0.001)
+        assert pace.sessions_per_request > 1.5
+
+    def test_it_goes_down_when_a_conversation_is_over(self, sixfold: Case) -> None:
+        assert sixfold.scaling.scale_down_stabilization_s >= min(3600, sixfold.pace.conversation_s)
+
+
+def test_an_engine_without_a_counter_of_refusals_asks_for_the_whole_burst_at_its_limit() -> None:
+    agent = make_agent(engine="sglang", sessions={"concurrent": 10}, traffic={"burstFactor": 20.0, "rampS": 3600.0})
+    (grown,) = [one for one in plan(agent).workloads if one.scaling is not None]
+    assert grown.scaling is not None
+    assert grown.scaling.counts_refused == "at-limit"
+    limit = grown.max_num_seqs + max(1, grown.admission.max_waiting_requests or 0)
+    assert f">= bool {limit} * count(" in grown.scaling.triggers[0].query
 
 
 def test_times_follow_from_cold_start_and_drain() -> None:
@@ -78,7 +171,7 @@ def test_times_follow_from_cold_start_and_drain() -> None:
     scaling, cold_s = grown.scaling, grown.cold_start_s.total
     assert scaling is not None
     assert scaling.polling_interval_s == min(30, max(5, math.ceil(cold_s / 20)))
-    assert scaling.cooldown_s >= max(300, cold_s)
+    assert scaling.cooldown_s >= max(300, cold_s, min(3600, grown.pace.conversation_s if grown.pace else 0))
     assert scaling.scale_down_stabilization_s == scaling.cooldown_s
     assert scaling.scale_down_period_s == grown.drain.grace_period_s
     assert (scaling.min_replicas, scaling.max_replicas) == (0, grown.replicas.max)
@@ -158,7 +251,7 @@ def test_schedules_may_be_written_as_cron_writes_them(start: str) -> None:
     assert burst(peaks(schedule("support", 1, start=start)))[1].scaling is not None
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(stacks(), rules)
 def test_bursts_that_are_scaled_reach_their_replicas_at_the_peak(
     agents: list[dict[str, Any]], spec: dict[str, Any]
@@ -178,7 +271,13 @@ def test_bursts_that_are_scaled_reach_their_replicas_at_the_peak(
         assert math.ceil((every_seat - free) / requests.threshold - 1e-6) >= one.replicas.max
         assert 0 < requests.threshold <= one.max_num_seqs
         for trigger in one.scaling.triggers[1:]:
-            assert 0 < trigger.threshold <= 1
+            assert 0 < trigger.threshold <= (1 if trigger.name == "kv-cache" else one.max_num_seqs)
+        sessions = [trigger for trigger in one.scaling.triggers if trigger.name == "sessions"]
+        if sessions and one.pace is not None:
+            carried = float(re.findall(r"- ([\d.]+), 0\)$", sessions[0].query)[0])
+            at_peak = (one.pace.peak_sessions - carried) / sessions[0].threshold
+            assert carried >= one.pace.normal_sessions
+            assert carried >= one.pace.peak_sessions or math.ceil(at_peak - 1e-6) >= one.replicas.max
 
 
 def test_no_query_counts_completed_requests() -> None:
@@ -188,7 +287,8 @@ def test_no_query_counts_completed_requests() -> None:
     for one in peaks().workloads:
         for trigger in one.scaling.triggers if one.scaling else ():
             assert metrics.success not in trigger.query
-            assert not re.search(r"success|rate\(|increase\(|_count|_total", trigger.query)
+            refused = f"irate({metrics.rejections}"
+            assert not re.search(r"success|rate\(|increase\(|_count|_total", trigger.query.replace(refused, ""))
 
 
 def test_an_engine_without_known_series_is_not_scaled() -> None:

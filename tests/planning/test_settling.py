@@ -14,6 +14,7 @@ from agentgpu_iac.planning import settling
 from agentgpu_iac.planning.choosing import tiers
 from agentgpu_iac.planning.demand import demand
 from tests.planning.scenes import MODELS, load, make_agent, make_catalog, offerings, plan, workload
+from tests.thoroughness import examples
 
 EIGHTS = make_catalog(offerings("l8", "large-80", 8, on_demand="22.00", spot="8.00"))
 MIXED = make_catalog(
@@ -113,7 +114,7 @@ def crowds(draw: st.DrawFn) -> list[dict[str, Any]]:
     ]
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=60)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(60))
 @given(
     crowds(),
     st.sampled_from(["eks", "compose"]),
@@ -133,7 +134,7 @@ def test_nobody_is_turned_away_before_the_planned_cold_start_is_over(stack, targ
     assert set(turned_away(found, stack).values()) <= {0}
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=30)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(30))
 @given(crowds())
 def test_a_burst_on_spot_drains_within_the_notice_that_is_planned(stack):
     try:

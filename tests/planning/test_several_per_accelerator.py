@@ -14,8 +14,9 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.planning.pools import Pool
 from tests.planning.scenes import OFFERINGS, make_agent, make_catalog, offerings, only, plan, workload
+from tests.thoroughness import examples
 
-LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
+LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=examples(40))
 ONE_A_MACHINE = make_catalog(offerings("s1", "small-40", on_demand="1.00"))
 
 

@@ -18,6 +18,7 @@ from agentgpu_iac.spec.model import Agent
 from tests.planning import scenes
 from tests.planning.scenes import BIG, DENSE, SOURCES, TINY, codes, constraints, make_agent, offerings, workload
 from tests.planning.stacks import stacks, unreserved
+from tests.thoroughness import examples
 
 MODELS = {model.id: model for model in (TINY, DENSE, BIG)}
 PROVIDERS = (
@@ -201,7 +202,7 @@ ROWS = sky_catalog(
 
 
 class TestLaws:
-    @settings(derandomize=True, deadline=None, database=None, max_examples=50)
+    @settings(derandomize=True, deadline=None, database=None, max_examples=examples(50))
     @given(stacks(), unreserved)
     def test_every_agent_is_a_service_that_its_plan_carries(self, stack, spec):
         spec = {**spec, "network": {"routing": "round-robin"}}

@@ -14,6 +14,7 @@ from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.spec.model import Capacity, Observed
 from tests.planning.scenes import DENSE, codes, load, make_agent, make_catalog, offerings, plan, workload
 from tests.planning.stacks import rules, stacks
+from tests.thoroughness import examples
 
 ONE_CARD = make_catalog(offerings("s1", "small-40", on_demand="1.00", spot="0.40", reserved="0.60"))
 BURSTY = make_agent(
@@ -27,7 +28,7 @@ def bought(found, tier="baseline", agent="support"):
 
 
 class TestSpot:
-    @settings(derandomize=True, deadline=None, database=None, max_examples=40)
+    @settings(derandomize=True, deadline=None, database=None, max_examples=examples(40))
     @given(stacks(), rules)
     def test_a_user_facing_baseline_is_never_on_spot(self, stack, spec):
         try:

@@ -14,12 +14,13 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.scenes import OFFERINGS, UNKNOWN, codes, make_agent, make_catalog, offerings, plan
 from tests.planning.stacks import stacks, unreserved
+from tests.thoroughness import examples
 
 ALLOWED = {"policy": {"allowUnpriced": True}}
 DEAREST = offerings("dear", "small-40", 4, on_demand="8.00", region="eu-west-1")
 """Out of the stack's regions, and dearer by the accelerator than anything in them."""
 ONLY_UNPRICED = make_catalog(offerings("u1", "small-40", on_demand=UNKNOWN, spot=UNKNOWN) + DEAREST)
-LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=40)
+LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=examples(40))
 
 
 def test_left_out_unless_the_spec_allows_it() -> None:

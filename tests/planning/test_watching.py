@@ -61,7 +61,9 @@ def of(made: p.Plan) -> dict[str, p.AlertPlan]:
 def test_a_plan_with_everything_has_every_alert() -> None:
     assert set(of(plan(BURST))) == set(ALERTS) - {watching.PICKER_DOWN}
     gateway = of(plan(BURST, network={"router": "gateway", "gateway": {"name": "g", "namespace": "n"}}))
-    assert set(ALERTS) - set(gateway) == {watching.ROUTER_DOWN, watching.ROUTER_NEARLY_FULL}
+    assert set(ALERTS) - set(gateway) == {
+        watching.ROUTER_DOWN, watching.ROUTER_NEARLY_FULL, watching.REQUESTS_REJECTED,
+    }  # fmt: skip
     assert len(ALERTS) == len(set(ALERTS))
 
 

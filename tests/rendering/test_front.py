@@ -51,7 +51,7 @@ def test_the_way_to_other_machines_is_tls_with_the_one_certificate() -> None:
 def test_machines_behind_another_let_it_in() -> None:
     made = texts(PLAN)
     assert 'include "/etc/agentgpu/firewall.d/*.nft"' in made[f"{BURST}/firewall.nft"]
-    assert "firewall.d" not in made[f"{BASELINE}/firewall.nft"]
+    assert f"{BASELINE}/front.nft" not in made
     assert made[f"{BURST}/front.nft"].splitlines()[-1] == "FAMILY saddr ADDRESS tcp dport { 10000 } accept"
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.rendering.manifest import Manifest
-from agentgpu_iac.rendering.sync_waves import ANNOTATION, WAVE_OF_KIND, wave
-from tests.plans import make_tiered_plan
+from agentgpu_iac.rendering.sync_waves import ANNOTATION, LAST_WAVE, WAVE_OF_KIND, wave
+from tests.plans import make_routed_plan, make_tiered_plan
 from tests.rendering.trees import PLANS, tree
 
 
@@ -60,13 +60,13 @@ def test_argo_cd_applies_the_overlay_and_leaves_others_their_replicas() -> None:
     )
 
 
-def test_flux_fetches_the_repository_and_waits_for_a_cold_start() -> None:
+def test_flux_fetches_the_repository_and_waits_for_no_engine() -> None:
     made = tree(with_flux(others_scale=()))
     source, applied = made["gitops/gitrepository-demo.yaml"], made["gitops/kustomization-demo.yaml"]
     assert source["spec"]["ref"] == {"branch": "main"}
     assert applied["spec"]["sourceRef"] == {"kind": "GitRepository", "name": source["metadata"]["name"]}
     assert applied["spec"]["path"] == "./stacks/demo/overlays/karpenter"
-    assert (applied["spec"]["prune"], applied["spec"]["wait"], applied["spec"]["timeout"]) == (True, True, "898s")
+    assert (applied["spec"]["prune"], applied["spec"]["wait"]) == (True, False)
     assert "ignore" not in applied["spec"]
     assert made["gitops/kustomization.yaml"]["resources"] == ["gitrepository-demo.yaml", "kustomization-demo.yaml"]
 
@@ -104,12 +104,11 @@ def test_argo_cd_applies_what_others_need_first() -> None:
         ("Namespace", "ConfigMap"),
         ("PriorityClass", "DaemonSet"),
         ("NetworkPolicy", "DaemonSet"),
-        ("EC2NodeClass", "NodePool"),
         ("PersistentVolume", "PersistentVolumeClaim"),
         ("PersistentVolumeClaim", "DaemonSet"),
         ("ServiceAccount", "DaemonSet"),
         ("ConfigMap", "DaemonSet"),
-        ("DaemonSet", "Deployment"),
+        ("Service", "Deployment"),
     ):
         assert found[first] < found[then], (first, then)
 
@@ -119,17 +118,39 @@ def placed(kind: str, folder: str = "base", component: str = "engine") -> int:
     return wave(Manifest(folder=folder, body={"kind": kind, "metadata": {"name": "a", "labels": labels}}))
 
 
-def test_routers_follow_engines_then_monitoring_then_what_scales_by_it() -> None:
-    engine, router = placed("Deployment"), placed("Deployment", component="router")
-    scaling = placed("ScaledObject", "scaling", "scaling")
-    monitoring = placed("ConfigMap", "monitoring", "dashboard")
-    assert engine < router < monitoring < scaling
-    assert placed("HTTPRoute", "gateway", "gateway") == router
+WAITS_FOR_OTHERS = (
+    ("Deployment", "base", "engine"),
+    ("LeaderWorkerSet", "groups", "engine"),
+    ("DaemonSet", "base", "model-cache"),
+    ("NodePool", "karpenter", "node-pool"),
+    ("EC2NodeClass", "karpenter", "node-pool"),
+    ("ScaledObject", "scaling", "scaling"),
+    ("HorizontalPodAutoscaler", "scaling", "scaling"),
+    ("HTTPRoute", "gateway", "gateway"),
+    ("ExternalSecret", "secrets", "secrets"),
+)
 
 
-def test_an_endpoint_picker_comes_after_its_pool_and_its_rights_and_no_later_than_its_route() -> None:
+@pytest.mark.parametrize(("kind", "folder", "component"), WAITS_FOR_OTHERS)
+def test_nothing_comes_after_what_may_wait_for_ever(kind: str, folder: str, component: str) -> None:
+    assert placed(kind, folder, component) == LAST_WAVE
+
+
+def test_monitors_services_and_routers_come_before_engines() -> None:
+    for kind, folder, component in (
+        ("PodMonitor", "monitoring", "monitoring"),
+        ("PrometheusRule", "monitoring", "monitoring"),
+        ("ConfigMap", "monitoring", "dashboard"),
+        ("Service", "base", "engine"),
+        ("NetworkPolicy", "base", "engine"),
+        ("Deployment", "base", "router"),
+        ("Deployment", "gateway", "endpoint-picker"),
+    ):
+        assert placed(kind, folder, component) < placed("Deployment"), kind
+
+
+def test_an_endpoint_picker_comes_after_its_pool_and_its_rights() -> None:
     picker = placed("Deployment", "gateway", "endpoint-picker")
-    assert picker == placed("HTTPRoute", "gateway", "gateway")
     for kind in ("InferencePool", "Role", "RoleBinding", "ServiceAccount"):
         assert placed(kind, "gateway", "endpoint-picker") < picker
 
@@ -138,6 +159,24 @@ def test_burst_tiers_come_with_their_scaler() -> None:
     made = tree(with_argocd())
     burst = made["base/deployment-support-burst.yaml"]["metadata"]["annotations"][ANNOTATION]
     assert int(burst) == placed("ScaledObject", "scaling", "scaling")
+
+
+def test_old_nodes_stay_until_what_took_their_place_serves() -> None:
+    for plan, annotation, value in (
+        (with_argocd(), "argocd.argoproj.io/sync-options", "PruneLast=true"),
+        (with_flux(), "kustomize.toolkit.fluxcd.io/prune", "disabled"),
+    ):
+        for body in tree(plan).values():
+            last = body.get("metadata", {}).get("annotations", {}).get(annotation) == value
+            assert last == (body["kind"] in ("NodePool", "EC2NodeClass")), body["kind"]
+
+
+def test_flux_waits_for_the_router_alone() -> None:
+    routed = make_routed_plan().model_copy(update={"gitops": make_gitops(tool="flux", namespace="flux-system")})
+    for plan, names in ((with_flux(), []), (routed, ["traffic-router"])):
+        spec = tree(plan)["gitops/kustomization-demo.yaml"]["spec"]
+        assert spec["wait"] is False
+        assert [each["name"] for each in spec.get("healthChecks", [])] == names
 
 
 def test_every_kind_that_is_rendered_has_its_wave() -> None:
@@ -150,11 +189,12 @@ def test_every_kind_that_is_rendered_has_its_wave() -> None:
     assert kinds - {"Kustomization"} <= set(WAVE_OF_KIND)
 
 
-def without_waves(plan: p.Plan) -> dict[str, dict[str, Any]]:
+def without_orders(plan: p.Plan) -> dict[str, dict[str, Any]]:
     made = {path: body for path, body in tree(plan).items() if not path.startswith("gitops/")}
     for body in made.values():
         annotations = body.get("metadata", {}).get("annotations", {})
-        annotations.pop(ANNOTATION, None)
+        for key in (ANNOTATION, "argocd.argoproj.io/sync-options", "kustomize.toolkit.fluxcd.io/prune"):
+            annotations.pop(key, None)
         if not annotations:
             body.get("metadata", {}).pop("annotations", None)
     return made
@@ -162,8 +202,7 @@ def without_waves(plan: p.Plan) -> dict[str, dict[str, Any]]:
 
 def test_waves_change_nothing_else() -> None:
     plain = tree(make_tiered_plan())
-    assert without_waves(with_argocd()) == plain
-    assert {path: body for path, body in tree(with_flux()).items() if not path.startswith("gitops/")} == plain
+    assert without_orders(with_argocd()) == without_orders(with_flux()) == plain
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from agentgpu_iac import plan as p
+from agentgpu_iac.plan import machine_paths as paths
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.templates import verbatim
 from tests.plans import make_machines_plan, make_workload
@@ -54,7 +55,7 @@ def test_engines_are_what_pods_are_in_a_cluster() -> None:
     found = engines(make_machines_plan())
     assert set(found) == {"engine-support-1", "engine-support-2"}
     for number, one in enumerate(found.values()):
-        assert one["entrypoint"] == ["vllm", "serve"]
+        assert one["entrypoint"][-3:] == ["--", "vllm", "serve"]
         assert one["command"] == list(workload.engine.args)
         assert one["image"] == workload.engine.image
         assert (one["cpus"], one["mem_limit"], one["shm_size"]) == (3.0, "24576m", "1024m")
@@ -90,8 +91,8 @@ def test_engines_start_once_the_verified_marker_of_their_model_is_there() -> Non
     for one in (wait, fill):
         assert one["depends_on"] == {"folders": {"condition": "service_completed_successfully"}}
         assert {"./model_cache.py", "./models.json"} <= {volume["source"] for volume in one["volumes"]}
-    (models,) = json.loads(texts(make_machines_plan())[f"{BASELINE}/models.json"])
-    assert (models["name"], models["revision"]) == ("Qwen/Qwen3-8B", "main")
+    (model,) = json.loads(texts(make_machines_plan())[f"{BASELINE}/models.json"])["models"]
+    assert (model["name"], model["revision"]) == ("Qwen/Qwen3-8B", "main")
 
 
 def test_a_cache_that_its_owner_fills_has_no_filler() -> None:
@@ -215,7 +216,7 @@ def test_the_firewall_lets_in_who_is_named() -> None:
         "ip saddr 10.0.0.0/8 tcp dport { 10000 } accept",
         "ip6 saddr 2001:db8::/32 tcp dport { 10000 } accept",
     ]
-    assert rules.count("policy drop;") == 2
+    assert rules.count("policy drop;") == 1
     alone = texts(make_machines_plan(callers=(), admins=()))[f"{BASELINE}/firewall.nft"]
     assert "dport 22" not in alone
     assert "10000" not in alone
@@ -330,33 +331,46 @@ def test_cloud_init_carries_every_file_and_starts_the_machine() -> None:
         "/opt/agentgpu/setup.sh",
         "/opt/agentgpu/firewall.nft",
     }
-    assert document["runcmd"] == [["bash", "/opt/agentgpu/setup.sh"]]
+    assert document["runcmd"] == [["bash", "/opt/agentgpu/setup.sh", "--yes"]]
 
 
 def test_every_kernel_setting_says_why() -> None:
-    lines = texts(make_machines_plan())[f"{BASELINE}/sysctl.conf"].splitlines()
+    lines = texts(make_machines_plan())[f"{BASELINE}/sysctl.conf"].splitlines()[2:]
     assert len(lines) % 2 == 0
     for reason, setting in zip(lines[::2], lines[1::2], strict=True):
         assert reason.startswith("# ")
         assert re.fullmatch(r"[a-z0-9_.]+ = \d+", setting)
 
 
+SESSION = """case "$*" in
+*established*) echo '0 0 10.0.0.5:22 203.0.113.9:51000 users:(("sshd",pid=7,fd=4))' ;;
+*listening*) echo 'LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3))' ;;
+esac"""
 STUBS = (
     *("systemctl", "nft", "sysctl", "apt-get", "apt-cache", "nvidia-smi", "nvidia-ctk", "mdadm", "mkfs.ext4", "mount"),
-    *("findmnt", "udevadm"),
+    *("findmnt", "udevadm", "ss", "sshd", "who", "apt-mark", "dpkg-query"),
     *("chown", "install", "docker", "blkid", "lsblk", "curl", "gpg", "openssl", "hostname", "mountpoint", "id"),
 )
 ANSWERS = {
     "id": "echo 0",
     "hostname": "echo 192.0.2.1",
     "docker": 'case "$1" in info) echo "{}";; ps) echo abc;; esac',
+    "ss": SESSION,
+    "sshd": "echo port 22",
+    "dpkg-query": "printf '%s %s\\n' ii nvidia-driver-570-server ii libnvidia-compute-570-server ii curl rc nvidia-dkms-470",
     "mountpoint": "exit 1",
     "blkid": "exit 2",
 }
 
 
 def set_up(
-    tmp_path: Path, *words: str, plan: p.Plan | None = None, swaps: Any = (), **answers: str
+    tmp_path: Path,
+    *words: str,
+    plan: p.Plan | None = None,
+    swaps: Any = (),
+    options: tuple[str, ...] = ("--yes",),
+    variables: Any = (),
+    **answers: str,
 ) -> tuple[int, list[str], str]:
     """Run the setup script with its paths below a folder, and programs that only write down how they were called."""
     here, programs = tmp_path / "agentgpu", tmp_path / "programs"
@@ -377,14 +391,23 @@ def set_up(
     text = (
         verbatim("setup.sh").replace("/etc/agentgpu/secrets.env", str(secrets)).replace("/etc/agentgpu/tls", str(tls))
     )
+    rules = tmp_path / "firewall.d"
+    rules.mkdir(exist_ok=True)
+    text = text.replace("RULES=/etc/agentgpu/firewall.d", f"RULES={rules}")
     for old, new in swaps:
         assert old in text
         text = text.replace(old, new)
     script = here / "setup.sh"
     script.write_text(text.replace("HERE=/opt/agentgpu", f"HERE={here}"))
-    environment = {"PATH": f"{programs}:{os.defpath}"}
+    environment = {"PATH": f"{programs}:{os.defpath}", **dict(variables)}
     ran = subprocess.run(
-        ["bash", str(script), *words], env=environment, capture_output=True, text=True, check=False, timeout=60
+        ["bash", str(script), *options, *words],
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     called = calls.read_text().splitlines() if calls.exists() else []
     return ran.returncode, called, ran.stdout + ran.stderr
@@ -394,6 +417,7 @@ def test_setup_closes_the_machine_before_anything_else_is_done(tmp_path: Path) -
     code, called, said = set_up(tmp_path)
     assert code == 0, said
     firewall = next(index for index, call in enumerate(called) if call.startswith("nft -f"))
+    assert called[firewall - 2].startswith("nft --check"), called
     started = called.index("systemctl restart --no-block agentgpu.service")
     assert not any(call.startswith(("docker", "apt-get", "nvidia")) for call in called[:firewall])
     assert any(call.startswith("openssl req -x509") for call in called[firewall:started])
@@ -504,6 +528,113 @@ def test_unhealthy_engines_are_started_anew(tmp_path: Path) -> None:
         "docker restart abc",
     ]
     assert set_up(tmp_path, "health", docker="")[1][-1].startswith("docker ps")
+
+
+def admins(tmp_path: Path) -> list[str]:
+    lines = (tmp_path / "firewall.d" / "admins.nft").read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def test_whoever_is_logged_in_can_log_in_again(tmp_path: Path) -> None:
+    code, _, said = set_up(tmp_path, plan=make_machines_plan(admins=()))
+    assert code == 0, said
+    assert admins(tmp_path) == ["ip saddr 203.0.113.9 tcp dport 22 accept"]
+    assert "203.0.113.9 is logged in and stays able to" in said
+    assert f'include "{paths.FIREWALL_RULES_FOLDER}/*.nft"' in texts(make_machines_plan())[f"{BASELINE}/firewall.nft"]
+
+
+def test_what_other_containers_ask_of_the_machine_passes_and_the_network_does_not(tmp_path: Path) -> None:
+    interfaces = tmp_path / "net"
+    for name in ("lo", "eth0", "br-ex", "br-lan", "docker0", "br-0123456789ab", "virbr0", "agentgpu0"):
+        (interfaces / name).mkdir(parents=True)
+    code, _, said = set_up(tmp_path, swaps=[("INTERFACES=/sys/class/net", f"INTERFACES={interfaces}")])
+    assert code == 0, said
+    lines = (tmp_path / "firewall.d" / "neighbours.nft").read_text().splitlines()[1:]
+    assert lines == [f'iifname "{name}" accept' for name in ("br-0123456789ab", "docker0", "virbr0")]
+
+
+def test_a_session_by_ipv6_on_another_port_is_kept_and_ranges_hold_there_too(tmp_path: Path) -> None:
+    code, _, said = set_up(
+        tmp_path, plan=make_machines_plan(admins=("198.51.100.0/24",)), options=("--yes", "--admin-range", "10.1.0.0/16"),
+        variables=(("SSH_CONNECTION", "2001:db8::7 50000 2001:db8::1 2222"),), ss="", sshd="echo port 2222",
+    )  # fmt: skip
+    assert code == 0, said
+    assert admins(tmp_path) == [
+        "ip saddr 10.1.0.0/16 tcp dport 22 accept",
+        "ip saddr 10.1.0.0/16 tcp dport 2222 accept",
+        "ip saddr 198.51.100.0/24 tcp dport 2222 accept",
+        "ip6 saddr 2001:db8::7 tcp dport 2222 accept",
+    ]
+
+
+def test_docker_is_not_restarted_unasked_beside_containers_of_others(tmp_path: Path) -> None:
+    code, called, said = set_up(tmp_path, options=())
+    assert code == 1
+    assert "Docker is restarted to learn of the accelerators, and with it: abc: run it again with --yes" in said
+    assert "systemctl restart docker" not in called
+    code, called, said = set_up(tmp_path, options=(), docker='case "$1" in info) echo "{}";; esac')
+    assert (code, "systemctl restart docker" in called) == (0, True), said
+
+
+def test_ports_of_other_programs_are_not_closed_unasked(tmp_path: Path) -> None:
+    web = (
+        """case "$*" in *listening*) echo 'LISTEN 0 511 0.0.0.0:443 0.0.0.0:* users:(("apache2",pid=9,fd=4))';; esac"""
+    )
+    code, called, said = set_up(tmp_path, options=(), ss=web)
+    assert (code, "these ports are closed to the network: 443 (apache2)" in said) == (1, True)
+    assert not any(call.startswith("nft") for call in called)
+
+
+def test_the_driver_s_packages_stay_as_they_are(tmp_path: Path) -> None:
+    _, called, _ = set_up(tmp_path)
+    assert "apt-mark hold libnvidia-compute-570-server nvidia-driver-570-server" in called
+    held = "echo libnvidia-compute-570-server; echo nvidia-driver-570-server"
+    _, again, _ = (
+        set_up(tmp_path / "again", **{"apt-mark": held}) if (tmp_path / "again").mkdir() is None else (0, [], "")
+    )
+    assert not any(call.startswith("apt-mark hold") for call in again)
+
+
+READS = re.compile(
+    r"id|ss|sshd|docker (info|ps|compose version)|nvidia-smi|mountpoint|blkid|lsblk|findmnt|dpkg-query|hostname|"
+    r"apt-mark showhold|$"
+)
+
+
+def test_a_dry_run_says_everything_and_changes_nothing(tmp_path: Path) -> None:
+    set_up(tmp_path)
+    (tmp_path / "calls").unlink()
+    (tmp_path / "firewall.d" / "admins.nft").unlink()
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*") if "programs" not in path.parts}
+    code, called, said = set_up(tmp_path, options=("--dry-run",))
+    assert code == 0, said
+    assert [call for call in called if not READS.match(call)] == []
+    assert not (tmp_path / "firewall.d" / "admins.nft").exists()
+    assert {path for path in tmp_path.rglob("*") if "programs" not in path.parts} - {tmp_path / "calls"} == set(before)
+    for step in ("would run: nft -f", "would ask: Docker is restarted", "would run: systemctl restart docker",
+                 "would write ", "203.0.113.9 tcp dport 22 accept", "nothing was changed"):  # fmt: skip
+        assert step in said
+
+
+def test_running_it_again_changes_nothing_more(tmp_path: Path) -> None:
+    runtimes = """case "$1" in info) echo '{"nvidia":{}}';; ps) echo abc;; esac"""
+    set_up(tmp_path)
+    first = admins(tmp_path)
+    code, called, said = set_up(tmp_path, options=(), docker=runtimes)
+    assert code == 0, said
+    assert admins(tmp_path) == first
+    assert called.count("systemctl restart docker") == 1
+
+
+def test_other_networks_of_the_machine_keep_their_traffic() -> None:
+    rules = texts(make_machines_plan())[f"{BASELINE}/firewall.nft"]
+    forward = rules[rules.index("chain forward") :]
+    assert "policy accept;" in forward
+    assert re.findall(r"^ +(.*(?:drop|accept))$", forward, re.MULTILINE) == [
+        "ct state established,related accept",
+        'iifname "agentgpu0" accept',
+        'oifname "agentgpu0" drop',
+    ]
 
 
 def test_a_word_that_setup_does_not_know_is_refused(tmp_path: Path) -> None:

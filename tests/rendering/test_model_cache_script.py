@@ -12,26 +12,30 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from agentgpu_iac.rendering.templates import template_folder
 
-SCRIPT = template_folder() / "model_cache.py"
+FOLDER = template_folder()
+SCRIPT = FOLDER / "model_cache.py"
 
 
-def imported() -> ModuleType:
-    """The script as a module, without a compiled copy beside it, where templates are shipped from."""
-    module = ModuleType("model_cache_script")
-    sys.modules[module.__name__] = module
-    exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), module.__dict__)
+def imported(name: str) -> ModuleType:
+    """A script as a module, without a compiled copy beside it, where templates are shipped from."""
+    module = ModuleType(name)
+    sys.modules[name] = module
+    path = FOLDER / f"{name}.py"
+    exec(compile(path.read_text(), path, "exec"), module.__dict__)
     return module
 
 
-script = imported()
+files, hubs, script = (imported(name) for name in ("model_files", "model_hub", "model_cache"))
 
-FILES = {"config.json": b"{}", "model-1.safetensors": b"weights" * 100, "sub/extra.txt": b"extra"}
+FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 100, "tokenizer.json": b"extra"}
 MODEL = script.Model("acme/m", "acme--m--main", "main", "")
+WORK = script.Work("demo", (MODEL,), frozenset())
 
 
 class FakeHub:
@@ -52,14 +56,14 @@ class FakeHub:
                 script.RemoteFile(
                     name,
                     len(content),
-                    script.Digest("sha256", hashlib.sha256(content).hexdigest()) if "safetensors" in name else None,
+                    hubs.Digest("sha256", hashlib.sha256(content).hexdigest()) if "safetensors" in name else None,
                 )
                 for name, content in self.files.items()
             ),
         )
 
-    def download(self, model: object, commit: str, folder: Path) -> None:
-        self.calls.append(f"download {commit}")
+    def download(self, model: object, listing: Any, folder: Path) -> None:
+        self.calls.append(f"download {listing.commit}")
         for number, (name, content) in enumerate(self.files.items()):
             if number == self.interrupted_after:
                 raise ConnectionError("the line is dead")
@@ -78,16 +82,22 @@ def stored(root: Path) -> dict[str, bytes]:
 
 
 def test_a_model_is_filled_verified_and_marked(tmp_path: Path) -> None:
-    assert script.fill_model(FakeHub(), tmp_path, MODEL) is True
+    assert script.fill_model(FakeHub(), tmp_path, MODEL, WORK) is True
     assert stored(tmp_path) == FILES
     content = json.loads(marker(tmp_path).read_text())
-    assert content == {"revision": "main", "commit": "c0ffee", "model": "acme/m", "bytes": 707}
+    assert content == {
+        "revision": "main",
+        "commit": "c0ffee",
+        "model": "acme/m",
+        "bytes": 707,
+        "owner": "demo",
+    }
 
 
 def test_a_second_run_does_nothing(tmp_path: Path) -> None:
-    script.fill_model(FakeHub(), tmp_path, MODEL)
+    script.fill_model(FakeHub(), tmp_path, MODEL, WORK)
     again = FakeHub()
-    assert script.fill_model(again, tmp_path, MODEL) is False
+    assert script.fill_model(again, tmp_path, MODEL, WORK) is False
     assert again.calls == []
 
 
@@ -95,18 +105,18 @@ def test_a_second_run_does_nothing(tmp_path: Path) -> None:
 def test_an_interrupted_download_is_not_complete_and_goes_on_later(tmp_path: Path, after: int) -> None:
     hub = FakeHub()
     hub.interrupted_after = after
-    assert script.fill(hub, tmp_path, [MODEL]) == [MODEL]
+    assert script.fill(hub, tmp_path, WORK) == [MODEL]
     assert not marker(tmp_path).exists()
     hub.interrupted_after = None
-    assert script.fill(hub, tmp_path, [MODEL]) == []
+    assert script.fill(hub, tmp_path, WORK) == []
     assert stored(tmp_path) == FILES
 
 
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("model-1.safetensors", b"weights" * 99, "693 bytes instead of 700"),
-        ("model-1.safetensors", b"Weights" * 100, "sha256"),
+        ("model.safetensors", b"weights" * 99, "693 bytes instead of 700"),
+        ("model.safetensors", b"Weights" * 100, "sha256"),
         ("config.json", b"", "0 bytes instead of 2"),
     ],
 )
@@ -114,50 +124,50 @@ def test_a_wrong_file_is_removed_and_fetched_again(tmp_path: Path, name: str, co
     hub = FakeHub()
     hub.altered = {name: content}
     with pytest.raises(script.UnverifiedError, match=reason):
-        script.fill_model(hub, tmp_path, MODEL)
+        script.fill_model(hub, tmp_path, MODEL, WORK)
     assert not marker(tmp_path).exists()
     assert name not in stored(tmp_path)
     hub.altered = {}
-    script.fill_model(hub, tmp_path, MODEL)
+    script.fill_model(hub, tmp_path, MODEL, WORK)
     assert stored(tmp_path) == FILES
 
 
 def test_a_file_that_never_came_is_noticed(tmp_path: Path) -> None:
     class Forgetful(FakeHub):
-        def download(self, model: object, commit: str, folder: Path) -> None:
-            super().download(model, commit, folder)
+        def download(self, model: object, listing: Any, folder: Path) -> None:
+            super().download(model, listing, folder)
             (folder / "config.json").unlink()
 
     with pytest.raises(script.UnverifiedError, match=r"config\.json: missing"):
-        script.fill_model(Forgetful(), tmp_path, MODEL)
+        script.fill_model(Forgetful(), tmp_path, MODEL, WORK)
 
 
 def test_an_empty_repository_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(script.UnverifiedError, match="no files"):
-        script.fill_model(FakeHub({}), tmp_path, MODEL)
+        script.fill_model(FakeHub({}), tmp_path, MODEL, WORK)
 
 
 def test_a_new_revision_is_filled_and_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
-    script.fill_model(FakeHub(), tmp_path, MODEL)
+    script.fill_model(FakeHub(), tmp_path, MODEL, WORK)
     (tmp_path / MODEL.path / ".cache" / "huggingface").mkdir(parents=True)
     (tmp_path / MODEL.path / ".cache" / "huggingface" / "notes").write_bytes(b"kept")
-    newer = FakeHub({"config.json": b"{}", "model.safetensors": b"new"}, commit="beef")
-    script.fill_model(newer, tmp_path, script.Model("acme/m", MODEL.path, "v2", ""))
+    newer = FakeHub({"config.json": b"{}", "model-2.safetensors": b"new"}, commit="beef")
+    script.fill_model(newer, tmp_path, script.Model("acme/m", MODEL.path, "v2", ""), WORK)
     assert stored(tmp_path) == {**newer.files, ".cache/huggingface/notes": b"kept"}
     assert json.loads(marker(tmp_path).read_text())["revision"] == "v2"
 
 
 def test_while_a_new_revision_comes_the_old_one_is_not_complete(tmp_path: Path) -> None:
-    script.fill_model(FakeHub(), tmp_path, MODEL)
+    script.fill_model(FakeHub(), tmp_path, MODEL, WORK)
     hub = FakeHub()
     hub.interrupted_after = 0
-    script.fill(hub, tmp_path, [script.Model("acme/m", MODEL.path, "v2", "")])
+    script.fill(hub, tmp_path, script.Work("demo", (script.Model("acme/m", MODEL.path, "v2", ""),), frozenset()))
     assert not marker(tmp_path).exists()
 
 
 def test_one_failure_does_not_stop_the_others(tmp_path: Path) -> None:
     bad = script.Model("acme/bad", "../outside", "main", "")
-    assert script.fill(FakeHub(), tmp_path / "root", [bad, MODEL]) == [bad]
+    assert script.fill(FakeHub(), tmp_path / "root", script.Work("demo", (bad, MODEL), frozenset())) == [bad]
     assert marker(tmp_path / "root").exists()
     assert not (tmp_path / "outside").exists()
 
@@ -200,14 +210,16 @@ class HfApi:
         assert token == "sesame", token
     def model_info(self, repo_id, *, revision, files_metadata):
         lfs = Thing(sha256=hashlib.sha256(content).hexdigest())
-        return Thing(sha="c0ffee", siblings=[Thing(rfilename="m.safetensors", size=len(content), lfs=lfs),
-                                             Thing(rfilename="config.json", size=2, lfs=None)])
-def snapshot_download(repo_id, *, revision, local_dir, token):
+        return Thing(sha="c0ffee", siblings=[Thing(rfilename="model.safetensors", size=len(content), lfs=lfs),
+                                             Thing(rfilename="config.json", size=2, lfs=None),
+                                             Thing(rfilename="original/model.pth", size=9, lfs=lfs)])
+def hf_hub_url(repo_id, filename, *, revision):
+    raise AssertionError("there is no index to read")
+def hf_hub_download(repo_id, filename, *, revision, local_dir, token):
     assert (revision, token) == ("c0ffee", "sesame")
     if os.environ.get("HANG"):
         import time; time.sleep(60)
-    (local_dir / "m.safetensors").write_bytes(content)
-    (local_dir / "config.json").write_text("{}")
+    (local_dir / filename).write_bytes({"model.safetensors": content, "config.json": b"{}"}[filename])
 """
     )
     return package.parent
@@ -215,7 +227,7 @@ def snapshot_download(repo_id, *, revision, local_dir, token):
 
 def start(*arguments: str, library: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *arguments],
+        [sys.executable, "-B", str(SCRIPT), *arguments],
         env={**os.environ, "PYTHONPATH": str(library), "MODEL_TOKEN_1": "sesame", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -234,8 +246,9 @@ def appears(path: Path) -> bool:
 
 @pytest.fixture
 def filler(tmp_path: Path, hub_library: Path) -> Iterator[list[str]]:
-    models = [{"name": "acme/m", "path": MODEL.path, "revision": "main", "tokenVariable": "MODEL_TOKEN_1"}]
-    (tmp_path / "models.json").write_text(json.dumps(models))
+    model = {"name": "acme/m", "path": MODEL.path, "revision": "main", "tokenVariable": "MODEL_TOKEN_1"}
+    models = [{**model, "kind": "model", "runsCode": False, "countedBytes": 0}]
+    (tmp_path / "models.json").write_text(json.dumps({"owner": "demo", "models": models, "kept": []}))
     (tmp_path / "root").mkdir()
     yield [
         "fill",

@@ -55,7 +55,7 @@ def test_replicas_accelerators_and_arguments_are_the_plans(plan: str) -> None:
         container = engine(body)
         scaled = workload.scaling is not None
         assert body["spec"].get("replicas") == (None if scaled else workload.replicas.min)
-        assert container["command"] == ["vllm", "serve"]
+        assert container["command"][-3:] == ["--", "vllm", "serve"]
         assert container["args"] == list(workload.engine.args)
         assert container["image"] == workload.engine.image
         assert container["resources"]["requests"] == container["resources"]["limits"]
@@ -91,8 +91,8 @@ def test_engines_read_models_and_keep_what_they_compile() -> None:
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     assert mounts["/models"]["readOnly"] is True
     assert environment(container)["VLLM_CACHE_ROOT"].startswith("/var/cache/engine/")
-    assert mounts["/var/cache/engine"]["subPath"] == ".engine-cache/support"
-    assert "--engine-cache=.engine-cache/support" in pod["initContainers"][0]["command"]
+    assert mounts["/var/cache/engine"]["subPath"] == ".engine-cache/support/vllm-0.33.0"
+    assert "--engine-cache=.engine-cache/support/vllm-0.33.0" in pod["initContainers"][0]["command"]
     assert environment(container)["HOME"] in mounts
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert volumes["shm"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Gi"}
@@ -108,7 +108,7 @@ def test_the_engine_s_own_words_paths_and_environment_are_the_plan_s() -> None:
     changes["environment"] = (p.EnvironmentVariable(name="SGLANG_CACHE_DIR", value="/var/cache/engine/sglang"),)
     other = make_workload(engine=make_workload().engine.model_copy(update=changes))
     container = engine(of_kind(make_plan(workloads=(other,)), "Deployment")["support"])
-    assert container["command"] == ["python3", "-m", "sglang.launch_server"]
+    assert container["command"][-4:] == ["--", "python3", "-m", "sglang.launch_server"]
     assert "VLLM_CACHE_ROOT" not in environment(container)
     assert environment(container)["SGLANG_CACHE_DIR"] == "/var/cache/engine/sglang"
     probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
@@ -277,9 +277,13 @@ def test_fillers_get_tokens_by_reference_only() -> None:
         "MODEL_TOKEN_1": {"name": "acme-token", "key": "token"},
         "MODEL_TOKEN_2": {"name": "other-token", "key": "token"},
     }
-    (scripts,) = (body for name, body in of_kind(plan, "ConfigMap").items() if name.startswith("model-cache"))
-    models = json.loads(scripts["data"]["models.json"])
-    assert [(each["name"], each["tokenVariable"]) for each in models] == [
+    maps = of_kind(plan, "ConfigMap")
+    (listed,) = (
+        body for name, body in maps.items() if name.startswith("model-cache") and name != "model-cache-scripts"
+    )
+    work = json.loads(listed["data"]["models.json"])
+    assert (work["owner"], work["kept"]) == ("demo", ["local--main"])
+    assert [(each["name"], each["tokenVariable"]) for each in work["models"]] == [
         ("acme/open", ""),
         ("acme/gated", "MODEL_TOKEN_1"),
         ("other/gated", "MODEL_TOKEN_2"),

@@ -11,7 +11,14 @@ import yaml
 from agentgpu_iac import plan as p
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.rendering.router import port_name
-from tests.plans import make_gateway_plan, make_plan, make_route, make_routed_plan, make_router, make_workload
+from tests.plans import (
+    make_gateway_plan,
+    make_plan,
+    make_route,
+    make_routed_plan,
+    make_router,
+    make_workload,
+)
 from tests.rendering.trees import of_kind, tree
 
 
@@ -85,7 +92,7 @@ def test_limits_and_times_are_the_plans() -> None:
     text = config(make_routed_plan(max_request_mib=3))
     support, batch = text.split("server_name support;")[1], text.split("server_name batch;")[1]
     assert "client_max_body_size 3m;" in text
-    assert "limit_conn requests 24;" in support.split("server_name")[0]
+    assert "limit_conn requests_in_flight 24;" in support.split("server_name")[0]
     assert "limit_conn requests" not in batch
     for line in (
         "proxy_read_timeout 205s;",
@@ -202,3 +209,34 @@ def test_pickers_weigh_prefixes_where_sessions_have_a_home(policy: Any, weighed:
     scorers = [each["pluginRef"] for each in made["schedulingProfiles"][0]["plugins"]]
     assert ("prefix-cache-scorer" in scorers) == weighed
     assert [each["type"] for each in made["plugins"]] == scorers
+
+
+def test_a_picker_holds_what_must_wait_as_the_plan_says() -> None:
+    """Keys as the picker's release has them: apix/config/v1alpha1 of llm-d router 0.10.0."""
+    flow = p.FlowControlPlan(queue_depth=3, kv_cache_ratio=0.9, queue_s=4, max_mib=512)
+    plan = make_gateway_plan(routes=(make_route(port=None, flow_control=flow),))
+    made = yaml.safe_load(of_kind(plan, "ConfigMap")["support-picker"]["data"]["config.yaml"])
+    assert made["featureGates"] == ["flowControl"]
+    (detector,) = [one for one in made["plugins"] if one["type"] == "utilization-detector"]
+    assert detector["parameters"] == {"queueDepthThreshold": 3, "kvCacheUtilThreshold": 0.9}
+    assert made["flowControl"] == {
+        "maxBytes": "512Mi",
+        "defaultRequestTTL": "4s",
+        "saturationDetector": {"pluginRef": "utilization-detector"},
+    }
+
+
+def test_pickers_are_scraped_on_a_port_that_they_have_and_that_is_open() -> None:
+    plan = make_gateway_plan()
+    watching = plan.watching.model_copy(update={"monitors": "prometheus-operator"})
+    plan = plan.model_copy(update={"watching": watching})
+    monitor = of_kind(plan, "PodMonitor")["endpoint-pickers"]["spec"]
+    picker = of_kind(plan, "Deployment")["support-picker"]["spec"]["template"]
+    assert monitor["selector"]["matchLabels"].items() <= picker["metadata"]["labels"].items()
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    (port,) = [
+        one["containerPort"] for one in picker["spec"]["containers"][0]["ports"] if one["name"] == endpoint["port"]
+    ]
+    opened = of_kind(plan, "NetworkPolicy")["endpoint-picker"]["spec"]["ingress"]
+    assert port in {one["port"] for rule in opened for one in rule["ports"]}
+    assert "agentgpu.dev/agent" in monitor["podTargetLabels"]

@@ -24,14 +24,16 @@ from tests.rendering.trees import of_kind
 
 FOLDER = template_folder()
 MODEL = script.Model("acme/m", "acme--m--main", "main", "")
+WORK = script.Work("demo", (MODEL,), frozenset())
 PREFIX = f"agents/{MODEL.path}/"
+TEMPLATE = "additional_chat_templates/a name+100%.jinja"
 FILES = {
     "config.json": Stored(b"{}"),
-    "empty": Stored(b""),
+    "merges.txt": Stored(b""),
     "model-1.safetensors": Stored(bytes(range(256)) * 40, part_bytes=3000),
     "model-2.safetensors": Stored(b"weights" * 1000, part_bytes=4096, has_sha256=True),
-    "sub/a name+100%.txt": Stored(b"extra", has_sha256=True),
-    "sealed.bin": Stored(b"sealed" * 10, encryption="aws:kms"),
+    TEMPLATE: Stored(b"extra", has_sha256=True),
+    "sealed.json": Stored(b"sealed" * 10, encryption="aws:kms"),
 }
 
 
@@ -42,7 +44,7 @@ def bucket_script() -> Iterator[ModuleType]:
     sys.modules[module.__name__] = module
     path = FOLDER / "s3_bucket.py"
     exec(compile(path.read_text(), path, "exec"), module.__dict__)
-    module.__dict__.update(PIECE_BYTES=1000, CONNECTIONS=3, FIRST_PAUSE_S=0.0)
+    module.__dict__.update(PIECE_BYTES=1000, FIRST_PAUSE_S=0.0)
     yield module
     del sys.modules[module.__name__]
 
@@ -51,6 +53,8 @@ def bucket_script() -> Iterator[ModuleType]:
 def s3() -> Iterator[S3]:
     with running(S3({f"{PREFIX}{name}": stored for name, stored in FILES.items()})) as served:
         served.objects[PREFIX] = Stored(b"")
+        served.objects[f"{PREFIX}original/consolidated.00.pth"] = Stored(b"another copy")
+        served.objects[f"{PREFIX}model.gguf"] = Stored(b"for another engine")
         served.objects[f"agents/{MODEL.path}-other/config.json"] = Stored(b"not ours")
         yield served
 
@@ -72,7 +76,7 @@ def identity(s3: S3, tmp_path: Path) -> dict[str, str]:
 def hub(bucket_script: ModuleType, identity: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, value in identity.items():
         monkeypatch.setenv(name, value)
-    return script.S3Hub("s3://acme-models/agents")
+    return script.S3Hub("s3://acme-models/agents", 3)
 
 
 @pytest.fixture
@@ -94,14 +98,14 @@ WHOLE = {name: each.content for name, each in FILES.items()}
 
 
 def test_a_model_is_filled_verified_and_marked(hub: Any, s3: S3, root: Path) -> None:
-    assert script.fill_model(hub, root, MODEL) is True
+    assert script.fill_model(hub, root, MODEL, WORK) is True
     assert stored(root) == WHOLE
     content = json.loads(marker(root).read_text())
     assert content["revision"] == "main"
     assert content["bytes"] == sum(map(len, WHOLE.values()))
     assert s3.keys_given == 1
     again = len(s3.pieces)
-    assert script.fill_model(hub, root, MODEL) is False
+    assert script.fill_model(hub, root, MODEL, WORK) is False
     assert len(s3.pieces) == again
 
 
@@ -110,39 +114,39 @@ def test_the_strongest_hash_that_can_be_compared_is_taken(hub: Any) -> None:
     assert (digests["config.json"].algorithm, digests["config.json"].part_bytes) == ("md5", 0)
     assert (digests["model-1.safetensors"].algorithm, digests["model-1.safetensors"].part_bytes) == ("md5", 3000)
     assert (digests["model-2.safetensors"].algorithm, digests["model-2.safetensors"].part_bytes) == ("sha256", 4096)
-    assert digests["sub/a name+100%.txt"].algorithm == "sha256"
-    assert digests["sealed.bin"] is None
+    assert digests[TEMPLATE].algorithm == "sha256"
+    assert digests["sealed.json"] is None
 
 
 @pytest.mark.parametrize("after", [0, 1, 4, 11])
 def test_an_interrupted_download_goes_on_where_it_stopped(hub: Any, s3: S3, root: Path, after: int) -> None:
     s3.served_pieces = after
-    assert script.fill(hub, root, [MODEL]) == [MODEL]
+    assert script.fill(hub, root, WORK) == [MODEL]
     assert not marker(root).exists()
     arrived = set(s3.pieces)
     s3.served_pieces = None
-    assert script.fill(hub, root, [MODEL]) == []
+    assert script.fill(hub, root, WORK) == []
     assert stored(root) == WHOLE
     assert marker(root).exists()
     assert len(s3.pieces) == len(set(s3.pieces))
     assert arrived < set(s3.pieces)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model-1.safetensors", "model-2.safetensors", "sub/a name+100%.txt"])
+@pytest.mark.parametrize("name", ["config.json", "model-1.safetensors", "model-2.safetensors", TEMPLATE])
 def test_altered_content_never_looks_complete(hub: Any, s3: S3, root: Path, name: str) -> None:
     s3.altered[PREFIX + name] = bytes(len(FILES[name].content))
     with pytest.raises(script.UnverifiedError, match="instead of"):
-        script.fill_model(hub, root, MODEL)
+        script.fill_model(hub, root, MODEL, WORK)
     assert not marker(root).exists()
     assert name not in stored(root)
     s3.altered.clear()
-    script.fill_model(hub, root, MODEL)
+    script.fill_model(hub, root, MODEL, WORK)
     assert stored(root) == WHOLE
 
 
 def test_content_that_is_cut_short_never_looks_complete(hub: Any, s3: S3, root: Path) -> None:
-    s3.altered[f"{PREFIX}sealed.bin"] = b"seal"
-    assert script.fill(hub, root, [MODEL]) == [MODEL]
+    s3.altered[f"{PREFIX}sealed.json"] = b"seal"
+    assert script.fill(hub, root, WORK) == [MODEL]
     assert not marker(root).exists()
 
 
@@ -152,52 +156,52 @@ def test_an_object_that_changes_is_not_mixed_with_its_old_content(hub: Any, s3: 
     folder = root / MODEL.path
     folder.mkdir(parents=True)
     with pytest.raises(Exception, match="412"):
-        hub.download(MODEL, listing.commit, folder)
-    script.fill_model(hub, root, MODEL)
+        hub.download(MODEL, listing, folder)
+    script.fill_model(hub, root, MODEL, WORK)
     assert stored(root) == {**WHOLE, "model-1.safetensors": bytes(reversed(range(256))) * 40}
 
 
 def test_a_sealed_file_of_the_same_size_is_fetched_anew_when_it_changes(hub: Any, s3: S3, root: Path) -> None:
-    script.fill_model(hub, root, MODEL)
+    script.fill_model(hub, root, MODEL, WORK)
     marker(root).unlink()
-    s3.objects[f"{PREFIX}sealed.bin"] = Stored(b"SEALED" * 10, encryption="aws:kms")
-    script.fill_model(hub, root, MODEL)
-    assert stored(root)["sealed.bin"] == b"SEALED" * 10
+    s3.objects[f"{PREFIX}sealed.json"] = Stored(b"SEALED" * 10, encryption="aws:kms")
+    script.fill_model(hub, root, MODEL, WORK)
+    assert stored(root)["sealed.json"] == b"SEALED" * 10
 
 
 def test_what_passes_is_tried_again(hub: Any, s3: S3, root: Path) -> None:
     s3.failures = [503, 500, 429]
-    assert script.fill(hub, root, [MODEL]) == []
+    assert script.fill(hub, root, WORK) == []
     assert s3.failures == []
 
 
 def test_what_does_not_pass_ends_the_fill(hub: Any, s3: S3, root: Path) -> None:
     s3.failures = [403]
-    assert script.fill(hub, root, [MODEL]) == [MODEL]
+    assert script.fill(hub, root, WORK) == [MODEL]
 
 
 def test_a_folder_that_is_not_there_is_no_model(hub: Any, s3: S3, root: Path) -> None:
     s3.objects.clear()
-    with pytest.raises(script.UnverifiedError, match="no files"):
-        script.fill_model(hub, root, MODEL)
+    with pytest.raises(script.NoWeightsError, match="no weights"):
+        script.fill_model(hub, root, MODEL, WORK)
 
 
 @pytest.mark.parametrize("name", ["../outside", "a//b", ".cache/note", "./a"])
 def test_keys_stay_below_the_models_folder(hub: Any, s3: S3, root: Path, name: str) -> None:
     s3.objects[PREFIX + name] = Stored(b"x")
-    assert script.fill(hub, root, [MODEL]) == [MODEL]
+    assert script.fill(hub, root, WORK) == [MODEL]
     assert not (root / "outside").exists()
 
 
 def test_a_bucket_of_another_region_is_found(hub: Any, s3: S3, root: Path) -> None:
     s3.region = "ap-south-1"
-    script.fill_model(hub, root, MODEL)
+    script.fill_model(hub, root, MODEL, WORK)
     assert marker(root).exists()
 
 
 def test_a_pod_without_an_identity_is_told_what_it_lacks(bucket_script: ModuleType) -> None:
     with pytest.raises(bucket_script.S3Error, match="Pod Identity or IRSA"):
-        bucket_script.Bucket("s3://acme-models", {}).objects("m")
+        bucket_script.Bucket("s3://acme-models", {}, 3).names("m")
 
 
 def test_a_web_identity_is_taken_too(bucket_script: ModuleType, s3: S3, identity: dict[str, str]) -> None:
@@ -223,9 +227,10 @@ def test_where_a_bucket_answers(bucket_script: ModuleType, bucket: str, region: 
 
 
 def test_the_filler_fills_from_a_bucket_as_it_ships(s3: S3, identity: dict[str, str], tmp_path: Path) -> None:
-    """The two files side by side, as the ConfigMap mounts them."""
-    models = [{"name": "acme/m", "path": MODEL.path, "revision": "main", "tokenVariable": ""}]
-    (tmp_path / "models.json").write_text(json.dumps(models))
+    """The files side by side, as the ConfigMap mounts them."""
+    model = {"name": "acme/m", "path": MODEL.path, "revision": "main", "tokenVariable": ""}
+    models = [{**model, "kind": "model", "runsCode": False, "countedBytes": 0}]
+    (tmp_path / "models.json").write_text(json.dumps({"owner": "demo", "models": models, "kept": []}))
     (tmp_path / "root").mkdir()
     command = [
         *(sys.executable, "-B", str(FOLDER / "model_cache.py"), "fill"),
@@ -246,12 +251,13 @@ assert BUCKET is not None
 FROM_S3 = make_plan(node_pools=(make_pool(filler=BUCKET.model_copy(update={"bucket": "s3://acme-models/agents"})),))
 
 
-def test_fillers_are_told_the_bucket_and_given_both_scripts() -> None:
+def test_fillers_are_told_the_bucket_and_given_its_script() -> None:
     (filler,) = of_kind(FROM_S3, "DaemonSet").values()
     (container,) = filler["spec"]["template"]["spec"]["containers"]
     assert "--bucket=s3://acme-models/agents" in container["command"]
-    (scripts,) = (body for name, body in of_kind(FROM_S3, "ConfigMap").items() if name.startswith("model-cache"))
-    assert set(scripts["data"]) == {"models.json", "model_cache.py", "s3_bucket.py"}
+    assert set(of_kind(FROM_S3, "ConfigMap")["model-cache-scripts"]["data"]) == {
+        *("model_cache.py", "model_files.py", "model_hub.py", "s3_bucket.py"),
+    }
 
 
 def test_fillers_of_the_hub_have_no_part_of_s3() -> None:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan.series import decimal
 from agentgpu_iac.rendering.scaling import _quantity
+from tests.planning.scenes import make_agent
+from tests.planning.scenes import plan as planned
 from tests.plans import make_watched_plan
 from tests.rendering.trees import of_kind, tree
 
@@ -106,3 +108,37 @@ def test_numbers_are_plain_and_exact(value: float) -> None:
     assert float(decimal(value)) == value
     quantity = _quantity(value)
     assert (int(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)) == value
+
+
+AUTH = {
+    "bearer": ({"secret": "prometheus"}, "bearer", {"bearerToken": "token"}),
+    "basic": ({"secret": "prometheus"}, "basic", {"username": "username", "password": "password"}),
+    "header": ({"secret": "prometheus"}, "custom", {"customAuthHeader": "header", "customAuthValue": "value"}),
+}
+
+
+def authenticated(**auth: str) -> p.Plan:
+    agent = make_agent(sessions={"concurrent": 10}, traffic={"burstFactor": 20.0, "rampS": 3600.0})
+    return planned(agent, scaling={"prometheusAuth": auth})
+
+
+@pytest.mark.parametrize("method", AUTH)
+def test_keda_reads_who_it_is_from_a_secret(method: str) -> None:
+    given, mode, wanted = AUTH[method]
+    plan = authenticated(method=method, **given)
+    spec = of_kind(plan, "TriggerAuthentication")["prometheus"]["spec"]
+    assert {one["parameter"]: one["key"] for one in spec["secretTargetRef"]} == wanted
+    assert {one["name"] for one in spec["secretTargetRef"]} == {"prometheus"}
+    for body in of_kind(plan, "ScaledObject").values():
+        for trigger in body["spec"]["triggers"]:
+            assert trigger["authenticationRef"] == {"name": "prometheus"}
+            assert trigger["metadata"]["authModes"] == mode
+
+
+def test_keda_signs_for_amazon_s_prometheus_by_its_own_identity() -> None:
+    plan = authenticated(method="aws-sigv4", awsRegion="eu-central-1")
+    assert of_kind(plan, "TriggerAuthentication")["prometheus"]["spec"] == {"podIdentity": {"provider": "aws"}}
+    for body in of_kind(plan, "ScaledObject").values():
+        for trigger in body["spec"]["triggers"]:
+            assert trigger["metadata"]["awsRegion"] == "eu-central-1"
+            assert "authModes" not in trigger["metadata"]

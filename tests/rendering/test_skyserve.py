@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import subprocess
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,9 @@ from agentgpu_iac import plan as p
 from agentgpu_iac.rendering.next_step import next_step
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_workload
+from tests.rendering.test_model_cache_script import hub_library
+
+__all__ = ["hub_library"]  # a fixture
 
 MODEL = p.CachedModel(
     model="Qwen/Qwen3-8B", path="qwen--qwen3-8b--main", revision="main", gib=15.26, fill=True, token_secret=None
@@ -128,22 +134,39 @@ def test_the_engine_runs_word_for_word() -> None:
     assert tuple(said.split("\0")[:-1]) == (*workload.engine.command, *args)
 
 
-def test_weights_are_fetched_to_where_the_engine_reads_them() -> None:
-    body = body_of(make_service())
-    assert "file_mounts" not in body
-    subprocess.run(["bash", "-n"], input=body["setup"], text=True, check=True)
-    program = body["setup"].split("<<'FETCH'\n")[1].split("FETCH\n")[0]
-    fetched: list[tuple[Any, ...]] = []
-    stub = "import sys, types\nsys.modules['huggingface_hub'] = types.SimpleNamespace(snapshot_download=record)\n"
-    exec(stub + program, {"record": lambda name, **rest: fetched.append((name, rest))})
-    (call,) = fetched
-    assert call == ("Qwen/Qwen3-8B", {"revision": "main", "local_dir": "/models/qwen--qwen3-8b--main"})
+def run_setup(service: p.SkyServicePlan, tmp_path: Path, **environment: str) -> None:
+    """The setup as it ships, with its folders below another one."""
+    setup = body_of(service)["setup"].replace("/opt/model-cache", str(tmp_path / "scripts"))
+    setup = setup.replace("--root=/models", f"--root={tmp_path / 'models'}")
+    subprocess.run(["bash"], input=setup, text=True, check=True, env={**os.environ, **environment})
 
 
-def test_weights_of_a_bucket_are_copied() -> None:
-    body = body_of(make_service(bucket="s3://acme/models"))
-    assert body["file_mounts"] == {"/models/qwen--qwen3-8b--main": "s3://acme/models/qwen--qwen3-8b--main"}
-    assert "setup" not in body
+def lying(tmp_path: Path) -> set[str]:
+    folder = tmp_path / "models" / MODEL.path
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_weights_are_fetched_by_the_filter_that_fills_caches_elsewhere(tmp_path: Path, hub_library: Path) -> None:
+    service = make_service(
+        models=(MODEL.model_copy(update={"token_secret": "hub"}),),
+        secrets=(p.SkySecret(variable="HF_TOKEN", secret="hub", key="token"),),
+    )
+    assert "file_mounts" not in body_of(service)
+    run_setup(service, tmp_path, PYTHONPATH=str(hub_library), PYTHONDONTWRITEBYTECODE="1", HF_TOKEN="sesame")
+    assert lying(tmp_path) == {"config.json", "model.safetensors"}
+    assert json.loads((tmp_path / "models" / f"{MODEL.path}.complete").read_text())["revision"] == "main"
+
+
+def test_weights_of_a_bucket_are_copied_and_what_no_engine_reads_goes(tmp_path: Path) -> None:
+    service = make_service(bucket="s3://acme/models")
+    mounts = {"/models/qwen--qwen3-8b--main": "s3://acme/models/qwen--qwen3-8b--main"}
+    assert body_of(service)["file_mounts"] == mounts
+    for name in ("config.json", "tokenizer.json", "model.safetensors", "consolidated.safetensors", "original/a.pth"):
+        place = tmp_path / "models" / MODEL.path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"{}")
+    run_setup(service, tmp_path)
+    assert lying(tmp_path) == {"config.json", "tokenizer.json", "model.safetensors"}
 
 
 @pytest.mark.parametrize("content", ["a: 1\n", "it's\n%s \\ $x\nFETCH\n", ""])

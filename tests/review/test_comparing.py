@@ -24,6 +24,7 @@ from agentgpu_iac.spec.document import Document, camel
 from tests.planning.scenes import plan as planned
 from tests.planning.stacks import rules, stacks
 from tests.plans import make_machines_plan, make_plan, make_routed_plan, make_watched_plan
+from tests.thoroughness import examples
 
 Steps = tuple[str, ...]
 
@@ -235,7 +236,7 @@ def compared(plan: Plan) -> dict[str, Any]:
     return document
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=25)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(25))
 @given(stacks(most=2), rules, surroundings, stacks(most=2), surroundings, st.booleans())
 def test_two_stacks_whose_files_or_plans_differ_have_a_difference(
     stack, spec, around, other, other_around, same

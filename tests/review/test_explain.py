@@ -281,7 +281,7 @@ def listed(blocks: tuple[Block, ...]) -> dict[str, str]:
 def test_what_the_spec_leaves_out_is_listed() -> None:
     said = listed(view(stack("model: Qwen/Qwen3-14B", "conversation: {turns: 3}", "ttftMs: 400")))
     assert said == {
-        "agent": "engine vllm, kvCacheDtype auto, latencyClass chat, interruptible false, trustRemoteCode false",
+        "agent": "engine vllm, kvCacheDtype auto, latencyClass chat, interruptible false, thinking off, trustRemoteCode false",
         "sessions": "concurrent 1",
         "conversation": (
             "inputTokensPerTurn 150, outputTokensPerTurn 150, systemPromptTokens 500, reasoningTokensPerTurn 0, thinkTimeS 10"
@@ -291,7 +291,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 1.25, shareAccelerators auto"
+            "reservation none, priceCapRatio 2, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (
@@ -333,10 +333,13 @@ def test_no_part_of_the_spec_is_left_out_of_the_assumptions() -> None:
     planned = stack("model: Qwen/Qwen3-14B")
     shown = planned.plan.assumptions
     assert {(one.part, one.field) for one in shown if one.agent is None} == default_fields(StackSpec) | {
-        ("pins", "kubernetesVersion")  # the catalog fills it in
+        ("pins", "kubernetesVersion"),  # the catalog fills it in
+        ("capacity", "priceCapRatio"),  # the target does
     }
     own = {(one.part, one.field) for one in shown if one.agent == "support"}
-    assert own == default_fields(Agent)
+    assert own == default_fields(Agent) | {
+        ("conversation", "reasoningTokensPerTurn")  # as the model thinks
+    }
 
 
 @every_example

@@ -14,6 +14,7 @@ from agentgpu_iac.sizing.conversation import (
     uncached_tokens_per_request,
 )
 from agentgpu_iac.spec.model import Conversation, ToolCalls
+from tests.thoroughness import examples
 
 PLAIN = Conversation(turns=4, system_prompt_tokens=1000, input_tokens_per_turn=100, output_tokens_per_turn=50)
 """After turn k the context is 1,000 + 150 k: 1,150, 1,300, 1,450, 1,600."""
@@ -101,7 +102,7 @@ def test_the_longest_uncached_prompt():
     assert longest_uncached_prompt_tokens(session_shape(big_results), 1.0) == 5000
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=150)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(150))
 @given(
     turns=st.integers(1, 200),
     system=st.integers(0, 20_000),

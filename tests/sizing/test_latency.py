@@ -16,9 +16,10 @@ from agentgpu_iac.sizing.calibration import CONSTANTS
 from agentgpu_iac.sizing.latency import Request, Serving
 from agentgpu_iac.sizing.memory import expert_parameters
 from tests.sizing.rows import make_accelerator, make_model, make_moe
+from tests.thoroughness import examples
 
 CATALOG = load_catalog()
-LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=100)
+LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=examples(100))
 CHAT = Request(prompt_tokens=500.0, context_tokens=2000.0, output_tokens=150.0)
 
 

@@ -12,6 +12,7 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import loading
 from agentgpu_iac.units import GB, GIB
 from tests.sizing.rows import make_instance
+from tests.thoroughness import examples
 
 CATALOG = load_catalog()
 MACHINES = {row.instance_type.name: row.instance_type for row in CATALOG.offerings if row.provider == "aws"}
@@ -120,7 +121,7 @@ class TestMeasured:
         assert found.weights == pytest.approx(47.99, rel=0.1)
 
 
-@settings(derandomize=True, deadline=None, database=None, max_examples=100)
+@settings(derandomize=True, deadline=None, database=None, max_examples=examples(100))
 @given(
     model=st.floats(0.1, 800),
     others=st.floats(0, 800),

@@ -16,6 +16,7 @@ from agentgpu_iac.sizing.outside_torch import cuda_graphs
 from agentgpu_iac.sizing.weights import draft_layer_parameters
 from agentgpu_iac.units import GIB
 from tests.sizing.rows import SOURCES, make_accelerator, make_model, make_moe
+from tests.thoroughness import examples
 
 CATALOG = load_catalog()
 LLAMA = CATALOG.model("meta-llama/Llama-3.1-8B-Instruct")
@@ -221,7 +222,7 @@ class TestKvCache:
         assert memory.kv_bytes_per_session(model, "auto", 1, 1, 1) == sixteen
         assert memory.kv_bytes_per_session(model, "auto", 1, 1, 17) == 2 * sixteen
 
-    @settings(derandomize=True, deadline=None, database=None, max_examples=200)
+    @settings(derandomize=True, deadline=None, database=None, max_examples=examples(200))
     @given(
         full=st.integers(0, 64),
         sliding=st.integers(0, 64),

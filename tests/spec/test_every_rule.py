@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.spec import rules
-from tests.spec.files import faults_of, with_agent, with_spec
+from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
 def with_second(*lines: str, second: str = "name: other, model: Qwen/Qwen3-14B") -> str:
@@ -23,6 +23,8 @@ GITOPS = "gitops: {tool: flux, repository: 'https://example.org/r', path: p}"
 PUBLIC = "hosts: {callerRanges: [10.0.0.0/8]}"
 SCHEDULE = "scaling: {{schedule: [{{agent: {agent}, start: {start}, end: 0 9 * * *, replicas: 1}}]}}"
 
+WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
+
 BAD = (
     ("_accelerator_rules", "accelerators.deny[0]", with_spec("accelerators: {allow: [l4], deny: [l4]}")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
@@ -32,6 +34,21 @@ BAD = (
         "_model_source_rules",
         "modelCache.tokenSecret",
         with_spec("modelCache: {source: s3, bucket: s3://models, tokenSecret: hub}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth",
+        with_spec("scaling: {method: hpa, prometheusAuth: {method: bearer, secret: prometheus}}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth.method",
+        with_spec("scaling: {prometheusAuth: {method: bearer}}"),
+    ),
+    (
+        "_prometheus_auth_rules",
+        "scaling.prometheusAuth.secret",
+        with_spec("scaling: {prometheusAuth: {method: aws-sigv4, awsRegion: eu-central-1, secret: prometheus}}"),
     ),
     ("_secret_rules", "security.externalSecrets", with_spec(f"security: {{{STORE}}}")),
     (
@@ -77,7 +94,19 @@ BAD = (
     ),
     ("_target_rules", "gitops", with_spec("target: compose", GITOPS)),
     ("_target_rules", "gitops", with_spec("target: skyserve", GITOPS)),
+    (
+        "_caller_rules",
+        "security.callersNeedLabel",
+        with_spec(f"network: {{router: gateway, {GATEWAY}}}", "security: {callersNeedLabel: true}"),
+    ),
+    (
+        "_caller_rules",
+        "security.callersNeedLabel",
+        with_spec("security: {callersNeedLabel: true, networkPolicies: false}"),
+    ),
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
+    ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
+    ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
     ("_adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
     (
         "_adapter_rules",
@@ -101,6 +130,15 @@ BAD = (
     ("_schedule_rules", "scaling.schedule[0].agent", with_spec(SCHEDULE.format(agent="nobody", start="0 8 * * *"))),
     ("_schedule_rules", "scaling.schedule[0].start", with_spec(SCHEDULE.format(agent="support", start="0 25 * * *"))),
     ("_schedule_rules", "scaling.schedule[0].end", with_spec(SCHEDULE.format(agent="support", start="0 9 * * *"))),
+    ("_window_rules", "capacity.maintenanceWindow.start", with_spec(WINDOW.format("start: 0 2 1 * *, hours: 4"))),
+    ("_window_rules", "capacity.maintenanceWindow.start", with_spec(WINDOW.format("start: 0 25 * * *, hours: 4"))),
+    (
+        "_window_rules",
+        "capacity.maintenanceWindow.timezone",
+        with_spec(WINDOW.format("start: 0 2 * * *, hours: 4, timezone: Europe/Berlin")),
+    ),
+    ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 4.1"))),
+    ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 24"))),
     ("_engine_rules", "agents[0].engine", with_agent("engine: ollama")),
     ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: draft-model}")),
     ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: eagle3}")),
@@ -122,10 +160,13 @@ BAD = (
         "agents[0].conversation.turns",
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
     ),
+    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
+    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
 )
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
 ALLOWED = (
+    with_spec("security: {callersNeedLabel: true}"),
     with_spec("accelerators: {allow: [l4], deny: [l40s]}"),
     with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}"),
     with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}", "network: {router: nginx}"),
@@ -133,10 +174,16 @@ ALLOWED = (
     with_spec("target: skyserve", "network: {router: none}"),
     with_spec(GITOPS, f"security: {{apiKeySecret: k, {STORE}}}"),
     with_spec(SCHEDULE.format(agent="support", start="0 8 * * *")),
+    with_spec(WINDOW.format("start: 0 2 * * 1-5, hours: 24, timezone: Etc/GMT-1")),
     with_second(second="name: other, model: m, engine: sglang"),
     with_agent("speculative: {method: ngram, tokens: 3, acceptedTokens: 4}"),
     with_agent("speculative: {method: eagle3, model: o/d, weightsGib: 1}"),
     with_agent("speculative: {method: mtp}"),
+    with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 0}"),
+    with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 1}"),
+    with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
+    with_second(second="name: burst, model: m"),
+    SMALLEST.replace("customer-service", "kube").replace("spec:", "spec:\n  target: kubernetes"),
 )
 """Close to what is forbidden, and not."""
 
@@ -148,7 +195,7 @@ def test_what_a_rule_forbids_is_accepted_without_it(
     rule: str, path: str, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fault,) = faults_of(text)
-    assert fault.split(": ")[1] == f"spec.{path}"
+    assert fault.split(": ")[1] == (path if path.startswith("metadata.") else f"spec.{path}")
     monkeypatch.setattr(rules, rule, lambda *arguments: iter(()))
     assert faults_of(text) == []
 

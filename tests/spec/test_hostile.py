@@ -17,6 +17,7 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.spec.loader import load, load_text
 from agentgpu_iac.spec.model import AgentStack
 from tests.spec.files import LARGE, SMALLEST, faults_of, with_agent, with_name, with_spec
+from tests.thoroughness import examples
 
 QUIET = settings(derandomize=True, deadline=None, database=None)
 LINE_BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -156,19 +157,19 @@ def mutations(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-@settings(QUIET, max_examples=1000)
+@settings(QUIET, max_examples=examples(1000))
 @given(mutations())
 def test_broken_stacks_load_or_fail_clearly(text: str) -> None:
     assert_stack_or_faults(text)
 
 
-@settings(QUIET, max_examples=700)
+@settings(QUIET, max_examples=examples(700))
 @given(st.one_of(st.text(), st.lists(st.sampled_from((*WORDS, *":-[]{},&*!|>'\"%@`\n "))).map("".join)))
 def test_random_texts_fail_clearly(text: str) -> None:
     assert_stack_or_faults(text)
 
 
-@settings(QUIET, max_examples=500)
+@settings(QUIET, max_examples=examples(500))
 @given(raw=st.one_of(st.binary(), st.tuples(st.integers(0, 600), st.binary(min_size=1, max_size=3))))
 def test_random_bytes_fail_clearly(raw: bytes | tuple[int, bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
@@ -247,7 +248,7 @@ CarefulDumper.add_implicit_resolver(
 )
 
 
-@settings(QUIET, max_examples=200)
+@settings(QUIET, max_examples=examples(200))
 @given(stack=stacks(), style=st.sampled_from(["block", "flow", "json"]), short=st.booleans())
 def test_what_is_printed_loads_back_equal(stack: AgentStack, style: str, short: bool) -> None:
     data = stack.model_dump(mode="json", by_alias=True, exclude_defaults=short)

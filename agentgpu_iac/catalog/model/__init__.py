@@ -6,19 +6,32 @@ out.
 """
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
-from agentgpu_iac.catalog.model.engines import Calibration, EngineMetrics, EngineParsers, EngineRelease, ParserNames
+from agentgpu_iac.catalog.model.engines import (
+    Calibration,
+    EngineHostMemory,
+    EngineLimit,
+    EngineMetrics,
+    EngineParsers,
+    EngineRelease,
+    ParserNames,
+)
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
     "Accelerator",
     "Calibration",
     "DenseTflops",
+    "EngineHostMemory",
+    "EngineLimit",
     "EngineMetrics",
+    "EngineOption",
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
@@ -31,6 +44,7 @@ __all__ = (
     "Model",
     "ModelFacts",
     "Offering",
+    "Option",
     "ParserNames",
     "Price",
     "Provider",
@@ -40,6 +54,10 @@ __all__ = (
     "ServiceRelease",
     "ServiceSoftware",
     "SkyPilotName",
+    "Thinking",
+    "Thinks",
+    "VcpuQuota",
     "VolumeId",
     "VolumeType",
+    "Word",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -88,6 +88,54 @@ class EngineMetrics(Document):
     """Where the names are from."""
     note: str | None = None
     """What a reader should know about them."""
+
+
+LimitCounts = Literal["running", "waiting", "in-flight", "prompt-tokens"]
+"""What a limit holds a number of: requests in the batch, requests behind it, both together, or prompt tokens of the
+requests without a first token."""
+
+
+class EngineLimit(Document):
+    """One limit of a serving engine: how it is set, and what its number counts. The same word means different things."""
+
+    engine: Engine
+    """Which engine."""
+    version: str
+    """First version that has it so, as far as versions were read."""
+    setting: str
+    """The argument, or the environment variable in capitals."""
+    counts: LimitCounts
+    """What the number is of."""
+    least: Annotated[int, Field(ge=0)] = 0
+    """The smallest number that the engine takes."""
+    status: int | None = None
+    """HTTP status of what it turns away; unset: it turns nothing away, what is too much waits."""
+    tried: str | None = None
+    """How the meaning was tried on the engine's own code. Unset: it was read, or documented, and is not proven."""
+    sources: Sources
+    """Where it is from."""
+    note: str | None = None
+    """What a reader should know about it."""
+
+
+class EngineHostMemory(Document):
+    """What a serving engine takes of the host for KV cache that it moves there, from one version on."""
+
+    engine: Engine
+    """Which engine."""
+    version: str
+    """First version that has it so, as far as versions were read."""
+    kv_offload_in: Literal["shm", "private"]
+    """``shm``: one file in /dev/shm for all ranks of a node, of the whole size, whose free space is checked at start.
+    ``private``: memory of each rank's own."""
+    kv_offload_ratio: Annotated[float, Field(ge=1)]
+    """Memory that is taken at the worst / what was asked for."""
+    kv_offload_reserve_mib: int = 0
+    """Memory that must be free beside it, else the engine does not start."""
+    sources: Sources
+    """Where it is from."""
+    note: str | None = None
+    """What a reader should know about it."""
 
 
 class Calibration(Document):

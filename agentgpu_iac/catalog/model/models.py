@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
+from agentgpu_iac.catalog.model.thinking import Thinking
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import Precision
 
@@ -203,6 +204,8 @@ class Model(Document):
     """vLLM --tool-call-parser."""
     reasoning_parser: str | None = None
     """vLLM --reasoning-parser."""
+    thinking: Thinking | None = None
+    """Whether it reasons before it answers, and how that is switched; unset: unknown."""
     gated: bool | None = None
     """The download needs an accepted licence and a token; unset: unknown."""
     license: str | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning.advice import engine, load
 from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.thinking import thinking_warnings
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 
@@ -22,6 +23,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         load.everyone_at_once(candidate, baseline),
         load.lone_replica(context, candidate, baseline),
         load.not_in_cache(baseline),
+        load.never_in_cache(candidate, baseline),
         load.needs_router(context, candidate, baseline),
         load.slow_answer(candidate, baseline),
         load.spot_without_notice(tiers),
@@ -35,6 +37,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         _better_storage(baseline),
         _calibrated_by_you(context, candidate),
         _model_unpinned(candidate, baseline),
+        _beside_unpinned(candidate, baseline),
         _weights_not_filled(context, baseline),
     ):
         if found is not None:
@@ -42,6 +45,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     yield from engine.precision_warnings(candidate)
     yield from filter(None, (engine.other_engine(candidate),))
     yield from engine.parser_warnings(context, candidate)
+    yield from thinking_warnings(candidate, baseline)
 
 
 def _uncalibrated(candidate: Candidate, baseline: Workload) -> Warning | None:
@@ -89,6 +93,16 @@ def _model_unpinned(candidate: Candidate, baseline: Workload) -> Warning | None:
     return warning(
         "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", baseline.agent
     )
+
+
+def _beside_unpinned(candidate: Candidate, baseline: Workload) -> Warning | None:
+    agent = candidate.demand.agent
+    loose = [f"adapter {adapter.source} (revision)" for adapter in agent.lora_adapters if adapter.revision is None]
+    if agent.speculative is not None and agent.speculative.model and agent.speculative.model_revision is None:
+        loose.append(f"draft {agent.speculative.model} (modelRevision)")
+    if not loose:
+        return None
+    return warning("unpinned", f"taken at revision main: {', '.join(loose)}; pin what stands behind it", baseline.agent)
 
 
 def _weights_not_filled(context: Context, baseline: Workload) -> Warning | None:

@@ -10,7 +10,7 @@ from agentgpu_iac.planning.advice.summary import has_role
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.caching import UNKNOWN_IMAGE_GB
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.engines import PORTS, calls_tools, known_parsers, needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.engines import PORTS, known_parsers, needs_other_checkpoint, quantises_at_load
 
 _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
 
@@ -44,24 +44,35 @@ def image_size_unknown(context: Context, baseline: Workload) -> Warning | None:
 
 
 def parser_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
-    """Tool calls and reasoning that the engine returns as text, since no parser of it is known for the model."""
+    """Tool calls that the engine refuses or returns as text, and reasoning in the answer, since no parser is known."""
     agent, model, port = candidate.demand.agent, candidate.demand.model, PORTS[candidate.demand.agent.engine]
     version = context.tiers[agent.name][0].engine.version
     parsers = known_parsers(context.catalog.engine_parsers(agent.engine, version))
     tools = parsers.tool_calls.named(agent.tool_call_parser, model.tool_call_parser)
-    if calls_tools(agent) and parsers.tool_calls.names and tools is None:
+    if agent.tool_call_parser is None and parsers.tool_calls.names and tools is None:
         known = f"no tool-call parser is known for {model.id}"
         if model.tool_call_parser is not None:
             known = (
                 f"{port.title} has no counterpart of vLLM's tool-call parser {model.tool_call_parser} for {model.id}"
             )
-        yield warning("no-tool-parser", f"{known}: the engine will return tool calls as text", agent.name)
+        then = "the engine will return tool calls as text"
+        if port.refuses_tools_without_parser:
+            then = "the engine answers requests that hold tools with HTTP 400"
+        yield warning("no-tool-parser", f"{known}: {then}; name one, or write toolCallParser: none", agent.name)
     reasoning = parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser)
-    if model.reasoning_parser is not None and reasoning is None:
+    if agent.reasoning_parser is not None or reasoning is not None:
+        return
+    if model.reasoning_parser is not None:
         yield warning(
             "no-reasoning-parser",
             f"{port.title} has no counterpart of vLLM's reasoning parser {model.reasoning_parser} for {model.id}: the engine "
             "will return the reasoning inside the answer",
+            agent.name,
+        )
+    elif model.thinking is not None and model.thinking.thinks != "never" and candidate.demand.thinking.mode == "on":
+        yield warning(
+            "no-reasoning-parser",
+            f"no reasoning parser is known for {model.id}: the engine will return the reasoning inside the answer",
             agent.name,
         )
 
@@ -82,7 +93,7 @@ def speculation_unmeasured(candidate: Candidate) -> Warning | None:
 def queue_without_limit(baseline: Workload) -> Warning | None:
     """The plan limits the queue, and the engine cannot."""
     limit, engine = baseline.admission.max_queued_requests, baseline.engine
-    if limit is None or PORTS[engine.name].limits_queue(engine.version):
+    if limit is None or baseline.admission.refusal_status is not None:
         return None
     return warning(
         "queue-not-limited",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from agentgpu_iac.plan import Warning, Workload
+from agentgpu_iac.plan import RolloutOutages, Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.tiers import sessions_before_ready
+from agentgpu_iac.planning.engines import PORTS
 
 COMPLETE_ANSWER_MS = 2_000.0
 """A chat user expects a complete answer within 2 s."""
@@ -78,28 +79,54 @@ def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None
 
 def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
     """Nobody serves while the one replica is replaced."""
-    outage = baseline.rollout.outage_s
-    if not candidate.demand.user_facing or outage == 0:
+    rollout = baseline.rollout
+    fixed, here = _outage(rollout.fixed_nodes_outages), _outage(rollout.outages)
+    if not candidate.demand.user_facing or not fixed:
         return None
     second = context.second_replicas.get(baseline.agent)
     price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
+    what = f"every rollout is an outage of {fixed}"
+    if not here:
+        what = (
+            f"a rollout brings a node of its own (about USD {rollout.surge_usd:,.2f}), and where node groups make the nodes "
+            f"it is an outage of {fixed}"
+        )
     return warning(
         "single-replica",
-        f"one replica and no spare accelerator: every rollout is an outage of about {outage:,.0f} s, and a lost node one "
-        f"of about {baseline.cold_start_s.total:,.0f} s{price}",
+        f"one replica and no spare accelerator: {what}; a lost node is one of about {baseline.cold_start_s.total:,.0f} s{price}",
         baseline.agent,
     )
+
+
+def _outage(outages: RolloutOutages | None) -> str:
+    """How long nobody serves, by what is changed; nothing where somebody always does."""
+    found = () if outages is None else outages.by_change
+    return ", ".join(f"about {away_s:,.0f} s with {change}" for change, away_s in found if away_s)
 
 
 def not_in_cache(baseline: Workload) -> Warning | None:
     """A session whose context was lost from the cache misses its budget."""
     uncached, budget = baseline.latency.uncached_ttft_ms, baseline.latency.budget_ttft_ms
-    if uncached is None or budget is None or uncached <= budget:
+    if uncached is None or budget is None or uncached <= budget or not baseline.routing.prefix_hit_ratio:
         return None
     return warning(
         "cache-miss",
         f"TTFT holds while a session's context stays in the prefix cache (hit ratio {baseline.routing.prefix_hit_ratio:.2f} "
         f"assumed); a session whose cache was lost waits {uncached:,.0f} ms, over the budget of {budget:,.0f} ms",
+        baseline.agent,
+    )
+
+
+def never_in_cache(candidate: Candidate, baseline: Workload) -> Warning | None:
+    """An engine that keeps no context between requests reads every prompt whole."""
+    if candidate.prefix_cache != "never":
+        return None
+    stated = candidate.demand.agent.conversation.prefix_hit_ratio
+    return warning(
+        "hybrid-not-cached",
+        f"{PORTS[baseline.engine.name].title} {baseline.engine.version} is not known to cache prefixes of "
+        f"{candidate.demand.model.id}, which has recurrent layers: a hit ratio of 0 is counted"
+        + ("" if not stated else f", not the stated {stated:g}"),
         baseline.agent,
     )
 

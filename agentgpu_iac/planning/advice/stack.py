@@ -8,6 +8,7 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
+from agentgpu_iac.planning.advice.capacity import capacity_warnings
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
@@ -43,6 +44,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
                 f"pool {pool.name} shares each accelerator by device-plugin time-slicing, which autoscalers do not see: "
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
+    yield from capacity_warnings(context)
     yield from _held_capacity(context)
     if spec.gitops is not None and (applied := gitops.overlay(spec, context.node_pools)) != spec.gitops.overlay:
         yield warning(

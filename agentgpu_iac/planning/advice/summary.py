@@ -31,7 +31,7 @@ def is_reasoning_heavy(candidate: Candidate) -> bool:
     accelerators = candidate.accelerators_per_replica
     return (
         has_role(candidate, _REASONER_ROLES)
-        or conversation.reasoning_tokens_per_turn >= REASONING_TOKENS_PER_TURN
+        or (conversation.reasoning_tokens_per_turn or 0) >= REASONING_TOKENS_PER_TURN
         or candidate.memory.kv_per_session_gib * accelerators >= REASONING_KV_GIB
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
@@ -18,20 +19,26 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.machine_paths import MODELS_FOLDER
 from agentgpu_iac.planning import speculation
+from agentgpu_iac.planning.choosing import host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.sizing import loading, memory
-from agentgpu_iac.spec.model import Agent, StackSpec
+from agentgpu_iac.spec.model import Agent, LoraAdapter, StackSpec
 from agentgpu_iac.spec.vocabulary import Storage
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import GB, GIB, rounded
+from agentgpu_iac.units import GB, GIB, round_up, rounded
+
+_DEFAULT_REVISION = "main"
 
 NVME_CACHE_SHARE = 0.8
 """Part of the instance store for models; the rest is for images, logs and emptyDirs."""
 ROOT_VOLUME_MIB_PER_S = loading.USUAL_VOLUME_MIB_PER_S
 """gp3 throughput of the root volume: with 3,000 IOPS the starting point that Karpenter's blueprints give."""
 ROOT_VOLUME_IOPS = 3000
+
+_COMPILED_GIB = 20
+"""Beside the models on a volume: code that engines compile, and the hub library's notes (a judgement)."""
 
 _PATHS: dict[Storage, str] = {
     "nvme": "/mnt/k8s-disks/0/agentgpu-models",  # AL2023 mounts the RAID0 of instance-store disks at /mnt/k8s-disks/0
@@ -49,15 +56,30 @@ def nvme_room_gib(machine: Machine) -> int:
     return int(machine.instance.nvme_total_gb * GB / GIB * NVME_CACHE_SHARE)
 
 
+def room_gib(models_gib: float) -> int:
+    """What a cache of these models needs, in whole GiB."""
+    return math.ceil(loading.cache_room_gib(models_gib))
+
+
+def volume_gib(models_gib: float, *, step: int) -> int:
+    """The part of a disk for these models and for what engines compile, in whole steps."""
+    return round_up(room_gib(models_gib) + _COMPILED_GIB, step)
+
+
 def storage(machine: Machine, models_gib: float, spec: StackSpec) -> Storage:
-    """The instance store, unless the spec says otherwise or there is none that holds the models."""
+    """The instance store, unless the spec says otherwise or there is none with room for the models, twice."""
     wants_nvme = spec.model_cache.storage == "nvme"
-    return "nvme" if wants_nvme and nvme_room_gib(machine) >= max(1.0, models_gib) else "ebs-gp3"
+    return "nvme" if wants_nvme and nvme_room_gib(machine) >= max(1, room_gib(models_gib)) else "ebs-gp3"
 
 
 def revision(agent: Agent) -> str:
     """Revision of the agent's model: the one stated, else main."""
-    return agent.model_revision or "main"
+    return agent.model_revision or _DEFAULT_REVISION
+
+
+def adapter(adapter: LoraAdapter) -> CachedRepository:
+    """A LoRA adapter of the agent at its revision: the one stated, else main."""
+    return _cached(adapter.source, adapter.revision).model_copy(update={"served_as": adapter.name})
 
 
 def directory(repository: str, at_revision: str) -> str:
@@ -80,7 +102,12 @@ def draft(candidate: Candidate) -> CachedRepository | None:
     speculative = candidate.demand.agent.speculative
     if speculative is None or speculative.model is None:
         return None
-    return CachedRepository(path=directory(speculative.model, "main"), revision="main")
+    return _cached(speculative.model, speculative.model_revision)
+
+
+def _cached(repository: str, stated_revision: str | None) -> CachedRepository:
+    at_revision = stated_revision or _DEFAULT_REVISION
+    return CachedRepository(path=directory(repository, at_revision), revision=at_revision)
 
 
 def draft_gib(candidate: Candidate) -> float:
@@ -101,16 +128,20 @@ def wanted_loader(spec: StackSpec) -> WeightLoader | None:
     return None if spec.model_cache.loader == "auto" else spec.model_cache.loader
 
 
-def loader(release: EngineRelease, on: Storage, spec: StackSpec) -> WeightLoader:
+def loader(
+    candidate: Candidate, machine: Machine, release: EngineRelease, on: Storage, spec: StackSpec, engines: int = 1
+) -> WeightLoader:
     """How the engine reads its weights: as the stack says, else a streamer where measured runs show it to be faster.
 
-    They do for a network volume, where the default loader waits for each page. On a local disk nobody measured one.
+    They do for a network volume, where the default loader waits for each page. On a local disk nobody measured one. Its
+    buffers must have room beside everything else in the pod's memory, of which ``engines`` take a part each.
     """
     wanted = wanted_loader(spec)
     if wanted is not None:
         return wanted
     streams = PORTS[release.engine].streams_unasked(release.version)
-    return "runai-streamer" if on == "ebs-gp3" and streams else "default"
+    has_room = host_memory.streamer_mib(candidate, machine, loaded_gib(candidate), engines) is not None
+    return "runai-streamer" if on == "ebs-gp3" and streams and has_room else "default"
 
 
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
@@ -123,21 +154,26 @@ def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[Cac
     fillers = spec.cluster_objects.cache_fillers
     for candidate in candidates:
         agent, model = candidate.demand.agent, candidate.demand.model
-        found = [(model.id, revision(agent), checkpoint_gib(candidate), has_bucket or not model.is_local)]
+        base = CachedRepository(path=directory(model.id, revision(agent)), revision=revision(agent))
+        found = [(model.id, base, checkpoint_gib(candidate), has_bucket or not model.is_local, False)]
         found += [
-            (adapter.source, "main", memory.lora_slot_gib(model, adapter.rank), True) for adapter in agent.lora_adapters
+            (each.source, adapter(each), memory.lora_slot_gib(model, each.rank), True, True)
+            for each in agent.lora_adapters
         ]
-        if agent.speculative is not None and agent.speculative.model is not None:
-            found.append((agent.speculative.model, "main", draft_gib(candidate), True))
-        for repository, at_revision, size_gib, fill in found:
-            where = directory(repository, at_revision)
-            cached[where] = CachedModel(
+        beside = draft(candidate)
+        if beside is not None and agent.speculative is not None and agent.speculative.model is not None:
+            found.append((agent.speculative.model, beside, draft_gib(candidate), True, False))
+        for repository, place, size_gib, fill, is_adapter in found:
+            known = cached.get(place.path)
+            cached[place.path] = CachedModel(
                 model=repository,
-                path=where,
-                revision=at_revision,
-                gib=rounded(size_gib, 3),
+                path=place.path,
+                revision=place.revision,
+                gib=max(rounded(size_gib, 3), 0.0 if known is None else known.gib),
                 fill=fill and fillers,
                 token_secret=secret,
+                kind="adapter" if is_adapter else "model",
+                runs_code=agent.trust_remote_code or (known is not None and known.runs_code),
             )
     return tuple(cached[where] for where in sorted(cached))
 
@@ -146,18 +182,45 @@ _FILLER_CPU_MILLI = 100
 _FILLER_MEMORY_MIB = 512
 _FILLER_MEMORY_LIMIT_MIB = 4096
 """What a filler asks for, and the memory that it may use while it downloads; afterwards it idles."""
+_DELAY_S_PER_NODE = 2
+_LONGEST_DELAY_S = 60
+"""Fillers begin spread over two seconds a node, and over a minute at most: a new node is wanted soon (a judgement)."""
+_CONNECTIONS_IN_ALL = 128
+_LEAST_CONNECTIONS, _MOST_CONNECTIONS = 4, 16
+"""Downloads at once of all nodes of a pool, and the least and most of one: sixteen carry what one node's network does
+(s3_bucket.py), and a hub counts the requests of one address."""
+_LEAST_FILL_TIMEOUT_S = 1800
+"""A line that is slower than any plan is no reason to start over within half an hour."""
 
 
-def filler(cached: Iterable[CachedModel], priority: PriorityLevel, spec: StackSpec) -> FillerPlan | None:
-    """The pod that fills a node's cache with these models; None where there is none to fill."""
-    if not any(model.fill for model in cached):
+def filler(
+    cached: Sequence[CachedModel], priority: PriorityLevel, spec: StackSpec, machine: Machine, nodes: int
+) -> FillerPlan | None:
+    """The pod that fills a node's cache with these models, as many nodes at once; None where there is none to fill."""
+    filled_gib = models_gib(model for model in cached if model.fill)
+    if not filled_gib:
         return None
+    delay_s = min(_LONGEST_DELAY_S, _DELAY_S_PER_NODE * (nodes - 1))
+    fill_s = delay_s + loading.slowest_fill_s(
+        machine.instance,
+        storage(machine, models_gib(cached), spec),
+        ROOT_VOLUME_MIB_PER_S,
+        models_gib=filled_gib,
+        nodes_at_once=nodes,
+        share_gateway=spec.model_cache.source == "huggingface" and target_of(spec).can.has_cluster,
+    )
+    with_error_s = math.ceil(fill_s * (1 + target_of(spec).cold_start_error_ratio))
     return FillerPlan(
         cpu_milli=_FILLER_CPU_MILLI,
         memory_mib=_FILLER_MEMORY_MIB,
         memory_limit_mib=_FILLER_MEMORY_LIMIT_MIB,
         priority=priority,
         bucket=spec.model_cache.bucket if spec.model_cache.source == "s3" else None,
+        nodes_at_once=nodes,
+        start_delay_s=delay_s,
+        connections=max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, _CONNECTIONS_IN_ALL // nodes)),
+        fill_s=rounded(fill_s, 1),
+        timeout_s=max(_LEAST_FILL_TIMEOUT_S, round_up(with_error_s, 60)),
     )
 
 
@@ -202,7 +265,13 @@ def cold_start_s(candidate: Candidate, start: loading.ColdStart) -> float:
 
 
 def cold_start(
-    candidate: Candidate, machine: Machine, release: EngineRelease, spec: StackSpec, *, node_models_gib: float
+    candidate: Candidate,
+    machine: Machine,
+    release: EngineRelease,
+    spec: StackSpec,
+    *,
+    node_models_gib: float,
+    engines: int = 1,
 ) -> loading.ColdStart:
     """How long a replica of the candidate takes from nothing on this machine.
 
@@ -211,7 +280,7 @@ def cold_start(
     ``node_models_gib`` is everything that the node's cache is filled with.
     """
     kept_on = storage(machine, node_models_gib, spec)
-    streamed = loader(release, kept_on, spec) == "runai-streamer"
+    streamed = loader(candidate, machine, release, kept_on, spec, engines) == "runai-streamer"
     return loading.cold_start(
         machine.instance,
         model_gib=loaded_gib(candidate),
@@ -224,10 +293,10 @@ def cold_start(
 
 
 def cold_start_plan(
-    candidate: Candidate, machine: Machine, release: EngineRelease, models_gib: float, spec: StackSpec
+    candidate: Candidate, machine: Machine, release: EngineRelease, models_gib: float, spec: StackSpec, engines: int = 1
 ) -> ColdStartPlan:
     """How a replica starts on a new node, whose cache is filled with that many GiB of models."""
-    start = cold_start(candidate, machine, release, spec, node_models_gib=models_gib)
+    start = cold_start(candidate, machine, release, spec, node_models_gib=models_gib, engines=engines)
     return ColdStartPlan(
         node=rounded(start.node, 1),
         driver=rounded(start.driver, 1),

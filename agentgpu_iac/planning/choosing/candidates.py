@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
 from agentgpu_iac.planning.choosing.service import Service, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.planning.prefix_cache import PrefixCache
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.replica import MemoryTerms
@@ -41,9 +42,14 @@ class Candidate:
     peak_replicas: int
     computed_burst_replicas: int
     prefix_hit_ratio: float
+    prefix_cache: PrefixCache
     service: Service
     computed_service: Service
     """The same without the overrides of latency and throughput."""
+    offload: EngineHostMemory | None = None
+    """What the engine's version takes of the host for KV cache that it moves there; None: nothing is known."""
+    must_stream: bool = False
+    """The stack names the streaming loader, whose buffers the host must then have room for."""
     nodes: int = 1
     """Whole nodes that one replica takes; where more than one, its pipeline stages are spread over them."""
     gbps_between_nodes: float = 0.0

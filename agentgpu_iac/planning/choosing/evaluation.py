@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
-from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineRelease
+from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineHostMemory, EngineRelease
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.parallelism import legal_parallelism, parallelism_over_nodes
@@ -21,6 +21,7 @@ from agentgpu_iac.planning.choosing.service import (
 )
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.prefix_cache import PrefixCache
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import latency, memory, replica
 from agentgpu_iac.sizing.calibration import is_measured
@@ -48,6 +49,12 @@ class Rules:
     """Version of vLLM whose overhead is counted."""
     round_trip_ms: float
     session_affine: bool
+    offload: EngineHostMemory | None = None
+    """What the engine takes of the host for KV cache that it moves there."""
+    must_stream: bool = False
+    """The stack names the streaming loader."""
+    prefix_cache: PrefixCache = "by-default"
+    """Whether the engine keeps a session's context between its requests."""
     fills_machines: bool = False
     """Whether a replica must take all accelerators of its machine."""
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
@@ -266,8 +273,11 @@ class Evaluator:
             peak_replicas=final_baseline + burst,
             computed_burst_replicas=peak - baseline,
             prefix_hit_ratio=hit,
+            prefix_cache=self._rules.prefix_cache,
             service=with_overrides(computed, demand),
             computed_service=computed,
+            offload=self._rules.offload,
+            must_stream=self._rules.must_stream,
         )
 
     def reseated(self, candidate: Candidate, *, warm: int, seats: int) -> Candidate:
@@ -324,6 +334,8 @@ class Evaluator:
         )
 
     def _hit_ratio(self, replicas: int) -> float:
+        if self._rules.prefix_cache == "never":
+            return 0.0
         stated = self._demand.agent.conversation.prefix_hit_ratio
         base = 1.0 if stated is None else stated
         return base if self._rules.session_affine else base / replicas

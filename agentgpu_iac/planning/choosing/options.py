@@ -36,6 +36,7 @@ from agentgpu_iac.planning.choosing.tiers import (
 )
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
+from agentgpu_iac.planning.prefix_cache import prefix_cache
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.model import StackSpec
@@ -104,6 +105,9 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         accounted_as=accounting_version(release.engine, release.version, catalog),
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
+        offload=catalog.engine_host_memory(release.engine, release.version),
+        must_stream=caching.wanted_loader(spec) == "runai-streamer",
+        prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
         fills_machines=target_of(spec).can.replica_fills_machine,
         calibrations={
             row.id: measured

@@ -9,7 +9,6 @@ from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
     PORT,
     EngineSettings,
-    calls_tools,
     needs_other_checkpoint,
     quantises_at_load,
 )
@@ -28,7 +27,6 @@ __all__ = (
     "EnginePort",
     "EngineSettings",
     "Wishes",
-    "calls_tools",
     "known_parsers",
     "needs_other_checkpoint",
     "quantises_at_load",

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from agentgpu_iac.catalog.model import EngineParsers, ParserNames
 from agentgpu_iac.errors import did_you_mean
 
+NO_PARSER = "none"
+"""What an agent writes to have none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsers:
@@ -23,14 +26,16 @@ class Parsers:
     """The engine's name for what vLLM calls otherwise; names that are not there have no counterpart. Unset: the same."""
 
     def named(self, by_hand: str | None, of_model: str | None) -> str | None:
-        """The parser that the agent names, else the model's in this engine; nothing where it has none."""
+        """The parser that the agent names, else the model's in this engine; nothing where it has none or wants none."""
+        if by_hand == NO_PARSER:
+            return None
         if by_hand is not None or of_model is None or self.of_vllm is None:
             return by_hand or of_model
         return self.of_vllm.get(of_model)
 
     def unknown(self, by_hand: str | None) -> str | None:
         """What is wrong with a name written by hand, if anything."""
-        if by_hand is None or by_hand in self.names:
+        if by_hand is None or by_hand == NO_PARSER or by_hand in self.names:
             return None
         near = did_you_mean(by_hand, sorted(self.names))
         return f"{by_hand!r}" + (f" ({near})" if near else "")

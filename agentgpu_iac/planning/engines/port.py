@@ -77,13 +77,13 @@ class EnginePort:
     """Whether the KV cache of a model can be given as a fixed amount, so that engines may share an accelerator."""
     shared_memory_share: float | None
     """Share of the memory that an engine with a fixed KV cache is given on a shared accelerator; unset: its own part."""
-    queue_limit_since: str | None
-    """First version that refuses requests beyond a number in its queue; unset: none does."""
     streams_unasked_since: str | None
     """First version whose weights the Run:ai streamer reads without being asked for: measured runs show that it pays there.
     Unset: none."""
     drains_since: str | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
+    refuses_tools_without_parser: bool = False
+    """A request with tools gets HTTP 400 unless a parser of tool calls was named; else their calls come as text."""
     oldest_capability: str | None = None
     """Oldest compute capability that it runs on as it is started here; unset: as old as the weights' kernels."""
     files: Callable[[EngineSettings], tuple[EngineFile, ...]] = no_files
@@ -99,16 +99,10 @@ class EnginePort:
     served_model_name: Callable[[EngineSettings], str] = agent_name
     better_for_steps: ServingEngine | None = None
     """An engine whose prefix sharing and structured output may serve agents that work in steps better; unset: none known."""
-    offload_reserve_mib: int = 0
-    """Host memory that must stay free beside KV cache moved there."""
 
     def runs_on(self, compute_capability: str) -> bool:
         """Whether the engine runs on accelerators of this compute capability."""
         return self.oldest_capability is None or at_least(compute_capability, self.oldest_capability)
-
-    def limits_queue(self, version: str) -> bool:
-        """Whether this version can turn requests away."""
-        return _since(self.queue_limit_since, version)
 
     def streams_unasked(self, version: str) -> bool:
         """Whether the Run:ai streamer may be chosen for this version."""

@@ -54,28 +54,33 @@ class EngineSettings:
     kv_bytes_per_token: int
     """KV cache of one token on one accelerator, the draft's included."""
     loader: WeightLoader
+    template_variables: str | None
+    """Values for the variables of the chat template where a request gives none, as a JSON object; unset: the engine is told
+    none."""
+    asks_for_prefix_cache: bool
+    """The engine keeps prefixes of this model only if it is told to."""
     shutdown_timeout_s: int
-    max_queued_requests: int | None
-    max_queued_tokens: int | None
+    limit_arguments: tuple[str, ...]
+    """What tells the engine how many requests it may hold, as each of its limits counts; empty: as many as come."""
     ttft_edges_s: tuple[float, ...]
     tpot_edges_s: tuple[float, ...]
     """Bucket edges of the two histograms; empty: the engine's own."""
 
     @property
-    def tool_parser_names(self) -> tuple[str | None, str | None]:
-        """The parser that the agent names by hand, and its model's where its turns hold tool calls."""
-        return self.agent.tool_call_parser, self.model.tool_call_parser if calls_tools(self.agent) else None
+    def tool_parser(self) -> str | None:
+        """The parser of tool calls. A capability follows from the model, never from how often tools are expected."""
+        return self.parsers.tool_calls.named(self.agent.tool_call_parser, self.model.tool_call_parser)
+
+    @property
+    def reasoning_parser(self) -> str | None:
+        """The parser of reasoning, whether or not the model is told to reason: requests may ask for it."""
+        return self.parsers.reasoning.named(self.agent.reasoning_parser, self.model.reasoning_parser)
 
     @property
     def lora_modules(self) -> tuple[str, ...]:
         """Each adapter as the engines take it: the name that requests ask for, and its folder."""
         pairs = zip(self.agent.lora_adapters, self.adapter_paths, strict=True)
         return tuple(f"{adapter.name}={MODELS_MOUNT}/{path}" for adapter, path in pairs)
-
-
-def calls_tools(agent: Agent) -> bool:
-    """Whether the agent's turns hold tool calls, so that its engine needs the model's parser for them."""
-    return agent.conversation.tool_calls.per_turn > 0
 
 
 def quantises_at_load(model: Model, precision: Precision) -> bool:

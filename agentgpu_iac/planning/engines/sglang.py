@@ -41,8 +41,6 @@ _SHARED_STATIC_SHARE = 0.95
 when the engine starts is at least its own need and a fifth of the card, of which 0.95 always holds weights and cache."""
 _GB = 10**9
 _MOST_RANKS = 16
-_HOST_RESERVE_MIB = 10 * 1024
-"""The hierarchical cache leaves so much of the pod's memory alone, and refuses to start where that is not there."""
 
 
 def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
@@ -65,10 +63,12 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     if settings.kv_cache_memory_bytes is not None:
         args += ["--max-total-tokens", str(settings.kv_cache_memory_bytes // settings.kv_bytes_per_token)]
     args.append("--enable-metrics")
-    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
+    if parser := settings.tool_parser:
         args += ["--tool-call-parser", parser]
-    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
+    if parser := settings.reasoning_parser:
         args += ["--reasoning-parser", parser]
+    if settings.template_variables is not None:
+        args += ["--default-chat-template-kwargs", settings.template_variables]
     if agent.lora_adapters:
         args += _lora_args(settings)
     if agent.speculative is not None:
@@ -81,9 +81,7 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
         args += ["--load-format", _LOAD_FORMATS[settings.loader]]
     if agent.trust_remote_code:
         args.append("--trust-remote-code")
-    if settings.max_queued_requests is not None:
-        args += ["--max-queued-requests", str(settings.max_queued_requests)]
-    return tuple(args)
+    return (*args, *settings.limit_arguments)
 
 
 def _precision_args(model: Model, precision: Precision) -> list[str]:
@@ -157,8 +155,6 @@ SGLANG = EnginePort(
     pipeline_parallel=True,
     fixes_kv_budget=_has_one_kind_of_layer,
     shared_memory_share=_SHARED_STATIC_SHARE,
-    queue_limit_since=_SINCE,
     streams_unasked_since=None,
     drains_since=_SINCE,
-    offload_reserve_mib=_HOST_RESERVE_MIB,
 )

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EngineFile, EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
+from agentgpu_iac.planning.engines.parsers import NO_PARSER
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
@@ -28,7 +29,7 @@ _SETTINGS_FILE = "llm-api-options.yaml"
 
 def tensorrt_llm_args(settings: EngineSettings) -> tuple[str, ...]:
     """Arguments of ``trtllm-serve``: the model's directory, then flags in a fixed order."""
-    agent, model = settings.agent, settings.model
+    agent = settings.agent
     args = [
         f"{MODELS_MOUNT}/{settings.model_path}",
         *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
@@ -42,9 +43,9 @@ def tensorrt_llm_args(settings: EngineSettings) -> tuple[str, ...]:
         *("--kv_cache_free_gpu_memory_fraction", f"{settings.gpu_memory_utilization:g}"),
         *("--extra_llm_api_options", f"{SETTINGS_MOUNT}/{_SETTINGS_FILE}"),
     ]
-    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
+    if (parser := settings.tool_parser) and at_least(settings.version, _TOOL_PARSERS_SINCE):
         args += ["--tool_parser", parser]
-    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
+    if parser := settings.reasoning_parser:
         args += ["--reasoning_parser", parser]
     if agent.trust_remote_code:
         args.append("--trust_remote_code")
@@ -109,7 +110,7 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         )
     if wishes.loader in ("fastsafetensors", "runai-streamer"):
         yield f"TensorRT-LLM has no loader {wishes.loader}"
-    if agent.tool_call_parser is not None and not at_least(version, _TOOL_PARSERS_SINCE):
+    if agent.tool_call_parser not in (None, NO_PARSER) and not at_least(version, _TOOL_PARSERS_SINCE):
         yield f"TensorRT-LLM {version} has no tool parsers; 1.2 and newer have"
     if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
         yield f"TensorRT-LLM {wishes.parsers.version} has no tool parser {unknown}"
@@ -129,7 +130,6 @@ TENSORRT_LLM = EnginePort(
     pipeline_parallel=True,
     fixes_kv_budget=never,
     shared_memory_share=None,
-    queue_limit_since=None,
     streams_unasked_since=None,
     drains_since=_SINCE,
     files=_files,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
+from agentgpu_iac.planning.engines.parsers import NO_PARSER
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes, never
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
@@ -32,10 +33,10 @@ _BASE_MODEL = "tgi"
 def tgi_args(settings: EngineSettings) -> tuple[str, ...]:
     """Arguments of ``text-generation-launcher``, in a fixed order.
 
-    The limit of concurrent requests counts those that run and those that wait, as the plan's figure does.
+    Without a limit of the plan's, its own of 128 concurrent requests must not be what turns seats away.
     """
     agent = settings.agent
-    concurrent = settings.max_queued_requests or max(_LEAST_CONCURRENT_REQUESTS, settings.max_num_seqs)
+    unlimited = ("--max-concurrent-requests", str(max(_LEAST_CONCURRENT_REQUESTS, settings.max_num_seqs)))
     args = [
         *("--model-id", f"{MODELS_MOUNT}/{settings.model_path}"),
         *("--hostname", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
@@ -46,7 +47,7 @@ def tgi_args(settings: EngineSettings) -> tuple[str, ...]:
         *("--max-input-tokens", str(settings.max_model_len - 1)),
         *("--max-batch-size", str(settings.max_num_seqs)),
         *("--max-batch-prefill-tokens", str(settings.max_num_batched_tokens)),
-        *("--max-concurrent-requests", str(concurrent)),
+        *(settings.limit_arguments or unlimited),
     ]
     if agent.kv_cache_dtype == "fp8":
         args += ["--kv-cache-dtype", "fp8_e4m3fn"]
@@ -99,9 +100,9 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
         yield "TGI does not move KV cache to host memory"
     if wishes.loader in ("fastsafetensors", "runai-streamer"):
         yield f"TGI has no loader {wishes.loader}"
-    if agent.tool_call_parser is not None:
+    if agent.tool_call_parser not in (None, NO_PARSER):
         yield "TGI has no tool-call parsers by name: it makes the model follow the tools' grammar by itself"
-    if agent.reasoning_parser is not None:
+    if agent.reasoning_parser not in (None, NO_PARSER):
         yield "TGI has no reasoning parsers"
 
 
@@ -117,7 +118,6 @@ TGI = EnginePort(
     pipeline_parallel=False,
     fixes_kv_budget=never,
     shared_memory_share=None,
-    queue_limit_since=_SINCE,
     streams_unasked_since=None,
     drains_since=_SINCE,
     oldest_capability=_OLDEST_CAPABILITY,

@@ -25,7 +25,6 @@ from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
 _SHUTDOWN_TIMEOUT_SINCE = "0.18"
-_QUEUE_LIMIT_SINCE = "0.33"
 _SPECULATION_SINCE = {"ngram": "0.11", "eagle3": "0.11", "mtp": "0.11", "draft-model": "0.17"}
 """First version of the catalog that has the method: SpeculativeConfig of the wheels of 0.11.0, 0.17.0, 0.19.0, 0.22.0 and
 0.33.0. 0.11.0 names draft_model and refuses it."""
@@ -84,10 +83,9 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
     if settings.kv_cache_memory_bytes is not None:
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
-    if parser := settings.parsers.tool_calls.named(*settings.tool_parser_names):
-        args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
-    if parser := settings.parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
-        args += ["--reasoning-parser", parser]
+    if settings.asks_for_prefix_cache:
+        args.append("--enable-prefix-caching")
+    args += _chat_args(settings)
     if agent.lora_adapters:
         args += _lora_args(settings)
     if agent.speculative is not None:
@@ -100,13 +98,22 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args.append("--trust-remote-code")
     if at_least(version, _SHUTDOWN_TIMEOUT_SINCE):
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
-    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_requests is not None:
-        args += ["--max-num-queued-reqs", str(settings.max_queued_requests)]
-    if at_least(version, _QUEUE_LIMIT_SINCE) and settings.max_queued_tokens is not None:
-        args += ["--max-num-queued-tokens", str(settings.max_queued_tokens)]
+    args += settings.limit_arguments
     edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
     if own := {family: list(values) for family, values in edges.items() if values}:
         args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
+    return args
+
+
+def _chat_args(settings: EngineSettings) -> list[str]:
+    """How chats are read and written: parsers, and what the template is told where a request does not say."""
+    args: list[str] = []
+    if parser := settings.tool_parser:
+        args += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
+    if parser := settings.reasoning_parser:
+        args += ["--reasoning-parser", parser]
+    if settings.template_variables is not None:
+        args += ["--default-chat-template-kwargs", settings.template_variables]
     return args
 
 
@@ -139,7 +146,10 @@ def _speculative_config(speculative: Speculative, draft_path: str | None) -> str
 def _environment() -> tuple[EnvironmentVariable, ...]:
     return (
         EnvironmentVariable(name="VLLM_NO_USAGE_STATS", value="1"),
+        # Compiled code of torch and DeepGEMM, and what FlashInfer tuned, stand below this by themselves (0.33.0: envs.py,
+        # utils/deep_gemm.py, warmup/flashinfer_autotune_cache.py); FlashInfer's own kernels and cubins do not.
         EnvironmentVariable(name="VLLM_CACHE_ROOT", value=f"{ENGINE_CACHE_MOUNT}/vllm"),
+        EnvironmentVariable(name="FLASHINFER_WORKSPACE_BASE", value=ENGINE_CACHE_MOUNT),
     )
 
 
@@ -171,9 +181,9 @@ VLLM = EnginePort(
     pipeline_parallel=True,
     fixes_kv_budget=always,
     shared_memory_share=None,
-    queue_limit_since=_QUEUE_LIMIT_SINCE,
     streams_unasked_since=_STREAMS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
+    refuses_tools_without_parser=True,
     better_for_steps="sglang",
     api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
 )

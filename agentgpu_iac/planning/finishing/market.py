@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
@@ -11,6 +10,7 @@ from agentgpu_iac.catalog.marketplace import MARKETPLACE, SOLD_AS
 from agentgpu_iac.plan import MarketPlan, MarketWay
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.placement import Option
+from agentgpu_iac.planning.choosing.siblings import price_cap_ratio
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
@@ -33,7 +33,6 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         return None
     candidates = [member.candidate for member in pool.members]
     models_gib = sum(model.gib for model in caching.cached_models(candidates, spec))
-    memory_mib = host_memory.ENGINE_MIB_PER_ACCELERATOR * machine.accelerators
     engines = pool.engines_per_accelerator
     cpu_milli = max(host_memory.cpu_milli(machine, candidate.accelerators_per_pod, engines) for candidate in candidates)
     return MarketPlan(
@@ -42,14 +41,16 @@ def market_plan(pool: Pool, spec: StackSpec, options: Sequence[Sequence[Option]]
         regions=spec.regions,
         gpu_memory_gb=candidates[0].accelerator.memory_gb,
         vcpus=ceil_div(cpu_milli, 1000),
-        host_memory_gib=ceil_div(max(memory_mib, *(host_memory.need_mib(candidate) for candidate in candidates)), 1024),
-        disk_gib=SYSTEM_DISK_GIB + math.ceil(models_gib * 1.2),
+        host_memory_gib=ceil_div(
+            max(host_memory.machine_mib(candidate, machine, engines) for candidate in candidates), 1024
+        ),
+        disk_gib=SYSTEM_DISK_GIB + caching.room_gib(models_gib),
         start_timeout_s=START_TIMEOUT_S,
     )
 
 
 def _ways(pool: Pool, spec: StackSpec) -> Iterator[MarketWay]:
-    ratio = usd(spec.capacity.price_cap_ratio)
+    ratio = usd(price_cap_ratio(spec))
     for capacity_type in pool.purchase.capacity_types:
         planned = pool.machine.usd_per_hour(capacity_type)
         if planned is None:

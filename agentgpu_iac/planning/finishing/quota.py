@@ -65,9 +65,11 @@ def _routers(router: RouterPlan | None) -> Iterator[PodDemand]:
 def _fillers(node_pools: Sequence[NodePool]) -> Iterator[PodDemand]:
     for pool in node_pools:
         if pool.filler is not None:
+            beside = pool.startup_taint
+            beside_mib = 0 if beside is None else beside.memory_mib
             yield PodDemand(
-                pods=pool.max + _REPLACEMENT_NODES,
-                cpu_milli=pool.filler.cpu_milli,
-                memory_mib=pool.filler.memory_mib,
-                memory_limit_mib=pool.filler.memory_limit_mib,
+                pods=pool.max + max(pool.surge_nodes, _REPLACEMENT_NODES),
+                cpu_milli=pool.filler.cpu_milli + (0 if beside is None else beside.cpu_milli),
+                memory_mib=pool.filler.memory_mib + beside_mib,
+                memory_limit_mib=pool.filler.memory_limit_mib + beside_mib,
             )

@@ -18,6 +18,7 @@ from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.siblings import price_cap_ratio
 from agentgpu_iac.planning.pools import ROOT_VOLUME_GIB, Placed
 from agentgpu_iac.planning.running import security
 from agentgpu_iac.planning.running.routing import answer_timeout_s
@@ -25,7 +26,7 @@ from agentgpu_iac.planning.running.scaling import stay_s
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.targets.skyserve import names
-from agentgpu_iac.units import ceil_div, round_up, usd_per_hour
+from agentgpu_iac.units import ceil_div, usd_per_hour
 
 TOKEN_VARIABLE: Final = "HF_TOKEN"  # noqa: S105 - the name of a variable
 """What Hugging Face's library reads a token from."""
@@ -79,7 +80,7 @@ def _service(
     models = caching.cached_models([candidate], spec)
     cold, probes = baseline.cold_start_s, baseline.probes
     need_mib = host_memory.need_mib(candidate)
-    limit = _planned_usd(option.machine) * Decimal(str(spec.capacity.price_cap_ratio))
+    limit = _planned_usd(option.machine) * Decimal(str(price_cap_ratio(spec)))
     return SkyServicePlan(
         agent=baseline.agent,
         workload=baseline.name,
@@ -94,13 +95,13 @@ def _service(
         max_replicas=most,
         requests_per_s_per_replica=target,
         upscale_delay_s=DECISION_INTERVAL_S,
-        downscale_delay_s=stay_s(cold.total),
+        downscale_delay_s=stay_s(cold.total, baseline.pace),
         initial_delay_s=math.ceil(cold.total * (1 + cold.error_ratio)),
         probe_timeout_s=PROBE_TIMEOUT_S,
         probe_interval_s=probes.readiness_period_s,
         failure_threshold_s=max(LEAST_FAILURE_S, probes.liveness_period_s * probes.liveness_failure_threshold),
         stream_timeout_s=answer_timeout_s(baseline),
-        disk_gib=ROOT_VOLUME_GIB + round_up(math.ceil(sum(model.gib for model in models) * 1.2) + 20, 10),
+        disk_gib=ROOT_VOLUME_GIB + caching.volume_gib(caching.models_gib(models), step=10),
         memory_gib=ceil_div(need_mib, 1024) if need_mib else None,
         models=models,
         bucket=spec.model_cache.bucket if spec.model_cache.source == "s3" else None,

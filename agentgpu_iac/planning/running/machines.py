@@ -25,7 +25,7 @@ from agentgpu_iac.plan import (
     token_variables,
 )
 from agentgpu_iac.planning.running import security
-from agentgpu_iac.planning.running.routing import MAX_TRIES
+from agentgpu_iac.planning.running.routing import MAX_TRIES, countable
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div
@@ -159,7 +159,7 @@ def _route(route: RoutePlan, tiers: Sequence[tuple[Workload, Sequence[HostEngine
     requests = sum(limit * count for limit, (_, count) in zip(limits, here, strict=True) if limit is not None)
     return route.model_copy(
         update={
-            "max_connections": None if None in limits else requests,
+            "max_connections": None if None in limits else countable(requests),
             "max_tries": min(MAX_TRIES, sum(count for _, count in here)),
         }
     )

@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     DrainPlan,
     ExporterPlan,
+    FlowControlPlan,
     GatewayPlan,
     PriorityLevel,
     RoutePlan,
@@ -24,6 +25,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing.tiers import PRE_STOP_S, SLOWEST_TPOT_MS
+from agentgpu_iac.planning.running.watching import kv_cache_full_ratio
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div, round_up
@@ -62,6 +64,9 @@ _CONNECTION_KIB = BODY_BUFFER_KIB + HEADER_BUFFER_KIB + 16
 _SPARE_CONNECTIONS = 512
 """For idle connections that are kept open, probes and metrics."""
 
+_MOST_COUNTED = 65_535
+"""What ``limit_conn`` takes at most: NGINX keeps such counts in 16 bits."""
+
 _SPREAD: tuple[Topology, ...] = ("host", "zone")
 """Its nodes are there anyway, so that spreading costs none."""
 
@@ -74,6 +79,10 @@ _EXPORTER_MEMORY_MIB = 64
 _PICKER_REPLICAS = 1
 """Each would know only the prompts that it has routed itself, so several would find fewer prefixes; while the one is away the
 Gateway picks any replica."""
+_PICKER_QUEUE_DEPTH = 5
+"""The picker's own default of requests that wait in an engine (llm-d router, utilization-detector)."""
+_PICKER_QUEUE_S = 60
+"""Its own default of how long it holds a request."""
 _PICKER_CPU_MILLI = 1_000
 _PICKER_MEMORY_MIB = 1_024
 """For some ten requests a second; the picker's own guide says 0.5 to 1 core for one request a second of 100,000 tokens."""
@@ -187,12 +196,36 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
         agent=first.agent,
         port=port,
         policy=spec.network.routing,
-        max_connections=None if first.admission.max_queued_requests is None else _connections(tiers),
+        max_connections=None if first.admission.max_queued_requests is None else countable(_connections(tiers)),
+        refusal_statuses=_refusal_statuses(tiers),
         max_tries=min(MAX_TRIES, _replicas(tiers)),
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
         retry_window_ms=CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms),
+        flow_control=_flow_control(first) if spec.network.router == "gateway" else None,
         answer_timeout_s=max(answer_timeout_s(tier) for tier in tiers),
     )
+
+
+def countable(requests: int) -> int | None:
+    """A limit as NGINX takes it: it counts to 65,535 and refuses a larger one. None: the engines alone say when they are full."""
+    return requests if requests <= _MOST_COUNTED else None
+
+
+def _flow_control(first: Workload) -> FlowControlPlan:
+    """The picker's queue in place of the engines' limits: nobody would ask a second engine."""
+    budget_ms, waiting = first.latency.budget_ttft_ms, first.waiting_room
+    return FlowControlPlan(
+        queue_depth=_PICKER_QUEUE_DEPTH if waiting is None else max(1, waiting),
+        kv_cache_ratio=kv_cache_full_ratio(first),
+        queue_s=_PICKER_QUEUE_S if budget_ms is None else max(1, math.ceil(budget_ms / 1000)),
+        max_mib=_PICKER_MEMORY_MIB // 2,
+    )
+
+
+def _refusal_statuses(tiers: Sequence[Workload]) -> tuple[int, ...]:
+    """503, which engines answer while they start and stop too, and what their queue limits answer."""
+    limits = {tier.admission.refusal_status for tier in tiers} - {None}
+    return tuple(sorted({503, *(status for status in limits if status is not None)}))
 
 
 def _connections(tiers: Sequence[Workload]) -> int:

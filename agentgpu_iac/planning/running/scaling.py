@@ -1,25 +1,38 @@
 """What raises and lowers a burst tier: the queries, their thresholds, and the times between two decisions.
 
-The baseline is fixed, so the queries give what exceeds it::
+The baseline is fixed, so the queries give what exceeds it, and count what is asked and not what is let in::
 
-    requests   max(0, sum(running + waiting over both tiers) - baseline replicas x seats x theta)
-    KV cache   max(0, sum(KV use over both tiers) - baseline replicas x kappa)
+    requests   max(0, running + waiting + refused a second x time of a request - baseline replicas x seats x theta)
+    sessions   max(0, (the same, averaged) x sessions behind a request - sessions of the baseline)
+    KV cache   max(0, KV use, averaged, x sessions behind a request - the baseline's)
 
-with seats x theta and kappa of one replica as targets. Both are 0 at normal load, and both mean the same whether no burst
-replica runs or many do, which a mean over the running ones would not. theta is the part of the seats from which another
-replica is wanted, kappa the part of the KV cache that so many sessions fill at their planned context. Completed requests
-never count: a long stream completes nothing for a minute.
+over both tiers, with what one replica takes as targets. They are 0 at normal load, and mean the same whether no burst replica
+runs or many do, which a mean over the running ones would not. theta is the part of the seats from which another replica is
+wanted. Refused requests are seats that are missing (Little: as many as come in the time that one holds a seat): without
+them a burst would be seen no larger than what the replicas of the moment let in, and come up one cold start at a time.
+Completed requests never count: a long stream completes nothing for a minute.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
-from agentgpu_iac.plan import MemoryPlan, MetricsPlan, ScalingPlan, Schedule, Trigger, Workload
-from agentgpu_iac.plan.series import decimal, selector
-from agentgpu_iac.spec.model import Scaling, ScheduledScale, StackSpec
+from agentgpu_iac.plan import (
+    MetricsPlan,
+    PacePlan,
+    PrometheusAuthPlan,
+    ScalingPlan,
+    Schedule,
+    SecretParameter,
+    Trigger,
+    Workload,
+)
+from agentgpu_iac.plan.series import PICKER_QUEUE, decimal, selector
+from agentgpu_iac.planning.running.routing import MAX_TRIES
+from agentgpu_iac.planning.running.watching import SCRAPE_INTERVAL_S
+from agentgpu_iac.spec.model import PrometheusAuth, ScheduledScale, StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import round_up, rounded
 
@@ -35,6 +48,18 @@ _FALLBACK_FAILURES = 3
 _FALLBACK_REPLICAS = 1
 """Not 0: with 0 KEDA would take a running burst down when Prometheus stops answering."""
 _API_VERSIONS: Final = {"Deployment": "apps/v1", "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
+_AUTH_PARAMETERS: Final[dict[str, tuple[Literal["bearer", "basic", "custom"], tuple[tuple[str, str], ...]]]] = {
+    "bearer": ("bearer", (("bearerToken", "token"),)),
+    "basic": ("basic", (("username", "username"), ("password", "password"))),
+    "header": ("custom", (("customAuthHeader", "header"), ("customAuthValue", "value"))),
+}
+"""(KEDA's mode, its parameters and the keys of the Secret) of each method that reads one."""
+_CHANCE = 0.1
+"""How far an average of requests may lie above its mean by chance."""
+_LEAST_AVERAGED_S, _MOST_AVERAGED_S = 60, 300
+"""Fewer than four looks are no average; more time than that is a cold start of its own."""
+_LOOK_BACK_S = 4 * SCRAPE_INTERVAL_S
+"""Time in which the last two looks at a counter must lie."""
 _LEAST_KV_RATIO = 0.001
 """KEDA hands values on in thousandths."""
 
@@ -67,14 +92,14 @@ def seats_wanted(seats: int, utilization_ratio: float) -> float:
     return rounded(seats * utilization_ratio, 3)
 
 
-def kv_ratio_wanted(memory: MemoryPlan, utilization_ratio: float) -> float:
-    """Part of the KV cache that so many sessions fill at their planned context."""
-    return max(_LEAST_KV_RATIO, rounded(memory.planned_kv_ratio * utilization_ratio, 3))
+def stay_s(cold_start_s: float, pace: PacePlan | None) -> int:
+    """How long fewer replicas must have been enough before one goes.
 
-
-def stay_s(cold_start_s: float) -> int:
-    """How long fewer replicas must have been enough before one goes: what it took to start it, at least."""
-    return max(_LEAST_STAY_S, round_up(math.ceil(cold_start_s), 30))
+    What it took to start it, at least, and a conversation: whoever began on the replica is then through, and loses no
+    cached context when it goes.
+    """
+    conversation_s = min(_MOST_STABILIZATION_S, 0.0 if pace is None else pace.conversation_s)
+    return max(_LEAST_STAY_S, round_up(math.ceil(max(cold_start_s, conversation_s)), 30))
 
 
 def _scaling(
@@ -85,23 +110,22 @@ def _scaling(
     if wanted.method == "none" or metrics is None or metrics.running is None or metrics.waiting is None:
         return None
     cold_s, most = burst.cold_start_s.total, burst.replicas.max
-    stays_s = stay_s(cold_s)
+    stays_s = stay_s(cold_s, burst.pace)
     return ScalingPlan(
         method=wanted.method,
         target_api_version=_API_VERSIONS[burst.kind],
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
+        prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
         baseline_replicas=baseline_replicas,
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
-        triggers=tuple(
-            _triggers(
-                burst, metrics, baseline_replicas, selector(stack, burst.agent, spec.observability.cluster), wanted
-            )
-        ),
+        triggers=tuple(_triggers(burst, metrics, baseline_replicas, stack, spec)),
         schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
+        averaged_s=averaged_s(burst.pace) if burst.pace is not None and burst.pace.sessions_per_request > 1 else 0,
+        counts_refused=refused_by(burst, metrics, spec),
         polling_interval_s=min(_MOST_POLLING_S, max(_LEAST_POLLING_S, math.ceil(cold_s / _POLLS_IN_COLD_START))),
         cooldown_s=stays_s,
         scale_down_stabilization_s=min(_MOST_STABILIZATION_S, stays_s),
@@ -111,16 +135,103 @@ def _scaling(
     )
 
 
+def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
+    """KEDA's words for it (read in 2.20.2: pkg/scalers/authentication, pkg/scalers/aws)."""
+    if wanted is None:
+        return None
+    if wanted.method == "aws-sigv4":
+        return PrometheusAuthPlan(mode=None, parameters=(), aws_region=wanted.aws_region)
+    mode, parameters = _AUTH_PARAMETERS[wanted.method]
+    return PrometheusAuthPlan(
+        mode=mode,
+        parameters=tuple(
+            SecretParameter(parameter=parameter, secret=wanted.secret or "", key=key) for parameter, key in parameters
+        ),
+        aws_region=None,
+    )
+
+
 def _triggers(
-    burst: Workload, metrics: MetricsPlan, baseline_replicas: int, chosen: str, wanted: Scaling
+    burst: Workload, metrics: MetricsPlan, baseline_replicas: int, stack: str, spec: StackSpec
 ) -> Iterator[Trigger]:
-    seats = seats_wanted(burst.max_num_seqs, wanted.utilization_ratio)
-    held = f"sum({metrics.running}{{{chosen}}}) + sum({metrics.waiting}{{{chosen}}})"
-    yield Trigger(name="requests", query=_excess(held, baseline_replicas * seats), threshold=seats)
-    if metrics.kv_usage is not None:
-        ratio = kv_ratio_wanted(burst.memory, wanted.utilization_ratio)
-        used = f"sum({metrics.kv_usage}{{{chosen}}})"
-        yield Trigger(name="kv-cache", query=_excess(used, baseline_replicas * ratio), threshold=ratio)
+    chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
+    seats, pace = seats_wanted(burst.max_num_seqs, theta), burst.pace
+    series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
+    now = " + ".join(f"sum({each})" for each in series)
+    missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))
+    yield Trigger(name="requests", query=_excess(f"{now}{missing}", baseline_replicas * seats), threshold=seats)
+    floor, each = baseline_replicas * seats, seats
+    behind, averaged = "", now
+    used = None if metrics.kv_usage is None else f"{metrics.kv_usage}{{{chosen}}}"
+    if pace is not None and pace.sessions_per_request > 1:
+        floor, each = _sessions_wanted(burst, pace, baseline_replicas, seats)
+        behind, window = f" * {decimal(pace.sessions_per_request)}", f"[{averaged_s(pace)}s]"
+        averaged = " + ".join(f"sum(avg_over_time({gauge}{window}))" for gauge in series)
+        used = None if used is None else f"avg_over_time({used}{window})"
+        yield Trigger(name="sessions", query=_excess(f"({averaged}{missing}){behind}", floor), threshold=each)
+    if used is not None:
+        ratio = max(_LEAST_KV_RATIO, rounded(burst.memory.planned_kv_ratio * each / burst.max_num_seqs, 3))
+        yield Trigger(
+            name="kv-cache", query=_excess(f"sum({used}){behind}", rounded(floor / each * ratio, 6)), threshold=ratio
+        )
+
+
+def _sessions_wanted(
+    burst: Workload, pace: PacePlan, baseline_replicas: int, seats_wanted: float
+) -> tuple[float, float]:
+    """(sessions that the baseline carries, sessions from which one burst replica more is wanted).
+
+    The baseline carries normal load whatever theta says, and what an average sees above it by chance. Where replicas are
+    bought for their rate and not for their seats, they are wanted in step with it: all of them at the peak.
+    """
+    floor = max(baseline_replicas * seats_wanted, pace.normal_sessions * (1 + _CHANCE))
+    at_peak = (pace.peak_sessions - floor) / burst.replicas.max
+    return rounded(floor, 3), rounded(min(seats_wanted, at_peak) if at_peak > 0 else seats_wanted, 3)
+
+
+def averaged_s(pace: PacePlan) -> int:
+    """Time over which requests are averaged, so that their chance stays within what the baseline has room for.
+
+    So many looks, at the requests of normal load, as make (1 / chance)^2 requests; two looks belong to one request where it
+    takes longer than the time between them.
+    """
+    at_once = pace.normal_sessions / pace.sessions_per_request
+    apart_s = max(float(SCRAPE_INTERVAL_S), pace.request_s)
+    wanted_s = apart_s / (_CHANCE**2 * at_once) if at_once else _MOST_AVERAGED_S
+    return round_up(math.ceil(min(_MOST_AVERAGED_S, max(_LEAST_AVERAGED_S, wanted_s))), SCRAPE_INTERVAL_S)
+
+
+def refused_by(
+    burst: Workload, metrics: MetricsPlan, spec: StackSpec
+) -> Literal["counter", "at-limit", "queue", "none"]:
+    """How what no replica takes enters the count."""
+    if spec.network.router == "gateway":
+        return "queue"
+    if burst.admission.refusal_status is None:
+        return "none"
+    return "counter" if metrics.rejections is not None and burst.pace is not None else "at-limit"
+
+
+def _missing(burst: Workload, metrics: MetricsPlan, stack: str, spec: StackSpec, now: str) -> Iterator[str]:
+    """Requests that no replica holds and somebody waits for.
+
+    NGINX asks several replicas before a caller is refused, and each counts: as many as there are, three at most.
+    """
+    chosen = selector(stack, burst.agent, spec.observability.cluster)
+    replicas = f"count({metrics.running}{{{chosen}}})"
+    match refused_by(burst, metrics, spec):
+        case "queue":
+            yield f"(sum({PICKER_QUEUE}{{{chosen}}}) or vector(0))"
+        case "counter":
+            refused = f"(sum(irate({metrics.rejections}{{{chosen}}}[{_LOOK_BACK_S}s])) or vector(0))"
+            tries = "" if spec.network.router == "none" else f" / clamp_max({replicas}, {MAX_TRIES})"
+            yield f"{refused}{tries} * {decimal(burst.pace.request_s if burst.pace else 0.0)}"
+        case "at-limit":
+            held = burst.max_num_seqs + max(1, burst.admission.max_waiting_requests or 0)
+            whole = burst.replicas.max * seats_wanted(burst.max_num_seqs, spec.scaling.utilization_ratio)
+            yield f"(({now}) >= bool {held} * {replicas}) * {decimal(whole)}"
+        case _:
+            return
 
 
 def _excess(held: str, baseline: float) -> str:

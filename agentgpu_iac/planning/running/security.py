@@ -28,6 +28,7 @@ def plan(spec: StackSpec) -> SecurityPlan:
         secrets=tuple(_secrets(spec)),
         secret_store=None if store is None else SecretStorePlan(name=store.store, kind=store.kind),
         api_key_secret=wanted.api_key_secret,
+        callers_need_label=wanted.callers_need_label,
     )
 
 

@@ -179,7 +179,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         return _alert(name, baseline.agent, threshold, unit, **when)
 
     if metrics is not None and metrics.kv_usage is not None:
-        yield alert(KV_CACHE_FULL, _kv_cache_full_ratio(baseline), "of the KV cache")
+        yield alert(KV_CACHE_FULL, kv_cache_full_ratio(baseline), "of the KV cache")
     over = rounded(1 - PERCENTILE / 100, 6)
     slow = _share(over, urgent)
     if metrics is not None and metrics.ttft is not None and metrics.ttft_edge_s is not None:
@@ -225,7 +225,7 @@ def _slowest_start_s(workloads: Sequence[Workload]) -> int:
     return max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.total) for workload in workloads))
 
 
-def _kv_cache_full_ratio(workload: Workload) -> float:
+def kv_cache_full_ratio(workload: Workload) -> float:
     """Above what the plan itself fills: an engine that shares its accelerator has no more than its planned sessions take."""
     return max(KV_CACHE_FULL_RATIO, min(_MOST_KV_CACHE_RATIO, rounded(workload.memory.planned_kv_ratio, 2)))
 
@@ -241,6 +241,7 @@ def _stack_alerts(
     has_cluster = target_of(spec).can.has_cluster
     if has_cluster:
         fill_s = max(_LEAST_FOR_S, *(math.ceil(2 * workload.cold_start_s.cache_fill) for workload in workloads))
+        fill_s = max(fill_s, *(math.ceil(2 * pool.filler.fill_s) for pool in node_pools if pool.filler is not None), 0)
         yield alert(GPU_PODS_PENDING, 0.0, "pods", for_s=_slowest_start_s(workloads))
         yield alert(MODEL_CACHE_NOT_FILLED, 0.0, "nodes", for_s=fill_s)
         if any("spot" in pool.capacity_types for pool in node_pools):

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Final
 
+from agentgpu_iac.catalog.model import EngineLimit
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     AdmissionPlan,
-    CachedRepository,
     ColdStartPlan,
     EnginePlan,
+    EnvironmentVariable,
     LatencyPlan,
     MemoryPlan,
     ModelCachePlan,
@@ -20,30 +22,40 @@ from agentgpu_iac.plan import (
     PodPlan,
     ProbePlan,
     ReplicaRange,
+    RolloutOutages,
     RolloutPlan,
+    RolloutSteps,
     RoutingPlan,
     ThroughputPlan,
     Topology,
+    WeightLoader,
     Workload,
 )
+from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
-from agentgpu_iac.planning.pools import Placed, Pool
-from agentgpu_iac.planning.running import security, watching
+from agentgpu_iac.planning.engines.limits import limit_arguments
+from agentgpu_iac.planning.pools import Placed, Pool, replacement
+from agentgpu_iac.planning.running import security, shared_memory, watching
+from agentgpu_iac.planning.running.pace import pace_plan
+from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
 
+_CENT: Final = Decimal("0.01")
 _LEAST_JOIN_TIMEOUT_S = 600
 """PyTorch's own default for joining a process group."""
 _PROBE_PERIOD_S = 10
 _STARTUP_FACTOR = 2.0
 """The startup probe waits for twice the predicted start at least, and for as long as the plan says that it may take: an engine
 that is killed while it starts begins anew."""
+_STREAMER_LIMIT = "RUNAI_STREAMER_MEMORY_LIMIT"
+"""What the Run:ai streamer reads ahead at most, in bytes; without it 40 GB in each process."""
 _LEAST_PROGRESS_DEADLINE_S = 600
 """Kubernetes' own default."""
 
@@ -56,18 +68,25 @@ def workload_plan(
     demand, agent = candidate.demand, candidate.demand.agent
     storage = caching.storage(pool.machine, caching.models_gib(node_pool.cached_models), spec)
     utilization = _memory_share(member)
-    memory_plan, kv_budget_bytes = _memory_plan(member, utilization)
+    memory_plan, kv_budget_bytes = _memory_plan(member, pool, utilization)
     model_len, _ = max_model_len(candidate, release, memory_plan.engine_budget_gib)
     can_be_interrupted = "spot" in pool.purchase.capacity_types
     notice = catalog.provider(pool.machine.instance.provider).interruption_notice_s if can_be_interrupted else None
     port = PORTS[agent.engine]
     leaving = member.drain.model_copy(update={"notice_s": notice})
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
-    admission = _admission(candidate)
+    waiting_room = _waiting_room(candidate)
+    admission = _admission(candidate, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
     metrics = watching.metrics_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
+    engines = pool.engines_per_accelerator
+    loader = caching.loader(candidate, pool.machine, release, storage, spec, engines)
+    streamer_mib = _streamer_mib(candidate, pool, loader)
     path = caching.directory(demand.model.id, caching.revision(agent))
+    variables = None
+    if catalog.engine_can(agent.engine, release.version, "template-variables"):
+        variables = told_to_engine(demand.thinking, demand.model)
     if member.share_group is not None:
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
         utilization = port.shared_memory_share or own_part
@@ -78,7 +97,7 @@ def workload_plan(
         parsers=known_parsers(catalog.engine_parsers(agent.engine, release.version)),
         model_path=path,
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
-        adapter_paths=tuple(caching.directory(adapter.source, "main") for adapter in agent.lora_adapters),
+        adapter_paths=tuple(caching.adapter(adapter).path for adapter in agent.lora_adapters),
         lora_ranks=candidate.memory.replica.lora_ranks,
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
@@ -91,10 +110,13 @@ def workload_plan(
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
         kv_bytes_per_token=candidate.memory.kv_bytes_per_token + candidate.memory.draft_kv_bytes_per_token,
-        loader=caching.loader(release, storage, spec),
+        loader=loader,
+        template_variables=variables,
+        asks_for_prefix_cache=candidate.prefix_cache == "when-told",
         shutdown_timeout_s=leaving.shutdown_timeout_s,
-        max_queued_requests=admission.max_queued_requests,
-        max_queued_tokens=admission.max_queued_tokens,
+        limit_arguments=limit_arguments(
+            catalog.engine_limits(agent.engine, release.version), candidate.max_num_seqs, admission
+        ),
         ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
         tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
     )
@@ -102,7 +124,7 @@ def workload_plan(
         agent=agent.name,
         role=agent.role,
         tier=pool.tier,
-        name=agent.name if pool.tier == "baseline" else f"{agent.name}-burst",
+        name=workload_name(agent.name, pool.tier),
         node_pool=pool.name,
         share_group=member.share_group,
         latency_class=agent.latency_class,
@@ -118,7 +140,7 @@ def workload_plan(
             command=port.command,
             args=(*port.arguments(settings), *(port.api_key_args if spec.security.api_key_secret else ())),
             worker_args=port.worker_arguments(settings),
-            environment=port.environment(),
+            environment=(*port.environment(), *_streamer_environment(streamer_mib)),
             secret_environment=security.engine_variables(port, spec),
             files=port.files(settings),
             health_path=port.health_path,
@@ -145,30 +167,35 @@ def workload_plan(
         cold_start_s=start,
         probes=_probes(start),
         drain=leaving,
-        rollout=_rollout(member, pool, replicas, start),
+        rollout=_rollout(member, pool, node_pool, replicas, start, spec),
         admission=admission,
+        waiting_room=waiting_room,
         routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
+        thinking=thinking_plan(
+            demand.thinking,
+            demand.model,
+            engine_is_told=variables is not None,
+            requests_tell=catalog.engine_can(agent.engine, release.version, "request-template-variables"),
+        ),
         model_cache=ModelCachePlan(
             storage=storage,
             source=spec.model_cache.source,
             path=path,
             revision=caching.revision(agent),
             token_secret=spec.model_cache.token_secret,
-            adapters=tuple(
-                CachedRepository(path=caching.directory(adapter.source, "main"), revision="main")
-                for adapter in agent.lora_adapters
-            ),
+            adapters=tuple(caching.adapter(adapter) for adapter in agent.lora_adapters),
             draft=draft,
             loader=settings.loader,
             choices=caching.storage_choices(candidate, pool.machine, catalog),
             model_gib=rounded(caching.loaded_gib(candidate), 3),
         ),
-        pod=_pod(candidate, pool, replicas, spread=spec.cluster_objects.topology_spread),
+        pod=_pod(candidate, pool, replicas, streamer_mib, spread=spec.cluster_objects.topology_spread),
         sessions_concurrent=demand.concurrent,
         sessions_peak=demand.peak,
         fallback=agent.fallback,
         chosen_because=_chosen_because(member),
         metrics=metrics,
+        pace=pace_plan(candidate),
         scaling=None,
         replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
         requests_per_session=rounded(agent.conversation.turns * demand.shape.requests_per_turn),
@@ -193,12 +220,10 @@ def _memory_share(member: Placed) -> float:
     return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
 
 
-def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
+def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, int | None]:
     """Memory of one accelerator, and the fixed KV budget where engines share it.
 
-    An engine alone takes its default share of the accelerator; one that shares gets the KV cache of its planned
-    sessions and of one block more, in whole MiB: engines keep a block for themselves, and a session of full length would
-    else never fit (vLLM's null block, read in 0.33.0: v1/core/block_pool.py).
+    An engine alone takes its default share of the accelerator; for those that share one, see ``shared_memory``.
     """
     candidate, terms = member.candidate, member.candidate.memory
     seats = candidate.max_num_seqs
@@ -212,8 +237,7 @@ def _memory_plan(member: Placed, share: float) -> tuple[MemoryPlan, int | None]:
     )
     kv_bytes = None
     if member.share_group is not None:
-        block_bytes = memory.KV_BLOCK_TOKENS * (terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token)
-        kv_bytes = math.ceil((kv_gib * GIB + block_bytes) / MIB) * MIB
+        kv_bytes = shared_memory.kv_bytes(member, pool)
         budget = total - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
         weights_gib=rounded(terms.weights_gib),
@@ -298,16 +322,51 @@ def _probes(start: ColdStartPlan) -> ProbePlan:
     )
 
 
-def _rollout(member: Placed, pool: Pool, replicas: int, start: ColdStartPlan) -> RolloutPlan:
-    """Surge only into accelerators that are free; else the old replica must go first, and a lone one leaves a gap."""
-    spare = pool.free_accelerators >= member.candidate.accelerators_per_replica
-    alone = replicas <= 1 and not spare and pool.tier == "baseline"
+def _rollout(
+    member: Placed, pool: Pool, node_pool: NodePool, replicas: int, start: ColdStartPlan, spec: StackSpec
+) -> RolloutPlan:
+    """Surge into accelerators that are free, or onto a node that comes for it; else a lone replica leaves a gap.
+
+    Where nodes come on demand, the overlay for node groups still has none to spare, so there it goes in place.
+    """
+    way = replacement(member, pool, spec)
+    first = way != "in-place"
+    leaves_no_gap = replicas > 1 or pool.tier != "baseline"
+    elsewhere = way == "surge-node" and node_pool.autoscaler is not None
+    away = RolloutOutages(
+        same_weights_s=start.warm_node_total,
+        new_revision_s=rounded(start.cache_fill + start.warm_node_total, 1),
+        new_pool_s=start.total,
+    )
+    none = RolloutOutages(same_weights_s=0.0, new_revision_s=0.0, new_pool_s=0.0)
+    here = none if first or leaves_no_gap else away
     return RolloutPlan(
-        max_surge=1 if spare else 0,
-        max_unavailable=0 if spare else 1,
-        outage_s=start.warm_node_total if alone else 0.0,
+        max_surge=1 if first else 0,
+        max_unavailable=0 if first else 1,
+        fixed_nodes=RolloutSteps(max_surge=0, max_unavailable=1) if elsewhere else None,
+        outage_s=here.same_weights_s,
+        outages=here,
+        fixed_nodes_outages=none if (first and not elsewhere) or leaves_no_gap else away,
+        surge_usd=surge_cost(pool.purchase.usd_per_hour, member, replicas, start, node_pool.idle_s)
+        if way == "surge-node"
+        else Decimal(0),
         progress_deadline_s=_progress_deadline_s(start),
     )
+
+
+def surge_seconds(replicas: int, start: ColdStartPlan, drain_s: int, idle_s: int) -> float:
+    """How long a rollout has nodes beyond those of normal service.
+
+    The first new replica takes a cold start on them, and each further one a warm start on the nodes that the one before
+    has left; then the last nodes drain, and stay idle for a while.
+    """
+    return start.total + drain_s + (replicas - 1) * (start.warm_node_total + drain_s) + idle_s
+
+
+def surge_cost(node_usd: Decimal, member: Placed, replicas: int, start: ColdStartPlan, idle_s: int) -> Decimal:
+    """What those nodes cost, at the planned price."""
+    hours = surge_seconds(replicas, start, member.drain.grace_period_s, idle_s) / 3600
+    return (node_usd * member.candidate.nodes * Decimal(str(rounded(hours, 6)))).quantize(_CENT)
 
 
 def _progress_deadline_s(start: ColdStartPlan) -> int:
@@ -316,36 +375,68 @@ def _progress_deadline_s(start: ColdStartPlan) -> int:
     return max(_LEAST_PROGRESS_DEADLINE_S, math.ceil(start.total) + startup_s)
 
 
-def _admission(candidate: Candidate) -> AdmissionPlan:
+def _waiting_room(candidate: Candidate) -> int | None:
+    """Requests that may wait behind full seats and still meet the TTFT budget; None where there is none.
+
+    Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after
+    this request's own TTFT, divided by that, is how many may stand in line.
+    """
+    demand, service = candidate.demand, candidate.service
+    if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
+        return None
+    per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
+    spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
+    return math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
+
+
+def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit: EngineLimit | None) -> AdmissionPlan:
     """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
 
-    The engine counts what runs and what waits, so a limit below the seats would turn away a burst that fits. Behind a
-    full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after this
-    request's own TTFT, divided by that, is how many may stand in line.
+    Behind a Gateway nobody asks a second replica, so that an engine must not refuse: the picker holds what the engines
+    have no room for.
 
     Tokens are counted by the engine as whole prompts, cached parts included, until the first token comes. So budget x
     prefill speed would turn away sessions whose context is cached; the limit is what that many planned prompts hold.
     """
-    demand, service = candidate.demand, candidate.service
-    if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
-        return AdmissionPlan(max_queued_requests=None, max_queued_tokens=None)
-    per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
-    spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
-    waiting = math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
+    if waiting is None or spec.network.router == "gateway":
+        return AdmissionPlan(max_waiting_requests=None, max_queued_requests=None, max_queued_tokens=None)
     requests = candidate.max_num_seqs + waiting
-    return AdmissionPlan(max_queued_requests=requests, max_queued_tokens=requests * demand.context_tokens)
+    return AdmissionPlan(
+        max_waiting_requests=waiting,
+        max_queued_requests=requests,
+        max_queued_tokens=requests * candidate.demand.context_tokens,
+        refusal_status=None if limit is None else limit.status,
+    )
 
 
-def _pod(candidate: Candidate, pool: Pool, replicas: int, *, spread: bool) -> PodPlan:
+def _streamer_mib(candidate: Candidate, pool: Pool, loader: WeightLoader) -> int:
+    """What each rank's streaming loader may read ahead; 0 where another loader reads."""
+    if loader != "runai-streamer":
+        return 0
+    machine, engines = pool.machine, pool.engines_per_accelerator
+    room_mib = host_memory.streamer_mib(candidate, machine, caching.loaded_gib(candidate), engines)
+    return host_memory.least_streamer_mib(candidate) if room_mib is None else room_mib
+
+
+def _streamer_environment(streamer_mib: int) -> tuple[EnvironmentVariable, ...]:
+    """The streamer's own variable: each process that loads keeps to it."""
+    if not streamer_mib:
+        return ()
+    return (EnvironmentVariable(name=_STREAMER_LIMIT, value=str(streamer_mib * MIB)),)
+
+
+def _pod(candidate: Candidate, pool: Pool, replicas: int, streamer_mib: int, *, spread: bool) -> PodPlan:
     """The pod's part of a node: CPU and host memory in proportion to the accelerators that it takes."""
     instance, machine = pool.machine.instance, pool.machine
     engines = pool.engines_per_accelerator
     memory_mib = host_memory.memory_mib(machine, candidate.accelerators_per_pod, engines)
+    kept = host_memory.host_memory(candidate, memory_mib, streamer_mib * candidate.accelerators_per_pod)
     return PodPlan(
         cpu_milli=host_memory.cpu_milli(machine, candidate.accelerators_per_pod, engines),
         memory_mib=memory_mib,
-        shm_mib=host_memory.shm_mib(candidate.accelerators_per_pod, memory_mib),
-        kv_offload_mib=host_memory.kv_offload_mib(candidate),
+        shm_mib=kept.shm_mib,
+        kv_offload_mib=kept.kv_mib,
+        streamer_mib=kept.streamer_mib,
         accelerators=candidate.accelerators_per_pod,
         efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
         priority=priorities.level(candidate.demand, pool.tier),

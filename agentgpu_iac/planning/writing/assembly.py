@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import (
     PLAN_VERSION,
     ClusterObjectsPlan,
@@ -15,10 +16,12 @@ from agentgpu_iac.plan import (
     Rejection,
     tiers_by_agent,
 )
+from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
+from agentgpu_iac.planning.choosing.on_offer import offers
 from agentgpu_iac.planning.choosing.placement import Terms
 from agentgpu_iac.planning.choosing.solver import solver_version
-from agentgpu_iac.planning.finishing import gitops, quota, sky
+from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan
 from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, node_pool_plan
@@ -28,7 +31,7 @@ from agentgpu_iac.planning.running.workloads import workload_plan
 from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing import overrides
 from agentgpu_iac.planning.writing.assumptions import assumptions
-from agentgpu_iac.planning.writing.costs import cost, other_accelerators, second_replicas
+from agentgpu_iac.planning.writing.costs import cost, other_accelerators, second_replicas, with_dearest
 from agentgpu_iac.planning.writing.ledger.entries import entries
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
@@ -50,7 +53,10 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     name = loaded.stack.metadata.name
     settled = decided.settled
     placed, pools = settled.placed, settled.pools
-    pools_by_name = {pool.name: node_pool_plan(pool, spec, market_plan(pool, spec, settled.options)) for pool in pools}
+    on_offer = offers(spec, catalog).machines
+    pools_by_name = {
+        pool.name: node_pool_plan(pool, spec, on_offer, market_plan(pool, spec, settled.options)) for pool in pools
+    }
     node_pools = tuple(pools_by_name.values())
     its_pools = homes(pools)
     workloads = tuple(
@@ -62,7 +68,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools)
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)
-    total = cost(pools, (*others, *second), decided.terms.burst_hours, settled.placement.gap_ratio)
+    total = with_dearest(
+        cost(pools, (*others, *second), decided.terms.burst_hours, settled.placement.gap_ratio), node_pools
+    )
     router = router_plan(spec, catalog, workloads)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router)
     sky_services = sky.services(placed, settled.options, tiers, spec, catalog, name)
@@ -80,12 +88,13 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         groups_complete=settled.placement.groups_complete,
         sky_services=sky_services,
     )
+    quotas = account.needs(node_pools, catalog)
     by_hand = tuple(
         override
         for candidate in context.candidates
         for override in overrides.of(candidate, tiers[candidate.demand.agent.name][0])
     )
-    return Plan(
+    made = Plan(
         api_version=PLAN_VERSION,
         stack=name,
         target=spec.target,
@@ -102,6 +111,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         quota=quota.plan(workloads, node_pools, router)
         if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
+        vcpu_quotas=quotas,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
         policy=PolicyPlan(
@@ -120,7 +130,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
-        ledger=entries(placed, tiers, total.line_items, by_hand, decided.terms.burst_hours),
+        ledger=entries(placed, tiers, total.line_items, by_hand, decided.terms.burst_hours, pools_by_name, quotas),
         assumptions=assumptions(loaded.stack.spec, spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,
@@ -129,3 +139,20 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             solver=solver_version(),
         ),
     )
+    _refuse_clashes(made, loaded)
+    return made
+
+
+def _refuse_clashes(made: Plan, loaded: LoadedStack) -> None:
+    """No two things of the plan bear one name, whatever its target keeps by names."""
+    positions = {agent.name: position for position, agent in enumerate(loaded.stack.spec.agents)}
+    faults = [
+        loaded.fault(
+            "metadata.name" if clash.agent is None else f"spec.agents[{positions[clash.agent]}].name",
+            clash.message,
+            "rename an agent",
+        )
+        for clash in clashes(made)
+    ]
+    if faults:
+        raise BadInput(faults)

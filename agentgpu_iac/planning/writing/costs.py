@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.plan import Alternative, Cost, LineItem
+from agentgpu_iac.plan import Alternative, Cost, LineItem, NodePool
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.service import Service
@@ -27,6 +27,24 @@ def cost(pools: Sequence[Pool], alternatives: tuple[Alternative, ...], burst_hou
         line_items=items,
         alternatives=alternatives,
         optimality_gap_ratio=gap_ratio,
+    )
+
+
+def with_dearest(total: Cost, node_pools: Sequence[NodePool]) -> Cost:
+    """The same with what it would be if every node were the dearest type that may stand in; as it is where none may."""
+    if all(pool.dearest_usd_per_hour is None for pool in node_pools):
+        return total
+    rates = [
+        (pool, pool.usd_per_hour if pool.dearest_usd_per_hour is None else pool.dearest_usd_per_hour)
+        for pool in node_pools
+    ]
+    return total.model_copy(
+        update={
+            "dearest_baseline_usd_per_month": _sum(
+                usd_per_month(rate * pool.max) for pool, rate in rates if pool.tier == "baseline"
+            ),
+            "dearest_peak_usd_per_hour": usd_per_hour(_sum(rate * pool.max for pool, rate in rates)),
+        }
     )
 
 

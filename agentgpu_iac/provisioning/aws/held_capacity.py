@@ -127,7 +127,7 @@ def find_held_capacity(
 
 def _zone_of_block(pool: NodePool, reservation: str, source: str) -> str:
     block = aws.ec2.get_capacity_block_reservation(id=reservation)
-    (wanted,) = pool.instance_types
+    wanted = pool.instance_types[0]
     problem = ""
     if block.instance_type != wanted:
         problem = f"{reservation} holds {block.instance_type}, but the pool needs {wanted}"

@@ -37,6 +37,8 @@ class NodePoolArgs:
     subnet_ids: Mapping[str, pulumi.Input[str]]
     """Private subnets of the pool's zones, by zone."""
     cluster_security_group_id: pulumi.Input[str]
+    instance_types: tuple[str, ...]
+    """Those of the pool's that all of these zones sell, the planned one first. AWS takes on-demand nodes in this order."""
     held: HeldCapacity | None = None
     """The reservation that its reserved nodes are launched into, where you named one."""
     placement_group: pulumi.Input[str] | None = None
@@ -122,7 +124,7 @@ class AcceleratorNodePool(pulumi.ComponentResource):
             release_version=self._ami_release,
             ami_type=_AMI_TYPES[pool.architecture],
             capacity_type=shape.eks_capacity_type,
-            instance_types=None if shape.eks_capacity_type == CAPACITY_BLOCK else list(pool.instance_types),
+            instance_types=_types(args, shape),
             scaling_config=aws.eks.NodeGroupScalingConfigArgs(
                 min_size=shape.min_size, max_size=shape.max_size, desired_size=shape.desired_size
             ),
@@ -137,6 +139,13 @@ class AcceleratorNodePool(pulumi.ComponentResource):
                 parent=self, ignore_changes=["scalingConfig.desiredSize"] if shape.elastic else None
             ),
         )
+
+
+def _types(args: NodePoolArgs, shape: NodeGroupShape) -> list[str] | None:
+    """What the group's nodes may be: what is held is of the planned type, and a block's stands in its launch template."""
+    if shape.eks_capacity_type == CAPACITY_BLOCK:
+        return None
+    return list(args.instance_types if shape.held is None else args.instance_types[:1])
 
 
 def ami_release(pool: NodePool) -> pulumi.Output[str] | None:

@@ -58,7 +58,7 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
     reserve_faults,
     what_it_costs,
 )
-from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, zones_for
+from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, sold_in, zones_for
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
@@ -172,6 +172,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 node_role_arn=cluster.node_role_arn,
                 subnet_ids={zone: network.private_subnet_ids[zone] for zone in site.zones_of_pool[pool.name]},
                 cluster_security_group_id=cluster.security_group_id,
+                instance_types=site.types_of_pool[pool.name],
                 held=site.held.get(pool.name),
                 placement_group=placements[pool.name].name if pool.name in placements else None,
             ),
@@ -198,6 +199,8 @@ class _Site:
 
     zones: tuple[str, ...]
     zones_of_pool: Mapping[str, tuple[str, ...]]
+    types_of_pool: Mapping[str, tuple[str, ...]]
+    """Instance types that all of a pool's zones sell."""
     subnets: Mapping[str, str]
     """Of an existing network, by zone."""
     held: Mapping[str, HeldCapacity]
@@ -224,17 +227,19 @@ def _site(plan: Plan, settings: Settings) -> _Site:
     reserve = nodes_to_reserve(plan, held) if settings.reserve else {}
     subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, CONFIGURATION) if settings.vpc_id else {}
     zones = offers_in(subnets, plan.node_pools) if subnets else find_zones(plan.node_pools)
+    zones_of_pool = {
+        pool.name: zones_for(
+            pool,
+            zones,
+            single=pool.name in reserve,
+            at=held[pool.name].zone if pool.name in held else None,
+        )
+        for pool in plan.node_pools
+    }
     return _Site(
         zones=tuple(zone.name for zone in zones),
-        zones_of_pool={
-            pool.name: zones_for(
-                pool,
-                zones,
-                single=pool.name in reserve,
-                at=held[pool.name].zone if pool.name in held else None,
-            )
-            for pool in plan.node_pools
-        },
+        zones_of_pool=zones_of_pool,
+        types_of_pool={pool.name: sold_in(pool, zones, zones_of_pool[pool.name]) for pool in plan.node_pools},
         subnets=subnets,
         held=held,
         reserve=reserve,

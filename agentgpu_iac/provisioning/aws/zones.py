@@ -1,7 +1,8 @@
 """Which availability zones there are, and which of them sell the accelerators of the plan.
 
 GPU instance types are sold in some zones of a region only, and a node group whose subnets lie in the wrong zone
-cannot start. So each pool gets the subnets of the zones that sell all of its instance types.
+cannot start. So each pool gets the subnets of the zones that sell its planned instance type, and a node group those of the
+others that all of its zones sell: a type that may stand in must take no zone away.
 """
 
 from __future__ import annotations
@@ -56,16 +57,16 @@ def offers_in(names: Iterable[str], pools: tuple[NodePool, ...]) -> tuple[Zone, 
 def zones_for(
     pool: NodePool, zones: tuple[Zone, ...], *, single: bool = False, at: str | None = None
 ) -> tuple[str, ...]:
-    """The zones that sell every instance type of the pool. Raises BadInput where none does.
+    """The zones that sell the planned instance type of the pool. Raises BadInput where none does.
 
     Only one of them where replicas go over several nodes (no fabric reaches from zone to zone, and a node group spreads
     its nodes over all its zones) or where a ``single`` one is asked for; ``at``, where capacity is held, if that is known.
     """
-    found = tuple(zone.name for zone in zones if zone.instance_types.issuperset(pool.instance_types))
+    found = tuple(zone.name for zone in zones if pool.instance_types[0] in zone.instance_types)
     if not found:
         raise BadInput.one(
             PLAN,
-            f"no availability zone of {pool.region} with EKS sells {' and '.join(pool.instance_types)}",
+            f"no availability zone of {pool.region} with EKS sells {pool.instance_types[0]}",
             path=f"nodePools.{pool.name}",
             hint="choose another region or deny this accelerator",
         )
@@ -79,3 +80,9 @@ def zones_for(
     if pool.nodes_per_replica > 1 or single:
         return (at or found[0],)
     return found
+
+
+def sold_in(pool: NodePool, zones: tuple[Zone, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The pool's instance types that each of some zones sells, in the pool's order."""
+    there = [zone.instance_types for zone in zones if zone.name in names]
+    return tuple(kind for kind in pool.instance_types if all(kind in sold for sold in there))

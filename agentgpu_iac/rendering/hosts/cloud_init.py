@@ -13,7 +13,7 @@ _EXECUTABLE = frozenset((SETUP, FIREWALL))
 _PACKAGES = ("ca-certificates", "curl", "mdadm", "nftables", "openssl")
 
 CLOUD_INIT_HEADER = """\
-# A bare Debian or Ubuntu machine with the NVIDIA driver becomes one of pool {pool}. Made by agentgpu.
+# A bare Debian or Ubuntu machine with the NVIDIA driver becomes one of pool {pool}.
 # Secrets are not in here: put them into {secrets} on the machine (mode 0600).
 """
 

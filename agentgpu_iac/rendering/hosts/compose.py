@@ -13,7 +13,7 @@ from agentgpu_iac.plan.machine_paths import MACHINES_FOLDER, SECRETS_FILE, TLS_F
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_MOUNT
 from agentgpu_iac.plan.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
 from agentgpu_iac.rendering.context import Context, Pairs
-from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_environment, wait_command
+from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_command, engine_environment, wait_command
 from agentgpu_iac.rendering.hosts import grafana
 from agentgpu_iac.rendering.hosts.machine import BRIDGE, LOOPBACK, Machine
 from agentgpu_iac.rendering.hosts.nginx import CERTIFICATES_INSIDE, MACHINES_INSIDE
@@ -26,7 +26,8 @@ from agentgpu_iac.rendering.model_cache import (
     filler_image,
     models_document,
 )
-from agentgpu_iac.rendering.names import SCRIPT, SCRIPT_FOLDER
+from agentgpu_iac.rendering.names import SCRIPT_FOLDER, SCRIPTS
+from agentgpu_iac.rendering.reasons import commented_compose
 from agentgpu_iac.rendering.router import COMMAND, CONFIG, CONFIG_FOLDER, ROUTER_UID, exporter_arguments
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import dump
@@ -44,7 +45,7 @@ _GRAFANA_MIB = 512
 _FILLER_SCRATCH_MIB = 1024
 
 _COMPOSE_HEADER = """\
-# What each machine of pool {pool} runs. Made by agentgpu; change the agent stack, not this file.
+# What each machine of pool {pool} runs.
 # Start it:  docker compose --env-file {secrets} up --detach
 # The machine needs the NVIDIA driver, Docker and the NVIDIA container toolkit; setup.sh sees to the latter two.
 """
@@ -156,7 +157,7 @@ def compose_text(machine: Machine, nginx_text: str, watching: Mapping[str, str])
         raise BadInput.one(ComposeContext.template, "does not make services")
     engines = {f"engine-{engine.name}": document(_engine(machine, engine)) for engine in machine.host.engines}
     header = _COMPOSE_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
-    return header + dump({**compose, "services": {**engines, **services}}).decode()
+    return header + commented_compose(dump({**compose, "services": {**engines, **services}}).decode())
 
 
 def settings_path(workload: Workload, name: str) -> str:
@@ -181,7 +182,7 @@ def _compose(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> 
         cache_folder=pool.cache_path,
         models_folder=MODELS_MOUNT,
         engine_caches=caches,
-        filler=() if pool.filler is None else ((_sha256(models_document(pool)), fill_command(pool.filler)),),
+        filler=() if pool.filler is None else ((_sha256(models_document(plan, pool)), fill_command(pool.filler)),),
         filler_environment=(
             *filler_environment(),
             *((name, _reference(name)) for name, _ in token_variables(pool.cached_models)),
@@ -189,7 +190,7 @@ def _compose(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> 
         filler_memory=_mib(0 if pool.filler is None else pool.filler.memory_limit_mib),
         filler_scratch=_scratch("/tmp", ENGINE_UID, _FILLER_SCRATCH_MIB),  # noqa: S108 - the container's own
         ready_file=READY_FILE,
-        scripts=tuple((f"./{name}", f"{SCRIPT_FOLDER}/{name}") for name in (SCRIPT, MODELS_FILE)),
+        scripts=_scripts(*SCRIPTS, MODELS_FILE),
         waits=tuple(
             (_wait(workload), workload.engine.image, _literal(wait_command(workload)))
             for workload in machine.workloads.values()
@@ -263,7 +264,7 @@ def _engine(machine: Machine, engine: HostEngine) -> ComposeEngineContext:
     content = _sha256("\0".join(part for file in workload.engine.files for part in (file.name, file.content)))
     return ComposeEngineContext(
         image=workload.engine.image,
-        command=_literal(workload.engine.command),
+        command=_literal(engine_command(workload)),
         args=tuple(_argument(word, variables) for word in workload.engine.args),
         labels=(
             (AGENT_LABEL, workload.agent),
@@ -290,7 +291,8 @@ def _engine(machine: Machine, engine: HostEngine) -> ComposeEngineContext:
         files=tuple(
             (f"./{settings_path(workload, file.name)}", f"{SETTINGS_MOUNT}/{file.name}")
             for file in workload.engine.files
-        ),
+        )
+        + _scripts(*SCRIPTS),
         test=_health_check(workload),
         period=f"{probes.liveness_period_s}s",
         tries=probes.liveness_failure_threshold,
@@ -328,12 +330,16 @@ def _literal(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(_escaped(word) for word in words)
 
 
+def _scripts(*names: str) -> Pairs:
+    return tuple((f"./{name}", f"{SCRIPT_FOLDER}/{name}") for name in names)
+
+
 def _wait(workload: Workload) -> str:
     return f"wait-{workload.name}"
 
 
 def _cache_volume(workload: Workload) -> str:
-    return f"engine-cache-{workload.name}"
+    return f"engine-cache-{workload.name}-{workload.engine.name}-{workload.engine.version}"
 
 
 def _published(port: int, inside: int) -> str:

@@ -45,7 +45,7 @@ def firewall_context(machine: Machine) -> FirewallContext:
         rules=(
             *(f"{_source(source)} tcp dport {_SSH} accept" for source in host.admin_ranges),
             *(f"{_source(source)} tcp dport {ports} accept" for source in host.caller_ranges),
-            *((f'include "{FIREWALL_RULES_FOLDER}/*.nft"',) if machine.other is not None else ()),
+            f'include "{FIREWALL_RULES_FOLDER}/*.nft"',
         ),
     )
 

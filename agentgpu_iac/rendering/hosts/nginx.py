@@ -8,7 +8,7 @@ from typing import ClassVar
 from agentgpu_iac.plan import FrontPlan, RoutePlan
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.hosts.machine import LOOPBACK, Machine
-from agentgpu_iac.rendering.router import ELSEWHERE, nginx, nginx_route, route_port
+from agentgpu_iac.rendering.router import nginx, nginx_route, route_port
 
 CERTIFICATES_INSIDE = "/etc/nginx/tls"
 
@@ -49,7 +49,7 @@ def nginx_context(machine: Machine) -> Context:
         f"ssl_certificate {CERTIFICATES_INSIDE}/tls.crt;",
         f"ssl_certificate_key {CERTIFICATES_INSIDE}/tls.key;",
         "ssl_protocols TLSv1.2 TLSv1.3;",
-        "ssl_session_cache shared:callers:10m;",
+        "ssl_session_cache shared:tls_sessions:10m;",
         "ssl_session_timeout 1h;",
     )
     how = " ssl" if host.tls else ""
@@ -58,7 +58,7 @@ def nginx_context(machine: Machine) -> Context:
         machine.router,
         worker_connections=None if front is None else front.worker_connections,
         parts=() if front is None else (f"{MACHINES_INSIDE}/{STREAM}*",),
-        elsewhere=ELSEWHERE if front is None else (*ELSEWHERE, "http_502"),
+        more_elsewhere=() if front is None else ("http_502",),
         directives=certificate if host.tls else (),
         health_listen=f"{LOOPBACK}:{host.health_port}",
         status_port=host.status_port,

@@ -41,6 +41,8 @@ class MachineContext(Context):
     engine_uid: int
     router_uid: int
     tls: str
+    admins: str
+    """Address ranges that may log in, with blanks between them."""
     disks: str
     secrets: str
 
@@ -60,6 +62,7 @@ def environment(machine: Machine) -> MachineContext:
         engine_uid=ENGINE_UID,
         router_uid=ROUTER_UID,
         tls="yes" if host.tls else "no",
+        admins=" ".join(host.admin_ranges),
         disks="yes" if host.disks_are_joined else "no",
         secrets=" ".join(secret.variable for secret in host.secrets),
     )

@@ -24,27 +24,44 @@ from agentgpu_iac.rendering.hosts.nginx import MACHINES_LIST, STREAM, machines_l
 from agentgpu_iac.rendering.hosts.prometheus import PROMETHEUS, RULES, prometheus_context, rules_context
 from agentgpu_iac.rendering.hosts.setup import ENVIRONMENT, SYSCTL, UNITS, environment, sysctl
 from agentgpu_iac.rendering.model_cache import MODELS_FILE, models_document
-from agentgpu_iac.rendering.names import SCRIPT
+from agentgpu_iac.rendering.names import SCRIPTS
+from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.router import CONFIG
 from agentgpu_iac.rendering.templates import document, filled, verbatim
 from agentgpu_iac.rendering.yaml_text import dump
 
+_OPENED = frozenset((COMPOSE, CONFIG, FIREWALL, SYSCTL, ENVIRONMENT, PROMETHEUS, RULES, STREAM, MACHINES_LIST))
+
 
 def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
     """The files of every pool's machines, in the order of their paths."""
-    files = [file for host in plan.hosts for file in _host_files(machine_of(plan, host))]
+    origins = Origins(plan)
+    files = [
+        file
+        for host in plan.hosts
+        for file in _host_files(machine_of(plan, host), origins.of_pool(host.node_pool, "machines"))
+    ]
     return tuple(sorted(files, key=lambda file: file.path))
 
 
-def _host_files(machine: Machine) -> Iterator[RenderedFile]:
-    texts = _texts(machine)
+def _host_files(machine: Machine, opening: str) -> Iterator[RenderedFile]:
+    """The digests by which Compose starts containers anew are of the texts without the opening."""
+    texts = {name: _opened(name, text, opening) for name, text in _texts(machine).items()}
     for name, text in {**_dashboard(machine), **texts}.items():
         yield RenderedFile(path=f"{pool_folder(machine.host.node_pool)}/{name}", content=text.encode())
     header = CLOUD_INIT_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
     body = _yaml_text(cloud_init(texts))
     yield RenderedFile(
-        path=cloud_init_path(machine.host.node_pool), content=f"{CLOUD_CONFIG_HEADER}\n{header}{body}".encode()
+        path=cloud_init_path(machine.host.node_pool), content=f"{CLOUD_CONFIG_HEADER}\n{opening}{header}{body}".encode()
     )
+
+
+def _opened(name: str, text: str, opening: str) -> str:
+    """A file with its opening. What is the same for every stack, or has no comments, has none; nor has what an engine reads."""
+    if name not in _OPENED:
+        return text
+    first, rest = text.split("\n", 1)
+    return f"{first}\n{opening}{rest}" if first.startswith("#!") else opening + text
 
 
 def _texts(machine: Machine) -> dict[str, str]:
@@ -59,8 +76,8 @@ def _texts(machine: Machine) -> dict[str, str]:
         SYSCTL: filled(sysctl(host)),
         ENVIRONMENT: filled(environment(machine)),
         SETUP: verbatim(SETUP),
-        SCRIPT: verbatim(SCRIPT),
-        MODELS_FILE: models_document(machine.pool),
+        **{script: verbatim(script) for script in SCRIPTS},
+        MODELS_FILE: models_document(machine.plan, machine.pool),
         **{unit: verbatim(unit) for unit in UNITS},
         **watching,
     }

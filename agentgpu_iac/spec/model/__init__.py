@@ -14,7 +14,7 @@ from agentgpu_iac.spec.model.agent import (
     ToolCalls,
     Traffic,
 )
-from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, ModelCache, Observed
+from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, MaintenanceWindow, ModelCache, Observed
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, KubernetesVersion, Pins
 from agentgpu_iac.spec.model.fields import (
     ADDRESS_RANGE,
@@ -31,10 +31,11 @@ from agentgpu_iac.spec.model.fields import (
     PositiveCount,
     Ratio,
     Text,
+    TimeZone,
     Url,
 )
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
-from agentgpu_iac.spec.model.serving import GatewayRef, Network, Observability, Scaling, ScheduledScale
+from agentgpu_iac.spec.model.serving import GatewayRef, Network, Observability, PrometheusAuth, Scaling, ScheduledScale
 from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
 
 __all__ = (
@@ -57,6 +58,7 @@ __all__ = (
     "KubernetesVersion",
     "Labels",
     "LoraAdapter",
+    "MaintenanceWindow",
     "Metadata",
     "ModelCache",
     "Name",
@@ -70,6 +72,7 @@ __all__ = (
     "Policy",
     "Positive",
     "PositiveCount",
+    "PrometheusAuth",
     "Ratio",
     "Scaling",
     "ScheduledScale",
@@ -78,6 +81,7 @@ __all__ = (
     "Speculative",
     "StackSpec",
     "Text",
+    "TimeZone",
     "ToolCalls",
     "Traffic",
     "Url",

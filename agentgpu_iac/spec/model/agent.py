@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import Count, Name, NonNegative, ParserName, Positive, PositiveCount, Ratio, Text
+from agentgpu_iac.spec.model.fields import (
+    Count,
+    Name,
+    NonNegative,
+    ParserName,
+    Positive,
+    PositiveCount,
+    Ratio,
+    Revision,
+    Switch,
+    Text,
+)
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
 
@@ -33,8 +44,9 @@ class Conversation(Document):
     """Tokens that the agent answers in one turn, without reasoning (an assumption: 150)."""
     system_prompt_tokens: Count = 500
     """System prompt and tool definitions, once per session (an assumption: 500)."""
-    reasoning_tokens_per_turn: Count = 0
-    """Reasoning tokens generated before each answer. They hold memory while generated, then leave the context."""
+    reasoning_tokens_per_turn: Count | None = None
+    """Reasoning tokens generated before each answer. They hold memory while generated, then leave the context. Unset: as
+    ``thinking`` says, none or the model's typical figure."""
     max_context_tokens: PositiveCount | None = None
     """The most context that one session may hold. Set: memory is reserved for all of it in every session.
     Unset: memory is reserved for the context of the last turn."""
@@ -76,6 +88,8 @@ class LoraAdapter(Document):
     """Hugging Face id of the adapter."""
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the adapter."""
+    revision: Revision | None = None
+    """Commit, tag or branch of the adapter's repository. Unset: main, which may change under you."""
 
 
 class Speculative(Document):
@@ -90,6 +104,8 @@ class Speculative(Document):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)] | None
     ) = None
     """Hugging Face id of the draft; needed by draft-model and eagle3."""
+    model_revision: Revision | None = None
+    """Commit, tag or branch of the draft's repository. Unset: main, which may change under you."""
     weights_gib: Positive | None = None
     """Weights of the draft. Unset: from the catalog, which must then hold the draft."""
     accepted_tokens: Annotated[float, Field(ge=1, le=17)] | None = None
@@ -147,7 +163,7 @@ class Agent(Document):
     the plan names the stack's pattern and architecture."""
     model: Text
     """Hugging Face id of a model in the catalog (any case), or the path of a local config.json."""
-    model_revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")] | None = None
+    model_revision: Revision | None = None
     """Commit or tag of the model repository. Unset: ``main``, and the plan says ``unpinned``."""
     engine: Engine = "vllm"
     """Serving engine."""
@@ -182,10 +198,15 @@ class Agent(Document):
     kv_offload_gib: Positive | None = None
     """Host memory of one replica into which the engine moves KV cache that the accelerator has no room for. It is counted in
     the pod's memory; the planned sessions still fit the accelerator without it."""
+    thinking: Switch = "auto"
+    """Whether the model reasons before it answers, where a request does not say. off: the engine is told so. on: it is told
+    so, and sized by reasoningTokensPerTurn, or by the model's typical figure. auto: on where reasoningTokensPerTurn is above
+    0 and off where it is 0; where it is unset, off for voice and chat if the model can be switched off, and else what the
+    model does by itself."""
     tool_call_parser: ParserName | None = None
-    """The engine's parser for tool calls. Unset: the model's, from the catalog."""
+    """The engine's parser for tool calls. Unset: the model's, from the catalog. none: no parser, so no tools."""
     reasoning_parser: ParserName | None = None
-    """The engine's parser for reasoning. Unset: the model's, from the catalog."""
+    """The engine's parser for reasoning. Unset: the model's, from the catalog. none: reasoning stays in the answer."""
     trust_remote_code: bool = False
     """Let the engine run code from the model repository. Off unless you say so."""
     overrides: Overrides = Overrides()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document, Money
-from agentgpu_iac.spec.model.fields import Count, Name, Ratio, Text
+from agentgpu_iac.spec.model.fields import Count, CronSpec, Name, Ratio, Text, TimeZone
 from agentgpu_iac.spec.vocabulary import Storage
 
 
@@ -20,8 +20,21 @@ class AcceleratorChoice(Document):
     """Accelerator ids never to be used."""
 
 
+class MaintenanceWindow(Document):
+    """When nodes may be renewed."""
+
+    start: CronSpec
+    """When it opens, five cron fields: one minute, one hour, any day and month, and the weekdays, for example
+    ``0 2 * * 1-5``."""
+    hours: Annotated[float, Field(ge=0.5, le=24)]
+    """How long it stays open, in steps of a quarter of an hour."""
+    timezone: TimeZone = "UTC"
+    """Time zone of ``start``: UTC, or one whose clock never changes, such as Etc/GMT-1 (an hour ahead of UTC). Karpenter's
+    clock is UTC, so zones with summer time are refused."""
+
+
 class Capacity(Document):
-    """How capacity may be bought."""
+    """How capacity may be bought, and how nodes are renewed."""
 
     spot: Literal["auto", "never"] = "auto"
     """auto: spot where it is safe (background or interruptible agents; bursts that can drain in time)."""
@@ -41,9 +54,17 @@ class Capacity(Document):
     """What EC2 capacity you hold, tagged for the stack: nodes use it first. on-demand: capacity reservations (ODCRs);
     capacity-block: EC2 Capacity Blocks, which end on their date. Planning buys none; ``agentgpu:reserve`` reserves
     on-demand capacity."""
-    price_cap_ratio: Annotated[float, Field(ge=1, le=10)] = 1.25
-    """The most that a machine may cost when it is created, as a multiple of the planned price: what you bid on a market
-    whose prices move. A dearer offer is passed over (an assumption: 1.25)."""
+    price_cap_ratio: Annotated[float, Field(ge=1, le=10)] | None = None
+    """The most that a machine may cost when it is created, as a multiple of the planned price. On a market it is what you
+    bid, and a dearer offer is passed over; on EKS other instance types with as many of the same accelerators stand in up
+    to it. Unset: 1.25 on a market, whose prices move; 2 on EKS, with which list prices leave three sizes in most families
+    (assumptions)."""
+    rollout: Literal["surge-node", "in-place"] | None = None
+    """How a new version replaces the old one where no accelerator is free. surge-node: on a node that is there for the
+    rollout alone. in-place: the old replica goes first. Unset: surge-node for user-facing agents where an autoscaler makes
+    the nodes, else in-place."""
+    maintenance_window: MaintenanceWindow | None = None
+    """When Karpenter may renew nodes (drift: a new AMI, a changed NodePool). Unset: at any time."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 

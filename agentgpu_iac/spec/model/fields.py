@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 MAX_COUNT = 10**9
 """Counts above this are a slip of the keyboard, not a plan."""
@@ -22,6 +22,7 @@ ParserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'{}<>\\\\]+$", max_length=500)]
 CronSpec = Annotated[str, StringConstraints(pattern=r"^\S+ \S+ \S+ \S+ \S+$", max_length=100)]
+TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+)*$", max_length=64)]
 Labels = dict[
     Annotated[
         str,
@@ -32,6 +33,23 @@ Labels = dict[
     Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")]
+"""Commit, tag or branch of a repository."""
 ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"
 AddressRange = Annotated[str, StringConstraints(pattern=ADDRESS_RANGE)]
 """An IP network such as 203.0.113.0/24."""
+
+
+def switch_word(value: object) -> object:
+    """The words on and off, which YAML reads as true and false where they stand without quotes."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value
+
+
+Switch = Annotated[
+    Literal["on", "off", "auto"],
+    BeforeValidator(switch_word),
+    WithJsonSchema({"enum": ["on", "off", "auto", True, False]}),
+]
+"""on, off or auto, with or without quotes."""

@@ -28,6 +28,8 @@ class Security(Document):
     """Deny all traffic of the namespace but what serving needs."""
     callers: tuple[DnsName, ...] = ()
     """Namespaces whose pods may call the agents. Empty: every namespace of the cluster."""
+    callers_need_label: bool = False
+    """Admit only pods with the label ``agentgpu.dev/calls: <stack>``, in the namespaces of ``callers``, or in every one."""
     monitoring_namespace: DnsName = "monitoring"
     """Namespace whose pods may read metrics."""
     api_key_secret: Name | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.model.fields import CronSpec, DnsName, Labels, Name, NonNegative, PositiveCount, Url
+from agentgpu_iac.spec.model.fields import CronSpec, DnsName, Labels, Name, NonNegative, PositiveCount, TimeZone, Url
 
 
 class GatewayRef(Document):
@@ -53,10 +53,23 @@ class ScheduledScale(Document):
     """When the replicas are wanted, five cron fields. Put it a cold start before the peak."""
     end: CronSpec
     """When they may go."""
-    timezone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+(/[A-Za-z0-9_+-]+)*$", max_length=64)] = "UTC"
+    timezone: TimeZone = "UTC"
     """IANA time zone of both."""
     replicas: PositiveCount
     """Burst replicas over that time, the agent's burst replicas at most."""
+
+
+class PrometheusAuth(Document):
+    """How KEDA proves to Prometheus who it is. Secrets are named here, never given; you make them in the namespace."""
+
+    method: Literal["bearer", "basic", "header", "aws-sigv4"]
+    """bearer: the key ``token`` of the Secret. basic: its keys ``username`` and ``password``. header: a header of your own,
+    for example the tenant of Mimir or Thanos, by its keys ``header`` and ``value``. aws-sigv4: KEDA's own AWS identity,
+    for Amazon Managed Service for Prometheus."""
+    secret: Name | None = None
+    """Name of a Secret in the namespace; needed by all methods but aws-sigv4."""
+    aws_region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", max_length=32)] | None = None
+    """AWS region of the workspace; needed by aws-sigv4."""
 
 
 class Scaling(Document):
@@ -67,6 +80,8 @@ class Scaling(Document):
     none: nothing; you scale by hand."""
     prometheus_url: Url = "http://prometheus-operated.monitoring.svc.cluster.local:9090"
     """Prometheus that holds the engines' metrics."""
+    prometheus_auth: PrometheusAuth | None = None
+    """How KEDA proves who it is. Unset: Prometheus asks nobody."""
     utilization_ratio: Annotated[float, Field(ge=0.1, le=1)] = 0.8
     """Part of a replica's seats in use at which another replica is asked for (an assumption: 0.8)."""
     schedule: tuple[ScheduledScale, ...] = ()

@@ -111,16 +111,16 @@ def test_a_burst_gets_its_nodes_and_stops_at_the_planned_limit(running: ControlP
     for workload in burst(made):
         pool = made.plan.pool(workload.node_pool)
         with running.paused("karpenter"):  # until it can see all pods at once
-            beyond = workload.replicas.max + 1
+            beyond = workload.replicas.max + workload.rollout.max_surge + 1
             scale(running, made, workload, beyond)
             running.until(
                 "all pods have been looked at",
                 lambda each=workload, count=beyond: all_looked_at(running, made, each, count),
             )
-        check_nodes(running, made, workload, workload.replicas.max)
+        check_nodes(running, made, workload, workload.replicas.max + workload.rollout.max_surge)
         (left,) = running.until("a pod is left", lambda each=workload: unschedulable(running, made, each))
         running.until("Karpenter says that the limit is reached", lambda pod=left: limit_events(running, pod))
-        assert len(nodes_of(running, pool)) == pool.max
+        assert len(nodes_of(running, pool)) == pool.max + pool.surge_nodes
 
 
 def all_looked_at(cluster: ControlPlane, made: Tree, workload: Workload, replicas: int) -> bool:

@@ -16,10 +16,14 @@ VOCABULARY = 512
 LAYERS = 8
 HEAD_SIZE = 64
 MAX_CONTEXT_TOKENS = 65536
+MARKS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", "<tool_call>", "</tool_call>")
+"""What parsers of reasoning and of tool calls look for; each is one token."""
 CHAT_TEMPLATE = (
-    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think></think>\n{% endif %}{% endif %}"
 )
+"""Of a model that thinks unless told not to: it is then shown that it has thought already."""
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -29,7 +33,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=["<s>", "</s>"],
+        special_tokens=["<s>", "</s>", *MARKS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

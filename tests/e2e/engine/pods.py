@@ -26,8 +26,8 @@ class EnginePod:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The program and the words that belong to it."""
-        return tuple(self.container["command"])
+        """The program that the script becomes once it holds the models, and the words that belong to it."""
+        return _behind(self.container["command"])
 
     @property
     def args(self) -> tuple[str, ...]:
@@ -61,6 +61,10 @@ class EnginePod:
         return seconds
 
 
+def _behind(command: list[str]) -> tuple[str, ...]:
+    return tuple(command[command.index("--") + 1 :] if "--" in command else command)
+
+
 def objects(files: Iterable[RenderedFile]) -> Iterator[Object]:
     """Every manifest of a rendered tree."""
     for file in files:
@@ -74,7 +78,7 @@ def engine_pods(plan: Plan) -> Iterator[EnginePod]:
     for body in objects(render(plan)):
         for template in _pod_specs(body.get("spec")):
             for container in template["containers"]:
-                if container.get("command", [])[:2] == ["vllm", "serve"]:
+                if _behind(container.get("command", []))[:2] == ("vllm", "serve"):
                     yield EnginePod(owner=body["metadata"]["name"], template=template, container=container)
 
 

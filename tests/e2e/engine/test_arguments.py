@@ -69,11 +69,14 @@ PLANS = dict(planned())
 PODS = [(name, pod) for name, plan in PLANS.items() for pod in engine_pods(plan)]
 LISTS = {f"{name}: {title(pod)}": pod.args for name, pod in PODS}
 
+OLDER = {"an older version's": (*PLAIN, "--enable-prefix-caching")}
+"""What only versions before the parser's are told: it still knows the flag, and does the same unasked."""
+
 
 @pytest.fixture(scope="session")
 def answers() -> dict[str, Any]:
     """What the parser makes of all lists, in one process."""
-    lists = {**LISTS, **{wrong: (*PLAIN, *wrong.split(" ")) for wrong in REFUSED}}
+    lists = {**LISTS, **OLDER, **{wrong: (*PLAIN, *wrong.split(" ")) for wrong in REFUSED}}
     done = subprocess.run(
         [tool("vllm-python"), Path(__file__).with_name("parse_arguments.py")],
         input=json.dumps(list(lists.values())),
@@ -116,6 +119,12 @@ def is_meant(words: tuple[str, ...], value: object) -> bool:
     return words == (value,)
 
 
+@pytest.mark.parametrize("name", OLDER)
+def test_what_only_older_versions_are_told_is_still_read(answers: dict[str, Any], name: str) -> None:
+    assert answers[name]["refused"] is None
+    assert answers[name]["values"]["--enable-prefix-caching"] is True
+
+
 @pytest.mark.parametrize("wrong", REFUSED)
 def test_what_is_wrong_is_refused(answers: dict[str, Any], wrong: str) -> None:
     assert REFUSED[wrong] in str(answers[wrong]["refused"])
@@ -130,4 +139,4 @@ def test_every_flag_that_we_can_spell_is_in_one_of_the_lists() -> None:
     files = sorted(source.parent.glob("*vllm*.py")) if source.name == "__init__.py" else [source]
     spelled = {flag for file in files for flag in re.findall(r'"(--[a-z][a-z-]+)"', file.read_text(encoding="utf-8"))}
     assert len(spelled) > 20
-    assert spelled - {flag for args in LISTS.values() for flag in flags(args)} == set()
+    assert spelled - {flag for args in (*LISTS.values(), *OLDER.values()) for flag in flags(args)} == set()

@@ -27,7 +27,8 @@ def test_the_wait_ends_with_the_models_marker(stack: TinyStack, tmp_path: Path) 
     python, script, *words = init["command"]
     assert python == "python3"
     here = tmp_path / Path(script).name
-    here.write_text(config_map["data"][here.name], encoding="utf-8")
+    for name, content in config_map["data"].items():
+        here.with_name(name).write_text(content, encoding="utf-8")
     command = [
         sys.executable,
         here,

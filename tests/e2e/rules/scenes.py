@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import watching
+from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.rendering.names import model_cache
 
 STEP_S = 15
@@ -260,7 +261,7 @@ def _router_full(plan: p.Plan, alert: p.AlertPlan) -> Scene:
 
 
 def _picker(plan: p.Plan, alert: p.AlertPlan) -> Scene:
-    names = [f"{route.agent}-picker" for route in plan.router.routes] if plan.router else []
+    names = [endpoint_picker(route.agent) for route in plan.router.routes] if plan.router else []
     ready = [series("kube_deployment_status_replicas_ready", namespace=plan.stack, deployment=name) for name in names]
     well = dict.fromkeys(ready, steady(1))
     return Scene(fires={**well, ready[-1]: steady(0)}, silent=well, value=len(ready) - 1.0)

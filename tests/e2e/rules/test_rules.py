@@ -17,7 +17,7 @@ from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
 from tests.e2e.rules.promtool import check_rules, test_rules
-from tests.e2e.rules.scenes import STEP_S, expanded, of_agent, scene, series, steady
+from tests.e2e.rules.scenes import LONG, STEP_S, expanded, of_agent, scene, series, steady
 from tests.e2e.rules.worlds import HOURS_S, quiet_night, rollout
 from tests.examples import ON_A_CLUSTER
 from tests.plans import make_machines_plan, make_route, make_router, make_watched_plan
@@ -254,7 +254,8 @@ def test_the_queries_are_0_at_normal_load_and_ask_for_the_whole_burst_tier_at_th
     for burst in bursts:
         scaling = burst.scaling
         assert scaling is not None
-        requests, kv_cache = scaling.triggers
+        triggers, pace = {trigger.name: trigger for trigger in scaling.triggers}, burst.pace
+        requests, kv_cache = triggers["requests"], triggers["kv-cache"]
         seats = scaling.seats_per_replica * scaling.utilization_ratio
         free = scaling.baseline_replicas * seats
         peak = peak_requests(burst)
@@ -264,11 +265,34 @@ def test_the_queries_are_0_at_normal_load_and_ask_for_the_whole_burst_tier_at_th
             tests.append(value_test(requests.query, loaded(plan, burst, peak, running), peak - free))
         wanted = math.ceil((peak - free) / requests.threshold - 1e-9)
         assert min(scaling.max_replicas, wanted) == burst.replicas.max
-        tests.append(value_test(kv_cache.query, loaded(plan, burst, normal * 0.99, 0), 0))
-        full = {key: steady(1.0) for key in loaded(plan, burst, 1, 0) if str(burst.metrics.kv_usage) in key}
-        rest = scaling.baseline_replicas * (1 - kv_cache.threshold)
-        tests.append(value_test(kv_cache.query, full, rest))
+        quiet = normal * 0.99
+        if pace is not None and "sessions" in triggers:
+            quiet = pace.normal_sessions / pace.sessions_per_request
+            tests.append(value_test(triggers["sessions"].query, loaded(plan, burst, quiet, 0), 0))
+        tests.append(value_test(kv_cache.query, loaded(plan, burst, quiet * 0.99, 0), 0))
     test_rules(tests, [], tmp_path)
+
+
+def test_refused_requests_are_seats_that_are_missing(tmp_path: Path) -> None:
+    """Sixfold load from one minute on: the baseline is at its limit, and 15 s later the whole burst is asked for."""
+    plan = PLANS["peaks"]()
+    burst = next(one for one in plan.workloads if one.agent == "support" and one.scaling is not None)
+    scaling, pace, metrics = burst.scaling, burst.pace, burst.metrics
+    assert scaling is not None
+    assert pace is not None
+    assert metrics is not None
+    tries = min(3, scaling.baseline_replicas)
+    held = scaling.baseline_replicas * (burst.admission.max_queued_requests or 0)
+    refused_per_s = 6 * held / pace.request_s
+    given = loaded(plan, burst, held, 0)
+    labels = of_agent(plan, burst.agent, agentgpu_dev_tier="baseline", pod="warm-0", reason="max_num_queued_reqs")
+    growth = refused_per_s * tries * STEP_S
+    given[series(str(metrics.rejections), **labels)] = f"0+0x3 {growth!r}+{growth!r}x{LONG}"
+    seats = scaling.seats_per_replica * scaling.utilization_ratio
+    test = value_test(scaling.triggers[0].query, given, 7 * held - scaling.baseline_replicas * seats)
+    test["promql_expr_test"][0]["eval_time"] = "1m"
+    test_rules([test], [], tmp_path)
+    assert 7 * held - scaling.baseline_replicas * seats > scaling.max_replicas * seats
 
 
 def test_a_query_without_series_has_no_value(tmp_path: Path) -> None:

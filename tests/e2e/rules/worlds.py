@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import tiers_by_agent
+from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.rendering.names import model_cache
 from tests.e2e.rules.scenes import LONG, STEP_S, Series, growing, of_agent, series, steady
 
@@ -16,7 +17,7 @@ _STARTING = 8
 
 
 def _named(workload: p.Workload, number: int, generation: str) -> str:
-    return f"{workload.name}-{generation * 8}-{number:05d}"
+    return f"{workload.name}-{generation * 8}-xxxx{'bcdfghjklm'[number]}"
 
 
 def _engine(plan: p.Plan, workload: p.Workload, pod: str, edges: dict[float, float], every: float) -> Series:
@@ -84,7 +85,7 @@ def _around(plan: p.Plan) -> Series:
         }
     for route in () if plan.router is None else plan.router.routes:
         picker = series(
-            "kube_deployment_status_replicas_ready", namespace=plan.stack, deployment=f"{route.agent}-picker"
+            "kube_deployment_status_replicas_ready", namespace=plan.stack, deployment=endpoint_picker(route.agent)
         )
         found[picker] = steady(1)
     for pool in plan.node_pools:
@@ -108,11 +109,11 @@ def quiet_night(plan: p.Plan) -> Series:
     for tiers in tiers_by_agent(plan.workloads).values():
         workload, metrics = tiers[0], tiers[0].metrics
         for number in range(workload.replicas.min):
-            pod = _named(workload, number, "a")
+            pod = _named(workload, number, "b")
             found |= _engine(plan, workload, pod, _edges(metrics, 0.0), 0.0)
             found |= _pod(plan, workload, pod, f"{workload.name}-{number}")
         two = f"0+0x{_OUT} 2+0x{LONG}"
-        pod = _named(workload, 0, "a")
+        pod = _named(workload, 0, "b")
         labels = of_agent(plan, workload.agent, agentgpu_dev_tier=workload.tier, pod=pod)
         for histogram in () if metrics is None else (metrics.ttft, metrics.tpot):
             if histogram is not None:
@@ -134,7 +135,7 @@ def rollout(plan: p.Plan) -> Series:
     for tiers in tiers_by_agent(plan.workloads).values():
         workload, metrics = tiers[0], tiers[0].metrics
         for number in range(workload.replicas.min):
-            node, old, new = f"{workload.name}-{number}", _named(workload, number, "a"), _named(workload, number, "b")
+            node, old, new = f"{workload.name}-{number}", _named(workload, number, "b"), _named(workload, number, "c")
             other = {0.013: 0.97, 1000.0: 1.0}
             found |= _until(_engine(plan, workload, old, other, 60.0))
             found |= _from(_engine(plan, workload, new, _edges(metrics, 0.97), 60.0), _STARTING)

@@ -15,10 +15,11 @@ def context_lines(demand: Demand) -> Iterator[Line]:
     conversation, shape = demand.agent.conversation, demand.shape
     calls = conversation.tool_calls
     tools = round(calls.per_turn * calls.result_tokens)
+    yield _thinking_line(demand)
     formula = "system prompt + turns x (input + tool results + output) + reasoning"
     inputs = (
         f"{conversation.system_prompt_tokens} + {conversation.turns} x ({conversation.input_tokens_per_turn} + {tools} + "
-        f"{conversation.output_tokens_per_turn}) + {conversation.reasoning_tokens_per_turn}"
+        f"{conversation.output_tokens_per_turn}) + {conversation.reasoning_tokens_per_turn or 0}"
     )
     if conversation.max_context_tokens is not None:
         formula, inputs = "what each session may grow to", "conversation.maxContextTokens"
@@ -46,4 +47,32 @@ def context_lines(demand: Demand) -> Iterator[Line]:
         result=f"{expected:,} tokens",
         unit="tokens",
         source="spec: mean over the turns; a paused session keeps its cache",
+    )
+
+
+def _thinking_line(demand: Demand) -> Line:
+    """Reasoning tokens of a turn, and who says so."""
+    choice, facts = demand.thinking, demand.model.thinking
+    formula, source = (
+        "thinking off" if choice.mode == "off" else "as stated",
+        "spec: thinking and conversation.reasoningTokensPerTurn",
+    )
+    inputs = f"thinking {choice.mode}"
+    if facts is None:
+        source = "whether the model thinks is not known"
+    elif choice.typical:
+        formula, source = "what the model typically thinks x requests of a turn", f"catalog: thinking, {facts.id}"
+        inputs = f"{facts.typical_tokens or 0:,} x {demand.shape.requests_per_turn:g}"
+    elif choice.reason == "latency-class":
+        source = f"latency class {demand.agent.latency_class}"
+    elif choice.reason == "model":
+        source = f"catalog: thinking, {facts.id} ({facts.thinks})"
+    return Line(
+        name="tokensPerTurn",
+        formula=formula,
+        inputs=inputs,
+        value=choice.tokens,
+        result=f"{choice.tokens:,} tokens",
+        unit="tokens",
+        source=source,
     )

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.plan import LedgerEntry, LineItem, Override, Workload
+from agentgpu_iac.plan import LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
-from agentgpu_iac.planning.writing.ledger import context, cost, latency, memory, start, throughput
+from agentgpu_iac.planning.writing.ledger import (
+    account,
+    context,
+    cost,
+    host,
+    latency,
+    memory,
+    rollout,
+    start,
+    throughput,
+)
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import figure
 
@@ -23,10 +33,12 @@ def entries(
     items: Sequence[LineItem],
     overrides: Sequence[Override],
     burst_hours: Decimal,
+    pools: Mapping[str, NodePool],
+    quotas: Sequence[VcpuNeed],
 ) -> tuple[LedgerEntry, ...]:
     """Every number of every agent with its sum, in the order of the agents.
 
-    Context, memory and latency stand at the baseline: the burst tier runs the same engine.
+    Context, memory and latency stand at the baseline: the burst tier runs the same engine. ``pools`` are by name.
     """
     members: dict[str, set[str]] = {}
     for workloads in tiers.values():
@@ -47,6 +59,10 @@ def entries(
             pool = workload.node_pool
             lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
             found += (_entry(workload.name, cost.SECTION, line) for line in lines)
+            rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
+            found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
+            counted = account.quota_lines(pools[pool], quotas)
+            found += (_entry(workload.name, account.SECTION, line) for line in counted)
     return tuple(found)
 
 
@@ -54,6 +70,7 @@ def _sections(member: Placed, baseline: Workload) -> Iterator[_Section]:
     candidate = member.candidate
     yield context.SECTION, context.context_lines(candidate.demand)
     yield memory.SECTION, memory.lines(candidate, baseline)
+    yield host.SECTION, host.lines(candidate, baseline)
     yield latency.SECTION, latency.latency_lines(candidate, baseline, member.option.engines_per_accelerator)
     yield throughput.SECTION, throughput.throughput_lines(candidate, baseline)
     yield start.SECTION, start.start_lines(baseline)

@@ -14,7 +14,10 @@ SECTION = "Memory of one accelerator"
 def lines(candidate: Candidate, baseline: Workload) -> tuple[Line, ...]:
     """Each term of the memory sum, the sum, and what it is held against."""
     engine = baseline.engine
-    source = "fixed KV budget: the accelerator is shared"
+    source = (
+        "fixed KV budget: the accelerator is shared, and what its engines leave of their default share is handed out by "
+        "their planned KV cache"
+    )
     if baseline.kv_cache_memory_bytes is None:
         flag = SIZING_PORTS[engine.name].share_flag
         source = f"{flag} {baseline.gpu_memory_utilization:g}, the default of {engine.name} {engine.version}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.running import pace
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Throughput and replicas"
@@ -36,6 +37,8 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
         unit="tokens/s",
         source="spec",
     )
+    if baseline.pace is not None:
+        yield from pace.lines(baseline.pace)
     yield Line(
         name="replicas",
         formula="max(sessions / sessions per replica, required / delivered tokens per replica), rounded up",

@@ -1,6 +1,11 @@
 #!/bin/bash
 # Makes a bare machine (Debian or Ubuntu, with the NVIDIA driver) ready to serve, and starts what docker-compose.yaml says.
-# It may be run again at any time: it changes only what is not yet so. Without a word it does everything; with one:
+# It may be run again at any time: it changes only what is not yet so. Options come first:
+#   --dry-run            say what would be changed, and change nothing
+#   --yes                do without asking what may disturb others on this machine: restart Docker beside their containers,
+#                        close ports on which other programs listen, format blank disks
+#   --admin-range RANGE  let these addresses log in, too (203.0.113.0/24); hosts.adminRanges of the stack is the place to keep it
+# Without a word it does everything; with one:
 #   disks   join blank NVMe disks to the volume of the model cache (at every boot: instance stores come back blank)
 #   health  start engines anew that Docker calls unhealthy
 #   machines, front  read anew which machines are behind this one, or which one is in front of it
@@ -12,6 +17,7 @@ TLS=/etc/agentgpu/tls
 MACHINES=/etc/agentgpu/machines
 FRONT=/etc/agentgpu/front
 RULES=/etc/agentgpu/firewall.d
+INTERFACES=/sys/class/net
 # shellcheck source=/dev/null
 . "$HERE/machine.env"
 
@@ -19,6 +25,35 @@ say() { echo "agentgpu: $*"; }
 fail() {
     say "$*" >&2
     exit 1
+}
+
+DRY=no YES=no ADMINS=()
+
+# What changes the machine goes through here, so that a dry run changes nothing.
+change() {
+    if [ "$DRY" = yes ]; then say "would run: $*"; else "$@"; fi
+}
+
+# The same for a file whose text comes on standard input.
+put() {
+    if [ "$DRY" = yes ]; then
+        say "would write $1:"
+        sed 's/^/    /'
+    else
+        cat >"$1"
+    fi
+}
+
+# What may disturb others is done with --yes, or with a yes at the terminal.
+confirm() {
+    local answer
+    if [ "$DRY" = yes ]; then
+        say "would ask: $1"
+    elif [ "$YES" != yes ]; then
+        [ -t 0 ] || fail "$1: run it again with --yes, or see what it does with --dry-run"
+        read -r -p "agentgpu: $1. Go on? [y/N] " answer
+        [[ $answer =~ ^[yY] ]] || fail "stopped, as you wish; run it again at any time"
+    fi
 }
 
 # Disks that hold nothing: no partition, no file system, not in use.
@@ -45,8 +80,8 @@ disks() {
     local volume mount
     mount=$(dirname "$AGENTGPU_CACHE")
     mountpoint --quiet "$mount" && return 0
-    mkdir --parents "$mount"
-    assemble
+    change mkdir --parents "$mount"
+    [ "$DRY" = yes ] || assemble
     volume=$(blkid --label agentgpu || true)
     if [ -z "$volume" ]; then
         mapfile -t found < <(blank_disks)
@@ -55,16 +90,20 @@ disks() {
                 say "no blank NVMe disk: the model cache lies on the root volume, and cold starts take longer than planned"
                 return 0
                 ;;
-            1) volume=${found[0]} ;;
+            1)
+                confirm "the blank disk ${found[0]} is formatted for the model cache"
+                volume=${found[0]}
+                ;;
             *)
+                confirm "the blank disks ${found[*]} are joined and formatted for the model cache"
                 command -v mdadm >/dev/null || install_packages mdadm
                 volume=/dev/md/agentgpu
-                mdadm --create "$volume" --run --level=0 --raid-devices="${#found[@]}" "${found[@]}"
+                change mdadm --create "$volume" --run --level=0 --raid-devices="${#found[@]}" "${found[@]}"
                 ;;
         esac
-        mkfs.ext4 -q -F -m 0 -L agentgpu "$volume"
+        change mkfs.ext4 -q -F -m 0 -L agentgpu "$volume"
     fi
-    mount -o noatime,discard "$volume" "$mount"
+    change mount -o noatime,discard "$volume" "$mount"
 }
 
 health() {
@@ -80,8 +119,8 @@ front_rule() {
     address=$(<"$FRONT")
     is_address "$address" || fail "$FRONT holds no address"
     [[ $address != *:* ]] || family=ip6
-    install --directory --mode=0755 "$RULES"
-    sed "s/FAMILY/$family/; s/ADDRESS/$address/" "$HERE/front.nft" >"$RULES/front.nft"
+    change install --directory --mode=0755 "$RULES"
+    sed "s/FAMILY/$family/; s/ADDRESS/$address/" "$HERE/front.nft" | put "$RULES/front.nft"
 }
 
 front() {
@@ -125,15 +164,93 @@ nginx_again() {
     docker kill --signal=HUP "$nginx" >/dev/null
 }
 
+# Who is logged in by SSH just now: address and port of the machine, a line each. sudo hides SSH_CONNECTION, so the sockets of
+# the SSH server are asked as well; it may listen elsewhere than on 22.
+sessions() {
+    [ -z "${SSH_CONNECTION:-}" ] || awk '{ print $1, $4 }' <<<"$SSH_CONNECTION"
+    command -v ss >/dev/null || return 0
+    { ss --no-header --tcp --numeric --processes state established 2>/dev/null || true; } | awk '
+        /"sshd/ {
+            here = $3; there = $4
+            sub(/.*:/, "", here); sub(/:[0-9]+$/, "", there)
+            gsub(/[][]|%.*|^::ffff:/, "", there)
+            print there, here
+        }'
+}
+
+ssh_ports() {
+    { sshd -T 2>/dev/null || true; } | awk '$1 == "port" { print $2 }'
+}
+
+accept() { # RANGE PORT
+    local family=ip
+    [[ $1 != *:* ]] || family=ip6
+    echo "$family saddr $1 tcp dport $2 accept"
+}
+
+# Whoever logs in now can do so again, also where the spec forgot him: a machine that nobody can enter is of no use to its owner.
+admin_rules() {
+    local address port range
+    echo "# Who may log in beside hosts.adminRanges. setup.sh puts in who was logged in when it ran, and --admin-range."
+    for range in ${ADMINS[@]+"${ADMINS[@]}"}; do
+        for port in $( (echo 22 && ssh_ports) | sort --unique); do accept "$range" "$port"; done
+    done
+    for range in $AGENTGPU_ADMINS; do
+        for port in $(ssh_ports | sort --unique); do [ "$port" = 22 ] || accept "$range" "$port"; done
+    done
+    sessions | sort --unique | while read -r address port; do
+        if is_address "$address" && [[ $port =~ ^[0-9]+$ ]]; then
+            say "$address is logged in and stays able to; hosts.adminRanges is the place to keep it" >&2
+            accept "$address" "$port"
+        fi
+    done
+}
+
+# What containers and virtual machines of others on this machine ask of it is not ours to judge: their bridges by name, which no
+# bridge to the network has.
+neighbours() {
+    local name
+    echo "# Bridges of other containers and virtual machines. setup.sh puts in those that were there when it ran."
+    for name in $(ls "$INTERFACES" 2>/dev/null); do
+        if [[ $name =~ ^(docker[0-9]+|br-[0-9a-f]{12}|virbr[0-9]+|lxcbr[0-9]+|podman[0-9]+|cni[0-9]+)$ ]]; then
+            echo "iifname \"$name\" accept"
+        fi
+    done
+}
+
+# Programs of others that answer to the network now, and would not any more: port and name, a line each.
+closed_to_others() {
+    command -v ss >/dev/null || return 0
+    { ss --no-header --tcp --numeric --listening --processes 2>/dev/null || true; } | awk '
+        $4 !~ /^(127\.|\[::1\])/ && $0 !~ /"(sshd|docker-proxy|systemd-resolve|rpcbind)"/ {
+            port = $4; sub(/.*:/, "", port)
+            name = match($0, /\(\("[^"]+"/) ? substr($0, RSTART + 3, RLENGTH - 4) : "?"
+            print port " (" name ")"
+        }' | sort --unique
+}
+
 firewall() {
+    local others before=""
+    others=$(closed_to_others | paste --serial --delimiters=, -)
+    [ ! -e "$RULES/admins.nft" ] || before=loaded
+    # Once it is loaded, what it closes is closed: only the first time is it news.
+    if [ -n "$others" ] && [ -z "$before" ]; then confirm "these ports are closed to the network: $others"; fi
     front_rule
+    change install --directory --mode=0755 "$RULES"
+    admin_rules | put "$RULES/admins.nft"
+    neighbours | put "$RULES/neighbours.nft"
     command -v nft >/dev/null || install_packages nftables
-    systemctl enable --now agentgpu-firewall.service
-    nft -f "$HERE/firewall.nft"
+    change nft --check --file "$HERE/firewall.nft" || fail "nft refuses the rules; nothing is closed"
+    change systemctl enable --now agentgpu-firewall.service
+    change nft -f "$HERE/firewall.nft"
 }
 
 install_packages() {
     local tries
+    if [ "$DRY" = yes ]; then
+        say "would install packages: $*"
+        return 0
+    fi
     for tries in 1 2 3 4 5; do
         # One broken list among many (of a driver's repository, say) must not keep the others' packages away.
         apt-get -qq -o DPkg::Lock::Timeout=300 update || say "not every package list could be read"
@@ -148,15 +265,31 @@ install_packages() {
 container_engine() {
     command -v docker >/dev/null || install_packages docker.io || fail "Docker cannot be installed"
     docker compose version >/dev/null 2>&1 || install_packages docker-compose-v2 || install_packages docker-compose || true
-    docker compose version >/dev/null 2>&1 || fail "'docker compose' is missing: install Docker's Compose plugin, version 2"
+    [ "$DRY" = yes ] || docker compose version >/dev/null 2>&1 || fail "'docker compose' is missing: install Docker's Compose plugin, version 2"
 }
 
 # The toolkit lets containers have accelerators. Where the machine's package lists lack it, NVIDIA's own list is added.
+# A new driver under a loaded kernel module stops every accelerator until the machine boots. So its packages stay as they are
+# until somebody means them to change: apt-mark unhold, upgrade, boot.
+hold_driver() {
+    local packages held
+    command -v dpkg-query >/dev/null || return 0
+    packages=$({ dpkg-query --show --showformat='${db:Status-Abbrev} ${Package}\n' 2>/dev/null || true; } |
+        awk '$1 == "ii" && $2 ~ /^(nvidia-(driver|dkms|kernel|utils|compute|firmware|open|headless)|libnvidia-(compute|cfg|ml|nvml|gl|decode|encode|common|extra)|cuda-drivers|linux-(modules|objects|signatures)-nvidia)/ { print $2 }')
+    held=$(apt-mark showhold 2>/dev/null || true)
+    packages=$(comm -23 <(sort --unique <<<"$packages") <(sort --unique <<<"$held"))
+    [ -n "$packages" ] || return 0
+    mapfile -t list <<<"$packages"
+    say "holds the driver's packages, so that no upgrade takes it from under the engines: ${list[*]}"
+    change apt-mark hold "${list[@]}"
+}
+
 toolkit() {
     command -v nvidia-smi >/dev/null || fail "the NVIDIA driver is missing: choose an image that has it"
+    hold_driver
     if ! command -v nvidia-ctk >/dev/null; then
         install_packages curl gnupg ca-certificates
-        if ! apt-cache show nvidia-container-toolkit >/dev/null 2>&1; then
+        if [ "$DRY" = no ] && ! apt-cache show nvidia-container-toolkit >/dev/null 2>&1; then
             local list=https://nvidia.github.io/libnvidia-container key=/usr/share/keyrings/nvidia-container-toolkit.gpg
             curl --fail --silent --show-error --location --retry 5 "$list/gpgkey" | gpg --yes --dearmor --output "$key"
             # shellcheck disable=SC2016
@@ -164,62 +297,82 @@ toolkit() {
         fi
         install_packages nvidia-container-toolkit || fail "the NVIDIA container toolkit cannot be installed"
     fi
-    if ! docker info --format '{{json .Runtimes}}' | grep --quiet nvidia; then
-        nvidia-ctk runtime configure --runtime=docker
-        systemctl restart docker
+    if ! { docker info --format '{{json .Runtimes}}' 2>/dev/null || true; } | grep --quiet nvidia; then
+        local running
+        running=$({ docker ps --format '{{.Names}}' 2>/dev/null || true; } | paste --serial --delimiters=' ' -)
+        [ -z "$running" ] || confirm "Docker is restarted to learn of the accelerators, and with it: $running"
+        change nvidia-ctk runtime configure --runtime=docker
+        change systemctl restart docker
     fi
 }
 
 # Callers speak TLS. A certificate of your own goes into this folder before; without one the machine makes its own.
 certificate() {
     [ "$AGENTGPU_TLS" = yes ] || return 0
-    install --directory --mode=0755 "$TLS"
+    change install --directory --mode=0755 "$TLS"
     if [ ! -s "$TLS/tls.crt" ] || [ ! -s "$TLS/tls.key" ]; then
         command -v openssl >/dev/null || install_packages openssl
         local names
         names="DNS:$(hostname)"
         for address in $(hostname --all-ip-addresses); do names="$names,IP:$address"; done
-        openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$(hostname)" -addext "subjectAltName=$names" \
-            -keyout "$TLS/tls.key" -out "$TLS/tls.crt" 2>/dev/null
+        change openssl req -x509 -newkey rsa:2048 -nodes -days 825 -subj "/CN=$(hostname)" -addext "subjectAltName=$names" \
+            -keyout "$TLS/tls.key" -out "$TLS/tls.crt" 2> >(grep --invert-match '^[.+*-]*$' >&2)
     fi
-    chown "$AGENTGPU_ROUTER_UID" "$TLS/tls.key" "$TLS/tls.crt"
-    chmod 0400 "$TLS/tls.key"
+    change chown "$AGENTGPU_ROUTER_UID" "$TLS/tls.key" "$TLS/tls.crt"
+    change chmod 0400 "$TLS/tls.key"
 }
 
 # Secrets are put here by whoever makes the machine, never by these files.
 secrets() {
-    install --directory --mode=0755 /etc/agentgpu
-    [ -e "$SECRETS" ] || install --mode=0600 /dev/null "$SECRETS"
-    chmod 0600 "$SECRETS"
-    ln --symbolic --force --no-dereference "$SECRETS" "$HERE/.env" # where Compose looks by itself, so every command of it finds them
+    change install --directory --mode=0755 /etc/agentgpu
+    [ -e "$SECRETS" ] || change install --mode=0600 /dev/null "$SECRETS"
+    change chmod 0600 "$SECRETS"
+    change ln --symbolic --force --no-dereference "$SECRETS" "$HERE/.env" # where Compose looks by itself, so every command of it finds them
     local variable
     for variable in $AGENTGPU_SECRETS; do
-        grep --quiet "^$variable=." "$SECRETS" || say "$SECRETS lacks $variable: nothing starts without it"
+        grep --quiet --no-messages "^$variable=." "$SECRETS" || say "$SECRETS lacks $variable: nothing starts without it"
     done
 }
 
 everything() {
     [ "$(id -u)" -eq 0 ] || fail "run as root"
-    install --mode=0644 --target-directory=/etc/systemd/system "$HERE"/agentgpu*.service "$HERE"/agentgpu*.timer
-    systemctl daemon-reload
+    change install --mode=0644 --target-directory=/etc/systemd/system "$HERE"/agentgpu*.service "$HERE"/agentgpu*.timer
+    change systemctl daemon-reload
     firewall
-    install --mode=0644 "$HERE/sysctl.conf" /etc/sysctl.d/90-agentgpu.conf
-    sysctl --quiet --load=/etc/sysctl.d/90-agentgpu.conf
-    systemctl enable agentgpu-disks.service
+    change install --mode=0644 "$HERE/sysctl.conf" /etc/sysctl.d/90-agentgpu.conf
+    change sysctl --quiet --load=/etc/sysctl.d/90-agentgpu.conf
     disks
-    install --directory --owner="$AGENTGPU_ENGINE_UID" --group="$AGENTGPU_ENGINE_UID" --mode=2770 "$AGENTGPU_CACHE"
+    change systemctl enable agentgpu-disks.service
+    change install --directory --owner="$AGENTGPU_ENGINE_UID" --group="$AGENTGPU_ENGINE_UID" --mode=2770 "$AGENTGPU_CACHE"
     container_engine
     toolkit
     certificate
-    install --directory --mode=0755 "$MACHINES"
-    machines
+    change install --directory --mode=0755 "$MACHINES"
+    [ "$DRY" = yes ] || machines
     secrets
-    systemctl enable --now agentgpu-health.timer
-    systemctl enable agentgpu.service
-    systemctl restart --no-block agentgpu.service
-    say "ready; follow it with: journalctl -fu agentgpu; docker compose --project-directory $HERE ps"
+    change systemctl enable --now agentgpu-health.timer
+    change systemctl enable agentgpu.service
+    change systemctl restart --no-block agentgpu.service
+    if [ "$DRY" = yes ]; then
+        say "that would be all; nothing was changed"
+    else
+        say "ready; follow it with: journalctl -fu agentgpu; docker compose --project-directory $HERE ps"
+    fi
 }
 
+while [[ ${1:-} == --* ]]; do
+    case $1 in
+        --dry-run) DRY=yes ;;
+        --yes) YES=yes ;;
+        --admin-range)
+            [[ ${2:-} =~ ^[0-9a-fA-F.:]+(/[0-9]+)?$ ]] || fail "--admin-range needs addresses such as 203.0.113.0/24"
+            ADMINS+=("$2")
+            shift
+            ;;
+        *) fail "there is no option $1; known: --dry-run, --yes, --admin-range RANGE" ;;
+    esac
+    shift
+done
 case ${1:-everything} in
     everything) everything ;;
     disks) disks ;;

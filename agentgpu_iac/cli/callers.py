@@ -1,0 +1,121 @@
+"""``endpoints`` and ``pin``: how programs reach the agents, and exact versions written into a spec."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentgpu_iac.cli.app import OverlayOption, SourceArgument, SpecArgument, writing
+from agentgpu_iac.errors import BadInput
+
+
+class EndpointFormat(StrEnum):
+    """How endpoints are printed."""
+
+    ENV = "env"
+    JSON = "json"
+    LANGGRAPH = "langgraph"
+
+
+def endpoints(
+    spec: SourceArgument,
+    catalog: OverlayOption = None,
+    format: Annotated[
+        EndpointFormat, typer.Option("--format", "-f", help="Variables, JSON, or a Python module for LangGraph.")
+    ] = EndpointFormat.JSON,
+    address: Annotated[
+        str | None, typer.Option(help="Address of the machine or load balancer, where only what runs can tell it.")
+    ] = None,
+) -> None:
+    """Say how programs reach the agents: URL, model name, session header, key by name, context limit."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.cli.sources import source
+    from agentgpu_iac.plan.endpoints import ADDRESS, as_json, variables
+    from agentgpu_iac.plan.endpoints import endpoints as of_plan
+    from agentgpu_iac.rendering.langgraph import module
+
+    plan = source(spec, catalog).plan
+    found = of_plan(plan)
+    if address is not None:
+        found = tuple(
+            each.model_copy(update={"base_url": each.base_url.replace(ADDRESS, address), "address_from": ""})
+            for each in found
+        )
+    if format is EndpointFormat.JSON:
+        output.write_json({each.agent: as_json(each) for each in found})
+    elif format is EndpointFormat.ENV:
+        for each in found:
+            if each.address_from:
+                typer.echo(f"# {ADDRESS} of {each.agent}: {each.address_from}; or --address")
+            if each.caller_label:
+                typer.echo(f"# pods that call it carry the label {each.caller_label}")
+            for name, value in variables(each):
+                typer.echo(f"{name}={value}")
+    else:
+        typer.echo(module(plan.stack, found), nl=False)
+
+
+def pin(
+    spec: SpecArgument,
+    catalog: OverlayOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference and write nothing.")] = False,
+    registry: Annotated[
+        list[str] | None, typer.Option(help="Ask this mirror of a registry, HOST=URL; may be given several times.")
+    ] = None,
+    hub: Annotated[str | None, typer.Option(help="Ask this model hub instead of huggingface.co.")] = None,
+) -> None:
+    """Write exact versions into the spec: digests of images, the nodes' image, commits of models. Needs the network.
+
+    All or nothing. What is pinned already stays; comments and layout stay as they are.
+    """
+    from agentgpu_iac.cli.sources import load_both
+    from agentgpu_iac.operations.pinning import HUB, Places, hub_token, pinned
+    from agentgpu_iac.planning.planner import make_plan
+    from agentgpu_iac.spec.editing import with_values
+
+    loaded, facts = load_both(spec, catalog)
+    places = Places(
+        hub=hub or os.environ.get("HF_ENDPOINT") or HUB, registries=_mirrors(registry or []), token=hub_token()
+    )
+    found = pinned(make_plan(loaded, facts), loaded, places)
+    before = spec.read_bytes().decode("utf-8")
+    mark = "\ufeff" if before.startswith("\ufeff") else ""
+    after = mark + with_values(before.removeprefix("\ufeff"), loaded, found.values) if found.values else before
+    for reason in found.left:
+        typer.echo(f"not pinned: {reason}", err=True)
+    if dry_run:
+        lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(spec), str(spec))
+        typer.echo("".join(lines), nl=False)
+        return
+    if after != before:
+        with writing(spec):
+            _replace(spec, after)
+    typer.echo(f"{spec}: {len(found.values)} versions pinned." if found.values else f"{spec}: nothing to pin.")
+
+
+def _mirrors(words: list[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in words]
+    wrong = [host for host, _, url in pairs if not host or not url.startswith(("http://", "https://"))]
+    if wrong:
+        raise BadInput.one("--registry", "is HOST=URL", hint="docker.io=https://mirror.example.com")
+    return {host: url for host, _, url in pairs}
+
+
+def _replace(path: Path, text: str) -> None:
+    """The whole file or nothing of it."""
+    target = path.resolve()
+    descriptor, draft = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+        Path(draft).chmod(target.stat().st_mode & 0o777)
+        Path(draft).replace(target)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

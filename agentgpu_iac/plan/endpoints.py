@@ -1,0 +1,141 @@
+"""How programs reach the agents: the one home of ``endpoints.json``, its variables, the README and ``agentgpu endpoints``.
+
+A key is named, never given: by the Secret that holds it, and by the variable in which a program finds it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, Literal
+
+from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.plan.document import Plan
+from agentgpu_iac.plan.thinking import ThinkingPlan
+from agentgpu_iac.plan.workload import Workload, tiers_by_agent
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.vocabulary import LatencyClass
+
+ADDRESS: Final = "ADDRESS"
+"""Stands in a base URL for what is not known before the machines run."""
+API_KEY_VARIABLE: Final = "AGENTGPU_API_KEY"
+"""Where programs of yours find the key: put it there from the Secret."""
+CALLER_LABEL: Final = "agentgpu.dev/calls"
+"""Label of pods that call a stack; its value is the stack's name. Asked for where ``security.callersNeedLabel`` says so."""
+
+
+class Endpoint(Document):
+    """How one agent is called."""
+
+    agent: str
+    """Agent of the spec."""
+    base_url: str
+    """OpenAI base URL; ``ADDRESS`` in it stands for an address that only what runs can tell."""
+    address_from: str = ""
+    """What tells that address; empty where the base URL is whole."""
+    model: str
+    """Model name to ask for."""
+    latency_class: LatencyClass
+    """As in the spec."""
+    context_tokens: int
+    """The most tokens that a request and its answer may have together."""
+    session_header: str | None
+    """Send this header with one value for each conversation, so that it returns to the replica that holds its context; null:
+    nothing looks at it."""
+    adapters: tuple[str, ...] = ()
+    """Model names under which requests ask for the agent's LoRA adapters."""
+    thinking: Literal["off", "on"] | None = None
+    """Whether the agent thinks where a request does not say; null for a model that never does."""
+    request_to_think: dict[str, Any] | None = None
+    """What a request has in its body to be thought about."""
+    request_to_answer: dict[str, Any] | None = None
+    """What a request has in its body to be answered without thinking."""
+    send_with_each_request: dict[str, Any] | None = None
+    """What all requests must have in their body, since the engine cannot be told."""
+    write_into_system_prompt: str | None = None
+    """What the system prompt must say, since neither the engine nor a request can."""
+    fallback: str | None
+    """Agent to ask where this one refuses."""
+    api_key_secret: str | None
+    """Secret that holds the key to send as a bearer token; null: no key is asked for."""
+    api_key_variable: str | None
+    """Variable in which programs find it."""
+    caller_label: str | None
+    """Label, and its value, that a calling pod must carry; null: none."""
+
+
+def endpoints(plan: Plan) -> tuple[Endpoint, ...]:
+    """One for each agent, in their order."""
+    return tuple(_endpoint(plan, tiers) for tiers in tiers_by_agent(plan.workloads).values())
+
+
+def as_json(endpoint: Endpoint) -> dict[str, Any]:
+    """An endpoint as ``endpoints.json`` has it, by its agent: what does not apply is left out."""
+    return endpoint.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"agent"}, exclude_defaults=True)
+
+
+def variables(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    """An endpoint as environment variables. No name ends like another's, so no agent's can be taken for another agent's."""
+    prefix = endpoint.agent.upper().replace("-", "_")
+    values = (
+        ("BASE_URL", endpoint.base_url),
+        ("MODEL", endpoint.model),
+        ("LATENCY_CLASS", endpoint.latency_class),
+        ("CONTEXT_TOKENS", str(endpoint.context_tokens)),
+        ("SESSION_HEADER", endpoint.session_header),
+        ("API_KEY_SECRET", endpoint.api_key_secret),
+        ("API_KEY_VARIABLE", endpoint.api_key_variable),
+    )
+    return tuple((f"{prefix}_{key}", value) for key, value in values if value is not None)
+
+
+def _endpoint(plan: Plan, tiers: tuple[Workload, ...]) -> Endpoint:
+    agent = tiers[0]
+    key = plan.security.api_key_secret
+    url, address_from = _address(plan, agent)
+    router = plan.router
+    route = None if router is None else next((each for each in router.routes if each.agent == agent.agent), None)
+    return Endpoint(
+        agent=agent.agent,
+        base_url=url,
+        address_from=address_from,
+        model=agent.served_model_name,
+        latency_class=agent.latency_class,
+        context_tokens=min(tier.max_model_len for tier in tiers),
+        session_header=router.session_header
+        if router is not None and route is not None and router.kind == "nginx" and route.policy == "session-affine"
+        else None,
+        adapters=tuple(each.served_as for each in agent.model_cache.adapters if each.served_as is not None),
+        **_thinking(agent.thinking),
+        fallback=agent.fallback,
+        api_key_secret=key,
+        api_key_variable=None if key is None else API_KEY_VARIABLE,
+        caller_label=f"{CALLER_LABEL}={plan.stack}" if plan.security.callers_need_label else None,
+    )
+
+
+def _thinking(thinking: ThinkingPlan | None) -> dict[str, Any]:
+    if thinking is None or thinking.model in ("never", "unknown"):
+        return {}
+    bodies = {
+        "request_to_think": thinking.request_to_think,
+        "request_to_answer": thinking.request_to_answer,
+        "send_with_each_request": thinking.callers_send,
+    }
+    return {
+        "thinking": thinking.mode,
+        "write_into_system_prompt": thinking.callers_write,
+        **{key: json.loads(body) for key, body in bodies.items() if body is not None},
+    }
+
+
+def _address(plan: Plan, agent: Workload) -> tuple[str, str]:
+    for service in plan.sky_services:
+        if service.agent == agent.agent:
+            return f"http://{ADDRESS}/v1", f"`sky serve status --endpoint {service.name}`"
+    for host in plan.hosts:
+        for route in host.routes if plan.front is None else plan.front.routes:
+            if route.agent == agent.agent and route.port is not None:
+                if not host.caller_ranges:
+                    return f"http://127.0.0.1:{route.port}/v1", ""
+                return f"https://{ADDRESS}:{route.port}/v1", "the address of the machine, or of the one in front"
+    return base_url(plan, agent), ""

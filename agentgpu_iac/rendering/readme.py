@@ -1,0 +1,182 @@
+"""``README.md`` of a rendered tree: the plan, what it costs, what to know, what to install, how to apply it and see it answer.
+
+Made from the plan alone, like every other file, so that whoever reviews the tree need not run the tool.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from agentgpu_iac.plan import Plan, RenderedFile, Warning, Workload
+from agentgpu_iac.plan.endpoints import ADDRESS, endpoints
+from agentgpu_iac.plan.machine_paths import MACHINE_FOLDER, SECRETS_FILE, SETUP, pool_folder
+from agentgpu_iac.plan.meanings import RANKS, WARNINGS
+from agentgpu_iac.rendering.origin import digest_of
+from agentgpu_iac.rendering.skyserve import start_command
+from agentgpu_iac.targets import TARGETS
+
+README: Final = "README.md"
+
+_OPERATORS: Final = {
+    "karpenter.sh": "Karpenter, with its IAM role and its queue of interruptions",
+    "keda.sh": "KEDA",
+    "monitoring.coreos.com": "the Prometheus Operator, with a Prometheus that selects these monitors and rules",
+    "leaderworkerset.x-k8s.io": "LeaderWorkerSet",
+    "gateway.networking.k8s.io": "the Gateway API and a Gateway that knows InferencePools",
+    "inference.networking.k8s.io": "the Gateway API's inference extension",
+    "external-secrets.io": "the External Secrets operator, with the store that the spec names",
+    "argoproj.io": "Argo CD",
+    "kustomize.toolkit.fluxcd.io": "Flux",
+}
+"""What serves each API group that objects here are of."""
+
+_GROUP: Final = re.compile(rb"^apiVersion: ([a-z0-9.-]+)/", re.MULTILINE)
+
+
+def readme(plan: Plan, files: Sequence[RenderedFile]) -> RenderedFile:
+    """The page of the tree that these files make up."""
+    text = "\n".join(_lines(plan, files)) + "\n"
+    return RenderedFile(path=README, content=text.encode())
+
+
+def _lines(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
+    yield f"# {plan.stack}"
+    yield ""
+    yield plan.headline
+    yield ""
+    yield (
+        f"Made by agentgpu for the target {plan.target}, plan {digest_of((plan,))}; the plan itself is `plan.json`. "
+        "Change the agent stack and render again, not these files; "
+        "`agentgpu explain SPEC AGENT` prints the sum behind each number, `agentgpu diff` what a change touches."
+    )
+    yield from _section("Agents", _agents(plan))
+    yield from _section("Nodes", _pools(plan))
+    yield from _section("Cost", _cost(plan))
+    yield from _section("What to know first", _warnings(plan.warnings))
+    yield from _section("Beforehand", (f"- {item}" for item in _needed(plan, files)))
+    yield from _section("Apply", _apply(plan, files))
+    yield from _section("Does it answer?", _answers(plan))
+
+
+def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
+    found = tuple(lines)
+    if found:
+        yield from ("", f"## {title}", "", *found)
+
+
+def _table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def _agents(plan: Plan) -> Iterator[str]:
+    columns = ("agent", "tier", "model", "accelerators a replica", "replicas", "sessions a replica", "TTFT ms")
+    return _table(columns, (_agent(workload) for workload in plan.workloads))
+
+
+def _agent(workload: Workload) -> tuple[str, ...]:
+    ttft = workload.latency.ttft_ms
+    budget = workload.latency.budget_ttft_ms
+    return (
+        workload.agent,
+        workload.tier,
+        f"{workload.model} {workload.precision}",
+        f"{workload.accelerators_per_replica} x {workload.accelerator}",
+        f"{workload.replicas.min} to {workload.replicas.max}",
+        str(workload.max_num_seqs),
+        ("not predicted" if ttft is None else f"{ttft:,.0f}") + ("" if budget is None else f" of {budget:,.0f}"),
+    )
+
+
+def _pools(plan: Plan) -> Iterator[str]:
+    rows = (
+        (
+            pool.name,
+            f"{pool.min} to {pool.max}",
+            f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {pool.accelerator})",
+            " > ".join(pool.capacity_types),
+            f"{pool.provider} {pool.region}",
+            f"{pool.usd_per_hour:,.4f} ({pool.price_date or 'undated'})",
+        )
+        for pool in plan.node_pools
+    )
+    return _table(("pool", "nodes", "machine", "bought", "where", "USD an hour (read on)"), rows)
+
+
+def _cost(plan: Plan) -> Iterator[str]:
+    cost = plan.cost
+    yield f"- USD {cost.baseline_usd_per_month:,.2f} a month (720 h) for what always runs."
+    yield f"- USD {cost.expected_usd_per_month:,.2f} a month with the expected burst hours."
+    yield f"- USD {cost.peak_usd_per_hour:,.2f} an hour at the peak."
+
+
+def _warnings(warnings: Sequence[Warning]) -> Iterator[str]:
+    """By rank: what keeps agents from answering, what costs or leaks, what is good to know."""
+    for rank in ("serving", "safety-and-cost", "to-know"):
+        for warning in warnings:
+            if RANKS.get(warning.code, "to-know") == rank:
+                agent = f"{warning.agent}: " if warning.agent else ""
+                remedy = WARNINGS[warning.code].remedy
+                yield f"- **{rank}** [{warning.code}] {agent}{warning.message}. To do: {remedy}."
+
+
+def _needed(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
+    target = TARGETS[plan.target]
+    if plan.sky_services:
+        yield "SkyPilot with the clouds above enabled: `sky check`."
+    if plan.hosts:
+        yield "Debian or Ubuntu with the NVIDIA driver; `setup.sh` sees to Docker and NVIDIA's container toolkit."
+    if target.can.has_cluster:
+        yield "NVIDIA's device plugin, or the GPU Operator (values for the charts: `helm-values/`)."
+    groups = {found[1].decode() for file in files if (found := _GROUP.search(file.content)) is not None}
+    for group, operator in _OPERATORS.items():
+        if group in groups:
+            yield f"{operator} ({group})."
+    for secret in plan.security.secrets:
+        if target.can.has_cluster and secret.store_key is None:
+            yield (
+                f"the Secret {secret.name} ({secret.purpose}): `kubectl -n {plan.stack} create secret generic "
+                f"{secret.name} --from-literal={secret.key}=...`, once the namespace is there."
+            )
+    for host in plan.hosts:
+        for variable in host.secrets:
+            yield f"`{variable.variable}=...` in `{SECRETS_FILE}` on each machine of {host.node_pool}."
+
+
+def _apply(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
+    yield "```bash"
+    if plan.sky_services:
+        yield from (start_command(service) for service in plan.sky_services)
+    for host in plan.hosts:
+        yield f"sudo cp -r {pool_folder(host.node_pool)}/. {MACHINE_FOLDER}/  # on each machine of {host.node_pool}"
+        yield f"sudo bash {MACHINE_FOLDER}/{SETUP} --dry-run           # what it would change"
+        yield f"sudo bash {MACHINE_FOLDER}/{SETUP}"
+    for overlay in sorted({file.path.split("/")[1] for file in files if file.path.startswith("overlays/")}):
+        yield f"kubectl apply -k overlays/{overlay}"
+    yield "```"
+
+
+def _answers(plan: Plan) -> Iterator[str]:
+    found = endpoints(plan)
+    if any(ADDRESS in endpoint.base_url for endpoint in found):
+        yield f"`{ADDRESS}` stands for an address that only what runs can tell: {found[0].address_from}."
+        yield ""
+    yield "```bash"
+    has_cluster = TARGETS[plan.target].can.has_cluster
+    for endpoint in found:
+        url = endpoint.base_url
+        if has_cluster and ".svc.cluster.local:" in url:
+            port = url.rsplit(":", 1)[1].split("/")[0]
+            yield f"kubectl -n {plan.stack} port-forward service/{endpoint.agent} 8000:{port} &"
+            url = "http://127.0.0.1:8000/v1"
+        key = f' -H "Authorization: Bearer ${endpoint.api_key_variable}"' if endpoint.api_key_variable else ""
+        insecure = " --insecure" if url.startswith("https://") and plan.hosts else ""
+        body = f'{{"model":"{endpoint.model}","messages":[{{"role":"user","content":"Hello"}}],"max_tokens":16}}'
+        yield f"curl --fail-with-body{insecure} {url}/chat/completions -H 'Content-Type: application/json'{key} -d '{body}'"
+        if has_cluster and url.startswith("http://127"):
+            yield "kill %1"
+    yield "```"

@@ -1,0 +1,154 @@
+"""Every file says what made it, every planned number where it is from, and the tree has a page about itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from agentgpu_iac.plan import Plan, RenderedFile
+from agentgpu_iac.plan.meanings import RANKS, WARNINGS
+from agentgpu_iac.plan.writing import plan_text
+from agentgpu_iac.rendering.reasons import numbers
+from agentgpu_iac.rendering.render import render
+from agentgpu_iac.rendering.tree import render_all
+from tests.outcomes.scenes import planned
+
+TREES = (
+    ("spot-burst", "eks"),
+    ("engines", "kubernetes"),
+    ("fleet", "spheron"),
+    ("pinned", "compose"),
+    ("spot-burst", "skyserve"),
+)
+
+WITHOUT_OPENING = re.compile(
+    r"(\.json|\.service|\.timer|/setup\.sh|/model_cache\.py|/front\.nft|README\.md|/engine/.*)$"
+)
+"""JSON has no comments; units, scripts and the rule of the front machine are the same for every stack, and say what they do
+themselves; an engine's own settings are read by the engine alone; the page opens with the plan."""
+
+THE_SAME_IN_EVERY_PLAN = (
+    # of how any container is made
+    "revisionHistoryLimit", "successThreshold", "timeoutSeconds", "runAsUser", "runAsGroup", "fsGroup", "defaultMode", "maxSkew",
+    "initialDelaySeconds", "initContainers.resources", "env.value", "environment", "envs", "user", "logging.options",
+    "healthcheck.timeout", "ports.port", "grpc.port", "sysctls.value", "command", "entrypoint", "labels", "annotations",
+    # of the filler, which only sleeps once it is done
+    "model-cache.healthcheck", "updateStrategy.rollingUpdate",
+    # of tools of others
+    "retryInterval", "spec.interval", "spec.timeout", "httpPutResponseHopLimit", "backendRefs.weight", "endpointPickerRef.port",
+    "scaleUp.stabilizationWindowSeconds", "scaleUp.policies.periodSeconds", "scaleDown.policies.value", "minAvailable",
+    "maxUnavailable", "budgets.nodes", "expireAfter", "consolidateAfter", "terminationGracePeriod", "values",
+)  # fmt: skip
+"""Where a template's own numbers stand, by keys on the way to them: no plan decides those."""
+
+BY_COMPONENT = {
+    "model-cache": ("readinessProbe", "terminationGracePeriodSeconds", "emptyDir.sizeLimit"),
+    "router": ("readinessProbe", "livenessProbe", "progressDeadlineSeconds", "rollingUpdate"),
+    "endpoints": ("data",),
+    "scaling": ("activationThreshold", "initialCooldownPeriod"),
+    "endpoint-picker": ("readinessProbe", "livenessProbe", "progressDeadlineSeconds"),
+}
+"""The same for objects of some components, whose engines' figures are planned."""
+
+UNPLANNED_OPTIONS = ("--host", "--hostname", "--node-rank", "--nccl-timeout")
+"""Options of an engine with a number that no plan decides."""
+
+
+def openings(files: tuple[RenderedFile, ...]) -> Iterator[tuple[str, str]]:
+    for file in files:
+        if not WITHOUT_OPENING.search(file.path):
+            yield file.path, "\n".join(file.content.decode().split("\n")[:3])
+
+
+@pytest.mark.parametrize(("stack", "target"), TREES)
+def test_every_file_opens_with_what_made_it_and_how_to_change_it(stack: str, target: str) -> None:
+    plan = planned(stack, target)
+    for path, opening in openings(render_all(plan)):
+        assert re.search(
+            rf"# Made by agentgpu from the agent stack {plan.stack}: .*, plan [0-9a-f]{{12}}\.", opening
+        ), path
+        assert re.search(r"# Change .*, then: agentgpu render\. Why these numbers: agentgpu explain SPEC", opening), (
+            path
+        )
+
+
+@pytest.mark.parametrize(("stack", "target"), TREES)
+def test_every_planned_number_says_where_it_is_from(stack: str, target: str) -> None:
+    silent: set[str] = set()
+    for file in render(planned(stack, target)):
+        text = file.content.decode()
+        if (
+            not file.path.endswith((".yaml", ".yml"))
+            or "cloud-init" in file.path
+            or file.path.endswith("prometheus.yml")
+        ):
+            continue
+        if "networkpolicy" in file.path or "dashboard" in file.path or "prometheusrule" in file.path:
+            continue
+        lines = text.split("\n")
+        found = re.search(r"app.kubernetes.io/component: (\S+)", text)
+        component = "" if found is None else found[1]
+        for number, steps, _, option in numbers(text):
+            if " # plan: " not in lines[number]:
+                known = (*THE_SAME_IN_EVERY_PLAN, *BY_COMPONENT.get(component, ()))
+                if not (option in UNPLANNED_OPTIONS if option else any(passes(key, steps) for key in known)):
+                    silent.add(f"{file.path}: {'.'.join(steps)} {option}")
+    assert silent == set(), "give them a row in rendering/reasons.py, or say here why they are the same in every plan"
+
+
+@pytest.mark.parametrize(("stack", "target"), TREES)
+def test_comments_change_no_value(stack: str, target: str) -> None:
+    for file in render(planned(stack, target)):
+        if file.path.endswith(".yaml") and "cloud-init" not in file.path:
+            text = file.content.decode()
+            bare = re.sub(r" # plan: .*$", "", text, flags=re.MULTILINE)
+            assert yaml.safe_load(text) == yaml.safe_load(bare)
+
+
+def passes(key: str, steps: tuple[str, ...]) -> bool:
+    way = iter(steps)
+    return all(part in way for part in key.split("."))
+
+
+def with_longer_answer(plan: Plan, agent: str) -> Plan:
+    workloads = tuple(
+        each.model_copy(update={"max_model_len": each.max_model_len + 1}) if each.agent == agent else each
+        for each in plan.workloads
+    )
+    return plan.model_copy(update={"workloads": workloads})
+
+
+def test_a_change_of_one_agent_leaves_the_others_files_as_they_were() -> None:
+    plan = planned("engines", "kubernetes")
+    agents = sorted({workload.agent for workload in plan.workloads})
+    before = {file.path: file.content for file in render(plan)}
+    after = {file.path: file.content for file in render(with_longer_answer(plan, agents[0]))}
+    changed = {path for path in before if before[path] != after[path]}
+    assert f"base/deployment-{agents[0]}.yaml" in changed
+    assert not {path for path in changed for agent in agents[1:] if path.endswith(f"-{agent}.yaml")}
+
+
+def test_a_new_price_changes_no_file_that_is_applied() -> None:
+    plan = planned("engines", "kubernetes")
+    dearer = plan.model_copy(update={"cost": plan.cost.model_copy(update={"optimality_gap_ratio": 0.5})})
+    assert render(plan) == render(dearer)
+    assert plan_text(plan) != plan_text(dearer)
+
+
+@pytest.mark.parametrize(("stack", "target"), TREES)
+def test_the_page_says_plan_cost_warnings_needs_and_how_to_see_it_answer(stack: str, target: str) -> None:
+    plan = planned(stack, target)
+    (page,) = (file.content.decode() for file in render_all(plan) if file.path == "README.md")
+    for title in ("Agents", "Nodes", "Cost", "Beforehand", "Apply", "Does it answer?"):
+        assert f"\n## {title}\n" in page
+    for workload in plan.workloads:
+        assert f"| {workload.agent} | {workload.tier} |" in page
+    assert f"USD {plan.cost.baseline_usd_per_month:,.2f} a month" in page
+    assert page.count("/chat/completions") == len({workload.agent for workload in plan.workloads})
+    ranks = re.findall(r"^- \*\*([a-z-]+)\*\* \[", page, re.MULTILINE)
+    assert ranks == sorted(ranks, key=("serving", "safety-and-cost", "to-know").index)
+    assert len(ranks) == len(plan.warnings)
+    assert {warning.code for warning in plan.warnings} - set(RANKS) <= set(WARNINGS)
