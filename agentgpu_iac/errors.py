@@ -18,6 +18,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from agentgpu_iac.credentials import without_credentials
+
 DISTRIBUTION = "agentgpu-iac"
 """What package indexes call us."""
 
@@ -40,6 +42,11 @@ class Fault:
     path: str = ""
     message: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        """No fault repeats a credential, wherever it was pasted."""
+        for name in ("source", "path", "message", "hint"):
+            object.__setattr__(self, name, without_credentials(getattr(self, name)))
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source

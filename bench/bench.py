@@ -36,6 +36,7 @@ def stack(agents: int) -> str:
         "metadata: {name: bench}",
         "spec:",
         "  target: kubernetes",
+        "  modelCache: {tokenSecret: hf-token}",
         "  agents:",
     ]
     for number in range(agents):

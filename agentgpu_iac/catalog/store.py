@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.engine_facts import EngineFacts
+from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
+from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -24,6 +26,7 @@ from agentgpu_iac.catalog.model import (
     EngineParsers,
     EngineRelease,
     Exclusion,
+    Gate,
     KubernetesRelease,
     Model,
     ModelFacts,
@@ -44,6 +47,7 @@ from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.spec.repository import is_other_address, repository_of
 from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
 SOURCE = "catalog"
@@ -78,6 +82,8 @@ class Catalog:
     limits: tuple[EngineLimit, ...] = ()
     host_memory: tuple[EngineHostMemory, ...] = ()
     engine_facts: tuple[EngineFacts, ...] = ()
+    engine_versions: tuple[EngineVersion, ...] = ()
+    gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
@@ -112,7 +118,7 @@ class Catalog:
         raise _unknown("provider", provider_id, (row.id for row in self.providers))
 
     def model(self, reference: str) -> Model:
-        """Look a model up by its Hugging Face id, in any case, or read the shape of a local one.
+        """Look a model up by its Hugging Face id, in any case, or the address of its page; or read a local one's shape.
 
         A reference that ends in ``.json`` is the path of a Hugging Face ``config.json``; one that is no known id but
         the path of a folder with such a file stands for that file.
@@ -121,6 +127,7 @@ class Catalog:
             BadInput: there is no such model or file, the catalog knows too little about it (says what), or the file
                 cannot be used.
         """
+        written, reference = reference, repository_of(reference).id
         if reference.endswith(".json"):
             return self._local_model(Path(reference), reference)
         folded = reference.casefold()
@@ -136,7 +143,30 @@ class Catalog:
                     f"model {exclusion.id!r} cannot be sized: {exclusion.reason}",
                     hint="give the path of its config.json instead",
                 )
-        raise _unknown("model", reference, (row.id for row in self.models))
+        raise self._unknown_model(written, reference)
+
+    def _unknown_model(self, written: str, reference: str) -> BadInput:
+        """Why a reference is no model, by what it seems to be."""
+        if is_other_address(written):
+            hint = "write its id, publisher/model, or the path of its config.json"
+            return BadInput.one(SOURCE, f"{written!r} is no page of a model on Hugging Face", hint=hint)
+        if reference.startswith((".", "/", "~")):
+            hint = "name a folder that holds the model's config.json, or that file; paths start at the stack's folder"
+            return BadInput.one(SOURCE, f"there is no {CONFIG_FILE} in {reference!r}", hint=hint)
+        if kind := other_kind_by_name(reference):
+            hint = "serve it beside the stack, and leave it out here"
+            return BadInput.one(SOURCE, not_planned(reference, kind), hint=hint)
+        return _unknown("model", reference, (row.id for row in self.models))
+
+    def gated(self, repository: str) -> bool | None:
+        """Whether a repository is given only to accounts that accepted its licence; None: nobody is known to say.
+
+        A row of the model says it for itself; else the gate that names the repository, or its publisher.
+        """
+        repository = repository_of(repository).id
+        folded = repository.casefold()
+        own = next((model.gated for model in self.models if model.id.casefold() == folded), None)
+        return own if own is not None else gate_of(repository, self.gates)
 
     def calibration(self, accelerator_id: str, model_id: str, engine: Engine) -> Calibration | None:
         """What the user measured on an accelerator: for this very model if there is such a run, else for any model."""
@@ -330,7 +360,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     """
     own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
-    models, unsizable = _models(rows.models, rows.thinking)
+    models, unsizable = _models(rows.models, rows.gates, rows.thinking)
     return Catalog(
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
@@ -347,6 +377,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         services=tuple(sorted(rows.services, key=lambda row: (row.service, order(row.version)))),
         metrics=tuple(sorted(rows.metrics, key=lambda row: (row.engine, order(row.version)))),
         engine_facts=tuple(sorted(rows.engine_facts, key=lambda row: (row.engine, order(row.version)))),
+        engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
+        gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
         thinking=rows.thinking,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
@@ -365,14 +397,22 @@ def _newest_date(rows: Rows, own_prices: Iterable[Price]) -> str:
     return max((day for day in dates if _DAY.fullmatch(day)), default="")
 
 
+def gate_of(repository: str, gates: Iterable[Gate]) -> bool | None:
+    """What the row that names a repository best says of its gate; None where none does."""
+    found = max(gates, key=lambda row: row.exactness(repository), default=None)
+    return found.gated if found is not None and found.exactness(repository) else None
+
+
 def _models(
-    facts: Iterable[ModelFacts], thinking: Sequence[Thinking]
+    facts: Iterable[ModelFacts], gates: Iterable[Gate], thinking: Sequence[Thinking]
 ) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
     models: list[Model] = []
     exclusions: list[Exclusion] = []
     for row in sorted(facts, key=lambda row: row.id.casefold()):
         try:
-            models.append(shapes.model(row).model_copy(update={"thinking": thinking_of(row.id, thinking)}))
+            model = shapes.model(row)
+            gated = gate_of(model.id, gates) if model.gated is None else model.gated
+            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, thinking)}))
         except shapes.UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)

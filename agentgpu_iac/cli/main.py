@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final, cast
+
 import typer
 
 from agentgpu_iac.cli import calculators, callers, catalog, plans, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
-from agentgpu_iac.errors import EXIT_OUTSIDE, AgentGpuError
+from agentgpu_iac.credentials import without_credentials
+from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_OUTSIDE, AgentGpuError
+
+_USAGE_ERROR: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])
+"""What the command line raises for options and words that it does not know."""
 
 _COMMANDS = (
     stacks.init,
@@ -35,10 +41,19 @@ app.add_typer(_catalog)
 def run() -> None:
     """Entry point: one clear message and an exit code instead of a traceback."""
     try:
-        app(prog_name=PROGRAM)  # however it was started: as a script, as a module, inside a test
+        # The name is ours however it was started: as a script, as a module, inside a test.
+        code = app(prog_name=PROGRAM, standalone_mode=False)
+        raise SystemExit(code if isinstance(code, int) else 0)
     except AgentGpuError as error:
         typer.echo(str(error), err=True)
         raise SystemExit(error.exit_code) from None
+    except _USAGE_ERROR as error:
+        error.message = without_credentials(error.message)
+        error.show()
+        raise SystemExit(EXIT_BAD_INPUT) from None
+    except typer.Abort:
+        typer.echo("Aborted!", err=True)
+        raise SystemExit(1) from None
     except OSError as error:
         drop_output()
         typer.echo(f"{error.filename or 'standard output'}: {error.strerror or error}", err=True)

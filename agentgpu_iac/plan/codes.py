@@ -16,6 +16,7 @@ WarningCode = Literal[
     "efa-image",
     "engine-suggestion",
     "fixed-size-pool",
+    "gate-unknown",
     "gateway-address",
     "gitops-overlay",
     "held-capacity",

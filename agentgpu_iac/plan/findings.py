@@ -30,6 +30,10 @@ class Rejection(Document):
     """What there is."""
     unit: RejectionUnit
     """Unit of both; empty where there are no figures."""
+    need_version: str | None = None
+    """For engine-version: the first version of the engine that is known to have what is missing."""
+    limit_version: str | None = None
+    """For engine-version: the version that was asked for."""
     message: str
     """The same as a sentence, with the sum."""
 

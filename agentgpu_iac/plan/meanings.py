@@ -193,6 +193,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "the model is known by a local config only",
         "put its weights and then the marker into the model cache of each node",
     ),
+    "gate-unknown": Meaning(
+        "nobody is known to say whether the hub asks for a token before it gives the weights",
+        "look at the model's page on the hub; if it asks for a licence, set `modelCache.tokenSecret`",
+    ),
     "quantised-at-load": Meaning(
         "the engine makes FP8 weights itself", "check answer quality, or name a published FP8 checkpoint as the model"
     ),

@@ -57,6 +57,11 @@ class Demand:
     turns_per_s: float
     turns_per_s_peak: float
 
+    @property
+    def longest_asked(self) -> int:
+        """The longest sequence that the engine is asked to take: a session, or the length that is set by hand."""
+        return max(self.context_tokens, self.agent.overrides.max_model_len or 0)
+
     def requests_per_s(self, *, peak: bool) -> float:
         """Calls of the engine in a second, at normal load or at the peak."""
         return (self.turns_per_s_peak if peak else self.turns_per_s) * self.shape.requests_per_turn

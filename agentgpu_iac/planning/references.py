@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.planning.gates import gate_faults
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
@@ -32,6 +34,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
             path = f"spec.agents[{position}].model"
             faults.extend(loaded.fault(path, fault.message, fault.hint) for fault in unknown.faults)
     faults += _draft_faults(loaded, catalog)
+    faults += gate_faults(loaded, [found.get(agent.model) for agent in loaded.stack.spec.agents], catalog)
     spec = loaded.stack.spec
     accelerators = {row.id for row in catalog.accelerators}
     for field, ids in (("allow", spec.accelerators.allow), ("deny", spec.accelerators.deny)):
@@ -43,7 +46,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
         for offering in catalog.offerings
         if (providers is None or offering.provider in providers) and offering.region != ANY_REGION
     }
-    faults += _unknown(loaded, "spec.regions", spec.regions, regions, "region with a price")
+    faults += _unknown(loaded, "spec.regions", spec.regions, regions, "region with a price", listed="priced")
     if faults:
         raise BadInput(faults)
     return tuple(found[agent.model] for agent in spec.agents)
@@ -82,10 +85,32 @@ def _draft_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
     return faults
 
 
-def _unknown(loaded: LoadedStack, path: str, names: Iterable[str], known: Iterable[str], what: str) -> list[Fault]:
+_MOST_LISTED = 12
+
+
+def _nearest_first(name: str, known: Iterable[str]) -> list[str]:
+    """Known names, those spelt most like this one first."""
+    alike = {each: difflib.SequenceMatcher(None, name.casefold(), each.casefold()).ratio() for each in known}
+    return sorted(alike, key=lambda each: (-alike[each], each))
+
+
+def _list_of(name: str, known: Iterable[str], listed: str) -> str:
+    names = _nearest_first(name, known)
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"{listed}: {', '.join(names[:_MOST_LISTED])}{more}" if names else f"none is {listed}"
+
+
+def _unknown(
+    loaded: LoadedStack, path: str, names: Iterable[str], known: Iterable[str], what: str, *, listed: str = "known"
+) -> list[Fault]:
+    """A fault for every name that is not known, with those that are, the nearest first."""
     known = sorted(known)
     return [
-        loaded.fault(f"{path}[{position}]", f"unknown {what} {name!r}", did_you_mean(name, known))
+        loaded.fault(
+            f"{path}[{position}]",
+            f"unknown {what} {name!r}",
+            " ".join(filter(None, (did_you_mean(name, known), _list_of(name, known, listed)))),
+        )
         for position, name in enumerate(names)
         if name not in known
     ]

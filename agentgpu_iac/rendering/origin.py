@@ -74,7 +74,7 @@ class Origins:
         parts = (getattr(self._plan, name) for name in _STACK_PARTS)
         flat = (item for part in parts for item in (part if isinstance(part, tuple) else (part,)))
         digest = self._digest("stack", "", (item for item in flat if isinstance(item, Document)))
-        return self._lines("what the stack has once", digest, _FIELDS.get(component, "spec"), "SPEC")
+        return self._lines("what the stack has once", digest, _FIELDS.get(component, "the spec"), "SPEC")
 
     def _digest(self, kind: str, name: str, parts: Iterable[Document]) -> str:
         key = (kind, name)
@@ -85,7 +85,7 @@ class Origins:
     def _lines(self, about: str, digest: str, fields: str, arguments: str) -> str:
         return (
             f"# Made by agentgpu from the agent stack {self._plan.stack}: {about}, plan {digest}.\n"
-            f"# Change {fields or 'spec'}, then: agentgpu render. Why these numbers: agentgpu explain {arguments}\n"
+            f"# Change {fields or 'the spec'}, then: agentgpu render. Why these numbers: agentgpu explain {arguments}\n"
         )
 
 

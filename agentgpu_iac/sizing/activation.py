@@ -55,13 +55,6 @@ def logits_gib_per_sequence(model: Model, version: str, dtype_bytes: int = 2) ->
     return gib(logit_bytes * model.vocab_size + _SEAT_BYTES)
 
 
-def feed_forward_width(model: Model) -> int:
-    """Width of the feed-forward layer that one token passes: all its experts side by side."""
-    if model.experts_per_token and model.moe_intermediate_size:
-        return (model.experts_per_token + model.shared_experts) * model.moe_intermediate_size
-    return model.intermediate_size
-
-
 def sampler_base_gib(
     model: Model, version: str, tensor_parallel: int, max_num_batched_tokens: int, dtype_bytes: int = 2
 ) -> float:

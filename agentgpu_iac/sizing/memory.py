@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.sizing.activation import (
     feed_forward_gib,
-    feed_forward_width,
     logits_copies,
     logits_gib_per_sequence,
     sampler_base_gib,
@@ -63,7 +62,6 @@ __all__ = (
     "engine_memory",
     "expert_parameters",
     "feed_forward_gib",
-    "feed_forward_width",
     "is_hybrid",
     "kv_bytes_per_session",
     "kv_bytes_per_token",

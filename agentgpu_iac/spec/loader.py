@@ -10,10 +10,9 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -21,25 +20,19 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agentgpu_iac.errors import BadInput, Fault
-from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.faults import document_faults
 from agentgpu_iac.spec.model import AgentStack
-from agentgpu_iac.spec.rules import LINE, Violation, violations
+from agentgpu_iac.spec.rules import violations
 from agentgpu_iac.spec.scalars import character_name
-from agentgpu_iac.spec.shape import fractional_keys, parts_of
-from agentgpu_iac.spec.wording import NUMBER, worded, wrong_kind
 from agentgpu_iac.spec.yaml_tree import (
-    MAX_FAULTS,
     ListNode,
     MapNode,
     Node,
     Place,
-    ScalarNode,
-    Steps,
     Tree,
     compose,
     data_of,
     place_of_index,
-    spelled,
     steps_of,
 )
 
@@ -116,16 +109,9 @@ def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES) -> Loaded
         raise BadInput([*tree.faults, _not_a_mapping(tree.root, source)])
     data = data_of(tree.root)
     stack, errors = _validated(data)
-    disguises = {steps: node for steps, node in _disguises(tree.root, AgentStack, ()) if tree.is_readable(steps)}
-    rejections = [error for error in errors if error["loc"] not in disguises and _is_news(error, tree)]
-    faults = [
-        *tree.faults,
-        *(_broken_rule(violation, tree, source) for violation in violations(data)),
-        *(_disguised_number(steps, node, source) for steps, node in disguises.items()),
-        *_worded(rejections, tree, source),
-    ]
+    faults = document_faults(tree, source, AgentStack, errors, violations(data))
     if faults or stack is None:
-        raise BadInput(_first(faults, max(len(rejections) - MAX_FAULTS, 0)))
+        raise BadInput(faults)
     return LoadedStack(stack=stack, source=source, sha256=hashlib.sha256(raw).hexdigest(), tree=tree)
 
 
@@ -164,72 +150,6 @@ def _validated(data: object) -> tuple[AgentStack | None, Sequence[ErrorDetails]]
         return AgentStack.model_validate(data, by_name=False, by_alias=True), ()
     except ValidationError as error:
         return None, error.errors(include_url=False)
-
-
-def _worded(errors: Sequence[ErrorDetails], tree: Tree, source: str) -> Iterator[Fault]:
-    """What the models reject, in words: the first ``MAX_FAULTS`` in the file, since finding words takes time."""
-    placed = ((_place_of(error, tree), error) for error in errors)
-    for place, error in heapq.nsmallest(MAX_FAULTS, placed, key=lambda pair: pair[0]):
-        steps: Steps = error["loc"]
-        about = steps[:-1] if error["type"] in {"missing", "extra_forbidden"} else steps
-        wording = worded(error, tree.node_at(steps))
-        yield _fault(source, place, spelled(about), wording.message, wording.hint)
-
-
-def _is_news(error: ErrorDetails, tree: Tree) -> bool:
-    """Whether an error adds anything.
-
-    It does not where the value has been refused already, or where a list only seems too short because pydantic
-    leaves out its faulty items.
-    """
-    steps: Steps = error["loc"]
-    node = tree.node_at(steps)
-    if error["type"] == "too_short" and isinstance(node, ListNode) and node.items:
-        return False
-    return tree.is_readable(steps)
-
-
-def _place_of(error: ErrorDetails, tree: Tree) -> Place:
-    steps: Steps = error["loc"]
-    return tree.key_place(steps) if error["type"] == "extra_forbidden" else tree.node_at(steps).place
-
-
-def _broken_rule(violation: Violation, tree: Tree, source: str) -> Fault:
-    """Place a rule's violation, and name the line of the value that it clashes with."""
-    place = tree.node_at(violation.steps).place
-    line = tree.node_at(violation.other).place.line
-    hint = violation.hint.replace(LINE, str(line))
-    return _fault(source, place, spelled(violation.steps), violation.message, hint)
-
-
-def _disguised_number(steps: Steps, node: ScalarNode, source: str) -> Fault:
-    wording = wrong_kind(NUMBER, node)
-    return _fault(source, node.place, spelled(steps), wording.message, wording.hint)
-
-
-def _disguises(node: Node, document: type[Document], steps: Steps) -> Iterator[tuple[Steps, ScalarNode]]:
-    """Text and truth values where a number with decimals belongs: the models would quietly convert them."""
-    if isinstance(node, ListNode):
-        for index, item in enumerate(node.items):
-            yield from _disguises(item, document, (*steps, index))
-    if not isinstance(node, MapNode):
-        return
-    parts = parts_of(document)
-    numbers = fractional_keys(document)
-    for key, value in node.entries.items():
-        if key in numbers and isinstance(value, ScalarNode) and isinstance(value.value, bool | str):
-            yield (*steps, key), value
-        elif key in parts:
-            yield from _disguises(value, parts[key], (*steps, key))
-
-
-def _first(faults: list[Fault], unworded: int) -> list[Fault]:
-    """The first ``MAX_FAULTS`` faults in the file, and how many follow them."""
-    more = len(faults) - MAX_FAULTS + unworded
-    if more <= 0:
-        return faults
-    listed = sorted(faults)[:MAX_FAULTS]
-    return [*listed, replace(listed[-1], message=f"… and {more:,} more faults below this line", hint="")]
 
 
 def _fault(source: str, place: Place, path: str, message: str, hint: str = "") -> Fault:

@@ -1,4 +1,7 @@
-"""What the agent stack allows at a place: its keys, its words, its kinds of value; all read from the models."""
+"""What a document allows at a place: its keys, its words, its kinds of value; all read from the models.
+
+The document is the agent stack unless another is named.
+"""
 
 from __future__ import annotations
 
@@ -33,25 +36,25 @@ def fractional_keys(document: type[Document]) -> frozenset[str]:
     return frozenset(key for key, field in fields_of(document).items() if _is_fractional(field.annotation))
 
 
-def document_at(steps: Steps) -> type[Document] | None:
+def document_at(steps: Steps, root: type[Document] = AgentStack) -> type[Document] | None:
     """The document that stands at the end of these steps; None where there is no such key or it holds no document."""
-    document: type[Document] | None = AgentStack
+    document: type[Document] | None = root
     for step in steps:
         if isinstance(step, str):
             document = parts_of(document).get(step) if document else None
     return document
 
 
-def field_at(steps: Steps) -> FieldInfo | None:
+def field_at(steps: Steps, root: type[Document] = AgentStack) -> FieldInfo | None:
     """The field that the last key among these steps names."""
     keys = [index for index, step in enumerate(steps) if isinstance(step, str)]
-    parent = document_at(steps[: keys[-1]]) if keys else None
+    parent = document_at(steps[: keys[-1]], root) if keys else None
     return fields_of(parent).get(str(steps[keys[-1]])) if parent else None
 
 
-def words_at(steps: Steps) -> tuple[str, ...]:
+def words_at(steps: Steps, root: type[Document] = AgentStack) -> tuple[str, ...]:
     """The words that may stand at the end of these steps; none where any text may."""
-    field = field_at(steps)
+    field = field_at(steps, root)
     return _words_in(field.annotation) if field else ()
 
 

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.model import AgentStack
 from agentgpu_iac.spec.scalars import character_name, meaning_of, shown
 from agentgpu_iac.spec.shape import document_at, fields_of, parts_of, words_at
 from agentgpu_iac.spec.yaml_tree import ListNode, MapNode, Node, ScalarNode, Steps
@@ -72,6 +73,7 @@ _UNITS: Final = (
 
 _DNS = "a Kubernetes name: lower-case letters, digits, hyphens and dots, 63 at most"
 _CRON = "five cron fields with one space between them, such as 0 8 * * 1-5"
+_DAY = "a day such as 2026-11-27"
 _RANGE = "an address range such as 203.0.113.0/24"
 
 PATTERN_WORDS: Final = {
@@ -107,6 +109,11 @@ PATTERN_WORDS: Final = {
     "repository": "an address that starts with https://, ssh:// or git@",
     "path": "a folder of the repository such as deploy/customer-service",
     "revision": "a branch or tag",
+    "date": _DAY,
+    "standardSupportEnds": _DAY,
+    "read": _DAY,
+    "version": "a version such as 1.35",
+    "computeCapability": "a compute capability such as 9.0",
     "amiAlias": "an Amazon Linux 2023 release such as al2023@v20261105",
 }
 """What a text must look like, by key. Names have words of their own."""
@@ -126,17 +133,20 @@ class Wording:
     hint: str = ""
 
 
-def worded(error: ErrorDetails, node: Node) -> Wording:
-    """Put one of pydantic's errors into words. ``node`` stands where the error is, or above a missing key."""
+def worded(error: ErrorDetails, node: Node, root: type[Document] = AgentStack) -> Wording:
+    """Put one of pydantic's errors into words. ``node`` stands where the error is, or above a missing key.
+
+    ``root`` is the document that was read.
+    """
     kind = error["type"]
     steps: Steps = error["loc"]
     context: Mapping[str, object] = error.get("ctx", {})
     if kind == "missing":
-        return _missing(steps)
+        return _missing(steps, root)
     if kind == "extra_forbidden":
-        return _unknown_key(steps)
+        return _unknown_key(steps, root)
     if kind == "literal_error":
-        return _wrong_word(steps, node)
+        return _wrong_word(steps, node, root)
     if kind in _EXPECTED:
         return wrong_kind(_EXPECTED[kind], node)
     if kind in _BOUNDS:
@@ -196,15 +206,15 @@ def _number_in(node: ScalarNode) -> str:
     return str(int(plain)) if "." not in plain else str(float(plain))
 
 
-def _missing(steps: Steps) -> Wording:
-    words = words_at(steps)
+def _missing(steps: Steps, root: type[Document]) -> Wording:
+    words = words_at(steps, root)
     hint = f"write {steps[-1]}: {words[0]}" if len(words) == 1 else ""
     return Wording(message=f"the key {str(steps[-1])!r} is missing", hint=hint)
 
 
-def _unknown_key(steps: Steps) -> Wording:
+def _unknown_key(steps: Steps, root: type[Document]) -> Wording:
     key = str(steps[-1])
-    document = document_at(steps[:-1])
+    document = document_at(steps[:-1], root)
     hint = _key_hint(document, key) if document and len(key) <= LONGEST_GUESSED_KEY else ""
     return Wording(message=f"unknown key {shown(key)}", hint=hint)
 
@@ -223,8 +233,8 @@ def _key_hint(document: type[Document], key: str) -> str:
     return did_you_mean(key, fields_of(document)) or f"known keys: {', '.join(sorted(fields_of(document)))}"
 
 
-def _wrong_word(steps: Steps, node: Node) -> Wording:
-    words = words_at(steps)
+def _wrong_word(steps: Steps, node: Node, root: type[Document]) -> Wording:
+    words = words_at(steps, root)
     listed = ", ".join(repr(word) for word in words)
     wanted = listed if len(words) == 1 else f"one of {listed}"
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):

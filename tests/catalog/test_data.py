@@ -90,6 +90,8 @@ def test_nothing_was_lost():
         "kubernetes",
         "quotas",
         "engine_facts",
+        "engine_versions",
+        "gates",
         "engine_options",
         "thinking",
     ],
@@ -118,6 +120,8 @@ def test_rows_are_sorted(name):
         "engine_host_memory.json": by_version,
         "engine_limits.json": lambda row: (row["engine"], [int(p) for p in row["version"].split(".")], row["setting"]),
         "engine_metrics.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
+        "engine_versions.json": by_version,
+        "gates.json": lambda row: row["repositories"][0].casefold(),
         "engine_options.json": lambda row: (
             row["engine"],
             row["option"],

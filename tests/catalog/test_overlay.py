@@ -183,8 +183,8 @@ machines: []
         (4, "prices[0].capacityType"),
         (5, "prices[1].usdPerHour"),
         (5, "prices[1].source"),
-        (6, "prices[2].source"),
-        (7, "machines"),
+        (6, "prices[2]"),
+        (7, ""),
     ]
 
 
@@ -218,3 +218,53 @@ def test_a_file_that_is_not_text(tmp_path):
     (tmp_path / "own.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(BadInput, match="UTF-8"):
         load_catalog(tmp_path / "own.yaml")
+
+
+def test_faults_read_as_those_of_a_stack_and_all_at_once(catalog_with):
+    faults = faults_of(
+        catalog_with,
+        """
+prices:
+  - {provider: aws, instanceType: g6e.xlarge, region: us-east-1, capacityType: on-deman, usdPerHour: 1.5, source: us}
+  - {provider: aws, instanceType: g6e.xlarg, region: us-east-1, capacityType: on-demand, usdPerHour: 1.5, source: us}
+calibrations:
+  - {accelerator: l4, ttftRatio: "1", source: x}
+kubernete: []
+providers:
+  - {id: ours, name: 5, sources: [us]}
+  - {id: hf_AbCdEf0123456789AbCd, name: ours, sources: [us]}
+""",
+    )
+    said = {(fault.line, fault.path): f"{fault.message} ({fault.hint})" for fault in faults}
+    assert set(said) == {
+        (5, "prices[0].capacityType"),
+        (6, "prices[1].instanceType"),
+        (8, "calibrations[0].ttftRatio"),
+        (9, ""),
+        (11, "providers[0].name"),
+        (12, "providers[1].id"),
+    }
+    assert "did you mean 'on-demand'?" in said[5, "prices[0].capacityType"]
+    assert "did you mean 'kubernetes'?" in said[9, ""]
+    assert "write 1, not" in said[8, "calibrations[0].ttftRatio"]
+    assert "did you mean 'g6e.xlarge'?" in said[6, "prices[1].instanceType"]
+    assert "AbCdEf" not in str(said)
+    assert not any("Input should" in text for text in said.values())
+
+
+def test_a_name_is_not_missed_where_its_row_has_a_fault(catalog_with):
+    faults = faults_of(
+        catalog_with,
+        """
+accelerators:
+  - {id: x1, name: X1, memoryGb: -64, bandwidthGbPerS: 1000, pcieGeneration: 5, computeCapability: "9.0", sources: [lab]}
+instanceTypes:
+  - {provider: aws, name: rack-1, gpu: x1, gpuCount: 4, sources: [lab]}
+""",
+    )
+    assert [fault.path for fault in faults] == ["accelerators[0].memoryGb"]
+
+
+def test_a_file_that_is_no_mapping_is_one_fault(catalog_with):
+    (fault,) = faults_of(catalog_with, "- 1\n", head="")
+    assert "mapping" in fault.message

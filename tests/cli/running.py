@@ -34,6 +34,7 @@ kind: AgentStack
 metadata: {name: too-large}
 spec:
   accelerators: {allow: [l4]}
+  modelCache: {tokenSecret: hf-token}
   agents:
     - name: big
       model: meta-llama/Llama-3.3-70B-Instruct

@@ -158,3 +158,13 @@ def test_json_on_a_terminal_is_json() -> None:
 )
 def test_the_widest_column_gives_way_first_and_no_word_is_broken(room: int, widths: list[int] | None) -> None:
     assert _widths(Table(columns=("a", "b"), rows=(("name", "some words of text."),)), room) == widths
+
+
+def test_a_credential_in_an_option_is_not_repeated() -> None:
+    secret = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz01234567"
+    done = subprocess.run(
+        [sys.executable, "-m", "agentgpu_iac", "catalog", "list", secret], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "AbCdEf" not in done.stdout + done.stderr
+    assert "not one of 'accelerators'" in done.stderr

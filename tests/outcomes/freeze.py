@@ -83,6 +83,7 @@ def _sold(provider: str, machine: str) -> bool:
 
 EVERY_ROW = frozenset(
     {
+        "gates.json",
         "kubernetes.json",
         "providers.json",
         "quotas.json",

@@ -47,7 +47,9 @@ agents = st.builds(
 specs = st.fixed_dictionaries(
     {
         "target": st.sampled_from(["eks", "eks", "kubernetes", "spheron", "skyserve"]),
-        "modelCache": st.fixed_dictionaries({"storage": st.sampled_from(["nvme", ROOT_VOLUME])}),
+        "modelCache": st.fixed_dictionaries(
+            {"storage": st.sampled_from(["nvme", ROOT_VOLUME]), "tokenSecret": st.just("hf-token")}
+        ),
         "agents": st.lists(agents, min_size=1, max_size=3),
     }
 )

@@ -89,7 +89,10 @@ class TestParallelism:
         assert [pair for pair in pairs() if pair[0] * pair[1] == count] == [(1, count)]
         assert pairs(tensorParallelSize=count) == ()
         error = refused(
-            {**agent, "overrides": {"tensorParallelSize": count}}, catalog=REAL, accelerators=only("h200-sxm")
+            {**agent, "overrides": {"tensorParallelSize": count}},
+            catalog=REAL,
+            accelerators=only("h200-sxm"),
+            modelCache={"tokenSecret": "hf-token"},
         )
         assert error.rejections[0].constraint == "parallelism"
 

@@ -198,7 +198,8 @@ class TestSpelling:
 )
 def test_over_real_models(model):
     tools = {"toolCalls": {"perTurn": 1.0}}
-    for one in plan(make_agent(model=model, latencyClass="background", conversation=tools), catalog=REAL).workloads:
+    agent = make_agent(model=model, latencyClass="background", conversation=tools)
+    for one in plan(agent, catalog=REAL, modelCache={"tokenSecret": "hf-token"}).workloads:
         check(one)
 
 

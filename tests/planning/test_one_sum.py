@@ -180,7 +180,7 @@ def test_of_random_agents(engine, model, card, precision, kv_dtype, parallel, ra
     elif speculative is not None:
         agent["speculative"] = speculative
     try:
-        found = plan(agent, catalog=REAL, accelerators=only(card))
+        found = plan(agent, catalog=REAL, accelerators=only(card), modelCache={"tokenSecret": "hf-token"})
     except NoPlan:
         return
     hold_against_size(found, load(agent).stack.spec.agents, REAL)

@@ -239,7 +239,7 @@ def test_endpoints_tell_programs_where_agents_are() -> None:
     data = of_kind(plan, "ConfigMap")["endpoints"]["data"]
     address = "http://front-desk.demo.svc.cluster.local:8000/v1"
     assert json.loads(data["endpoints.json"]) == {
-        "front-desk": {"baseUrl": address, "model": "desk", "latencyClass": "chat"}
+        "front-desk": {"baseUrl": address, "model": "desk", "latencyClass": "chat", "contextTokens": 4096}
     }
     assert data["FRONT_DESK_BASE_URL"] == address
     assert data["FRONT_DESK_MODEL"] == "desk"

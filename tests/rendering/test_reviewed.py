@@ -24,14 +24,13 @@ TREES = (
     ("spot-burst", "skyserve"),
 )
 
-WITHOUT_OPENING = re.compile(
-    r"(\.json|\.service|\.timer|/setup\.sh|/model_cache\.py|/front\.nft|README\.md|/engine/.*)$"
-)
+WITHOUT_OPENING = re.compile(r"(\.json|\.service|\.timer|/setup\.sh|/model_\w+\.py|/front\.nft|README\.md|/engine/.*)$")
 """JSON has no comments; units, scripts and the rule of the front machine are the same for every stack, and say what they do
 themselves; an engine's own settings are read by the engine alone; the page opens with the plan."""
 
 THE_SAME_IN_EVERY_PLAN = (
     # of how any container is made
+    "serviceAccountToken.expirationSeconds",
     "revisionHistoryLimit", "successThreshold", "timeoutSeconds", "runAsUser", "runAsGroup", "fsGroup", "defaultMode", "maxSkew",
     "initialDelaySeconds", "initContainers.resources", "env.value", "environment", "envs", "user", "logging.options",
     "healthcheck.timeout", "ports.port", "grpc.port", "sysctls.value", "command", "entrypoint", "labels", "annotations",

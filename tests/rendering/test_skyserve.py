@@ -186,7 +186,7 @@ def test_secrets_have_names_and_no_values() -> None:
     plan = make_plan(target="skyserve", sky_services=(make_service(secrets=secrets),))
     (file,) = render(plan)
     assert yaml.load(file.content, yaml.CSafeLoader)["secrets"] == {"VLLM_API_KEY": None, "HF_TOKEN": None}
-    command = file.content.decode().splitlines()[1].removeprefix("# Start it:  ")
+    command = file.content.decode().split("Start it:  ", 1)[1].split("\n", 1)[0]
     assert shlex.split(command) == [
         *("sky", "serve", "up", "--service-name", "demo-support"),
         *("--secret", "VLLM_API_KEY", "--secret", "HF_TOKEN", "skyserve/support.yaml"),

@@ -35,7 +35,8 @@ def example(path: Path) -> Planned:
 @cache
 def stack(*lines: str, name: str = "demo") -> Planned:
     """A stack of one agent with these further lines about it."""
-    text = f"apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {{name: {name}}}\nspec:\n  agents:\n"
+    text = f"apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {{name: {name}}}\nspec:\n"
+    text += "  modelCache: {tokenSecret: hf-token}\n  agents:\n"
     text += "    - name: support\n" + "".join(f"      {line}\n" for line in lines)
     return _planned(load_text(text, "stack.yaml"))
 

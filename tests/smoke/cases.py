@@ -79,6 +79,11 @@ CASES = (
     ),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE}", *_ALL),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE} --exit-code", "json", code=1),
+    *_formats(f"endpoints {CUSTOMER_SERVICE}", "env", "json", "langgraph"),
+    Case(
+        line=f"pin {CUSTOMER_SERVICE} --dry-run --hub {{marketplace}}/none --registry docker.io={{marketplace}}/none",
+        form="nothing", code=3, says="nothing was pinned",
+    ),
     *_formats(f"status {CUSTOMER_SERVICE} {KUBECONFIG}", "table", "json", "markdown", code=1, extra="cluster"),
     Case(
         line=f"status {CUSTOMER_SERVICE} --kubeconfig {{folder}}/none",

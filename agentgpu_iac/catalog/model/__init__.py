@@ -15,6 +15,7 @@ from agentgpu_iac.catalog.model.engines import (
     EngineRelease,
     ParserNames,
 )
+from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
@@ -35,6 +36,7 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "Gate",
     "GpuAlias",
     "InstanceType",
     "KubernetesRelease",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import Warning, Workload
+from agentgpu_iac.planning import gates
 from agentgpu_iac.planning.advice import engine, load
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.thinking import thinking_warnings
 from agentgpu_iac.planning.advice.wording import warning
+from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
 
 
@@ -39,6 +41,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         _model_unpinned(candidate, baseline),
         _beside_unpinned(candidate, baseline),
         _weights_not_filled(context, baseline),
+        _gate_unknown(context, candidate),
     ):
         if found is not None:
             yield found
@@ -88,7 +91,7 @@ def _calibrated_by_you(context: Context, candidate: Candidate) -> Warning | None
 
 
 def _model_unpinned(candidate: Candidate, baseline: Workload) -> Warning | None:
-    if candidate.demand.agent.model_revision is not None or baseline.model_source != "catalog":
+    if caching.revision(candidate.demand.agent) != "main" or baseline.model_source != "catalog":
         return None
     return warning(
         "unpinned", f"model {baseline.model} is taken at revision main; pin it with modelRevision", baseline.agent
@@ -113,6 +116,19 @@ def _weights_not_filled(context: Context, baseline: Workload) -> Warning | None:
         f"{baseline.model} is known by its config.json only: put its weights under {baseline.model_cache.path} in the "
         "model cache of each node, then the marker",
         baseline.agent,
+    )
+
+
+def _gate_unknown(context: Context, candidate: Candidate) -> Warning | None:
+    demand = candidate.demand
+    repositories = gates.unknown_gates(demand.agent, demand.model, context.spec, context.catalog)
+    if not repositories:
+        return None
+    return warning(
+        "gate-unknown",
+        f"whether the hub gives {', '.join(repositories)} without a token is not known, and no {gates.TOKEN_FIELD} is named: "
+        "with a gate, nodes would be paid for and never start",
+        demand.agent.name,
     )
 
 

@@ -10,7 +10,7 @@ from agentgpu_iac.planning.advice.summary import has_role
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.caching import UNKNOWN_IMAGE_GB
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.engines import PORTS, known_parsers, needs_other_checkpoint, quantises_at_load
+from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, parsers_in, quantises_at_load
 
 _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
 
@@ -47,14 +47,13 @@ def parser_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]
     """Tool calls that the engine refuses or returns as text, and reasoning in the answer, since no parser is known."""
     agent, model, port = candidate.demand.agent, candidate.demand.model, PORTS[candidate.demand.agent.engine]
     version = context.tiers[agent.name][0].engine.version
-    parsers = known_parsers(context.catalog.engine_parsers(agent.engine, version))
+    parsers = parsers_in(context.catalog, agent.engine, version)
     tools = parsers.tool_calls.named(agent.tool_call_parser, model.tool_call_parser)
     if agent.tool_call_parser is None and parsers.tool_calls.names and tools is None:
         known = f"no tool-call parser is known for {model.id}"
         if model.tool_call_parser is not None:
-            known = (
-                f"{port.title} has no counterpart of vLLM's tool-call parser {model.tool_call_parser} for {model.id}"
-            )
+            parser = model.tool_call_parser
+            known = f"{port.title} {version} has no counterpart of vLLM's tool-call parser {parser} for {model.id}"
         then = "the engine will return tool calls as text"
         if port.refuses_tools_without_parser:
             then = "the engine answers requests that hold tools with HTTP 400"

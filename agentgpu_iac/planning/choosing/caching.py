@@ -25,6 +25,7 @@ from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.sizing import loading, memory
 from agentgpu_iac.spec.model import Agent, LoraAdapter, StackSpec
+from agentgpu_iac.spec.repository import repository_of
 from agentgpu_iac.spec.vocabulary import Storage
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import GB, GIB, round_up, rounded
@@ -73,8 +74,8 @@ def storage(machine: Machine, models_gib: float, spec: StackSpec) -> Storage:
 
 
 def revision(agent: Agent) -> str:
-    """Revision of the agent's model: the one stated, else main."""
-    return agent.model_revision or _DEFAULT_REVISION
+    """Revision of the agent's model: the one stated, else that of the page that names it, else main."""
+    return agent.model_revision or repository_of(agent.model).revision or _DEFAULT_REVISION
 
 
 def adapter(adapter: LoraAdapter) -> CachedRepository:

@@ -102,12 +102,10 @@ class Evaluator:
                 f"{port.title} does not run on {accelerator.name} (compute capability {accelerator.compute_capability})"
             )
             return [self._reject(accelerator, None, "engine", None, None, "", message)]
-        if self._demand.context_tokens > self._demand.model.max_context_tokens:
-            limit = self._demand.model.max_context_tokens
-            message = f"a session of {self._demand.context_tokens:,} tokens is longer than the model's {limit:,}"
-            return [
-                self._reject(accelerator, None, "context-length", self._demand.context_tokens, limit, "tokens", message)
-            ]
+        asked, limit = self._demand.longest_asked, self._demand.model.max_context_tokens
+        if asked > limit:
+            message = f"a session of {asked:,} tokens is longer than the model's {limit:,}"
+            return [self._reject(accelerator, None, "context-length", asked, limit, "tokens", message)]
         for tensor_parallel, pipeline_parallel in legal_parallelism(self._demand):
             if tensor_parallel * pipeline_parallel > most_per_replica:
                 continue

@@ -14,7 +14,7 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Rejection
 from agentgpu_iac.planning import speculation
-from agentgpu_iac.planning.choosing import caching, host_memory, lacks, several_nodes
+from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.on_offer import Offers
@@ -35,7 +35,7 @@ from agentgpu_iac.planning.choosing.tiers import (
     warm_replicas,
 )
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.engines import PORTS, Wishes, known_parsers
+from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.prefix_cache import prefix_cache
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
@@ -96,7 +96,10 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
     if demand.agent.engine not in PORTS:
         return _nowhere(position, demand, (_refused_engine(demand),))
     release = catalog.release(demand.agent.engine, demand.agent.engine_version)
-    cannot = tuple(_refused_features(demand, release, spec, catalog))
+    cannot = (
+        *engine_versions.missing(demand, release, catalog),
+        *_refused_features(demand, release, spec, catalog),
+    )
     if cannot:
         return _nowhere(position, demand, cannot)
     rules = Rules(
@@ -121,6 +124,10 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
     on: list[OnAccelerator] = []
     first: Candidate | None = None
     for accelerator, available in _by_accelerator(on_offer.machines, catalog):
+        barred = engine_versions.barred(demand, accelerator, release, catalog)
+        if barred is not None:
+            on.append(OnAccelerator(results=(barred,), not_tried=()))
+            continue
         largest = max(machine.accelerators for machine in available)
         evaluated = evaluator.evaluate(accelerator, largest)
         spanning, not_tried = _over_nodes(evaluated, evaluator, spec, catalog, release, available)
@@ -317,7 +324,7 @@ def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec, c
         model=demand.model,
         precision=demand.precision,
         version=release.version,
-        parsers=known_parsers(catalog.engine_parsers(release.engine, release.version)),
+        parsers=parsers_in(catalog, release.engine, release.version),
         image_is_pinned=spec.pins.engine_image is not None,
         loader=caching.wanted_loader(spec),
     )

@@ -114,7 +114,7 @@ def _takes_a_part(option: Option) -> bool:
     return (
         candidate.accelerators_per_replica == 1
         and option.baseline.capacity_types == ("on-demand",)
-        and PORTS[candidate.demand.agent.engine].fixes_kv_budget(candidate.demand.model)
+        and PORTS[candidate.demand.agent.engine].fixes_kv(candidate.demand.model, candidate.demand.agent.engine_version)
     )
 
 

@@ -4,7 +4,7 @@ A version difference stands in the module of its engine. What an engine cannot d
 the planner turns into a rejection, so that nothing is silently left out.
 """
 
-from agentgpu_iac.planning.engines.parsers import known_parsers
+from agentgpu_iac.planning.engines.parsers import known_parsers, parsers_in
 from agentgpu_iac.planning.engines.port import EnginePort, Wishes
 from agentgpu_iac.planning.engines.settings import (
     PORT,
@@ -29,5 +29,6 @@ __all__ = (
     "Wishes",
     "known_parsers",
     "needs_other_checkpoint",
+    "parsers_in",
     "quantises_at_load",
 )

@@ -7,10 +7,13 @@ under another name; what an agent names by hand is the engine's own name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from agentgpu_iac.catalog.engine_versions import lacked_names
 from agentgpu_iac.catalog.model import EngineParsers, ParserNames
+from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import did_you_mean
+from agentgpu_iac.spec.vocabulary import Engine
 
 NO_PARSER = "none"
 """What an agent writes to have none."""
@@ -24,14 +27,17 @@ class Parsers:
     """In the version that was read."""
     of_vllm: Mapping[str, str] | None
     """The engine's name for what vLLM calls otherwise; names that are not there have no counterpart. Unset: the same."""
+    lacked: frozenset[str] = frozenset()
+    """Names that the version which is run is known to lack: a model's own is then left out."""
 
     def named(self, by_hand: str | None, of_model: str | None) -> str | None:
         """The parser that the agent names, else the model's in this engine; nothing where it has none or wants none."""
         if by_hand == NO_PARSER:
             return None
-        if by_hand is not None or of_model is None or self.of_vllm is None:
-            return by_hand or of_model
-        return self.of_vllm.get(of_model)
+        if by_hand is not None or of_model is None:
+            return by_hand
+        name = of_model if self.of_vllm is None else self.of_vllm.get(of_model)
+        return None if name in self.lacked else name
 
     def unknown(self, by_hand: str | None) -> str | None:
         """What is wrong with a name written by hand, if anything."""
@@ -58,6 +64,17 @@ def known_parsers(row: EngineParsers | None) -> KnownParsers:
         none = Parsers(names=frozenset(), of_vllm={})
         return KnownParsers(version="", tool_calls=none, reasoning=none)
     return KnownParsers(version=row.version, tool_calls=_parsers(row.tool_calls), reasoning=_parsers(row.reasoning))
+
+
+def parsers_in(catalog: Catalog, engine: Engine, version: str) -> KnownParsers:
+    """The parsers of an engine in a version: those that were read, without what this version is known to lack."""
+    known = known_parsers(catalog.engine_parsers(engine, version))
+    rows = catalog.engine_versions
+    return replace(
+        known,
+        tool_calls=replace(known.tool_calls, lacked=lacked_names(rows, engine, version, "tool-parser")),
+        reasoning=replace(known.reasoning, lacked=lacked_names(rows, engine, version, "reasoning-parser")),
+    )
 
 
 def _parsers(known: ParserNames) -> Parsers:

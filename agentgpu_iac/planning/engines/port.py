@@ -68,6 +68,8 @@ class EnginePort:
     """What differs from what every engine is given."""
     refusals: Callable[[Wishes], Iterator[str]]
     """What the agent asks for and this version cannot do, a sentence each."""
+    planned_since: str
+    """Oldest version that is planned."""
     health_path: str
     """Answers while the process is well: the liveness probe asks it."""
     ready_path: str
@@ -82,6 +84,10 @@ class EnginePort:
     Unset: none."""
     drains_since: str | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
+    why_not_older: str = "is older than what was read of its options"
+    """What is wrong with versions before ``planned_since``."""
+    fixes_kv_since: str | None = None
+    """First version whose KV cache can be given as a fixed amount; unset: every planned one."""
     refuses_tools_without_parser: bool = False
     """A request with tools gets HTTP 400 unless a parser of tool calls was named; else their calls come as text."""
     oldest_capability: str | None = None
@@ -103,6 +109,11 @@ class EnginePort:
     def runs_on(self, compute_capability: str) -> bool:
         """Whether the engine runs on accelerators of this compute capability."""
         return self.oldest_capability is None or at_least(compute_capability, self.oldest_capability)
+
+    def fixes_kv(self, model: Model, version: str | None) -> bool:
+        """Whether this version, the newest where none is named, can be given a fixed KV cache for the model."""
+        old = version is not None and self.fixes_kv_since is not None and not at_least(version, self.fixes_kv_since)
+        return self.fixes_kv_budget(model) and not old
 
     def streams_unasked(self, version: str) -> bool:
         """Whether the Run:ai streamer may be chosen for this version."""

@@ -127,8 +127,6 @@ def _has_one_kind_of_layer(model: Model) -> bool:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
-    if not at_least(version, _SINCE):
-        yield f"SGLang {version} is older than what was read of its options: 0.5 and newer"
     if agent.speculative is not None and not at_least(version, _SPECULATION_SINCE[agent.speculative.method]):
         yield f"SGLang {version} has no speculative decoding by {agent.speculative.method}"
     if agent.kv_offload_gib is not None and agent.kv_offload_gib < _MOST_RANKS:
@@ -150,6 +148,7 @@ SGLANG = EnginePort(
     arguments=sglang_args,
     environment=_environment,
     refusals=_refusals,
+    planned_since=_SINCE,
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=True,

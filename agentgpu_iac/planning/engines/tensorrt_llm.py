@@ -86,8 +86,6 @@ def _model_name(settings: EngineSettings) -> str:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
-    if not at_least(version, _SINCE):
-        yield f"TensorRT-LLM {version} is older than what was read of its options: 1.1 and newer"
     if quantises_at_load(wishes.model, wishes.precision):
         yield "TensorRT-LLM does not make FP8 weights at load: name an FP8 checkpoint as the model"
     sixteen_bit = wishes.precision in ("bf16", "fp16")
@@ -125,6 +123,7 @@ TENSORRT_LLM = EnginePort(
     arguments=tensorrt_llm_args,
     environment=_environment,
     refusals=_refusals,
+    planned_since=_SINCE,
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=True,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EnvironmentVariable
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
 from agentgpu_iac.planning.engines.parsers import NO_PARSER
@@ -82,9 +81,7 @@ def _model_name(_: EngineSettings) -> str:
 
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
-    agent, version = wishes.agent, wishes.version
-    if not at_least(version, _SINCE):
-        yield f"TGI {version} is older than what was read of its options: 3.3 and newer"
+    agent = wishes.agent
     if not wishes.image_is_pinned:
         yield (
             "the published TGI image keeps its Python under /root, where the pod's user may not read "
@@ -113,6 +110,7 @@ TGI = EnginePort(
     arguments=tgi_args,
     environment=_environment,
     refusals=_refusals,
+    planned_since=_SINCE,
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=False,

@@ -21,17 +21,21 @@ from agentgpu_iac.planning.engines.settings import (
     EngineSettings,
     quantises_at_load,
 )
+from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
 _SHUTDOWN_TIMEOUT_SINCE = "0.18"
+_FIXED_KV_SINCE = "0.10.2"
+_EDGES_SINCE = "0.32"
+_BF16_CACHE_SINCE = "0.11"
+"""First release read whose --kv-cache-dtype takes bfloat16."""
 _SPECULATION_SINCE = {"ngram": "0.11", "eagle3": "0.11", "mtp": "0.11", "draft-model": "0.17"}
 """First version of the catalog that has the method: SpeculativeConfig of the wheels of 0.11.0, 0.17.0, 0.19.0, 0.22.0 and
 0.33.0. 0.11.0 names draft_model and refuses it."""
-_KV_OFFLOAD_SINCE = "0.17"
-"""First version of the catalog with --kv-offloading-size (same wheels; 0.11.0 has none)."""
-_STREAMS_SINCE = "0.11"
-"""First version of the catalog whose load formats were read; runai_streamer and fastsafetensors are among them."""
+_KV_OFFLOAD_SINCE = "0.11.1"
+_STREAMS_SINCE = "0.8.4"
+"""First release read with both runai_streamer and fastsafetensors among its load formats."""
 _LOAD_FORMATS: dict[WeightLoader, str] = {
     "safetensors": "safetensors",
     "fastsafetensors": "fastsafetensors",
@@ -40,7 +44,7 @@ _LOAD_FORMATS: dict[WeightLoader, str] = {
 _SPECULATION_METHODS = {"ngram": "ngram", "draft-model": "draft_model", "eagle3": "eagle3", "mtp": "mtp"}
 _NODES_SINCE = "0.11.1"
 """First release with --nnodes, --node-rank and --master-addr, by which its own processes form a replica over nodes."""
-_JOIN_TIMEOUT_SINCE = "0.33"
+_JOIN_TIMEOUT_SINCE = "0.18"
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
 
@@ -81,7 +85,7 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         *("--max-num-batched-tokens", str(settings.max_num_batched_tokens)),
     ]
     args += ["--gpu-memory-utilization", f"{settings.gpu_memory_utilization:g}"]
-    if settings.kv_cache_memory_bytes is not None:
+    if settings.kv_cache_memory_bytes is not None and at_least(version, _FIXED_KV_SINCE):
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
     if settings.asks_for_prefix_cache:
         args.append("--enable-prefix-caching")
@@ -100,7 +104,9 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args += ["--shutdown-timeout", str(settings.shutdown_timeout_s)]
     args += settings.limit_arguments
     edges = {"time_to_first_token": settings.ttft_edges_s, "inter_token_latency": settings.tpot_edges_s}
-    if own := {family: list(values) for family, values in edges.items() if values}:
+    if at_least(version, _EDGES_SINCE) and (
+        own := {family: list(values) for family, values in edges.items() if values}
+    ):
         args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
     return args
 
@@ -157,10 +163,12 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
     if agent.speculative is not None and not at_least(version, _SPECULATION_SINCE[agent.speculative.method]):
         yield f"vLLM {version} has no speculative decoding by {agent.speculative.method} that is known to work"
+    if agent.kv_cache_dtype == "bf16" and not at_least(version, _BF16_CACHE_SINCE):
+        yield f"vLLM {version} has no --kv-cache-dtype bfloat16; {_BF16_CACHE_SINCE} and newer have"
     if agent.kv_offload_gib is not None and not at_least(version, _KV_OFFLOAD_SINCE):
-        yield f"vLLM {version} has no --kv-offloading-size; 0.17 and newer have"
+        yield f"vLLM {version} has no --kv-offloading-size; {_KV_OFFLOAD_SINCE} and newer have"
     if wishes.loader in ("fastsafetensors", "runai-streamer") and not at_least(version, _STREAMS_SINCE):
-        yield f"whether vLLM {version} has the loader {wishes.loader} is not known; 0.11 and newer have it"
+        yield f"whether vLLM {version} has the loader {wishes.loader} is not known; {_STREAMS_SINCE} and newer have it"
     if unknown := wishes.parsers.tool_calls.unknown(agent.tool_call_parser):
         yield f"vLLM {wishes.parsers.version} has no tool-call parser {unknown}"
     if unknown := wishes.parsers.reasoning.unknown(agent.reasoning_parser):
@@ -176,6 +184,9 @@ VLLM = EnginePort(
     nodes_since=_NODES_SINCE,
     environment=_environment,
     refusals=_refusals,
+    planned_since=V1_FIRST_VERSION,
+    why_not_older="has the engine V0, which is gone and whose accounting differs",
+    fixes_kv_since=_FIXED_KV_SINCE,
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=True,

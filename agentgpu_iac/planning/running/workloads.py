@@ -35,7 +35,7 @@ from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
-from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, known_parsers
+from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_in
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, shared_memory, watching
@@ -94,7 +94,7 @@ def workload_plan(
         agent=agent,
         model=demand.model,
         version=release.version,
-        parsers=known_parsers(catalog.engine_parsers(agent.engine, release.version)),
+        parsers=parsers_in(catalog, agent.engine, release.version),
         model_path=path,
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.adapter(adapter).path for adapter in agent.lora_adapters),

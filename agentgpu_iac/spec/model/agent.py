@@ -15,6 +15,7 @@ from agentgpu_iac.spec.model.fields import (
     Positive,
     PositiveCount,
     Ratio,
+    RepositoryId,
     Revision,
     Switch,
     Text,
@@ -84,7 +85,7 @@ class LoraAdapter(Document):
 
     name: Name
     """Model name under which requests ask for the adapter."""
-    source: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)]
+    source: RepositoryId
     """Hugging Face id of the adapter."""
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the adapter."""
@@ -100,9 +101,7 @@ class Speculative(Document):
     model, named by ``model``."""
     tokens: Annotated[int, Field(ge=1, le=16)] = 3
     """Tokens proposed in each step."""
-    model: (
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200)] | None
-    ) = None
+    model: RepositoryId | None = None
     """Hugging Face id of the draft; needed by draft-model and eagle3."""
     model_revision: Revision | None = None
     """Commit, tag or branch of the draft's repository. Unset: main, which may change under you."""
@@ -162,7 +161,8 @@ class Agent(Document):
     """What the agent does. The words orchestrator, worker, router, classifier and reasoner are recognised when
     the plan names the stack's pattern and architecture."""
     model: Text
-    """Hugging Face id of a model in the catalog (any case), or the path of a local config.json."""
+    """Hugging Face id of a model in the catalog (any case), or the address of its page; or the path of a local config.json,
+    or of the folder that holds it."""
     model_revision: Revision | None = None
     """Commit or tag of the model repository. Unset: ``main``, and the plan says ``unpinned``."""
     engine: Engine = "vllm"

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
+from agentgpu_iac.spec.repository import repository_id
+
 MAX_COUNT = 10**9
 """Counts above this are a slip of the keyboard, not a plan."""
 
@@ -33,6 +35,12 @@ Labels = dict[
     Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")],
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+RepositoryId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$", max_length=200),
+    BeforeValidator(repository_id),
+]
+"""A Hugging Face id; the address of the repository's page is read as the id on it."""
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z._-]{1,64}$")]
 """Commit, tag or branch of a repository."""
 ADDRESS_RANGE = r"^[0-9a-fA-F.:]{2,39}/[0-9]{1,3}$"

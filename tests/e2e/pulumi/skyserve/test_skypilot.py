@@ -43,7 +43,7 @@ STACKS = {
     "several-clouds": f"accelerators: {{allow: [l40s]}}\n  agents:{BURST}",
     "spot-burst-on-aws": f"providers: [aws]\n  regions: [us-east-1, us-east-2]\n  agents:{BURST}",
     "background-on-spot": "agents: [{name: batch, model: Qwen/Qwen3-8B, latencyClass: background, sessions: {concurrent: 40}}]",
-    "several-accelerators": "accelerators: {allow: [h100-sxm]}\n"
+    "several-accelerators": "accelerators: {allow: [h100-sxm]}\n  modelCache: {tokenSecret: hub}\n"
     "  agents: [{name: big, model: meta-llama/Llama-3.3-70B-Instruct, sessions: {concurrent: 20}}]",
     "secrets": "security: {apiKeySecret: keys}\n  modelCache: {tokenSecret: hub}\n"
     "  agents: [{name: one, model: Qwen/Qwen3-8B}, {name: two, model: Qwen/Qwen3-8B}]",

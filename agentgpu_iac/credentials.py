@@ -1,0 +1,51 @@
+"""Credentials that were pasted where a name belongs: what they look like, and texts without them.
+
+A message, a log or a page that repeats one makes a second place from which it can be stolen, so no fault of ours does.
+The forms are those that their issuers document; a password without a form of its own cannot be told from a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_MIXED = r"(?=[A-Za-z0-9]*[0-9A-Z])"
+"""Letters of a key are capitals and digits too; words of a name are not."""
+
+_FORMS: Final[Mapping[str, str]] = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*",
+    "an address with a password": r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@[^\s'\"]*",
+    "an address with a token": r"https?://[^\s/:@]{16,}@[^\s'\"]*",
+    "a Hugging Face token": rf"\b(?:hf|api_org)_(?:{_MIXED}[A-Za-z0-9]{{6,}}|[A-Za-z0-9]{{24,}})",
+    "an API key": (
+        rf"\b(?:sk|pk|rk)[-_](?:[a-z0-9]+[-_]){{0,3}}{_MIXED}[A-Za-z0-9_]{{16,}}[A-Za-z0-9_-]*"
+        r"|\b(?:gsk|xai|pplx|r8|fw)[-_][A-Za-z0-9]{20,}|\bnvapi-[A-Za-z0-9_-]{20,}|\bAIza[A-Za-z0-9_-]{30,}"
+    ),
+    "an AWS access key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}",
+    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,})",
+    "a GitLab token": r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat)-[A-Za-z0-9_-]{16,}",
+    "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "a Docker token": r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{16,}",
+    "a package index token": r"\b(?:pypi-AgE|npm_)[A-Za-z0-9_-]{16,}",
+    "a JSON Web Token": r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
+    "an AWS secret key": (
+        r"(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]{0,39}[A-Z])(?=[A-Za-z0-9/+]{0,39}[a-z])(?=[A-Za-z0-9/+]{0,39}[0-9])"
+        r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
+    ),
+}
+"""What it is -> the form that it has."""
+
+_ANY: Final = re.compile("|".join(f"({form})" for form in _FORMS.values()))
+_KINDS: Final = tuple(_FORMS)
+
+
+def credential_in(text: str) -> str | None:
+    """What kind of credential a text holds, in words; None where it holds none that is known."""
+    found = _ANY.search(text)
+    return None if found is None else _KINDS[(found.lastindex or 1) - 1]
+
+
+def without_credentials(text: str) -> str:
+    """The text with every credential replaced by what it is."""
+    return _ANY.sub(lambda found: f"[{_KINDS[(found.lastindex or 1) - 1]}, not repeated]", text)

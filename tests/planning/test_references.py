@@ -1,0 +1,158 @@
+"""What people write for a model or a region, and what they are told where it is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agentgpu_iac.calculators.calculator import SIZE
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.errors import BadInput
+from agentgpu_iac.planning.choosing.caching import revision
+from agentgpu_iac.planning.references import resolve_models
+from agentgpu_iac.spec.loader import LoadedStack, load_text
+from agentgpu_iac.spec.repository import repository_of
+
+REAL = load_catalog()
+CONFIG = """{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 4, "hidden_size": 256,
+ "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 512, "vocab_size": 1000,
+ "max_position_embeddings": 4096, "torch_dtype": "bfloat16"%s}"""
+
+
+def stack(rest: str = "", model: str = "Qwen/Qwen3-8B", agent: str = "") -> LoadedStack:
+    return load_text(
+        "apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {name: demo}\nspec:\n"
+        f"{rest}  agents:\n    - name: one\n      model: {model}\n{agent}",
+        "stack.yaml",
+    )
+
+
+PAGES = (
+    "https://huggingface.co/Qwen/Qwen3-8B",
+    "https://huggingface.co/Qwen/Qwen3-8B/",
+    "https://huggingface.co/Qwen/Qwen3-8B/tree/main",
+    "https://huggingface.co/qwen/qwen3-8b/blob/main/config.json",
+    "https://huggingface.co/Qwen/Qwen3-8B?library=vllm#files",
+    "http://www.huggingface.co/Qwen/Qwen3-8B/discussions/3",
+    "huggingface.co/Qwen/Qwen3-8B",
+    "https://hf.co/Qwen/Qwen3-8B",
+    "hf.co/Qwen/Qwen3-8B/resolve/main/model.safetensors.index.json",
+    "hf://Qwen/Qwen3-8B",
+    "Qwen/Qwen3-8B/",
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_of_a_model_is_the_model(page: str) -> None:
+    (model,) = resolve_models(stack(model=f"'{page}'"), REAL)
+    assert model.id == "Qwen/Qwen3-8B"
+    answer = SIZE.answer({"model": page, "accelerator": "h100-sxm", "max-model-len": 4096}, REAL)
+    assert "weightsGib" in answer
+
+
+def test_the_page_of_a_revision_pins_it() -> None:
+    agent = stack(model="https://huggingface.co/Qwen/Qwen3-8B/tree/v1.0").stack.spec.agents[0]
+    assert revision(agent) == "v1.0"
+    by_hand = stack(model="https://huggingface.co/Qwen/Qwen3-8B/tree/v1.0", agent="      modelRevision: abc\n")
+    assert revision(by_hand.stack.spec.agents[0]) == "abc"
+
+
+def test_drafts_and_adapters_may_be_pages_too() -> None:
+    loaded = stack(
+        agent="      speculative: {method: draft-model, model: 'https://huggingface.co/Qwen/Qwen3-0.6B'}\n"
+        "      loraAdapters: [{name: tone, source: 'hf.co/acme/tone/tree/main'}]\n"
+    )
+    agent = loaded.stack.spec.agents[0]
+    assert agent.speculative is not None
+    assert agent.speculative.model == "Qwen/Qwen3-0.6B"
+    assert agent.lora_adapters[0].source == "acme/tone"
+
+
+def test_ids_and_paths_stay_what_they_are() -> None:
+    for text in ("Qwen/Qwen3-8B", "./folder", "folder/config.json", "https://example.org/a/b"):
+        assert repository_of(text).id == text
+
+
+@pytest.mark.parametrize("name", ["./mine", "./mine/", "mine", "./mine/config.json"])
+def test_a_folder_with_a_config_is_a_model(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text(CONFIG % "")
+    catalog = load_catalog(base_directory=tmp_path)
+    assert catalog.model(name).is_local
+    assert "weightsGib" in SIZE.answer({"model": name, "accelerator": "l4", "max-model-len": 4096}, catalog)
+
+
+def fault(loaded: LoadedStack) -> str:
+    with pytest.raises(BadInput) as refused:
+        resolve_models(loaded, REAL)
+    (found,) = refused.value.faults
+    assert found.line
+    return f"{found.message} ({found.hint})"
+
+
+def test_a_folder_without_one_is_said() -> None:
+    assert "config.json" in fault(stack(model="./nowhere"))
+
+
+def test_another_address_is_no_model() -> None:
+    said = fault(stack(model="https://example.org/models/x"))
+    assert "did you mean" not in said
+    assert "publisher/model" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("BAAI/bge-m3", "embedding"),
+        ("BAAI/bge-reranker-v2-m3", "reranker"),
+        ("Qwen/Qwen3-Embedding-8B", "embedding"),
+        ("Qwen/Qwen3-Reranker-4B", "reranker"),
+        ("intfloat/multilingual-e5-large", "embedding"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "embedding"),
+        ("nomic-ai/nomic-embed-text-v1.5", "embedding"),
+        ("jinaai/jina-embeddings-v3", "embedding"),
+        ("openai/whisper-large-v3", "speech"),
+    ],
+)
+def test_models_that_do_not_chat_are_not_planned_yet(name: str, kind: str) -> None:
+    said = fault(stack(model=name))
+    assert kind in said
+    assert "not planned yet" in said
+    assert "did you mean" not in said
+
+
+def test_no_chat_model_of_the_catalog_is_taken_for_another_kind() -> None:
+    from agentgpu_iac.catalog.kinds import other_kind_by_name
+
+    assert [model.id for model in REAL.models if other_kind_by_name(model.id)] == []
+
+
+@pytest.mark.parametrize("name", ["XLMRobertaModel", "BertModel", "Qwen3ForSequenceClassification", "ModernBertModel"])
+def test_a_config_of_another_kind_is_not_planned_yet(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text((CONFIG % "").replace("LlamaForCausalLM", name))
+    with pytest.raises(BadInput, match="not planned yet"):
+        load_catalog(base_directory=tmp_path).model("config.json")
+
+
+def test_an_unknown_region_lists_the_priced_ones_nearest_first() -> None:
+    said = fault(stack("  target: eks\n  regions: [us-esat-1]\n"))
+    listed = said.split("priced: ")[1]
+    assert listed.startswith("us-east-1, us-east-2")
+
+
+@pytest.mark.parametrize(
+    ("rope", "longest"),
+    [
+        ('"rope_scaling": {"type": "linear", "factor": 4}', 16384),
+        ('"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}', 8192),
+        ('"rope_scaling": {"rope_type": "yarn", "factor": 4}', 4096),
+        ('"rope_scaling": {"rope_type": "llama3", "factor": 8}', 4096),
+        ('"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 2}}', 8192),
+        ('"model_max_length": 32768', 32768),
+        ('"rope_scaling": null', 4096),
+    ],
+)
+def test_rotary_scaling_lengthens_the_context_as_engines_read_it(tmp_path: Path, rope: str, longest: int) -> None:
+    (tmp_path / "config.json").write_text(CONFIG % f", {rope}")
+    assert load_catalog(base_directory=tmp_path).model("config.json").max_context_tokens == longest
