@@ -76,6 +76,8 @@ def make_metrics(**changes: Any) -> p.MetricsPlan:
         generation_tokens="vllm:generation_tokens_total",
         prompt_tokens="vllm:prompt_tokens_total",
         success="vllm:request_success_total",
+        answers="http_requests_total",
+        failures='status="5xx"',
         ttft_edge_s=0.48,
         tpot_edge_s=0.05,
         ttft_edges_s=(0.25, 0.48, 0.5, 1.0),
@@ -312,7 +314,16 @@ def make_plan(**changes: Any) -> p.Plan:
         rejections=(),
         warnings=(),
         watching=p.WatchingPlan(
-            monitors="none", scrape_interval_s=15, alerts=(), dashboard=False, labels={}, runbook_base_url=None
+            monitors="none",
+            scrape_interval_s=15,
+            alerts=(),
+            dashboard=False,
+            labels={},
+            runbook_base_url=None,
+            cluster=None,
+            accelerators="dcgm-exporter",
+            node_health="none",
+            percentile=95.0,
         ),
         provenance=p.Provenance(spec_sha256="0" * 64, catalog_version="0" * 12, tool_version="0.1.0"),
     )
@@ -381,6 +392,9 @@ def make_router(**changes: Any) -> p.RouterPlan:
         max_request_mib=8,
         drain=p.DrainPlan(pre_stop_s=15, shutdown_timeout_s=30, grace_period_s=50, answer_s=30, notice_s=None),
         gateway=None,
+        exporter=p.ExporterPlan(
+            version="1.5.1", image="nginx/nginx-prometheus-exporter:1.5.1", port=9113, cpu_milli=25, memory_mib=64
+        ),
         routes=(make_route(),),
     )
     return p.RouterPlan(**{**fields, **changes})
@@ -423,6 +437,7 @@ def make_machines_plan(
     callers: tuple[str, ...] = ("10.0.0.0/8", "2001:db8::/32"),
     admins: tuple[str, ...] = ("203.0.113.7/32",),
     api_key: str | None = None,
+    observability: dict[str, Any] | None = None,
     **changes: Any,
 ) -> p.Plan:
     """Machines of two accelerators: two warm replicas that have one each, and a burst on machines of their own."""
@@ -454,15 +469,18 @@ def make_machines_plan(
     spec = StackSpec(
         target=target,
         hosts=Hosts(caller_ranges=callers, admin_ranges=admins),
+        observability=Observability(**(observability or {})),
         agents=(Agent(name="support", model="Qwen/Qwen3-8B"),),
     )
     hosts = host_plans(spec, load_catalog(), plan.workloads, plan.node_pools, plan.router)
-    watching = plan.watching.model_copy(update={"monitors": "prometheus-operator"})
+    watching = watching_plan(spec, plan.workloads, plan.node_pools, plan.router)
+    if observability is None:
+        watching = watching.model_copy(update={"alerts": (), "dashboard": False})
     front = front_plan(spec, plan.stack, plan.workloads, plan.node_pools, hosts, plan.router)
     return plan.model_copy(update={"hosts": hosts, "front": front, "watching": watching})
 
 
-def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:
+def make_watched_plan(method: str = "keda", *, router: p.RouterPlan | None = None, **observability: Any) -> p.Plan:
     """The tiered plan with 48 sessions at the peak, scaled and watched as the spec's defaults have it."""
     plan = make_tiered_plan()
     agent = Agent(name="support", model="Qwen/Qwen3-8B")
@@ -474,8 +492,8 @@ def make_watched_plan(method: str = "keda", **observability: Any) -> p.Plan:
     )
     peak = tuple(one.model_copy(update={"sessions_peak": 48}) for one in plan.workloads)
     workloads = scaled(peak, plan.stack, spec)
-    watching = watching_plan(spec, workloads, plan.node_pools, plan.router)
-    return plan.model_copy(update={"workloads": workloads, "watching": watching})
+    watching = watching_plan(spec, workloads, plan.node_pools, router)
+    return plan.model_copy(update={"workloads": workloads, "watching": watching, "router": router})
 
 
 def make_grouped_plan() -> p.Plan:

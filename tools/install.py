@@ -470,12 +470,18 @@ COMPONENTS: tuple[Component, ...] = (
     GoPrograms(name="argocd", cold_s=130, programs=(("argocd-sync", "."),)),
     GoPrograms(name="lws", cold_s=120, programs=(("lws", "sigs.k8s.io/lws/cmd"),)),
     GoPrograms(name="kube-score", cold_s=12, programs=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)),
+    GoPrograms(
+        name="nginx-exporter",
+        cold_s=40,
+        programs=(("nginx-prometheus-exporter", "github.com/nginx/nginx-prometheus-exporter"),),
+    ),
     Nginx(
         name="nginx",
         cold_s=21,
         options=(
             "--with-threads",
             "--with-http_ssl_module",
+            "--with-http_v2_module",
             "--with-http_stub_status_module",
             "--with-http_realip_module",
             "--with-stream",

@@ -58,7 +58,14 @@ from agentgpu_iac.plan.replica import (
     RolloutSteps,
     ThroughputPlan,
 )
-from agentgpu_iac.plan.router import FlowControlPlan, GatewayPlan, RoutePlan, RouterPlan, RoutingPlan
+from agentgpu_iac.plan.router import (
+    ExporterPlan,
+    FlowControlPlan,
+    GatewayPlan,
+    RoutePlan,
+    RouterPlan,
+    RoutingPlan,
+)
 from agentgpu_iac.plan.scaling import (
     PacePlan,
     PrometheusAuthPlan,
@@ -95,6 +102,7 @@ __all__ = (
     "EngineFile",
     "EnginePlan",
     "EnvironmentVariable",
+    "ExporterPlan",
     "FillerPlan",
     "FlowControlPlan",
     "FrontPlan",

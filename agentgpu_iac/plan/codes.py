@@ -123,6 +123,18 @@ RejectionUnit = Literal[
 """Unit of a rejection's need and limit; empty where there are no figures."""
 
 AlertUnit = Literal[
-    "errors", "nodes", "of the KV cache", "of the requests", "pods", "preemptions", "replicas", "requests"
+    "connections",
+    "degrees Celsius",
+    "errors",
+    "exporters",
+    "nodes",
+    "of the KV cache",
+    "of the requests",
+    "pods",
+    "preemptions",
+    "replicas",
+    "requests",
+    "restarts",
+    "routers",
 ]
 """Unit of an alert's threshold; ``of the ...`` is a share from 0 to 1."""

@@ -81,6 +81,8 @@ class HostPlan(Document):
     """Null where ``observability.monitors`` is ``none``."""
     dcgm_exporter: HostService | None
     """The accelerators' metrics; null as above."""
+    grafana: HostService | None
+    """Null unless ``observability.grafana`` is set."""
     ollama: HostService | None
     """The profile ``local``, for development on a machine without these accelerators; null unless the target is
     ``compose``."""

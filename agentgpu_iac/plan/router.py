@@ -75,6 +75,21 @@ class RoutePlan(Document):
     or the planned TPOT, between 60 and 3,600."""
 
 
+class ExporterPlan(Document):
+    """What stands beside each NGINX and gives Prometheus its counts."""
+
+    version: str
+    """Version of nginx-prometheus-exporter."""
+    image: str
+    """Image by digest where the spec pins one, else by tag."""
+    port: int
+    """Port of its metrics: the pod's, or of a machine's loopback."""
+    cpu_milli: int
+    """CPU that it asks for, and may use."""
+    memory_mib: int
+    """Memory that it asks for, and may use."""
+
+
 class RouterPlan(Document):
     """What stands between the callers and the replicas of some or all agents; see docs/traffic.md."""
 
@@ -110,6 +125,8 @@ class RouterPlan(Document):
     """As long as the slowest engine behind it."""
     gateway: GatewayPlan | None
     """The Gateway that routes attach to."""
+    exporter: ExporterPlan | None
+    """Null for pickers, which have metrics of their own, and where ``observability.monitors`` is ``none``."""
     routes: tuple[RoutePlan, ...]
     """In the order of the agents; an agent without a route is reached through its Service alone."""
 

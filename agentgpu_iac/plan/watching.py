@@ -13,11 +13,21 @@ AlertName = Literal[
     "AgentTpotOverBudget",
     "AgentPreemptions",
     "AgentRequestsRejected",
+    "AgentErrors",
     "AgentReplicasBelowPlan",
+    "AgentEngineRestarts",
+    "AgentMetricsMissing",
     "AgentScalerFailing",
     "AgentGpuPodsPending",
     "AgentSpotNodeLost",
     "AgentModelCacheNotFilled",
+    "AgentRouterDown",
+    "AgentRouterNearlyFull",
+    "AgentPickerDown",
+    "AgentAcceleratorErrors",
+    "AgentAcceleratorMemory",
+    "AgentAcceleratorHot",
+    "AgentExporterMissing",
 ]
 """Every alert that a plan may have; ``docs/runbook.md`` has a section for each."""
 ALERTS: tuple[AlertName, ...] = get_args(AlertName)
@@ -26,11 +36,21 @@ TTFT_OVER_BUDGET: Final = "AgentTtftOverBudget"
 TPOT_OVER_BUDGET: Final = "AgentTpotOverBudget"
 PREEMPTIONS: Final = "AgentPreemptions"
 REQUESTS_REJECTED: Final = "AgentRequestsRejected"
+ERRORS: Final = "AgentErrors"
 REPLICAS_BELOW_PLAN: Final = "AgentReplicasBelowPlan"
+ENGINE_RESTARTS: Final = "AgentEngineRestarts"
+METRICS_MISSING: Final = "AgentMetricsMissing"
 SCALER_FAILING: Final = "AgentScalerFailing"
 GPU_PODS_PENDING: Final = "AgentGpuPodsPending"
 SPOT_NODE_LOST: Final = "AgentSpotNodeLost"
 MODEL_CACHE_NOT_FILLED: Final = "AgentModelCacheNotFilled"
+ROUTER_DOWN: Final = "AgentRouterDown"
+ROUTER_NEARLY_FULL: Final = "AgentRouterNearlyFull"
+PICKER_DOWN: Final = "AgentPickerDown"
+ACCELERATOR_ERRORS: Final = "AgentAcceleratorErrors"
+ACCELERATOR_MEMORY: Final = "AgentAcceleratorMemory"
+ACCELERATOR_HOT: Final = "AgentAcceleratorHot"
+EXPORTER_MISSING: Final = "AgentExporterMissing"
 
 
 class MetricsPlan(Document):
@@ -64,6 +84,10 @@ class MetricsPlan(Document):
     """Counter: prompt tokens read."""
     success: str | None
     """Counter: requests completed; nothing scales on it."""
+    answers: str | None
+    """Counter: HTTP answers by status."""
+    failures: str | None
+    """Label matcher of those that failed (5xx)."""
     ttft_edge_s: float | None
     """Bucket edge that stands for the TTFT budget less the network: exactly there, or the next above it."""
     tpot_edge_s: float | None
@@ -89,6 +113,12 @@ class AlertPlan(Document):
     """Of what."""
     window_s: int
     """Time over which counters are counted; 0 for what has a value at any time."""
+    long_window_s: int
+    """A second, longer window in which it must hold as well, so that neither a moment nor what is over fires; 0: none."""
+    least_requests: int
+    """Requests in the long window below which nothing is said: a share of few requests means nothing; 0: no such floor."""
+    least_over: int
+    """Requests in the long window that must be over the limit themselves; 0: no such floor."""
     for_s: int
     """How long it must hold before the alert fires."""
 
@@ -108,3 +138,12 @@ class WatchingPlan(Document):
     """Labels by which a Prometheus selects monitors and rules."""
     runbook_base_url: str | None
     """As in the spec."""
+    cluster: str | None
+    """Value of the label ``cluster`` by which rules and dashboards choose; null: they do not ask."""
+    accelerators: Literal["dcgm-exporter", "none"]
+    """As in the spec."""
+    node_health: Literal["eks-agent", "none"]
+    """As in the spec."""
+    percentile: float
+    """Percentile of the requests that the latency budgets are promised to; dashboards show it, and alerts fire where more than
+    the rest are slower."""

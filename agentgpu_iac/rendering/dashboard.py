@@ -1,7 +1,7 @@
-"""Grafana dashboards: per agent its budgets, memory, queue, replicas and cost, each beside the plan's figure.
+"""Grafana dashboards: single figures over the chosen agents, then each agent's budgets, memory, queue, replicas and cost.
 
 They are built as data. A ConfigMap holds one dashboard of a few agents, since an object may not hold a thousand; Grafana's
-sidecar loads those that carry its label.
+sidecar loads those that carry its label. A virtual machine has one in a file.
 """
 
 from __future__ import annotations
@@ -9,37 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from agentgpu_iac.plan import MetricsPlan, Plan, Workload, tiers_by_agent
-from agentgpu_iac.plan.series import decimal, selector
-from agentgpu_iac.plan.watching import KV_CACHE_FULL
-from agentgpu_iac.rendering.alerts import replicas_up
+from agentgpu_iac.plan import HostPlan, Plan, Workload, tiers_by_agent
+from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, CLUSTER_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Draft
 from agentgpu_iac.rendering.names import MONITORING, labels
-from agentgpu_iac.units import money_text
+from agentgpu_iac.rendering.panels import Panel, Steps, agent_panels, overview
+from agentgpu_iac.rendering.watched import Watched
 
 _SIDECAR_LABEL = ("grafana_dashboard", "1")
 _AGENTS_ON_A_PAGE = 8
 _SCHEMA_VERSION = 39
 _WIDTH, _HEIGHT, _ACROSS = 8, 7, 3
 """Size of a panel on Grafana's grid of 24 columns, and panels beside one another."""
-_RATE = "[$__rate_interval]"
+_FIGURES_ACROSS, _FIGURE_WIDTH, _FIGURE_HEIGHT = 8, 3, 4
+"""The first row: single figures."""
+_CHOSEN = f'{AGENT_SERIES_LABEL}=~"$agent"'
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """One panel: lines, each with its name."""
-
-    title: str
-    unit: str
-    lines: tuple[tuple[str, str], ...]
-    """(name, PromQL)."""
 
 
 def dashboard_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -64,13 +54,29 @@ def _config_map(plan: Plan, number: int, pages: int, agents: Sequence[Sequence[W
         data=(
             (
                 f"{plan.stack}-{number}.json",
-                json.dumps(_dashboard(plan, title, number, agents), indent=1, ensure_ascii=False) + "\n",
+                _text(_dashboard(_seen(plan, None), title, number, agents)),
             ),
         ),
     )
 
 
-def _dashboard(plan: Plan, title: str, number: int, agents: Sequence[Sequence[Workload]]) -> Json:
+def machine_dashboard(plan: Plan, host: HostPlan) -> str:
+    """The dashboard of one machine, as a file: the agents that have engines there."""
+    watched = _seen(plan, host)
+    agents = tuple(tiers_by_agent(watched.workloads).values())
+    return _text(_dashboard(watched, f"{plan.stack} on {host.node_pool}", 1, agents))
+
+
+def _seen(plan: Plan, host: HostPlan | None) -> Watched:
+    return Watched(plan=plan, host=host, cluster=None if plan.watching.cluster is None else "$cluster")
+
+
+def _text(dashboard: Json) -> str:
+    return json.dumps(dashboard, indent=1, ensure_ascii=False) + "\n"
+
+
+def _dashboard(watched: Watched, title: str, number: int, agents: Sequence[Sequence[Workload]]) -> Json:
+    plan = watched.plan
     return {
         "uid": hashlib.sha256(f"agentgpu/{plan.stack}/{number}".encode()).hexdigest()[:16],
         "title": f"Agents of {title}",
@@ -81,31 +87,69 @@ def _dashboard(plan: Plan, title: str, number: int, agents: Sequence[Sequence[Wo
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
         "timezone": "",
-        "templating": {
-            "list": [
-                {
-                    "name": "datasource",
-                    "label": "Prometheus",
-                    "type": "datasource",
-                    "query": "prometheus",
-                    "current": {},
-                    "options": [],
-                    "refresh": 1,
-                    "regex": "",
-                    "includeAll": False,
-                    "multi": False,
-                    "hide": 0,
-                }
-            ]
-        },
+        "templating": {"list": list(_variables(watched, [tiers[0].agent for tiers in agents]))},
         "annotations": {"list": []},
-        "panels": list(_placed(plan, agents)),
+        "panels": list(_placed(watched, agents)),
     }
 
 
-def _placed(plan: Plan, agents: Sequence[Sequence[Workload]]) -> Iterator[Json]:
-    """Each agent's heading and its panels below, three beside one another."""
-    ids, top = count(1), 0
+def _variables(watched: Watched, agents: Sequence[str]) -> Iterator[Json]:
+    """The data source, the cluster where its name is known, and the agents of the first row."""
+    yield {
+        "name": "datasource",
+        "label": "Prometheus",
+        "type": "datasource",
+        "query": "prometheus",
+        "current": {},
+        "options": [],
+        "refresh": 1,
+        "regex": "",
+        "includeAll": False,
+        "multi": False,
+        "hide": 0,
+    }
+    cluster = watched.plan.watching.cluster
+    if cluster is not None:
+        yield _choice(CLUSTER_LABEL, "Cluster", (cluster,), is_several=False)
+    yield _choice("agent", "Agents of the first row", agents, is_several=True)
+
+
+def _choice(name: str, label: str, words: Sequence[str], *, is_several: bool) -> Json:
+    """Words to choose from; where several may be, all of them are chosen at first."""
+    options = [{"text": word, "value": word, "selected": not is_several} for word in words]
+    everything = {"text": ["All"], "value": ["$__all"]}
+    return {
+        "name": name,
+        "label": label,
+        "type": "custom",
+        "query": ",".join(words),
+        "current": everything if is_several else {"text": words[0], "value": words[0]},
+        "options": options,
+        "includeAll": is_several,
+        "multi": is_several,
+        "hide": 0,
+    }
+
+
+def _placed(watched: Watched, agents: Sequence[Sequence[Workload]]) -> Iterator[Json]:
+    """The first row, then each agent's heading and its panels below, three beside one another."""
+    ids = count(1)
+    for place, figure in enumerate(overview(watched, agents, _CHOSEN)):
+        place_in_grid = _grid(place, _FIGURES_ACROSS, _FIGURE_WIDTH, _FIGURE_HEIGHT, 0)
+        yield {
+            **_panel(figure, next(ids), place_in_grid),
+            "type": "stat",
+            "fieldConfig": {
+                "defaults": {"unit": figure.unit, "thresholds": _thresholds(figure.steps)},
+                "overrides": [],
+            },
+            "options": {
+                "colorMode": "value",
+                "graphMode": "area",
+                "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+            },
+        }
+    top = _FIGURE_HEIGHT
     for tiers in agents:
         workload = tiers[0]
         yield {
@@ -117,20 +161,28 @@ def _placed(plan: Plan, agents: Sequence[Sequence[Workload]]) -> Iterator[Json]:
             "panels": [],
         }
         top += 1
-        shown = tuple(panels(plan, tiers))
+        shown = tuple(agent_panels(watched, tiers))
         for place, panel in enumerate(shown):
-            across, down = place % _ACROSS, place // _ACROSS
-            yield _panel(panel, next(ids), across * _WIDTH, top + down * _HEIGHT)
+            yield _panel(panel, next(ids), _grid(place, _ACROSS, _WIDTH, _HEIGHT, top))
         top += -(-len(shown) // _ACROSS) * _HEIGHT
 
 
-def _panel(panel: Panel, identity: int, left: int, top: int) -> Json:
+def _grid(place: int, across: int, width: int, height: int, top: int) -> Json:
+    return {"h": height, "w": width, "x": place % across * width, "y": top + place // across * height}
+
+
+def _thresholds(steps: Steps) -> Json:
+    return {"mode": "absolute", "steps": [{"value": value, "color": color} for value, color in steps]}
+
+
+def _panel(panel: Panel, identity: int, grid: Json) -> Json:
     return {
         "id": identity,
         "type": "timeseries",
         "title": panel.title,
+        "description": panel.description,
         "datasource": _DATASOURCE,
-        "gridPos": {"h": _HEIGHT, "w": _WIDTH, "x": left, "y": top},
+        "gridPos": grid,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": {
             "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
@@ -141,134 +193,3 @@ def _panel(panel: Panel, identity: int, left: int, top: int) -> Json:
             for number, (name, query) in enumerate(panel.lines)
         ],
     }
-
-
-def panels(plan: Plan, tiers: Sequence[Workload]) -> Iterator[Panel]:
-    """An agent's panels, without those whose series are not known for the engine's version."""
-    workload = tiers[0]
-    if workload.metrics is not None:
-        yield from _engine_panels(plan, workload, workload.metrics)
-    yield _replicas(plan.stack, tiers)
-    yield from _cost(plan.stack, tiers)
-
-
-def _engine_panels(plan: Plan, workload: Workload, metrics: MetricsPlan) -> Iterator[Panel]:
-    chosen, at = selector(plan.stack, workload.agent), workload.latency.percentile
-    if metrics.ttft is not None:
-        budget_ms = workload.latency.budget_ttft_ms
-        left_ms = None if budget_ms is None else budget_ms - workload.latency.network_ms
-        yield _latency("Time to first token, at the engine", metrics.ttft, chosen, left_ms, at)
-    if metrics.tpot is not None:
-        yield _latency("Time per output token", metrics.tpot, chosen, workload.latency.budget_tpot_ms, at)
-    within = tuple(
-        (
-            name,
-            f'sum(rate({series}_bucket{{{chosen},le="{edge_s!r}"}}{_RATE})) / sum(rate({series}_count{{{chosen}}}{_RATE}))',
-        )
-        for name, series, edge_s in (
-            (f"TTFT within {_ms(metrics.ttft_edge_s)}", metrics.ttft, metrics.ttft_edge_s),
-            (f"TPOT within {_ms(metrics.tpot_edge_s)}", metrics.tpot, metrics.tpot_edge_s),
-        )
-        if series is not None and edge_s is not None
-    )
-    if within:
-        yield Panel(title="Requests within their budget", unit="percentunit", lines=within)
-    if metrics.kv_usage is not None:
-        yield Panel(
-            title="KV cache in use",
-            unit="percentunit",
-            lines=(
-                ("fullest replica", f"max({metrics.kv_usage}{{{chosen}}})"),
-                ("mean", f"avg({metrics.kv_usage}{{{chosen}}})"),
-                *(
-                    ("alert", f"vector({decimal(alert.threshold)})")
-                    for alert in plan.watching.alerts
-                    if alert.name == KV_CACHE_FULL and alert.agent == workload.agent
-                ),
-            ),
-        )
-    if metrics.running is not None and metrics.waiting is not None:
-        yield Panel(
-            title=f"Requests and seats ({workload.max_num_seqs} a replica)",
-            unit="short",
-            lines=(
-                ("running", f"sum({metrics.running}{{{chosen}}})"),
-                ("waiting", f"sum({metrics.waiting}{{{chosen}}})"),
-                ("seats", f"{workload.max_num_seqs} * sum(up{{{chosen}}})"),
-            ),
-        )
-    troubles = tuple(
-        (name, f"sum(increase({series}{{{chosen}}}{_RATE}))")
-        for name, series in (("preempted", metrics.preemptions), ("rejected", metrics.rejections))
-        if series is not None
-    )
-    if troubles:
-        yield Panel(title="Requests preempted and rejected", unit="short", lines=troubles)
-    tokens = tuple(
-        (name, f"sum(rate({series}{{{chosen}}}{_RATE}))")
-        for name, series in (("generated", metrics.generation_tokens), ("prompt", metrics.prompt_tokens))
-        if series is not None
-    )
-    if tokens:
-        yield Panel(title="Tokens/s", unit="short", lines=tokens)
-    if metrics.prefix_cache_hits is not None and metrics.prefix_cache_queries is not None:
-        hits, asked = (
-            f"sum(rate({series}{{{chosen}}}{_RATE}))"
-            for series in (metrics.prefix_cache_hits, metrics.prefix_cache_queries)
-        )
-        yield Panel(
-            title="Prompt tokens found in the prefix cache", unit="percentunit", lines=(("found", f"{hits} / {asked}"),)
-        )
-
-
-def _latency(title: str, series: str, chosen: str, budget_ms: float | None, at: float) -> Panel:
-    """The median and the percentile that the budget promises."""
-    quantiles = tuple(
-        (
-            f"p{percent:g}",
-            f"histogram_quantile({round(percent / 100, 4):g}, sum by (le) (rate({series}_bucket{{{chosen}}}{_RATE})))",
-        )
-        for percent in dict.fromkeys((50.0, at))
-    )
-    budget = () if budget_ms is None else (("budget", f"vector({decimal(budget_ms / 1000)})"),)
-    return Panel(title=title, unit="s", lines=(*quantiles, *budget))
-
-
-def _ms(edge_s: float | None) -> str:
-    return "" if edge_s is None else f"{edge_s * 1000:g} ms"
-
-
-def _replicas(stack: str, tiers: Sequence[Workload]) -> Panel:
-    return Panel(
-        title="Replicas that answer",
-        unit="short",
-        lines=tuple(
-            line
-            for workload in tiers
-            for line in (
-                (workload.tier, _running(stack, workload)),
-                (f"{workload.tier}, planned at most", f"vector({workload.replicas.max})"),
-            )
-        ),
-    )
-
-
-def _cost(stack: str, tiers: Sequence[Workload]) -> Iterator[Panel]:
-    """What the running replicas cost at the plan's prices, in total and per finished conversation."""
-    workload = tiers[0]
-    hourly = " + ".join(f"{money_text(each.replica_usd_per_hour)} * {_running(stack, each)}" for each in tiers)
-    yield Panel(title="Cost per hour, at the plan's prices", unit="currencyUSD", lines=(("USD an hour", hourly),))
-    if workload.metrics is not None and workload.metrics.success is not None:
-        sessions = (
-            f"(3600 * sum(rate({workload.metrics.success}{{{selector(stack, workload.agent)}}}[1h])) / "
-            f"{decimal(workload.requests_per_session)})"
-        )
-        yield Panel(
-            title=f"Cost per session of {workload.requests_per_session:g} requests, over the last hour",
-            unit="currencyUSD",
-            lines=(("USD a session", f"avg_over_time(({hourly})[1h:1m]) / {sessions}"),),
-        )
-
-
-def _running(stack: str, workload: Workload) -> str:
-    return f"({replicas_up(stack, workload)} or vector(0))"

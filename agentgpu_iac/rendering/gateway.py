@@ -16,7 +16,13 @@ from agentgpu_iac.plan.addresses import gateway_path
 from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.plan.nodes import AGENT_LABEL
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
-from agentgpu_iac.rendering.names import COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT, GATEWAY, labels, priority_of
+from agentgpu_iac.rendering.names import (
+    COMPONENT_LABEL,
+    ENDPOINT_PICKER_COMPONENT,
+    GATEWAY,
+    labels,
+    priority_of,
+)
 from agentgpu_iac.rendering.service import ServiceContext, engine_selector
 from agentgpu_iac.rendering.stack import ServiceAccountContext, agents
 from agentgpu_iac.rendering.templates import document

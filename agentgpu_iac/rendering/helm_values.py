@@ -1,7 +1,8 @@
-"""Values for the Helm charts that offer accelerators to pods: the NVIDIA GPU Operator's, or its device plugin's alone.
+"""Values for Helm charts: what offers accelerators to pods (the GPU Operator, or its device plugin alone), what counts their
+errors (the DCGM exporter), and what replaces ill nodes (Karpenter).
 
 They are no objects, so no kustomization lists them; whoever installs a chart names its file. Keys are those of the
-charts gpu-operator v26 and nvidia-device-plugin 0.18.2.
+charts gpu-operator v26, nvidia-device-plugin 0.18.2, dcgm-exporter 4.8.1 and karpenter 1.14.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, POOL_LABEL
-from agentgpu_iac.rendering.context import Context
+from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.sharing import DEFAULT_CONFIGURATION, configurations_name
 from agentgpu_iac.rendering.templates import document
@@ -46,6 +47,27 @@ class DevicePluginChartContext(Context):
     default_configuration: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DcgmExporterContext(Context):
+    """What counts the accelerators' errors, on the plan's nodes. The GPU Operator brings one of its own."""
+
+    template: ClassVar[str] = "helm-dcgm-exporter.yaml.j2"
+    pool_label: str
+    taint_key: str
+    has_monitor: bool
+    interval: str
+    has_labels: bool
+    labels: Pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KarpenterContext(Context):
+    """What Karpenter is told beyond its own defaults."""
+
+    template: ClassVar[str] = "helm-karpenter.yaml.j2"
+    repairs_nodes: bool
+
+
 def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
     """A file for each chart; nothing for targets without a cluster of yours, or where you want none."""
     target = TARGETS[plan.target]
@@ -67,7 +89,21 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
         default_configuration=DEFAULT_CONFIGURATION,
     )
     opening = Origins(plan).of_stack("charts")
-    return (_file("gpu-operator", operator, opening), _file("nvidia-device-plugin", plugin, opening))
+    contexts: list[tuple[str, Context]] = [("gpu-operator", operator), ("nvidia-device-plugin", plugin)]
+    watching = plan.watching
+    if watching.accelerators != "none":
+        exporter = DcgmExporterContext(
+            pool_label=POOL_LABEL,
+            taint_key=ACCELERATOR_RESOURCE,
+            has_monitor=watching.monitors != "none",
+            interval=f"{watching.scrape_interval_s}s",
+            has_labels=bool(watching.labels),
+            labels=tuple(watching.labels.items()),
+        )
+        contexts.append(("dcgm-exporter", exporter))
+    if watching.node_health != "none":
+        contexts.append(("karpenter", KarpenterContext(repairs_nodes=True)))
+    return tuple(_file(chart, context, opening) for chart, context in sorted(contexts, key=lambda each: each[0]))
 
 
 def _file(chart: str, context: Context, opening: str) -> RenderedFile:

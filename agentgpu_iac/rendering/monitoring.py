@@ -1,4 +1,4 @@
-"""Watching: what scrapes the engines, the alert rules, and the dashboards."""
+"""Watching: what scrapes the engines and the router, the alert rules, and the dashboards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.nodes import AGENT_LABEL, STACK_LABEL, TIER_LABEL
+from agentgpu_iac.plan.series import CLUSTER_LABEL
 from agentgpu_iac.rendering.alerts import rule_drafts
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.dashboard import dashboard_drafts
@@ -15,7 +16,9 @@ from agentgpu_iac.rendering.names import (
     COMPONENT_LABEL,
     ENDPOINT_PICKER_COMPONENT,
     ENGINE_COMPONENT,
+    EXPORTER_PORT_NAME,
     MONITORING,
+    ROUTER_COMPONENT,
     watched_labels,
 )
 from agentgpu_iac.rendering.service import HTTP_PORT
@@ -23,7 +26,7 @@ from agentgpu_iac.rendering.service import HTTP_PORT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodMonitorContext(Context):
-    """The engines whose metrics page has one path, in all tiers."""
+    """Pods whose metrics page has one path: the engines of one name in all tiers, or the routers."""
 
     template: ClassVar[str] = "pod-monitor.yaml.j2"
     name: str
@@ -36,6 +39,9 @@ class PodMonitorContext(Context):
     path: str
     interval: str
     timeout: str
+    has_cluster: bool
+    added_labels: Pairs
+    """The name of the cluster, where Prometheus gives it one: so its own queries find it too."""
 
 
 def monitoring_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -44,44 +50,65 @@ def monitoring_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 
 def _monitor_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """One PodMonitor for each engine in use: engines of one name have one path."""
+    """One PodMonitor for each engine in use, since engines of one name have one path; and one for what routes requests: NGINX's
+    exporters, or endpoint pickers, whose queue a burst is scaled on.
+    """
     if plan.watching.monitors == "none":
         return ()
     paths = {workload.engine.name: workload.metrics.path for workload in plan.workloads if workload.metrics is not None}
-    monitors = (*(_monitor(plan, engine, path) for engine, path in paths.items()), *_picker_monitor(plan))
+    monitors = [
+        _monitor(
+            plan,
+            f"engines-{engine}",
+            watched_labels(plan, engine),
+            (STACK_LABEL, AGENT_LABEL, TIER_LABEL),
+            ((COMPONENT_LABEL, ENGINE_COMPONENT), ("app.kubernetes.io/name", engine)),
+            HTTP_PORT,
+            path,
+        )
+        for engine, path in paths.items()
+    ]
+    if plan.router is not None and plan.router.exporter is not None:
+        monitors.append(
+            _monitor(
+                plan,
+                ROUTER_COMPONENT,
+                watched_labels(plan, "nginx"),
+                (STACK_LABEL,),
+                ((COMPONENT_LABEL, ROUTER_COMPONENT),),
+                EXPORTER_PORT_NAME,
+                "/metrics",
+            )
+        )
+    if plan.router is not None and plan.router.gateway is not None:
+        monitors.append(
+            _monitor(
+                plan,
+                "endpoint-pickers",
+                watched_labels(plan, "endpoint-pickers"),
+                (STACK_LABEL, AGENT_LABEL),
+                ((COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT),),
+                PICKER_METRICS_PORT_NAME,
+                PICKER_METRICS_PATH,
+            )
+        )
     return tuple(Draft(folder=MONITORING, context=monitor) for monitor in monitors)
 
 
-def _picker_monitor(plan: Plan) -> tuple[PodMonitorContext, ...]:
-    """The endpoint pickers: what they hold until a replica has room is what a burst is scaled on."""
-    if plan.router is None or plan.router.gateway is None:
-        return ()
-    seconds = f"{plan.watching.scrape_interval_s}s"
-    return (
-        PodMonitorContext(
-            name="endpoint-pickers",
-            namespace=plan.stack,
-            labels=watched_labels(plan, "endpoint-pickers"),
-            pod_target_labels=(STACK_LABEL, AGENT_LABEL),
-            selector=((COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT),),
-            port=PICKER_METRICS_PORT_NAME,
-            path=PICKER_METRICS_PATH,
-            interval=seconds,
-            timeout=seconds,
-        ),
-    )
-
-
-def _monitor(plan: Plan, engine: str, path: str) -> PodMonitorContext:
-    seconds = f"{plan.watching.scrape_interval_s}s"
+def _monitor(
+    plan: Plan, name: str, labels: Pairs, copied: tuple[str, ...], selector: Pairs, port: str, path: str
+) -> PodMonitorContext:
+    seconds, cluster = f"{plan.watching.scrape_interval_s}s", plan.watching.cluster
     return PodMonitorContext(
-        name=f"engines-{engine}",
+        name=name,
         namespace=plan.stack,
-        labels=watched_labels(plan, engine),
-        pod_target_labels=(STACK_LABEL, AGENT_LABEL, TIER_LABEL),
-        selector=((COMPONENT_LABEL, ENGINE_COMPONENT), ("app.kubernetes.io/name", engine)),
-        port=HTTP_PORT,
+        labels=labels,
+        pod_target_labels=copied,
+        selector=selector,
+        port=port,
         path=path,
         interval=seconds,
         timeout=seconds,
+        has_cluster=cluster is not None,
+        added_labels=() if cluster is None else ((CLUSTER_LABEL, cluster),),
     )

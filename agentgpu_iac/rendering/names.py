@@ -36,6 +36,9 @@ node, and no Service or monitor may take one for the other."""
 
 SERVICE_ACCOUNT = "engine"
 
+EXPORTER_PORT_NAME = "metrics"
+"""Name of the port of what counts for a pod's main container."""
+
 SCRIPT_FOLDER = "/opt/model-cache"
 SCRIPT = "model_cache.py"
 SCRIPTS = (SCRIPT, "model_files.py", "model_hub.py")

@@ -2,7 +2,7 @@
 
 Each kind of pod has one policy that lists all it may do::
 
-    callers' namespaces -> router, else engines  monitoring namespace -> metrics
+    callers' namespaces -> router, else engines  monitoring namespace -> metrics of engines, routers, pickers
     router -> engines                            fillers -> the models' source, over HTTPS
     Gateway -> endpoint pickers, engines         endpoint pickers -> engines, the Kubernetes API
     everyone -> the cluster's DNS                pods of one replica <-> one another
@@ -199,9 +199,16 @@ def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
             plan,
             ROUTER_COMPONENT,
             _component(ROUTER_COMPONENT),
-            ingress=(_from_callers(plan, *ports),),
+            ingress=(_from_callers(plan, *ports), *_asking_exporter(plan)),
             egress=(engines,),
         ),
+    )
+
+
+def _asking_exporter(plan: Plan) -> tuple[Rule, ...]:
+    exporter = None if plan.router is None else plan.router.exporter
+    return (
+        () if exporter is None else (_from_namespace(plan.security.monitoring_namespace, Port("TCP", exporter.port)),)
     )
 
 

@@ -22,6 +22,7 @@ from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pai
 from agentgpu_iac.rendering.names import (
     BASE,
     COMPONENT_LABEL,
+    EXPORTER_PORT_NAME,
     ROUTER_COMPONENT,
     SERVICE_ACCOUNT,
     labels,
@@ -40,7 +41,7 @@ _RESOLVER_FILE = f"{_RUN_FOLDER}/resolver.conf"
 
 _HEALTH_PORT = 8080
 _STATUS_PORT = 8081
-"""NGINX's own counts, for an exporter in the same pod."""
+"""NGINX's own counts, for the exporter in the same pod."""
 ROUTER_UID = 101
 """The user of the nginx-unprivileged image."""
 
@@ -69,6 +70,9 @@ Route = tuple[
 ]
 """Agent, where NGINX listens for it, its engines, files that name more of them, directives that choose an engine and that
 limit, tries, and times."""
+
+Exporter = tuple[str, tuple[str, ...], str, int, str, str]
+"""Image, arguments, name and number of its port, CPU, memory. It is one static program, which any user can run."""
 
 REQUESTS_ZONE = "requests_in_flight"
 """Memory in which NGINX counts the requests of each agent. Agents have zones of their own name beside it, which no agent's
@@ -139,6 +143,7 @@ class RouterDeploymentContext(Context):
     config_folder: str
     run_folder: str
     scratch_size: str
+    exporters: tuple[Exporter, ...]
 
 
 def router_drafts(plan: Plan) -> tuple[Draft, ...]:
@@ -165,7 +170,7 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 def port_name(agent: str) -> str:
     """Name of the router's port for an agent: the agent's own where Kubernetes takes it, else a digest of it."""
-    if _PORT_NAME.fullmatch(agent) and agent not in (_HEALTH, _STATUS):
+    if _PORT_NAME.fullmatch(agent) and agent not in (_HEALTH, _STATUS, EXPORTER_PORT_NAME):
         return agent
     return f"a{hashlib.sha256(agent.encode()).hexdigest()[:14]}"
 
@@ -295,7 +300,29 @@ def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> Rou
         config_folder=CONFIG_FOLDER,
         run_folder=_RUN_FOLDER,
         scratch_size=mib_quantity(router.scratch_mib),
+        exporters=_exporters(router),
     )
+
+
+def _exporters(router: RouterPlan) -> tuple[Exporter, ...]:
+    exporter = router.exporter
+    if exporter is None:
+        return ()
+    return (
+        (
+            exporter.image,
+            exporter_arguments(_STATUS_PORT, f":{exporter.port}"),
+            EXPORTER_PORT_NAME,
+            exporter.port,
+            cpu_quantity(exporter.cpu_milli),
+            mib_quantity(exporter.memory_mib),
+        ),
+    )
+
+
+def exporter_arguments(status_port: int, listen: str) -> tuple[str, ...]:
+    """What nginx-prometheus-exporter is told: where NGINX's counts are, and where Prometheus asks for them."""
+    return (f"--nginx.scrape-uri=http://127.0.0.1:{status_port}/status", f"--web.listen-address={listen}")
 
 
 def _public_service(plan: Plan, agent: Workload) -> ServiceContext:

@@ -93,6 +93,15 @@ def _no_cluster(target: Target, who_has: str, instead: str) -> tuple[Refusal, ..
     )
 
 
+_NO_EKS_AGENT: Final = Refusal(
+    at=("spec", "observability", "nodeHealth"),
+    words=("eks-agent",),
+    message="the node monitoring agent is an add-on of EKS, and Karpenter is not installed by us here",
+    hint="leave it out, or use target: eks; on an EKS cluster of yours install the add-on eks-node-monitoring-agent and set "
+    "Karpenter's feature gate NodeRepair",
+)
+"""Only where nodes are made on demand is there something that could replace one."""
+
 _NOTHING_SCALES_MACHINES: Final = "nothing scales virtual machines: whoever runs the stack starts and ends them"
 
 
@@ -122,6 +131,7 @@ def _on_machines(target: Target) -> tuple[Refusal, ...]:
             message=_NOTHING_SCALES_MACHINES,
             hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
         ),
+        _NO_EKS_AGENT,
         *_no_cluster(target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"),
     )
 
@@ -160,6 +170,7 @@ _KUBERNETES: Final = Abilities(
     makes_nodes_on_demand=False,
     makes_machines=False,
     serves_one_developer=False,
+    refuses=(_NO_EKS_AGENT,),
 )
 
 _SPHERON: Final = Abilities(
@@ -253,6 +264,7 @@ _SKYSERVE: Final = Abilities(
             message="SkyServe scales by requests a second alone, never by the clock",
             hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
         ),
+        _NO_EKS_AGENT,
         *_no_cluster("skyserve", "SkyServe has", "sky serve up takes each secret from your shell"),
     ),
 )

@@ -84,6 +84,8 @@ PATTERN_WORDS: Final = {
     "engineImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "prometheusImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "dcgmExporterImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "routerExporterImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "grafanaImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "model": "a Hugging Face id such as publisher/model",
     "toolCallParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",

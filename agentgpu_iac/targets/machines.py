@@ -27,15 +27,7 @@ IDLE: Final = (
     RENEWAL_IDLE,
     ROLLOUT_IDLE,
     Idle(keys=("pins.kubernetesVersion",), reason="only a cluster has it"),
-    Idle(
-        keys=(
-            "observability.alerts",
-            "observability.dashboard",
-            "observability.labels",
-            "observability.runbookBaseUrl",
-        ),
-        reason="alert rules and dashboards are rendered for clusters alone",
-    ),
+    Idle(keys=("observability.labels",), reason="only the Prometheus operator selects by labels"),
 )
 
 

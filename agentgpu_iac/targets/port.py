@@ -168,7 +168,14 @@ def no_choice_of_accelerator(spec: StackSpec) -> str:
 
 
 HOSTS_IDLE = Idle(
-    keys=("hosts.callerRanges", "hosts.adminRanges", "pins.prometheusImage", "pins.dcgmExporterImage"),
+    keys=(
+        "hosts.callerRanges",
+        "hosts.adminRanges",
+        "observability.grafana",
+        "pins.prometheusImage",
+        "pins.dcgmExporterImage",
+        "pins.grafanaImage",
+    ),
     reason="only virtual machines have it",
 )
 CLUSTER_IDLE = Idle(

@@ -98,7 +98,16 @@ SKYSERVE: Final = TargetPort(
             reason="SkyServe's own load balancer stands before the replicas",
         ),
         Idle(
-            keys=("observability.monitors", "observability.alerts", "observability.dashboard", "observability.labels"),
+            keys=(
+                "observability.monitors",
+                "observability.alerts",
+                "observability.dashboard",
+                "observability.labels",
+                "observability.accelerators",
+                "observability.cluster",
+                "observability.runbookBaseUrl",
+                "pins.routerExporterImage",
+            ),
             reason="nothing that is rendered for SkyServe watches its replicas",
         ),
         Idle(keys=("pins.kubernetesVersion",), reason="only a cluster has it"),

@@ -10,6 +10,8 @@ import pytest
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import ALERTS, watching
+from agentgpu_iac.planning.running.watching import watching_plan
+from agentgpu_iac.spec.model import Agent, StackSpec
 from tests.planning.scenes import make_agent, plan, workload
 
 BURST = make_agent(sessions={"concurrent": 10}, traffic={"burstFactor": 20.0, "rampS": 3600.0})
@@ -57,7 +59,11 @@ def of(made: p.Plan) -> dict[str, p.AlertPlan]:
 
 
 def test_a_plan_with_everything_has_every_alert() -> None:
-    assert set(of(plan(BURST))) == set(ALERTS)
+    assert set(of(plan(BURST))) == set(ALERTS) - {watching.PICKER_DOWN}
+    gateway = of(plan(BURST, network={"router": "gateway", "gateway": {"name": "g", "namespace": "n"}}))
+    assert set(ALERTS) - set(gateway) == {
+        watching.ROUTER_DOWN, watching.ROUTER_NEARLY_FULL, watching.REQUESTS_REJECTED,
+    }  # fmt: skip
     assert len(ALERTS) == len(set(ALERTS))
 
 
@@ -66,6 +72,33 @@ def test_what_a_plan_lacks_has_no_alert() -> None:
     assert not {watching.TTFT_OVER_BUDGET, watching.TPOT_OVER_BUDGET, watching.SCALER_FAILING} & set(lone)
     assert watching.SPOT_NODE_LOST not in lone
     assert watching.REQUESTS_REJECTED not in of(plan(make_agent(engineVersion="0.31.0")))
+
+
+def test_a_target_has_the_alerts_that_something_there_can_fire() -> None:
+    """Machines have no pods to wait and no spot nodes of Karpenter; nothing watches what SkyServe runs."""
+    lone = make_agent(sessions={"concurrent": 4})
+    machine = set(of(plan(lone, target="compose")))
+    assert not {watching.GPU_PODS_PENDING, watching.MODEL_CACHE_NOT_FILLED, watching.SPOT_NODE_LOST} & machine
+    assert {watching.ROUTER_DOWN, watching.ACCELERATOR_ERRORS, watching.ENGINE_RESTARTS} <= machine
+    sky = StackSpec(target="skyserve", agents=(Agent(name="support", model="Qwen/Qwen3-8B"),))
+    watched = plan(lone)
+    assert watching_plan(sky, watched.workloads, watched.node_pools, None).alerts == ()
+
+
+def test_who_has_no_exporter_is_not_alerted_on_it() -> None:
+    without = of(plan(make_agent(), observability={"accelerators": "none"}))
+    assert not {watching.ACCELERATOR_ERRORS, watching.ACCELERATOR_MEMORY, watching.ACCELERATOR_HOT} & set(without)
+    assert watching.EXPORTER_MISSING in without, "kube-state-metrics"
+
+
+def test_a_share_of_requests_needs_two_windows_and_enough_of_them() -> None:
+    found = of(plan(BURST))
+    for name in (watching.TTFT_OVER_BUDGET, watching.TPOT_OVER_BUDGET, watching.ERRORS):
+        alert = found[name]
+        assert (alert.window_s, alert.long_window_s) == (300, 3600)
+        assert alert.least_requests >= max(20, 1 / alert.threshold)
+        assert alert.least_over == 5
+    assert watching.ERRORS not in of(plan(make_agent(engineVersion="0.31.0"))), "its answers are not known by status"
 
 
 def test_waiting_times_and_thresholds_follow_from_the_plan() -> None:

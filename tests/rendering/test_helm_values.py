@@ -53,3 +53,17 @@ def test_other_targets_have_no_charts(target: str) -> None:
 
 def test_values_are_no_manifests() -> None:
     assert not any(file.path.startswith("helm-values/") for file in render(make_plan()))
+
+
+def test_what_counts_errors_and_what_replaces_ill_nodes_follow_the_spec() -> None:
+    plan = make_plan()
+    watching = plan.watching.model_copy(update={"node_health": "eks-agent", "monitors": "prometheus-operator"})
+    watched = {file.path: file.content.decode() for file in helm_values(plan.model_copy(update={"watching": watching}))}
+    karpenter = yaml.safe_load(watched["helm-values/karpenter.yaml"])
+    assert karpenter == {"settings": {"featureGates": {"nodeRepair": True}}}
+    exporter = yaml.safe_load(watched["helm-values/dcgm-exporter.yaml"])
+    assert exporter["serviceMonitor"] == {"enabled": True, "interval": "15s"}
+    assert exporter["tolerations"][0]["key"] == "nvidia.com/gpu"
+    none = plan.watching.model_copy(update={"accelerators": "none"})
+    paths = {file.path for file in helm_values(plan.model_copy(update={"watching": none}))}
+    assert not {"helm-values/dcgm-exporter.yaml", "helm-values/karpenter.yaml"} & paths

@@ -111,7 +111,9 @@ def test_nothing_is_published_beyond_the_loopback(folder: str) -> None:
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
     assert len({port.split(":")[1] for port in published}) == len(published)
-    assert {name for name, one in found.items() if one.get("network_mode") == "host"} == {"nginx", "prometheus"}
+    on_the_machine = {name for name, one in found.items() if one.get("network_mode") == "host"}
+    assert on_the_machine == {"nginx", "nginx-exporter", "prometheus"}
+    assert "--web.listen-address=127.0.0.1:9113" in found["nginx-exporter"]["command"]
     assert "--web.listen-address=127.0.0.1:9090" in found["prometheus"]["command"]
 
 
@@ -226,11 +228,59 @@ def test_prometheus_asks_every_engine_and_the_accelerators() -> None:
     assert targets == {
         "support-1": ["127.0.0.1:20000"],
         "support-2": ["127.0.0.1:20001"],
+        "router": ["127.0.0.1:9113"],
         "accelerators": ["127.0.0.1:9400"],
     }
-    assert config["scrape_configs"][0]["static_configs"][0]["labels"]["agentgpu_dev_agent"] == "support"
+    labels = config["scrape_configs"][0]["static_configs"][0]["labels"]
+    assert labels == {
+        "agentgpu_dev_stack": "demo",
+        "agentgpu_dev_agent": "support",
+        "agentgpu_dev_tier": "baseline",
+        "namespace": "demo",
+        "pod": "support-1",
+    }
+    assert config["rule_files"] is None
     dcgm = services(make_machines_plan())["dcgm-exporter"]
     assert dcgm["deploy"]["resources"]["reservations"]["devices"][0]["count"] == "all"
+
+
+def test_a_machine_has_the_rules_the_dashboard_and_on_request_grafana() -> None:
+    plain = make_machines_plan(observability={"cluster": "attic"})
+    made, found = texts(plain), services(plain)
+    assert yaml.safe_load(made[f"{BASELINE}/prometheus.yml"])["rule_files"] == ["/etc/prometheus/rules.yml"]
+    assert yaml.safe_load(made[f"{BASELINE}/prometheus.yml"])["global"]["external_labels"]["cluster"] == "attic"
+    mounted = {volume["source"]: volume["target"] for volume in found["prometheus"]["volumes"]}
+    assert mounted["./rules.yml"] == "/etc/prometheus/rules.yml"
+    assert json.loads(made[f"{BASELINE}/dashboard.json"])["panels"]
+    assert "dashboard.json" not in made[f"{BASELINE}/cloud-init.yaml"], "no Grafana of the machine would read it"
+    assert "grafana" not in found
+    changed = plain.model_copy(
+        update={"watching": plain.watching.model_copy(update={"alerts": plain.watching.alerts[:1]})}
+    )
+    digest = "agentgpu.dev/content-sha256"
+    assert services(changed)["prometheus"]["labels"][digest] != found["prometheus"]["labels"][digest]
+
+    with_grafana = make_machines_plan(observability={"grafana": True})
+    grafana, made = services(with_grafana)["grafana"], texts(with_grafana)
+    assert (grafana["network_mode"], grafana["environment"]["GF_SERVER_HTTP_ADDR"]) == ("host", "127.0.0.1")
+    assert (grafana["user"], grafana["read_only"]) == ("472:0", True)
+    places = {volume["target"]: volume["source"] for volume in grafana["volumes"] if volume["type"] == "bind"}
+    for target, source in places.items():
+        assert f"{BASELINE}/{source.removeprefix('./')}" in made, target
+    (provider,) = yaml.safe_load(made[f"{BASELINE}/grafana-dashboards.yaml"])["providers"]
+    assert f"{provider['options']['path']}/dashboard.json" in places
+    (source,) = yaml.safe_load(made[f"{BASELINE}/grafana-datasource.yaml"])["datasources"]
+    assert source["url"] == "http://127.0.0.1:9090"
+
+
+def test_a_machine_counts_the_replicas_that_it_runs_itself() -> None:
+    """The burst machine has two engines of an agent whose baseline stands elsewhere."""
+    plan = make_machines_plan(observability={})
+    for folder, host in zip((BASELINE, BURST), plan.hosts, strict=True):
+        groups = yaml.safe_load(texts(plan)[f"{folder}/rules.yml"])["groups"]
+        rules = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+        assert rules["AgentReplicasBelowPlan"].endswith(f" < {len(host.engines)}")
+        assert not any("kube_" in expression for expression in rules.values())
 
 
 def test_without_monitors_nothing_watches() -> None:

@@ -12,20 +12,31 @@ from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.plan import ALERTS
 from agentgpu_iac.rendering.dashboard import _AGENTS_ON_A_PAGE
-from tests.plans import make_metrics, make_plan, make_watched_plan, make_workload
+from tests.plans import make_metrics, make_plan, make_router, make_watched_plan, make_workload
 from tests.rendering.trees import of_kind, tree
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = ROOT / "docs" / "runbook.md"
 
-OURS = {"up", "agentgpu_burst_requests", "agentgpu_burst_kv_cache"}
+OURS = {"up", "ALERTS", "agentgpu_burst_requests", "agentgpu_burst_kv_cache"}
 CLUSTER = {
     "kube_pod_status_phase", "kube_pod_container_resource_requests", "kube_pod_info", "kube_node_status_condition",
     "kube_daemonset_status_desired_number_scheduled", "kube_daemonset_status_number_ready",
     "kube_horizontalpodautoscaler_status_condition", "karpenter_nodeclaims_disrupted_total",
     "keda_scaler_detail_errors_total", "kube_deployment_status_replicas_ready",
+    "kube_pod_container_status_restarts_total", "kube_pod_container_status_last_terminated_reason",
 }  # fmt: skip
 """Series that are not the engines'."""
+NGINX = {
+    "nginx_up", "nginx_connections_active", "nginx_connections_accepted", "nginx_connections_handled",
+    "nginx_connections_reading", "nginx_connections_writing", "nginx_connections_waiting", "nginx_http_requests_total",
+}  # fmt: skip
+"""Of nginx-prometheus-exporter 1.5.1 over stub_status: tests/e2e/traffic asks the real one."""
+DCGM = {
+    "DCGM_FI_DEV_XID_ERRORS", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", "DCGM_FI_DEV_ROW_REMAP_FAILURE",
+}  # fmt: skip
+"""Among the counters that the DCGM exporter has on by default: NVIDIA/dcgm-exporter 00d6d344ea4a, etc/default-counters.csv. There
+the times of throttling and the ECC totals are off."""
 
 
 def rules(plan: p.Plan) -> list[dict[str, Any]]:
@@ -64,9 +75,16 @@ def queries(plan: p.Plan) -> Iterator[str]:
         yield from (one["metadata"]["query"] for one in body["spec"]["triggers"] if "query" in one["metadata"])
 
 
+_KEYWORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left"}
+
+
 def series_in(query: str) -> set[str]:
-    """Names that stand before a selector or a range."""
-    return set(re.findall(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\{", query))
+    """Every name in a query that is no function, keyword or label."""
+    bare = re.sub(r'"[^"]*"', "", query)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left)\s*\([^)]*\)", "", bare)
+    names = re.findall(r"(?<![\w:.$])([a-zA-Z_:][a-zA-Z0-9_:]*)(?!\s*\()(?![\w:])", bare)
+    return set(names) - _KEYWORDS
 
 
 @pytest.mark.parametrize("version", ["0.6.0", "0.10.0", "0.31.0", "0.33.0"])
@@ -81,19 +99,24 @@ def test_every_series_is_in_the_table_of_the_engines_version(version: str, metho
     workloads = tuple(
         one.model_copy(update={"engine": engine, "metrics": make_metrics(**names)}) for one in plan.workloads
     )
-    allowed = {name for name in names.values() if name}
+    allowed = {name for role, name in names.items() if name and role != "failures"}
     histograms = {names["ttft"], names["tpot"]}
     allowed |= {f"{name}{suffix}" for name in histograms for suffix in ("_bucket", "_count")}
     made = plan.model_copy(update={"workloads": workloads, "watching": without_unknown(plan.watching, names)})
     made = made.model_copy(update={"workloads": tuple(one.model_copy(update={"scaling": None}) for one in workloads)})
     used = {name for query in queries(made) for name in series_in(query)}
-    assert used <= allowed | OURS | CLUSTER
+    assert used <= allowed | OURS | CLUSTER | NGINX | DCGM
     assert names["running"] in used
+    assert used >= DCGM
 
 
 def without_unknown(watching: p.WatchingPlan, names: dict[str, Any]) -> p.WatchingPlan:
     """Alerts on series that the version does not have are not in its plan."""
-    absent = {"AgentScalerFailing", *(() if names["rejections"] else ("AgentRequestsRejected",))}
+    absent = {
+        "AgentScalerFailing",
+        *(() if names["rejections"] else ("AgentRequestsRejected",)),
+        *(() if names["answers"] else ("AgentErrors",)),
+    }
     kept = tuple(alert for alert in watching.alerts if alert.name not in absent)
     return watching.model_copy(update={"alerts": kept})
 
@@ -125,7 +148,8 @@ def test_the_users_labels_win_and_stand_once() -> None:
 def test_every_alert_of_the_plan_is_a_rule(method: str) -> None:
     plan = make_watched_plan(method)
     found = alerts(plan)
-    assert set(found) == {alert.name for alert in plan.watching.alerts} == set(ALERTS)
+    routers = {"AgentRouterDown", "AgentRouterNearlyFull", "AgentPickerDown"}
+    assert set(found) == {alert.name for alert in plan.watching.alerts} == set(ALERTS) - routers
     for alert in plan.watching.alerts:
         rule = found[alert.name]
         assert rule["for"] == f"{alert.for_s}s"
@@ -161,12 +185,13 @@ def test_alerts_say_the_plans_numbers() -> None:
 
 
 def test_an_alert_leads_to_its_section_of_the_runbook() -> None:
-    own = alerts(make_watched_plan(runbook_base_url="https://acme.example/runbook"))
-    ours = alerts(make_watched_plan())
-    for name in ALERTS:
+    own = alerts(make_watched_plan(router=make_router(), runbook_base_url="https://acme.example/runbook"))
+    ours = alerts(make_watched_plan(router=make_router()))
+    assert set(own) == set(ours) == set(ALERTS) - {"AgentPickerDown"}
+    for name in own:
         assert own[name]["annotations"]["runbook_url"] == f"https://acme.example/runbook#{name.lower()}"
-        assert ours[name]["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
-        assert "runbook_url" not in ours[name]["annotations"], "no address is made up"
+        assert set(ours[name]["annotations"]) == {"summary", "description"}, "no address is made up"
+        assert " First: " in ours[name]["annotations"]["description"]
 
 
 def test_the_runbook_has_a_section_for_every_alert_and_for_no_other() -> None:
@@ -193,11 +218,59 @@ def test_the_dashboard_shows_what_the_plan_promises() -> None:
     assert f"vector({0.05})" in shown
     assert f"{warm.max_num_seqs} * sum(up{{" in shown
     assert f"{warm.replica_usd_per_hour} * " in shown
-    assert dashboard["templating"]["list"][0]["type"] == "datasource"
+    assert [variable["name"] for variable in dashboard["templating"]["list"]] == ["datasource", "agent"]
+    agents = dashboard["templating"]["list"][1]
+    assert (agents["multi"], agents["includeAll"], agents["query"]) == (True, True, "support")
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in dashboard["panels"]]
     assert len(set(places)) == len(places)
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in dashboard["panels"])
+
+
+def test_the_dashboard_opens_with_single_figures_and_each_panel_says_what_it_means() -> None:
+    (dashboard,) = dashboards(make_watched_plan(cluster="eu-1"))
+    panels = dashboard["panels"]
+    figures = [panel for panel in panels if panel["type"] == "stat"]
+    assert [panel["title"] for panel in figures] == [
+        "Seats in use", "TTFT p95 of its budget", "Answers that are errors", "Fullest KV cache",
+        "Replicas of the warm ones planned", "Refused in 5 min", "USD an hour", "Alerts that fire",
+    ]  # fmt: skip
+    assert panels[: len(figures)] == figures
+    assert {panel["gridPos"]["y"] for panel in figures} == {0}
+    for panel in figures:
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[0]["value"] is None
+        assert len(steps) > 1
+        if panel["title"] != "Alerts that fire":
+            assert 'agentgpu_dev_agent=~"$agent"' in panel["targets"][0]["expr"]
+    for panel in panels:
+        if panel["type"] != "row":
+            assert panel["description"].endswith(".")
+            assert panel["fieldConfig"]["defaults"]["unit"]
+            assert all(
+                'cluster=~"($cluster)|"' in target["expr"] or "vector(" in target["expr"] for target in panel["targets"]
+            )
+    errors = next(panel for panel in figures if panel["title"] == "Answers that are errors")
+    assert errors["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == 0.02
+
+
+def test_routers_are_scraped_at_their_exporter_and_prometheus_alone_may_ask_it() -> None:
+    plan = make_watched_plan(router=make_router(), cluster="eu-1")
+    monitor = of_kind(plan, "PodMonitor")["router"]["spec"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"]) == ("metrics", "/metrics")
+    assert endpoint["relabelings"] == [{"action": "replace", "targetLabel": "cluster", "replacement": "eu-1"}]
+    template = of_kind(plan, "Deployment")["traffic-router"]["spec"]["template"]
+    assert monitor["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    nginx, exporter = template["spec"]["containers"]
+    assert exporter["ports"] == [{"name": "metrics", "containerPort": 9113, "protocol": "TCP"}]
+    assert exporter["args"][0] == "--nginx.scrape-uri=http://127.0.0.1:8081/status"
+    policy = of_kind(plan, "NetworkPolicy")["router"]["spec"]["ingress"]
+    (asking,) = [rule for rule in policy if rule["ports"] == [{"protocol": "TCP", "port": 9113}]]
+    assert "podSelector" not in asking["from"][0]
+    unwatched = make_watched_plan(router=make_router(exporter=None))
+    assert len(of_kind(unwatched, "Deployment")["traffic-router"]["spec"]["template"]["spec"]["containers"]) == 1
+    assert nginx["name"] == "nginx"
 
 
 def test_many_agents_get_several_dashboards_and_rules_of_their_own() -> None:
@@ -226,6 +299,6 @@ def test_an_engine_that_nobody_knows_is_watched_from_outside() -> None:
     )
     made = plan.model_copy(update={"workloads": unknown, "watching": plan.watching.model_copy(update={"alerts": kept})})
     used = {name for query in queries(made) for name in series_in(query)}
-    assert used <= OURS | CLUSTER
+    assert used <= OURS | CLUSTER | DCGM
     assert "up" not in used
     assert not of_kind(made, "PodMonitor")

@@ -50,7 +50,7 @@ def test_callers_keep_their_address_and_nginx_finds_the_engines_by_another() -> 
 
 def test_each_agent_has_a_port_that_its_service_names() -> None:
     plan = make_routed_plan()
-    (container,) = router_pod(plan)["containers"]
+    container, _ = router_pod(plan)["containers"]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
     assert ports == {"router-health": 8080, "support": 10_000, "batch": 10_001}
     for agent, port in (("support", 10_000), ("batch", 10_001)):
@@ -58,13 +58,15 @@ def test_each_agent_has_a_port_that_its_service_names() -> None:
         assert re.search(rf"listen {port};\n        server_name {agent};", config(plan))
 
 
-@pytest.mark.parametrize("agent", ["a", "support", "a" * 15, "a" * 16, "a-b", "a--b", "router-health", "x" * 40])
+@pytest.mark.parametrize(
+    "agent", ["a", "support", "a" * 15, "a" * 16, "a-b", "a--b", "router-health", "metrics", "x" * 40]
+)
 def test_names_of_ports_are_names_of_ports(agent: str) -> None:
     name = port_name(agent)
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
     assert len(name) <= 15
     assert "--" not in name
-    assert name != "router-health"
+    assert name not in ("router-health", "metrics")
     assert (name == agent) == (agent in ("a", "support", "a" * 15, "a-b"))
 
 
@@ -118,7 +120,7 @@ def test_a_changed_configuration_starts_the_routers_anew() -> None:
 def test_routers_end_as_slowly_as_engines_and_never_both_at_once() -> None:
     plan = make_routed_plan()
     pod = router_pod(plan)
-    (container,) = pod["containers"]
+    container, _ = pod["containers"]
     assert pod["terminationGracePeriodSeconds"] == 50
     assert container["lifecycle"]["preStop"]["sleep"]["seconds"] == 15
     assert of_kind(plan, "Deployment")["traffic-router"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0

@@ -74,6 +74,10 @@ class EngineMetrics(Document):
     """Counter: prompt tokens read."""
     success: Metric | None = None
     """Counter: requests completed. Never a reason to scale: a long stream completes nothing for a minute."""
+    answers: Metric | None = None
+    """Counter: HTTP answers of the engine, by status. Set together with ``failures``."""
+    failures: Annotated[str, Field(pattern=r'^[a-z_]+=~?"[^"]+"$')] | None = None
+    """Label matcher of the answers that are the engine's own failures (5xx); those to a caller's mistake are not."""
     ttft_edges_s: Edges = ()
     """Bucket edges of ``ttft``, by default."""
     tpot_edges_s: Edges = ()

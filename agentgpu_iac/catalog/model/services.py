@@ -1,4 +1,4 @@
-"""Software beside the engines: what spreads requests, and what runs with engines on a virtual machine."""
+"""Software beside the engines: what spreads requests, what watches, and what runs with engines on a virtual machine."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class RouterRelease(Document):
     """What a reader should know about it."""
 
 
-ServiceSoftware = Literal["dcgm-exporter", "ollama", "prometheus"]
-"""What runs beside the engines on a virtual machine."""
+ServiceSoftware = Literal["dcgm-exporter", "grafana", "nginx-exporter", "ollama", "prometheus"]
+"""What runs beside the engines on a virtual machine; the exporter beside NGINX in a cluster too."""
 
 
 class ServiceRelease(Document):
-    """One version of what runs beside the engines on a virtual machine."""
+    """One version of what runs beside the engines."""
 
     service: ServiceSoftware
     """Which software."""

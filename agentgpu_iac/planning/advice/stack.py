@@ -137,13 +137,14 @@ def _machine_warnings(context: Context) -> Iterator[Warning]:
     target = target_of(spec)
     if not target.can.runs_machines:
         return
-    watched = spec.observability.monitors != "none"
-    services: tuple[tuple[ServiceSoftware, str | None, str], ...] = (
-        ("prometheus", spec.pins.prometheus_image, "prometheusImage"),
-        ("dcgm-exporter", spec.pins.dcgm_exporter_image, "dcgmExporterImage"),
+    wanted = spec.observability
+    services: tuple[tuple[ServiceSoftware, str | None, str, bool], ...] = (
+        ("prometheus", spec.pins.prometheus_image, "prometheusImage", True),
+        ("dcgm-exporter", spec.pins.dcgm_exporter_image, "dcgmExporterImage", wanted.accelerators != "none"),
+        ("grafana", spec.pins.grafana_image, "grafanaImage", wanted.grafana),
     )
-    for service, pinned, pin in services if watched else ():
-        if pinned is None:
+    for service, pinned, pin, runs in services if wanted.monitors != "none" else ():
+        if runs and pinned is None:
             image = context.catalog.service(service).image
             yield warning("unpinned", f"image {image} is named by tag; pin its digest with pins.{pin}")
     machines = sum(pool.max for pool in context.node_pools)
@@ -293,6 +294,10 @@ def _router_warnings(context: Context) -> Iterator[Warning]:
         return
     if context.spec.pins.router_image is None:
         yield warning("unpinned", f"image {router.image} is named by tag; pin its digest with pins.routerImage")
+    if router.exporter is not None and context.spec.pins.router_exporter_image is None:
+        yield warning(
+            "unpinned", f"image {router.exporter.image} is named by tag; pin its digest with pins.routerExporterImage"
+        )
     if router.gateway is not None and router.gateway.hostname is None:
         yield warning(
             "gateway-address",

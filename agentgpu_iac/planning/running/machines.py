@@ -37,6 +37,7 @@ STATUS_PORT = 9_081
 """NGINX's own, on the loopback."""
 PROMETHEUS_PORT = 9_090
 DCGM_EXPORTER_PORT = 9_400
+GRAFANA_PORT = 3_000
 OLLAMA_PORT = 11_434
 """Each the software's own, on the loopback."""
 METRICS_RETENTION_DAYS = 15
@@ -96,6 +97,7 @@ def _host_plan(
     engines = tuple(_engines(pool, members))
     callers = spec.hosts.caller_ranges
     watched = spec.observability.monitors != "none"
+    counted = watched and spec.observability.accelerators != "none"
     pins = spec.pins
     return HostPlan(
         node_pool=pool.name,
@@ -114,7 +116,10 @@ def _host_plan(
         status_port=STATUS_PORT,
         prometheus=_service(catalog, "prometheus", pins.prometheus_image, PROMETHEUS_PORT) if watched else None,
         dcgm_exporter=_service(catalog, "dcgm-exporter", pins.dcgm_exporter_image, DCGM_EXPORTER_PORT)
-        if watched
+        if counted
+        else None,
+        grafana=_service(catalog, "grafana", pins.grafana_image, GRAFANA_PORT)
+        if watched and spec.observability.grafana
         else None,
         ollama=_service(catalog, "ollama", None, OLLAMA_PORT) if target_of(spec).can.serves_one_developer else None,
         metrics_retention_days=METRICS_RETENTION_DAYS,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     DrainPlan,
+    ExporterPlan,
     FlowControlPlan,
     GatewayPlan,
     PriorityLevel,
@@ -68,6 +69,12 @@ _MOST_COUNTED = 65_535
 
 _SPREAD: tuple[Topology, ...] = ("host", "zone")
 """Its nodes are there anyway, so that spreading costs none."""
+
+EXPORTER_PORT = 9_113
+"""The exporter's own."""
+_EXPORTER_CPU_MILLI = 25
+_EXPORTER_MEMORY_MIB = 64
+"""It reads seven figures when it is asked, and does nothing in between (a judgement)."""
 
 _PICKER_REPLICAS = 1
 """Each would know only the prompts that it has routed itself, so several would find fewer prefixes; while the one is away the
@@ -131,7 +138,22 @@ def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, .
         max_request_mib=spec.network.max_request_mib,
         drain=_drain(routed),
         gateway=None,
+        exporter=_exporter(spec, catalog),
         routes=tuple(_route(spec, tiers, FIRST_PORT + index) for index, tiers in enumerate(routed)),
+    )
+
+
+def _exporter(spec: StackSpec, catalog: Catalog) -> ExporterPlan | None:
+    """NGINX counts connections and requests for itself alone; it has no status codes of its own to count."""
+    if spec.observability.monitors == "none":
+        return None
+    release = catalog.service("nginx-exporter")
+    return ExporterPlan(
+        version=release.version,
+        image=spec.pins.router_exporter_image or release.image,
+        port=EXPORTER_PORT,
+        cpu_milli=_EXPORTER_CPU_MILLI,
+        memory_mib=_EXPORTER_MEMORY_MIB,
     )
 
 
@@ -158,6 +180,7 @@ def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload,
         else GatewayPlan(
             name=gateway.name, namespace=gateway.namespace, hostname=gateway.hostname, scheme=gateway.scheme
         ),
+        exporter=None,
         routes=tuple(_route(spec, tiers, None) for tiers in routed),
     )
 

@@ -154,7 +154,7 @@ def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None
 def _triggers(
     burst: Workload, metrics: MetricsPlan, baseline_replicas: int, stack: str, spec: StackSpec
 ) -> Iterator[Trigger]:
-    chosen, theta = selector(stack, burst.agent), spec.scaling.utilization_ratio
+    chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
     seats, pace = seats_wanted(burst.max_num_seqs, theta), burst.pace
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
@@ -217,7 +217,7 @@ def _missing(burst: Workload, metrics: MetricsPlan, stack: str, spec: StackSpec,
 
     NGINX asks several replicas before a caller is refused, and each counts: as many as there are, three at most.
     """
-    chosen = selector(stack, burst.agent)
+    chosen = selector(stack, burst.agent, spec.observability.cluster)
     replicas = f"count({metrics.running}{{{chosen}}})"
     match refused_by(burst, metrics, spec):
         case "queue":

@@ -2,6 +2,10 @@
 
 Every threshold follows from the plan, and every waiting time from a predicted start: what repairs itself within a cold
 start wakes nobody.
+
+A share of requests (too slow, failed) is asked for over two windows at once. The long one keeps a bad moment from waking
+anybody, the short one lets the alert end when the trouble does. Neither says anything below a floor of requests: at night two
+slow ones are no percentile.
 """
 
 from __future__ import annotations
@@ -21,12 +25,22 @@ from agentgpu_iac.plan import (
     tiers_by_agent,
 )
 from agentgpu_iac.plan.watching import (
+    ACCELERATOR_ERRORS,
+    ACCELERATOR_HOT,
+    ACCELERATOR_MEMORY,
+    ENGINE_RESTARTS,
+    ERRORS,
+    EXPORTER_MISSING,
     GPU_PODS_PENDING,
     KV_CACHE_FULL,
+    METRICS_MISSING,
     MODEL_CACHE_NOT_FILLED,
+    PICKER_DOWN,
     PREEMPTIONS,
     REPLICAS_BELOW_PLAN,
     REQUESTS_REJECTED,
+    ROUTER_DOWN,
+    ROUTER_NEARLY_FULL,
     SCALER_FAILING,
     SPOT_NODE_LOST,
     TPOT_OVER_BUDGET,
@@ -35,16 +49,36 @@ from agentgpu_iac.plan.watching import (
 )
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.spec.model import StackSpec
-from agentgpu_iac.units import rounded
+from agentgpu_iac.targets import target_of
+from agentgpu_iac.units import ceil_div, rounded
 
 SCRAPE_INTERVAL_S = 15
 
 KV_CACHE_FULL_RATIO = 0.8
 _MOST_KV_CACHE_RATIO = 0.98
 """Part of the KV cache in use from which long contexts soon push each other out."""
+ERROR_RATIO = 0.02
+"""Part of the answers that may be the engine's own failures (a judgement: a client that tries again hides one in fifty)."""
+ENGINE_RESTARTS_MOST = 2
+"""Restarts of one pod in an hour that may be chance; a third is a loop."""
+ROUTER_FULL_RATIO = 0.8
+"""Part of a router's connections from which a burst no longer fits."""
+HOT_C = 88
+"""Degrees Celsius that no data-centre card reaches in a room as it should be: NVIDIA's slow down from 85 to 93 (a judgement)."""
 _WINDOW_S = 300
 _LONG_WINDOW_S = 600
+_BURN_WINDOW_S = 3_600
+"""The long window of shares: an hour of the budget's promise."""
+_LEAST_REQUESTS = 20
+_LEAST_OVER = 5
+"""Below so many requests in the long window, or so many of them over, a share is chance."""
+_BURN_FOR_S = 120
+"""The windows have waited already."""
 _LEAST_FOR_S = 300
+_ROUTER_FOR_S = 120
+"""NGINX is there again within seconds; its second replica serves meanwhile."""
+_EXPORTER_FOR_S = 900
+_HOT_FOR_S = 900
 
 
 def metrics_plan(known: EngineMetrics | None, demand: Demand, round_trip_ms: float) -> MetricsPlan | None:
@@ -73,6 +107,8 @@ def metrics_plan(known: EngineMetrics | None, demand: Demand, round_trip_ms: flo
         generation_tokens=known.generation_tokens,
         prompt_tokens=known.prompt_tokens,
         success=known.success,
+        answers=known.answers,
+        failures=known.failures,
         ttft_edge_s=_edge(ttft_edges or known.ttft_edges_s, ttft_s),
         tpot_edge_s=_edge(tpot_edges or known.tpot_edges_s, tpot_s),
         ttft_edges_s=ttft_edges,
@@ -97,12 +133,12 @@ def watching_plan(
     spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[NodePool], router: RouterPlan | None
 ) -> WatchingPlan:
     """What watches the stack, and its alerts: agent by agent, then those of the whole stack."""
-    wanted = spec.observability
-    on = wanted.alerts and wanted.monitors != "none"
+    wanted, can = spec.observability, target_of(spec).can
+    on = wanted.alerts and wanted.monitors != "none" and (can.has_cluster or can.runs_machines)
     agents = tuple(tiers_by_agent(workloads).values()) if on else ()
     alerts = (
         *(alert for tiers in agents for alert in _agent_alerts(tiers, router)),
-        *(_stack_alerts(workloads, node_pools) if on else ()),
+        *(_stack_alerts(spec, workloads, node_pools, router) if on else ()),
     )
     return WatchingPlan(
         monitors=wanted.monitors,
@@ -111,30 +147,43 @@ def watching_plan(
         dashboard=wanted.dashboard,
         labels=dict(sorted(wanted.labels.items())),
         runbook_base_url=wanted.runbook_base_url,
+        cluster=wanted.cluster,
+        accelerators=wanted.accelerators,
+        node_health=wanted.node_health,
+        percentile=spec.latency.percentile,
     )
+
+
+def _alert(name: AlertName, agent: str | None, threshold: float, unit: AlertUnit, **when: int | str) -> AlertPlan:
+    """An alert that warns, on what holds at any time, unless it is said otherwise."""
+    shown = {
+        "severity": "warning",
+        "window_s": 0,
+        "long_window_s": 0,
+        "least_requests": 0,
+        "least_over": 0,
+        "for_s": _LEAST_FOR_S,
+        **when,
+    }
+    return AlertPlan.model_validate({"name": name, "agent": agent, "threshold": threshold, "unit": unit, **shown})
 
 
 def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Iterator[AlertPlan]:
     baseline, metrics = tiers[0], tiers[0].metrics
     urgent = "critical" if baseline.user_facing else "warning"
-    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.total) for workload in tiers))
+    cold_s = _slowest_start_s(tiers)
 
     def alert(name: AlertName, threshold: float, unit: AlertUnit, **when: int | str) -> AlertPlan:
-        shown = {"severity": "warning", "window_s": 0, "for_s": _LEAST_FOR_S, **when}
-        return AlertPlan.model_validate(
-            {"name": name, "agent": baseline.agent, "threshold": threshold, "unit": unit, **shown}
-        )
+        return _alert(name, baseline.agent, threshold, unit, **when)
 
     if metrics is not None and metrics.kv_usage is not None:
         yield alert(KV_CACHE_FULL, kv_cache_full_ratio(baseline), "of the KV cache")
+    over = rounded(1 - baseline.latency.percentile / 100, 6)
+    slow = _share(over, urgent)
     if metrics is not None and metrics.ttft is not None and metrics.ttft_edge_s is not None:
-        yield alert(
-            TTFT_OVER_BUDGET, _over_budget_ratio(baseline), "of the requests", severity=urgent, window_s=_WINDOW_S
-        )
+        yield alert(TTFT_OVER_BUDGET, over, "of the requests", **slow)
     if metrics is not None and metrics.tpot is not None and metrics.tpot_edge_s is not None:
-        yield alert(
-            TPOT_OVER_BUDGET, _over_budget_ratio(baseline), "of the requests", severity=urgent, window_s=_WINDOW_S
-        )
+        yield alert(TPOT_OVER_BUDGET, over, "of the requests", **slow)
     if metrics is not None and metrics.preemptions is not None:
         yield alert(PREEMPTIONS, 0.0, "preemptions", window_s=_LONG_WINDOW_S)
     if metrics is not None and metrics.rejections is not None and baseline.admission.max_queued_requests is not None:
@@ -148,14 +197,30 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
             window_s=_WINDOW_S,
             for_s=outlasts_s,
         )
+    if metrics is not None and metrics.answers is not None:
+        yield alert(ERRORS, ERROR_RATIO, "of the requests", **_share(ERROR_RATIO, urgent))
     yield alert(REPLICAS_BELOW_PLAN, float(baseline.replicas.min), "replicas", severity=urgent, for_s=cold_s)
+    yield alert(ENGINE_RESTARTS, float(ENGINE_RESTARTS_MOST), "restarts", window_s=_BURN_WINDOW_S, for_s=0)
+    if metrics is not None and metrics.kv_usage is not None:
+        yield alert(METRICS_MISSING, 0.0, "pods", for_s=max(_EXPORTER_FOR_S, cold_s))
     if any(workload.scaling is not None for workload in tiers):
         yield alert(SCALER_FAILING, 0.0, "errors", severity=urgent, window_s=_WINDOW_S)
 
 
-def _over_budget_ratio(workload: Workload) -> float:
-    """Part of the requests that may be slower than their budget: those beyond the percentile that it promises."""
-    return rounded(1 - workload.latency.percentile / 100, 4)
+def _share(ratio: float, severity: str) -> dict[str, int | str]:
+    """When a share of the requests that is over such a ratio says something: a percentile needs as many requests as it parts."""
+    return {
+        "severity": severity,
+        "window_s": _WINDOW_S,
+        "long_window_s": _BURN_WINDOW_S,
+        "least_requests": max(_LEAST_REQUESTS, math.ceil(rounded(1 / ratio, 6))),
+        "least_over": _LEAST_OVER,
+        "for_s": _BURN_FOR_S,
+    }
+
+
+def _slowest_start_s(workloads: Sequence[Workload]) -> int:
+    return max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.total) for workload in workloads))
 
 
 def kv_cache_full_ratio(workload: Workload) -> float:
@@ -163,17 +228,41 @@ def kv_cache_full_ratio(workload: Workload) -> float:
     return max(KV_CACHE_FULL_RATIO, min(_MOST_KV_CACHE_RATIO, rounded(workload.memory.planned_kv_ratio, 2)))
 
 
-def _stack_alerts(workloads: Sequence[Workload], node_pools: Sequence[NodePool]) -> Iterator[AlertPlan]:
-    cold_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.total) for workload in workloads))
-    fill_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.cache_fill) for workload in workloads))
-    fill_s = max(fill_s, *(math.ceil(2 * pool.filler.fill_s) for pool in node_pools if pool.filler is not None), 0)
+def _stack_alerts(
+    spec: StackSpec, workloads: Sequence[Workload], node_pools: Sequence[NodePool], router: RouterPlan | None
+) -> Iterator[AlertPlan]:
+    """What concerns all agents. Pods, caches and nodes are a cluster's; a machine has none of them."""
 
-    def alert(name: AlertName, unit: AlertUnit, window_s: int, for_s: int) -> AlertPlan:
-        return AlertPlan(
-            name=name, agent=None, severity="warning", threshold=0.0, unit=unit, window_s=window_s, for_s=for_s
-        )
+    def alert(name: AlertName, threshold: float, unit: AlertUnit, **when: int | str) -> AlertPlan:
+        return _alert(name, None, threshold, unit, **when)
 
-    yield alert(GPU_PODS_PENDING, "pods", 0, cold_s)
-    yield alert(MODEL_CACHE_NOT_FILLED, "nodes", 0, fill_s)
-    if any("spot" in pool.capacity_types for pool in node_pools):
-        yield alert(SPOT_NODE_LOST, "nodes", _LONG_WINDOW_S, 0)
+    has_cluster = target_of(spec).can.has_cluster
+    if has_cluster:
+        fill_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.cache_fill) for workload in workloads))
+        fill_s = max(fill_s, *(math.ceil(2 * pool.filler.fill_s) for pool in node_pools if pool.filler is not None), 0)
+        yield alert(GPU_PODS_PENDING, 0.0, "pods", for_s=_slowest_start_s(workloads))
+        yield alert(MODEL_CACHE_NOT_FILLED, 0.0, "nodes", for_s=fill_s)
+        if any("spot" in pool.capacity_types for pool in node_pools):
+            yield alert(SPOT_NODE_LOST, 0.0, "nodes", window_s=_LONG_WINDOW_S, for_s=0)
+    if router is not None:
+        routed = [workload for workload in workloads if workload.agent in router.agents]
+        urgent = "critical" if any(workload.user_facing for workload in routed) else "warning"
+        if router.exporter is not None:
+            yield alert(ROUTER_DOWN, 1.0, "routers", severity=urgent, for_s=_ROUTER_FOR_S)
+            yield alert(
+                ROUTER_NEARLY_FULL, _router_full(router), "connections", window_s=_WINDOW_S, for_s=_ROUTER_FOR_S
+            )
+        elif router.kind == "gateway":
+            yield alert(PICKER_DOWN, 1.0, "replicas", for_s=_LEAST_FOR_S)
+    if spec.observability.accelerators != "none":
+        yield alert(ACCELERATOR_ERRORS, 0.0, "errors", for_s=0)
+        yield alert(ACCELERATOR_MEMORY, 0.0, "errors", window_s=_BURN_WINDOW_S, for_s=0)
+        yield alert(ACCELERATOR_HOT, float(HOT_C), "degrees Celsius", for_s=_HOT_FOR_S)
+    if has_cluster or spec.observability.accelerators != "none":
+        yield alert(EXPORTER_MISSING, 0.0, "exporters", for_s=_EXPORTER_FOR_S)
+
+
+def _router_full(router: RouterPlan) -> float:
+    """Callers' connections of one NGINX: all workers have room for twice the planned ones, since an engine's counts too."""
+    workers = ceil_div(router.cpu_milli, 1000)
+    return float(math.floor(ROUTER_FULL_RATIO * workers * router.worker_connections / 2))

@@ -64,6 +64,8 @@ class ClusterArgs:
     """Roles that administer the cluster besides whoever makes it."""
     has_fabric: bool
     """Whether nodes share a replica, and so reach one another by EFA."""
+    watches_nodes: bool = False
+    """Whether EKS' node monitoring agent runs, which says of a node that its hardware is ill."""
 
 
 class Cluster(pulumi.ComponentResource):
@@ -119,6 +121,8 @@ class Cluster(pulumi.ComponentResource):
         system_nodes = self._system_nodes(after=[*self._networking_addons(), node_role])
         self._addon("coredns", after=[system_nodes])
         self._volumes_addon(after=system_nodes)
+        if args.watches_nodes:
+            self._addon("eks-node-monitoring-agent", after=[system_nodes])
         if args.admin_role_arns:
             Administrators(
                 f"{name}-admin",

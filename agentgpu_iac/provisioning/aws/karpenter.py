@@ -49,6 +49,8 @@ class KarpenterArgs:
     """Where Helm finds Karpenter's chart."""
     manifests: tuple[Manifest, ...]
     """The rendered NodePools and EC2NodeClasses; none where a GitOps tool applies them."""
+    repairs_nodes: bool = False
+    """Whether nodes that EKS' node monitoring agent finds ill are replaced."""
 
 
 class Karpenter(pulumi.ComponentResource):
@@ -143,7 +145,11 @@ class Karpenter(pulumi.ComponentResource):
             chart=self._args.chart,
             version=KARPENTER_VERSION,
             values={
-                "settings": {"clusterName": self._args.cluster_name, "interruptionQueue": queue.queue_name},
+                "settings": {
+                    "clusterName": self._args.cluster_name,
+                    "interruptionQueue": queue.queue_name,
+                    **({"featureGates": {"nodeRepair": True}} if self._args.repairs_nodes else {}),
+                },
                 "serviceAccount": {"name": _SERVICE_ACCOUNT},
                 "controller": {
                     "env": [{"name": "AWS_REGION", "value": self._args.region}],

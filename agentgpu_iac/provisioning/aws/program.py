@@ -154,6 +154,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
             api_endpoint=settings.api_endpoint,
             admin_role_arns=settings.admin_role_arns,
             has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
+            watches_nodes=plan.watching.node_health == "eks-agent",
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
@@ -301,6 +302,7 @@ def _karpenter(
             kubeconfig=cluster.kubeconfig,
             chart=settings.karpenter_chart,
             manifests=objects.karpenter,
+            repairs_nodes=plan.watching.node_health == "eks-agent",
         ),
         pulumi.ResourceOptions(depends_on=after),
     )

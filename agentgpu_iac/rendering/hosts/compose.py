@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,8 +14,10 @@ from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT, SETTINGS_
 from agentgpu_iac.plan.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_command, engine_environment, wait_command
+from agentgpu_iac.rendering.hosts import grafana
 from agentgpu_iac.rendering.hosts.machine import BRIDGE, LOOPBACK, Machine
 from agentgpu_iac.rendering.hosts.nginx import CERTIFICATES_INSIDE, MACHINES_INSIDE
+from agentgpu_iac.rendering.hosts.prometheus import FOLDER_INSIDE, PROMETHEUS, RULES
 from agentgpu_iac.rendering.model_cache import (
     MODELS_FILE,
     READY_FILE,
@@ -25,7 +28,7 @@ from agentgpu_iac.rendering.model_cache import (
 )
 from agentgpu_iac.rendering.names import SCRIPT_FOLDER, SCRIPTS
 from agentgpu_iac.rendering.reasons import commented_compose
-from agentgpu_iac.rendering.router import COMMAND, CONFIG, CONFIG_FOLDER, ROUTER_UID
+from agentgpu_iac.rendering.router import COMMAND, CONFIG, CONFIG_FOLDER, ROUTER_UID, exporter_arguments
 from agentgpu_iac.rendering.templates import document
 from agentgpu_iac.rendering.yaml_text import dump
 
@@ -36,6 +39,8 @@ _LOG_SIZE = "50m"
 _LOG_FILES = "3"
 
 _HOME_MIB = 1024
+
+_GRAFANA_MIB = 512
 
 _FILLER_SCRATCH_MIB = 1024
 
@@ -92,6 +97,12 @@ class ComposeContext(Context):
     router_config: str
     router_folders: Pairs
     prometheus: tuple[tuple[str, tuple[str, ...], str], ...]
+    prometheus_files: Pairs
+    router_exporter: tuple[tuple[str, tuple[str, ...], str], ...]
+    grafana: tuple[tuple[str, str, str], ...]
+    grafana_memory: str
+    grafana_environment: Pairs
+    grafana_files: Pairs
     dcgm_exporter: Pairs
     ollama: tuple[tuple[str, str, tuple[str, ...]], ...]
     bridge: str
@@ -135,9 +146,12 @@ class ComposeEngineContext(Context):
     log_files: str
 
 
-def compose_text(machine: Machine, nginx_text: str, prometheus_text: str) -> str:
-    """The Compose file of the machine; a change of what it mounts changes a digest in it, so that containers start anew."""
-    compose = document(_compose(machine, nginx_text, prometheus_text))
+def compose_text(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> str:
+    """The Compose file of the machine; a change of what it mounts changes a digest in it, so that containers start anew.
+
+    ``watching`` holds the texts of what Prometheus and Grafana read, by the names of the files.
+    """
+    compose = document(_compose(machine, nginx_text, watching))
     services = compose["services"]
     if not isinstance(services, dict):
         raise BadInput.one(ComposeContext.template, "does not make services")
@@ -151,12 +165,15 @@ def settings_path(workload: Workload, name: str) -> str:
     return f"engine/{workload.name}/{name}"
 
 
-def _compose(machine: Machine, nginx_text: str, prometheus_text: str) -> ComposeContext:
+def _compose(machine: Machine, nginx_text: str, watching: Mapping[str, str]) -> ComposeContext:
     plan, host, pool, router = machine.plan, machine.host, machine.pool, machine.router
     caches = tuple(
         (_cache_volume(workload), f"{ENGINE_CACHE_MOUNT}/{workload.name}") for workload in machine.workloads.values()
     )
-    others = [*(["prometheus"] if host.prometheus else ()), *(["ollama"] if host.ollama else ())]
+    kept = (("prometheus", host.prometheus), ("grafana", host.grafana), ("ollama", host.ollama))
+    others = [name for name, service in kept if service is not None]
+    shown = grafana.mounts(host, grafana.DASHBOARD in watching)
+    asked = {PROMETHEUS: f"{FOLDER_INSIDE}/{PROMETHEUS}", RULES: f"{FOLDER_INSIDE}/{RULES}"}
     return ComposeContext(
         project=plan.stack,
         user=f"{ENGINE_UID}:{ENGINE_UID}",
@@ -197,14 +214,36 @@ def _compose(machine: Machine, nginx_text: str, prometheus_text: str) -> Compose
             (
                 host.prometheus.image,
                 (
-                    "--config.file=/etc/prometheus/prometheus.yml",
+                    f"--config.file={FOLDER_INSIDE}/{PROMETHEUS}",
                     "--storage.tsdb.path=/prometheus",
                     f"--storage.tsdb.retention.time={host.metrics_retention_days}d",
                     f"--web.listen-address={LOOPBACK}:{host.prometheus.port}",
                 ),
-                _sha256(prometheus_text),
+                _sha256("\0".join(watching[name] for name in asked if name in watching)),
             ),
         ),
+        prometheus_files=tuple((f"./{name}", place) for name, place in asked.items() if name in watching),
+        router_exporter=()
+        if router.exporter is None
+        else (
+            (
+                router.exporter.image,
+                exporter_arguments(host.status_port, f"{LOOPBACK}:{router.exporter.port}"),
+                _mib(router.exporter.memory_mib),
+            ),
+        ),
+        grafana=()
+        if host.grafana is None
+        else (
+            (
+                host.grafana.image,
+                _sha256("\0".join(watching[source.removeprefix("./")] for source, _ in shown)),
+                f"{grafana.GRAFANA_UID}:0",
+            ),
+        ),
+        grafana_memory=_mib(_GRAFANA_MIB),
+        grafana_environment=() if host.grafana is None else grafana.environment(host.grafana.port),
+        grafana_files=shown,
         dcgm_exporter=()
         if host.dcgm_exporter is None
         else ((host.dcgm_exporter.image, _published(host.dcgm_exporter.port, host.dcgm_exporter.port)),),

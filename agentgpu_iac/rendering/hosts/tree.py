@@ -14,12 +14,14 @@ from agentgpu_iac.plan.machine_paths import (
     pool_folder,
 )
 from agentgpu_iac.rendering.context import Context
+from agentgpu_iac.rendering.dashboard import machine_dashboard
+from agentgpu_iac.rendering.hosts import grafana
 from agentgpu_iac.rendering.hosts.cloud_init import CLOUD_INIT_HEADER, cloud_init
 from agentgpu_iac.rendering.hosts.compose import COMPOSE, compose_text, settings_path
 from agentgpu_iac.rendering.hosts.firewall import FRONT_RULE, firewall_context, front_rule
 from agentgpu_iac.rendering.hosts.machine import Machine, machine_of
 from agentgpu_iac.rendering.hosts.nginx import MACHINES_LIST, STREAM, machines_list, nginx_context, stream
-from agentgpu_iac.rendering.hosts.prometheus import PROMETHEUS, prometheus_context
+from agentgpu_iac.rendering.hosts.prometheus import PROMETHEUS, RULES, prometheus_context, rules_context
 from agentgpu_iac.rendering.hosts.setup import ENVIRONMENT, SYSCTL, UNITS, environment, sysctl
 from agentgpu_iac.rendering.model_cache import MODELS_FILE, models_document
 from agentgpu_iac.rendering.names import SCRIPTS
@@ -28,7 +30,7 @@ from agentgpu_iac.rendering.router import CONFIG
 from agentgpu_iac.rendering.templates import document, filled, verbatim
 from agentgpu_iac.rendering.yaml_text import dump
 
-_OPENED = frozenset((COMPOSE, CONFIG, FIREWALL, SYSCTL, ENVIRONMENT, PROMETHEUS, STREAM, MACHINES_LIST))
+_OPENED = frozenset((COMPOSE, CONFIG, FIREWALL, SYSCTL, ENVIRONMENT, PROMETHEUS, RULES, STREAM, MACHINES_LIST))
 
 
 def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
@@ -45,7 +47,7 @@ def hosts_tree(plan: Plan) -> tuple[RenderedFile, ...]:
 def _host_files(machine: Machine, opening: str) -> Iterator[RenderedFile]:
     """The digests by which Compose starts containers anew are of the texts without the opening."""
     texts = {name: _opened(name, text, opening) for name, text in _texts(machine).items()}
-    for name, text in texts.items():
+    for name, text in {**_dashboard(machine), **texts}.items():
         yield RenderedFile(path=f"{pool_folder(machine.host.node_pool)}/{name}", content=text.encode())
     header = CLOUD_INIT_HEADER.format(pool=machine.host.node_pool, secrets=SECRETS_FILE)
     body = _yaml_text(cloud_init(texts))
@@ -66,9 +68,9 @@ def _texts(machine: Machine) -> dict[str, str]:
     """Every file that lies on the machine, by its name below the folder of the machine's files."""
     host = machine.host
     nginx_text = filled(nginx_context(machine))
-    prometheus_text = _yaml_text(prometheus_context(machine))
+    watching = _watching(machine)
     texts = {
-        COMPOSE: compose_text(machine, nginx_text, prometheus_text),
+        COMPOSE: compose_text(machine, nginx_text, watching),
         CONFIG: nginx_text,
         FIREWALL: filled(firewall_context(machine)),
         SYSCTL: filled(sysctl(host)),
@@ -77,9 +79,8 @@ def _texts(machine: Machine) -> dict[str, str]:
         **{script: verbatim(script) for script in SCRIPTS},
         MODELS_FILE: models_document(machine.plan, machine.pool),
         **{unit: verbatim(unit) for unit in UNITS},
+        **watching,
     }
-    if host.prometheus is not None:
-        texts[PROMETHEUS] = prometheus_text
     if machine.front is not None:
         texts[STREAM] = filled(stream(machine.front))
         texts[MACHINES_LIST] = filled(machines_list(machine.front))
@@ -89,6 +90,31 @@ def _texts(machine: Machine) -> dict[str, str]:
         for file in workload.engine.files:
             texts[settings_path(workload, file.name)] = file.content
     return texts
+
+
+def _watching(machine: Machine) -> dict[str, str]:
+    """What Prometheus and Grafana read."""
+    host = machine.host
+    if host.prometheus is None:
+        return {}
+    texts = {PROMETHEUS: _yaml_text(prometheus_context(machine))}
+    rules = rules_context(machine)
+    if rules is not None:
+        texts[RULES] = _yaml_text(rules)
+    if host.grafana is not None:
+        texts |= {
+            grafana.DATASOURCE: _yaml_text(grafana.datasource(machine)),
+            grafana.DASHBOARDS: _yaml_text(grafana.dashboards()),
+            **_dashboard(machine),
+        }
+    return texts
+
+
+def _dashboard(machine: Machine) -> dict[str, str]:
+    """For a Grafana of the machine, or one elsewhere: then it lies in the tree, and a machine is not burdened with it."""
+    if machine.host.prometheus is None or not machine.plan.watching.dashboard:
+        return {}
+    return {grafana.DASHBOARD: machine_dashboard(machine.plan, machine.host)}
 
 
 def _yaml_text(context: Context) -> str:

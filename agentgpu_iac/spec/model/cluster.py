@@ -42,7 +42,7 @@ class ClusterObjects(Document):
     cache_fillers: bool = True
     """Fill the model cache of each node. Off: whoever makes the nodes puts the models and their markers there."""
     helm_values: bool = True
-    """Values for the charts of the GPU Operator and the device plugin."""
+    """Values for the charts of the GPU Operator, the device plugin, the DCGM exporter and, with ``nodeHealth``, Karpenter."""
 
 
 class Hosts(Document):
@@ -67,6 +67,10 @@ class Pins(Document):
     """Prometheus image of virtual machines, by digest."""
     dcgm_exporter_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """DCGM exporter image of virtual machines, by digest."""
+    router_exporter_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """Image of the exporter beside NGINX, by digest."""
+    grafana_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """Grafana image of virtual machines, by digest."""
     engine_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Engine image by digest."""
     ami_alias: Annotated[str, StringConstraints(pattern=r"^al2023@v[0-9]{8}$")] | None = None

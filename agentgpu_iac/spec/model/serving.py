@@ -104,10 +104,22 @@ class Observability(Document):
     monitors: Literal["prometheus-operator", "none"] = "prometheus-operator"
     """prometheus-operator: PodMonitors and PrometheusRules, in the operator's kinds."""
     alerts: bool = True
-    """Alert rules with a runbook link each."""
+    """Alert rules, for the operator or, on virtual machines, for Prometheus itself."""
     dashboard: bool = True
-    """A Grafana dashboard in a ConfigMap that Grafana's sidecar loads."""
+    """A Grafana dashboard: in a ConfigMap that Grafana's sidecar loads, or in a file of virtual machines."""
+    grafana: bool = False
+    """Run Grafana on virtual machines, on the loopback, with that dashboard."""
+    accelerators: Literal["dcgm-exporter", "none"] = "dcgm-exporter"
+    """What counts the accelerators' errors and temperature. dcgm-exporter: alerts ask its series; a cluster must run it
+    (values for its chart are rendered), virtual machines do by themselves. none: nothing asks for them."""
+    node_health: Literal["eks-agent", "none"] = "none"
+    """Who replaces a node whose hardware is ill. eks-agent: EKS' node monitoring agent finds it and Karpenter's node repair
+    replaces it after 10 minutes. none: alerts tell, and you do."""
+    cluster: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")] | None = None
+    """Name that your Prometheus gives the cluster in its external label ``cluster``, where one place (Thanos, Mimir, AMP) holds
+    the series of several. Rules and dashboards then choose by it. Unset: they do not ask."""
     labels: Labels = Field(default_factory=dict)
     """Labels by which your Prometheus selects monitors and rules, for example ``release: kube-prometheus-stack``."""
     runbook_base_url: Url | None = None
-    """Where the runbooks are; alerts link to ``<base>#<alert>``. Unset: the runbook page of this project's documentation."""
+    """Where your copy of the runbook is; alerts link to ``<base>#<alert>``. Unset: no link, and the first step stands in the
+    alert's description as it does anyway."""

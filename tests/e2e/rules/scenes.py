@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import watching
+from agentgpu_iac.plan.names import endpoint_picker
 from agentgpu_iac.rendering.names import model_cache
 
 STEP_S = 15
@@ -196,12 +197,154 @@ def _cache(plan: p.Plan, alert: p.AlertPlan) -> Scene:
     )
 
 
+def _errors(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    """One answer in ten is a 500; refusals, which are 503s too, count for nothing here."""
+    metrics = _metrics(plan, alert)
+    labels = of_agent(plan, str(alert.agent), agentgpu_dev_tier="baseline", pod="one", handler="/v1/chat/completions")
+    good, bad = (series(str(metrics.answers), **labels, status=status) for status in ("2xx", "5xx"))
+    refused = series(
+        str(metrics.rejections), **of_agent(plan, str(alert.agent), agentgpu_dev_tier="baseline", pod="one")
+    )
+    return Scene(
+        fires={good: growing(90), bad: growing(10), **({refused: growing(0)} if metrics.rejections else {})},
+        silent={good: growing(90), bad: growing(10), refused: growing(10)}
+        if metrics.rejections
+        else {good: growing(9)},
+        value=0.1,
+    )
+
+
+def _restarts(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    """Three in the hour, of this agent and not of one whose name begins alike."""
+    name = tiers_of(plan, alert.agent)[0].name
+
+    def restarts(pod: str) -> str:
+        return series("kube_pod_container_status_restarts_total", namespace=plan.stack, pod=pod, container="engine")
+
+    pod, other = f"{name}-6f7d8b9c4d-x2x4z", f"{name}-and-more-6f7d8b9c4d-x2x4z"
+    late = f"0+0x{alert.window_s // STEP_S} 0+1x2 3+0x{LONG}"
+    return Scene(
+        fires={restarts(pod): f"0+0x{alert.window_s // STEP_S - 4} 1 2 3 4+0x{LONG}"},
+        silent={restarts(other): late, restarts(pod): f"4+0x{alert.window_s // STEP_S} 5+0x{LONG}"},
+        value=4.0 * alert.window_s / (alert.window_s),
+        labels={"pod": pod},
+        starts_s=alert.window_s,
+    )
+
+
+def _metrics_missing(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    """Two replicas answer, and one of them has other names than the plan knows."""
+    labels = [of_agent(plan, str(alert.agent), agentgpu_dev_tier="baseline", pod=pod) for pod in ("old", "new")]
+    up = {series("up", **each): steady(1) for each in labels}
+    first, second = (series(str(_metrics(plan, alert).kv_usage), **each) for each in labels)
+    return Scene(fires={**up, first: steady(0.1)}, silent={**up, first: steady(0.1), second: steady(0)}, value=1)
+
+
+def _router_down(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    """Both away; one of two is what the second is for."""
+    first, second = (series("nginx_up", namespace=plan.stack, pod=pod) for pod in ("router-1", "router-2"))
+    return Scene(fires={first: steady(0), second: steady(0)}, silent={first: steady(1), second: steady(0)}, value=0)
+
+
+def _router_full(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    labels = {"namespace": plan.stack, "pod": "router-1"}
+    active = series("nginx_connections_active", **labels)
+    counts = {
+        series(f"nginx_connections_{what}", **labels): growing(step) for what, step in (("accepted", 4), ("handled", 4))
+    }
+    return Scene(
+        fires={active: steady(alert.threshold + 1), **counts},
+        silent={active: steady(alert.threshold), **counts},
+        value=alert.threshold + 1,
+        labels={"pod": "router-1"},
+    )
+
+
+def _picker(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    names = [endpoint_picker(route.agent) for route in plan.router.routes] if plan.router else []
+    ready = [series("kube_deployment_status_replicas_ready", namespace=plan.stack, deployment=name) for name in names]
+    well = dict.fromkeys(ready, steady(1))
+    return Scene(fires={**well, ready[-1]: steady(0)}, silent=well, value=len(ready) - 1.0)
+
+
+def engine_pod(plan: p.Plan, node: str) -> Series:
+    """An engine of ours on a node, as kube-state-metrics says it."""
+    name = f"{plan.workloads[0].name}-6f7d8b9c4d-x2x4z"
+    return {series("kube_pod_info", namespace=plan.stack, pod=name, node=node): steady(1)}
+
+
+def _card(name: str, node: str) -> str:
+    return series(name, Hostname=node, gpu="3", UUID="GPU-1")
+
+
+def _xid(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    """A card that fell off the bus; a program's own error, and a card of somebody else's node, are nothing to us."""
+    name = "DCGM_FI_DEV_XID_ERRORS"
+    return Scene(
+        fires={**engine_pod(plan, "ours"), _card(name, "ours"): steady(79)},
+        silent={**engine_pod(plan, "ours"), _card(name, "ours"): steady(31), _card(name, "other"): steady(79)},
+        value=79,
+        labels={"Hostname": "ours", "gpu": "3"},
+    )
+
+
+def _memory(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    name = "DCGM_FI_DEV_ROW_REMAP_FAILURE"
+    rows = _card("DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", "ours")
+    return Scene(
+        fires={**engine_pod(plan, "ours"), _card(name, "ours"): steady(1)},
+        silent={
+            **engine_pod(plan, "ours"),
+            _card(name, "ours"): steady(0),
+            rows: steady(2),
+            _card(name, "other"): steady(1),
+        },
+        value=1,
+        labels={"Hostname": "ours", "gpu": "3"},
+    )
+
+
+def _hot(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    name = "DCGM_FI_DEV_GPU_TEMP"
+    return Scene(
+        fires={**engine_pod(plan, "ours"), _card(name, "ours"): steady(alert.threshold + 1)},
+        silent={
+            **engine_pod(plan, "ours"),
+            _card(name, "ours"): steady(alert.threshold),
+            _card(name, "other"): steady(99),
+        },
+        value=alert.threshold + 1,
+        labels={"Hostname": "ours", "gpu": "3"},
+    )
+
+
+def _exporter(plan: p.Plan, alert: p.AlertPlan) -> Scene:
+    """A node of ours whose cards nobody counts."""
+    temperature = _card("DCGM_FI_DEV_GPU_TEMP", "ours")
+    return Scene(
+        fires={**engine_pod(plan, "ours"), _card("DCGM_FI_DEV_GPU_TEMP", "other"): steady(40)},
+        silent={**engine_pod(plan, "ours"), temperature: steady(40)},
+        value=1,
+        labels={"exporter": "dcgm-exporter"},
+    )
+
+
 SCENES: dict[str, Callable[[p.Plan, p.AlertPlan], Scene]] = {
     watching.KV_CACHE_FULL: _kv,
     watching.TTFT_OVER_BUDGET: _ttft,
     watching.TPOT_OVER_BUDGET: _tpot,
     watching.PREEMPTIONS: _preemptions,
     watching.REQUESTS_REJECTED: _rejections,
+    watching.ERRORS: _errors,
+    watching.ENGINE_RESTARTS: _restarts,
+    watching.METRICS_MISSING: _metrics_missing,
+    watching.ROUTER_DOWN: _router_down,
+    watching.ROUTER_NEARLY_FULL: _router_full,
+    watching.PICKER_DOWN: _picker,
+    watching.ACCELERATOR_ERRORS: _xid,
+    watching.ACCELERATOR_MEMORY: _memory,
+    watching.ACCELERATOR_HOT: _hot,
+    watching.EXPORTER_MISSING: _exporter,
     watching.REPLICAS_BELOW_PLAN: _replicas,
     watching.SCALER_FAILING: _scaler,
     watching.GPU_PODS_PENDING: _pending,

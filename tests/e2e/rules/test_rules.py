@@ -19,8 +19,9 @@ from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load, load_text
 from tests.e2e.rules.promtool import check_rules, test_rules
 from tests.e2e.rules.scenes import LONG, STEP_S, expanded, of_agent, scene, series, steady
+from tests.e2e.rules.worlds import HOURS_S, quiet_night, rollout
 from tests.examples import ON_A_CLUSTER
-from tests.plans import make_watched_plan
+from tests.plans import make_machines_plan, make_route, make_router, make_watched_plan
 
 BURSTS = """
 apiVersion: agentgpu.dev/v1alpha1
@@ -51,9 +52,15 @@ def planned(version: str, method: str) -> p.Plan:
     return make_plan(load_text(text, "peaks.yaml"), load_catalog())
 
 
+def behind_a_gateway() -> p.RouterPlan:
+    gateway = p.GatewayPlan(name="g", namespace="n", hostname=None, scheme="https")
+    return make_router(kind="gateway", exporter=None, gateway=gateway, routes=(make_route(port=None),))
+
+
 PLANS = {
-    "keda": lambda: make_watched_plan("keda"),
-    "hpa": lambda: make_watched_plan("hpa"),
+    "keda": lambda: make_watched_plan("keda", router=make_router()),
+    "hpa": lambda: make_watched_plan("hpa", cluster="eu.prod-1"),
+    "gateway": lambda: make_watched_plan("keda", router=behind_a_gateway()),
     "peaks": lambda: planned("0.33.0", "keda"),
     "peaks-old-engine": lambda: planned("0.19.0", "hpa"),
 }
@@ -108,10 +115,11 @@ def alert_tests(plan: p.Plan, alert: p.AlertPlan, rules: dict[str, Any]) -> list
     shown = scene(plan, alert)
     labels = {**rule["labels"], **shown.labels}
     annotations = {key: expanded(text, shown.value, labels) for key, text in rule["annotations"].items()}
-    seen_s = shown.starts_s + (alert.window_s + alert.for_s + 60 if alert.for_s else 60)
+    counted_s = max(alert.window_s, alert.long_window_s)
+    seen_s = shown.starts_s + (counted_s + alert.for_s + 60 if alert.for_s else 60)
     tests = [
         alert_test(shown.fires, alert.name, seen_s, [{"exp_labels": labels, "exp_annotations": annotations}]),
-        alert_test(shown.silent, alert.name, seen_s + 2 * alert.window_s, []),
+        alert_test(shown.silent, alert.name, seen_s + 2 * counted_s, []),
     ]
     if alert.for_s:
         tests.append(alert_test(shown.fires, alert.name, shown.starts_s + alert.for_s // 2, []))
@@ -127,7 +135,71 @@ def alert_test(given: dict[str, str], name: str, at_s: int, expected: list[dict[
 
 
 def test_the_plans_try_every_alert() -> None:
-    assert {alert.name for alert in make_watched_plan().watching.alerts} == set(ALERTS)
+    assert {alert.name for name in PLANS for alert in PLANS[name]().watching.alerts} == set(ALERTS)
+
+
+@pytest.mark.parametrize("world", [quiet_night, rollout])
+@pytest.mark.parametrize("name", PLANS)
+def test_no_alert_fires_on_a_quiet_night_or_while_a_rollout_goes_well(name: str, world: Any, tmp_path: Path) -> None:
+    """Asked over two hours, every minute around the rollout.
+
+    Not in the first minutes of a Prometheus, which takes a counter of losses for new: the runbook says so.
+    """
+    plan = PLANS[name]()
+    asked = [
+        {"eval_time": f"{at_s}s", "alertname": alert.name, "exp_alerts": []}
+        for alert in plan.watching.alerts
+        for at_s in (*range(720, HOURS_S, 480), *range(HOURS_S // 2, HOURS_S // 2 + 900, 60))
+    ]
+    given = [{"series": key, "values": values} for key, values in world(plan).items()]
+    tests = [{"interval": f"{STEP_S}s", "input_series": given, "alert_rule_test": asked}]
+    test_rules(tests, rule_files(plan), tmp_path)
+
+
+def test_the_rules_of_a_machine_are_about_what_it_runs(tmp_path: Path) -> None:
+    """One of its two engines does not answer; NGINX is away; a card fell off the bus. Nothing of a cluster is asked for."""
+    plan = make_machines_plan(observability={"grafana": True})
+    files = {file.path: file.content.decode() for file in render(plan)}
+    host = plan.hosts[0]
+    rules = yaml.safe_load(files[f"hosts/{host.node_pool}/rules.yml"])
+    check_rules(rules, tmp_path)
+    assert "kube_" not in files[f"hosts/{host.node_pool}/rules.yml"]
+    labels = [of_agent(plan, "support", agentgpu_dev_tier="baseline", pod=engine.name) for engine in host.engines]
+    answering = {series("up", **each): steady(1) for each in labels}
+    for name, given in (
+        ("AgentReplicasBelowPlan", {**answering, series("up", **labels[0]): steady(0)}),
+        ("AgentRouterDown", {series("nginx_up", namespace=plan.stack, pod="nginx"): steady(0)}),
+        ("AgentAcceleratorErrors", {series("DCGM_FI_DEV_XID_ERRORS", Hostname="x", gpu="1"): steady(79)}),
+    ):
+        (rule,) = [each for group in rules["groups"] for each in group["rules"] if each["alert"] == name]
+        more = {"Hostname": "x", "gpu": "1"} if name == "AgentAcceleratorErrors" else {}
+        value = {"AgentReplicasBelowPlan": 1.0, "AgentRouterDown": 0.0, "AgentAcceleratorErrors": 79.0}[name]
+        expected = {
+            "exp_labels": {**rule["labels"], **more},
+            "exp_annotations": {key: expanded(text, value, more) for key, text in rule["annotations"].items()},
+        }
+        test_rules([alert_test(given, name, 3_600, [expected])], [rules], tmp_path)
+    well = {**answering, series("nginx_up", namespace=plan.stack, pod="nginx"): steady(1)}
+    well[series("DCGM_FI_DEV_GPU_TEMP", Hostname="x", gpu="1")] = steady(40)
+    for alert in {rule["alert"] for group in rules["groups"] for rule in group["rules"]} - {"AgentMetricsMissing"}:
+        test_rules([alert_test(well, alert, 3_600, [])], [rules], tmp_path)
+
+
+def test_behind_thanos_the_rules_ask_for_one_cluster(tmp_path: Path) -> None:
+    """Series of the other cluster, alike but for the label, and series without one, as the cluster's own Prometheus has them."""
+    plan = PLANS["hpa"]()
+    (rule,) = [
+        rule for rule in rule_file(plan, "support")["groups"][0]["rules"] if rule.get("alert") == "AgentKvCacheFull"
+    ]
+    assert rule["labels"]["cluster"] == "eu.prod-1"
+    labels = of_agent(plan, "support", agentgpu_dev_tier="baseline", pod="one")
+    name = "vllm:kv_cache_usage_perc"
+    for cluster, fires in ((None, True), ("eu.prod-1", True), ("eu-prod-1", False), ("us.prod-1", False)):
+        given = {series(name, **labels, **({} if cluster is None else {"cluster": cluster})): steady(0.9)}
+        query = {"expr": f"count({rule['expr']}) or vector(0)", "eval_time": "5m"}
+        asked = {**query, "exp_samples": [{"labels": "{}", "value": float(fires)}]}
+        inputs = [{"series": key, "values": values} for key, values in given.items()]
+        test_rules([{"interval": "15s", "input_series": inputs, "promql_expr_test": [asked]}], [], tmp_path)
 
 
 def loaded(plan: p.Plan, burst: p.Workload, sessions: float, burst_replicas: int) -> dict[str, str]:
@@ -263,7 +335,7 @@ def test_every_line_of_the_dashboards_is_a_query(name: str, tmp_path: Path) -> N
         for text in body["data"].values()
     ]
     queries = [
-        target["expr"].replace("$__rate_interval", "5m")
+        target["expr"].replace("$__rate_interval", "5m").replace("$cluster", "x").replace("$agent", ".+")
         for dashboard in dashboards
         for panel in dashboard["panels"]
         for target in panel.get("targets", ())

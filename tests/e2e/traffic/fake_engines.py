@@ -54,6 +54,24 @@ class FakeEngine:
                 )
                 engine._answer(self)
 
+            def do_GET(self) -> None:
+                """Take an upgrade, if it came this far, and send back whatever comes in."""
+                engine.seen.append(
+                    Seen(path=self.path, headers={k.lower(): v for k, v in self.headers.items()}, body=b"")
+                )
+                if self.headers.get("Upgrade") != "websocket" or self.headers.get("Connection") != "upgrade":
+                    self.send_response(426)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                self.send_response(101)
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Connection", "Upgrade")
+                self.end_headers()
+                while said := self.connection.recv(4096):
+                    self.connection.sendall(said)
+                self.close_connection = True
+
             def log_message(self, *arguments: object) -> None:
                 pass
 
@@ -89,6 +107,7 @@ class FakeEngine:
     def _stream(self, request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Type", "text/event-stream")
+        request.send_header("X-Request-Id", "the-engines-own")
         request.send_header("Transfer-Encoding", "chunked")
         request.end_headers()
         for number in range(self.tokens):

@@ -35,7 +35,7 @@ class Nginx:
 
     def __init__(self, deployment: Mapping[str, Any], config_map: Mapping[str, Any], dns_port: int) -> None:
         self.pod = deployment["spec"]["template"]["spec"]
-        (container,) = self.pod["containers"]
+        container = next(one for one in self.pod["containers"] if one["name"] == "nginx")
         self._dns_port = dns_port
         self._hold(config_map["data"]["nginx.conf"], container["command"], health_port=8080)
 

@@ -6,8 +6,10 @@ import http.client
 import json
 import math
 import socket
+import subprocess
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +26,18 @@ from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.running.routing import CHUNK_CPU_US
 from agentgpu_iac.spec.loader import load, load_text
+from tests.e2e import processes
+from tests.e2e.ports import free_ports
 from tests.e2e.processes import PATIENCE_S
+from tests.e2e.traffic import http2
 from tests.e2e.traffic.cluster_dns import ClusterDns
 from tests.e2e.traffic.fake_engines import TOKENS, FakeEngine
 from tests.e2e.traffic.nginx import Nginx
 from tests.examples import ON_A_CLUSTER
 from tests.plans import make_routed_plan
+from tests.rendering.test_monitoring import NGINX
 from tests.rendering.trees import of_kind
+from tools.install import path as tool
 
 SUPPORT, BATCH = 10_000, 10_001
 """Ports of the router's pods."""
@@ -370,6 +377,92 @@ def test_keys_pass_and_are_not_logged() -> None:
         assert "stream" not in logged
 
 
+def test_a_callers_request_id_is_passed_on_answered_and_logged() -> None:
+    with scene(make_routed_plan()) as running:
+        connection = running.caller(SUPPORT)
+        connection.request(
+            "POST", "/v1/chat/completions?secret=in-the-query", b"{}", {"X-Request-Id": "call-7:a/b+c=d"}
+        )
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.headers.get_all("X-Request-Id") == ["call-7:a/b+c=d"], "once, and not the engine's own"
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert seen.headers["x-request-id"] == "call-7:a/b+c=d"
+        eventually(lambda: running.log()[-1]["requestId"] == "call-7:a/b+c=d")
+        line = running.log()[-1]
+        assert (line["protocol"], line["path"], line["status"]) == ("HTTP/1.1", "/v1/chat/completions", "200")
+        assert all(float(line[name]) >= 0 for name in ("requestS", "connectS", "firstByteS", "engineS"))
+        assert "in-the-query" not in running.nginx.access_log.read_text()
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, 'two"words', "a b", "-first"])
+def test_without_an_id_that_can_be_logged_one_is_made(given: str | None) -> None:
+    with scene(make_routed_plan()) as running:
+        connection = running.caller(SUPPORT)
+        connection.request("POST", "/v1/chat/completions", b"{}", {} if given is None else {"X-Request-Id": given})
+        answer = connection.getresponse()
+        answer.read()
+        made = answer.headers["X-Request-Id"]
+        assert len(made) == 32
+        assert made != given
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert seen.headers["x-request-id"] == made
+
+
+def test_refusals_carry_the_id_too() -> None:
+    with scene(short(make_routed_plan(), max_connections=1)) as running, running.held() as released:
+        stream = running.ask("s")
+        refused = running.ask("s")
+        assert (refused.status, len(refused.headers["X-Request-Id"])) == (503, 32)
+        assert len(running.get(SUPPORT, "/metrics").headers["X-Request-Id"]) == 32
+        released.release(1000)
+        stream.read()
+
+
+def test_a_websocket_goes_through_in_both_directions() -> None:
+    """vLLM's /v1/realtime is one."""
+    with scene(make_routed_plan()) as running:
+        with socket.create_connection(("127.0.0.1", running.nginx.ports[SUPPORT]), timeout=PATIENCE_S) as caller:
+            caller.sendall(
+                b"GET /v1/realtime HTTP/1.1\r\nHost: here\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            reader = caller.makefile("rb")
+            assert reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
+            while reader.readline().strip():
+                pass
+            for said in (b"first words", b"\x00\x01 then others"):
+                caller.sendall(said)
+                assert reader.read(len(said)) == said
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert (seen.path, seen.headers["sec-websocket-version"]) == ("/v1/realtime", "13")
+        eventually(lambda: running.log()[-1]["status"] == "101")
+
+
+def test_no_other_upgrade_reaches_an_engine() -> None:
+    with scene(make_routed_plan()) as running:
+        connection = running.caller(SUPPORT)
+        connection.request("GET", "/v1/models", headers={"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c"})
+        assert connection.getresponse().status == 426
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert not {"upgrade", "connection"} & set(seen.headers)
+
+
+def test_http_2_and_1_1_share_a_port() -> None:
+    with scene(make_routed_plan(), tokens=TOKENS) as running, running.held() as released:
+        released.release(TOKENS)
+        port = running.nginx.ports[SUPPORT]
+        answer = http2.post(port, "/v1/chat/completions", b"{}", {"x-request-id": "by-two", "x-session-id": "s"})
+        assert answer.is_200
+        assert answer.body.count(b"data: ") == TOKENS
+        assert answer.frames >= TOKENS - 1, "each token as it is made"
+        (seen,) = [one for engine in running.engines for one in engine.seen]
+        assert (seen.headers["x-request-id"], seen.headers["host"]) == ("by-two", f"127.0.0.1:{port}")
+        eventually(lambda: running.log()[-1]["protocol"] == "HTTP/2.0")
+        released.release(TOKENS)
+        assert running.ask("s").read().count(b"data: ") == TOKENS
+
+
 def test_only_the_api_is_served() -> None:
     with scene(make_routed_plan()) as running:
         for path in ("/metrics", "/health", "/", "/v1/../metrics"):
@@ -385,6 +478,37 @@ def test_health_and_counts_have_ports_of_their_own() -> None:
             answer = running.get(port, path)
             assert answer.status == 200
             assert content in answer.read()
+
+
+def test_the_exporter_gives_the_series_that_alerts_ask_for() -> None:
+    """The real nginx-prometheus-exporter, told what its container in the pod is told."""
+    with scene(make_routed_plan()) as running:
+        (exporter,) = [one for one in running.nginx.pod["containers"] if one["name"] == "exporter"]
+        (port,) = free_ports(1)
+        words = [
+            word.replace(":8081/", f":{running.nginx.ports[8081]}/").replace(":9113", f"127.0.0.1:{port}")
+            for word in exporter["args"]
+        ]
+        process = processes.start([tool("nginx-prometheus-exporter"), *words], stderr=subprocess.DEVNULL)
+        try:
+            eventually(lambda: listens(port))
+            said = series_of(port)
+            assert {name for name in said if name.startswith("nginx_") and "exporter" not in name} == NGINX
+            assert said["nginx_up"] == 1
+            before = said["nginx_http_requests_total"]
+            running.ask("s").read()
+            assert series_of(port)["nginx_http_requests_total"] > before
+            running.nginx.stop_as_kubernetes_does()
+            eventually(lambda: series_of(port)["nginx_up"] == 0)
+        finally:
+            processes.end(process)
+
+
+def series_of(port: int) -> dict[str, float]:
+    """What a metrics page says, without labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.split("{")[0].split()[0]: float(line.split()[-1]) for line in lines if not line.startswith("#")}
 
 
 def test_a_router_that_ends_finishes_its_streams() -> None:
