@@ -467,7 +467,6 @@ COMPONENTS: tuple[Component, ...] = (
         programs=(("docker-compose", "github.com/docker/compose/v5/cmd"),),
         variables=(("github.com/docker/compose/v5/internal.Version", "v5.5.1"),),
     ),
-    GoPrograms(name="argocd", cold_s=130, programs=(("argocd-sync", "."),)),
     GoPrograms(name="lws", cold_s=120, programs=(("lws", "sigs.k8s.io/lws/cmd"),)),
     GoPrograms(name="kube-score", cold_s=12, programs=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)),
     GoPrograms(
