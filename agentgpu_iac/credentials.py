@@ -15,7 +15,7 @@ _MIXED = r"(?=[A-Za-z0-9]*[0-9A-Z])"
 
 _FORMS: Final[Mapping[str, str]] = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*",
-    "an address with a password": r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@[^\s'\"]*",
+    "an address with a password": r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/:@]*:[^\s/@]+@[^\s'\"]*",
     "an address with a token": r"https?://[^\s/:@]{16,}@[^\s'\"]*",
     "a Hugging Face token": rf"\b(?:hf|api_org)_(?:{_MIXED}[A-Za-z0-9]{{6,}}|[A-Za-z0-9]{{24,}})",
     "an API key": (
@@ -28,13 +28,14 @@ _FORMS: Final[Mapping[str, str]] = {
     "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
     "a Docker token": r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{16,}",
     "a package index token": r"\b(?:pypi-AgE|npm_)[A-Za-z0-9_-]{16,}",
-    "a JSON Web Token": r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
+    "a JSON Web Token": r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",
     "an AWS secret key": (
         r"(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]{0,39}[A-Z])(?=[A-Za-z0-9/+]{0,39}[a-z])(?=[A-Za-z0-9/+]{0,39}[0-9])"
         r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
     ),
 }
-"""What it is -> the form that it has."""
+"""What it is -> the form that it has. A form begins at few places of any text, or is short, so that a long text takes no
+longer than it is long."""
 
 _ANY: Final = re.compile("|".join(f"({form})" for form in _FORMS.values()))
 _KINDS: Final = tuple(_FORMS)
