@@ -32,11 +32,10 @@ def _needed(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterato
     agent, model = demand.agent, demand.model
     parsers = known_parsers(catalog.engine_parsers(release.engine, release.version))
     yield "architecture", model.architecture, f"model class for {model.id} ({model.architecture})"
-    of_model = model.tool_call_parser if agent.conversation.tool_calls.per_turn else None
-    if name := parsers.tool_calls.named(agent.tool_call_parser, of_model):
-        yield "tool-parser", name, f"tool-call parser {name}"
+    if name := parsers.tool_calls.named(agent.tool_call_parser, model.tool_call_parser):
+        yield "tool-parser", name, f"tool-call parser {name} (toolCallParser: none goes without)"
     if name := parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
-        yield "reasoning-parser", name, f"reasoning parser {name}"
+        yield "reasoning-parser", name, f"reasoning parser {name} (reasoningParser: none goes without)"
 
 
 def barred(demand: Demand, accelerator: Accelerator, release: EngineRelease, catalog: Catalog) -> Rejection | None:
