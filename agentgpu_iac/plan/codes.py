@@ -9,6 +9,7 @@ WarningCode = Literal[
     "burst-absorbed",
     "burst-not-scaled",
     "burst-outruns-cold-start",
+    "burst-shares-gateway",
     "cache-miss",
     "calibrated-by-you",
     "callers-not-asked",

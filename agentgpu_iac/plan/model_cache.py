@@ -105,6 +105,9 @@ class FillerPlan(Document):
     """Most that it waits, by chance, before its first request, so that the nodes do not ask in one moment."""
     connections: int = 8
     """Downloads at once."""
+    gib_per_s: float = 0.0
+    """Rate at which it fills while all nodes of the pool do: the slowest of source, network and disk, or the node's share of
+    one gateway."""
     fill_s: float = 0.0
     """To fill the cache while all nodes of the pool do, on the cautious side: their share of one gateway, after the longest
     delay."""

@@ -172,20 +172,12 @@ def cache_room_gib(models_gib: float) -> float:
     return models_gib * (REVISIONS_KEPT + SPARE_SHARE)
 
 
-def slowest_fill_s(
-    instance: InstanceType,
-    storage: Storage,
-    root_volume_mib_per_s: int,
-    *,
-    models_gib: float,
-    nodes_at_once: int,
-    share_gateway: bool,
+def slowest_fill_gib_per_s(
+    instance: InstanceType, storage: Storage, root_volume_mib_per_s: int, *, nodes_at_once: int, share_gateway: bool
 ) -> float:
-    """Seconds to fill a node's cache while as many nodes fill theirs, where they share the way out, through one gateway."""
+    """The same rate while as many nodes fill their caches, where they share the way out, through one gateway."""
     rate = fill_gib_per_s(instance, storage, root_volume_mib_per_s)
-    if share_gateway:
-        rate = min(rate, GATEWAY_GBPS * _GBIT_GIB / nodes_at_once)
-    return models_gib / rate
+    return min(rate, GATEWAY_GBPS * _GBIT_GIB / nodes_at_once) if share_gateway else rate
 
 
 # --- Which storage --------------------------------------------------------------------------------------------------

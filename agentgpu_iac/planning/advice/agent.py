@@ -22,6 +22,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     for found in (
         load.too_few_seats(candidate),
         load.burst_outruns_cold_start(candidate, baseline),
+        load.burst_shares_gateway(context, candidate, tiers),
         load.everyone_at_once(candidate, baseline),
         load.lone_replica(context, candidate, baseline),
         load.not_in_cache(baseline),
