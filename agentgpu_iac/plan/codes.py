@@ -6,6 +6,7 @@ from typing import Literal
 
 WarningCode = Literal[
     "answer-over-2s",
+    "bucket-not-streamed",
     "burst-absorbed",
     "burst-not-scaled",
     "burst-outruns-cold-start",

@@ -136,6 +136,11 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "through one gateway, some callers are turned away",
         "set `modelCache.source: s3`, which goes round the gateway, or raise `overrides.baselineReplicas`",
     ),
+    "bucket-not-streamed": Meaning(
+        "a first start on a fresh node is planned faster if the engine streams its weights from the bucket than if the node's "
+        "cache is filled first",
+        "set `modelCache.stream: auto` where bursts wait for new nodes; nothing where restarts on the same node matter more",
+    ),
     "latency-risk": Meaning(
         "a planned latency and the upper half of its stated error do not fit the budget together; how likely a miss is",
         "set `latency.margin`, or run `agentgpu calibrate` on a run of yours, which narrows the error",

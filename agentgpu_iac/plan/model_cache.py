@@ -58,6 +58,9 @@ class ModelCachePlan(Document):
     """The draft model of speculative decoding, where it has one of its own."""
     loader: WeightLoader
     """How the engine reads the weights."""
+    streamed_from: str | None = None
+    """Bucket and prefix from whose folder ``path`` the engine streams the model to the accelerators at each start, its
+    configuration and tokenizer too; null: it is read from the node's cache."""
     choices: tuple[StorageChoice, ...]
     """Where the weights could lie instead, fastest first; empty on providers whose storage prices are not known (all but
     AWS)."""

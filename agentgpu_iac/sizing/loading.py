@@ -85,6 +85,8 @@ class Reader:
     ranks: int = 1
     """Accelerators that read at once."""
     loader: Loader = "default"
+    from_bucket: bool = False
+    """It streams from a bucket, past the node's cache."""
 
 
 def expected_network_gbps(instance: InstanceType) -> float | None:
@@ -150,6 +152,19 @@ def storage_gib_per_s(
             ebs_mb_per_s=instance.ebs_baseline_mbps,
         )
     )
+
+
+def bucket_gib_per_s(instance: InstanceType, *, at_worst: bool = False) -> float:
+    """Rate at which weights are streamed from a bucket, in GiB/s, by all ranks of a node together.
+
+    They share the reading (``distributed`` of the loader): each by itself would fetch the whole checkpoint. At worst the
+    network gives its baseline, since its credit is spent. Where the network is not known, what fills a cache stands for it.
+    """
+    gbps = instance.network_baseline_gbps if at_worst else None
+    network_gbps = gbps or expected_network_gbps(instance)
+    if network_gbps is None:
+        return HUB_GIB_PER_S
+    return source_gib_per_s(Source(path="s3", loader="streamer", network_gbps=network_gbps))
 
 
 def fill_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per_s: int) -> float:

@@ -21,7 +21,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.machine_paths import MODELS_FOLDER
 from agentgpu_iac.planning import speculation
-from agentgpu_iac.planning.choosing import host_memory
+from agentgpu_iac.planning.choosing import host_memory, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
@@ -132,6 +132,23 @@ def wanted_loader(spec: StackSpec) -> WeightLoader | None:
     return None if spec.model_cache.loader == "auto" else spec.model_cache.loader
 
 
+def streams(candidate: Candidate, machine: Machine, release: EngineRelease, spec: StackSpec, engines: int = 1) -> bool:
+    """Whether the replica streams its weights from the bucket on this machine, so that no cache holds them."""
+    if spec.model_cache.stream == "never":
+        return False
+    own_gib = models_gib(cached_models([candidate], spec))
+    return streaming.streams(
+        candidate,
+        machine,
+        release,
+        spec,
+        loaded_gib=loaded_gib(candidate),
+        cached_on=storage(machine, own_gib, spec),
+        volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
+        engines=engines,
+    )
+
+
 def loader(
     candidate: Candidate, machine: Machine, release: EngineRelease, on: Storage, spec: StackSpec, engines: int = 1
 ) -> WeightLoader:
@@ -143,9 +160,11 @@ def loader(
     wanted = wanted_loader(spec)
     if wanted is not None:
         return wanted
-    streams = PORTS[release.engine].streams_unasked(release.version)
+    if streams(candidate, machine, release, spec, engines):
+        return "runai-streamer"
+    known = PORTS[release.engine].streams_unasked(release.version)
     has_room = host_memory.streamer_mib(candidate, machine, loaded_gib(candidate), engines) is not None
-    return "runai-streamer" if on == "ebs-gp3" and streams and has_room else "default"
+    return "runai-streamer" if on == "ebs-gp3" and known and has_room else "default"
 
 
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
@@ -319,7 +338,11 @@ def cold_start(
         node_models_gib=node_models_gib,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
+        reader=loading.Reader(
+            ranks=candidate.accelerators_per_pod,
+            loader="streamer" if streamed else "default",
+            from_bucket=streams(candidate, machine, release, spec, engines),
+        ),
         node=starting.NewNode(
             image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
             image_pull=image_pull(machine, spec),
