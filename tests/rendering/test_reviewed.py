@@ -147,6 +147,7 @@ def test_the_page_says_plan_cost_warnings_needs_and_how_to_see_it_answer(stack: 
         assert f"| {workload.agent} | {workload.tier} |" in page
     assert f"USD {plan.cost.baseline_usd_per_month:,.2f} a month" in page
     assert page.count("/chat/completions") == len({workload.agent for workload in plan.workloads})
+    assert (page.count("kubectl apply -k") > 1) == ("# one of these" in page)
     ranks = re.findall(r"^- \*\*([a-z-]+)\*\* \[", page, re.MULTILINE)
     assert ranks == sorted(ranks, key=("serving", "safety-and-cost", "to-know").index)
     assert len(ranks) == len(plan.warnings)
