@@ -40,6 +40,8 @@ THE_SAME_IN_EVERY_PLAN = (
     "retryInterval", "spec.interval", "spec.timeout", "httpPutResponseHopLimit", "backendRefs.weight", "endpointPickerRef.port",
     "scaleUp.stabilizationWindowSeconds", "scaleUp.policies.periodSeconds", "scaleDown.policies.value", "minAvailable",
     "maxUnavailable", "budgets.nodes", "expireAfter", "consolidateAfter", "terminationGracePeriod", "values",
+    # of rules, whose expressions and waits the opening and the description of each explain
+    "groups.interval", "groups.rules.for",
 )  # fmt: skip
 """Where a template's own numbers stand, by keys on the way to them: no plan decides those."""
 
