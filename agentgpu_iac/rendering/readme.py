@@ -155,7 +155,10 @@ def _apply(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
         yield f"sudo cp -r {pool_folder(host.node_pool)}/. {MACHINE_FOLDER}/  # on each machine of {host.node_pool}"
         yield f"sudo bash {MACHINE_FOLDER}/{SETUP} --dry-run           # what it would change"
         yield f"sudo bash {MACHINE_FOLDER}/{SETUP}"
-    for overlay in sorted({file.path.split("/")[1] for file in files if file.path.startswith("overlays/")}):
+    overlays = sorted({file.path.split("/")[1] for file in files if file.path.startswith("overlays/")})
+    if len(overlays) > 1:
+        yield "# one of these: by what makes the nodes"
+    for overlay in overlays:
         yield f"kubectl apply -k overlays/{overlay}"
     yield "```"
 

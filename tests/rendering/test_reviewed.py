@@ -40,6 +40,8 @@ THE_SAME_IN_EVERY_PLAN = (
     "retryInterval", "spec.interval", "spec.timeout", "httpPutResponseHopLimit", "backendRefs.weight", "endpointPickerRef.port",
     "scaleUp.stabilizationWindowSeconds", "scaleUp.policies.periodSeconds", "scaleDown.policies.value", "minAvailable",
     "maxUnavailable", "budgets.nodes", "expireAfter", "consolidateAfter", "terminationGracePeriod", "values",
+    # of rules, whose expressions and waits the opening and the description of each explain
+    "groups.interval", "groups.rules.for",
 )  # fmt: skip
 """Where a template's own numbers stand, by keys on the way to them: no plan decides those."""
 
@@ -148,6 +150,7 @@ def test_the_page_says_plan_cost_warnings_needs_and_how_to_see_it_answer(stack: 
         assert f"| {workload.agent} | {workload.tier} |" in page
     assert f"USD {plan.cost.baseline_usd_per_month:,.2f} a month" in page
     assert page.count("/chat/completions") == len({workload.agent for workload in plan.workloads})
+    assert (page.count("kubectl apply -k") > 1) == ("# one of these" in page)
     ranks = re.findall(r"^- \*\*([a-z-]+)\*\* \[", page, re.MULTILINE)
     assert ranks == sorted(ranks, key=("serving", "safety-and-cost", "to-know").index)
     assert len(ranks) == len(plan.warnings)

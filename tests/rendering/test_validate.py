@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +13,15 @@ from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.validate import validate, validation
 from tests.plans import make_machines_plan, make_plan
 from tests.rendering.trees import PLANS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schemas_are_read_once() -> Iterator[None]:
+    """The library reads a schema of megabytes anew for each object."""
+    library = importlib.import_module("kubernetes_validate.utils")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "schema_contents", functools.cache(library.schema_contents))
+        yield
 
 
 @pytest.mark.parametrize("version", ["1.34", "1.35", "1.36"])
