@@ -24,7 +24,6 @@ _POD: Final[Reasons] = MappingProxyType(
         ("rolloutStrategy", "rollingUpdateConfiguration", "maxSurge"): "rollout.maxSurge",
         ("rolloutStrategy", "rollingUpdateConfiguration", "maxUnavailable"): "rollout.maxUnavailable",
         ("spec", "progressDeadlineSeconds"): "coldStartS, with its margin",
-        ("annotations", "karpenter.sh/do-not-disrupt"): "coldStartS.total, in steps of 5 min",
         ("spec", "terminationGracePeriodSeconds"): "drain.gracePeriodS",
         ("sleep", "seconds"): "drain.preStopS",
         ("containers", "resources", "requests", "cpu"): "pod.cpuMilli",
