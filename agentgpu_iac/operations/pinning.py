@@ -21,8 +21,10 @@ from typing import Any, Final
 
 from agentgpu_iac.errors import OutsideFailure
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.node_image import release_parameter
+from agentgpu_iac.plan.node_pool import NodePool
 from agentgpu_iac.spec.loader import LoadedStack
-from agentgpu_iac.spec.yaml_tree import Steps
+from agentgpu_iac.spec.yaml_tree import Steps, spelled
 from agentgpu_iac.targets import TARGETS
 
 HUB: Final = "https://huggingface.co"
@@ -99,12 +101,10 @@ class _Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ami:
-    version: str
-    architecture: str
-    region: str
+    pool: NodePool
 
     def __call__(self) -> str:
-        return ami_alias(self.version, self.architecture, self.region)
+        return ami_alias(self.pool)
 
 
 def _questions(
@@ -130,24 +130,32 @@ def _questions(
         elif there is None and wanted:
             left.append(f"pins.{key}: the agents run {len(wanted)} images, and one pin would be that of all")
     if TARGETS[plan.target].can.chooses_node_image and pins.ami_alias is None:
-        pool = plan.node_pools[0]
-        yield (
-            ("spec", "pins", "amiAlias"),
-            _Ami(version=pool.kubernetes_version, architecture=pool.architecture, region=pool.region),
-        )
-    from_hub = spec.model_cache.source == "huggingface"
-    for index, agent in enumerate(spec.agents):
+        yield ("spec", "pins", "amiAlias"), _Ami(pool=plan.node_pools[0])
+    yield from _revisions(plan, loaded, places, left)
+
+
+def _revisions(plan: Plan, loaded: LoadedStack, places: Places, left: list[str]) -> Iterator[tuple[Steps, _Revision]]:
+    """Every repository that the agents name: models, drafts and adapters."""
+    from_hub = loaded.stack.spec.model_cache.source == "huggingface"
+    for index, agent in enumerate(loaded.stack.spec.agents):
         workload = next(each for each in plan.workloads if each.agent == agent.name)
-        revision = agent.model_revision or "main"
-        if _COMMIT.fullmatch(revision):
-            continue
-        if not from_hub or workload.model_source != "catalog":
-            left.append(f"agents[{index}].modelRevision: {workload.model} does not come from the hub")
-            continue
-        yield (
-            ("spec", "agents", index, "modelRevision"),
-            _Revision(model=workload.model, revision=revision, places=places),
-        )
+        here: Steps = ("spec", "agents", index)
+        known = from_hub and workload.model_source == "catalog"
+        named: list[tuple[Steps, str, str | None, bool]] = [
+            ((*here, "modelRevision"), workload.model, agent.model_revision, known)
+        ]
+        if agent.speculative is not None and agent.speculative.model is not None:
+            steps = (*here, "speculative", "modelRevision")
+            named.append((steps, agent.speculative.model, agent.speculative.model_revision, from_hub))
+        for place, adapter in enumerate(agent.lora_adapters):
+            named.append(((*here, "loraAdapters", place, "revision"), adapter.source, adapter.revision, from_hub))
+        for steps, repository, revision, can_ask in named:
+            if _COMMIT.fullmatch(revision or ""):
+                continue
+            if can_ask:
+                yield steps, _Revision(model=repository, revision=revision or "main", places=places)
+            else:
+                left.append(f"{spelled(steps[1:])}: {repository} does not come from the hub")
 
 
 def image_digest(reference: str, places: Places) -> str:
@@ -220,22 +228,19 @@ def model_revision(model: str, revision: str, places: Places) -> str:
     return commit
 
 
-def ami_alias(version: str, architecture: str, region: str) -> str:
+def ami_alias(pool: NodePool) -> str:
     """The newest release of EKS's Amazon Linux 2023 images with NVIDIA's driver, as Karpenter's alias. Raises _Unanswered."""
     program = shutil.which("aws")
     if program is None:
         raise _Unanswered("pins.amiAlias: the aws command is not installed; set the alias by hand, or install it")
-    name = (
-        f"/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{architecture}/nvidia/recommended/release_version"
-    )
     words = [
         program,
         "ssm",
         "get-parameter",
         "--name",
-        name,
+        release_parameter(pool),
         "--region",
-        region,
+        pool.region,
         "--query",
         "Parameter.Value",
         "--output",

@@ -56,7 +56,7 @@ class World(BaseHTTPRequestHandler):
             self._answer(200, MANIFEST, {"Docker-Content-Digest": f"sha256:{'0' * 64}" if self.wrong else DIGEST})
         elif self.path.startswith("/token?"):
             self._answer(200, b'{"token":"pull"}', {})
-        elif self.path.startswith("/api/models/Qwen/"):
+        elif self.path.startswith(("/api/models/Qwen/", "/api/models/acme/")):
             self._answer(200, json.dumps({"sha": COMMIT}).encode(), {})
         else:
             self._answer(404, b"", {})
@@ -112,6 +112,27 @@ def test_pin_writes_digests_and_commits_and_keeps_the_rest(world: str, spec: Pat
     again = agentgpu("pin", str(spec), *options(world))
     assert (again.code, spec.read_text(), "nothing to pin" in again.out) == (0, text, True)
     assert not any(key == "Bearer pull" for path, key in World.asked if path.startswith("/api"))
+
+
+def test_pin_asks_for_every_repository_that_an_agent_names(world: str, spec: Path) -> None:
+    beside = """\
+      speculative: {method: draft-model, model: Qwen/Qwen3-0.6B, tokens: 3}
+      loraAdapters:
+        - {name: polite, source: acme/polite}
+        - {name: brief, source: acme/brief, revision: v2}
+"""
+    spec.write_text(SPEC.replace("      model: Qwen/Qwen3-8B\n", f"      model: Qwen/Qwen3-8B\n{beside}"))
+    done = agentgpu("pin", str(spec), *options(world))
+    assert done.code == 0, done.err
+    front = load(spec).stack.spec.agents[0]
+    assert front.speculative is not None
+    assert [front.speculative.model_revision, *(each.revision for each in front.lora_adapters)] == [COMMIT] * 3
+    asked = {path for path, _ in World.asked if path.startswith("/api/models/")}
+    assert {
+        "/api/models/Qwen/Qwen3-0.6B/revision/main",
+        "/api/models/acme/polite/revision/main",
+        "/api/models/acme/brief/revision/v2",
+    } <= asked
 
 
 def test_pin_writes_all_or_nothing(world: str, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
