@@ -22,7 +22,9 @@ from typing import Any, Final
 from agentgpu_iac.errors import OutsideFailure
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.spec.loader import LoadedStack
-from agentgpu_iac.spec.yaml_tree import Steps
+from agentgpu_iac.spec.model.agent import Agent
+from agentgpu_iac.spec.repository import repository_of
+from agentgpu_iac.spec.yaml_tree import Steps, spelled
 from agentgpu_iac.targets import TARGETS
 
 HUB: Final = "https://huggingface.co"
@@ -114,15 +116,18 @@ def _questions(
     pins = spec.pins
     engines = sorted({workload.engine.image for workload in plan.workloads})
     hosts = plan.hosts[:1]
+    exporter = None if plan.router is None else plan.router.exporter
     images = (
         ("engineImage", pins.engine_image, engines),
         ("routerImage", pins.router_image, [] if plan.router is None else [plan.router.image]),
+        ("routerExporterImage", pins.router_exporter_image, [] if exporter is None else [exporter.image]),
         ("prometheusImage", pins.prometheus_image, [host.prometheus.image for host in hosts if host.prometheus]),
         (
             "dcgmExporterImage",
             pins.dcgm_exporter_image,
             [host.dcgm_exporter.image for host in hosts if host.dcgm_exporter],
         ),
+        ("grafanaImage", pins.grafana_image, [host.grafana.image for host in hosts if host.grafana]),
     )
     for key, there, wanted in images:
         if there is None and len(wanted) == 1:
@@ -138,16 +143,28 @@ def _questions(
     from_hub = spec.model_cache.source == "huggingface"
     for index, agent in enumerate(spec.agents):
         workload = next(each for each in plan.workloads if each.agent == agent.name)
-        revision = agent.model_revision or "main"
-        if _COMMIT.fullmatch(revision):
-            continue
-        if not from_hub or workload.model_source != "catalog":
-            left.append(f"agents[{index}].modelRevision: {workload.model} does not come from the hub")
-            continue
-        yield (
-            ("spec", "agents", index, "modelRevision"),
-            _Revision(model=workload.model, revision=revision, places=places),
-        )
+        for steps, repository, revision in _repositories(agent, workload.model):
+            if _COMMIT.fullmatch(revision):
+                continue
+            if not from_hub or (steps == ("modelRevision",) and workload.model_source != "catalog"):
+                left.append(f"agents[{index}].{spelled(steps)}: {repository} does not come from the hub")
+                continue
+            yield (
+                ("spec", "agents", index, *steps),
+                _Revision(model=repository, revision=revision, places=places),
+            )
+
+
+def _repositories(agent: Agent, model: str) -> Iterator[tuple[Steps, str, str]]:
+    """What an agent takes from the hub: where its revision is written, the repository, and the revision that holds now."""
+    yield ("modelRevision",), model, agent.model_revision or repository_of(agent.model).revision or "main"
+    for number, adapter in enumerate(agent.lora_adapters):
+        yield ("loraAdapters", number, "revision"), adapter.source, adapter.revision or "main"
+    draft = agent.speculative
+    if draft is not None and draft.model is not None:
+        yield ("speculative", "modelRevision"), draft.model, draft.model_revision or "main"
+
+
 
 
 def image_digest(reference: str, places: Places) -> str:
