@@ -165,8 +165,6 @@ def _repositories(agent: Agent, model: str) -> Iterator[tuple[Steps, str, str]]:
         yield ("speculative", "modelRevision"), draft.model, draft.model_revision or "main"
 
 
-
-
 def image_digest(reference: str, places: Places) -> str:
     """The digest of an image that a tag names now. Raises _Unanswered."""
     host, name, tag = parts_of(reference)
