@@ -124,27 +124,6 @@ def test_pin_writes_digests_and_commits_and_keeps_the_rest(world: str, spec: Pat
     assert not any(key == "Bearer pull" for path, key in World.asked if path.startswith("/api"))
 
 
-def test_pin_asks_for_every_repository_that_an_agent_names(world: str, spec: Path) -> None:
-    beside = """\
-      speculative: {method: draft-model, model: Qwen/Qwen3-0.6B, tokens: 3}
-      loraAdapters:
-        - {name: polite, source: acme/polite}
-        - {name: brief, source: acme/brief, revision: v2}
-"""
-    spec.write_text(SPEC.replace("      model: Qwen/Qwen3-8B\n", f"      model: Qwen/Qwen3-8B\n{beside}"))
-    done = agentgpu("pin", str(spec), *options(world))
-    assert done.code == 0, done.err
-    front = load(spec).stack.spec.agents[0]
-    assert front.speculative is not None
-    assert [front.speculative.model_revision, *(each.revision for each in front.lora_adapters)] == [COMMIT] * 3
-    asked = {path for path, _ in World.asked if path.startswith("/api/models/")}
-    assert {
-        "/api/models/Qwen/Qwen3-0.6B/revision/main",
-        "/api/models/acme/polite/revision/main",
-        "/api/models/acme/brief/revision/v2",
-    } <= asked
-
-
 def test_pin_keeps_to_the_revision_of_the_page_that_names_the_model(world: str, spec: Path) -> None:
     page = "https://huggingface.co/Qwen/Qwen3-8B/tree/"
     text = SPEC.replace("Qwen/Qwen3-8B\n", f"{page}{COMMIT[::-1]}\n").replace("Qwen/Qwen3-14B", f"{page}v2")
