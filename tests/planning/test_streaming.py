@@ -60,6 +60,8 @@ def test_a_first_start_is_planned_without_the_fill(streamed: Plan, filled: Plan)
     assert now.upper.weights >= now.weights
     assert [pool.filler for pool in streamed.node_pools] == [None] * len(streamed.node_pools)
     assert all(pool.cached_models == () for pool in streamed.node_pools)
+    alerts = [{alert.name for alert in made.watching.alerts} for made in (streamed, filled)]
+    assert alerts[1] - alerts[0] == {"AgentModelCacheNotFilled"}
 
 
 def test_by_default_the_cache_is_filled_and_what_streaming_saves_is_said(streamed: Plan, filled: Plan) -> None:
