@@ -24,6 +24,8 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.node_image import release_parameter
 from agentgpu_iac.plan.node_pool import NodePool
 from agentgpu_iac.spec.loader import LoadedStack
+from agentgpu_iac.spec.model.agent import Agent
+from agentgpu_iac.spec.repository import repository_of
 from agentgpu_iac.spec.yaml_tree import Steps, spelled
 from agentgpu_iac.targets import TARGETS
 
@@ -114,15 +116,18 @@ def _questions(
     pins = spec.pins
     engines = sorted({workload.engine.image for workload in plan.workloads})
     hosts = plan.hosts[:1]
+    exporter = None if plan.router is None else plan.router.exporter
     images = (
         ("engineImage", pins.engine_image, engines),
         ("routerImage", pins.router_image, [] if plan.router is None else [plan.router.image]),
+        ("routerExporterImage", pins.router_exporter_image, [] if exporter is None else [exporter.image]),
         ("prometheusImage", pins.prometheus_image, [host.prometheus.image for host in hosts if host.prometheus]),
         (
             "dcgmExporterImage",
             pins.dcgm_exporter_image,
             [host.dcgm_exporter.image for host in hosts if host.dcgm_exporter],
         ),
+        ("grafanaImage", pins.grafana_image, [host.grafana.image for host in hosts if host.grafana]),
     )
     for key, there, wanted in images:
         if there is None and len(wanted) == 1:
@@ -139,23 +144,26 @@ def _revisions(plan: Plan, loaded: LoadedStack, places: Places, left: list[str])
     from_hub = loaded.stack.spec.model_cache.source == "huggingface"
     for index, agent in enumerate(loaded.stack.spec.agents):
         workload = next(each for each in plan.workloads if each.agent == agent.name)
-        here: Steps = ("spec", "agents", index)
-        known = from_hub and workload.model_source == "catalog"
-        named: list[tuple[Steps, str, str | None, bool]] = [
-            ((*here, "modelRevision"), workload.model, agent.model_revision, known)
-        ]
-        if agent.speculative is not None and agent.speculative.model is not None:
-            steps = (*here, "speculative", "modelRevision")
-            named.append((steps, agent.speculative.model, agent.speculative.model_revision, from_hub))
-        for place, adapter in enumerate(agent.lora_adapters):
-            named.append(((*here, "loraAdapters", place, "revision"), adapter.source, adapter.revision, from_hub))
-        for steps, repository, revision, can_ask in named:
-            if _COMMIT.fullmatch(revision or ""):
+        for steps, repository, revision in _repositories(agent, workload.model):
+            if _COMMIT.fullmatch(revision):
                 continue
-            if can_ask:
-                yield steps, _Revision(model=repository, revision=revision or "main", places=places)
-            else:
-                left.append(f"{spelled(steps[1:])}: {repository} does not come from the hub")
+            if not from_hub or (steps == ("modelRevision",) and workload.model_source != "catalog"):
+                left.append(f"agents[{index}].{spelled(steps)}: {repository} does not come from the hub")
+                continue
+            yield (
+                ("spec", "agents", index, *steps),
+                _Revision(model=repository, revision=revision, places=places),
+            )
+
+
+def _repositories(agent: Agent, model: str) -> Iterator[tuple[Steps, str, str]]:
+    """What an agent takes from the hub: where its revision is written, the repository, and the revision that holds now."""
+    yield ("modelRevision",), model, agent.model_revision or repository_of(agent.model).revision or "main"
+    for number, adapter in enumerate(agent.lora_adapters):
+        yield ("loraAdapters", number, "revision"), adapter.source, adapter.revision or "main"
+    draft = agent.speculative
+    if draft is not None and draft.model is not None:
+        yield ("speculative", "modelRevision"), draft.model, draft.model_revision or "main"
 
 
 def image_digest(reference: str, places: Places) -> str:

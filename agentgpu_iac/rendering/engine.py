@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -40,8 +39,6 @@ from agentgpu_iac.units import cpu_quantity, mib_quantity
 HOME_FOLDER = "/home/engine"
 _SCRATCH_LIMIT_MIB = 8192
 """Most that an engine may put into /tmp, and most into its home, on the node's disk."""
-_LOADING_STEP_MINUTES = 5
-"""The time of loading is named in whole steps: a second more in an estimate must not replace pods."""
 _COMPILED = (
     ("TRITON_CACHE_DIR", "triton"),
     ("DG_JIT_CACHE_DIR", "deep_gemm"),
@@ -63,8 +60,6 @@ class DeploymentContext(Context):
     namespace: str
     labels: Pairs
     annotations: Pairs
-    pod_annotations: Pairs
-    has_pod_annotations: bool
     replicas: tuple[int, ...]
     """Nothing where something scales the workload: whoever applies it again must not undo that."""
     max_surge: int
@@ -152,15 +147,11 @@ class LeaderWorkerSetContext(Context):
 def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
     """What carries all agents. Raises BadInput for workloads that nothing here can carry."""
     pools = {pool.name: pool for pool in plan.node_pools}
-    by_karpenter = {pool.name for pool in plan.karpenter_pools}
     faults = [fault for workload in plan.workloads for fault in _faults(pools[workload.node_pool], workload)]
     if faults:
         raise BadInput(faults)
     return (
-        *(
-            _engine(plan, workload, pools[workload.node_pool], workload.node_pool in by_karpenter)
-            for workload in plan.workloads
-        ),
+        *(_engine(plan, workload, pools[workload.node_pool]) for workload in plan.workloads),
         *(
             Draft(folder=BASE, context=_engine_settings(plan, workload))
             for workload in plan.workloads
@@ -169,8 +160,8 @@ def engine_drafts(plan: Plan) -> tuple[Draft, ...]:
     )
 
 
-def _engine(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) -> Draft:
-    leader = _deployment(plan, workload, pool, by_karpenter)
+def _engine(plan: Plan, workload: Workload, pool: NodePool) -> Draft:
+    leader = _deployment(plan, workload, pool)
     if workload.kind == "Deployment":
         return Draft(folder=BASE, context=leader)
     pods = (("leaderTemplate", leader), ("workerTemplate", _worker(leader, workload)))
@@ -198,15 +189,12 @@ def _fault(workload: Workload, path: str, message: str, hint: str) -> Fault:
     return Fault(source="plan", path=f"workloads.{workload.name}.{path}", message=message, hint=hint)
 
 
-def _deployment(plan: Plan, workload: Workload, pool: NodePool, by_karpenter: bool) -> DeploymentContext:
-    disruption = _disruption(workload, pool) if by_karpenter else ()
+def _deployment(plan: Plan, workload: Workload, pool: NodePool) -> DeploymentContext:
     return DeploymentContext(
         name=workload.name,
         namespace=plan.stack,
         labels=_labels(plan, workload, ENGINE_COMPONENT),
         annotations=_annotations(workload),
-        pod_annotations=disruption,
-        has_pod_annotations=bool(disruption),
         replicas=_replicas(workload),
         max_surge=workload.rollout.max_surge,
         max_unavailable=workload.rollout.max_unavailable,
@@ -324,19 +312,6 @@ def _devices(workload: Workload) -> Pairs:
         (ACCELERATOR_RESOURCE, str(workload.pod.accelerators)),
         *(((FABRIC_RESOURCE, str(interfaces)),) if interfaces else ()),
     )
-
-
-def _disruption(workload: Workload, pool: NodePool) -> Pairs:
-    """Keep Karpenter from disrupting the node while the replica loads, for as long as that may take and no longer.
-
-    Never where the node may be spot: Karpenter evicts no pod with this annotation, not even after an interruption notice,
-    so a young replica would be cut off with the node in place of draining (read in Karpenter 1.14.1: pkg/utils/pod,
-    IsEvictable).
-    """
-    if "spot" in pool.capacity_types:
-        return ()
-    steps = math.ceil(workload.cold_start_s.upper.total / 60 / _LOADING_STEP_MINUTES)
-    return (("karpenter.sh/do-not-disrupt", f"{steps * _LOADING_STEP_MINUTES}m"),)
 
 
 def _annotations(workload: Workload) -> Pairs:

@@ -104,6 +104,7 @@ PATTERN_WORDS: Final = {
     "timezone": "an IANA time zone such as Europe/Berlin",
     "prometheusUrl": "an address that starts with http:// or https://",
     "runbookBaseUrl": "an address that starts with http:// or https://",
+    "cluster": "a name: letters, digits, dots, underscores and hyphens, 63 at most",
     "labels": "a label: letters, digits, dots, underscores and hyphens, 63 at most",
     "pathPrefix": "letters, digits, slashes, dots, underscores and hyphens",
     "repository": "an address that starts with https://, ssh:// or git@",

@@ -505,4 +505,4 @@ def test_an_overlay_that_is_none(tmp_path: Path) -> None:
     overlay.write_text("kind: Nothing\n")
     answer = agentgpu("plan", CUSTOMER_SERVICE, "--catalog", overlay)
     assert (answer.code, answer.out) == (2, "")
-    assert f"{overlay}:1:1: kind: " in answer.err
+    assert f"{overlay}:1:7: kind: must be 'CatalogOverlay'" in answer.err

@@ -99,8 +99,10 @@ def test_drift_is_exit_code_1_in_every_format(ask: Ask, snapshot: Snapshot, plan
 
 def test_the_other_overlay_asks_for_other_objects(ask: Ask, snapshot: Snapshot) -> None:
     answer = ask(FakeCluster(snapshot), "--overlay", "node-groups", "--format", "json")
-    assert {each["object"].split()[0] for each in answer.data["findings"]} == {"NodePool", "EC2NodeClass"}
-    assert {each["kind"] for each in answer.data["findings"]} == {"orphan"}
+    found = {(each["object"].split()[0], each["kind"]) for each in answer.data["findings"]}
+    assert found == {("NodePool", "orphan"), ("EC2NodeClass", "orphan"), ("Deployment", "changed")}, (
+        "its rollouts stay in place"
+    )
 
 
 def test_what_may_not_be_read_is_exit_code_3(ask: Ask, snapshot: Snapshot) -> None:

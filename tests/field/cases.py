@@ -27,7 +27,6 @@ CATALOG = load_catalog(base_directory=Path(__file__).parent / "configs")
 
 MEMORY = "memory truth: "
 SHAPES = "shapes and quantisation read from files: "
-OTHERS = "built beside this by somebody else: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -503,14 +502,12 @@ CASES = (
         reported="public repository file id 57489989625; kserve/kserve issue 5062; vllm-project/aibrix issue 772",
         right="a startup budget of 272 s and a margin",
         holds=lambda: startup_budget_s(*SLOW_START) >= 272 * 1.5,
-        waits_for=OTHERS + "phases of a start",
     ),
     Case(
         id="br-41",
         reported="llm-d/llm-d-benchmark issue 83",
         right="a startup budget of 600 s or more",
         holds=lambda: startup_budget_s(*SCOUT) >= 600,
-        waits_for=OTHERS + "phases of a start",
     ),
     Case(
         id="br-43",

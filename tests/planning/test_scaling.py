@@ -182,7 +182,10 @@ def test_another_utilization_ratio_moves_every_threshold() -> None:
     scalings = [burst(peaks(f"  scaling: {{utilizationRatio: {ratio}}}"))[1].scaling for ratio in ("0.5", "1.0")]
     low, high = (one.triggers for one in scalings if one is not None)
     for at_half, at_full in zip(low, high, strict=True):
-        assert at_half.threshold == pytest.approx(at_full.threshold / 2, abs=0.001)
+        if at_half.name == "sessions":  # never more a replica than the plan gives it
+            assert at_full.threshold / 2 <= at_half.threshold < at_full.threshold
+        else:
+            assert at_half.threshold == pytest.approx(at_full.threshold / 2, abs=0.001)
 
 
 def test_nothing_is_said_of_unscaled_bursts_where_they_are_scaled() -> None:

@@ -175,10 +175,10 @@ def test_where_agents_name_objects_no_other_object_has_a_name_that_an_agent_may_
     bare: set[str] = set()
     others: dict[tuple[str, str], str] = {}
     for where, plan in trees().items():
-        agents = {workload.agent for workload in plan.workloads}
         for draft in object_drafts(plan):
             made = manifest(draft)
-            if made.name in agents - {plan.stack}:
+            of_agent = dict(getattr(draft.context, "labels", ())).get(AGENT_LABEL)
+            if made.name == of_agent and made.name != plan.stack:
                 bare.add(made.kind)
             elif made.name != plan.stack:
                 others[made.kind, made.name] = where

@@ -127,14 +127,6 @@ def test_an_agent_named_like_a_groups_service_is_refused() -> None:
     assert any("would both be the Service 'support-0'" in clash.message for clash in clashes(both))
 
 
-def test_karpenter_leaves_a_node_alone_while_its_replica_loads() -> None:
-    """522 s at worst, in whole steps of five minutes; no node of others carries the mark."""
-    (deployment,) = of_kind(make_plan(), "Deployment").values()
-    assert deployment["spec"]["template"]["metadata"]["annotations"] == {"karpenter.sh/do-not-disrupt": "10m"}
-    (elsewhere,) = of_kind(make_plan(target="kubernetes"), "Deployment").values()
-    assert "annotations" not in elsewhere["spec"]["template"]["metadata"]
-
-
 def test_held_capacity_is_asked_for_by_tag() -> None:
     pool = (
         make_plan()

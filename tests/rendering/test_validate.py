@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +13,15 @@ from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.validate import validate, validation
 from tests.plans import make_machines_plan, make_plan
 from tests.rendering.trees import PLANS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schemas_are_read_once() -> Iterator[None]:
+    """The library reads a schema of megabytes anew for each object."""
+    library = importlib.import_module("kubernetes_validate.utils")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "schema_contents", functools.cache(library.schema_contents))
+        yield
 
 
 @pytest.mark.parametrize("version", ["1.34", "1.35", "1.36"])
@@ -92,10 +103,25 @@ def test_machines_files_are_checked_without_a_version_of_kubernetes() -> None:
         ("docker-compose.yaml", ("source: prometheus\n", "source: gone\n"), "there is no volume 'gone'"),
         ("docker-compose.yaml", ("services:\n", "services: {a: {}}\nother:\n"), "is missing"),
         ("cloud-init.yaml", ("#cloud-config\n", "# cloud-config\n"), "does not begin with #cloud-config"),
+        ("cloud-init.yaml", ("/opt/agentgpu/sysctl.conf", "/opt/agentgpu/other"), "there is no file"),
+        ("cloud-init.yaml", ("content: H4sI", "content: H4sJ"), "is not gz+b64"),
+        (
+            "cloud-init.yaml",
+            ("vm.max_map_count", "vm.min_map_count"),
+            "is not what 'hosts/demo-baseline/sysctl.conf' holds",
+        ),
         ("prometheus.yml", ("global:", "global: ["), "is not YAML"),
     ],
 )
 def test_a_fault_in_a_machine_s_files_is_found(name: str, change: tuple[str, str], message: str) -> None:
     faults = validate(machine_files(name, change), "none")
     assert message in "\n".join(map(str, faults))
-    assert {fault.source for fault in faults} == {f"hosts/demo-baseline/{name}"}
+    carried = f"is not what 'hosts/demo-baseline/{name}' holds"
+    assert {fault.source for fault in faults if fault.message != carried} == {f"hosts/demo-baseline/{name}"}
+
+
+def test_a_file_that_is_not_the_one_which_cloud_init_carries_is_found() -> None:
+    faults = validate(machine_files("setup.sh", ("set -", "set +")), "none")
+    (said,) = map(str, faults)
+    assert "hosts/demo-baseline/cloud-init.yaml" in said
+    assert "is not what 'hosts/demo-baseline/setup.sh' holds" in said

@@ -311,8 +311,11 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack scaling": (
             "method keda, prometheusUrl http://prometheus-operated.monitoring.svc.cluster.local:9090, utilizationRatio 0.8"
         ),
-        "stack observability": "monitors prometheus-operator, alerts true, dashboard true",
-        "stack security": "networkPolicies true, monitoringNamespace monitoring, resourceQuota true",
+        "stack observability": (
+            "monitors prometheus-operator, alerts true, dashboard true, grafana false, accelerators dcgm-exporter, "
+            "nodeHealth none"
+        ),
+        "stack security": "networkPolicies true, callersNeedLabel false, monitoringNamespace monitoring, resourceQuota true",
         "stack clusterObjects": (
             "disruptionBudgets true, priorityClasses true, topologySpread true, cacheFillers true, helmValues true"
         ),

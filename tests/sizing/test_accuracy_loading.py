@@ -94,7 +94,7 @@ class TestStorageOptions:
 
     def test_a_faster_volume_is_not_offered_where_the_instance_is_the_limit(self):
         gp3 = [one for one in loading.storage_options(MACHINES["g6e.xlarge"], 15.0, VOLUMES) if one.path == "ebs-gp3"]
-        assert [one.usd_per_month for one in gp3] == [Decimal("1.67")]
+        assert [one.usd_per_month for one in gp3] == [Decimal("2.83")]
         assert "EBS baseline of 125 MB/s" in gp3[0].why
 
     def test_a_streamer_lets_a_fast_volume_count(self):

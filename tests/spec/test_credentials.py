@@ -104,7 +104,9 @@ def test_calculators_do_not_repeat_one_either(calculator: object, field: str) ->
     assert secret.lower() not in str(found.value).lower()
 
 
-@pytest.mark.parametrize("unit", ["a", "A1", "eyJ-", "sk-a-", "hf_", "a://", "a://b:", "-----BEGIN A", "/a", "gh", "+."])
+@pytest.mark.parametrize(
+    "unit", ["a", "A1", "eyJ-", "sk-a-", "hf_", "a://", "a://b:", "-----BEGIN A", "/a", "gh", "+."]
+)
 def test_a_long_text_takes_no_longer_than_it_is_long(unit: str) -> None:
     """A form that begins anywhere and ends nowhere would take minutes here."""
     assert credential_in(without_credentials(unit * (200_000 // len(unit)))) is None

@@ -51,14 +51,16 @@ def _engines(workload: Workload) -> PodDemand:
 
 
 def _routers(router: RouterPlan | None) -> Iterator[PodDemand]:
-    """NGINX, whose rollout surges, or an endpoint picker for each route, which is replaced in place."""
+    """NGINX and its exporter, whose rollout surges, or an endpoint picker for each route, which is replaced in place."""
     if router is not None:
+        exporter = router.exporter
+        memory_mib = router.memory_mib + (0 if exporter is None else exporter.memory_mib)
         apart, surge = (1, _ROUTER_SURGE) if router.kind == "nginx" else (len(router.routes), 0)
         yield PodDemand(
             pods=apart * (router.replicas + surge + _LEAVING_REPLICAS),
-            cpu_milli=router.cpu_milli,
-            memory_mib=router.memory_mib,
-            memory_limit_mib=router.memory_mib,
+            cpu_milli=router.cpu_milli + (0 if exporter is None else exporter.cpu_milli),
+            memory_mib=memory_mib,
+            memory_limit_mib=memory_mib,
         )
 
 

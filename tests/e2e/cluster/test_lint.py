@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Finding:
     kind: str
     name: str
     said: str
+    container: str = ""
+    """The first container that it is said of, where the linter tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,7 @@ class Exemption:
     kinds: frozenset[str]
     stacks: re.Pattern[str]
     names: re.Pattern[str]
+    containers: re.Pattern[str]
     reason: str
 
     def covers(self, finding: Finding) -> bool:
@@ -50,6 +54,7 @@ class Exemption:
             and finding.kind in self.kinds
             and self.stacks.fullmatch(finding.stack)
             and self.names.fullmatch(finding.name)
+            and self.containers.fullmatch(finding.container)
         )
 
 
@@ -72,7 +77,9 @@ def findings(rendered: Path) -> tuple[Finding, ...]:
 
 def test_every_finding_has_a_reason(findings: tuple[Finding, ...]) -> None:
     unexplained = [each for each in findings if not any(one.covers(each) for one in exemptions())]
-    lines = (f"{each.check} {each.stack}: {each.kind} {each.name}: {each.said}" for each in unexplained)
+    lines = (
+        f"{each.check} {each.stack}: {each.kind} {each.name} {each.container}: {each.said}" for each in unexplained
+    )
     assert not unexplained, "\n".join(lines)
 
 
@@ -109,6 +116,7 @@ def exemptions() -> tuple[Exemption, ...]:
             kinds=frozenset(each["kinds"]),
             stacks=re.compile(each.get("stacks", ".*")),
             names=re.compile(each.get("names", ".*")),
+            containers=re.compile(each.get("containers", ".*")),
             reason=each["reason"],
         )
         for each in yaml.safe_load(EXCEPTIONS.read_text(encoding="utf-8"))
@@ -151,9 +159,18 @@ def checkov(folder: Path) -> tuple[Finding, ...]:
                 kind=body["kind"],
                 name=body["metadata"]["name"],
                 said=each["check_name"],
+                container=container_of(body, each["check_result"].get("evaluated_keys") or ()),
             )
         )
     return tuple(found)
+
+
+def container_of(body: dict[str, Any], keys: Sequence[str]) -> str:
+    """The name of the container that a key such as ``spec/template/spec/containers/[1]/livenessProbe`` leads to."""
+    for key in keys:
+        if found := re.match(r"spec/template/spec/containers/\[(\d+)\]", key):
+            return str(body["spec"]["template"]["spec"]["containers"][int(found[1])]["name"])
+    return ""
 
 
 def answer(*command: object) -> Any:

@@ -58,18 +58,6 @@ def made() -> Tree:
     return window_from(8)
 
 
-def past_its_load_window(body: Object) -> Object:
-    """An engine as it is once it has loaded: Karpenter then sees no annotation any more.
-
-    While it loads, Karpenter does not stop at it: NodePools have a terminationGracePeriod, with which drift begins all the
-    same, and makes no node for a pod that it may not evict yet (1.14.1: SimulateScheduling, IsCurrentlyReschedulable).
-    """
-    copied: Object = json.loads(json.dumps(body))
-    if body["kind"] == "Deployment":
-        copied["spec"]["template"]["metadata"].get("annotations", {}).pop(ANNOTATION, None)
-    return copied
-
-
 @pytest.fixture(scope="module")
 def running(equipped_cluster: ControlPlane, made: Tree) -> ControlPlane:
     cluster = equipped_cluster
@@ -80,7 +68,7 @@ def running(equipped_cluster: ControlPlane, made: Tree) -> ControlPlane:
             cluster.put(kwok_class(body))
             cluster.put(swapped(body))
         else:
-            cluster.put(past_its_load_window(at_rest(made, body)))
+            cluster.put(at_rest(made, body))
     machines = cluster.folder / "instance-types.json"
     machines.write_text(json.dumps(instance_types()), encoding="utf-8")
     metrics, health = free_ports(2)
@@ -312,7 +300,8 @@ def test_nodes_are_renewed_inside_the_window_alone(
         running.put(body)
 
     put(made)  # closed
-    (pod,) = [each for each in pods_of(running, made, workload) if is_ready(each)]
+    (pod,) = [each for each in pods_of(running, made, workload) if is_ready(each)]  # young: the rollout made it
+    assert ANNOTATION not in pod["metadata"].get("annotations", {})
     node = pod["spec"]["nodeName"]
     (claim,) = (each for each in claims_of(running, pool) if each["status"].get("nodeName") == node)
     name = claim["metadata"]["name"]
