@@ -36,6 +36,7 @@ class GpuOperatorContext(Context):
     has_monitor: bool
     """Whether its DCGM exporter is scraped."""
     interval: str
+    has_labels: bool
     labels: Pairs
 
 
@@ -89,6 +90,7 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
         default_configuration=DEFAULT_CONFIGURATION,
         has_monitor=counts_errors and watching.monitors != "none",
         interval=interval,
+        has_labels=bool(labels),
         labels=labels,
     )
     plugin = DevicePluginChartContext(
