@@ -39,6 +39,7 @@ TREE = ROOT / "build" / "mutants"
 COPIED = (PACKAGE, "stacks", "templates", "tests", "docs", "tools", "requirements", "bench")
 TARGETS = (
     "spec/rules.py",
+    "spec/agent_rules.py",
     "sizing/*.py",
     "planning/**/*.py",
     "calculators/*.py",

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from agentgpu_iac.credentials import credential_in
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.rules import LINE, Violation
+from agentgpu_iac.spec.rule_values import LINE, Violation
 from agentgpu_iac.spec.shape import fractional_keys, parts_of
 from agentgpu_iac.spec.wording import NUMBER, worded, wrong_kind
 from agentgpu_iac.spec.yaml_tree import (

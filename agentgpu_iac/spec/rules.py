@@ -8,103 +8,85 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Final, TypeGuard
 
 from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.abilities import abilities_of
+from agentgpu_iac.spec.agent_rules import (
+    adapter_rules,
+    conversation_rules,
+    duplicate,
+    engine_rules,
+    session_rules,
+    speculative_rules,
+    thinking_rules,
+)
 from agentgpu_iac.spec.cron import cron_fault
-from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import (
     ADDRESS_RANGE,
-    MAX_COUNT,
     Agent,
-    Conversation,
     ModelCache,
-    Sessions,
-    Speculative,
     StackSpec,
-    ToolCalls,
 )
-from agentgpu_iac.spec.model.fields import switch_word
 from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
+from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
-from agentgpu_iac.spec.shape import fields_of
-from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
-
-LINE = "{line}"
 
 _MOST_COMPARISONS = 100**2
 """In larger stacks nobody looks for the agent that a misspelt name meant: that would take minutes."""
 
-_NOTHING: Final[Mapping[str, Data]] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """A rule broken at a place.
-
-    Where it clashes with another value, ``other`` is the way there, and ``LINE`` in the hint stands for its line.
-    """
-
-    steps: Steps
-    message: str
-    hint: str = ""
-    other: Steps = ()
-
 
 def violations(data: Data) -> Iterator[Violation]:
     """Every rule that the content of a file breaks."""
-    spec = _part(data, "spec")
-    agents = tuple(_mapping(agent) for agent in _list(spec, "agents"))
-    yield from _accelerator_rules(_part(spec, "accelerators"))
-    yield from _observed_rules(_part(spec, "observed"))
-    yield from _model_source_rules(_part(spec, "modelCache"))
-    yield from _secret_rules(_part(spec, "modelCache"), _part(spec, "security"))
-    yield from _router_rules(_part(spec, "network"))
-    yield from _caller_rules(_part(spec, "network"), _part(spec, "security"))
+    spec = part(data, "spec")
+    agents = tuple(mapping(agent) for agent in items(spec, "agents"))
+    yield from _accelerator_rules(part(spec, "accelerators"))
+    yield from _observed_rules(part(spec, "observed"))
+    yield from _model_source_rules(part(spec, "modelCache"))
+    yield from _secret_rules(part(spec, "modelCache"), part(spec, "security"))
+    yield from _router_rules(part(spec, "network"))
+    yield from _caller_rules(part(spec, "network"), part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
-    yield from _schedule_rules(_part(spec, "scaling"), agents)
-    yield from _window_rules(_part(_part(spec, "capacity"), "maintenanceWindow"))
-    yield from _prometheus_auth_rules(_part(spec, "scaling"))
-    yield from _image_rules(_part(spec, "pins"), agents)
-    target = _word(spec, "target", StackSpec)
-    yield from _namespace_rules(_part(data, "metadata"), target)
-    yield from _range_rules(_part(spec, "hosts"))
+    yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
+    yield from _prometheus_auth_rules(part(spec, "scaling"))
+    yield from _image_rules(part(spec, "pins"), agents)
+    target = word(spec, "target", StackSpec)
+    yield from _namespace_rules(part(data, "metadata"), target)
+    yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
-        yield from _engine_rules(agent, target, at)
-        yield from _speculative_rules(_part(agent, "speculative"), (*at, "speculative"))
-        yield from _session_rules(_part(agent, "sessions"), (*at, "sessions"))
-        yield from _conversation_rules(_part(agent, "conversation"), (*at, "conversation"))
-        yield from _thinking_rules(agent, at)
+        yield from engine_rules(agent, target, at)
+        yield from speculative_rules(part(agent, "speculative"), (*at, "speculative"))
+        yield from session_rules(part(agent, "sessions"), (*at, "sessions"))
+        yield from conversation_rules(part(agent, "conversation"), (*at, "conversation"))
+        yield from thinking_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
     """What is denied cannot be allowed."""
     allowed: dict[str, int] = {}
-    for index, word in enumerate(_list(accelerators, "allow")):
-        if isinstance(word, str):
-            allowed.setdefault(word, index)
-    for index, word in enumerate(_list(accelerators, "deny")):
-        if isinstance(word, str) and word in allowed:
+    for index, named in enumerate(items(accelerators, "allow")):
+        if isinstance(named, str):
+            allowed.setdefault(named, index)
+    for index, named in enumerate(items(accelerators, "deny")):
+        if isinstance(named, str) and named in allowed:
             yield Violation(
                 steps=("spec", "accelerators", "deny", index),
-                message=f"{shown(word)} is both allowed and denied",
+                message=f"{shown(named)} is both allowed and denied",
                 hint=f"allowed on line {LINE}",
-                other=("spec", "accelerators", "allow", allowed[word]),
+                other=("spec", "accelerators", "allow", allowed[named]),
             )
 
 
 def _observed_rules(observed: Mapping[str, Data]) -> Iterator[Violation]:
     """Days of measurement mean nothing without what was measured."""
     days = observed.get("days")
-    if _is_count(days) and days and "baselineSessions" not in observed:
+    if is_count(days) and days and "baselineSessions" not in observed:
         yield Violation(
             steps=("spec", "observed", "days"),
             message=f"{days} days are observed, but 'baselineSessions' is missing",
@@ -115,7 +97,7 @@ def _observed_rules(observed: Mapping[str, Data]) -> Iterator[Violation]:
 def _model_source_rules(cache: Mapping[str, Data]) -> Iterator[Violation]:
     """Models come from one place: a bucket belongs to S3, a token to Hugging Face."""
     at: Steps = ("spec", "modelCache")
-    source = _word(cache, "source", ModelCache)
+    source = word(cache, "source", ModelCache)
     if source == "s3" and cache.get("bucket") is None:
         yield Violation(
             steps=(*at, "source"),
@@ -128,7 +110,7 @@ def _model_source_rules(cache: Mapping[str, Data]) -> Iterator[Violation]:
             message="a bucket is named, but models come from Hugging Face",
             hint="write source: s3, or take the bucket out",
         )
-    stream, loader = _word(cache, "stream", ModelCache), _word(cache, "loader", ModelCache)
+    stream, loader = word(cache, "stream", ModelCache), word(cache, "loader", ModelCache)
     if stream in ("auto", "always") and source == "huggingface":
         yield Violation(
             steps=(*at, "stream"),
@@ -153,7 +135,7 @@ def _secret_rules(cache: Mapping[str, Data], security: Mapping[str, Data]) -> It
     """A store makes the Secrets that are named, each for one purpose."""
     at: Steps = ("spec", "security")
     token, api_key = cache.get("tokenSecret"), security.get("apiKeySecret")
-    if _part(security, "externalSecrets") and token is None and api_key is None:
+    if part(security, "externalSecrets") and token is None and api_key is None:
         yield Violation(
             steps=(*at, "externalSecrets"),
             message="a store is named, but no Secret that it should make",
@@ -204,7 +186,7 @@ def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> 
 def _range_rules(hosts: Mapping[str, Data]) -> Iterator[Violation]:
     """Address ranges are some."""
     for key in ("callerRanges", "adminRanges"):
-        for index, address_range in enumerate(_list(hosts, key)):
+        for index, address_range in enumerate(items(hosts, key)):
             if isinstance(address_range, str) and _is_range(address_range) and not _is_network(address_range):
                 yield Violation(
                     steps=("spec", "hosts", key, index),
@@ -267,7 +249,7 @@ def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
         if not isinstance(name, str):
             continue
         if name in first:
-            yield _duplicate("agent", name, steps, first[name])
+            yield duplicate("agent", name, steps, first[name])
         first.setdefault(name, steps)
         if whose := reserved(name):
             yield Violation(
@@ -276,33 +258,12 @@ def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
                 hint="name it otherwise",
             )
     for index, agent in enumerate(agents):
-        yield from _adapter_rules(agent, ("spec", "agents", index, "loraAdapters"), first)
-
-
-def _duplicate(what: str, name: str, steps: Steps, first: Steps) -> Violation:
-    return Violation(
-        steps=steps, message=f"duplicate {what} name {shown(name)}", hint=f"first on line {LINE}", other=first
-    )
-
-
-def _adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, Steps]) -> Iterator[Violation]:
-    first: dict[str, Steps] = {}
-    for index, adapter in enumerate(_list(agent, "loraAdapters")):
-        steps: Steps = (*at, index, "name")
-        name = _mapping(adapter).get("name")
-        if not isinstance(name, str):
-            continue
-        if name in agents:
-            message = f"the adapter {shown(name)} has the name of an agent"
-            yield Violation(steps=steps, message=message, hint=f"the agent is on line {LINE}", other=agents[name])
-        if name in first:
-            yield _duplicate("adapter", name, steps, first[name])
-        first.setdefault(name, steps)
+        yield from adapter_rules(agent, ("spec", "agents", index, "loraAdapters"), first)
 
 
 def _image_rules(pins: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """One image is that of one engine."""
-    engines = sorted({word for agent in agents if (word := _word(agent, "engine", Agent))})
+    engines = sorted({engine for agent in agents if (engine := word(agent, "engine", Agent))})
     if pins.get("engineImage") is not None and len(engines) > 1:
         yield Violation(
             steps=("spec", "pins", "engineImage"),
@@ -342,9 +303,9 @@ def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]
 def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
     """A known peak is an agent's of this stack, at hours that a clock has, and ends at another time than it starts."""
     names = {name: None for agent in agents if isinstance(name := agent.get("name"), str)}
-    schedule = _list(scaling, "schedule")
+    schedule = items(scaling, "schedule")
     for index, item in enumerate(schedule):
-        peak = _mapping(item)
+        peak = mapping(item)
         at: Steps = ("spec", "scaling", "schedule", index)
         name = peak.get("agent")
         if isinstance(name, str) and name not in names:
@@ -396,7 +357,7 @@ def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:
 
 def _prometheus_auth_rules(scaling: Mapping[str, Data]) -> Iterator[Violation]:
     """A Secret or an AWS region, as the method takes it; and KEDA, since an HPA asks an adapter that asks Prometheus."""
-    auth, at = _mapping(scaling.get("prometheusAuth")), ("spec", "scaling", "prometheusAuth")
+    auth, at = mapping(scaling.get("prometheusAuth")), ("spec", "scaling", "prometheusAuth")
     if not auth:
         return
     if scaling.get("method") == "hpa":
@@ -427,144 +388,3 @@ def _circles(next_of: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
         if name in way:
             passed = list(way)
             yield tuple(passed[passed.index(name) :])
-
-
-def _engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator[Violation]:
-    """Ollama serves one developer; it has no place where others call."""
-    abilities = abilities_of(target)
-    if (
-        agent.get("engine") in ENGINES_FOR_ONE_DEVELOPER
-        and abilities is not None
-        and not abilities.serves_one_developer
-    ):
-        yield Violation(
-            steps=(*at, "engine"),
-            message=f"Ollama is for local development only, and the target is {target!r}",
-            hint="use engine: vllm",
-        )
-
-
-_METHODS_WITH_A_DRAFT = ("draft-model", "eagle3")
-
-
-def _speculative_rules(speculative: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
-    """A draft is named where the method has one; a step yields no more than it proposes, and one."""
-    method, draft = speculative.get("method"), speculative.get("model")
-    if method in _METHODS_WITH_A_DRAFT and draft is None:
-        yield Violation(
-            steps=(*at, "method"),
-            message=f"{method} needs a draft, but 'model' is missing",
-            hint="name the draft's Hugging Face id, or use method: ngram",
-        )
-    if method in ("ngram", "mtp"):
-        for key in ("model", "weightsGib"):
-            if speculative.get(key) is not None:
-                yield Violation(
-                    steps=(*at, key), message=f"{method} has no draft of its own, so {key!r} has no meaning"
-                )
-    tokens, accepted = _count(speculative, "tokens", Speculative), speculative.get("acceptedTokens")
-    if tokens is not None and isinstance(accepted, int | float) and accepted > tokens + 1:
-        yield Violation(
-            steps=(*at, "acceptedTokens"),
-            message=f"a step that proposes {tokens} tokens yields {tokens + 1} at most; not {accepted:g}",
-        )
-
-
-def _session_rules(sessions: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
-    """The peak is never below normal load."""
-    concurrent = _count(sessions, "concurrent", Sessions)
-    peak = sessions.get("peak")
-    if concurrent is not None and _is_count(peak) and peak < concurrent:
-        yield Violation(
-            steps=(*at, "peak"),
-            message=f"peak must be at least concurrent, {concurrent:,} sessions; not {peak:,}",
-        )
-
-
-def _conversation_rules(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
-    yield from _context_holds_a_turn(conversation, at)
-    yield from _conversation_is_finite(conversation, at)
-
-
-def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
-    """The context must hold the system prompt and one turn, else not even the first answer fits."""
-    limit = conversation.get("maxContextTokens")
-    keys = ("systemPromptTokens", "inputTokensPerTurn", "outputTokensPerTurn", "reasoningTokensPerTurn")
-    tokens = [_count({"reasoningTokensPerTurn": 0, **conversation}, key, Conversation) for key in keys]
-    known = [count for count in tokens if count is not None]
-    if not _is_count(limit) or len(known) < len(keys) or sum(known) <= limit:
-        return
-    parts = zip(("system prompt", "input", "output", "reasoning"), known, strict=True)
-    yield Violation(
-        steps=(*at, "maxContextTokens"),
-        message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
-        hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
-    )
-
-
-def _thinking_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
-    """What the model is told and what it is sized for are one thing."""
-    thinking = switch_word(agent.get("thinking"))
-    tokens = _part(agent, "conversation").get("reasoningTokensPerTurn")
-    if not _is_count(tokens) or (thinking, tokens > 0) not in (("on", False), ("off", True)):
-        return
-    yield Violation(
-        steps=(*at, "thinking"),
-        message=f"thinking is {thinking}, but reasoningTokensPerTurn is {tokens:,}",
-        hint=f"line {LINE}: leave one of the two out",
-        other=(*at, "conversation", "reasoningTokensPerTurn"),
-    )
-
-
-def _conversation_is_finite(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
-    """What all turns together add to the context stays countable."""
-    turns = _count(conversation, "turns", Conversation)
-    input_tokens = _count(conversation, "inputTokensPerTurn", Conversation)
-    output_tokens = _count(conversation, "outputTokensPerTurn", Conversation)
-    tool_tokens = _tool_tokens_per_turn(conversation)
-    if turns is None or input_tokens is None or output_tokens is None or tool_tokens is None:
-        return
-    tokens = turns * (input_tokens + output_tokens + tool_tokens)
-    if tokens > MAX_COUNT:
-        yield Violation(
-            steps=(*at, "turns"),
-            message=f"{turns:,} turns add {tokens:,.0f} tokens to the context; at most {MAX_COUNT:,} are planned for",
-        )
-
-
-def _tool_tokens_per_turn(conversation: Mapping[str, Data]) -> float | None:
-    tool_calls = _part(conversation, "toolCalls")
-    per_turn = tool_calls.get("perTurn", ToolCalls().per_turn)
-    result_tokens = _count(tool_calls, "resultTokens", ToolCalls)
-    if isinstance(per_turn, bool) or not isinstance(per_turn, int | float) or result_tokens is None or per_turn < 0:
-        return None
-    return per_turn * result_tokens if per_turn <= MAX_COUNT else None
-
-
-def _mapping(data: Data) -> Mapping[str, Data]:
-    return data if isinstance(data, dict) else _NOTHING
-
-
-def _part(data: Data | Mapping[str, Data], key: str) -> Mapping[str, Data]:
-    return _mapping(data.get(key)) if isinstance(data, Mapping) else _NOTHING
-
-
-def _list(data: Mapping[str, Data], key: str) -> tuple[Data, ...]:
-    value = data.get(key)
-    return value if isinstance(value, tuple) else ()
-
-
-def _word(data: Mapping[str, Data], key: str, document: type[Document]) -> str:
-    """A word, or its default where the key is absent; empty where it is malformed."""
-    value = data.get(key, fields_of(document)[key].default)
-    return value if isinstance(value, str) else ""
-
-
-def _count(data: Mapping[str, Data], key: str, document: type[Document]) -> int | None:
-    """A count, or its default where the key is absent; None where it is malformed."""
-    value = data.get(key, fields_of(document)[key].default)
-    return value if _is_count(value) else None
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT

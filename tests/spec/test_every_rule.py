@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import rules
+from agentgpu_iac.spec import agent_rules, rules
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -118,9 +118,9 @@ BAD = (
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
     ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
     ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
-    ("_adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
+    ("adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
     (
-        "_adapter_rules",
+        "adapter_rules",
         "agents[0].loraAdapters[1].name",
         with_agent("loraAdapters: [{name: x, source: o/s}, {name: x, source: o/t}]"),
     ),
@@ -150,17 +150,17 @@ BAD = (
     ),
     ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 4.1"))),
     ("_window_rules", "capacity.maintenanceWindow.hours", with_spec(WINDOW.format("start: 0 2 * * *, hours: 24"))),
-    ("_engine_rules", "agents[0].engine", with_agent("engine: ollama")),
-    ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: draft-model}")),
-    ("_speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: eagle3}")),
-    ("_speculative_rules", "agents[0].speculative.model", with_agent("speculative: {method: ngram, model: o/d}")),
-    ("_speculative_rules", "agents[0].speculative.weightsGib", with_agent("speculative: {method: mtp, weightsGib: 1}")),
+    ("engine_rules", "agents[0].engine", with_agent("engine: ollama")),
+    ("speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: draft-model}")),
+    ("speculative_rules", "agents[0].speculative.method", with_agent("speculative: {method: eagle3}")),
+    ("speculative_rules", "agents[0].speculative.model", with_agent("speculative: {method: ngram, model: o/d}")),
+    ("speculative_rules", "agents[0].speculative.weightsGib", with_agent("speculative: {method: mtp, weightsGib: 1}")),
     (
-        "_speculative_rules",
+        "speculative_rules",
         "agents[0].speculative.acceptedTokens",
         with_agent("speculative: {method: ngram, tokens: 3, acceptedTokens: 4.1}"),
     ),
-    ("_session_rules", "agents[0].sessions.peak", with_agent("sessions: {concurrent: 10, peak: 9}")),
+    ("session_rules", "agents[0].sessions.peak", with_agent("sessions: {concurrent: 10, peak: 9}")),
     (
         "_context_holds_a_turn",
         "agents[0].conversation.maxContextTokens",
@@ -171,8 +171,8 @@ BAD = (
         "agents[0].conversation.turns",
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
     ),
-    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
-    ("_thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
+    ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
+    ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
 )
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
@@ -198,7 +198,8 @@ ALLOWED = (
 )
 """Close to what is forbidden, and not."""
 
-TREE = ast.parse(Path(rules.__file__).read_text(encoding="utf-8"))
+MODULES = (rules, agent_rules)
+TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 
 @pytest.mark.parametrize(("rule", "path", "text"), BAD)
@@ -207,7 +208,9 @@ def test_what_a_rule_forbids_is_accepted_without_it(
 ) -> None:
     (fault,) = faults_of(text)
     assert fault.split(": ")[1] == (path if path.startswith("metadata.") else f"spec.{path}")
-    monkeypatch.setattr(rules, rule, lambda *arguments: iter(()))
+    for module in MODULES:
+        if hasattr(module, rule):
+            monkeypatch.setattr(module, rule, lambda *arguments: iter(()))
     assert faults_of(text) == []
 
 
@@ -217,32 +220,39 @@ def test_what_is_close_to_it_is_allowed(text: str) -> None:
 
 
 def test_every_rule_has_a_stack_that_breaks_it() -> None:
-    functions = {node.name: node for node in TREE.body if isinstance(node, ast.FunctionDef)}
+    functions = {node.name: node for tree in TREES.values() for node in tree.body if isinstance(node, ast.FunctionDef)}
     finding = {
         name
         for name, node in functions.items()
         if any(isinstance(inner, ast.Call) and ast.unparse(inner.func) in MAKERS for inner in ast.walk(node))
     }
-    assert finding - {"_duplicate"} == {rule for rule, *_ in BAD}
+    assert finding - {"duplicate"} == {rule for rule, *_ in BAD}
 
 
-MAKERS = ("Violation", "_duplicate")
+MAKERS = ("Violation", "duplicate")
 
 
 def test_every_place_that_finds_a_fault_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each construction of a fault in the code is one thing that is forbidden."""
-    places = {node.lineno for node in ast.walk(TREE) if isinstance(node, ast.Call) and ast.unparse(node.func) in MAKERS}
-    reached: set[int] = set()
+    places = {
+        (module.__name__, node.lineno)
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in MAKERS
+    }
+    reached: set[tuple[str, int]] = set()
 
     def noticing(make: Any) -> Any:
         def made(*arguments: Any, **fields: Any) -> Any:
-            reached.add(sys._getframe(1).f_lineno)
+            caller = sys._getframe(1)
+            reached.add((caller.f_globals["__name__"], caller.f_lineno))
             return make(*arguments, **fields)
 
         return made
 
-    for maker in MAKERS:
-        monkeypatch.setattr(rules, maker, noticing(getattr(rules, maker)))
+    for module in MODULES:
+        for maker in MAKERS:
+            monkeypatch.setattr(module, maker, noticing(getattr(module, maker)))
     for _, _, text in BAD:
         faults_of(text)
     assert reached == places

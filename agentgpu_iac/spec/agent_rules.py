@@ -1,0 +1,155 @@
+"""Rules that join several fields of one agent; see ``rules``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from agentgpu_iac.spec.abilities import abilities_of
+from agentgpu_iac.spec.model import (
+    MAX_COUNT,
+    Conversation,
+    Sessions,
+    Speculative,
+    ToolCalls,
+)
+from agentgpu_iac.spec.model.fields import switch_word
+from agentgpu_iac.spec.rule_values import LINE, Violation, count, is_count, items, mapping, part
+from agentgpu_iac.spec.scalars import shown
+from agentgpu_iac.spec.vocabulary import ENGINES_FOR_ONE_DEVELOPER
+from agentgpu_iac.spec.yaml_tree import Data, Steps
+
+
+def duplicate(what: str, name: str, steps: Steps, first: Steps) -> Violation:
+    """A name that is taken already, and where."""
+    return Violation(
+        steps=steps, message=f"duplicate {what} name {shown(name)}", hint=f"first on line {LINE}", other=first
+    )
+
+
+def adapter_rules(agent: Mapping[str, Data], at: Steps, agents: Mapping[str, Steps]) -> Iterator[Violation]:
+    """Adapters and agents are asked for by one kind of name, so each is another."""
+    first: dict[str, Steps] = {}
+    for index, adapter in enumerate(items(agent, "loraAdapters")):
+        steps: Steps = (*at, index, "name")
+        name = mapping(adapter).get("name")
+        if not isinstance(name, str):
+            continue
+        if name in agents:
+            message = f"the adapter {shown(name)} has the name of an agent"
+            yield Violation(steps=steps, message=message, hint=f"the agent is on line {LINE}", other=agents[name])
+        if name in first:
+            yield duplicate("adapter", name, steps, first[name])
+        first.setdefault(name, steps)
+
+
+def engine_rules(agent: Mapping[str, Data], target: str, at: Steps) -> Iterator[Violation]:
+    """Ollama serves one developer; it has no place where others call."""
+    abilities = abilities_of(target)
+    if (
+        agent.get("engine") in ENGINES_FOR_ONE_DEVELOPER
+        and abilities is not None
+        and not abilities.serves_one_developer
+    ):
+        yield Violation(
+            steps=(*at, "engine"),
+            message=f"Ollama is for local development only, and the target is {target!r}",
+            hint="use engine: vllm",
+        )
+
+
+_METHODS_WITH_A_DRAFT = ("draft-model", "eagle3")
+
+
+def speculative_rules(speculative: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """A draft is named where the method has one; a step yields no more than it proposes, and one."""
+    method, draft = speculative.get("method"), speculative.get("model")
+    if method in _METHODS_WITH_A_DRAFT and draft is None:
+        yield Violation(
+            steps=(*at, "method"),
+            message=f"{method} needs a draft, but 'model' is missing",
+            hint="name the draft's Hugging Face id, or use method: ngram",
+        )
+    if method in ("ngram", "mtp"):
+        for key in ("model", "weightsGib"):
+            if speculative.get(key) is not None:
+                yield Violation(
+                    steps=(*at, key), message=f"{method} has no draft of its own, so {key!r} has no meaning"
+                )
+    tokens, accepted = count(speculative, "tokens", Speculative), speculative.get("acceptedTokens")
+    if tokens is not None and isinstance(accepted, int | float) and accepted > tokens + 1:
+        yield Violation(
+            steps=(*at, "acceptedTokens"),
+            message=f"a step that proposes {tokens} tokens yields {tokens + 1} at most; not {accepted:g}",
+        )
+
+
+def session_rules(sessions: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """The peak is never below normal load."""
+    concurrent = count(sessions, "concurrent", Sessions)
+    peak = sessions.get("peak")
+    if concurrent is not None and is_count(peak) and peak < concurrent:
+        yield Violation(
+            steps=(*at, "peak"),
+            message=f"peak must be at least concurrent, {concurrent:,} sessions; not {peak:,}",
+        )
+
+
+def conversation_rules(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """A context holds a turn, and its tokens can be counted."""
+    yield from _context_holds_a_turn(conversation, at)
+    yield from _conversation_is_finite(conversation, at)
+
+
+def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """The context must hold the system prompt and one turn, else not even the first answer fits."""
+    limit = conversation.get("maxContextTokens")
+    keys = ("systemPromptTokens", "inputTokensPerTurn", "outputTokensPerTurn", "reasoningTokensPerTurn")
+    tokens = [count({"reasoningTokensPerTurn": 0, **conversation}, key, Conversation) for key in keys]
+    known = [count for count in tokens if count is not None]
+    if not is_count(limit) or len(known) < len(keys) or sum(known) <= limit:
+        return
+    parts = zip(("system prompt", "input", "output", "reasoning"), known, strict=True)
+    yield Violation(
+        steps=(*at, "maxContextTokens"),
+        message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
+        hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
+    )
+
+
+def thinking_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """What the model is told and what it is sized for are one thing."""
+    thinking = switch_word(agent.get("thinking"))
+    tokens = part(agent, "conversation").get("reasoningTokensPerTurn")
+    if not is_count(tokens) or (thinking, tokens > 0) not in (("on", False), ("off", True)):
+        return
+    yield Violation(
+        steps=(*at, "thinking"),
+        message=f"thinking is {thinking}, but reasoningTokensPerTurn is {tokens:,}",
+        hint=f"line {LINE}: leave one of the two out",
+        other=(*at, "conversation", "reasoningTokensPerTurn"),
+    )
+
+
+def _conversation_is_finite(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """What all turns together add to the context stays countable."""
+    turns = count(conversation, "turns", Conversation)
+    input_tokens = count(conversation, "inputTokensPerTurn", Conversation)
+    output_tokens = count(conversation, "outputTokensPerTurn", Conversation)
+    tool_tokens = _tool_tokens_per_turn(conversation)
+    if turns is None or input_tokens is None or output_tokens is None or tool_tokens is None:
+        return
+    tokens = turns * (input_tokens + output_tokens + tool_tokens)
+    if tokens > MAX_COUNT:
+        yield Violation(
+            steps=(*at, "turns"),
+            message=f"{turns:,} turns add {tokens:,.0f} tokens to the context; at most {MAX_COUNT:,} are planned for",
+        )
+
+
+def _tool_tokens_per_turn(conversation: Mapping[str, Data]) -> float | None:
+    tool_calls = part(conversation, "toolCalls")
+    per_turn = tool_calls.get("perTurn", ToolCalls().per_turn)
+    result_tokens = count(tool_calls, "resultTokens", ToolCalls)
+    if isinstance(per_turn, bool) or not isinstance(per_turn, int | float) or result_tokens is None or per_turn < 0:
+        return None
+    return per_turn * result_tokens if per_turn <= MAX_COUNT else None
