@@ -135,7 +135,8 @@ def _needed(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
     if plan.hosts:
         yield "Debian or Ubuntu with the NVIDIA driver; `setup.sh` sees to Docker and NVIDIA's container toolkit."
     if target.can.has_cluster:
-        yield f"NVIDIA's device plugin, or the GPU Operator{_values(files, 'nvidia-device-plugin')}."
+        values = f" (values for the charts: `{VALUES}/`)" if _values(files, "gpu-operator") else ""
+        yield f"NVIDIA's device plugin, or the GPU Operator{values}."
     groups = {found[1].decode() for file in files if (found := _GROUP.search(file.content)) is not None}
     for group, operator in _OPERATORS.items():
         if group in groups:
@@ -160,7 +161,10 @@ def _watchers(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
         yield "kube-state-metrics, scraped by that Prometheus: alerts on pods, nodes and caches read it."
         if watching.accelerators != "none":
             values = _values(files, "dcgm-exporter")
-            yield f"NVIDIA's DCGM exporter{values}: without it {EXPORTER_MISSING} fires and no alert sees a card."
+            yield (
+                f"NVIDIA's DCGM exporter, which the GPU Operator brings{values}: "
+                f"without it {EXPORTER_MISSING} fires and no alert sees a card."
+            )
         if watching.dashboard:
             yield f"Grafana, with the sidecar that loads ConfigMaps with the label {SIDECAR_LABEL[0]}."
     if watching.node_health != "none":
