@@ -157,6 +157,7 @@ def render(
     from agentgpu_iac.rendering.next_step import next_step
     from agentgpu_iac.rendering.render import render as render_plan
     from agentgpu_iac.rendering.tree import beside
+    from agentgpu_iac.rendering.validate_hosts import too_long_cloud_inits
     from agentgpu_iac.rendering.write import write
 
     if (directory is None) is (check is None):
@@ -171,6 +172,8 @@ def render(
             raise BadInput(checked.faults)
         for unchecked in checked.not_checked:
             typer.echo(f"no schema to check against: {unchecked}", err=True)
+    for sentence in too_long_cloud_inits(files):
+        typer.echo(sentence, err=True)
     whole = (*files, *beside(made, files))
     if directory is None:
         assert check is not None  # noqa: S101 - said above

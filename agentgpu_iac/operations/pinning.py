@@ -21,8 +21,12 @@ from typing import Any, Final
 
 from agentgpu_iac.errors import OutsideFailure
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.node_image import release_parameter
+from agentgpu_iac.plan.node_pool import NodePool
 from agentgpu_iac.spec.loader import LoadedStack
-from agentgpu_iac.spec.yaml_tree import Steps
+from agentgpu_iac.spec.model.agent import Agent
+from agentgpu_iac.spec.repository import repository_of
+from agentgpu_iac.spec.yaml_tree import Steps, spelled
 from agentgpu_iac.targets import TARGETS
 
 HUB: Final = "https://huggingface.co"
@@ -99,12 +103,10 @@ class _Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ami:
-    version: str
-    architecture: str
-    region: str
+    pool: NodePool
 
     def __call__(self) -> str:
-        return ami_alias(self.version, self.architecture, self.region)
+        return ami_alias(self.pool)
 
 
 def _questions(
@@ -114,15 +116,18 @@ def _questions(
     pins = spec.pins
     engines = sorted({workload.engine.image for workload in plan.workloads})
     hosts = plan.hosts[:1]
+    exporter = None if plan.router is None else plan.router.exporter
     images = (
         ("engineImage", pins.engine_image, engines),
         ("routerImage", pins.router_image, [] if plan.router is None else [plan.router.image]),
+        ("routerExporterImage", pins.router_exporter_image, [] if exporter is None else [exporter.image]),
         ("prometheusImage", pins.prometheus_image, [host.prometheus.image for host in hosts if host.prometheus]),
         (
             "dcgmExporterImage",
             pins.dcgm_exporter_image,
             [host.dcgm_exporter.image for host in hosts if host.dcgm_exporter],
         ),
+        ("grafanaImage", pins.grafana_image, [host.grafana.image for host in hosts if host.grafana]),
     )
     for key, there, wanted in images:
         if there is None and len(wanted) == 1:
@@ -130,24 +135,35 @@ def _questions(
         elif there is None and wanted:
             left.append(f"pins.{key}: the agents run {len(wanted)} images, and one pin would be that of all")
     if TARGETS[plan.target].can.chooses_node_image and pins.ami_alias is None:
-        pool = plan.node_pools[0]
-        yield (
-            ("spec", "pins", "amiAlias"),
-            _Ami(version=pool.kubernetes_version, architecture=pool.architecture, region=pool.region),
-        )
-    from_hub = spec.model_cache.source == "huggingface"
-    for index, agent in enumerate(spec.agents):
+        yield ("spec", "pins", "amiAlias"), _Ami(pool=plan.node_pools[0])
+    yield from _revisions(plan, loaded, places, left)
+
+
+def _revisions(plan: Plan, loaded: LoadedStack, places: Places, left: list[str]) -> Iterator[tuple[Steps, _Revision]]:
+    """Every repository that the agents name: models, drafts and adapters."""
+    from_hub = loaded.stack.spec.model_cache.source == "huggingface"
+    for index, agent in enumerate(loaded.stack.spec.agents):
         workload = next(each for each in plan.workloads if each.agent == agent.name)
-        revision = agent.model_revision or "main"
-        if _COMMIT.fullmatch(revision):
-            continue
-        if not from_hub or workload.model_source != "catalog":
-            left.append(f"agents[{index}].modelRevision: {workload.model} does not come from the hub")
-            continue
-        yield (
-            ("spec", "agents", index, "modelRevision"),
-            _Revision(model=workload.model, revision=revision, places=places),
-        )
+        for steps, repository, revision in _repositories(agent, workload.model):
+            if _COMMIT.fullmatch(revision):
+                continue
+            if not from_hub or (steps == ("modelRevision",) and workload.model_source != "catalog"):
+                left.append(f"agents[{index}].{spelled(steps)}: {repository} does not come from the hub")
+                continue
+            yield (
+                ("spec", "agents", index, *steps),
+                _Revision(model=repository, revision=revision, places=places),
+            )
+
+
+def _repositories(agent: Agent, model: str) -> Iterator[tuple[Steps, str, str]]:
+    """What an agent takes from the hub: where its revision is written, the repository, and the revision that holds now."""
+    yield ("modelRevision",), model, agent.model_revision or repository_of(agent.model).revision or "main"
+    for number, adapter in enumerate(agent.lora_adapters):
+        yield ("loraAdapters", number, "revision"), adapter.source, adapter.revision or "main"
+    draft = agent.speculative
+    if draft is not None and draft.model is not None:
+        yield ("speculative", "modelRevision"), draft.model, draft.model_revision or "main"
 
 
 def image_digest(reference: str, places: Places) -> str:
@@ -220,22 +236,19 @@ def model_revision(model: str, revision: str, places: Places) -> str:
     return commit
 
 
-def ami_alias(version: str, architecture: str, region: str) -> str:
+def ami_alias(pool: NodePool) -> str:
     """The newest release of EKS's Amazon Linux 2023 images with NVIDIA's driver, as Karpenter's alias. Raises _Unanswered."""
     program = shutil.which("aws")
     if program is None:
         raise _Unanswered("pins.amiAlias: the aws command is not installed; set the alias by hand, or install it")
-    name = (
-        f"/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/{architecture}/nvidia/recommended/release_version"
-    )
     words = [
         program,
         "ssm",
         "get-parameter",
         "--name",
-        name,
+        release_parameter(pool),
         "--region",
-        region,
+        pool.region,
         "--query",
         "Parameter.Value",
         "--output",

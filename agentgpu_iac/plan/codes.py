@@ -6,9 +6,11 @@ from typing import Literal
 
 WarningCode = Literal[
     "answer-over-2s",
+    "bucket-not-streamed",
     "burst-absorbed",
     "burst-not-scaled",
     "burst-outruns-cold-start",
+    "burst-shares-gateway",
     "cache-miss",
     "calibrated-by-you",
     "callers-not-asked",

@@ -131,6 +131,16 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "the burst outruns the cold start; a share is turned away until the burst tier is up",
         "set `capacity.fastBurst: absorb`, or schedule burst replicas before the peak",
     ),
+    "burst-shares-gateway": Meaning(
+        "warm replicas hold whoever comes while one new node fills its cache; if all nodes of the burst fill theirs at once, "
+        "through one gateway, some callers are turned away",
+        "set `modelCache.source: s3`, which goes round the gateway, or raise `overrides.baselineReplicas`",
+    ),
+    "bucket-not-streamed": Meaning(
+        "a first start on a fresh node is planned faster if the engine streams its weights from the bucket than if the node's "
+        "cache is filled first",
+        "set `modelCache.stream: auto` where bursts wait for new nodes; nothing where restarts on the same node matter more",
+    ),
     "latency-risk": Meaning(
         "a planned latency and the upper half of its stated error do not fit the budget together; how likely a miss is",
         "set `latency.margin`, or run `agentgpu calibrate` on a run of yours, which narrows the error",
@@ -369,6 +379,7 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "answer-over-2s": "serving",
     "burst-not-scaled": "serving",
     "burst-outruns-cold-start": "serving",
+    "burst-shares-gateway": "serving",
     "cache-miss": "serving",
     "gitops-overlay": "serving",
     "no-tool-parser": "serving",

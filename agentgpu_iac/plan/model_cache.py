@@ -58,6 +58,9 @@ class ModelCachePlan(Document):
     """The draft model of speculative decoding, where it has one of its own."""
     loader: WeightLoader
     """How the engine reads the weights."""
+    streamed_from: str | None = None
+    """Bucket and prefix from whose folder ``path`` the engine streams the model to the accelerators at each start, its
+    configuration and tokenizer too; null: it is read from the node's cache."""
     choices: tuple[StorageChoice, ...]
     """Where the weights could lie instead, fastest first; empty on providers whose storage prices are not known (all but
     AWS)."""
@@ -105,6 +108,9 @@ class FillerPlan(Document):
     """Most that it waits, by chance, before its first request, so that the nodes do not ask in one moment."""
     connections: int = 8
     """Downloads at once."""
+    gib_per_s: float = 0.0
+    """Rate at which it fills while all nodes of the pool do: the slowest of source, network and disk, or the node's share of
+    one gateway."""
     fill_s: float = 0.0
     """To fill the cache while all nodes of the pool do, on the cautious side: their share of one gateway, after the longest
     delay."""

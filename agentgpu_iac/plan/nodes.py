@@ -37,7 +37,9 @@ KARPENTER_POOL_LABEL = "karpenter.sh/nodepool"
 """What Karpenter puts onto nodes, claims and instances: the name of their NodePool."""
 
 FILLER_SERVICE_ACCOUNT = "model-cache"
-"""ServiceAccount of the pods that fill a node's model cache: the only ones that a bucket of models is opened to."""
+"""ServiceAccount of the pods that fill a node's model cache."""
+STREAMING_SERVICE_ACCOUNT = "engine-streaming"
+"""ServiceAccount of engines that stream their weights. A bucket of models is opened to these two alone."""
 
 ENGINE_UID = 2000
 """User and group that engines and cache fillers run as, and that owns the model cache on the nodes."""

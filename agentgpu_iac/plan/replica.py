@@ -140,7 +140,8 @@ class ColdStartUpper(Document):
     image: float
     """Pulling the engine's image."""
     cache_fill: float
-    """Filling the node's model cache."""
+    """Filling the node's model cache: a slow download, or the filler's ``fillS`` where all nodes of the pool fill theirs
+    through one gateway and that takes longer."""
     imports: float
     """Container start to the first byte of weights."""
     weights: float
@@ -153,9 +154,12 @@ class ColdStartUpper(Document):
     """Ready to the first answer."""
     total: float
     """The whole start: the likely one and the root of the sum of the squares of what each part may take longer, since not
-    all are late at once. Warm replicas, alerts, deadlines and the time for which a node may drain follow it."""
+    all are late at once. Alerts, deadlines and the time for which a node may drain follow it."""
     warm_node_total: float
     """To a ready replica on a warm node, summed the same way. The startup probe follows it."""
+    alone_total: float = 0.0
+    """The whole start where no other node of the pool fills its cache meanwhile: ``total`` without what a shared gateway
+    adds to the fill. Warm replicas follow it."""
 
 
 class ColdStartPlan(Document):

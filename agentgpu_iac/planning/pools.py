@@ -11,7 +11,16 @@ from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.catalog.model import EngineRelease
-from agentgpu_iac.plan import ClosedHours, DrainPlan, MarketPlan, NodePool, NodeTypePlan, StartupTaintPlan, Workload
+from agentgpu_iac.plan import (
+    CachedModel,
+    ClosedHours,
+    DrainPlan,
+    MarketPlan,
+    NodePool,
+    NodeTypePlan,
+    StartupTaintPlan,
+    Workload,
+)
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, candidates
 from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
@@ -316,6 +325,18 @@ def _closed_hours(spec: StackSpec) -> tuple[ClosedHours, ...]:
     )
 
 
+def pool_models(pool: Pool, spec: StackSpec) -> tuple[CachedModel, ...]:
+    """The models that nodes of the pool keep: those of the members that do not stream theirs from the bucket."""
+    return caching.cached_models(
+        (
+            member.candidate
+            for member in pool.members
+            if not caching.streams(member.candidate, pool.machine, member.release, spec, pool.engines_per_accelerator)
+        ),
+        spec,
+    )
+
+
 def node_pool_plan(
     pool: Pool, spec: StackSpec, on_offer: Sequence[Machine], market: MarketPlan | None = None
 ) -> NodePool:
@@ -324,7 +345,7 @@ def node_pool_plan(
     ``on_offer`` is everything that the stack may buy: other types that may stand in are among it.
     """
     machine, purchase = pool.machine, pool.purchase
-    cached = caching.cached_models((member.candidate for member in pool.members), spec)
+    cached = pool_models(pool, spec)
     models_gib = sum(model.gib for model in cached)
     storage = caching.storage(machine, models_gib, spec)
     joined = any(member.candidate.nodes > 1 for member in pool.members)

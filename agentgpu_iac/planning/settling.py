@@ -26,7 +26,7 @@ from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms, place
 from agentgpu_iac.planning.choosing.tiers import seats_in_time
-from agentgpu_iac.planning.pools import Placed, Pool, homes, placed_agents, pools_of
+from agentgpu_iac.planning.pools import Placed, Pool, homes, placed_agents, pool_models, pools_of
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 
@@ -93,7 +93,7 @@ def _starts(
     """
     starts: dict[tuple[int, str], ColdStartPlan] = {}
     late_gib: dict[tuple[int, MachineId], float] = {}
-    in_pool = {pool.name: _models_gib((member.candidate for member in pool.members), spec) for pool in pools}
+    in_pool = {pool.name: caching.models_gib(pool_models(pool, spec)) for pool in pools}
     its_pools = homes(pools)
     alone = target_of(spec).can.replica_fills_machine
     for member in placed:

@@ -19,7 +19,7 @@ from agentgpu_iac.rendering.names import MONITORING, labels
 from agentgpu_iac.rendering.panels import Panel, Steps, agent_panels, overview
 from agentgpu_iac.rendering.watched import Watched
 
-_SIDECAR_LABEL = ("grafana_dashboard", "1")
+SIDECAR_LABEL = ("grafana_dashboard", "1")
 _AGENTS_ON_A_PAGE = 8
 _SCHEMA_VERSION = 39
 _WIDTH, _HEIGHT, _ACROSS = 8, 7, 3
@@ -50,7 +50,7 @@ def _config_map(plan: Plan, number: int, pages: int, agents: Sequence[Sequence[W
     return ConfigMapContext(
         name=name,
         namespace=plan.stack,
-        labels=(*labels(plan.stack, MONITORING, name=name), _SIDECAR_LABEL),
+        labels=(*labels(plan.stack, MONITORING, name=name), SIDECAR_LABEL),
         data=(
             (
                 f"{plan.stack}-{number}.json",

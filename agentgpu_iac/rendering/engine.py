@@ -15,6 +15,7 @@ from agentgpu_iac.plan.nodes import (
     ENGINE_UID,
     FABRIC_RESOURCE,
     POOL_LABEL,
+    STREAMING_SERVICE_ACCOUNT,
     TIER_LABEL,
 )
 from agentgpu_iac.rendering.context import Context, Draft, Pairs, Part
@@ -203,7 +204,7 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool) -> DeploymentCon
         is_of_group=workload.kind == "LeaderWorkerSet",
         group=_whose(workload),
         group_key=_GROUP_KEY_LABEL,
-        service_account=SERVICE_ACCOUNT,
+        service_account=SERVICE_ACCOUNT if workload.model_cache.streamed_from is None else STREAMING_SERVICE_ACCOUNT,
         uid=ENGINE_UID,
         grace_period_s=workload.drain.grace_period_s,
         has_priority=bool(plan.priority_classes),
@@ -342,12 +343,13 @@ def engine_command(workload: Workload) -> tuple[str, ...]:
 
 def _models(workload: Workload) -> tuple[str, ...]:
     """The cache, and everything in it that the workload loads."""
-    own = CachedRepository(path=workload.model_cache.path, revision=workload.model_cache.revision)
+    cache = workload.model_cache
+    own = (CachedRepository(path=cache.path, revision=cache.revision),) if cache.streamed_from is None else ()
     return (
         f"--root={MODELS_MOUNT}",
         *(
             part
-            for repository in (own, *_beside_the_model(workload))
+            for repository in (*own, *_beside_the_model(workload))
             for part in ("--model", repository.path, repository.revision)
         ),
     )

@@ -33,6 +33,11 @@ class GpuOperatorContext(Context):
     is_shared: bool
     configurations: str
     default_configuration: str
+    has_monitor: bool
+    """Whether its DCGM exporter is scraped."""
+    interval: str
+    has_labels: bool
+    labels: Pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +79,19 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
     if not target.can.has_cluster or not plan.cluster_objects.helm_values:
         return ()
     is_shared = any(pool.sharing == "time-slicing" for pool in plan.node_pools)
+    watching = plan.watching
+    counts_errors = watching.accelerators != "none"
+    interval, labels = f"{watching.scrape_interval_s}s", tuple(watching.labels.items())
     operator = GpuOperatorContext(
         nodes_bring_the_driver=target.can.chooses_node_image,
         taint_key=ACCELERATOR_RESOURCE,
         is_shared=is_shared,
         configurations=configurations_name(plan),
         default_configuration=DEFAULT_CONFIGURATION,
+        has_monitor=counts_errors and watching.monitors != "none",
+        interval=interval,
+        has_labels=bool(labels),
+        labels=labels,
     )
     plugin = DevicePluginChartContext(
         pool_label=POOL_LABEL,
@@ -90,15 +102,14 @@ def helm_values(plan: Plan) -> tuple[RenderedFile, ...]:
     )
     opening = Origins(plan).of_stack("charts")
     contexts: list[tuple[str, Context]] = [("gpu-operator", operator), ("nvidia-device-plugin", plugin)]
-    watching = plan.watching
-    if watching.accelerators != "none":
+    if counts_errors:
         exporter = DcgmExporterContext(
             pool_label=POOL_LABEL,
             taint_key=ACCELERATOR_RESOURCE,
             has_monitor=watching.monitors != "none",
-            interval=f"{watching.scrape_interval_s}s",
-            has_labels=bool(watching.labels),
-            labels=tuple(watching.labels.items()),
+            interval=interval,
+            has_labels=bool(labels),
+            labels=labels,
         )
         contexts.append(("dcgm-exporter", exporter))
     if watching.node_health != "none":

@@ -6,6 +6,7 @@ Each kind of pod has one policy that lists all it may do::
     router -> engines                            fillers -> the models' source, over HTTPS
     Gateway -> endpoint pickers, engines         endpoint pickers -> engines, the Kubernetes API
     everyone -> the cluster's DNS                pods of one replica <-> one another
+    engines that stream their weights -> S3, over HTTPS, and the agent of Pod Identity
     engines -> nothing else
 
 The kubelet's probes come from the node and need no rule.
@@ -18,7 +19,7 @@ from typing import ClassVar, NamedTuple
 
 from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.plan.endpoints import CALLER_LABEL
-from agentgpu_iac.plan.nodes import AGENT_LABEL
+from agentgpu_iac.plan.nodes import AGENT_LABEL, TIER_LABEL
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.gateway import PICKER_METRICS_PORT, PICKER_PORT
 from agentgpu_iac.rendering.names import (
@@ -128,6 +129,7 @@ def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
         *_router(plan),
         *_groups(plan),
         *_fillers(plan),
+        *_streaming(plan),
     )
     return tuple(Draft(folder=BASE, context=context) for context in contexts)
 
@@ -268,8 +270,27 @@ def _source(plan: Plan) -> tuple[Rule, ...]:
     """The public addresses of the hub, on HTTPS; or S3, where an endpoint of your own network may stand for it."""
     if all(pool.filler is None or pool.filler.bucket is None for pool in plan.node_pools):
         return (_https((*_LINK_LOCAL, *_PRIVATE)),)
+    return _bucket()
+
+
+def _bucket() -> tuple[Rule, ...]:
+    """S3, where an endpoint of your own network may stand for it, and what gives a pod its keys."""
     agent = tuple(Block(address, ()) for address in _POD_IDENTITY)
     return _https(_LINK_LOCAL), Rule(namespaces=(), pods=(), blocks=agent, ports=((Port("TCP", _POD_IDENTITY_PORT),),))
+
+
+def _streaming(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    """Engines that read their weights from a bucket."""
+    return tuple(
+        _policy(
+            plan,
+            f"stream-{workload.name}",
+            ((AGENT_LABEL, workload.agent), (TIER_LABEL, workload.tier)),
+            egress=_bucket(),
+        )
+        for workload in plan.workloads
+        if workload.model_cache.streamed_from is not None
+    )
 
 
 def _https(forbidden: tuple[str, ...]) -> Rule:

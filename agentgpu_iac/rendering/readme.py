@@ -13,6 +13,9 @@ from agentgpu_iac.plan import Plan, RenderedFile, Warning, Workload
 from agentgpu_iac.plan.endpoints import ADDRESS, endpoints
 from agentgpu_iac.plan.machine_paths import MACHINE_FOLDER, SECRETS_FILE, SETUP, pool_folder
 from agentgpu_iac.plan.meanings import RANKS, WARNINGS
+from agentgpu_iac.plan.watching import EXPORTER_MISSING
+from agentgpu_iac.rendering.dashboard import SIDECAR_LABEL
+from agentgpu_iac.rendering.helm_values import FOLDER as VALUES
 from agentgpu_iac.rendering.origin import digest_of
 from agentgpu_iac.rendering.skyserve import start_command
 from agentgpu_iac.targets import TARGETS
@@ -74,12 +77,13 @@ def _table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterato
 
 
 def _agents(plan: Plan) -> Iterator[str]:
-    columns = ("agent", "tier", "model", "accelerators a replica", "replicas", "sessions a replica", "TTFT ms")
-    return _table(columns, (_agent(workload) for workload in plan.workloads))
+    columns = ("agent", "tier", "model", "accelerators a replica", "replicas", "sessions a replica")
+    ttft = f"TTFT p{plan.watching.percentile:g} ms"
+    return _table((*columns, ttft), (_agent(workload) for workload in plan.workloads))
 
 
 def _agent(workload: Workload) -> tuple[str, ...]:
-    ttft = workload.latency.ttft_ms
+    ttft = workload.latency.ttft_at_percentile_ms
     budget = workload.latency.budget_ttft_ms
     return (
         workload.agent,
@@ -131,11 +135,14 @@ def _needed(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
     if plan.hosts:
         yield "Debian or Ubuntu with the NVIDIA driver; `setup.sh` sees to Docker and NVIDIA's container toolkit."
     if target.can.has_cluster:
-        yield "NVIDIA's device plugin, or the GPU Operator (values for the charts: `helm-values/`)."
+        values = f" (values for the charts: `{VALUES}/`)" if _values(files, "gpu-operator") else ""
+        yield f"NVIDIA's device plugin, or the GPU Operator{values}."
     groups = {found[1].decode() for file in files if (found := _GROUP.search(file.content)) is not None}
     for group, operator in _OPERATORS.items():
         if group in groups:
             yield f"{operator} ({group})."
+    if target.can.has_cluster:
+        yield from _watchers(plan, files)
     for secret in plan.security.secrets:
         if target.can.has_cluster and secret.store_key is None:
             yield (
@@ -147,6 +154,31 @@ def _needed(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
             yield f"`{variable.variable}=...` in `{SECRETS_FILE}` on each machine of {host.node_pool}."
 
 
+def _watchers(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
+    """What the alerts and the dashboard read, and what finds ill nodes."""
+    watching = plan.watching
+    if watching.monitors != "none":
+        yield "kube-state-metrics, scraped by that Prometheus: alerts on pods, nodes and caches read it."
+        if watching.accelerators != "none":
+            values = _values(files, "dcgm-exporter")
+            yield (
+                f"NVIDIA's DCGM exporter, which the GPU Operator brings{values}: "
+                f"without it {EXPORTER_MISSING} fires and no alert sees a card."
+            )
+        if watching.dashboard:
+            yield f"Grafana, with the sidecar that loads ConfigMaps with the label {SIDECAR_LABEL[0]}."
+    if watching.node_health != "none":
+        yield (
+            "EKS' add-on eks-node-monitoring-agent, which finds ill nodes, and Karpenter with its node repair on"
+            f"{_values(files, 'karpenter')}, which replaces them."
+        )
+
+
+def _values(files: Sequence[RenderedFile], chart: str) -> str:
+    path = f"{VALUES}/{chart}.yaml"
+    return f" (values for its chart: `{path}`)" if any(file.path == path for file in files) else ""
+
+
 def _apply(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
     yield "```bash"
     if plan.sky_services:
@@ -156,10 +188,10 @@ def _apply(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
         yield f"sudo bash {MACHINE_FOLDER}/{SETUP} --dry-run           # what it would change"
         yield f"sudo bash {MACHINE_FOLDER}/{SETUP}"
     overlays = sorted({file.path.split("/")[1] for file in files if file.path.startswith("overlays/")})
-    if len(overlays) > 1:
-        yield "# one of these: by what makes the nodes"
-    for overlay in overlays:
-        yield f"kubectl apply -k overlays/{overlay}"
+    for number, overlay in enumerate(overlays):
+        if number == 1:
+            yield f"# or, in place of overlays/{overlays[0]}, where node groups make the nodes:"
+        yield f"{'# ' if number else ''}kubectl apply -k overlays/{overlay}"
     yield "```"
 
 

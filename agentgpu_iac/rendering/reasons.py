@@ -37,10 +37,9 @@ _POD: Final[Reasons] = MappingProxyType(
         ("startupProbe", "periodSeconds"): "probes.startupPeriodS",
         ("startupProbe", "failureThreshold"): "probes.startupFailureThreshold: the longest start, in periods",
         ("readinessProbe", "periodSeconds"): "probes.readinessPeriodS",
-        ("readinessProbe", "failureThreshold"): "probes.readinessFailureThreshold",
         ("livenessProbe", "periodSeconds"): "probes.livenessPeriodS",
         ("livenessProbe", "failureThreshold"): "probes.livenessFailureThreshold",
-        ("emptyDir", "sizeLimit"): "pod.shmMib, or the engine's home",
+        ("volumes", "shm", "emptyDir", "sizeLimit"): "pod.shmMib",
         ("containers", "ports", "containerPort"): "port",
         ("stop_grace_period",): "drain.gracePeriodS",
         ("cpus",): "pod.cpuMilli",
@@ -64,14 +63,26 @@ _ROUTER: Final[Reasons] = MappingProxyType(
         ("containers", "resources", "requests", "memory"): "router.memoryMib",
         ("containers", "resources", "limits", "memory"): "router.memoryMib",
         ("containers", "ports", "containerPort"): "router.routes.port",
-        ("emptyDir", "sizeLimit"): "router.scratchMib, or what NGINX itself writes",
-        ("timeouts", "request"): "router.routes.answerTimeoutS",
-        ("targetPorts", "number"): "port",
+        ("volumes", "tmp", "emptyDir", "sizeLimit"): "router.scratchMib",
         ("stop_grace_period",): "router.drain.gracePeriodS",
         ("mem_limit",): "router.memoryMib + scratchMib",
         ("ulimits", "nofile"): "hosts.openFiles",
     }
 )
+
+_PICKER: Final[Reasons] = MappingProxyType(
+    {
+        ("spec", "replicas"): "router.replicas",
+        ("spec", "terminationGracePeriodSeconds"): "router.drain.gracePeriodS",
+        ("containers", "resources", "requests", "cpu"): "router.cpuMilli",
+        ("containers", "resources", "limits", "cpu"): "router.cpuMilli",
+        ("containers", "resources", "requests", "memory"): "router.memoryMib",
+        ("containers", "resources", "limits", "memory"): "router.memoryMib",
+        ("timeouts", "request"): "router.routes.answerTimeoutS",
+        ("targetPorts", "number"): "port",
+    }
+)
+"""Its ports are those of its release, the same in every plan."""
 
 _FILLER: Final[Reasons] = MappingProxyType(
     {
@@ -89,7 +100,7 @@ _NODES: Final[Reasons] = MappingProxyType(
         ("ebs", "iops"): "nodePools.rootVolumeIops",
         ("ebs", "throughput"): "nodePools.rootVolumeMibPerS",
         ("ebs", "volumeSize"): "nodePools.rootVolumeGib",
-        ("limits", "nvidia.com/gpu"): "nodePools.max x acceleratorsPerNode",
+        ("limits", "nvidia.com/gpu"): "(nodePools.max + surgeNodes) x acceleratorsPerNode",
         ("spec", "replicas"): "nodePools.min",
         ("limits", "nodes"): "nodePools.max",
     }
@@ -202,7 +213,7 @@ _BY_COMPONENT: Final[Mapping[str, Reasons]] = MappingProxyType(
     {
         "engine": _POD,
         "router": _ROUTER,
-        "endpoint-picker": _ROUTER,
+        "endpoint-picker": _PICKER,
         "model-cache": _FILLER,
         "node-pool": _NODES,
         "scaling": _SCALING,
@@ -271,7 +282,10 @@ def _leads_to(key: Steps, steps: Steps) -> bool:
 
 
 def numbers(text: str) -> Iterator[tuple[int, Steps, str, str]]:
-    """Each number of a document that we printed: line from 0, the keys that lead to it, its text, and the option before it."""
+    """Each number of a document that we printed: line from 0, the keys that lead to it, its text, and the option before it.
+
+    The name of a volume counts as a key, since only it says what the volume is for.
+    """
     stack: list[tuple[int, str]] = []
     block_from, before = -1, ""
     for number, line in enumerate(text.split("\n")):
@@ -287,6 +301,8 @@ def numbers(text: str) -> Iterator[tuple[int, Steps, str, str]]:
             stack.pop()
         key, value = found["key"], found["value"]
         if key is not None:
+            if key == "name" and stack and stack[-1][1] == "volumes":
+                stack.append((inner - 1, value))
             stack.append((inner, key.strip("'\"")))
         if _BLOCK.fullmatch(value):
             block_from = indent

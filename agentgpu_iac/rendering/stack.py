@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from agentgpu_iac.plan import Plan, PriorityClassPlan, QuotaPlan, Workload, tiers_by_agent
 from agentgpu_iac.plan.endpoints import as_json, endpoints, variables
-from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, FILLER_SERVICE_ACCOUNT
+from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, FILLER_SERVICE_ACCOUNT, STREAMING_SERVICE_ACCOUNT
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -35,7 +35,9 @@ class NamespaceContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccountContext(Context):
-    """An identity for engines and one for fillers: neither talks to the Kubernetes API; a bucket is opened to fillers alone."""
+    """An identity for engines, one for engines that stream their weights and one for fillers: none talks to the Kubernetes
+    API; a bucket is opened to the latter two alone.
+    """
 
     template: ClassVar[str] = "service-account.yaml.j2"
     name: str
@@ -72,6 +74,7 @@ def stack_drafts(plan: Plan) -> tuple[Draft, ...]:
         _namespace(plan),
         _service_account(plan, ENGINE_COMPONENT, SERVICE_ACCOUNT),
         *_filler_accounts(plan),
+        *_streaming_accounts(plan),
         *(_priority_class(plan, priority) for priority in plan.priority_classes),
         *(() if plan.quota is None else (_quota(plan, plan.quota),)),
         _endpoints(plan),
@@ -109,6 +112,11 @@ def _service_account(plan: Plan, component: str, name: str) -> ServiceAccountCon
 def _filler_accounts(plan: Plan) -> tuple[ServiceAccountContext, ...]:
     fills = any(pool.filler is not None for pool in plan.node_pools)
     return (_service_account(plan, MODEL_CACHE_COMPONENT, FILLER_SERVICE_ACCOUNT),) if fills else ()
+
+
+def _streaming_accounts(plan: Plan) -> tuple[ServiceAccountContext, ...]:
+    streams = any(workload.model_cache.streamed_from for workload in plan.workloads)
+    return (_service_account(plan, ENGINE_COMPONENT, STREAMING_SERVICE_ACCOUNT),) if streams else ()
 
 
 def _priority_class(plan: Plan, priority: PriorityClassPlan) -> PriorityClassContext:

@@ -70,7 +70,7 @@ def _model_cache_not_filled(watched: Watched, alert: AlertPlan, workloads: Seque
     plan = watched.plan
     names = "|".join(model_cache(pool) for pool in plan.node_pools)
     chosen = f'{watched.of_stack},daemonset=~"{names}"'
-    slowest = max(workload.cold_start_s.cache_fill for workload in workloads)
+    slowest = max(workload.cold_start_s.upper.cache_fill for workload in workloads)
     return Said(
         expression=(
             f"sum by (daemonset) (kube_daemonset_status_desired_number_scheduled{{{chosen}}}) - "

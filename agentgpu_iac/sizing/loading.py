@@ -85,6 +85,8 @@ class Reader:
     ranks: int = 1
     """Accelerators that read at once."""
     loader: Loader = "default"
+    from_bucket: bool = False
+    """It streams from a bucket, past the node's cache."""
 
 
 def expected_network_gbps(instance: InstanceType) -> float | None:
@@ -152,6 +154,19 @@ def storage_gib_per_s(
     )
 
 
+def bucket_gib_per_s(instance: InstanceType, *, at_worst: bool = False) -> float:
+    """Rate at which weights are streamed from a bucket, in GiB/s, by all ranks of a node together.
+
+    They share the reading (``distributed`` of the loader): each by itself would fetch the whole checkpoint. At worst the
+    network gives its baseline, since its credit is spent. Where the network is not known, what fills a cache stands for it.
+    """
+    gbps = instance.network_baseline_gbps if at_worst else None
+    network_gbps = gbps or expected_network_gbps(instance)
+    if network_gbps is None:
+        return HUB_GIB_PER_S
+    return source_gib_per_s(Source(path="s3", loader="streamer", network_gbps=network_gbps))
+
+
 def fill_gib_per_s(instance: InstanceType, storage: Storage, root_volume_mib_per_s: int) -> float:
     """Rate at which a node's cache is filled from the hub: the slowest of hub, network baseline and disk.
 
@@ -172,20 +187,12 @@ def cache_room_gib(models_gib: float) -> float:
     return models_gib * (REVISIONS_KEPT + SPARE_SHARE)
 
 
-def slowest_fill_s(
-    instance: InstanceType,
-    storage: Storage,
-    root_volume_mib_per_s: int,
-    *,
-    models_gib: float,
-    nodes_at_once: int,
-    share_gateway: bool,
+def slowest_fill_gib_per_s(
+    instance: InstanceType, storage: Storage, root_volume_mib_per_s: int, *, nodes_at_once: int, share_gateway: bool
 ) -> float:
-    """Seconds to fill a node's cache while as many nodes fill theirs, where they share the way out, through one gateway."""
+    """The same rate while as many nodes fill their caches, where they share the way out, through one gateway."""
     rate = fill_gib_per_s(instance, storage, root_volume_mib_per_s)
-    if share_gateway:
-        rate = min(rate, GATEWAY_GBPS * _GBIT_GIB / nodes_at_once)
-    return models_gib / rate
+    return min(rate, GATEWAY_GBPS * _GBIT_GIB / nodes_at_once) if share_gateway else rate
 
 
 # --- Which storage --------------------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ longer than 1.95 times the predicted.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from agentgpu_iac.catalog.model import Accelerator, InstanceType, Model
 from agentgpu_iac.catalog.versions import before
-from agentgpu_iac.sizing.loading import Reader, fill_gib_per_s, storage_gib_per_s
+from agentgpu_iac.sizing.loading import Reader, bucket_gib_per_s, fill_gib_per_s, storage_gib_per_s
 from agentgpu_iac.sizing.weights import layer_count
 from agentgpu_iac.spec.vocabulary import Precision, Storage
 
@@ -251,7 +251,11 @@ def cold_start(
     filled with before the marker of the last model is written; ``reader`` who loads it.
     """
     reader = reader or Reader()
-    rate = storage_gib_per_s(instance, storage, root_volume_mib_per_s, ranks=reader.ranks, loader=reader.loader)
+    rate = slowest = storage_gib_per_s(
+        instance, storage, root_volume_mib_per_s, ranks=reader.ranks, loader=reader.loader
+    )
+    if reader.from_bucket:
+        rate, slowest = bucket_gib_per_s(instance), bucket_gib_per_s(instance, at_worst=True)
     likely = ColdStart(
         node=NODE_S,
         driver=DRIVER_S,
@@ -263,7 +267,8 @@ def cold_start(
         warm_up=warm_up_s(engine),
         first_answer=EXPERTS_FIRST_ANSWER_S if engine.has_experts else FIRST_ANSWER_S,
     )
-    return Bounded(likely=likely, upper=_upper(likely, engine, node))
+    upper = _upper(likely, engine, node)
+    return Bounded(likely=likely, upper=replace(upper, weights=max(upper.weights, model_gib / slowest)))
 
 
 def _upper(likely: ColdStart, engine: Starting, node: NewNode) -> ColdStart:

@@ -71,6 +71,8 @@ class Abilities:
     """An autoscaler makes and ends single nodes of the target's own provider, and uses capacity that is held there first."""
     makes_machines: bool
     """Pulumi makes the machines and so can tell them of each other: one of them stands in front of all."""
+    opens_buckets_to_pods: bool
+    """The identity by which pods read a bucket is set up here."""
     serves_one_developer: bool
     """It is a developer's own machine too, on which Ollama stands in for the engines."""
     refuses: tuple[Refusal, ...] = ()
@@ -102,6 +104,13 @@ _NO_EKS_AGENT: Final = Refusal(
 )
 """Only where nodes are made on demand is there something that could replace one."""
 
+_NO_STREAM: Final = Refusal(
+    at=("spec", "modelCache", "stream"),
+    words=("auto", "always"),
+    message="engines get the keys to a bucket by EKS Pod Identity, and the identity of pods is not set up by us here",
+    hint="leave it out, so that the node's cache is filled, or use target: eks",
+)
+
 _NOTHING_SCALES_MACHINES: Final = "nothing scales virtual machines: whoever runs the stack starts and ends them"
 
 
@@ -132,6 +141,7 @@ def _on_machines(target: Target) -> tuple[Refusal, ...]:
             hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
         ),
         _NO_EKS_AGENT,
+        _NO_STREAM,
         *_no_cluster(target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"),
     )
 
@@ -151,6 +161,7 @@ _EKS: Final = Abilities(
     chooses_node_image=True,
     makes_nodes_on_demand=True,
     makes_machines=False,
+    opens_buckets_to_pods=True,
     serves_one_developer=False,
 )
 
@@ -169,8 +180,9 @@ _KUBERNETES: Final = Abilities(
     chooses_node_image=False,
     makes_nodes_on_demand=False,
     makes_machines=False,
+    opens_buckets_to_pods=False,
     serves_one_developer=False,
-    refuses=(_NO_EKS_AGENT,),
+    refuses=(_NO_EKS_AGENT, _NO_STREAM),
 )
 
 _SPHERON: Final = Abilities(
@@ -188,6 +200,7 @@ _SPHERON: Final = Abilities(
     chooses_node_image=False,
     makes_nodes_on_demand=False,
     makes_machines=True,
+    opens_buckets_to_pods=False,
     serves_one_developer=False,
     refuses=_on_machines("spheron"),
     needs=(
@@ -220,6 +233,7 @@ _COMPOSE: Final = Abilities(
     chooses_node_image=False,
     makes_nodes_on_demand=False,
     makes_machines=False,
+    opens_buckets_to_pods=False,
     serves_one_developer=True,
     refuses=_on_machines("compose"),
 )
@@ -239,6 +253,7 @@ _SKYSERVE: Final = Abilities(
     chooses_node_image=False,
     makes_nodes_on_demand=False,
     makes_machines=False,
+    opens_buckets_to_pods=False,
     serves_one_developer=False,
     refuses=(
         Refusal(
@@ -265,6 +280,7 @@ _SKYSERVE: Final = Abilities(
             hint="leave it out; overrides.baselineReplicas keeps more replicas warm",
         ),
         _NO_EKS_AGENT,
+        _NO_STREAM,
         *_no_cluster("skyserve", "SkyServe has", "sky serve up takes each secret from your shell"),
     ),
 )

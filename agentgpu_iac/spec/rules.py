@@ -128,6 +128,19 @@ def _model_source_rules(cache: Mapping[str, Data]) -> Iterator[Violation]:
             message="a bucket is named, but models come from Hugging Face",
             hint="write source: s3, or take the bucket out",
         )
+    stream, loader = _word(cache, "stream", ModelCache), _word(cache, "loader", ModelCache)
+    if stream in ("auto", "always") and source == "huggingface":
+        yield Violation(
+            steps=(*at, "stream"),
+            message="engines stream weights from a bucket, and models come from Hugging Face",
+            hint="write source: s3 with a bucket, or take stream out",
+        )
+    if stream in ("auto", "always") and loader in ("safetensors", "fastsafetensors"):
+        yield Violation(
+            steps=(*at, "loader"),
+            message=f"the loader {loader} reads files of the node, and stream: {stream} has engines read a bucket",
+            hint="leave one of the two out",
+        )
     if source == "s3" and cache.get("tokenSecret") is not None:
         yield Violation(
             steps=(*at, "tokenSecret"),

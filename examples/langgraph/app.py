@@ -28,13 +28,14 @@ def weather(city: Literal["Lisbon", "Oslo", "Rome"]) -> str:
 
 def graph(session: str, **settings):
     """One conversation: its id goes with every request, so that it stays with the replicas that hold its context."""
-    desk = desk_model(session, **settings)
-    looking = desk.bind_tools([weather], tool_choice="required")  # the desk looks before it answers
+    # it looks before anybody answers; strict: the engine holds the arguments to their schema, not only the call to its form
+    looking = desk_model(session, **settings).bind_tools(
+        [weather], tool_choice="required", strict=True, parallel_tool_calls=False
+    )
     writer = writer_model(session, **settings)
 
     def ask(state: MessagesState) -> dict:
-        has_looked = any(message.type == "tool" for message in state["messages"])
-        return {"messages": [(desk if has_looked else looking).invoke(state["messages"])]}
+        return {"messages": [looking.invoke(state["messages"])]}
 
     def write(state: MessagesState) -> dict:
         facts = "\n".join(str(message.content) for message in state["messages"] if message.content)

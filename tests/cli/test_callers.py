@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.operations.pinning import parts_of
+from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load
 from tests.cli.running import agentgpu
 
@@ -30,9 +32,15 @@ spec:
   target: compose
   security: {apiKeySecret: callers}
   hosts: {callerRanges: [203.0.113.0/24]}
+  observability: {grafana: true}
   agents:
     - name: front-desk   # answers first
       model: Qwen/Qwen3-8B
+      loraAdapters:
+        - {name: polite, source: Qwen/polite}
+        - name: terse
+          source: Qwen/terse
+      speculative: {method: draft-model, model: Qwen/Qwen3-0.6B}
     - name: back
       model: Qwen/Qwen3-14B
       modelRevision: main
@@ -56,7 +64,7 @@ class World(BaseHTTPRequestHandler):
             self._answer(200, MANIFEST, {"Docker-Content-Digest": f"sha256:{'0' * 64}" if self.wrong else DIGEST})
         elif self.path.startswith("/token?"):
             self._answer(200, b'{"token":"pull"}', {})
-        elif self.path.startswith("/api/models/Qwen/"):
+        elif self.path.startswith(("/api/models/Qwen/", "/api/models/acme/")):
             self._answer(200, json.dumps({"sha": COMMIT}).encode(), {})
         else:
             self._answer(404, b"", {})
@@ -102,7 +110,9 @@ def test_pin_writes_digests_and_commits_and_keeps_the_rest(world: str, spec: Pat
     assert f"+      modelRevision: {COMMIT}" in shown.out
     done = agentgpu("pin", str(spec), *options(world))
     assert done.code == 0, done.err
-    stack = load(spec).stack.spec
+    loaded = load(spec)
+    stack = loaded.stack.spec
+    assert [each.message for each in make_plan(loaded, load_catalog()).warnings if each.code == "unpinned"] == []
     assert stack.pins.engine_image is not None
     assert stack.pins.engine_image.startswith("vllm/vllm-openai:") and stack.pins.engine_image.endswith(f"@{DIGEST}")
     assert all(image and image.endswith(DIGEST) for image in (stack.pins.router_image, stack.pins.dcgm_exporter_image))
@@ -112,6 +122,16 @@ def test_pin_writes_digests_and_commits_and_keeps_the_rest(world: str, spec: Pat
     again = agentgpu("pin", str(spec), *options(world))
     assert (again.code, spec.read_text(), "nothing to pin" in again.out) == (0, text, True)
     assert not any(key == "Bearer pull" for path, key in World.asked if path.startswith("/api"))
+
+
+def test_pin_keeps_to_the_revision_of_the_page_that_names_the_model(world: str, spec: Path) -> None:
+    page = "https://huggingface.co/Qwen/Qwen3-8B/tree/"
+    text = SPEC.replace("Qwen/Qwen3-8B\n", f"{page}{COMMIT[::-1]}\n").replace("Qwen/Qwen3-14B", f"{page}v2")
+    spec.write_text(text.replace("      modelRevision: main\n", ""))
+    done = agentgpu("pin", str(spec), *options(world))
+    assert done.code == 0, done.err
+    assert [agent.model_revision for agent in load(spec).stack.spec.agents] == [None, COMMIT]
+    assert [path for path, _ in World.asked if path.endswith("/v2")] == ["/api/models/Qwen/Qwen3-8B/revision/v2"]
 
 
 def test_pin_writes_all_or_nothing(world: str, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def early(agent: dict[str, Any], tier: Workload) -> int:
     """Sessions that come before a replica of the tier, started with the burst, is ready."""
     spec = load(agent).stack.spec.agents[0]
     model = next(one for one in MODELS if one.id == agent["model"])
-    return tiers.sessions_before_ready(demand(spec, model), tier.cold_start_s.upper.total)
+    return tiers.sessions_before_ready(demand(spec, model), tier.cold_start_s.upper.alone_total)
 
 
 def turned_away(found: Plan, agents: list[dict[str, Any]]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan
 from tests.provisioning.policies import is_known, statements
 from tests.provisioning.recording import record
-from tests.provisioning.scenes import CHOICES, MODELS, SETTINGS, bucket_plan, scene
+from tests.provisioning.scenes import CHOICES, MODELS, SETTINGS, bucket_plan, scene, with_pools
 
 BUCKET = "aws:s3/bucket:Bucket"
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
@@ -149,3 +149,22 @@ def test_a_choice_that_cannot_be_had_is_bad_input(plan: Plan, settings: Settings
             deploy(plan, render(plan), settings)
 
     assert record(program).resources == []
+
+
+def test_engines_that_stream_have_a_role_of_their_own() -> None:
+    plan = with_pools(make_plan(), filler=None, cached_models=())
+    plan = plan.model_copy(
+        update={
+            "workloads": tuple(
+                each.model_copy(update={"model_cache": each.model_cache.model_copy(update={"streamed_from": MODELS})})
+                for each in plan.workloads
+            )
+        }
+    )
+    recording = record(lambda: deploy(plan, render(plan), SETTINGS))
+    (association,) = recording.of(ASSOCIATION)
+    assert association.inputs["serviceAccount"] == pods_of(recording)["Deployment"] == "engine-streaming"
+    assert recording.position(ASSOCIATION, "demo-models-engine-streaming") < recording.position(GROUP, "demo")
+    policy = recording.one("aws:iam/rolePolicy:RolePolicy", "demo-models-engine-streaming-read").inputs["policy"]
+    assert policy == read_policy(MODELS)
+    assert "in the cluster's region" in "".join(recording.outputs["prerequisites"])

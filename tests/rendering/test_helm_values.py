@@ -64,6 +64,14 @@ def test_what_counts_errors_and_what_replaces_ill_nodes_follow_the_spec() -> Non
     exporter = yaml.safe_load(watched["helm-values/dcgm-exporter.yaml"])
     assert exporter["serviceMonitor"] == {"enabled": True, "interval": "15s"}
     assert exporter["tolerations"][0]["key"] == "nvidia.com/gpu"
+    operator = yaml.safe_load(watched["helm-values/gpu-operator.yaml"])
+    assert operator["dcgmExporter"] == {"serviceMonitor": exporter["serviceMonitor"]}, "its own exporter is scraped too"
+    labelled = watching.model_copy(update={"labels": {"release": "prom"}})
+    made = values(plan.model_copy(update={"watching": labelled}))
+    monitor = made["helm-values/gpu-operator.yaml"]["dcgmExporter"]["serviceMonitor"]
+    assert monitor == made["helm-values/dcgm-exporter.yaml"]["serviceMonitor"]
+    assert monitor["additionalLabels"] == {"release": "prom"}
     none = plan.watching.model_copy(update={"accelerators": "none"})
     paths = {file.path for file in helm_values(plan.model_copy(update={"watching": none}))}
     assert not {"helm-values/dcgm-exporter.yaml", "helm-values/karpenter.yaml"} & paths
+    assert "dcgmExporter" not in values(plan.model_copy(update={"watching": none}))["helm-values/gpu-operator.yaml"]

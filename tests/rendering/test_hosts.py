@@ -315,25 +315,6 @@ def test_ollama_serves_tags_under_the_agents_names(tmp_path: Path) -> None:
     ]
 
 
-def test_cloud_init_carries_every_file_and_starts_the_machine() -> None:
-    made = texts(make_machines_plan())
-    text = made[f"{BASELINE}/cloud-init.yaml"]
-    assert text.startswith("#cloud-config\n")
-    document = yaml.safe_load(text)
-    assert set(document) == {"package_update", "packages", "write_files", "runcmd"}
-    written = {one["path"]: one for one in document["write_files"]}
-    beside = {path.removeprefix(f"{BASELINE}/"): content for path, content in made.items() if path.startswith(BASELINE)}
-    del beside["cloud-init.yaml"]
-    assert {path: one["content"] for path, one in written.items()} == {
-        f"/opt/agentgpu/{name}": content for name, content in beside.items()
-    }
-    assert {path for path, one in written.items() if one["permissions"] == "0755"} == {
-        "/opt/agentgpu/setup.sh",
-        "/opt/agentgpu/firewall.nft",
-    }
-    assert document["runcmd"] == [["bash", "/opt/agentgpu/setup.sh", "--yes"]]
-
-
 def test_every_kernel_setting_says_why() -> None:
     lines = texts(make_machines_plan())[f"{BASELINE}/sysctl.conf"].splitlines()[2:]
     assert len(lines) % 2 == 0

@@ -304,3 +304,16 @@ def test_a_filler_waits_for_the_one_before_it(tmp_path: Path) -> None:
                 process.wait(timeout=0.5)
             assert not (tmp_path / "ready").exists()
             process.kill()
+
+
+def test_an_engine_that_reads_no_model_of_the_node_waits_for_none_and_starts(tmp_path: Path) -> None:
+    """One that streams its weights: the folder for compiled code is made all the same."""
+    for command in (
+        ("wait", "--engine-cache=.engine-cache/chat/x"),
+        ("hold", "--", sys.executable, "-c", "print('up')"),
+    ):
+        words = [sys.executable, "-B", str(SCRIPT), command[0], f"--root={tmp_path}", *command[1:]]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout == "up\n"
+    assert (tmp_path / ".engine-cache/chat/x").is_dir()

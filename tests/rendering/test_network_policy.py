@@ -4,12 +4,13 @@ semantics stand in for one. A connection needs the sender's leave and the receiv
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from agentgpu_iac import plan as p
+from agentgpu_iac.plan.endpoints import endpoints
 from tests.plans import (
     make_gateway_plan,
     make_plan,
@@ -22,6 +23,7 @@ from tests.plans import (
 from tests.rendering.trees import of_kind, tree
 
 COMPONENT = "app.kubernetes.io/component"
+CALLS = "agentgpu.dev/calls"
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,39 @@ def test_a_port_of_the_plan_is_the_port_that_is_open() -> None:
     plan = make_plan(workloads=(make_workload(port=9000),))
     assert may(plan, APP, ENGINE, 9000)
     assert not may(plan, APP, ENGINE, 8000)
+
+
+@pytest.mark.parametrize(
+    ("callers", "sender", "allowed"),
+    [
+        ((), OTHER_APP, False),
+        ((), replace(OTHER_APP, labels={CALLS: "demo"}), True),
+        ((), replace(OTHER_APP, labels={CALLS: "another-stack"}), False),
+        (("web",), APP, False),
+        (("web",), replace(APP, labels={CALLS: "demo"}), True),
+        (("web",), replace(OTHER_APP, labels={CALLS: "demo"}), False),
+        (("web",), PROMETHEUS, True),
+    ],
+)
+def test_callers_that_need_the_label_carry_it_in_the_namespaces_of_callers(
+    callers: tuple[str, ...], sender: End, allowed: bool
+) -> None:
+    plan = make_plan(security=make_security(callers=callers, callers_need_label=True))
+    assert may(plan, sender, ENGINE, 8000) is allowed
+
+
+def test_the_label_is_written_as_it_is_told_to_callers() -> None:
+    plan = make_plan(security=make_security(callers_need_label=True))
+    policies = of_kind(plan, "NetworkPolicy").values()
+    asked = [
+        peer["podSelector"]
+        for policy in policies
+        for rule in policy["spec"].get("ingress", [])
+        for peer in rule["from"]
+        if "namespaceSelector" in peer and "podSelector" in peer
+    ]
+    assert {"matchLabels": {CALLS: "demo"}} in asked
+    assert {endpoint.caller_label for endpoint in endpoints(plan)} == {f"{CALLS}=demo"}
 
 
 def test_a_stack_that_leaves_the_network_alone_has_no_policies() -> None:

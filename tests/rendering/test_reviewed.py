@@ -15,6 +15,7 @@ from agentgpu_iac.rendering.reasons import numbers
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.rendering.tree import render_all
 from tests.outcomes.scenes import planned
+from tests.plans import make_gateway_plan
 
 TREES = (
     ("spot-burst", "eks"),
@@ -33,7 +34,8 @@ THE_SAME_IN_EVERY_PLAN = (
     "serviceAccountToken.expirationSeconds",
     "revisionHistoryLimit", "successThreshold", "timeoutSeconds", "runAsUser", "runAsGroup", "fsGroup", "defaultMode", "maxSkew",
     "initialDelaySeconds", "initContainers.resources", "env.value", "environment", "envs", "user", "logging.options",
-    "healthcheck.timeout", "ports.port", "grpc.port", "sysctls.value", "command", "entrypoint", "labels", "annotations",
+    "healthcheck.timeout", "readinessProbe.failureThreshold", "ports.port", "grpc.port", "sysctls.value", "command",
+    "entrypoint", "labels", "annotations",
     # of the filler, which only sleeps once it is done
     "model-cache.healthcheck", "updateStrategy.rollingUpdate",
     # of tools of others
@@ -46,11 +48,12 @@ THE_SAME_IN_EVERY_PLAN = (
 """Where a template's own numbers stand, by keys on the way to them: no plan decides those."""
 
 BY_COMPONENT = {
+    "engine": ("home.emptyDir", "tmp.emptyDir"),
     "model-cache": ("readinessProbe", "terminationGracePeriodSeconds", "emptyDir.sizeLimit"),
-    "router": ("readinessProbe", "livenessProbe", "progressDeadlineSeconds", "rollingUpdate"),
+    "router": ("readinessProbe", "livenessProbe", "progressDeadlineSeconds", "rollingUpdate", "run.emptyDir"),
     "endpoints": ("data",),
     "scaling": ("activationThreshold", "initialCooldownPeriod"),
-    "endpoint-picker": ("readinessProbe", "livenessProbe", "progressDeadlineSeconds"),
+    "endpoint-picker": ("readinessProbe", "livenessProbe", "progressDeadlineSeconds", "ports.containerPort"),
 }
 """The same for objects of some components, whose engines' figures are planned."""
 
@@ -87,7 +90,12 @@ def test_every_planned_number_says_where_it_is_from(stack: str, target: str) -> 
             or file.path.endswith("prometheus.yml")
         ):
             continue
-        if "networkpolicy" in file.path or "dashboard" in file.path or "prometheusrule" in file.path:
+        if (
+            "networkpolicy" in file.path
+            or "dashboard" in file.path
+            or file.path.endswith("/rules.yml")
+            or "prometheusrule" in file.path
+        ):
             continue
         lines = text.split("\n")
         found = re.search(r"app.kubernetes.io/component: (\S+)", text)
@@ -98,6 +106,31 @@ def test_every_planned_number_says_where_it_is_from(stack: str, target: str) -> 
                 if not (option in UNPLANNED_OPTIONS if option else any(passes(key, steps) for key in known)):
                     silent.add(f"{file.path}: {'.'.join(steps)} {option}")
     assert silent == set(), "give them a row in rendering/reasons.py, or say here why they are the same in every plan"
+
+
+@pytest.mark.parametrize(
+    "plan", [*(planned(*tree) for tree in TREES), make_gateway_plan()], ids=lambda plan: plan.stack
+)
+def test_comments_name_fields_that_have_a_value(plan: Plan) -> None:
+    body = plan.model_dump(by_alias=True)
+    known = {"agents.kvOffloadGib", *with_a_value(body, "")}
+    known.update(path for workload in body["workloads"] for path in with_a_value(workload, ""))
+    for file in render(plan):
+        for line in file.content.decode().split("\n"):
+            named = line.partition(" # plan: ")[2]
+            assert set(re.findall(r"[a-z]\w*(?:\.[a-z]\w+)+", named)) <= known, f"{file.path}: {line}"
+
+
+def with_a_value(body: object, path: str) -> Iterator[str]:
+    """The paths of the fields under it that are not null; the items of a list are at the path of the list."""
+    if isinstance(body, dict):
+        for key, value in body.items():
+            yield from with_a_value(value, f"{path}.{key}" if path else key)
+    elif isinstance(body, list | tuple):
+        for value in body:
+            yield from with_a_value(value, path)
+    if path and body is not None:
+        yield path
 
 
 @pytest.mark.parametrize(("stack", "target"), TREES)
@@ -149,7 +182,14 @@ def test_the_page_says_plan_cost_warnings_needs_and_how_to_see_it_answer(stack: 
         assert f"| {workload.agent} | {workload.tier} |" in page
     assert f"USD {plan.cost.baseline_usd_per_month:,.2f} a month" in page
     assert page.count("/chat/completions") == len({workload.agent for workload in plan.workloads})
-    assert (page.count("kubectl apply -k") > 1) == ("# one of these" in page)
+    applied = [line for line in page.split("\n") if line.startswith("kubectl apply")]
+    assert len(applied) <= 1, "a second overlay stands in place of the first, not beside it"
+    for workload in plan.workloads:
+        if (ttft := workload.latency.ttft_at_percentile_ms) is not None:
+            assert f"| {ttft:,.0f}" in page
+    if target in ("eks", "kubernetes") and plan.watching.monitors != "none":
+        assert ("\n- NVIDIA's DCGM exporter" in page) == (plan.watching.accelerators != "none")
+        assert "\n- kube-state-metrics" in page
     ranks = re.findall(r"^- \*\*([a-z-]+)\*\* \[", page, re.MULTILINE)
     assert ranks == sorted(ranks, key=("serving", "safety-and-cost", "to-know").index)
     assert len(ranks) == len(plan.warnings)

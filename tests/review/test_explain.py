@@ -307,7 +307,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
             "roundTripMs 20, routing session-affine, router auto, sessionHeader x-session-id, maxRequestMib 8"
         ),
         "stack latency": "percentile 95",
-        "stack modelCache": "storage nvme, source huggingface, loader auto",
+        "stack modelCache": "storage nvme, source huggingface, loader auto, stream never",
         "stack scaling": (
             "method keda, prometheusUrl http://prometheus-operated.monitoring.svc.cluster.local:9090, utilizationRatio 0.8"
         ),

@@ -18,7 +18,11 @@ COMMAND = Path(sys.executable).with_name("agentgpu")
 EXTRAS = frozenset(os.environ.get("AGENTGPU_SMOKE_EXTRAS", "cluster pulumi spheron validate").split())
 """Extras of this environment, as the one who built it says; all of them where nobody does."""
 
-_ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "KUBECONFIG")}
+_ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "KUBECONFIG")},
+    "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+}
+"""Typer takes the shell from the command line, not from the processes above: where none of them is a shell it finds none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

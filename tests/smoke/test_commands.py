@@ -25,7 +25,7 @@ spec:
       model: Qwen/Qwen3-14B
 """
 TOO_LARGE = SMALL.replace("spec:\n", "spec:\n  accelerators: {allow: [l4]}\n").replace(
-    "Qwen/Qwen3-14B", "meta-llama/Llama-3.3-70B-Instruct"
+    "Qwen/Qwen3-14B", "Qwen/Qwen2.5-72B-Instruct"
 )
 FILES = {
     "faulty": ("yaml", SMALL.replace("14B", "14")),

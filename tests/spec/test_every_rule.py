@@ -35,6 +35,17 @@ BAD = (
         "modelCache.tokenSecret",
         with_spec("modelCache: {source: s3, bucket: s3://models, tokenSecret: hub}"),
     ),
+    ("_model_source_rules", "modelCache.stream", with_spec("modelCache: {stream: auto}")),
+    (
+        "_model_source_rules",
+        "modelCache.loader",
+        with_spec("modelCache: {source: s3, bucket: s3://models, stream: always, loader: fastsafetensors}"),
+    ),
+    (
+        "_target_rules",
+        "modelCache.stream",
+        with_spec("target: kubernetes", "modelCache: {source: s3, bucket: s3://models, stream: always}"),
+    ),
     (
         "_prometheus_auth_rules",
         "scaling.prometheusAuth",

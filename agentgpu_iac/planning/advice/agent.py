@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning import gates
@@ -10,8 +10,9 @@ from agentgpu_iac.planning.advice import engine, load
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.thinking import thinking_warnings
 from agentgpu_iac.planning.advice.wording import warning
-from agentgpu_iac.planning.choosing import caching
+from agentgpu_iac.planning.choosing import caching, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.targets import target_of
 
 
 def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
@@ -22,6 +23,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     for found in (
         load.too_few_seats(candidate),
         load.burst_outruns_cold_start(candidate, baseline),
+        load.burst_shares_gateway(context, candidate, tiers),
         load.everyone_at_once(candidate, baseline),
         load.lone_replica(context, candidate, baseline),
         load.not_in_cache(baseline),
@@ -38,6 +40,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         engine.image_size_unknown(context, baseline),
         _uncalibrated(candidate, baseline),
         _better_storage(baseline),
+        _bucket_not_streamed(context, candidate, tiers),
         _calibrated_by_you(context, candidate),
         _model_unpinned(candidate, baseline),
         _beside_unpinned(candidate, baseline),
@@ -67,7 +70,7 @@ def _uncalibrated(candidate: Candidate, baseline: Workload) -> Warning | None:
 def _better_storage(baseline: Workload) -> Warning | None:
     cache = baseline.model_cache
     better = next((choice for choice in cache.choices if choice.recommended), None)
-    if better is None or better.path == cache.storage:
+    if better is None or better.path == cache.storage or cache.streamed_from is not None:
         return None
     price = "" if better.usd_per_month is None else f" for USD {better.usd_per_month:,.2f} a month and node"
     return warning(
@@ -75,6 +78,29 @@ def _better_storage(baseline: Workload) -> Warning | None:
         f"weights load from {cache.storage} in {baseline.cold_start_s.weights:,.0f} s; {better.path} with the "
         f"{better.loader} loader would take {better.seconds:,.0f} s{price}",
         baseline.agent,
+    )
+
+
+def _bucket_not_streamed(context: Context, candidate: Candidate, tiers: Sequence[Workload]) -> Warning | None:
+    """What streaming from the bucket would save the tier whose nodes come last, where it is left off."""
+    tier, agent = tiers[-1], candidate.demand.agent
+    cache, start = tier.model_cache, tier.cold_start_s
+    wished = context.spec.model_cache
+    if wished.source != "s3" or wished.stream != "never" or not target_of(context.spec).can.opens_buckets_to_pods:
+        return None
+    if wished.loader not in ("auto", "runai-streamer") or tier.nodes_per_replica > 1:
+        return None
+    streamed = next((choice for choice in cache.choices if choice.path == "s3"), None)
+    release = context.catalog.release(tier.engine.name, tier.engine.version)
+    now_s = start.cache_fill + start.weights
+    if streamed is None or streaming.bar(agent, release) is not None or streamed.seconds >= now_s:
+        return None
+    return warning(
+        "bucket-not-streamed",
+        f"a first start on a fresh node takes {start.cache_fill:,.0f} s to fill the cache from the bucket and "
+        f"{start.weights:,.0f} s to read it; the engine would stream the weights in {streamed.seconds:,.0f} s: modelCache: "
+        "{stream: auto}; a restart on the same node would stream again",
+        agent.name,
     )
 
 
@@ -137,7 +163,7 @@ def _loader_unmeasured(baseline: Workload) -> Warning | None:
     """The time of a loader that no measured run covers on this storage is the default loader's."""
     cache = baseline.model_cache
     measured = cache.loader in ("default", "safetensors") or (
-        cache.loader == "runai-streamer" and cache.storage == "ebs-gp3"
+        cache.loader == "runai-streamer" and (cache.storage == "ebs-gp3" or cache.streamed_from is not None)
     )
     if measured:
         return None

@@ -9,7 +9,7 @@ from agentgpu_iac.plan import RolloutOutages, Warning, Workload
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.tiers import sessions_before_ready
+from agentgpu_iac.planning.choosing.tiers import seats_in_time, sessions_before_ready
 from agentgpu_iac.planning.engines import PORTS
 
 COMPLETE_ANSWER_MS = 2_000.0
@@ -35,7 +35,7 @@ def too_few_seats(candidate: Candidate) -> Warning | None:
 def burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
     demand, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
-    cold_s = baseline.cold_start_s.upper.total
+    cold_s = baseline.cold_start_s.upper.alone_total
     if not demand.user_facing or demand.peak == demand.concurrent or ramp_s >= cold_s:
         return None
     warm, seats = candidate.baseline_replicas, candidate.max_num_seqs
@@ -53,6 +53,31 @@ def burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warnin
         f"tier is ready about {away:.0%} are turned away (503) by admission control; {candidate.peak_replicas} warm "
         "replicas would take them all",
         baseline.agent,
+    )
+
+
+def burst_shares_gateway(context: Context, candidate: Candidate, tiers: Sequence[Workload]) -> Warning | None:
+    """Who is not carried if all nodes of the burst fill their caches at once: warm replicas follow a node that fills alone."""
+    capacity, demand = context.spec.capacity, candidate.demand
+    found = [
+        (tier, filler)
+        for tier in tiers
+        if (filler := context.pools[tier.node_pool].filler) is not None
+        and tier.tier == "burst"
+        and seats_in_time(candidate, tier.cold_start_s.upper.alone_total, capacity)
+        and not seats_in_time(candidate, tier.cold_start_s.upper.total, capacity)
+    ]
+    if not found:
+        return None
+    tier, filler = max(found, key=lambda each: each[0].cold_start_s.upper.total)
+    late = tier.cold_start_s.upper
+    away = 1 - candidate.baseline_replicas * candidate.max_num_seqs / sessions_before_ready(demand, late.total)
+    return warning(
+        "burst-shares-gateway",
+        f"warm replicas hold whoever comes within {late.alone_total:,.0f} s, the start of a node that fills its cache alone; if "
+        f"all {filler.nodes_at_once} nodes of the burst fill theirs at once, they share one gateway, a start may take "
+        f"{late.total:,.0f} s, and about {away:.0%} are turned away: source: s3 goes round the gateway",
+        demand.agent.name,
     )
 
 

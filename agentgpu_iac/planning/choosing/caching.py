@@ -21,7 +21,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.machine_paths import MODELS_FOLDER
 from agentgpu_iac.planning import speculation
-from agentgpu_iac.planning.choosing import host_memory
+from agentgpu_iac.planning.choosing import host_memory, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
@@ -132,6 +132,23 @@ def wanted_loader(spec: StackSpec) -> WeightLoader | None:
     return None if spec.model_cache.loader == "auto" else spec.model_cache.loader
 
 
+def streams(candidate: Candidate, machine: Machine, release: EngineRelease, spec: StackSpec, engines: int = 1) -> bool:
+    """Whether the replica streams its weights from the bucket on this machine, so that no cache holds them."""
+    if spec.model_cache.stream == "never":
+        return False
+    own_gib = models_gib(cached_models([candidate], spec))
+    return streaming.streams(
+        candidate,
+        machine,
+        release,
+        spec,
+        loaded_gib=loaded_gib(candidate),
+        cached_on=storage(machine, own_gib, spec),
+        volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
+        engines=engines,
+    )
+
+
 def loader(
     candidate: Candidate, machine: Machine, release: EngineRelease, on: Storage, spec: StackSpec, engines: int = 1
 ) -> WeightLoader:
@@ -143,9 +160,11 @@ def loader(
     wanted = wanted_loader(spec)
     if wanted is not None:
         return wanted
-    streams = PORTS[release.engine].streams_unasked(release.version)
+    if streams(candidate, machine, release, spec, engines):
+        return "runai-streamer"
+    known = PORTS[release.engine].streams_unasked(release.version)
     has_room = host_memory.streamer_mib(candidate, machine, loaded_gib(candidate), engines) is not None
-    return "runai-streamer" if on == "ebs-gp3" and streams and has_room else "default"
+    return "runai-streamer" if on == "ebs-gp3" and known and has_room else "default"
 
 
 def cached_models(candidates: Iterable[Candidate], spec: StackSpec) -> tuple[CachedModel, ...]:
@@ -193,7 +212,7 @@ _CONNECTIONS_IN_ALL = 128
 _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 4, 16
 """Downloads at once of all nodes of a pool, and the least and most of one: sixteen carry what one node's network does
 (s3_bucket.py), and a hub counts the requests of one address."""
-_LEAST_FILL_TIMEOUT_S = 1800
+LEAST_FILL_TIMEOUT_S = 1800
 """A line that is slower than any plan is no reason to start over within half an hour."""
 
 
@@ -205,14 +224,14 @@ def filler(
     if not filled_gib:
         return None
     delay_s = min(_LONGEST_DELAY_S, _DELAY_S_PER_NODE * (nodes - 1))
-    fill_s = delay_s + loading.slowest_fill_s(
+    rate = loading.slowest_fill_gib_per_s(
         machine.instance,
         storage(machine, models_gib(cached), spec),
         ROOT_VOLUME_MIB_PER_S,
-        models_gib=filled_gib,
         nodes_at_once=nodes,
         share_gateway=spec.model_cache.source == "huggingface" and target_of(spec).can.has_cluster,
     )
+    fill_s = delay_s + filled_gib / rate
     with_error_s = math.ceil(fill_s * (1 + starting.FILL_ERROR_RATIO))
     return FillerPlan(
         cpu_milli=_FILLER_CPU_MILLI,
@@ -223,8 +242,9 @@ def filler(
         nodes_at_once=nodes,
         start_delay_s=delay_s,
         connections=max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, _CONNECTIONS_IN_ALL // nodes)),
+        gib_per_s=rounded(rate, 6),
         fill_s=rounded(fill_s, 1),
-        timeout_s=max(_LEAST_FILL_TIMEOUT_S, round_up(with_error_s, 60)),
+        timeout_s=max(LEAST_FILL_TIMEOUT_S, round_up(with_error_s, 60)),
     )
 
 
@@ -318,7 +338,11 @@ def cold_start(
         node_models_gib=node_models_gib,
         storage=kept_on,
         root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        reader=loading.Reader(ranks=candidate.accelerators_per_pod, loader="streamer" if streamed else "default"),
+        reader=loading.Reader(
+            ranks=candidate.accelerators_per_pod,
+            loader="streamer" if streamed else "default",
+            from_bucket=streams(candidate, machine, release, spec, engines),
+        ),
         node=starting.NewNode(
             image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
             image_pull=image_pull(machine, spec),
@@ -352,8 +376,32 @@ def cold_start_plan(
         error_ratio=rounded(latest_s / likely_s - 1, 2),
         image_pull=image_pull(machine, spec),
         upper=ColdStartUpper(
-            **_phases(start.upper), total=latest_s, warm_node_total=rounded(start.upper_warm_node_total, 1)
+            **_phases(start.upper),
+            total=latest_s,
+            warm_node_total=rounded(start.upper_warm_node_total, 1),
+            alone_total=latest_s,
         ),
+    )
+
+
+def among_others(candidate: Candidate, start: ColdStartPlan, filler: FillerPlan | None) -> ColdStartPlan:
+    """The start with the fill at worst as long as it takes while all nodes of the pool fill their caches.
+
+    What waits for a start, or ends it, must bear that; how many replicas are warm was decided by a node that fills alone,
+    since how many others there are follows from it. A start that was set by hand stays as it is.
+    """
+    late = start.upper
+    if filler is None or filler.fill_s <= late.cache_fill:
+        return start
+    late_s = late.total
+    if candidate.demand.agent.overrides.cold_start_s is None:
+        others = (late.total - start.total) ** 2 - (late.cache_fill - start.cache_fill) ** 2
+        late_s = rounded(start.total + math.hypot(math.sqrt(max(0.0, others)), filler.fill_s - start.cache_fill), 1)
+    return start.model_copy(
+        update={
+            "error_ratio": rounded(late_s / start.total - 1, 2),
+            "upper": late.model_copy(update={"cache_fill": filler.fill_s, "total": late_s}),
+        }
     )
 
 

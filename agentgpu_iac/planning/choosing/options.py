@@ -14,7 +14,7 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Rejection
 from agentgpu_iac.planning import speculation
-from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes
+from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
@@ -74,7 +74,7 @@ class AgentFits:
     """Set unless the engine was refused."""
     evaluator: Evaluator | None
     own_models_gib: float
-    """What a node's cache holds for this agent alone."""
+    """What a node's cache holds for this agent alone, where it does not stream."""
     on: tuple[OnAccelerator, ...]
     rejections: tuple[Rejection, ...]
     """Of the agent as a whole."""
@@ -109,7 +109,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         round_trip_ms=spec.network.round_trip_ms,
         session_affine=spec.network.routing == "session-affine",
         offload=catalog.engine_host_memory(release.engine, release.version),
-        must_stream=caching.wanted_loader(spec) == "runai-streamer",
+        must_stream=caching.wanted_loader(spec) == "runai-streamer" or spec.model_cache.stream == "always",
         prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
         fills_machines=target_of(spec).can.replica_fills_machine,
         calibrations={
@@ -168,8 +168,7 @@ def on_sale(
             if isinstance(result, Rejection):
                 refusals.append(result)
                 continue
-            gib = max(found.own_models_gib, node_models_gib.get(result.machine.id, 0.0))
-            ways = _buy(found, result, spec, catalog, gib)
+            ways = _buy(found, result, spec, catalog, node_models_gib.get(result.machine.id, 0.0))
             bought.extend(ways)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
@@ -253,7 +252,8 @@ def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_mod
     if found.release is None or found.evaluator is None:
         return []
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
-    start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=node_models_gib)
+    own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
+    start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
     warm = warm_replicas(candidate, cold_s, capacity)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
@@ -332,6 +332,8 @@ def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec, c
     found: list[tuple[Constraint, str]] = [
         ("engine-feature", message) for message in PORTS[release.engine].refusals(wishes)
     ]
+    if spec.model_cache.stream == "always" and (barred := streaming.bar(demand.agent, release)):
+        found.append(("engine-feature", barred))
     if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
         found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
     if no_head := speculation.fault(demand.model, demand.agent):

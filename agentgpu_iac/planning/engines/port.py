@@ -84,6 +84,8 @@ class EnginePort:
     Unset: none."""
     drains_since: str | None
     """First version that finishes the answers it generates after SIGTERM; unset: none is known to."""
+    streams_buckets_since: str | None = None
+    """First version whose model may be an address in S3, streamed to the accelerators; unset: none is known to."""
     why_not_older: str = "is older than what was read of its options"
     """What is wrong with versions before ``planned_since``."""
     fixes_kv_since: str | None = None
@@ -118,6 +120,10 @@ class EnginePort:
     def streams_unasked(self, version: str) -> bool:
         """Whether the Run:ai streamer may be chosen for this version."""
         return _since(self.streams_unasked_since, version)
+
+    def streams_buckets(self, version: str) -> bool:
+        """Whether this version streams a model from a bucket."""
+        return _since(self.streams_buckets_since, version)
 
     def drains(self, version: str) -> bool:
         """Whether this version finishes its answers by itself."""

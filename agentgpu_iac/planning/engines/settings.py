@@ -32,6 +32,8 @@ class EngineSettings:
     parsers: KnownParsers
     model_path: str
     """Directory of the model below the cache's mount point."""
+    bucket_address: str | None
+    """Where in a bucket the engine streams the model from; unset: it is read from the node's cache."""
     draft_path: str | None
     """The same of the draft model, for speculative decoding that needs one."""
     adapter_paths: tuple[str, ...]

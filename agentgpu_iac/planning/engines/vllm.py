@@ -36,6 +36,9 @@ _SPECULATION_SINCE = {"ngram": "0.11", "eagle3": "0.11", "mtp": "0.11", "draft-m
 _KV_OFFLOAD_SINCE = "0.11.1"
 _STREAMS_SINCE = "0.8.4"
 """First release read with both runai_streamer and fastsafetensors among its load formats."""
+_STREAMS_BUCKETS_SINCE = "0.22"
+"""First release read whose model may be s3://bucket/folder and whose ranks share the reading (``distributed``): 0.22.0, 0.26.0
+to 0.33.0. It takes config, tokenizer and code from the folder as well (ModelConfig.maybe_pull_model_tokenizer_for_runai)."""
 _LOAD_FORMATS: dict[WeightLoader, str] = {
     "safetensors": "safetensors",
     "fastsafetensors": "fastsafetensors",
@@ -72,7 +75,7 @@ def _node_args(settings: EngineSettings, rank: str) -> list[str]:
 def _shared_args(settings: EngineSettings) -> list[str]:
     agent, model, version = settings.agent, settings.model, settings.version
     args = [
-        f"{MODELS_MOUNT}/{settings.model_path}",
+        settings.bucket_address or f"{MODELS_MOUNT}/{settings.model_path}",
         *("--served-model-name", agent.name),
         *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
         *("--port", str(PORT)),
@@ -98,6 +101,9 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args += ["--kv-offloading-size", f"{agent.kv_offload_gib:g}"]
     if settings.loader != "default":
         args += ["--load-format", _LOAD_FORMATS[settings.loader]]
+    if settings.bucket_address is not None and settings.tensor_parallel * settings.pipeline_parallel > settings.nodes:
+        # Without it every rank fetches the whole checkpoint.
+        args += ["--model-loader-extra-config", json.dumps({"distributed": True}, separators=(",", ":"))]
     if agent.trust_remote_code:
         args.append("--trust-remote-code")
     if at_least(version, _SHUTDOWN_TIMEOUT_SINCE):
@@ -193,6 +199,7 @@ VLLM = EnginePort(
     fixes_kv_budget=always,
     shared_memory_share=None,
     streams_unasked_since=_STREAMS_SINCE,
+    streams_buckets_since=_STREAMS_BUCKETS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
     refuses_tools_without_parser=True,
     better_for_steps="sglang",

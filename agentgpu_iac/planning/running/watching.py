@@ -241,7 +241,8 @@ def _stack_alerts(
         fill_s = max(_LEAST_FOR_S, *(math.ceil(workload.cold_start_s.upper.cache_fill) for workload in workloads))
         fill_s = max(fill_s, *(math.ceil(2 * pool.filler.fill_s) for pool in node_pools if pool.filler is not None), 0)
         yield alert(GPU_PODS_PENDING, 0.0, "pods", for_s=_slowest_start_s(workloads))
-        yield alert(MODEL_CACHE_NOT_FILLED, 0.0, "nodes", for_s=fill_s)
+        if any(pool.filler is not None for pool in node_pools):
+            yield alert(MODEL_CACHE_NOT_FILLED, 0.0, "nodes", for_s=fill_s)
         if any("spot" in pool.capacity_types for pool in node_pools):
             yield alert(SPOT_NODE_LOST, 0.0, "nodes", window_s=_LONG_WINDOW_S, for_s=0)
     if router is not None:

@@ -81,6 +81,8 @@ def workload_plan(
     loader = caching.loader(candidate, pool.machine, release, storage, spec, engines)
     streamer_mib = _streamer_mib(candidate, pool, loader)
     path = caching.directory(demand.model.id, caching.revision(agent))
+    streams = caching.streams(candidate, pool.machine, release, spec, engines)
+    bucket = spec.model_cache.bucket if streams else None
     variables = None
     if catalog.engine_can(agent.engine, release.version, "template-variables"):
         variables = told_to_engine(demand.thinking, demand.model)
@@ -93,6 +95,7 @@ def workload_plan(
         version=release.version,
         parsers=parsers_in(catalog, agent.engine, release.version),
         model_path=path,
+        bucket_address=None if bucket is None else f"{bucket}/{path}",
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.adapter(adapter).path for adapter in agent.lora_adapters),
         lora_ranks=candidate.memory.replica.lora_ranks,
@@ -137,7 +140,7 @@ def workload_plan(
             command=port.command,
             args=(*port.arguments(settings), *(port.api_key_args if spec.security.api_key_secret else ())),
             worker_args=port.worker_arguments(settings),
-            environment=(*port.environment(), *_streamer_environment(streamer_mib)),
+            environment=(*port.environment(), *_streamer_environment(streamer_mib), *_bucket_environment(bucket, pool)),
             secret_environment=security.engine_variables(port, spec),
             files=port.files(settings),
             health_path=port.health_path,
@@ -182,6 +185,7 @@ def workload_plan(
             token_secret=spec.model_cache.token_secret,
             adapters=tuple(caching.adapter(adapter) for adapter in agent.lora_adapters),
             draft=draft,
+            streamed_from=bucket,
             loader=settings.loader,
             choices=caching.storage_choices(candidate, pool.machine, catalog),
             model_gib=rounded(caching.loaded_gib(candidate), 3),
@@ -439,6 +443,18 @@ def _streamer_mib(candidate: Candidate, pool: Pool, loader: WeightLoader) -> int
     machine, engines = pool.machine, pool.engines_per_accelerator
     room_mib = host_memory.streamer_mib(candidate, machine, caching.loaded_gib(candidate), engines)
     return host_memory.least_streamer_mib(candidate) if room_mib is None else room_mib
+
+
+def _bucket_environment(bucket: str | None, pool: Pool) -> tuple[EnvironmentVariable, ...]:
+    """Where the streamer asks for the bucket. EKS gives the pod its keys.
+
+    Files are listed by boto3, which reads the one variable, and weights by the SDK for C++, which reads both.
+    """
+    if bucket is None:
+        return ()
+    return tuple(
+        EnvironmentVariable(name=name, value=pool.machine.region) for name in ("AWS_DEFAULT_REGION", "AWS_REGION")
+    )
 
 
 def _streamer_environment(streamer_mib: int) -> tuple[EnvironmentVariable, ...]:

@@ -18,6 +18,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
+from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.on_offer import offers
 from agentgpu_iac.planning.choosing.placement import Terms
 from agentgpu_iac.planning.choosing.solver import solver_version
@@ -59,7 +60,16 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     }
     its_pools = homes(pools)
     workloads = tuple(
-        workload_plan(member, pool, pools_by_name[pool.name], settled.starts[member.position, pool.name], spec, catalog)
+        workload_plan(
+            member,
+            pool,
+            pools_by_name[pool.name],
+            caching.among_others(
+                member.candidate, settled.starts[member.position, pool.name], pools_by_name[pool.name].filler
+            ),
+            spec,
+            catalog,
+        )
         for member in placed
         for pool in its_pools[member.position]
     )

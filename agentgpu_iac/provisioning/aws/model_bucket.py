@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from agentgpu_iac.errors import Fault
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.plan.nodes import FILLER_SERVICE_ACCOUNT
+from agentgpu_iac.plan.nodes import FILLER_SERVICE_ACCOUNT, STREAMING_SERVICE_ACCOUNT
 from agentgpu_iac.provisioning.aws.naming import stack_tags
 from agentgpu_iac.provisioning.aws.pod_role import PodRole, PodRoleArgs
 from agentgpu_iac.provisioning.aws.roles import policy_document
@@ -34,6 +34,8 @@ class ModelBucketArgs:
     """Name of the stack, and of its namespace."""
     url: str
     """The plan's bucket and prefix, such as s3://acme-models/agents."""
+    readers: tuple[str, ...]
+    """ServiceAccounts of the pods that read it."""
     cluster_name: pulumi.Input[str]
     is_made: bool
     """Whether to make the bucket; else it is there already."""
@@ -42,10 +44,11 @@ class ModelBucketArgs:
 
 
 class ModelBucket(pulumi.ComponentResource):
-    """Read access to the models for the pods that fill node caches, and the bucket where it is to be made.
+    """Read access to the models for the pods that read them, and the bucket where it is to be made.
 
-    **Access.** The ServiceAccount of the fillers may list and read what lies below the plan's prefix, nothing else.
-    Engines read the node's cache and need no right. Whoever uploads models does so as themselves.
+    **Access.** The ServiceAccount of the fillers, and that of engines which stream their weights, may list and read what
+    lies below the plan's prefix, nothing else. Other engines read the node's cache and need no right. Whoever uploads
+    models does so as themselves.
 
     **The bucket** is private, takes no request without TLS, and encrypts with S3's own keys: only then is an object's
     ETag the MD5 that fillers compare. It keeps versions, so that a model overwritten by mistake can be had back; they
@@ -61,17 +64,18 @@ class ModelBucket(pulumi.ComponentResource):
         self._args = args
         if args.is_made:
             self._bucket()
-        PodRole(
-            self._name,
-            PodRoleArgs(
-                cluster_name=args.cluster_name,
-                namespace=args.stack,
-                service_account=FILLER_SERVICE_ACCOUNT,
-                policies={"read": read_policy(args.url)},
-                tags=stack_tags(args.stack),
-            ),
-            pulumi.ResourceOptions(parent=self),
-        )
+        for account in args.readers:
+            PodRole(
+                self._name if account == FILLER_SERVICE_ACCOUNT else f"{self._name}-{account}",
+                PodRoleArgs(
+                    cluster_name=args.cluster_name,
+                    namespace=args.stack,
+                    service_account=account,
+                    policies={"read": read_policy(args.url)},
+                    tags=stack_tags(args.stack),
+                ),
+                pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({})
 
     def _kept(self, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
@@ -121,9 +125,17 @@ class ModelBucket(pulumi.ComponentResource):
 
 
 def planned_bucket(plan: Plan) -> str | None:
-    """Address of the bucket that the plan's caches are filled from; None where they are filled from elsewhere."""
-    buckets = (pool.filler.bucket for pool in plan.node_pools if pool.filler is not None)
-    return next((bucket for bucket in buckets if bucket is not None), None)
+    """Address of the bucket that models come from; None where they come from elsewhere."""
+    filled = (pool.filler.bucket for pool in plan.node_pools if pool.filler is not None)
+    streamed = (workload.model_cache.streamed_from for workload in plan.workloads)
+    return next((bucket for bucket in (*filled, *streamed) if bucket is not None), None)
+
+
+def bucket_readers(plan: Plan) -> tuple[str, ...]:
+    """ServiceAccounts of the pods that read the bucket."""
+    fills = any(pool.filler is not None and pool.filler.bucket is not None for pool in plan.node_pools)
+    streams = any(workload.model_cache.streamed_from is not None for workload in plan.workloads)
+    return (*((FILLER_SERVICE_ACCOUNT,) if fills else ()), *((STREAMING_SERVICE_ACCOUNT,) if streams else ()))
 
 
 def model_bucket_faults(plan: Plan, choice: str, *, goes_with_stack: bool, source: str) -> Iterator[Fault]:

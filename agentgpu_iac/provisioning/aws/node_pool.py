@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from agentgpu_iac.plan import NodePool
+from agentgpu_iac.plan.node_image import release_parameter
 from agentgpu_iac.plan.nodes import ACCELERATOR_RESOURCE, node_labels
 from agentgpu_iac.provisioning.aws.capacity import CAPACITY_BLOCK, NodeGroupShape, node_group_shapes
 from agentgpu_iac.provisioning.aws.held_capacity import HeldCapacity
@@ -159,9 +160,4 @@ def ami_release(pool: NodePool) -> pulumi.Output[str] | None:
     if pool.ami_alias is None:
         return None
     _, release = pool.ami_alias.split("@")
-    variant = f"{pool.architecture}/nvidia/amazon-eks-node-al2023-{pool.architecture}-nvidia"
-    name = (
-        f"/aws/service/eks/optimized-ami/{pool.kubernetes_version}/amazon-linux-2023/{variant}"
-        f"-{pool.kubernetes_version}-{release}/release_version"
-    )
-    return aws.ssm.get_parameter_output(name=name).insecure_value
+    return aws.ssm.get_parameter_output(name=release_parameter(pool, release)).insecure_value

@@ -51,7 +51,7 @@ def prerequisites(
         *((_subnets(plan.stack),) if made and has_own_subnets else ()),
         *secrets(plan),
         *namespaces(plan, objects.serving),
-        *_models(plan.node_pools),
+        *_models(plan),
         *operators(objects.serving),
         *(() if objects.handed_over is None else operators_of_gitops_tool(objects.handed_over)),
         *((_COST_TAG,) if has_budget_alarm else ()),
@@ -97,10 +97,19 @@ def _subnets(stack: str) -> str:
     )
 
 
-def _models(pools: tuple[NodePool, ...]) -> Iterator[str]:
+def _models(plan: Plan) -> Iterator[str]:
+    pools = plan.node_pools
     for bucket in sorted({pool.filler.bucket for pool in pools if pool.filler is not None and pool.filler.bucket}):
         folders = sorted({model.path for pool in pools for model in pool.cached_models if model.fill})
         yield (
             f"the models in {bucket}, a folder for each: {', '.join(folders)}; without them no cache is filled and "
             "every engine waits"
+        )
+    caches = [workload.model_cache for workload in plan.workloads]
+    for bucket in sorted({cache.streamed_from for cache in caches if cache.streamed_from is not None}):
+        folders = sorted({cache.path for cache in caches if cache.streamed_from == bucket})
+        yield (
+            f"the models in {bucket}, which must lie in the cluster's region, a folder for each: {', '.join(folders)}; engines "
+            "stream every .safetensors file beside a model's config.json, so no second copy of the weights (consolidated) may "
+            "lie there"
         )

@@ -35,6 +35,7 @@ from agentgpu_iac.provisioning.aws.model_bucket import (
     EXISTING,
     ModelBucket,
     ModelBucketArgs,
+    bucket_readers,
     model_bucket_faults,
     planned_bucket,
 )
@@ -314,6 +315,7 @@ def _model_bucket(plan: Plan, settings: Settings, url: str, cluster: Cluster) ->
         ModelBucketArgs(
             stack=plan.stack,
             url=url,
+            readers=bucket_readers(plan),
             cluster_name=cluster.name,
             is_made=settings.model_bucket == CREATE,
             goes_with_stack=settings.delete_model_bucket,

@@ -15,6 +15,7 @@ from agentgpu_iac.plan.machine_paths import (
     CLOUD_CONFIG_HEADER,
     SECRETS_FILE,
 )
+from agentgpu_iac.plan.packed_files import PACKED, is_packed, packed, unpacked
 from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
 
 _KEYS: Final = frozenset({"packages", "write_files", "runcmd", "package_update"})
@@ -23,7 +24,7 @@ _FILE_KEYS: Final = frozenset({"path", "content", "owner", "permissions", "encod
 
 
 def read_cloud_init(content: bytes, source: str) -> CloudInit:
-    """Read a rendered ``#cloud-config``.
+    """Read a rendered ``#cloud-config``, its files unpacked: a machine is what their texts say, however they travel.
 
     Raises BadInput for keys that the API does not support: without them the machine would not be as planned.
     """
@@ -44,11 +45,32 @@ def read_cloud_init(content: bytes, source: str) -> CloudInit:
 def _file(content: Mapping[str, Any]) -> WriteFile:
     return WriteFile(
         path=content["path"],
-        content=content["content"],
+        content=_text(content),
         owner=content.get("owner"),
         permissions=content.get("permissions"),
-        encoding=content.get("encoding"),
     )
+
+
+def _text(file: Mapping[str, Any]) -> str:
+    return unpacked(file["content"]) if "encoding" in file else str(file["content"])
+
+
+def for_the_way(cloud_init: CloudInit) -> CloudInit:
+    """The same with its large files packed, as it is sent.
+
+    What only root may read stays as it is: a refusal that repeats a line of it is not shown.
+    """
+    files = tuple(
+        file.model_copy(update={"content": packed(file.content), "encoding": PACKED})
+        if is_packed(file.content) and not _is_roots(file)
+        else file
+        for file in cloud_init.write_files
+    )
+    return cloud_init.model_copy(update={"write_files": files})
+
+
+def _is_roots(file: WriteFile) -> bool:
+    return (file.permissions or "").endswith("00")
 
 
 def with_secrets(cloud_init: CloudInit, values: Mapping[str, str]) -> CloudInit:
@@ -96,3 +118,16 @@ def _faults(document: object, source: str) -> Iterator[Fault]:
         for key in sorted(set(file) - _FILE_KEYS):
             path = f"write_files.{index}.{key}"
             yield Fault(source=source, path=path, message="Spheron's API has no place for this part of a file")
+        yield from _unreadable(file, f"write_files.{index}", source)
+
+
+def _unreadable(file: Mapping[str, Any], path: str, source: str) -> Iterator[Fault]:
+    if "encoding" not in file:
+        return
+    if file["encoding"] != PACKED:
+        yield Fault(source=source, path=f"{path}.encoding", message=f"must be {PACKED}, or not be there")
+        return
+    try:
+        unpacked(file["content"])
+    except ValueError as error:
+        yield Fault(source=source, path=f"{path}.content", message=str(error))

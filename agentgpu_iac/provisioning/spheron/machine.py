@@ -48,6 +48,7 @@ from agentgpu_iac.provisioning.spheron.client import (
     Termination,
 )
 from agentgpu_iac.provisioning.spheron.clock import CLOCK, Clock
+from agentgpu_iac.provisioning.spheron.cloud_init import for_the_way
 from agentgpu_iac.provisioning.spheron.offers import Candidate, Choice, choose
 
 API_KEY_VARIABLE: Final = "SPHERON_API_KEY"
@@ -332,7 +333,7 @@ class _Maker:
             team_id=self.props.get("teamId") or self.session.team(),
             ssh_key_id=self.props.get("sshKeyId"),
             ssh_public_key=self.props.get("sshPublicKey"),
-            cloud_init=CloudInit.model_validate_json(self.props["cloudInit"]),
+            cloud_init=for_the_way(CloudInit.model_validate_json(self.props["cloudInit"])),
         )
 
     def _wait(self, deployment: Deployment, known: Mapping[str, Any]) -> _Made | None:

@@ -16,6 +16,7 @@ from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, Plan, RenderedFile
 from agentgpu_iac.plan.addresses import server_name
 from agentgpu_iac.plan.machine_paths import FIREWALL_FILE, cloud_init_path
+from agentgpu_iac.plan.packed_files import too_long
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
@@ -226,6 +227,8 @@ def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudIn
         except BadInput as refusal:
             faults.extend(refusal.faults)
             continue
+        if (sentence := too_long(path, len(contents[path]))) is not None:
+            pulumi.log.warn(sentence)
         if not any(file.path == FIREWALL_FILE for file in found[pool.name].write_files):
             message = f"writes no {FIREWALL_FILE}: machines on Spheron have all their ports open to everybody"
             faults.append(Fault(source=path, message=message))

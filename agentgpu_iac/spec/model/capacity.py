@@ -98,5 +98,9 @@ class ModelCache(Document):
     as the plan's cachedModels name it."""
     loader: Literal["auto", "safetensors", "fastsafetensors", "runai-streamer"] = "auto"
     """How the engine reads weights from the cache. auto: the engine's default, or a streaming loader where it is faster."""
+    stream: Literal["never", "auto", "always"] = "never"
+    """For s3 on EKS: whether engines stream their weights from the bucket to the accelerators at each start, and nothing is
+    copied to the node. auto: where the first start on a fresh node is planned faster so; a restart on the same node streams
+    again. always: all of them, or the plan says why not."""
     token_secret: Name | None = None
     """Name of a Kubernetes Secret in the namespace whose key ``token`` is a Hugging Face token. Never the token."""

@@ -53,6 +53,14 @@ def planned() -> Iterator[tuple[str, Plan]]:
         yield name, make_plan(load(path), catalog)
     for name, changes in VARIETY.items():
         yield f"agent {name}", scenes.plan(scenes.make_agent(**changes))
+    yield (
+        "streamed from a bucket",
+        scenes.plan(
+            scenes.make_agent(model="test/big"),
+            catalog=scenes.make_catalog(scenes.offerings("l4", "large-80", 4, on_demand="16.00", nvme_total_gb=2000)),
+            modelCache={"source": "s3", "bucket": "s3://acme-models/agents", "stream": "always"},
+        ),
+    )
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
     yield (
         "shared card",

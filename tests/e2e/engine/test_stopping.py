@@ -16,6 +16,8 @@ from tests.e2e.processes import PATIENCE_S
 
 ENGINE_CORE = "VLLM::EngineCor"
 """Name of the process that computes, as the kernel keeps it."""
+PROMPT_TOKENS = 100
+"""More than the prompt of a test has."""
 
 
 def left_after_sigterm_s(engine: Engine) -> int:
@@ -30,9 +32,12 @@ def test_the_manifest_leaves_time_to_stop(stack: TinyStack) -> None:
         assert pod.pre_stop_s + one.drain.shutdown_timeout_s < pod.grace_period_s
 
 
-def test_an_answer_that_was_begun_is_finished_and_no_other_is_begun(engines: dict[str, Engine]) -> None:
+def test_a_long_answer_that_was_begun_is_finished_and_no_other_is_begun(engines: dict[str, Engine]) -> None:
+    """So long that it takes a third of the planned time as fast as this machine is now, which leaves room for a busier one."""
     engine = engines["mha"]
-    answer_tokens = 1000
+    planned_s = int(flags(engine.pod.args)["--shutdown-timeout"][0])
+    most_tokens = int(flags(engine.pod.args)["--max-model-len"][0]) - PROMPT_TOKENS
+    answer_tokens = min(most_tokens, int(tokens_per_s(engine) * planned_s / 3))
     stream = Stream(engine, answer_tokens)
     assert stream.begun.wait(PATIENCE_S)
     engine.terminate()
@@ -40,14 +45,26 @@ def test_an_answer_that_was_begun_is_finished_and_no_other_is_begun(engines: dic
     late = []
     while stream.is_alive():
         late.append(engine.status_of_completion())
+        time.sleep(0.2)
+    took_s = time.monotonic() - told
     assert (stream.status, stream.tokens, stream.finish, stream.is_whole) == (200, answer_tokens, "length", True)
+    assert planned_s / 20 < took_s < planned_s
     assert len(late) > 1
     assert 200 not in late[1:]
     assert engine.exit_code_within(told + left_after_sigterm_s(engine) - time.monotonic()) == 0
 
 
+def tokens_per_s(engine: Engine) -> float:
+    """Of one stream now, beginning and end included."""
+    begun, tokens = time.monotonic(), 300
+    stream = Stream(engine, tokens)
+    stream.join(PATIENCE_S)
+    assert stream.tokens == tokens
+    return tokens / (time.monotonic() - begun)
+
+
 def test_an_answer_that_takes_too_long_is_cut(engines: dict[str, Engine]) -> None:
-    """The accelerator's process is gone in time. The server may stay until it is killed: it waits for its clients."""
+    """Longer than planned. What computes is gone in time; the server may stay until it is killed: it waits for its clients."""
     engine = engines["mqa"]
     timeout_s = int(flags(engine.pod.args)["--shutdown-timeout"][0])
     streams = [Stream(engine, 60_000) for _ in range(2)]

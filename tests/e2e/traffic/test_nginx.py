@@ -422,12 +422,12 @@ def test_refusals_carry_the_id_too() -> None:
 def test_a_websocket_goes_through_in_both_directions() -> None:
     """vLLM's /v1/realtime is one."""
     with scene(make_routed_plan()) as running:
-        with socket.create_connection(("127.0.0.1", running.nginx.ports[SUPPORT]), timeout=PATIENCE_S) as caller:
+        address = ("127.0.0.1", running.nginx.ports[SUPPORT])
+        with socket.create_connection(address, timeout=PATIENCE_S) as caller, caller.makefile("rb") as reader:
             caller.sendall(
                 b"GET /v1/realtime HTTP/1.1\r\nHost: here\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"
                 b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             )
-            reader = caller.makefile("rb")
             assert reader.readline() == b"HTTP/1.1 101 Switching Protocols\r\n"
             while reader.readline().strip():
                 pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from functools import cache
 from typing import Any
@@ -13,7 +15,8 @@ from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.provisioning.program import PROGRAMS
-from agentgpu_iac.provisioning.spheron.cloud_init import read_cloud_init, with_secrets
+from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
+from agentgpu_iac.provisioning.spheron.cloud_init import for_the_way, read_cloud_init, with_secrets
 from agentgpu_iac.provisioning.spheron.program import Settings, deploy
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.spec.loader import load_text
@@ -80,6 +83,9 @@ def test_each_baseline_node_is_a_machine_with_the_rendered_cloud_init_and_the_se
     assert paths[:3] == [f"/etc/agentgpu/{file}" for file in ("tls/tls.crt", "tls/tls.key", "secrets.env")]
     assert sent["writeFiles"][2]["content"] == "VLLM_API_KEY='callers-key'\n"
     assert {"/opt/agentgpu/firewall.nft", "/opt/agentgpu/docker-compose.yaml"} <= set(paths)
+    rendered = {f"/opt/agentgpu/{file.path.split('/', 2)[2]}": file.content.decode() for file in render(plan())}
+    written = {file["path"]: file["content"] for file in sent["writeFiles"] if file["path"] in rendered}
+    assert written.items() <= rendered.items(), "texts are compared, so that another zlib makes no other machine"
     urls = recording.outputs["agentUrls"]["qa"]
     assert urls == ["https://198.51.100.1:10000/v1"] * 2
     assert recording.outputs["checkCommands"]["qa"][0] == (
@@ -152,12 +158,30 @@ def test_machines_whose_ports_nobody_closes_are_refused() -> None:
         (b"packages: [curl]\n", "first line must be #cloud-config"),
         (b"#cloud-config\nusers: [me]\nwrite_files: [{path: /a, content: b, append: true}]\n", "users"),
         (b"#cloud-config\nwrite_files: [{path: /a, content: b, append: true}]\n", "write_files.0.append"),
+        (
+            b"#cloud-config\nwrite_files: [{path: /a, content: YQ==, encoding: b64}]\n",
+            "must be gz.b64, or not be there",
+        ),
+        (b"#cloud-config\nwrite_files: [{path: /a, content: YQ==, encoding: gz+b64}]\n", "is not gz.b64"),
         (b"#cloud-config\n[1]\n", "no mapping"),
     ],
 )
 def test_what_the_api_has_no_place_for_is_refused(text: bytes, words: str) -> None:
     with pytest.raises(BadInput, match=words):
         read_cloud_init(text, "cloud-init.yaml")
+
+
+def test_large_files_are_packed_on_the_way_but_for_those_that_only_root_reads() -> None:
+    long = "echo of a long line\n" * 100
+    files = tuple(
+        WriteFile(path=path, content=text, permissions=permissions)
+        for path, text, permissions in (("/a", long, "0755"), ("/b", "short\n", None), ("/c", long, "0600"))
+    )
+    packed, short, secret = for_the_way(CloudInit(write_files=files)).write_files
+    assert (short, secret) == files[1:]
+    assert (packed.path, packed.permissions, packed.encoding) == ("/a", "0755", "gz+b64")
+    assert gzip.decompress(base64.b64decode(packed.content)).decode() == long
+    assert len(packed.content) < 200
 
 
 def test_commands_become_lines_of_a_shell() -> None:

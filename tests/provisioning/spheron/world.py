@@ -6,10 +6,12 @@ balance, SSH keys, the text of cloud-init, and who owns what in a team.
 
 from __future__ import annotations
 
+import base64
+import gzip
 import itertools
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +88,17 @@ class Machine:
     content: dict[str, Any]
     made_at_s: float
     request: dict[str, Any]
+
+
+def as_written(file: Mapping[str, str]) -> str:
+    """What cloud-init makes of a file that it was sent."""
+    match file.get("encoding"):
+        case None:
+            return file["content"]
+        case "gz+b64":
+            return gzip.decompress(base64.b64decode(file["content"], validate=True)).decode()
+        case other:
+            raise AssertionError(f"we pack no file as {other}")
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from agentgpu_iac.planning.writing.ledger import (
     account,
     context,
     cost,
+    filling,
     host,
     latency,
     memory,
@@ -59,6 +60,8 @@ def entries(
             pool = workload.node_pool
             lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
             found += (_entry(workload.name, cost.SECTION, line) for line in lines)
+            filled = filling.filling_lines(pools[pool])
+            found += (_entry(workload.name, filling.SECTION, line) for line in filled)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
             counted = account.quota_lines(pools[pool], quotas)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentgpu_iac.plan import Workload
+from agentgpu_iac.plan import ModelCachePlan, Workload
 from agentgpu_iac.sizing import loading, starting
 from agentgpu_iac.sizing.ledger import Line
 
@@ -26,7 +26,7 @@ def start_lines(workload: Workload) -> Iterator[Line]:
             f"the pool's models from {cache.source} at {loading.HUB_GIB_PER_S} GiB/s at most",
         ),
         "imports": (start.imports, late.imports, "container start to the first byte of weights, measured starts"),
-        "weights": (start.weights, late.weights, f"{cache.model_gib:g} GiB from {cache.storage}, cold{read_by}"),
+        "weights": (start.weights, late.weights, _weights(cache, read_by)),
         "compile": (
             start.compile,
             late.compile,
@@ -64,6 +64,15 @@ def start_lines(workload: Workload) -> Iterator[Line]:
         result=f"{late.total:g} s",
         unit="s",
         source="one start in twenty takes longer; probes, deadlines, alerts and warm replicas follow it",
+    )
+
+
+def _weights(cache: ModelCachePlan, read_by: str) -> str:
+    if cache.streamed_from is None:
+        return f"{cache.model_gib:g} GiB from {cache.storage}, cold{read_by}"
+    return (
+        f"{cache.model_gib:g} GiB streamed from {cache.streamed_from} at each start, by {loading.OBJECT_NETWORK_SHARE:.0%} of "
+        "the network between its baseline and its peak; at worst of its baseline"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.pulumi.cli import ROOT, Project
 from tests.e2e.pulumi.spheron.server import SPEED, Spheron, start
 from tests.provisioning.spheron.ssh_server import Machines, make_key, private, public
-from tests.provisioning.spheron.world import KEY, offer
+from tests.provisioning.spheron.world import KEY, as_written, offer
 
 SPEC = """\
 apiVersion: agentgpu.dev/v1alpha1
@@ -49,7 +49,7 @@ def spheron() -> Iterator[Spheron]:
 def machines(tmp_path: Path, spheron: Spheron) -> Iterator[Machines]:
     def files(name: str) -> dict[str, str]:
         sent = spheron.world.machines[name].request["cloudInit"]["writeFiles"]
-        return {one["path"]: one["content"] for one in sent}
+        return {one["path"]: as_written(one) for one in sent}
 
     made = Machines(folder=tmp_path / "machines", client=make_key(), files=files)
     made.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from agentgpu_iac.rendering.templates import verbatim
 from tests.e2e.processes import PATIENCE_S
 from tests.e2e.pulumi.cli import ROOT, Project
 from tests.e2e.pulumi.spheron.server import SPEED, Spheron, start
-from tests.provisioning.spheron.world import KEY, offer
+from tests.provisioning.spheron.world import KEY, as_written, offer
 
 CALLERS_KEY = "callers-send-this-key"
 SPEC = """\
@@ -83,8 +85,10 @@ def test_a_machine_from_preview_to_destroy(project: Project, spheron: Spheron) -
         "owner": "root:root",
         "permissions": "0600",
     }
-    assert "policy drop" in files["/opt/agentgpu/firewall.nft"]["content"]
-    assert body["cloudInit"]["runcmd"] == ["bash /opt/agentgpu/setup.sh"]
+    assert "policy drop" in as_written(files["/opt/agentgpu/firewall.nft"])
+    assert as_written(files["/opt/agentgpu/setup.sh"]) == verbatim("setup.sh")
+    assert body["cloudInit"]["runcmd"] == ["bash /opt/agentgpu/setup.sh --yes"]
+    assert len(json.dumps(body["cloudInit"])) < 49_149
 
     assert project.planned() == {}
     again = project.up()
