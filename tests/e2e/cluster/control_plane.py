@@ -45,12 +45,10 @@ class Refused(Exception):
 class ControlPlane:
     """A running control plane; a context manager."""
 
-    def __init__(self, folder: Path, *, without: str = "") -> None:
-        """``without``: a controller that a test runs by itself."""
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
         self.server = ""
-        self._controllers = f"*,-{without}" if without else "*"
         self._processes: dict[str, processes.Process] = {}
         self._token = secrets.token_hex(16)
         self._context: ssl.SSLContext | None = None
@@ -278,7 +276,6 @@ class ControlPlane:
             (
                 *(tool("kube-controller-manager"), *local, f"--secure-port={ports[3]}"),
                 *("--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt"),
-                f"--controllers={self._controllers}",
                 *("--use-service-account-credentials=false", "--concurrent-serviceaccount-token-syncs=2"),
                 "--node-monitor-grace-period=1h",  # a kubelet's heartbeat may be late here, or not be played at all
             ),
