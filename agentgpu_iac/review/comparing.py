@@ -103,9 +103,30 @@ def _values(path: str, kind: str, before: Any, after: Any) -> Iterator[Found]:
         for key in sorted({*before, *after}):
             if before.get(key) != after.get(key):
                 yield f"{path}.{key}", before.get(key), after.get(key)
+    elif (old := _options(before)) and (new := _options(after)) and old != new:
+        for option in dict.fromkeys((*old, *new)):
+            if old.get(option) != new.get(option):
+                yield f"{path}[{option}]", old.get(option), new.get(option)
     else:
         words = shown(before), shown(after)
         yield path, *(words if words[0] != words[1] else (_exactly(before), _exactly(after)))
+
+
+def _options(value: Any) -> dict[str, str]:
+    """A command line by its options, so that a reader sees the one that changes; empty: it is none, or not in plain words."""
+    if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
+        return {}
+    found: dict[str, list[str]] = {}
+    option = ""
+    for word in value:
+        if word.startswith("--"):
+            option = word
+            if option in found or " " in option:
+                return {}
+        found.setdefault(option, []).extend([] if word.startswith("--") else [word])
+    if not any(name for name in found):
+        return {}
+    return {name or "before the options": " ".join(words) or PRESENT for name, words in found.items()}
 
 
 def _lists(path: str, kind: str, before: Sequence[Document], after: Sequence[Document]) -> Iterator[Found]:

@@ -246,3 +246,41 @@ def test_two_stacks_whose_files_or_plans_differ_have_a_difference(
     assume(before is not None and after is not None)
     differ = tree(before) != tree(after) or compared(before) != compared(after)
     assert differ is not diff(before, after).is_empty
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            ("serve", "--port", "8000", "--seqs", "5", "--lora", "a=1", "b=2", "--eager"),
+            ("serve", "--port", "8000", "--seqs", "6", "--lora", "a=1", "--prefix"),
+            [
+                ("engine.args[--seqs]", "5", "6"),
+                ("engine.args[--lora]", "a=1 b=2", "a=1"),
+                ("engine.args[--eager]", "present", None),
+                ("engine.args[--prefix]", None, "present"),
+            ],
+        ),
+        (("--a", "1", "--b", "2"), ("--b", "2", "--a", "1"), [("engine.args", "--a 1 --b 2", "--b 2 --a 1")]),
+        (("--a", "1", "--a", "2"), ("--a", "1"), [("engine.args", "--a 1 --a 2", "--a 1")]),
+        (("--a", "1 2"), ("--a", "1", "2"), [("engine.args", '["--a", "1 2"]', '["--a", "1", "2"]')]),
+    ],
+    ids=["options", "order", "twice", "words"],
+)
+def test_a_command_line_is_told_option_by_option(
+    before: tuple[str, ...], after: tuple[str, ...], told: list[tuple[str, str | None, str | None]]
+) -> None:
+    plan = make_plan()
+    (first, *rest) = plan.workloads
+    sides = [
+        plan.model_copy(
+            update={
+                "workloads": (
+                    first.model_copy(update={"engine": first.engine.model_copy(update={"args": args})}),
+                    *rest,
+                )
+            }
+        )
+        for args in (before, after)
+    ]
+    assert [(each.field, each.before, each.after) for each in diff(*sides).changes] == told
