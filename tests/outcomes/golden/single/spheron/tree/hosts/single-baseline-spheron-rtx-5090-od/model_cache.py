@@ -469,7 +469,7 @@ def _arguments() -> argparse.ArgumentParser:
             "--model",
             nargs=2,
             action="append",
-            required=True,
+            default=[],
             metavar=("PATH", "REVISION"),
             help="folder of a model below the root, and the revision that it must hold",
         )
