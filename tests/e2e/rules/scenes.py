@@ -357,5 +357,5 @@ def expanded(text: str, value: float, labels: dict[str, str]) -> str:
     """An annotation as Prometheus fills it in, as far as ours go."""
     text = re.sub(r"{{ \$labels\.(\w+) }}", lambda found: labels[found[1]], text)
     text = text.replace("{{ $value | humanizePercentage }}", f"{value * 100:.4g}%")
-    text = text.replace("{{ $value | humanize }}", f"{value:.4g}")
+    text = text.replace("{{ $value | humanize }}", f"{value / 1000:.4g}k" if 1e3 <= value < 1e6 else f"{value:.4g}")
     return text.replace("{{ $value }}", f"{value:g}")
