@@ -107,6 +107,9 @@ ASKED: dict[str, Callable[[Target], list[str]]] = {
     "fills_cache_by_hand": rejections(make_agent(model="test/local"), constraint="weights"),
     "chooses_node_image": warnings("pins.amiAlias", pins={"amiAlias": "al2023@v20261105"}),
     "makes_nodes_on_demand": warnings("capacity.reservation", capacity={"reservation": "on-demand"}),
+    "opens_buckets_to_pods": faults(
+        at="spec.modelCache.stream", modelCache={"source": "s3", "bucket": "s3://acme-models", "stream": "auto"}
+    ),
     "runs_machines": warnings("hosts.callerRanges", hosts={"callerRanges": ["10.0.0.0/8"]}),
 }
 """What asks for each ability."""

@@ -21,6 +21,7 @@ def missing(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterato
     if before(version, port.planned_since):
         message = f"{this} {port.why_not_older}: {port.planned_since} and newer"
         yield _refused(demand, message, port.planned_since, version)
+        return
     for kind, name, words in _needed(demand, release, catalog):
         since = first_with(catalog.engine_versions, release.engine, version, kind, name)
         if since is not None:

@@ -26,8 +26,8 @@ class CloudInitContext(Context):
 
     template: ClassVar[str] = "cloud-init.yaml.j2"
     packages: tuple[str, ...]
-    files: tuple[tuple[str, str, str, str], ...]
-    """Path, permissions, encoding (empty: the text as it is) and content."""
+    files: tuple[tuple[str, str, tuple[str, ...], str], ...]
+    """Path, permissions, encoding (none: the text as it is) and content."""
     setup: str
 
 
@@ -43,5 +43,5 @@ def cloud_init(texts: dict[str, str]) -> CloudInitContext:
     )
 
 
-def _encoded(text: str) -> tuple[str, str]:
-    return (PACKED, packed(text)) if is_packed(text) else ("", text)
+def _encoded(text: str) -> tuple[tuple[str, ...], str]:
+    return ((PACKED,), packed(text)) if is_packed(text) else ((), text)
