@@ -58,7 +58,6 @@ def test_text_is_read_back_byte_for_byte(equipped_cluster: ControlPlane, text: s
         "model": text,
         "served_model_name": text,
         "engine": workload.engine.model_copy(update={"args": arguments}),
-        "latency_class": text,
     }
     made = tree_of(make_plan(workloads=(workload.model_copy(update=changed),)))
     with applied(equipped_cluster, made):

@@ -164,20 +164,18 @@ def test_a_new_version_replaces_the_old_one_with_the_accelerators_that_are_there
 
 
 def test_a_rollout_that_wants_an_accelerator_that_is_not_there_is_stuck(running: ControlPlane) -> None:
-    """What a rollout onto a node of its own would look like where nobody makes one. The strategy for node groups frees it."""
+    """What a rollout onto a node of its own would look like where nobody makes one. The plan's strategy in place frees it."""
     made = tree("support")
     (workload,) = baseline(made)
     running.until(f"{workload.name} is ready", lambda: ready(running, made, workload))
     path = deployment(made, workload)
-    assert (workload.rollout.max_surge, workload.rollout.max_unavailable) == (1, 0)
-    running.merge(path, {"spec": {"template": {"metadata": {"annotations": {VERSION: "2"}}}}})
+    strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    template = {"metadata": {"annotations": {VERSION: "2"}}}
+    running.merge(path, {"spec": {"strategy": strategy, "template": template}})
     running.until("the new pod is pending", lambda: unschedulable(running, made, workload))
     assert not is_rolled_out(running.get(path))
-    steps = workload.rollout.fixed_nodes
-    assert steps is not None
-    rolling = {"maxSurge": steps.max_surge, "maxUnavailable": steps.max_unavailable}
-    running.merge(path, {"spec": {"strategy": {"rollingUpdate": rolling}}})
-    running.until("the strategy for node groups frees it", lambda: is_rolled_out(running.get(path)))
+    running.put(made.named("Deployment", workload.name))
+    running.until("the plan's own strategy frees it", lambda: is_rolled_out(running.get(path)))
 
 
 def test_a_spot_node_that_is_drained_and_taken_away_moves_its_pods(running: ControlPlane) -> None:

@@ -10,11 +10,10 @@ import yaml
 from agentgpu_iac.planning.running.routing import countable
 from agentgpu_iac.rendering.render import render
 from tests.e2e.pulumi.compose.machine import MachineNginx, certificate, composed, written
-from tests.e2e.pulumi.compose.test_files import check_rules, ran
+from tests.e2e.pulumi.compose.test_files import check_prometheus, check_rules
 from tests.e2e.rules.promtool import check_rules as check_alerts
 from tests.e2e.traffic.nginx import Nginx
 from tests.rendering.test_every_name import HOSTILE, renamed
-from tools.install import path as tool
 
 TRIPLES = [list(HOSTILE[first : first + 3]) for first in range(0, len(HOSTILE) - 2, 3)]
 SECRETS = {"VLLM_API_KEY": "k"}
@@ -34,7 +33,7 @@ def test_a_machine_s_programs_take_them(agents: list[str], certificates: Path, t
         with MachineNginx(folder, service, {}, certificates) as router:
             assert "test is successful" in router.check()
         check_rules(folder / "firewall.nft")
-        ran(tool("promtool"), "check", "config", folder / "prometheus.yml")
+        check_prometheus(folder)
 
 
 @every_triple
