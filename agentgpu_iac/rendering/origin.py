@@ -8,8 +8,10 @@ as they were. JSON has no comments and opens with nothing; ``plan.json`` is the 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.spec.document import Document
@@ -90,9 +92,22 @@ class Origins:
 
 
 def digest_of(parts: Iterable[Document]) -> str:
-    """First digits of a SHA-256 over parts of a plan, as plan.json holds them."""
+    """First digits of a SHA-256 over parts of a plan, as plan.json holds them, without what a node may cost.
+
+    A price changes no file that is applied; on a machine that boots from its files it would make the machine anew.
+    """
     made = hashlib.sha256()
     for part in parts:
-        made.update(part.model_dump_json(by_alias=True).encode())
+        made.update(json.dumps(_without_prices(part.model_dump(mode="json", by_alias=True)), sort_keys=True).encode())
         made.update(b"\0")
     return made.hexdigest()[:_DIGITS]
+
+
+def _without_prices(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_prices(inner) for key, inner in value.items() if not _PRICE.search(key)}
+    return [_without_prices(inner) for inner in value] if isinstance(value, list) else value
+
+
+_PRICE = re.compile(r"usd|price|^market$", re.IGNORECASE)
+"""Fields that say what is paid, or what an offer may cost."""
