@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.opening import MADE_BY
 from agentgpu_iac.spec.document import Document
 
 _DIGITS: Final = 12
@@ -86,7 +87,7 @@ class Origins:
 
     def _lines(self, about: str, digest: str, fields: str, arguments: str) -> str:
         return (
-            f"# Made by agentgpu from the agent stack {self._plan.stack}: {about}, plan {digest}.\n"
+            f"{MADE_BY}{self._plan.stack}: {about}, plan {digest}.\n"
             f"# Change {fields or 'the spec'}, then: agentgpu render. Why these numbers: agentgpu explain {arguments}\n"
         )
 

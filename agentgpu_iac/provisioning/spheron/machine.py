@@ -33,6 +33,7 @@ from pulumi.dynamic import (
 
 from agentgpu_iac.errors import AgentGpuError
 from agentgpu_iac.plan import MarketPlan
+from agentgpu_iac.plan.opening import without_opening
 from agentgpu_iac.provisioning.spheron.client import (
     RUNNING,
     WINDOW_S,
@@ -132,7 +133,7 @@ class SpheronProvider(ResourceProvider):
         """What makes a machine another one. Prices, limits and further offers matter only when one is made."""
         market, asked = _market(news), _asked(news)
         replaces = [name for name, value in asked.items() if value != _plain(olds.get(name))]
-        if olds.get("cloudInitDigest") != _slow_digest(news["cloudInit"]):
+        if olds.get("cloudInitDigest") != _slow_digest(_done_by(news["cloudInit"])):
             replaces.append("cloudInit")
         if not _acceptable(market, olds.get("region"), olds.get("instanceType")):
             replaces.append("market")
@@ -356,7 +357,7 @@ class _Maker:
         return {
             "url": self.props["url"],
             "machineName": self.name,
-            "cloudInitDigest": _slow_digest(self.props["cloudInit"]),
+            "cloudInitDigest": _slow_digest(_done_by(self.props["cloudInit"])),
             **_asked(self.props),
             "accelerator": known.get("accelerator") or "",
             **_seen(deployment, known),
@@ -448,10 +449,19 @@ def _digest(props: Mapping[str, Any]) -> str:
     """Ten hexadecimal digits of what makes a machine, and of the Pulumi stack that it belongs to."""
     parts = {
         **_asked(props),
-        **{key: props[key] for key in ("owner", "pool", "cloudInit")},
+        **{key: props[key] for key in ("owner", "pool")},
+        "cloudInit": _done_by(props["cloudInit"]),
         "index": int(props["index"]),
     }
     return _slow_digest(json.dumps(parts, sort_keys=True))
+
+
+@cache
+def _done_by(cloud_init: str) -> str:
+    """What a cloud-init does: the same where only the openings of its files are new."""
+    read = CloudInit.model_validate_json(cloud_init)
+    files = tuple(file.model_copy(update={"content": without_opening(file.content)}) for file in read.write_files)
+    return read.model_copy(update={"write_files": files}).model_dump_json(by_alias=True, exclude_none=True)
 
 
 @cache
