@@ -10,6 +10,7 @@ import yaml
 
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.meanings import RANKS, WARNINGS
+from agentgpu_iac.plan.opening import without_opening
 from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.rendering.reasons import numbers
 from agentgpu_iac.rendering.render import render
@@ -170,6 +171,16 @@ def test_a_new_price_changes_no_file_that_is_applied() -> None:
     dearer = plan.model_copy(update={"cost": plan.cost.model_copy(update={"optimality_gap_ratio": 0.5})})
     assert render(plan) == render(dearer)
     assert plan_text(plan) != plan_text(dearer)
+
+
+def test_on_a_machine_a_better_prediction_changes_the_openings_alone() -> None:
+    plan = planned("fleet", "spheron")
+    better = tuple(
+        each.model_copy(update={"latency": each.latency.model_copy(update={"e2e_ms": 1.0})}) for each in plan.workloads
+    )
+    for old, new in zip(render(plan), render(plan.model_copy(update={"workloads": better})), strict=True):
+        if not old.path.endswith("/cloud-init.yaml"):
+            assert without_opening(old.content.decode()) == without_opening(new.content.decode()), old.path
 
 
 @pytest.mark.parametrize(("stack", "target"), TREES)

@@ -11,6 +11,8 @@ import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic.dynamic import serialize_provider
 
+from agentgpu_iac.plan.opening import MADE_BY
+from agentgpu_iac.provisioning.spheron.client import CloudInit, WriteFile
 from agentgpu_iac.provisioning.spheron.machine import MachineError, SpheronProvider, machine_name
 from tests.provisioning.spheron.scenes import SECRET, Scene, cloud_init, make_market, make_props, make_way
 from tests.provisioning.spheron.world import KEY
@@ -217,6 +219,18 @@ def test_what_replaces_a_machine_and_what_does_not(news: dict[str, Any], replace
     if replaces == ["market"]:
         return
     assert (machine_name(news) != machine_name(PROPS)) is bool(replaces), "a new machine must not take on the old one"
+
+
+def test_another_digest_in_the_opening_of_a_file_makes_no_other_machine() -> None:
+    """It is new with every figure of the plan; what the file does is not."""
+
+    def opened(digest: str, body: str = "services: {}\n") -> dict[str, Any]:
+        text = f"{MADE_BY}demo: node pool one, plan {digest}.\n# Change spec.hosts, then: agentgpu render.\n{body}"
+        file = WriteFile(path="/opt/agentgpu/docker-compose.yaml", content=text)
+        return changed(cloudInit=CloudInit(write_files=(file,)).model_dump_json(by_alias=True, exclude_none=True))
+
+    old, new, other = opened("0" * 12), opened("1" * 12), opened("0" * 12, "services: {one: {}}\n")
+    assert machine_name(old) == machine_name(new) != machine_name(other)
 
 
 def test_a_replacement_elsewhere_does_not_take_on_the_old_machine() -> None:
