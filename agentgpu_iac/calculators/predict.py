@@ -44,6 +44,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         raise BadInput.one("predict", "give a concurrency (closed loop) or a request-rate (open loop)")
     accelerator = catalog.accelerator(question.accelerator.lower())
     spread = layout(accelerator, question.tp or 1, question.attention_dp, question.ep or 1)
+    spread = replace(spread, stages=question.pp or 1)
     case = resolved(question, catalog, spread.accelerators)
     if case.refused is not None:
         return case.refused
