@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import statistics
 
 import pytest
 from hypothesis import given, settings
@@ -399,16 +398,13 @@ class TestHowSure:
         assert sure.tpot_error_ratio <= unsure.tpot_error_ratio <= far.tpot_error_ratio
 
     def test_no_band_of_a_card_alone_makes_anything_right(self):
-        """TPOT within a quarter at the median over cards and kinds, TTFT within 40 %; none beyond a factor of 1.6."""
-        found = [
-            engine(kind, card, version="0.33.0")
-            for card in CATALOG.accelerators
-            for kind in (make_model(), make_moe())
-            if kernels.tflops(card, "bf16")
-        ]
-        assert statistics.median(one.tpot_error_ratio for one in found) <= 0.30
-        assert statistics.median(one.ttft_error_ratio for one in found) <= 0.50
-        assert max(one.tpot_error_ratio for one in found) <= 0.6
+        """With a new vLLM: TPOT within 22 % on cards with runs and 35 % on any, TTFT within 25 % and a half."""
+        for card in CATALOG.accelerators:
+            for kind in (make_model(), make_moe()):
+                one = engine(kind, card, version="0.33.0")
+                sure = card.id in CALIBRATED
+                assert one.tpot_error_ratio <= (0.22 if sure else 0.35), card.id
+                assert one.ttft_error_ratio <= (0.25 if sure else 0.50), card.id
 
     @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])
     def test_so_has_what_no_measured_run_did(self, serving):
