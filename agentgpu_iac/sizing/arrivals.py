@@ -70,6 +70,7 @@ class Outcome:
     tpot_ms: tuple[float, ...]
     """Of requests with more than one token."""
     e2e_ms: tuple[float, ...]
+    output_tokens: tuple[float, ...]
     output_tokens_per_s: float
     prompt_tokens_per_s: float
 
@@ -143,8 +144,8 @@ class _Client:
                 if number + 1 < last:
                     self._send(asked.last_ms + self._host.request_ms / 2, asked.slot)
         if not load.together:
-            return self._result(samples, math.fsum(one.last_ms - one.sent_ms for one in samples) / slots)
-        return self._result(samples, max(one.last_ms for one in samples) * len(samples) / (stepped * slots))
+            return self._result(samples, math.fsum(asked.last_ms - asked.sent_ms for asked in samples) / slots)
+        return self._result(samples, max(asked.last_ms for asked in samples) * len(samples) / (stepped * slots))
 
     def _open(self) -> Outcome:
         """Requests come by themselves; a client that limits how many are out holds the others back."""
@@ -160,7 +161,7 @@ class _Client:
             for asked in self._advance():
                 out -= 1
                 samples.append(asked)
-        return self._result(samples, max(one.last_ms for one in samples))
+        return self._result(samples, max(asked.last_ms for asked in samples))
 
     def _on_the_way(self) -> bool:
         return bool(self._coming) or not self._steps.idle
@@ -211,13 +212,16 @@ class _Client:
         after = self._host.request_ms / 2
         span_s = (span_ms + after) / 1000
         return Outcome(
-            ttft_ms=tuple(one.first_ms + after - one.sent_ms for one in samples),
+            ttft_ms=tuple(asked.first_ms + after - asked.sent_ms for asked in samples),
             tpot_ms=tuple(
-                (one.last_ms - one.first_ms) / (one.output_tokens - 1) for one in samples if one.output_tokens > 1
+                (asked.last_ms - asked.first_ms) / (asked.output_tokens - 1)
+                for asked in samples
+                if asked.output_tokens > 1
             ),
-            e2e_ms=tuple(one.last_ms + after - one.sent_ms for one in samples),
-            output_tokens_per_s=sum(one.output_tokens for one in samples) / span_s,
-            prompt_tokens_per_s=sum(one.prompt_tokens for one in samples) / span_s,
+            e2e_ms=tuple(asked.last_ms + after - asked.sent_ms for asked in samples),
+            output_tokens=tuple(float(asked.output_tokens) for asked in samples),
+            output_tokens_per_s=sum(asked.output_tokens for asked in samples) / span_s,
+            prompt_tokens_per_s=sum(asked.prompt_tokens for asked in samples) / span_s,
         )
 
 

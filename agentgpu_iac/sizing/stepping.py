@@ -40,9 +40,7 @@ class StepTimes(Protocol):
         """A step that gives each running request one token, at their mean context."""
         ...
 
-    def step_ms(
-        self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float
-    ) -> float:
+    def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
         """A step that also reads ``prompt_tokens`` of prompts, which attend to ``token_pairs`` in all."""
         ...
 
@@ -73,6 +71,7 @@ class Asked:
     __slots__ = (
         "arrives_ms",
         "cached_tokens",
+        "ends_at",
         "first_ms",
         "held",
         "last_ms",
@@ -81,7 +80,6 @@ class Asked:
         "read_tokens",
         "sent_ms",
         "slot",
-        "target",
         "to_read",
     )
 
@@ -113,7 +111,7 @@ class Asked:
         self.read_tokens = 0
         self.held = 0.0
         """Tokens of the cache that it took when it was let in."""
-        self.target = math.inf
+        self.ends_at = math.inf
         """Where the count of decode steps stands at its last token."""
 
 
@@ -199,9 +197,9 @@ class Steps:
                 need += asked.output_tokens
             if self._used + need > rules.cache_tokens and self._running:
                 return
-            if rules.whole_prompts and asked.to_read > budget and (self._prompts or self._decoding):
-                if asked.to_read <= rules.step_tokens - self._decoding:
-                    return
+            whole = rules.whole_prompts and asked.to_read <= rules.step_tokens - self._decoding
+            if whole and asked.to_read > budget:
+                return
             self._waiting.popleft()
             asked.held = need
             self._used += need
@@ -243,11 +241,11 @@ class Steps:
         got = asked.to_read - asked.prompt_tokens + 1
         if got >= asked.output_tokens:
             return [self._finish(asked)]
-        asked.target = self._count + asked.output_tokens - got
+        asked.ends_at = self._count + asked.output_tokens - got
         self._decoding += 1
         self._contexts += asked.cached_tokens + asked.to_read + 1
         self._sequence += 1
-        heapq.heappush(self._targets, (asked.target, self._sequence, asked))
+        heapq.heappush(self._targets, (asked.ends_at, self._sequence, asked))
         if not self._rules.keeps_room_for_output:
             asked.held += 1
             self._used += 1
@@ -255,7 +253,7 @@ class Steps:
 
     def _finish(self, asked: Asked) -> Asked:
         asked.last_ms = self._clock
-        asked.target = -1.0
+        asked.ends_at = -1.0
         self._running -= 1
         self._used -= asked.held
         return asked
@@ -269,7 +267,7 @@ class Steps:
         finished = []
         while self._targets and self._targets[0][0] <= self._count + _EPSILON:
             target, _, asked = heapq.heappop(self._targets)
-            if asked.target != target:
+            if asked.ends_at != target:
                 continue
             over = self._count - target
             self._decoding -= 1
@@ -286,7 +284,7 @@ class Steps:
         if not decoding:
             raise AssertionError("nothing decodes, and nothing could be let in")
         each = engine.accepted_tokens
-        while self._targets[0][2].target != self._targets[0][0]:
+        while self._targets[0][2].ends_at != self._targets[0][0]:
             heapq.heappop(self._targets)
         steps = max(1, math.ceil((self._targets[0][0] - self._count - _EPSILON) / each))
         if not self._rules.keeps_room_for_output:
@@ -309,12 +307,12 @@ class Steps:
         """When the cache is full the youngest gives its blocks back, and reads its prompt and answer again later."""
         while self._used > self._rules.cache_tokens and self._running > 1:
             asked = self._order.pop()
-            if asked.target < 0:
+            if asked.ends_at < 0:
                 continue
             if asked in self._prompts:
                 self._prompts.remove(asked)
             else:
-                left = asked.target - self._count
+                left = asked.ends_at - self._count
                 got = max(1, round(asked.output_tokens - left))
                 self._decoding -= 1
                 held = asked.cached_tokens + asked.prompt_tokens + asked.output_tokens - left
@@ -322,11 +320,11 @@ class Steps:
                 asked.held = held + self._rules.fixed_tokens
                 asked.to_read = asked.prompt_tokens + got
             asked.read_tokens = 0
-            asked.target = math.inf
+            asked.ends_at = math.inf
             self._running -= 1
             self._used -= asked.held
             self._waiting.appendleft(asked)
-        while self._order and self._order[-1].target < 0:
+        while self._order and self._order[-1].ends_at < 0:
             self._order.pop()
 
 
