@@ -24,9 +24,6 @@ class Generation:
     """Decode: time of one dense layer beyond its bytes and arithmetic (kernel launches, gaps, small kernels)."""
     first_token_ms: float
     """TTFT of a request of no length: HTTP, tokeniser, scheduling, first detokenising."""
-    queue_share: float
-    """Part of the other requests' prompts that a new prompt waits for beyond the steady queue. Closed loops start all
-    requests at once: one synchronised wave in ten makes 0.05, a benchmark of a single wave about 0.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ class EngineFamily:
     moe_launch_factor: float
     """Launch time of a mixture-of-experts layer over that of a dense layer (routing, permuting, grouped kernels)."""
     host_ms_per_request: float
-    """TTFT added by each concurrent request: one host process tokenises, schedules and streams for all of them."""
+    """Of one request: one process of the server tokenises for all of them, one after another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +46,6 @@ class Constants:
     """Added to a step by each running sequence of an attention group: sampling, detokenising, block tables."""
     prompt_launch_ms_per_layer: float
     """Launching one layer of a prompt chunk, which runs outside CUDA graphs."""
-    prompt_interference: float
-    """Part of the others' prompt time by which decode steps get longer (1: nothing overlaps)."""
     bandwidth_efficiency: float
     """Achieved share of the memory bandwidth while reading weights."""
     kv_bandwidth_efficiency: float
@@ -87,8 +82,6 @@ class Constants:
     """Launch time before Blackwell over that on Blackwell."""
     sparse_attention_launch_factor: float
     """Sparse attention runs an indexer and a selection in each layer: likewise."""
-    steady_queue: float
-    """Share of the queue of a closed network (mean-value analysis) that chunked prefill leaves."""
     families: Mapping[Engine, EngineFamily]
     generations: Mapping[str, Generation]
 
@@ -105,10 +98,6 @@ rows do not tell 4 from 16."""
 EXPERT_PASSES = 5.0
 """The same for each expert of a token (permute, quantise, gather, weighted sum). Tensor parallelism divides neither:
 this is why prompts of mixtures of experts gain little from it."""
-PROMPT_LAUNCH_INTERFERENCE = 0.5
-"""Part of a prompt's launch time that decode steps wait for; not fitted."""
-QUEUED_WAVES = 0.9
-"""Part of all requests that wait for a seat when the KV cache is full: a run of ten waves less the first."""
 WEIGHT_ONLY_GB_PER_S = 4800.0
 """Weight-only 4-bit kernels read no faster than on Hopper's H200, also on newer accelerators (Kimi-K2.5 in INT4: the
 same step on B200 as on H200)."""
@@ -121,7 +110,6 @@ CONSTANTS = Constants(
     step_ms=0.35,
     sequence_ms=0.0163,
     prompt_launch_ms_per_layer=0.194,
-    prompt_interference=0.851,
     bandwidth_efficiency=0.955,
     kv_bandwidth_efficiency=0.895,
     latent_kv_factor=1.99,
@@ -140,24 +128,23 @@ CONSTANTS = Constants(
     dense_fp4_launch_factor=1.27,
     hopper_launch_factor=1.11,
     sparse_attention_launch_factor=1.62,
-    steady_queue=0.32,
     families=MappingProxyType(
         {
-            "vllm": EngineFamily(moe_launch_factor=1.82, host_ms_per_request=0.373),
-            "tensorrt-llm": EngineFamily(moe_launch_factor=0.946, host_ms_per_request=0.33),
-            "sglang": EngineFamily(moe_launch_factor=1.65, host_ms_per_request=1.07),
+            "vllm": EngineFamily(moe_launch_factor=1.82, host_ms_per_request=0.505),
+            "tensorrt-llm": EngineFamily(moe_launch_factor=0.946, host_ms_per_request=0.544),
+            "sglang": EngineFamily(moe_launch_factor=1.65, host_ms_per_request=0.497),
         }
     ),
     generations=MappingProxyType(
         {
-            "vllm-0.12": Generation(launch_ms_per_layer=0.0771, first_token_ms=29.4, queue_share=0.0227),
-            "vllm-0.15": Generation(launch_ms_per_layer=0.0537, first_token_ms=55.9, queue_share=0.0615),
-            "vllm-0.18": Generation(launch_ms_per_layer=0.0382, first_token_ms=25.2, queue_share=0.0661),
-            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0512, first_token_ms=121, queue_share=0.0668),
-            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.0425, first_token_ms=24.2, queue_share=0.0851),
-            "sglang-0.5.1": Generation(launch_ms_per_layer=0.0347, first_token_ms=48.7, queue_share=0.62),
-            "sglang-0.5.6": Generation(launch_ms_per_layer=0.0409, first_token_ms=146, queue_share=0.0689),
-            "sglang-0.5.9": Generation(launch_ms_per_layer=0.0538, first_token_ms=183, queue_share=0.115),
+            "vllm-0.12": Generation(launch_ms_per_layer=0.0771, first_token_ms=14.9),
+            "vllm-0.15": Generation(launch_ms_per_layer=0.0537, first_token_ms=15.7),
+            "vllm-0.18": Generation(launch_ms_per_layer=0.0382, first_token_ms=14.1),
+            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0512, first_token_ms=15.4),
+            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.0425, first_token_ms=18.6),
+            "sglang-0.5.1": Generation(launch_ms_per_layer=0.0347, first_token_ms=15),
+            "sglang-0.5.6": Generation(launch_ms_per_layer=0.0409, first_token_ms=15),
+            "sglang-0.5.9": Generation(launch_ms_per_layer=0.0538, first_token_ms=15.8),
         }
     ),
 )
@@ -167,7 +154,6 @@ UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
         "step_ms": 0.22,
         "sequence_ms": 0.26,
         "prompt_launch_ms_per_layer": 0.19,
-        "prompt_interference": 0.04,
         "bandwidth_efficiency": 0.02,
         "kv_bandwidth_efficiency": 0.07,
         "latent_kv_factor": 0.14,
@@ -186,7 +172,6 @@ UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
         "dense_fp4_launch_factor": 0.05,
         "hopper_launch_factor": 0.04,
         "sparse_attention_launch_factor": 0.13,
-        "steady_queue": 0.18,
         "vllm.moe_launch_factor": 0.12,
         "vllm.host_ms_per_request": 0.35,
         "tensorrt-llm.moe_launch_factor": 0.19,
@@ -195,28 +180,20 @@ UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
         "sglang.host_ms_per_request": 1.48,
         "vllm-0.12.launch_ms_per_layer": 0.87,
         "vllm-0.12.first_token_ms": 0.22,
-        "vllm-0.12.queue_share": 1.07,
         "vllm-0.15.launch_ms_per_layer": 0.13,
         "vllm-0.15.first_token_ms": 0.14,
-        "vllm-0.15.queue_share": 0.06,
         "vllm-0.18.launch_ms_per_layer": 0.11,
         "vllm-0.18.first_token_ms": 0.16,
-        "vllm-0.18.queue_share": 0.05,
         "tensorrt-llm-1.0.launch_ms_per_layer": 0.12,
         "tensorrt-llm-1.0.first_token_ms": 0.22,
-        "tensorrt-llm-1.0.queue_share": 0.12,
         "tensorrt-llm-1.2.launch_ms_per_layer": 0.08,
         "tensorrt-llm-1.2.first_token_ms": 0.65,
-        "tensorrt-llm-1.2.queue_share": 0.25,
         "sglang-0.5.1.launch_ms_per_layer": 0.30,
         "sglang-0.5.1.first_token_ms": 0.22,
-        "sglang-0.5.1.queue_share": 6.75,
         "sglang-0.5.6.launch_ms_per_layer": 0.04,
         "sglang-0.5.6.first_token_ms": 2.45,
-        "sglang-0.5.6.queue_share": 5.35,
         "sglang-0.5.9.launch_ms_per_layer": 0.04,
         "sglang-0.5.9.first_token_ms": 0.10,
-        "sglang-0.5.9.queue_share": 0.12,
     }
 )
 """How far each constant moves, at most, when one group of rows is left out: a ratio above or below its value. Where a
@@ -246,9 +223,6 @@ ERROR_RATIOS: Mapping[str, ErrorRatios] = MappingProxyType(
 """The 80th percentile of the errors left out, a little widened, so their coverage on the same rows is no independent
 proof. SGLang 0.5.6 covers 66 % in TTFT and vLLM 0.12 74 % in TPOT. vLLM 0.12 is one
 source of two models whose steps differ by a factor of five for no reason that the rows give."""
-SEAT_TTFT_ERROR_RATIO = 5.0
-"""TTFT where requests wait for a seat: seconds or minutes, since a tenth more or less cache moves the queue by as much
-(43 rows)."""
 
 _SINCE: dict[Engine, tuple[tuple[str, str], ...]] = {
     "vllm": (("0.18", "vllm-0.18"), ("0.14", "vllm-0.15"), ("0", "vllm-0.12")),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.rates import has_fp4_units, rates_of, work_of
 from agentgpu_iac.sizing.weights import layer_count
@@ -93,15 +94,14 @@ class Speed:
     first_token_ms: float
     """Engine time of a request before and after its prompt: server, tokeniser, scheduler."""
     host_ms_per_request: float
-    """Host time that each concurrent request adds to the TTFT of all."""
-    queue_share: float
-    steady_queue: float
-    prompt_interference: float
+    """Host time of a request in the server's process, which takes one after another."""
     accepted_tokens: float
     attention_groups: int
     stages: int
     """Pipeline stages that a step passes one after another."""
     max_batched_tokens: int
+    prompts_apart: bool
+    """The engine reads prompts in steps of their own, and decoding waits."""
     calibrated: bool
     ttft_error_ratio: float
     tpot_error_ratio: float
@@ -281,13 +281,11 @@ def speed_of(
         prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
         first_token_ms=generation.first_token_ms,
         host_ms_per_request=family.host_ms_per_request,
-        queue_share=generation.queue_share,
-        steady_queue=constants.steady_queue,
-        prompt_interference=constants.prompt_interference,
         accepted_tokens=max(1.0, serving.accepted_tokens),
         attention_groups=groups,
         stages=pipeline_parallel,
         max_batched_tokens=max_batched_tokens,
+        prompts_apart=SIZING_PORTS[serving.engine].prompts_apart,
         calibrated=_is_calibrated(accelerator, serving),
         ttft_error_ratio=errors.ttft,
         tpot_error_ratio=errors.tpot,

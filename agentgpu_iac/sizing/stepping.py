@@ -36,6 +36,11 @@ class StepTimes(Protocol):
         """Tokens that a step yields for a running request."""
         ...
 
+    @property
+    def stages(self) -> int:
+        """Pipeline stages: a prompt delays the others by its time in one of them."""
+        ...
+
     def decode_ms(self, requests: float, context_tokens: float) -> float:
         """A step that gives each running request one token, at their mean context."""
         ...
@@ -125,6 +130,7 @@ class Steps:
         "_decoding",
         "_engine",
         "_order",
+        "_passing",
         "_prompts",
         "_rules",
         "_running",
@@ -141,6 +147,8 @@ class Steps:
         self._waiting: deque[Asked] = deque()
         self._prompts: deque[Asked] = deque()
         """Let in, not yet read to their end."""
+        self._passing: deque[tuple[float, Asked]] = deque()
+        """(when, request): read, and on their way through the later stages of a pipeline."""
         self._running = 0
         self._decoding = 0
         self._contexts = 0.0
@@ -179,7 +187,17 @@ class Steps:
         while self._clock < until_ms and (self._running or self._waiting):
             if self._waiting:
                 self._let_in()
-            finished = self._prompt_step() if self._prompts else self._decode_steps(until_ms)
+            if self._passing and (finished := self._passed()):
+                return finished
+            if self._prompts:
+                finished = self._prompt_step()
+            elif self._decoding:
+                finished = self._decode_steps(min(until_ms, self._passing[0][0]) if self._passing else until_ms)
+            elif self._passing:
+                self._clock = max(self._clock, self._passing[0][0])
+                continue
+            else:
+                raise AssertionError("nothing runs, and nothing could be let in")
             if finished:
                 return finished
         return []
@@ -226,12 +244,28 @@ class Steps:
             if asked.read_tokens >= asked.to_read:
                 done.append(asked)
         mean = self._contexts / decoding if decoding else 0.0
-        self._clock += self._engine.step_ms(decoding, mean, tokens, pairs)
-        finished = self._decoded(self._engine.accepted_tokens) if decoding else []
+        engine = self._engine
+        span = engine.step_ms(decoding, mean, tokens, pairs)
+        read_ms = self._clock + span
+        if engine.stages > 1:
+            beside = engine.decode_ms(decoding, mean) if decoding else 0.0
+            span = beside + max(0.0, span - beside) / engine.stages
+        self._clock += span
+        finished = self._decoded(engine.accepted_tokens) if decoding else []
         for asked in done:
             self._prompts.popleft()
-            finished += self._first_token(asked)
+            if engine.stages > 1:
+                self._passing.append((read_ms, asked))
+            else:
+                finished += self._first_token(asked)
         self._make_room()
+        return finished
+
+    def _passed(self) -> list[Asked]:
+        """Prompts whose last chunk has left the pipeline."""
+        finished = []
+        while self._passing and self._passing[0][0] <= self._clock + _EPSILON:
+            finished += self._first_token(self._passing.popleft()[1])
         return finished
 
     def _first_token(self, asked: Asked) -> list[Asked]:
@@ -281,8 +315,6 @@ class Steps:
     def _decode_steps(self, until_ms: float) -> list[Asked]:
         """As many steps as pass without an event: no prompt is read, and each request's context grows by one a step."""
         engine, decoding = self._engine, self._decoding
-        if not decoding:
-            raise AssertionError("nothing decodes, and nothing could be let in")
         each = engine.accepted_tokens
         while self._targets[0][2].ends_at != self._targets[0][0]:
             heapq.heappop(self._targets)
@@ -309,7 +341,9 @@ class Steps:
             asked = self._order.pop()
             if asked.ends_at < 0:
                 continue
-            if asked in self._prompts:
+            if any(asked is each for _, each in self._passing):
+                self._passing = deque(pair for pair in self._passing if pair[1] is not asked)
+            elif asked in self._prompts:
                 self._prompts.remove(asked)
             else:
                 left = asked.ends_at - self._count

@@ -26,6 +26,7 @@ class Engine:
 
     attention_groups: int = 1
     accepted_tokens: float = 1.0
+    stages: int = 1
     steps: list[tuple[float, float]] = field(default_factory=list)
     """(running requests, prompt tokens) of each step with a prompt."""
 
@@ -77,6 +78,26 @@ class TestOneRequest:
         (one,) = served(RULES, asks(output=101))
         (two,) = served(RULES, asks(output=101), engine=Engine(accepted_tokens=2.0))
         assert two.last_ms - two.first_ms == pytest.approx((one.last_ms - one.first_ms) / 2, rel=0.01)
+
+    def test_chunks_follow_one_another_through_a_pipeline(self):
+        (one,) = served(RULES, asks(prompt=4000))
+        (four,) = served(RULES, asks(prompt=4000), engine=Engine(stages=4))
+        assert four.first_ms == pytest.approx(one.first_ms * (1 + 3 / 4) / 4, rel=0.1)
+
+    def test_others_wait_for_a_prompt_in_one_stage(self):
+        def late(stages: int) -> float:
+            steps, running = Steps(Engine(stages=stages), RULES), asks(output=50)
+            steps.push(running)
+            steps.advance(15.0)
+            for _ in range(8):
+                steps.push(asks(prompt=900, output=1))
+            while not steps.idle:
+                steps.advance()
+            return running.last_ms - running.first_ms
+
+        (alone,) = served(RULES, asks(output=50))
+        without = alone.last_ms - alone.first_ms
+        assert late(4) - without == pytest.approx((late(1) - without) / 4, rel=0.01)
 
 
 class TestScheduling:
