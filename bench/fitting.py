@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from serving_rows import Case
 
-from agentgpu_iac.sizing import arrivals
+from agentgpu_iac.sizing import arrivals, latency
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, EngineFamily, Generation, family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
@@ -33,10 +33,9 @@ Mask = NDArray[np.bool_]
 PRIORS: dict[str, tuple[float, float]] = {
     "step_ms": (0.7, 0.5),
     "sequence_ms": (0.012, 0.5),
-    "prompt_launch_ms_per_layer": (0.25, 0.5),
-    "host_ms_per_request": (0.5, 1.0),
-    "launch_ms_per_layer": (0.045, 0.3),
-    "first_token_ms": (15.0, 0.7),
+    "prompt_launch_ms_per_layer": (0.12, 0.5),
+    "launch_ms_per_layer": (0.012, 0.6),
+    "first_token_ms": (14.0, 0.5),
 }
 """Prior and its standard deviation on a logarithmic scale, by the last part of a constant's name."""
 
@@ -119,7 +118,10 @@ def run(case: Case, engine: Speed) -> tuple[float, float]:
             step_tokens=engine.max_batched_tokens * groups,
             cache_tokens=case.seats * held,
         ),
-        arrivals.Host(request_ms=engine.first_token_ms, serial_ms=engine.host_ms_per_request),
+        arrivals.Host(
+            request_ms=latency.way_ms(engine, engine.decode_ms(min(case.seats, slots), request.context_tokens)),
+            serial_ms=engine.host_ms_per_request,
+        ),
         arrivals.Lengths(prompt_tokens=request.prompt_tokens, output_tokens=request.output_tokens, low=case.length_low),
         arrivals.Load(arrivals="closed", requests=slots * case.rounds, slots=slots, together=True),
     )

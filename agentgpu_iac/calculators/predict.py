@@ -93,6 +93,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     _check_load(question)
     accelerator = catalog.accelerator(question.accelerator.lower())
     spread = layout(accelerator, question.tp or 1, question.attention_dp, question.ep or 1)
+    spread = replace(spread, stages=question.pp or 1)
     case = resolved(question, catalog, spread.accelerators)
     if case.refused is not None:
         return case.refused
@@ -262,7 +263,9 @@ def _run(asked: _Asked, load: arrivals.Load) -> arrivals.Outcome:
     scheduling = SIZING_PORTS[asked.question.engine].scheduling(
         seats=asked.limit, step_tokens=engine.max_batched_tokens * asked.groups, cache_tokens=asked.cache_tokens
     )
-    host = arrivals.Host(request_ms=engine.first_token_ms, serial_ms=engine.host_ms_per_request)
+    running = min(asked.seats, float(load.slots or load.requests))
+    decode_ms = engine.decode_ms(running, request.context_tokens)
+    host = arrivals.Host(request_ms=latency.way_ms(engine, decode_ms), serial_ms=engine.host_ms_per_request)
     lengths = arrivals.Lengths(
         prompt_tokens=request.prompt_tokens,
         cached_tokens=asked.question.input_tokens - request.prompt_tokens,

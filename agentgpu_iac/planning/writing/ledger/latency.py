@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.service import largest_prompt, mean_request
-from agentgpu_iac.sizing import calibration, latency, tails
+from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.sizing.speed import Speed
 
@@ -22,16 +22,16 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
         return
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
     state = latency.steady(engine, request, candidate.max_num_seqs)
-    constants = calibration.CONSTANTS
     yield _line(
         "ttftMs",
         "network + queue + prefill + first step",
         f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
         times.ttft_ms,
         f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}",
-        f"steps of {workload.engine.name} {workload.engine.version}: launches, {constants.bandwidth_efficiency:.0%} of "
-        f"bandwidth, {constants.mfu_16_bit:.0%} of dense 16-bit TFLOPS; fitted on measured runs"
-        + ("" if times.calibrated else " of other accelerators")
+        f"steps of {workload.engine.name} {workload.engine.version}: launches, and "
+        f"{engine.bandwidth_share:.0%} of bandwidth and {engine.tflops_share:.0%} of dense TFLOPS by kernel tables of "
+        + ("this accelerator" if engine.own_tables else "the nearest kind of accelerator")
+        + ("" if times.calibrated else "; no measured run used it")
         + ("" if engines == 1 else "; an engine that shares takes turns: its times are multiplied"),
     )
     by_hand = candidate.demand.agent.overrides
