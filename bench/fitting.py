@@ -35,6 +35,7 @@ PRIORS: dict[str, tuple[float, float]] = {
     "sequence_ms": (0.012, 0.5),
     "prompt_launch_ms_per_layer": (0.12, 0.5),
     "launch_ms_per_layer": (0.012, 0.6),
+    "prompt_factor": (1.2, 0.2),
     "first_token_ms": (14.0, 0.5),
 }
 """Prior and its standard deviation on a logarithmic scale, by the last part of a constant's name."""

@@ -37,6 +37,9 @@ class EngineFamily:
 
     host_ms_per_request: float
     """Of one request: one process of the server tokenises for all of them, one after another."""
+    prompt_factor: float
+    """Time of prompt tokens in an engine over that of their kernels by themselves: norms, quantisation, permuting, and the
+    gaps between kernels that are launched one by one."""
     first_token_steps: float
     """Decode steps between the end of a prompt and its first token, on an idle engine: 1 where the scheduler looks at the
     results of a step only after it has launched the next one."""
@@ -66,9 +69,9 @@ CONSTANTS = Constants(
     prompt_launch_ms_per_layer=0.183,
     families=MappingProxyType(
         {
-            "vllm": EngineFamily(host_ms_per_request=0.4, first_token_steps=0.0),
-            "tensorrt-llm": EngineFamily(host_ms_per_request=0.4, first_token_steps=0.0),
-            "sglang": EngineFamily(host_ms_per_request=0.4, first_token_steps=1.0),
+            "vllm": EngineFamily(host_ms_per_request=0.4, prompt_factor=1.3, first_token_steps=0.0),
+            "tensorrt-llm": EngineFamily(host_ms_per_request=0.4, prompt_factor=1.3, first_token_steps=0.0),
+            "sglang": EngineFamily(host_ms_per_request=0.4, prompt_factor=1.3, first_token_steps=1.0),
         }
     ),
     generations=MappingProxyType(

@@ -265,14 +265,17 @@ def speed_of(
         sparse_attention=sparse,
         dense_ms_per_token=dense_ms,
         expert_ms_per_token=expert_ms + routing_ms,
-        prompt_ms_per_token=dense_ms / groups
-        + expert_ms
-        + routing_ms
-        + attention.prompt_ms_per_token
-        + reduce_ms_per_token
-        + hand_over_ms
-        + _activation_ms_per_token(model, accelerator, spread),
-        attention_ms_per_token_pair=attention.prompt_ms_per_pair,
+        prompt_ms_per_token=family.prompt_factor
+        * (
+            dense_ms / groups
+            + expert_ms
+            + routing_ms
+            + attention.prompt_ms_per_token
+            + reduce_ms_per_token
+            + _activation_ms_per_token(model, accelerator, spread)
+        )
+        + hand_over_ms,
+        attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair,
         launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
