@@ -19,6 +19,9 @@ SPARSE_INDEX_SHARE = 132 / 1152
 numbers."""
 INDEX_HEADS, INDEX_HEAD_DIM = 64, 128
 """Heads and width of the indexer (config.json of DeepSeek-V3.2)."""
+WINDOW_SHARE = 0.2
+"""What attention to a window reaches of what attention to all earlier tokens does (aiconfigurator-core 0.12, windows of 128
+tokens on H100, H200, L40S and RTX PRO 6000: 0.18 to 0.29)."""
 LATENT_TFLOPS_SHARE = 0.7
 """MLA: part of the dense 16-bit TFLOPS that decoding reaches, as all heads of an accelerator attend to one latent
 (aiconfigurator-core 0.12: FlashMLA and TensorRT-LLM on H100 and H200, 0.64 to 0.73)."""
@@ -57,7 +60,8 @@ def attention_of(
     bytes_per_ms = accelerator.bandwidth_gb_per_s * 1e6 * decode.bandwidth_share
     flops_per_ms = (kernels.tflops(accelerator, "bf16") or math.inf) * 1e9
     per_pair = _flops_per_pair(model) / spread.accelerators / (flops_per_ms * prompt.tflops_share)
-    per_window = _window_flops(model) / spread.accelerators / (flops_per_ms * prompt.tflops_share)
+    window_flops_per_ms = flops_per_ms * prompt.tflops_share * WINDOW_SHARE
+    per_window = _window_flops(model) / spread.accelerators / window_flops_per_ms
     per_token = per_pair * prompt.half_tokens / 2
     if sparse:
         selected = per_pair * SPARSE_ATTENTION_TOKENS
