@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,45 @@ _SAME_SHAPE: dict[str, tuple[str, Precision | None]] = {
 """Quantised or renamed checkpoints of a catalog model with the same shapes."""
 
 
+_GRIDS = {("1024", "1024"), ("1024", "8192"), ("8192", "1024")}
+"""Lengths of InferenceMAX: 48 of the 62 rows that claim another client at these repeat rows of it, rounded."""
+_LOCK_STEP_TOKENS = 2048
+"""--max-num-tokens of TensorRT-LLM that its own benchmark tunes for most shapes (``bench/build/tuning.py``: at least 2,048 for
+the overlap of prompts and decoding). The rows in lock step do not say theirs."""
+_ROUNDS = 10
+"""Requests a slot where a row does not say."""
+_SPREAD_LOW = 0.8
+"""InferenceMAX spreads lengths from this share."""
+
 _SAME_RUNS = {"deepseek-ai/DeepSeek-V3": "deepseek-ai/DeepSeek-R1"}
 """Of the DeepSeek-V3 points 97 are DeepSeek-R1 points again, figure for figure: they are left out together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a row's client asked: slots that all start at once."""
+
+    client: str
+    rounds: int
+    """Requests of each slot."""
+    length_low: float
+    """Lengths are spread evenly from this share of the row's to the whole."""
+    step_tokens: int | None
+    """Most tokens of a step, where it is known."""
+
+
+def protocol_of(row: Mapping[str, str]) -> Protocol:
+    """What the row says, and what its lengths say of its client."""
+    client = "inferencemax" if (row["isl"], row["osl"]) in _GRIDS else row["client"]
+    step_tokens = _count(row["max_num_batched_tokens"]) or None
+    if client != "inferencemax" and row["backend"] == "trtllm":
+        step_tokens = _LOCK_STEP_TOKENS
+    return Protocol(
+        client=client,
+        rounds=_count(row["requests_per_slot"]) or _ROUNDS,
+        length_low=_SPREAD_LOW if client == "inferencemax" else float(row["length_ratio_low"] or 1),
+        step_tokens=step_tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +99,15 @@ class Case:
     request: Request
     concurrency: float
     seats: float
+    client: str
+    rounds: int
+    """Requests of each slot; all slots start at once."""
+    length_low: float
+    """Lengths are spread evenly from this share of those of the request to the whole."""
+    step_tokens: int | None
+    """Most tokens of a step, where the row says."""
+    ttft_holds: str
+    """What the TTFT holds besides, by a setting that the row does not say: not predictable, and told apart."""
     ttft_ms: float
     tpot_ms: float
 
@@ -92,6 +138,8 @@ def _sizes(row: dict[str, str], model: Model) -> tuple[int, int, int]:
     split, expert = max(1, _count(row["moe_tp_size"])), max(1, _count(row["moe_ep_size"]))
     if groups and split == expert > 1 and split * expert == tensor * groups:
         tensor, groups = max(1, expert // groups), min(groups, expert)
+    elif row["true_tp"]:
+        tensor = _count(row["true_tp"])
     if not groups:
         groups = max(1, split * expert // tensor) if model.experts else 1
     if model.attention_heads % tensor:
@@ -119,6 +167,7 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
     spread = layout(accelerator, tensor, groups, expert)
     kv_dtype = recipe_kv_dtype(engine, accelerator, weights)
     prompt, output = float(row["isl"]), float(row["osl"])
+    asked = protocol_of(row)
     limit = tuned_seats(
         model,
         accelerator,
@@ -145,6 +194,11 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         request=Request(prompt_tokens=prompt, context_tokens=prompt + output / 2, output_tokens=output),
         concurrency=float(row["batch_size"]) * max(1, _count(row["attention_dp_size"]) or groups),
         seats=limit,
+        client=asked.client,
+        rounds=asked.rounds,
+        length_low=asked.length_low,
+        step_tokens=asked.step_tokens,
+        ttft_holds=row["ttft_holds"],
         ttft_ms=float(row["silicon_ttft_ms"]),
         tpot_ms=float(row["silicon_tpot_ms"]),
     )

@@ -17,6 +17,7 @@ from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration, kernels
 from agentgpu_iac.sizing.attention import SPARSE_ATTENTION_TOKENS, SPARSE_INDEX_SHARE, attention_of
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of, is_measured
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.launches import attention_launches_ms, feed_forward_launches_ms, reduces_of
 from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.rates import kernel_formats, work_of
@@ -97,15 +98,14 @@ class Speed:
     first_token_steps: float
     """Decode steps between the end of a prompt and its first token on an idle engine."""
     host_ms_per_request: float
-    """Host time that each concurrent request adds to the TTFT of all."""
-    queue_share: float
-    steady_queue: float
-    prompt_interference: float
+    """Host time of a request in the server's process, which takes one after another."""
     accepted_tokens: float
     attention_groups: int
     stages: int
     """Pipeline stages that a step passes one after another."""
     max_batched_tokens: int
+    prompts_apart: bool
+    """The engine reads prompts in steps of their own, and decoding waits."""
     bandwidth_share: float
     """Part of the memory bandwidth that dense layers reach."""
     tflops_share: float
@@ -265,14 +265,17 @@ def speed_of(
         sparse_attention=sparse,
         dense_ms_per_token=dense_ms,
         expert_ms_per_token=expert_ms + routing_ms,
-        prompt_ms_per_token=dense_ms / groups
-        + expert_ms
-        + routing_ms
-        + attention.prompt_ms_per_token
-        + reduce_ms_per_token
-        + hand_over_ms
-        + _activation_ms_per_token(model, accelerator, spread),
-        attention_ms_per_token_pair=attention.prompt_ms_per_pair,
+        prompt_ms_per_token=family.prompt_factor
+        * (
+            dense_ms / groups
+            + expert_ms
+            + routing_ms
+            + attention.prompt_ms_per_token
+            + reduce_ms_per_token
+            + _activation_ms_per_token(model, accelerator, spread)
+        )
+        + hand_over_ms,
+        attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair,
         launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
@@ -280,13 +283,11 @@ def speed_of(
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,
         host_ms_per_request=family.host_ms_per_request,
-        queue_share=generation.queue_share,
-        steady_queue=constants.steady_queue,
-        prompt_interference=constants.prompt_interference,
         accepted_tokens=max(1.0, serving.accepted_tokens),
         attention_groups=groups,
         stages=pipeline_parallel,
         max_batched_tokens=max_batched_tokens,
+        prompts_apart=SIZING_PORTS[serving.engine].prompts_apart,
         bandwidth_share=dense.bytes_per_ms / (accelerator.bandwidth_gb_per_s * 1e6),
         tflops_share=dense.flops_per_ms / ((kernels.tflops(accelerator, dense.format) or math.inf) * 1e9),
         own_tables=kernels.has_own_tables(accelerator),
