@@ -54,7 +54,7 @@ class Constants:
     sequence_ms: float
     """Added to a step by each running sequence of an attention group: sampling, detokenising, block tables."""
     prompt_launch_ms_per_layer: float
-    """Launching one layer of a prompt chunk, which runs outside CUDA graphs."""
+    """The host launching one layer whose kernels are in no graph: of a prompt chunk, and of any step without graphs."""
     families: Mapping[Engine, EngineFamily]
     generations: Mapping[str, Generation]
 
