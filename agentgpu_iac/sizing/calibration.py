@@ -255,11 +255,6 @@ _SINCE: dict[Engine, tuple[tuple[str, str], ...]] = {
     "tensorrt-llm": (("1.1", "tensorrt-llm-1.2"), ("0", "tensorrt-llm-1.0")),
     "sglang": (("0.5.9", "sglang-0.5.9"), ("0.5.4", "sglang-0.5.6"), ("0", "sglang-0.5.1")),
 }
-_UNKNOWN_VERSION: dict[Engine, str] = {
-    "vllm": "vllm-0.15",
-    "tensorrt-llm": "tensorrt-llm-1.2",
-    "sglang": "sglang-0.5.9",
-}
 
 
 def family_of(engine: Engine) -> Engine:
@@ -273,8 +268,8 @@ def is_measured(engine: Engine) -> bool:
 
 
 def generation_of(engine: Engine, version: str | None) -> str:
-    """Which generation a version belongs to; without a version number, the one that most such rows fit best."""
+    """Which generation a version belongs to; without a version number the newest, as every other part assumes."""
     family = family_of(engine)
     if version is None or not is_measured(engine) or version_of(version) is None:
-        return _UNKNOWN_VERSION[family]
+        return _SINCE[family][0][1]
     return next(name for since, name in _SINCE[family] if at_least(version, since))

@@ -26,8 +26,8 @@ LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=exa
 CHAT = Request(prompt_tokens=500.0, context_tokens=2000.0, output_tokens=150.0)
 
 
-GENERATION = CONSTANTS.generations["vllm-0.15"]
-"""vLLM without a version is taken as this one."""
+GENERATION = CONSTANTS.generations["vllm-0.18"]
+"""vLLM without a version is taken as the newest."""
 VLLM = CONSTANTS.families["vllm"]
 DENSE_STEP_MS = CONSTANTS.step_ms + 32 * GENERATION.launch_ms_per_layer * CONSTANTS.hopper_launch_factor
 READ_BYTES_PER_MS = 2000e6 * CONSTANTS.bandwidth_efficiency
@@ -83,7 +83,7 @@ class TestByHand:
         cache = 2000 * 131_072 / (2000e6 * CONSTANTS.kv_bandwidth_efficiency)
         step = DENSE_STEP_MS + math.hypot(weights, arithmetic) + cache + CONSTANTS.sequence_ms
         assert one.decode_ms(1, 2000) == pytest.approx(step)
-        assert one.decode_ms(1, 2000) == pytest.approx(10.3, abs=0.2)
+        assert one.decode_ms(1, 2000) == pytest.approx(9.7, abs=0.2)
 
     def test_a_prompt_is_arithmetic(self):
         """2 x 8.03e9 operations a token, attention besides, and activations through memory; then launches of 32 layers."""
@@ -374,9 +374,8 @@ class TestHowSure:
     def test_an_uncalibrated_card_has_a_wider_band(self):
         sure = latency.predict(engine(accelerator=CATALOG.accelerator("h100-sxm")), CHAT, 4)
         unsure = latency.predict(engine(accelerator=CATALOG.accelerator("l40s")), CHAT, 4)
-        assert (sure.ttft_error_ratio, sure.tpot_error_ratio) == (0.4, 0.2)
-        assert unsure.ttft_error_ratio == pytest.approx(0.4 * 1.5)
-        assert unsure.tpot_error_ratio == pytest.approx(0.2 * 1.5)
+        assert unsure.ttft_error_ratio == pytest.approx(sure.ttft_error_ratio * 1.5)
+        assert unsure.tpot_error_ratio == pytest.approx(sure.tpot_error_ratio * 1.5)
 
     @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])
     def test_so_has_what_no_measured_run_did(self, serving):
@@ -398,10 +397,10 @@ class TestHowSure:
             ("vllm", "v0.18.0", "vllm-0.18"),
             ("vllm", "0.14.1", "vllm-0.15"),
             ("vllm", "0.6.0", "vllm-0.12"),
-            ("vllm", None, "vllm-0.15"),
-            ("vllm", "latest", "vllm-0.15"),
-            ("tgi", None, "vllm-0.15"),
-            ("tgi", "3.3.7", "vllm-0.15"),
+            ("vllm", None, "vllm-0.18"),
+            ("vllm", "latest", "vllm-0.18"),
+            ("tgi", None, "vllm-0.18"),
+            ("tgi", "3.3.7", "vllm-0.18"),
             ("tensorrt-llm", "1.2.0rc1", "tensorrt-llm-1.2"),
             ("tensorrt-llm", "0.21", "tensorrt-llm-1.0"),
             ("sglang", "0.5.10", "sglang-0.5.9"),

@@ -50,4 +50,6 @@ VLLM = SizingPort(
     starts_measured=True,
     graphs_follow_release=True,
     lora_slots=lora_slots,
+    default_seats=default_max_num_seqs,
+    default_step_tokens=default_max_num_batched_tokens,
 )
