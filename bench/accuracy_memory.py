@@ -113,9 +113,9 @@ def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> S
         tensor_parallel=row["tp"],
         pipeline_parallel=row.get("pp") or 1,
         max_model_len=length,
-        max_num_seqs=row.get("max_num_seqs") or memory.default_max_num_seqs(accelerator, release.version),
+        max_num_seqs=row.get("max_num_seqs") or memory.default_max_num_seqs(accelerator),
         max_num_batched_tokens=row.get("max_num_batched_tokens")
-        or memory.default_max_num_batched_tokens(accelerator, release.version, length),
+        or memory.default_max_num_batched_tokens(accelerator, release.version),
         gpu_memory_utilization=row["gpu_memory_utilization"],
         enforce_eager=bool(row.get("enforce_eager")),
         version_is_known=row.get("vllm_version") is not None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.sizing.activation import logits_copies
-from agentgpu_iac.sizing.capacity import BASIS_WORDS, STEADY_STATE_RATIO
+from agentgpu_iac.sizing.capacity import BASIS_WORDS, usable_words
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, index_bytes_per_token, kv_heads_per_accelerator, kv_tokens
 from agentgpu_iac.sizing.kv_cache import value_bytes as bytes_of_a_value
 from agentgpu_iac.sizing.ledger import Line
@@ -167,6 +167,15 @@ def _kv_per_session(terms: MemoryTerms) -> Line:
 
 
 def _kv(terms: MemoryTerms, seats: int) -> Line:
+    if terms.kv_gib(seats) > seats * terms.kv_per_session_gib:
+        return _gib(
+            "kvGib",
+            "what the engine wants free for one request of that length before it starts, which is more than kvPerSessionGib x "
+            "maxNumSeqs",
+            f"{terms.kv_gib(seats):.9f}",
+            terms.kv_gib(seats),
+            "vLLM's check at start: windows with the tokens of its batches in flight",
+        )
     return _gib(
         "kvGib",
         "kvPerSessionGib x maxNumSeqs",
@@ -241,7 +250,7 @@ def _graphs(terms: MemoryTerms) -> Line:
 
 def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
     drafted, need, room = terms.draft_weights_gib, terms.need_gib(seats), terms.capacity
-    kv = seats * terms.kv_per_session_gib
+    kv = terms.kv_gib(seats)
     yield _gib(
         "totalGib",
         "weights + draft + KV cache + overhead" if drafted else "weights + KV cache + overhead",
@@ -249,7 +258,7 @@ def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
         + (f"{drafted:.6f} + " if drafted else "")
         + f"{kv:.6f} + {terms.overhead_gib(seats):.6f}",
         need,
-        f"must stay under {STEADY_STATE_RATIO:.0%} of the capacity",
+        f"must stay under {usable_words(terms.reserve_ratio)} of the capacity",
     )
     accelerator = terms.replica.accelerator
     yield Line(
