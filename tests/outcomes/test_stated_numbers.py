@@ -56,7 +56,7 @@ STATED: dict[str, tuple[Any, str]] = {
     "sizing.paging._LATENT_PAGE_TOKENS": (128, "platforms/interface.py of vLLM 0.33.0: kernels of compressed KV"),
     "sizing.paging._CHECKPOINT_PAGE_TOKENS": (64, "FLASHINFER_GDN_CHECKPOINT_ALIGNMENT of vLLM 0.33.0"),
     "sizing.paging._STATE_CHUNK_TOKENS": (256, "Mamba-2's chunk, model_executor/models/config.py of vLLM 0.18.0"),
-    "sizing.latency._NVLINK_DOMAIN": ({"gb200": 72, "gb300": 72}, "NVL72: accelerators that one NVLink switch joins"),
+    "sizing.layout._NVLINK_DOMAIN": ({"gb200": 72, "gb300": 72}, "NVL72: accelerators that one NVLink switch joins"),
     "planning.choosing.caching.PARALLEL_PULL_SINCE": (
         "20251217",
         "releases of amazon-eks-ami: gate, and SOCI on the array",
