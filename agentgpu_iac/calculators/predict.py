@@ -9,6 +9,8 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import latency, memory, replica
 from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.seats import recipe_kv_dtype, tuned_seats
+from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.units import rounded
 
@@ -49,7 +51,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return does_not_fit(config, report)
-    serving = latency.Serving(
+    serving = Serving(
         engine=question.engine,
         version=question.engine_version,
         accepted_tokens=question.accepted_tokens,
@@ -63,7 +65,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         context_tokens=question.input_tokens + question.output_tokens / 2,
         output_tokens=float(question.output_tokens),
     )
-    by_cache = latency.seats(
+    by_cache = tuned_seats(
         case.model,
         case.accelerator,
         spread,
@@ -76,9 +78,9 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     if question.gpu_memory_utilization is not None:
         held = question.input_tokens + question.output_tokens * SIZING_PORTS[question.engine].held_output_share
         by_cache = max(1.0, memory.seats(report, math.ceil(held)) * spread.attention_groups)
-    seats = min(by_cache, float(question.max_num_seqs or math.inf))
+    seats = min(by_cache, float(question.max_num_seqs or math.inf) * spread.attention_groups)
     warnings = list(case.warnings)
-    recipe = latency.recipe_kv_dtype(question.engine, case.accelerator, case.precision)
+    recipe = recipe_kv_dtype(question.engine, case.accelerator, case.precision)
     if question.kv_cache_dtype == "auto" and recipe != "auto":
         warnings.append(
             f"kv-cache-dtype auto is 16 bit; recipes of tuned runs like this ask for {recipe}: say so if yours does"
@@ -102,9 +104,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     )
 
 
-def _asked_concurrency(
-    question: PredictQuestion, engine: latency.Speed, request: latency.Request, seats: float
-) -> float:
+def _asked_concurrency(question: PredictQuestion, engine: Speed, request: latency.Request, seats: float) -> float:
     """The closed loop's concurrency, or by Little's law the one that an arrival rate keeps up in the open loop."""
     if question.request_rate is None:
         return question.concurrency or 1.0

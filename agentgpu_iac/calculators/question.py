@@ -11,11 +11,11 @@ from agentgpu_iac.catalog.engine_versions import first_on, first_with
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import at_least, before, order, version_of
-from agentgpu_iac.sizing import latency, memory
+from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
-from agentgpu_iac.sizing.latency import Layout
+from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.parallelism import expert_parallel_fault, tensor_parallel_is_legal
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
@@ -62,9 +62,9 @@ class Question(Document):
     max_model_len: Tokens | None = None
     """Longest sequence; the model's own when unset."""
     max_num_seqs: Tokens | None = None
-    """Most sequences at once; the engine's default when unset."""
+    """Most sequences at once, in each attention group; the engine's default when unset."""
     max_num_batched_tokens: Tokens | None = None
-    """Most tokens in a step; the engine's default when unset."""
+    """Most tokens in a step, of each attention group; the engine's default when unset."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the memory that the engine takes; its default when unset."""
     enforce_eager: bool = False
@@ -147,7 +147,7 @@ def spread_of(question: Question, accelerator: Accelerator) -> Layout:
         return Layout(
             accelerators=tensor * groups, attention_groups=groups, expert_groups=min(experts, tensor * groups)
         )
-    return latency.layout(accelerator, tensor, groups, experts)
+    return layout(accelerator, tensor, groups, experts)
 
 
 def resolved(question: Question, catalog: Catalog) -> Case:
