@@ -113,7 +113,12 @@ def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> S
     accelerator_id = row.get("accelerator") or ACCELERATORS.get(row["gpu"])
     if accelerator_id not in {known.id for known in catalog.accelerators}:
         return Skip(name=name, reason="accelerator not in the catalog")
-    precision = alias["precision"] or row.get("precision") or QUANTISATIONS.get(row.get("quantization") or "") or model.native_precision
+    precision = (
+        alias["precision"]
+        or row.get("precision")
+        or QUANTISATIONS.get(row.get("quantization") or "")
+        or model.native_precision
+    )
     accelerator = catalog.accelerator(accelerator_id)
     release = catalog.release("vllm", row.get("vllm_version"))
     if row.get("gpu_memory_utilization") is None and version == "unknown":

@@ -56,10 +56,7 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
     Raises:
         BadInput: the model or accelerator is unknown.
     """
-    tensor_parallel = question.tp
-    if tensor_parallel is None and question.count is not None:
-        tensor_parallel = max(1, question.count // question.pp)
-    case = resolved(question, catalog, tensor_parallel or 1, question.count)
+    case = resolved(question, catalog)
     if case.refused is not None:
         return case.refused
     config = replace(

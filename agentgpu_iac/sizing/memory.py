@@ -105,7 +105,9 @@ _ABSOLUTE_UNCERTAINTY_GIB = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineMemory:
-    """What the engine prints at start, as predicted: per accelerator in GiB, tokens per replica."""
+    """What the engine prints at start, as predicted: per accelerator in GiB, tokens per replica, or per attention group where
+    there are several: each is an engine of its own then.
+    """
 
     terms: MemoryTerms
     """The sum behind it, for sessions of max-model-len."""
@@ -141,9 +143,11 @@ class EngineConfig:
     precision: Precision
     kv_dtype: KvCacheDtype
     tensor_parallel: int
+    """Accelerators that share the heads of one request."""
     pipeline_parallel: int
     max_model_len: int
     max_num_seqs: int
+    """Of each attention group."""
     max_num_batched_tokens: int
     gpu_memory_utilization: float
     enforce_eager: bool = False
@@ -158,6 +162,10 @@ class EngineConfig:
     """Rank of each LoRA slot."""
     prefix_cached: bool = True
     """Whether prefixes are kept between requests."""
+    attention_dp: int = 1
+    """Attention groups, of ``tensor_parallel`` accelerators each. Each prints a report of its own."""
+    expert_parallel: int = 1
+    """Parts into which whole experts are dealt out."""
 
     @property
     def replica(self) -> Replica:
@@ -177,6 +185,8 @@ class EngineConfig:
             draft=self.draft,
             lora_ranks=self.lora_ranks,
             prefix_cached=self.prefix_cached,
+            attention_dp=self.attention_dp,
+            expert_parallel=self.expert_parallel,
         )
 
 

@@ -12,16 +12,16 @@ import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Model
-from agentgpu_iac.sizing.activation import ActivationPeak, activation_peak
+from agentgpu_iac.sizing.activation import ActivationPeak, ExpertRun, activation_peak
 from agentgpu_iac.sizing.capacity import RESERVE_RATIO, Capacity, capacity
 from agentgpu_iac.sizing.draft import Draft, draft_memory
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, kv_bytes_per_token, kv_tokens
 from agentgpu_iac.sizing.outside_torch import Graphs, communication_gib, context_gib, cuda_graphs
 from agentgpu_iac.sizing.paging import PoolRequest, largest, page_bytes, session_bytes, start_bytes
 from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
-from agentgpu_iac.sizing.weights import RankWeights, lora_slot_gib, rank_weights
+from agentgpu_iac.sizing.weights import RankWeights, lora_slot_gib, rank_weights, stage_expert_bytes
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
-from agentgpu_iac.units import GIB, gib
+from agentgpu_iac.units import GIB, ceil_div, gib
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,14 @@ class Replica:
     """The card has no units for the precision: its kernels unpack the weights as they are read."""
     kv_dtype: KvCacheDtype
     tensor_parallel: int
+    """Accelerators that share the heads of one request."""
     pipeline_parallel: int
+    attention_dp: int = 1
+    """Groups of that many accelerators in each stage: each holds the attention whole and has requests of its own."""
+    expert_parallel: int = 1
+    """Parts into which the experts are dealt out whole; 1: every accelerator of a stage has a slice of each."""
     max_num_batched_tokens: int
+    """Of each attention group."""
     enforce_eager: bool = False
     dtype_bytes: int = 2
     """Bytes of the engine's number format: 4 where it is started in 32 bit."""
@@ -65,6 +71,16 @@ class Replica:
             proposed_tokens=0 if self.draft is None else self.draft.tokens,
             prefix_cached=self.prefix_cached,
         )
+
+    @property
+    def stage_accelerators(self) -> int:
+        """Accelerators of one pipeline stage."""
+        return self.tensor_parallel * self.attention_dp
+
+    @property
+    def accelerators_of_an_expert(self) -> int:
+        """Accelerators of a stage that share each expert: all of them without expert parallelism."""
+        return self.stage_accelerators // self.expert_parallel
 
     @property
     def rows_per_step(self) -> int:
@@ -100,6 +116,8 @@ class MemoryTerms:
     capacity: Capacity
     weights: RankWeights
     """As computed, without LoRA slots."""
+    expert_bytes: float
+    """Of what is shared out: the routed experts of the fullest stage."""
     lora_gib: float
     """LoRA slots, which engines count with the weights (Mistral-7B with one: 13.58 GiB logged, 13.51 without)."""
     draft_weights_gib: float
@@ -128,7 +146,13 @@ class MemoryTerms:
     @property
     def computed_weights_gib(self) -> float:
         """Weights of the model on one accelerator as computed, LoRA slots included."""
-        return gib(self.weights.divided_bytes / self.replica.tensor_parallel + self.weights.whole_bytes) + self.lora_gib
+        return gib(self.divided_bytes_per_accelerator + self.weights.whole_bytes) + self.lora_gib
+
+    @property
+    def divided_bytes_per_accelerator(self) -> float:
+        """What one accelerator has of the weights that are shared out: experts over the stage, the rest over its group."""
+        rest = (self.weights.divided_bytes - self.expert_bytes) / self.replica.tensor_parallel
+        return rest + self.expert_bytes * expert_share(self.replica)
 
     @property
     def weights_gib(self) -> float:
@@ -259,6 +283,7 @@ def memory_terms(
         context_tokens=context_tokens,
         dtype_bytes=width,
     )
+    weights = rank_weights(model, replica.precision, tensor, pipeline, compute_capability=capability, dtype_bytes=width)
     fixed = per_session - computed_per_token * tokens
     # The layers of a draft head share the model's pages; a whole draft model holds its own.
     fixed += draft.own_bytes_per_session - draft.kv_bytes_per_token * tokens
@@ -267,9 +292,10 @@ def memory_terms(
         by_hand=by_hand,
         context_tokens=context_tokens,
         capacity=capacity(replica.accelerator),
-        weights=rank_weights(
-            model, replica.precision, tensor, pipeline, compute_capability=capability, dtype_bytes=width
-        ),
+        weights=weights,
+        expert_bytes=0.0
+        if replica.stage_accelerators == tensor and replica.expert_parallel == 1
+        else min(weights.divided_bytes, stage_expert_bytes(model, replica.precision, pipeline, dtype_bytes=width)),
         lora_gib=sum(lora_slot_gib(model, rank) for rank in replica.lora_ranks),
         draft_weights_gib=draft.weights_gib,
         computed_kv_bytes_per_token=computed_per_token,
@@ -281,7 +307,9 @@ def memory_terms(
         page_gib=gib(page_bytes(request)),
         reserve_ratio=reserve_ratio,
         context_gib=context_gib(version, tensor, pipeline),
-        communication_gib=communication_gib(replica.accelerator, version, tensor),
+        communication_gib=communication_gib(
+            replica.accelerator, version, replica.stage_accelerators if model.experts else tensor
+        ),
         graphs=cuda_graphs(model, pipeline, enforce_eager=replica.enforce_eager, draft_layers=draft.layers),
         activation=activation_peak(
             model,
@@ -291,8 +319,20 @@ def memory_terms(
             stage_input=pipeline > 1,
             dtype_bytes=width,
             rows_per_step=replica.rows_per_step,
+            experts=ExpertRun(groups=replica.attention_dp, split=replica.accelerators_of_an_expert),
         ),
     )
+
+
+def fullest_experts(replica: Replica) -> int:
+    """Experts of a layer on the fullest accelerator: engines deal them out as evenly as whole experts go."""
+    return ceil_div(replica.model.experts or 1, replica.expert_parallel)
+
+
+def expert_share(replica: Replica) -> float:
+    """Part of the routed experts that the fullest accelerator of a stage holds."""
+    dealt = fullest_experts(replica) / (replica.model.experts or 1) if replica.expert_parallel > 1 else 1.0
+    return dealt / replica.accelerators_of_an_expert
 
 
 def speed(replica: Replica, serving: Serving) -> Speed | None:
@@ -302,8 +342,13 @@ def speed(replica: Replica, serving: Serving) -> Speed | None:
         replica.accelerator,
         precision=replica.precision,
         kv_dtype=replica.kv_dtype,
-        tensor_parallel=replica.tensor_parallel,
+        tensor_parallel=replica.stage_accelerators,
         pipeline_parallel=replica.pipeline_parallel,
         max_batched_tokens=replica.max_num_batched_tokens,
-        serving=replace(serving, weight_only=replica.weight_only),
+        serving=replace(
+            serving,
+            weight_only=replica.weight_only,
+            attention_dp=replica.attention_dp,
+            expert_parallel=replica.expert_parallel,
+        ),
     )
