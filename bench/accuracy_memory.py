@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
-from agentgpu_iac.catalog.versions import at_least
+from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import activation, memory, outside_torch
+from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB
 
@@ -31,6 +32,8 @@ ACCELERATORS = {
     "A100-40GB (p4d)": "a100-40gb-sxm",
     "L40S": "l40s",
     "RTX 4090": "rtx-4090",
+    "RTX 3090": "rtx-3090",
+    "RTX A6000 48GB": "rtx-a6000",
     "RTX 5090": "rtx-5090",
     "RTX PRO 6000 Blackwell 96GB": "rtx-pro-6000-blackwell-server",
     "RTX PRO 6000 Blackwell (budget capped)": "rtx-pro-6000-blackwell-server",
@@ -55,8 +58,16 @@ class Start:
     name: str
     family: str
     version: str
+    source: str
+    reliability: str
+    """high, medium or low, as the row says."""
     config: memory.EngineConfig
     row: dict[str, Any]
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the log says which version it is of."""
+        return self.version != "unknown"
 
     def measured(self, field: str) -> float | None:
         """A figure of the log, if it is there."""
@@ -76,9 +87,9 @@ def starts(catalog: Catalog | None = None) -> tuple[tuple[Start, ...], tuple[Ski
     """All rows, joined or skipped with a reason."""
     catalog = catalog or load_catalog()
     aliases = json.loads((DATA / "aliases.json").read_text(encoding="utf-8"))["aliases"]
-    joined = [
-        _joined(row, aliases, catalog) for row in json.loads((DATA / "kv_memory.json").read_text(encoding="utf-8"))
-    ]
+    rows = json.loads((DATA / "kv_memory.json").read_text(encoding="utf-8"))
+    rows += json.loads((DATA / "memory-more.json").read_text(encoding="utf-8"))["memory"]
+    joined = [_joined(row, aliases, catalog) for row in rows]
     return (
         tuple(one for one in joined if isinstance(one, Start)),
         tuple(one for one in joined if isinstance(one, Skip)),
@@ -88,21 +99,30 @@ def starts(catalog: Catalog | None = None) -> tuple[tuple[Start, ...], tuple[Ski
 def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> Start | Skip:
     version = row.get("vllm_version") or "unknown"
     name = f"{row['model']} on {row['gpu']}, TP {row.get('tp')}, PP {row.get('pp') or 1}, version {version}"
-    if row["reliability"] != "high":
-        return Skip(name=name, reason=f"reliability {row['reliability']}")
-    if row.get("gpu_memory_utilization") is None:
-        return Skip(name=name, reason="gpu-memory-utilization unknown")
+    if row.get("engine") == "sglang":
+        return Skip(name=name, reason="another engine, whose logs are not compared")
+    if row.get("engine") == "V0" or before(version, V1_FIRST_VERSION):
+        return Skip(name=name, reason="engine V0, which is gone")
+    if row.get("kv_gib") is None:
+        return Skip(name=name, reason="the log says nothing of the KV cache's size")
     alias = aliases.get(row["model"], {"model": row["model"], "precision": None})
     try:
         model = catalog.model(alias["model"])
     except BadInput:
         return Skip(name=name, reason="model neither in the catalog nor an alias of one")
-    accelerator_id = ACCELERATORS.get(row["gpu"])
-    if accelerator_id is None:
+    accelerator_id = row.get("accelerator") or ACCELERATORS.get(row["gpu"])
+    if accelerator_id not in {known.id for known in catalog.accelerators}:
         return Skip(name=name, reason="accelerator not in the catalog")
-    precision = alias["precision"] or QUANTISATIONS.get(row.get("quantization") or "") or model.native_precision
+    precision = (
+        alias["precision"]
+        or row.get("precision")
+        or QUANTISATIONS.get(row.get("quantization") or "")
+        or model.native_precision
+    )
     accelerator = catalog.accelerator(accelerator_id)
     release = catalog.release("vllm", row.get("vllm_version"))
+    if row.get("gpu_memory_utilization") is None and version == "unknown":
+        return Skip(name=name, reason="neither the share of the memory nor the version is known")
     length = row.get("max_model_len") or model.max_context_tokens
     config = memory.EngineConfig(
         model=model,
@@ -113,15 +133,29 @@ def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> S
         tensor_parallel=row["tp"],
         pipeline_parallel=row.get("pp") or 1,
         max_model_len=length,
-        max_num_seqs=row.get("max_num_seqs") or memory.default_max_num_seqs(accelerator, release.version),
+        max_num_seqs=row.get("max_num_seqs") or memory.default_max_num_seqs(accelerator),
         max_num_batched_tokens=row.get("max_num_batched_tokens")
-        or memory.default_max_num_batched_tokens(accelerator, release.version, length),
-        gpu_memory_utilization=row["gpu_memory_utilization"],
+        or memory.default_max_num_batched_tokens(accelerator, release.version),
+        gpu_memory_utilization=row.get("gpu_memory_utilization") or release.gpu_memory_utilization,
         enforce_eager=bool(row.get("enforce_eager")),
         version_is_known=row.get("vllm_version") is not None,
         dtype_bytes=4 if row.get("dtype") == "float32" else 2,
     )
-    return Start(name=name, family=family(model.architecture), version=version, config=config, row=row)
+    return Start(
+        name=name,
+        family=family(model.architecture),
+        version=version,
+        source=source_of(row),
+        reliability=row["reliability"] if row.get("gpu_memory_utilization") else "medium",
+        config=config,
+        row=row,
+    )
+
+
+def source_of(row: dict[str, Any]) -> str:
+    """Who published a row: the repository, or the number of a public file."""
+    words = str(row.get("source") or "unknown").split()
+    return " ".join(words[:5]) if words[0] == "public" else words[0].split("@")[0]
 
 
 def family(architecture: str) -> str:

@@ -41,6 +41,20 @@ _VISION_VALUES_PER_PATCH = 2 * 4304 + 5 * 1152
 wide. One layer of it is 1.75 GiB; overhead less the CUDA context was 1.80 on three rows of Qwen3.5-35B on A100."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertRun:
+    """What one accelerator runs of the experts, where that is not its own tokens on its slice of every expert.
+
+    vLLM's dispatch (allgather_reducescatter, its default) brings the tokens of all groups to every accelerator, and the fused
+    kernels make room for all of them (0.33.0: no chunks any more).
+    """
+
+    groups: int
+    """Attention groups whose tokens it gathers before the experts."""
+    split: int
+    """Accelerators that share each expert; 1 where whole experts are dealt out."""
+
+
 def logits_copies(version: str) -> float:
     """Copies of the logits that the profiling run holds at once: a fit, so no whole number."""
     return _LOGITS_COPIES_SINCE if at_least(version, _LEAN_SAMPLER_VERSION) else _LOGITS_COPIES_BEFORE
@@ -56,17 +70,29 @@ def logits_gib_per_sequence(model: Model, version: str, dtype_bytes: int = 2) ->
 
 
 def sampler_base_gib(
-    model: Model, version: str, tensor_parallel: int, max_num_batched_tokens: int, dtype_bytes: int = 2
+    model: Model,
+    version: str,
+    tensor_parallel: int,
+    max_num_batched_tokens: int,
+    dtype_bytes: int = 2,
+    experts: ExpertRun | None = None,
 ) -> float:
     """What stays allocated while the sampler runs, whatever the seats: hidden states, pictures, experts' workspaces."""
     buffers = 1 + model.architecture.startswith(_MULTIMODAL_TYPES)
     states = buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
-    kept = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens) if _keeps_workspace(version) else 0
+    run = experts or ExpertRun(groups=1, split=tensor_parallel)
+    kept = _expert_workspace_bytes(model, run, max_num_batched_tokens) if _keeps_workspace(version) else 0
     return gib(states + kept)
 
 
 def feed_forward_gib(
-    model: Model, tensor_parallel: int, max_num_batched_tokens: int, *, stage_input: bool = False, dtype_bytes: int = 2
+    model: Model,
+    tensor_parallel: int,
+    max_num_batched_tokens: int,
+    *,
+    stage_input: bool = False,
+    dtype_bytes: int = 2,
+    experts: ExpertRun | None = None,
 ) -> float:
     """Peak inside a layer, in GiB: batched tokens x (gate, up and their product + residual-wide buffers), or experts.
 
@@ -74,10 +100,11 @@ def feed_forward_gib(
     """
     residual_buffers = _FEED_FORWARD_BUFFERS + (_STAGE_BUFFERS if stage_input else 0)
     residual = residual_buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
-    experts = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens)
+    run = experts or ExpertRun(groups=1, split=tensor_parallel)
+    workspace = _expert_workspace_bytes(model, run, max_num_batched_tokens)
     dense_width = 0 if model.experts else model.intermediate_size
     dense = max_num_batched_tokens * 3 * dense_width / tensor_parallel * dtype_bytes
-    return gib(max(residual + max(experts, dense), _vision_encoder_bytes(model)))
+    return gib(max(residual + max(workspace, dense), _vision_encoder_bytes(model)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +136,7 @@ def activation_peak(
     stage_input: bool = False,
     dtype_bytes: int = 2,
     rows_per_step: int = 1,
+    experts: ExpertRun | None = None,
 ) -> ActivationPeak:
     """The peak of an accelerator that samples: the only one, or one of the last pipeline stage.
 
@@ -118,9 +146,16 @@ def activation_peak(
     """
     return ActivationPeak(
         feed_forward_gib=feed_forward_gib(
-            model, tensor_parallel, max_num_batched_tokens, stage_input=stage_input, dtype_bytes=dtype_bytes
+            model,
+            tensor_parallel,
+            max_num_batched_tokens,
+            stage_input=stage_input,
+            dtype_bytes=dtype_bytes,
+            experts=experts,
         ),
-        sampler_base_gib=sampler_base_gib(model, version, tensor_parallel, max_num_batched_tokens, dtype_bytes),
+        sampler_base_gib=sampler_base_gib(
+            model, version, tensor_parallel, max_num_batched_tokens, dtype_bytes, experts
+        ),
         logits_gib_per_seat=logits_gib_per_sequence(model, version, dtype_bytes) * rows_per_step,
     )
 
@@ -134,16 +169,19 @@ def _keeps_workspace(version: str) -> bool:
     return at_least(version, _LEAN_SAMPLER_VERSION)
 
 
-def _expert_workspace_bytes(model: Model, tensor_parallel: int, max_num_batched_tokens: int) -> float:
-    """Fused experts' two workspaces: gate and up or the output, whichever is wider; their product; and the sum.
+def _expert_workspace_bytes(model: Model, run: ExpertRun, max_num_batched_tokens: int) -> float:
+    """Fused experts' two workspaces: gate and up or the output, whichever is wider; their product; and the sum. Where tokens of
+    several groups come together, they are held once more before the experts and after them.
 
     MXFP4 experts (gpt-oss) run in kernels without them: 2.88 of 2.87 GiB.
     """
     if not model.experts_per_token or not model.moe_intermediate_size or model.native_precision == "mxfp4":
         return 0.0
-    width = model.moe_intermediate_size / tensor_parallel
+    width = model.moe_intermediate_size / run.split
     per_copy = max(2 * width, model.hidden_size) + width
-    return max_num_batched_tokens * (model.experts_per_token * per_copy + model.hidden_size) * 2.0
+    gathered = 2 * model.hidden_size if run.groups > 1 else 0
+    per_token = model.experts_per_token * per_copy + model.hidden_size + gathered
+    return max_num_batched_tokens * run.groups * per_token * 2.0
 
 
 def _vision_encoder_bytes(model: Model) -> float:

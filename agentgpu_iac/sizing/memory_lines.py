@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.sizing.activation import logits_copies
-from agentgpu_iac.sizing.capacity import BASIS_WORDS, STEADY_STATE_RATIO
+from agentgpu_iac.sizing.capacity import BASIS_WORDS, usable_words
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, index_bytes_per_token, kv_heads_per_accelerator, kv_tokens
 from agentgpu_iac.sizing.kv_cache import value_bytes as bytes_of_a_value
 from agentgpu_iac.sizing.ledger import Line
-from agentgpu_iac.sizing.replica import MemoryTerms
+from agentgpu_iac.sizing.replica import MemoryTerms, fullest_experts
 from agentgpu_iac.sizing.weights import lora_slot_gib
 from agentgpu_iac.units import GIB, ceil_div
 
@@ -74,12 +74,20 @@ def _weights(terms: MemoryTerms) -> Line:
         )
     published = replica.precision == model.native_precision and model.checkpoint_bytes is not None
     known = published and replica.precision != "mxfp4"  # which engines repack at load
+    shared, inputs = "divided / TP", f"{parts.divided_bytes:,.0f} B / {tensor}"
+    if terms.expert_bytes:
+        held = f"{fullest_experts(replica)} / {model.experts}" if replica.expert_parallel > 1 else "1"
+        shared = "experts x the part on this accelerator + other divided / TP"
+        inputs = (
+            f"{terms.expert_bytes:,.0f} B x {held} / {replica.accelerators_of_an_expert} + "
+            f"({parts.divided_bytes:,.0f} B - {terms.expert_bytes:,.0f} B) / {tensor}"
+        )
     return _gib(
         "weightsGib",
         f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {replica.precision}"
         f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'}: "
-        f"(divided / TP + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30{with_slots}",
-        f"({parts.divided_bytes:,.0f} B / {tensor} + {parts.whole_bytes:,.0f} B) / 2^30{slots}",
+        f"({shared} + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30{with_slots}",
+        f"({inputs} + {parts.whole_bytes:,.0f} B) / 2^30{slots}",
         terms.weights_gib,
         model.sources[0],
     )
@@ -167,13 +175,27 @@ def _kv_per_session(terms: MemoryTerms) -> Line:
 
 
 def _kv(terms: MemoryTerms, seats: int) -> Line:
+    if terms.kv_gib(seats) > seats * terms.kv_per_session_gib:
+        return _gib(
+            "kvGib",
+            "what the engine wants free for one request of that length before it starts, which is more than kvPerSessionGib x "
+            "maxNumSeqs",
+            f"{terms.kv_gib(seats):.9f}",
+            terms.kv_gib(seats),
+            "vLLM's check at start: windows with the tokens of its batches in flight",
+        )
     return _gib(
         "kvGib",
-        "kvPerSessionGib x maxNumSeqs",
+        f"kvPerSessionGib x {_seats_field(terms)}",
         f"{_session_bytes(terms)} x {seats} / 2^30",
         seats * terms.kv_per_session_gib,
         "every session keeps its memory, also while a tool runs",
     )
+
+
+def _seats_field(terms: MemoryTerms) -> str:
+    """The field of the plan with the seats that share one accelerator's memory."""
+    return "maxNumSeqs" if terms.replica.attention_dp == 1 else "maxNumSeqsPerGroup"
 
 
 def _overhead(terms: MemoryTerms, seats: int) -> Iterator[Line]:
@@ -201,7 +223,7 @@ def _activation(terms: MemoryTerms, seats: int) -> Line:
     copies = logits_copies(replica.accounted_as)
     return _gib(
         "activationGib",
-        "max(hidden states + logits of a session x maxNumSeqs, peak inside a layer)",
+        f"max(hidden states + logits of a session x {_seats_field(terms)}, peak inside a layer)",
         f"max({peak.sampler_base_gib:.6f} + {peak.logits_gib_per_seat * GIB:,.0f} B x {seats} / 2^30, "
         f"{peak.feed_forward_gib:.6f})",
         terms.activation_gib(seats),
@@ -212,17 +234,21 @@ def _activation(terms: MemoryTerms, seats: int) -> Line:
 
 
 def _non_torch(terms: MemoryTerms) -> Line:
-    tensor = terms.replica.tensor_parallel
-    if tensor == 1:
+    replica, groups = terms.replica, terms.replica.attention_dp
+    width = replica.stage_accelerators if replica.model.experts else replica.tensor_parallel
+    if width == 1:
         link = "no communication at TP 1"
     else:
-        link = f"buffers of TP {tensor} over {'NVLink' if terms.replica.accelerator.nvlink_gb_per_s else 'PCIe'}"
+        whose = f"TP {width}" if groups == 1 else f"{width} ranks"
+        link = f"buffers of {whose} over {'NVLink' if replica.accelerator.nvlink_gb_per_s else 'PCIe'}"
     return _gib(
         "nonTorchGib",
-        "CUDA context + NCCL and all-reduce buffers where TP > 1",
+        "CUDA context + NCCL and all-reduce buffers where TP > 1"
+        if groups == 1
+        else "CUDA context + NCCL and all-to-all buffers of all attention groups",
         f"{terms.context_gib:g} + {terms.communication_gib:g}",
         terms.non_torch_gib,
-        f"vLLM start-up logs, accounted for as {terms.replica.accounted_as}: context {terms.context_gib:g}, {link}",
+        f"vLLM start-up logs, accounted for as {replica.accounted_as}: context {terms.context_gib:g}, {link}",
     )
 
 
@@ -241,7 +267,7 @@ def _graphs(terms: MemoryTerms) -> Line:
 
 def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
     drafted, need, room = terms.draft_weights_gib, terms.need_gib(seats), terms.capacity
-    kv = seats * terms.kv_per_session_gib
+    kv = terms.kv_gib(seats)
     yield _gib(
         "totalGib",
         "weights + draft + KV cache + overhead" if drafted else "weights + KV cache + overhead",
@@ -249,7 +275,7 @@ def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
         + (f"{drafted:.6f} + " if drafted else "")
         + f"{kv:.6f} + {terms.overhead_gib(seats):.6f}",
         need,
-        f"must stay under {STEADY_STATE_RATIO:.0%} of the capacity",
+        f"must stay under {usable_words(terms.reserve_ratio)} of the capacity",
     )
     accelerator = terms.replica.accelerator
     yield Line(

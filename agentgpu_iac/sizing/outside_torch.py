@@ -8,16 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, Model
-from agentgpu_iac.catalog.versions import at_least, before
-from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
+from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.sizing.weights import layer_count
 
 _SYMMETRIC_BUFFERS_VERSION = "0.18"
 """First version with the larger context and, over NVLink, symmetric all-reduce buffers."""
 _CONTEXT_GIB = {True: 0.25, False: 0.13}
 """CUDA context and libraries, by whether the version is 0.18 or newer: 0.24 to 0.27 and 0.13 to 0.14 logged."""
-_CONTEXT_V0_GIB = 0.07
-"""The same in engine V0, and in a pipeline stage: 0.05 to 0.08 logged."""
+_STAGE_CONTEXT_GIB = 0.07
+"""The same in a pipeline stage: 0.05 to 0.08 logged."""
 _NVLINK_GIB = 1.76
 _NVLINK_GIB_PER_RANK = 0.035
 """All-reduce buffers over NVLink since 0.18: 2.06 to 2.10 GiB in all at TP 2, 2.13 to 2.21 at TP 4 (0.19 on H100)."""
@@ -35,8 +34,8 @@ at 0.49 to 1.82; within a quarter on most rows."""
 
 def context_gib(version: str, tensor_parallel: int, pipeline_parallel: int = 1) -> float:
     """CUDA context and libraries, in GiB."""
-    if tensor_parallel == 1 and (pipeline_parallel > 1 or is_v0(version)):
-        return _CONTEXT_V0_GIB
+    if tensor_parallel == 1 and pipeline_parallel > 1:
+        return _STAGE_CONTEXT_GIB
     return _CONTEXT_GIB[_has_symmetric_buffers(version)]
 
 
@@ -61,11 +60,6 @@ def non_torch_gib(accelerator: Accelerator, version: str, tensor_parallel: int, 
 
 def _has_symmetric_buffers(version: str) -> bool:
     return at_least(version, _SYMMETRIC_BUFFERS_VERSION)
-
-
-def is_v0(version: str) -> bool:
-    """Whether the version runs engine V0; an unknown one does not."""
-    return before(version, V1_FIRST_VERSION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

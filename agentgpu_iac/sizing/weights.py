@@ -192,6 +192,17 @@ def rank_weights(
     )
 
 
+def stage_expert_bytes(model: Model, precision: Precision, pipeline_parallel: int, *, dtype_bytes: int = 2) -> float:
+    """Routed experts of the fullest pipeline stage, which all attention groups share out among them."""
+    if not model.experts or not model.experts_per_token:
+        return 0.0
+    # A token touches all parameters but the experts that it is not sent to; that leaves layers without experts out.
+    untouched = model.params_total - model.params_active
+    routed = untouched * model.experts / max(1, model.experts - model.experts_per_token)
+    layers, width = layer_count(model), _bits_per_quantised_parameter(model, precision, 1) / 8 * (dtype_bytes / 2)
+    return min(routed, expert_parameters(model)) * width * ceil_div(layers, pipeline_parallel) / layers
+
+
 def draft_layer_gib(
     model: Model,
     precision: Precision,

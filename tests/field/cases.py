@@ -341,7 +341,6 @@ CASES = (
         reported="public repository file id 57489989625; vLLM 0.33.0 v1/kv_cache_interface.py",
         right="18.2 requests of the full length at once",
         holds=lambda: near(size(**QWEN_9B_L40S), maxConcurrency=18.2),
-        waits_for=MEMORY + "engines hold two states of the recurrent layers for a request",
     ),
     Case(
         id="br-15",
@@ -369,7 +368,6 @@ CASES = (
             "rejection" in answer or any("states" in warning for warning in answer["warnings"])
             for answer in (size(**NEMOTRON, precision=precision) for precision in ("nvfp4", "fp8"))
         ),
-        waits_for=MEMORY + "states of recurrent layers are not held against --max-num-seqs",
     ),
     Case(
         id="br-18",

@@ -302,7 +302,6 @@ class TestOverhead:
     @pytest.mark.parametrize(
         ("version", "tensor", "pipeline", "nvlink", "expected"),
         [
-            ("0.7.0", 1, 1, 0.0, 0.07),
             ("0.11.0", 1, 1, 900.0, 0.13),
             ("0.17.0", 1, 1, 900.0, 0.13),
             ("0.18.0", 1, 1, 0.0, 0.25),

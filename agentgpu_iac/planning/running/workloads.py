@@ -218,7 +218,7 @@ def _memory_share(member: Placed) -> float:
     share = port.default_share(candidate.accelerator, member.release)
     if not port.share_grows_with_need:
         return share
-    static_gib = terms.loaded_gib + candidate.max_num_seqs * terms.kv_per_session_gib
+    static_gib = terms.loaded_gib + terms.kv_gib(candidate.max_num_seqs)
     return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
 
 
@@ -229,7 +229,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
     """
     candidate, terms = member.candidate, member.candidate.memory
     seats = candidate.max_num_seqs
-    kv_gib = seats * terms.kv_per_session_gib
+    kv_gib = terms.kv_gib(seats)
     total = terms.need_gib(seats)
     budget = SIZING_PORTS[candidate.demand.agent.engine].planned_budget_gib(
         terms.capacity.capacity_gib,
@@ -261,6 +261,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         context_tokens=candidate.demand.context_tokens,
         expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
         error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
+        reserve_ratio=rounded(terms.reserve_ratio),
     )
     return plan, kv_bytes
 
