@@ -82,6 +82,11 @@ class Speed:
     """One prompt token among many: arithmetic, all-reduces and activation traffic, of the whole replica."""
     attention_ms_per_token_pair: float
     """Arithmetic of one prompt token attending to one earlier token."""
+    own_prompt_ms_per_token: float
+    """One token of a prompt that is read alone: its attention group does the work of all layers but the experts, and the other
+    groups none of it. The same as the above with one group."""
+    own_attention_ms_per_token_pair: float
+    """The same for attending."""
     launches_ms: float
     """Launching and synchronising one step whose kernels are in a graph."""
     all_reduce_ms_per_token: float
@@ -111,15 +116,21 @@ class Speed:
     """The same for TPOT."""
 
     def prefill_ms(self, tokens: float, context_tokens: float) -> float:
-        """Read ``tokens`` prompt tokens that end at ``context_tokens`` of context, in chunks of the batch limit.
+        """Read ``tokens`` tokens of one prompt that ends at ``context_tokens`` of context, in chunks of the batch limit.
 
-        Arithmetic and the reading of the weights overlap: the root of the sum of their squares.
+        It is read by one attention group, however many there are. Arithmetic and the reading of the weights overlap: the root of
+        the sum of their squares.
         """
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
         memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
-        return math.hypot(self.prompt_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
+        return math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
+
+    def own_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
+        """Arithmetic and traffic of a prompt that is read alone, by one attention group."""
+        earlier = max(0.0, context_tokens - tokens) + tokens / 2
+        return tokens * (self.own_prompt_ms_per_token + earlier * self.own_attention_ms_per_token_pair)
 
     def prompt_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
         """What ``tokens`` prompt tokens add to steps that run anyway: their arithmetic and traffic alone."""
@@ -214,11 +225,11 @@ def _all_reduce(model: Model, accelerator: Accelerator, width: int, constants: C
     )
 
 
-def _activation_ms_per_token(model: Model, accelerator: Accelerator, spread: Layout) -> float:
+def _activation_ms_per_token(model: Model, accelerator: Accelerator, spread: Layout, *, alone: bool = False) -> float:
     """Memory traffic of one prompt token's activations, which tensor parallelism does not divide."""
     per_expert = calibration.EXPERT_PASSES * (model.experts_per_token or 0) / spread.expert_groups
     passes = calibration.ACTIVATION_PASSES + per_expert
-    moved = layer_count(model) * model.hidden_size * 2 * passes / spread.attention_groups
+    moved = layer_count(model) * model.hidden_size * 2 * passes / (1 if alone else spread.attention_groups)
     return moved / (accelerator.bandwidth_gb_per_s * 1e6)
 
 
@@ -275,6 +286,12 @@ def speed_of(
         + hand_over_ms
         + _activation_ms_per_token(model, accelerator, spread),
         attention_ms_per_token_pair=attention_flops / width / rates.attention_flops_per_ms,
+        own_prompt_ms_per_token=dense_ms
+        + expert_ms
+        + prompt_reduce_ms
+        + hand_over_ms
+        + _activation_ms_per_token(model, accelerator, spread, alone=True),
+        own_attention_ms_per_token_pair=attention_flops / spread.tensor_parallel / rates.attention_flops_per_ms,
         launches_ms=constants.step_ms * pipeline_parallel + launch_ms + reduce_ms,
         all_reduce_ms_per_token=decode_reduce_ms + hand_over_ms,
         sequence_ms=constants.sequence_ms,

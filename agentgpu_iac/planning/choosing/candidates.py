@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
+from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.prefix_cache import PrefixCache
+from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.replica import MemoryTerms
 from agentgpu_iac.sizing.speed import Speed
@@ -24,8 +26,9 @@ class Candidate:
 
     demand: Demand
     accelerator: Accelerator
-    tensor_parallel: int
-    pipeline_parallel: int
+    sizes: Sizes
+    groups: Groups
+    """Its attention groups."""
     memory: MemoryTerms
     speed: Speed | None
     max_num_batched_tokens: int
@@ -57,8 +60,18 @@ class Candidate:
 
     @property
     def accelerators_per_replica(self) -> int:
-        """TP x PP."""
-        return self.tensor_parallel * self.pipeline_parallel
+        """TP x PP x attention groups."""
+        return self.sizes.accelerators
+
+    @property
+    def seats_per_group(self) -> int:
+        """Seats of each attention group: what one accelerator holds KV cache for."""
+        return self.groups.seats(self.max_num_seqs)
+
+    @property
+    def counted_sessions(self) -> int:
+        """Sessions by which its steps are timed: every attention group as full as the fullest."""
+        return self.groups.counted(self.max_num_seqs)
 
     @property
     def accelerators_per_pod(self) -> int:
@@ -80,7 +93,7 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     wanted = wanted_model_len(demand)
     terms = candidate.memory
     graphs_outside = 0.0 if release.graphs_in_budget else terms.cuda_graph_gib
-    room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
+    room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.seats_per_group) + graphs_outside
     per_token = terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token
     if per_token and wanted * per_token > room * GIB:
         fitting = int(room * GIB / per_token) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS

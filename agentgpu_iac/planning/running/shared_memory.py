@@ -33,7 +33,7 @@ def planned_kv_bytes(candidate: Candidate) -> int:
     """
     terms = candidate.memory
     block_bytes = KV_BLOCK_TOKENS * (terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token)
-    sessions_bytes = candidate.max_num_seqs * terms.kv_per_session_gib * GIB
+    sessions_bytes = candidate.seats_per_group * terms.kv_per_session_gib * GIB
     return math.ceil((sessions_bytes + block_bytes) / MIB) * MIB
 
 
@@ -46,7 +46,7 @@ def spare_bytes(engines: Sequence[Placed]) -> int:
 
 def _taken_bytes(candidate: Candidate) -> int:
     """Everything that the engine was planned with."""
-    terms, seats = candidate.memory, candidate.max_num_seqs
+    terms, seats = candidate.memory, candidate.seats_per_group
     beside_kv = terms.need_gib(seats) - seats * terms.kv_per_session_gib
     return math.ceil(beside_kv * GIB) + planned_kv_bytes(candidate)
 
