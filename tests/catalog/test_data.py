@@ -68,7 +68,7 @@ def test_nothing_was_lost():
         "skypilot_names": 35,
         "parsers": 3,
         "thinking": 33,
-        "engine_options": 9,
+        "engine_options": 13,
         "volumes": 2,
         "kubernetes": 4,
         "quotas": 5,
