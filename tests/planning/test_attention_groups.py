@@ -42,6 +42,7 @@ GROUPED = make_model("test/grouped", 110, **{**LATENT, "kv_lora_rank": None, "qk
 FLAT = make_model("test/flat", 30)
 MACHINES = offerings("l8", "large-80", 8, on_demand="22.00")
 FEW: dict[str, Any] = {"tensorParallelSize": 1, "attentionDataParallelSize": 8}
+HEADER = "X-data-parallel-rank"
 V0_33 = FlagList.read("vllm_0_33_0_flags.json")
 
 
@@ -137,6 +138,7 @@ class TestPlanned:
         flags = split(one.engine.args)[1]
         assert flags["--data-parallel-size"] == [str(one.attention_data_parallel_size)]
         assert flags["--enable-expert-parallel"] == []
+        assert flags["--api-server-count"] == ["1"], "several do not finish their answers after SIGTERM"
         assert flags["--max-num-seqs"] == [str(one.seats_per_group)]
         assert flags["--max-num-queued-reqs"] == [str(one.admission.max_queued_requests)]
         assert int(flags["--max-num-batched-tokens"][0]) >= one.seats_per_group
@@ -176,10 +178,10 @@ class TestContext:
         assert grouped.router is not None
         (route,) = grouped.router.routes
         groups = workload(grouped).attention_data_parallel_size
-        assert (route.attention_groups, route.group_header) == (groups, "X-data-parallel-rank")
+        assert (route.attention_groups, route.group_header) == (groups, HEADER)
         config = next(text for file in render(grouped) if "split_clients" in (text := file.content.decode()))
         assert f'split_clients "$session" $group_of_{groups}' in config
-        assert "proxy_set_header X-data-parallel-rank $attention_group;" in config
+        assert f"proxy_set_header {HEADER} $attention_group;" in config
         shares = re.search(r"\$group_of_\d+ \{ (.*?) \}", config)
         assert shares is not None
         assert [part.split()[-1] for part in shares[1].rstrip(";").split("; ")] == [str(n) for n in range(groups)]
@@ -257,7 +259,9 @@ class TestOneSum:
         assert len(weights) == 4
         assert weights == sorted(weights)
         rest_gib = (EXPERTS.params_total - (EXPERTS.params_total - EXPERTS.params_active) * 128 / 120) * 2 / 2**30
-        assert weights[-1] - weights[0] == pytest.approx(rest_gib * 7 / 8, rel=0.15), "routers are whole on each card anyway"
+        assert weights[-1] - weights[0] == pytest.approx(rest_gib * 7 / 8, rel=0.15), (
+            "routers are whole on each card anyway"
+        )
 
     def test_deepseek_v3_on_one_node(self):
         """16.6 B of its 671 B parameters are no routed experts (1 + 9 of 256 x 58 layers stay with the rest): 15.4 GiB in

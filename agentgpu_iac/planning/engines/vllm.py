@@ -119,8 +119,15 @@ def _shared_args(settings: EngineSettings) -> list[str]:
 
 
 def _group_args(settings: EngineSettings) -> list[str]:
-    """Attention groups behind one port, and experts dealt out whole: over TP x groups, whatever else is said."""
-    args = ["--data-parallel-size", str(settings.attention_dp)] if settings.attention_dp > 1 else []
+    """Attention groups behind one port, and experts dealt out whole: over TP x groups, whatever else is said.
+
+    One API server, where newer releases start as many as groups: with several, none finishes its answers after SIGTERM (tried
+    on 0.32: each lets go of its engines at once, and its streams hang until they are killed), and each counts
+    ``--max-num-queued-tokens`` for itself.
+    """
+    args: list[str] = []
+    if settings.attention_dp > 1:
+        args = ["--data-parallel-size", str(settings.attention_dp), "--api-server-count", "1"]
     return [*args, *(("--enable-expert-parallel",) if settings.expert_parallel > 1 else ())]
 
 
