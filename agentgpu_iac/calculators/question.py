@@ -91,6 +91,8 @@ class SizeQuestion(Question):
     prefix_caching: Literal["auto", "on", "off"] = "auto"
     """Whether prefixes are kept between requests, for which recurrent layers hold two states of each. auto: as a plan starts
     the engine, which asks for it wherever the release can."""
+    compile_cache: Literal["cold", "warm"] = "cold"
+    """Whether the compile cache is empty at start, as on each new node: from vLLM 0.27 on less is left for the KV cache then."""
 
 
 class PredictQuestion(Question):

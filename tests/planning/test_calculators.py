@@ -51,7 +51,7 @@ class TestSize:
         older, newer = (size(**LLAMA, engine_version=version) for version in ("0.19.0", "0.33.0"))
         # 0.92 of the card instead of 0.90, but the CUDA graphs come out of it
         assert newer["kvCacheGib"] - older["kvCacheGib"] == pytest.approx(
-            79.18 * 0.02 - newer["cudaGraphGib"], abs=1e-3
+            79.18 * 0.02 - newer["cudaGraphGib"] - newer["coldStartGib"], abs=1e-3
         )
         explicit = size(**LLAMA, max_num_seqs=1024, max_num_batched_tokens=8192, max_model_len=131_072, tp=1, pp=1)
         assert explicit == size(**LLAMA)
@@ -313,10 +313,12 @@ class TestTheLongestLength:
         "model": "Qwen/Qwen3.5-9B",
         "accelerator": "l4",
         "gpu_memory_utilization": 0.97,
-        "max_num_seqs": 8,
+        "engine_version": "0.19.0",
     }
 
-    @pytest.mark.parametrize("options", [WINDOWS, HYBRID, {"model": "Qwen/Qwen3-8B", "accelerator": "l4"}])
+    @pytest.mark.parametrize(
+        "options", [WINDOWS, HYBRID | {"engine_version": "0.19.0"}, {"model": "Qwen/Qwen3-8B", "accelerator": "l4"}]
+    )
     def test_it_is_the_same_whichever_was_asked_for_and_starts(self, options):
         longest = CATALOG.model(options["model"]).max_context_tokens
         refused = [size(**options, max_model_len=length) for length in (longest, longest * 3 // 4)]
@@ -329,6 +331,17 @@ class TestTheLongestLength:
     def test_it_ends_where_the_model_does(self):
         found = size(**LLAMA, max_model_len=4096)
         assert found["longestModelLen"] == CATALOG.model(LLAMA["model"]).max_context_tokens
+
+
+class TestColdStarts:
+    def test_the_answer_says_both(self):
+        cold, warm = size(**LLAMA), size(**LLAMA, compile_cache="warm")
+        assert cold["coldStartGib"] == 1.13
+        assert cold["warmKvCacheGib"] == warm["kvCacheGib"] == pytest.approx(cold["kvCacheGib"] + 1.13)
+        assert warm["coldStartGib"] == 0.0
+
+    def test_older_releases_count_otherwise(self):
+        assert size(**LLAMA, engine_version="0.26.0")["coldStartGib"] == 0.0
 
 
 class TestStates:

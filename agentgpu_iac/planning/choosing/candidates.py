@@ -77,7 +77,8 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     demand = candidate.demand
     wanted = wanted_model_len(demand)
     terms = candidate.memory
-    graphs_outside = 0.0 if release.graphs_in_budget else terms.cuda_graph_gib
+    in_budget = release.graphs_in_budget and terms.counts_graphs
+    graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(candidate.max_num_seqs)
     room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
     wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted

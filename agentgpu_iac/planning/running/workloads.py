@@ -234,7 +234,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         terms.capacity.capacity_gib,
         share,
         weights_gib=terms.loaded_gib,
-        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
+        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib(seats)),
     )
     kv_bytes = None
     if member.share_group is not None:
@@ -249,7 +249,8 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         kv_gib=rounded(kv_gib),
         activation_gib=rounded(terms.activation_gib(seats)),
         non_torch_gib=rounded(terms.non_torch_gib),
-        cuda_graph_gib=rounded(terms.cuda_graph_gib),
+        cuda_graph_gib=rounded(terms.cuda_graph_gib(seats)),
+        cold_start_gib=rounded(terms.cold_start_gib),
         overhead_gib=rounded(terms.overhead_gib(seats)),
         total_gib=rounded(total),
         capacity_gib=rounded(terms.capacity.capacity_gib),
