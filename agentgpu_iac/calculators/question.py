@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from agentgpu_iac.catalog.engine_versions import first_on, first_with
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
+from agentgpu_iac.catalog.prefix_cache import PrefixCache, prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import at_least, before, order, version_of
 from agentgpu_iac.sizing import memory
@@ -16,6 +17,7 @@ from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.sizing.layout import Layout, layout
+from agentgpu_iac.sizing.paging import refuses_seats_beyond_pages
 from agentgpu_iac.sizing.parallelism import expert_parallel_fault, tensor_parallel_is_legal
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
@@ -86,6 +88,11 @@ class SizeQuestion(Question):
     """LoRA adapters held at once (--max-loras)."""
     lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank that a slot is made for (--max-lora-rank)."""
+    prefix_caching: Literal["auto", "on", "off"] = "auto"
+    """Whether prefixes are kept between requests, for which recurrent layers hold two states of each. auto: as a plan starts
+    the engine, which asks for it wherever the release can."""
+    compile_cache: Literal["cold", "warm"] = "cold"
+    """Whether the compile cache is empty at start, as on each new node: from vLLM 0.27 on less is left for the KV cache then."""
 
 
 class PredictQuestion(Question):
@@ -117,6 +124,8 @@ class CaseRejection(Document):
     """For engine-version: the first version that is known to have what is missing."""
     limit_version: str | None = None
     """For engine-version: the version that was asked for."""
+    longest_model_len: int | None = None
+    """For memory: the longest --max-model-len that would fit, the same whichever was asked for; 0: none."""
 
 
 class Case(Document):
@@ -135,6 +144,8 @@ class Case(Document):
     refused: CaseRejection | None
     """Why it cannot run, if so."""
     version_is_known: bool
+    prefix_cache: PrefixCache
+    """Whether the engine keeps prefixes of the model, and how it is asked."""
     warnings: tuple[str, ...]
 
 
@@ -177,10 +188,6 @@ def resolved(question: Question, catalog: Catalog) -> Case:
             f"engine version {asked or '(none given)'}: accounted for as {base}, {said}"
             + (measured if isinstance(question, PredictQuestion) else "")
         )
-    if port.logs_compared and before(asked, V1_FIRST_VERSION):
-        warnings.append(
-            f"{engine} {asked} has the engine V0, which is gone: only {V1_FIRST_VERSION} and newer are planned"
-        )
     precision = question.precision or model.native_precision
     if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:
         warnings.append(f"{model.id} is published in {model.native_precision}: taken as that, not as {precision}")
@@ -196,11 +203,13 @@ def resolved(question: Question, catalog: Catalog) -> Case:
         spread=spread,
         precision=precision,
         weight_only=execution == "weight-only",
-        refused=_too_old(question, model, accelerator, catalog)
+        refused=_gone(engine, asked)
+        or _too_old(question, model, accelerator, catalog)
         or _too_long(question, model)
         or next(_bad_parallelism(question, model, spread), None)
         or (_no_kernels(accelerator, precision) if execution is None else None),
         version_is_known=port.logs_compared and _is_known(asked, known[-1]),
+        prefix_cache=prefix_cache(engine, version or release.version, model, catalog),
         warnings=tuple(warnings),
     )
 
@@ -225,15 +234,31 @@ def config_of(question: Question, case: Case, max_model_len: int) -> memory.Engi
         expert_parallel=case.spread.expert_groups,
         pipeline_parallel=question.pp,
         max_model_len=max_model_len,
-        max_num_seqs=question.max_num_seqs or memory.default_max_num_seqs(accelerator, version),
+        max_num_seqs=question.max_num_seqs or memory.default_max_num_seqs(accelerator),
         max_num_batched_tokens=question.max_num_batched_tokens
-        or memory.default_max_num_batched_tokens(accelerator, version, max_model_len),
+        or memory.default_max_num_batched_tokens(accelerator, version),
         gpu_memory_utilization=question.gpu_memory_utilization
         or SIZING_PORTS[question.engine].default_share(accelerator, case.release),
         enforce_eager=question.enforce_eager,
         engine=question.engine,
         version_is_known=case.version_is_known,
         weight_only=case.weight_only,
+        prefix_cached=case.prefix_cache != "never",
+    )
+
+
+def _gone(engine: Engine, asked: str) -> CaseRejection | None:
+    """Versions with another engine inside, whose accounting nobody keeps any more."""
+    if not SIZING_PORTS[engine].logs_compared or not before(asked, V1_FIRST_VERSION):
+        return None
+    return CaseRejection(
+        constraint="engine-version",
+        need=None,
+        limit=None,
+        unit="",
+        message=f"{engine} {asked} has the engine V0, which is gone: name {V1_FIRST_VERSION} or newer, or leave the version out",
+        need_version=V1_FIRST_VERSION,
+        limit_version=asked,
     )
 
 
@@ -326,7 +351,7 @@ def does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> Ca
         f"{report.budget_gib:.2f} GiB - {report.weights_gib:.2f} weights - "
         f"{report.budget_gib - report.weights_gib - report.kv_cache_gib:.2f} overhead leaves {report.kv_cache_gib:.2f} GiB"
     )
-    longest = int(report.max_concurrency * config.max_model_len) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
+    longest = memory.longest_model_len(config, report)
     if longest:
         message += f"; about {longest:,} tokens of --max-model-len would fit"
     return CaseRejection(
@@ -335,4 +360,35 @@ def does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> Ca
         limit=rounded(report.budget_gib),
         unit="GiB",
         message=message,
+        longest_model_len=longest,
+    )
+
+
+def too_many_seats(config: memory.EngineConfig, report: memory.EngineMemory) -> CaseRejection | None:
+    """The engine refuses to start with more sequences than pages of its pool where layers are recurrent."""
+    version = config.release.version
+    if report.most_states is None or config.max_num_seqs <= report.pages:
+        return None
+    if config.enforce_eager or not SIZING_PORTS[config.engine].logs_compared or not refuses_seats_beyond_pages(version):
+        return None
+    return CaseRejection(
+        constraint="max-num-seqs",
+        need=float(config.max_num_seqs),
+        limit=float(report.pages),
+        unit="sequences",
+        message=(
+            f"--max-num-seqs {config.max_num_seqs:,} is more than the {report.pages:,} pages of the KV cache, one of which "
+            f"each sequence needs for the states of its recurrent layers: {config.engine} {version} does not start so. Write "
+            f"{report.pages:,} or less; the states of {report.most_states:,} requests fit at once"
+        ),
+    )
+
+
+def states_beyond_pool(config: memory.EngineConfig, report: memory.EngineMemory) -> str | None:
+    """What to say where fewer requests have their states in the pool than seats are asked for."""
+    if report.most_states is None or config.max_num_seqs <= report.most_states:
+        return None
+    return (
+        f"--max-num-seqs {config.max_num_seqs:,}: the states of recurrent layers of {report.most_states:,} requests fit, so "
+        "the others wait"
     )

@@ -115,8 +115,8 @@ class TestPlanned:
         one = workload(grouped)
         without = workload(planned(overrides={"attentionDataParallelSize": 1}))
         assert one.attention_data_parallel_size > 1
-        assert (without.attention_data_parallel_size, without.replicas.max) == (1, 2)
-        assert one.replicas.max == 1
+        assert without.attention_data_parallel_size == 1
+        assert without.replicas.max > one.replicas.max == 1
         assert one.accelerators_per_replica == one.tensor_parallel_size * one.attention_data_parallel_size == 8
         assert one.expert_parallel_size == 8
         assert one.pod.accelerators == 8

@@ -9,15 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
+from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
-from agentgpu_iac.planning.prefix_cache import PrefixCache
 from agentgpu_iac.sizing.groups import Groups
-from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.replica import MemoryTerms
 from agentgpu_iac.sizing.speed import Speed
-from agentgpu_iac.units import GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +90,10 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     demand = candidate.demand
     wanted = wanted_model_len(demand)
     terms = candidate.memory
-    graphs_outside = 0.0 if release.graphs_in_budget else terms.cuda_graph_gib
+    in_budget = release.graphs_in_budget and terms.counts_graphs
+    graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(candidate.seats_per_group)
     room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.seats_per_group) + graphs_outside
-    per_token = terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token
-    if per_token and wanted * per_token > room * GIB:
-        fitting = int(room * GIB / per_token) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS
-        wanted = max(demand.context_tokens, fitting)
+    wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted
 
 

@@ -223,7 +223,7 @@ def _memory_share(member: Placed) -> float:
     share = port.default_share(candidate.accelerator, member.release)
     if not port.share_grows_with_need:
         return share
-    static_gib = terms.loaded_gib + candidate.seats_per_group * terms.kv_per_session_gib
+    static_gib = terms.loaded_gib + terms.kv_gib(candidate.seats_per_group)
     return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
 
 
@@ -234,13 +234,13 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
     """
     candidate, terms = member.candidate, member.candidate.memory
     seats = candidate.seats_per_group
-    kv_gib = seats * terms.kv_per_session_gib
+    kv_gib = terms.kv_gib(seats)
     total = terms.need_gib(seats)
     budget = SIZING_PORTS[candidate.demand.agent.engine].planned_budget_gib(
         terms.capacity.capacity_gib,
         share,
         weights_gib=terms.loaded_gib,
-        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
+        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib(seats)),
     )
     kv_bytes = None
     if member.share_group is not None:
@@ -255,7 +255,8 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         kv_gib=rounded(kv_gib),
         activation_gib=rounded(terms.activation_gib(seats)),
         non_torch_gib=rounded(terms.non_torch_gib),
-        cuda_graph_gib=rounded(terms.cuda_graph_gib),
+        cuda_graph_gib=rounded(terms.cuda_graph_gib(seats)),
+        cold_start_gib=rounded(terms.cold_start_gib),
         overhead_gib=rounded(terms.overhead_gib(seats)),
         total_gib=rounded(total),
         capacity_gib=rounded(terms.capacity.capacity_gib),
@@ -266,6 +267,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         context_tokens=candidate.demand.context_tokens,
         expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
         error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
+        reserve_ratio=rounded(terms.reserve_ratio),
     )
     return plan, kv_bytes
 
