@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
+from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from tests.thoroughness import examples
@@ -158,7 +160,10 @@ class TestPredict:
             PREDICT.answer({**LLAMA, "input-tokens": 1000, "output-tokens": 200}, CATALOG)
 
     def test_rejections(self):
-        assert predict(accelerator="rtx-pro-4500-blackwell-server")["rejection"]["constraint"] == "no-latency-data"
+        bare = CATALOG.accelerator("l40s").model_copy(update={"vendor_dense_tflops": DenseTflops()})
+        without = dataclasses.replace(CATALOG, accelerators=(bare,))
+        asked = {**LLAMA, **LOAD, "accelerator": "l40s"}
+        assert PREDICT.answer(asked, without)["rejection"]["constraint"] == "no-latency-data"
         assert predict(model=LARGE["model"])["rejection"]["constraint"] == "memory"
         assert predict(tp=3)["rejection"]["constraint"] == "parallelism"
         assert predict(accelerator="mi300x", precision="int4")["rejection"]["constraint"] == "precision"
@@ -173,7 +178,18 @@ class TestPredict:
         assert two["outputTokensPerS"] > one["outputTokensPerS"]
 
     def test_bands(self):
-        assert predict()["ttftErrorRatio"] < predict(accelerator="l40s")["ttftErrorRatio"]
+        """A card with kernel tables and no run is no surer than one with runs, and surer than one with neither."""
+        runs, tables, neither = (predict(accelerator=card) for card in ("h100-sxm", "l40s", "rtx-4090"))
+        assert runs["ttftErrorRatio"] <= tables["ttftErrorRatio"] < neither["ttftErrorRatio"]
+        assert runs["tpotErrorRatio"] <= tables["tpotErrorRatio"] <= neither["tpotErrorRatio"]
+
+    def test_a_pipeline_seats_what_its_stages_hold(self):
+        """One H100 holds no 70B in 16 bit; four stages do, and no request waits for a seat (it was 338 s of TTFT)."""
+        asked = {"model": "meta-llama/Llama-3.3-70B-Instruct", "accelerator": "h100-sxm", "engine_version": "0.31.0"}
+        stages, wide = predict(**asked, pp=4), predict(**asked, tp=4)
+        assert stages["concurrency"] == wide["concurrency"] == 8
+        assert stages["ttftMs"] < 4 * wide["ttftMs"]
+        assert 2 < stages["tpotMs"] / wide["tpotMs"] < 4  # each token passes four stages, one after another
 
 
 class TestVersions:

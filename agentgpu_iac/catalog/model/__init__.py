@@ -16,6 +16,15 @@ from agentgpu_iac.catalog.model.engines import (
     ParserNames,
 )
 from agentgpu_iac.catalog.model.gates import Gate
+from agentgpu_iac.catalog.model.kernels import (
+    AllReduce,
+    DecodeAttention,
+    ExpertKernel,
+    KernelFormat,
+    Kernels,
+    MatrixKernel,
+    PromptAttention,
+)
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
@@ -27,7 +36,9 @@ from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
     "Accelerator",
+    "AllReduce",
     "Calibration",
+    "DecodeAttention",
     "DenseTflops",
     "EngineHostMemory",
     "EngineLimit",
@@ -36,19 +47,24 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "ExpertKernel",
     "Gate",
     "GpuAlias",
     "InstanceType",
+    "KernelFormat",
+    "Kernels",
     "KubernetesRelease",
     "LayerCounts",
     "LinearAttention",
     "Mamba",
+    "MatrixKernel",
     "Model",
     "ModelFacts",
     "Offering",
     "Option",
     "ParserNames",
     "Price",
+    "PromptAttention",
     "Provider",
     "RecurrentShape",
     "RouterRelease",

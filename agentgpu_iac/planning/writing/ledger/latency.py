@@ -21,16 +21,16 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    constants = calibration.CONSTANTS
     yield _line(
         "ttftMs",
         "network + queue + prefill + first step",
         f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
         times.ttft_ms,
         f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}",
-        f"steps of {workload.engine.name} {workload.engine.version}: launches, {constants.bandwidth_efficiency:.0%} of "
-        f"bandwidth, {constants.mfu_16_bit:.0%} of dense 16-bit TFLOPS; fitted on measured runs"
-        + ("" if times.calibrated else " of other accelerators")
+        f"steps of {workload.engine.name} {workload.engine.version}: launches, and "
+        f"{engine.bandwidth_share:.0%} of bandwidth and {engine.tflops_share:.0%} of dense TFLOPS by kernel tables of "
+        + ("this accelerator" if engine.own_tables else "the nearest kind of accelerator")
+        + ("" if times.calibrated else "; no measured run used it")
         + ("" if engines == 1 else "; an engine that shares takes turns: its times are multiplied"),
     )
     by_hand = candidate.demand.agent.overrides
@@ -142,9 +142,10 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, engines: i
     weights = engine.dense_weights_ms + engine.expert_weights_ms
     return _line(
         "prefillMs",
-        "(arithmetic^2 + (chunks x one reading of the weights)^2)^0.5 + chunks x launches, of the largest uncached prompt",
+        "the longer of (arithmetic^2 + (chunks x one reading of the weights)^2)^0.5 and chunks x launches, of the largest "
+        "uncached prompt",
         scaled(
-            f"({arithmetic:.4f}^2 + ({chunks} x {weights:.4f})^2)^0.5 + {chunks} x {engine.prompt_launch_ms:.4f}",
+            f"max(({arithmetic:.4f}^2 + ({chunks} x {weights:.4f})^2)^0.5, {chunks} x {engine.prompt_launch_ms:.4f})",
             engines,
             engine.measured_ttft_ratio,
         ),
