@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion, config_of, does_not_fit, resolved
 from agentgpu_iac.catalog.store import Catalog
@@ -97,7 +97,8 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     length = question.max_model_len or min(
         case.model.max_context_tokens, question.input_tokens + question.output_tokens
     )
-    config = config_of(question, case, length)
+    # Times are of requests in words, with the compile cache full: what a first start with pictures holds is ``size``'s.
+    config = replace(config_of(question, case, length), cold_start=False, reads_pictures=False)
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return does_not_fit(config, report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -94,6 +95,8 @@ class SizeQuestion(Question):
     prefix_caching: Literal["auto", "on", "off"] = "auto"
     """Whether prefixes are kept between requests, for which recurrent layers hold two states of each. auto: as a plan starts
     the engine, which asks for it wherever the release can."""
+    compile_cache: Literal["cold", "warm"] = "cold"
+    """Whether the compile cache is empty at start, as on each new node: from vLLM 0.27 on less is left for the KV cache then."""
 
 
 class PredictQuestion(Question):
@@ -168,9 +171,12 @@ def spread_of(question: Question, accelerator: Accelerator) -> Layout:
     tensor = question.tp or (1 if stage is None else max(1, stage // groups))
     if stage is not None and groups > 1 and (question.tp is None or tensor * groups == stage):
         return Layout(
-            accelerators=tensor * groups, attention_groups=groups, expert_groups=min(experts, tensor * groups)
+            accelerators=tensor * groups,
+            attention_groups=groups,
+            expert_groups=min(experts, tensor * groups),
+            stages=question.pp,
         )
-    return layout(accelerator, tensor, groups, experts)
+    return replace(layout(accelerator, tensor, groups, experts), stages=question.pp)
 
 
 def resolved(question: Question, catalog: Catalog) -> Case:

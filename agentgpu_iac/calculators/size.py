@@ -48,6 +48,10 @@ class SizeAnswer(Document):
     """kvBytesPerToken of the draft; 0 without one."""
     longest_model_len: int
     """The longest --max-model-len with which the engine starts as it is otherwise told, up to the model's own."""
+    cold_start_gib: float
+    """What is counted for a start with an empty compile cache: so much less than with a full one; 0 where it was full."""
+    warm_kv_cache_gib: float
+    """kvCacheGib of a start with a full compile cache."""
 
 
 def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection:
@@ -64,6 +68,7 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
         dtype_bytes=4 if question.dtype == "float32" else 2,
         draft=_draft(question, catalog),
         lora_ranks=(question.lora_rank,) * question.lora_slots,
+        cold_start=question.compile_cache == "cold",
         prefix_cached=case.prefix_cache != "never" and question.prefix_caching != "off",
     )
     report = memory.engine_memory(config)
@@ -90,6 +95,8 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
         draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
         warnings=(*case.warnings, *_warnings(question, case, config, report)),
         longest_model_len=memory.longest_model_len(config, report),
+        cold_start_gib=rounded(terms.cold_start_gib),
+        warm_kv_cache_gib=rounded(report.kv_cache_gib + terms.cold_start_gib),
     )
 
 

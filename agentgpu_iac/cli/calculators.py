@@ -75,6 +75,10 @@ def size(
     draft: Annotated[str | None, typer.Option(help="Draft model of its own: its Hugging Face id.")] = None,
     lora_slots: Annotated[int | None, typer.Option(help="LoRA adapters held at once.")] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank that a LoRA slot is made for.")] = None,
+    compile_cache: Annotated[
+        str | None,
+        typer.Option(help="Compile cache at start: cold (the first start of a node, counted by default) or warm."),
+    ] = None,
     prefix_caching: Annotated[
         str | None, typer.Option(help="Whether prefixes are kept: auto (as a plan starts the engine), on or off.")
     ] = None,

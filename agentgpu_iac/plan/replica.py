@@ -33,7 +33,7 @@ class MemoryPlan(Document):
     cuda_graph_gib: float
     """Captured CUDA graphs."""
     overhead_gib: float
-    """The three together (times the ratio of your own run, if any), or the figure set by hand."""
+    """These together, and coldStartGib (times the ratio of your own run, if any), or the figure set by hand."""
     total_gib: float
     """The need: weights + draft + kvGib + overheadGib."""
     capacity_gib: float
@@ -53,6 +53,8 @@ class MemoryPlan(Document):
     """Mean context over a conversation."""
     error_ratio: float
     """How far off the KV cache size may be, relative; see ``agentgpu size``."""
+    cold_start_gib: float = 0.0
+    """What a start with an empty compile cache takes more than one with a full one: the planned case."""
     reserve_ratio: float | None = None
     """Share of the capacity that the need leaves free: ``capacity.memoryReserveRatio``, or the least that the engine's own
     share of the memory and the error of the sum leave where that is more."""

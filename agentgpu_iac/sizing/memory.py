@@ -162,6 +162,10 @@ class EngineConfig:
     """Rank of each LoRA slot."""
     prefix_cached: bool = True
     """Whether prefixes are kept between requests."""
+    cold_start: bool = True
+    """Whether the compile cache is empty when it starts."""
+    reads_pictures: bool = True
+    """Whether the towers of a model that has some are used."""
     attention_dp: int = 1
     """Attention groups, of ``tensor_parallel`` accelerators each. Each prints a report of its own."""
     expert_parallel: int = 1
@@ -185,6 +189,8 @@ class EngineConfig:
             draft=self.draft,
             lora_ranks=self.lora_ranks,
             prefix_cached=self.prefix_cached,
+            cold_start=self.cold_start,
+            reads_pictures=self.reads_pictures,
             attention_dp=self.attention_dp,
             expert_parallel=self.expert_parallel,
         )
@@ -197,7 +203,7 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
     pipeline parallelism the tightest stage decides, while the GiB are those of the first.
     """
     port, terms = SIZING_PORTS[config.engine], memory_terms(config.replica, config.max_model_len)
-    room, weights, graphs = terms.capacity, terms.loaded_gib, terms.cuda_graph_gib
+    room, weights, graphs = terms.capacity, terms.loaded_gib, terms.cuda_graph_gib(config.max_num_seqs)
     last_gib = terms.activation_gib(config.max_num_seqs)
     printed_gib = terms.activation.feed_forward_gib if config.pipeline_parallel > 1 else last_gib
     budget = port.budget_gib(
@@ -205,7 +211,10 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
     )
     taken, taken_from_last = (
         port.taken_from_budget_gib(
-            activation, terms.non_torch_gib, graphs, graphs_in_budget=config.release.graphs_in_budget
+            activation + terms.cold_start_gib,
+            terms.non_torch_gib,
+            graphs,
+            graphs_in_budget=config.release.graphs_in_budget and terms.counts_graphs,
         )
         for activation in (printed_gib, last_gib)
     )
@@ -277,7 +286,7 @@ def least_reserve_ratio(terms: MemoryTerms, engine: Engine, release: EngineRelea
         capacity_gib,
         port.default_share(terms.replica.accelerator, release),
         weights_gib=terms.loaded_gib,
-        before_graphs_gib=max(0.0, overhead - terms.cuda_graph_gib),
+        before_graphs_gib=max(0.0, overhead - terms.cuda_graph_gib(1)),
     )
     uncertain = _uncertain_gib(terms.replica, engine, terms.loaded_gib, overhead)
     return min(1.0, max(0.0, 1 - (budget - uncertain) / capacity_gib))

@@ -12,14 +12,23 @@ import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Model
-from agentgpu_iac.sizing.activation import ActivationPeak, ExpertRun, activation_peak
+from agentgpu_iac.sizing.activation import ActivationPeak, ExpertRun, Profiling, activation_peak
 from agentgpu_iac.sizing.capacity import RESERVE_RATIO, Capacity, capacity
 from agentgpu_iac.sizing.draft import Draft, draft_memory
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, kv_bytes_per_token, kv_tokens
-from agentgpu_iac.sizing.outside_torch import Graphs, communication_gib, context_gib, cuda_graphs
+from agentgpu_iac.sizing.outside_torch import (
+    Graphs,
+    captures,
+    cold_start_gib,
+    communication_gib,
+    context_gib,
+    cuda_graphs,
+    has_own_all_reduce,
+)
 from agentgpu_iac.sizing.paging import PoolRequest, largest, page_bytes, session_bytes, start_bytes
+from agentgpu_iac.sizing.runner import counts_graphs, samples_in_16_bit
 from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
-from agentgpu_iac.sizing.weights import RankWeights, lora_slot_gib, rank_weights, stage_expert_bytes
+from agentgpu_iac.sizing.weights import RankWeights, layer_count, lora_slot_gib, rank_weights, stage_expert_bytes
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 from agentgpu_iac.units import GIB, ceil_div, gib
 
@@ -54,6 +63,10 @@ class Replica:
     """Rank of each LoRA slot that the engine makes room for."""
     prefix_cached: bool = True
     """Whether the engine keeps prefixes between requests; it then holds two states of recurrent layers for each."""
+    cold_start: bool = True
+    """Whether it starts with an empty compile cache, as the first on each node does."""
+    reads_pictures: bool = True
+    """Whether the towers of a model that has some are used, and profiled; engines can be told not to."""
 
     def pool_request(self, max_model_len: int) -> PoolRequest:
         """What the engine's allocator is asked for sequences of that length."""
@@ -140,7 +153,10 @@ class MemoryTerms:
     """CUDA context."""
     communication_gib: float
     """Buffers of NCCL and all-reduces."""
-    graphs: Graphs
+    draft_layers: int
+    """Layers of the draft whose graphs are captured too."""
+    cold_start_gib: float
+    """What a start with an empty compile cache takes more; 0 where the cache is counted as full."""
     activation: ActivationPeak
 
     @property
@@ -166,10 +182,28 @@ class MemoryTerms:
         """CUDA context and communication."""
         return self.context_gib + self.communication_gib
 
+    def graphs(self, sessions: int) -> Graphs:
+        """Captured graphs of an engine that may run ``sessions`` sequences."""
+        of = self.replica
+        captured = captures(
+            of.accounted_as,
+            sessions,
+            of.max_num_batched_tokens,
+            rows_per_step=of.rows_per_step,
+            compute_capability=of.accelerator.compute_capability,
+        )
+        layers = layer_count(of.model) / of.pipeline_parallel + self.draft_layers
+        own = has_own_all_reduce(of.accelerator, of.tensor_parallel)
+        return cuda_graphs(0.0 if of.enforce_eager else layers, captured, own_all_reduce=own)
+
+    def cuda_graph_gib(self, sessions: int) -> float:
+        """What they take."""
+        return self.graphs(sessions).gib
+
     @property
-    def cuda_graph_gib(self) -> float:
-        """Captured graphs."""
-        return self.graphs.gib
+    def counts_graphs(self) -> bool:
+        """Whether the engine's estimate of its graphs is more than nothing, in releases whose budget holds it."""
+        return counts_graphs(self.replica.accounted_as, self.replica.model, self.replica.precision)
 
     def overhead_gib(self, sessions: int) -> float:
         """What the engine takes besides weights and KV cache when it may run ``sessions`` sequences."""
@@ -183,7 +217,9 @@ class MemoryTerms:
 
     def computed_overhead_gib(self, sessions: int) -> float:
         """The overhead as computed, whether or not it was set by hand."""
-        parts_gib = self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib
+        parts_gib = (
+            self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib(sessions) + self.cold_start_gib
+        )
         return parts_gib * self.by_hand.overhead_ratio
 
     def kv_gib(self, sessions: int) -> float:
@@ -310,7 +346,8 @@ def memory_terms(
         communication_gib=communication_gib(
             replica.accelerator, version, replica.stage_accelerators if model.experts else tensor
         ),
-        graphs=cuda_graphs(model, pipeline, enforce_eager=replica.enforce_eager, draft_layers=draft.layers),
+        draft_layers=draft.layers,
+        cold_start_gib=cold_start_gib(model, version) if replica.cold_start else 0.0,
         activation=activation_peak(
             model,
             version,
@@ -318,8 +355,16 @@ def memory_terms(
             replica.max_num_batched_tokens,
             stage_input=pipeline > 1,
             dtype_bytes=width,
-            rows_per_step=replica.rows_per_step,
-            experts=ExpertRun(groups=replica.attention_dp, split=replica.accelerators_of_an_expert),
+            profiling=Profiling(
+                rows_per_step=replica.rows_per_step,
+                in_16_bit=samples_in_16_bit(version, model, replica.precision),
+                encodes=replica.reads_pictures,
+            ),
+            experts=ExpertRun(
+                groups=replica.attention_dp,
+                split=replica.accelerators_of_an_expert,
+                eight_bit=replica.precision == "fp8" and not replica.weight_only,
+            ),
         ),
     )
 

@@ -43,6 +43,7 @@ KEYS = {
     "thinking": lambda row: row.id,
     "engine_options": lambda row: (row.engine, row.option, row.since),
     "volumes": lambda row: row.id,
+    "kernels": lambda row: (row.accelerator, row.engine),
     "kubernetes": lambda row: (row.target, row.version),
     "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
@@ -56,7 +57,7 @@ def test_rows_are_known_by_one_key(table):
 
 def test_nothing_was_lost():
     assert {table: len(getattr(ROWS, table)) for table in KEYS} == {
-        "accelerators": 24,
+        "accelerators": 29,
         "instance_types": 128,
         "gpu_aliases": 23,
         "prices": 374,
@@ -68,8 +69,9 @@ def test_nothing_was_lost():
         "skypilot_names": 35,
         "parsers": 3,
         "thinking": 33,
-        "engine_options": 9,
+        "engine_options": 13,
         "volumes": 2,
+        "kernels": 27,
         "kubernetes": 4,
         "quotas": 5,
     }
@@ -87,6 +89,7 @@ def test_nothing_was_lost():
         "routers",
         "services",
         "volumes",
+        "kernels",
         "kubernetes",
         "quotas",
         "engine_facts",
@@ -131,6 +134,7 @@ def test_rows_are_sorted(name):
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),
+        "kernels.json": lambda row: (row["accelerator"], row["engine"]),
         "kubernetes.json": lambda row: (row["target"], [int(part) for part in row["version"].split(".")]),
         "models.json": lambda row: row["id"].casefold(),
         "prices.csv": lambda row: [

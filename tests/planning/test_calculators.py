@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
+from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from tests.thoroughness import examples
@@ -51,7 +53,7 @@ class TestSize:
         older, newer = (size(**LLAMA, engine_version=version) for version in ("0.19.0", "0.33.0"))
         # 0.92 of the card instead of 0.90, but the CUDA graphs come out of it
         assert newer["kvCacheGib"] - older["kvCacheGib"] == pytest.approx(
-            79.18 * 0.02 - newer["cudaGraphGib"], abs=1e-3
+            79.18 * 0.02 - newer["cudaGraphGib"] - newer["coldStartGib"], abs=1e-3
         )
         explicit = size(**LLAMA, max_num_seqs=1024, max_num_batched_tokens=8192, max_model_len=131_072, tp=1, pp=1)
         assert explicit == size(**LLAMA)
@@ -217,7 +219,10 @@ class TestPredict:
             PREDICT.answer({**LLAMA, "input-tokens": 1000, "output-tokens": 200}, CATALOG)
 
     def test_rejections(self):
-        assert predict(accelerator="rtx-pro-4500-blackwell-server")["rejection"]["constraint"] == "no-latency-data"
+        bare = CATALOG.accelerator("l40s").model_copy(update={"vendor_dense_tflops": DenseTflops()})
+        without = dataclasses.replace(CATALOG, accelerators=(bare,))
+        asked = {**LLAMA, **LOAD, "accelerator": "l40s"}
+        assert PREDICT.answer(asked, without)["rejection"]["constraint"] == "no-latency-data"
         assert predict(model=LARGE["model"])["rejection"]["constraint"] == "memory"
         assert predict(tp=3)["rejection"]["constraint"] == "parallelism"
         assert predict(accelerator="mi300x", precision="int4")["rejection"]["constraint"] == "precision"
@@ -232,7 +237,18 @@ class TestPredict:
         assert two["outputTokensPerS"] > one["outputTokensPerS"]
 
     def test_bands(self):
-        assert predict()["ttftErrorRatio"] < predict(accelerator="l40s")["ttftErrorRatio"]
+        """A card with kernel tables and no run is no surer than one with runs, and surer than one with neither."""
+        runs, tables, neither = (predict(accelerator=card) for card in ("h100-sxm", "l40s", "rtx-4090"))
+        assert runs["ttftErrorRatio"] <= tables["ttftErrorRatio"] < neither["ttftErrorRatio"]
+        assert runs["tpotErrorRatio"] <= tables["tpotErrorRatio"] <= neither["tpotErrorRatio"]
+
+    def test_a_pipeline_seats_what_its_stages_hold(self):
+        """One H100 holds no 70B in 16 bit; four stages do, and no request waits for a seat (it was 338 s of TTFT)."""
+        asked = {"model": "meta-llama/Llama-3.3-70B-Instruct", "accelerator": "h100-sxm", "engine_version": "0.31.0"}
+        stages, wide = predict(**asked, pp=4), predict(**asked, tp=4)
+        assert stages["concurrency"] == wide["concurrency"] == 8
+        assert stages["ttftMs"] < 4 * wide["ttftMs"]
+        assert 2 < stages["tpotMs"] / wide["tpotMs"] < 4  # each token passes four stages, one after another
 
 
 class TestVersions:
@@ -372,10 +388,12 @@ class TestTheLongestLength:
         "model": "Qwen/Qwen3.5-9B",
         "accelerator": "l4",
         "gpu_memory_utilization": 0.97,
-        "max_num_seqs": 8,
+        "engine_version": "0.19.0",
     }
 
-    @pytest.mark.parametrize("options", [WINDOWS, HYBRID, {"model": "Qwen/Qwen3-8B", "accelerator": "l4"}])
+    @pytest.mark.parametrize(
+        "options", [WINDOWS, HYBRID | {"engine_version": "0.19.0"}, {"model": "Qwen/Qwen3-8B", "accelerator": "l4"}]
+    )
     def test_it_is_the_same_whichever_was_asked_for_and_starts(self, options):
         longest = CATALOG.model(options["model"]).max_context_tokens
         refused = [size(**options, max_model_len=length) for length in (longest, longest * 3 // 4)]
@@ -388,6 +406,17 @@ class TestTheLongestLength:
     def test_it_ends_where_the_model_does(self):
         found = size(**LLAMA, max_model_len=4096)
         assert found["longestModelLen"] == CATALOG.model(LLAMA["model"]).max_context_tokens
+
+
+class TestColdStarts:
+    def test_the_answer_says_both(self):
+        cold, warm = size(**LLAMA), size(**LLAMA, compile_cache="warm")
+        assert cold["coldStartGib"] == 1.13
+        assert cold["warmKvCacheGib"] == warm["kvCacheGib"] == pytest.approx(cold["kvCacheGib"] + 1.13)
+        assert warm["coldStartGib"] == 0.0
+
+    def test_older_releases_count_otherwise(self):
+        assert size(**LLAMA, engine_version="0.26.0")["coldStartGib"] == 0.0
 
 
 class TestStates:

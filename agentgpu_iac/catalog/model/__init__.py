@@ -16,6 +16,15 @@ from agentgpu_iac.catalog.model.engines import (
     ParserNames,
 )
 from agentgpu_iac.catalog.model.gates import Gate
+from agentgpu_iac.catalog.model.kernels import (
+    AllReduce,
+    DecodeAttention,
+    ExpertKernel,
+    KernelFormat,
+    Kernels,
+    MatrixKernel,
+    PromptAttention,
+)
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
@@ -29,7 +38,9 @@ from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 __all__ = (
     "MODULE_KINDS",
     "Accelerator",
+    "AllReduce",
     "Calibration",
+    "DecodeAttention",
     "DenseTflops",
     "EngineHostMemory",
     "EngineLimit",
@@ -38,13 +49,17 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "ExpertKernel",
     "Gate",
     "GpuAlias",
     "InstanceType",
+    "KernelFormat",
+    "Kernels",
     "KubernetesRelease",
     "LayerCounts",
     "LinearAttention",
     "Mamba",
+    "MatrixKernel",
     "Model",
     "ModelFacts",
     "Module",
@@ -53,6 +68,7 @@ __all__ = (
     "Option",
     "ParserNames",
     "Price",
+    "PromptAttention",
     "Provider",
     "RecurrentShape",
     "RouterRelease",
