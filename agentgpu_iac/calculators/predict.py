@@ -11,7 +11,6 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import arrivals, latency, memory, replica, tails
 from agentgpu_iac.sizing.engines import SIZING_PORTS
-from agentgpu_iac.sizing.layout import layout
 from agentgpu_iac.sizing.seats import recipe_kv_dtype, tuned_seats
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.document import Document
@@ -91,28 +90,25 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         BadInput: the model or accelerator is unknown, or no load is given that the arrivals need.
     """
     _check_load(question)
-    accelerator = catalog.accelerator(question.accelerator.lower())
-    spread = layout(accelerator, question.tp or 1, question.attention_dp, question.ep or 1)
-    spread = replace(spread, stages=question.pp or 1)
-    case = resolved(question, catalog, spread.accelerators)
+    case = resolved(question, catalog)
+    spread = case.spread
     if case.refused is not None:
         return case.refused
     length = question.max_model_len or min(
         case.model.max_context_tokens, question.input_tokens + question.output_tokens
     )
-    config = config_of(question, case, length)
+    # Times are of requests in words, with the compile cache full: what a first start with pictures holds is ``size``'s.
+    config = replace(config_of(question, case, length), cold_start=False, reads_pictures=False)
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return does_not_fit(config, report)
     serving = Serving(
         engine=question.engine,
         version=question.engine_version,
-        attention_dp=question.attention_dp,
-        expert_parallel=question.ep or 1,
         accepted_tokens=question.accepted_tokens,
     )
     port = SIZING_PORTS[question.engine]
-    engine = replica.speed(replace(config.replica, tensor_parallel=question.tp or 1), serving)
+    engine = replica.speed(config.replica, serving)
     if engine is None:
         message = f"no sourced bandwidth or TFLOPS figure for {case.accelerator.name}"
         return CaseRejection(constraint="no-latency-data", need=None, limit=None, unit="TFLOPS", message=message)
@@ -129,7 +125,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     )
     if question.gpu_memory_utilization is not None:
         by_cache = max(1.0, memory.seats(report, math.ceil(held)) * spread.attention_groups)
-    limit = question.max_num_seqs or port.default_seats(case.accelerator, case.release.version)
+    limit = question.max_num_seqs or port.default_seats(case.accelerator)
     asked = _Asked(
         question=question,
         engine=engine,
@@ -144,8 +140,6 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         groups=spread.attention_groups,
     )
     warnings = list(case.warnings)
-    if (question.ep or 1) > 1 and not case.model.experts:
-        warnings.append(f"{case.model.id} has no experts: ep changes nothing")
     recipe = recipe_kv_dtype(question.engine, case.accelerator, case.precision)
     if question.kv_cache_dtype == "auto" and recipe != "auto":
         warnings.append(

@@ -158,8 +158,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "set `capacity.maintenanceWindow`, or pin the AMI with `pins.amiAlias` and change it when it suits you",
     ),
     "single-replica": Meaning(
-        "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica",
-        "set `overrides.baselineReplicas: 2` where that is not acceptable",
+        "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica, where "
+        "callers are led to it",
+        "set `overrides.baselineReplicas: 2` where that is not acceptable; on virtual machines start another whole stack, and "
+        "lead callers to both",
     ),
     "cache-miss": Meaning(
         "a session whose prefix cache was lost waits longer than the budget",
@@ -217,6 +219,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
     "other-checkpoint": Meaning(
         "the precision needs a checkpoint that is published under another id", "name that checkpoint as the model"
     ),
+    "attention-groups": Meaning(
+        "the sessions of a replica are divided over attention groups, each with seats and a cache of its own",
+        "have callers send the session header; write `overrides.attentionDataParallelSize: 1` to do without groups",
+    ),
     "engine-suggestion": Meaning("another engine may serve this agent better", "try it and compare"),
     "no-tool-parser": Meaning(
         "no tool-call parser of the engine is known for the model: requests with tools get HTTP 400 from vLLM, and their calls "
@@ -267,8 +273,8 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
 
 CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
     "memory": Meaning(
-        "GiB on one accelerator; the limit is 80 % of its capacity",
-        "allow larger accelerators or a lower precision, or shorten the conversation",
+        "GiB on one accelerator; the limit is its capacity less `capacity.memoryReserveRatio` of it",
+        "allow larger accelerators or a lower precision, shorten the conversation, or lower that ratio where the message says so",
     ),
     "ttft": Meaning(
         "ms to the first token of a single session; the limit is the budget",
@@ -285,7 +291,13 @@ CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
     ),
     "precision": Meaning("no kernels for these weights", "take another precision, or another accelerator"),
     "parallelism": Meaning(
-        "no machine on offer has enough accelerators for a legal size", "allow larger machines, or a lower precision"
+        "no machine on offer has enough accelerators for a legal size, or sizes set by hand that the model or the engine does "
+        "not allow",
+        "allow larger machines, or a lower precision; leave out the size that the message names",
+    ),
+    "wide-experts": Meaning(
+        "accelerators of attention groups set by hand; those of the largest machine: experts are not shared between machines",
+        "lower `overrides.attentionDataParallelSize` or `tensorParallelSize`, or allow larger machines",
     ),
     "no-latency-data": Meaning(
         "no sourced TFLOPS figure, or no measured run of the engine, so latency or throughput cannot be predicted",
@@ -377,6 +389,7 @@ Rank = Literal["serving", "safety-and-cost", "to-know"]
 
 RANKS: Final[Mapping[WarningCode, Rank]] = {
     "answer-over-2s": "serving",
+    "attention-groups": "to-know",
     "burst-not-scaled": "serving",
     "burst-outruns-cold-start": "serving",
     "burst-shares-gateway": "serving",

@@ -142,16 +142,19 @@ class Prediction:
 def read_prompt(
     engine: Speed, tokens: float, end_tokens: float, requests: float, context_tokens: float, *, decode_ms: float
 ) -> Reading:
-    """Read ``tokens`` that end at ``end_tokens`` of context while ``requests`` run, in as few steps as they fit."""
+    """Read one prompt of ``tokens`` that ends at ``end_tokens`` of context while ``requests`` run, in as few steps as it fits.
+
+    One attention group reads it, in chunks of its own limit.
+    """
     if tokens <= 0:
         beside_ms = 0.0 if engine.prompts_apart else decode_ms
         return Reading(chunks=1, chunk_ms=decode_ms, beside_ms=beside_ms, stages=engine.stages)
     running = 0.0 if engine.prompts_apart else requests
-    chunks = math.ceil(tokens / step_room(engine))
+    chunks = math.ceil(tokens / engine.max_batched_tokens)
     pairs = tokens * (max(0.0, end_tokens - tokens) + tokens / 2)
     return Reading(
         chunks=chunks,
-        chunk_ms=engine.step_ms(running, context_tokens, tokens / chunks, pairs / chunks),
+        chunk_ms=engine.step_ms(running, context_tokens, tokens / chunks, pairs / chunks, of_one_group=True),
         beside_ms=0.0 if engine.prompts_apart else decode_ms,
         stages=engine.stages,
     )

@@ -87,6 +87,11 @@ class Speed:
     """One prompt token among many: arithmetic, all-reduces and activation traffic, of the whole replica."""
     attention_ms_per_token_pair: float
     """Arithmetic of one prompt token attending to one earlier token."""
+    own_prompt_ms_per_token: float
+    """One token of a prompt that is read alone: its attention group does the work of all layers but the experts, and the other
+    groups none of it. The same as the above with one group."""
+    own_attention_ms_per_token_pair: float
+    """The same for attending."""
     launches_ms: float
     """Launching and synchronising one step whose kernels are in a graph."""
     all_reduce_ms_per_token: float
@@ -125,17 +130,23 @@ class Speed:
     """The same for TPOT."""
 
     def prefill_ms(self, tokens: float, context_tokens: float) -> float:
-        """Read ``tokens`` prompt tokens that end at ``context_tokens`` of context, in chunks of the batch limit.
+        """Read ``tokens`` tokens of one prompt that ends at ``context_tokens`` of context, in chunks of the batch limit.
 
-        Arithmetic and the reading of the weights overlap: the root of the sum of their squares. The host launches the
-        kernels of prompts one by one while earlier ones run: it is waited for where it is slower.
+        It is read by one attention group, however many there are. Arithmetic and the reading of the weights overlap: the root of
+        the sum of their squares. The host launches the kernels of prompts one by one while earlier ones run: it is waited for
+        where it is slower.
         """
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
         memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
-        reading = math.hypot(self.prompt_arithmetic_ms(tokens, context_tokens), memory)
+        reading = math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory)
         return max(reading, chunks * self.prompt_launch_ms)
+
+    def own_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
+        """Arithmetic and traffic of a prompt that is read alone, by one attention group."""
+        earlier = max(0.0, context_tokens - tokens) + tokens / 2
+        return tokens * (self.own_prompt_ms_per_token + earlier * self.own_attention_ms_per_token_pair)
 
     def prompt_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
         """What ``tokens`` prompt tokens add to steps that run anyway: their arithmetic and traffic alone."""
@@ -167,13 +178,22 @@ class Speed:
         way = self.first_token_ms + self.host_ms_per_request + self.prefill_ms(prompt_tokens, prompt_tokens)
         return (way + self.first_token_steps * self.decode_ms(1, prompt_tokens)) * self.measured_ttft_ratio
 
-    def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
+    def step_ms(
+        self,
+        requests: float,
+        context_tokens: float,
+        prompt_tokens: float,
+        token_pairs: float,
+        *,
+        of_one_group: bool = False,
+    ) -> float:
         """One step that gives each of ``requests`` running requests a token and reads ``prompt_tokens`` of prompts.
 
         ``context_tokens`` is the mean context of those that run, ``token_pairs`` how many pairs of a prompt token and an
         earlier one the prompts attend to: ``chunk_pairs``. All figures are of the whole replica. Without prompts it is
         ``decode_ms``, whose launches are in a graph; a step with prompts launches its kernels one by one, reads the
-        experts that all its tokens together touch, and without running requests it is one chunk of ``prefill_ms``.
+        experts that all its tokens together touch. The prompts are spread over the attention groups, or they are one group's:
+        then the others wait for it, and without running requests the step is one chunk of ``prefill_ms``.
         """
         if prompt_tokens <= 0:
             return self.decode_ms(requests, context_tokens)
@@ -181,7 +201,10 @@ class Speed:
         group = batch / self.attention_groups
         memory = self.dense_weights_ms + self.touched_experts(batch + prompt_tokens) * self.expert_weights_ms
         arithmetic = group * self.dense_ms_per_token + batch * self.expert_ms_per_token
-        arithmetic += prompt_tokens * self.prompt_ms_per_token + token_pairs * self.attention_ms_per_token_pair
+        per_token, per_pair = self.prompt_ms_per_token, self.attention_ms_per_token_pair
+        if of_one_group:
+            per_token, per_pair = self.own_prompt_ms_per_token, self.own_attention_ms_per_token_pair
+        arithmetic += prompt_tokens * per_token + token_pairs * per_pair
         on_accelerator = (
             math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
@@ -252,6 +275,10 @@ def speed_of(
     dense_ms = work.dense_flops / spread.tensor_parallel / dense.flops_per_ms
     expert_ms = work.expert_flops / width / routed.flops_per_ms
     routing_ms = _routing_ms_per_token(model, accelerator, spread, routed.passes) if model.experts else 0.0
+    by_all_ms = expert_ms + routing_ms + reduce_ms_per_token  # of a prompt token: what all attention groups do together
+    by_one_ms = (
+        dense_ms + (attention.prompt_ms_per_token + _activation_ms_per_token(model, accelerator, spread)) * groups
+    )
     family = constants.families[family_of(engine)]
     generation = constants.generations[generation_of(engine, serving.version)]
     in_graph_ms = (
@@ -271,17 +298,10 @@ def speed_of(
         sparse_attention=sparse,
         dense_ms_per_token=dense_ms,
         expert_ms_per_token=expert_ms + routing_ms,
-        prompt_ms_per_token=family.prompt_factor
-        * (
-            dense_ms / groups
-            + expert_ms
-            + routing_ms
-            + attention.prompt_ms_per_token
-            + reduce_ms_per_token
-            + _activation_ms_per_token(model, accelerator, spread)
-        )
-        + hand_over_ms,
+        prompt_ms_per_token=family.prompt_factor * (by_all_ms + by_one_ms / groups) + hand_over_ms,
         attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair,
+        own_prompt_ms_per_token=family.prompt_factor * (by_all_ms + by_one_ms) + hand_over_ms,
+        own_attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair * groups,
         launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,

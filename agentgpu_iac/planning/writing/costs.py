@@ -10,7 +10,9 @@ from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_hour, usd_per_month
 
 _CENT = Decimal("0.01")
@@ -105,6 +107,36 @@ def other_accelerators(
     return tuple(found)
 
 
+def with_less_reserve(
+    placed: Sequence[Placed],
+    options: Sequence[Sequence[Option]],
+    pools: Mapping[int, Sequence[Pool]],
+    terms: Terms,
+) -> tuple[Alternative, ...]:
+    """For each agent the cheapest of what the memory's reserve alone turned away, where that is cheaper."""
+    found: list[Alternative] = []
+    for member in placed:
+        refused = options[member.position] if options else ()
+        if not refused:
+            continue
+        here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0)).quantize(_CENT)
+        option = min(refused, key=lambda option: option.rank(terms))
+        price = option.usd_per_month_alone(terms).quantize(_CENT)
+        if price >= here:
+            continue
+        candidate = option.candidates[0]
+        enough = candidate.memory.reserve_that_admits(candidate.memory.need_gib(candidate.seats_per_group))
+        found.append(
+            _alternative(member, option, price, price - here).model_copy(
+                update={
+                    "note": f"only the memory's reserve turns it away: capacity.memoryReserveRatio {enough or 0:g} would not; "
+                    f"{_service_words(candidate.service)}"
+                }
+            )
+        )
+    return tuple(found)
+
+
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
     price = pool.usd_per_hour
@@ -141,8 +173,16 @@ def _service_words(service: Service) -> str:
     return f"TTFT {service.ttft_at_ms:.0f} ms, TPOT {service.tpot_at_ms:.1f} ms"
 
 
-def second_replicas(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]]) -> tuple[Alternative, ...]:
-    """A second warm replica for each user-facing agent whose only one would be away during a rollout."""
+def second_replicas(
+    placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], spec: StackSpec
+) -> tuple[Alternative, ...]:
+    """A second warm replica for each user-facing agent whose only one would be away during a rollout.
+
+    Nothing where it would stand on a machine that nobody is led to.
+    """
+    buys = _second_buys(spec)
+    if not buys:
+        return ()
     found: list[Alternative] = []
     for member in placed:
         candidate = member.candidate
@@ -161,7 +201,15 @@ def second_replicas(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]
                 replicas=2,
                 usd_per_month=both,
                 delta_usd_per_month=both - price,
-                note="no outage at rollouts or when a node fails",
+                note=buys,
             )
         )
     return tuple(found)
+
+
+def _second_buys(spec: StackSpec) -> str:
+    """What a replica on another machine is good for; empty where nothing leads callers there."""
+    can = target_of(spec).can
+    if not can.runs_machines:
+        return "no outage at rollouts or when a node fails"
+    return "no outage when the machine that is not in front fails" if can.makes_machines else ""

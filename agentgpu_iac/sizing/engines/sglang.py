@@ -20,7 +20,7 @@ _RESERVE_GIB_PER_TOKEN = 1.5 / 1024
 base for graphs, which is set so that H100 has the 0.828 of sglang #29092: the only measured figure."""
 
 
-def _default_seats(_: Accelerator, __: str) -> int:
+def _default_seats(_: Accelerator) -> int:
     return _SEATS
 
 

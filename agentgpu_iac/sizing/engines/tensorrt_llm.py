@@ -13,7 +13,7 @@ _STEP_TOKENS = 8192
 """max_num_tokens, likewise."""
 
 
-def _default_seats(_: Accelerator, __: str) -> int:
+def _default_seats(_: Accelerator) -> int:
     return _SEATS
 
 

@@ -21,7 +21,7 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    state = latency.steady(engine, request, candidate.max_num_seqs)
+    state = latency.steady(engine, request, candidate.counted_sessions)
     yield _line(
         "ttftMs",
         "network + queue + prefill + first step",
@@ -39,7 +39,7 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
         yield _ttft_at_percentile(workload, engine, state, engines)
     yield _queue(workload, engine, state, engines)
     yield _prefill(candidate, workload, engine, request, engines)
-    yield _decode(workload, engine, request, engines)
+    yield _decode(candidate, workload, engine, request, engines)
     yield _tpot(workload, engine, state, engines)
     if by_hand.tpot_ms is None:
         yield _tpot_at_percentile(workload, engine, request, state, engines)
@@ -127,7 +127,7 @@ def _queue(workload: Workload, engine: Speed, state: latency.Steady, engines: in
 
 
 def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, workload.max_num_seqs
+    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.counted_sessions
     tokens, end_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
     decode = engine.decode_ms(sessions, request.context_tokens)
     reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode)
@@ -145,23 +145,32 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: l
     )
 
 
-def _decode(workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    batch, decode_ms = max(1.0, workload.max_num_seqs / engine.stages), workload.latency.decode_ms or 0.0
+def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
+    batch, decode_ms = max(1.0, candidate.counted_sessions / engine.stages), workload.latency.decode_ms or 0.0
+    group = max(1.0, batch / engine.attention_groups)
     terms = [
         f"{engine.launches_ms:.4f}",
-        f"({engine.dense_weights_ms:.4f}^2 + ({batch:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
+        f"({engine.dense_weights_ms:.4f}^2 + ({group:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
     ]
     formula = "launches + (weights^2 + (sessions x arithmetic)^2)^0.5"
     if engine.experts:
         touched = engine.touched_experts(batch) * engine.expert_weights_ms
         terms.append(f"({touched:.4f}^2 + ({batch:.6g} x {engine.expert_ms_per_token:.6f})^2)^0.5")
         formula += " + the same for the experts touched"
-    each = (engine.kv_ms(request.context_tokens), engine.sequence_ms, engine.all_reduce_ms_per_token)
-    terms.append(f"{batch:.6g} x ({' + '.join(f'{term:.6f}' for term in each)})")
+    kept, exchanged = (engine.kv_ms(request.context_tokens), engine.sequence_ms), engine.all_reduce_ms_per_token
+    each, last = (kept, exchanged) if engine.attention_groups > 1 else ((*kept, exchanged), None)
+    terms.append(f"{group:.6g} x ({' + '.join(f'{term:.6f}' for term in each)})")
+    if last is not None:
+        terms.append(f"{batch:.6g} x {last:.6f}")
     return _line(
         "decodeMs",
         f"{formula} + sessions x (KV cache + host + all-reduce)"
-        + ("" if engine.stages == 1 else f"; sessions / {engine.stages} stages"),
+        + ("" if engine.stages == 1 else f"; sessions / {engine.stages} stages")
+        + (
+            ""
+            if engine.attention_groups == 1
+            else f"; {candidate.seats_per_group} sessions in each of the attention groups"
+        ),
         scaled(" + ".join(terms), engines, engine.measured_ttft_ratio),
         decode_ms,
         f"{decode_ms:.1f} ms",
