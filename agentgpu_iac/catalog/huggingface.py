@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_class
+from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import LayerCounts, LinearAttention, Mamba, Model, ModelFacts
 from agentgpu_iac.catalog.parameters import active_parameter_count, parameter_count
 from agentgpu_iac.errors import BadInput, Fault
@@ -85,7 +86,7 @@ def model_from_config(text: str, reference: str) -> Model:
     try:
         counted = {"params_total": parameter_count(facts), "params_active": active_parameter_count(facts)}
         return shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})
-    except shapes.UnsizableError as reason:
+    except UnsizableError as reason:
         raise BadInput.one(reference, f"the model cannot be sized: {reason}") from reason
 
 

@@ -16,6 +16,7 @@ from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name
+from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -413,7 +414,7 @@ def _models(
             model = shapes.model(row)
             gated = gate_of(model.id, gates) if model.gated is None else model.gated
             models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, thinking)}))
-        except shapes.UnsizableError as reason:
+        except UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)
 

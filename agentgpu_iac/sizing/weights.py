@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.formats import SIXTEEN_BIT, left_in_16_bit
+from agentgpu_iac.catalog.model import Model, ModuleKind
 from agentgpu_iac.catalog.versions import before
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import ceil_div, gib, round_up
@@ -43,12 +44,6 @@ this rule and 64.38 in two start-up logs, 60.7 without; gpt-oss-20b 13.43, 13.5 
 _FP32_CHECKPOINT_RATIO = 1.6
 """A 16-bit model whose files hold this many times its parameters was published in 32 bit; engines load 16."""
 
-_TOWER_PARAMETERS = {"mistral3": 439_000_000, "gemma3": 417_000_000, "qwen3_5": 450_000_000}
-"""Vision towers by model type (its beginning), from their configs; no scheme quantises them (Mistral-Small-3.1: 24.05
-GiB in INT8 by this formula, 24.07 logged)."""
-_TOWERS_BESIDE_THE_COUNT = ("mistral3",)
-"""Types whose parameter count in the catalog is of the text model alone (23.572 of 24.011 billion)."""
-
 _FP8_UNIT_CAPABILITY = "8.9"
 """First compute capability with FP8 units; older cards unpack FP8 weights in Marlin kernels."""
 _BLOCK_SCALED_TYPES = ("qwen3", "deepseek", "kimi", "glm", "minimax")
@@ -59,11 +54,6 @@ _MARLIN_SCALE_BITS = 16 / 128
 _LINEAR_ROPE_FACTOR = {"gemma3": 8, "gemma3_text": 8}
 """Types whose linear rotary scaling makes the engine tabulate that many times the longest context: Gemma-3 logs 0.57
 GiB (4B, 12B; heads of 256) and 0.35 (27B; heads of 128) above its parameters; 0.56 and 0.28 by this rule."""
-
-_QUERY_RANK_RATIO = 3
-"""MLA: rank of the compressed queries over the rank of the KV (DeepSeek-V3, Kimi-K2: 1,536 over 512)."""
-_COMPRESSED_QUERIES_FROM_HIDDEN = 4096
-"""MLA models narrower than this (DeepSeek-V2-Lite) do not compress their queries."""
 
 _SHIPS_DRAFT_LAYER = ("deepseek_v3", "glm4_moe", "glm_moe_dsa", "qwen3_next", "qwen3_5", "mimo_v2")
 """Model types (by their beginning) whose checkpoint holds one layer for multi-token prediction that engines load for
@@ -76,32 +66,29 @@ def layer_count(model: Model) -> int:
     return layers.full + layers.sliding + layers.recurrent + layers.stateless
 
 
+def parameters_of(model: Model, *kinds: ModuleKind) -> int:
+    """Parameters of the parts of these kinds."""
+    return sum(module.parameters for module in model.modules if module.kind in kinds)
+
+
 def embedding_parameters(model: Model) -> int:
-    """Parameters of the input and output embeddings, which quantised checkpoints keep in 16 bit."""
-    return model.vocab_size * model.hidden_size * (1 if model.tied_embeddings else 2)
+    """Parameters of the input and output embeddings."""
+    return parameters_of(model, "embedding", "output_head")
 
 
 def expert_parameters(model: Model) -> int:
-    """Parameters of all routed experts: layers x experts x three matrices of hidden x expert width."""
-    if not model.experts or not model.moe_intermediate_size:
-        return 0
-    return layer_count(model) * model.experts * 3 * model.hidden_size * model.moe_intermediate_size
+    """Parameters of all routed experts."""
+    return parameters_of(model, "routed_experts")
 
 
 def tower_parameters(model: Model) -> int:
-    """Parameters of the vision tower, where its size is known."""
-    return next((count for kind, count in _TOWER_PARAMETERS.items() if model.architecture.startswith(kind)), 0)
+    """Parameters of the towers for pictures, video and sound, where their size is known."""
+    return parameters_of(model, "tower")
 
 
 def router_parameters(model: Model) -> int:
     """Parameters of the routers: 16 bit in every scheme, and whole on every rank."""
-    return layer_count(model) * (model.experts or 0) * model.hidden_size
-
-
-def loaded_parameters(model: Model) -> int:
-    """Parameters that an engine loads, the vision tower included."""
-    beside = tower_parameters(model) if model.architecture.startswith(_TOWERS_BESIDE_THE_COUNT) else 0
-    return model.params_total + beside
+    return parameters_of(model, "router")
 
 
 def ships_draft_layer(model: Model) -> bool:
@@ -115,20 +102,14 @@ def draft_layer_parameters(model: Model) -> float:
     return body / layer_count(model) + 2 * model.hidden_size**2
 
 
-def quantised_parameters(model: Model, precision: Precision) -> float:
-    """Parameters that a scheme stores in fewer bits.
-
-    FP8, INT8, INT4 and NVFP4 quantise the linear layers and leave embeddings, routers and vision towers in 16 bit.
-    MXFP4, INT4 as published by a model's maker, and NVFP4 of models with compressed attention quantise the routed
-    experts only (DeepSeek-R1 in NVFP4 is 394 GB, 393 by this formula).
-    """
-    if _BITS_PER_PARAMETER[precision] == 16.0:
-        return 0.0
-    kept = embedding_parameters(model) + router_parameters(model) + tower_parameters(model)
-    if _quantises_experts_only(model, precision):
-        kept += _latent_attention_parameters(model)
-        return float(min(expert_parameters(model), max(0, loaded_parameters(model) - kept)))
-    return float(max(0, loaded_parameters(model) - kept))
+def quantised_parameters(model: Model, precision: Precision) -> int:
+    """Parameters that a scheme stores in fewer bits: of the published checkpoint in its own precision, else by rule."""
+    if precision == model.native_precision:
+        return sum(part.parameters for part in model.modules if part.precision not in SIXTEEN_BIT)
+    kept = left_in_16_bit(
+        precision, is_native=False, has_experts=bool(model.experts), is_latent=model.kv_lora_rank is not None
+    )
+    return sum(part.parameters for part in model.modules if part.kind not in kept and part.kind != "draft")
 
 
 def weight_bytes(
@@ -146,7 +127,7 @@ def weight_bytes(
     bits = _bits_per_quantised_parameter(model, precision, tensor_parallel)
     if precision == "fp8" and _unpacks_fp8(compute_capability) and model.architecture.startswith(_BLOCK_SCALED_TYPES):
         bits += _MARLIN_SCALE_BITS
-    return quantised * bits / 8 + (loaded_parameters(model) - quantised) * 2.0
+    return quantised * bits / 8 + (model.params_total - quantised) * 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,8 +231,7 @@ def _unpacks_fp8(compute_capability: str | None) -> bool:
 
 def _quantises_experts_only(model: Model, precision: Precision) -> bool:
     published_so = precision == "int4" and model.native_precision == "int4"
-    spares_attention = precision == "nvfp4" and model.kv_lora_rank is not None
-    return bool(model.experts) and (precision == "mxfp4" or published_so or spares_attention)
+    return bool(model.experts) and (precision == "mxfp4" or published_so)
 
 
 def _bits_per_quantised_parameter(model: Model, precision: Precision, tensor_parallel: int) -> float:
@@ -269,8 +249,8 @@ def _published_bytes(model: Model, precision: Precision) -> float | None:
     if model.checkpoint_bytes is None or precision != model.native_precision or precision == "mxfp4":
         return None
     size = float(model.checkpoint_bytes)
-    if _BITS_PER_PARAMETER[precision] == 16.0 and size > _FP32_CHECKPOINT_RATIO * 2 * loaded_parameters(model):
-        return loaded_parameters(model) * 2.0
+    if _BITS_PER_PARAMETER[precision] == 16.0 and size > _FP32_CHECKPOINT_RATIO * 2 * model.params_total:
+        return model.params_total * 2.0
     if ships_draft_layer(model):
         size -= draft_layer_parameters(model) * _average_bytes(model, size)
     return size
@@ -297,24 +277,8 @@ def _bytes_whole_on_every_rank(model: Model) -> float:
 def _down_projection_parameters(model: Model) -> int:
     if model.kv_lora_rank is None:
         return 0
-    ranks = model.kv_lora_rank + _query_rank(model) + (model.qk_rope_head_dim or 0)
+    ranks = model.kv_lora_rank + (model.q_lora_rank or 0) + (model.qk_rope_head_dim or 0)
     return model.layers.full * model.hidden_size * ranks
-
-
-def _query_rank(model: Model) -> int:
-    compresses = model.hidden_size >= _COMPRESSED_QUERIES_FROM_HIDDEN
-    return _QUERY_RANK_RATIO * (model.kv_lora_rank or 0) if compresses else 0
-
-
-def _latent_attention_parameters(model: Model) -> int:
-    """Parameters of compressed attention (MLA): down to the ranks, up to the heads, and the output projection."""
-    if model.kv_lora_rank is None:
-        return 0
-    plain = model.head_dim - (model.qk_rope_head_dim or 0)
-    up_queries = (_query_rank(model) or model.hidden_size) * model.attention_heads * model.head_dim
-    up_keys_and_values = model.kv_lora_rank * model.attention_heads * 2 * plain
-    output = model.attention_heads * plain * model.hidden_size
-    return _down_projection_parameters(model) + model.layers.full * (up_queries + up_keys_and_values + output)
 
 
 def _repeated_kv_projection_bytes(model: Model, tensor_parallel: int) -> float:

@@ -91,6 +91,7 @@ ASKED = (
     {
         "model": "deepseek-ai/DeepSeek-V2-Lite-Chat",
         "accelerator": "h100-sxm",
+        "tp": 2,
         "max-model-len": 8192,
         "engine-version": "0.11.0",
     },

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pydantic import computed_field
+
+from agentgpu_iac.catalog.model.modules import Module
 from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
 from agentgpu_iac.catalog.model.thinking import Thinking
 from agentgpu_iac.spec.document import Document
@@ -123,6 +126,8 @@ class ModelFacts(Document):
     """Layers whose feed-forward is dense although the others have experts."""
     tied_embeddings: bool | None = None
     """Input and output embeddings are one matrix."""
+    tower_parameters: Count | None = None
+    """Parameters of its towers for pictures, video and sound."""
     native_precision: Precision | None = None
     """Precision that engines load the published checkpoint in (32-bit checkpoints are loaded as bf16)."""
     checkpoint_bytes: Count | None = None
@@ -152,8 +157,8 @@ class Model(Document):
     """Publisher."""
     architecture: str
     """Model type as in its config.json."""
-    params_total: Integer
-    """Parameters."""
+    modules: tuple[Module, ...]
+    """Its weights by part, at most one entry a kind."""
     params_active: Integer
     """Parameters that one token touches (all of them unless it is a mixture of experts)."""
     layers: LayerCounts
@@ -174,6 +179,8 @@ class Model(Document):
     """Width of one head of the sliding layers, where it differs from the full layers'."""
     kv_lora_rank: Integer | None = None
     """MLA: width of the compressed KV; set only for MLA models."""
+    q_lora_rank: Integer | None = None
+    """MLA: width of the compressed queries; unset where they are not compressed."""
     qk_rope_head_dim: Integer | None = None
     """MLA: width of the rotary part kept beside it."""
     sliding_window: Integer | None = None
@@ -216,3 +223,9 @@ class Model(Document):
     """What a reader should know about it."""
     is_local: bool = False
     """Known by a local config.json only: nobody knows where its weights are to be fetched."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def params_total(self) -> int:
+        """Parameters that an engine loads: of all parts but the layers for speculation."""
+        return sum(module.parameters for module in self.modules if module.kind != "draft")
