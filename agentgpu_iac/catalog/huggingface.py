@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeGuard
 
 from pydantic import ValidationError
 
 from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.checkpoint import stored
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_class
 from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import LayerCounts, LinearAttention, Mamba, Model, ModelFacts
 from agentgpu_iac.catalog.parameters import active_parameter_count, parameter_count
+from agentgpu_iac.catalog.quantisation.linears import Layer
+from agentgpu_iac.catalog.quantisation.reading import BESIDE, scheme_of
 from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import ceil_div
@@ -66,12 +69,13 @@ DTYPES: Mapping[str, Precision] = {"bfloat16": "bf16", "float16": "fp16", "float
 Json = Mapping[str, object]
 
 
-def model_from_config(text: str, reference: str) -> Model:
-    """Read the shape of a model from the text of its ``config.json``.
+def model_from_config(text: str, reference: str, beside: str | None = None) -> Model:
+    """Read the shape of a model from the text of its ``config.json``, and how its checkpoint is quantised.
 
     Args:
         text: Content of the file.
         reference: What the user calls the model; it becomes the model's id, and the source of its facts and faults.
+        beside: Content of the ``hf_quant_config.json`` in the same folder, if there is one.
 
     Raises:
         BadInput: the text is no JSON object, lacks fields (names all of them), or describes an attention, a layer or a
@@ -80,14 +84,22 @@ def model_from_config(text: str, reference: str) -> Model:
     parsed = _parsed(text, reference)
     _refuse_other_kinds(parsed, reference)
     config = _Config(_language_model(parsed, reference))
-    facts = _facts(config, reference)
-    if config.faults or facts is None:
+    other = None if beside is None else _parsed(beside, f"{reference}: {BESIDE}")
+    scheme = scheme_of(parsed, other, config.faults)
+    read = _facts(config, reference, is_quantised=scheme is not None)
+    if read is None or config.faults:
         raise BadInput(Fault(source=reference, path=path, message=message) for path, message in config.faults)
+    facts, layers = read
     try:
         counted = {"params_total": parameter_count(facts), "params_active": active_parameter_count(facts)}
-        return shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})
+        model = shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})
     except UnsizableError as reason:
         raise BadInput.one(reference, f"the model cannot be sized: {reason}") from reason
+    if scheme is not None:
+        model = stored(model, facts, scheme, layers, config.faults)
+    if config.faults:
+        raise BadInput(Fault(source=reference, path=path, message=message) for path, message in config.faults)
+    return model
 
 
 def _refuse_other_kinds(config: Json, reference: str) -> None:
@@ -164,8 +176,8 @@ class _Config:
         self.faults.append((path, message))
 
 
-def _facts(config: _Config, reference: str) -> ModelFacts | None:
-    """Everything that sizing needs; nothing where the facts contradict each other."""
+def _facts(config: _Config, reference: str, *, is_quantised: bool) -> tuple[ModelFacts, tuple[Layer, ...]] | None:
+    """Everything that sizing needs, and what each layer is made of; nothing where the facts contradict each other."""
     _refuse_unaccounted(config)
     layer_count = config.required("num_hidden_layers")
     hidden_size = config.required("hidden_size")
@@ -182,9 +194,11 @@ def _facts(config: _Config, reference: str) -> ModelFacts | None:
     head_dim = _head_dim(config, hidden_size, heads, is_mla=is_mla)
     # Gemma 4 gives the sliding layers the plain fields and the full ones fields of their own; MiMo the other way round.
     is_global_apart = config.integer("global_head_dim") is not None
-    layers = _layers(config, layer_count)
+    kinds = _layer_kinds(config, layer_count)
+    layers = _layers(kinds)
+    dense = _dense_layers(config, layer_count) if experts else frozenset[int]()
     try:
-        return ModelFacts(
+        facts = ModelFacts(
             id=reference,
             family=FAMILY,
             architecture=config.text("model_type") or None,
@@ -211,12 +225,13 @@ def _facts(config: _Config, reference: str) -> ModelFacts | None:
             experts=experts,
             experts_per_token=_experts_per_token(config, experts) if experts else None,
             shared_experts=_shared_experts(config, expert_width or width) if experts else None,
-            dense_layers=_dense_layers(config, layer_count) if experts else None,
+            dense_layers=len(dense) if experts else None,
             tied_embeddings=_tied_embeddings(config),
-            native_precision=_native_precision(config),
+            native_precision=_tensor_precision(config, is_quantised=is_quantised),
             sources=(reference,),
             note="Parameters counted from the shape of the text model",
         )
+        return facts, _made_of(facts, kinds, dense)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             config.fault(".".join(str(part) for part in detail["loc"]), detail["msg"])
@@ -236,82 +251,94 @@ def _head_dim(config: _Config, hidden_size: int, heads: int, *, is_mla: bool) ->
     return config.integer("head_dim") or max(1, hidden_size // heads)
 
 
-def _layers(config: _Config, layer_count: int) -> LayerCounts:
-    """Count the layers by kind, from whichever field tells, in the order of how explicit they are."""
-    kinds = (
+def _layer_kinds(config: _Config, layer_count: int) -> tuple[LayerKind, ...]:
+    """The kind of each layer, from whichever field tells, in the order of how explicit they are."""
+    kinds: tuple[LayerKind, ...] = (
         _listed_kinds(config)
         or _pattern_kinds(config)
         or _kimi_kinds(config)
         or _swapped_kinds(config)
         or _interval_kinds(config, layer_count)
         or _sliding_kinds(config, layer_count)
-        or Counter[LayerKind]({"full": layer_count})
+        or _all_full(layer_count)
     )
-    if sum(kinds.values()) != layer_count and not config.faults:
-        config.fault("num_hidden_layers", f"is {layer_count}, but {sum(kinds.values())} layers are described")
+    if len(kinds) != layer_count and not config.faults:
+        config.fault("num_hidden_layers", f"is {layer_count}, but {len(kinds)} layers are described")
+    return kinds
+
+
+def _layers(kinds: Sequence[LayerKind]) -> LayerCounts:
+    """How many layers there are of each kind."""
+    counts = Counter(kinds)
     return LayerCounts(
-        full=kinds["full"], sliding=kinds["sliding"], recurrent=kinds["recurrent"], stateless=kinds["stateless"]
+        full=counts["full"], sliding=counts["sliding"], recurrent=counts["recurrent"], stateless=counts["stateless"]
     )
 
 
-def _listed_kinds(config: _Config) -> Counter[LayerKind] | None:
+def _all_full(layer_count: int) -> tuple[LayerKind, ...]:
+    kinds: list[LayerKind] = ["full"]
+    return tuple(kinds * layer_count)
+
+
+def _listed_kinds(config: _Config) -> tuple[LayerKind, ...]:
     """A word per layer."""
     for name in ("layer_types", "layers_block_type"):
         words = config.fields.get(name)
         if _is_list(words) and words:
             return _known_kinds(config, name, [str(word) for word in words], LAYER_KINDS)
-    return None
+    return ()
 
 
-def _pattern_kinds(config: _Config) -> Counter[LayerKind] | None:
+def _pattern_kinds(config: _Config) -> tuple[LayerKind, ...]:
     """A letter per layer, as in Nemotron-H."""
     pattern = config.text("hybrid_override_pattern")
-    return _known_kinds(config, "hybrid_override_pattern", pattern, PATTERN_KINDS) if pattern else None
+    return _known_kinds(config, "hybrid_override_pattern", pattern, PATTERN_KINDS)
 
 
 def _known_kinds(
     config: _Config, name: str, words: Sequence[str], kinds: Mapping[str, LayerKind]
-) -> Counter[LayerKind]:
+) -> tuple[LayerKind, ...]:
     for unknown in sorted(set(words) - set(kinds)):
         config.fault(name, f"layers of the kind {unknown!r} are unknown: their memory cannot be computed")
-    return Counter(kinds[word] for word in words if word in kinds)
+    return tuple(kinds[word] for word in words if word in kinds)
 
 
-def _kimi_kinds(config: _Config) -> Counter[LayerKind] | None:
+def _kimi_kinds(config: _Config) -> tuple[LayerKind, ...]:
     """Lists of layer numbers, as in Kimi Linear."""
     lists = config.section("linear_attn_config")
     full, recurrent = lists.get("full_attn_layers"), lists.get("kda_layers")
     if not (_is_list(full) and _is_list(recurrent)):
-        return None
-    return Counter({"full": len(full), "recurrent": len(recurrent)})
+        return ()
+    kinds: list[tuple[str, LayerKind]] = [(f"{number!s:>6}", "full") for number in full]
+    kinds += [(f"{number!s:>6}", "recurrent") for number in recurrent]
+    return tuple(kind for _, kind in sorted(kinds))
 
 
-def _swapped_kinds(config: _Config) -> Counter[LayerKind] | None:
+def _swapped_kinds(config: _Config) -> tuple[LayerKind, ...]:
     """A 1 per sliding layer and a 0 per full one, as in MiMo."""
     marks = config.fields.get("hybrid_layer_pattern")
-    if not _is_list(marks):
-        return None
-    return Counter("sliding" if mark == 1 else "full" for mark in marks)
+    return tuple("sliding" if mark == 1 else "full" for mark in marks) if _is_list(marks) else ()
 
 
-def _interval_kinds(config: _Config, layer_count: int) -> Counter[LayerKind] | None:
+def _interval_kinds(config: _Config, layer_count: int) -> tuple[LayerKind, ...]:
     """Every so many layers one of full attention, the others linear, as in Qwen3-Next."""
     interval = config.integer("full_attention_interval")
     if interval is None:
-        return None
-    full = layer_count // interval
-    return Counter({"full": full, "recurrent": layer_count - full})
+        return ()
+    return tuple("recurrent" if number % interval else "full" for number in range(1, layer_count + 1))
 
 
-def _sliding_kinds(config: _Config, layer_count: int) -> Counter[LayerKind] | None:
-    """A window that is in use, and the layers that it applies to."""
+def _sliding_kinds(config: _Config, layer_count: int) -> tuple[LayerKind, ...]:
+    """A window that is in use, and the layers that it applies to: all but every so many, or those behind the first."""
     window = config.integer("sliding_window")
     context = config.integer("max_position_embeddings")
     if window is None or config.fields.get("use_sliding_window") is False or (context and window >= context):
-        return None
+        return ()
     pattern = config.integer("sliding_window_pattern") or SLIDING_PATTERNS.get(config.text("model_type"))
-    full = layer_count // pattern if pattern else min(layer_count, config.integer("max_window_layers") or 0)
-    return Counter({"full": full, "sliding": layer_count - full})
+    if pattern:
+        return tuple("sliding" if number % pattern else "full" for number in range(1, layer_count + 1))
+    full = min(layer_count, config.integer("max_window_layers") or 0)
+    return tuple("full" if number < full else "sliding" for number in range(layer_count))
 
 
 def _sliding_window(config: _Config) -> int:
@@ -412,13 +439,31 @@ def _shared_experts(config: _Config, expert_width: int | None) -> int:
     return by_number or (1 if config.text("model_type").startswith("llama4") else 0)
 
 
-def _dense_layers(config: _Config, layer_count: int) -> int:
-    """Layers without experts: at the start, listed, or all but every so many."""
+def _dense_layers(config: _Config, layer_count: int) -> frozenset[int]:
+    """The numbers of the layers without experts: at the start, listed, or all but every so many."""
     listed = config.fields.get("mlp_only_layers")
     step = config.integer("decoder_sparse_step", "interleave_moe_layer_step") or 1
     leading = config.integer("first_k_dense_replace", "num_dense_layers") or 0
-    interleaved = layer_count - layer_count // step
-    return min(layer_count, max(leading, interleaved, len(listed) if _is_list(listed) else 0))
+    numbers = {number for number in (listed if _is_list(listed) else ()) if isinstance(number, int)}
+    numbers.update(range(leading))
+    numbers.update(number for number in range(layer_count) if (number + 1) % step)
+    return frozenset(number for number in numbers if 0 <= number < layer_count)
+
+
+def _made_of(facts: ModelFacts, kinds: Sequence[LayerKind], dense: frozenset[int]) -> tuple[Layer, ...]:
+    """What each layer is made of: where some layers are a feed-forward alone, the others have none."""
+    alone = "stateless" in kinds
+    return tuple(
+        Layer(
+            mixer="none" if kind == "stateless" else kind,
+            feed_forward="none"
+            if alone and kind != "stateless"
+            else "experts"
+            if facts.experts and number not in dense
+            else "dense",
+        )
+        for number, kind in enumerate(kinds)
+    )
 
 
 def _tied_embeddings(config: _Config) -> bool:
@@ -427,65 +472,11 @@ def _tied_embeddings(config: _Config) -> bool:
     return config.text("model_type").startswith("gemma") if tied is None else tied is True
 
 
-def _native_precision(config: _Config) -> Precision | None:
-    """Number format of the checkpoint: that of the quantisation, else that of the tensors."""
-    quantization = config.section("quantization_config")
-    if quantization:
-        return _quantized_precision(config, quantization)
+def _tensor_precision(config: _Config, *, is_quantised: bool) -> Precision | None:
+    """Number format of the tensors that no quantisation touches; its file need not say it."""
     dtype = config.text("dtype", "torch_dtype")
+    if is_quantised:
+        return DTYPES.get(dtype, "bf16")
     if dtype not in DTYPES:
         config.fault("torch_dtype", f"{dtype!r} is unknown" if dtype else "is missing")
     return DTYPES.get(dtype)
-
-
-def _quantized_precision(config: _Config, quantization: Json) -> Precision | None:
-    """What a quantisation stores weights in, by its method and the settings that this method knows."""
-    method = str(quantization.get("quant_method", ""))
-    read = PRECISION_OF_METHOD.get(method)
-    precision = read(quantization) if read else None
-    if precision is None:
-        config.fault("quantization_config", f"the quantisation {method or 'without a method'!r} is unknown")
-    return precision
-
-
-def _by_bits(quantization: Json) -> Precision | None:
-    """AWQ, GPTQ and the like: integers of so many bits."""
-    return INTEGERS.get(str(quantization.get("bits", quantization.get("w_bit"))))
-
-
-def _bitsandbytes(quantization: Json) -> Precision:
-    return "int4" if quantization.get("load_in_4bit") else "int8"
-
-
-def _modelopt(quantization: Json) -> Precision | None:
-    return MODELOPT_FORMATS.get(str(quantization.get("quant_algo")).upper())
-
-
-def _compressed_tensors(quantization: Json) -> Precision | None:
-    """The first group of weights decides, by type and number of bits."""
-    groups = quantization.get("config_groups")
-    for group in groups.values() if _is_object(groups) else ():
-        weights = group.get("weights") if _is_object(group) else None
-        if _is_object(weights):
-            return WEIGHT_FORMATS.get((str(weights.get("type")), str(weights.get("num_bits"))))
-    return None
-
-
-INTEGERS: Mapping[str, Precision] = {"4": "int4", "8": "int8"}
-MODELOPT_FORMATS: Mapping[str, Precision] = {"FP8": "fp8", "NVFP4": "nvfp4", "W4A16_AWQ": "int4"}
-WEIGHT_FORMATS: Mapping[tuple[str, str], Precision] = {
-    ("float", "8"): "fp8",
-    ("float", "4"): "nvfp4",
-    ("int", "8"): "int8",
-    ("int", "4"): "int4",
-}
-PRECISION_OF_METHOD: Mapping[str, Callable[[Json], Precision | None]] = {
-    "fp8": lambda _: "fp8",
-    "fbgemm_fp8": lambda _: "fp8",
-    "mxfp4": lambda _: "mxfp4",
-    "awq": _by_bits,
-    "gptq": _by_bits,
-    "bitsandbytes": _bitsandbytes,
-    "modelopt": _modelopt,
-    "compressed-tensors": _compressed_tensors,
-}

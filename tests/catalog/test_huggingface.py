@@ -283,7 +283,7 @@ def test_which_layers_slide(fields, full, sliding):
             {
                 "quantization_config": {
                     "quant_method": "compressed-tensors",
-                    "config_groups": {"group_0": {"weights": {"type": "float", "num_bits": 8}}},
+                    "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"type": "float", "num_bits": 8}}},
                 }
             },
             "fp8",
@@ -317,7 +317,7 @@ def test_every_missing_field_is_named():
         ({"compress_ratios": [4, 128]}, "compress_ratios", "compressed sparse attention"),
         ({"block_configs": [{}]}, "block_configs", "architecture search"),
         ({"torch_dtype": "float8"}, "torch_dtype", "'float8' is unknown"),
-        ({"quantization_config": {"quant_method": "hqq"}}, "quantization_config", "'hqq'"),
+        ({"quantization_config": {"quant_method": "aqlm"}}, "quantization_config.quant_method", "vLLM dropped it"),
         ({"layer_types": ["linear_attention"] * 40}, "mamba_num_heads", "is missing"),
         ({"kv_lora_rank": 512}, "qk_rope_head_dim", "is missing"),
         ({"num_experts": 8}, "num_experts_per_tok", "is missing"),

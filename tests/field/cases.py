@@ -328,7 +328,6 @@ CASES = (
         holds=lambda: refused(
             size(model="br-10.json", accelerator="rtx-5090", max_model_len=16384, engine_version="0.20.1"), "memory"
         ),
-        waits_for=SHAPES + "modules that a checkpoint leaves unquantised",
     ),
     Case(
         id="br-12",
@@ -479,14 +478,12 @@ CASES = (
         reported="ai-dynamo/aiconfigurator nvidia--Qwen3.6-27B-NVFP4_config.json",
         right="a refusal that says mixed precision, or the bits of each module",
         holds=lambda: model_of("br-33.json") is not None,
-        waits_for=SHAPES + "config_groups of several precisions",
     ),
     Case(
         id="br-34",
         reported="ai-dynamo/aiconfigurator nvidia--Llama-3.1-70B-Instruct-FP8",
         right="fp8, which the file beside the config says",
         holds=lambda: (found := model_of("br-34")) is not None and found.native_precision == "fp8",
-        waits_for=SHAPES + "hf_quant_config.json beside the config",
     ),
     Case(
         id="br-36",

@@ -19,7 +19,7 @@ from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
-from agentgpu_iac.catalog.model.modules import MODULE_KINDS, Module, ModuleKind
+from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, CheckpointCache, Module, ModuleKind
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
@@ -29,7 +29,9 @@ from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 __all__ = (
     "MODULE_KINDS",
     "Accelerator",
+    "CacheMethod",
     "Calibration",
+    "CheckpointCache",
     "DenseTflops",
     "EngineHostMemory",
     "EngineLimit",

@@ -2,6 +2,6 @@
 
 from agentgpu_iac.catalog.quantisation.modules import Quantised, quantised
 from agentgpu_iac.catalog.quantisation.reading import scheme_of
-from agentgpu_iac.catalog.quantisation.scheme import CacheFormat, Scheme
+from agentgpu_iac.catalog.quantisation.scheme import Scheme
 
-__all__ = ("CacheFormat", "Quantised", "Scheme", "quantised", "scheme_of")
+__all__ = ("Quantised", "Scheme", "quantised", "scheme_of")

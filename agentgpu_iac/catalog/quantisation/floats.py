@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentgpu_iac.catalog.model.modules import ModuleKind
+from agentgpu_iac.catalog.model.modules import CheckpointCache, ModuleKind
 from agentgpu_iac.catalog.quantisation import formats
 from agentgpu_iac.catalog.quantisation.formats import Format
 from agentgpu_iac.catalog.quantisation.scheme import (
-    CacheFormat,
     Rule,
     Scheme,
     Section,
@@ -100,11 +99,11 @@ def quark(section: Section) -> Scheme | None:
     layers = section.section("layer_quant_config")
     cache_names = section.section("export").patterns("kv_cache_group")
     rules = list(_left(section, "exclude"))
-    cache: CacheFormat | None = None
+    cache: CheckpointCache | None = None
     for name in layers.fields:
         own = layers.section(name)
         if name in cache_names and _dtype(own.fields.get("output_tensors")) == "fp8_e4m3":
-            cache = CacheFormat(precision="fp8", method="quark")
+            cache = CheckpointCache(precision="fp8", method="quark")
         if own.fields.get("weight") is not None:
             rules.append(Rule(field="layer_quant_config", patterns=(name,), stored=_quark_format(own)))
         elif name not in cache_names:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from agentgpu_iac.catalog.model.modules import CacheMethod, CheckpointCache
 from agentgpu_iac.catalog.quantisation import formats
 from agentgpu_iac.catalog.quantisation.formats import Format
 from agentgpu_iac.catalog.quantisation.scheme import (
-    CacheFormat,
-    CacheMethod,
     Rule,
     Scheme,
     Section,
@@ -51,6 +50,8 @@ def compressed_tensors(section: Section) -> Scheme | None:
         stored = _weights(group, section.text("format"))
         if stored is None:
             continue
+        if not targets:
+            group.fault("targets", "is missing: nothing says which modules the group is of")
         classes = tuple(target for target in targets if _is_class(target))
         named = tuple(target for target in targets if not _is_class(target))
         if named:
@@ -197,7 +198,7 @@ def _refuse_other_bits(section: Section, algorithm: str, form: Format) -> None:
             section.fault(f"config_groups.{name}.weights.num_bits", f"is {bits}, and quant_algo is {algorithm}")
 
 
-def _mixed(section: Section, rules: list[Rule], cache: CacheFormat | None) -> Scheme | None:
+def _mixed(section: Section, rules: list[Rule], cache: CheckpointCache | None) -> Scheme | None:
     layers = section.section("quantized_layers")
     by_format: dict[Format, list[str]] = {}
     for name in layers.fields:
@@ -212,7 +213,7 @@ def _mixed(section: Section, rules: list[Rule], cache: CacheFormat | None) -> Sc
     return Scheme(method="modelopt-mixed", defaults={}, rules=(*rules, *named), cache=cache)
 
 
-def _mixed_groups(section: Section, rules: list[Rule], cache: CacheFormat | None) -> Scheme | None:
+def _mixed_groups(section: Section, rules: list[Rule], cache: CheckpointCache | None) -> Scheme | None:
     """Mixed precision that names its modules in ``config_groups`` alone."""
     if not section.section("config_groups").fields:
         section.fault("quantized_layers", "is missing or empty: MIXED_PRECISION needs an algorithm for each module")
@@ -223,7 +224,7 @@ def _mixed_groups(section: Section, rules: list[Rule], cache: CacheFormat | None
     return replace(scheme, method="modelopt-mixed", rules=(*rules, *scheme.rules), cache=cache)
 
 
-def _cache(section: Section, method: CacheMethod) -> CacheFormat | None:
+def _cache(section: Section, method: CacheMethod) -> CheckpointCache | None:
     """The cache's format: 8-bit floats, or NVFP4; a fault where it is another."""
     for name in ("kv_cache_scheme", "kv_cache_quant_algo"):
         value = section.fields.get(name)
@@ -232,9 +233,9 @@ def _cache(section: Section, method: CacheMethod) -> CacheFormat | None:
         if is_object(value):
             kind, bits = value.get("type"), value.get("num_bits")
             if kind == "float" and bits == 8:
-                return CacheFormat(precision="fp8", method=method)
+                return CheckpointCache(precision="fp8", method=method)
             if kind == "float" and bits == 4:
-                return CacheFormat(precision="nvfp4", method=method)
+                return CheckpointCache(precision="nvfp4", method=method)
             section.fault(name, f"asks for a cache of the type {kind!r} in {bits} bits: floats of 8 or 4 bits are read")
             return None
         words = {"FP8": "fp8", "NVFP4": "nvfp4", "NONE": None, "AUTO": None, "": None}
@@ -244,5 +245,5 @@ def _cache(section: Section, method: CacheMethod) -> CacheFormat | None:
             return None
         precision = words[word]
         if precision is not None:
-            return CacheFormat(precision="fp8" if precision == "fp8" else "nvfp4", method=method)
+            return CheckpointCache(precision="fp8" if precision == "fp8" else "nvfp4", method=method)
     return None

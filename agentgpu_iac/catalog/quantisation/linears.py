@@ -43,14 +43,33 @@ class Linear:
     """The layer that it stands in."""
 
 
-_ATTENTION: Final = ("self_attn", "attention", "attn", "mixer")
-_LINEAR_ATTENTION: Final = ("linear_attn",)
-_KIMI_LINEAR_ATTENTION: Final = ("self_attn",)
-_MAMBA: Final = ("mixer", "mamba", "mamba2")
-_FEED_FORWARD: Final = ("mlp", "feed_forward", "ffn", "mixer")
-_MOE: Final = ("mlp", "block_sparse_moe", "feed_forward", "ffn", "mixer", "moe")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What a family calls the parts of a layer."""
+
+    attention: tuple[str, ...] = ("self_attn",)
+    recurrent: tuple[str, ...] = ("linear_attn", "mamba", "mixer")
+    feed_forward: tuple[str, ...] = ("mlp", "feed_forward")
+    mixture: tuple[str, ...] = ("mlp", "block_sparse_moe", "feed_forward")
+    shared: tuple[str, ...] = ("shared_experts", "shared_expert")
+    is_beside: bool = False
+    """The experts, their router and the dense feed-forward beside them stand in the layer itself."""
+
+
+_WORDS: Final[tuple[tuple[tuple[str, ...], _Words], ...]] = (
+    (("nemotron_h",), _Words(attention=("mixer",), recurrent=("mixer",), feed_forward=("mixer",), mixture=("mixer",))),
+    (("deepseek_v4",), _Words(attention=("attn", "self_attn"), feed_forward=("ffn", "mlp"), mixture=("ffn", "mlp"))),
+    (("kimi",), _Words(recurrent=("self_attn",))),
+    (("granite", "hunyuan"), _Words(mixture=("block_sparse_moe", "mlp"), shared=("shared_mlp",))),
+    (("step",), _Words(mixture=("moe",), shared=("share_expert",))),
+    (("gemma4",), _Words(is_beside=True)),
+    (("lfm2", "llama4", "jamba"), _Words(feed_forward=("feed_forward",), mixture=("feed_forward",))),
+    (("phi3", "phi4"), _Words(feed_forward=("mlp",))),
+    (("qwen", "deepseek", "glm", "gpt_oss", "llama", "mistral", "gemma"), _Words(mixture=("mlp",))),
+)
+"""Families by the beginning of their model type; others may use any of the common words."""
+
 _ROUTER: Final = ("gate", "router", "router.proj", "router.classifier")
-_SHARED: Final = ("shared_experts", "shared_expert", "shared_mlp", "share_expert")
 _GATE: Final = ("gate_proj", "w1", "gate_up_proj")
 _UP: Final = ("up_proj", "w3", "gate_up_proj")
 _DOWN: Final = ("down_proj", "w2")
@@ -91,10 +110,6 @@ NOT_COUNTED: Final = (
 )
 """Words of what is no matrix, or too small to be counted: a pattern that names it changes nothing."""
 
-_BESIDE_THE_EXPERTS: Final = ("gemma4",)
-"""Types (by their beginning) whose dense feed-forward runs beside the experts of its layer, and whose experts stand in
-the layer itself."""
-
 
 def linears_of(facts: ModelFacts, layers: Sequence[Layer]) -> tuple[Linear, ...]:
     """All matrices, in the order of the layers. What is unknown of a shape counts nothing."""
@@ -116,6 +131,10 @@ def linears_of(facts: ModelFacts, layers: Sequence[Layer]) -> tuple[Linear, ...]
     return tuple(found)
 
 
+def _words(facts: ModelFacts) -> _Words:
+    return next((words for kinds, words in _WORDS if (facts.architecture or "").startswith(kinds)), _Words())
+
+
 def _parts(facts: ModelFacts, layer: Layer) -> Iterator[Linear]:
     if layer.mixer == "recurrent":
         yield from _recurrent(facts)
@@ -123,7 +142,7 @@ def _parts(facts: ModelFacts, layer: Layer) -> Iterator[Linear]:
         yield from _attention(facts, is_sliding=layer.mixer == "sliding")
     if layer.feed_forward == "dense":
         width = facts.intermediate_size or 0
-        yield from _feed_forward(facts, "feed_forward", _FEED_FORWARD, width, 1)
+        yield from _feed_forward(facts, "feed_forward", _words(facts).feed_forward, width, 1)
     elif layer.feed_forward == "experts":
         yield from _mixture(facts)
 
@@ -132,72 +151,72 @@ def _attention(facts: ModelFacts, *, is_sliding: bool) -> Iterator[Linear]:
     if facts.kv_lora_rank is not None and not is_sliding:
         yield from _latent_attention(facts, facts.kv_lora_rank)
         return
+    parents = _words(facts).attention
     hidden, heads = facts.hidden_size or 0, facts.attention_heads or 0
     kv_heads = (facts.sliding_kv_heads if is_sliding else None) or facts.kv_heads or 0
     width = (facts.sliding_head_dim if is_sliding else None) or facts.head_dim or 0
     value = facts.value_head_dim or width
-    yield _linear("attention", _ATTENTION, ("q_proj", "qkv_proj", "query_key_value", "wq"), hidden, heads * width)
-    yield _linear("attention", _ATTENTION, ("k_proj", "qkv_proj", "query_key_value", "wk"), hidden, kv_heads * width)
-    yield _linear("attention", _ATTENTION, ("v_proj", "qkv_proj", "query_key_value", "wv"), hidden, kv_heads * value)
-    yield _linear("attention", _ATTENTION, ("o_proj", "dense", "out_proj", "wo"), heads * value, hidden)
+    yield _linear("attention", parents, ("q_proj", "qkv_proj", "query_key_value", "wq"), hidden, heads * width)
+    yield _linear("attention", parents, ("k_proj", "qkv_proj", "query_key_value", "wk"), hidden, kv_heads * width)
+    yield _linear("attention", parents, ("v_proj", "qkv_proj", "query_key_value", "wv"), hidden, kv_heads * value)
+    yield _linear("attention", parents, ("o_proj", "dense", "out_proj", "wo"), heads * value, hidden)
 
 
 def _latent_attention(facts: ModelFacts, rank: int) -> Iterator[Linear]:
+    parents = _words(facts).attention
     hidden, heads = facts.hidden_size or 0, facts.attention_heads or 0
     rope, nope = facts.qk_rope_head_dim or 0, facts.qk_nope_head_dim or 0
     value = facts.value_head_dim or nope
     if facts.q_lora_rank:
-        yield _linear("attention", _ATTENTION, ("q_a_proj", "fused_qkv_a_proj", "wq_a"), hidden, facts.q_lora_rank)
-        yield _linear("attention", _ATTENTION, ("q_b_proj", "wq_b"), facts.q_lora_rank, heads * (nope + rope))
+        yield _linear("attention", parents, ("q_a_proj", "fused_qkv_a_proj", "wq_a"), hidden, facts.q_lora_rank)
+        yield _linear("attention", parents, ("q_b_proj", "wq_b"), facts.q_lora_rank, heads * (nope + rope))
     else:
-        yield _linear("attention", _ATTENTION, ("q_proj", "wq"), hidden, heads * (nope + rope))
+        yield _linear("attention", parents, ("q_proj", "wq"), hidden, heads * (nope + rope))
     down = ("kv_a_proj_with_mqa", "fused_qkv_a_proj", "wkv_a", "kv_a_proj")
-    yield _linear("attention", _ATTENTION, down, hidden, rank + rope)
-    yield _linear("attention", _ATTENTION, ("kv_b_proj", "wkv_b"), rank, heads * (nope + value))
-    yield _linear("attention", _ATTENTION, ("o_proj", "wo"), heads * value, hidden)
+    yield _linear("attention", parents, down, hidden, rank + rope)
+    yield _linear("attention", parents, ("kv_b_proj", "wkv_b"), rank, heads * (nope + value))
+    yield _linear("attention", parents, ("o_proj", "wo"), heads * value, hidden)
 
 
 def _recurrent(facts: ModelFacts) -> Iterator[Linear]:
-    hidden = facts.hidden_size or 0
+    hidden, parents = facts.hidden_size or 0, _words(facts).recurrent
     if facts.linear_attention is not None:
         shape = facts.linear_attention
         keys, values = shape.key_heads * shape.key_head_dim, shape.value_heads * shape.value_head_dim
         if (facts.architecture or "").startswith("kimi"):
             for name, width in (("q_proj", keys), ("k_proj", keys), ("v_proj", values), ("g_a_proj", values)):
-                yield _linear("recurrent", _KIMI_LINEAR_ATTENTION, (name,), hidden, width)
+                yield _linear("recurrent", parents, (name,), hidden, width)
             small = ("b_proj", "f_a_proj", "f_b_proj", "g_b_proj")
-            yield _linear("recurrent", _KIMI_LINEAR_ATTENTION, small, hidden, 2 * shape.value_heads)
-            yield _linear("recurrent", _KIMI_LINEAR_ATTENTION, ("o_proj",), values, hidden)
+            yield _linear("recurrent", parents, small, hidden, 2 * shape.value_heads)
+            yield _linear("recurrent", parents, ("o_proj",), values, hidden)
             return
         inputs = ("in_proj_qkv", "in_proj_qkvz")
-        yield _linear("recurrent", _LINEAR_ATTENTION, inputs, hidden, 2 * keys + values)
-        yield _linear("recurrent", _LINEAR_ATTENTION, ("in_proj_z", "in_proj_qkvz"), hidden, values)
+        yield _linear("recurrent", parents, inputs, hidden, 2 * keys + values)
+        yield _linear("recurrent", parents, ("in_proj_z", "in_proj_qkvz"), hidden, values)
         steps = ("in_proj_b", "in_proj_a", "in_proj_ba")
-        yield _linear("recurrent", _LINEAR_ATTENTION, steps, hidden, 2 * shape.value_heads)
-        yield _linear("recurrent", _LINEAR_ATTENTION, ("out_proj",), values, hidden)
+        yield _linear("recurrent", parents, steps, hidden, 2 * shape.value_heads)
+        yield _linear("recurrent", parents, ("out_proj",), values, hidden)
     elif facts.mamba is not None:
         mamba = facts.mamba
         channels = mamba.heads * mamba.head_dim
         inner = 2 * channels + 2 * mamba.groups * mamba.state_size + mamba.heads
-        yield _linear("recurrent", _MAMBA, ("in_proj",), hidden, inner)
-        yield _linear("recurrent", _MAMBA, ("out_proj",), channels, hidden)
+        yield _linear("recurrent", parents, ("in_proj",), hidden, inner)
+        yield _linear("recurrent", parents, ("out_proj",), channels, hidden)
 
 
 def _mixture(facts: ModelFacts) -> Iterator[Linear]:
     hidden, experts = facts.hidden_size or 0, facts.experts or 0
     width = facts.moe_intermediate_size or facts.intermediate_size or 0
-    is_beside = (facts.architecture or "").startswith(_BESIDE_THE_EXPERTS)
-    parents = ("experts", "moe.experts") if is_beside else tuple(f"{part}.experts" for part in _MOE)
+    words = _words(facts)
+    parents = ("experts", "moe.experts") if words.is_beside else tuple(f"{part}.experts" for part in words.mixture)
     inner = facts.expert_input_size or hidden
     yield from _feed_forward(facts, "routed_experts", parents, width, experts, inner, first_of_many=True)
-    gates = _ROUTER if is_beside else tuple(f"{part}.{gate}" for part in _MOE for gate in _ROUTER)
+    gates = _ROUTER if words.is_beside else tuple(f"{part}.{gate}" for part in words.mixture for gate in _ROUTER)
     yield Linear(kind="router", names=gates, parameters=hidden * experts, columns=hidden)
-    shared = _FEED_FORWARD if is_beside else tuple(f"{part}.{name}" for part in _MOE for name in _SHARED)
+    shared = tuple(f"{part}.{name}" for part in words.mixture for name in words.shared)
+    shared = words.feed_forward if words.is_beside else shared
     count = facts.shared_experts or 0
     yield from _feed_forward(facts, "shared_experts", shared, count * width, 1)
-    if facts.expert_input_size:
-        around = tuple(f"{part}.{name}" for part in _MOE for name in ("fc1_latent_proj", "fc2_latent_proj"))
-        yield Linear(kind="shared_experts", names=around, parameters=2 * hidden * inner, columns=inner)
 
 
 def _feed_forward(

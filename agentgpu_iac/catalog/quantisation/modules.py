@@ -97,7 +97,7 @@ def _module(module: Module, form: Format, parameters: int) -> Module:
 def _native(modules: Sequence[Module]) -> Precision:
     counts: defaultdict[Precision, int] = defaultdict(int)
     for module in modules:
-        if module.bits < BF16.bits and module.kind != "draft":
+        if (module.bits or BF16.bits) < BF16.bits and module.kind != "draft":
             counts[module.precision] += module.parameters
     return max(counts, key=lambda precision: counts[precision]) if counts else "bf16"
 
@@ -124,7 +124,7 @@ def _warnings(
     by_field: defaultdict[str, list[str]] = defaultdict(list)
     for field, pattern in unmatched:
         by_field[field].append(pattern)
-    saved = sum(module.parameters * (BF16.bits - module.bits) / 8 for module in modules)
+    saved = sum(module.parameters * (BF16.bits - (module.bits or BF16.bits)) / 8 for module in modules)
     layers = len({linear.layer for linear in linears if linear.layer is not None}) or 1
     for field, patterns in by_field.items():
         touched = {int(found[1]) for pattern in patterns if (found := _LAYER.search(pattern))}

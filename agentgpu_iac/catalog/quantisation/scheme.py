@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeGuard
+from typing import Final, TypeGuard
 
-from agentgpu_iac.catalog.model.modules import ModuleKind
+from agentgpu_iac.catalog.model.modules import CheckpointCache, ModuleKind
 from agentgpu_iac.catalog.quantisation.formats import Format
-from agentgpu_iac.spec.vocabulary import Precision
 
 Json = Mapping[str, object]
 
@@ -22,17 +21,6 @@ LINEAR_KINDS: Final[tuple[ModuleKind, ...]] = (
 )
 """Parts made of linear layers, which a method takes unless told otherwise. Engines build routers without any, tools leave
 towers alone, and the output head is a class of its own in most."""
-
-CacheMethod = Literal["modelopt", "compressed-tensors", "quark"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheFormat:
-    """The number format of the KV cache that a checkpoint asks for."""
-
-    precision: Precision
-    method: CacheMethod
-    """Whose word it is: engines heed some, from some version on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +44,7 @@ class Scheme:
     """Formats of the matrices that no rule names; a part that is not here is left in 16 bit."""
     rules: tuple[Rule, ...] = ()
     """The first that names a matrix counts."""
-    cache: CacheFormat | None = None
+    cache: CheckpointCache | None = None
 
 
 def of_linear_layers(stored: Format, *, output_head: bool = False) -> Mapping[ModuleKind, Format]:
