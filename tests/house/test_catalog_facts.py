@@ -18,6 +18,7 @@ import pytest
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog import engine_facts, engine_versions, model, packaged
+from agentgpu_iac.catalog.checkpoint import lack_of_method
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.store import catalog_of
 from agentgpu_iac.errors import BadInput
@@ -96,6 +97,9 @@ ASKED = (
         "engine-version": "0.11.0",
     },
     {"model": "Qwen/Qwen2.5-7B-Instruct", "accelerator": "rtx-4090", "precision": "int8", "max-model-len": 8192},
+    {"model": "Qwen/Qwen3.6-27B", "accelerator": "rtx-5090", "precision": "nvfp4", "max-model-len": 8192},
+    {"model": str(CONFIGS / "br-33.json"), "accelerator": "b200-sxm", "engine-version": "0.16.0"},
+    {"model": str(CONFIGS / "br-36.json"), "accelerator": "b200-sxm", "tp": 8, "engine-version": "0.32.0"},
 )
 MEASURED = model.Calibration(
     accelerator="l40s", model=None, overhead_ratio=1.1, ttft_ratio=1.1, tpot_ratio=1.1, source="a test"
@@ -137,6 +141,9 @@ def read() -> set[tuple[str, str]]:
         for question in ASKED:
             SIZE.answer(question, whole)
             PREDICT.answer({**question, "input-tokens": 500, "output-tokens": 50, "concurrency": 2}, whole)
+        for method, version in (("hqq", "0.33.0"), ("modelopt-mixed", "0.16.0")):
+            other = whole.models[0].model_copy(update={"quantisation": method})
+            assert lack_of_method(whole.quantisation_methods, "vllm", version, other, other.native_precision)
         model_from_config((CONFIGS / "br-36.json").read_text(encoding="utf-8"), "br-36.json")
         unsizable = next(row.id for row in whole.exclusions if row.kind == "model")
         with pytest.raises(BadInput):
