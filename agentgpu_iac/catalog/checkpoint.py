@@ -72,14 +72,22 @@ def _layers(facts: ModelFacts) -> tuple[Layer, ...]:
 
 def with_repacks(model: Model, rows: Iterable[Repack]) -> Model:
     """The model with the published checkpoints of its family in other precisions."""
-    found = tuple(
-        row
+    alike = [
+        (_likeness(model, row), row)
         for row in rows
-        if model.architecture.startswith(row.architectures)
-        and row.has_experts == bool(model.experts)
-        and row.precision != model.native_precision
+        if row.has_experts == bool(model.experts) and row.precision != model.native_precision
+    ]
+    best: dict[Precision, int] = {}
+    for likeness, row in alike:
+        best[row.precision] = max(likeness, best.get(row.precision, 1))
+    return model.model_copy(
+        update={"repacks": tuple(row for likeness, row in alike if likeness == best[row.precision])}
     )
-    return model.model_copy(update={"repacks": found})
+
+
+def _likeness(model: Model, row: Repack) -> int:
+    """How much of the model's type a row names: that of the nearest family counts, qwen3_5 before qwen3."""
+    return max((len(name) for name in row.architectures if model.architecture.startswith(name)), default=0)
 
 
 def cache_dtype(asked: KvCacheDtype, model: Model, precision: Precision, can: Callable[[Option], bool]) -> KvCacheDtype:

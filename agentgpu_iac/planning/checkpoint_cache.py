@@ -10,10 +10,9 @@ from agentgpu_iac.spec.model import Agent
 
 def with_checkpoint_cache(agent: Agent, model: Model, catalog: Catalog) -> Agent:
     """The agent with the cache's format said, so that what is rendered says it too and no other version changes it."""
-    version = catalog.release(agent.engine, agent.engine_version).version
 
     def can(option: Option) -> bool:
-        return catalog.engine_can(agent.engine, version, option)
+        return catalog.engine_can(agent.engine, agent.engine_version, option)
 
     precision = agent.precision or model.native_precision
     found = cache_dtype(agent.kv_cache_dtype, model, precision, can)

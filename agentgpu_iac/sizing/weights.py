@@ -281,7 +281,7 @@ def rank_weights(
     stage = _stage_bytes(model, total, pipeline_parallel)
     stages_whole = whole / pipeline_parallel
     repeated = _repeated_kv_projection_bytes(model, precision, tensor_parallel) / pipeline_parallel
-    draft = speculative_layers * draft_layer_parameters(model) * _average_bytes(model, total)
+    draft = speculative_layers * draft_layer_parameters(model) * _draft_bytes(model, precision, total)
     padding = _vocabulary_padding_bytes(model, tensor_parallel)
     return RankWeights(
         divided_bytes=max(0.0, stage - stages_whole) + draft,
@@ -297,9 +297,9 @@ def draft_layer_gib(
     compute_capability: str | None = None,
     dtype_bytes: int = 2,
 ) -> float:
-    """One layer for speculation on one accelerator, in GiB: as many bits a parameter as the model has on average."""
+    """One layer for speculation on one accelerator, in GiB."""
     total = weight_bytes(model, precision, tensor_parallel, compute_capability=compute_capability) * (dtype_bytes / 2)
-    return gib(draft_layer_parameters(model) * _average_bytes(model, total)) / tensor_parallel
+    return gib(draft_layer_parameters(model) * _draft_bytes(model, precision, total)) / tensor_parallel
 
 
 def rotary_table_bytes(model: Model) -> float:
@@ -348,6 +348,17 @@ def _published_bytes(model: Model, precision: Precision) -> float | None:
     if ships_draft_layer(model):
         size -= draft_layer_parameters(model) * _average_bytes(model, size)
     return size
+
+
+def _draft_bytes(model: Model, precision: Precision, total_bytes: float) -> float:
+    """Bytes of one weight of a layer for speculation.
+
+    As the checkpoint's files say; repacks leave it in 16 bit (``mtp*`` among what NVIDIA's of Qwen3.5, Qwen3.6 and
+    Nemotron exclude), and where nothing is said it has as many as the model has on average.
+    """
+    if parameters_of(model, "draft"):
+        return _bytes_of(model, precision, "draft")
+    return 2.0 if is_assumed(model, precision) else _average_bytes(model, total_bytes)
 
 
 def _average_bytes(model: Model, total_bytes: float) -> float:

@@ -398,7 +398,6 @@ CASES = (
             ),
             "memory",
         ),
-        waits_for=SHAPES + "modules that a checkpoint leaves unquantised",
     ),
     Case(
         id="br-21",
