@@ -18,7 +18,19 @@ from agentgpu_iac.catalog.model.engines import (
 from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
-from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.models import (
+    AttentionIndex,
+    ExtraWeights,
+    FirstMamba,
+    LayerCounts,
+    LinearAttention,
+    Mamba,
+    Model,
+    ModelFacts,
+    RecurrentShape,
+    ShortConvolution,
+    Tower,
+)
 from agentgpu_iac.catalog.model.modules import MODULE_KINDS, Module, ModuleKind
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
@@ -29,6 +41,7 @@ from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 __all__ = (
     "MODULE_KINDS",
     "Accelerator",
+    "AttentionIndex",
     "Calibration",
     "DenseTflops",
     "EngineHostMemory",
@@ -38,6 +51,8 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "ExtraWeights",
+    "FirstMamba",
     "Gate",
     "GpuAlias",
     "InstanceType",
@@ -59,9 +74,11 @@ __all__ = (
     "RouterSoftware",
     "ServiceRelease",
     "ServiceSoftware",
+    "ShortConvolution",
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "Tower",
     "VcpuQuota",
     "VolumeId",
     "VolumeType",
