@@ -20,17 +20,104 @@ ROOT = Path(__file__).parents[1]
 READERS = ROOT / "agentgpu_iac" / "catalog" / "huggingface"
 DATA = ROOT / "agentgpu_iac" / "catalog" / "data" / "architectures.json"
 
-TYPES = """
-afmoe apertus arcee bamba cohere cohere2 deepseek_v2 deepseek_v3 deepseek_v32 dots1 ernie4_5 ernie4_5_moe exaone4 exaone_moe
-falcon_h1 falcon_mamba gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text gemma4 gemma4_text gemma4_unified
-gemma4_unified_text glm glm4 glm4_moe glm4_moe_lite glm4v glm4v_moe glm4v_text glm4v_moe_text glm_moe_dsa gpt_oss granite
-granitemoe granitemoehybrid granitemoeshared hunyuan_v1_dense hunyuan_v1_moe hy_v3 internlm3 internvl jamba kimi_k25
-kimi_linear lfm2 lfm2_moe lfm2_vl llama llama4 llama4_text mamba mamba2 mellum mimo_v2_flash minimax_m2 minimax_m3_vl
-minimax_m3_vl_text ministral ministral3 mistral mistral3 mistral4 mixtral nemotron nemotron_h olmo olmo2 olmo3 olmoe phi3
-phimoe qwen2 qwen2_5_vl qwen2_5_vl_text qwen2_moe qwen2_vl qwen2_vl_text qwen3 qwen3_5 qwen3_5_moe qwen3_5_moe_text
-qwen3_5_text qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_text seed_oss smollm3 solar_open
-stablelm starcoder2 step3p7 step3p7_text
-""".split()
+TYPES = (
+    "afmoe",
+    "apertus",
+    "arcee",
+    "bamba",
+    "cohere",
+    "cohere2",
+    "deepseek_v2",
+    "deepseek_v3",
+    "deepseek_v32",
+    "dots1",
+    "ernie4_5",
+    "ernie4_5_moe",
+    "exaone4",
+    "exaone_moe",
+    "falcon_h1",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "gemma3n",
+    "gemma3n_text",
+    "gemma4",
+    "gemma4_text",
+    "gemma4_unified",
+    "gemma4_unified_text",
+    "glm",
+    "glm4",
+    "glm4_moe",
+    "glm4_moe_lite",
+    "glm4v",
+    "glm4v_moe",
+    "glm4v_text",
+    "glm4v_moe_text",
+    "glm_moe_dsa",
+    "gpt_oss",
+    "granite",
+    "granitemoe",
+    "granitemoehybrid",
+    "granitemoeshared",
+    "hunyuan_v1_dense",
+    "hunyuan_v1_moe",
+    "hy_v3",
+    "internlm3",
+    "internvl",
+    "jamba",
+    "kimi_k25",
+    "kimi_linear",
+    "lfm2",
+    "lfm2_moe",
+    "lfm2_vl",
+    "llama",
+    "llama4",
+    "llama4_text",
+    "mellum",
+    "mimo_v2_flash",
+    "minimax_m2",
+    "minimax_m3_vl",
+    "minimax_m3_vl_text",
+    "ministral",
+    "ministral3",
+    "mistral",
+    "mistral3",
+    "mistral4",
+    "mixtral",
+    "nemotron",
+    "nemotron_h",
+    "olmo",
+    "olmo2",
+    "olmo3",
+    "olmoe",
+    "phi3",
+    "phimoe",
+    "qwen2",
+    "qwen2_5_vl",
+    "qwen2_5_vl_text",
+    "qwen2_moe",
+    "qwen2_vl",
+    "qwen2_vl_text",
+    "qwen3",
+    "qwen3_5",
+    "qwen3_5_moe",
+    "qwen3_5_moe_text",
+    "qwen3_5_text",
+    "qwen3_moe",
+    "qwen3_next",
+    "qwen3_vl",
+    "qwen3_vl_moe",
+    "qwen3_vl_moe_text",
+    "qwen3_vl_text",
+    "seed_oss",
+    "smollm3",
+    "solar_open",
+    "stablelm",
+    "starcoder2",
+    "step3p5",
+    "step3p7",
+)
 BY_HAND: dict[str, dict[str, Any]] = {
     "kimi_k3": {"text": "kimi_linear"},
     "nemotron-nas": {"defaults": {"tie_word_embeddings": False}},
@@ -51,6 +138,13 @@ def simple(node: ast.expr) -> dict[str, Any]:
         except (ValueError, TypeError):
             continue
     return found
+
+
+def ratio(node: ast.expr) -> float | None:
+    """A quotient of two numbers, as some ratios are written."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        return float(ast.literal_eval(node.left)) / float(ast.literal_eval(node.right))
+    return None
 
 
 class Inner:
@@ -95,10 +189,12 @@ class Class:
             pairs = zip(value.keys, value.values, strict=True)
             self.inner = {str(key.value): Inner(node) for key, node in pairs if isinstance(key, ast.Constant)}
             return
-        try:
-            found = ast.literal_eval(value)
-        except ValueError:
-            return
+        found = ratio(value)
+        if found is None:
+            try:
+                found = ast.literal_eval(value)
+            except ValueError:
+                return
         if name == "model_type":
             self.model_type = found
         else:
@@ -135,7 +231,9 @@ def kept(defaults: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def row_of(model_type: str, classes: dict[str, tuple[Class, dict[str, Class]]], names: frozenset[str]) -> dict[str, Any]:
+def row_of(
+    model_type: str, classes: dict[str, tuple[Class, dict[str, Class]]], names: frozenset[str]
+) -> dict[str, Any]:
     """One architecture."""
     if model_type not in classes:
         return {"modelType": model_type}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from agentgpu_iac.catalog.engine_versions import first_on, first_with
+from agentgpu_iac.catalog.engine_versions import lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import at_least, before, order, version_of
@@ -224,24 +224,17 @@ def _too_old(question: Question, model: Model, accelerator: Accelerator, catalog
     if not asked:
         return None
     rows = catalog.engine_versions
-    since = first_with(rows, engine, asked, "architecture", model.architecture)
-    message = f"{engine} {asked} has no model class for {model.id} ({model.architecture}); {since} and newer have"
-    if since is None:
-        since = first_on(rows, engine, asked, accelerator.compute_capability)
-        message = (
-            f"{engine} {asked} is not built for {accelerator.name} (compute capability {accelerator.compute_capability}); "
-            f"{since} and newer are"
-        )
-    if since is None:
+    lack = lack_of_class(rows, engine, asked, model) or lack_of_code(rows, engine, asked, accelerator)
+    if lack is None:
         return None
     return CaseRejection(
         constraint="engine-version",
         need=None,
         limit=None,
         unit="",
-        message=message,
-        need_version=since,
-        limit_version=asked,
+        message=lack.message,
+        need_version=lack.since,
+        limit_version=lack.version,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agentgpu_iac.catalog.formats import SIXTEEN_BIT, left_in_16_bit
+from agentgpu_iac.catalog.formats import left_in_16_bit
 from agentgpu_iac.catalog.missing import UnsizableError, expert_width, known
 from agentgpu_iac.catalog.model import (
     MODULE_KINDS,
@@ -20,6 +20,7 @@ from agentgpu_iac.catalog.model import (
     Module,
     ModuleKind,
 )
+from agentgpu_iac.catalog.quantisation.formats import SIXTEEN_BIT
 from agentgpu_iac.spec.vocabulary import Precision
 
 GATED_QUERIES = ("qwen3_next", "qwen3_5")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.checkpoint import stored_as_listed
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
@@ -46,6 +47,7 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
+from agentgpu_iac.catalog.quantisation.reading import BESIDE
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.spec.repository import is_other_address, repository_of
@@ -314,12 +316,17 @@ class Catalog:
         return min(supported, key=order)
 
     def _local_model(self, path: Path, reference: str) -> Model:
+        beside = path.with_name(BESIDE)
+        model = model_from_config(
+            self._text(path), reference, self._text(beside) if self._is_file(beside) and path != beside else None
+        )
+        return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
+
+    def _text(self, path: Path) -> str:
         try:
-            text = self._resolved(path).read_text(encoding="utf-8")
+            return self._resolved(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error
-        model = model_from_config(text, reference)
-        return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
 
     def _is_file(self, path: Path) -> bool:
         try:
@@ -411,7 +418,7 @@ def _models(
     exclusions: list[Exclusion] = []
     for row in sorted(facts, key=lambda row: row.id.casefold()):
         try:
-            model = shapes.model(row)
+            model = stored_as_listed(shapes.model(row), row)
             gated = gate_of(model.id, gates) if model.gated is None else model.gated
             models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, thinking)}))
         except UnsizableError as reason:

@@ -19,21 +19,35 @@ ALIASES: Final[Mapping[str, str]] = {
 }
 """Model types that mean what another means by what they leave out."""
 
+_COMPRESSED: Final = (
+    "compressed sparse attention, whose cache follows ratios by layer, and a residual stream of several streams"
+)
+_N_GRAMS: Final = (
+    "a table of n-grams, a compressed index of its attention and several residual streams, in formats that its config "
+    "does not state"
+)
+_CONVOLUTIONS: Final = "convolutions and relative positions in every layer, whose state no config states"
+
 REFUSED: Final[Mapping[str, str]] = {
-    "deepseek_v4": "compressed sparse attention: its cache follows compression ratios by layer, and its residual stream is several streams",
-    "deepseek_ref": "compressed sparse attention: its cache follows compression ratios by layer, and its residual stream is several streams",
-    "deepseek_v41": "compressed sparse attention: its cache follows compression ratios by layer, and its residual stream is several streams",
-    "qwen4_exp": "a table of n-grams, a compressed index of its attention and several residual streams, whose formats no config states",
-    "qwen4_exp_text": "a table of n-grams, a compressed index of its attention and several residual streams, whose formats no config states",
+    "deepseek_v4": _COMPRESSED,
+    "deepseek_ref": _COMPRESSED,
+    "deepseek_v41": _COMPRESSED,
+    "qwen4_exp": _N_GRAMS,
+    "qwen4_exp_text": _N_GRAMS,
     "hy_v4": "a residual stream of several streams (hyper-connections), which engines lay out in ways that are not known here",
     "glm5_next": "layers that are laid out in ways that are not known here",
     "zamba": "blocks of attention whose weights several layers share",
     "zamba2": "blocks of attention whose weights several layers share, with adapters of their own",
     "longcat_flash": "two attentions and a shortcut of experts in each layer, some of which are no experts",
     "longcat_flash_ngram": "two attentions and a shortcut of experts in each layer, and a table of n-grams",
-    "inkling": "convolutions and relative positions in every layer whose state engines lay out in ways that are not known here",
-    "inkling_text": "convolutions and relative positions in every layer whose state engines lay out in ways that are not known here",
+    "inkling": _CONVOLUTIONS,
+    "inkling_text": _CONVOLUTIONS,
     "recurrent_gemma": "recurrent layers of a kind that engines no longer serve",
+    "mamba": "no attention at all, and no longest context",
+    "mamba2": "no attention at all, and no longest context",
+    "falcon_mamba": "no attention at all, and no longest context",
+    "phi4mm": "adapters for pictures and sound within its layers, whose sizes its config does not state",
+    "phi4_multimodal": "adapters for pictures and sound within its layers, whose sizes its config does not state",
     "rwkv": "recurrent layers of a kind that the engines here do not serve",
     "mllama": "cross attention to pictures, whose cache engines no longer serve",
 }

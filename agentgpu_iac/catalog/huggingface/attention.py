@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentgpu_iac.catalog.huggingface.fields import Config, share
+from agentgpu_iac.catalog.huggingface.fields import Config, is_object, share
 from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import AttentionIndex, ExtraWeights
 
@@ -41,15 +41,19 @@ def attention_of(config: Config, hidden_size: int, layers: Sequence[Layer]) -> A
     is_latent = config.integer("kv_lora_rank") is not None
     head_dim = _head_dim(config, hidden_size, heads, is_latent=is_latent)
     # Gemma 4 gives the sliding layers the plain fields and the full ones fields of their own; MiMo the other way round.
-    apart = config.integer("global_head_dim") is not None
     other = _other_setting(config)
+    own_head_dim, own_kv_heads = _full_layers_apart(config)
+    apart = own_head_dim is not None
+    own_heads = config.integer("swa_num_attention_heads", "num_sliding_attention_heads") or other.integer(
+        "num_attention_heads"
+    )
     slides = any(layer.mixer == "sliding" for layer in layers)
     return Attention(
         heads=heads,
-        kv_heads=config.integer("num_global_key_value_heads") or kv_heads,
-        head_dim=config.integer("global_head_dim") or head_dim,
+        kv_heads=own_kv_heads or kv_heads,
+        head_dim=own_head_dim or head_dim,
         value_head_dim=config.integer("v_head_dim"),
-        sliding_heads=(config.integer("swa_num_attention_heads") or other.integer("num_attention_heads")) if slides else None,
+        sliding_heads=own_heads if slides else None,
         sliding_kv_heads=kv_heads
         if apart
         else config.integer("swa_num_key_value_heads") or other.integer("num_attention_groups"),
@@ -70,6 +74,20 @@ def _head_dim(config: Config, hidden_size: int, heads: int, *, is_latent: bool) 
             config.fault("qk_head_dim", f"is {stated}, and its parts are {parts} wide together")
         return parts or 1
     return given or share(hidden_size, heads)
+
+
+def _full_layers_apart(config: Config) -> tuple[int | None, int | None]:
+    """(head width, KV heads) of the full layers where they are apart from the sliding ones': Gemma 4, in two spellings."""
+    head_dim, kv_heads = config.integer("global_head_dim"), config.integer("num_global_key_value_heads")
+    by_layer = [value for value in config.section("per_layer_config").fields.values() if is_object(value)]
+    config.section("per_layer_config").read.update(config.section("per_layer_config").fields)
+    if not by_layer:
+        return head_dim, kv_heads
+    odd = {name for each in by_layer for name in each} - {"head_dim", "num_key_value_heads"}
+    if odd or any(each != by_layer[0] for each in by_layer):
+        config.fault("per_layer_config", "makes layers differ in ways that are not computed here")
+    first = Config(by_layer[0], config.faults, prefix=f"{config.prefix}per_layer_config.")
+    return first.integer("head_dim") or head_dim, first.integer("num_key_value_heads") or kv_heads
 
 
 def _other_setting(config: Config) -> Config:
@@ -116,7 +134,9 @@ def _indexed(config: Config, layers: Sequence[Layer]) -> tuple[int, ...]:
     return tuple(number for number in full if number < first or (number - first + 1) % every == 0 or every == 1)
 
 
-def extra_attention(config: Config, hidden_size: int, attention: Attention, layers: Sequence[Layer]) -> list[ExtraWeights]:
+def extra_attention(
+    config: Config, hidden_size: int, attention: Attention, layers: Sequence[Layer]
+) -> list[ExtraWeights]:
     """Matrices beside queries, keys, values and output: those of indexes and gates."""
     found = []
     width = _index_width(config)

@@ -8,7 +8,18 @@ from typing import Final
 from agentgpu_iac.catalog.huggingface.fields import Config, Json, is_object
 
 _ALREADY_SCALED: Final = frozenset(
-    {"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "default", "mrope", "proportional", ""}
+    {
+        "su",
+        "longrope",
+        "llama3",
+        "yarn",
+        "deepseek_yarn",
+        "deepseek_llama_scaling",
+        "default",
+        "mrope",
+        "proportional",
+        "",
+    }
 )
 """Kinds of rotary scaling whose config states the scaled length: engines do not apply the factor again (vLLM 0.33.0,
 config/model.py)."""

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from agentgpu_iac.catalog.huggingface.fields import Config, is_list
 from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import ExtraWeights
-from agentgpu_iac.units import ceil_div
+from agentgpu_iac.units import ceil_div, round_up
 
 _NO_GATE: Final = ("nemotron", "nemotron_h", "arcee", "apertus", "starcoder2")
 """Model types whose feed-forward has no gate: two matrices instead of three."""
@@ -46,11 +46,18 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
     """Widths and counts, as far as the layers need them."""
     has_experts = experts is not None and any(layer.feed_forward == "experts" for layer in layers)
     expert_width = _expert_width(config) if experts else None
-    width = config.integer("intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim", "intermediate_size")
+    width = _adjusted(config) or config.integer(
+        "intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim", "intermediate_size"
+    )
     if not experts and config.integer("shared_intermediate_size") and config.fields.get("num_local_experts") == 0:
         width = config.integer("shared_intermediate_size")  # Granite 4 without experts
     needs = any(layer.feed_forward == "dense" for layer in layers) or not expert_width
-    if width is None and needs and any(layer.feed_forward != "none" for layer in layers):
+    if (
+        width is None
+        and needs
+        and not config.listed("block_configs")
+        and any(layer.feed_forward != "none" for layer in layers)
+    ):
         config.required("intermediate_size")
     own = (expert_width or config.integer("intermediate_size")) if experts else None
     shared_width = _shared_width(config, own) if experts else None
@@ -64,6 +71,15 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
         shared_width=shared_width,
         matrices=2 if config.text("model_type") in _NO_GATE else 3,
     )
+
+
+def _adjusted(config: Config) -> int | None:
+    """LFM2: two thirds of the width that is stated, times a factor, rounded up; engines do this when they load it."""
+    if not config.flag("block_auto_adjust_ff_dim"):
+        return None
+    width = int(2 * config.required("block_ff_dim", "intermediate_size") / 3)
+    width = int(width * (config.number("block_ffn_dim_multiplier") or 1.0))
+    return round_up(width, config.integer("block_multiple_of") or 1)
 
 
 def _same(config: Config, name: str) -> int | None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-
 Json = Mapping[str, object]
 MOST = 10**15
 """No count of a shape is larger: what is, is a mistake or an attack."""
@@ -103,5 +102,3 @@ class Config:
 def share(whole: int, parts: int) -> int:
     """A width spread over parts, at least 1: what is missing was said before."""
     return max(1, whole // max(1, parts))
-
-

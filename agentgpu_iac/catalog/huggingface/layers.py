@@ -23,6 +23,7 @@ _WORDS: Final[Mapping[str, Mixer]] = {
     "minimax_m3_sparse": "full",
     "deepseek_sparse_attention": "full",
     "sparse": "full",
+    "indexed_attention": "full",
     "sliding_attention": "sliding",
     "sliding": "sliding",
     "local": "sliding",
@@ -112,11 +113,10 @@ def layers_of(config: Config, *, has_experts: bool) -> tuple[Layer, ...]:
     """Every layer in order, from whichever field tells, in the order of how explicit they are."""
     config.read.update(_TELLING)
     words = _listed(config) or _pattern(config)
-    kinds = _mixers_of_words(config, words) or next(
-        (found for read in _READERS if (found := read(config, len(words) or _count(config)))), ()
-    )
+    kinds = _mixers_of_words(config, words) or _first_told(config, len(words) or _count(config))
     count = _checked_count(config, kinds)
-    kinds = kinds or ("full",) * count
+    if not kinds:
+        kinds = _all("full", count)
     if not config.faults and len(kinds) != count:
         config.fault("num_hidden_layers", f"is {count}, but {len(kinds)} layers are described")
     alone = [_ALONE.get(word) for word in words] if words else []
@@ -130,6 +130,13 @@ def layers_of(config: Config, *, has_experts: bool) -> tuple[Layer, ...]:
         )
         for number, kind in enumerate(kinds)
     )
+
+
+def _first_told(config: Config, count: int) -> tuple[Mixer, ...]:
+    for read in _READERS:
+        if found := read(config, count):
+            return found
+    return ()
 
 
 def counts_of(layers: Sequence[Layer]) -> LayerCounts:
@@ -172,7 +179,9 @@ def _pattern(config: Config) -> tuple[str, ...]:
 
 def _mixers_of_words(config: Config, words: Sequence[str]) -> tuple[Mixer, ...]:
     known = {**_WORDS, **_LETTERS}
-    name = next((each for each in ("layer_types", "layers_block_type") if config.listed(each)), "hybrid_override_pattern")
+    name = next(
+        (each for each in ("layer_types", "layers_block_type") if config.listed(each)), "hybrid_override_pattern"
+    )
     for unknown in sorted(set(words) - set(known)):
         config.fault(name, f"layers of the kind {unknown!r} are unknown: their memory cannot be computed")
     return tuple(known[word] for word in words if word in known)
@@ -184,10 +193,10 @@ def _kimi(config: Config, _: int) -> tuple[Mixer, ...]:
     full, recurrent = lists.listed("full_attn_layers"), lists.listed("kda_layers")
     if not (full and recurrent):
         return ()
-    both = {number: "full" for number in full} | {number: "recurrent" for number in recurrent}
+    both = dict.fromkeys(full, "full") | dict.fromkeys(recurrent, "recurrent")
     if len(both) != len(full) + len(recurrent):
         config.fault("linear_attn_config", "a layer is both in full_attn_layers and in kda_layers")
-    return tuple("full" if both[number] == "full" else "recurrent" for number in sorted(both, key=_number))
+    return _recurrent_but([both[number] == "full" for number in sorted(both, key=_number)].__getitem__, len(both))
 
 
 def _number(value: object) -> int:
@@ -196,16 +205,14 @@ def _number(value: object) -> int:
 
 def _marked(config: Config, _: int) -> tuple[Mixer, ...]:
     """A 1 per sliding layer and a 0 per full one, as in MiMo."""
-    return tuple("sliding" if mark == 1 else "full" for mark in config.listed("hybrid_layer_pattern"))
+    return _sliding_but([mark != 1 for mark in config.listed("hybrid_layer_pattern")])
 
 
 def _of_type(config: Config, count: int) -> tuple[Mixer, ...]:
     """Kinds that a model type fixes."""
     name = config.text("model_type")
     if name == "falcon_h1":
-        return ("both",) * count
-    if name in ("mamba", "mamba2", "falcon_mamba"):
-        return ("recurrent",) * count
+        return _all("both", count)
     return ()
 
 
@@ -214,12 +221,26 @@ def _periodic(config: Config, count: int) -> tuple[Mixer, ...]:
     period = config.integer("attn_layer_period")
     if period:
         offset = config.integer("attn_layer_offset") or 0
-        return tuple("full" if number % period == offset else "recurrent" for number in range(count))
+        return _recurrent_but(lambda number: number % period == offset, count)
     for name in ("attn_layer_indices", "full_attn_idxs"):
         listed = config.listed(name)
         if listed:
-            return tuple("full" if number in listed else "recurrent" for number in range(count))
-    return ()
+            return _recurrent_but(listed.__contains__, count)
+    return _all("recurrent", count) if config.text("model_type") == "bamba" else ()
+
+
+def _all(kind: Mixer, count: int) -> tuple[Mixer, ...]:
+    return (kind,) * count
+
+
+def _sliding_but(full: Sequence[bool]) -> tuple[Mixer, ...]:
+    kinds: list[Mixer] = ["full" if is_full else "sliding" for is_full in full]
+    return tuple(kinds)
+
+
+def _recurrent_but(full: Callable[[int], bool], count: int) -> tuple[Mixer, ...]:
+    kinds: list[Mixer] = ["full" if full(number) else "recurrent" for number in range(count)]
+    return tuple(kinds)
 
 
 def _every_so_many(config: Config, count: int) -> tuple[Mixer, ...]:
@@ -227,7 +248,7 @@ def _every_so_many(config: Config, count: int) -> tuple[Mixer, ...]:
     interval = config.integer("full_attention_interval") or _FULL_EVERY.get(config.text("model_type"))
     if interval is None:
         return ()
-    return tuple("recurrent" if number % interval else "full" for number in range(1, count + 1))
+    return _recurrent_but(lambda number: (number + 1) % interval == 0, count)
 
 
 def _windowed(config: Config, count: int) -> tuple[Mixer, ...]:
@@ -238,16 +259,17 @@ def _windowed(config: Config, count: int) -> tuple[Mixer, ...]:
         return ()
     pattern = config.get("sliding_window_pattern")
     if isinstance(pattern, str) and pattern:  # EXAONE: L and G
-        return tuple("full" if pattern[number % len(pattern)] == "G" else "sliding" for number in range(count))
+        letters = (pattern[number % len(pattern)] for number in range(count))
+        return _sliding_but([letter == "G" for letter in letters])
     every = (
         config.integer("global_attn_every_n_layers", "sliding_window_pattern")
         if not isinstance(pattern, str)
         else config.integer("global_attn_every_n_layers")
     ) or _EVERY.get(config.text("model_type"))
     if every:
-        return tuple("sliding" if number % every else "full" for number in range(1, count + 1))
-    full = min(count, config.integer("max_window_layers") or 0)
-    return tuple("full" if number < full else "sliding" for number in range(count))
+        return _sliding_but([number % every == 0 for number in range(1, count + 1)])
+    first = min(count, config.integer("max_window_layers") or 0)
+    return _sliding_but([number < first for number in range(count)])
 
 
 _READERS: Final[tuple[Callable[[Config, int], tuple[Mixer, ...]], ...]] = (
@@ -266,9 +288,7 @@ def _dense(config: Config, count: int) -> frozenset[int]:
     for name in ("mlp_layer_types", "moe_layer_freq"):
         listed = config.get(name)
         if is_list(listed):
-            return frozenset(
-                number for number, mark in enumerate(listed) if mark not in _EXPERT_WORDS and mark != 1
-            )
+            return frozenset(number for number, mark in enumerate(listed) if mark not in _EXPERT_WORDS and mark != 1)
     chosen = config.get("moe_layers_enum") or config.get("moe_layers")
     if isinstance(chosen, str):
         chosen = [int(word) for word in chosen.split(",") if word.strip().isdigit()]
@@ -289,7 +309,9 @@ def _dense_by_rule(config: Config, count: int) -> frozenset[int]:
     if period:
         offset = config.integer("expert_layer_offset") or 0
         numbers.update(number for number in range(count) if number % period != offset)
-    step = config.integer("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", "moe_layer_freq") or 1
+    step = (
+        config.integer("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", "moe_layer_freq") or 1
+    )
     numbers.update(number for number in range(count) if (number + 1) % step)
     return frozenset(number for number in numbers if 0 <= number < count)
 

@@ -10,6 +10,20 @@ from agentgpu_iac.catalog.model import FirstMamba, LinearAttention, Mamba, Short
 from agentgpu_iac.units import ceil_div
 
 _FIRST_GENERATION: Final = ("jamba", "mamba", "falcon_mamba")
+NAMES: Final = (
+    *("linear_num_value_heads", "linear_num_key_heads", "linear_key_head_dim", "linear_value_head_dim"),
+    *("linear_conv_kernel_dim", "linear_num_heads", "linear_head_dim", "conv_L_cache", "linear_attn_config"),
+    *(
+        "mamba_d_state",
+        "mamba_d_conv",
+        "mamba_d_head",
+        "mamba_n_heads",
+        "mamba_n_groups",
+        "mamba_d_ssm",
+        "mamba_dt_rank",
+    ),
+)
+"""Fields of recurrent layers: they say nothing where the list of layers has none."""
 _STEP_SHARE: Final = 16
 """A step rank of ``auto`` is one part in so many of the hidden size."""
 
@@ -28,6 +42,8 @@ def recurrent_of(config: Config, hidden_size: int) -> Recurrent:
     """The shape that the fields tell of."""
     if config.section("linear_attn_config").fields:
         return Recurrent(linear_attention=_kimi(config.section("linear_attn_config")))
+    if config.integer("linear_num_heads") is not None:
+        return Recurrent(linear_attention=_kimi_plain(config))
     if config.integer("linear_num_value_heads") is not None:
         return Recurrent(linear_attention=_gated_delta(config))
     if config.integer("conv_L_cache") is not None:
@@ -47,6 +63,19 @@ def _kimi(shape: Config) -> LinearAttention:
         key_head_dim=width,
         value_head_dim=width,
         kernel=shape.required("short_conv_kernel_size"),
+        gate_rank=width,
+    )
+
+
+def _kimi_plain(config: Config) -> LinearAttention:
+    """The same as transformers spells it."""
+    heads, width = config.required("linear_num_heads"), config.required("linear_head_dim")
+    return LinearAttention(
+        key_heads=heads,
+        value_heads=heads,
+        key_head_dim=width,
+        value_head_dim=width,
+        kernel=config.required("linear_conv_kernel_dim"),
         gate_rank=width,
     )
 

@@ -13,8 +13,10 @@ SOUND: Final = ("audio_config", "audio_encoder_config", "speech_config", "audio_
 SECTIONS: Final = (*PICTURES, *SOUND)
 """Where the shape of a tower stands."""
 
-_GATED: Final = ("pixtral", "qwen2_5_vl", "gemma4_vision", "glm4v", "glm4v_moe", "glm4v_vision", "step3p7_vision_gated")
+_GATED: Final = ("pixtral", "qwen2_5_vl", "gemma4_vision", "glm4v", "glm4v_moe", "glm4v_vision")
 """Types whose feed-forward has a gate (by their beginning)."""
+_MERGES_BY_ITS_WIDTH: Final = ("glm4v",)
+"""Types whose intermediate width is that of the merger, while the tower's own is the output width."""
 _TWO_STAGE: Final = ("minimax_m3_vl",)
 """Model types that merge patches after the projection: two more matrices."""
 _CONFORMERS: Final[Mapping[str, int]] = {"gemma4_audio": 24, "gemma3n_audio": 24}
@@ -42,19 +44,29 @@ def _pictures(config: Config, shape: Config, text: int) -> Tower | None:
     layers = _first(shape, "num_hidden_layers", "depth", "vt_num_hidden_layers", "num_layers", "layers")
     wide = _first(shape, "intermediate_size", "vt_intermediate_size")
     ratio = shape.number("mlp_ratio")
-    if hidden and not wide and ratio:
+    if hidden and ratio:
         wide = int(hidden * ratio)
     if not (hidden and layers and wide):
-        config.fault(shape.prefix.rstrip("."), "does not say how wide and deep the tower is: its weights cannot be counted")
+        config.fault(
+            shape.prefix.rstrip("."), "does not say how wide and deep the tower is: its weights cannot be counted"
+        )
         return None
     patch, merge = _square(shape, "patch_size"), _merge(config, shape)
     attention = 4 * hidden * (_first(shape, "qkv_hidden_size") or hidden)
     gated = shape.text("model_type").startswith(_GATED) or config.text("model_type").startswith(("pixtral", "glm4v"))
+    merger = wide
+    if shape.text("model_type").startswith(_MERGES_BY_ITS_WIDTH):
+        wide = shape.integer("out_hidden_size") or wide
     body = layers * (attention + (3 if gated else 2) * hidden * wide)
     own = body + _embeddings(shape, hidden, patch)
     return Tower(
         reads="pictures",
-        parameters=own + _projection(config, shape, hidden, text, merge),
+        parameters=own
+        + (
+            _projection(config, shape, hidden, text, merge)
+            if merger == wide
+            else _gated_merger(hidden, wide, merger, merge)
+        ),
         hidden_size=hidden,
         layers=layers,
         intermediate_size=wide,
@@ -116,16 +128,22 @@ def _projection(config: Config, shape: Config, hidden: int, text: int, merge: in
         return mergers * (merged**2 + merged * out)
     if name.startswith("gemma"):
         return hidden * text
+    if name.startswith("step3"):  # two convolutions of 3 x 3 that double the width
+        return 9 * (2 * hidden**2 + 8 * hidden**2) + 4 * hidden * text
     if name.startswith(_TWO_STAGE):
         return hidden * text + text**2 + merge**2 * text**2 + text**2
     return hidden * text * (merge**2 if not name.startswith("mistral") else 1) + text**2
 
 
+def _gated_merger(hidden: int, out: int, wide: int, merge: int) -> int:
+    """GLM-4V: patches are joined by a convolution, projected, and run through a gated feed-forward."""
+    return hidden * merge**2 * out + out**2 + 3 * out * wide
+
+
 def _most_tokens(config: Config, shape: Config, patch: int | None, merge: int) -> int | None:
     """The most tokens of one picture: stated, or from the largest side."""
-    stated = (
-        config.integer("vision_soft_tokens_per_image", "mm_tokens_per_image", "image_seq_length")
-        or shape.integer("default_output_length")
+    stated = config.integer("vision_soft_tokens_per_image", "mm_tokens_per_image", "image_seq_length") or shape.integer(
+        "default_output_length"
     )
     image = _square(shape, "image_size")
     by_size = (image // (patch * merge)) ** 2 if image and patch and image >= patch * merge else None
@@ -137,7 +155,9 @@ def _sound(config: Config, shape: Config, text: int) -> Tower | None:
     layers = shape.integer("encoder_layers", "num_hidden_layers", "conf_num_hidden_layers", "num_blocks")
     wide = shape.integer("encoder_ffn_dim", "intermediate_size") or (4 * hidden if hidden else None)
     if not (hidden and layers and wide):
-        config.fault(shape.prefix.rstrip("."), "does not say how wide and deep the tower is: its weights cannot be counted")
+        config.fault(
+            shape.prefix.rstrip("."), "does not say how wide and deep the tower is: its weights cannot be counted"
+        )
         return None
     squares = next((count for kind, count in _CONFORMERS.items() if shape.text("model_type").startswith(kind)), None)
     each = squares * hidden**2 if squares else 4 * hidden**2 + 2 * hidden * wide

@@ -42,11 +42,26 @@ _HARMLESS: Final = re.compile(
             r"quantization_config|compression_config|quant.*|expert_dtype|moe_router_dtype|ple_embedding_dtype|.*_dtype|dtype_.*",
             r"attn_type_list|attn_type|use_mtp|mtp_transformer_layers|use_mla|use_swa.*|attention_type|.*attn_gate_act.*|debug.*",
             r"sparse_(block|disable|init|local|score|topk).*|vision_soft.*|mm_tokens.*|img_token.*|gate_lower_bound",
+            r"per_layer_config|.*fp32.*|merged_hidden.*|projection_hidden.*|projector_use_layernorm",
             r"seed|world_size|use_(fp8|deep|te|kernel|liger|triton).*|input_.*(length|len)|training.*|train_.*|version|freeze.*",
         )
     )
 )
 """Names of fields that carry no weights and no state: matched whole."""
+
+_SIZED: Final = re.compile(r"^num_|_(size|dims?|width|layers?|heads|rank|ranks|experts|slots|channels)$")
+"""Names that count something: harmless only if they are listed, whatever else their words tell."""
+_HARMLESS_SIZES: Final = frozenset(
+    {
+        *("chunk_size", "mamba_chunk_size", "attention_chunk_size", "chunk_size_feed_forward", "ep_size", "world_size"),
+        *("sparse_block_size", "index_block_size", "max_batch_size", "merged_hidden_size", "projection_hidden_size"),
+        *("image_size", "patch_size", "temporal_patch_size", "num_beams", "num_beam_groups", "num_return_sequences"),
+        *("num_logits_to_keep", "num_labels", "num_expert_group", "num_reward_heads", "projector_hidden_size"),
+        *("max_window_layers", "no_rope_layers", "cross_attention_hidden_size", "pruned_heads", "num_mel_bins"),
+        *("rotary_dim", "time_step_rank", "vision_feature_layer", "original_max_position_embeddings"),
+    }
+)
+"""Counts that carry no weights and no state beside what is read."""
 
 _WEIGHTY: Final = re.compile(
     r"mamba|ssm|state|ple_|per_layer|n_?gram|vision|visual|audio|video|speech|sound|tower|encoder|decoder|projector|mm_"
@@ -65,6 +80,7 @@ SPECULATION: Final = (
     "num_mtp_modules",
     "num_mtp_layers",
     "mtp_num_layers",
+    "mtp_transformer_layers",
 )
 """Fields of the layers for multi-token prediction, which engines load for speculation only."""
 
@@ -72,9 +88,9 @@ SPECULATION: Final = (
 def say_unread(config: Config) -> None:
     """Note a fault or a sentence for each field that is set, was not read, and is not harmless."""
     for name, value in sorted(config.fields.items()):
-        if name in config.read or name in SPECULATION or not _is_set(value) or _HARMLESS.fullmatch(name):
+        if name in config.read or name in SPECULATION or not _is_set(value) or _is_harmless(name):
             continue
-        if isinstance(value, int | float | list | dict) and not isinstance(value, bool) or _WEIGHTY.search(name):
+        if (isinstance(value, int | float | list | dict) and not isinstance(value, bool)) or _WEIGHTY.search(name):
             _refuse(config, name, value)
         else:
             config.unclear.append(f"{config.prefix}{name} of its config is {value!r}, and not known here")
@@ -83,8 +99,18 @@ def say_unread(config: Config) -> None:
             say_unread(section)
 
 
+def _is_harmless(name: str) -> bool:
+    return name in _HARMLESS_SIZES if _SIZED.search(name) else _HARMLESS.fullmatch(name) is not None
+
+
 def _is_set(value: object) -> bool:
-    return value is not None and value is not False and value != 0 and value not in ("", "none", "None") and not _empty(value)
+    return (
+        value is not None
+        and value is not False
+        and value != 0
+        and value not in ("", "none", "None")
+        and not _empty(value)
+    )
 
 
 def _empty(value: object) -> bool:

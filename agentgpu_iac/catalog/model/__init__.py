@@ -31,7 +31,7 @@ from agentgpu_iac.catalog.model.models import (
     ShortConvolution,
     Tower,
 )
-from agentgpu_iac.catalog.model.modules import MODULE_KINDS, Module, ModuleKind
+from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, CheckpointCache, Module, ModuleKind
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
@@ -42,7 +42,9 @@ __all__ = (
     "MODULE_KINDS",
     "Accelerator",
     "AttentionIndex",
+    "CacheMethod",
     "Calibration",
+    "CheckpointCache",
     "DenseTflops",
     "EngineHostMemory",
     "EngineLimit",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import computed_field
 
-from agentgpu_iac.catalog.model.modules import Module, ModuleKind
+from agentgpu_iac.catalog.model.modules import CheckpointCache, Module, ModuleKind
 from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
 from agentgpu_iac.catalog.model.thinking import Thinking
 from agentgpu_iac.spec.document import Document
@@ -227,6 +228,8 @@ class ModelFacts(Document):
     """Parameters of its towers for pictures, video and sound."""
     native_precision: Precision | None = None
     """Precision that engines load the published checkpoint in (32-bit checkpoints are loaded as bf16)."""
+    quantization: Mapping[str, Any] | None = None
+    """``quantization_config`` of its config.json, cut to what is read of it."""
     checkpoint_bytes: Count | None = None
     """Size of the published weight files."""
     tool_call_parser: str | None = None
@@ -255,7 +258,7 @@ class Model(Document):
     architecture: str
     """Model type as in its config.json."""
     modules: tuple[Module, ...]
-    """Its weights by part, at most one entry a kind."""
+    """Its weights by part; a part that is stored in several formats has an entry for each."""
     params_active: Integer
     """Parameters that one token touches (all of them unless it is a mixture of experts)."""
     layers: LayerCounts
@@ -305,7 +308,13 @@ class Model(Document):
     tied_embeddings: bool = False
     """Input and output embeddings are one matrix."""
     native_precision: Precision
-    """Precision that the checkpoint is published in."""
+    """Precision that the checkpoint is published in: that of most of its quantised weights."""
+    quantisation: str | None = None
+    """How the checkpoint is quantised, as engines must know it (``quantisation_methods.json``); unset: it is not."""
+    checkpoint_cache: CheckpointCache | None = None
+    """The number format of the KV cache that the checkpoint asks for; unset: it asks for none."""
+    unclear: tuple[str, ...] = ()
+    """What its files say that could not be read, each a sentence with the bytes at stake."""
     checkpoint_bytes: Integer | None = None
     """Size of the published weight files."""
     tool_call_parser: str | None = None
@@ -318,7 +327,6 @@ class Model(Document):
     """The download needs an accepted licence and a token; unset: unknown."""
     license: str | None = None
     """Licence of the weights."""
-    unclear: tuple[str, ...] = ()
     """What its files say that could not be read, each a sentence with the bytes at stake."""
     sources: Sources
     """Where the shape is from."""

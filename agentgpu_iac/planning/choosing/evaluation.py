@@ -29,6 +29,7 @@ from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
+from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
 
 LEAST_BATCHED_TOKENS = 2_048
@@ -169,7 +170,7 @@ class Evaluator:
             by_memory = min(by_memory, batched // rows)
         engine = replica.speed(
             terms.replica,
-            latency.Serving(
+            Serving(
                 engine=self._rules.release.engine,
                 version=self._rules.release.version,
                 accepted_tokens=accepted_tokens(demand.agent),
@@ -226,7 +227,7 @@ class Evaluator:
         accelerator: Accelerator,
         parallel: tuple[int, int],
         terms: MemoryTerms,
-        engine: latency.Speed | None,
+        engine: Speed | None,
         batched: int,
         by_memory: int,
     ) -> Candidate | Rejection:
@@ -339,7 +340,7 @@ class Evaluator:
         base = 1.0 if stated is None else stated
         return base if self._rules.session_affine else base / replicas
 
-    def _service(self, engine: latency.Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
+    def _service(self, engine: Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
         demand = self._demand
         ttft = tpot = ttft_at = tpot_at = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = (
             tpot_error
@@ -379,7 +380,7 @@ class Evaluator:
         )
         return with_overrides(service, demand) if by_hand else service
 
-    def _most_sessions_in_time(self, engine: latency.Speed | None, hit: float, by_memory: int) -> int:
+    def _most_sessions_in_time(self, engine: Speed | None, hit: float, by_memory: int) -> int:
         """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
         if in_time(self._service(engine, hit, by_memory), self._demand):
             return by_memory
@@ -401,7 +402,7 @@ class Evaluator:
             needed = max(needed, ceil_ratio(demand.prefill_tokens_per_s(hit, peak=peak), service.prefill_tokens_per_s))
         return needed
 
-    def _seats(self, engine: latency.Speed | None, hit: float, most: int, baseline: int, peak: int) -> int:
+    def _seats(self, engine: Speed | None, hit: float, most: int, baseline: int, peak: int) -> int:
         """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""
         demand = self._demand
         low = min(most, max(ceil_div(demand.concurrent, baseline), ceil_div(demand.peak, peak)))
@@ -440,7 +441,7 @@ class Evaluator:
         self,
         accelerator: Accelerator,
         parallel: tuple[int, int],
-        engine: latency.Speed | None,
+        engine: Speed | None,
         hit: float,
         *,
         sessions: int = 1,
