@@ -71,7 +71,7 @@ speculation only: 14 of the 641.3 GiB of DeepSeek-R1."""
 def layer_count(model: Model) -> int:
     """Layers of any kind."""
     layers = model.layers
-    return layers.full + layers.sliding + layers.recurrent + layers.stateless
+    return layers.full + layers.sliding + layers.recurrent + layers.stateless + layers.shared
 
 
 def parameters_of(model: Model, *kinds: ModuleKind) -> int:

@@ -18,7 +18,19 @@ from agentgpu_iac.catalog.model.engines import (
 from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
-from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.models import (
+    AttentionIndex,
+    ExtraWeights,
+    FirstMamba,
+    LayerCounts,
+    LinearAttention,
+    Mamba,
+    Model,
+    ModelFacts,
+    RecurrentShape,
+    ShortConvolution,
+    Tower,
+)
 from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, CheckpointCache, Module, ModuleKind
 from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
@@ -30,6 +42,7 @@ from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 __all__ = (
     "MODULE_KINDS",
     "Accelerator",
+    "AttentionIndex",
     "CacheMethod",
     "Calibration",
     "CheckpointCache",
@@ -41,6 +54,8 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "ExtraWeights",
+    "FirstMamba",
     "Gate",
     "GpuAlias",
     "InstanceType",
@@ -64,9 +79,11 @@ __all__ = (
     "RouterSoftware",
     "ServiceRelease",
     "ServiceSoftware",
+    "ShortConvolution",
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "Tower",
     "VcpuQuota",
     "VolumeId",
     "VolumeType",
