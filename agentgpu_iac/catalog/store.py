@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
-from agentgpu_iac.catalog.checkpoint import stored_as_listed
+from agentgpu_iac.catalog.checkpoint import stored_as_listed, with_repacks
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
@@ -31,11 +31,12 @@ from agentgpu_iac.catalog.model import (
     Gate,
     KubernetesRelease,
     Model,
-    ModelFacts,
     Offering,
     Option,
     Price,
     Provider,
+    QuantisationMethod,
+    Repack,
     RouterRelease,
     RouterSoftware,
     ServiceRelease,
@@ -88,6 +89,8 @@ class Catalog:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    quantisation_methods: tuple[QuantisationMethod, ...] = ()
+    repacks: tuple[Repack, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
@@ -320,7 +323,7 @@ class Catalog:
         model = model_from_config(
             self._text(path), reference, self._text(beside) if self._is_file(beside) and path != beside else None
         )
-        return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
+        return with_repacks(model, self.repacks).model_copy(update={"thinking": thinking_of(reference, self.thinking)})
 
     def _text(self, path: Path) -> str:
         try:
@@ -368,7 +371,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     """
     own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
-    models, unsizable = _models(rows.models, rows.gates, rows.thinking)
+    models, unsizable = _models(rows)
     return Catalog(
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
@@ -388,6 +391,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        quantisation_methods=rows.quantisation_methods,
+        repacks=rows.repacks,
         thinking=rows.thinking,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
@@ -411,16 +416,14 @@ def gate_of(repository: str, gates: Iterable[Gate]) -> bool | None:
     return found.gated if found is not None and found.exactness(repository) else None
 
 
-def _models(
-    facts: Iterable[ModelFacts], gates: Iterable[Gate], thinking: Sequence[Thinking]
-) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
+def _models(rows: Rows) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
     models: list[Model] = []
     exclusions: list[Exclusion] = []
-    for row in sorted(facts, key=lambda row: row.id.casefold()):
+    for row in sorted(rows.models, key=lambda row: row.id.casefold()):
         try:
-            model = stored_as_listed(shapes.model(row), row)
-            gated = gate_of(model.id, gates) if model.gated is None else model.gated
-            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, thinking)}))
+            model = with_repacks(stored_as_listed(shapes.model(row), row), rows.repacks)
+            gated = gate_of(model.id, rows.gates) if model.gated is None else model.gated
+            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, rows.thinking)}))
         except UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)

@@ -7,6 +7,7 @@ embedding, which start-up logs count as weights (Llama-3.1-8B: 14.96 GiB of para
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -116,13 +117,54 @@ def parts(model: Model, precision: Precision) -> tuple[Module, ...]:
     """
     if precision == model.native_precision or {precision, model.native_precision} <= SIXTEEN_BIT:
         return model.modules
+    planned = next((row for row in model.repacks if row.precision == precision and row.is_planned), None)
+    return _repacked(model, precision, {} if planned is None else planned.parts, by_rule=planned is None)
+
+
+def _repacked(
+    model: Model, precision: Precision, others: Mapping[ModuleKind, Precision], *, by_rule: bool
+) -> tuple[Module, ...]:
     kept = left_in_16_bit(
-        precision, is_native=False, has_experts=bool(model.experts), is_latent=model.kv_lora_rank is not None
+        precision,
+        is_native=False,
+        has_experts=bool(model.experts),
+        is_latent=model.kv_lora_rank is not None and by_rule,
     )
     return tuple(
-        part.model_copy(update={"precision": "bf16" if part.kind in kept else precision, "bits": None})
+        part.model_copy(
+            update={"precision": others.get(part.kind, "bf16" if part.kind in kept else precision), "bits": None}
+        )
         for part in model.modules
     )
+
+
+_HEAVIEST: Mapping[ModuleKind, Precision] = {"attention": "bf16", "recurrent": "bf16", "shared_experts": "bf16"}
+"""What the heaviest known repacks leave in 16 bit (NVIDIA's of Qwen3.5 and GLM-5.2): feed-forward and experts alone are
+quantised. The bound where no repack of a family is known."""
+
+
+def possible_parts(model: Model, precision: Precision) -> tuple[tuple[Module, ...], ...]:
+    """The parts as every known checkpoint in a precision has them, the planned one first.
+
+    One alone where it is the model's own, or made by the engine itself from 16-bit weights.
+    """
+    planned = parts(model, precision)
+    is_made_at_load = precision == "fp8" and model.native_precision in SIXTEEN_BIT
+    if planned == model.modules or is_made_at_load:
+        return (planned,)
+    known = [row.parts for row in model.repacks if row.precision == precision]
+    return (planned, *(_repacked(model, precision, others, by_rule=False) for others in known or (_HEAVIEST,)))
+
+
+def is_assumed(model: Model, precision: Precision) -> bool:
+    """Whether a precision needs a checkpoint that is not the model's own: what it leaves in more bits is assumed."""
+    return len(possible_parts(model, precision)) > 1
+
+
+def weights_spread(model: Model, precision: Precision) -> float:
+    """How much the heaviest known checkpoint in a precision weighs more than the planned one, relative; 0 for its own."""
+    sizes = [sum(part_bytes(model, part) for part in each) for each in possible_parts(model, precision)]
+    return max(abs(size / sizes[0] - 1) for size in sizes)
 
 
 def stored_bits(part: Module) -> float:
@@ -143,6 +185,25 @@ def part_bytes(model: Model, part: Module, tensor_parallel: int = 1, *, compute_
     if part.precision == "mxfp4" and part.kind == "routed_experts":
         bits *= _mxfp4_padding(model, tensor_parallel, compute_capability)
     return part.parameters * bits / _BYTE_BITS
+
+
+def read_bytes(model: Model, stored: Sequence[Module]) -> tuple[float, float]:
+    """What a decode step reads of the weights: (routed experts, all of them; the rest).
+
+    The table of the input is looked up and not read, unless it is the output's too; towers and layers for speculation are
+    not read for a token.
+    """
+    experts = sum(part_bytes(model, part) for part in stored if part.kind == "routed_experts")
+    unread = {"routed_experts", "tower", "draft", "table", *(() if model.tied_embeddings else ("embedding",))}
+    return experts, sum(part_bytes(model, part) for part in stored if part.kind not in unread)
+
+
+def read_spread(model: Model, precision: Precision) -> float:
+    """How much less a step reads of the planned checkpoint than of the heaviest known one, of what that one reads."""
+    share = (model.experts_per_token or 0) / (model.experts or 1)
+    pairs = [read_bytes(model, each) for each in possible_parts(model, precision)]
+    reads = [experts * share + rest for experts, rest in pairs]
+    return max(abs(reads[0] - each) / each for each in reads)
 
 
 def weight_bytes(
@@ -220,7 +281,7 @@ def rank_weights(
     stage = _stage_bytes(model, total, pipeline_parallel)
     stages_whole = whole / pipeline_parallel
     repeated = _repeated_kv_projection_bytes(model, precision, tensor_parallel) / pipeline_parallel
-    draft = speculative_layers * draft_layer_parameters(model) * _average_bytes(model, total)
+    draft = speculative_layers * draft_layer_parameters(model) * _draft_bytes(model, precision, total)
     padding = _vocabulary_padding_bytes(model, tensor_parallel)
     return RankWeights(
         divided_bytes=max(0.0, stage - stages_whole) + draft,
@@ -236,9 +297,9 @@ def draft_layer_gib(
     compute_capability: str | None = None,
     dtype_bytes: int = 2,
 ) -> float:
-    """One layer for speculation on one accelerator, in GiB: as many bits a parameter as the model has on average."""
+    """One layer for speculation on one accelerator, in GiB."""
     total = weight_bytes(model, precision, tensor_parallel, compute_capability=compute_capability) * (dtype_bytes / 2)
-    return gib(draft_layer_parameters(model) * _average_bytes(model, total)) / tensor_parallel
+    return gib(draft_layer_parameters(model) * _draft_bytes(model, precision, total)) / tensor_parallel
 
 
 def rotary_table_bytes(model: Model) -> float:
@@ -287,6 +348,17 @@ def _published_bytes(model: Model, precision: Precision) -> float | None:
     if ships_draft_layer(model):
         size -= draft_layer_parameters(model) * _average_bytes(model, size)
     return size
+
+
+def _draft_bytes(model: Model, precision: Precision, total_bytes: float) -> float:
+    """Bytes of one weight of a layer for speculation.
+
+    As the checkpoint's files say; repacks leave it in 16 bit (``mtp*`` among what NVIDIA's of Qwen3.5, Qwen3.6 and
+    Nemotron exclude), and where nothing is said it has as many as the model has on average.
+    """
+    if parameters_of(model, "draft"):
+        return _bytes_of(model, precision, "draft")
+    return 2.0 if is_assumed(model, precision) else _average_bytes(model, total_bytes)
 
 
 def _average_bytes(model: Model, total_bytes: float) -> float:

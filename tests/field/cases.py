@@ -398,7 +398,6 @@ CASES = (
             ),
             "memory",
         ),
-        waits_for=SHAPES + "modules that a checkpoint leaves unquantised",
     ),
     Case(
         id="br-21",
@@ -486,7 +485,6 @@ CASES = (
         holds=lambda: near(
             size(model="br-36.json", accelerator="b200-sxm", tp=8, max_model_len=131072), kvBytesPerToken=35_136
         ),
-        waits_for=SHAPES + "the cache's format that a quantised checkpoint asks for",
     ),
     Case(
         id="br-39",
@@ -615,7 +613,6 @@ CASES = (
         reported="public repository file id 53835193439",
         right="TPOT 19.0 ms",
         holds=lambda: speeds((predict(**CHAT_5090, model="Qwen/Qwen3.6-27B"), "tpotMs", 19.0)),
-        waits_for=SHAPES + "modules that a checkpoint leaves unquantised",
     ),
     Case(
         id="br-64",

@@ -19,6 +19,7 @@ import pytest
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog import engine_facts, engine_versions, model, packaged
+from agentgpu_iac.catalog.checkpoint import lack_of_method
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.store import catalog_of
 from agentgpu_iac.errors import BadInput
@@ -108,6 +109,9 @@ ASKED = (
         "engine-version": "0.11.0",
     },
     {"model": "Qwen/Qwen2.5-7B-Instruct", "accelerator": "rtx-4090", "precision": "int8", "max-model-len": 8192},
+    {"model": "Qwen/Qwen3.6-27B", "accelerator": "rtx-5090", "precision": "nvfp4", "max-model-len": 8192},
+    {"model": str(CONFIGS / "br-33.json"), "accelerator": "b200-sxm", "engine-version": "0.16.0"},
+    {"model": str(CONFIGS / "br-36.json"), "accelerator": "b200-sxm", "tp": 8, "engine-version": "0.32.0"},
 )
 LOCAL = ("br-36.json", "br-24.json", "br-28.json", "br-29.json")
 """Configs that between them have every kind of layer that no model of the catalog has."""
@@ -161,6 +165,9 @@ def read() -> set[tuple[str, str]]:
         for question in ASKED:
             SIZE.answer(question, whole)
             PREDICT.answer({**question, "input-tokens": 500, "output-tokens": 50, "concurrency": 2}, whole)
+        for method, version in (("hqq", "0.33.0"), ("modelopt-mixed", "0.16.0")):
+            other = whole.models[0].model_copy(update={"quantisation": method})
+            assert lack_of_method(whole.quantisation_methods, "vllm", version, other, other.native_precision)
         for name in LOCAL:
             model_from_config((CONFIGS / name).read_text(encoding="utf-8"), name)
         model_from_config(json.dumps(FIRST_MAMBA), "jamba.json")

@@ -32,6 +32,7 @@ from agentgpu_iac.catalog.model.models import (
     Tower,
 )
 from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, CheckpointCache, Module, ModuleKind
+from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
@@ -71,7 +72,9 @@ __all__ = (
     "ParserNames",
     "Price",
     "Provider",
+    "QuantisationMethod",
     "RecurrentShape",
+    "Repack",
     "RouterRelease",
     "RouterSoftware",
     "ServiceRelease",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import computed_field
 
 from agentgpu_iac.catalog.model.modules import CheckpointCache, Module, ModuleKind
+from agentgpu_iac.catalog.model.quantised import Repack
 from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
 from agentgpu_iac.catalog.model.thinking import Thinking
 from agentgpu_iac.spec.document import Document
@@ -311,8 +312,12 @@ class Model(Document):
     """Precision that the checkpoint is published in: that of most of its quantised weights."""
     quantisation: str | None = None
     """How the checkpoint is quantised, as engines must know it (``quantisation_methods.json``); unset: it is not."""
+    repacks: tuple[Repack, ...] = ()
+    """Published checkpoints of its family in other precisions."""
     checkpoint_cache: CheckpointCache | None = None
     """The number format of the KV cache that the checkpoint asks for; unset: it asks for none."""
+    unread: tuple[str, ...] = ()
+    """What its config says of its shape that is not counted, each a sentence."""
     unclear: tuple[str, ...] = ()
     """What its files say that could not be read, each a sentence with the bytes at stake."""
     checkpoint_bytes: Integer | None = None

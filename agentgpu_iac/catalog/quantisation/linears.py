@@ -121,6 +121,8 @@ def linears_of(facts: ModelFacts, layers: Sequence[Layer]) -> tuple[Linear, ...]
     if facts.tower_parameters:
         names = tuple(f"{tower}.0.linear" for tower in TOWERS)
         found.append(Linear(kind="tower", names=names, parameters=facts.tower_parameters, columns=0))
+    draft = (*(f"{name}.layers.0.mlp.up_proj" for name in DRAFT), f"layers.{len(layers)}.mlp.up_proj")
+    found.append(Linear(kind="draft", names=draft, parameters=1, columns=0))
     for index, layer in enumerate(layers):
         for part in _parts(facts, layer):
             if part.parameters:

@@ -17,6 +17,7 @@ LINEAR_KINDS: Final[tuple[ModuleKind, ...]] = (
     "feed_forward",
     "shared_experts",
     "routed_experts",
+    "draft",
     "other",
 )
 """Parts made of linear layers, which a method takes unless told otherwise. Engines build routers without any, tools leave
