@@ -183,7 +183,7 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
     )
     if kv_dtype != question.kv_cache_dtype:
         warnings.append(f"the checkpoint of {model.id} keeps its KV cache in {kv_dtype}: kv-cache-dtype auto is that")
-    warnings += model.unclear if precision == model.native_precision else ()
+    warnings += (*model.unread, *(model.unclear if precision == model.native_precision else ()))
     if is_assumed(model, precision):
         warnings.append(assumed_repack(model, precision))
     return Case(

@@ -46,6 +46,7 @@ WarningCode = Literal[
     "schedule-capped",
     "schedule-ignored",
     "several-machines",
+    "shape-unclear",
     "sharing-not-exhaustive",
     "single-replica",
     "skyserve-clouds",

@@ -228,6 +228,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "the quantisation of a checkpoint names modules that are not known of its architecture",
         "compare the weights with what the engine logs at start, and tell us",
     ),
+    "shape-unclear": Meaning(
+        "the config of a model says something of its shape that is not counted",
+        "compare weights and KV cache with what the engine logs at start, and tell us",
+    ),
     "engine-suggestion": Meaning("another engine may serve this agent better", "try it and compare"),
     "no-tool-parser": Meaning(
         "no tool-call parser of the engine is known for the model: requests with tools get HTTP 400 from vLLM, and their calls "

@@ -126,9 +126,9 @@ def test_fields_without_weights_change_nothing(field, value):
 
 
 def test_a_word_that_is_not_known_is_said_with_the_model():
-    (sentence,) = read(PLAIN | {"flavour": "vanilla"}).unclear
+    (sentence,) = read(PLAIN | {"flavour": "vanilla"}).unread
     assert "flavour" in sentence
-    assert read(PLAIN).unclear == ()
+    assert read(PLAIN).unread == ()
 
 
 @given(name=st.text(string.ascii_lowercase + "_", min_size=3, max_size=20), value=st.integers(1, 10**6))
@@ -139,7 +139,7 @@ def test_no_new_number_is_passed_over_in_silence(name, value):
         found = read(PLAIN | {f"zz_{name}_zz": value})
     except BadInput:
         return
-    assert found.unclear != plain.unclear
+    assert found.unread != plain.unread
 
 
 def test_attention_and_mamba_side_by_side_keep_both_states():
@@ -252,7 +252,7 @@ def test_experts_of_a_narrower_stream_and_their_gates():
     """Kimi K3: 2.8 T, experts on 3,584 of 7,168."""
     model = read(json.loads((CONFIGS / "br-29.json").read_text()))
     assert part(model, "routed_experts") == 92 * 896 * 3 * 3584 * 3072
-    assert any("attn_res_block_size" in sentence for sentence in model.unclear)
+    assert any("attn_res_block_size" in sentence for sentence in model.unread)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def model_from_config(text: str, reference: str, beside: str | None = None) -> M
         model = stored(model, facts, scheme, tuple(_as_stored(layer) for layer in layers), config.faults)
     if config.faults:
         raise _refusal(config, reference)
-    return model.model_copy(update={"unclear": (*model.unclear, *config.unclear)})
+    return model.model_copy(update={"unread": tuple(config.unclear)})
 
 
 def _refusal(config: Config, reference: str) -> BadInput:

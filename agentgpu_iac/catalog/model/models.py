@@ -316,6 +316,8 @@ class Model(Document):
     """Published checkpoints of its family in other precisions."""
     checkpoint_cache: CheckpointCache | None = None
     """The number format of the KV cache that the checkpoint asks for; unset: it asks for none."""
+    unread: tuple[str, ...] = ()
+    """What its config says of its shape that is not counted, each a sentence."""
     unclear: tuple[str, ...] = ()
     """What its files say that could not be read, each a sentence with the bytes at stake."""
     checkpoint_bytes: Integer | None = None

@@ -135,6 +135,8 @@ def precision_warnings(candidate: Candidate) -> Iterator[Warning]:
         )
     elif demand.model.unclear:
         yield warning("quantisation-unclear", "; ".join(demand.model.unclear), demand.agent.name)
+    if demand.model.unread:
+        yield warning("shape-unclear", "; ".join(demand.model.unread), demand.agent.name)
     if _keeps_cache_as_asked(demand):
         yield warning(
             "checkpoint-cache",
