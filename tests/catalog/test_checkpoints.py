@@ -261,7 +261,7 @@ class TestRepacks:
         assert weights_spread(row, precision) == 0
 
     def test_the_answer_says_what_was_taken_and_what_others_weigh(self):
-        question = {"model": "Qwen/Qwen3.6-27B", "accelerator": "rtx-pro-6000-blackwell-server", "max-model-len": 8192}
+        question = {"model": "Qwen/Qwen3.6-27B", "accelerator": "b200-sxm", "max-model-len": 8192, "max-num-seqs": 16}
         assumed, own = (SIZE.answer({**question, **more}, CATALOG) for more in ({"precision": "nvfp4"}, {}))
         (sentence,) = (one for one in assumed["warnings"] if "checkpoints of it differ" in one)
         assert "nvidia/Qwen3.6-27B-NVFP4" in sentence
