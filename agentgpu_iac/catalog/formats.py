@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from agentgpu_iac.catalog.model import MODULE_KINDS, ModuleKind
+from agentgpu_iac.catalog.quantisation.formats import SIXTEEN_BIT
 from agentgpu_iac.spec.vocabulary import Precision
-
-SIXTEEN_BIT: Final[frozenset[Precision]] = frozenset({"bf16", "fp16"})
-"""Formats that quantise nothing."""
 
 _NEVER_QUANTISED: Final[frozenset[ModuleKind]] = frozenset({"embedding", "output_head", "router", "tower", "table"})
 """What no scheme quantises: FP8, INT8, INT4 and NVFP4 take the linear layers."""

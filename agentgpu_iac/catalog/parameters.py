@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agentgpu_iac.catalog.formats import SIXTEEN_BIT, left_in_16_bit
+from agentgpu_iac.catalog.formats import left_in_16_bit
 from agentgpu_iac.catalog.missing import UnsizableError, expert_width, known
 from agentgpu_iac.catalog.model import (
     MODULE_KINDS,
+    FirstMamba,
     LayerCounts,
     LinearAttention,
     Mamba,
@@ -19,14 +20,14 @@ from agentgpu_iac.catalog.model import (
     Module,
     ModuleKind,
 )
+from agentgpu_iac.catalog.quantisation.formats import SIXTEEN_BIT
 from agentgpu_iac.spec.vocabulary import Precision
 
-GATED_ATTENTION = ("qwen3_next", "qwen3_5")
-"""Model types (by their beginning) whose query projection also yields a gate for the output: it is twice as wide."""
+GATED_QUERIES = ("qwen3_next", "qwen3_5")
+"""Model types (by their beginning) of catalog rows whose query projection also yields a gate for the output."""
 
 UNGATED_FEED_FORWARD = ("nemotron_h",)
-"""Model types (by their beginning) whose feed-forward has no gate: two matrices instead of three."""
-
+"""Model types (by their beginning) of catalog rows whose feed-forward has no gate: two matrices instead of three."""
 
 _TOWER_BESIDE_THE_COUNT = ("mistral3",)
 """Types whose count in the catalog is of the text model alone (Mistral-Small-3.1: 23.572 of 24.011 billion)."""
@@ -38,19 +39,21 @@ def parameter_count(facts: ModelFacts) -> int:
     Raises:
         UnsizableError: a width or a count that they follow from is unknown.
     """
-    return sum(count(facts) for count in _COUNTS.values())
+    return sum(count(facts) for count in _COUNTS.values()) + sum(part.parameters for part in facts.extra)
 
 
 def active_parameter_count(facts: ModelFacts) -> int:
-    """Parameters that one token touches: all but the routed experts that it is not sent to.
+    """Parameters that one token touches: all but tables that are looked up, and the experts that it is not sent to.
 
     Raises:
         UnsizableError: a width or a count that they follow from is unknown.
     """
+    tables = sum(part.parameters for part in facts.extra if part.kind == "table")
     if not facts.experts:
-        return parameter_count(facts)
+        return parameter_count(facts) - tables
     used = known(facts.experts_per_token, "the number of experts per token")
-    return parameter_count(facts) - (facts.experts - used) * _routed_experts(facts) // facts.experts
+    idle = (facts.experts - used) * _routed_experts(facts) // facts.experts
+    return parameter_count(facts) - tables - idle
 
 
 def modules(facts: ModelFacts) -> tuple[Module, ...]:
@@ -67,6 +70,8 @@ def modules(facts: ModelFacts) -> tuple[Module, ...]:
         native, is_native=True, has_experts=bool(facts.experts), is_latent=facts.kv_lora_rank is not None
     )
     counted = {kind: _counted(count, facts) for kind, count in _COUNTS.items()}
+    for part in facts.extra:
+        counted[part.kind] = counted.get(part.kind, 0) + part.parameters
     beyond = total - sum(counted.values())
     if facts.architecture and facts.architecture.startswith(_TOWER_BESIDE_THE_COUNT):
         beyond += counted["tower"]
@@ -101,32 +106,44 @@ def _output_head(facts: ModelFacts) -> int:
 
 
 def _attention(facts: ModelFacts) -> int:
-    """All layers of attention."""
+    """All layers of attention; those that share a cache have projections to queries and back only."""
     layers = _layers(facts)
     full = layers.full * _full_attention(facts) if layers.full else 0
-    return full + (layers.sliding * _sliding_attention(facts) if layers.sliding else 0)
+    sliding = layers.sliding * _sliding_attention(facts) if layers.sliding else 0
+    shared_full = facts.shared_full_layers or 0
+    shared = shared_full * _queries_and_output(facts, facts.attention_heads, facts.head_dim, facts.value_head_dim)
+    if layers.shared > shared_full:
+        width = facts.sliding_head_dim or facts.head_dim
+        shared += (layers.shared - shared_full) * _queries_and_output(facts, facts.attention_heads, width, None)
+    return full + sliding + shared
 
 
 def _full_attention(facts: ModelFacts) -> int:
     """One layer of attention over the whole context: projections to queries, keys and values, and back."""
     if facts.kv_lora_rank is not None:
         return _latent_attention(facts, facts.kv_lora_rank)
-    return _grouped_attention(facts, facts.kv_heads, facts.head_dim)
+    key_dim = known(facts.head_dim, "the width of a head")
+    value_dim = 0 if facts.values_are_keys else facts.value_head_dim or key_dim
+    keys_and_values = known(facts.kv_heads, "the number of KV heads") * (key_dim + value_dim)
+    queries = _queries_and_output(facts, facts.attention_heads, key_dim, facts.value_head_dim)
+    return queries + _hidden(facts) * keys_and_values
 
 
 def _sliding_attention(facts: ModelFacts) -> int:
-    """One layer of attention over a window, which may have KV heads and widths of its own."""
-    return _grouped_attention(facts, facts.sliding_kv_heads or facts.kv_heads, facts.sliding_head_dim or facts.head_dim)
+    """One layer of attention over a window, which may have heads and widths of its own."""
+    key_dim = known(facts.sliding_head_dim or facts.head_dim, "the width of a head")
+    value_dim = facts.sliding_value_head_dim or (key_dim if facts.sliding_head_dim else facts.value_head_dim or key_dim)
+    heads = facts.sliding_attention_heads or facts.attention_heads
+    kv_heads = known(facts.sliding_kv_heads or facts.kv_heads, "the number of KV heads")
+    return _queries_and_output(facts, heads, key_dim, value_dim) + _hidden(facts) * kv_heads * (key_dim + value_dim)
 
 
-def _grouped_attention(facts: ModelFacts, kv_heads: int | None, head_dim: int | None) -> int:
-    """MHA, GQA or MQA: queries per head, keys and values per KV head, output from all heads."""
-    heads = known(facts.attention_heads, "the number of attention heads")
-    key_dim = known(head_dim, "the width of a head")
-    value_dim = facts.value_head_dim or key_dim
-    query_dim = 2 * key_dim if _is(facts, GATED_ATTENTION) else key_dim
-    key_and_value = known(kv_heads, "the number of KV heads") * (key_dim + value_dim)
-    return _hidden(facts) * (heads * (query_dim + value_dim) + key_and_value)
+def _queries_and_output(facts: ModelFacts, heads: int | None, key_dim: int | None, value_dim: int | None) -> int:
+    """Projections of one layer to its queries, with their gate if they have one, and from all heads back."""
+    width = known(key_dim, "the width of a head")
+    gated = _is(facts, GATED_QUERIES) if facts.query_gate is None else facts.query_gate
+    each = (2 if gated else 1) * width + (value_dim or width)
+    return _hidden(facts) * known(heads, "the number of attention heads") * each
 
 
 def _latent_attention(facts: ModelFacts, kv_rank: int) -> int:
@@ -147,14 +164,32 @@ def _recurrent(facts: ModelFacts) -> int:
         return 0
     if facts.linear_attention is not None:
         return layers.recurrent * _linear_attention(facts.linear_attention, _hidden(facts))
+    if facts.first_mamba is not None:
+        return layers.recurrent * _first_mamba(facts.first_mamba, _hidden(facts))
+    if facts.short_convolution is not None:
+        return layers.recurrent * 4 * _hidden(facts) * facts.short_convolution.channels
     return layers.recurrent * _mamba(known(facts.mamba, "the shape of its recurrent layers"), _hidden(facts))
 
 
 def _linear_attention(shape: LinearAttention, hidden_size: int) -> int:
-    """Projections to queries, keys, values, output gate, decay and update strength per value head, and back."""
+    """Projections to queries, keys, values, output gate, decay and update strength per value head, and back.
+
+    Gates of a rank, as in Kimi delta attention, are projected down to it and up again: one of the output, one of the
+    decay of every channel.
+    """
     keys = shape.key_heads * shape.key_head_dim
     values = shape.value_heads * shape.value_head_dim
-    return hidden_size * (2 * keys + 2 * values + 2 * shape.value_heads) + values * hidden_size
+    around = hidden_size * (2 * keys + 2 * values)
+    if shape.gate_rank is None:
+        return around + hidden_size * (values + 2 * shape.value_heads)
+    return around + 2 * shape.gate_rank * (hidden_size + values) + hidden_size * shape.value_heads
+
+
+def _first_mamba(shape: FirstMamba, hidden_size: int) -> int:
+    """Projections to channels and their gate, to step and both states, from the step to channels, and back."""
+    to_states = shape.channels * (shape.step_rank + 2 * shape.state_size)
+    own = shape.channels * (shape.state_size + shape.kernel)
+    return 3 * hidden_size * shape.channels + to_states + shape.step_rank * shape.channels + own
 
 
 def _mamba(shape: Mamba, hidden_size: int) -> int:
@@ -165,8 +200,10 @@ def _mamba(shape: Mamba, hidden_size: int) -> int:
 
 def _feed_forward_layers(facts: ModelFacts) -> int:
     """Layers with a feed-forward part: those that are nothing else, where a model has such; otherwise all."""
+    if facts.feed_forward_layers is not None:
+        return facts.feed_forward_layers
     layers = _layers(facts)
-    return layers.stateless or (layers.full + layers.sliding + layers.recurrent)
+    return layers.stateless or (layers.full + layers.sliding + layers.recurrent + layers.shared)
 
 
 def _dense_layers(facts: ModelFacts) -> int:
@@ -199,7 +236,8 @@ def _shared_experts(facts: ModelFacts) -> int:
     if not facts.experts:
         return 0
     width = known(expert_width(facts), "the width of an expert")
-    shared = (facts.shared_experts or 0) * _matrices(facts) * _hidden(facts) * width
+    together = facts.shared_expert_size or (facts.shared_experts or 0) * width
+    shared = together * _matrices(facts) * _hidden(facts)
     return _expert_layers(facts) * (shared + 2 * _hidden(facts) * (facts.expert_input_size or 0))
 
 
@@ -209,12 +247,12 @@ def _router(facts: ModelFacts) -> int:
 
 
 def _tower(facts: ModelFacts) -> int:
-    return facts.tower_parameters or 0
+    return facts.tower_parameters or sum(tower.parameters for tower in facts.towers)
 
 
 def _matrices(facts: ModelFacts) -> int:
     """Matrices of a feed-forward layer: up, down and, in most models, the gate."""
-    return 2 if _is(facts, UNGATED_FEED_FORWARD) else 3
+    return facts.feed_forward_matrices or (2 if _is(facts, UNGATED_FEED_FORWARD) else 3)
 
 
 def _layers(facts: ModelFacts) -> LayerCounts:

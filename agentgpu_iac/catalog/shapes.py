@@ -54,6 +54,8 @@ def model(facts: ModelFacts) -> Model:
         qk_rope_head_dim=facts.qk_rope_head_dim if is_mla else None,
         sliding_window=facts.sliding_window if layers.sliding else None,
         recurrent=recurrent_shape(facts) if layers.recurrent else None,
+        index=facts.index,
+        towers=facts.towers,
         vocab_size=vocab_size,
         max_context_tokens=known(facts.max_context_tokens, "the longest context"),
         intermediate_size=_intermediate_size(facts, hidden_size),
@@ -78,7 +80,10 @@ def _require_layer_shapes(facts: ModelFacts, layers: LayerCounts) -> None:
     if layers.sliding:
         known(facts.sliding_window, "the window of its sliding layers")
     if layers.recurrent:
-        known(facts.linear_attention or facts.mamba, "the shape of its recurrent layers")
+        known(
+            facts.linear_attention or facts.mamba or facts.first_mamba or facts.short_convolution,
+            "the shape of its recurrent layers",
+        )
     if facts.kv_lora_rank is not None:
         known(facts.qk_rope_head_dim, "the rotary width of its compressed attention")
 
@@ -106,6 +111,14 @@ def recurrent_shape(facts: ModelFacts) -> RecurrentShape | None:
     """What one recurrent layer keeps per session, in numbers; nothing where the model has no recurrent layers."""
     if facts.linear_attention is not None:
         return _linear_attention_state(facts.linear_attention)
+    if facts.first_mamba is not None:
+        return RecurrentShape(
+            state_elements=facts.first_mamba.channels * facts.first_mamba.state_size,
+            convolution_elements=(facts.first_mamba.kernel - 1) * facts.first_mamba.channels,
+        )
+    if facts.short_convolution is not None:
+        short = facts.short_convolution
+        return RecurrentShape(state_elements=0, convolution_elements=(short.kernel - 1) * short.channels)
     return None if facts.mamba is None else _mamba_state(facts.mamba)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, KernelFormat, Model
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session
-from agentgpu_iac.sizing.weights import bits_per_parameter, embedding_parameters, expert_parameters, parameters_of
+from agentgpu_iac.sizing.weights import bits_per_parameter, expert_parameters, parts, read_bytes
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 
 _EIGHT_BIT = 8
@@ -30,22 +30,16 @@ class Work:
 
 
 def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_parallel: int) -> Work:
-    """Split weights into routed experts and the rest; the input embedding is looked up, not read.
-
-    4-bit checkpoints of mixtures of experts quantise the experts and leave the rest in 16 bit.
-    """
-    embedding = parameters_of(model, "embedding")
+    """Bytes and operations of routed experts and of the rest, each part in the format that it is stored in."""
+    expert_bytes, dense_bytes = read_bytes(model, parts(model, precision))
     experts = expert_parameters(model)
-    rest = model.params_total - experts - embedding_parameters(model)
-    width = bits_per_parameter(precision) / 8
-    rest_width = 2.0 if experts and width < 1 else width
     active = experts * (model.experts_per_token or 0) // (model.experts or 1)
     short = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 16_384)
     long = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 32_768)
     per_token = (long - short) / 16_384
     return Work(
-        expert_bytes=experts * width,
-        dense_bytes=rest * rest_width + embedding * 2.0,
+        expert_bytes=expert_bytes,
+        dense_bytes=dense_bytes,
         expert_flops=2.0 * active,
         dense_flops=2.0 * (model.params_active - active),
         kv_bytes_per_token=per_token,

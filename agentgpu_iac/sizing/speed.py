@@ -21,7 +21,7 @@ from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.launches import attention_launches_ms, feed_forward_launches_ms, reduces_of
 from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.rates import kernel_formats, work_of
-from agentgpu_iac.sizing.weights import layer_count
+from agentgpu_iac.sizing.weights import layer_count, read_spread
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 
 CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
@@ -288,6 +288,7 @@ def speed_of(
         + reduces.count * reduce_ms
     )
     ttft_error, tpot_error = _error_ratios(model, accelerator, serving)
+    unknown = read_spread(model, precision)
     return Speed(
         dense_weights_ms=work.dense_bytes / spread.tensor_parallel / dense.bytes_per_ms,
         expert_weights_ms=work.expert_bytes / width / routed.bytes_per_ms,
@@ -319,8 +320,8 @@ def speed_of(
         tflops_share=dense.flops_per_ms / ((kernels.tflops(accelerator, dense.format) or math.inf) * 1e9),
         own_tables=kernels.has_own_tables(accelerator),
         calibrated=_is_calibrated(accelerator, serving),
-        ttft_error_ratio=ttft_error,
-        tpot_error_ratio=tpot_error,
+        ttft_error_ratio=math.hypot(ttft_error, unknown),
+        tpot_error_ratio=math.hypot(tpot_error, unknown),
         measured_ttft_ratio=(serving.own_run and serving.own_run.ttft_ratio) or 1.0,
         measured_tpot_ratio=(serving.own_run and serving.own_run.tpot_ratio) or 1.0,
     )

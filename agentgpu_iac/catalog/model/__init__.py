@@ -27,8 +27,21 @@ from agentgpu_iac.catalog.model.kernels import (
 )
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
-from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
-from agentgpu_iac.catalog.model.modules import MODULE_KINDS, Module, ModuleKind
+from agentgpu_iac.catalog.model.models import (
+    AttentionIndex,
+    ExtraWeights,
+    FirstMamba,
+    LayerCounts,
+    LinearAttention,
+    Mamba,
+    Model,
+    ModelFacts,
+    RecurrentShape,
+    ShortConvolution,
+    Tower,
+)
+from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, CheckpointCache, Module, ModuleKind
+from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
@@ -39,7 +52,10 @@ __all__ = (
     "MODULE_KINDS",
     "Accelerator",
     "AllReduce",
+    "AttentionIndex",
+    "CacheMethod",
     "Calibration",
+    "CheckpointCache",
     "DecodeAttention",
     "DenseTflops",
     "EngineHostMemory",
@@ -50,6 +66,8 @@ __all__ = (
     "EngineRelease",
     "Exclusion",
     "ExpertKernel",
+    "ExtraWeights",
+    "FirstMamba",
     "Gate",
     "GpuAlias",
     "InstanceType",
@@ -70,14 +88,18 @@ __all__ = (
     "Price",
     "PromptAttention",
     "Provider",
+    "QuantisationMethod",
     "RecurrentShape",
+    "Repack",
     "RouterRelease",
     "RouterSoftware",
     "ServiceRelease",
     "ServiceSoftware",
+    "ShortConvolution",
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "Tower",
     "VcpuQuota",
     "VolumeId",
     "VolumeType",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
 
 from agentgpu_iac.catalog.model.scalars import Integer
 from agentgpu_iac.spec.document import Document
@@ -32,12 +34,27 @@ ModuleKind = Literal[
 MODULE_KINDS: tuple[ModuleKind, ...] = get_args(ModuleKind)
 
 
+CacheMethod = Literal["modelopt", "compressed-tensors", "quark"]
+"""Whose way of writing asks for the number format of the KV cache: engines heed some, from some version on."""
+
+
+class CheckpointCache(Document):
+    """The number format of the KV cache that a checkpoint asks for."""
+
+    precision: Precision
+    """The format."""
+    method: CacheMethod
+    """Whose word it is."""
+
+
 class Module(Document):
-    """The weights of one kind, over all layers."""
+    """The weights of one kind and format, over all layers."""
 
     kind: ModuleKind
     """What they are for."""
     parameters: Integer
     """How many there are."""
     precision: Precision
-    """Number format that engines load the published checkpoint in."""
+    """Number format that engines load the published checkpoint in: the kernels that run it."""
+    bits: Annotated[float, Field(gt=0, le=64)] | None = None
+    """Bits of one of them with its scales, as the file says; unset: what the format takes where no file says more."""

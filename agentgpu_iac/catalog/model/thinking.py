@@ -69,6 +69,9 @@ Option = Literal[
     "request-template-variables",
     "hybrid-prefix-caching",
     "hybrid-prefix-caching-by-default",
+    "checkpoint-cache-modelopt",
+    "checkpoint-cache-compressed-tensors",
+    "checkpoint-cache-compressed-tensors-latent",
     "attention-groups",
     "group-by-request",
 ]
@@ -83,6 +86,8 @@ class EngineOption(Document):
     """template-variables: values for the variables of the chat template, which requests may override.
     request-template-variables: that requests may give them.
     hybrid-prefix-caching: to keep prefixes of models with recurrent layers. ...-by-default: it does so unasked.
+    checkpoint-cache-...: to keep the KV cache as a checkpoint of that method asks, where nothing else is said; ...-latent:
+    also for compressed attention.
     attention-groups: to run attention data parallelism whose groups share dealt-out experts, behind one port, with an
     exchange that every card of a machine can run. group-by-request: a request names its group in the header
     X-data-parallel-rank."""
