@@ -140,8 +140,9 @@ OTHER_CARDS: Mapping[bool, ErrorRatios] = MappingProxyType(
     }
 )
 """At least this on cards that no fitted run used, with kernel tables of their own and with those of the nearest kind (those a
-little widened: another clock and power, and engines newer than the tables): 80th percentiles of TPOT up to eight requests and of TTFT at one request on A100, L4, L40S, RTX 4090, 5090, A6000, 6000 Ada, PRO
-6000 and H100 PCIe (``bench/accuracy_cards.py``)."""
+little widened: another clock and power, and engines newer than the tables): 80th percentiles of TPOT up to eight requests
+and of TTFT at one request on A100, L4, L40S, RTX 4090, 5090, A6000, 6000 Ada, PRO 6000 and H100 PCIe
+(``bench/accuracy_cards.py``)."""
 
 _SINCE: dict[Engine, tuple[tuple[str, str], ...]] = {
     "vllm": (("0.18", "vllm-0.18"), ("0.14", "vllm-0.15"), ("0", "vllm-0.12")),
