@@ -289,6 +289,15 @@ def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
         unit="GiB",
         source=accelerator.sources[-1],
     )
+    yield Line(
+        name="reserveRatio",
+        formula="capacity.memoryReserveRatio, or what the engine's share, a cold start and (below 0.2) the error of the sum leave",
+        inputs=f"{terms.reserve_ratio:g}",
+        value=terms.reserve_ratio,
+        result=f"{terms.reserve_ratio:g}",
+        unit="",
+        source="spec: capacity.memoryReserveRatio; the engine's share as for headroomGib",
+    )
     yield _gib(
         "coldStartGib",
         "what a start with an empty compile cache takes more than one with a full one",

@@ -13,7 +13,7 @@ from tests.review.arithmetic import worked_out
 CATALOG = load_catalog()
 NAMES = [
     *("weightsGib", "kvBytesPerToken", "kvPerSessionGib", "kvGib", "overheadGib", "activationGib", "nonTorchGib"),
-    *("cudaGraphGib", "totalGib", "capacityGib", "coldStartGib", "headroomGib"),
+    *("cudaGraphGib", "totalGib", "capacityGib", "reserveRatio", "coldStartGib", "headroomGib"),
 ]
 MTP = Draft(tokens=2, layers=1)
 SMALL_DRAFT = Draft(tokens=3, model=CATALOG.model("Qwen/Qwen3-0.6B"), name="Qwen/Qwen3-0.6B")
