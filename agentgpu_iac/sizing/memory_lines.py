@@ -291,7 +291,7 @@ def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
     )
     yield Line(
         name="reserveRatio",
-        formula="capacity.memoryReserveRatio, or what the engine's share, a cold start and (below 0.2) the error of the sum leave",
+        formula="capacity.memoryReserveRatio, or what the engine's share, a cold start and below 0.2 the error of the sum leave",
         inputs=f"{terms.reserve_ratio:g}",
         value=terms.reserve_ratio,
         result=f"{terms.reserve_ratio:g}",
