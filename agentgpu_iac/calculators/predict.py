@@ -72,7 +72,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         case.accelerator,
         spread,
         precision=case.precision,
-        kv_dtype=question.kv_cache_dtype,
+        kv_dtype=case.kv_dtype,
         engine=question.engine,
         prompt_tokens=float(question.input_tokens),
         output_tokens=float(question.output_tokens),
@@ -83,7 +83,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     seats = min(by_cache, float(question.max_num_seqs or math.inf) * spread.attention_groups)
     warnings = list(case.warnings)
     recipe = recipe_kv_dtype(question.engine, case.accelerator, case.precision)
-    if question.kv_cache_dtype == "auto" and recipe != "auto":
+    if case.kv_dtype == "auto" and recipe != "auto":
         warnings.append(
             f"kv-cache-dtype auto is 16 bit; recipes of tuned runs like this ask for {recipe}: say so if yours does"
         )

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.checkpoint import stored_as_listed, with_repacks
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name
+from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -29,11 +31,12 @@ from agentgpu_iac.catalog.model import (
     Gate,
     KubernetesRelease,
     Model,
-    ModelFacts,
     Offering,
     Option,
     Price,
     Provider,
+    QuantisationMethod,
+    Repack,
     RouterRelease,
     RouterSoftware,
     ServiceRelease,
@@ -45,6 +48,20 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
+from agentgpu_iac.catalog.quantisation.reading import BESIDE
+from agentgpu_iac.catalog.safetensors import (
+    INDEX,
+    LENGTH_BYTES,
+    PATTERN,
+    Tensor,
+    UnreadableError,
+    WeightFiles,
+    checked,
+    header_length,
+    index_bytes,
+    tensors_of,
+    with_files,
+)
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.spec.repository import is_other_address, repository_of
@@ -85,6 +102,8 @@ class Catalog:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    quantisation_methods: tuple[QuantisationMethod, ...] = ()
+    repacks: tuple[Repack, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
@@ -313,12 +332,33 @@ class Catalog:
         return min(supported, key=order)
 
     def _local_model(self, path: Path, reference: str) -> Model:
+        beside = path.with_name(BESIDE)
+        model = model_from_config(
+            self._text(path), reference, self._text(beside) if self._is_file(beside) and path != beside else None
+        )
+        model = with_files(model, self._weight_files(path))
+        return with_repacks(model, self.repacks).model_copy(update={"thinking": thinking_of(reference, self.thinking)})
+
+    def _weight_files(self, path: Path) -> WeightFiles:
+        """The weight files beside a config.json: headers only, and the index where no file lies there."""
+        if path.name != CONFIG_FILE:
+            return WeightFiles()
+        at = path
+        tensors: list[Tensor] = []
         try:
-            text = self._resolved(path).read_text(encoding="utf-8")
+            for at in sorted(self._resolved(path).parent.glob(PATTERN)):
+                tensors += tensors_of(_header(at))
+            at = path.with_name(INDEX)
+            total = index_bytes(self._text(at)) if self._is_file(at) else None
+            return checked(WeightFiles(tensors=tuple(tensors), total_bytes=total))
+        except (UnreadableError, OSError) as error:
+            raise BadInput.one(str(at), str(error)) from error
+
+    def _text(self, path: Path) -> str:
+        try:
+            return self._resolved(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error
-        model = model_from_config(text, reference)
-        return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
 
     def _is_file(self, path: Path) -> bool:
         try:
@@ -328,6 +368,11 @@ class Catalog:
 
     def _resolved(self, path: Path) -> Path:
         return (self.base_directory or Path()) / path
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(header_length(stream.read(LENGTH_BYTES), path.stat().st_size))
 
 
 def load_catalog(overlay: Path | None = None, base_directory: Path | None = None) -> Catalog:
@@ -360,7 +405,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     """
     own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
-    models, unsizable = _models(rows.models, rows.gates, rows.thinking)
+    models, unsizable = _models(rows)
     return Catalog(
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
@@ -380,6 +425,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        quantisation_methods=rows.quantisation_methods,
+        repacks=rows.repacks,
         thinking=rows.thinking,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
@@ -403,17 +450,15 @@ def gate_of(repository: str, gates: Iterable[Gate]) -> bool | None:
     return found.gated if found is not None and found.exactness(repository) else None
 
 
-def _models(
-    facts: Iterable[ModelFacts], gates: Iterable[Gate], thinking: Sequence[Thinking]
-) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
+def _models(rows: Rows) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
     models: list[Model] = []
     exclusions: list[Exclusion] = []
-    for row in sorted(facts, key=lambda row: row.id.casefold()):
+    for row in sorted(rows.models, key=lambda row: row.id.casefold()):
         try:
-            model = shapes.model(row)
-            gated = gate_of(model.id, gates) if model.gated is None else model.gated
-            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, thinking)}))
-        except shapes.UnsizableError as reason:
+            model = with_repacks(stored_as_listed(shapes.model(row), row), rows.repacks)
+            gated = gate_of(model.id, rows.gates) if model.gated is None else model.gated
+            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, rows.thinking)}))
+        except UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)
 

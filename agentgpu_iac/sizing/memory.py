@@ -43,6 +43,7 @@ from agentgpu_iac.sizing.weights import (
     rank_weights,
     weight_bytes,
     weights_gib_per_accelerator,
+    weights_spread,
 )
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import gib
@@ -278,6 +279,7 @@ def _uncertain_gib(
 ) -> float:
     """What the terms of a sum may be off together, in GiB."""
     of_weights = _FOUR_BIT_WEIGHTS_UNCERTAINTY if of.precision in ("int4", "nvfp4") else _WEIGHTS_UNCERTAINTY
+    of_weights += weights_spread(of.model, of.precision)
     of_overhead = _EXPERT_OVERHEAD_UNCERTAINTY if of.model.experts else _OVERHEAD_UNCERTAINTY
     if before(of.accounted_as, _OLD_BEFORE):
         of_overhead = _OVERHEAD_UNCERTAINTY_OF_OLD

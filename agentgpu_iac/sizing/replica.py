@@ -81,7 +81,7 @@ class Replica:
             max_num_batched_tokens=self.max_num_batched_tokens,
             compute_capability=self.accelerator.compute_capability,
             draft_layers=0 if self.draft is None else self.draft.layers,
-            proposed_tokens=0 if self.draft is None else self.draft.tokens,
+            proposed_tokens=0 if self.draft is None else max(self.draft.tokens, min(1, self.draft.layers)),
             prefix_cached=self.prefix_cached,
         )
 

@@ -105,7 +105,6 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
 
 TGI = EnginePort(
     name="tgi",
-    title="TGI",
     command=("text-generation-launcher",),
     arguments=tgi_args,
     environment=_environment,
