@@ -33,7 +33,7 @@ class MemoryPlan(Document):
     cuda_graph_gib: float
     """Captured CUDA graphs."""
     overhead_gib: float
-    """These together, and coldStartGib (times the ratio of your own run, if any), or the figure set by hand."""
+    """The three together (times the ratio of your own run, if any), or the figure set by hand."""
     total_gib: float
     """The need: weights + draft + kvGib + overheadGib."""
     capacity_gib: float
@@ -46,7 +46,7 @@ class MemoryPlan(Document):
     """What the engine will take: its share of the capacity (TensorRT-LLM: of what is free after loading), or its part of
     a shared accelerator."""
     headroom_gib: float
-    """KV cache beyond the planned sessions: engineBudgetGib - totalGib."""
+    """KV cache beyond the planned sessions after a cold start: engineBudgetGib - coldStartGib - totalGib."""
     context_tokens: int
     """Context for which each session's memory is reserved."""
     expected_context_tokens: int
@@ -54,7 +54,7 @@ class MemoryPlan(Document):
     error_ratio: float
     """How far off the KV cache size may be, relative; see ``agentgpu size``."""
     cold_start_gib: float = 0.0
-    """What a start with an empty compile cache takes more than one with a full one: the planned case."""
+    """What a start with an empty compile cache leaves less of engineBudgetGib than one with a full one: the planned case."""
     reserve_ratio: float | None = None
     """Share of the capacity that the need leaves free: ``capacity.memoryReserveRatio``, or the least that the engine's own
     share of the memory and the error of the sum leave where that is more."""
