@@ -7,11 +7,10 @@ that cannot be accounted for is a fault too: a wrong shape would give a plan tha
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeGuard
+from typing import Final, Literal, TypeGuard
 
 from pydantic import ValidationError
 
@@ -19,9 +18,17 @@ from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_class
 from agentgpu_iac.catalog.model import LayerCounts, LinearAttention, Mamba, Model, ModelFacts
 from agentgpu_iac.catalog.parameters import active_parameter_count, parameter_count
-from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.errors import BadInput, Fault, shortened
+from agentgpu_iac.inputs import json_of
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import ceil_div
+
+MOST: Final = 10**9
+"""The largest number that a shape is read with: none has a dimension of a hundredth of it, and sums stay what they are."""
+MOST_LAYERS: Final = 10_000
+"""The deepest models have two hundred."""
+MOST_FAULTS: Final = 20
+"""Faults named of one file."""
 
 FAMILY = "local"
 """Publisher of a model that is known by its file alone."""
@@ -65,23 +72,25 @@ DTYPES: Mapping[str, Precision] = {"bfloat16": "bf16", "float16": "fp16", "float
 Json = Mapping[str, object]
 
 
-def model_from_config(text: str, reference: str) -> Model:
-    """Read the shape of a model from the text of its ``config.json``.
+def model_from_config(content: bytes | str, reference: str) -> Model:
+    """Read the shape of a model from the content of its ``config.json``.
 
     Args:
-        text: Content of the file.
+        content: Content of the file.
         reference: What the user calls the model; it becomes the model's id, and the source of its facts and faults.
 
     Raises:
         BadInput: the text is no JSON object, lacks fields (names all of them), or describes an attention, a layer or a
             quantisation that cannot be accounted for.
     """
-    parsed = _parsed(text, reference)
+    parsed = _parsed(content, reference)
     _refuse_other_kinds(parsed, reference)
     config = _Config(_language_model(parsed, reference))
     facts = _facts(config, reference)
     if config.faults or facts is None:
-        raise BadInput(Fault(source=reference, path=path, message=message) for path, message in config.faults)
+        raise BadInput(
+            Fault(source=reference, path=path, message=message) for path, message in config.faults[:MOST_FAULTS]
+        )
     try:
         counted = {"params_total": parameter_count(facts), "params_active": active_parameter_count(facts)}
         return shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})
@@ -91,16 +100,13 @@ def model_from_config(text: str, reference: str) -> Model:
 
 def _refuse_other_kinds(config: Json, reference: str) -> None:
     classes = config.get("architectures")
-    for name in classes if _is_list(classes) else ():
+    for name in classes[:MOST_FAULTS] if _is_list(classes) else ():
         if kind := other_kind_by_class(str(name)):
             raise BadInput.one(reference, not_planned(reference, kind), path="architectures")
 
 
-def _parsed(text: str, reference: str) -> Json:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInput.one(reference, f"is not JSON: {error}") from error
+def _parsed(content: bytes | str, reference: str) -> Json:
+    data: object = json_of(content, reference)
     if not _is_object(data):
         raise BadInput.one(reference, "is not a Hugging Face config: a JSON object is expected")
     return data
@@ -136,18 +142,22 @@ class _Config:
             value = self.fields.get(name)
             if value is None or value == 0:
                 continue
-            if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
                 return value
-            self.fault(name, "must be a positive whole number")
+            self.fault(name, f"must be a positive whole number, {MOST:,} at most")
             return None
         return None
 
     def required(self, *names: str) -> int:
         """As ``integer``, but a fault where none is set; 1 stands in, so that further faults are found."""
         value = self.integer(*names)
-        if value is None and not any(path in names for path, _ in self.faults):
+        if value is None and not self.has_fault(*names):
             self.fault(names[0], "is missing")
         return value or 1
+
+    def has_fault(self, *names: str) -> bool:
+        """Whether one of these fields is faulty already."""
+        return any(path in names for path, _ in self.faults)
 
     def section(self, name: str) -> Json:
         """A nested object; empty where it is unset."""
@@ -167,6 +177,9 @@ def _facts(config: _Config, reference: str) -> ModelFacts | None:
     """Everything that sizing needs; nothing where the facts contradict each other."""
     _refuse_unaccounted(config)
     layer_count = config.required("num_hidden_layers")
+    if layer_count > MOST_LAYERS:
+        config.fault("num_hidden_layers", f"is {layer_count:,}: no model has more than {MOST_LAYERS:,} layers")
+        return None
     hidden_size = config.required("hidden_size")
     heads = config.required("num_attention_heads")
     experts = config.integer("num_experts", "num_local_experts", "n_routed_experts")
@@ -176,7 +189,7 @@ def _facts(config: _Config, reference: str) -> ModelFacts | None:
         config.required("intermediate_size")
     is_mla = config.integer("kv_lora_rank") is not None
     kv_heads = config.integer("num_key_value_heads") or heads
-    if heads % kv_heads:
+    if heads % kv_heads and not config.has_fault("num_attention_heads"):
         config.fault("num_key_value_heads", f"is {kv_heads}, which does not divide the {heads} attention heads")
     head_dim = _head_dim(config, hidden_size, heads, is_mla=is_mla)
     # Gemma 4 gives the sliding layers the plain fields and the full ones fields of their own; MiMo the other way round.
@@ -271,8 +284,8 @@ def _pattern_kinds(config: _Config) -> Counter[LayerKind] | None:
 def _known_kinds(
     config: _Config, name: str, words: Sequence[str], kinds: Mapping[str, LayerKind]
 ) -> Counter[LayerKind]:
-    for unknown in sorted(set(words) - set(kinds)):
-        config.fault(name, f"layers of the kind {unknown!r} are unknown: their memory cannot be computed")
+    for unknown in sorted(set(words) - set(kinds))[:MOST_FAULTS]:
+        config.fault(name, f"layers of the kind {shortened(unknown)!r} are unknown: their memory cannot be computed")
     return Counter(kinds[word] for word in words if word in kinds)
 
 
@@ -367,15 +380,23 @@ _ALREADY_SCALED = frozenset(
 config/model.py)."""
 
 
+_MOST_SCALED = 100_000
+"""The largest factor of a rotary scaling that is read; published ones stay below a hundred."""
+
+
 def _longest_context(config: _Config) -> int:
     """The longest sequence that an engine takes from this config: linear and dynamic scaling lengthen what it states."""
     stated = config.required("max_position_embeddings", "model_max_length", "max_sequence_length")
     factor = 1.0
     if not config.text("model_type").startswith("gemma3"):  # states the scaled length too
         for rope in _rope_parameters(config):
-            kind, by = rope.get("rope_type", rope.get("type", "")), rope.get("factor")
-            if kind not in _ALREADY_SCALED and isinstance(by, int | float) and by > 0:
+            kind, by = str(rope.get("rope_type", rope.get("type")) or ""), rope.get("factor")
+            if kind in _ALREADY_SCALED or by is None:
+                continue
+            if isinstance(by, int | float) and 0 < by <= _MOST_SCALED:
                 factor = float(by)
+            else:
+                config.fault("rope_scaling", f"has a factor that is no number above 0 and up to {_MOST_SCALED:,}")
     return max(int(stated * factor), config.integer("model_max_length") or 0)
 
 

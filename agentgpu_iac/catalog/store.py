@@ -47,6 +47,7 @@ from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.inputs import MOST_CONFIG_BYTES, read_file
 from agentgpu_iac.spec.repository import is_other_address, repository_of
 from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
@@ -313,11 +314,8 @@ class Catalog:
         return min(supported, key=order)
 
     def _local_model(self, path: Path, reference: str) -> Model:
-        try:
-            text = self._resolved(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput.one(str(path), f"cannot be read: {error}") from error
-        model = model_from_config(text, reference)
+        content = read_file(self._resolved(path), MOST_CONFIG_BYTES, of=f"a {CONFIG_FILE}")
+        model = model_from_config(content, reference)
         return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
 
     def _is_file(self, path: Path) -> bool:
