@@ -34,6 +34,7 @@ from agentgpu_iac.catalog.model import (
     Provider,
     RouterRelease,
     ServiceRelease,
+    Shortcut,
     SkyPilotName,
     Thinking,
     VcpuQuota,
@@ -62,6 +63,7 @@ class Rows:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
@@ -98,6 +100,7 @@ FILES = (
     "quotas.json",
     "routers.json",
     "services.json",
+    "shortcuts.json",
     "skypilot.json",
     "thinking.json",
     "volumes.json",
@@ -131,6 +134,7 @@ def rows_in(folder: Traversable) -> Rows:
         engine_versions=_json_rows(content["engine_versions.json"], EngineVersion),
         gates=_json_rows(content["gates.json"], Gate),
         engine_options=_json_rows(content["engine_options.json"], EngineOption),
+        shortcuts=_json_rows(content["shortcuts.json"], Shortcut),
         thinking=_json_rows(content["thinking.json"], Thinking),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),

@@ -38,6 +38,7 @@ from agentgpu_iac.catalog.model import (
     RouterSoftware,
     ServiceRelease,
     ServiceSoftware,
+    Shortcut,
     SkyPilotName,
     Thinking,
     VcpuQuota,
@@ -86,6 +87,7 @@ class Catalog:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
@@ -378,6 +380,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        shortcuts=tuple(sorted(rows.shortcuts, key=lambda row: row.id)),
         thinking=rows.thinking,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),

@@ -20,6 +20,8 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
     "ledger": "the sums behind figures that are compared",
     "rejections": "what was looked at and not taken; what was taken is compared",
     "warnings": "compared as sentences, which are listed by themselves",
+    "startChoices": "what was looked at and not taken; what was taken is compared",
+    "startTargets": "what was not taken; what was taken is compared",
     "cost.alternatives": "what was looked at and not taken; what was taken is compared",
     "cost.baselineUsdPerMonth": "compared as money, ahead of everything else",
     "cost.peakUsdPerHour": "compared as money, ahead of everything else",

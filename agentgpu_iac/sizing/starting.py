@@ -12,6 +12,7 @@ longer than 1.95 times the predicted.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -269,6 +270,17 @@ def cold_start(
     )
     upper = _upper(likely, engine, node)
     return Bounded(likely=likely, upper=replace(upper, weights=max(upper.weights, model_gib / slowest)))
+
+
+def shortened(start: Bounded, spares: Sequence[str], takes_s: float, at_worst_s: float) -> Bounded:
+    """The same start without some of its phases; what stands in their place is counted under the first of them."""
+    if not spares:
+        return start
+    gone = dict.fromkeys(spares, 0.0)
+    return Bounded(
+        likely=replace(start.likely, **{**gone, spares[0]: takes_s}),
+        upper=replace(start.upper, **{**gone, spares[0]: at_worst_s}),
+    )
 
 
 def _upper(likely: ColdStart, engine: Starting, node: NewNode) -> ColdStart:

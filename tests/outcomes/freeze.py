@@ -89,6 +89,7 @@ EVERY_ROW = frozenset(
         "quotas.json",
         "routers.json",
         "services.json",
+        "shortcuts.json",
         "thinking.json",
         "volumes.json",
     }

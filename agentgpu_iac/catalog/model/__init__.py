@@ -22,6 +22,7 @@ from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamb
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
@@ -48,6 +49,7 @@ __all__ = (
     "Offering",
     "Option",
     "ParserNames",
+    "Phase",
     "Price",
     "Provider",
     "RecurrentShape",
@@ -55,6 +57,8 @@ __all__ = (
     "RouterSoftware",
     "ServiceRelease",
     "ServiceSoftware",
+    "Shortcut",
+    "ShortcutId",
     "SkyPilotName",
     "Thinking",
     "Thinks",

@@ -34,6 +34,7 @@ from agentgpu_iac.planning.writing import overrides
 from agentgpu_iac.planning.writing.assumptions import assumptions
 from agentgpu_iac.planning.writing.costs import cost, other_accelerators, second_replicas, with_dearest
 from agentgpu_iac.planning.writing.ledger.entries import entries
+from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -135,6 +136,8 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
         sky_services=sky_services,
         cost=total,
+        start_choices=start_choices(placed, its_pools, spec, catalog, decided.terms),
+        start_targets=start_targets(placed, spec, decided.terms),
         overrides=by_hand,
         rejections=tuple(
             sorted(
