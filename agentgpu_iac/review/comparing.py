@@ -60,6 +60,8 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.SecretVariable: ("variable",),
     p.SkyPlace: ("cloud", "region", "accelerator"),
     p.SkySecret: ("variable",),
+    p.StartChoice: ("agent", "choice"),
+    p.StartTarget: ("agent", "warm_replicas"),
     p.SkyServicePlan: ("name",),
     p.Trigger: ("name",),
     p.VcpuNeed: ("provider", "region", "capacity_type", "name"),

@@ -122,7 +122,8 @@ def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> 
         )
     return warning(
         "single-replica",
-        f"{count}: {what}; a lost node is one of about {baseline.cold_start_s.total:,.0f} s{price}",
+        f"{count}: {what}; a lost node is one of about {baseline.cold_start_s.total:,.0f} s, an engine that exits of about "
+        f"{baseline.cold_start_s.restart_total or baseline.cold_start_s.warm_node_total:,.0f} s{price}",
         baseline.agent,
     )
 
