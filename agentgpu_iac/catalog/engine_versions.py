@@ -69,8 +69,8 @@ class Lack:
     """What, and since when there is one."""
     version: str
     """The version that was asked for."""
-    since: str
-    """The first one read that has it."""
+    since: str | None
+    """The first one read that has it, or the last where newer ones lack it again; None: no release read has it."""
 
 
 def lack_of(

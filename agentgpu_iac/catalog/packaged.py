@@ -32,6 +32,8 @@ from agentgpu_iac.catalog.model import (
     ModelFacts,
     Price,
     Provider,
+    QuantisationMethod,
+    Repack,
     RouterRelease,
     ServiceRelease,
     Shortcut,
@@ -64,6 +66,8 @@ class Rows:
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
     shortcuts: tuple[Shortcut, ...] = ()
+    quantisation_methods: tuple[QuantisationMethod, ...] = ()
+    repacks: tuple[Repack, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
@@ -97,7 +101,9 @@ FILES = (
     "models.json",
     "prices.csv",
     "providers.json",
+    "quantisation_methods.json",
     "quotas.json",
+    "repacks.json",
     "routers.json",
     "services.json",
     "shortcuts.json",
@@ -135,6 +141,8 @@ def rows_in(folder: Traversable) -> Rows:
         gates=_json_rows(content["gates.json"], Gate),
         engine_options=_json_rows(content["engine_options.json"], EngineOption),
         shortcuts=_json_rows(content["shortcuts.json"], Shortcut),
+        quantisation_methods=_json_rows(content["quantisation_methods.json"], QuantisationMethod),
+        repacks=_json_rows(content["repacks.json"], Repack),
         thinking=_json_rows(content["thinking.json"], Thinking),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),

@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import Plan, Rejection
+from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.on_offer import offers
@@ -77,7 +78,7 @@ def _make_plan(
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
     demands = tuple(
-        demand(agent, model, draft_model(agent, catalog), choice, spec.latency)
+        demand(with_checkpoint_cache(agent, model, catalog), model, draft_model(agent, catalog), choice, spec.latency)
         for agent, model, choice in zip(spec.agents, models, thinking, strict=True)
     )
     found = tuple(fits(position, each, spec, catalog, on_offer) for position, each in enumerate(demands))

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
-from agentgpu_iac.catalog.huggingface import MOST_LAYERS, model_from_config
+from agentgpu_iac.catalog.huggingface import model_from_config
+from agentgpu_iac.catalog.huggingface.fields import MOST_LAYERS
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.errors import BadInput

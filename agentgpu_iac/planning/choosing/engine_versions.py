@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agentgpu_iac.catalog.checkpoint import lack_of_method
 from agentgpu_iac.catalog.engine_versions import Lack, lack_of, lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
@@ -32,6 +33,7 @@ def _lacks(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterator
     rows, engine, version = catalog.engine_versions, release.engine, release.version
     parsers = known_parsers(catalog.engine_parsers(engine, version))
     yield lack_of_class(rows, engine, version, model)
+    yield lack_of_method(catalog.quantisation_methods, engine, version, model, demand.precision)
     if name := parsers.tool_calls.named(agent.tool_call_parser, model.tool_call_parser):
         words = f"tool-call parser {name} (toolCallParser: none goes without)"
         yield lack_of(rows, engine, version, "tool-parser", name, words)
