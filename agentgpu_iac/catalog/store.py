@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,9 +51,22 @@ from agentgpu_iac.catalog.model import (
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.quantisation.reading import BESIDE
+from agentgpu_iac.catalog.safetensors import (
+    INDEX,
+    LENGTH_BYTES,
+    PATTERN,
+    Tensor,
+    UnreadableError,
+    WeightFiles,
+    checked,
+    header_length,
+    index_bytes,
+    tensors_of,
+    with_files,
+)
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.inputs import MOST_CONFIG_BYTES, read_file
+from agentgpu_iac.inputs import MOST_CONFIG_BYTES, MOST_TEXT_BYTES, opened, read_file, source_of
 from agentgpu_iac.spec.repository import is_other_address, repository_of
 from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
@@ -326,10 +340,26 @@ class Catalog:
         model = model_from_config(
             self._content(path), reference, self._content(beside) if self._is_file(beside) and path != beside else None
         )
+        model = with_files(model, self._weight_files(path))
         return with_repacks(model, self.repacks).model_copy(update={"thinking": thinking_of(reference, self.thinking)})
 
     def _content(self, path: Path) -> bytes:
         return read_file(self._resolved(path), MOST_CONFIG_BYTES, of=f"a {path.name}")
+
+    def _weight_files(self, path: Path) -> WeightFiles:
+        """The weight files beside a config.json: headers only, and the index where no file lies there."""
+        if path.name != CONFIG_FILE:
+            return WeightFiles()
+        at = path
+        tensors: list[Tensor] = []
+        try:
+            for at in sorted(self._resolved(path).parent.glob(PATTERN)):
+                tensors += tensors_of(_header(at))
+            at = path.with_name(INDEX)
+            total = index_bytes(read_file(self._resolved(at), MOST_TEXT_BYTES)) if self._is_file(at) else None
+            return checked(WeightFiles(tensors=tuple(tensors), total_bytes=total))
+        except UnreadableError as error:
+            raise BadInput.one(source_of(at), str(error)) from error
 
     def _is_file(self, path: Path) -> bool:
         try:
@@ -339,6 +369,12 @@ class Catalog:
 
     def _resolved(self, path: Path) -> Path:
         return (self.base_directory or Path()) / path
+
+
+def _header(path: Path) -> bytes:
+    with opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        return stream.read(header_length(stream.read(LENGTH_BYTES), size))
 
 
 def load_catalog(overlay: Path | None = None, base_directory: Path | None = None) -> Catalog:

@@ -130,7 +130,7 @@ def test_what_is_read_is_sized_and_predicted_or_refused(text: str, tmp_path_fact
         ({"num_attention_heads": 10**400}, "num_attention_heads", "must be a positive whole number"),
         ({"vocab_size": float("inf")}, "vocab_size", "must be a positive whole number"),
         ({"rope_scaling": {"rope_type": "linear", "factor": float("inf")}}, "rope_scaling", "no number above 0"),
-        ({"layer_types": [f"kind-{n}" for n in range(100_000)]}, "layer_types", "are unknown"),
+        ({"layer_types": [f"kind-{n}" for n in range(9_000)]}, "layer_types", "are unknown"),
     ],
 )
 def test_absurd_figures_are_faults_of_their_field(changes: dict[str, Any], field: str, words: str) -> None:

@@ -61,9 +61,13 @@ class Config:
     def required(self, *names: str) -> int:
         """As ``integer``, but a fault where none is set; 1 stands in, so that further faults are found."""
         value = self.integer(*names)
-        if value is None and not any(path.removeprefix(self.prefix) in names for path, _ in self.faults):
+        if value is None and not self.has_fault(*names):
             self.fault(names[0], "is missing")
         return value or 1
+
+    def has_fault(self, *names: str) -> bool:
+        """Whether one of these fields is faulty already."""
+        return any(path.removeprefix(self.prefix) in names for path, _ in self.faults)
 
     def number(self, name: str) -> float | None:
         """A field that is a number above 0."""

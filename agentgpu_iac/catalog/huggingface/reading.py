@@ -87,9 +87,8 @@ def model_from_config(content: bytes | str, reference: str, beside: bytes | str 
 
 
 def _refusal(config: Config, reference: str) -> BadInput:
-    return BadInput(
-        Fault(source=reference, path=path, message=message) for path, message in config.faults[:MOST_FAULTS]
-    )
+    named = tuple(dict.fromkeys(config.faults))[:MOST_FAULTS]
+    return BadInput(Fault(source=reference, path=path, message=message) for path, message in named)
 
 
 def _as_stored(layer: Layer) -> StoredLayer:
