@@ -131,9 +131,7 @@ def text_of(raw: bytes, source: str) -> str:
     Raises:
         BadInput: it is no UTF-8 text, with the place; or is something else that often lies where a file should.
     """
-    if stranger := _stranger(raw):
-        message, hint = stranger
-        raise BadInput.one(source, message, hint=hint)
+    refuse_stranger(raw, source)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -142,6 +140,13 @@ def text_of(raw: bytes, source: str) -> str:
         message = f"is not UTF-8 text: the byte 0x{raw[error.start]:02x} does not belong here"
         raise BadInput([Fault(source=source, line=line, column=column, message=message, hint=hint)]) from None
     return text.removeprefix("\ufeff")
+
+
+def refuse_stranger(raw: bytes, source: str) -> None:
+    """Raises BadInput where the beginning of a file shows that it is something else, which often lies where one should."""
+    if stranger := _stranger(raw):
+        message, hint = stranger
+        raise BadInput.one(source, message, hint=hint)
 
 
 def _stranger(raw: bytes) -> tuple[str, str] | None:

@@ -114,10 +114,10 @@ def _tensor(name: str, entry: object) -> Tensor:
         raise UnreadableError(
             f"has a tensor {shortened(name)!r} in a format that is not known: {shortened(str(form))!r}"
         )
-    is_pair = isinstance(place, list) and [type(each) for each in place] == [int, int]
-    if not (is_pair and 0 <= place[0] <= place[1] <= _LARGEST_FILE):
+    first, last = place if isinstance(place, list) and [type(each) for each in place] == [int, int] else (1, 0)
+    if not 0 <= first <= last <= _LARGEST_FILE:
         raise UnreadableError(f"has a tensor {shortened(name)!r} without a place in the file")
-    size = place[1] - place[0]
+    size = last - first
     return Tensor(name=name, file_bytes=size, loaded_bytes=size * _LOADED_IN_16_BIT.get(str(form), 1.0))
 
 

@@ -66,7 +66,7 @@ from agentgpu_iac.catalog.safetensors import (
 )
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.inputs import MOST_CONFIG_BYTES, MOST_TEXT_BYTES, opened, read_file, source_of
+from agentgpu_iac.inputs import MOST_CONFIG_BYTES, MOST_TEXT_BYTES, opened, read_file, refuse_stranger, source_of
 from agentgpu_iac.spec.repository import is_other_address, repository_of
 from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
@@ -374,6 +374,7 @@ class Catalog:
 def _header(path: Path) -> bytes:
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
+        refuse_stranger(stream.peek(1024), source_of(path))
         return stream.read(header_length(stream.read(LENGTH_BYTES), size))
 
 

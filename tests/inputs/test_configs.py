@@ -143,3 +143,62 @@ def test_absurd_figures_are_faults_of_their_field(changes: dict[str, Any], field
 def test_infinity_in_a_field_that_nobody_reads_is_no_fault() -> None:
     """As configs of Mamba-2 models have it."""
     assert model_from_config(json.dumps({**shapes.DENSE, "time_step_limit": [0.0, float("inf")]}), NAME)
+
+
+HEADER = {
+    "__metadata__": {"format": "pt"},
+    **{
+        f"model.layers.{layer}.mlp.up_proj.weight": {"dtype": "BF16", "shape": [64, 64], "data_offsets": [0, 8192]}
+        for layer in range(3)
+    },
+}
+HOSTILE_ENTRIES: tuple[Any, ...] = (
+    *(None, 3, [], {}, "x", {"dtype": "BF16"}, {"dtype": ["BF16"], "data_offsets": [0, 1]}),
+    *({"dtype": "BF16", "data_offsets": place} for place in ([1, 0], [0, 10**400], [0], ["a", 1], [True, 2], {"a": 1})),
+)
+
+
+def weight_file(folder: Path, header: bytes, *, claimed: int | None = None, more: int = 0) -> Path:
+    """A model's folder with one weight file, whose first bytes claim some length."""
+    (folder / NAME).write_text(json.dumps(shapes.DENSE), encoding="utf-8")
+    length = len(header) if claimed is None else claimed
+    (folder / "model.safetensors").write_bytes(length.to_bytes(8, "little") + header + b"\0" * more)
+    return folder
+
+
+def refusal_of(folder: Path) -> str:
+    with pytest.raises(BadInput) as refused:
+        load_catalog(base_directory=folder).model(NAME)
+    (fault,) = refused.value.faults
+    return str(fault)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "words"),
+    [(2**63, "claims a header of"), (10**9, "claims a header of"), (0, "is not JSON"), (3, "is not JSON")],
+)
+def test_a_header_that_lies_about_its_length(tmp_path: Path, claimed: int, words: str) -> None:
+    told = refusal_of(weight_file(tmp_path, json.dumps(HEADER).encode(), claimed=claimed))
+    assert told.startswith(f"{tmp_path / 'model.safetensors'}: ")
+    assert words in told
+
+
+def test_a_weight_file_that_is_a_pointer_or_cut_off(tmp_path: Path) -> None:
+    weight_file(tmp_path, b"{}")
+    (tmp_path / "model.safetensors").write_bytes(b"\x01\x02")
+    assert "is cut off before its header" in refusal_of(tmp_path)
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
+    assert "model.safetensors: is a pointer to a file in Git LFS" in refusal_of(tmp_path)
+
+
+@settings(QUIET, max_examples=examples(60))
+@given(entry=st.sampled_from(HOSTILE_ENTRIES), name=st.sampled_from(["w", "x" * 10_000, "model.layers.99999999999.w"]))
+def test_a_hostile_tensor_is_a_fault(entry: Any, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("model")
+    assert len(refusal_of(weight_file(folder, json.dumps({**HEADER, name: entry}).encode(), more=10))) < 1000
+
+
+def test_an_index_that_is_a_web_page(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(json.dumps(shapes.DENSE), encoding="utf-8")
+    (tmp_path / "model.safetensors.index.json").write_text("<html></html>", encoding="utf-8")
+    assert "is a web page (HTML)" in refusal_of(tmp_path)

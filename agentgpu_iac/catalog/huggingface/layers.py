@@ -197,6 +197,9 @@ def _kimi(config: Config, _: int) -> tuple[Mixer, ...]:
     full, recurrent = lists.listed("full_attn_layers"), lists.listed("kda_layers")
     if not (full and recurrent):
         return ()
+    if not all(isinstance(number, int) for number in (*full, *recurrent)):
+        config.fault("linear_attn_config", "full_attn_layers and kda_layers must be lists of layer numbers")
+        return ()
     both = dict.fromkeys(full, "full") | dict.fromkeys(recurrent, "recurrent")
     if len(both) != len(full) + len(recurrent):
         config.fault("linear_attn_config", "a layer is both in full_attn_layers and in kda_layers")
@@ -292,13 +295,18 @@ def _dense(config: Config, count: int) -> frozenset[int]:
     for name in ("mlp_layer_types", "moe_layer_freq"):
         listed = config.get(name)
         if is_list(listed):
-            return frozenset(number for number, mark in enumerate(listed) if mark not in _EXPERT_WORDS and mark != 1)
+            return frozenset(number for number, mark in enumerate(listed) if not _has_experts(mark))
     chosen = config.get("moe_layers_enum") or config.get("moe_layers")
     if isinstance(chosen, str):
         chosen = [int(word) for word in chosen.split(",") if word.strip().isdigit()]
     if is_list(chosen):
         return frozenset(range(count)) - {number for number in chosen if isinstance(number, int)}
     return _dense_by_rule(config, count)
+
+
+def _has_experts(mark: object) -> bool:
+    """Whether a mark of a layer says that it has experts: a word, or a 1."""
+    return mark in _EXPERT_WORDS if isinstance(mark, str) else mark == 1
 
 
 def _dense_by_rule(config: Config, count: int) -> frozenset[int]:
