@@ -71,6 +71,8 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
+_LARGEST_TEXT = 50 * 2**20
+"""The largest file that is read as a whole: the index of a checkpoint of many experts has 20 MB."""
 _OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -356,6 +358,8 @@ class Catalog:
 
     def _text(self, path: Path) -> str:
         try:
+            if (size := self._resolved(path).stat().st_size) > _LARGEST_TEXT:
+                raise BadInput.one(str(path), f"holds {size:,} bytes: no config has more than {_LARGEST_TEXT:,}")
             return self._resolved(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error

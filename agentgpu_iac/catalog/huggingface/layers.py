@@ -10,6 +10,9 @@ from typing import Final, Literal
 from agentgpu_iac.catalog.huggingface.fields import Config, is_list
 from agentgpu_iac.catalog.model import LayerCounts
 
+MOST_LAYERS: Final = 10_000
+"""More layers than any model has: a number beyond is a mistake or an attack."""
+
 Mixer = Literal["full", "sliding", "recurrent", "both", "none"]
 """``both``: attention over the whole context and a recurrent layer, side by side."""
 FeedForward = Literal["dense", "experts", "none"]
@@ -152,7 +155,13 @@ def counts_of(layers: Sequence[Layer]) -> LayerCounts:
 
 
 def _count(config: Config) -> int:
-    return config.integer("num_hidden_layers", "n_layer", "num_layers") or 0
+    """The number of layers that is stated; a fault where it is more than any model has, and none then."""
+    stated = config.integer("num_hidden_layers", "n_layer", "num_layers") or 0
+    if stated > MOST_LAYERS:
+        if not any(path == f"{config.prefix}num_hidden_layers" for path, _ in config.faults):
+            config.fault("num_hidden_layers", f"is {stated}, and no model has more than {MOST_LAYERS:,} layers")
+        return 1
+    return stated
 
 
 def _checked_count(config: Config, kinds: Sequence[Mixer]) -> int:
@@ -301,7 +310,7 @@ def _dense_by_rule(config: Config, count: int) -> frozenset[int]:
     """Layers without experts: at the start and the end, listed, or all but every so many."""
     numbers = {number for number in config.listed("mlp_only_layers") if isinstance(number, int)}
     leading = config.integer("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index") or 0
-    numbers.update(range(leading))
+    numbers.update(range(min(leading, count)))
     last = config.get("moe_layer_end_index")
     if isinstance(last, int) and last > 0:
         numbers.update(range(last + 1, count))
