@@ -75,6 +75,8 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
+_LARGEST_TEXT = 50 * 2**20
+"""The largest file that is read as a whole: the index of a checkpoint of many experts has 20 MB."""
 _OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -359,7 +361,7 @@ class Catalog:
             at = path.with_name(INDEX)
             total = index_bytes(read_file(self._resolved(at), MOST_TEXT_BYTES)) if self._is_file(at) else None
             return checked(WeightFiles(tensors=tuple(tensors), total_bytes=total))
-        except UnreadableError as error:
+        except (UnreadableError, OSError) as error:
             raise BadInput.one(source_of(at), str(error)) from error
 
     def _is_file(self, path: Path) -> bool:

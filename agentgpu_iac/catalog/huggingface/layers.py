@@ -11,6 +11,9 @@ from agentgpu_iac.catalog.huggingface.fields import MOST_FAULTS, MOST_LAYERS, Co
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.errors import shortened
 
+MOST_LAYERS: Final = 10_000
+"""More layers than any model has: a number beyond is a mistake or an attack."""
+
 Mixer = Literal["full", "sliding", "recurrent", "both", "none"]
 """``both``: attention over the whole context and a recurrent layer, side by side."""
 FeedForward = Literal["dense", "experts", "none"]
@@ -156,7 +159,13 @@ def counts_of(layers: Sequence[Layer]) -> LayerCounts:
 
 
 def _count(config: Config) -> int:
-    return config.integer("num_hidden_layers", "n_layer", "num_layers") or 0
+    """The number of layers that is stated; a fault where it is more than any model has, and none then."""
+    stated = config.integer("num_hidden_layers", "n_layer", "num_layers") or 0
+    if stated > MOST_LAYERS:
+        if not any(path == f"{config.prefix}num_hidden_layers" for path, _ in config.faults):
+            config.fault("num_hidden_layers", f"is {stated}, and no model has more than {MOST_LAYERS:,} layers")
+        return 1
+    return stated
 
 
 def _checked_count(config: Config, kinds: Sequence[Mixer]) -> int:
