@@ -33,7 +33,7 @@ class MemoryPlan(Document):
     cuda_graph_gib: float
     """Captured CUDA graphs."""
     overhead_gib: float
-    """These together, and coldStartGib (times the ratio of your own run, if any), or the figure set by hand."""
+    """The three together (times the ratio of your own run, if any), or the figure set by hand."""
     total_gib: float
     """The need: weights + draft + kvGib + overheadGib."""
     capacity_gib: float
@@ -46,7 +46,7 @@ class MemoryPlan(Document):
     """What the engine will take: its share of the capacity (TensorRT-LLM: of what is free after loading), or its part of
     a shared accelerator."""
     headroom_gib: float
-    """KV cache beyond the planned sessions: engineBudgetGib - totalGib."""
+    """KV cache beyond the planned sessions after a cold start: engineBudgetGib - coldStartGib - totalGib."""
     context_tokens: int
     """Context for which each session's memory is reserved."""
     expected_context_tokens: int
@@ -54,7 +54,7 @@ class MemoryPlan(Document):
     error_ratio: float
     """How far off the KV cache size may be, relative; see ``agentgpu size``."""
     cold_start_gib: float = 0.0
-    """What a start with an empty compile cache takes more than one with a full one: the planned case."""
+    """What a start with an empty compile cache leaves less of engineBudgetGib than one with a full one: the planned case."""
     reserve_ratio: float | None = None
     """Share of the capacity that the need leaves free: ``capacity.memoryReserveRatio``, or the least that the engine's own
     share of the memory and the error of the sum leave where that is more."""
@@ -166,6 +166,8 @@ class ColdStartUpper(Document):
     alone_total: float = 0.0
     """The whole start where no other node of the pool fills its cache meanwhile: ``total`` without what a shared gateway
     adds to the fill. Warm replicas follow it."""
+    restart_total: float | None = None
+    """To a ready replica on a node where it has run before."""
 
 
 class ColdStartPlan(Document):
@@ -193,6 +195,9 @@ class ColdStartPlan(Document):
     """All phases, or ``overrides.coldStartS``."""
     warm_node_total: float
     """To a ready replica on a node that is up and has the image and the model cache."""
+    restart_total: float | None = None
+    """To a ready replica on a node where it has run before: its compiled code is kept, its files lie in memory. How long an
+    engine that exits is away."""
     error_ratio: float
     """How much longer than ``total`` one start in twenty is: ``upper.total`` / ``total`` - 1."""
     image_pull: Literal["default", "parallel", "cached"]

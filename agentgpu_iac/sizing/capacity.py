@@ -23,12 +23,15 @@ def usable_words(reserve_ratio: float) -> str:
     return f"{100 * (1 - reserve_ratio):.3g} %"
 
 
+_NOMINAL_RATIO_OF_AMD = 0.998
+"""The same of AMD's cards, whose labels count GiB: an MI300X of 192 shows 191.7."""
+
 CapacityBasis = Literal["measured", "driver", "nominal"]
 
 BASIS_WORDS: dict[CapacityBasis, str] = {
     "measured": "what CUDA sees, measured",
     "driver": f"driver's figure - {_DRIVER_RESERVE_GIB:g} GiB",
-    "nominal": f"nominal GB x {_NOMINAL_RATIO:g}",
+    "nominal": f"nominal GB x {_NOMINAL_RATIO:g} (AMD's, which are GiB, x {_NOMINAL_RATIO_OF_AMD:g})",
 }
 
 
@@ -41,9 +44,11 @@ class Capacity:
 
 
 def capacity(accelerator: Accelerator) -> Capacity:
-    """The memory that CUDA sees: measured; else the driver's figure less 0.5 GiB; else nominal GB x 0.93."""
+    """The memory that CUDA sees: measured; else the driver's figure less 0.5 GiB; else nominal GB x 0.93, of AMD's x 0.998."""
     if accelerator.cuda_memory_gib is not None:
         return Capacity(capacity_gib=accelerator.cuda_memory_gib, basis="measured")
     if accelerator.driver_memory_mib is not None:
         return Capacity(capacity_gib=accelerator.driver_memory_mib * MIB / GIB - _DRIVER_RESERVE_GIB, basis="driver")
-    return Capacity(capacity_gib=accelerator.memory_gb * _NOMINAL_RATIO, basis="nominal")
+    of_amd = accelerator.compute_capability.startswith("gfx")
+    ratio = _NOMINAL_RATIO_OF_AMD if of_amd else _NOMINAL_RATIO
+    return Capacity(capacity_gib=accelerator.memory_gb * ratio, basis="nominal")

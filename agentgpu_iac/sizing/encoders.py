@@ -8,7 +8,7 @@ embeddings while the language model and the sampler are profiled, in 0.11 for th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.versions import at_least, before
@@ -85,7 +85,26 @@ _SMALL_TOWERS = {
 
 
 def encoder_of(model: Model) -> Encoder | None:
-    """The tower of a model; None where it has none, or nothing is known of it."""
+    """The tower of a model; None where it has none, or nothing is known of it.
+
+    Widths are those of its config where that has them, and of its family else; so are the largest items the other way round.
+    """
+    family = _of_family(model)
+    tower = next((tower for tower in model.towers if tower.reads == "pictures"), None)
+    if tower is None:
+        return family
+    if family is not None:
+        return replace(family, hidden_size=tower.hidden_size, intermediate_size=tower.intermediate_size)
+    tokens = tower.max_tokens_per_item or 1  # of unknown size: as many as the batch has tokens for
+    return Encoder(
+        hidden_size=tower.hidden_size,
+        intermediate_size=tower.intermediate_size,
+        item_tokens=tokens,
+        item_patches=tokens * tower.patches_per_token,
+    )
+
+
+def _of_family(model: Model) -> Encoder | None:
     for beginning, encoder in _ENCODERS:
         if not model.architecture.startswith(beginning):
             continue
@@ -93,13 +112,6 @@ def encoder_of(model: Model) -> Encoder | None:
             return None
         for most, hidden, intermediate in _SMALL_TOWERS.get(beginning, ()):
             if model.hidden_size <= most and not model.experts:
-                return Encoder(
-                    hidden_size=hidden,
-                    intermediate_size=intermediate,
-                    item_tokens=encoder.item_tokens,
-                    item_patches=encoder.item_patches,
-                    deepstack_levels=encoder.deepstack_levels,
-                    item_tokens_of_old=encoder.item_tokens_of_old,
-                )
+                return replace(encoder, hidden_size=hidden, intermediate_size=intermediate)
         return encoder
     return None

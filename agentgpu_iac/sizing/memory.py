@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
+from agentgpu_iac.catalog.versions import before
 from agentgpu_iac.sizing.activation import (
     feed_forward_gib,
     logits_copies,
@@ -98,6 +99,10 @@ _OVERHEAD_UNCERTAINTY = 0.15
 """The same of the overhead, where the engine's version is known."""
 _EXPERT_OVERHEAD_UNCERTAINTY = 0.3
 """The same of mixtures of experts, whose workspaces differ by kernel."""
+_OVERHEAD_UNCERTAINTY_OF_OLD = 0.65
+"""The same of the oldest, which sample with FlashInfer where it is installed: 0.62 to 1.54 GiB with the same flags (0.10.1)."""
+_OLD_BEFORE = "0.12"
+"""topk_topp_sampler.py of the wheels: by default up to 0.11.0, when asked from 0.13.0 on."""
 _OVERHEAD_UNCERTAINTY_OF_OTHERS = 0.6
 """The same for other engines and unknown versions, whose activation peak may be 2.6 times as high."""
 _ABSOLUTE_UNCERTAINTY_GIB = 0.1
@@ -276,13 +281,20 @@ def _uncertain_gib(
     of_weights = _FOUR_BIT_WEIGHTS_UNCERTAINTY if of.precision in ("int4", "nvfp4") else _WEIGHTS_UNCERTAINTY
     of_weights += weights_spread(of.model, of.precision)
     of_overhead = _EXPERT_OVERHEAD_UNCERTAINTY if of.model.experts else _OVERHEAD_UNCERTAINTY
+    if before(of.accounted_as, _OLD_BEFORE):
+        of_overhead = _OVERHEAD_UNCERTAINTY_OF_OLD
     if not SIZING_PORTS[engine].logs_compared or not version_is_known:
         of_overhead = _OVERHEAD_UNCERTAINTY_OF_OTHERS
     return _ABSOLUTE_UNCERTAINTY_GIB + of_weights * weights_gib + of_overhead * taken_gib
 
 
-def least_reserve_ratio(terms: MemoryTerms, engine: Engine, release: EngineRelease) -> float:
-    """The least reserve that a plan may count on: what the engine's own share leaves, and the error of the sum."""
+def least_reserve_ratio(
+    terms: MemoryTerms, engine: Engine, release: EngineRelease, *, with_error: bool = True
+) -> float:
+    """The least reserve that a plan may count on: what the engine's own share and a cold start leave, and the sum's error.
+
+    A share that grows with the need leaves nothing.
+    """
     port, capacity_gib, overhead = SIZING_PORTS[engine], terms.capacity.capacity_gib, terms.overhead_gib(1)
     budget = port.planned_budget_gib(
         capacity_gib,
@@ -291,15 +303,21 @@ def least_reserve_ratio(terms: MemoryTerms, engine: Engine, release: EngineRelea
         before_graphs_gib=max(0.0, overhead - terms.cuda_graph_gib(1)),
     )
     uncertain = _uncertain_gib(terms.replica, engine, terms.loaded_gib, overhead)
-    return min(1.0, max(0.0, 1 - (budget - uncertain) / capacity_gib))
+    if port.share_grows_with_need:
+        budget = capacity_gib
+    left = budget - terms.cold_start_gib - (uncertain if with_error else 0.0)
+    return min(1.0, max(0.0, math.ceil((1 - left / capacity_gib) * 1000) / 1000))
 
 
 def with_reserve(terms: MemoryTerms, asked: float, engine: Engine, release: EngineRelease) -> MemoryTerms:
-    """The same with the reserve that a stack asks for; where that is less than the usual, never below the least."""
-    if asked >= RESERVE_RATIO:
-        return replace(terms, reserve_ratio=asked)
-    least = min(RESERVE_RATIO, least_reserve_ratio(terms, engine, release))
-    return replace(terms, reserve_ratio=max(asked, math.ceil(least * 1000) / 1000))
+    """The same with the reserve that a stack asks for, never less than the engine itself leaves.
+
+    The usual one holds the error of the sum too; what is asked for below it must leave that beside.
+    """
+    least = least_reserve_ratio(terms, engine, release, with_error=False)
+    if asked < RESERVE_RATIO:
+        least = max(least, min(RESERVE_RATIO, least_reserve_ratio(terms, engine, release)))
+    return replace(terms, reserve_ratio=max(asked, least))
 
 
 def kv_error_ratio(engine: Engine) -> float:

@@ -214,30 +214,21 @@ def _seats_field(terms: MemoryTerms) -> str:
 def _overhead(terms: MemoryTerms, seats: int) -> Iterator[Line]:
     activation, other, graphs = terms.activation_gib(seats), terms.non_torch_gib, terms.cuda_graph_gib(seats)
     by_hand, ratio = terms.by_hand.overhead_gib, terms.by_hand.overhead_ratio
-    cold = terms.cold_start_gib
-    parts = f"{activation:.6f} + {other:.6f} + {graphs:.6f}" + f" + {cold:g}"
+    parts = f"{activation:.6f} + {other:.6f} + {graphs:.6f}"
     if by_hand is not None:
         yield _gib("overheadGib", "set by hand", f"{by_hand!r}", by_hand, f"{_OF_THE_SPEC}.overheadGib")
     else:
         source = f", times measured / predicted of {terms.by_hand.overhead_source}" if ratio != 1 else ""
         yield _gib(
             "overheadGib",
-            "activation peak + CUDA context, communication + CUDA graphs + cold start",
+            "activation peak + CUDA context, communication + CUDA graphs",
             parts if ratio == 1 else f"({parts}) x {ratio!r}",
             terms.overhead_gib(seats),
-            f"the next four lines{source}",
+            f"the next three lines{source}",
         )
     yield _activation(terms, seats)
     yield _non_torch(terms)
     yield _graphs(terms, seats)
-    yield _gib(
-        "coldStartGib",
-        "what a start with an empty compile cache takes more than one with a full one",
-        f"{cold:g}",
-        cold,
-        "pairs of vLLM starts with the same flags, 0.27 on A100 (experts, recurrent layers) and 0.31 on RTX 5070 Ti (others); "
-        "nothing before 0.27, which counts otherwise",
-    )
 
 
 def _activation(terms: MemoryTerms, seats: int) -> Line:
@@ -311,11 +302,29 @@ def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
         source=accelerator.sources[-1],
     )
     yield Line(
+        name="reserveRatio",
+        formula="capacity.memoryReserveRatio, or what the engine's share, a cold start and below 0.2 the error of the sum leave",
+        inputs=f"{terms.reserve_ratio:g}",
+        value=terms.reserve_ratio,
+        result=f"{terms.reserve_ratio:g}",
+        unit="",
+        source="spec: capacity.memoryReserveRatio; the engine's share as for headroomGib",
+    )
+    yield _gib(
+        "coldStartGib",
+        "what a start with an empty compile cache takes more than one with a full one",
+        f"{terms.cold_start_gib:g}",
+        terms.cold_start_gib,
+        "pairs of vLLM starts with the same flags, 0.27 on A100 (experts, recurrent layers) and 0.31 on RTX 5070 Ti (others); "
+        "nothing before 0.27, which counts otherwise",
+    )
+    left_gib = budget.gib - terms.cold_start_gib - need
+    yield Line(
         name="headroomGib",
-        formula="engine budget - total",
-        inputs=f"{budget.gib:.6f} - {need:.6f}",
-        value=budget.gib - need,
-        result=f"{budget.gib - need:.4f} GiB of KV cache beyond the plan",
+        formula="engine budget - cold start - total",
+        inputs=f"{budget.gib:.6f} - {terms.cold_start_gib:g} - {need:.6f}",
+        value=left_gib,
+        result=f"{left_gib:.4f} GiB of KV cache beyond the plan",
         unit="GiB",
         source=budget.source,
     )

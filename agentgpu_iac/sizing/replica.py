@@ -81,7 +81,7 @@ class Replica:
             max_num_batched_tokens=self.max_num_batched_tokens,
             compute_capability=self.accelerator.compute_capability,
             draft_layers=0 if self.draft is None else self.draft.layers,
-            proposed_tokens=0 if self.draft is None else self.draft.tokens,
+            proposed_tokens=0 if self.draft is None else max(self.draft.tokens, min(1, self.draft.layers)),
             prefix_cached=self.prefix_cached,
         )
 
@@ -156,7 +156,8 @@ class MemoryTerms:
     draft_layers: int
     """Layers of the draft whose graphs are captured too."""
     cold_start_gib: float
-    """What a start with an empty compile cache takes more; 0 where the cache is counted as full."""
+    """What a start with an empty compile cache leaves less of the engine's budget; 0 where the cache is counted as full. Beside
+    the need, which is of steady state: the budget must hold both."""
     activation: ActivationPeak
 
     @property
@@ -217,9 +218,7 @@ class MemoryTerms:
 
     def computed_overhead_gib(self, sessions: int) -> float:
         """The overhead as computed, whether or not it was set by hand."""
-        parts_gib = (
-            self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib(sessions) + self.cold_start_gib
-        )
+        parts_gib = self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib(sessions)
         return parts_gib * self.by_hand.overhead_ratio
 
     def kv_gib(self, sessions: int) -> float:

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.huggingface.architectures import REFUSED, is_known, known_types
+from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 
 COUNTS = json.loads((Path(__file__).parent / "architecture_counts.json").read_text())
+PUBLISHED = json.loads((Path(__file__).parent / "published_counts.json").read_text())
+"""Configs with every field that their publishers write, and the parameters that their checkpoints or cards state."""
 CONFIGS = Path(__file__).parents[1] / "field" / "configs"
 PLAIN = {
     "model_type": "llama",
@@ -55,6 +58,12 @@ def test_parameters_are_those_of_the_architecture_s_own_code(name):
     assert model.params_total == pytest.approx(COUNTS[name]["parameters"], rel=0.004)
     assert 0 < model.params_active <= model.params_total
     assert sum(module.parameters for module in model.modules) == model.params_total
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_whole_configs_are_read_and_come_to_what_is_published(name):
+    model = read(PUBLISHED[name]["config"])
+    assert model.params_total == pytest.approx(PUBLISHED[name]["parameters"], rel=0.01)
 
 
 def test_most_architectures_are_counted_so():
@@ -98,6 +107,9 @@ def test_an_unknown_type_is_refused():
         ("something_new", 7),
         ("something_listed", [1, 2]),
         ("new_attention_kind", "wide"),
+        ("use_cla", True),
+        ("use_mamba_layers", True),
+        ("compress_type", "deep"),
     ],
 )
 def test_a_field_that_may_carry_weights_or_state_is_never_passed_over(field, value):
@@ -262,6 +274,9 @@ def test_experts_of_a_narrower_stream_and_their_gates():
         ({"kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "qk_head_dim": 200}, "qk_head_dim"),
         ({"hidden_size": 10**16}, "hidden_size"),
         ({"linear_attn_config": 3}, "linear_attn_config"),
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers"),
+        ({"num_hidden_layers": 10**12, "num_experts": 8, "num_experts_per_tok": 2}, "num_hidden_layers"),
+        ({"x" * 1000: 1}, "x" * 1000),
         ({"moe_intermediate_size": [768, 512], "num_experts": 8, "num_experts_per_tok": 2}, "moe_intermediate_size"),
         ({"indexer_types": ["full"], "index_head_dim": 128}, "indexer_types"),
         ({"num_hidden_layers": 3, "layer_types": ["full_attention"] * 4}, "num_hidden_layers"),
@@ -274,3 +289,20 @@ def test_impossible_shapes_name_the_field(fields, path):
 def test_all_faults_are_named_at_once():
     found = faults_of(PLAIN | {"hidden_size": "wide", "ple_embed_dim": 3, "num_key_value_heads": 7, "dtype": "float3"})
     assert {"hidden_size", "ple_embed_dim", "num_key_value_heads", "torch_dtype"} <= set(found)
+
+
+def test_a_hostile_number_of_dense_layers_is_no_work():
+    config = PLAIN | {
+        "num_experts": 8,
+        "num_experts_per_tok": 2,
+        "first_k_dense_replace": 10**12,
+        "model_type": "qwen3_moe",
+    }
+    assert part(read(config), "routed_experts") == 0
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    with (tmp_path / "config.json").open("wb") as file:
+        file.truncate(200 * 2**20)
+    with pytest.raises(BadInput, match=r"config\.json.*no config has more"):
+        load_catalog(base_directory=tmp_path).model("./config.json")

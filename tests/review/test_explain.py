@@ -141,8 +141,8 @@ def test_the_context_is_the_sum_of_the_turns_or_the_stated_limit(path: Path) -> 
 def test_the_phases_of_a_cold_start_add_up(path: Path) -> None:
     for agent in example(path).loaded.stack.spec.agents:
         steps = [step for step in example(path).steps(agent.name) if step.section == "Cold start"]
-        *phases, total, upper = steps
-        assert (total.name, upper.name) == ("total", "upper")
+        *phases, total, upper, restart = steps
+        assert (total.name, upper.name, restart.name) == ("total", "upper", "restart")
         assert worked_out(upper.inputs) == pytest.approx(first_number(upper.result), abs=0.4)
         assert first_number(upper.result) > first_number(total.result)
         assert [first_number(step.result) for step in phases] == [float(each) for each in total.inputs.split(" + ")]
@@ -199,6 +199,8 @@ def test_what_is_explained_is_what_the_plan_says(path: Path) -> None:
             "nonTorchGib": memory.non_torch_gib,
             "cudaGraphGib": memory.cuda_graph_gib,
             "totalGib": memory.total_gib,
+            "coldStartGib": memory.cold_start_gib,
+            "reserveRatio": memory.reserve_ratio,
             "headroomGib": memory.headroom_gib,
             "capacityGib": memory.capacity_gib,
             "ttftMs": one.latency.ttft_ms,
@@ -300,7 +302,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 2, imagePull parallel, shareAccelerators auto"
+            "reservation none, priceCapRatio 2, imagePull parallel, memoryReserveRatio 0.2, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (

@@ -162,6 +162,10 @@ class TestTheLongest:
         assert terms.kv_gib(1000) == pytest.approx(1000 * terms.kv_per_session_gib)
         assert terms.kv_gib(0) == 0.0
 
+    def test_a_draft_head_proposes_one_token_at_least(self) -> None:
+        asked = [self.terms(model=HYBRID, draft=Draft(tokens=tokens, layers=1)).replica for tokens in (0, 1, 3)]
+        assert [one.pool_request(4096).proposed_tokens for one in asked] == [1, 1, 3]
+
     def test_a_draft_head_stands_in_the_model_s_pages(self) -> None:
         """9 full layers and 24 recurrent: groups of 9, so that the states are padded too."""
         plain = self.terms(model=HYBRID)

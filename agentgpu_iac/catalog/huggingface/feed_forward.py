@@ -46,9 +46,8 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
     """Widths and counts, as far as the layers need them."""
     has_experts = experts is not None and any(layer.feed_forward == "experts" for layer in layers)
     expert_width = _expert_width(config) if experts else None
-    width = _adjusted(config) or config.integer(
-        "intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim", "intermediate_size"
-    )
+    width = _adjusted(config) or config.integer("intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim")
+    width = width or _same(config, "intermediate_size")
     if not experts and config.integer("shared_intermediate_size") and config.fields.get("num_local_experts") == 0:
         width = config.integer("shared_intermediate_size")  # Granite 4 without experts
     needs = any(layer.feed_forward == "dense" for layer in layers) or not expert_width
@@ -59,6 +58,7 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
         and any(layer.feed_forward != "none" for layer in layers)
     ):
         config.required("intermediate_size")
+    used = _experts_per_token(config, experts) if experts else None
     own = (expert_width or config.integer("intermediate_size")) if experts else None
     shared_width = _shared_width(config, own) if experts else None
     return FeedForward(
@@ -66,7 +66,7 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
         expert_width=own,
         expert_input_size=config.integer("moe_latent_size", "routed_expert_hidden_size") if experts else None,
         experts=experts if has_experts else None,
-        experts_per_token=_experts_per_token(config, experts) if experts and has_experts else None,
+        experts_per_token=used if has_experts else None,
         shared_experts=ceil_div(shared_width, own) if shared_width and own else 0 if experts else None,
         shared_width=shared_width,
         matrices=2 if config.text("model_type") in _NO_GATE else 3,
@@ -128,7 +128,7 @@ def _shared_width(config: Config, expert_width: int | None) -> int | None:
 def extra_feed_forward(config: Config, hidden_size: int) -> list[ExtraWeights]:
     """Gemma 3n and 4: feed-forward layers that are twice as wide where the cache is shared."""
     shared = config.integer("num_kv_shared_layers") or 0
-    width = config.integer("intermediate_size")
+    width = _same(config, "intermediate_size")
     if not (config.flag("use_double_wide_mlp") and shared and width):
         return []
     more = shared * 3 * hidden_size * width

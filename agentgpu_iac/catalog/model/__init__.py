@@ -45,6 +45,7 @@ from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
@@ -85,6 +86,7 @@ __all__ = (
     "Offering",
     "Option",
     "ParserNames",
+    "Phase",
     "Price",
     "PromptAttention",
     "Provider",
@@ -96,6 +98,8 @@ __all__ = (
     "ServiceRelease",
     "ServiceSoftware",
     "ShortConvolution",
+    "Shortcut",
+    "ShortcutId",
     "SkyPilotName",
     "Thinking",
     "Thinks",

@@ -92,7 +92,13 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     terms = candidate.memory
     in_budget = release.graphs_in_budget and terms.counts_graphs
     graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(candidate.seats_per_group)
-    room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.seats_per_group) + graphs_outside
+    room = (
+        budget_gib
+        - terms.cold_start_gib
+        - terms.loaded_gib
+        - terms.overhead_gib(candidate.seats_per_group)
+        + graphs_outside
+    )
     wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted
 

@@ -44,7 +44,7 @@ def spare_bytes(engines: Sequence[Placed]) -> int:
 def _taken_bytes(candidate: Candidate) -> int:
     """Everything that the engine was planned with."""
     terms, seats = candidate.memory, candidate.seats_per_group
-    beside_kv = terms.need_gib(seats) - terms.kv_gib(seats)
+    beside_kv = terms.need_gib(seats) - terms.kv_gib(seats) + terms.cold_start_gib
     return math.ceil(beside_kv * GIB) + planned_kv_bytes(candidate)
 
 

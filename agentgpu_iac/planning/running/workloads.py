@@ -246,7 +246,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
     kv_bytes = None
     if member.share_group is not None:
         kv_bytes = shared_memory.kv_bytes(member, pool)
-        budget = total - kv_gib + kv_bytes / GIB
+        budget = total + terms.cold_start_gib - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
         weights_gib=rounded(terms.weights_gib),
         draft_weights_gib=rounded(terms.draft_weights_gib),
@@ -264,7 +264,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         capacity_basis=terms.capacity.basis,
         utilization_ratio=rounded(total / terms.capacity.capacity_gib),
         engine_budget_gib=rounded(budget),
-        headroom_gib=rounded(budget - total),
+        headroom_gib=rounded(budget - terms.cold_start_gib - total),
         context_tokens=candidate.demand.context_tokens,
         expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
         error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
@@ -364,12 +364,12 @@ def _rollout(
 ) -> RolloutPlan:
     """Surge into accelerators that are free, or onto a node that comes for it; else a lone replica leaves a gap.
 
-    Virtual machines replace all their engines at once, however many there are.
+    Machines that stay replace all their engines at once, however many there are.
     Where nodes come on demand, the overlay for node groups still has none to spare, so there it goes in place.
     """
     way = replacement(member, pool, spec)
     first = way != "in-place"
-    leaves_no_gap = (replicas > 1 and not target_of(spec).can.runs_machines) or pool.tier != "baseline"
+    leaves_no_gap = (replicas > 1 and not target_of(spec).can.changes_machines_in_place) or pool.tier != "baseline"
     elsewhere = way == "surge-node" and node_pool.autoscaler is not None
     away = RolloutOutages(
         same_weights_s=start.warm_node_total,
