@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
-from agentgpu_iac.catalog.huggingface import model_from_config
+from agentgpu_iac.catalog.huggingface import layers, model_from_config
 from agentgpu_iac.catalog.huggingface.fields import MOST_LAYERS
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog, load_catalog
@@ -138,6 +138,21 @@ def test_absurd_figures_are_faults_of_their_field(changes: dict[str, Any], field
         model_from_config(json.dumps({**shapes.DENSE, **changes}), NAME)
     assert len(refused.value.faults) <= 25
     assert all(fault.path == field and words in fault.message for fault in refused.value.faults)
+
+
+def test_each_layer_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many layers as are read at all; what is asked of all of them is not asked again for each."""
+    asked = 0
+
+    def counted(values: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return next((True for value in values if value), False)
+
+    monkeypatch.setattr(layers, "any", counted, raising=False)
+    pattern = {**shapes.MAMBA, "hybrid_override_pattern": "M" * MOST_LAYERS, "num_hidden_layers": MOST_LAYERS}
+    assert_model_or_faults(json.dumps(pattern))
+    assert 0 < asked < 10
 
 
 def test_infinity_in_a_field_that_nobody_reads_is_no_fault() -> None:

@@ -127,12 +127,13 @@ def layers_of(config: Config, *, has_experts: bool) -> tuple[Layer, ...]:
     if not config.faults and len(kinds) != count:
         config.fault("num_hidden_layers", f"is {count}, but {len(kinds)} layers are described")
     alone = [_ALONE.get(word) for word in words] if words else []
+    told_alone = any(alone)
     dense = _dense(config, count) if has_experts else frozenset(range(count))
     shared = _shared(config, count)
     return tuple(
         Layer(
             mixer=kind,
-            feed_forward=(alone[number] or "none") if any(alone) else "dense" if number in dense else "experts",
+            feed_forward=(alone[number] or "none") if told_alone else "dense" if number in dense else "experts",
             shares_cache=number >= count - shared and kind in ("full", "sliding"),
         )
         for number, kind in enumerate(kinds)
