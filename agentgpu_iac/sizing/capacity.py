@@ -8,13 +8,20 @@ from typing import Literal
 from agentgpu_iac.catalog.model import Accelerator
 from agentgpu_iac.units import GIB, MIB
 
-STEADY_STATE_RATIO = 0.80
-"""Need may fill this share of the capacity in steady state; sustained use above it means scale up (the 80 % rule)."""
+RESERVE_RATIO = 0.20
+"""Share of the capacity that need leaves free in steady state, unless a stack says otherwise: sustained use above the rest
+means scale up (the 80 % rule)."""
 
 _DRIVER_RESERVE_GIB = 0.5
 """What CUDA sees is less than what the driver reports: 0.3 to 0.6 GiB on the cards where both are known."""
 _NOMINAL_RATIO = 0.93
 """CUDA-visible GiB per nominal GB where neither figure is known: 24 GB cards show 22.1 to 23.6 GiB."""
+
+
+def usable_words(reserve_ratio: float) -> str:
+    """What is left of a capacity beside the reserve, as people read it: 80 %."""
+    return f"{100 * (1 - reserve_ratio):.3g} %"
+
 
 CapacityBasis = Literal["measured", "driver", "nominal"]
 

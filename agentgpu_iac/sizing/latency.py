@@ -49,11 +49,15 @@ class Prediction:
 
 
 def predict_tpot_ms(engine: Speed, request: Request, concurrency: float) -> float:
-    """Mean time per output token with ``concurrency`` requests running, the prompts of the others included."""
+    """Mean time per output token with ``concurrency`` requests running, the prompts of the others included.
+
+    In a pipeline every stage works on another part of the requests: a prompt delays the others by its time in one stage.
+    """
     step = engine.decode_ms(concurrency, request.context_tokens) / engine.accepted_tokens
     work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
     if work:
         work += calibration.PROMPT_LAUNCH_INTERFERENCE * engine.prompt_launch_ms
+    work /= engine.stages
     return step + engine.prompt_interference * max(0.0, concurrency - 1) * work / request.output_tokens
 
 
@@ -64,7 +68,7 @@ def predict_queue_ms(engine: Speed, request: Request, concurrency: float, tpot_m
     R = p + p (C - 1) R / (Z + R), with p one prompt and Z the time that a request generates; chunks that share steps
     leave a share of it. The rest is the synchronised start of closed loops, a share of all other prompts.
     """
-    prompt = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
+    prompt = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens) / engine.stages
     generating = request.output_tokens * tpot_ms
     excess = max(1.0, concurrency) * prompt - generating
     response = (excess + math.sqrt(excess * excess + 4 * prompt * generating)) / 2

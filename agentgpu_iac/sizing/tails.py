@@ -33,7 +33,7 @@ def prompts_in_an_answer(others: float, percentile: float) -> float:
 def queue_ms(engine: Speed, request: Request, concurrency: float, percentile: float) -> float:
     """Engine and host time, and the wait behind the prompts of the others at a percentile."""
     others = max(0.0, concurrency - 1)
-    prompt = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
+    prompt = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens) / engine.stages
     mean = predict_queue_ms(engine, request, concurrency, predict_tpot_ms(engine, request, concurrency))
     start = others * prompt * engine.queue_share
     steady = max(0.0, mean - start)

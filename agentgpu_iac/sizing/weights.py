@@ -289,6 +289,13 @@ def rank_weights(
     )
 
 
+def stage_expert_bytes(model: Model, precision: Precision, pipeline_parallel: int, *, dtype_bytes: int = 2) -> float:
+    """Routed experts of the fullest pipeline stage, which all attention groups share out among them."""
+    experts, _ = read_bytes(model, parts(model, precision))
+    layers = layer_count(model)
+    return experts * (dtype_bytes / 2) * ceil_div(layers, pipeline_parallel) / layers
+
+
 def draft_layer_gib(
     model: Model,
     precision: Precision,

@@ -45,6 +45,7 @@ KEYS = {
     "quantisation_methods": lambda row: (row.engine, row.method),
     "repacks": lambda row: (row.precision, row.name, row.architectures),
     "volumes": lambda row: row.id,
+    "kernels": lambda row: (row.accelerator, row.engine),
     "kubernetes": lambda row: (row.target, row.version),
     "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
@@ -58,7 +59,7 @@ def test_rows_are_known_by_one_key(table):
 
 def test_nothing_was_lost():
     assert {table: len(getattr(ROWS, table)) for table in KEYS} == {
-        "accelerators": 24,
+        "accelerators": 29,
         "instance_types": 128,
         "gpu_aliases": 23,
         "prices": 374,
@@ -70,10 +71,11 @@ def test_nothing_was_lost():
         "skypilot_names": 35,
         "parsers": 3,
         "thinking": 33,
-        "engine_options": 14,
+        "engine_options": 18,
         "quantisation_methods": 38,
         "repacks": 24,
         "volumes": 2,
+        "kernels": 27,
         "kubernetes": 4,
         "quotas": 5,
     }
@@ -91,6 +93,7 @@ def test_nothing_was_lost():
         "routers",
         "services",
         "volumes",
+        "kernels",
         "kubernetes",
         "quotas",
         "engine_facts",
@@ -137,6 +140,7 @@ def test_rows_are_sorted(name):
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),
+        "kernels.json": lambda row: (row["accelerator"], row["engine"]),
         "kubernetes.json": lambda row: (row["target"], [int(part) for part in row["version"].split(".")]),
         "models.json": lambda row: row["id"].casefold(),
         "prices.csv": lambda row: [
@@ -290,11 +294,11 @@ def test_models_are_plausible():
 def test_releases_change_where_the_accounting_does():
     vllm = [row for row in ROWS.releases if row.engine == "vllm"]
     assert [(row.version, row.gpu_memory_utilization, row.graphs_in_budget) for row in vllm] == [
-        ("0.6.0", 0.9, False),
+        ("0.8.0", 0.9, False),
         ("0.11.0", 0.9, False),
         ("0.17.0", 0.9, False),
         ("0.19.0", 0.9, False),
-        ("0.21.0", 0.9, True),
+        ("0.20.0", 0.92, True),
         ("0.22.0", 0.92, True),
         ("0.33.0", 0.92, True),
     ]

@@ -135,7 +135,7 @@ def test_trio_weights_are_about_54_gb() -> None:
 
 
 def test_trio_does_not_share_an_l40s_in_16_bit_but_does_in_int8_and_int4() -> None:
-    room_gb = memory.capacity(CATALOG.accelerator("l40s")).capacity_gib * GIB / GB * memory.STEADY_STATE_RATIO
+    room_gb = memory.capacity(CATALOG.accelerator("l40s")).capacity_gib * GIB / GB * (1 - memory.RESERVE_RATIO)
     assert trio_weights_gb("bf16") > room_gb
     assert trio_weights_gb("int8") < room_gb
     assert trio_weights_gb("int4") < room_gb
@@ -228,7 +228,7 @@ def test_weights_in_16_bit(model: str, gb: float) -> None:
 def test_a_need_of_48_gb_means_an_80_gb_card() -> None:
     """48 GB of weights and KV cache is over 80 % of every card below 80 GB."""
     for accelerator in CATALOG.accelerators:
-        room_gb = memory.capacity(accelerator).capacity_gib * GIB / GB * memory.STEADY_STATE_RATIO
+        room_gb = memory.capacity(accelerator).capacity_gib * GIB / GB * (1 - memory.RESERVE_RATIO)
         assert (room_gb >= 48) == (accelerator.memory_gb >= 80), accelerator.id
 
 

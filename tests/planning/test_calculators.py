@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
+from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from tests.thoroughness import examples
@@ -51,7 +53,7 @@ class TestSize:
         older, newer = (size(**LLAMA, engine_version=version) for version in ("0.19.0", "0.33.0"))
         # 0.92 of the card instead of 0.90, but the CUDA graphs come out of it
         assert newer["kvCacheGib"] - older["kvCacheGib"] == pytest.approx(
-            79.18 * 0.02 - newer["cudaGraphGib"], abs=1e-3
+            79.18 * 0.02 - newer["cudaGraphGib"] - newer["coldStartGib"], abs=1e-3
         )
         explicit = size(**LLAMA, max_num_seqs=1024, max_num_batched_tokens=8192, max_model_len=131_072, tp=1, pp=1)
         assert explicit == size(**LLAMA)
@@ -149,16 +151,78 @@ class TestPredict:
         assert slow["concurrency"] < fast["concurrency"]
         seconds = (fast["ttftMs"] + 200 * fast["tpotMs"]) / 1000
         assert fast["concurrency"] == pytest.approx(5.0 * seconds, rel=0.01)
+        assert slow["protocol"] == "Poisson arrivals, 0.5 requests/s, 400 in all"
 
     def test_a_concurrency_is_a_ceiling_of_the_open_loop(self):
         assert predict(request_rate=50.0, concurrency=4)["concurrency"] <= 4
+
+    def test_a_rate_that_no_replica_keeps_up_is_refused_with_what_it_serves(self):
+        asked = {**LLAMA, "input-tokens": 1000, "output-tokens": 200}
+        refused = PREDICT.answer({**asked, "request-rate": 500.0}, CATALOG)["rejection"]
+        assert (refused["constraint"], refused["need"], refused["unit"]) == ("request-rate", 500.0, "requests/s")
+        assert "500 requests/s" in refused["message"]
+        assert f"{refused['limit']:.3g}" in refused["message"]
+        served = PREDICT.answer({**asked, "request-rate": 0.95 * refused["limit"]}, CATALOG)
+        assert served["ttftMs"] > PREDICT.answer({**asked, "request-rate": 1.0}, CATALOG)["ttftMs"]
+
+    def test_a_closed_loop_that_starts_at_once_waits_for_its_first_prompts(self):
+        steady, run, together = (
+            predict(concurrency=32, arrivals="closed", length_spread=0.8, start_together=together)
+            if together is not None
+            else predict(concurrency=32)
+            for together in (None, False, True)
+        )
+        assert together["ttftMs"] > 1.3 * run["ttftMs"]
+        assert together["ttft"]["p95"] > 2 * together["ttft"]["p50"]
+        assert "all slots start at once, 320 in all, lengths from 0.8" in together["protocol"]
+        assert "steady state" in steady["protocol"]
+        assert steady["tpotMs"] == pytest.approx(run["tpotMs"], rel=0.15)
+        short = predict(concurrency=32, arrivals="closed", length_spread=0.8, requests=32)
+        assert short["ttftMs"] > 2 * together["ttftMs"]  # the first wave alone
+
+    def test_a_burst_is_worse_than_the_same_requests_one_after_another(self):
+        at_once, spread_out = (
+            predict(concurrency=20, arrivals="burst", requests=20),
+            predict(arrivals="poisson", request_rate=0.5, requests=20, concurrency=20),
+        )
+        assert at_once["ttft"]["p95"] > 3 * spread_out["ttft"]["p95"]
+        later = predict(concurrency=20, arrivals="burst", requests=60, request_rate=1.0)
+        assert later["ttftMs"] == pytest.approx(at_once["ttftMs"], rel=0.02)
+        assert later["protocol"].startswith("bursts of 20 requests, 1 requests/s on average")
+
+    def test_any_percentile(self):
+        found = predict(concurrency=16, arrivals="closed", length_spread=0.8, percentile=80)
+        assert found["ttft"]["p50"] <= found["ttft"]["at"] <= found["ttft"]["p95"]
+        steady = predict(concurrency=16, percentile=95)
+        for name in ("ttft", "tpot", "e2e"):
+            assert steady[name]["p50"] <= steady[name]["at"] == steady[name]["p95"]
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"arrivals": "closed", "request_rate": 3.0}, "no request-rate"),
+            ({"arrivals": "closed", "concurrency": None, "request_rate": 3.0}, "needs a concurrency"),
+            ({"arrivals": "poisson"}, "need a request-rate"),
+            ({"arrivals": "burst", "concurrency": None}, "need their size"),
+            ({"arrivals": "often"}, "'closed', 'poisson' or 'burst'"),
+            ({"length_spread": 0.0}, "greater than 0"),
+            ({"percentile": 100.0}, "less than 100"),
+        ],
+    )
+    def test_a_load_that_says_too_little_or_too_much(self, options, said):
+        given = {"concurrency": 8, **options}
+        with pytest.raises(BadInput, match=said):
+            predict(**{name: value for name, value in given.items() if value is not None or name == "concurrency"})
 
     def test_no_load_at_all(self):
         with pytest.raises(BadInput, match="give a concurrency"):
             PREDICT.answer({**LLAMA, "input-tokens": 1000, "output-tokens": 200}, CATALOG)
 
     def test_rejections(self):
-        assert predict(accelerator="rtx-pro-4500-blackwell-server")["rejection"]["constraint"] == "no-latency-data"
+        bare = CATALOG.accelerator("l40s").model_copy(update={"vendor_dense_tflops": DenseTflops()})
+        without = dataclasses.replace(CATALOG, accelerators=(bare,))
+        asked = {**LLAMA, **LOAD, "accelerator": "l40s"}
+        assert PREDICT.answer(asked, without)["rejection"]["constraint"] == "no-latency-data"
         assert predict(model=LARGE["model"])["rejection"]["constraint"] == "memory"
         assert predict(tp=3)["rejection"]["constraint"] == "parallelism"
         assert predict(accelerator="mi300x", precision="int4")["rejection"]["constraint"] == "precision"
@@ -173,7 +237,18 @@ class TestPredict:
         assert two["outputTokensPerS"] > one["outputTokensPerS"]
 
     def test_bands(self):
-        assert predict()["ttftErrorRatio"] < predict(accelerator="l40s")["ttftErrorRatio"]
+        """A card with kernel tables and no run is no surer than one with runs, and surer than one with neither."""
+        runs, tables, neither = (predict(accelerator=card) for card in ("h100-sxm", "l40s", "rtx-4090"))
+        assert runs["ttftErrorRatio"] <= tables["ttftErrorRatio"] < neither["ttftErrorRatio"]
+        assert runs["tpotErrorRatio"] <= tables["tpotErrorRatio"] <= neither["tpotErrorRatio"]
+
+    def test_a_pipeline_seats_what_its_stages_hold(self):
+        """One H100 holds no 70B in 16 bit; four stages do, and no request waits for a seat (it was 338 s of TTFT)."""
+        asked = {"model": "meta-llama/Llama-3.3-70B-Instruct", "accelerator": "h100-sxm", "engine_version": "0.31.0"}
+        stages, wide = predict(**asked, pp=4), predict(**asked, tp=4)
+        assert stages["concurrency"] == wide["concurrency"] == 8
+        assert stages["ttftMs"] < 4 * wide["ttftMs"]
+        assert 2 < stages["tpotMs"] / wide["tpotMs"] < 4  # each token passes four stages, one after another
 
 
 class TestVersions:
@@ -303,3 +378,69 @@ class TestLines:
         found = list(SIZE.answer_lines(lines, CATALOG))
         assert len(found) == len(lines)
         assert all(json.dumps(one, allow_nan=False) for one in found)
+
+
+class TestTheLongestLength:
+    """A search over what the engine counts: windows and states do not grow in proportion."""
+
+    WINDOWS: ClassVar = {"model": "google/gemma-3-27b-it", "accelerator": "h100-sxm", "gpu_memory_utilization": 0.76}
+    HYBRID: ClassVar = {
+        "model": "Qwen/Qwen3.5-9B",
+        "accelerator": "l4",
+        "gpu_memory_utilization": 0.97,
+        "engine_version": "0.19.0",
+    }
+
+    @pytest.mark.parametrize(
+        "options", [WINDOWS, HYBRID | {"engine_version": "0.19.0"}, {"model": "Qwen/Qwen3-8B", "accelerator": "l4"}]
+    )
+    def test_it_is_the_same_whichever_was_asked_for_and_starts(self, options):
+        longest = CATALOG.model(options["model"]).max_context_tokens
+        refused = [size(**options, max_model_len=length) for length in (longest, longest * 3 // 4)]
+        advised = {found["rejection"]["longestModelLen"] for found in refused if "rejection" in found}
+        (longest,) = advised
+        assert "rejection" not in size(**options, max_model_len=longest)
+        assert size(**options, max_model_len=longest)["longestModelLen"] == longest
+        assert "rejection" in size(**options, max_model_len=longest + 32)
+
+    def test_it_ends_where_the_model_does(self):
+        found = size(**LLAMA, max_model_len=4096)
+        assert found["longestModelLen"] == CATALOG.model(LLAMA["model"]).max_context_tokens
+
+
+class TestColdStarts:
+    def test_the_answer_says_both(self):
+        cold, warm = size(**LLAMA), size(**LLAMA, compile_cache="warm")
+        assert cold["coldStartGib"] == 1.13
+        assert cold["warmKvCacheGib"] == warm["kvCacheGib"] == pytest.approx(cold["kvCacheGib"] + 1.13)
+        assert warm["coldStartGib"] == 0.0
+
+    def test_older_releases_count_otherwise(self):
+        assert size(**LLAMA, engine_version="0.26.0")["coldStartGib"] == 0.0
+
+
+class TestStates:
+    HYBRID: ClassVar = {"model": "Qwen/Qwen3.5-9B", "accelerator": "l40s", "max_model_len": 8192}
+
+    def test_without_prefix_caching_a_request_holds_one(self):
+        two, one = (size(**self.HYBRID, engine_version="0.19.0", prefix_caching=how) for how in ("on", "off"))
+        assert one["maxConcurrency"] > two["maxConcurrency"] > 0
+        assert size(**LLAMA, prefix_caching="off")["maxConcurrency"] == size(**LLAMA)["maxConcurrency"]
+
+    def test_what_is_counted_and_off_by_default_is_said(self):
+        said = {version: size(**self.HYBRID, engine_version=version)["warnings"] for version in ("0.19.0", "0.33.0")}
+        assert any("prefix caching, which vllm 0.19.0 has off" in warning for warning in said["0.19.0"])
+        assert not any("prefix caching" in warning for warning in said["0.33.0"])
+
+    @pytest.mark.parametrize(("version", "refused"), [("0.19.0", False), ("0.20.0", True), ("0.33.0", True)])
+    def test_more_seats_than_pages_are_refused_by_the_release_that_does(self, version, refused):
+        found = size(**self.HYBRID, engine_version=version, max_num_seqs=5000)
+        assert ("rejection" in found) is refused
+        if refused:
+            rejection = found["rejection"]
+            assert (rejection["constraint"], rejection["need"]) == ("max-num-seqs", 5000.0)
+            assert "rejection" not in size(
+                **self.HYBRID, engine_version=version, max_num_seqs=int(rejection["limit"]) - 8
+            )
+        else:
+            assert any("the states of recurrent layers" in warning for warning in found["warnings"])

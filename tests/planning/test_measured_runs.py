@@ -113,7 +113,7 @@ def test_a_measured_overhead_scales_the_computed_one(tmp_path) -> None:
     )
     plan = make_plan(load_text(SPEC, "s"), load_catalog(overlay))
     found = plan.workloads[0].memory
-    parts_gib = found.activation_gib + found.non_torch_gib + found.cuda_graph_gib
+    parts_gib = found.activation_gib + found.non_torch_gib + found.cuda_graph_gib + found.cold_start_gib
     assert found.overhead_gib == pytest.approx(1.5 * parts_gib, abs=1e-3)
     (warning,) = (one.message for one in plan.warnings if one.code == "calibrated-by-you")
     assert "overhead x 1.5, TTFT x 1, TPOT x 1" in warning

@@ -16,6 +16,15 @@ from agentgpu_iac.catalog.model.engines import (
     ParserNames,
 )
 from agentgpu_iac.catalog.model.gates import Gate
+from agentgpu_iac.catalog.model.kernels import (
+    AllReduce,
+    DecodeAttention,
+    ExpertKernel,
+    KernelFormat,
+    Kernels,
+    MatrixKernel,
+    PromptAttention,
+)
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import (
@@ -42,10 +51,12 @@ from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 __all__ = (
     "MODULE_KINDS",
     "Accelerator",
+    "AllReduce",
     "AttentionIndex",
     "CacheMethod",
     "Calibration",
     "CheckpointCache",
+    "DecodeAttention",
     "DenseTflops",
     "EngineHostMemory",
     "EngineLimit",
@@ -54,15 +65,19 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "ExpertKernel",
     "ExtraWeights",
     "FirstMamba",
     "Gate",
     "GpuAlias",
     "InstanceType",
+    "KernelFormat",
+    "Kernels",
     "KubernetesRelease",
     "LayerCounts",
     "LinearAttention",
     "Mamba",
+    "MatrixKernel",
     "Model",
     "ModelFacts",
     "Module",
@@ -71,6 +86,7 @@ __all__ = (
     "Option",
     "ParserNames",
     "Price",
+    "PromptAttention",
     "Provider",
     "QuantisationMethod",
     "RecurrentShape",

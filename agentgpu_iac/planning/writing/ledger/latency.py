@@ -21,16 +21,16 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    constants = calibration.CONSTANTS
     yield _line(
         "ttftMs",
         "network + queue + prefill + first step",
         f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
         times.ttft_ms,
         f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}",
-        f"steps of {workload.engine.name} {workload.engine.version}: launches, {constants.bandwidth_efficiency:.0%} of "
-        f"bandwidth, {constants.mfu_16_bit:.0%} of dense 16-bit TFLOPS; fitted on measured runs"
-        + ("" if times.calibrated else " of other accelerators")
+        f"steps of {workload.engine.name} {workload.engine.version}: launches, and "
+        f"{engine.bandwidth_share:.0%} of bandwidth and {engine.tflops_share:.0%} of dense TFLOPS by kernel tables of "
+        + ("this accelerator" if engine.own_tables else "the nearest kind of accelerator")
+        + ("" if times.calibrated else "; no measured run used it")
         + ("" if engines == 1 else "; an engine that shares takes turns: its times are multiplied"),
     )
     by_hand = candidate.demand.agent.overrides
@@ -38,10 +38,10 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
         yield _ttft_at_percentile(candidate, workload, engine, request, engines)
     yield _queue(candidate, workload, engine, request, engines)
     yield _prefill(candidate, workload, engine, engines)
-    yield _decode(workload, engine, request, engines)
-    yield _tpot(workload, engine, request, engines)
+    yield _decode(candidate, workload, engine, request, engines)
+    yield _tpot(candidate, workload, engine, request, engines)
     if by_hand.tpot_ms is None:
-        yield _tpot_at_percentile(workload, engine, request, engines)
+        yield _tpot_at_percentile(candidate, workload, engine, request, engines)
     yield _line(
         "e2eMs",
         "requests x TTFT + (output tokens - requests) x TPOT",
@@ -75,7 +75,7 @@ def _miss(ratio: float | None) -> str:
 def _ttft_at_percentile(
     candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int
 ) -> Line:
-    times, sessions = workload.latency, candidate.max_num_seqs
+    times, sessions = workload.latency, candidate.counted_sessions
     late = tails.queue_ms(engine, request, sessions, times.percentile) * engines
     value = times.ttft_at_percentile_ms or 0.0
     return _line(
@@ -91,10 +91,13 @@ def _ttft_at_percentile(
     )
 
 
-def _tpot_at_percentile(workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    times, others = workload.latency, max(0, workload.max_num_seqs - 1)
-    step = engine.decode_ms(workload.max_num_seqs, request.context_tokens) / engine.accepted_tokens
-    mean = latency.predict_tpot_ms(engine, request, workload.max_num_seqs)
+def _tpot_at_percentile(
+    candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int
+) -> Line:
+    times, sessions = workload.latency, candidate.counted_sessions
+    others = max(0, sessions - 1)
+    step = engine.decode_ms(sessions, request.context_tokens) / engine.accepted_tokens
+    mean = latency.predict_tpot_ms(engine, request, sessions)
     more = tails.prompts_in_an_answer(others, times.percentile) / others if others else 1.0
     value = times.tpot_at_percentile_ms or 0.0
     return _line(
@@ -110,7 +113,7 @@ def _tpot_at_percentile(workload: Workload, engine: Speed, request: latency.Requ
 
 
 def _queue(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    sessions, queue_ms = candidate.max_num_seqs, workload.latency.queue_ms or 0.0
+    sessions, queue_ms = candidate.counted_sessions, workload.latency.queue_ms or 0.0
     prompt = f"{engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens):.6f}"
     generating = f"{request.output_tokens * latency.predict_tpot_ms(engine, request, sessions):.4f}"
     excess = f"({sessions} x {prompt} - {generating})"
@@ -134,14 +137,15 @@ def _queue(candidate: Candidate, workload: Workload, engine: Speed, request: lat
 def _prefill(candidate: Candidate, workload: Workload, engine: Speed, engines: int) -> Line:
     prefill_ms = workload.latency.prefill_ms or 0.0
     tokens, context_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
-    arithmetic = engine.prompt_arithmetic_ms(tokens, context_tokens)
+    arithmetic = engine.own_arithmetic_ms(tokens, context_tokens)
     chunks = math.ceil(tokens / engine.max_batched_tokens)
     weights = engine.dense_weights_ms + engine.expert_weights_ms
     return _line(
         "prefillMs",
-        "(arithmetic^2 + (chunks x one reading of the weights)^2)^0.5 + chunks x launches, of the largest uncached prompt",
+        "the longer of (arithmetic^2 + (chunks x one reading of the weights)^2)^0.5 and chunks x launches, of the largest "
+        "uncached prompt",
         scaled(
-            f"({arithmetic:.4f}^2 + ({chunks} x {weights:.4f})^2)^0.5 + {chunks} x {engine.prompt_launch_ms:.4f}",
+            f"max(({arithmetic:.4f}^2 + ({chunks} x {weights:.4f})^2)^0.5, {chunks} x {engine.prompt_launch_ms:.4f})",
             engines,
             engine.measured_ttft_ratio,
         ),
@@ -151,23 +155,32 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, engines: i
     )
 
 
-def _decode(workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    batch, decode_ms = max(1.0, workload.max_num_seqs / engine.stages), workload.latency.decode_ms or 0.0
+def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
+    batch, decode_ms = max(1.0, candidate.counted_sessions / engine.stages), workload.latency.decode_ms or 0.0
+    group = max(1.0, batch / engine.attention_groups)
     terms = [
         f"{engine.launches_ms:.4f}",
-        f"({engine.dense_weights_ms:.4f}^2 + ({batch:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
+        f"({engine.dense_weights_ms:.4f}^2 + ({group:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
     ]
     formula = "launches + (weights^2 + (sessions x arithmetic)^2)^0.5"
     if engine.experts:
         touched = engine.touched_experts(batch) * engine.expert_weights_ms
         terms.append(f"({touched:.4f}^2 + ({batch:.6g} x {engine.expert_ms_per_token:.6f})^2)^0.5")
         formula += " + the same for the experts touched"
-    each = (engine.kv_ms(request.context_tokens), engine.sequence_ms, engine.all_reduce_ms_per_token)
-    terms.append(f"{batch:.6g} x ({' + '.join(f'{term:.6f}' for term in each)})")
+    kept, exchanged = (engine.kv_ms(request.context_tokens), engine.sequence_ms), engine.all_reduce_ms_per_token
+    each, last = (kept, exchanged) if engine.attention_groups > 1 else ((*kept, exchanged), None)
+    terms.append(f"{group:.6g} x ({' + '.join(f'{term:.6f}' for term in each)})")
+    if last is not None:
+        terms.append(f"{batch:.6g} x {last:.6f}")
     return _line(
         "decodeMs",
         f"{formula} + sessions x (KV cache + host + all-reduce)"
-        + ("" if engine.stages == 1 else f"; sessions / {engine.stages} stages"),
+        + ("" if engine.stages == 1 else f"; sessions / {engine.stages} stages")
+        + (
+            ""
+            if engine.attention_groups == 1
+            else f"; {candidate.seats_per_group} sessions in each of the attention groups"
+        ),
         scaled(" + ".join(terms), engines, engine.measured_ttft_ratio),
         decode_ms,
         f"{decode_ms:.1f} ms",
@@ -175,8 +188,8 @@ def _decode(workload: Workload, engine: Speed, request: latency.Request, engines
     )
 
 
-def _tpot(workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    sessions, times, tpot_ms = workload.max_num_seqs, workload.latency, workload.latency.tpot_ms or 0.0
+def _tpot(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
+    sessions, times, tpot_ms = candidate.counted_sessions, workload.latency, workload.latency.tpot_ms or 0.0
     work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
     launches = f"{calibration.PROMPT_LAUNCH_INTERFERENCE:g} x {engine.prompt_launch_ms:.4f}" if work else "0"
     return _line(
