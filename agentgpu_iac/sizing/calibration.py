@@ -1,9 +1,9 @@
 """The constants of the latency model: each named, with its unit, the rows it was fitted on, and its uncertainty.
 
 What kernels reach is no constant: it is a fact of the catalog (``kernels.json``). Fitted is what no table of kernels holds:
-the host's time of a step and of a sequence, a layer's small kernels by engine generation, and how prompts of a closed loop
-get into one another's way; on the 2,406 measured points of ``bench/data/serving.csv``, by robust least squares with a prior on
-every constant (``bench/accuracy_latency.py`` repeats it). ``UNCERTAINTY_RATIO`` says how far each moves when the rows of one
+the host's time of a step and of a sequence, and a layer's small kernels by engine generation; on the 2,406 measured points
+of ``bench/data/serving.csv``, each stepped through the protocol of its client, by robust least squares with a prior on every
+constant (``bench/accuracy_latency.py`` repeats it). ``UNCERTAINTY_RATIO`` says how far each moves when the rows of one
 card or one model family are left out. The time of an idle engine to a first token is not fitted: closed loops do not
 tell it from their own queue. It is what requests that were alone took beyond their prompt.
 """
@@ -29,9 +29,6 @@ class Generation:
     """TTFT of a request of no length on an idle engine: HTTP, tokeniser, scheduling, first detokenising. Not fitted: one
     request at a time took 14 ms beyond its prompt in vLLM 0.8.5, 12 in 0.20 and 7 to 10 in 0.24; SGLang 14 beyond a prompt
     and a step. TensorRT-LLM is taken alike, no such run of it being known."""
-    queue_share: float
-    """Part of the other requests' prompts that a new prompt waits for beyond the steady queue. Closed loops start all
-    requests at once: one synchronised wave in ten makes 0.05, a benchmark of a single wave about 0.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +36,7 @@ class EngineFamily:
     """What holds for all generations of an engine."""
 
     host_ms_per_request: float
-    """TTFT added by each concurrent request: one host process tokenises, schedules and streams for all of them."""
+    """Of one request: one process of the server tokenises for all of them, one after another."""
     first_token_steps: float
     """Decode steps between the end of a prompt and its first token, on an idle engine: 1 where the scheduler looks at the
     results of a step only after it has launched the next one."""
@@ -55,10 +52,6 @@ class Constants:
     """Added to a step by each running sequence of an attention group: sampling, detokenising, block tables."""
     prompt_launch_ms_per_layer: float
     """Launching one layer of a prompt chunk, which runs outside CUDA graphs."""
-    prompt_interference: float
-    """Part of the others' prompt time by which decode steps get longer (1: nothing overlaps)."""
-    steady_queue: float
-    """Share of the queue of a closed network (mean-value analysis) that chunked prefill leaves."""
     families: Mapping[Engine, EngineFamily]
     generations: Mapping[str, Generation]
 
@@ -66,16 +59,11 @@ class Constants:
 ACTIVATION_PASSES = 8.0
 """Times that a layer of a prompt moves one residual-wide vector a token through memory (norms, rotary, residual); the
 rows do not tell 4 from 16."""
-PROMPT_LAUNCH_INTERFERENCE = 0.5
-"""Part of a prompt's launch time that decode steps wait for; not fitted."""
-QUEUED_WAVES = 0.9
-"""Part of all requests that wait for a seat when the KV cache is full: a run of ten waves less the first."""
+
 CONSTANTS = Constants(
     step_ms=0.253,
     sequence_ms=0.0143,
     prompt_launch_ms_per_layer=0.183,
-    prompt_interference=0.824,
-    steady_queue=0.317,
     families=MappingProxyType(
         {
             "vllm": EngineFamily(host_ms_per_request=0.4, first_token_steps=0.0),
@@ -85,14 +73,14 @@ CONSTANTS = Constants(
     ),
     generations=MappingProxyType(
         {
-            "vllm-0.12": Generation(launch_ms_per_layer=0.0272, first_token_ms=14, queue_share=0.0495),
-            "vllm-0.15": Generation(launch_ms_per_layer=0.02, first_token_ms=13, queue_share=0.103),
-            "vllm-0.18": Generation(launch_ms_per_layer=0.0181, first_token_ms=11, queue_share=0.121),
-            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0153, first_token_ms=14, queue_share=0.167),
-            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00351, first_token_ms=14, queue_share=0.124),
-            "sglang-0.5.1": Generation(launch_ms_per_layer=0.00912, first_token_ms=14, queue_share=0.596),
-            "sglang-0.5.6": Generation(launch_ms_per_layer=0.0329, first_token_ms=14, queue_share=0.133),
-            "sglang-0.5.9": Generation(launch_ms_per_layer=0.0427, first_token_ms=14, queue_share=0.333),
+            "vllm-0.12": Generation(launch_ms_per_layer=0.0272, first_token_ms=14),
+            "vllm-0.15": Generation(launch_ms_per_layer=0.02, first_token_ms=13),
+            "vllm-0.18": Generation(launch_ms_per_layer=0.0181, first_token_ms=11),
+            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0153, first_token_ms=14),
+            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00351, first_token_ms=14),
+            "sglang-0.5.1": Generation(launch_ms_per_layer=0.00912, first_token_ms=14),
+            "sglang-0.5.6": Generation(launch_ms_per_layer=0.0329, first_token_ms=14),
+            "sglang-0.5.9": Generation(launch_ms_per_layer=0.0427, first_token_ms=14),
         }
     ),
 )
@@ -102,24 +90,14 @@ UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
         "step_ms": 0.98,
         "sequence_ms": 1.17,
         "prompt_launch_ms_per_layer": 4.16,
-        "prompt_interference": 0.14,
-        "steady_queue": 0.57,
         "vllm-0.12.launch_ms_per_layer": 2.00,
-        "vllm-0.12.queue_share": 1.55,
         "vllm-0.15.launch_ms_per_layer": 0.46,
-        "vllm-0.15.queue_share": 0.19,
         "vllm-0.18.launch_ms_per_layer": 1.66,
-        "vllm-0.18.queue_share": 0.35,
         "tensorrt-llm-1.0.launch_ms_per_layer": 0.99,
-        "tensorrt-llm-1.0.queue_share": 1.09,
         "tensorrt-llm-1.2.launch_ms_per_layer": 1.79,
-        "tensorrt-llm-1.2.queue_share": 0.91,
         "sglang-0.5.1.launch_ms_per_layer": 0.32,
-        "sglang-0.5.1.queue_share": 6.45,
         "sglang-0.5.6.launch_ms_per_layer": 1.83,
-        "sglang-0.5.6.queue_share": 7.27,
         "sglang-0.5.9.launch_ms_per_layer": 0.50,
-        "sglang-0.5.9.queue_share": 0.28,
     }
 )
 """How far each fitted constant moves, at most, when the rows of one card or of one model family are left out: a ratio above or
@@ -161,19 +139,11 @@ OTHER_CARDS: Mapping[bool, ErrorRatios] = MappingProxyType(
 """At least this on cards that no fitted run used, with kernel tables of their own and with those of the nearest kind: 80th
 percentiles of TPOT up to eight requests and of TTFT at one request on A100, L4, L40S, RTX 4090, 5090, A6000, 6000 Ada, PRO
 6000 and H100 PCIe (``bench/accuracy_cards.py``)."""
-SEAT_TTFT_ERROR_RATIO = 5.0
-"""TTFT where requests wait for a seat: seconds or minutes, since a tenth more or less cache moves the queue by as much
-(43 rows)."""
 
 _SINCE: dict[Engine, tuple[tuple[str, str], ...]] = {
     "vllm": (("0.18", "vllm-0.18"), ("0.14", "vllm-0.15"), ("0", "vllm-0.12")),
     "tensorrt-llm": (("1.1", "tensorrt-llm-1.2"), ("0", "tensorrt-llm-1.0")),
     "sglang": (("0.5.9", "sglang-0.5.9"), ("0.5.4", "sglang-0.5.6"), ("0", "sglang-0.5.1")),
-}
-_UNKNOWN_VERSION: dict[Engine, str] = {
-    "vllm": "vllm-0.15",
-    "tensorrt-llm": "tensorrt-llm-1.2",
-    "sglang": "sglang-0.5.9",
 }
 
 
@@ -188,8 +158,8 @@ def is_measured(engine: Engine) -> bool:
 
 
 def generation_of(engine: Engine, version: str | None) -> str:
-    """Which generation a version belongs to; without a version number, the one that most such rows fit best."""
+    """Which generation a version belongs to; without a version number the newest, as every other part assumes."""
     family = family_of(engine)
     if version is None or not is_measured(engine) or version_of(version) is None:
-        return _UNKNOWN_VERSION[family]
+        return _SINCE[family][0][1]
     return next(name for since, name in _SINCE[family] if at_least(version, since))

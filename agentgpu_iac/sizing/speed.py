@@ -17,6 +17,7 @@ from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration, kernels
 from agentgpu_iac.sizing.attention import SPARSE_ATTENTION_TOKENS, SPARSE_INDEX_SHARE, attention_of
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of, is_measured
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.launches import attention_launches_ms, feed_forward_launches_ms, reduces_of
 from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.rates import kernel_formats, work_of
@@ -102,15 +103,14 @@ class Speed:
     first_token_steps: float
     """Decode steps between the end of a prompt and its first token on an idle engine."""
     host_ms_per_request: float
-    """Host time that each concurrent request adds to the TTFT of all."""
-    queue_share: float
-    steady_queue: float
-    prompt_interference: float
+    """Host time of a request in the server's process, which takes one after another."""
     accepted_tokens: float
     attention_groups: int
     stages: int
     """Pipeline stages that a step passes one after another."""
     max_batched_tokens: int
+    prompts_apart: bool
+    """The engine reads prompts in steps of their own, and decoding waits."""
     bandwidth_share: float
     """Part of the memory bandwidth that dense layers reach."""
     tflops_share: float
@@ -172,13 +172,22 @@ class Speed:
         way = self.first_token_ms + self.host_ms_per_request + self.prefill_ms(prompt_tokens, prompt_tokens)
         return (way + self.first_token_steps * self.decode_ms(1, prompt_tokens)) * self.measured_ttft_ratio
 
-    def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
+    def step_ms(
+        self,
+        requests: float,
+        context_tokens: float,
+        prompt_tokens: float,
+        token_pairs: float,
+        *,
+        alone: bool = False,
+    ) -> float:
         """One step that gives each of ``requests`` running requests a token and reads ``prompt_tokens`` of prompts.
 
         ``context_tokens`` is the mean context of those that run, ``token_pairs`` how many pairs of a prompt token and an
         earlier one the prompts attend to: ``chunk_pairs``. All figures are of the whole replica. Without prompts it is
         ``decode_ms``, whose launches are in a graph; a step with prompts launches its kernels one by one, reads the
-        experts that all its tokens together touch, and without running requests it is one chunk of ``prefill_ms``.
+        experts that all its tokens together touch, and without running requests it is one chunk of ``prefill_ms``. ``alone``:
+        they are of one prompt, so one attention group reads them while the others wait.
         """
         if prompt_tokens <= 0:
             return self.decode_ms(requests, context_tokens)
@@ -186,7 +195,10 @@ class Speed:
         group = batch / self.attention_groups
         memory = self.dense_weights_ms + self.touched_experts(batch + prompt_tokens) * self.expert_weights_ms
         arithmetic = group * self.dense_ms_per_token + batch * self.expert_ms_per_token
-        arithmetic += prompt_tokens * self.prompt_ms_per_token + token_pairs * self.attention_ms_per_token_pair
+        each, pair = self.prompt_ms_per_token, self.attention_ms_per_token_pair
+        if alone:
+            each, pair = self.own_prompt_ms_per_token, self.own_attention_ms_per_token_pair
+        arithmetic += prompt_tokens * each + token_pairs * pair
         on_accelerator = (
             math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
@@ -299,13 +311,11 @@ def speed_of(
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,
         host_ms_per_request=family.host_ms_per_request,
-        queue_share=generation.queue_share,
-        steady_queue=constants.steady_queue,
-        prompt_interference=constants.prompt_interference,
         accepted_tokens=max(1.0, serving.accepted_tokens),
         attention_groups=groups,
         stages=pipeline_parallel,
         max_batched_tokens=max_batched_tokens,
+        prompts_apart=SIZING_PORTS[serving.engine].prompts_apart,
         bandwidth_share=dense.bytes_per_ms / (accelerator.bandwidth_gb_per_s * 1e6),
         tflops_share=dense.flops_per_ms / ((kernels.tflops(accelerator, dense.format) or math.inf) * 1e9),
         own_tables=kernels.has_own_tables(accelerator),

@@ -151,9 +151,68 @@ class TestPredict:
         assert slow["concurrency"] < fast["concurrency"]
         seconds = (fast["ttftMs"] + 200 * fast["tpotMs"]) / 1000
         assert fast["concurrency"] == pytest.approx(5.0 * seconds, rel=0.01)
+        assert slow["protocol"] == "Poisson arrivals, 0.5 requests/s, 400 in all"
 
     def test_a_concurrency_is_a_ceiling_of_the_open_loop(self):
         assert predict(request_rate=50.0, concurrency=4)["concurrency"] <= 4
+
+    def test_a_rate_that_no_replica_keeps_up_is_refused_with_what_it_serves(self):
+        asked = {**LLAMA, "input-tokens": 1000, "output-tokens": 200}
+        refused = PREDICT.answer({**asked, "request-rate": 500.0}, CATALOG)["rejection"]
+        assert (refused["constraint"], refused["need"], refused["unit"]) == ("request-rate", 500.0, "requests/s")
+        assert "500 requests/s" in refused["message"]
+        assert f"{refused['limit']:.3g}" in refused["message"]
+        served = PREDICT.answer({**asked, "request-rate": 0.95 * refused["limit"]}, CATALOG)
+        assert served["ttftMs"] > PREDICT.answer({**asked, "request-rate": 1.0}, CATALOG)["ttftMs"]
+
+    def test_a_closed_loop_that_starts_at_once_waits_for_its_first_prompts(self):
+        steady, run, together = (
+            predict(concurrency=32, arrivals="closed", length_spread=0.8, start_together=together)
+            if together is not None
+            else predict(concurrency=32)
+            for together in (None, False, True)
+        )
+        assert together["ttftMs"] > 1.3 * run["ttftMs"]
+        assert together["ttft"]["p95"] > 2 * together["ttft"]["p50"]
+        assert "all slots start at once, 320 in all, lengths from 0.8" in together["protocol"]
+        assert "steady state" in steady["protocol"]
+        assert steady["tpotMs"] == pytest.approx(run["tpotMs"], rel=0.15)
+        short = predict(concurrency=32, arrivals="closed", length_spread=0.8, requests=32)
+        assert short["ttftMs"] > 2 * together["ttftMs"]  # the first wave alone
+
+    def test_a_burst_is_worse_than_the_same_requests_one_after_another(self):
+        at_once, spread_out = (
+            predict(concurrency=20, arrivals="burst", requests=20),
+            predict(arrivals="poisson", request_rate=0.5, requests=20, concurrency=20),
+        )
+        assert at_once["ttft"]["p95"] > 3 * spread_out["ttft"]["p95"]
+        later = predict(concurrency=20, arrivals="burst", requests=60, request_rate=1.0)
+        assert later["ttftMs"] == pytest.approx(at_once["ttftMs"], rel=0.02)
+        assert later["protocol"].startswith("bursts of 20 requests, 1 requests/s on average")
+
+    def test_any_percentile(self):
+        found = predict(concurrency=16, arrivals="closed", length_spread=0.8, percentile=80)
+        assert found["ttft"]["p50"] <= found["ttft"]["at"] <= found["ttft"]["p95"]
+        steady = predict(concurrency=16, percentile=95)
+        for name in ("ttft", "tpot", "e2e"):
+            assert steady[name]["p50"] <= steady[name]["at"] == steady[name]["p95"]
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"arrivals": "closed", "request_rate": 3.0}, "no request-rate"),
+            ({"arrivals": "closed", "concurrency": None, "request_rate": 3.0}, "needs a concurrency"),
+            ({"arrivals": "poisson"}, "need a request-rate"),
+            ({"arrivals": "burst", "concurrency": None}, "need their size"),
+            ({"arrivals": "often"}, "'closed', 'poisson' or 'burst'"),
+            ({"length_spread": 0.0}, "greater than 0"),
+            ({"percentile": 100.0}, "less than 100"),
+        ],
+    )
+    def test_a_load_that_says_too_little_or_too_much(self, options, said):
+        given = {"concurrency": 8, **options}
+        with pytest.raises(BadInput, match=said):
+            predict(**{name: value for name, value in given.items() if value is not None or name == "concurrency"})
 
     def test_no_load_at_all(self):
         with pytest.raises(BadInput, match="give a concurrency"):

@@ -23,6 +23,7 @@ from agentgpu_iac.planning.choosing.service import (
     in_time,
     largest_prompt,
     mean_request,
+    prefill_ms,
     with_margin,
     with_overrides,
     within,
@@ -381,16 +382,16 @@ class Evaluator:
         ) = None
         if engine is not None:
             request = mean_request(demand, hit)
-            answer = latency.predict(engine, request, counted)
-            prefill = engine.prefill_ms(*largest_prompt(demand, hit))
-            prefill *= engine.measured_ttft_ratio
-            cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens) * engine.measured_ttft_ratio
+            state = latency.steady(engine, request, counted)
+            answer = latency.answer(engine, request, state, counted, counted)
+            prefill = prefill_ms(engine, request, counted, *largest_prompt(demand, hit))
+            cold = prefill_ms(engine, request, counted, demand.context_tokens, demand.context_tokens)
             work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
             queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
             ttft = self._rules.round_trip_ms + queue + prefill + decode
-            late = tails.queue_ms(engine, request, counted, demand.percentile)
+            late = tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio
             ttft_at = self._rules.round_trip_ms + late + prefill + decode
-            tpot_at = tails.tpot_ms(engine, request, counted, demand.percentile)
+            tpot_at = tails.tpot_at(state, request, demand.percentile) * engine.measured_tpot_ratio
             uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
             share = sessions / counted
             out, read = answer.output_tokens_per_s * share, answer.prefill_tokens_per_s * share

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
+from agentgpu_iac.sizing.speed import Speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,13 @@ def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, floa
     """The largest prompt that must be read, and the context that it ends at, in tokens: the TTFT budget is held against it."""
     tokens = min(longest_uncached_prompt_tokens(demand.shape, prefix_hit_ratio), demand.context_tokens)
     return tokens, max(tokens, min(demand.shape.longest_history_tokens, demand.context_tokens))
+
+
+def prefill_ms(engine: Speed, request: latency.Request, sessions: float, tokens: float, end_tokens: float) -> float:
+    """The steps of a prompt while ``sessions`` generate, but for the one decode step that its last one is as well."""
+    decode_ms = engine.decode_ms(sessions, request.context_tokens)
+    reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode_ms)
+    return max(0.0, reading.reading_ms - decode_ms) * engine.measured_ttft_ratio
 
 
 def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
