@@ -115,7 +115,7 @@ def run(case: Case, engine: Speed) -> tuple[float, float]:
     outcome = arrivals.run(
         engine,
         port.scheduling(
-            seats=port.default_seats(case.accelerator, case.version) * groups,
+            seats=port.default_seats(case.accelerator) * groups,
             step_tokens=engine.max_batched_tokens * groups,
             cache_tokens=case.seats * held,
         ),

@@ -55,12 +55,13 @@ _LOG_SETTINGS: Mapping[str, str] = {
     "model": r"(?:\bmodel=|'model': ?)'([^']+)'",
     "tp": r"(?:tensor_parallel_size['\"]?[=:] ?)(\d+)",
     "pp": r"(?:pipeline_parallel_size['\"]?[=:] ?)(\d+)",
+    "attention-dp": r"(?:data_parallel_size['\"]?[=:] ?)(\d+)",
     "max-model-len": r"(?:max_seq_len=|max_model_len['\"]?[=:] ?)(\d+)",
     "gpu-memory-utilization": r"gpu_memory_utilization['\"]?[=:] ?([0-9.]+)",
     "max-num-seqs": r"max_num_seqs['\"]?[=:] ?(\d+)",
     "max-num-batched-tokens": r"max_num_batched_tokens['\"]?[=:] ?(\d+)",
 }
-_WHOLE = frozenset({"tp", "pp", "max-model-len", "max-num-seqs", "max-num-batched-tokens"})
+_WHOLE = frozenset({"tp", "pp", "attention-dp", "max-model-len", "max-num-seqs", "max-num-batched-tokens"})
 
 
 def calibrate(text: str, source: str, options: Mapping[str, Any], catalog: Catalog) -> CalibrationReport:
@@ -178,6 +179,11 @@ def _settings(text: str) -> dict[str, Any]:
     keeps_prefixes = re.findall(r"enable_prefix_caching['\"]?[=:] ?(True|False)", text)
     if keeps_prefixes:
         found["prefix-caching"] = "on" if keeps_prefixes[-1] == "True" else "off"
+    groups, tensor = found.get("attention-dp", 1), found.get("tp", 1)
+    if groups > 1:  # beside the tensor-parallel size, as vLLM counts them
+        found["count"] = groups * tensor * found.get("pp", 1)
+    if re.search(r"enable_expert_parallel['\"]?[=:] ?True", text):
+        found["ep"] = groups * tensor
     return found
 
 

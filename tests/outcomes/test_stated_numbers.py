@@ -16,6 +16,9 @@ STATED: dict[str, tuple[Any, str]] = {
         "replicas and hit ratio settle in two or three; a circle ends",
     ),
     "planning.demand.SEATS_FOR_VOLUME": (256, "vLLM's own default of --max-num-seqs"),
+    "planning.choosing.parallelism.ATTENTION_GROUPS": ((2, 4, 8), "what divides the accelerators of sold machines"),
+    "planning.choosing.parallelism._MOST_ACCELERATORS": (16, "the largest machine that is sold"),
+    "planning.engines.sglang._ATTENTION_DP_SINCE": ("0.5.22", "--attn-dp-size of the released wheels"),
     "planning.engines.sglang._FASTSAFETENSORS_SINCE": ("0.5.9", "load formats of the released wheels"),
     "planning.engines.sglang._STREAMS_SINCE": ("0.5.15", "load formats of the released wheels"),
     "planning.engines.sglang._SHARED_STATIC_SHARE": (0.95, "free memory is at least need and a fifth of the card"),
@@ -52,6 +55,8 @@ STATED: dict[str, tuple[Any, str]] = {
         "EFA rate of p4d.24xlarge, the slowest sold for several nodes",
     ),
     "planning.choosing.leaving.NOTICE_DETECTION_S": (5, "the handler polls the metadata service every five seconds"),
+    "sizing.groups._BALANCER_SPREAD": (0.5, "vLLM 0.33's balancer stepped: p95 of the fullest group above the mean"),
+    "sizing.groups._CERTAINTY": (0.95, "the percentile that budgets hold for by default"),
     "sizing.paging._TOKENS_AT_FULL_LENGTH_SINCE": ("0.20.1", "start-up logs of Gemma-4-31B before and after"),
     "sizing.activation._LOGITS_COPIES_IN_16_BIT": (
         0.5,

@@ -40,7 +40,7 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     yield _queue(workload, engine, state, engines)
     yield _prefill(candidate, workload, engine, request, engines)
     yield _decode(candidate, workload, engine, request, engines)
-    yield _tpot(workload, engine, state, engines)
+    yield _tpot(candidate, workload, engine, state, engines)
     if by_hand.tpot_ms is None:
         yield _tpot_at_percentile(workload, engine, request, state, engines)
     yield _line(
@@ -178,7 +178,7 @@ def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: la
     )
 
 
-def _tpot(workload: Workload, engine: Speed, state: latency.Steady, engines: int) -> Line:
+def _tpot(candidate: Candidate, workload: Workload, engine: Speed, state: latency.Steady, engines: int) -> Line:
     times, tpot_ms = workload.latency, workload.latency.tpot_ms or 0.0
     rate = state.prompts_per_ms
     each = (1 - state.decode_ms / state.step_ms) / rate if rate else 0.0
@@ -192,6 +192,6 @@ def _tpot(workload: Workload, engine: Speed, state: latency.Steady, engines: int
         ),
         tpot_ms,
         f"{tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}",
-        f"a step of those who decode; {max(0, workload.max_num_seqs - 1)} other sessions bring a prompt every "
+        f"a step of those who decode; {max(0, candidate.counted_sessions - 1)} other sessions bring a prompt every "
         f"{state.cycle_ms:,.0f} ms each",
     )
