@@ -37,6 +37,8 @@ class EngineFamily:
 
     host_ms_per_request: float
     """Of one request: one process of the server tokenises for all of them, one after another."""
+    prompt_launch_ms_per_layer: float
+    """Launches and small kernels of one layer of a prompt chunk, which runs outside CUDA graphs."""
     prompt_factor: float
     """Time of prompt tokens in an engine over that of their kernels by themselves: norms, quantisation, permuting, and the
     gaps between kernels that are launched one by one."""
@@ -53,8 +55,6 @@ class Constants:
     """One engine step: scheduler, input copies, sampling. All rows."""
     sequence_ms: float
     """Added to a step by each running sequence of an attention group: sampling, detokenising, block tables."""
-    prompt_launch_ms_per_layer: float
-    """Launching one layer of a prompt chunk, which runs outside CUDA graphs."""
     families: Mapping[Engine, EngineFamily]
     generations: Mapping[str, Generation]
 
@@ -66,12 +66,11 @@ rows do not tell 4 from 16."""
 CONSTANTS = Constants(
     step_ms=0.253,
     sequence_ms=0.0143,
-    prompt_launch_ms_per_layer=0.183,
     families=MappingProxyType(
         {
-            "vllm": EngineFamily(host_ms_per_request=0.4, prompt_factor=1.3, first_token_steps=0.0),
-            "tensorrt-llm": EngineFamily(host_ms_per_request=0.4, prompt_factor=1.3, first_token_steps=0.0),
-            "sglang": EngineFamily(host_ms_per_request=0.4, prompt_factor=1.3, first_token_steps=1.0),
+            "vllm": EngineFamily(host_ms_per_request=0.4, prompt_launch_ms_per_layer=0.45, prompt_factor=1.3, first_token_steps=0.0),
+            "tensorrt-llm": EngineFamily(host_ms_per_request=0.4, prompt_launch_ms_per_layer=0.15, prompt_factor=1.3, first_token_steps=0.0),
+            "sglang": EngineFamily(host_ms_per_request=0.4, prompt_launch_ms_per_layer=0.3, prompt_factor=1.3, first_token_steps=1.0),
         }
     ),
     generations=MappingProxyType(

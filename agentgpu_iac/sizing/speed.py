@@ -92,7 +92,7 @@ class Speed:
     sequence_ms: float
     """Host and sampler work of one running sequence of an attention group."""
     prompt_launch_ms: float
-    """The host launching one prompt chunk, whose kernels are in no graph: no chunk is faster."""
+    """Launches of one prompt chunk, whose kernels are in no graph, and the small ones between them."""
     first_token_ms: float
     """Engine time of a request before and after its prompt: server, tokeniser, scheduler."""
     first_token_steps: float
@@ -123,15 +123,14 @@ class Speed:
     def prefill_ms(self, tokens: float, context_tokens: float) -> float:
         """Read ``tokens`` prompt tokens that end at ``context_tokens`` of context, in chunks of the batch limit.
 
-        Arithmetic and the reading of the weights overlap: the root of the sum of their squares. The host launches the
-        kernels of prompts one by one while earlier ones run: it is waited for where it is slower.
+        Arithmetic and the reading of the weights overlap: the root of the sum of their squares. Kernels of prompts are
+        launched one by one, with gaps between them.
         """
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
         memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
-        reading = math.hypot(self.prompt_arithmetic_ms(tokens, context_tokens), memory)
-        return max(reading, chunks * self.prompt_launch_ms)
+        return math.hypot(self.prompt_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
 
     def prompt_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
         """What ``tokens`` prompt tokens add to steps that run anyway: their arithmetic and traffic alone."""
@@ -179,7 +178,7 @@ class Speed:
         on_accelerator = (
             math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
-        return max(self.prompt_launch_ms, on_accelerator) + group * self.sequence_ms
+        return self.prompt_launch_ms + on_accelerator + group * self.sequence_ms
 
     def touched_experts(self, batch: float) -> float:
         """Share of the experts that a step of ``batch`` tokens reads."""
@@ -279,7 +278,7 @@ def speed_of(
         launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
-        prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
+        prompt_launch_ms=family.prompt_launch_ms_per_layer * layer_count(model),
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,
         host_ms_per_request=family.host_ms_per_request,
