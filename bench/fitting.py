@@ -183,6 +183,12 @@ class Problem:
             chosen[[rows[round(place)] for place in places]] = True
         return chosen
 
+    def stands_for(self, rows: Mask) -> Vector:
+        """Root of the number of its group's rows that each of a sample stands for."""
+        all_of = Counter(case.group for case in self.cases)
+        chosen = Counter(case.group for case, one in zip(self.cases, rows, strict=True) if one)
+        return np.array([math.sqrt(all_of[case.group] / max(1, chosen[case.group])) for case in self.cases])
+
     def predict(self, logs: Vector, wanted: Mask) -> Vector:
         """Logarithms of TPOT and TTFT of the cases wanted, two columns."""
         constants = unflatten(logs)
@@ -260,7 +266,7 @@ def solved(problem: Problem, lines: Lines, keep: Mask) -> Vector:
     scale = np.array([TPOT_SCALE, TTFT_SCALE])
     off = ((lines.at - problem.measured)[kept] / scale).ravel()
     slopes = slopes / np.broadcast_to(scale, (int(kept.sum()), 2)).ravel()
-    weights = (problem.weights[kept] ** 2).ravel() * len(problem.cases) / lines.rows.sum()  # a sample stands for all
+    weights = ((problem.weights * problem.stands_for(lines.rows)[:, None])[kept] ** 2).ravel()
     moved = np.zeros(len(NAMES))
     for _ in range(ROUNDS):
         scaled = off + moved @ slopes

@@ -230,5 +230,5 @@ def speed(replica: Replica, serving: Serving) -> Speed | None:
         tensor_parallel=replica.tensor_parallel,
         pipeline_parallel=replica.pipeline_parallel,
         max_batched_tokens=replica.max_num_batched_tokens,
-        serving=replace(serving, weight_only=replica.weight_only),
+        serving=replace(serving, weight_only=replica.weight_only, enforce_eager=replica.enforce_eager),
     )

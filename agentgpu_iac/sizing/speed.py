@@ -50,6 +50,8 @@ class Serving:
     """Nodes that the pipeline stages of a replica are spread over."""
     gbps_between_nodes: float = 0.0
     """Rate at which a stage hands its activations to one on the next node."""
+    enforce_eager: bool = False
+    """The engine captures no graphs: the host launches each kernel of a decode step too."""
     weight_only: bool = False
     """The card has no units for the precision of the weights: kernels unpack them as they are read. 4-bit integers always
     are."""
@@ -93,6 +95,8 @@ class Speed:
     """Host and sampler work of one running sequence of an attention group."""
     prompt_launch_ms: float
     """Launches of one prompt chunk, whose kernels are in no graph, and the small ones between them."""
+    eager_launch_ms: float
+    """The host launching one decode step whose kernels are in no graph; 0: they are in one."""
     first_token_ms: float
     """Engine time of a request before and after its prompt: server, tokeniser, scheduler."""
     first_token_steps: float
@@ -141,12 +145,13 @@ class Speed:
         """One step that gives each of ``requests`` running requests one token, at a mean context.
 
         Weights: bytes and arithmetic overlap (the root of the sum of squares), apart for the experts, of which a
-        batch of B tokens touches 1 - (1 - k/E)^B.
+        batch of B tokens touches 1 - (1 - k/E)^B. Without graphs the host launches kernel after kernel, and is waited for
+        where it is slower than they are.
         """
         batch = max(1.0, requests / self.stages)
         group = max(1.0, batch / self.attention_groups) if self.attention_groups > 1 else batch
         touched = self.touched_experts(batch)
-        return (
+        on_accelerator = (
             self.launches_ms
             + math.hypot(self.dense_weights_ms, group * self.dense_ms_per_token)
             + math.hypot(touched * self.expert_weights_ms, batch * self.expert_ms_per_token)
@@ -154,6 +159,7 @@ class Speed:
             + batch * self.all_reduce_ms_per_token
             + group * self.sequence_ms
         )
+        return max(on_accelerator, self.eager_launch_ms)
 
     def alone_ms(self, prompt_tokens: float) -> float:
         """TTFT of a request that nothing runs beside: the server's way, its prompt, and what the scheduler lags behind."""
@@ -279,6 +285,7 @@ def speed_of(
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
         prompt_launch_ms=family.prompt_launch_ms_per_layer * layer_count(model),
+        eager_launch_ms=constants.eager_launch_ms_per_layer * layer_count(model) if serving.enforce_eager else 0.0,
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,
         host_ms_per_request=family.host_ms_per_request,

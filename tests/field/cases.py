@@ -624,7 +624,6 @@ CASES = (
         reported="public repository file id 53835193439",
         right="TPOT 19.0 ms",
         holds=lambda: speeds((predict(**CHAT_5090, model="Qwen/Qwen3.6-27B"), "tpotMs", 19.0)),
-        waits_for=SHAPES + "modules that a checkpoint leaves unquantised",
     ),
     Case(
         id="br-64",
