@@ -99,7 +99,7 @@ class Speed:
     sequence_ms: float
     """Host and sampler work of one running sequence of an attention group."""
     prompt_launch_ms: float
-    """The host launching one prompt chunk, whose kernels are in no graph: no chunk is faster."""
+    """Launches of one prompt chunk, whose kernels are in no graph, and the small ones between them."""
     eager_launch_ms: float
     """The host launching one decode step whose kernels are in no graph; 0: they are in one."""
     first_token_ms: float
@@ -133,15 +133,13 @@ class Speed:
         """Read ``tokens`` tokens of one prompt that ends at ``context_tokens`` of context, in chunks of the batch limit.
 
         It is read by one attention group, however many there are. Arithmetic and the reading of the weights overlap: the root of
-        the sum of their squares. The host launches the kernels of prompts one by one while earlier ones run: it is waited for
-        where it is slower.
+        the sum of their squares. Kernels of prompts are launched one by one, with gaps between them.
         """
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
         memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
-        reading = math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory)
-        return max(reading, chunks * self.prompt_launch_ms)
+        return math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
 
     def own_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
         """Arithmetic and traffic of a prompt that is read alone, by one attention group."""
@@ -208,7 +206,7 @@ class Speed:
         on_accelerator = (
             math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
-        return max(self.prompt_launch_ms, on_accelerator) + group * self.sequence_ms
+        return self.prompt_launch_ms + on_accelerator + group * self.sequence_ms
 
     def touched_experts(self, batch: float) -> float:
         """Share of the experts that a step of ``batch`` tokens reads."""
@@ -306,8 +304,8 @@ def speed_of(
         launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
-        prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
-        eager_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model) if serving.enforce_eager else 0.0,
+        prompt_launch_ms=family.prompt_launch_ms_per_layer * layer_count(model),
+        eager_launch_ms=constants.eager_launch_ms_per_layer * layer_count(model) if serving.enforce_eager else 0.0,
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,
         host_ms_per_request=family.host_ms_per_request,

@@ -103,7 +103,7 @@ def test_without_graphs_the_host_is_waited_for_where_it_is_slower():
     for model, slower in ((small, True), (large, False)):
         graphs, eager = replica(model, card), replica(model, card, enforce_eager=True)
         assert (eager.decode_ms(1, 100) > 2 * graphs.decode_ms(1, 100)) is slower
-        assert eager.decode_ms(1, 100) == max(graphs.decode_ms(1, 100), eager.prompt_launch_ms)
+        assert eager.decode_ms(1, 100) == max(graphs.decode_ms(1, 100), eager.eager_launch_ms)
 
 
 def test_windows_are_work_for_prompts():
