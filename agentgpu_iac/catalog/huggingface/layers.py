@@ -11,9 +11,6 @@ from agentgpu_iac.catalog.huggingface.fields import MOST_FAULTS, MOST_LAYERS, Co
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.errors import shortened
 
-MOST_LAYERS: Final = 10_000
-"""More layers than any model has: a number beyond is a mistake or an attack."""
-
 Mixer = Literal["full", "sliding", "recurrent", "both", "none"]
 """``both``: attention over the whole context and a recurrent layer, side by side."""
 FeedForward = Literal["dense", "experts", "none"]
