@@ -6,7 +6,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion, config_of, does_not_fit, resolved
+from agentgpu_iac.calculators.question import (
+    CaseRejection,
+    PredictQuestion,
+    config_of,
+    does_not_fit,
+    resolved,
+    without_assumed_tower,
+)
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import arrivals, latency, memory, replica, tails
@@ -79,6 +86,11 @@ class _Asked:
         return latency.predict(self.engine, self.request, self.seats).output_tokens_per_s / self.request.output_tokens
 
 
+_SPARED = (
+    "with that tower the length does not fit: answered for an engine that is told to read text alone, as by --text-only"
+)
+
+
 def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | CaseRejection:
     """Predict latency and throughput of one replica at a load.
 
@@ -100,8 +112,15 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     # Times are of requests in words, with the compile cache full: what a first start with pictures holds is ``size``'s.
     config = replace(config_of(question, case, length), cold_start=False, reads_pictures=False)
     report = memory.engine_memory(config)
+    spared = without_assumed_tower(question, config) if report.max_concurrency < 1 else None
+    if spared is not None and (found := memory.engine_memory(spared)).max_concurrency >= 1:
+        config, report, case = (
+            spared,
+            found,
+            case.model_copy(update={"model": spared.model, "warnings": (*case.warnings, _SPARED)}),
+        )
     if report.max_concurrency < 1:
-        return does_not_fit(config, report)
+        return does_not_fit(question, config, report)
     serving = Serving(
         engine=question.engine,
         version=question.engine_version,

@@ -14,9 +14,11 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.prefix_cache import PrefixCache, prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import at_least, before, order, version_of
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.arrivals import Arrivals
 from agentgpu_iac.sizing.calibration import family_of, generation_of
+from agentgpu_iac.sizing.encoders import text_only
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.sizing.layout import Layout, layout
@@ -27,7 +29,7 @@ from agentgpu_iac.sizing.weights import is_assumed
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
-from agentgpu_iac.units import rounded
+from agentgpu_iac.units import GIB, rounded
 
 Tokens = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Size = Annotated[int, Field(ge=1, le=1024)]
@@ -78,6 +80,10 @@ class Question(Document):
     """Share of the memory that the engine takes; its default when unset."""
     enforce_eager: bool = False
     """No CUDA graphs."""
+    text_only: bool = False
+    """The engine is told to read no pictures, video and sound (vLLM: --language-model-only, or --limit-mm-per-prompt with 0 of
+    each), so that it does not profile the model's towers and, in most versions, does not load them. Unset: as engines start
+    by themselves, with them."""
 
 
 class SizeQuestion(Question):
@@ -190,7 +196,7 @@ def resolved(question: Question, catalog: Catalog) -> Case:
     Raises:
         BadInput: the model or accelerator is unknown.
     """
-    model = catalog.model(question.model)
+    model = _told(question, catalog.model(question.model), catalog)
     accelerator = catalog.accelerator(question.accelerator.lower())
     spread = spread_of(question, accelerator)
     warnings: list[str] = []
@@ -245,6 +251,23 @@ def resolved(question: Question, catalog: Catalog) -> Case:
         prefix_cache=prefix_cache(engine, version or release.version, model, catalog),
         warnings=tuple(warnings),
     )
+
+
+def _told(question: Question, model: Model, catalog: Catalog) -> Model:
+    """The model as the engine loads it.
+
+    Raises:
+        BadInput: the engine cannot be told to read text alone.
+    """
+    if not question.text_only:
+        return model
+    port = SIZING_PORTS[question.engine]
+    leaves_out, version = port.leaves_towers_out, catalog.release("vllm", question.engine_version).version
+    if leaves_out is None:
+        raise BadInput.one(
+            option("text_only"), f"{question.engine} is not known to leave out what reads pictures and sound"
+        )
+    return text_only(model, lambda each: leaves_out(each, version))
 
 
 def _is_known(version: str, newest: str) -> bool:
@@ -376,7 +399,15 @@ def _no_kernels(accelerator: Accelerator, precision: Precision) -> CaseRejection
     return CaseRejection(constraint="precision", need=None, limit=None, unit="", message=message)
 
 
-def does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> CaseRejection:
+def without_assumed_tower(question: Question, config: memory.EngineConfig) -> memory.EngineConfig | None:
+    """The same told to read text alone, where a tower is counted that its config leaves out and that it can start without."""
+    leaves_out, model = SIZING_PORTS[question.engine].leaves_towers_out, config.model
+    if leaves_out is None or model.is_text_only or not any(tower.is_assumed for tower in model.towers):
+        return None
+    return replace(config, model=text_only(model, lambda each: leaves_out(each, config.release.version)))
+
+
+def does_not_fit(question: Question, config: memory.EngineConfig, report: memory.EngineMemory) -> CaseRejection:
     """The engine refuses to start when one sequence of max-model-len does not fit its KV cache."""
     one_gib = report.sequence_gib
     message = (
@@ -387,6 +418,7 @@ def does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> Ca
     longest = memory.longest_model_len(config, report)
     if longest:
         message += f"; about {longest:,} tokens of --max-model-len would fit"
+    message += _said_of_assumed_towers(question, config)
     return CaseRejection(
         constraint="memory",
         need=rounded(report.budget_gib - report.kv_cache_gib + one_gib),
@@ -395,6 +427,16 @@ def does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> Ca
         message=message,
         longest_model_len=longest,
     )
+
+
+def _said_of_assumed_towers(question: Question, config: memory.EngineConfig) -> str:
+    assumed = sum(tower.parameters for tower in config.model.towers if tower.is_assumed)
+    if not assumed or config.model.is_text_only:
+        return ""
+    spared = without_assumed_tower(question, config)
+    fits = spared is not None and memory.engine_memory(spared).max_concurrency >= 1
+    said = f"; of the weights {assumed * 2 / GIB:.2f} GiB are a tower that its config leaves out and models of its class have"
+    return f"{said}: with --text-only, which goes without, the length fits" if fits else said
 
 
 def too_many_seats(config: memory.EngineConfig, report: memory.EngineMemory) -> CaseRejection | None:

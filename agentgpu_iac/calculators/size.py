@@ -73,7 +73,7 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
     )
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
-        return does_not_fit(config, report)
+        return does_not_fit(question, config, report)
     refused = too_many_seats(config, report)
     if refused is not None:
         return refused

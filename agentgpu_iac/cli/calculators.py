@@ -38,6 +38,9 @@ VersionOption = Annotated[str | None, typer.Option(help="Version of the engine; 
 BatchOption = Annotated[int | None, typer.Option(help="Most tokens in a step.")]
 SequencesOption = Annotated[int | None, typer.Option(help="Most sequences at once.")]
 EagerOption = Annotated[bool | None, typer.Option("--enforce-eager", help="No CUDA graphs.")]
+TextOption = Annotated[
+    bool | None, typer.Option("--text-only", help="No pictures, video and sound: no towers that read them.")
+]
 _NOT_OF_THE_QUESTION: Final = frozenset({"file", "from_file", "output_file", "catalog", "format"})
 """Parameters that say where a question comes from and its answer goes."""
 
@@ -69,6 +72,7 @@ def size(
     max_num_batched_tokens: BatchOption = None,
     max_num_seqs: SequencesOption = None,
     enforce_eager: EagerOption = None,
+    text_only: TextOption = None,
     dtype: Annotated[
         str | None, typer.Option(help="The engine's number format; float32 doubles 16-bit figures.")
     ] = None,
@@ -138,6 +142,7 @@ def predict(
     max_num_batched_tokens: BatchOption = None,
     max_num_seqs: SequencesOption = None,
     enforce_eager: EagerOption = None,
+    text_only: TextOption = None,
     from_file: FromOption = None,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,

@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.gates import gate_faults
+from agentgpu_iac.sizing.encoders import text_only
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
@@ -49,7 +50,16 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     faults += _unknown(loaded, "spec.regions", spec.regions, regions, "region with a price", listed="priced")
     if faults:
         raise BadInput(faults)
-    return tuple(found[agent.model] for agent in spec.agents)
+    return tuple(_told(agent, found[agent.model], catalog) for agent in spec.agents)
+
+
+def _told(agent: Agent, model: Model, catalog: Catalog) -> Model:
+    """The model as the engine loads it; an engine that cannot be told to read text alone is refused later on."""
+    leaves_out = SIZING_PORTS[agent.engine].leaves_towers_out
+    if not agent.text_only or leaves_out is None:
+        return model
+    version = catalog.release(agent.engine, agent.engine_version).version
+    return text_only(model, lambda each: leaves_out(each, version))
 
 
 def accounting_version(engine: Engine, version: str, catalog: Catalog) -> str:

@@ -8,6 +8,7 @@ embeddings while the language model and the sampler are profiled, in 0.11 for th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Model
@@ -89,6 +90,8 @@ def encoder_of(model: Model) -> Encoder | None:
 
     Widths are those of its config where that has them, and of its family else; so are the largest items the other way round.
     """
+    if model.is_text_only:
+        return None
     family = _of_family(model)
     tower = next((tower for tower in model.towers if tower.reads == "pictures"), None)
     if tower is None:
@@ -102,6 +105,19 @@ def encoder_of(model: Model) -> Encoder | None:
         item_tokens=tokens,
         item_patches=tokens * tower.patches_per_token,
     )
+
+
+def has_towers(model: Model) -> bool:
+    """Whether a model reads more than text, as far as is known."""
+    return bool(model.towers) or any(part.kind == "tower" for part in model.modules) or _of_family(model) is not None
+
+
+def text_only(model: Model, leaves_out: Callable[[Model], bool]) -> Model:
+    """The model as an engine loads it that is told to read text alone: whether that leaves the towers out is its to say."""
+    if not has_towers(model):
+        return model
+    kept = tuple(part for part in model.modules if part.kind != "tower") if leaves_out(model) else model.modules
+    return model.model_copy(update={"is_text_only": True, "modules": kept})
 
 
 def _of_family(model: Model) -> Encoder | None:

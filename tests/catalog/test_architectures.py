@@ -295,7 +295,7 @@ def test_a_hostile_number_of_dense_layers_is_no_work():
     config = PLAIN | {
         "num_experts": 8,
         "num_experts_per_tok": 2,
-        "first_k_dense_replace": 10**12,
+        "first_k_dense_replace": 10**9,
         "model_type": "qwen3_moe",
     }
     assert part(read(config), "routed_experts") == 0
@@ -304,5 +304,34 @@ def test_a_hostile_number_of_dense_layers_is_no_work():
 def test_a_file_that_is_too_large_is_not_read(tmp_path):
     with (tmp_path / "config.json").open("wb") as file:
         file.truncate(200 * 2**20)
-    with pytest.raises(BadInput, match=r"config\.json.*no config has more"):
+    with pytest.raises(BadInput, match=r"config\.json.*the most that is read"):
         load_catalog(base_directory=tmp_path).model("./config.json")
+
+
+CUT = json.loads((CONFIGS / "br-67.json").read_text())
+
+
+class TestTowersThatAConfigLeavesOut:
+    """A config cut to its text model is not one of a model without a tower: its class has one, which is counted and said."""
+
+    def test_it_is_that_of_published_models_and_said(self):
+        model = read(CUT)
+        (tower,) = model.towers
+        assert tower.is_assumed
+        assert (tower.layers, tower.hidden_size) == (27, 1152)
+        assert tower.parameters == read(COUNTS["Qwen/Qwen3-VL-32B-Instruct"]["config"]).towers[0].parameters
+        assert any("has no vision_config" in sentence for sentence in model.unread)
+
+    def test_its_width_follows_the_text_model(self):
+        small = CUT | {"text_config": CUT["text_config"] | {"hidden_size": 2560, "num_attention_heads": 32}}
+        assert [tower.hidden_size for tower in read(small).towers] == [1024]
+
+    def test_a_type_whose_tower_is_optional_has_that_of_its_published_models(self):
+        config = COUNTS["google/gemma-4-26B-A4B"]["config"]
+        stated = read(config)
+        cut = {name: value for name, value in config.items() if name != "vision_config"}
+        assert read(cut).towers[0].parameters == stated.towers[0].parameters
+        assert read(cut | {"vision_config": None}).towers == ()
+
+    def test_a_stated_tower_is_not_assumed(self):
+        assert not any(tower.is_assumed for tower in read(COUNTS["Qwen/Qwen3-VL-32B-Instruct"]["config"]).towers)

@@ -148,6 +148,24 @@ class TestSpelling:
         assert flags["--enable-auto-tool-choice"] == []
         assert (flags["--tool-call-parser"], flags["--reasoning-parser"]) == (["pythonic"], ["qwen3"])
 
+    def test_text_alone(self):
+        eyes = make_model("test/eyes", 8, architecture="gemma3")
+        catalog = make_catalog(models=(eyes, make_model("test/tiny", 1)))
+
+        def asked(**changes: Any) -> dict[str, list[str]]:
+            return check(workload(plan(make_agent(textOnly=True, **changes), catalog=catalog)))
+
+        assert asked(model="test/eyes")["--language-model-only"] == []
+        assert "--language-model-only" not in asked(model="test/tiny")
+        stack = plan(make_agent(model="test/eyes", textOnly=True, engineVersion="0.11.0"), catalog=catalog)
+        _, older = split(workload(stack).engine.args)
+        assert json.loads(older["--limit-mm-per-prompt"][0]) == {"image": 0, "video": 0, "audio": 0}
+
+    def test_text_alone_is_refused_where_an_engine_cannot_be_told(self):
+        catalog = make_catalog(models=(make_model("test/eyes", 8, architecture="gemma3"),))
+        with pytest.raises(NoPlan, match="leave out what reads pictures"):
+            plan(make_agent(model="test/eyes", engine="sglang", textOnly=True), catalog=catalog)
+
     def test_speculative_decoding(self):
         def config(name: str) -> dict[str, Any]:
             return json.loads(flags_of(**VARIETY[name])["--speculative-config"][0])

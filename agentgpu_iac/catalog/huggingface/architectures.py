@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -59,6 +60,13 @@ def _rows() -> Mapping[str, Json]:
     return {row["modelType"]: row for row in json.loads(text)}
 
 
+@cache
+def _published() -> Sequence[Json]:
+    """Towers of published models (``published_towers.json``), the narrowest text model first."""
+    text = (resources.files("agentgpu_iac.catalog") / "data" / "published_towers.json").read_text(encoding="utf-8")
+    return tuple(json.loads(text))
+
+
 def is_known(model_type: str) -> bool:
     """Whether a model type is read."""
     return ALIASES.get(model_type, model_type) in _rows()
@@ -88,12 +96,40 @@ def text_changes_of(model_type: str) -> Json:
     return found if is_object(found) else {}
 
 
-def tower_defaults(model_type: str) -> Mapping[str, tuple[bool, Json]]:
-    """The towers of an architecture: whether one is there that is not stated, and what it means by what it leaves out."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TowerOfType:
+    """What an architecture says of a tower."""
+
+    defaults: Json
+    """What it means by what the tower's own part leaves out."""
+    is_optional: bool
+    """Models of the type need not have it."""
+    published: Sequence[Json]
+    """Shapes that published models have, each up to a width of the text model (``mostTextWidth``), the narrowest first."""
+
+    def assumed(self, text: Json) -> Json | None:
+        """The shape of a tower whose part is missing; nothing where there need not be one. ``text`` is the text model's part."""
+        width = text.get("hidden_size")
+        for row in self.published:
+            most, shape = row.get("mostTextWidth"), row.get("shape")
+            if is_object(shape) and (not isinstance(most, int) or (isinstance(width, int) and width <= most)):
+                has_output = "out_hidden_size" in self.defaults and isinstance(width, int)
+                return {**shape, "out_hidden_size": width} if has_output else shape
+        return None if self.is_optional else {}
+
+
+def towers_of_type(model_type: str) -> Mapping[str, TowerOfType]:
+    """The towers of an architecture by the name of their part."""
     found = _rows().get(model_type, {}).get("towers")
     towers = found.items() if is_object(found) else ()
     return {
-        name: (tower.get("isOptional") is not True, defaults)
+        name: TowerOfType(
+            defaults=defaults,
+            is_optional=tower.get("isOptional") is True,
+            published=tuple(
+                row for row in _published() if (row.get("modelType"), row.get("part")) == (model_type, name)
+            ),
+        )
         for name, tower in towers
         if is_object(tower) and is_object(defaults := tower.get("defaults"))
     }

@@ -35,6 +35,8 @@ class Config:
     """What the architecture means by a field that is not there."""
     prefix: str = ""
     read: set[str] = field(default_factory=set)
+    assumed: frozenset[str] = frozenset()
+    """Nested objects that the file leaves out and that stand here none the less."""
     unclear: list[str] = field(default_factory=list)
     """What could not be told and is said with the model: sentences."""
     sections: dict[str, Config] = field(default_factory=dict)

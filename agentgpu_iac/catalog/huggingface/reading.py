@@ -133,7 +133,8 @@ def _config(parsed: Json) -> Config:
     defaults = {**architectures.defaults_of(kind), **architectures.text_changes_of(outer)}
     if len(chain) == 1:
         defaults = {name: value for name, value in defaults.items() if name not in _ALWAYS_STATED}
-    found = Config({**whole, **_towers(outer, parsed)}, defaults=defaults)
+    stated, assumed = _towers(outer, parsed, whole)
+    found = Config({**whole, **stated, **assumed}, defaults=defaults, assumed=frozenset(assumed))
     found.read.update((*TEXT_CONFIGS, "model_type"))
     return found
 
@@ -143,14 +144,20 @@ def _type(config: Json) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _towers(outer: str, parsed: Json) -> Mapping[str, Json]:
-    """The towers, with what their architecture means by what they leave out; one that is null is not there."""
-    found: dict[str, Json] = {}
-    for name, (is_always_there, defaults) in architectures.tower_defaults(outer).items():
-        stated = parsed.get(name, {} if is_always_there else None)
-        if is_object(stated):
-            found[name] = {**defaults, **stated}
-    return found
+def _towers(outer: str, parsed: Json, whole: Json) -> tuple[Mapping[str, Json], Mapping[str, Json]]:
+    """The towers that are stated, with what their architecture means by what they leave out, and those that are not.
+
+    One that is null is not there. One that the config leaves out is there where the class cannot be without it; it is then
+    that of published models of such a width, whose own defaults are often those of none.
+    """
+    stated: dict[str, Json] = {}
+    assumed: dict[str, Json] = {}
+    for name, tower in architectures.towers_of_type(outer).items():
+        if is_object(shape := parsed.get(name)):
+            stated[name] = {**tower.defaults, **shape}
+        elif name not in parsed and (shape := tower.assumed(whole)) is not None:
+            assumed[name] = {**tower.defaults, **shape}
+    return stated, assumed
 
 
 def _is_read(config: Config) -> bool:

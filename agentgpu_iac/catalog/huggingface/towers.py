@@ -7,6 +7,7 @@ from typing import Final
 
 from agentgpu_iac.catalog.huggingface.fields import Config, is_list, is_object
 from agentgpu_iac.catalog.model import ExtraWeights, Tower
+from agentgpu_iac.units import GIB
 
 PICTURES: Final = ("vision_config", "visual", "vision_tower_config", "img_processor")
 SOUND: Final = ("audio_config", "audio_encoder_config", "speech_config", "audio_processor")
@@ -28,7 +29,7 @@ _CONFORMERS: Final[Mapping[str, int]] = {"gemma4_audio": 24, "gemma3n_audio": 24
 def towers_of(config: Config, text_hidden_size: int) -> tuple[Tower, ...]:
     """All towers; one whose width or depth does not stand there is a fault: its weights cannot be counted."""
     found = [
-        tower
+        _said(config, name, tower) if name in config.assumed else tower
         for names, read in ((PICTURES, _pictures), (SOUND, _sound))
         for name in names
         if is_object(config.get(name)) and config.section(name).fields
@@ -36,6 +37,15 @@ def towers_of(config: Config, text_hidden_size: int) -> tuple[Tower, ...]:
         if (tower := read(config, config.section(name), text_hidden_size))
     ]
     return tuple(found)
+
+
+def _said(config: Config, name: str, tower: Tower) -> Tower:
+    gib = tower.parameters * 2 / GIB
+    config.unclear.append(
+        f"its config has no {name}, and its class reads {tower.reads}: the tower is taken as that of published models of its "
+        f"class and width, {tower.layers} layers of {tower.hidden_size}, {gib:.2f} GiB; write null there, or text-only, for none"
+    )
+    return tower.model_copy(update={"is_assumed": True})
 
 
 def fixed_towers(config: Config) -> list[ExtraWeights]:

@@ -123,6 +123,8 @@ class Tower(Document):
     """Patches that become one token of the text model."""
     max_tokens_per_item: Count | None = None
     """The most tokens that one picture, or piece of sound, becomes; unset: its config does not say."""
+    is_assumed: bool = False
+    """Its config leaves it out, and its class has one: its shape is that of published models of the class."""
 
 
 class ExtraWeights(Document):
@@ -337,6 +339,8 @@ class Model(Document):
     """Where the shape is from."""
     note: str | None = None
     """What a reader should know about it."""
+    is_text_only: bool = False
+    """Its engine is told to read text alone: no tower is run, and ``modules`` holds those that it loads none the less."""
     is_local: bool = False
     """Known by a local config.json only: nobody knows where its weights are to be fetched."""
 

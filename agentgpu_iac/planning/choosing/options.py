@@ -38,6 +38,7 @@ from agentgpu_iac.planning.choosing.tiers import (
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.references import accounting_version
+from agentgpu_iac.sizing.encoders import has_towers
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.targets import target_of
@@ -365,6 +366,9 @@ def _refused_features(demand: Demand, release: EngineRelease, spec: StackSpec, c
         found.append(("engine-feature", barred))
     if spec.security.api_key_secret is not None and PORTS[release.engine].api_key_variable is None:
         found.append(("engine-feature", f"{PORTS[release.engine].title} cannot ask callers for an API key"))
+    if demand.agent.text_only and has_towers(demand.model) and not demand.model.is_text_only:
+        message = f"{PORTS[release.engine].title} is not known to leave out what reads pictures and sound (textOnly)"
+        found.append(("engine-feature", message))
     if no_head := speculation.fault(demand.model, demand.agent):
         found.append(("speculative", no_head))
     if no_weights := target_of(spec).weights_fault(demand.model, spec):

@@ -48,6 +48,8 @@ _LOAD_FORMATS: dict[WeightLoader, str] = {
 _SPECULATION_METHODS = {"ngram": "ngram", "draft-model": "draft_model", "eagle3": "eagle3", "mtp": "mtp"}
 _NODES_SINCE = "0.11.1"
 """First release with --nnodes, --node-rank and --master-addr, by which its own processes form a replica over nodes."""
+_TEXT_ONLY_SINCE = "0.17"
+"""First release read with --language-model-only; 0.16.0 has --limit-mm-per-prompt alone, which says the same by kind."""
 _JOIN_TIMEOUT_SINCE = "0.18"
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
@@ -108,6 +110,8 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     if settings.bucket_address is not None and settings.ranks > settings.nodes:
         # Without it every rank fetches the whole checkpoint.
         args += ["--model-loader-extra-config", json.dumps({"distributed": True}, separators=(",", ":"))]
+    if model.is_text_only:
+        args += _text_only_args(version)
     if agent.trust_remote_code:
         args.append("--trust-remote-code")
     if at_least(version, _SHUTDOWN_TIMEOUT_SINCE):
@@ -119,6 +123,12 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     ):
         args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
     return args
+
+
+def _text_only_args(version: str) -> list[str]:
+    if at_least(version, _TEXT_ONLY_SINCE):
+        return ["--language-model-only"]
+    return ["--limit-mm-per-prompt", json.dumps(dict.fromkeys(("image", "video", "audio"), 0), separators=(",", ":"))]
 
 
 def _group_args(settings: EngineSettings) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.sizing.stepping import Scheduling
 from agentgpu_iac.spec.vocabulary import Engine
 
@@ -63,6 +63,8 @@ class SizingPort:
     """A prompt that fits into a step is read whole."""
     default_seats: Callable[[Accelerator], int]
     """(accelerator, version) -> the most requests that it runs at once when it is told nothing."""
+    leaves_towers_out: Callable[[Model, str], bool] | None = None
+    """(model, version) -> whether it loads no tower that it is told not to use; unset: it cannot be told."""
     default_step_tokens: Callable[[Accelerator, str], int]
     """(accelerator, version) -> the most tokens of a step when it is told nothing."""
 

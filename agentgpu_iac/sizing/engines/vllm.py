@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentgpu_iac.catalog.model import Accelerator
-from agentgpu_iac.catalog.versions import before
+from agentgpu_iac.catalog.model import Accelerator, Model
+from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.sizing.engines.port import SizingPort
 
 _LARGEST_BATCH_SINCE = "0.28"
@@ -31,6 +31,27 @@ def lora_slots(ranks: tuple[int, ...], accepted: tuple[int, ...]) -> tuple[int, 
     return (next((rank for rank in sorted(accepted) if rank >= widest), widest),) * len(ranks)
 
 
+_TOWERS_LEFT_OUT_SINCE = "0.17"
+"""First wheel read whose classes all mark their towers (``_mark_tower_model``), which are not made where the limit of every
+kind that they read is 0; 0.15.0 lacks Kimi K2.5's, 0.13.0 has it by class. Where it is loaded, it is not profiled (0.10.2)."""
+_TOWERS_LEFT_OUT_EARLIER = {
+    "qwen2_vl": "0.10.2",
+    "qwen2_5_vl": "0.10.2",
+    "mistral3": "0.10.2",
+    "llama4": "0.10.2",
+    "llava": "0.10.2",
+    "qwen3_vl": "0.11",
+    "qwen3_vl_moe": "0.11",
+}
+"""By model type: classes whose constructor asks for the limits itself (wheels of 0.9.2, 0.10.2, 0.11.0 and 0.13.0)."""
+
+
+def leaves_towers_out(model: Model, version: str) -> bool:
+    """Whether a model is loaded without its towers where --limit-mm-per-prompt or --language-model-only rules them out."""
+    family = model.architecture.removesuffix("_text")
+    return at_least(version, _TOWERS_LEFT_OUT_EARLIER.get(family, _TOWERS_LEFT_OUT_SINCE))
+
+
 VLLM = SizingPort(
     engine="vllm",
     share_flag="--gpu-memory-utilization",
@@ -39,6 +60,7 @@ VLLM = SizingPort(
     graphs_follow_release=True,
     lora_slots=lora_slots,
     default_seats=default_max_num_seqs,
+    leaves_towers_out=leaves_towers_out,
     default_step_tokens=default_max_num_batched_tokens,
     deals_all_experts_out=True,  # 0.33.0: FusedMoEParallelConfig.make takes TP x DP for it, whatever the sizes
     deals_experts_unevenly=True,  # 0.33.0: determine_expert_map gives the first ranks one expert more

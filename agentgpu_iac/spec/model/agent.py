@@ -226,6 +226,9 @@ class Agent(Document):
     """The engine's parser for tool calls. Unset: the model's, from the catalog. none: no parser, so no tools."""
     reasoning_parser: ParserName | None = None
     """The engine's parser for reasoning. Unset: the model's, from the catalog. none: reasoning stays in the answer."""
+    text_only: bool = False
+    """The engine is told to read no pictures, video and sound: requests with them are refused, and the memory of what reads
+    them goes to the KV cache. false: the model as its engine starts it by itself, with its towers."""
     trust_remote_code: bool = False
     """Let the engine run code from the model repository. Off unless you say so."""
     overrides: Overrides = Overrides()

@@ -61,6 +61,10 @@ def planned() -> Iterator[tuple[str, Plan]]:
             modelCache={"source": "s3", "bucket": "s3://acme-models/agents", "stream": "always"},
         ),
     )
+    eyes = scenes.make_model("test/eyes", 8, architecture="gemma3")
+    for version in ("0.16.0", "0.33.0"):
+        stack = scenes.make_agent(model="test/eyes", textOnly=True, engineVersion=version)
+        yield f"text alone {version}", scenes.plan(stack, catalog=scenes.make_catalog(models=(eyes,)))
     yield "attention groups", test_attention_groups.planned()
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
     yield (
