@@ -34,7 +34,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "deepseek_v41": _COMPRESSED,
     "qwen4_exp": _N_GRAMS,
     "qwen4_exp_text": _N_GRAMS,
-    "hy_v4": "a residual stream of several streams (hyper-connections), which engines lay out in ways that are not known here",
     "glm5_next": "layers that are laid out in ways that are not known here",
     "zamba": "blocks of attention whose weights several layers share",
     "zamba2": "blocks of attention whose weights several layers share, with adapters of their own",

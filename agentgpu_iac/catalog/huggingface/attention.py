@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentgpu_iac.catalog.huggingface.fields import Config, is_object, share
+from agentgpu_iac.catalog.huggingface.fields import MOST, Config, is_object, share
 from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import AttentionIndex, ExtraWeights
 
-_GATED: Final = ("qwen3_next", "qwen3_5", "afmoe", "lfm3")
+_GATED: Final = ("qwen3_next", "qwen3_5", "afmoe")
 """Model types (by their beginning) whose query projection also yields a gate for the output (or has one as wide)."""
+
+
+_GATED_LATENT: Final = ("hy_v4",)
+"""Model types whose compressed attention has a whole gate of its output that no field tells of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +48,11 @@ def attention_of(config: Config, hidden_size: int, layers: Sequence[Layer]) -> A
     other = _other_setting(config)
     own_head_dim, own_kv_heads = _full_layers_apart(config)
     apart = own_head_dim is not None
-    own_heads = config.integer("swa_num_attention_heads", "num_sliding_attention_heads") or other.integer(
-        "num_attention_heads"
+    heads, by_layer = _heads_by_layer(config, layers, heads)
+    own_heads = (
+        by_layer
+        or config.integer("swa_num_attention_heads", "num_sliding_attention_heads")
+        or other.integer("num_attention_heads")
     )
     slides = any(layer.mixer == "sliding" for layer in layers)
     return Attention(
@@ -62,6 +69,27 @@ def attention_of(config: Config, hidden_size: int, layers: Sequence[Layer]) -> A
         query_gate=_query_gate(config),
         values_are_keys=config.flag("attention_k_eq_v"),
     )
+
+
+def _heads_by_layer(config: Config, layers: Sequence[Layer], heads: int) -> tuple[int, int | None]:
+    """(query heads of the full layers, of the sliding ones) where each layer states its own (Laguna): one number a kind."""
+    listed = config.listed("num_attention_heads_per_layer")
+    config.read.add("gating")
+    if not listed:
+        return heads, None
+    if len(listed) != len(layers):
+        config.fault("num_attention_heads_per_layer", f"describes {len(listed)} layers of {len(layers)}")
+        return heads, None
+    found: dict[str, int] = {}
+    for layer, value in zip(layers, listed, strict=True):
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MOST:
+            config.fault("num_attention_heads_per_layer", "must be positive whole numbers")
+            return heads, None
+        if found.setdefault(layer.mixer, value) != value:
+            config.fault(
+                "num_attention_heads_per_layer", "differs among layers of a kind: such weights are not computed"
+            )
+    return found.get("full", heads), found.get("sliding")
 
 
 def _head_dim(config: Config, hidden_size: int, heads: int, *, is_latent: bool) -> int:
@@ -148,7 +176,7 @@ def extra_attention(
         each = width * heads * (rank or hidden_size) + hidden_size * (width + (heads if rank else 0))
         found.append(ExtraWeights(kind="attention", parameters=indexed * each, what="the indexes of sparse attention"))
     full = sum(1 for layer in layers if layer.mixer in ("full", "both"))
-    if config.flag("mla_use_output_gate") and full:
+    if (config.flag("mla_use_output_gate") or config.text("model_type") in _GATED_LATENT) and full:
         gate = hidden_size * attention.heads * (attention.value_head_dim or attention.head_dim)
         found.append(ExtraWeights(kind="attention", parameters=full * gate, what="the gates of its attention's output"))
     return found

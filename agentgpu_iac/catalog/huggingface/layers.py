@@ -64,8 +64,20 @@ _EVERY: Final[Mapping[str, int]] = {
     "mellum": 4,
 }
 """Model types that alternate without saying so: one layer in so many is full, the others slide (transformers 5.24)."""
-_FULL_EVERY: Final[Mapping[str, int]] = {"qwen3_next": 4, "qwen3_5_text": 4, "qwen3_5_moe_text": 4, "qwen3_5": 4}
+_FULL_EVERY: Final[Mapping[str, int]] = {
+    "qwen3_next": 4,
+    "qwen3_5_text": 4,
+    "qwen3_5_moe_text": 4,
+    "qwen3_5": 4,
+    "olmo_hybrid": 4,
+}
 """The same for recurrent layers in place of sliding ones."""
+
+
+_FIRST_DENSE: Final[Mapping[str, int]] = {"laguna": 1, "hy_v4": 1}
+"""Model types whose first layers have no experts where no field says so (transformers 5.24)."""
+_STATES_KINDS: Final = frozenset({"flint", "lfm3"})
+"""Model types whose kinds of layers follow no period: they must be listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +95,7 @@ _TELLING: Final = (
     "layers_block_type",
     "hybrid_override_pattern",
     "full_attention_interval",
+    "layer_group_size",
     "attn_layer_period",
     "attn_layer_offset",
     "attn_layer_indices",
@@ -117,6 +130,8 @@ def layers_of(config: Config, *, has_experts: bool) -> tuple[Layer, ...]:
     if max(len(words), _count(config)) > MOST_LAYERS:
         config.fault("num_hidden_layers", f"no model has more than {MOST_LAYERS:,} layers")
         return ()
+    if not words and config.text("model_type") in _STATES_KINDS:
+        config.fault("layer_types", "is missing: which layers look at a window follows no rule in this architecture")
     kinds = _mixers_of_words(config, words) or _first_told(config, len(words) or _count(config))
     count = _checked_count(config, kinds)
     if not kinds:
@@ -259,7 +274,9 @@ def _recurrent_but(full: Callable[[int], bool], count: int) -> tuple[Mixer, ...]
 
 def _every_so_many(config: Config, count: int) -> tuple[Mixer, ...]:
     """Every so many layers one of full attention, the others linear, as in Qwen3-Next."""
-    interval = config.integer("full_attention_interval") or _FULL_EVERY.get(config.text("model_type"))
+    interval = config.integer("full_attention_interval", "layer_group_size") or _FULL_EVERY.get(
+        config.text("model_type")
+    )
     if interval is None:
         return ()
     return _recurrent_but(lambda number: (number + 1) % interval == 0, count)
@@ -319,7 +336,9 @@ def _has_experts(mark: object) -> bool:
 def _dense_by_rule(config: Config, count: int) -> frozenset[int]:
     """Layers without experts: at the start and the end, listed, or all but every so many."""
     numbers = {number for number in config.listed("mlp_only_layers") if isinstance(number, int)}
-    leading = config.integer("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index") or 0
+    leading = config.integer("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index") or _FIRST_DENSE.get(
+        config.text("model_type"), 0
+    )
     numbers.update(range(min(leading, count)))
     last = config.get("moe_layer_end_index")
     if isinstance(last, int) and last > 0:

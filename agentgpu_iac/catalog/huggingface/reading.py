@@ -36,6 +36,8 @@ TEXT_CONFIGS = ("text_config", "llm_config", "language_config", "thinker_config"
 """Where models with towers for pictures and sound keep the shape of their text model."""
 DTYPES: Mapping[str, Precision] = {"bfloat16": "bf16", "float16": "fp16", "float32": "bf16"}
 """Number formats of unquantised checkpoints as engines load them: 32-bit ones are loaded in 16 bit."""
+_SPEAKERS = ("talker_config", "code2wav_config", "token2wav_config", "enable_audio_output", "enable_talker")
+"""What an omni model speaks with, which engines for text do not load (vLLM 0.33, qwen3_omni_moe_thinker)."""
 _DEEPEST = 3
 """Configs within configs: a thinker has a text model within it."""
 _FORMATS = ("dtype", "torch_dtype")
@@ -133,9 +135,14 @@ def _config(parsed: Json) -> Config:
     defaults = {**architectures.defaults_of(kind), **architectures.text_changes_of(outer)}
     if len(chain) == 1:
         defaults = {name: value for name, value in defaults.items() if name not in _ALWAYS_STATED}
-    stated, assumed = _towers(outer, parsed, whole)
-    found = Config({**whole, **stated, **assumed}, defaults=defaults, assumed=frozenset(assumed))
+    towers, assumed = _towers(outer, parsed, whole)
+    found = Config({**whole, **towers, **assumed}, defaults=defaults, assumed=frozenset(assumed))
     found.read.update((*TEXT_CONFIGS, "model_type"))
+    if "thinker_config" in parsed:
+        found.read.update(_SPEAKERS)
+        found.unclear.append(
+            "of its parts the thinker alone is counted: that is what engines serve, and what answers in text"
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.model import FirstMamba, LinearAttention, Mamba, Short
 from agentgpu_iac.units import ceil_div
 
 _FIRST_GENERATION: Final = ("jamba", "mamba", "falcon_mamba")
+_FULL_RANK_GATES: Final = ("bailing_hybrid",)
 NAMES: Final = (
     *("linear_num_value_heads", "linear_num_key_heads", "linear_key_head_dim", "linear_value_head_dim"),
     *("linear_conv_kernel_dim", "linear_num_heads", "linear_head_dim", "conv_L_cache", "linear_attn_config"),
@@ -82,6 +83,10 @@ def _kimi_plain(config: Config) -> LinearAttention:
 
 def full_rank_gate(config: Config, hidden_size: int) -> int:
     """What a whole matrix for the output's gate has beyond one of the rank (Kimi K3), for one layer."""
+    if config.text("model_type") in _FULL_RANK_GATES:  # both gates: of the output and of the decay
+        width = config.integer("linear_head_dim") or 1
+        values = (config.integer("linear_num_heads") or 1) * width
+        return 2 * (hidden_size * values - width * (hidden_size + values))
     shape = config.section("linear_attn_config")
     if not shape.flag("use_full_rank_gate"):
         return 0

@@ -7,7 +7,10 @@ would not fit; every other one is said with the model.
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
+from importlib import resources
 from typing import Final
 
 from agentgpu_iac.catalog.huggingface.fields import Config, is_list, is_object
@@ -50,7 +53,10 @@ _HARMLESS: Final = re.compile(
         )
     )
 )
-"""Names of fields that carry no weights and no state: matched whole."""
+"""Names of switches, words and shares that carry no weights and no state: matched whole. A count, a list or an object is not
+harmless for the sound of its name: it must be listed, name by name (``harmless_fields.json``)."""
+_IDS: Final = re.compile(r"(.*_)?token(_id|_ids|_index)?s?|.*_ids?|.*_index")
+"""Numbers of tokens, which are no counts."""
 
 _LONGEST_NAME: Final = 100
 """No field has a longer name: what has is not looked up."""
@@ -92,7 +98,7 @@ SPECULATION: Final = (
 def say_unread(config: Config) -> None:
     """Note a fault or a sentence for each field that is set, was not read, and is not harmless."""
     for name, value in sorted(config.fields.items()):
-        if name in config.read or name in SPECULATION or not _is_set(value) or _is_harmless(name):
+        if name in config.read or name in SPECULATION or not _is_set(value) or _is_harmless(name, value):
             continue
         if _may_carry(name, value):
             _refuse(config, name, value)
@@ -103,10 +109,28 @@ def say_unread(config: Config) -> None:
             say_unread(section)
 
 
-def _is_harmless(name: str) -> bool:
+def _is_harmless(name: str, value: object) -> bool:
     if len(name) > _LONGEST_NAME:
         return False
-    return name in _HARMLESS_SIZES if _SIZED.search(name) else _HARMLESS.fullmatch(name) is not None
+    if name in _listed() or name in _HARMLESS_SIZES:
+        return True
+    if _SIZED.search(name):
+        return False
+    if not _is_word_or_share(value):
+        return _IDS.fullmatch(name) is not None
+    return _HARMLESS.fullmatch(name) is not None and _HEAVY.search(name) is None
+
+
+def _is_word_or_share(value: object) -> bool:
+    """Whether a value can count nothing: a switch, a word, or a number that is no whole one."""
+    return isinstance(value, bool | str) or (isinstance(value, float) and not value.is_integer())
+
+
+@cache
+def _listed() -> frozenset[str]:
+    """The names that were read one by one."""
+    text = (resources.files("agentgpu_iac.catalog") / "data" / "harmless_fields.json").read_text(encoding="utf-8")
+    return frozenset(json.loads(text)["names"])
 
 
 def _may_carry(name: str, value: object) -> bool:

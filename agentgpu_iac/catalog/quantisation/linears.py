@@ -118,9 +118,10 @@ def linears_of(facts: ModelFacts, layers: Sequence[Layer]) -> tuple[Linear, ...]
     found = [Linear(kind="embedding", names=EMBEDDING, parameters=vocabulary, columns=hidden)]
     if not facts.tied_embeddings:
         found.append(Linear(kind="output_head", names=OUTPUT_HEAD, parameters=vocabulary, columns=hidden))
-    if facts.tower_parameters:
+    towers = facts.tower_parameters or sum(tower.parameters for tower in facts.towers)
+    if towers:
         names = tuple(f"{tower}.0.linear" for tower in TOWERS)
-        found.append(Linear(kind="tower", names=names, parameters=facts.tower_parameters, columns=0))
+        found.append(Linear(kind="tower", names=names, parameters=towers, columns=0))
     draft = (*(f"{name}.layers.0.mlp.up_proj" for name in DRAFT), f"layers.{len(layers)}.mlp.up_proj")
     found.append(Linear(kind="draft", names=draft, parameters=1, columns=0))
     for index, layer in enumerate(layers):
