@@ -20,7 +20,8 @@ ALIASES: Final[Mapping[str, str]] = {
 """Model types that mean what another means by what they leave out."""
 
 _COMPRESSED: Final = (
-    "compressed sparse attention, whose cache follows ratios by layer, and a residual stream of several streams"
+    "compressed sparse attention: beside an entry for every 4 or 128 tokens its engine keeps windows and the states of its "
+    "compressors in pages of 4 to 64 tokens, for all tokens in flight, in a pool that is not laid out here"
 )
 _N_GRAMS: Final = (
     "a table of n-grams, a compressed index of its attention and several residual streams, in formats that its config "

@@ -42,8 +42,8 @@ def towers_of(config: Config, text_hidden_size: int) -> tuple[Tower, ...]:
 def _said(config: Config, name: str, tower: Tower) -> Tower:
     gib = tower.parameters * 2 / GIB
     config.unclear.append(
-        f"its config has no {name}, and its class reads {tower.reads}: the tower is taken as that of published models of its "
-        f"class and width, {tower.layers} layers of {tower.hidden_size}, {gib:.2f} GiB; write null there, or text-only, for none"
+        f"its config has no {name}, and its class reads {tower.reads}: the tower is taken as published models of its width, or "
+        f"its class by default, have it, {tower.layers} layers of {tower.hidden_size}, {gib:.2f} GiB; write null for none"
     )
     return tower.model_copy(update={"is_assumed": True})
 
