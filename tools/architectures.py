@@ -91,6 +91,8 @@ TYPES = (
     "mistral3",
     "mistral4",
     "mixtral",
+    "muse_glimmer",
+    "muse_glimmer_text",
     "nemotron",
     "nemotron_h",
     "olmo",

@@ -74,7 +74,6 @@ INFORMATIONAL = {
     ("Provider", "name"): "for people: sentences name the id that a spec takes",
     ("Tower", "heads"): "for the profile of its encoder, which no sum counts yet",
     ("Tower", "is_assumed"): "said where a refusal of the calculators rests on it; it changes no sum",
-    ("Tower", "layers"): "for the profile of its encoder, which no sum counts yet",
     ("Tower", "patch_size"): "for the profile of its encoder, which no sum counts yet",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
     ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",

@@ -10,7 +10,7 @@ from agentgpu_iac.catalog.huggingface.fields import MOST, Config, is_object, sha
 from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import AttentionIndex, ExtraWeights
 
-_GATED: Final = ("qwen3_next", "qwen3_5", "afmoe")
+_GATED: Final = ("qwen3_next", "qwen3_5", "afmoe", "muse_glimmer")
 """Model types (by their beginning) whose query projection also yields a gate for the output (or has one as wide)."""
 
 

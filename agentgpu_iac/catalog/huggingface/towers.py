@@ -116,6 +116,7 @@ def _merge(config: Config, shape: Config) -> int:
         or nested.integer("spatial_merge_size")
         or shape.integer("pooling_kernel_size")
         or config.integer("spatial_merge_size")
+        or shape.integer("merge_size")
     )
     ratio = config.number("downsample_ratio") or shape.number("pixel_shuffle_ratio")
     return found or (round(1 / ratio) if ratio and ratio < 1 else config.integer("downsample_factor") or 1)
@@ -124,9 +125,10 @@ def _merge(config: Config, shape: Config) -> int:
 def _embeddings(shape: Config, hidden: int, patch: int | None) -> int:
     """Pixels of a patch to the width, and positions where they are learnt."""
     channels = shape.integer("in_channels", "in_chans", "num_channels") or 3
-    pixels = channels * (shape.integer("temporal_patch_size") or 1) * (patch or 1) ** 2
+    pixels = channels * (shape.integer("temporal_patch_size", "patch_temporal") or 1) * (patch or 1) ** 2
     positions = shape.integer("num_position_embeddings") or 2 * (shape.integer("position_embedding_size") or 0)
-    height, width = shape.integer("init_pos_emb_height"), shape.integer("init_pos_emb_width")
+    height = shape.integer("init_pos_emb_height", "pos_emb_height")
+    width = shape.integer("init_pos_emb_width", "pos_emb_width")
     if height and width:
         positions = height * width
     image = _square(shape, "image_size")
@@ -141,6 +143,8 @@ def _projection(config: Config, shape: Config, hidden: int, text: int, merge: in
         shape.integer("hidden_size") if shape.integer("embed_dim") else None
     )
     name = config.text("model_type")
+    if name.startswith("muse_glimmer"):
+        config.read.add("out_hidden_size")
     config.read.update(("projector_hidden_size", "multimodal_projector_bias", "projector_hidden_act"))
     if out:
         merged = hidden * merge**2
@@ -148,6 +152,9 @@ def _projection(config: Config, shape: Config, hidden: int, text: int, merge: in
         return mergers * (merged**2 + merged * out)
     if name.startswith("gemma"):
         return hidden * text
+    if name.startswith("muse_glimmer"):  # merged patches through two matrices of a width of their own
+        own = config.integer("projector_hidden_size") or text
+        return hidden * merge**2 * own + own**2 + own * text
     if name.startswith("step3"):  # two convolutions of 3 x 3 that double the width
         return 9 * (2 * hidden**2 + 8 * hidden**2) + 4 * hidden * text
     if name.startswith(_TWO_STAGE):
