@@ -15,7 +15,7 @@ from typing import Literal, TypeGuard
 
 from pydantic import ValidationError
 
-from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog import encoders, shapes
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_class
 from agentgpu_iac.catalog.model import LayerCounts, LinearAttention, Mamba, Model, ModelFacts
 from agentgpu_iac.catalog.parameters import active_parameter_count, parameter_count
@@ -65,12 +65,13 @@ DTYPES: Mapping[str, Precision] = {"bfloat16": "bf16", "float16": "fp16", "float
 Json = Mapping[str, object]
 
 
-def model_from_config(text: str, reference: str) -> Model:
+def model_from_config(text: str, reference: str, pooling_text: str = "") -> Model:
     """Read the shape of a model from the text of its ``config.json``.
 
     Args:
         text: Content of the file.
         reference: What the user calls the model; it becomes the model's id, and the source of its facts and faults.
+        pooling_text: Content of sentence-transformers' ``1_Pooling/config.json`` beside it; empty without one.
 
     Raises:
         BadInput: the text is no JSON object, lacks fields (names all of them), or describes an attention, a layer or a
@@ -78,11 +79,19 @@ def model_from_config(text: str, reference: str) -> Model:
     """
     parsed = _parsed(text, reference)
     _refuse_other_kinds(parsed, reference)
+    pooling_config = _parsed(pooling_text, reference) if pooling_text else {}
+    if encoders.is_encoder(parsed):
+        return shapes.model(encoders.encoder_facts(parsed, reference, pooling_config)).model_copy(
+            update={"is_local": True}
+        )
     config = _Config(_language_model(parsed, reference))
     facts = _facts(config, reference)
     if config.faults or facts is None:
         raise BadInput(Fault(source=reference, path=path, message=message) for path, message in config.faults)
     try:
+        pooling = encoders.decoder_pooling(parsed, pooling_config)
+        if pooling is not None:  # nothing is generated: there is no output matrix
+            facts = facts.model_copy(update={"pooling": pooling, "tied_embeddings": True})
         counted = {"params_total": parameter_count(facts), "params_active": active_parameter_count(facts)}
         return shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})
     except shapes.UnsizableError as reason:

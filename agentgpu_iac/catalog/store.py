@@ -15,7 +15,7 @@ from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
-from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name
+from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name, what_to_do
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -54,6 +54,8 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
+POOLING_FILE = "1_Pooling/config.json"
+"""What sentence-transformers puts beside it for a model that answers with vectors."""
 _OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -154,8 +156,7 @@ class Catalog:
             hint = "name a folder that holds the model's config.json, or that file; paths start at the stack's folder"
             return BadInput.one(SOURCE, f"there is no {CONFIG_FILE} in {reference!r}", hint=hint)
         if kind := other_kind_by_name(reference):
-            hint = "serve it beside the stack, and leave it out here"
-            return BadInput.one(SOURCE, not_planned(reference, kind), hint=hint)
+            return BadInput.one(SOURCE, not_planned(reference, kind), hint=what_to_do(kind))
         return _unknown("model", reference, (row.id for row in self.models))
 
     def gated(self, repository: str) -> bool | None:
@@ -317,8 +318,18 @@ class Catalog:
             text = self._resolved(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error
-        model = model_from_config(text, reference)
+        model = model_from_config(text, reference, self._beside(path, POOLING_FILE))
         return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
+
+    def _beside(self, path: Path, name: str) -> str:
+        """Content of a file in the folder of another; empty where there is none."""
+        place = path.parent / name
+        if not self._is_file(place):
+            return ""
+        try:
+            return self._resolved(place).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput.one(str(place), f"cannot be read: {error}") from error
 
     def _is_file(self, path: Path) -> bool:
         try:

@@ -35,6 +35,7 @@ WarningCode = Literal[
     "no-tool-parser",
     "nobody-logs-in",
     "other-checkpoint",
+    "pair-template",
     "other-instance-types",
     "prompts-queue",
     "quantised-at-load",

@@ -83,8 +83,8 @@ def _agents(plan: Plan) -> Iterator[str]:
 
 
 def _agent(workload: Workload) -> tuple[str, ...]:
-    ttft = workload.latency.ttft_at_percentile_ms
-    budget = workload.latency.budget_ttft_ms
+    ttft = workload.latency.first_answer_at_percentile_ms
+    budget = workload.latency.first_answer_budget_ms
     return (
         workload.agent,
         workload.tier,

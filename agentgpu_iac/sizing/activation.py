@@ -25,6 +25,9 @@ _SEAT_BYTES = 60_500
 1,024 seats in both."""
 _LOGITS_BYTES_PER_COPY = 4
 
+_POOLED_BYTES = 4
+"""A model that generates nothing has no sampler: what is taken of an input is one vector, in 32 bit."""
+
 _FEED_FORWARD_BUFFERS = 4
 """Residual-wide buffers alive at the feed-forward peak beside gate, up and their product: CodeLlama-7B 0.754 of 0.77
 GiB and Granite-8B 0.84 of 0.85."""
@@ -116,12 +119,15 @@ def activation_peak(
     (``_dummy_sampler_run``, read up to 0.20), so with more of them a full step takes memory that its report does not
     show; what is counted here is the step.
     """
+    pooled = model.pooling is not None
     return ActivationPeak(
         feed_forward_gib=feed_forward_gib(
             model, tensor_parallel, max_num_batched_tokens, stage_input=stage_input, dtype_bytes=dtype_bytes
         ),
         sampler_base_gib=sampler_base_gib(model, version, tensor_parallel, max_num_batched_tokens, dtype_bytes),
-        logits_gib_per_seat=logits_gib_per_sequence(model, version, dtype_bytes) * rows_per_step,
+        logits_gib_per_seat=gib(_POOLED_BYTES * model.hidden_size)
+        if pooled
+        else logits_gib_per_sequence(model, version, dtype_bytes) * rows_per_step,
     )
 
 

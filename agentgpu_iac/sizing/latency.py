@@ -278,6 +278,8 @@ def speed(
     dense_ms = work.dense_flops / spread.tensor_parallel / rates.dense_flops_per_ms
     expert_ms = work.expert_flops / width / rates.expert_flops_per_ms
     attention_flops = 4.0 * model.layers.full * model.attention_heads * model.head_dim
+    if model.pooling is not None and model.pooling.bidirectional:
+        attention_flops *= 2  # to what follows too, not only to what came before
     family = constants.families[family_of(serving.engine)]
     generation = constants.generations[generation_of(serving.engine, serving.version)]
     errors = _error_ratios(accelerator, serving)

@@ -127,6 +127,8 @@ def _kv_per_token(terms: MemoryTerms) -> Line:
 
 def _kv_formula(terms: MemoryTerms) -> tuple[str, str]:
     replica, model = terms.replica, terms.replica.model
+    if not model.keeps_kv:
+        return "every token attends to the whole input: nothing is kept between steps", "0"
     width = bytes_of_a_value(replica.kv_dtype, replica.dtype_bytes)
     layers = ceil_div(model.layers.full, replica.pipeline_parallel)
     if model.kv_lora_rank is not None:
@@ -167,6 +169,14 @@ def _kv_per_session(terms: MemoryTerms) -> Line:
 
 
 def _kv(terms: MemoryTerms, seats: int) -> Line:
+    if terms.least_kv_gib > seats * terms.kv_per_session_gib:
+        return _gib(
+            "kvGib",
+            "the longest input, which takes more than the seats together",
+            f"{terms.least_kv_gib:.9f}",
+            terms.least_kv_gib,
+            "an engine does not start where one input of the longest length has no room",
+        )
     return _gib(
         "kvGib",
         "kvPerSessionGib x maxNumSeqs",
@@ -199,6 +209,16 @@ def _overhead(terms: MemoryTerms, seats: int) -> Iterator[Line]:
 def _activation(terms: MemoryTerms, seats: int) -> Line:
     replica, peak, rows = terms.replica, terms.activation, terms.replica.rows_per_step
     copies = logits_copies(replica.accounted_as)
+    if replica.model.pooling is not None:
+        return _gib(
+            "activationGib",
+            "max(hidden states + a vector for each input, peak inside a layer)",
+            f"max({peak.sampler_base_gib:.6f} + {peak.logits_gib_per_seat * GIB:,.0f} B x {seats} / 2^30, "
+            f"{peak.feed_forward_gib:.6f})",
+            terms.activation_gib(seats),
+            f"the layer's buffers as on vLLM start-up logs of models that generate; of inputs that are read at once vLLM "
+            f"itself profiles nothing (accounted for as {replica.accounted_as})",
+        )
     return _gib(
         "activationGib",
         "max(hidden states + logits of a session x maxNumSeqs, peak inside a layer)",
@@ -241,7 +261,7 @@ def _graphs(terms: MemoryTerms) -> Line:
 
 def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
     drafted, need, room = terms.draft_weights_gib, terms.need_gib(seats), terms.capacity
-    kv = seats * terms.kv_per_session_gib
+    kv = terms.kv_gib(seats)
     yield _gib(
         "totalGib",
         "weights + draft + KV cache + overhead" if drafted else "weights + KV cache + overhead",

@@ -53,7 +53,8 @@ class Work:
 
 
 def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_parallel: int) -> Work:
-    """Split weights into routed experts and the rest; the input embedding is looked up, not read.
+    """Split weights into routed experts and the rest; the input embedding is looked up, not read. Models that generate
+    nothing have no other: their table, half of a small multilingual model, is neither read nor multiplied.
 
     4-bit checkpoints of mixtures of experts quantise the experts and leave the rest in 16 bit.
     """
@@ -67,11 +68,12 @@ def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_p
     short = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 16_384)
     long = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 32_768)
     per_token = (long - short) / 16_384
+    looked_up = embedding if model.pooling is not None else 0
     return Work(
         expert_bytes=experts * width,
-        dense_bytes=rest * rest_width + embedding * 2.0,
+        dense_bytes=rest * rest_width + (embedding - looked_up) * 2.0,
         expert_flops=2.0 * active,
-        dense_flops=2.0 * (model.params_active - active),
+        dense_flops=2.0 * max(0, model.params_active - active - looked_up),
         kv_bytes_per_token=per_token,
         kv_bytes_per_session=max(0.0, short - per_token * 16_384),
     )

@@ -91,6 +91,8 @@ class MemoryTerms:
     """What a session holds whatever its length beyond a window: windows and fixed states, the draft's included."""
     kv_per_session_gib: float
     """The draft's included."""
+    least_kv_gib: float = 0.0
+    """The cache of one input of the longest length that is let in, where sessions are counted by a shorter one."""
     context_gib: float
     """CUDA context."""
     communication_gib: float
@@ -137,7 +139,11 @@ class MemoryTerms:
 
     def need_gib(self, sessions: int) -> float:
         """Weights + KV cache of all sessions + overhead."""
-        return self.loaded_gib + sessions * self.kv_per_session_gib + self.overhead_gib(sessions)
+        return self.loaded_gib + self.kv_gib(sessions) + self.overhead_gib(sessions)
+
+    def kv_gib(self, sessions: int) -> float:
+        """KV cache of all sessions, and of the longest input at least."""
+        return max(sessions * self.kv_per_session_gib, self.least_kv_gib)
 
     @property
     def loaded_gib(self) -> float:
@@ -152,6 +158,8 @@ class MemoryTerms:
     def most_sessions(self, cap: int) -> int:
         """The most sessions, up to ``cap``, whose need stays within the limit. 0: not even one fits."""
         free = self.limit_gib - self.loaded_gib - self.overhead_gib(0)
+        if free < self.least_kv_gib:
+            return 0
         if self.by_hand.overhead_gib is not None:
             return _floor_div(free, self.kv_per_session_gib, cap)
         ratio, peak = self.by_hand.overhead_ratio, self.activation
@@ -166,8 +174,12 @@ def _floor_div(room: float, each: float, cap: int) -> int:
     return cap if each <= 0 else min(cap, math.floor(room / each + 1e-9))
 
 
-def memory_terms(replica: Replica, context_tokens: int, by_hand: ByHand = NOTHING_BY_HAND) -> MemoryTerms:
-    """Memory of one accelerator of the replica, with sessions of ``context_tokens`` each."""
+def memory_terms(
+    replica: Replica, context_tokens: int, by_hand: ByHand = NOTHING_BY_HAND, *, longest_tokens: int = 0
+) -> MemoryTerms:
+    """Memory of one accelerator of the replica, with sessions of ``context_tokens`` each, and room for one of
+    ``longest_tokens``.
+    """
     model, version, width = replica.model, replica.accounted_as, replica.dtype_bytes
     tensor, pipeline = replica.tensor_parallel, replica.pipeline_parallel
     capability = replica.accelerator.compute_capability
@@ -205,6 +217,7 @@ def memory_terms(replica: Replica, context_tokens: int, by_hand: ByHand = NOTHIN
         draft_kv_bytes_per_token=draft.kv_bytes_per_token,
         kv_fixed_bytes=fixed,
         kv_per_session_gib=((per_token + draft.kv_bytes_per_token) * tokens + fixed) / GIB,
+        least_kv_gib=(per_token * kv_tokens(longest_tokens) + (fixed if longest_tokens else 0.0)) / GIB,
         context_gib=context_gib(version, tensor, pipeline),
         communication_gib=communication_gib(replica.accelerator, version, tensor),
         graphs=cuda_graphs(model, pipeline, enforce_eager=replica.enforce_eager, draft_layers=draft.layers),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from agentgpu_iac.spec.abilities import abilities_of
 from agentgpu_iac.spec.model import (
     MAX_COUNT,
     Conversation,
+    Requests,
     Sessions,
     Speculative,
     ToolCalls,
@@ -153,3 +155,51 @@ def _tool_tokens_per_turn(conversation: Mapping[str, Data]) -> float | None:
     if isinstance(per_turn, bool) or not isinstance(per_turn, int | float) or result_tokens is None or per_turn < 0:
         return None
     return per_turn * result_tokens if per_turn <= MAX_COUNT else None
+
+
+_NOT_WITH_REQUESTS: Final[Mapping[str, str]] = {
+    "sessions": "it holds no sessions: requests.perS says how much it is asked",
+    "conversation": "it has no conversation: requests.inputTokens says how long its inputs are",
+    "ttftMs": "its answer comes whole, without a first token: e2eMs is its budget",
+    "tpotMs": "it generates no tokens: e2eMs is its budget",
+    "speculative": "it generates no tokens that a draft could propose",
+    "thinking": "it does not reason",
+    "toolCallParser": "it calls no tools",
+    "reasoningParser": "it does not reason",
+    "kvOffloadGib": "nothing of an input is kept for a later one",
+    "kvCacheDtype": "what it keeps of an input is gone with the step that answers it",
+    "loraAdapters": "adapters of models that generate nothing are not planned",
+    "fallback": "another model's vectors and scores cannot stand in for its own",
+    "interruptible": "each of its requests is answered in a moment: latencyClass: background says that answers may wait",
+}
+"""Fields of an agent that mean nothing where its model generates nothing -> why."""
+
+_NOT_BESIDE_REQUESTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "traffic": {"conversationsPerDay": "requests.perS is its volume"},
+    "overrides": {
+        "contextTokens": "requests.inputTokens says how long its inputs are",
+        "ttftMs": "its answer comes whole, without a first token",
+        "tpotMs": "it generates no tokens",
+        "outputTokensPerS": "it generates no tokens",
+        "requiredOutputTokensPerS": "it generates no tokens",
+    },
+}
+
+
+def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """A model that generates nothing has requests, and nothing of what is said of sessions."""
+    if agent.get("requests") is None:
+        return
+    meant = [((*at, key), why) for key, why in _NOT_WITH_REQUESTS.items() if agent.get(key) is not None]
+    for section, keys in _NOT_BESIDE_REQUESTS.items():
+        given = part(agent, section)
+        meant += [((*at, section, key), why) for key, why in keys.items() if given.get(key) is not None]
+    for steps, why in meant:
+        yield Violation(steps=steps, message=f"{steps[-1]} has no meaning beside requests: {why}", hint="leave it out")
+    requests = part(agent, "requests")
+    mean, longest = count(requests, "inputTokens", Requests), requests.get("longestInputTokens")
+    if mean is not None and is_count(longest) and longest < mean:
+        yield Violation(
+            steps=(*at, "requests", "longestInputTokens"),
+            message=f"the longest input, {longest:,} tokens, is shorter than the mean one, {mean:,}",
+        )

@@ -82,7 +82,13 @@ READ_ELSEWHERE = {
 }
 """(class, field): the module that decides by it, after the plan."""
 
-PLANNED = (("company", "eks"), ("engines", "kubernetes"), ("spot-burst", "skyserve"), ("pinned", "compose"))
+PLANNED = (
+    ("company", "eks"),
+    ("engines", "kubernetes"),
+    ("spot-burst", "skyserve"),
+    ("pinned", "compose"),
+    ("retrieval", "eks"),
+)
 """Stacks of the frozen catalog that between them use what there is to use."""
 ASKED = (
     {"model": "Qwen/Qwen3-8B", "accelerator": "l4", "engine-version": "0.19.0"},

@@ -173,6 +173,17 @@ BAD = (
     ),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
+    ("request_rules", "agents[0].sessions", with_agent("requests: {perS: 1}", "sessions: {concurrent: 2}")),
+    (
+        "request_rules",
+        "agents[0].requests.longestInputTokens",
+        with_agent("requests: {perS: 1, inputTokens: 2, longestInputTokens: 1}"),
+    ),
+    (
+        "_fallback_rules",
+        "agents[0].fallback",
+        with_second("fallback: other", second="name: other, model: m, requests: {perS: 1}"),
+    ),
 )
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
@@ -194,6 +205,9 @@ ALLOWED = (
     with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 1}"),
     with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
     with_second(second="name: burst, model: m"),
+    with_agent(
+        "requests: {perS: 0.5, inputTokens: 2, longestInputTokens: 2}", "e2eMs: 100", "traffic: {burstFactor: 2}"
+    ),
     SMALLEST.replace("customer-service", "kube").replace("spec:", "spec:\n  target: kubernetes"),
 )
 """Close to what is forbidden, and not."""

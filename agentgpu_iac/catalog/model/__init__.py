@@ -19,6 +19,7 @@ from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.pooling import Pooling
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
@@ -48,6 +49,7 @@ __all__ = (
     "Offering",
     "Option",
     "ParserNames",
+    "Pooling",
     "Price",
     "Provider",
     "RecurrentShape",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgpu_iac.catalog.model.pooling import Pooling
 from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
 from agentgpu_iac.catalog.model.thinking import Thinking
 from agentgpu_iac.spec.document import Document
@@ -131,6 +132,8 @@ class ModelFacts(Document):
     """vLLM --tool-call-parser."""
     reasoning_parser: str | None = None
     """vLLM --reasoning-parser."""
+    pooling: Pooling | None = None
+    """How it reads an input and what it answers with; set only for models that generate nothing."""
     gated: bool | None = None
     """The download needs an accepted licence and a token."""
     license: str | None = None
@@ -206,6 +209,8 @@ class Model(Document):
     """vLLM --reasoning-parser."""
     thinking: Thinking | None = None
     """Whether it reasons before it answers, and how that is switched; unset: unknown."""
+    pooling: Pooling | None = None
+    """How it reads an input and what it answers with; unset: it chats."""
     gated: bool | None = None
     """The download needs an accepted licence and a token; unset: unknown."""
     license: str | None = None
@@ -216,3 +221,8 @@ class Model(Document):
     """What a reader should know about it."""
     is_local: bool = False
     """Known by a local config.json only: nobody knows where its weights are to be fetched."""
+
+    @property
+    def keeps_kv(self) -> bool:
+        """Whether an engine keeps keys and values of its tokens."""
+        return self.pooling is None or not self.pooling.bidirectional

@@ -20,6 +20,8 @@ def legal_parallelism(demand: Demand) -> tuple[tuple[int, int], ...]:
     therefore reached by PP only. PP may not exceed the layers.
     """
     model, overrides, draft = demand.model, demand.agent.overrides, demand.draft
+    if not model.keeps_kv and not overrides.tensor_parallel_size and not overrides.pipeline_parallel_size:
+        return ((1, 1),)  # encoders are small, have no pipeline stages, and more replicas carry more
     tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES
     pipeline = (overrides.pipeline_parallel_size,) if overrides.pipeline_parallel_size else PIPELINE_PARALLEL_SIZES
     one_stage_only = not PORTS[demand.agent.engine].pipeline_parallel

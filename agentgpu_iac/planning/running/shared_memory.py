@@ -22,7 +22,7 @@ def kv_bytes(member: Placed, pool: Pool) -> int:
     engines = _on_one_card(member, pool)
     planned = planned_kv_bytes(member.candidate)
     everyone = sum(planned_kv_bytes(engine.candidate) for engine in engines)
-    return planned + math.floor(spare_bytes(engines) * planned / everyone)
+    return planned + (math.floor(spare_bytes(engines) * planned / everyone) if everyone else 0)
 
 
 def planned_kv_bytes(candidate: Candidate) -> int:
@@ -33,7 +33,7 @@ def planned_kv_bytes(candidate: Candidate) -> int:
     """
     terms = candidate.memory
     block_bytes = KV_BLOCK_TOKENS * (terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token)
-    sessions_bytes = candidate.max_num_seqs * terms.kv_per_session_gib * GIB
+    sessions_bytes = terms.kv_gib(candidate.max_num_seqs) * GIB
     return math.ceil((sessions_bytes + block_bytes) / MIB) * MIB
 
 
@@ -47,7 +47,7 @@ def spare_bytes(engines: Sequence[Placed]) -> int:
 def _taken_bytes(candidate: Candidate) -> int:
     """Everything that the engine was planned with."""
     terms, seats = candidate.memory, candidate.max_num_seqs
-    beside_kv = terms.need_gib(seats) - seats * terms.kv_per_session_gib
+    beside_kv = terms.need_gib(seats) - terms.kv_gib(seats)
     return math.ceil(beside_kv * GIB) + planned_kv_bytes(candidate)
 
 

@@ -39,6 +39,8 @@ from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_i
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, shared_memory, watching
+from agentgpu_iac.planning.running.answering import pooling_plan
+from agentgpu_iac.planning.running.answering import waiting_room as room_of_requests
 from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory, starting, tails
@@ -132,6 +134,7 @@ def workload_plan(
         interruptible=demand.agent.interruptible,
         model=demand.model.id,
         model_source="config" if demand.model.is_local else "catalog",
+        pooling=pooling_plan(candidate),
         served_model_name=port.served_model_name(settings),
         engine=EnginePlan(
             name=port.name,
@@ -170,8 +173,13 @@ def workload_plan(
         rollout=_rollout(member, pool, node_pool, replicas, start, probes, spec),
         admission=admission,
         waiting_room=waiting_room,
-        routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
-        thinking=thinking_plan(
+        routing=RoutingPlan(
+            policy="round-robin" if demand.load is not None else spec.network.routing,
+            prefix_hit_ratio=rounded(candidate.prefix_hit_ratio),
+        ),
+        thinking=None
+        if demand.load is not None
+        else thinking_plan(
             demand.thinking,
             demand.model,
             engine_is_told=variables is not None,
@@ -199,7 +207,9 @@ def workload_plan(
         pace=pace_plan(candidate),
         scaling=None,
         replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
-        requests_per_session=rounded(agent.conversation.turns * demand.shape.requests_per_turn),
+        requests_per_session=1.0
+        if demand.load is not None
+        else rounded(agent.conversation.turns * demand.shape.requests_per_turn),
     )
 
 
@@ -217,7 +227,7 @@ def _memory_share(member: Placed) -> float:
     share = port.default_share(candidate.accelerator, member.release)
     if not port.share_grows_with_need:
         return share
-    static_gib = terms.loaded_gib + candidate.max_num_seqs * terms.kv_per_session_gib
+    static_gib = terms.loaded_gib + terms.kv_gib(candidate.max_num_seqs)
     return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
 
 
@@ -228,7 +238,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
     """
     candidate, terms = member.candidate, member.candidate.memory
     seats = candidate.max_num_seqs
-    kv_gib = seats * terms.kv_per_session_gib
+    kv_gib = terms.kv_gib(seats)
     total = terms.need_gib(seats)
     budget = SIZING_PORTS[candidate.demand.agent.engine].planned_budget_gib(
         terms.capacity.capacity_gib,
@@ -237,7 +247,9 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
     )
     kv_bytes = None
-    if member.share_group is not None:
+    if member.share_group is not None and not candidate.demand.model.keeps_kv:
+        budget = total
+    elif member.share_group is not None:
         kv_bytes = shared_memory.kv_bytes(member, pool)
         budget = total - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
@@ -283,6 +295,9 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
         tpot_miss_ratio=_miss_ratio(
             demand.agent.overrides.tpot_ms, service.tpot_at_ms, demand.budget_tpot_ms, service.tpot_error_ratio
         ),
+        e2e_at_percentile_ms=_optional(service.e2e_at_ms),
+        e2e_miss_ratio=_miss_ratio(None, service.e2e_at_ms, demand.budget_e2e_ms, service.e2e_error_ratio),
+        e2e_error_ratio=service.e2e_error_ratio,
         budget_ttft_ms=demand.budget_ttft_ms,
         budget_tpot_ms=demand.budget_tpot_ms,
         budget_e2e_ms=demand.budget_e2e_ms,
@@ -409,6 +424,8 @@ def _waiting_room(candidate: Candidate) -> int | None:
     this request's own TTFT, divided by that, is how many may stand in line.
     """
     demand, service = candidate.demand, candidate.service
+    if demand.load is not None:
+        return room_of_requests(candidate, demand)
     if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
         return None
     per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
@@ -431,7 +448,7 @@ def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit
     return AdmissionPlan(
         max_waiting_requests=waiting,
         max_queued_requests=requests,
-        max_queued_tokens=requests * candidate.demand.context_tokens,
+        max_queued_tokens=requests * max(candidate.demand.context_tokens, candidate.demand.longest_input_tokens),
         refusal_status=None if limit is None else limit.status,
     )
 
@@ -507,6 +524,12 @@ def _chosen_because(member: Placed) -> str:
             "which is cheaper than nodes of their own and fits memory and latency with all of them busy"
         )
     warm = candidate.baseline_replicas
+    if candidate.demand.load is not None:
+        return (
+            f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
+            f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} answer{'' if warm > 1 else 's'} what is "
+            "asked within memory, latency and throughput"
+        )
     seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
     if candidate.nodes > 1:
         each = f"{candidate.nodes} nodes of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"

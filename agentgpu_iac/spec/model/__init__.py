@@ -34,6 +34,7 @@ from agentgpu_iac.spec.model.fields import (
     TimeZone,
     Url,
 )
+from agentgpu_iac.spec.model.requests import Requests
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
 from agentgpu_iac.spec.model.serving import (
     GatewayRef,
@@ -83,6 +84,7 @@ __all__ = (
     "PositiveCount",
     "PrometheusAuth",
     "Ratio",
+    "Requests",
     "Scaling",
     "ScheduledScale",
     "Security",
