@@ -76,7 +76,7 @@ def implausible(case: Case) -> str:
     layers = case.model.layers.full + case.model.layers.sliding + case.model.layers.recurrent
     if case.tpot_ms < least:
         return f"TPOT {case.tpot_ms:.1f} ms is below {least:.1f} ms, one reading of the weights at the rated bandwidth"
-    if case.tpot_ms - (step - engine.step_ms) - shared > LAUNCH_BOUND_MS_PER_LAYER * layers:
+    if case.tpot_ms - (step - engine.launches_ms) - shared > LAUNCH_BOUND_MS_PER_LAYER * layers:
         return f"TPOT {case.tpot_ms:.1f} ms leaves over {LAUNCH_BOUND_MS_PER_LAYER} ms a layer unexplained: likely no CUDA graphs"
     most = SLOW_PROMPT_FACTOR * (engine.first_token_ms + case.concurrency * (prompt + engine.host_ms_per_request))
     if not case.saturated and case.ttft_ms > max(most, 1000.0) and case.ttft_ms > 4 * step:

@@ -22,6 +22,7 @@ from serving_rows import Case
 
 from agentgpu_iac.sizing import latency, memory
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, EngineFamily, Generation, family_of, generation_of
+from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
 
 Vector = NDArray[np.float64]
 Owner = Callable[[Case], bool]
@@ -113,9 +114,9 @@ def predict(case: Case, constants: Constants) -> latency.Prediction:
     return latency.predict(engine, case.request, case.concurrency, case.seats)
 
 
-def speed(case: Case, constants: Constants) -> latency.Speed:
+def speed(case: Case, constants: Constants) -> Speed:
     """The replica of a case."""
-    built = latency.speed(
+    built = speed_of(
         case.model,
         case.accelerator,
         precision=case.precision,
@@ -123,7 +124,7 @@ def speed(case: Case, constants: Constants) -> latency.Speed:
         tensor_parallel=case.tensor_parallel,
         pipeline_parallel=1,
         max_batched_tokens=memory.default_max_num_batched_tokens(case.accelerator),
-        serving=latency.Serving(
+        serving=Serving(
             engine=case.engine,
             version=case.version,
             attention_dp=case.attention_dp,
@@ -152,7 +153,7 @@ class Problem:
     def predict(self, logs: Vector, wanted: NDArray[np.bool_] | None = None) -> Vector:
         """Logarithms of TPOT and TTFT of all cases (or of those wanted), two columns."""
         constants = unflatten(logs)
-        replicas: dict[int, latency.Speed] = {}
+        replicas: dict[int, Speed] = {}
         answers: dict[int, tuple[float, float]] = {}
         found = np.zeros((len(self.cases), 2))
         for i, case in enumerate(self.cases):

@@ -31,7 +31,7 @@ import numpy as np
 from agentgpu_iac.calculators.predict import predict
 from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion
 from agentgpu_iac.catalog.store import Catalog, load_catalog
-from agentgpu_iac.sizing.latency import recipe_kv_dtype
+from agentgpu_iac.sizing.seats import recipe_kv_dtype
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 
 ROOT = Path(__file__).parents[1]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.sizing import latency
-from agentgpu_iac.sizing.latency import Layout, Request
+from agentgpu_iac.sizing.latency import Request
+from agentgpu_iac.sizing.layout import Layout, layout
+from agentgpu_iac.sizing.seats import recipe_kv_dtype, tuned_seats
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 
 DATA = Path(__file__).parent / "data" / "serving.csv"
@@ -115,10 +116,10 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
     if model.native_precision == "mxfp4":
         weights = "mxfp4"
     tensor, groups, expert = _sizes(row, model)
-    spread = latency.layout(accelerator, tensor, groups, expert)
-    kv_dtype = latency.recipe_kv_dtype(engine, accelerator, weights)
+    spread = layout(accelerator, tensor, groups, expert)
+    kv_dtype = recipe_kv_dtype(engine, accelerator, weights)
     prompt, output = float(row["isl"]), float(row["osl"])
-    limit = latency.seats(
+    limit = tuned_seats(
         model,
         accelerator,
         spread,

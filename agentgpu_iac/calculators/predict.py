@@ -10,6 +10,9 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import latency, memory, replica
 from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.layout import layout
+from agentgpu_iac.sizing.seats import recipe_kv_dtype, tuned_seats
+from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.units import rounded
 
@@ -40,7 +43,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     if question.concurrency is None and question.request_rate is None:
         raise BadInput.one("predict", "give a concurrency (closed loop) or a request-rate (open loop)")
     accelerator = catalog.accelerator(question.accelerator.lower())
-    spread = latency.layout(accelerator, question.tp or 1, question.attention_dp, question.ep or 1)
+    spread = layout(accelerator, question.tp or 1, question.attention_dp, question.ep or 1)
     case = resolved(question, catalog, spread.accelerators)
     if case.refused is not None:
         return case.refused
@@ -51,7 +54,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return does_not_fit(config, report)
-    serving = latency.Serving(
+    serving = Serving(
         engine=question.engine,
         version=question.engine_version,
         attention_dp=question.attention_dp,
@@ -67,7 +70,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         context_tokens=question.input_tokens + question.output_tokens / 2,
         output_tokens=float(question.output_tokens),
     )
-    by_cache = latency.seats(
+    by_cache = tuned_seats(
         case.model,
         case.accelerator,
         spread,
@@ -84,7 +87,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     warnings = list(case.warnings)
     if (question.ep or 1) > 1 and not case.model.experts:
         warnings.append(f"{case.model.id} has no experts: ep changes nothing")
-    recipe = latency.recipe_kv_dtype(question.engine, case.accelerator, case.precision)
+    recipe = recipe_kv_dtype(question.engine, case.accelerator, case.precision)
     if question.kv_cache_dtype == "auto" and recipe != "auto":
         warnings.append(
             f"kv-cache-dtype auto is 16 bit; recipes of tuned runs like this ask for {recipe}: say so if yours does"
@@ -108,9 +111,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     )
 
 
-def _asked_concurrency(
-    question: PredictQuestion, engine: latency.Speed, request: latency.Request, seats: float
-) -> float:
+def _asked_concurrency(question: PredictQuestion, engine: Speed, request: latency.Request, seats: float) -> float:
     """The closed loop's concurrency, or by Little's law the one that an arrival rate keeps up in the open loop."""
     if question.request_rate is None:
         return question.concurrency or 1.0

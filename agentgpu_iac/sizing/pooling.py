@@ -5,7 +5,7 @@
 
 Inputs that come while a step runs are read by the next ones. The mean b of what arrives in a step is rate x step(b); arrivals
 are Poisson by request, each of k inputs, so that at a percentile n = b + z sqrt(k b) inputs are ahead. A step holds as many as
-it has tokens and seats for. Rates of arithmetic and memory are those of ``latency.Speed``; the server's times are from two
+it has tokens and seats for. Rates of arithmetic and memory are those of ``speed.Speed``; the server's times are from two
 measured runs.
 """
 
@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from agentgpu_iac.sizing.latency import Speed
+from agentgpu_iac.sizing.speed import Speed
 
 _NORMAL = NormalDist()
 
@@ -70,10 +70,9 @@ def seats_of_a_step(max_batched_tokens: int, load: Load) -> int:
 
 
 def step_ms(engine: Speed, load: Load, inputs: float) -> float:
-    """One step that reads so many inputs."""
-    arithmetic = inputs * engine.prompt_arithmetic_ms(load.input_tokens, load.input_tokens)
-    weights = engine.dense_weights_ms + engine.expert_weights_ms
-    return math.hypot(arithmetic, weights) + engine.prompt_launch_ms + inputs * engine.sequence_ms
+    """One step that reads so many inputs, each attending to itself alone: the replica's step, without a running request."""
+    tokens = inputs * load.input_tokens
+    return engine.step_ms(0, 0, tokens, tokens * load.input_tokens / 2) + inputs * engine.sequence_ms
 
 
 def steps_ms(engine: Speed, load: Load, inputs: float, seats: int) -> float:

@@ -3,7 +3,7 @@
     need = weights + KV per session x sessions + overhead <= 0.80 x capacity
 
 Everything is counted on the fullest accelerator: that of the stage with the most weights, with the draft, which also
-samples. How an engine divides the card after that is its port's (``sizing.engines``); what a step takes is ``latency``'s.
+samples. How an engine divides the card after that is its port's (``sizing.engines``); what a step takes is ``speed``'s.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Model
-from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.activation import ActivationPeak, activation_peak
 from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO, Capacity, capacity
 from agentgpu_iac.sizing.draft import Draft, draft_memory
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, kv_bytes_per_token, kv_tokens
 from agentgpu_iac.sizing.outside_torch import Graphs, communication_gib, context_gib, cuda_graphs
+from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
 from agentgpu_iac.sizing.weights import RankWeights, lora_slot_gib, rank_weights
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 from agentgpu_iac.units import GIB, gib
@@ -233,9 +233,9 @@ def memory_terms(
     )
 
 
-def speed(replica: Replica, serving: latency.Serving) -> latency.Speed | None:
+def speed(replica: Replica, serving: Serving) -> Speed | None:
     """How fast one replica is: steps and prompts as a function of what runs. None where no TFLOPS figure has a source."""
-    return latency.speed(
+    return speed_of(
         replica.model,
         replica.accelerator,
         precision=replica.precision,

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from agentgpu_iac.sizing.latency import Request, Speed, predict_queue_ms, predict_tpot_ms
+from agentgpu_iac.sizing.latency import Request, predict_queue_ms, predict_tpot_ms
+from agentgpu_iac.sizing.speed import Speed
 
 _NORMAL = NormalDist()
 BAND_QUANTILE = 0.9

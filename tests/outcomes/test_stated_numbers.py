@@ -54,7 +54,7 @@ STATED: dict[str, tuple[Any, str]] = {
     "planning.choosing.leaving.NOTICE_DETECTION_S": (5, "the handler polls the metadata service every five seconds"),
     "sizing.kv_cache._TOKENS_AT_FULL_LENGTH_SINCE": ("0.20.1", "start-up logs of Gemma-4-31B before and after"),
     "sizing.kv_cache._EVEN_GROUPS_RATIO": (1.25, "vLLM's kv_cache_utils"),
-    "sizing.latency._NVLINK_DOMAIN": ({"gb200": 72, "gb300": 72}, "NVL72: accelerators that one NVLink switch joins"),
+    "sizing.layout._NVLINK_DOMAIN": ({"gb200": 72, "gb300": 72}, "NVL72: accelerators that one NVLink switch joins"),
     "planning.choosing.caching.PARALLEL_PULL_SINCE": (
         "20251217",
         "releases of amazon-eks-ami: gate, and SOCI on the array",

@@ -14,9 +14,9 @@ from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.parallelism import legal_parallelism
 from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.planner import NoPlan
-from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.calibration import CONSTANTS
 from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal
+from agentgpu_iac.sizing.speed import Serving, speed_of
 from tests.planning.scenes import (
     BIG,
     CATALOG,
@@ -166,11 +166,11 @@ class TestPrecision:
         card = REAL.accelerator("a100-80gb-sxm")
         model = REAL.model("meta-llama/Llama-3.1-8B-Instruct")
         shape = {"kv_dtype": "auto", "tensor_parallel": 1, "pipeline_parallel": 1, "max_batched_tokens": 8192}
-        unpacked = latency.speed(model, card, precision="fp8", serving=latency.Serving(weight_only=True), **shape)
-        wide = latency.speed(model, card, precision="bf16", **shape)
+        unpacked = speed_of(model, card, precision="fp8", serving=Serving(weight_only=True), **shape)
+        wide = speed_of(model, card, precision="bf16", **shape)
         slower = CONSTANTS.mfu_16_bit / CONSTANTS.mfu_weight_only
         assert unpacked.dense_ms_per_token == pytest.approx(wide.dense_ms_per_token * slower)
-        assert unpacked.step_ms == wide.step_ms
+        assert unpacked.launches_ms == wide.launches_ms
         assert unpacked.dense_weights_ms < 0.6 * wide.dense_weights_ms
         one = demand(load(make_agent(model=model.id, precision="fp8")).stack.spec.agents[0], model)
         rules = Rules(

@@ -13,8 +13,11 @@ from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import calibration, latency, rates
 from agentgpu_iac.sizing.calibration import CONSTANTS
-from agentgpu_iac.sizing.latency import Request, Serving
+from agentgpu_iac.sizing.latency import Request
+from agentgpu_iac.sizing.layout import layout
 from agentgpu_iac.sizing.memory import expert_parameters
+from agentgpu_iac.sizing.seats import tuned_seats
+from agentgpu_iac.sizing.speed import CALIBRATED, Serving, speed_of
 from tests.sizing.rows import make_accelerator, make_model, make_moe
 from tests.thoroughness import examples
 
@@ -32,7 +35,7 @@ FLOPS_PER_MS = 500e9 * CONSTANTS.mfu_16_bit
 
 
 def engine(model=None, accelerator=None, *, tensor=1, pipeline=1, batched=8192, precision="bf16", kv="auto", **serving):
-    built = latency.speed(
+    built = speed_of(
         model or make_model(),
         accelerator or make_accelerator(),
         precision=precision,
@@ -202,7 +205,7 @@ class TestHardware:
         assert slow.kv_ms(2000) == pytest.approx(2 * fast.kv_ms(2000))
 
         def read(one, sessions):
-            return one.decode_ms(sessions, 2000) - one.step_ms - sessions * one.sequence_ms
+            return one.decode_ms(sessions, 2000) - one.launches_ms - sessions * one.sequence_ms
 
         assert read(slow, 1) == pytest.approx(2 * read(fast, 1), rel=1e-4)
         for sessions in (8, 32):
@@ -210,7 +213,7 @@ class TestHardware:
 
     def test_what_takes_no_bandwidth_is_not_sped_up_by_it(self):
         slow, fast = engine(), engine(accelerator=make_accelerator(bandwidth_gb_per_s=4000.0))
-        assert (slow.step_ms, slow.sequence_ms) == (fast.step_ms, fast.sequence_ms)
+        assert (slow.launches_ms, slow.sequence_ms) == (fast.launches_ms, fast.sequence_ms)
         assert (slow.first_token_ms, slow.prompt_launch_ms) == (fast.first_token_ms, fast.prompt_launch_ms)
 
     def test_twice_the_arithmetic_halves_a_long_prompt(self):
@@ -235,7 +238,7 @@ class TestHardware:
         assert two.kv_ms_per_token == pytest.approx(one.kv_ms_per_token / 2)
         assert two.dense_ms_per_token == pytest.approx(one.dense_ms_per_token / 2)
         assert two.attention_ms_per_token_pair == pytest.approx(one.attention_ms_per_token_pair / 2)
-        assert two.step_ms == pytest.approx(one.step_ms + 2 * 32 * CONSTANTS.all_reduce_ms)
+        assert two.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * CONSTANTS.all_reduce_ms)
         megabytes = 2 * 32 * 4096 * 2 / 1e6
         assert one.all_reduce_ms_per_token == 0.0
         assert two.all_reduce_ms_per_token == pytest.approx(megabytes / CONSTANTS.decode_all_reduce_gb_per_s)
@@ -243,14 +246,14 @@ class TestHardware:
         reduces = megabytes / CONSTANTS.prompt_all_reduce_gb_per_s
         assert two.prompt_ms_per_token == pytest.approx(two.dense_ms_per_token + traffic + reduces)
         pcie = engine(accelerator=make_accelerator(nvlink_gb_per_s=0.0), tensor=2)
-        assert pcie.step_ms == pytest.approx(one.step_ms + 2 * 32 * 0.04)
+        assert pcie.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * 0.04)
         assert pcie.all_reduce_ms_per_token == pytest.approx(megabytes / 20)
 
     def test_pipeline_stages_split_the_batch_and_add_steps(self):
         one, three = engine(), engine(pipeline=3)
-        assert three.step_ms == pytest.approx(one.step_ms + 2 * CONSTANTS.step_ms)
+        assert three.launches_ms == pytest.approx(one.launches_ms + 2 * CONSTANTS.step_ms)
         assert three.dense_weights_ms == one.dense_weights_ms  # every token still passes all layers
-        assert three.decode_ms(30, 2000) - three.step_ms == pytest.approx(one.decode_ms(10, 2000) - one.step_ms)
+        assert three.decode_ms(30, 2000) - three.launches_ms == pytest.approx(one.decode_ms(10, 2000) - one.launches_ms)
         assert three.decode_ms(1, 2000) > one.decode_ms(1, 2000)
 
     def test_long_prompts_are_read_in_chunks(self):
@@ -290,7 +293,7 @@ class TestGroups:
             (2, 1, 16): (2, 1, 2),
         }
         for asked, expected in widths.items():
-            found = latency.layout(card, *asked)
+            found = layout(card, *asked)
             assert (found.accelerators, found.attention_groups, found.expert_groups) == expected, asked
 
     def test_a_group_holds_all_dense_weights_and_its_own_requests(self):
@@ -306,8 +309,8 @@ class TestGroups:
 
         def seats(**changes):
             asked = {"engine": "vllm", "prompt_tokens": 1000.0, "output_tokens": 1000.0, **changes}
-            spread = latency.layout(card, 1)
-            return latency.seats(make_model(), card, spread, precision="bf16", kv_dtype="auto", **asked)
+            spread = layout(card, 1)
+            return tuned_seats(make_model(), card, spread, precision="bf16", kv_dtype="auto", **asked)
 
         weights = 2 * 8.03e9 / 2**30
         pool = 0.93 * 80 - weights - 4
@@ -323,7 +326,7 @@ class TestExperts:
         one = engine(make_moe())
         experts = math.hypot(4 / 64 * one.expert_weights_ms, one.expert_ms_per_token)
         rest = math.hypot(one.dense_weights_ms, one.dense_ms_per_token)
-        expected = rest + experts + one.step_ms + 1000 * one.kv_ms_per_token + one.sequence_ms
+        expected = rest + experts + one.launches_ms + 1000 * one.kv_ms_per_token + one.sequence_ms
         assert one.decode_ms(1, 1000) == pytest.approx(expected)
 
     def test_many_tokens_read_them_all(self):
@@ -331,7 +334,7 @@ class TestExperts:
         assert one.touched_experts(1000) == pytest.approx(1.0)
         experts = math.hypot(one.expert_weights_ms, 1000 * one.expert_ms_per_token)
         rest = math.hypot(one.dense_weights_ms, 1000 * one.dense_ms_per_token)
-        expected = rest + experts + one.step_ms + 1000 * one.sequence_ms
+        expected = rest + experts + one.launches_ms + 1000 * one.sequence_ms
         assert one.decode_ms(1000, 0) == pytest.approx(expected, rel=1e-6)
 
     def test_touched_experts_grow_with_the_batch(self):
@@ -363,8 +366,8 @@ class TestExperts:
 
     def test_launches_of_routing_come_on_top(self):
         model, dense = make_moe(), make_model(layers=make_moe().layers)
-        routed = engine(model).step_ms - CONSTANTS.step_ms
-        assert routed == pytest.approx(VLLM.moe_launch_factor * (engine(dense).step_ms - CONSTANTS.step_ms))
+        routed = engine(model).launches_ms - CONSTANTS.step_ms
+        assert routed == pytest.approx(VLLM.moe_launch_factor * (engine(dense).launches_ms - CONSTANTS.step_ms))
 
 
 class TestHowSure:
@@ -419,12 +422,12 @@ class TestHowSure:
         assert set(calibration.UNCERTAINTY_RATIO) == names
 
     def test_every_calibrated_card_is_in_the_catalog(self):
-        assert {row.id for row in CATALOG.accelerators} >= latency.CALIBRATED
+        assert {row.id for row in CATALOG.accelerators} >= CALIBRATED
 
     def test_without_any_figure_there_is_no_answer(self):
         card = make_accelerator(vendor_dense_tflops=DenseTflops())
         assert rates.prefill_tflops(card, "bf16") is None
-        built = latency.speed(
+        built = speed_of(
             make_model(),
             card,
             precision="bf16",

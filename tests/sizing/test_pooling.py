@@ -9,10 +9,10 @@ import pytest
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import pooling
-from agentgpu_iac.sizing.latency import Serving, Speed
 from agentgpu_iac.sizing.pooling import Load
 from agentgpu_iac.sizing.replica import MemoryTerms, Replica, memory_terms
 from agentgpu_iac.sizing.replica import speed as speed_of
+from agentgpu_iac.sizing.speed import Serving, Speed
 
 CATALOG = load_catalog()
 LOAD = Load(inputs_per_request=1, input_tokens=300, most_seats=256)

@@ -8,9 +8,10 @@ import pytest
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import latency, tails
+from agentgpu_iac.sizing.speed import Serving, speed_of
 
 CATALOG = load_catalog()
-SPEED = latency.speed(
+SPEED = speed_of(
     CATALOG.model("meta-llama/Llama-3.1-8B-Instruct"),
     CATALOG.accelerator("h200-sxm"),
     precision="bf16",
@@ -18,7 +19,7 @@ SPEED = latency.speed(
     tensor_parallel=1,
     pipeline_parallel=1,
     max_batched_tokens=8192,
-    serving=latency.Serving(version="0.33.0"),
+    serving=Serving(version="0.33.0"),
 )
 assert SPEED is not None
 CHAT = latency.Request(prompt_tokens=275, context_tokens=1200, output_tokens=150)

@@ -32,4 +32,4 @@ class Pooling(Document):
         """Whether an input must fit one step: engines cut prompts only where all tokens attend backwards and the last one
         answers (vLLM 0.33.0: ModelConfig.is_chunked_prefill_supported).
         """
-        return self.bidirectional or self.pooled != "last"
+        return self.pooled != "last" or self.bidirectional

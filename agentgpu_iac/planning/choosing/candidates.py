@@ -12,9 +12,9 @@ from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRele
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.prefix_cache import PrefixCache
-from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.replica import MemoryTerms
+from agentgpu_iac.sizing.speed import Speed
 from agentgpu_iac.units import GIB
 
 
@@ -27,7 +27,7 @@ class Candidate:
     tensor_parallel: int
     pipeline_parallel: int
     memory: MemoryTerms
-    speed: latency.Speed | None
+    speed: Speed | None
     max_num_batched_tokens: int
     computed_max_num_batched_tokens: int
     most_sessions: int

@@ -30,6 +30,7 @@ from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
+from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
 
 LEAST_BATCHED_TOKENS = 2_048
@@ -176,7 +177,7 @@ class Evaluator:
             by_memory = min(by_memory, batched // rows)
         engine = replica.speed(
             terms.replica,
-            latency.Serving(
+            Serving(
                 engine=self._rules.release.engine,
                 version=self._rules.release.version,
                 accepted_tokens=accepted_tokens(demand.agent),
@@ -245,7 +246,7 @@ class Evaluator:
         accelerator: Accelerator,
         parallel: tuple[int, int],
         terms: MemoryTerms,
-        engine: latency.Speed | None,
+        engine: Speed | None,
         batched: int,
         by_memory: int,
     ) -> Candidate | Rejection:
@@ -371,7 +372,7 @@ class Evaluator:
         base = 1.0 if stated is None else stated
         return base if self._rules.session_affine else base / replicas
 
-    def _service(self, engine: latency.Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
+    def _service(self, engine: Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
         demand = self._demand
         if demand.load is not None:
             service = answering(engine, demand, demand.load, sessions, self._rules.round_trip_ms)
@@ -414,7 +415,7 @@ class Evaluator:
         )
         return with_overrides(service, demand) if by_hand else service
 
-    def _most_sessions_in_time(self, engine: latency.Speed | None, hit: float, by_memory: int) -> int:
+    def _most_sessions_in_time(self, engine: Speed | None, hit: float, by_memory: int) -> int:
         """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
         if in_time(self._service(engine, hit, by_memory), self._demand):
             return by_memory
@@ -436,7 +437,7 @@ class Evaluator:
             needed = max(needed, ceil_ratio(demand.prefill_tokens_per_s(hit, peak=peak), service.prefill_tokens_per_s))
         return needed
 
-    def _seats(self, engine: latency.Speed | None, hit: float, most: int, baseline: int, peak: int) -> int:
+    def _seats(self, engine: Speed | None, hit: float, most: int, baseline: int, peak: int) -> int:
         """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""
         demand = self._demand
         low = min(most, max(1, ceil_div(demand.concurrent, baseline), ceil_div(demand.peak, peak)))
@@ -476,7 +477,7 @@ class Evaluator:
         self,
         accelerator: Accelerator,
         parallel: tuple[int, int],
-        engine: latency.Speed | None,
+        engine: Speed | None,
         hit: float,
         *,
         sessions: int = 1,

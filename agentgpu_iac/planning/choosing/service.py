@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, pooling
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
+from agentgpu_iac.sizing.speed import Speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +104,7 @@ def with_overrides(service: Service, demand: Demand) -> Service:
     )
 
 
-def answering(
-    engine: latency.Speed | None, demand: Demand, load: pooling.Load, ahead: int, round_trip_ms: float
-) -> Service:
+def answering(engine: Speed | None, demand: Demand, load: pooling.Load, ahead: int, round_trip_ms: float) -> Service:
     """The service of a replica that generates nothing, whose requests find so many inputs ahead at the percentile."""
     found = None if engine is None else pooling.answering(engine, load, ahead, demand.percentile)
     return Service(

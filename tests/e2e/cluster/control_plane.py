@@ -45,8 +45,10 @@ class Refused(Exception):
 class ControlPlane:
     """A running control plane; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, controllers: Sequence[str] = ()) -> None:
+        """``controllers``: further options of the controller manager."""
         self.folder = folder
+        self._controllers = controllers
         self.kubeconfig = folder / "kubeconfig"
         self.server = ""
         self._processes: dict[str, processes.Process] = {}
@@ -278,6 +280,7 @@ class ControlPlane:
                 *("--service-account-private-key-file=accounts.key", "--root-ca-file=ca.crt"),
                 *("--use-service-account-credentials=false", "--concurrent-serviceaccount-token-syncs=2"),
                 "--node-monitor-grace-period=1h",  # a kubelet's heartbeat may be late here, or not be played at all
+                *self._controllers,
             ),
         )
         self.start("kube-scheduler", (tool("kube-scheduler"), *local, f"--secure-port={ports[4]}"))

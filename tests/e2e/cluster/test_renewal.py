@@ -91,6 +91,18 @@ def claims_of(cluster: ControlPlane, pool: str) -> list[Object]:
     return [each for each in cluster.items(CLAIMS) if each["metadata"]["labels"]["karpenter.sh/nodepool"] == pool]
 
 
+def claim_of(cluster: ControlPlane, node: str) -> str:
+    """The claim of a node. A pod may serve there before Karpenter has written which node came of its claim."""
+
+    def found() -> str:
+        for each in cluster.items(CLAIMS):
+            if each.get("status", {}).get("nodeName") == node:
+                return str(each["metadata"]["name"])
+        return ""
+
+    return str(cluster.until(f"{node} is the node of a claim", found))
+
+
 def node_named(cluster: ControlPlane, name: str) -> Object:
     return cluster.get(f"/api/v1/nodes/{name}")
 
@@ -240,9 +252,7 @@ def young(running: ControlPlane, made: Tree, settled: tuple[str, str]) -> Iterat
 
 def interrupt(running: ControlPlane, pod: Object) -> None:
     """What Karpenter's part for AWS does with a spot interruption notice."""
-    node = node_named(running, pod["spec"]["nodeName"])
-    (claim,) = (each for each in running.items(CLAIMS) if each["status"].get("nodeName") == node["metadata"]["name"])
-    running.delete(f"{CLAIMS}/{claim['metadata']['name']}")
+    running.delete(f"{CLAIMS}/{claim_of(running, pod['spec']['nodeName'])}")
 
 
 def test_a_young_pod_on_spot_drains_when_it_is_interrupted(
@@ -303,8 +313,7 @@ def test_nodes_are_renewed_inside_the_window_alone(
     (pod,) = [each for each in pods_of(running, made, workload) if is_ready(each)]  # young: the rollout made it
     assert ANNOTATION not in pod["metadata"].get("annotations", {})
     node = pod["spec"]["nodeName"]
-    (claim,) = (each for each in claims_of(running, pool) if each["status"].get("nodeName") == node)
-    name = claim["metadata"]["name"]
+    name = claim_of(running, node)
     if STARTUP_TAINT in taints(running, node):
         lift(running, made, node, tmp_path / "first")
     running.until("the node has drifted", lambda: condition(running.get(f"{CLAIMS}/{name}"), "Drifted") == "True")

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from tools.install import path as tool
 ROOT = Path(__file__).parents[3]
 STACK = "test"
 PASSPHRASE = "correct horse battery staple"
+_TRIES, _PAUSE_S = 200, 0.01
 
 
 class PulumiFailed(AssertionError):
@@ -116,14 +118,30 @@ class Project:
             command = [self._cli, "--non-interactive", *words]
             return start(command, cwd=self.folder, env=self.environment, stdout=file, stderr=file)
 
-    @staticmethod
-    def kill(process: Process) -> None:
-        """SIGKILL to the CLI and all that it started: engine, host, providers. Plugins lead process groups of their own."""
+    def kill(self, process: Process) -> None:
+        """SIGKILL to the CLI and all that it started: engine, host, providers. Plugins lead process groups of their own.
+
+        Not in the middle of a write: Pulumi's file backend writes its state in place, and a half-written one is Pulumi's to mend.
+        """
+        for _ in range(_TRIES):
+            os.kill(process.pid, signal.SIGSTOP)
+            if self._state_is_whole():
+                break
+            os.kill(process.pid, signal.SIGCONT)
+            time.sleep(_PAUSE_S)
         family = _descendants(process.pid)
         end(process)
         for each in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
+
+    def _state_is_whole(self) -> bool:
+        try:
+            return all(
+                json.loads(file.read_bytes()) for file in (self.backend / ".pulumi" / "stacks").rglob(f"{STACK}.json")
+            )
+        except ValueError:
+            return False
 
     def preview(self, *words: str) -> dict[str, Any]:
         """What an ``up`` would do, as Pulumi says it in JSON."""

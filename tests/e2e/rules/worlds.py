@@ -17,7 +17,8 @@ _STARTING = 8
 
 
 def _named(workload: p.Workload, number: int, generation: str) -> str:
-    return f"{workload.name}-{generation * 8}-xxxx{'bcdfghjklm'[number]}"
+    suffix = "".join("bcdfghjklm"[int(digit)] for digit in f"{number:05d}")
+    return f"{workload.name}-{generation * 8}-{suffix}"
 
 
 def _engine(plan: p.Plan, workload: p.Workload, pod: str, edges: dict[float, float], every: float) -> Series:

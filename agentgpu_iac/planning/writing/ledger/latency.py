@@ -11,6 +11,7 @@ from agentgpu_iac.planning.choosing.service import largest_prompt, mean_request
 from agentgpu_iac.planning.writing.ledger.answering import answer_lines
 from agentgpu_iac.sizing import calibration, latency, tails
 from agentgpu_iac.sizing.ledger import Line
+from agentgpu_iac.sizing.speed import Speed
 
 SECTION = "Latency with every session generating"
 
@@ -76,7 +77,7 @@ def _miss(ratio: float | None) -> str:
 
 
 def _ttft_at_percentile(
-    candidate: Candidate, workload: Workload, engine: latency.Speed, request: latency.Request, engines: int
+    candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int
 ) -> Line:
     times, sessions = workload.latency, candidate.max_num_seqs
     late = tails.queue_ms(engine, request, sessions, times.percentile) * engines
@@ -94,7 +95,7 @@ def _ttft_at_percentile(
     )
 
 
-def _tpot_at_percentile(workload: Workload, engine: latency.Speed, request: latency.Request, engines: int) -> Line:
+def _tpot_at_percentile(workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
     times, others = workload.latency, max(0, workload.max_num_seqs - 1)
     step = engine.decode_ms(workload.max_num_seqs, request.context_tokens) / engine.accepted_tokens
     mean = latency.predict_tpot_ms(engine, request, workload.max_num_seqs)
@@ -112,9 +113,7 @@ def _tpot_at_percentile(workload: Workload, engine: latency.Speed, request: late
     )
 
 
-def _queue(
-    candidate: Candidate, workload: Workload, engine: latency.Speed, request: latency.Request, engines: int
-) -> Line:
+def _queue(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
     sessions, queue_ms = candidate.max_num_seqs, workload.latency.queue_ms or 0.0
     prompt = f"{engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens):.6f}"
     generating = f"{request.output_tokens * latency.predict_tpot_ms(engine, request, sessions):.4f}"
@@ -136,7 +135,7 @@ def _queue(
     )
 
 
-def _prefill(candidate: Candidate, workload: Workload, engine: latency.Speed, engines: int) -> Line:
+def _prefill(candidate: Candidate, workload: Workload, engine: Speed, engines: int) -> Line:
     prefill_ms = workload.latency.prefill_ms or 0.0
     tokens, context_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
     arithmetic = engine.prompt_arithmetic_ms(tokens, context_tokens)
@@ -156,10 +155,10 @@ def _prefill(candidate: Candidate, workload: Workload, engine: latency.Speed, en
     )
 
 
-def _decode(workload: Workload, engine: latency.Speed, request: latency.Request, engines: int) -> Line:
+def _decode(workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
     batch, decode_ms = max(1.0, workload.max_num_seqs / engine.stages), workload.latency.decode_ms or 0.0
     terms = [
-        f"{engine.step_ms:.4f}",
+        f"{engine.launches_ms:.4f}",
         f"({engine.dense_weights_ms:.4f}^2 + ({batch:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
     ]
     formula = "launches + (weights^2 + (sessions x arithmetic)^2)^0.5"
@@ -180,7 +179,7 @@ def _decode(workload: Workload, engine: latency.Speed, request: latency.Request,
     )
 
 
-def _tpot(workload: Workload, engine: latency.Speed, request: latency.Request, engines: int) -> Line:
+def _tpot(workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
     sessions, times, tpot_ms = workload.max_num_seqs, workload.latency, workload.latency.tpot_ms or 0.0
     work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
     launches = f"{calibration.PROMPT_LAUNCH_INTERFERENCE:g} x {engine.prompt_launch_ms:.4f}" if work else "0"

@@ -13,7 +13,9 @@ from botocore.exceptions import ClientError
 from tests.e2e.pulumi.aws.account import Account, account
 
 DESK = (Path(__file__).parent / "stacks" / "desk.yaml").read_text("utf-8")
-SPEC = DESK.replace("  agents:\n", "  modelCache: {source: s3, bucket: 's3://acme-models/agents'}\n  agents:\n")
+SPEC = DESK.replace(
+    "modelCache: {tokenSecret: hf-token}", "modelCache: {source: s3, bucket: 's3://acme-models/agents'}"
+)
 BUCKET = "acme-models"
 
 

@@ -64,7 +64,7 @@ def test_the_first_up_makes_the_planned_node_groups(stack: Account) -> None:
     assert bought == {ON_DEMAND: ("ON_DEMAND", 2, 2), PREFERRED: ("SPOT", 1, 1), FALLBACK: ("ON_DEMAND", 0, 1)}
     for prefix, group in groups.items():
         assert group["taints"] == [TAINT]
-        assert group["instanceTypes"] == ["g6.xlarge"]
+        assert group["instanceTypes"] == ["g6.xlarge", "g6.2xlarge", "g6.4xlarge"]
         assert group["amiType"] == "AL2023_x86_64_NVIDIA"
         assert group["releaseVersion"] == "1.34.2-20260101"
         assert prefix.startswith(group["labels"]["agentgpu.dev/node-pool"])
@@ -124,7 +124,8 @@ def test_one_more_replica_is_one_more_node_and_what_counts_replicas(stack: Accou
     assert short(planned["update"]) == {
         f"{NODE_GROUP}::{ON_DEMAND.removesuffix('-')}",
         f"{OBJECT}:apps/v1:Deployment::desk:desk/support",
-        # The router knows its servers, the quota its pods, and the dashboard its lines:
+        # The router knows its servers, the quota its pods, the dashboard its lines, and fillers share the hub's limits:
+        f"{OBJECT}:apps/v1:DaemonSet::desk:desk/model-cache-desk-baseline-g6-xlarge-od",
         f"{OBJECT}:core/v1:ConfigMap::desk:desk/traffic-router",
         f"{OBJECT}:apps/v1:Deployment::desk:desk/traffic-router",
         f"{OBJECT}:core/v1:ResourceQuota::desk:desk/desk",

@@ -40,7 +40,7 @@ spec:
       model: Qwen/Qwen3-8B
       sessions: {{concurrent: {concurrent}}}
       conversation: {{maxContextTokens: 8192}}
-      traffic: {{burstFactor: 4, rampS: 600}}{background if digest else ""}
+      traffic: {{burstFactor: 4, rampS: 3600}}{background if digest else ""}
 """
 
 
