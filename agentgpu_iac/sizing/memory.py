@@ -22,6 +22,7 @@ from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.engines.vllm import cuts_prompts, default_max_num_batched_tokens, default_max_num_seqs
 from agentgpu_iac.sizing.kv_cache import (
     KV_BLOCK_TOKENS,
+    Pool,
     PoolRequest,
     is_hybrid,
     kv_bytes_per_session,
@@ -193,6 +194,9 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
     kv, tightest = budget - weights - taken, budget - weights - taken_from_last
     pool_gib = min(kv, tightest)
     held = pool(_pool_request(config), pool_gib * _models_share(terms))
+    if not config.model.keeps_kv:  # no cache is made: what is left is left, and every seat is there
+        held = Pool(tokens=0, max_concurrency=float(config.max_num_seqs) if pool_gib >= 0 else 0.0, sequence_bytes=0.0)
+        kv = min(kv, 0.0)
     return EngineMemory(
         terms=terms,
         weights_gib=weights,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog.model import LayerCounts, Model, Pooling
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
@@ -346,6 +347,40 @@ class TestLaws:
         assert one.latency.e2e_at_percentile_ms <= 3000
         assert flags(one)["--runner"] == ["pooling"]
         assert one.max_num_batched_tokens >= one.max_num_seqs
+
+
+class TestCalculators:
+    @pytest.mark.parametrize("model", ["BAAI/bge-m3", "Qwen/Qwen3-Embedding-0.6B"])
+    def test_size_and_the_plan_have_one_sum(self, model: str) -> None:
+        catalog = load_catalog()
+        one = workload(plan(asked(model), catalog=catalog, accelerators={"allow": ["l4"]}, providers=["aws"]))
+        answer = SIZE.answer(
+            {
+                "model": model,
+                "accelerator": "l4",
+                "engine-version": one.engine.version,
+                "max-model-len": one.max_model_len,
+                "max-num-seqs": one.max_num_seqs,
+                "max-num-batched-tokens": one.max_num_batched_tokens,
+            },
+            catalog,
+        )
+        assert answer["weightsGib"] == one.memory.weights_gib
+        assert answer["activationGib"] == one.memory.activation_gib
+        assert answer["kvBytesPerToken"] == one.memory.kv_bytes_per_token
+        assert answer["maxConcurrency"] >= 1
+        assert (answer["kvCacheGib"] == 0) == (model == "BAAI/bge-m3")
+
+    def test_predict_says_that_nothing_is_generated(self) -> None:
+        question = {
+            "model": "BAAI/bge-m3",
+            "accelerator": "l4",
+            "input-tokens": 9,
+            "output-tokens": 9,
+            "concurrency": 1,
+        }
+        with pytest.raises(BadInput, match="generates nothing"):
+            PREDICT.answer(question, load_catalog())
 
 
 def test_the_models_people_use_are_planned() -> None:
