@@ -27,7 +27,7 @@ MARKS = ("[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]")
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """Single bytes, and what merges of a short text add to them; one text, or two with a mark between."""
-    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))  # noqa: S106 - a mark of the vocabulary
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
