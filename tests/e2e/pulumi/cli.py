@@ -21,7 +21,7 @@ from tools.install import path as tool
 ROOT = Path(__file__).parents[3]
 STACK = "test"
 PASSPHRASE = "correct horse battery staple"
-_TRIES, _PAUSE_S = 200, 0.01
+_TRIES, _PAUSE_S = 200, 0.05
 
 
 class PulumiFailed(AssertionError):
@@ -125,6 +125,7 @@ class Project:
         """
         for _ in range(_TRIES):
             os.kill(process.pid, signal.SIGSTOP)
+            time.sleep(_PAUSE_S)  # until all of its threads stand
             if self._state_is_whole():
                 break
             os.kill(process.pid, signal.SIGCONT)
@@ -136,11 +137,11 @@ class Project:
                 os.kill(each, signal.SIGKILL)
 
     def _state_is_whole(self) -> bool:
+        """Whether no file of the backend is half written: states, their copies, what it notes of them, locks."""
+        files = (each for each in (self.backend / ".pulumi").rglob("*") if each.suffix in (".json", ".attrs", ".bak"))
         try:
-            return all(
-                json.loads(file.read_bytes()) for file in (self.backend / ".pulumi" / "stacks").rglob(f"{STACK}.json")
-            )
-        except ValueError:
+            return all(json.loads(file.read_bytes()) for file in files)
+        except (ValueError, FileNotFoundError):
             return False
 
     def preview(self, *words: str) -> dict[str, Any]:
