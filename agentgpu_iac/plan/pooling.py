@@ -6,6 +6,14 @@ from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import PoolingKind
 
 
+_FEW = 10
+
+
+def per_second(rate: float) -> str:
+    """A rate as people read it: one decimal below ten, where it says something."""
+    return f"{rate:,.0f}" if rate >= _FEW or float(rate).is_integer() else f"{rate:,.1f}"
+
+
 class PoolingPlan(Document):
     """What it is asked, in place of sessions, and where."""
 
@@ -14,7 +22,7 @@ class PoolingPlan(Document):
     routes: tuple[str, ...]
     """Paths below the base URL that answer, the usual one first."""
     requests_per_s: float
-    """Requests in a second at normal load."""
+    """Requests in a second at normal load, those of other agents of the stack among them."""
     requests_per_s_peak: float
     """The same at the peak."""
     inputs_per_request: int

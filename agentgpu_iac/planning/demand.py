@@ -8,7 +8,9 @@ of every comparison are the same kind of token: output against output, uncached 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
@@ -65,6 +67,8 @@ class Demand:
     """What its requests bring, where its model generates nothing: it then holds no sessions."""
     longest_input_tokens: int = 0
     """The longest input that such a model is given."""
+    ramp_s: float = 0.0
+    """Seconds from normal load to the peak: of the agent, or of the one that asks it and climbs fastest."""
 
     @property
     def longest_asked(self) -> int:
@@ -80,8 +84,7 @@ class Demand:
 
     def climbed(self, after_s: float) -> float:
         """How much of the way from normal load to the peak is behind so many seconds after a burst began: it climbs evenly."""
-        ramp_s = self.agent.traffic.ramp_s
-        return 1.0 if ramp_s <= after_s else after_s / ramp_s
+        return 1.0 if self.ramp_s <= after_s else after_s / self.ramp_s
 
     def requests_per_s(self, *, peak: bool) -> float:
         """Calls of the engine in a second, at normal load or at the peak."""
@@ -121,15 +124,16 @@ def demand(
     draft: Model | None = None,
     thinking: ThinkingChoice = UNKNOWN,
     latency: Latency | None = None,
+    callers: Mapping[str, Demand] = MappingProxyType({}),
 ) -> Demand:
-    """Derive the demand of one agent.
+    """Derive the demand of one agent. ``callers`` are the demands of agents that may ask it, by name.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
     others a turn takes the think and tool time plus an answer that just meets the budgets.
     """
     latency = latency or Latency()
     if agent.requests is not None:
-        return _of_requests(agent, agent.requests, model, latency)
+        return _of_requests(agent, agent.requests, model, latency, callers)
     shape = session_shape(agent.conversation)
     class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
     ttft = agent.ttft_ms if agent.ttft_ms is not None else class_ttft
@@ -162,6 +166,7 @@ def demand(
         turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak),
         percentile=latency.percentile,
         margin=latency.margin or 0.0,
+        ramp_s=agent.traffic.ramp_s,
     )
 
 
@@ -169,13 +174,17 @@ LONGEST_INPUT_TOKENS = 8_192
 """The longest input of a model that takes longer ones, where nobody says: as long as most embedding models take."""
 
 
-def _of_requests(agent: Agent, requests: Requests, model: Model, latency: Latency) -> Demand:
+def _of_requests(
+    agent: Agent, requests: Requests, model: Model, latency: Latency, callers: Mapping[str, Demand]
+) -> Demand:
     """The demand of an agent whose model generates nothing: a rate of inputs, and no seat that anybody keeps.
 
     A request that is answered whole has one budget: that of the class's first token, or the one set by hand.
     """
     tokens, each = requests.input_tokens, requests.inputs_per_request
     class_ttft, _ = _CLASS_BUDGETS_MS[agent.latency_class]
+    own, asking = requests.per_s or 0.0, [(callers[each.agent], each.per_turn) for each in requests.callers]
+    ramps = [found.agent.traffic.ramp_s for found, _ in asking] + ([agent.traffic.ramp_s] if own else [])
     longest = requests.longest_input_tokens or max(tokens, min(LONGEST_INPUT_TOKENS, model.max_context_tokens))
     return Demand(
         agent=agent,
@@ -193,8 +202,9 @@ def _of_requests(agent: Agent, requests: Requests, model: Model, latency: Latenc
         budget_e2e_ms=class_ttft if agent.e2e_ms is None else agent.e2e_ms,
         context_tokens=tokens,
         computed_context_tokens=tokens,
-        turns_per_s=requests.per_s,
-        turns_per_s_peak=requests.per_s * agent.traffic.burst_factor,
+        turns_per_s=own + sum(found.turns_per_s * per_turn for found, per_turn in asking),
+        turns_per_s_peak=own * agent.traffic.burst_factor
+        + sum(found.turns_per_s_peak * per_turn for found, per_turn in asking),
         percentile=latency.percentile,
         margin=latency.margin or 0.0,
         load=pooling.Load(
@@ -203,6 +213,7 @@ def _of_requests(agent: Agent, requests: Requests, model: Model, latency: Latenc
             most_seats=agent.overrides.max_num_seqs or SEATS_FOR_VOLUME,
         ),
         longest_input_tokens=longest,
+        ramp_s=min(ramps),
     )
 
 

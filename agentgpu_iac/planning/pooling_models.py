@@ -61,10 +61,30 @@ def pooling_faults(loaded: LoadedStack, agent: Agent, model: Model, at: str) -> 
         )
         yield loaded.fault(f"{at}.model", message, "serve it beside the stack, and leave it out here")
         return
+    if pooled.kind == "reranker" and loaded.stack.spec.network.router == "gateway":
+        message = (
+            f"{model.id} is asked at /rerank and /score, whose bodies the Gateway's endpoint picker takes for completions "
+            "without a prompt and answers with HTTP 400"
+        )
+        yield loaded.fault(
+            f"{at}.model", message, "write network.router: nginx, or give the reranker a stack of its own"
+        )
     if requests.kind is not None and requests.kind != pooled.kind:
         message = f"{model.id} is {TITLES[pooled.kind]}, not {TITLES[requests.kind]}"
         yield loaded.fault(f"{at}.requests.kind", message, "leave kind out")
+    for place, caller in enumerate(requests.callers):
+        asks = next(each for each in loaded.stack.spec.agents if each.name == caller.agent)
+        if _has_no_pace(asks):
+            message = f"how often {asks.name} asks is not known: it is in the background and has no daily volume"
+            hint = "write traffic.conversationsPerDay there, or perS here"
+            yield loaded.fault(f"{at}.requests.callers[{place}].agent", message, hint)
     if pooled.own_code and not agent.trust_remote_code:
         message = f"the engine loads {model.id} only with the code of its own repository"
         hint = "write trustRemoteCode: true and pin modelRevision to a commit that you have read, or name another model"
         yield loaded.fault(f"{at}.trustRemoteCode", message, hint)
+
+
+def _has_no_pace(agent: Agent) -> bool:
+    """Whether nothing says how many turns the agent has in a second."""
+    timed = agent.latency_class != "background" or (agent.ttft_ms is not None and agent.tpot_ms is not None)
+    return not timed and agent.traffic.conversations_per_day is None

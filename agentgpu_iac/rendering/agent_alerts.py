@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from agentgpu_iac.plan import AlertPlan, Workload, watching
+from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal
 from agentgpu_iac.rendering.alert_words import Said, count_in_words, in_both_windows, metrics_of, windows_in_words
 from agentgpu_iac.rendering.names import pod_pattern
@@ -109,7 +110,7 @@ def _tpot_over_budget(watched: Watched, alert: AlertPlan, tiers: Sequence[Worklo
 
 def _with_seats(workload: Workload) -> str:
     if workload.pooling is not None:
-        return f" at {workload.pooling.inputs_per_s or 0:g} inputs/s on a replica"
+        return f" at {per_second(workload.pooling.inputs_per_s or 0)} inputs/s on a replica"
     return f" with {count_in_words(workload.max_num_seqs, 'session')} on a replica"
 
 
@@ -156,7 +157,7 @@ def _asked(workload: Workload, *, peak: bool) -> str:
     asked = workload.pooling
     if asked is None:
         return f"{workload.sessions_peak if peak else workload.sessions_concurrent:,} sessions"
-    return f"{asked.requests_per_s_peak if peak else asked.requests_per_s:,g} requests/s"
+    return f"{per_second(asked.requests_per_s_peak if peak else asked.requests_per_s)} requests/s"
 
 
 def _lever(workload: Workload) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.abilities import abilities_of
 from agentgpu_iac.spec.model import (
     MAX_COUNT,
@@ -197,9 +198,35 @@ def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
     for steps, why in meant:
         yield Violation(steps=steps, message=f"{steps[-1]} has no meaning beside requests: {why}", hint="leave it out")
     requests = part(agent, "requests")
+    if requests.get("perS") is None and not items(requests, "callers"):
+        yield Violation(
+            steps=(*at, "requests"),
+            message="nobody asks: neither 'perS' nor 'callers' is there",
+            hint="write perS: requests in a second, or callers: [{agent: ..., perTurn: 1}]",
+        )
     mean, longest = count(requests, "inputTokens", Requests), requests.get("longestInputTokens")
     if mean is not None and is_count(longest) and longest < mean:
         yield Violation(
             steps=(*at, "requests", "longestInputTokens"),
             message=f"the longest input, {longest:,} tokens, is shorter than the mean one, {mean:,}",
         )
+
+
+def caller_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """Who asks is an agent of the stack that has turns, once."""
+    chats = {name: None for agent in agents if isinstance(name := agent.get("name"), str) and "requests" not in agent}
+    for index, agent in enumerate(agents):
+        first: dict[str, Steps] = {}
+        for place, caller in enumerate(items(part(agent, "requests"), "callers")):
+            steps: Steps = ("spec", "agents", index, "requests", "callers", place, "agent")
+            name = mapping(caller).get("agent")
+            if not isinstance(name, str):
+                continue
+            if name not in chats:
+                near = did_you_mean(name, chats)
+                yield Violation(
+                    steps=steps, message=f"no agent of this stack that chats is named {shown(name)}", hint=near
+                )
+            if name in first:
+                yield duplicate("caller", name, steps, first[name])
+            first.setdefault(name, steps)

@@ -14,6 +14,7 @@ from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.abilities import abilities_of
 from agentgpu_iac.spec.agent_rules import (
     adapter_rules,
+    caller_rules,
     conversation_rules,
     duplicate,
     engine_rules,
@@ -51,6 +52,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _caller_rules(part(spec, "network"), part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
+    yield from caller_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))

@@ -152,6 +152,29 @@ class TestWhatIsPlanned:
         assert one.kv_cache_memory_bytes is not None
         assert one.kv_cache_memory_bytes >= one.max_model_len * one.memory.kv_bytes_per_token
 
+    def test_agents_of_the_stack_ask_at_their_own_pace(self) -> None:
+        """20 sessions, a turn in 10 s of pause + .5 s + 150 x 50 ms = 18 s: 1.11 turns/s, and three times as many at the peak."""
+        writer = make_agent("writer", sessions={"concurrent": 20}, traffic={"burstFactor": 3, "rampS": 30})
+        requests: dict[str, Any] = {"callers": [{"agent": "writer", "perTurn": 2}]}
+        asked_by = {"name": "embedder", "model": "test/encoder", "requests": requests}
+        for order in ((writer, asked_by), (asked_by, writer)):
+            one = workload(planned(*order), "embedder")
+            assert one.pooling is not None
+            assert one.pooling.requests_per_s == pytest.approx(2 * 20 / 18)
+            assert one.pooling.requests_per_s_peak == pytest.approx(2 * 60 / 18)
+        more = workload(planned(writer, {**asked_by, "requests": {**requests, "perS": 5}}), "embedder").pooling
+        assert more is not None
+        assert more.requests_per_s == pytest.approx(5 + 2 * 20 / 18)
+
+    def test_who_asks_in_the_background_says_how_often(self) -> None:
+        asks = {"name": "embedder", "model": "test/encoder", "requests": {"callers": [{"agent": "writer"}]}}
+        with pytest.raises(BadInput, match="how often writer asks is not known"):
+            planned(make_agent("writer", latencyClass="background"), asks)
+        nightly = make_agent("writer", latencyClass="background", traffic={"conversationsPerDay": 8640})
+        one = workload(planned(nightly, asks), "embedder").pooling
+        assert one is not None
+        assert one.requests_per_s == pytest.approx(0.5)
+
     def test_background_goes_to_spot(self) -> None:
         (pool,) = planned(asked(latencyClass="background")).node_pools
         assert pool.capacity_types[0] == "spot"
@@ -270,6 +293,13 @@ class TestWhatIsRefused:
         row = ENCODER.model_copy(update={"id": "test/classes", "pooling": Pooling(kind="classifier")})
         with pytest.raises(BadInput, match="/classify"):
             plan(asked("test/classes"), catalog=make_catalog(models=(*MODELS, row)))
+
+    def test_the_picker_of_a_gateway_reads_embeddings_and_no_pairs(self) -> None:
+        """llm-d-router, parsers/openai: paths that it does not know are completions, which must have a prompt."""
+        gateway = {"router": "gateway", "gateway": {"name": "g", "namespace": "n"}}
+        assert workload(planned(network=gateway)).routing.policy == "round-robin"
+        with pytest.raises(BadInput, match="answers with HTTP 400"):
+            planned(asked("test/ranker"), network=gateway)
 
     @pytest.mark.parametrize(
         "line",

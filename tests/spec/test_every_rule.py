@@ -174,6 +174,13 @@ BAD = (
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
     ("request_rules", "agents[0].sessions", with_agent("requests: {perS: 1}", "sessions: {concurrent: 2}")),
+    ("request_rules", "agents[0].requests", with_agent("requests: {inputTokens: 3}")),
+    ("caller_rules", "agents[0].requests.callers[0].agent", with_agent("requests: {callers: [{agent: nobody}]}")),
+    (
+        "caller_rules",
+        "agents[0].requests.callers[1].agent",
+        with_second("requests: {callers: [{agent: other}, {agent: other}]}"),
+    ),
     (
         "request_rules",
         "agents[0].requests.longestInputTokens",
@@ -205,6 +212,7 @@ ALLOWED = (
     with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 1}"),
     with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
     with_second(second="name: burst, model: m"),
+    with_second("requests: {callers: [{agent: other, perTurn: 2}]}"),
     with_agent(
         "requests: {perS: 0.5, inputTokens: 2, longestInputTokens: 2}", "e2eMs: 100", "traffic: {burstFactor: 2}"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan import Warning, Workload
+from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.tiers import replicas_before_ready
@@ -10,12 +11,12 @@ from agentgpu_iac.planning.choosing.tiers import replicas_before_ready
 
 def burst_of_requests(candidate: Candidate, baseline: Workload) -> Warning | None:
     """Who answers what comes before burst replicas could be ready."""
-    asked, ramp_s = baseline.pooling, candidate.demand.agent.traffic.ramp_s
+    asked, ramp_s = baseline.pooling, candidate.demand.ramp_s
     cold_s = baseline.cold_start_s.upper.alone_total
     if asked is None or not candidate.demand.user_facing or candidate.demand.normal_ratio == 1 or ramp_s >= cold_s:
         return None
     outruns = (
-        f"the burst to {asked.requests_per_s_peak:,g} requests/s in {ramp_s:,.0f} s outruns a cold start of up to "
+        f"the burst to {per_second(asked.requests_per_s_peak)} requests/s in {ramp_s:,.0f} s outruns a cold start of up to "
         f"{cold_s:,.0f} s"
     )
     warm, needed = candidate.baseline_replicas, min(candidate.peak_replicas, replicas_before_ready(candidate, cold_s))
