@@ -5,7 +5,6 @@ from __future__ import annotations
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import PoolingKind
 
-
 _FEW = 10
 
 
