@@ -79,7 +79,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         case.accelerator,
         spread,
         precision=case.precision,
-        kv_dtype=question.kv_cache_dtype,
+        kv_dtype=case.kv_dtype,
         engine=question.engine,
         prompt_tokens=float(question.input_tokens),
         output_tokens=float(question.output_tokens),
@@ -92,7 +92,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     if (question.ep or 1) > 1 and not case.model.experts:
         warnings.append(f"{case.model.id} has no experts: ep changes nothing")
     recipe = recipe_kv_dtype(question.engine, case.accelerator, case.precision)
-    if question.kv_cache_dtype == "auto" and recipe != "auto":
+    if case.kv_dtype == "auto" and recipe != "auto":
         warnings.append(
             f"kv-cache-dtype auto is 16 bit; recipes of tuned runs like this ask for {recipe}: say so if yours does"
         )

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from agentgpu_iac.catalog.engine_versions import first_on, first_with
+from agentgpu_iac.catalog.checkpoint import cache_dtype, lack_of_method
+from agentgpu_iac.catalog.engine_versions import lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import at_least, before, order, version_of
@@ -15,6 +16,8 @@ from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal
+from agentgpu_iac.sizing.repacks import assumed_repack
+from agentgpu_iac.sizing.weights import is_assumed
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import MAX_COUNT
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
@@ -126,6 +129,8 @@ class Case(Document):
     release: EngineRelease
     tensor_parallel: int
     precision: Precision
+    kv_dtype: KvCacheDtype
+    """Number format of the KV cache: as asked for, or as the checkpoint asks."""
     weight_only: bool
     """The accelerator has no units for the precision: its kernels unpack the weights as they are read."""
     refused: CaseRejection | None
@@ -172,14 +177,24 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
     execution = catalog.facts(engine, version).execution(accelerator, precision)
     if execution == "weight-only":
         warnings.append(f"{accelerator.name} has no {precision} units: the weights are unpacked as they are read")
+    newest = None if version_of(asked) is None else asked
+    kv_dtype = cache_dtype(
+        question.kv_cache_dtype, model, precision, lambda option: catalog.engine_can(engine, newest, option)
+    )
+    if kv_dtype != question.kv_cache_dtype:
+        warnings.append(f"the checkpoint of {model.id} keeps its KV cache in {kv_dtype}: kv-cache-dtype auto is that")
+    warnings += (*model.unread, *(model.unclear if precision == model.native_precision else ()))
+    if is_assumed(model, precision):
+        warnings.append(assumed_repack(model, precision))
     return Case(
         model=model,
         accelerator=accelerator,
         release=release,
         tensor_parallel=tensor_parallel,
         precision=precision,
+        kv_dtype=kv_dtype,
         weight_only=execution == "weight-only",
-        refused=_too_old(question, model, accelerator, catalog)
+        refused=_too_old(question, model, precision, accelerator, catalog)
         or _too_long(question, model)
         or _bad_parallelism(question, model, tensor_parallel, count)
         or (_no_kernels(accelerator, precision) if execution is None else None),
@@ -202,7 +217,7 @@ def config_of(question: Question, case: Case, max_model_len: int) -> memory.Engi
         accelerator=accelerator,
         release=case.release,
         precision=case.precision,
-        kv_dtype=question.kv_cache_dtype,
+        kv_dtype=case.kv_dtype,
         tensor_parallel=case.tensor_parallel,
         pipeline_parallel=question.pp,
         max_model_len=max_model_len,
@@ -218,30 +233,30 @@ def config_of(question: Question, case: Case, max_model_len: int) -> memory.Engi
     )
 
 
-def _too_old(question: Question, model: Model, accelerator: Accelerator, catalog: Catalog) -> CaseRejection | None:
-    """The version lacks the model's class, or code for the card, as far as its packages were read."""
+def _too_old(
+    question: Question, model: Model, precision: Precision, accelerator: Accelerator, catalog: Catalog
+) -> CaseRejection | None:
+    """The version lacks the model's class, its quantisation, or code for the card, as far as its packages were read."""
     engine, asked = question.engine, (question.engine_version or "").strip().removeprefix("v")
+    rows, methods = catalog.engine_versions, catalog.quantisation_methods
     if not asked:
-        return None
-    rows = catalog.engine_versions
-    since = first_with(rows, engine, asked, "architecture", model.architecture)
-    message = f"{engine} {asked} has no model class for {model.id} ({model.architecture}); {since} and newer have"
-    if since is None:
-        since = first_on(rows, engine, asked, accelerator.compute_capability)
-        message = (
-            f"{engine} {asked} is not built for {accelerator.name} (compute capability {accelerator.compute_capability}); "
-            f"{since} and newer are"
+        lack = lack_of_method(methods, engine, catalog.release(engine, None).version, model, precision)
+    else:
+        lack = (
+            lack_of_class(rows, engine, asked, model)
+            or lack_of_method(methods, engine, asked, model, precision)
+            or lack_of_code(rows, engine, asked, accelerator)
         )
-    if since is None:
+    if lack is None:
         return None
     return CaseRejection(
         constraint="engine-version",
         need=None,
         limit=None,
         unit="",
-        message=message,
-        need_version=since,
-        limit_version=asked,
+        message=lack.message,
+        need_version=lack.since,
+        limit_version=lack.version,
     )
 
 

@@ -165,6 +165,7 @@ def _bert(fields: _Fields, reference: str, pooling: Pooling) -> ModelFacts:
         total=total,
         counts=LayerCounts(full=layers),
         longest=max(1, positions - behind),
+        matrices=2,
     )
 
 
@@ -189,6 +190,7 @@ def _modern_bert(fields: _Fields, reference: str, pooling: Pooling) -> ModelFact
         counts=LayerCounts(full=full, sliding=layers - full),
         longest=fields.count("max_position_embeddings"),
         window=window if layers > full else None,
+        matrices=3,
     )
 
 
@@ -201,6 +203,7 @@ def _facts(
     counts: LayerCounts,
     longest: int,
     window: int | None = None,
+    matrices: Literal[2, 3],
 ) -> ModelFacts:
     hidden, heads = fields.count("hidden_size"), fields.count("num_attention_heads")
     if hidden % heads and not fields.faults:
@@ -219,6 +222,7 @@ def _facts(
         vocab_size=fields.count("vocab_size"),
         max_context_tokens=longest,
         intermediate_size=fields.count("intermediate_size"),
+        feed_forward_matrices=matrices,
         tied_embeddings=True,
         native_precision="bf16" if fields.config.get("torch_dtype") == "bfloat16" else "fp16",
         pooling=pooling,

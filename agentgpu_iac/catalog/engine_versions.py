@@ -7,13 +7,15 @@ known, so nothing is said to be missing there: a version lacks a thing where the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from agentgpu_iac.catalog.engine_facts import Capability
+from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.model.scalars import ReadOn, Sources
 from agentgpu_iac.catalog.versions import at_least, order
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.vocabulary import Engine
+from agentgpu_iac.spec.vocabulary import ENGINE_TITLES, Engine
 
 Kind = Literal["architecture", "flag", "tool-parser", "reasoning-parser"]
 
@@ -57,6 +59,48 @@ class EngineVersion(Document):
             built.partition(".")[0] == major and at_least(compute_capability, built)
             for built in self.compute_capabilities
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What a version of an engine is known not to have."""
+
+    message: str
+    """What, and since when there is one."""
+    version: str
+    """The version that was asked for."""
+    since: str | None
+    """The first one read that has it, or the last where newer ones lack it again; None: no release read has it."""
+
+
+def lack_of(
+    rows: Iterable[EngineVersion], engine: Engine, version: str, kind: Kind, name: str, words: str
+) -> Lack | None:
+    """Why a version is refused that lacks a thing, called by ``words``; None where it is not known to lack it."""
+    since = first_with(rows, engine, version, kind, name)
+    if since is None:
+        return None
+    message = f"{ENGINE_TITLES[engine]} {version} has no {words}; {since} and newer have"
+    return Lack(message=message, version=version, since=since)
+
+
+def lack_of_class(rows: Iterable[EngineVersion], engine: Engine, version: str, model: Model) -> Lack | None:
+    """Why a version is refused that has no class for a model."""
+    words = f"model class for {model.id} ({model.architecture})"
+    return lack_of(rows, engine, version, "architecture", model.architecture, words)
+
+
+def lack_of_code(rows: Iterable[EngineVersion], engine: Engine, version: str, accelerator: Accelerator) -> Lack | None:
+    """Why a version is refused whose binaries hold no code for a card."""
+    capability = accelerator.compute_capability
+    since = first_on(rows, engine, version, capability)
+    if since is None:
+        return None
+    message = (
+        f"{ENGINE_TITLES[engine]} {version} is not built for {accelerator.name} (compute capability {capability}); "
+        f"{since} and newer are"
+    )
+    return Lack(message=message, version=version, since=since)
 
 
 def first_with(rows: Iterable[EngineVersion], engine: Engine, version: str, kind: Kind, name: str) -> str | None:

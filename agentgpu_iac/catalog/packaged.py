@@ -32,6 +32,8 @@ from agentgpu_iac.catalog.model import (
     ModelFacts,
     Price,
     Provider,
+    QuantisationMethod,
+    Repack,
     RouterRelease,
     ServiceRelease,
     SkyPilotName,
@@ -62,6 +64,8 @@ class Rows:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    quantisation_methods: tuple[QuantisationMethod, ...] = ()
+    repacks: tuple[Repack, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     providers: tuple[Provider, ...] = ()
     routers: tuple[RouterRelease, ...] = ()
@@ -96,7 +100,9 @@ FILES = (
     "pooling_models.json",
     "prices.csv",
     "providers.json",
+    "quantisation_methods.json",
     "quotas.json",
+    "repacks.json",
     "routers.json",
     "services.json",
     "skypilot.json",
@@ -135,6 +141,8 @@ def rows_in(folder: Traversable) -> Rows:
         engine_versions=_json_rows(content["engine_versions.json"], EngineVersion),
         gates=_json_rows(content["gates.json"], Gate),
         engine_options=_json_rows(content["engine_options.json"], EngineOption),
+        quantisation_methods=_json_rows(content["quantisation_methods.json"], QuantisationMethod),
+        repacks=_json_rows(content["repacks.json"], Repack),
         thinking=_json_rows(content["thinking.json"], Thinking),
         providers=_json_rows(content["providers.json"], Provider),
         routers=_json_rows(content["routers.json"], RouterRelease),

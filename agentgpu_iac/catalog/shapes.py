@@ -6,9 +6,9 @@ it keeps per session, and how many parameters it has. The formulas below count t
 
 from __future__ import annotations
 
-from typing import TypeVar
-
+from agentgpu_iac.catalog.missing import UnsizableError, expert_width, known
 from agentgpu_iac.catalog.model import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.parameters import modules
 
 ASSUMED_VOCAB_SIZE = 262_144
 """Stands in for an unknown vocabulary: the size class of the largest among open models (Gemma 3 and 4), so that the
@@ -16,12 +16,6 @@ memory for logits is never taken too small."""
 
 ASSUMED_WIDTH_RATIO = 4
 """Stands in for an unknown feed-forward width, in multiples of the hidden size: more than most dense models have."""
-
-T = TypeVar("T")
-
-
-class UnsizableError(Exception):
-    """The facts do not suffice to size the model. The message says which is missing, or why they cannot."""
 
 
 def model(facts: ModelFacts) -> Model:
@@ -38,14 +32,15 @@ def model(facts: ModelFacts) -> Model:
     layers = known(facts.layers, "the number of layers")
     _require_layer_shapes(facts, layers)
     hidden_size = known(facts.hidden_size, "the hidden size")
-    params_total = known(facts.params_total, "the number of parameters")
+    vocab_size = facts.vocab_size or ASSUMED_VOCAB_SIZE
+    parts = modules(facts.model_copy(update={"vocab_size": vocab_size}))
     is_mla = facts.kv_lora_rank is not None
     return Model(
         id=facts.id,
         family=facts.family,
         architecture=facts.architecture or "unknown",
-        params_total=params_total,
-        params_active=facts.params_active or params_total,
+        modules=parts,
+        params_active=facts.params_active or sum(part.parameters for part in parts),
         layers=layers,
         hidden_size=hidden_size,
         attention_heads=known(facts.attention_heads, "the number of attention heads"),
@@ -55,10 +50,13 @@ def model(facts: ModelFacts) -> Model:
         sliding_kv_heads=facts.sliding_kv_heads,
         sliding_head_dim=facts.sliding_head_dim,
         kv_lora_rank=facts.kv_lora_rank,
+        q_lora_rank=facts.q_lora_rank if is_mla else None,
         qk_rope_head_dim=facts.qk_rope_head_dim if is_mla else None,
         sliding_window=facts.sliding_window if layers.sliding else None,
         recurrent=recurrent_shape(facts) if layers.recurrent else None,
-        vocab_size=facts.vocab_size or ASSUMED_VOCAB_SIZE,
+        index=facts.index,
+        towers=facts.towers,
+        vocab_size=vocab_size,
         max_context_tokens=known(facts.max_context_tokens, "the longest context"),
         intermediate_size=_intermediate_size(facts, hidden_size),
         moe_intermediate_size=expert_width(facts),
@@ -78,23 +76,15 @@ def model(facts: ModelFacts) -> Model:
     )
 
 
-def known(fact: T | None, what: str) -> T:
-    """The fact, or the complaint that it is unknown.
-
-    Raises:
-        UnsizableError: it is unset.
-    """
-    if fact is None:
-        raise UnsizableError(f"{what} is unknown")
-    return fact
-
-
 def _require_layer_shapes(facts: ModelFacts, layers: LayerCounts) -> None:
     """Check that each kind of layer brings the shape that its state follows from."""
     if layers.sliding:
         known(facts.sliding_window, "the window of its sliding layers")
     if layers.recurrent:
-        known(facts.linear_attention or facts.mamba, "the shape of its recurrent layers")
+        known(
+            facts.linear_attention or facts.mamba or facts.first_mamba or facts.short_convolution,
+            "the shape of its recurrent layers",
+        )
     if facts.kv_lora_rank is not None:
         known(facts.qk_rope_head_dim, "the rotary width of its compressed attention")
 
@@ -118,15 +108,18 @@ def _note(facts: ModelFacts) -> str | None:
     return ". ".join(sentence.rstrip(".") for sentence in sentences if sentence) or None
 
 
-def expert_width(facts: ModelFacts) -> int | None:
-    """Width of one routed expert; configs that give a single width mean it for the experts."""
-    return (facts.moe_intermediate_size or facts.intermediate_size) if facts.experts else None
-
-
 def recurrent_shape(facts: ModelFacts) -> RecurrentShape | None:
     """What one recurrent layer keeps per session, in numbers; nothing where the model has no recurrent layers."""
     if facts.linear_attention is not None:
         return _linear_attention_state(facts.linear_attention)
+    if facts.first_mamba is not None:
+        return RecurrentShape(
+            state_elements=facts.first_mamba.channels * facts.first_mamba.state_size,
+            convolution_elements=(facts.first_mamba.kernel - 1) * facts.first_mamba.channels,
+        )
+    if facts.short_convolution is not None:
+        short = facts.short_convolution
+        return RecurrentShape(state_elements=0, convolution_elements=(short.kernel - 1) * short.channels)
     return None if facts.mamba is None else _mamba_state(facts.mamba)
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog.checkpoint import stored_as_listed, with_repacks
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name, what_to_do
+from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
@@ -29,11 +31,12 @@ from agentgpu_iac.catalog.model import (
     Gate,
     KubernetesRelease,
     Model,
-    ModelFacts,
     Offering,
     Option,
     Price,
     Provider,
+    QuantisationMethod,
+    Repack,
     RouterRelease,
     RouterSoftware,
     ServiceRelease,
@@ -45,6 +48,7 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
+from agentgpu_iac.catalog.quantisation.reading import BESIDE
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.spec.repository import is_other_address, repository_of
@@ -87,6 +91,8 @@ class Catalog:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    quantisation_methods: tuple[QuantisationMethod, ...] = ()
+    repacks: tuple[Repack, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
@@ -314,22 +320,20 @@ class Catalog:
         return min(supported, key=order)
 
     def _local_model(self, path: Path, reference: str) -> Model:
+        beside = path.with_name(BESIDE)
+        model = model_from_config(
+            self._text(path),
+            reference,
+            self._text(beside) if self._is_file(beside) and path != beside else None,
+            self._text(pooling) if self._is_file(pooling := path.parent / POOLING_FILE) else "",
+        )
+        return with_repacks(model, self.repacks).model_copy(update={"thinking": thinking_of(reference, self.thinking)})
+
+    def _text(self, path: Path) -> str:
         try:
-            text = self._resolved(path).read_text(encoding="utf-8")
+            return self._resolved(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput.one(str(path), f"cannot be read: {error}") from error
-        model = model_from_config(text, reference, self._beside(path, POOLING_FILE))
-        return model.model_copy(update={"thinking": thinking_of(reference, self.thinking)})
-
-    def _beside(self, path: Path, name: str) -> str:
-        """Content of a file in the folder of another; empty where there is none."""
-        place = path.parent / name
-        if not self._is_file(place):
-            return ""
-        try:
-            return self._resolved(place).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput.one(str(place), f"cannot be read: {error}") from error
 
     def _is_file(self, path: Path) -> bool:
         try:
@@ -371,7 +375,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     """
     own_prices = tuple(own_prices)
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
-    models, unsizable = _models(rows.models, rows.gates, rows.thinking)
+    models, unsizable = _models(rows)
     return Catalog(
         accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
         models=models,
@@ -391,6 +395,8 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        quantisation_methods=rows.quantisation_methods,
+        repacks=rows.repacks,
         thinking=rows.thinking,
         skypilot_names=tuple(sorted(rows.skypilot_names, key=lambda row: (row.provider, row.accelerator))),
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
@@ -414,17 +420,15 @@ def gate_of(repository: str, gates: Iterable[Gate]) -> bool | None:
     return found.gated if found is not None and found.exactness(repository) else None
 
 
-def _models(
-    facts: Iterable[ModelFacts], gates: Iterable[Gate], thinking: Sequence[Thinking]
-) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
+def _models(rows: Rows) -> tuple[tuple[Model, ...], tuple[Exclusion, ...]]:
     models: list[Model] = []
     exclusions: list[Exclusion] = []
-    for row in sorted(facts, key=lambda row: row.id.casefold()):
+    for row in sorted(rows.models, key=lambda row: row.id.casefold()):
         try:
-            model = shapes.model(row)
-            gated = gate_of(model.id, gates) if model.gated is None else model.gated
-            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, thinking)}))
-        except shapes.UnsizableError as reason:
+            model = with_repacks(stored_as_listed(shapes.model(row), row), rows.repacks)
+            gated = gate_of(model.id, rows.gates) if model.gated is None else model.gated
+            models.append(model.model_copy(update={"gated": gated, "thinking": thinking_of(row.id, rows.thinking)}))
+        except UnsizableError as reason:
             exclusions.append(Exclusion(kind="model", id=row.id, reason=str(reason)))
     return tuple(models), tuple(exclusions)
 

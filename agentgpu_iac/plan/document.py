@@ -27,7 +27,9 @@ from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import Target
 
 Pattern = Literal["single-agent", "multi-agent-orchestration", "high-concurrency-api", "reasoning-heavy"]
-Architecture = Literal["single-node", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"]
+Architecture = Literal[
+    "single-node", "several-nodes", "baseline-and-burst", "multi-provider-burst", "tiered-by-complexity"
+]
 PLAN_VERSION: Final = "agentgpu.dev/plan/v1alpha1"
 
 
@@ -57,7 +59,8 @@ class Plan(Document):
     pattern: Pattern
     """What kind of traffic this is."""
     architecture: Architecture
-    """What the placement amounts to."""
+    """What the placement amounts to: one node, or several of which all always run; a burst tier beside the baseline, maybe at
+    another provider; or small and large models on cards of their own."""
     headline: str
     """The plan in two sentences."""
     workloads: tuple[Workload, ...]

@@ -162,8 +162,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "set `capacity.maintenanceWindow`, or pin the AMI with `pins.amiAlias` and change it when it suits you",
     ),
     "single-replica": Meaning(
-        "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica",
-        "set `overrides.baselineReplicas: 2` where that is not acceptable",
+        "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica, where "
+        "callers are led to it",
+        "set `overrides.baselineReplicas: 2` where that is not acceptable; on virtual machines start another whole stack, and "
+        "lead callers to both",
     ),
     "cache-miss": Meaning(
         "a session whose prefix cache was lost waits longer than the budget",
@@ -219,7 +221,20 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "the engine makes FP8 weights itself", "check answer quality, or name a published FP8 checkpoint as the model"
     ),
     "other-checkpoint": Meaning(
-        "the precision needs a checkpoint that is published under another id", "name that checkpoint as the model"
+        "the precision needs a checkpoint that is published under another id, and such checkpoints differ in what they "
+        "leave in 16 bit",
+        "name the config.json of that checkpoint as the model",
+    ),
+    "checkpoint-cache": Meaning(
+        "the checkpoint keeps its KV cache in 8 bit, and so the plan does", "`kvCacheDtype: bf16` keeps it in 16 bit"
+    ),
+    "quantisation-unclear": Meaning(
+        "the quantisation of a checkpoint names modules that are not known of its architecture",
+        "compare the weights with what the engine logs at start, and tell us",
+    ),
+    "shape-unclear": Meaning(
+        "the config of a model says something of its shape that is not counted",
+        "compare weights and KV cache with what the engine logs at start, and tell us",
     ),
     "engine-suggestion": Meaning("another engine may serve this agent better", "try it and compare"),
     "no-tool-parser": Meaning(

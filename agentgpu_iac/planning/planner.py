@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import Plan, Rejection
+from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.on_offer import offers
@@ -101,7 +102,9 @@ def _demands(
     together = tuple(zip(spec.agents, models, thinking, strict=True))
     for agent, model, choice in sorted(together, key=lambda each: each[0].requests is not None):
         draft = draft_model(agent, catalog)
-        found[agent.name] = demand(agent, model, draft, choice, spec.latency, found)
+        found[agent.name] = demand(
+            with_checkpoint_cache(agent, model, catalog), model, draft, choice, spec.latency, found
+        )
     return tuple(found[agent.name] for agent in spec.agents)
 
 

@@ -25,11 +25,11 @@ def as_asked(agent: Agent, model: Model) -> Model:
     """
     if agent.requests is None or agent.requests.kind != "embedding" or model.pooling is not None:
         return model
-    head = 0 if model.tied_embeddings else model.vocab_size * model.hidden_size
+    head = sum(part.parameters for part in model.modules if part.kind == "output_head")
     return model.model_copy(
         update={
             "pooling": Pooling(kind="embedding", converted=True),
-            "params_total": model.params_total - head,
+            "modules": tuple(part for part in model.modules if part.kind != "output_head"),
             "params_active": model.params_active - head,
             "tied_embeddings": True,
             "checkpoint_bytes": None,

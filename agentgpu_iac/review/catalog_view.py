@@ -245,11 +245,7 @@ def entry_view(found: dict[str, Any]) -> tuple[Block, ...]:
             ]
         elif isinstance(value, list):
             rows += [(key, _cell(item)) for item in value]
-        elif isinstance(value, dict):
-            rows.append(
-                (key, ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items() if inner is not None))
-            )
-        elif value is not None:
+        elif isinstance(value, dict) or value is not None:
             rows.append((key, _cell(value)))
     return (Table(columns=("field", "value"), rows=tuple(rows)),)
 
@@ -259,4 +255,6 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_cell, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(inner)}" for name, inner in value.items() if inner is not None)
     return figure(value) if isinstance(value, (int, float)) else str(value)

@@ -27,9 +27,8 @@ _EVEN_GROUPS_RATIO = 1.25
 kv_cache_utils); otherwise the rarer kind gives the size: Gemma-3-27B's 10 + 52 layers count as 10 + 60."""
 _V0_LATENT_MULTIPLE = 128
 """Engine V0 padded the 576-wide compressed KV to a multiple of this: DeepSeek-R1 took 76.25 KiB a token, 68.6 since."""
-_INDEXER_BYTES = 132
-"""Sparse attention of DeepSeek-V3.2 and GLM-5: an index key of 128 bytes and its 4-byte scale, a token and layer."""
-_INDEXED_TYPES = ("deepseek_v32", "glm_moe_dsa")
+_INDEX_SCALE_WIDTH = 128
+"""Sparse attention keeps an index key of 8 bit a number, with one 4-byte scale for so many of them (vLLM's indexer)."""
 
 
 def value_bytes(kv_dtype: KvCacheDtype, dtype_bytes: int = 2) -> int:
@@ -78,8 +77,14 @@ def draft_layer_kv_bytes_per_token(
 
 
 def index_bytes_per_token(model: Model) -> int:
-    """What sparse attention keeps beside the KV cache of one token, in each full layer."""
-    return _INDEXER_BYTES if model.architecture.startswith(_INDEXED_TYPES) else 0
+    """What sparse attention keeps beside the KV cache of one token, spread over the full layers.
+
+    DeepSeek-V3.2: 132 bytes in each. Layers that share the index of another (GLM-5.2) keep none.
+    """
+    if model.index is None or not model.layers.full:
+        return 0
+    key = model.index.head_dim + 4 * ceil_div(model.index.head_dim, _INDEX_SCALE_WIDTH)
+    return ceil_div(model.index.layers * key, model.layers.full)
 
 
 def kv_bytes_per_session(
@@ -218,7 +223,8 @@ def _bytes_per_token_of_full_layer(model: Model, width: int, tensor_parallel: in
         padded = round_up(latent, _V0_LATENT_MULTIPLE) if v0 else latent
         return padded * width + index_bytes_per_token(model)
     key_and_value = model.head_dim + (model.value_head_dim or model.head_dim)
-    return kv_heads_per_accelerator(model.kv_heads, tensor_parallel) * key_and_value * width
+    own = kv_heads_per_accelerator(model.kv_heads, tensor_parallel) * key_and_value * width
+    return own + index_bytes_per_token(model)
 
 
 def _bytes_per_token_of_sliding_layer(model: Model, width: int, tensor_parallel: int) -> int:

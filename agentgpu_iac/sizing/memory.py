@@ -43,6 +43,7 @@ from agentgpu_iac.sizing.weights import (
     rank_weights,
     weight_bytes,
     weights_gib_per_accelerator,
+    weights_spread,
 )
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import gib
@@ -257,6 +258,7 @@ def _error_ratio(config: EngineConfig, weights: float, taken: float, kv: float) 
     of_overhead = _EXPERT_OVERHEAD_UNCERTAINTY if config.model.experts else _OVERHEAD_UNCERTAINTY
     if not compared or not config.version_is_known:
         of_overhead = _OVERHEAD_UNCERTAINTY_OF_OTHERS
+    of_weights += weights_spread(config.model, config.precision)
     uncertain = _ABSOLUTE_UNCERTAINTY_GIB + of_weights * weights + of_overhead * taken
     return round(max(least, uncertain / max(kv, uncertain)), 3)
 

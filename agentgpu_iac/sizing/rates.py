@@ -8,7 +8,7 @@ from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.sizing import calibration
 from agentgpu_iac.sizing.calibration import Constants
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session
-from agentgpu_iac.sizing.weights import bits_per_parameter, expert_parameters, layer_count
+from agentgpu_iac.sizing.weights import bits_per_parameter, expert_parameters, parts, read_bytes
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 
 _EIGHT_BIT = 8
@@ -53,25 +53,20 @@ class Work:
 
 
 def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_parallel: int) -> Work:
-    """Split weights into routed experts and the rest; the input embedding is looked up, not read. Models that generate
-    nothing have no other: their table, half of a small multilingual model, is neither read nor multiplied.
+    """Bytes and operations of routed experts and of the rest, each part in the format that it is stored in.
 
-    4-bit checkpoints of mixtures of experts quantise the experts and leave the rest in 16 bit.
+    Of models that generate nothing the table of embeddings, half of a small multilingual one, is looked up and not multiplied.
     """
-    embedding = model.vocab_size * model.hidden_size
-    experts = min(expert_parameters(model), int(0.985 * model.params_total))
-    rest = max(0, model.params_total - experts - embedding * (1 if model.tied_embeddings else 2))
-    width = bits_per_parameter(precision) / 8
-    rest_width = 2.0 if experts and width < 1 else width
-    one_layer = 3 * model.hidden_size * (model.moe_intermediate_size or 0)
-    active = min(layer_count(model) * (model.experts_per_token or 0) * one_layer, int(0.9 * model.params_active))
+    expert_bytes, dense_bytes = read_bytes(model, parts(model, precision))
+    experts = expert_parameters(model)
+    active = experts * (model.experts_per_token or 0) // (model.experts or 1)
     short = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 16_384)
     long = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 32_768)
     per_token = (long - short) / 16_384
-    looked_up = embedding if model.pooling is not None else 0
+    looked_up = 0 if model.pooling is None else model.vocab_size * model.hidden_size
     return Work(
-        expert_bytes=experts * width,
-        dense_bytes=rest * rest_width + (embedding - looked_up) * 2.0,
+        expert_bytes=expert_bytes,
+        dense_bytes=dense_bytes,
         expert_flops=2.0 * active,
         dense_flops=2.0 * max(0, model.params_active - active - looked_up),
         kv_bytes_per_token=per_token,

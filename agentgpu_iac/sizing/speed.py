@@ -18,7 +18,7 @@ from agentgpu_iac.sizing import calibration
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of
 from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.rates import has_fp4_units, rates_of, work_of
-from agentgpu_iac.sizing.weights import layer_count
+from agentgpu_iac.sizing.weights import layer_count, read_spread
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 
 CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
@@ -261,6 +261,7 @@ def speed_of(
     family = constants.families[family_of(serving.engine)]
     generation = constants.generations[generation_of(serving.engine, serving.version)]
     errors = _error_ratios(accelerator, serving)
+    unknown = read_spread(model, precision)
     return Speed(
         dense_weights_ms=work.dense_bytes / spread.tensor_parallel / rates.bytes_per_ms,
         expert_weights_ms=work.expert_bytes / width / rates.bytes_per_ms,
@@ -291,8 +292,8 @@ def speed_of(
         stages=pipeline_parallel,
         max_batched_tokens=max_batched_tokens,
         calibrated=_is_calibrated(accelerator, serving),
-        ttft_error_ratio=errors.ttft,
-        tpot_error_ratio=errors.tpot,
+        ttft_error_ratio=math.hypot(errors.ttft, unknown),
+        tpot_error_ratio=math.hypot(errors.tpot, unknown),
         measured_ttft_ratio=(serving.own_run and serving.own_run.ttft_ratio) or 1.0,
         measured_tpot_ratio=(serving.own_run and serving.own_run.tpot_ratio) or 1.0,
     )

@@ -42,6 +42,14 @@ def repository_id(text: object) -> object:
     return repository_of(text).id if isinstance(text, str) else text
 
 
+def with_revision_of_page(document: object, page: str, revision: str) -> object:
+    """The same keys; where one holds the address of a page, the one for a revision has that of the page, if it is unset."""
+    if not isinstance(document, dict) or document.get(revision) is not None or not isinstance(document.get(page), str):
+        return document
+    named = repository_of(document[page]).revision
+    return document if named is None else {**document, revision: named}
+
+
 def is_other_address(text: str) -> bool:
     """Whether it is an address, but of no page of Hugging Face."""
     return _OTHER_ADDRESS.match(text) is not None and _PAGE.fullmatch(text.strip()) is None

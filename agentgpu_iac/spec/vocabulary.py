@@ -5,7 +5,8 @@ They are ``Literal`` types, so that a file may hold nothing else, and so that an
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
 
 PoolingKind = Literal["embedding", "reranker", "classifier"]
 LatencyClass = Literal["voice", "chat", "background"]
@@ -18,6 +19,14 @@ Target = Literal["eks", "kubernetes", "spheron", "compose", "skyserve"]
 Storage = Literal["nvme", "ebs-gp3"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)
+ENGINE_TITLES: Final[Mapping[Engine, str]] = {
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "tensorrt-llm": "TensorRT-LLM",
+    "tgi": "TGI",
+    "ollama": "Ollama",
+}
+"""Their names in sentences."""
 ENGINES_FOR_ONE_DEVELOPER: tuple[Engine, ...] = ("ollama",)
 """Engines that have no place where others call."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

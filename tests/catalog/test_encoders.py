@@ -62,7 +62,7 @@ QWEN3: dict[str, Any] = {
 
 
 def read(config: dict[str, Any], pooling: dict[str, Any] | None = None) -> Any:
-    return model_from_config(json.dumps(config), "local", "" if pooling is None else json.dumps(pooling))
+    return model_from_config(json.dumps(config), "local", pooling_text="" if pooling is None else json.dumps(pooling))
 
 
 @pytest.mark.parametrize(

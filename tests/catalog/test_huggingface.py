@@ -256,13 +256,14 @@ def test_mimo_marks_its_sliding_layers():
 @pytest.mark.parametrize(
     ("fields", "full", "sliding"),
     [
-        ({"sliding_window": 4096}, 0, 40),
+        ({"sliding_window": 4096, "model_type": "mistral"}, 0, 40),
+        ({"sliding_window": 4096}, 40, 0),
         ({"sliding_window": 4096, "use_sliding_window": False}, 40, 0),
         ({"sliding_window": 4096, "use_sliding_window": True, "max_window_layers": 28}, 28, 12),
         ({"sliding_window": 40960}, 40, 0),
         ({"sliding_window": None}, 40, 0),
         ({"sliding_window": 4096, "model_type": "gemma2"}, 20, 20),
-        ({"sliding_window": 4096, "sliding_window_pattern": 4}, 10, 30),
+        ({"sliding_window": 4096, "sliding_window_pattern": 4, "model_type": "cohere2"}, 10, 30),
     ],
 )
 def test_which_layers_slide(fields, full, sliding):
@@ -283,7 +284,7 @@ def test_which_layers_slide(fields, full, sliding):
             {
                 "quantization_config": {
                     "quant_method": "compressed-tensors",
-                    "config_groups": {"group_0": {"weights": {"type": "float", "num_bits": 8}}},
+                    "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"type": "float", "num_bits": 8}}},
                 }
             },
             "fp8",
@@ -296,6 +297,7 @@ def test_precision(fields, precision):
 
 def test_every_missing_field_is_named():
     assert faults_of({}) == {
+        "model_type": "is missing: it says what the other fields mean",
         "num_hidden_layers": "is missing",
         "hidden_size": "is missing",
         "num_attention_heads": "is missing",
@@ -314,14 +316,14 @@ def test_every_missing_field_is_named():
         ({"num_hidden_layers": True}, "num_hidden_layers", "must be a positive whole number"),
         ({"layer_types": ["full_attention"] * 39}, "num_hidden_layers", "39 layers are described"),
         ({"layer_types": ["hyena"] * 40}, "layer_types", "'hyena'"),
-        ({"compress_ratios": [4, 128]}, "compress_ratios", "compressed sparse attention"),
-        ({"block_configs": [{}]}, "block_configs", "architecture search"),
+        ({"compress_ratios": [4, 128]}, "compress_ratios", "a plan would be a guess"),
+        ({"model_type": "nemotron-nas", "block_configs": [{"ffn": {}}] * 40}, "block_configs", "the KV heads differ"),
         ({"torch_dtype": "float8"}, "torch_dtype", "'float8' is unknown"),
-        ({"quantization_config": {"quant_method": "hqq"}}, "quantization_config", "'hqq'"),
+        ({"quantization_config": {"quant_method": "aqlm"}}, "quantization_config.quant_method", "vLLM dropped it"),
         ({"layer_types": ["linear_attention"] * 40}, "mamba_num_heads", "is missing"),
         ({"kv_lora_rank": 512}, "qk_rope_head_dim", "is missing"),
         ({"num_experts": 8}, "num_experts_per_tok", "is missing"),
-        ({"layer_types": ["sliding_attention"] * 40}, "sliding_window", "is missing"),
+        ({"layer_types": ["sliding_attention"] * 40, "model_type": "llama"}, "sliding_window", "is missing"),
         ({"num_key_value_heads": 7}, "num_key_value_heads", "does not divide"),
         ({"num_experts": 4, "num_experts_per_tok": 8}, "num_experts_per_tok", "more than"),
     ],

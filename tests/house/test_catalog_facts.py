@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pytest
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog import engine_facts, engine_versions, model, packaged
+from agentgpu_iac.catalog.checkpoint import lack_of_method
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.store import catalog_of
 from agentgpu_iac.errors import BadInput
@@ -57,6 +59,7 @@ INFORMATIONAL = {
     ("Accelerator", "tdp_w"): "no sum of ours is about power",
     ("EngineLimit", "tried"): "how its meaning was tried: says how sure the row is",
     ("EngineOption", "before"): "the newest release read without it: how much too late `since` may be",
+    ("ExtraWeights", "what"): "in words, for people",
     ("Gate", "date"): "when the sources were read: gates open and close, and this says how old a row is",
     ("InstanceType", "ebs_max_mbps"): "a burst that ends; loads are planned by the rate that is always there",
     (
@@ -70,8 +73,17 @@ INFORMATIONAL = {
     ("Model", "family"): "the publisher, for people",
     ("Model", "license"): "for people: whether a licence suits is not ours to decide",
     ("Model", "shared_experts"): "their weights are among the parameters, which are counted when the row is read",
+    ("Model", "towers"): "for the profile of their encoders, which no sum counts yet; their weights are a part",
     ("Offering", "term"): "the commitment behind a reserved price, for people: `catalog list offerings`",
     ("Provider", "name"): "for people: sentences name the id that a spec takes",
+    ("Tower", "heads"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "hidden_size"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "intermediate_size"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "layers"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "max_tokens_per_item"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "patch_size"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "patches_per_token"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "reads"): "for the profile of its encoder, which no sum counts yet",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
     ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",
 }
@@ -94,14 +106,31 @@ ASKED = (
     {"model": "Qwen/Qwen3-8B", "accelerator": "l4", "engine-version": "0.19.0"},
     {"model": "zai-org/GLM-4.5-Air", "accelerator": "b300-sxm", "tp": 2, "max-model-len": 8192},
     {"model": "Qwen/Qwen3.5-9B", "accelerator": "l40s", "max-model-len": 8192},
+    {"model": "zai-org/GLM-5.2", "accelerator": "b300-sxm", "tp": 8, "precision": "nvfp4", "max-model-len": 8192},
     {
         "model": "deepseek-ai/DeepSeek-V2-Lite-Chat",
         "accelerator": "h100-sxm",
+        "tp": 2,
         "max-model-len": 8192,
         "engine-version": "0.11.0",
     },
     {"model": "Qwen/Qwen2.5-7B-Instruct", "accelerator": "rtx-4090", "precision": "int8", "max-model-len": 8192},
+    {"model": "Qwen/Qwen3.6-27B", "accelerator": "rtx-5090", "precision": "nvfp4", "max-model-len": 8192},
+    {"model": str(CONFIGS / "br-33.json"), "accelerator": "b200-sxm", "engine-version": "0.16.0"},
+    {"model": str(CONFIGS / "br-36.json"), "accelerator": "b200-sxm", "tp": 8, "engine-version": "0.32.0"},
 )
+LOCAL = ("br-36.json", "br-24.json", "br-28.json", "br-29.json")
+"""Configs that between them have every kind of layer that no model of the catalog has."""
+FIRST_MAMBA = {
+    "model_type": "jamba",
+    "num_hidden_layers": 8,
+    "hidden_size": 4096,
+    "num_attention_heads": 32,
+    "intermediate_size": 14336,
+    "vocab_size": 65536,
+    "max_position_embeddings": 262144,
+    "dtype": "bfloat16",
+}
 MEASURED = model.Calibration(
     accelerator="l40s", model=None, overhead_ratio=1.1, ttft_ratio=1.1, tpot_ratio=1.1, source="a test"
 )
@@ -142,7 +171,12 @@ def read() -> set[tuple[str, str]]:
         for question in ASKED:
             SIZE.answer(question, whole)
             PREDICT.answer({**question, "input-tokens": 500, "output-tokens": 50, "concurrency": 2}, whole)
-        model_from_config((CONFIGS / "br-36.json").read_text(encoding="utf-8"), "br-36.json")
+        for method, version in (("hqq", "0.33.0"), ("modelopt-mixed", "0.16.0")):
+            other = whole.models[0].model_copy(update={"quantisation": method})
+            assert lack_of_method(whole.quantisation_methods, "vllm", version, other, other.native_precision)
+        for name in LOCAL:
+            model_from_config((CONFIGS / name).read_text(encoding="utf-8"), name)
+        model_from_config(json.dumps(FIRST_MAMBA), "jamba.json")
         unsizable = next(row.id for row in whole.exclusions if row.kind == "model")
         with pytest.raises(BadInput):
             whole.model(unsizable)

@@ -289,9 +289,9 @@ def test_customer_service_on_one_h100_pcie_makes_the_playbooks_tokens() -> None:
     ("name", "pattern", "architecture"),
     [
         ("qa", "single-agent", "single-node"),
-        ("multi-agent", "multi-agent-orchestration", "baseline-and-burst"),
+        ("multi-agent", "multi-agent-orchestration", "several-nodes"),
         ("tiered", "multi-agent-orchestration", "tiered-by-complexity"),
-        ("high-concurrency", "high-concurrency-api", "baseline-and-burst"),
+        ("high-concurrency", "high-concurrency-api", "several-nodes"),
         ("reasoning", "reasoning-heavy", "single-node"),
         ("five-agents", "multi-agent-orchestration", "tiered-by-complexity"),
     ],

@@ -24,6 +24,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import LoadedStack, load_text
+from tests.parts import model_of
 
 SOURCES = ("made by hand for tests",)
 REGION = "us-east-1"
@@ -72,7 +73,7 @@ def make_model(model_id: str, params: float, **changes: Any) -> Model:
         thinking=NEVER_THINKS,
         sources=SOURCES,
     )
-    return Model(**{**fields, **changes})
+    return model_of({**fields, **changes})
 
 
 def make_accelerator(

@@ -67,6 +67,20 @@ def test_drafts_and_adapters_may_be_pages_too() -> None:
     assert agent.speculative is not None
     assert agent.speculative.model == "Qwen/Qwen3-0.6B"
     assert agent.lora_adapters[0].source == "acme/tone"
+    assert (agent.speculative.model_revision, agent.lora_adapters[0].revision) == (None, None)
+
+
+def test_the_revision_of_a_draft_s_or_an_adapter_s_page_counts_where_none_is_written() -> None:
+    loaded = stack(
+        agent="      speculative: {method: draft-model, model: 'https://huggingface.co/Qwen/Qwen3-0.6B/tree/v2'}\n"
+        "      loraAdapters:\n"
+        "        - {name: tone, source: 'hf.co/acme/tone/blob/1a2b3c/adapter_config.json'}\n"
+        "        - {name: law, source: 'hf.co/acme/law/tree/v1', revision: v3}\n"
+    )
+    agent = loaded.stack.spec.agents[0]
+    assert agent.speculative is not None
+    assert agent.speculative.model_revision == "v2"
+    assert [adapter.revision for adapter in agent.lora_adapters] == ["1a2b3c", "v3"]
 
 
 def test_ids_and_paths_stay_what_they_are() -> None:

@@ -35,8 +35,8 @@ def test_four_gib_of_cache_for_a_session_are_heavy(tokens: int, pattern: str):
     ("small", "large", "architecture"),
     [
         (10.0, 30.0, "tiered-by-complexity"),
-        (10.1, 30.0, "baseline-and-burst"),
-        (10.0, 29.9, "baseline-and-burst"),
+        (10.1, 30.0, "several-nodes"),
+        (10.0, 29.9, "several-nodes"),
     ],
 )
 def test_small_and_large_models_on_cards_of_their_own_are_tiers(small: float, large: float, architecture: str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentgpu_iac.catalog.model import Accelerator, DenseTflops, InstanceType, LayerCounts, Model
+from tests.parts import model_of
 
 SOURCES = ("made by hand for tests",)
 
@@ -28,7 +29,7 @@ def make_model(**changes: Any) -> Model:
         native_precision="bf16",
         sources=SOURCES,
     )
-    return Model(**{**fields, **changes})
+    return model_of({**fields, **changes})
 
 
 def make_moe(**changes: Any) -> Model:

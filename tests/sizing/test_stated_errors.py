@@ -10,6 +10,7 @@ import pytest
 
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.weights import weights_spread
 from tests.sizing.rows import make_accelerator, make_moe
 from tests.sizing.test_memory import config
 
@@ -32,6 +33,8 @@ def test_the_errors_of_the_terms_over_what_they_leave(changes, of_weights, of_ov
     card = make_accelerator(cuda_memory_gib=30.0 if "model" not in changes else 79.19)
     found = memory.engine_memory(config(accelerator=card, **changes))
     taken = found.activation_gib + found.non_torch_gib
+    asked = config(**changes)
+    of_weights += weights_spread(asked.model, asked.precision)
     uncertain_gib = 0.1 + of_weights * found.weights_gib + of_overhead * taken
     assert found.error_ratio == pytest.approx(uncertain_gib / found.kv_cache_gib, abs=0.0006)
     assert found.error_ratio > 0.02

@@ -18,8 +18,22 @@ from agentgpu_iac.catalog.model.engines import (
 from agentgpu_iac.catalog.model.gates import Gate
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
-from agentgpu_iac.catalog.model.models import LayerCounts, LinearAttention, Mamba, Model, ModelFacts, RecurrentShape
+from agentgpu_iac.catalog.model.models import (
+    AttentionIndex,
+    ExtraWeights,
+    FirstMamba,
+    LayerCounts,
+    LinearAttention,
+    Mamba,
+    Model,
+    ModelFacts,
+    RecurrentShape,
+    ShortConvolution,
+    Tower,
+)
+from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, CheckpointCache, Module, ModuleKind
 from agentgpu_iac.catalog.model.pooling import Pooling
+from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
@@ -27,8 +41,12 @@ from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, 
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
+    "MODULE_KINDS",
     "Accelerator",
+    "AttentionIndex",
+    "CacheMethod",
     "Calibration",
+    "CheckpointCache",
     "DenseTflops",
     "EngineHostMemory",
     "EngineLimit",
@@ -37,6 +55,8 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "ExtraWeights",
+    "FirstMamba",
     "Gate",
     "GpuAlias",
     "InstanceType",
@@ -46,20 +66,26 @@ __all__ = (
     "Mamba",
     "Model",
     "ModelFacts",
+    "Module",
+    "ModuleKind",
     "Offering",
     "Option",
     "ParserNames",
     "Pooling",
     "Price",
     "Provider",
+    "QuantisationMethod",
     "RecurrentShape",
+    "Repack",
     "RouterRelease",
     "RouterSoftware",
     "ServiceRelease",
     "ServiceSoftware",
+    "ShortConvolution",
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "Tower",
     "VcpuQuota",
     "VolumeId",
     "VolumeType",

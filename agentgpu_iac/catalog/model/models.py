@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import computed_field
+
+from agentgpu_iac.catalog.model.modules import CheckpointCache, Module, ModuleKind
 from agentgpu_iac.catalog.model.pooling import Pooling
+from agentgpu_iac.catalog.model.quantised import Repack
 from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
 from agentgpu_iac.catalog.model.thinking import Thinking
 from agentgpu_iac.spec.document import Document
@@ -20,6 +27,8 @@ class LayerCounts(Document):
     """Linear attention or state space: a fixed state per session."""
     stateless: Integer = 0
     """Feed-forward only."""
+    shared: Integer = 0
+    """Attention over the cache of an earlier layer: it keeps none of its own."""
 
 
 class RecurrentShape(Document):
@@ -44,6 +53,8 @@ class LinearAttention(Document):
     """Width of one value head."""
     kernel: Count
     """Length of the short convolution, in tokens."""
+    gate_rank: Count | None = None
+    """Width through which the gates of output and decay are projected; unset: the output gate is a whole matrix."""
 
 
 class Mamba(Document):
@@ -59,6 +70,71 @@ class Mamba(Document):
     """Groups that share their input and output projections of the state."""
     kernel: Count
     """Length of the short convolution, in tokens."""
+
+
+class FirstMamba(Document):
+    """Shape of a Mamba layer of the first generation."""
+
+    channels: Count
+    """Inner width."""
+    state_size: Count
+    """State of one channel."""
+    step_rank: Count
+    """Width through which the step of a channel is projected."""
+    kernel: Count
+    """Length of the short convolution, in tokens."""
+
+
+class ShortConvolution(Document):
+    """Shape of a layer that is a gated convolution over the last tokens."""
+
+    channels: Count
+    """Width."""
+    kernel: Count
+    """Its length, in tokens."""
+
+
+class AttentionIndex(Document):
+    """What sparse attention keeps beside the cache, to find the tokens that it attends to."""
+
+    layers: Count
+    """Layers that keep one."""
+    head_dim: Count
+    """Width of the key that is kept of a token."""
+
+
+class Tower(Document):
+    """An encoder that makes tokens of pictures, video or sound."""
+
+    reads: Literal["pictures", "sound"]
+    """What it is for."""
+    parameters: Count
+    """Its weights, with the projection to the text model."""
+    hidden_size: Count
+    """Its width."""
+    layers: Count
+    """Its layers."""
+    intermediate_size: Count
+    """Width of its feed-forward layers."""
+    heads: Count | None = None
+    """Its attention heads."""
+    patch_size: Count | None = None
+    """Side of the square of pixels that one patch is."""
+    patches_per_token: Count = 1
+    """Patches that become one token of the text model."""
+    max_tokens_per_item: Count | None = None
+    """The most tokens that one picture, or piece of sound, becomes; unset: its config does not say."""
+
+
+class ExtraWeights(Document):
+    """Weights that a config tells of beside the parts that every model has."""
+
+    kind: ModuleKind
+    """The part that they belong to."""
+    parameters: Count
+    """How many there are."""
+    what: str
+    """What they are, in words."""
 
 
 class ModelFacts(Document):
@@ -90,6 +166,18 @@ class ModelFacts(Document):
     """Key and value heads of the sliding layers, where they differ."""
     sliding_head_dim: Count | None = None
     """Width of one head of the sliding layers, where it differs."""
+    sliding_value_head_dim: Count | None = None
+    """Width of one value head of the sliding layers, where it differs."""
+    sliding_attention_heads: Count | None = None
+    """Query heads of the sliding layers, where they differ."""
+    query_gate: bool | None = None
+    """The query projection also yields a gate for the output: it is twice as wide."""
+    values_are_keys: bool | None = None
+    """The full layers have no value projection of their own: the values are the keys."""
+    shared_full_layers: Integer | None = None
+    """Of the layers that share a cache, those shaped as the full ones; the others are as the sliding ones."""
+    index: AttentionIndex | None = None
+    """What sparse attention keeps beside the cache."""
     kv_lora_rank: Count | None = None
     """MLA: width of the compressed KV."""
     q_lora_rank: Count | None = None
@@ -104,6 +192,10 @@ class ModelFacts(Document):
     """Shape of the recurrent layers, if they are linear attention."""
     mamba: Mamba | None = None
     """Shape of the recurrent layers, if they are Mamba-2."""
+    first_mamba: FirstMamba | None = None
+    """Shape of the recurrent layers, if they are Mamba of the first generation."""
+    short_convolution: ShortConvolution | None = None
+    """Shape of the recurrent layers, if they are gated short convolutions."""
     vocab_size: Count | None = None
     """Vocabulary."""
     max_context_tokens: Count | None = None
@@ -120,12 +212,26 @@ class ModelFacts(Document):
     """Routed experts that one token uses."""
     shared_experts: Integer | None = None
     """Experts that every token uses."""
+    shared_expert_size: Count | None = None
+    """Width of all experts together that every token uses; unset: so many times the width of a routed one."""
     dense_layers: Integer | None = None
     """Layers whose feed-forward is dense although the others have experts."""
+    feed_forward_layers: Integer | None = None
+    """Layers with a feed-forward part; unset: those that are nothing else, where there are such, otherwise all."""
+    feed_forward_matrices: Literal[2, 3] | None = None
+    """Matrices of a feed-forward layer: up, down and, unless it is 2, a gate."""
+    extra: tuple[ExtraWeights, ...] = ()
+    """Weights beside the parts that every model has."""
+    towers: tuple[Tower, ...] = ()
+    """Encoders of pictures, video and sound."""
     tied_embeddings: bool | None = None
     """Input and output embeddings are one matrix."""
+    tower_parameters: Count | None = None
+    """Parameters of its towers for pictures, video and sound."""
     native_precision: Precision | None = None
     """Precision that engines load the published checkpoint in (32-bit checkpoints are loaded as bf16)."""
+    quantization: Mapping[str, Any] | None = None
+    """``quantization_config`` of its config.json, cut to what is read of it."""
     checkpoint_bytes: Count | None = None
     """Size of the published weight files."""
     tool_call_parser: str | None = None
@@ -155,8 +261,8 @@ class Model(Document):
     """Publisher."""
     architecture: str
     """Model type as in its config.json."""
-    params_total: Integer
-    """Parameters."""
+    modules: tuple[Module, ...]
+    """Its weights by part; a part that is stored in several formats has an entry for each."""
     params_active: Integer
     """Parameters that one token touches (all of them unless it is a mixture of experts)."""
     layers: LayerCounts
@@ -177,12 +283,18 @@ class Model(Document):
     """Width of one head of the sliding layers, where it differs from the full layers'."""
     kv_lora_rank: Integer | None = None
     """MLA: width of the compressed KV; set only for MLA models."""
+    q_lora_rank: Integer | None = None
+    """MLA: width of the compressed queries; unset where they are not compressed."""
     qk_rope_head_dim: Integer | None = None
     """MLA: width of the rotary part kept beside it."""
     sliding_window: Integer | None = None
     """Window of the sliding layers, in tokens."""
     recurrent: RecurrentShape | None = None
     """Shape of the recurrent layers."""
+    index: AttentionIndex | None = None
+    """What sparse attention keeps beside the cache."""
+    towers: tuple[Tower, ...] = ()
+    """Encoders of pictures, video and sound, as far as their shape is known."""
     vocab_size: Integer
     """Vocabulary."""
     max_context_tokens: Integer
@@ -200,7 +312,17 @@ class Model(Document):
     tied_embeddings: bool = False
     """Input and output embeddings are one matrix."""
     native_precision: Precision
-    """Precision that the checkpoint is published in."""
+    """Precision that the checkpoint is published in: that of most of its quantised weights."""
+    quantisation: str | None = None
+    """How the checkpoint is quantised, as engines must know it (``quantisation_methods.json``); unset: it is not."""
+    repacks: tuple[Repack, ...] = ()
+    """Published checkpoints of its family in other precisions."""
+    checkpoint_cache: CheckpointCache | None = None
+    """The number format of the KV cache that the checkpoint asks for; unset: it asks for none."""
+    unread: tuple[str, ...] = ()
+    """What its config says of its shape that is not counted, each a sentence."""
+    unclear: tuple[str, ...] = ()
+    """What its files say that could not be read, each a sentence with the bytes at stake."""
     checkpoint_bytes: Integer | None = None
     """Size of the published weight files."""
     tool_call_parser: str | None = None
@@ -215,6 +337,7 @@ class Model(Document):
     """The download needs an accepted licence and a token; unset: unknown."""
     license: str | None = None
     """Licence of the weights."""
+    """What its files say that could not be read, each a sentence with the bytes at stake."""
     sources: Sources
     """Where the shape is from."""
     note: str | None = None
@@ -226,3 +349,9 @@ class Model(Document):
     def keeps_kv(self) -> bool:
         """Whether an engine keeps keys and values of its tokens."""
         return self.pooling is None or not self.pooling.bidirectional
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def params_total(self) -> int:
+        """Parameters that an engine loads: of all parts but the layers for speculation."""
+        return sum(module.parameters for module in self.modules if module.kind != "draft")

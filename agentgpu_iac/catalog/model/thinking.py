@@ -69,6 +69,9 @@ Option = Literal[
     "request-template-variables",
     "hybrid-prefix-caching",
     "hybrid-prefix-caching-by-default",
+    "checkpoint-cache-modelopt",
+    "checkpoint-cache-compressed-tensors",
+    "checkpoint-cache-compressed-tensors-latent",
 ]
 
 
@@ -80,7 +83,9 @@ class EngineOption(Document):
     option: Option
     """template-variables: values for the variables of the chat template, which requests may override.
     request-template-variables: that requests may give them.
-    hybrid-prefix-caching: to keep prefixes of models with recurrent layers. ...-by-default: it does so unasked."""
+    hybrid-prefix-caching: to keep prefixes of models with recurrent layers. ...-by-default: it does so unasked.
+    checkpoint-cache-...: to keep the KV cache as a checkpoint of that method asks, where nothing else is said; ...-latent:
+    also for compressed attention."""
     since: str
     """First release that was read with it."""
     before: str | None = None

@@ -10,7 +10,9 @@ from agentgpu_iac.planning.advice.summary import has_role
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.caching import UNKNOWN_IMAGE_GB
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS, needs_other_checkpoint, parsers_in, quantises_at_load
+from agentgpu_iac.sizing.repacks import assumed_repack
 
 _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
 
@@ -128,10 +130,26 @@ def precision_warnings(candidate: Candidate) -> Iterator[Warning]:
     elif needs_other_checkpoint(demand.model, demand.precision):
         yield warning(
             "other-checkpoint",
-            f"{demand.model.id} is published in {demand.model.native_precision}: {demand.precision} needs a checkpoint "
-            "quantised that way; name it as the model",
+            assumed_repack(demand.model, demand.precision),
             demand.agent.name,
         )
+    elif demand.model.unclear:
+        yield warning("quantisation-unclear", "; ".join(demand.model.unclear), demand.agent.name)
+    if demand.model.unread:
+        yield warning("shape-unclear", "; ".join(demand.model.unread), demand.agent.name)
+    if _keeps_cache_as_asked(demand):
+        yield warning(
+            "checkpoint-cache",
+            f"the checkpoint of {demand.model.id} asks for a KV cache in FP8, and the engine is told so: kvCacheDtype: bf16 "
+            "keeps it in 16 bit",
+            demand.agent.name,
+        )
+
+
+def _keeps_cache_as_asked(demand: Demand) -> bool:
+    asked = demand.model.checkpoint_cache
+    own = demand.precision == demand.model.native_precision
+    return own and asked is not None and asked.precision == demand.agent.kv_cache_dtype
 
 
 def weights_unpacked(candidate: Candidate) -> Warning | None:

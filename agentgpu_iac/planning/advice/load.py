@@ -11,6 +11,7 @@ from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.tiers import seats_in_time, sessions_before_ready
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.targets import target_of
 
 COMPLETE_ANSWER_MS = 2_000.0
 """A chat user expects a complete answer within 2 s."""
@@ -103,22 +104,25 @@ def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None
 
 
 def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> Warning | None:
-    """Nobody serves while the one replica is replaced."""
+    """Nobody serves while the one replica is replaced, or all that are on a machine."""
     rollout = baseline.rollout
     fixed, here = _outage(rollout.fixed_nodes_outages), _outage(rollout.outages)
     if not candidate.demand.user_facing or not fixed:
         return None
     second = context.second_replicas.get(baseline.agent)
     price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
+    count = f"{baseline.replicas.max} replicas" if baseline.replicas.max > 1 else "one replica and no spare accelerator"
     what = f"every rollout is an outage of {fixed}"
-    if not here:
+    if target_of(context.spec).can.runs_machines:
+        what = f"a machine starts all engines that a change touches anew at once, so {what}"
+    elif not here:
         what = (
             f"a rollout brings a node of its own (about USD {rollout.surge_usd:,.2f}), and where node groups make the nodes "
             f"it is an outage of {fixed}"
         )
     return warning(
         "single-replica",
-        f"one replica and no spare accelerator: {what}; a lost node is one of about {baseline.cold_start_s.total:,.0f} s{price}",
+        f"{count}: {what}; a lost node is one of about {baseline.cold_start_s.total:,.0f} s{price}",
         baseline.agent,
     )
 

@@ -63,9 +63,16 @@ def architecture(context: Context) -> Architecture:
     spread = min(params) <= SMALL_MODEL_PARAMS and max(params) >= LARGE_MODEL_PARAMS
     if len(classes) > 1 and (has_router or spread):
         return "tiered-by-complexity"
-    if sum(pool.max for pool in context.node_pools) == 1:
-        return "single-node"
-    return "baseline-and-burst"
+    if _scales(context):
+        return "baseline-and-burst"
+    return "single-node" if sum(pool.max for pool in context.node_pools) == 1 else "several-nodes"
+
+
+def _scales(context: Context) -> bool:
+    """Whether more runs at the peak than at rest."""
+    if context.sky_services:
+        return any(service.max_replicas > service.min_replicas for service in context.sky_services)
+    return any(workload.tier == "burst" for workload in context.workloads)
 
 
 def headline(context: Context) -> str:

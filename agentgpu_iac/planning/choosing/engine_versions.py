@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agentgpu_iac.catalog.engine_versions import Kind, first_on, first_with
+from agentgpu_iac.catalog.checkpoint import lack_of_method
+from agentgpu_iac.catalog.engine_versions import Lack, lack_of, lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import before
@@ -17,41 +18,36 @@ from agentgpu_iac.planning.engines import PORTS, known_parsers
 def missing(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterator[Rejection]:
     """What the agent needs and this version of its engine lacks, on whatever it runs."""
     port, version = PORTS[release.engine], release.version
-    this = f"{port.title} {version}"
     if before(version, port.planned_since):
-        message = f"{this} {port.why_not_older}: {port.planned_since} and newer"
-        yield _refused(demand, message, port.planned_since, version)
+        message = f"{port.title} {version} {port.why_not_older}: {port.planned_since} and newer"
+        yield _refused(demand, Lack(message=message, version=version, since=port.planned_since))
         return
-    for kind, name, words in _needed(demand, release, catalog):
-        since = first_with(catalog.engine_versions, release.engine, version, kind, name)
-        if since is not None:
-            yield _refused(demand, f"{this} has no {words}; {since} and newer have", since, version)
+    for lack in _lacks(demand, release, catalog):
+        if lack is not None:
+            yield _refused(demand, lack)
 
 
-def _needed(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterator[tuple[Kind, str, str]]:
-    """What must be in the engine for this agent, and what to call it."""
+def _lacks(demand: Demand, release: EngineRelease, catalog: Catalog) -> Iterator[Lack | None]:
+    """What must be in the engine for this agent, each where it is not."""
     agent, model = demand.agent, demand.model
-    parsers = known_parsers(catalog.engine_parsers(release.engine, release.version))
-    yield "architecture", model.architecture, f"model class for {model.id} ({model.architecture})"
+    rows, engine, version = catalog.engine_versions, release.engine, release.version
+    parsers = known_parsers(catalog.engine_parsers(engine, version))
+    yield lack_of_class(rows, engine, version, model)
+    yield lack_of_method(catalog.quantisation_methods, engine, version, model, demand.precision)
     if name := parsers.tool_calls.named(agent.tool_call_parser, model.tool_call_parser):
-        yield "tool-parser", name, f"tool-call parser {name} (toolCallParser: none goes without)"
+        words = f"tool-call parser {name} (toolCallParser: none goes without)"
+        yield lack_of(rows, engine, version, "tool-parser", name, words)
     if name := parsers.reasoning.named(agent.reasoning_parser, model.reasoning_parser):
-        yield "reasoning-parser", name, f"reasoning parser {name} (reasoningParser: none goes without)"
+        words = f"reasoning parser {name} (reasoningParser: none goes without)"
+        yield lack_of(rows, engine, version, "reasoning-parser", name, words)
 
 
 def barred(demand: Demand, accelerator: Accelerator, release: EngineRelease, catalog: Catalog) -> Rejection | None:
     """Why this version does not run on a card, if its binaries are known to hold no code for it."""
-    capability, version = accelerator.compute_capability, release.version
-    since = first_on(catalog.engine_versions, release.engine, version, capability)
-    if since is None:
-        return None
-    message = (
-        f"{PORTS[release.engine].title} {version} is not built for {accelerator.name} (compute capability {capability}); "
-        f"{since} and newer are"
-    )
-    return _refused(demand, message, since, version).model_copy(update={"accelerator": accelerator.id})
+    lack = lack_of_code(catalog.engine_versions, release.engine, release.version, accelerator)
+    return None if lack is None else _refused(demand, lack).model_copy(update={"accelerator": accelerator.id})
 
 
-def _refused(demand: Demand, message: str, need: str, limit: str) -> Rejection:
-    found = demand_rejection(demand, None, "engine-version", message)
-    return found.model_copy(update={"need_version": need, "limit_version": limit})
+def _refused(demand: Demand, lack: Lack) -> Rejection:
+    found = demand_rejection(demand, None, "engine-version", lack.message)
+    return found.model_copy(update={"need_version": lack.since, "limit_version": lack.version})

@@ -11,7 +11,7 @@ from agentgpu_iac.plan import EngineFile, EnvironmentVariable, ServingEngine, We
 from agentgpu_iac.planning.engines.parsers import KnownParsers
 from agentgpu_iac.planning.engines.settings import EngineSettings
 from agentgpu_iac.spec.model import Agent
-from agentgpu_iac.spec.vocabulary import Precision
+from agentgpu_iac.spec.vocabulary import ENGINE_TITLES, Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +59,6 @@ class EnginePort:
     """One engine."""
 
     name: ServingEngine
-    title: str
-    """Its name in sentences."""
     command: tuple[str, ...]
     """How it is started. Without a shell in between, so that SIGTERM reaches it and it can drain."""
     arguments: Callable[[EngineSettings], tuple[str, ...]]
@@ -107,6 +105,11 @@ class EnginePort:
     served_model_name: Callable[[EngineSettings], str] = agent_name
     better_for_steps: ServingEngine | None = None
     """An engine whose prefix sharing and structured output may serve agents that work in steps better; unset: none known."""
+
+    @property
+    def title(self) -> str:
+        """Its name in sentences."""
+        return ENGINE_TITLES[self.name]
 
     def runs_on(self, compute_capability: str) -> bool:
         """Whether the engine runs on accelerators of this compute capability."""

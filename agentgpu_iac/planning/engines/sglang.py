@@ -147,7 +147,6 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
 
 SGLANG = EnginePort(
     name="sglang",
-    title="SGLang",
     command=("python3", "-m", "sglang.launch_server"),
     arguments=sglang_args,
     environment=_environment,

@@ -120,7 +120,6 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
 
 TENSORRT_LLM = EnginePort(
     name="tensorrt-llm",
-    title="TensorRT-LLM",
     command=("trtllm-serve",),
     arguments=tensorrt_llm_args,
     environment=_environment,

@@ -107,7 +107,6 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
 
 TGI = EnginePort(
     name="tgi",
-    title="TGI",
     command=("text-generation-launcher",),
     arguments=tgi_args,
     environment=_environment,

@@ -202,7 +202,6 @@ def _refusals(wishes: Wishes) -> Iterator[str]:
 
 VLLM = EnginePort(
     name="vllm",
-    title="vLLM",
     command=("vllm", "serve"),
     arguments=vllm_args,
     worker_arguments=vllm_worker_args,

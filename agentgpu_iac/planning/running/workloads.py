@@ -47,6 +47,7 @@ from agentgpu_iac.sizing import memory, starting, tails
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import Tier
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import GIB, MIB, rounded, usd_per_hour
 
 _CENT: Final = Decimal("0.01")
@@ -370,11 +371,12 @@ def _rollout(
 ) -> RolloutPlan:
     """Surge into accelerators that are free, or onto a node that comes for it; else a lone replica leaves a gap.
 
+    Virtual machines replace all their engines at once, however many there are.
     Where nodes come on demand, the overlay for node groups still has none to spare, so there it goes in place.
     """
     way = replacement(member, pool, spec)
     first = way != "in-place"
-    leaves_no_gap = replicas > 1 or pool.tier != "baseline"
+    leaves_no_gap = (replicas > 1 and not target_of(spec).can.runs_machines) or pool.tier != "baseline"
     elsewhere = way == "surge-node" and node_pool.autoscaler is not None
     away = RolloutOutages(
         same_weights_s=start.warm_node_total,

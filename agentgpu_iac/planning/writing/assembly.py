@@ -80,7 +80,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     }
     node_pools = tuple(pools_by_name.values())
     tiers = tiers_by_agent(workloads)
-    second = second_replicas(placed, its_pools)
+    second = second_replicas(placed, its_pools, spec)
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)
     total = with_dearest(
         cost(pools, (*others, *second), decided.terms.burst_hours, settled.placement.gap_ratio), node_pools

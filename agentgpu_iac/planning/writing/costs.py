@@ -10,7 +10,9 @@ from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
+from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_hour, usd_per_month
 
 _CENT = Decimal("0.01")
@@ -143,8 +145,16 @@ def _service_words(service: Service) -> str:
     return f"TTFT {service.ttft_at_ms:.0f} ms, TPOT {service.tpot_at_ms:.1f} ms"
 
 
-def second_replicas(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]]) -> tuple[Alternative, ...]:
-    """A second warm replica for each user-facing agent whose only one would be away during a rollout."""
+def second_replicas(
+    placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], spec: StackSpec
+) -> tuple[Alternative, ...]:
+    """A second warm replica for each user-facing agent whose only one would be away during a rollout.
+
+    Nothing where it would stand on a machine that nobody is led to.
+    """
+    buys = _second_buys(spec)
+    if not buys:
+        return ()
     found: list[Alternative] = []
     for member in placed:
         candidate = member.candidate
@@ -163,7 +173,15 @@ def second_replicas(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]
                 replicas=2,
                 usd_per_month=both,
                 delta_usd_per_month=both - price,
-                note="no outage at rollouts or when a node fails",
+                note=buys,
             )
         )
     return tuple(found)
+
+
+def _second_buys(spec: StackSpec) -> str:
+    """What a replica on another machine is good for; empty where nothing leads callers there."""
+    can = target_of(spec).can
+    if not can.runs_machines:
+        return "no outage at rollouts or when a node fails"
+    return "no outage when the machine that is not in front fails" if can.makes_machines else ""

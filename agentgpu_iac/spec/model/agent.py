@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model.fields import (
@@ -21,6 +21,7 @@ from agentgpu_iac.spec.model.fields import (
     Text,
 )
 from agentgpu_iac.spec.model.requests import Requests
+from agentgpu_iac.spec.repository import with_revision_of_page
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
 
@@ -91,7 +92,13 @@ class LoraAdapter(Document):
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank of the adapter."""
     revision: Revision | None = None
-    """Commit, tag or branch of the adapter's repository. Unset: main, which may change under you."""
+    """Commit, tag or branch of the adapter's repository. Unset: that of the page which ``source`` is the address of, else
+    main, which may change under you."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _revision_of_page(cls, document: object) -> object:
+        return with_revision_of_page(document, "source", "revision")
 
 
 class Speculative(Document):
@@ -105,11 +112,17 @@ class Speculative(Document):
     model: RepositoryId | None = None
     """Hugging Face id of the draft; needed by draft-model and eagle3."""
     model_revision: Revision | None = None
-    """Commit, tag or branch of the draft's repository. Unset: main, which may change under you."""
+    """Commit, tag or branch of the draft's repository. Unset: that of the page which ``model`` is the address of, else main,
+    which may change under you."""
     weights_gib: Positive | None = None
     """Weights of the draft. Unset: from the catalog, which must then hold the draft."""
     accepted_tokens: Annotated[float, Field(ge=1, le=17)] | None = None
     """Tokens that one step yields on average, as you measured it. Unset: no speed-up is counted."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _revision_of_page(cls, document: object) -> object:
+        return with_revision_of_page(document, "model", "modelRevision")
 
 
 class Overrides(Document):

@@ -24,7 +24,7 @@ def rollout_lines(workload: Workload, idle_s: int) -> Iterator[Line]:
         apart = "" if other[1] == seconds else f"; {other[1]:g} s where node groups make the nodes"
         yield Line(
             name=f"outage with {name}",
-            formula=f"{phases} of the only replica; 0 where another one serves",
+            formula=f"{phases} of the replicas that go at once; 0 where another one serves",
             inputs=terms if seconds or other[1] else "",
             value=seconds,
             result=f"{seconds:g} s{apart}",

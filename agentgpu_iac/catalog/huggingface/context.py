@@ -1,0 +1,47 @@
+"""The longest sequence that an engine takes from a config."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from agentgpu_iac.catalog.huggingface.fields import Config, Json, is_object
+
+_ALREADY_SCALED: Final = frozenset(
+    {
+        "su",
+        "longrope",
+        "llama3",
+        "yarn",
+        "deepseek_yarn",
+        "deepseek_llama_scaling",
+        "default",
+        "mrope",
+        "proportional",
+        "",
+    }
+)
+"""Kinds of rotary scaling whose config states the scaled length: engines do not apply the factor again (vLLM 0.33.0,
+config/model.py)."""
+
+
+def longest_context(config: Config) -> int:
+    """Linear and dynamic scaling lengthen what the config states."""
+    stated = config.required("max_position_embeddings", "model_max_length", "max_sequence_length", "seq_length")
+    factor = 1.0
+    if not config.text("model_type").startswith("gemma3"):  # states the scaled length too
+        for rope in _rope_parameters(config):
+            kind, by = rope.get("rope_type", rope.get("type", "")), rope.get("factor")
+            if kind not in _ALREADY_SCALED and isinstance(by, int | float) and 0 < by < 10**6:
+                factor = float(by)
+    return max(int(stated * factor), config.integer("model_max_length") or 0)
+
+
+def _rope_parameters(config: Config) -> Sequence[Json]:
+    """The rotary settings: one for all layers, or one for each kind of layer."""
+    for name in ("rope_parameters", "rope_scaling"):
+        section = config.section(name).fields
+        if section:
+            nested = [value for value in section.values() if is_object(value)]
+            return nested or [section]
+    return ()
