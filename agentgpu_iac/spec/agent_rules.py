@@ -204,6 +204,14 @@ def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
             message="nobody asks: neither 'perS' nor 'callers' is there",
             hint="write perS: requests in a second, or callers: [{agent: ..., perTurn: 1}]",
         )
+    traffic = part(agent, "traffic")
+    for key in ("burstFactor", "rampS"):
+        if requests.get("perS") is None and traffic.get(key) is not None:
+            yield Violation(
+                steps=(*at, "traffic", key),
+                message=f"{key} is about perS, and only callers ask here: their own traffic says how they climb",
+                hint="leave it out, or write perS",
+            )
     mean, longest = count(requests, "inputTokens", Requests), requests.get("longestInputTokens")
     if mean is not None and is_count(longest) and longest < mean:
         yield Violation(

@@ -125,6 +125,16 @@ class TestWhatIsPlanned:
         small = workload(planned(asked(requests={"longestInputTokens": 512}))).max_model_len
         assert small == 512
 
+    def test_a_step_by_hand_that_holds_no_longest_input_is_refused(self) -> None:
+        """vLLM does not start then: chunked prefill is off for such models (SchedulerConfig.verify_max_model_len)."""
+        with pytest.raises(NoPlan, match="in one step: its longest has 8,192 tokens, and maxNumBatchedTokens is 4,096"):
+            planned(asked(overrides={"maxNumBatchedTokens": 4096}))
+        cut = planned(asked("test/decoder", overrides={"maxNumBatchedTokens": 4096}))
+        assert workload(cut).max_num_batched_tokens == 4096
+
+    def test_seats_by_hand_are_those_of_a_step(self) -> None:
+        assert flags(workload(planned(asked(overrides={"maxNumSeqs": 8}))))["--max-num-seqs"] == ["8"]
+
     def test_a_longer_input_than_the_model_takes_is_refused(self) -> None:
         with pytest.raises(NoPlan, match=r"an input of 9,000 tokens is longer than the model's 8,192"):
             planned(asked(requests={"longestInputTokens": 9000}))

@@ -174,6 +174,11 @@ BAD = (
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
     ("request_rules", "agents[0].sessions", with_agent("requests: {perS: 1}", "sessions: {concurrent: 2}")),
+    (
+        "request_rules",
+        "agents[0].traffic.burstFactor",
+        with_second("requests: {callers: [{agent: other}]}", "traffic: {burstFactor: 2}"),
+    ),
     ("request_rules", "agents[0].requests", with_agent("requests: {inputTokens: 3}")),
     ("caller_rules", "agents[0].requests.callers[0].agent", with_agent("requests: {callers: [{agent: nobody}]}")),
     (

@@ -166,6 +166,15 @@ class Evaluator:
         by_memory = terms.most_sessions(max(wanted, demand.most_seats))
         if by_memory < wanted:
             return self._reject_memory(accelerator, parallel, terms, wanted)
+        pooled = demand.model.pooling
+        if pooled is not None and pooled.whole_inputs and batched < demand.longest_asked:
+            message = (
+                f"the engine reads an input of this model in one step: its longest has {demand.longest_asked:,} tokens, and "
+                f"maxNumBatchedTokens is {batched:,}"
+            )
+            return self._reject(
+                accelerator, parallel, "batched-tokens", demand.longest_asked, batched, "tokens", message
+            )
         rows = rows_per_step(demand.agent)
         if batched < wanted * rows:
             of = "" if rows == 1 else f" with {rows} tokens each"
