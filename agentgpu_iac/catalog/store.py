@@ -49,6 +49,19 @@ from agentgpu_iac.catalog.model import (
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.quantisation.reading import BESIDE
+from agentgpu_iac.catalog.safetensors import (
+    INDEX,
+    LENGTH_BYTES,
+    PATTERN,
+    Tensor,
+    UnreadableError,
+    WeightFiles,
+    checked,
+    header_length,
+    index_bytes,
+    tensors_of,
+    with_files,
+)
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.spec.repository import is_other_address, repository_of
@@ -327,7 +340,23 @@ class Catalog:
             self._text(beside) if self._is_file(beside) and path != beside else None,
             self._text(pooling) if self._is_file(pooling := path.parent / POOLING_FILE) else "",
         )
+        model = with_files(model, self._weight_files(path))
         return with_repacks(model, self.repacks).model_copy(update={"thinking": thinking_of(reference, self.thinking)})
+
+    def _weight_files(self, path: Path) -> WeightFiles:
+        """The weight files beside a config.json: headers only, and the index where no file lies there."""
+        if path.name != CONFIG_FILE:
+            return WeightFiles()
+        at = path
+        tensors: list[Tensor] = []
+        try:
+            for at in sorted(self._resolved(path).parent.glob(PATTERN)):
+                tensors += tensors_of(_header(at))
+            at = path.with_name(INDEX)
+            total = index_bytes(self._text(at)) if self._is_file(at) else None
+            return checked(WeightFiles(tensors=tuple(tensors), total_bytes=total))
+        except (UnreadableError, OSError) as error:
+            raise BadInput.one(str(at), str(error)) from error
 
     def _text(self, path: Path) -> str:
         try:
@@ -343,6 +372,11 @@ class Catalog:
 
     def _resolved(self, path: Path) -> Path:
         return (self.base_directory or Path()) / path
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(header_length(stream.read(LENGTH_BYTES), path.stat().st_size))
 
 
 def load_catalog(overlay: Path | None = None, base_directory: Path | None = None) -> Catalog:
