@@ -18,6 +18,8 @@ from agentgpu_iac.catalog.huggingface.architectures import REFUSED, is_known, kn
 from agentgpu_iac.errors import BadInput
 
 COUNTS = json.loads((Path(__file__).parent / "architecture_counts.json").read_text())
+PUBLISHED = json.loads((Path(__file__).parent / "published_counts.json").read_text())
+"""Configs with every field that their publishers write, and the parameters that their checkpoints or cards state."""
 CONFIGS = Path(__file__).parents[1] / "field" / "configs"
 PLAIN = {
     "model_type": "llama",
@@ -55,6 +57,12 @@ def test_parameters_are_those_of_the_architecture_s_own_code(name):
     assert model.params_total == pytest.approx(COUNTS[name]["parameters"], rel=0.004)
     assert 0 < model.params_active <= model.params_total
     assert sum(module.parameters for module in model.modules) == model.params_total
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_whole_configs_are_read_and_come_to_what_is_published(name):
+    model = read(PUBLISHED[name]["config"])
+    assert model.params_total == pytest.approx(PUBLISHED[name]["parameters"], rel=0.01)
 
 
 def test_most_architectures_are_counted_so():
@@ -98,6 +106,9 @@ def test_an_unknown_type_is_refused():
         ("something_new", 7),
         ("something_listed", [1, 2]),
         ("new_attention_kind", "wide"),
+        ("use_cla", True),
+        ("use_mamba_layers", True),
+        ("compress_type", "deep"),
     ],
 )
 def test_a_field_that_may_carry_weights_or_state_is_never_passed_over(field, value):

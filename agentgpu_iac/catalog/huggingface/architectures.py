@@ -12,10 +12,9 @@ from agentgpu_iac.catalog.huggingface.fields import Json, is_object
 
 ALIASES: Final[Mapping[str, str]] = {
     "kimi_k2": "deepseek_v3",
-    "deepseek_v32": "deepseek_v32",
     "minimax_m3": "minimax_m3_vl_text",
     "mimo": "qwen2",
-    "llama4_text": "llama4_text",
+    "qwen3_omni_moe_text": "qwen3_moe",
 }
 """Model types that mean what another means by what they leave out."""
 

@@ -46,9 +46,8 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
     """Widths and counts, as far as the layers need them."""
     has_experts = experts is not None and any(layer.feed_forward == "experts" for layer in layers)
     expert_width = _expert_width(config) if experts else None
-    width = _adjusted(config) or config.integer(
-        "intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim", "intermediate_size"
-    )
+    width = _adjusted(config) or config.integer("intermediate_size_mlp", "dense_intermediate_size", "block_ff_dim")
+    width = width or _same(config, "intermediate_size")
     if not experts and config.integer("shared_intermediate_size") and config.fields.get("num_local_experts") == 0:
         width = config.integer("shared_intermediate_size")  # Granite 4 without experts
     needs = any(layer.feed_forward == "dense" for layer in layers) or not expert_width
@@ -128,7 +127,7 @@ def _shared_width(config: Config, expert_width: int | None) -> int | None:
 def extra_feed_forward(config: Config, hidden_size: int) -> list[ExtraWeights]:
     """Gemma 3n and 4: feed-forward layers that are twice as wide where the cache is shared."""
     shared = config.integer("num_kv_shared_layers") or 0
-    width = config.integer("intermediate_size")
+    width = _same(config, "intermediate_size")
     if not (config.flag("use_double_wide_mlp") and shared and width):
         return []
     more = shared * 3 * hidden_size * width

@@ -18,8 +18,8 @@ from agentgpu_iac.catalog.huggingface.fields import Config, Json, is_list, is_ob
 from agentgpu_iac.catalog.huggingface.layers import Layer, counts_of, layers_of
 from agentgpu_iac.catalog.huggingface.recurrent import NAMES, Recurrent, full_rank_gate, recurrent_of
 from agentgpu_iac.catalog.huggingface.residuals import say_residuals
-from agentgpu_iac.catalog.huggingface.tables import tables_of
-from agentgpu_iac.catalog.huggingface.towers import towers_of
+from agentgpu_iac.catalog.huggingface.tables import streams_of, tables_of
+from agentgpu_iac.catalog.huggingface.towers import fixed_towers, towers_of
 from agentgpu_iac.catalog.huggingface.unread import say_unread
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_class
 from agentgpu_iac.catalog.missing import UnsizableError
@@ -198,6 +198,8 @@ def _facts(config: Config, reference: str, *, is_quantised: bool) -> tuple[Model
         *extra_attention(config, hidden_size, attention, layers),
         *extra_feed_forward(config, hidden_size),
         *tables_of(config, hidden_size, len(layers)),
+        *streams_of(config, hidden_size, len(layers)),
+        *fixed_towers(config),
         *_extra_recurrent(config, hidden_size, counts.recurrent),
         *(blocks.extra if blocks else ()),
     )

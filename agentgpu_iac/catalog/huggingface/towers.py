@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from agentgpu_iac.catalog.huggingface.fields import Config, is_list, is_object
-from agentgpu_iac.catalog.model import Tower
+from agentgpu_iac.catalog.model import ExtraWeights, Tower
 
 PICTURES: Final = ("vision_config", "visual", "vision_tower_config", "img_processor")
 SOUND: Final = ("audio_config", "audio_encoder_config", "speech_config", "audio_processor")
@@ -19,6 +19,8 @@ _MERGES_BY_ITS_WIDTH: Final = ("glm4v",)
 """Types whose intermediate width is that of the merger, while the tower's own is the output width."""
 _TWO_STAGE: Final = ("minimax_m3_vl",)
 """Model types that merge patches after the projection: two more matrices."""
+_BY_NAME: Final[Mapping[str, int]] = {"mobilenetv5_300m_enc": 300_000_000}
+"""Encoders of timm that a config only names, by the size that they are named after (Gemma 3n)."""
 _CONFORMERS: Final[Mapping[str, int]] = {"gemma4_audio": 24, "gemma3n_audio": 24}
 """Encoders of sound whose layers hold so many squares of the width: two feed-forwards, attention, a convolution."""
 
@@ -30,9 +32,17 @@ def towers_of(config: Config, text_hidden_size: int) -> tuple[Tower, ...]:
         for names, read in ((PICTURES, _pictures), (SOUND, _sound))
         for name in names
         if is_object(config.get(name)) and config.section(name).fields
+        if config.section(name).text("architecture") not in _BY_NAME
         if (tower := read(config, config.section(name), text_hidden_size))
     ]
     return tuple(found)
+
+
+def fixed_towers(config: Config) -> list[ExtraWeights]:
+    """Towers that a config names and does not describe."""
+    name = config.section("vision_config").text("architecture")
+    count = _BY_NAME.get(name)
+    return [] if count is None else [ExtraWeights(kind="tower", parameters=count, what=name)]
 
 
 def _first(shape: Config, *names: str) -> int | None:

@@ -42,6 +42,9 @@ _HARMLESS: Final = re.compile(
             r"quantization_config|compression_config|quant.*|expert_dtype|moe_router_dtype|ple_embedding_dtype|.*_dtype|dtype_.*",
             r"attn_type_list|attn_type|use_mtp|mtp_transformer_layers|use_mla|use_swa.*|attention_type|.*attn_gate_act.*|debug.*",
             r"sparse_(block|disable|init|local|score|topk).*|vision_soft.*|mm_tokens.*|img_token.*|gate_lower_bound",
+            r".*_id|.*_ids|.*soft_tokens.*|dynamic_.*|force_image.*|.*_dynamic_patch|interpolate.*|full_attn_mod|cla_share_factor",
+            r".*capacity.*|class_num|altup_(active|coef|correct|lr).*|activation_sparsity.*|mask_init.*|(max|min)_.*patch.*",
+            r"layer_norm_.*|logit_scale|scale_depth.*|dim_model_base|embedding_(dropout|scale)|qk_layernorm|use_parallel.*",
             r"per_layer_config|.*fp32.*|merged_hidden.*|projection_hidden.*|projector_use_layernorm",
             r"seed|world_size|use_(fp8|deep|te|kernel|liger|triton).*|input_.*(length|len)|training.*|train_.*|version|freeze.*",
         )
@@ -58,18 +61,17 @@ _HARMLESS_SIZES: Final = frozenset(
         *("image_size", "patch_size", "temporal_patch_size", "num_beams", "num_beam_groups", "num_return_sequences"),
         *("num_logits_to_keep", "num_labels", "num_expert_group", "num_reward_heads", "projector_hidden_size"),
         *("max_window_layers", "no_rope_layers", "cross_attention_hidden_size", "pruned_heads", "num_mel_bins"),
+        *("org_vocab_size", "dynamic_image_size", "force_image_size", "select_layer"),
         *("rotary_dim", "time_step_rank", "vision_feature_layer", "original_max_position_embeddings"),
     }
 )
 """Counts that carry no weights and no state beside what is read."""
 
-_WEIGHTY: Final = re.compile(
-    r"mamba|ssm|state|ple_|per_layer|n_?gram|vision|visual|audio|video|speech|sound|tower|encoder|decoder|projector|mm_"
-    r"|index|sparse|compress|hc_|hyper|conv|expert|moe|mtp|nextn|draft|spec|lora|rank|share|block|gate|head|kv_|_dim|dim_"
-    r"|_size|width|layer|depth|latent|memory|attn|attention|kda|linear|table|embed|cache|loop|recur|hash|adapter|bank"
-    r"|mlp|ffn|group|module|window|router|num_|n_"
+_HEAVY: Final = re.compile(
+    r"mamba|ssm|_state|^state|ple_|per_layer|n_?gram|tower|sparse|compress|(^|_)(hc|cla|mtp|lora)(_|$)|hyper|conv|draft|adapter"
+    r"|memory|recur|kda|loop|latent|index|cross_layer|_kind$|attention_type|attn_type"
 )
-"""Words of names that tell of weights or of state."""
+"""Words of names of switches and words that tell of weights or of state."""
 
 SPECULATION: Final = (
     "num_nextn_predict_layers",
@@ -90,7 +92,7 @@ def say_unread(config: Config) -> None:
     for name, value in sorted(config.fields.items()):
         if name in config.read or name in SPECULATION or not _is_set(value) or _is_harmless(name):
             continue
-        if (isinstance(value, int | float | list | dict) and not isinstance(value, bool)) or _WEIGHTY.search(name):
+        if _may_carry(name, value):
             _refuse(config, name, value)
         else:
             config.unclear.append(f"{config.prefix}{name} of its config is {value!r}, and not known here")
@@ -101,6 +103,13 @@ def say_unread(config: Config) -> None:
 
 def _is_harmless(name: str) -> bool:
     return name in _HARMLESS_SIZES if _SIZED.search(name) else _HARMLESS.fullmatch(name) is not None
+
+
+def _may_carry(name: str, value: object) -> bool:
+    """Whether a field may tell of weights or state: numbers, lists and objects may; words and switches by their name."""
+    if isinstance(value, bool | str):
+        return _HEAVY.search(name) is not None
+    return True
 
 
 def _is_set(value: object) -> bool:
