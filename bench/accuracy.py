@@ -108,7 +108,7 @@ def section(title: str, text: str, plots: Sequence[Scatter] = ()) -> str:
 
 def memory_section() -> str:
     """Weights, KV cache and tokens against start-up logs."""
-    found = [accuracy_memory.errors(start) for start in accuracy_memory.starts()[0]]
+    found = [accuracy_memory.errors(start) for start in accuracy_memory.starts()[0] if start.reliability == "high"]
 
     def points(field: str, predicted: Callable[[accuracy_memory.Errors], float]) -> list[tuple[float, float]]:
         return [(measured, predicted(one)) for one in found if (measured := one.start.measured(field) or 0.0) > 0]

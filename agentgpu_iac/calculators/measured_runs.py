@@ -165,6 +165,11 @@ def _settings(text: str) -> dict[str, Any]:
             found[option] = int(value) if option in _WHOLE else float(value) if option.startswith("gpu") else value
     if re.search(r"enforce_eager['\"]?[=:] ?True", text):
         found["enforce-eager"] = True
+    if re.search(r"Directly load (?:AOT compilation|the (?:compiled|\S+) graph)", text):
+        found["compile-cache"] = "warm"
+    keeps_prefixes = re.findall(r"enable_prefix_caching['\"]?[=:] ?(True|False)", text)
+    if keeps_prefixes:
+        found["prefix-caching"] = "on" if keeps_prefixes[-1] == "True" else "off"
     return found
 
 

@@ -10,7 +10,6 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import latency, memory, replica
 from agentgpu_iac.sizing.engines import SIZING_PORTS
-from agentgpu_iac.sizing.layout import layout
 from agentgpu_iac.sizing.seats import recipe_kv_dtype, tuned_seats
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.document import Document
@@ -42,9 +41,8 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     """
     if question.concurrency is None and question.request_rate is None:
         raise BadInput.one("predict", "give a concurrency (closed loop) or a request-rate (open loop)")
-    accelerator = catalog.accelerator(question.accelerator.lower())
-    spread = layout(accelerator, question.tp or 1, question.attention_dp, question.ep or 1)
-    case = resolved(question, catalog, spread.accelerators)
+    case = resolved(question, catalog)
+    spread = case.spread
     if case.refused is not None:
         return case.refused
     if case.model.pooling is not None:
@@ -54,18 +52,17 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     length = question.max_model_len or min(
         case.model.max_context_tokens, question.input_tokens + question.output_tokens
     )
-    config = config_of(question, case, length)
+    # Times are of requests in words, with the compile cache full: what a first start with pictures holds is ``size``'s.
+    config = replace(config_of(question, case, length), cold_start=False, reads_pictures=False)
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return does_not_fit(config, report)
     serving = Serving(
         engine=question.engine,
         version=question.engine_version,
-        attention_dp=question.attention_dp,
-        expert_parallel=question.ep or 1,
         accepted_tokens=question.accepted_tokens,
     )
-    engine = replica.speed(replace(config.replica, tensor_parallel=question.tp or 1), serving)
+    engine = replica.speed(config.replica, serving)
     if engine is None:
         message = f"no sourced bandwidth or TFLOPS figure for {case.accelerator.name}"
         return CaseRejection(constraint="no-latency-data", need=None, limit=None, unit="TFLOPS", message=message)
@@ -87,10 +84,8 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     if question.gpu_memory_utilization is not None:
         held = question.input_tokens + question.output_tokens * SIZING_PORTS[question.engine].held_output_share
         by_cache = max(1.0, memory.seats(report, math.ceil(held)) * spread.attention_groups)
-    seats = min(by_cache, float(question.max_num_seqs or math.inf))
+    seats = min(by_cache, float(question.max_num_seqs or math.inf) * spread.attention_groups)
     warnings = list(case.warnings)
-    if (question.ep or 1) > 1 and not case.model.experts:
-        warnings.append(f"{case.model.id} has no experts: ep changes nothing")
     recipe = recipe_kv_dtype(question.engine, case.accelerator, case.precision)
     if case.kv_dtype == "auto" and recipe != "auto":
         warnings.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -9,13 +10,16 @@ from pydantic import ConfigDict, Field
 from agentgpu_iac.catalog.checkpoint import cache_dtype, lack_of_method
 from agentgpu_iac.catalog.engine_versions import lack_of_class, lack_of_code
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
+from agentgpu_iac.catalog.prefix_cache import PrefixCache, prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import at_least, before, order, version_of
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
-from agentgpu_iac.sizing.parallelism import tensor_parallel_is_legal
+from agentgpu_iac.sizing.layout import Layout, layout
+from agentgpu_iac.sizing.paging import refuses_seats_beyond_pages
+from agentgpu_iac.sizing.parallelism import expert_parallel_fault, tensor_parallel_is_legal
 from agentgpu_iac.sizing.repacks import assumed_repack
 from agentgpu_iac.sizing.weights import is_assumed
 from agentgpu_iac.spec.document import Document
@@ -45,6 +49,13 @@ class Question(Document):
     """Tensor-parallel size."""
     pp: Size = 1
     """Pipeline-parallel size."""
+    ep: Size | None = None
+    """Expert-parallel size."""
+    attention_dp: Size = 1
+    """Data-parallel attention groups."""
+    count: Size | None = None
+    """Accelerators of the replica; TP becomes count / PP / attention groups when TP is unset. It also says whether the attention
+    groups stand inside the tensor-parallel size (TP 8 with 8 groups: 8 accelerators) or beside it (TP 4 with 2)."""
     precision: Precision | None = None
     """Precision of the weights; the checkpoint's own when unset."""
     kv_cache_dtype: KvCacheDtype = "auto"
@@ -56,9 +67,9 @@ class Question(Document):
     max_model_len: Tokens | None = None
     """Longest sequence; the model's own when unset."""
     max_num_seqs: Tokens | None = None
-    """Most sequences at once; the engine's default when unset."""
+    """Most sequences at once, in each attention group; the engine's default when unset."""
     max_num_batched_tokens: Tokens | None = None
-    """Most tokens in a step; the engine's default when unset."""
+    """Most tokens in a step, of each attention group; the engine's default when unset."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the memory that the engine takes; its default when unset."""
     enforce_eager: bool = False
@@ -68,8 +79,6 @@ class Question(Document):
 class SizeQuestion(Question):
     """The engine's memory report at start."""
 
-    count: Size | None = None
-    """Accelerators of the replica; TP becomes count / PP when TP is unset."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """The engine's number format; 32 bit doubles weights and KV cache of a 16-bit model."""
     speculative_layers: Annotated[int, Field(ge=0, le=16)] = 0
@@ -82,6 +91,11 @@ class SizeQuestion(Question):
     """LoRA adapters held at once (--max-loras)."""
     lora_rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Rank that a slot is made for (--max-lora-rank)."""
+    prefix_caching: Literal["auto", "on", "off"] = "auto"
+    """Whether prefixes are kept between requests, for which recurrent layers hold two states of each. auto: as a plan starts
+    the engine, which asks for it wherever the release can."""
+    compile_cache: Literal["cold", "warm"] = "cold"
+    """Whether the compile cache is empty at start, as on each new node: from vLLM 0.27 on less is left for the KV cache then."""
 
 
 class PredictQuestion(Question):
@@ -97,10 +111,6 @@ class PredictQuestion(Question):
     """Requests/s arriving (open loop); with a concurrency too, that one is a ceiling."""
     prefix_hit_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the prompt found in the prefix cache."""
-    ep: Size | None = None
-    """Expert-parallel size."""
-    attention_dp: Size = 1
-    """Data-parallel attention groups."""
     accepted_tokens: Annotated[float, Field(ge=1, le=64)] = 1.0
     """Tokens that a step yields for a request: more than 1 with speculative decoding, by its acceptance."""
 
@@ -117,6 +127,8 @@ class CaseRejection(Document):
     """For engine-version: the first version that is known to have what is missing."""
     limit_version: str | None = None
     """For engine-version: the version that was asked for."""
+    longest_model_len: int | None = None
+    """For memory: the longest --max-model-len that would fit, the same whichever was asked for; 0: none."""
 
 
 class Case(Document):
@@ -127,7 +139,8 @@ class Case(Document):
     model: Model
     accelerator: Accelerator
     release: EngineRelease
-    tensor_parallel: int
+    spread: Layout
+    """How a stage of the replica spreads over its accelerators."""
     precision: Precision
     kv_dtype: KvCacheDtype
     """Number format of the KV cache: as asked for, or as the checkpoint asks."""
@@ -136,10 +149,24 @@ class Case(Document):
     refused: CaseRejection | None
     """Why it cannot run, if so."""
     version_is_known: bool
+    prefix_cache: PrefixCache
+    """Whether the engine keeps prefixes of the model, and how it is asked."""
     warnings: tuple[str, ...]
 
 
-def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: int | None = None) -> Case:
+def spread_of(question: Question, accelerator: Accelerator) -> Layout:
+    """How a stage spreads over its accelerators, from the sizes that are given and, where it is, the count."""
+    groups, experts = question.attention_dp, question.ep or 1
+    stage = None if question.count is None else question.count // question.pp
+    tensor = question.tp or (1 if stage is None else max(1, stage // groups))
+    if stage is not None and groups > 1 and (question.tp is None or tensor * groups == stage):
+        return Layout(
+            accelerators=tensor * groups, attention_groups=groups, expert_groups=min(experts, tensor * groups)
+        )
+    return layout(accelerator, tensor, groups, experts)
+
+
+def resolved(question: Question, catalog: Catalog) -> Case:
     """The question with its names looked up, and why it cannot run, if so.
 
     Raises:
@@ -147,6 +174,7 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
     """
     model = catalog.model(question.model)
     accelerator = catalog.accelerator(question.accelerator.lower())
+    spread = spread_of(question, accelerator)
     warnings: list[str] = []
     engine, port = question.engine, SIZING_PORTS[question.engine]
     if port.support is not None:
@@ -164,10 +192,6 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
         warnings.append(
             f"engine version {asked or '(none given)'}: accounted for as {base}, {said}"
             + (measured if isinstance(question, PredictQuestion) else "")
-        )
-    if port.logs_compared and before(asked, V1_FIRST_VERSION):
-        warnings.append(
-            f"{engine} {asked} has the engine V0, which is gone: only {V1_FIRST_VERSION} and newer are planned"
         )
     precision = question.precision or model.native_precision
     if precision != model.native_precision and {precision, model.native_precision} == {"nvfp4", "mxfp4"}:
@@ -190,15 +214,17 @@ def resolved(question: Question, catalog: Catalog, tensor_parallel: int, count: 
         model=model,
         accelerator=accelerator,
         release=release,
-        tensor_parallel=tensor_parallel,
+        spread=spread,
         precision=precision,
         kv_dtype=kv_dtype,
         weight_only=execution == "weight-only",
-        refused=_too_old(question, model, precision, accelerator, catalog)
+        refused=_gone(engine, asked)
+        or _too_old(question, model, precision, accelerator, catalog)
         or _too_long(question, model)
-        or _bad_parallelism(question, model, tensor_parallel, count)
+        or next(_bad_parallelism(question, model, spread), None)
         or (_no_kernels(accelerator, precision) if execution is None else None),
         version_is_known=port.logs_compared and _is_known(asked, known[-1]),
+        prefix_cache=prefix_cache(engine, version or release.version, model, catalog),
         warnings=tuple(warnings),
     )
 
@@ -218,18 +244,36 @@ def config_of(question: Question, case: Case, max_model_len: int) -> memory.Engi
         release=case.release,
         precision=case.precision,
         kv_dtype=case.kv_dtype,
-        tensor_parallel=case.tensor_parallel,
+        tensor_parallel=case.spread.tensor_parallel,
+        attention_dp=case.spread.attention_groups,
+        expert_parallel=case.spread.expert_groups,
         pipeline_parallel=question.pp,
         max_model_len=max_model_len,
-        max_num_seqs=question.max_num_seqs or memory.default_max_num_seqs(accelerator, version),
+        max_num_seqs=question.max_num_seqs or memory.default_max_num_seqs(accelerator),
         max_num_batched_tokens=question.max_num_batched_tokens
-        or memory.default_max_num_batched_tokens(accelerator, version, max_model_len),
+        or memory.default_max_num_batched_tokens(accelerator, version),
         gpu_memory_utilization=question.gpu_memory_utilization
         or SIZING_PORTS[question.engine].default_share(accelerator, case.release),
         enforce_eager=question.enforce_eager,
         engine=question.engine,
         version_is_known=case.version_is_known,
         weight_only=case.weight_only,
+        prefix_cached=case.prefix_cache != "never",
+    )
+
+
+def _gone(engine: Engine, asked: str) -> CaseRejection | None:
+    """Versions with another engine inside, whose accounting nobody keeps any more."""
+    if not SIZING_PORTS[engine].logs_compared or not before(asked, V1_FIRST_VERSION):
+        return None
+    return CaseRejection(
+        constraint="engine-version",
+        need=None,
+        limit=None,
+        unit="",
+        message=f"{engine} {asked} has the engine V0, which is gone: name {V1_FIRST_VERSION} or newer, or leave the version out",
+        need_version=V1_FIRST_VERSION,
+        limit_version=asked,
     )
 
 
@@ -276,35 +320,37 @@ def _too_long(question: Question, model: Model) -> CaseRejection | None:
     )
 
 
-def _bad_parallelism(question: Question, model: Model, tensor: int, count: int | None) -> CaseRejection | None:
-    attention_dp = question.attention_dp if isinstance(question, PredictQuestion) else 1
-    if not tensor_parallel_is_legal(model.attention_heads, model.kv_heads, tensor // attention_dp):
-        message = (
-            f"a tensor-parallel size of {tensor} does not split {model.attention_heads} query heads and "
-            f"{model.kv_heads} KV heads evenly; odd numbers of accelerators work with --pp only"
+def _bad_parallelism(question: Question, model: Model, spread: Layout) -> Iterator[CaseRejection]:
+    """What is impossible about the sizes, the plainest first."""
+    groups, experts, pipeline = question.attention_dp, question.ep or 1, question.pp
+    tensor, cards = question.tp or spread.tensor_parallel, spread.accelerators * pipeline
+    if not tensor_parallel_is_legal(model.attention_heads, model.kv_heads, spread.tensor_parallel):
+        yield _impossible(
+            f"a tensor-parallel size of {spread.tensor_parallel} does not split {model.attention_heads} query heads and "
+            f"{model.kv_heads} KV heads evenly; odd numbers of accelerators work with --pp only",
+            spread.tensor_parallel,
+            None,
+            "accelerators",
         )
-        return CaseRejection(
-            constraint="parallelism", need=float(tensor), limit=None, unit="accelerators", message=message
-        )
-    if question.pp > memory.layer_count(model):
-        message = f"{question.pp} pipeline stages for {memory.layer_count(model)} layers"
-        return CaseRejection(
-            constraint="parallelism",
-            need=float(question.pp),
-            limit=float(memory.layer_count(model)),
-            unit="stages",
-            message=message,
-        )
-    if count is not None and tensor * question.pp > count:
-        message = f"TP {tensor} x PP {question.pp} needs {tensor * question.pp} accelerators; {count} are given"
-        return CaseRejection(
-            constraint="parallelism",
-            need=float(tensor * question.pp),
-            limit=float(count),
-            unit="accelerators",
-            message=message,
-        )
-    return None
+    if pipeline > memory.layer_count(model):
+        layers = memory.layer_count(model)
+        yield _impossible(f"{pipeline} pipeline stages for {layers} layers", pipeline, layers, "stages")
+    if question.count is not None and cards > question.count:
+        beside = f" x {groups} attention groups" if groups > 1 else ""
+        message = f"TP {tensor} x PP {pipeline}{beside} needs {cards} accelerators; {question.count} are given"
+        yield _impossible(message, cards, question.count, "accelerators")
+    if fault := expert_parallel_fault(question.engine, model, spread.accelerators, experts, tensor * groups):
+        yield _impossible(*fault)
+
+
+def _impossible(message: str, need: float, limit: float | None, unit: str) -> CaseRejection:
+    return CaseRejection(
+        constraint="parallelism",
+        need=float(need),
+        limit=None if limit is None else float(limit),
+        unit=unit,
+        message=message,
+    )
 
 
 def _no_kernels(accelerator: Accelerator, precision: Precision) -> CaseRejection:
@@ -320,7 +366,7 @@ def does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> Ca
         f"{report.budget_gib:.2f} GiB - {report.weights_gib:.2f} weights - "
         f"{report.budget_gib - report.weights_gib - report.kv_cache_gib:.2f} overhead leaves {report.kv_cache_gib:.2f} GiB"
     )
-    longest = int(report.max_concurrency * config.max_model_len) // memory.KV_BLOCK_TOKENS * memory.KV_BLOCK_TOKENS
+    longest = memory.longest_model_len(config, report)
     if longest:
         message += f"; about {longest:,} tokens of --max-model-len would fit"
     return CaseRejection(
@@ -329,4 +375,35 @@ def does_not_fit(config: memory.EngineConfig, report: memory.EngineMemory) -> Ca
         limit=rounded(report.budget_gib),
         unit="GiB",
         message=message,
+        longest_model_len=longest,
+    )
+
+
+def too_many_seats(config: memory.EngineConfig, report: memory.EngineMemory) -> CaseRejection | None:
+    """The engine refuses to start with more sequences than pages of its pool where layers are recurrent."""
+    version = config.release.version
+    if report.most_states is None or config.max_num_seqs <= report.pages:
+        return None
+    if config.enforce_eager or not SIZING_PORTS[config.engine].logs_compared or not refuses_seats_beyond_pages(version):
+        return None
+    return CaseRejection(
+        constraint="max-num-seqs",
+        need=float(config.max_num_seqs),
+        limit=float(report.pages),
+        unit="sequences",
+        message=(
+            f"--max-num-seqs {config.max_num_seqs:,} is more than the {report.pages:,} pages of the KV cache, one of which "
+            f"each sequence needs for the states of its recurrent layers: {config.engine} {version} does not start so. Write "
+            f"{report.pages:,} or less; the states of {report.most_states:,} requests fit at once"
+        ),
+    )
+
+
+def states_beyond_pool(config: memory.EngineConfig, report: memory.EngineMemory) -> str | None:
+    """What to say where fewer requests have their states in the pool than seats are asked for."""
+    if report.most_states is None or config.max_num_seqs <= report.most_states:
+        return None
+    return (
+        f"--max-num-seqs {config.max_num_seqs:,}: the states of recurrent layers of {report.most_states:,} requests fit, so "
+        "the others wait"
     )

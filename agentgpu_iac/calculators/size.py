@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
-from agentgpu_iac.calculators.question import CaseRejection, SizeQuestion, config_of, does_not_fit, resolved
+from agentgpu_iac.calculators.question import (
+    Case,
+    CaseRejection,
+    SizeQuestion,
+    config_of,
+    does_not_fit,
+    resolved,
+    states_beyond_pool,
+    too_many_seats,
+)
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.draft import Draft
@@ -36,6 +46,12 @@ class SizeAnswer(Document):
     """The draft's part of weightsGib; 0 without one."""
     draft_kv_bytes_per_token: int
     """kvBytesPerToken of the draft; 0 without one."""
+    longest_model_len: int
+    """The longest --max-model-len with which the engine starts as it is otherwise told, up to the model's own."""
+    cold_start_gib: float
+    """What is counted for a start with an empty compile cache: so much less than with a full one; 0 where it was full."""
+    warm_kv_cache_gib: float
+    """kvCacheGib of a start with a full compile cache."""
 
 
 def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection:
@@ -44,10 +60,7 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
     Raises:
         BadInput: the model or accelerator is unknown.
     """
-    tensor_parallel = question.tp
-    if tensor_parallel is None and question.count is not None:
-        tensor_parallel = max(1, question.count // question.pp)
-    case = resolved(question, catalog, tensor_parallel or 1, question.count)
+    case = resolved(question, catalog)
     if case.refused is not None:
         return case.refused
     config = replace(
@@ -55,10 +68,15 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
         dtype_bytes=4 if question.dtype == "float32" else 2,
         draft=_draft(question, catalog),
         lora_ranks=(question.lora_rank,) * question.lora_slots,
+        cold_start=question.compile_cache == "cold",
+        prefix_cached=case.prefix_cache != "never" and question.prefix_caching != "off",
     )
     report = memory.engine_memory(config)
     if report.max_concurrency < 1:
         return does_not_fit(config, report)
+    refused = too_many_seats(config, report)
+    if refused is not None:
+        return refused
     terms = report.terms
     return SizeAnswer(
         weights_gib=rounded(report.weights_gib),
@@ -75,8 +93,27 @@ def size(question: SizeQuestion, catalog: Catalog) -> SizeAnswer | CaseRejection
         capacity_basis=report.capacity.basis,
         kv_bytes_per_token=terms.kv_bytes_per_token,
         draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
-        warnings=case.warnings,
+        warnings=(*case.warnings, *_warnings(question, case, config, report)),
+        longest_model_len=memory.longest_model_len(config, report),
+        cold_start_gib=rounded(terms.cold_start_gib),
+        warm_kv_cache_gib=rounded(report.kv_cache_gib + terms.cold_start_gib),
     )
+
+
+def _warnings(
+    question: SizeQuestion, case: Case, config: memory.EngineConfig, report: memory.EngineMemory
+) -> Iterator[str]:
+    if case.model.layers.recurrent:
+        if case.prefix_cache == "never" and question.prefix_caching == "on":
+            yield f"{question.engine} {config.release.version} is not known to cache prefixes of {case.model.id}: counted without"
+        elif case.prefix_cache == "when-told" and question.prefix_caching == "auto":
+            yield (
+                f"counted with prefix caching, which {question.engine} {config.release.version} has off unless told and a plan "
+                "asks for: say prefix-caching off where yours runs without"
+            )
+    states = states_beyond_pool(config, report)
+    if states is not None:
+        yield states
 
 
 def _draft(question: SizeQuestion, catalog: Catalog) -> Draft | None:

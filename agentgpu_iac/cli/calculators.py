@@ -22,6 +22,9 @@ FromOption = Annotated[
 ]
 TensorOption = Annotated[int | None, typer.Option(help="Tensor-parallel size.")]
 PipelineOption = Annotated[int | None, typer.Option(help="Pipeline-parallel size.")]
+CountOption = Annotated[int | None, typer.Option(help="Accelerators of the replica.")]
+ExpertOption = Annotated[int | None, typer.Option(help="Expert-parallel size.")]
+GroupsOption = Annotated[int | None, typer.Option(help="Data-parallel attention groups.")]
 LengthOption = Annotated[int | None, typer.Option(help="Most tokens of one sequence.")]
 UtilizationOption = Annotated[float | None, typer.Option(help="Share of the memory that the engine takes.")]
 PrecisionOption = Annotated[
@@ -50,9 +53,11 @@ def size(
     context: typer.Context,
     model: ModelOption = None,
     accelerator: AcceleratorOption = None,
-    count: Annotated[int | None, typer.Option(help="Accelerators of the replica.")] = None,
+    count: CountOption = None,
     tp: TensorOption = None,
     pp: PipelineOption = None,
+    ep: ExpertOption = None,
+    attention_dp: GroupsOption = None,
     max_model_len: LengthOption = None,
     gpu_memory_utilization: UtilizationOption = None,
     precision: PrecisionOption = None,
@@ -70,6 +75,13 @@ def size(
     draft: Annotated[str | None, typer.Option(help="Draft model of its own: its Hugging Face id.")] = None,
     lora_slots: Annotated[int | None, typer.Option(help="LoRA adapters held at once.")] = None,
     lora_rank: Annotated[int | None, typer.Option(help="Rank that a LoRA slot is made for.")] = None,
+    compile_cache: Annotated[
+        str | None,
+        typer.Option(help="Compile cache at start: cold (the first start of a node, counted by default) or warm."),
+    ] = None,
+    prefix_caching: Annotated[
+        str | None, typer.Option(help="Whether prefixes are kept: auto (as a plan starts the engine), on or off.")
+    ] = None,
     from_file: FromOption = None,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
@@ -91,10 +103,11 @@ def predict(
     ] = None,
     request_rate: Annotated[float | None, typer.Option(help="Requests/s arriving (open loop).")] = None,
     prefix_hit_ratio: Annotated[float | None, typer.Option(help="Share of the prompt in the prefix cache.")] = None,
+    count: CountOption = None,
     tp: TensorOption = None,
     pp: PipelineOption = None,
-    ep: Annotated[int | None, typer.Option(help="Expert-parallel size.")] = None,
-    attention_dp: Annotated[int | None, typer.Option(help="Data-parallel attention groups.")] = None,
+    ep: ExpertOption = None,
+    attention_dp: GroupsOption = None,
     accepted_tokens: Annotated[
         float | None, typer.Option(help="Tokens that a step yields with speculative decoding; 1 without.")
     ] = None,

@@ -34,6 +34,9 @@ class Rejection(Document):
     """For engine-version: the first version of the engine that is known to have what is missing."""
     limit_version: str | None = None
     """For engine-version: the version that was asked for."""
+    reserve_ratio: float | None = None
+    """For memory: the largest ``capacity.memoryReserveRatio`` with which it would be planned, where the reserve alone turns it
+    away; null: it does not fit its engine either, or something else stopped it."""
     message: str
     """The same as a sentence, with the sum."""
 

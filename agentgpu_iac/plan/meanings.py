@@ -286,8 +286,8 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
 
 CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
     "memory": Meaning(
-        "GiB on one accelerator; the limit is 80 % of its capacity",
-        "allow larger accelerators or a lower precision, or shorten the conversation",
+        "GiB on one accelerator; the limit is its capacity less `capacity.memoryReserveRatio` of it",
+        "allow larger accelerators or a lower precision, shorten the conversation, or lower that ratio where the message says so",
     ),
     "ttft": Meaning(
         "ms to the first token of a single session; the limit is the budget",

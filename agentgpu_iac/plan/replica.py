@@ -11,7 +11,7 @@ from agentgpu_iac.units import figure
 
 
 class MemoryPlan(Document):
-    """Memory of one accelerator, in GiB. need (totalGib) <= 0.80 x capacityGib over all that share it."""
+    """Memory of one accelerator, in GiB. need (totalGib) <= (1 - reserveRatio) x capacityGib over all that share it."""
 
     weights_gib: float
     """Of the model, LoRA slots included."""
@@ -22,9 +22,10 @@ class MemoryPlan(Document):
     draft_kv_bytes_per_token: int
     """The same of the draft; 0 without one."""
     kv_per_session_gib: float
-    """KV cache of one session at ``contextTokens``, in whole blocks of 16 tokens, the draft's included."""
+    """KV cache of one session at ``contextTokens``, in whole pages, the draft's included."""
     kv_gib: float
-    """KV cache of all sessions of one replica, on one accelerator."""
+    """KV cache of all sessions of one replica, on one accelerator; at least what the engine wants free for one request of
+    that length before it starts."""
     activation_gib: float
     """Activation peak of the engine's profiling run."""
     non_torch_gib: float
@@ -45,13 +46,18 @@ class MemoryPlan(Document):
     """What the engine will take: its share of the capacity (TensorRT-LLM: of what is free after loading), or its part of
     a shared accelerator."""
     headroom_gib: float
-    """KV cache beyond the planned sessions: engineBudgetGib - totalGib."""
+    """KV cache beyond the planned sessions after a cold start: engineBudgetGib - coldStartGib - totalGib."""
     context_tokens: int
     """Context for which each session's memory is reserved."""
     expected_context_tokens: int
     """Mean context over a conversation."""
     error_ratio: float
     """How far off the KV cache size may be, relative; see ``agentgpu size``."""
+    cold_start_gib: float = 0.0
+    """What a start with an empty compile cache leaves less of engineBudgetGib than one with a full one: the planned case."""
+    reserve_ratio: float | None = None
+    """Share of the capacity that the need leaves free: ``capacity.memoryReserveRatio``, or the least that the engine's own
+    share of the memory and the error of the sum leave where that is more."""
 
     @property
     def planned_kv_ratio(self) -> float:

@@ -18,7 +18,7 @@ from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.on_offer import offers
-from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits, on_sale, shortfall
+from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits, on_sale, shortfall, with_less_reserve
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
@@ -30,7 +30,6 @@ from agentgpu_iac.planning.references import draft_model, resolve_models
 from agentgpu_iac.planning.settling import settle
 from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
-from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -86,10 +85,14 @@ def _make_plan(
         reserved_ratio=reserved_ratio(spec.observed, sum(each.concurrent for each in demands if each.user_facing)),
         fillers_apart=target_of(spec).can.runs_machines,
     )
-    plan = _assembled(loaded, spec, catalog, found, by_agent, terms)
+    less_reserve = tuple(
+        with_less_reserve(fitted, options, spec, catalog, on_offer)
+        for fitted, options in zip(found, by_agent, strict=True)
+    )
+    plan = _assembled(loaded, spec, catalog, found, by_agent, terms, less_reserve)
     budget = spec.capacity.budget_usd_per_month
     if budget is not None and plan.cost.baseline_usd_per_month > budget:
-        plan = _assembled(loaded, spec, catalog, found, by_agent, terms, least_baseline=True)
+        plan = _assembled(loaded, spec, catalog, found, by_agent, terms, less_reserve, least_baseline=True)
         _require_budget(plan, budget)
     return plan
 
@@ -115,6 +118,7 @@ def _assembled(
     found: Sequence[AgentFits],
     by_agent: Sequence[AgentOptions],
     terms: Terms,
+    less_reserve: Sequence[Sequence[Option]],
     *,
     least_baseline: bool = False,
 ) -> Plan:
@@ -134,6 +138,7 @@ def _assembled(
             *refused,
         ),
         terms=terms,
+        less_reserve=less_reserve,
     )
     return assemble(loaded, spec, catalog, decided)
 
@@ -150,7 +155,7 @@ def _groups(by_agent: Sequence[AgentOptions], spec: StackSpec) -> tuple[tuple[Op
         for option in found.options
         if option.machine.accelerators == 1
     }
-    return shared_options([found.options for found in by_agent], tolerated, STEADY_STATE_RATIO)
+    return shared_options([found.options for found in by_agent], tolerated)
 
 
 def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:

@@ -66,7 +66,7 @@ def sentence(warning: Warning) -> str:
 
 
 def bar(ratio: float) -> str:
-    """A ratio as ten cells; the eighth cell is the 80 % mark."""
+    """A ratio as ten cells."""
     full = min(_BAR_CELLS, max(0, round(ratio * _BAR_CELLS)))
     return "#" * full + "." * (_BAR_CELLS - full)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.versions import at_least
+from agentgpu_iac.sizing.encoders import encoder_of
 from agentgpu_iac.units import gib
 
 _LEAN_SAMPLER_VERSION = "0.17"
@@ -34,53 +35,100 @@ GiB and Granite-8B 0.84 of 0.85."""
 _STAGE_BUFFERS = 2
 """Residual-wide buffers in which a pipeline stage receives its input: Llama-3.1-8B 1.03, 1.05 to 1.10 logged."""
 
-_MULTIMODAL_TYPES = ("mistral3", "gemma3", "gemma4", "qwen3_5", "llama4")
-"""Model types (by their beginning) whose profiling run also holds the embeddings of a picture: one residual-wide buffer
-of batched tokens more (Mistral-Small-3.1: 2.02 of 2.03; Granite-Vision 0.80 of 0.79)."""
-_VISION_ENCODER_TYPES = ("qwen3_5",)
-_VISION_PATCHES = 65_536
-_VISION_VALUES_PER_PATCH = 2 * 4304 + 5 * 1152
-"""Qwen3.5's tower takes pictures of 16,384 tokens, 4 patches each; its feed-forward is 4,304 and its residual 1,152
-wide. One layer of it is 1.75 GiB; overhead less the CUDA context was 1.80 on three rows of Qwen3.5-35B on A100."""
+_LOGITS_COPIES_IN_16_BIT = 0.5
+"""Of a sampler that holds the logits in 16 bit alone (``runner``): Qwen3-32B on H100, 0.26, 1.73 of 1.71 GiB, where the layer's
+end is the larger."""
 
 
-def logits_copies(version: str) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertRun:
+    """What one accelerator runs of the experts, where that is not its own tokens on its slice of every expert.
+
+    vLLM's dispatch (allgather_reducescatter, its default) brings the tokens of all groups to every accelerator, and the fused
+    kernels make room for all of them (0.33.0: no chunks any more).
+    """
+
+    groups: int
+    """Attention groups whose tokens it gathers before the experts."""
+    split: int
+    """Accelerators that share each expert; 1 where whole experts are dealt out."""
+    eight_bit: bool = False
+    """Its kernels quantise what they read to 8 bit first, and hold both."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiling:
+    """What the engine's profiling run does at its ends."""
+
+    rows_per_step: int = 1
+    """Tokens that it computes for each seat: 1 and those that a draft proposes."""
+    in_16_bit: bool = False
+    """Its profiling run never makes 32-bit logits."""
+    encodes: bool = True
+    """Its profiling run goes through towers for pictures and video, where the model has them."""
+
+
+def logits_copies(version: str, *, in_16_bit: bool = False) -> float:
     """Copies of the logits that the profiling run holds at once: a fit, so no whole number."""
+    if in_16_bit:
+        return _LOGITS_COPIES_IN_16_BIT
     return _LOGITS_COPIES_SINCE if at_least(version, _LEAN_SAMPLER_VERSION) else _LOGITS_COPIES_BEFORE
 
 
-def logits_gib_per_sequence(model: Model, version: str, dtype_bytes: int = 2) -> float:
+def logits_gib_per_sequence(model: Model, version: str, dtype_bytes: int = 2, *, in_16_bit: bool = False) -> float:
     """What one seat of the profiling run takes at the sampler, in GiB: logits and a little besides.
 
     The first copy has the engine's own number format: 32-bit runs take 2 bytes a logit more (2.21 against 1.89 GiB).
     """
-    logit_bytes = logits_copies(version) * _LOGITS_BYTES_PER_COPY + (dtype_bytes - 2)
+    logit_bytes = logits_copies(version, in_16_bit=in_16_bit) * _LOGITS_BYTES_PER_COPY + (dtype_bytes - 2)
     return gib(logit_bytes * model.vocab_size + _SEAT_BYTES)
 
 
 def sampler_base_gib(
-    model: Model, version: str, tensor_parallel: int, max_num_batched_tokens: int, dtype_bytes: int = 2
+    model: Model,
+    version: str,
+    tensor_parallel: int,
+    max_num_batched_tokens: int,
+    dtype_bytes: int = 2,
+    experts: ExpertRun | None = None,
+    *,
+    encodes: bool = True,
 ) -> float:
     """What stays allocated while the sampler runs, whatever the seats: hidden states, pictures, experts' workspaces."""
-    buffers = 1 + model.architecture.startswith(_MULTIMODAL_TYPES)
-    states = buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
-    kept = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens) if _keeps_workspace(version) else 0
+    held = max_num_batched_tokens + (_encoded_tokens(model, version, max_num_batched_tokens) if encodes else 0)
+    states = held * model.hidden_size * dtype_bytes
+    run = experts or ExpertRun(groups=1, split=tensor_parallel)
+    kept = _expert_workspace_bytes(model, run, max_num_batched_tokens) if _keeps_workspace(version) else 0
     return gib(states + kept)
 
 
 def feed_forward_gib(
-    model: Model, tensor_parallel: int, max_num_batched_tokens: int, *, stage_input: bool = False, dtype_bytes: int = 2
+    model: Model,
+    version: str,
+    tensor_parallel: int,
+    max_num_batched_tokens: int,
+    *,
+    stage_input: bool = False,
+    dtype_bytes: int = 2,
+    experts: ExpertRun | None = None,
+    encodes: bool = True,
 ) -> float:
     """Peak inside a layer, in GiB: batched tokens x (gate, up and their product + residual-wide buffers), or experts.
 
-    Models that see take a picture through their tower first; the larger of both counts.
+    Models that see take pictures through their tower first, and hold their embeddings then; the larger of both counts.
     """
     residual_buffers = _FEED_FORWARD_BUFFERS + (_STAGE_BUFFERS if stage_input else 0)
     residual = residual_buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
-    experts = _expert_workspace_bytes(model, tensor_parallel, max_num_batched_tokens)
+    run = experts or ExpertRun(groups=1, split=tensor_parallel)
+    workspace = _expert_workspace_bytes(model, run, max_num_batched_tokens)
     dense_width = 0 if model.experts else model.intermediate_size
     dense = max_num_batched_tokens * 3 * dense_width / tensor_parallel * dtype_bytes
-    return gib(max(residual + max(experts, dense), _vision_encoder_bytes(model)))
+    layer = residual + max(workspace, dense)
+    encoder = encoder_of(model) if encodes else None
+    if encoder is None:
+        return gib(layer)
+    embeddings = encoder.held_tokens(version, max_num_batched_tokens) * model.hidden_size * dtype_bytes
+    return gib(max(layer, encoder.profiled_bytes(max_num_batched_tokens)) + embeddings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,23 +159,32 @@ def activation_peak(
     *,
     stage_input: bool = False,
     dtype_bytes: int = 2,
-    rows_per_step: int = 1,
+    profiling: Profiling | None = None,
+    experts: ExpertRun | None = None,
 ) -> ActivationPeak:
     """The peak of an accelerator that samples: the only one, or one of the last pipeline stage.
 
-    ``rows_per_step`` is 1 + the tokens that a draft proposes. vLLM itself profiles with one proposed token a seat
-    (``_dummy_sampler_run``, read up to 0.20), so with more of them a full step takes memory that its report does not
-    show; what is counted here is the step.
+    vLLM itself profiles with one proposed token a seat (``_dummy_sampler_run``, read up to 0.20), so with more of them a full
+    step takes memory that its report does not show; what is counted here is the step.
     """
-    pooled = model.pooling is not None
+    run, pooled = profiling or Profiling(), model.pooling is not None
     return ActivationPeak(
         feed_forward_gib=feed_forward_gib(
-            model, tensor_parallel, max_num_batched_tokens, stage_input=stage_input, dtype_bytes=dtype_bytes
+            model,
+            version,
+            tensor_parallel,
+            max_num_batched_tokens,
+            stage_input=stage_input,
+            dtype_bytes=dtype_bytes,
+            experts=experts,
+            encodes=run.encodes,
         ),
-        sampler_base_gib=sampler_base_gib(model, version, tensor_parallel, max_num_batched_tokens, dtype_bytes),
+        sampler_base_gib=sampler_base_gib(
+            model, version, tensor_parallel, max_num_batched_tokens, dtype_bytes, experts, encodes=run.encodes
+        ),
         logits_gib_per_seat=gib(_POOLED_BYTES * model.hidden_size)
         if pooled
-        else logits_gib_per_sequence(model, version, dtype_bytes) * rows_per_step,
+        else logits_gib_per_sequence(model, version, dtype_bytes, in_16_bit=run.in_16_bit) * run.rows_per_step,
     )
 
 
@@ -140,19 +197,24 @@ def _keeps_workspace(version: str) -> bool:
     return at_least(version, _LEAN_SAMPLER_VERSION)
 
 
-def _expert_workspace_bytes(model: Model, tensor_parallel: int, max_num_batched_tokens: int) -> float:
-    """Fused experts' two workspaces: gate and up or the output, whichever is wider; their product; and the sum.
+def _expert_workspace_bytes(model: Model, run: ExpertRun, max_num_batched_tokens: int) -> float:
+    """Fused experts' two workspaces: gate and up or the output, whichever is wider; their product; and the sum. Where tokens of
+    several groups come together, they are held once more before the experts and after them.
 
     MXFP4 experts (gpt-oss) run in kernels without them: 2.88 of 2.87 GiB.
     """
     if not model.experts_per_token or not model.moe_intermediate_size or model.native_precision == "mxfp4":
         return 0.0
-    width = model.moe_intermediate_size / tensor_parallel
+    width = model.moe_intermediate_size / run.split
     per_copy = max(2 * width, model.hidden_size) + width
-    return max_num_batched_tokens * (model.experts_per_token * per_copy + model.hidden_size) * 2.0
+    gathered = 2 * model.hidden_size if run.groups > 1 else 0
+    per_token = 2.0 * (model.experts_per_token * per_copy + model.hidden_size + gathered)
+    if run.eight_bit:
+        per_token += model.experts_per_token * width + model.hidden_size
+    return max_num_batched_tokens * run.groups * per_token
 
 
-def _vision_encoder_bytes(model: Model) -> float:
-    if not model.architecture.startswith(_VISION_ENCODER_TYPES):
-        return 0.0
-    return float(_VISION_PATCHES * _VISION_VALUES_PER_PATCH * 2)
+def _encoded_tokens(model: Model, version: str, max_num_batched_tokens: int) -> int:
+    """Tokens whose embeddings are held while the language model is profiled (Mistral-Small-3.1: 1.98 of 2.03 GiB)."""
+    encoder = encoder_of(model)
+    return 0 if encoder is None else encoder.held_tokens(version, max_num_batched_tokens)

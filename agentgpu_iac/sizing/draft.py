@@ -49,6 +49,13 @@ class DraftMemory:
     kv_bytes_per_session: float
     layers: int
     """Layers whose CUDA graphs are captured too."""
+    shares_pages: bool = False
+    """Its layers stand in the pages of the model's own: those of a draft head."""
+
+    @property
+    def own_bytes_per_session(self) -> float:
+        """What a session holds of it outside of the model's pages."""
+        return 0.0 if self.shares_pages else self.kv_bytes_per_session
 
 
 NO_DRAFT = DraftMemory(weights_gib=0.0, kv_bytes_per_token=0, kv_bytes_per_session=0.0, layers=0)
@@ -90,5 +97,9 @@ def draft_memory(
         per_session = kv_bytes_per_session(*shape, context_tokens, dtype_bytes=dtype_bytes)
         layers = layer_count(draft.model)
     return DraftMemory(
-        weights_gib=weights_gib, kv_bytes_per_token=per_token, kv_bytes_per_session=per_session, layers=layers
+        weights_gib=weights_gib,
+        kv_bytes_per_token=per_token,
+        kv_bytes_per_session=per_session,
+        layers=layers,
+        shares_pages=draft.layers > 0,
     )

@@ -7,31 +7,31 @@ start-up logs of vLLM 0.6 to 0.31 that identity holds with a median residual of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
+from agentgpu_iac.catalog.versions import before
 from agentgpu_iac.sizing.activation import (
     feed_forward_gib,
     logits_copies,
     logits_gib_per_sequence,
     sampler_base_gib,
 )
-from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO, Capacity, capacity
+from agentgpu_iac.sizing.capacity import RESERVE_RATIO, Capacity, capacity
 from agentgpu_iac.sizing.draft import Draft
 from agentgpu_iac.sizing.engines import SIZING_PORTS
-from agentgpu_iac.sizing.engines.vllm import cuts_prompts, default_max_num_batched_tokens, default_max_num_seqs
+from agentgpu_iac.sizing.engines.vllm import default_max_num_batched_tokens, default_max_num_seqs
 from agentgpu_iac.sizing.kv_cache import (
     KV_BLOCK_TOKENS,
-    Pool,
-    PoolRequest,
     is_hybrid,
     kv_bytes_per_session,
     kv_bytes_per_token,
     kv_heads_per_accelerator,
     kv_tokens,
-    pool,
 )
-from agentgpu_iac.sizing.outside_torch import is_v0, non_torch_gib
+from agentgpu_iac.sizing.outside_torch import non_torch_gib
+from agentgpu_iac.sizing.paging import pool
 from agentgpu_iac.sizing.replica import MemoryTerms, Replica, memory_terms
 from agentgpu_iac.sizing.weights import (
     bits_per_parameter,
@@ -51,7 +51,7 @@ from agentgpu_iac.units import gib
 __all__ = (
     "KV_BLOCK_TOKENS",
     "KV_ERROR_RATIO",
-    "STEADY_STATE_RATIO",
+    "RESERVE_RATIO",
     "Capacity",
     "EngineConfig",
     "EngineMemory",
@@ -71,6 +71,7 @@ __all__ = (
     "kv_heads_per_accelerator",
     "kv_tokens",
     "layer_count",
+    "least_reserve_ratio",
     "logits_copies",
     "logits_gib_per_sequence",
     "lora_slot_gib",
@@ -80,6 +81,7 @@ __all__ = (
     "seats",
     "weight_bytes",
     "weights_gib_per_accelerator",
+    "with_reserve",
 )
 
 KV_ERROR_RATIO = 0.05
@@ -97,6 +99,10 @@ _OVERHEAD_UNCERTAINTY = 0.15
 """The same of the overhead, where the engine's version is known."""
 _EXPERT_OVERHEAD_UNCERTAINTY = 0.3
 """The same of mixtures of experts, whose workspaces differ by kernel."""
+_OVERHEAD_UNCERTAINTY_OF_OLD = 0.65
+"""The same of the oldest, which sample with FlashInfer where it is installed: 0.62 to 1.54 GiB with the same flags (0.10.1)."""
+_OLD_BEFORE = "0.12"
+"""topk_topp_sampler.py of the wheels: by default up to 0.11.0, when asked from 0.13.0 on."""
 _OVERHEAD_UNCERTAINTY_OF_OTHERS = 0.6
 """The same for other engines and unknown versions, whose activation peak may be 2.6 times as high."""
 _ABSOLUTE_UNCERTAINTY_GIB = 0.1
@@ -105,7 +111,9 @@ _ABSOLUTE_UNCERTAINTY_GIB = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineMemory:
-    """What the engine prints at start, as predicted: per accelerator in GiB, tokens per replica."""
+    """What the engine prints at start, as predicted: per accelerator in GiB, tokens per replica, or per attention group where
+    there are several: each is an engine of its own then.
+    """
 
     terms: MemoryTerms
     """The sum behind it, for sessions of max-model-len."""
@@ -120,6 +128,10 @@ class EngineMemory:
     max_concurrency: float
     sequence_gib: float
     """What one sequence of max-model-len takes of the KV cache, on one accelerator."""
+    pages: int
+    """Pages of the pool, each for one group of layers."""
+    most_states: int | None
+    """Requests whose states of recurrent layers fit the pool; None: the model has none."""
     capacity: Capacity
     budget_gib: float
     pool_gib: float
@@ -137,9 +149,11 @@ class EngineConfig:
     precision: Precision
     kv_dtype: KvCacheDtype
     tensor_parallel: int
+    """Accelerators that share the heads of one request."""
     pipeline_parallel: int
     max_model_len: int
     max_num_seqs: int
+    """Of each attention group."""
     max_num_batched_tokens: int
     gpu_memory_utilization: float
     enforce_eager: bool = False
@@ -152,6 +166,16 @@ class EngineConfig:
     """What proposes tokens for speculative decoding."""
     lora_ranks: tuple[int, ...] = ()
     """Rank of each LoRA slot."""
+    prefix_cached: bool = True
+    """Whether prefixes are kept between requests."""
+    cold_start: bool = True
+    """Whether the compile cache is empty when it starts."""
+    reads_pictures: bool = True
+    """Whether the towers of a model that has some are used."""
+    attention_dp: int = 1
+    """Attention groups, of ``tensor_parallel`` accelerators each. Each prints a report of its own."""
+    expert_parallel: int = 1
+    """Parts into which whole experts are dealt out."""
 
     @property
     def replica(self) -> Replica:
@@ -170,6 +194,11 @@ class EngineConfig:
             dtype_bytes=self.dtype_bytes,
             draft=self.draft,
             lora_ranks=self.lora_ranks,
+            prefix_cached=self.prefix_cached,
+            cold_start=self.cold_start,
+            reads_pictures=self.reads_pictures,
+            attention_dp=self.attention_dp,
+            expert_parallel=self.expert_parallel,
         )
 
 
@@ -180,23 +209,27 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
     pipeline parallelism the tightest stage decides, while the GiB are those of the first.
     """
     port, terms = SIZING_PORTS[config.engine], memory_terms(config.replica, config.max_model_len)
-    room, weights, graphs = terms.capacity, terms.loaded_gib, terms.cuda_graph_gib
-    last_gib = _profiled_gib(config, terms)
+    room, weights, graphs = terms.capacity, terms.loaded_gib, terms.cuda_graph_gib(config.max_num_seqs)
+    last_gib = terms.activation_gib(config.max_num_seqs)
     printed_gib = terms.activation.feed_forward_gib if config.pipeline_parallel > 1 else last_gib
     budget = port.budget_gib(
         room.capacity_gib, config.gpu_memory_utilization, weights + printed_gib + terms.non_torch_gib
     )
     taken, taken_from_last = (
         port.taken_from_budget_gib(
-            activation, terms.non_torch_gib, graphs, graphs_in_budget=config.release.graphs_in_budget
+            activation + terms.cold_start_gib,
+            terms.non_torch_gib,
+            graphs,
+            graphs_in_budget=config.release.graphs_in_budget and terms.counts_graphs,
         )
         for activation in (printed_gib, last_gib)
     )
     kv, tightest = budget - weights - taken, budget - weights - taken_from_last
     pool_gib = min(kv, tightest)
-    held = pool(_pool_request(config), pool_gib * _models_share(terms))
+    models_gib = pool_gib * _models_share(terms)
+    held = pool(config.replica.pool_request(config.max_model_len), models_gib)
     if not config.model.keeps_kv:  # no cache is made: what is left is left, and every seat is there
-        held = Pool(tokens=0, max_concurrency=float(config.max_num_seqs) if pool_gib >= 0 else 0.0, sequence_bytes=0.0)
+        held = replace(held, max_concurrency=float(config.max_num_seqs) if pool_gib >= 0 else 0.0)
         kv = min(kv, 0.0)
     return EngineMemory(
         terms=terms,
@@ -208,6 +241,8 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
         kv_cache_tokens=held.tokens,
         max_concurrency=held.max_concurrency,
         sequence_gib=gib(held.sequence_bytes) / _models_share(terms),
+        pages=held.pages,
+        most_states=held.most_states,
         capacity=room,
         budget_gib=budget,
         pool_gib=pool_gib,
@@ -220,25 +255,9 @@ def seats(report: EngineMemory, held_tokens: int) -> float:
     return max(0.0, report.pool_gib) / memory_terms(report.terms.replica, held_tokens).kv_per_session_gib
 
 
-def _profiled_gib(config: EngineConfig, terms: MemoryTerms) -> float:
-    """The activation peak of a stage that samples. Engine V0 does not sample in its profiling run if it cuts prompts."""
-    if is_v0(config.release.version) and cuts_prompts(config.max_model_len):
-        return terms.activation.feed_forward_gib
-    return terms.activation_gib(config.max_num_seqs)
-
-
-def _pool_request(config: EngineConfig) -> PoolRequest:
-    return PoolRequest(
-        model=config.model,
-        version=config.release.version,
-        kv_dtype=config.kv_dtype,
-        dtype_bytes=config.dtype_bytes,
-        tensor_parallel=config.tensor_parallel,
-        pipeline_parallel=config.pipeline_parallel,
-        max_model_len=config.max_model_len,
-        max_num_batched_tokens=config.max_num_batched_tokens,
-        speculative_layers=0 if config.draft is None else config.draft.layers,
-    )
+def longest_model_len(config: EngineConfig, report: EngineMemory) -> int:
+    """The longest --max-model-len with which the engine starts as it is otherwise told; 0: with none."""
+    return report.terms.longest_model_len(report.pool_gib, config.model.max_context_tokens)
 
 
 def _models_share(terms: MemoryTerms) -> float:
@@ -254,13 +273,54 @@ def _error_ratio(config: EngineConfig, weights: float, taken: float, kv: float) 
     """How far off the KV cache may be, relative: the errors of the terms over what they leave."""
     compared = SIZING_PORTS[config.engine].logs_compared
     least = _LEAST_ERROR_RATIO if compared else _LEAST_ERROR_RATIO_OF_OTHERS
-    of_weights = _FOUR_BIT_WEIGHTS_UNCERTAINTY if config.precision in ("int4", "nvfp4") else _WEIGHTS_UNCERTAINTY
-    of_overhead = _EXPERT_OVERHEAD_UNCERTAINTY if config.model.experts else _OVERHEAD_UNCERTAINTY
-    if not compared or not config.version_is_known:
-        of_overhead = _OVERHEAD_UNCERTAINTY_OF_OTHERS
-    of_weights += weights_spread(config.model, config.precision)
-    uncertain = _ABSOLUTE_UNCERTAINTY_GIB + of_weights * weights + of_overhead * taken
+    uncertain = _uncertain_gib(config.replica, config.engine, weights, taken, version_is_known=config.version_is_known)
     return round(max(least, uncertain / max(kv, uncertain)), 3)
+
+
+def _uncertain_gib(
+    of: Replica, engine: Engine, weights_gib: float, taken_gib: float, *, version_is_known: bool = True
+) -> float:
+    """What the terms of a sum may be off together, in GiB."""
+    of_weights = _FOUR_BIT_WEIGHTS_UNCERTAINTY if of.precision in ("int4", "nvfp4") else _WEIGHTS_UNCERTAINTY
+    of_weights += weights_spread(of.model, of.precision)
+    of_overhead = _EXPERT_OVERHEAD_UNCERTAINTY if of.model.experts else _OVERHEAD_UNCERTAINTY
+    if before(of.accounted_as, _OLD_BEFORE):
+        of_overhead = _OVERHEAD_UNCERTAINTY_OF_OLD
+    if not SIZING_PORTS[engine].logs_compared or not version_is_known:
+        of_overhead = _OVERHEAD_UNCERTAINTY_OF_OTHERS
+    return _ABSOLUTE_UNCERTAINTY_GIB + of_weights * weights_gib + of_overhead * taken_gib
+
+
+def least_reserve_ratio(
+    terms: MemoryTerms, engine: Engine, release: EngineRelease, *, with_error: bool = True
+) -> float:
+    """The least reserve that a plan may count on: what the engine's own share and a cold start leave, and the sum's error.
+
+    A share that grows with the need leaves nothing.
+    """
+    port, capacity_gib, overhead = SIZING_PORTS[engine], terms.capacity.capacity_gib, terms.overhead_gib(1)
+    budget = port.planned_budget_gib(
+        capacity_gib,
+        port.default_share(terms.replica.accelerator, release),
+        weights_gib=terms.loaded_gib,
+        before_graphs_gib=max(0.0, overhead - terms.cuda_graph_gib(1)),
+    )
+    uncertain = _uncertain_gib(terms.replica, engine, terms.loaded_gib, overhead)
+    if port.share_grows_with_need:
+        budget = capacity_gib
+    left = budget - terms.cold_start_gib - (uncertain if with_error else 0.0)
+    return min(1.0, max(0.0, math.ceil((1 - left / capacity_gib) * 1000) / 1000))
+
+
+def with_reserve(terms: MemoryTerms, asked: float, engine: Engine, release: EngineRelease) -> MemoryTerms:
+    """The same with the reserve that a stack asks for, never less than the engine itself leaves.
+
+    The usual one holds the error of the sum too; what is asked for below it must leave that beside.
+    """
+    least = least_reserve_ratio(terms, engine, release, with_error=False)
+    if asked < RESERVE_RATIO:
+        least = max(least, min(RESERVE_RATIO, least_reserve_ratio(terms, engine, release)))
+    return replace(terms, reserve_ratio=max(asked, least))
 
 
 def kv_error_ratio(engine: Engine) -> float:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentgpu_iac.sizing.activation import logits_copies
-from agentgpu_iac.sizing.capacity import BASIS_WORDS, STEADY_STATE_RATIO
+from agentgpu_iac.sizing.capacity import BASIS_WORDS, usable_words
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, index_bytes_per_token, kv_heads_per_accelerator, kv_tokens
 from agentgpu_iac.sizing.kv_cache import value_bytes as bytes_of_a_value
 from agentgpu_iac.sizing.ledger import Line
-from agentgpu_iac.sizing.replica import MemoryTerms
+from agentgpu_iac.sizing.replica import MemoryTerms, fullest_experts
+from agentgpu_iac.sizing.runner import samples_in_16_bit
 from agentgpu_iac.sizing.weights import lora_slot_gib
 from agentgpu_iac.units import GIB, ceil_div
 
@@ -74,12 +75,20 @@ def _weights(terms: MemoryTerms) -> Line:
         )
     published = replica.precision == model.native_precision and model.checkpoint_bytes is not None
     known = published and replica.precision != "mxfp4"  # which engines repack at load
+    shared, inputs = "divided / TP", f"{parts.divided_bytes:,.0f} B / {tensor}"
+    if terms.expert_bytes:
+        held = f"{fullest_experts(replica)} / {model.experts}" if replica.expert_parallel > 1 else "1"
+        shared = "experts x the part on this accelerator + other divided / TP"
+        inputs = (
+            f"{terms.expert_bytes:,.0f} B x {held} / {replica.accelerators_of_an_expert} + "
+            f"({parts.divided_bytes:,.0f} B - {terms.expert_bytes:,.0f} B) / {tensor}"
+        )
     return _gib(
         "weightsGib",
         f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {replica.precision}"
         f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'}: "
-        f"(divided / TP + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30{with_slots}",
-        f"({parts.divided_bytes:,.0f} B / {tensor} + {parts.whole_bytes:,.0f} B) / 2^30{slots}",
+        f"({shared} + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30{with_slots}",
+        f"({inputs} + {parts.whole_bytes:,.0f} B) / 2^30{slots}",
         terms.weights_gib,
         model.sources[0],
     )
@@ -169,25 +178,31 @@ def _kv_per_session(terms: MemoryTerms) -> Line:
 
 
 def _kv(terms: MemoryTerms, seats: int) -> Line:
-    if terms.least_kv_gib > seats * terms.kv_per_session_gib:
+    if terms.kv_gib(seats) > seats * terms.kv_per_session_gib:
         return _gib(
             "kvGib",
-            "the longest input, which takes more than the seats together",
-            f"{terms.least_kv_gib:.9f}",
-            terms.least_kv_gib,
-            "an engine does not start where one input of the longest length has no room",
+            "what the engine wants free for one request of the longest length before it starts, which is more than "
+            "kvPerSessionGib x maxNumSeqs",
+            f"{terms.kv_gib(seats):.9f}",
+            terms.kv_gib(seats),
+            "vLLM's check at start: windows with the tokens of its batches in flight",
         )
     return _gib(
         "kvGib",
-        "kvPerSessionGib x maxNumSeqs",
+        f"kvPerSessionGib x {_seats_field(terms)}",
         f"{_session_bytes(terms)} x {seats} / 2^30",
         seats * terms.kv_per_session_gib,
         "every session keeps its memory, also while a tool runs",
     )
 
 
+def _seats_field(terms: MemoryTerms) -> str:
+    """The field of the plan with the seats that share one accelerator's memory."""
+    return "maxNumSeqs" if terms.replica.attention_dp == 1 else "maxNumSeqsPerGroup"
+
+
 def _overhead(terms: MemoryTerms, seats: int) -> Iterator[Line]:
-    activation, other, graphs = terms.activation_gib(seats), terms.non_torch_gib, terms.cuda_graph_gib
+    activation, other, graphs = terms.activation_gib(seats), terms.non_torch_gib, terms.cuda_graph_gib(seats)
     by_hand, ratio = terms.by_hand.overhead_gib, terms.by_hand.overhead_ratio
     parts = f"{activation:.6f} + {other:.6f} + {graphs:.6f}"
     if by_hand is not None:
@@ -203,12 +218,11 @@ def _overhead(terms: MemoryTerms, seats: int) -> Iterator[Line]:
         )
     yield _activation(terms, seats)
     yield _non_torch(terms)
-    yield _graphs(terms)
+    yield _graphs(terms, seats)
 
 
 def _activation(terms: MemoryTerms, seats: int) -> Line:
     replica, peak, rows = terms.replica, terms.activation, terms.replica.rows_per_step
-    copies = logits_copies(replica.accounted_as)
     if replica.model.pooling is not None:
         return _gib(
             "activationGib",
@@ -219,9 +233,11 @@ def _activation(terms: MemoryTerms, seats: int) -> Line:
             f"the layer's buffers as on vLLM start-up logs of models that generate; of inputs that are read at once vLLM "
             f"itself profiles nothing (accounted for as {replica.accounted_as})",
         )
+    in_16_bit = samples_in_16_bit(replica.accounted_as, replica.model, replica.precision)
+    copies = logits_copies(replica.accounted_as, in_16_bit=in_16_bit)
     return _gib(
         "activationGib",
-        "max(hidden states + logits of a session x maxNumSeqs, peak inside a layer)",
+        f"max(hidden states + logits of a session x {_seats_field(terms)}, peak inside a layer)",
         f"max({peak.sampler_base_gib:.6f} + {peak.logits_gib_per_seat * GIB:,.0f} B x {seats} / 2^30, "
         f"{peak.feed_forward_gib:.6f})",
         terms.activation_gib(seats),
@@ -232,28 +248,32 @@ def _activation(terms: MemoryTerms, seats: int) -> Line:
 
 
 def _non_torch(terms: MemoryTerms) -> Line:
-    tensor = terms.replica.tensor_parallel
-    if tensor == 1:
+    replica, groups = terms.replica, terms.replica.attention_dp
+    width = replica.stage_accelerators if replica.model.experts else replica.tensor_parallel
+    if width == 1:
         link = "no communication at TP 1"
     else:
-        link = f"buffers of TP {tensor} over {'NVLink' if terms.replica.accelerator.nvlink_gb_per_s else 'PCIe'}"
+        whose = f"TP {width}" if groups == 1 else f"{width} ranks"
+        link = f"buffers of {whose} over {'NVLink' if replica.accelerator.nvlink_gb_per_s else 'PCIe'}"
     return _gib(
         "nonTorchGib",
-        "CUDA context + NCCL and all-reduce buffers where TP > 1",
+        "CUDA context + NCCL and all-reduce buffers where TP > 1"
+        if groups == 1
+        else "CUDA context + NCCL and all-to-all buffers of all attention groups",
         f"{terms.context_gib:g} + {terms.communication_gib:g}",
         terms.non_torch_gib,
-        f"vLLM start-up logs, accounted for as {terms.replica.accounted_as}: context {terms.context_gib:g}, {link}",
+        f"vLLM start-up logs, accounted for as {replica.accounted_as}: context {terms.context_gib:g}, {link}",
     )
 
 
-def _graphs(terms: MemoryTerms) -> Line:
-    graphs = terms.graphs
+def _graphs(terms: MemoryTerms, seats: int) -> Line:
+    graphs = terms.graphs(seats)
     return _gib(
         "cudaGraphGib",
-        "captured graphs: a pool + each layer of the fullest stage, the draft's included",
-        f"{graphs.pool_gib:g} + {graphs.gib_per_layer:g} x {graphs.layers:.9g}",
+        "captured graphs: a pool + sizes x each layer of the fullest stage, the draft's included",
+        f"{graphs.pool_gib:g} + {graphs.captures} x {graphs.layers:.9g} x {graphs.mib_per_layer:g} / 1024",
         graphs.gib,
-        f"vLLM start-up logs: {graphs.pool_gib:g} and {graphs.gib_per_layer:g} a layer"
+        f"vLLM start-up logs: {graphs.pool_gib:g} and {graphs.mib_per_layer:g} MiB a layer and captured size"
         if graphs.layers
         else "the engine runs eager: none are captured",
     )
@@ -269,7 +289,7 @@ def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
         + (f"{drafted:.6f} + " if drafted else "")
         + f"{kv:.6f} + {terms.overhead_gib(seats):.6f}",
         need,
-        f"must stay under {STEADY_STATE_RATIO:.0%} of the capacity",
+        f"must stay under {usable_words(terms.reserve_ratio)} of the capacity",
     )
     accelerator = terms.replica.accelerator
     yield Line(
@@ -282,11 +302,29 @@ def _total(terms: MemoryTerms, seats: int, budget: Budget) -> Iterator[Line]:
         source=accelerator.sources[-1],
     )
     yield Line(
+        name="reserveRatio",
+        formula="capacity.memoryReserveRatio, or what the engine's share, a cold start and below 0.2 the error of the sum leave",
+        inputs=f"{terms.reserve_ratio:g}",
+        value=terms.reserve_ratio,
+        result=f"{terms.reserve_ratio:g}",
+        unit="",
+        source="spec: capacity.memoryReserveRatio; the engine's share as for headroomGib",
+    )
+    yield _gib(
+        "coldStartGib",
+        "what a start with an empty compile cache takes more than one with a full one",
+        f"{terms.cold_start_gib:g}",
+        terms.cold_start_gib,
+        "pairs of vLLM starts with the same flags, 0.27 on A100 (experts, recurrent layers) and 0.31 on RTX 5070 Ti (others); "
+        "nothing before 0.27, which counts otherwise",
+    )
+    left_gib = budget.gib - terms.cold_start_gib - need
+    yield Line(
         name="headroomGib",
-        formula="engine budget - total",
-        inputs=f"{budget.gib:.6f} - {need:.6f}",
-        value=budget.gib - need,
-        result=f"{budget.gib - need:.4f} GiB of KV cache beyond the plan",
+        formula="engine budget - cold start - total",
+        inputs=f"{budget.gib:.6f} - {terms.cold_start_gib:g} - {need:.6f}",
+        value=left_gib,
+        result=f"{left_gib:.4f} GiB of KV cache beyond the plan",
         unit="GiB",
         source=budget.source,
     )

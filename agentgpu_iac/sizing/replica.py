@@ -1,6 +1,6 @@
 """One replica: THE sum of its memory, and its speed. ``size``, ``predict``, the planner and the benches all ask here.
 
-    need = weights + KV per session x sessions + overhead <= 0.80 x capacity
+    need = weights + KV per session x sessions + overhead <= (1 - reserve) x capacity
 
 Everything is counted on the fullest accelerator: that of the stage with the most weights, with the draft, which also
 samples. How an engine divides the card after that is its port's (``sizing.engines``); what a step takes is ``speed``'s.
@@ -12,15 +12,25 @@ import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, Model
-from agentgpu_iac.sizing.activation import ActivationPeak, activation_peak
-from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO, Capacity, capacity
+from agentgpu_iac.sizing.activation import ActivationPeak, ExpertRun, Profiling, activation_peak
+from agentgpu_iac.sizing.capacity import RESERVE_RATIO, Capacity, capacity
 from agentgpu_iac.sizing.draft import Draft, draft_memory
-from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, kv_bytes_per_token, kv_tokens
-from agentgpu_iac.sizing.outside_torch import Graphs, communication_gib, context_gib, cuda_graphs
+from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, kv_bytes_per_token, kv_tokens
+from agentgpu_iac.sizing.outside_torch import (
+    Graphs,
+    captures,
+    cold_start_gib,
+    communication_gib,
+    context_gib,
+    cuda_graphs,
+    has_own_all_reduce,
+)
+from agentgpu_iac.sizing.paging import PoolRequest, largest, page_bytes, session_bytes, start_bytes
+from agentgpu_iac.sizing.runner import counts_graphs, samples_in_16_bit
 from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
-from agentgpu_iac.sizing.weights import RankWeights, lora_slot_gib, rank_weights
+from agentgpu_iac.sizing.weights import RankWeights, layer_count, lora_slot_gib, rank_weights, stage_expert_bytes
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
-from agentgpu_iac.units import GIB, gib
+from agentgpu_iac.units import GIB, ceil_div, gib
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +46,14 @@ class Replica:
     """The card has no units for the precision: its kernels unpack the weights as they are read."""
     kv_dtype: KvCacheDtype
     tensor_parallel: int
+    """Accelerators that share the heads of one request."""
     pipeline_parallel: int
+    attention_dp: int = 1
+    """Groups of that many accelerators in each stage: each holds the attention whole and has requests of its own."""
+    expert_parallel: int = 1
+    """Parts into which the experts are dealt out whole; 1: every accelerator of a stage has a slice of each."""
     max_num_batched_tokens: int
+    """Of each attention group."""
     enforce_eager: bool = False
     dtype_bytes: int = 2
     """Bytes of the engine's number format: 4 where it is started in 32 bit."""
@@ -45,6 +61,39 @@ class Replica:
     """What proposes tokens for speculative decoding."""
     lora_ranks: tuple[int, ...] = ()
     """Rank of each LoRA slot that the engine makes room for."""
+    prefix_cached: bool = True
+    """Whether the engine keeps prefixes between requests; it then holds two states of recurrent layers for each."""
+    cold_start: bool = True
+    """Whether it starts with an empty compile cache, as the first on each node does."""
+    reads_pictures: bool = True
+    """Whether the towers of a model that has some are used, and profiled; engines can be told not to."""
+
+    def pool_request(self, max_model_len: int) -> PoolRequest:
+        """What the engine's allocator is asked for sequences of that length."""
+        return PoolRequest(
+            model=self.model,
+            version=self.accounted_as,
+            kv_dtype=self.kv_dtype,
+            dtype_bytes=self.dtype_bytes,
+            tensor_parallel=self.tensor_parallel,
+            pipeline_parallel=self.pipeline_parallel,
+            max_model_len=max_model_len,
+            max_num_batched_tokens=self.max_num_batched_tokens,
+            compute_capability=self.accelerator.compute_capability,
+            draft_layers=0 if self.draft is None else self.draft.layers,
+            proposed_tokens=0 if self.draft is None else max(self.draft.tokens, min(1, self.draft.layers)),
+            prefix_cached=self.prefix_cached,
+        )
+
+    @property
+    def stage_accelerators(self) -> int:
+        """Accelerators of one pipeline stage."""
+        return self.tensor_parallel * self.attention_dp
+
+    @property
+    def accelerators_of_an_expert(self) -> int:
+        """Accelerators of a stage that share each expert: all of them without expert parallelism."""
+        return self.stage_accelerators // self.expert_parallel
 
     @property
     def rows_per_step(self) -> int:
@@ -80,6 +129,8 @@ class MemoryTerms:
     capacity: Capacity
     weights: RankWeights
     """As computed, without LoRA slots."""
+    expert_bytes: float
+    """Of what is shared out: the routed experts of the fullest stage."""
     lora_gib: float
     """LoRA slots, which engines count with the weights (Mistral-7B with one: 13.58 GiB logged, 13.51 without)."""
     draft_weights_gib: float
@@ -88,22 +139,39 @@ class MemoryTerms:
     """As computed, or as set by hand."""
     draft_kv_bytes_per_token: int
     kv_fixed_bytes: float
-    """What a session holds whatever its length beyond a window: windows and fixed states, the draft's included."""
+    """What a session holds beside its tokens: windows, states, and what pages are larger than what they hold, the draft's
+    included."""
     kv_per_session_gib: float
     """The draft's included."""
-    least_kv_gib: float = 0.0
-    """The cache of one input of the longest length that is let in, where sessions are counted by a shorter one."""
+    longest_tokens: int
+    """The longest sequence that is let in: as long as a session, or longer where most are shorter."""
+    draft_shares_pages: bool
+    """The draft's layers stand in the pages of the model's own."""
+    page_gib: float
+    """One page of the pool, of all layers of a group: what an engine hands out at once, and keeps one of for itself."""
+    reserve_ratio: float
+    """Share of the capacity that the need leaves free."""
     context_gib: float
     """CUDA context."""
     communication_gib: float
     """Buffers of NCCL and all-reduces."""
-    graphs: Graphs
+    draft_layers: int
+    """Layers of the draft whose graphs are captured too."""
+    cold_start_gib: float
+    """What a start with an empty compile cache leaves less of the engine's budget; 0 where the cache is counted as full. Beside
+    the need, which is of steady state: the budget must hold both."""
     activation: ActivationPeak
 
     @property
     def computed_weights_gib(self) -> float:
         """Weights of the model on one accelerator as computed, LoRA slots included."""
-        return gib(self.weights.divided_bytes / self.replica.tensor_parallel + self.weights.whole_bytes) + self.lora_gib
+        return gib(self.divided_bytes_per_accelerator + self.weights.whole_bytes) + self.lora_gib
+
+    @property
+    def divided_bytes_per_accelerator(self) -> float:
+        """What one accelerator has of the weights that are shared out: experts over the stage, the rest over its group."""
+        rest = (self.weights.divided_bytes - self.expert_bytes) / self.replica.tensor_parallel
+        return rest + self.expert_bytes * expert_share(self.replica)
 
     @property
     def weights_gib(self) -> float:
@@ -117,10 +185,28 @@ class MemoryTerms:
         """CUDA context and communication."""
         return self.context_gib + self.communication_gib
 
+    def graphs(self, sessions: int) -> Graphs:
+        """Captured graphs of an engine that may run ``sessions`` sequences."""
+        of = self.replica
+        captured = captures(
+            of.accounted_as,
+            sessions,
+            of.max_num_batched_tokens,
+            rows_per_step=of.rows_per_step,
+            compute_capability=of.accelerator.compute_capability,
+        )
+        layers = layer_count(of.model) / of.pipeline_parallel + self.draft_layers
+        own = has_own_all_reduce(of.accelerator, of.tensor_parallel)
+        return cuda_graphs(0.0 if of.enforce_eager else layers, captured, own_all_reduce=own)
+
+    def cuda_graph_gib(self, sessions: int) -> float:
+        """What they take."""
+        return self.graphs(sessions).gib
+
     @property
-    def cuda_graph_gib(self) -> float:
-        """Captured graphs."""
-        return self.graphs.gib
+    def counts_graphs(self) -> bool:
+        """Whether the engine's estimate of its graphs is more than nothing, in releases whose budget holds it."""
+        return counts_graphs(self.replica.accounted_as, self.replica.model, self.replica.precision)
 
     def overhead_gib(self, sessions: int) -> float:
         """What the engine takes besides weights and KV cache when it may run ``sessions`` sequences."""
@@ -134,16 +220,32 @@ class MemoryTerms:
 
     def computed_overhead_gib(self, sessions: int) -> float:
         """The overhead as computed, whether or not it was set by hand."""
-        parts_gib = self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib
+        parts_gib = self.activation_gib(sessions) + self.non_torch_gib + self.cuda_graph_gib(sessions)
         return parts_gib * self.by_hand.overhead_ratio
+
+    def kv_gib(self, sessions: int) -> float:
+        """KV cache of all sessions; at least what the engine wants free for the first of them before it starts."""
+        return max(sessions * self.kv_per_session_gib, self.start_kv_gib(self.longest_tokens) if sessions else 0.0)
+
+    def start_kv_gib(self, tokens: int) -> float:
+        """KV cache that the engine wants for one request of that length before it starts: no window is cut yet then."""
+        drafted = 0 if self.draft_shares_pages else self.draft_kv_bytes_per_token
+        beside_pages = drafted + self.kv_bytes_per_token - self.computed_kv_bytes_per_token
+        return gib(start_bytes(self.replica.pool_request(tokens), tokens) + beside_pages * kv_tokens(tokens))
+
+    def longest_model_len(self, kv_gib: float, most: int) -> int:
+        """The longest --max-model-len up to ``most`` whose one request that KV cache holds; 0: not a single block.
+
+        Whole blocks, except where ``most`` fits. A search: windows and states do not grow in proportion.
+        """
+        if self.start_kv_gib(most) <= kv_gib:
+            return most
+        blocks = largest(lambda count: self.start_kv_gib(count * KV_BLOCK_TOKENS) <= kv_gib, most // KV_BLOCK_TOKENS)
+        return blocks * KV_BLOCK_TOKENS
 
     def need_gib(self, sessions: int) -> float:
         """Weights + KV cache of all sessions + overhead."""
         return self.loaded_gib + self.kv_gib(sessions) + self.overhead_gib(sessions)
-
-    def kv_gib(self, sessions: int) -> float:
-        """KV cache of all sessions, and of the longest input at least."""
-        return max(sessions * self.kv_per_session_gib, self.least_kv_gib)
 
     @property
     def loaded_gib(self) -> float:
@@ -152,20 +254,35 @@ class MemoryTerms:
 
     @property
     def limit_gib(self) -> float:
-        """The most that may be needed in steady state: 80 % of the capacity."""
-        return self.capacity.capacity_gib * STEADY_STATE_RATIO
+        """The most that may be needed in steady state: the capacity without the reserve."""
+        return self.capacity.capacity_gib * (1 - self.reserve_ratio)
+
+    def reserve_that_admits(self, need_gib: float) -> float | None:
+        """The largest reserve, in thousandths, that such a need leaves free; None: it is over the capacity itself."""
+        free = math.floor((1 - need_gib / self.capacity.capacity_gib) * 1000) / 1000
+        return free if free >= 0 else None
 
     def most_sessions(self, cap: int) -> int:
         """The most sessions, up to ``cap``, whose need stays within the limit. 0: not even one fits."""
+        held = self._most_held(cap)
+        if held and self.need_gib(held) > self.limit_gib * (
+            1 + _ROUNDING
+        ):  # what the first wants is more than all hold
+            return largest(lambda sessions: self.need_gib(sessions) <= self.limit_gib, held)
+        return held
+
+    def _most_held(self, cap: int) -> int:
+        """The same, of what sessions hold once they run."""
         free = self.limit_gib - self.loaded_gib - self.overhead_gib(0)
-        if free < self.least_kv_gib:
-            return 0
         if self.by_hand.overhead_gib is not None:
             return _floor_div(free, self.kv_per_session_gib, cap)
         ratio, peak = self.by_hand.overhead_ratio, self.activation
         free_of_activation = free + (peak.gib(0) - peak.sampler_base_gib) * ratio
         by_logits = _floor_div(free_of_activation, self.kv_per_session_gib + peak.logits_gib_per_seat * ratio, cap)
         return min(_floor_div(free, self.kv_per_session_gib, cap), by_logits)
+
+
+_ROUNDING = 1e-9
 
 
 def _floor_div(room: float, each: float, cap: int) -> int:
@@ -175,7 +292,12 @@ def _floor_div(room: float, each: float, cap: int) -> int:
 
 
 def memory_terms(
-    replica: Replica, context_tokens: int, by_hand: ByHand = NOTHING_BY_HAND, *, longest_tokens: int = 0
+    replica: Replica,
+    context_tokens: int,
+    by_hand: ByHand = NOTHING_BY_HAND,
+    *,
+    longest_tokens: int = 0,
+    reserve_ratio: float = RESERVE_RATIO,
 ) -> MemoryTerms:
     """Memory of one accelerator of the replica, with sessions of ``context_tokens`` each, and room for one of
     ``longest_tokens``.
@@ -186,7 +308,8 @@ def memory_terms(
     shape = (model, replica.kv_dtype, tensor, pipeline)
     tokens = kv_tokens(context_tokens)
     computed_per_token = kv_bytes_per_token(*shape, dtype_bytes=width)
-    per_session = kv_bytes_per_session(*shape, context_tokens, dtype_bytes=width)
+    request = replica.pool_request(context_tokens)
+    per_session = session_bytes(request, context_tokens)
     per_token = by_hand.kv_bytes_per_token
     if per_token is None:
         per_token = computed_per_token
@@ -200,16 +323,19 @@ def memory_terms(
         context_tokens=context_tokens,
         dtype_bytes=width,
     )
+    weights = rank_weights(model, replica.precision, tensor, pipeline, compute_capability=capability, dtype_bytes=width)
     fixed = per_session - computed_per_token * tokens
-    fixed += draft.kv_bytes_per_session - draft.kv_bytes_per_token * tokens
+    # The layers of a draft head share the model's pages; a whole draft model holds its own.
+    fixed += draft.own_bytes_per_session - draft.kv_bytes_per_token * tokens
     return MemoryTerms(
         replica=replica,
         by_hand=by_hand,
         context_tokens=context_tokens,
         capacity=capacity(replica.accelerator),
-        weights=rank_weights(
-            model, replica.precision, tensor, pipeline, compute_capability=capability, dtype_bytes=width
-        ),
+        weights=weights,
+        expert_bytes=0.0
+        if replica.stage_accelerators == tensor and replica.expert_parallel == 1
+        else min(weights.divided_bytes, stage_expert_bytes(model, replica.precision, pipeline, dtype_bytes=width)),
         lora_gib=sum(lora_slot_gib(model, rank) for rank in replica.lora_ranks),
         draft_weights_gib=draft.weights_gib,
         computed_kv_bytes_per_token=computed_per_token,
@@ -217,10 +343,16 @@ def memory_terms(
         draft_kv_bytes_per_token=draft.kv_bytes_per_token,
         kv_fixed_bytes=fixed,
         kv_per_session_gib=((per_token + draft.kv_bytes_per_token) * tokens + fixed) / GIB,
-        least_kv_gib=(per_token * kv_tokens(longest_tokens) + (fixed if longest_tokens else 0.0)) / GIB,
+        longest_tokens=max(context_tokens, longest_tokens),
+        draft_shares_pages=draft.shares_pages,
+        page_gib=gib(page_bytes(request)),
+        reserve_ratio=reserve_ratio,
         context_gib=context_gib(version, tensor, pipeline),
-        communication_gib=communication_gib(replica.accelerator, version, tensor),
-        graphs=cuda_graphs(model, pipeline, enforce_eager=replica.enforce_eager, draft_layers=draft.layers),
+        communication_gib=communication_gib(
+            replica.accelerator, version, replica.stage_accelerators if model.experts else tensor
+        ),
+        draft_layers=draft.layers,
+        cold_start_gib=cold_start_gib(model, version) if replica.cold_start else 0.0,
         activation=activation_peak(
             model,
             version,
@@ -228,9 +360,29 @@ def memory_terms(
             replica.max_num_batched_tokens,
             stage_input=pipeline > 1,
             dtype_bytes=width,
-            rows_per_step=replica.rows_per_step,
+            profiling=Profiling(
+                rows_per_step=replica.rows_per_step,
+                in_16_bit=samples_in_16_bit(version, model, replica.precision),
+                encodes=replica.reads_pictures,
+            ),
+            experts=ExpertRun(
+                groups=replica.attention_dp,
+                split=replica.accelerators_of_an_expert,
+                eight_bit=replica.precision == "fp8" and not replica.weight_only,
+            ),
         ),
     )
+
+
+def fullest_experts(replica: Replica) -> int:
+    """Experts of a layer on the fullest accelerator: engines deal them out as evenly as whole experts go."""
+    return ceil_div(replica.model.experts or 1, replica.expert_parallel)
+
+
+def expert_share(replica: Replica) -> float:
+    """Part of the routed experts that the fullest accelerator of a stage holds."""
+    dealt = fullest_experts(replica) / (replica.model.experts or 1) if replica.expert_parallel > 1 else 1.0
+    return dealt / replica.accelerators_of_an_expert
 
 
 def speed(replica: Replica, serving: Serving) -> Speed | None:
@@ -240,8 +392,13 @@ def speed(replica: Replica, serving: Serving) -> Speed | None:
         replica.accelerator,
         precision=replica.precision,
         kv_dtype=replica.kv_dtype,
-        tensor_parallel=replica.tensor_parallel,
+        tensor_parallel=replica.stage_accelerators,
         pipeline_parallel=replica.pipeline_parallel,
         max_batched_tokens=replica.max_num_batched_tokens,
-        serving=replace(serving, weight_only=replica.weight_only),
+        serving=replace(
+            serving,
+            weight_only=replica.weight_only,
+            attention_dp=replica.attention_dp,
+            expert_parallel=replica.expert_parallel,
+        ),
     )

@@ -45,9 +45,9 @@ def test_unknown_names(look_up, name, message):
     [
         ("0.5.4", 0.9, False),
         ("0.9.2", 0.9, False),
-        ("0.20.1", 0.9, False),
-        ("0.21.0", 0.9, True),
-        ("v0.21.1rc1", 0.9, True),
+        ("0.19.1", 0.9, False),
+        ("0.20.0", 0.92, True),
+        ("v0.20.1rc1", 0.92, True),
         ("0.25.0", 0.92, True),
         ("0.33.0", 0.92, True),
         ("1.0", 0.92, True),

@@ -90,7 +90,7 @@ def test_every_option_of_predict_counts() -> None:
     for options, field in {
         ("--tp", 2): "tpotMs",
         ("--pp", 2): "tpotMs",
-        ("--ep", 2): "warnings",
+        ("--count", 2): "tpotMs",
         ("--attention-dp", 2): "outputTokensPerS",
         ("--precision", "fp8"): "tpotMs",
         ("--prefix-hit-ratio", 0.9): "ttftMs",
@@ -103,6 +103,22 @@ def test_every_option_of_predict_counts() -> None:
         assert agentgpu(*question, *options, "-f", "json").data[field] != plain[field], options
     open_loop = agentgpu(*PREDICT, "--request-rate", 2, "-f", "json").data
     assert open_loop["concurrency"] > 1
+
+
+def test_experts_and_attention_groups_count() -> None:
+    mixture = ("--model", "Qwen/Qwen3-30B-A3B-Instruct-2507", "--accelerator", "h100-sxm", "--tp", 2)
+    asked = ("--input-tokens", 1000, "--output-tokens", 200, "--concurrency", 8)
+    for question in (("size", *mixture, "--max-model-len", 8192), ("predict", *mixture, *asked)):
+        plain, *others = (
+            agentgpu(*question, *more, "-f", "json").data
+            for more in (
+                (),
+                ("--ep", 2),
+                ("--ep", 2, "--attention-dp", 2),
+                ("--ep", 4, "--attention-dp", 2, "--count", 4),
+            )
+        )
+        assert len({str(answer) for answer in (plain, *others)}) == 4
 
 
 def test_names_are_matched_without_regard_to_case() -> None:

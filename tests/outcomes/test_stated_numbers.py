@@ -52,8 +52,10 @@ STATED: dict[str, tuple[Any, str]] = {
         "EFA rate of p4d.24xlarge, the slowest sold for several nodes",
     ),
     "planning.choosing.leaving.NOTICE_DETECTION_S": (5, "the handler polls the metadata service every five seconds"),
-    "sizing.kv_cache._TOKENS_AT_FULL_LENGTH_SINCE": ("0.20.1", "start-up logs of Gemma-4-31B before and after"),
-    "sizing.kv_cache._EVEN_GROUPS_RATIO": (1.25, "vLLM's kv_cache_utils"),
+    "sizing.paging._TOKENS_AT_FULL_LENGTH_SINCE": ("0.20.1", "start-up logs of Gemma-4-31B before and after"),
+    "sizing.paging._LATENT_PAGE_TOKENS": (128, "platforms/interface.py of vLLM 0.33.0: kernels of compressed KV"),
+    "sizing.paging._CHECKPOINT_PAGE_TOKENS": (64, "FLASHINFER_GDN_CHECKPOINT_ALIGNMENT of vLLM 0.33.0"),
+    "sizing.paging._STATE_CHUNK_TOKENS": (256, "Mamba-2's chunk, model_executor/models/config.py of vLLM 0.18.0"),
     "sizing.layout._NVLINK_DOMAIN": ({"gb200": 72, "gb300": 72}, "NVL72: accelerators that one NVLink switch joins"),
     "planning.choosing.caching.PARALLEL_PULL_SINCE": (
         "20251217",

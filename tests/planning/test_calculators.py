@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -51,7 +51,7 @@ class TestSize:
         older, newer = (size(**LLAMA, engine_version=version) for version in ("0.19.0", "0.33.0"))
         # 0.92 of the card instead of 0.90, but the CUDA graphs come out of it
         assert newer["kvCacheGib"] - older["kvCacheGib"] == pytest.approx(
-            79.18 * 0.02 - newer["cudaGraphGib"], abs=1e-3
+            79.18 * 0.02 - newer["cudaGraphGib"] - newer["coldStartGib"], abs=1e-3
         )
         explicit = size(**LLAMA, max_num_seqs=1024, max_num_batched_tokens=8192, max_model_len=131_072, tp=1, pp=1)
         assert explicit == size(**LLAMA)
@@ -303,3 +303,69 @@ class TestLines:
         found = list(SIZE.answer_lines(lines, CATALOG))
         assert len(found) == len(lines)
         assert all(json.dumps(one, allow_nan=False) for one in found)
+
+
+class TestTheLongestLength:
+    """A search over what the engine counts: windows and states do not grow in proportion."""
+
+    WINDOWS: ClassVar = {"model": "google/gemma-3-27b-it", "accelerator": "h100-sxm", "gpu_memory_utilization": 0.76}
+    HYBRID: ClassVar = {
+        "model": "Qwen/Qwen3.5-9B",
+        "accelerator": "l4",
+        "gpu_memory_utilization": 0.97,
+        "engine_version": "0.19.0",
+    }
+
+    @pytest.mark.parametrize(
+        "options", [WINDOWS, HYBRID | {"engine_version": "0.19.0"}, {"model": "Qwen/Qwen3-8B", "accelerator": "l4"}]
+    )
+    def test_it_is_the_same_whichever_was_asked_for_and_starts(self, options):
+        longest = CATALOG.model(options["model"]).max_context_tokens
+        refused = [size(**options, max_model_len=length) for length in (longest, longest * 3 // 4)]
+        advised = {found["rejection"]["longestModelLen"] for found in refused if "rejection" in found}
+        (longest,) = advised
+        assert "rejection" not in size(**options, max_model_len=longest)
+        assert size(**options, max_model_len=longest)["longestModelLen"] == longest
+        assert "rejection" in size(**options, max_model_len=longest + 32)
+
+    def test_it_ends_where_the_model_does(self):
+        found = size(**LLAMA, max_model_len=4096)
+        assert found["longestModelLen"] == CATALOG.model(LLAMA["model"]).max_context_tokens
+
+
+class TestColdStarts:
+    def test_the_answer_says_both(self):
+        cold, warm = size(**LLAMA), size(**LLAMA, compile_cache="warm")
+        assert cold["coldStartGib"] == 1.13
+        assert cold["warmKvCacheGib"] == warm["kvCacheGib"] == pytest.approx(cold["kvCacheGib"] + 1.13)
+        assert warm["coldStartGib"] == 0.0
+
+    def test_older_releases_count_otherwise(self):
+        assert size(**LLAMA, engine_version="0.26.0")["coldStartGib"] == 0.0
+
+
+class TestStates:
+    HYBRID: ClassVar = {"model": "Qwen/Qwen3.5-9B", "accelerator": "l40s", "max_model_len": 8192}
+
+    def test_without_prefix_caching_a_request_holds_one(self):
+        two, one = (size(**self.HYBRID, engine_version="0.19.0", prefix_caching=how) for how in ("on", "off"))
+        assert one["maxConcurrency"] > two["maxConcurrency"] > 0
+        assert size(**LLAMA, prefix_caching="off")["maxConcurrency"] == size(**LLAMA)["maxConcurrency"]
+
+    def test_what_is_counted_and_off_by_default_is_said(self):
+        said = {version: size(**self.HYBRID, engine_version=version)["warnings"] for version in ("0.19.0", "0.33.0")}
+        assert any("prefix caching, which vllm 0.19.0 has off" in warning for warning in said["0.19.0"])
+        assert not any("prefix caching" in warning for warning in said["0.33.0"])
+
+    @pytest.mark.parametrize(("version", "refused"), [("0.19.0", False), ("0.20.0", True), ("0.33.0", True)])
+    def test_more_seats_than_pages_are_refused_by_the_release_that_does(self, version, refused):
+        found = size(**self.HYBRID, engine_version=version, max_num_seqs=5000)
+        assert ("rejection" in found) is refused
+        if refused:
+            rejection = found["rejection"]
+            assert (rejection["constraint"], rejection["need"]) == ("max-num-seqs", 5000.0)
+            assert "rejection" not in size(
+                **self.HYBRID, engine_version=version, max_num_seqs=int(rejection["limit"]) - 8
+            )
+        else:
+            assert any("the states of recurrent layers" in warning for warning in found["warnings"])

@@ -134,4 +134,7 @@ def test_calculators_refuse_by_the_same_rows(question: dict[str, Any], version: 
 def test_calculators_say_that_an_old_engine_is_gone() -> None:
     question = {"model": "Qwen/Qwen2.5-7B-Instruct", "accelerator": "h100-sxm", "max-model-len": 8192}
     answer = SIZE.answer({**question, "engine-version": "0.6.6"}, REAL)
-    assert any("V0" in warning for warning in answer["warnings"])
+    assert answer["rejection"]["constraint"] == "engine-version"
+    assert "V0, which is gone" in answer["rejection"]["message"]
+    assert (answer["rejection"]["needVersion"], answer["rejection"]["limitVersion"]) == ("0.8", "0.6.6")
+    assert "rejection" not in SIZE.answer({**question, "engine-version": "0.8.0"}, REAL)

@@ -61,6 +61,24 @@ def test_a_log_is_read_with_its_settings() -> None:
     assert report.warnings == ()
 
 
+def test_a_log_says_whether_the_compile_cache_was_full() -> None:
+    """vLLM 0.27 and newer have more KV cache then, which is no fault of the overhead."""
+    newer = LOG.replace("0.19.0", "0.31.0")
+    line = "INFO 11-01 10:00:40 [backends.py:290] Directly load the compiled graph(s) for compile range (1, 8192)\n"
+    cold, warm = (calibrate(text, "vllm.log", {"accelerator": "h100-sxm"}, CATALOG) for text in (newer, newer + line))
+    assert warm.compared[1].predicted - cold.compared[1].predicted == pytest.approx(1.13, abs=1e-3)
+
+
+def test_a_log_says_whether_prefixes_were_kept() -> None:
+    hybrid = LOG.replace("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3.5-9B").replace("0.19.0", "0.22.0")
+    with_it, without = (
+        calibrate(f"{hybrid} enable_prefix_caching={said}\n", "vllm.log", {"accelerator": "h100-sxm"}, CATALOG)
+        for said in (True, False)
+    )
+    tokens = {(one.name, one.unit): one.predicted for one in with_it.compared}["KV cache", "tokens"]
+    assert {(one.name, one.unit): one.predicted for one in without.compared}["KV cache", "tokens"] > tokens
+
+
 def test_an_option_wins_over_the_log() -> None:
     smaller = calibrate(LOG, "vllm.log", {"accelerator": "h100-sxm", "gpu-memory-utilization": 0.90}, CATALOG)
     default = calibrate(LOG, "vllm.log", {"accelerator": "h100-sxm"}, CATALOG)

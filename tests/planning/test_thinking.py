@@ -351,6 +351,15 @@ class TestHybridPrefixes:
         (message,) = (one.message for one in found.warnings if one.code == "hybrid-not-cached")
         assert "not the stated 0.9" in message
 
+    @pytest.mark.parametrize(("version", "told_to"), [("0.22.0", ["align"]), ("0.33.0", None)])
+    def test_states_are_kept_as_they_are_counted(self, version: str, told_to: list[str] | None) -> None:
+        """Some architectures would keep a state for every page; two a request are counted."""
+        state = RecurrentShape(state_elements=32 * 128 * 128, convolution_elements=3 * 8192)
+        layers = LayerCounts(full=8, recurrent=24)
+        mamba = make_model("test/mamba", 8, architecture="nemotron_h", layers=layers, recurrent=state)
+        found = plan(make_agent(model="test/mamba", engineVersion=version), catalog=make_catalog(models=(mamba,)))
+        assert flags(workload(found)).get("--mamba-cache-mode") == told_to
+
     def test_a_model_without_recurrent_layers_is_not_asked_for(self) -> None:
         one = workload(plan(make_agent(engineVersion="0.19.0"), catalog=CATALOG))
         assert "--enable-prefix-caching" not in flags(one)

@@ -206,6 +206,8 @@ def test_what_is_explained_is_what_the_plan_says(path: Path) -> None:
             "nonTorchGib": memory.non_torch_gib,
             "cudaGraphGib": memory.cuda_graph_gib,
             "totalGib": memory.total_gib,
+            "coldStartGib": memory.cold_start_gib,
+            "reserveRatio": memory.reserve_ratio,
             "headroomGib": memory.headroom_gib,
             "capacityGib": memory.capacity_gib,
             "ttftMs": one.latency.ttft_ms,
@@ -316,7 +318,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 2, imagePull parallel, shareAccelerators auto"
+            "reservation none, priceCapRatio 2, imagePull parallel, memoryReserveRatio 0.2, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (

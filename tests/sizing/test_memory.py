@@ -12,7 +12,7 @@ from agentgpu_iac.sizing import memory
 from agentgpu_iac.sizing.activation import activation_peak
 from agentgpu_iac.sizing.draft import Draft
 from agentgpu_iac.sizing.engines import SIZING_PORTS
-from agentgpu_iac.sizing.outside_torch import cuda_graphs
+from agentgpu_iac.sizing.outside_torch import captures, cuda_graphs, has_own_all_reduce
 from agentgpu_iac.sizing.weights import draft_layer_parameters
 from agentgpu_iac.units import GIB
 from tests.sizing.rows import SOURCES, make_accelerator, make_model, make_moe
@@ -299,16 +299,15 @@ class TestOverhead:
         states = 8192 * 2048 * 2 / GIB
         assert memory.sampler_base_gib(model, "0.16.0", 1, 8192) == pytest.approx(states)
         assert memory.sampler_base_gib(model, "0.17.0", 1, 8192) == pytest.approx(states + workspaces)
-        assert memory.feed_forward_gib(model, 1, 8192) == pytest.approx(4 * states + workspaces)
+        assert memory.feed_forward_gib(model, "0.19.0", 1, 8192) == pytest.approx(4 * states + workspaces)
 
     def test_a_pipeline_stage_holds_its_input_too(self):
         """Llama-3.1-8B, first of two and of four stages: 1.05 to 1.10 GiB logged."""
-        assert memory.feed_forward_gib(LLAMA, 1, 8192, stage_input=True) == pytest.approx(1.05, rel=0.05)
+        assert memory.feed_forward_gib(LLAMA, "0.19.0", 1, 8192, stage_input=True) == pytest.approx(1.05, rel=0.05)
 
     @pytest.mark.parametrize(
         ("version", "tensor", "pipeline", "nvlink", "expected"),
         [
-            ("0.7.0", 1, 1, 0.0, 0.07),
             ("0.11.0", 1, 1, 900.0, 0.13),
             ("0.17.0", 1, 1, 900.0, 0.13),
             ("0.18.0", 1, 1, 0.0, 0.25),
@@ -328,8 +327,36 @@ class TestOverhead:
 
     @pytest.mark.parametrize(("pipeline", "measured_gib"), [(1, 0.91), (2, 0.65), (4, 0.51)])
     def test_cuda_graphs(self, pipeline, measured_gib):
-        assert cuda_graphs(LLAMA, pipeline, enforce_eager=False).gib == pytest.approx(measured_gib, rel=0.25)
-        assert cuda_graphs(LLAMA, pipeline, enforce_eager=True).gib == 0.0
+        found = cuda_graphs(32 / pipeline, captures("0.19.0", 1024, 8192), own_all_reduce=True)
+        assert found.gib == pytest.approx(measured_gib, rel=0.25)
+        assert cuda_graphs(0.0, 102, own_all_reduce=True).gib == 0.0
+
+    @pytest.mark.parametrize(("seats", "measured_gib"), [(24, 0.75), (128, 1.88), (256, 2.79)])
+    def test_graphs_grow_with_seats(self, seats, measured_gib):
+        """Qwen3.6-35B-A3B on four A100 over PCIe, 0.27: pieces up to twice the seats, whole steps up to the seats."""
+        assert not has_own_all_reduce(make_accelerator(nvlink_gb_per_s=0.0), 4)
+        found = cuda_graphs(40, captures("0.27.0", seats, 16_384), own_all_reduce=False)
+        assert found.gib == pytest.approx(measured_gib, rel=0.2)
+
+    @pytest.mark.parametrize(
+        ("version", "seats", "batched", "expected"),
+        [
+            ("0.9.2", 8, 8192, 67),
+            ("0.10.2", 8, 8192, 3 + 2),
+            ("0.10.2", 1024, 8192, 67),
+            ("0.11.0", 1024, 8192, 67 + 67),
+            ("0.12.0", 1024, 8192, 51 + 51),
+            ("0.19.0", 128, 8192, 35 + 19),
+            ("0.19.0", 128, 100, 15 + 15),
+            ("0.33.0", 24, 8192, 9 + 6),
+        ],
+    )
+    def test_captured_sizes(self, version, seats, batched, expected):
+        assert captures(version, seats, batched) == expected
+
+    def test_the_newest_captures_more_on_blackwell_and_for_drafts(self):
+        assert captures("0.33.0", 1024, 8192, compute_capability="10.0") == 2 * (34 + 49)
+        assert captures("0.33.0", 4, 8192, rows_per_step=4) == captures("0.33.0", 16, 8192)
 
     def test_a_lora_slot(self):
         """Mistral-7B, rank 16: 13.51 -> 13.58 GiB of weights in the logs."""
@@ -358,7 +385,7 @@ def config(**changes) -> memory.EngineConfig:
 class TestEngineMemory:
     @pytest.mark.parametrize(
         ("version", "in_budget"),
-        [("0.11.0", False), ("0.17.0", False), ("0.19.0", False), ("0.21.0", True), ("0.33.0", True)],
+        [("0.11.0", False), ("0.17.0", False), ("0.19.0", False), ("0.20.0", True), ("0.33.0", True)],
     )
     def test_the_identity(self, version, in_budget):
         """budget = weights + activation + non-torch + KV (+ graphs where the version subtracts them)."""
@@ -367,6 +394,7 @@ class TestEngineMemory:
         share = known.gpu_memory_utilization
         report = memory.engine_memory(config(release=known, gpu_memory_utilization=share))
         taken = report.weights_gib + report.activation_gib + report.non_torch_gib + report.kv_cache_gib
+        taken += report.terms.cold_start_gib
         if in_budget:
             taken += report.cuda_graph_gib
         assert report.budget_gib == pytest.approx(80.0 * share)
@@ -377,7 +405,7 @@ class TestEngineMemory:
         plain = memory.engine_memory(config(release=newer))
         eager = memory.engine_memory(config(release=newer, enforce_eager=True))
         assert eager.kv_cache_gib - plain.kv_cache_gib == pytest.approx(plain.cuda_graph_gib)
-        assert plain.cuda_graph_gib == pytest.approx(0.25 + 32 * 0.018)
+        assert plain.cuda_graph_gib == pytest.approx(0.25 + 86 * 32 * 0.18 / 1024)
         older = memory.engine_memory(config(enforce_eager=True))
         assert older.kv_cache_gib == memory.engine_memory(config()).kv_cache_gib
 

@@ -13,7 +13,7 @@ from tests.review.arithmetic import worked_out
 CATALOG = load_catalog()
 NAMES = [
     *("weightsGib", "kvBytesPerToken", "kvPerSessionGib", "kvGib", "overheadGib", "activationGib", "nonTorchGib"),
-    *("cudaGraphGib", "totalGib", "capacityGib", "headroomGib"),
+    *("cudaGraphGib", "totalGib", "capacityGib", "reserveRatio", "coldStartGib", "headroomGib"),
 ]
 MTP = Draft(tokens=2, layers=1)
 SMALL_DRAFT = Draft(tokens=3, model=CATALOG.model("Qwen/Qwen3-0.6B"), name="Qwen/Qwen3-0.6B")
@@ -71,8 +71,8 @@ def test_every_sum_gives_its_value(asked, by_hand):
     assert found["weightsGib"].value == terms.weights_gib
     assert found["totalGib"].value == terms.need_gib(16)
     assert found["overheadGib"].value == terms.overhead_gib(16)
-    assert found["kvGib"].value == 16 * terms.kv_per_session_gib
-    assert found["headroomGib"].value == 70.0 - terms.need_gib(16)
+    assert found["kvGib"].value == terms.kv_gib(16)
+    assert found["headroomGib"].value == 70.0 - terms.cold_start_gib - terms.need_gib(16)
 
 
 @pytest.mark.parametrize(("version", "context"), [("0.11.0", "0.13"), ("0.33.0", "0.25")])

@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
+from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
-from agentgpu_iac.planning.prefix_cache import PrefixCache
-from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.replica import MemoryTerms
 from agentgpu_iac.sizing.speed import Speed
-from agentgpu_iac.units import GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +77,17 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     demand = candidate.demand
     wanted = wanted_model_len(demand)
     terms = candidate.memory
-    graphs_outside = 0.0 if release.graphs_in_budget else terms.cuda_graph_gib
-    room = budget_gib - terms.loaded_gib - terms.overhead_gib(candidate.max_num_seqs) + graphs_outside
-    per_token = terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token
-    if per_token and wanted * per_token > room * GIB:
-        fitting = int(room * GIB / per_token) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS
-        wanted = max(demand.context_tokens, fitting)
+    in_budget = release.graphs_in_budget and terms.counts_graphs
+    graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(candidate.max_num_seqs)
+    room = (
+        budget_gib
+        - terms.cold_start_gib
+        - terms.loaded_gib
+        - terms.overhead_gib(candidate.max_num_seqs)
+        + graphs_outside
+    )
+    if demand.model.keeps_kv:
+        wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted
 
 

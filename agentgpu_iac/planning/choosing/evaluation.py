@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineHostMemory, EngineRelease
+from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.parallelism import legal_parallelism, parallelism_over_nodes
@@ -23,10 +24,10 @@ from agentgpu_iac.planning.choosing.service import (
 )
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.engines import PORTS
-from agentgpu_iac.planning.prefix_cache import PrefixCache
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import latency, memory, pooling, replica, tails
 from agentgpu_iac.sizing.calibration import is_measured
+from agentgpu_iac.sizing.capacity import RESERVE_RATIO, usable_words
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
@@ -63,6 +64,8 @@ class Rules:
     """Whether the engine keeps a session's context between its requests."""
     fills_machines: bool = False
     """Whether a replica must take all accelerators of its machine."""
+    reserve_ratio: float = RESERVE_RATIO
+    """Share of an accelerator's memory that the stack wants free; where the engine leaves less room, that counts."""
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     """What the user measured, by accelerator id, for the agent's model."""
 
@@ -226,7 +229,7 @@ class Evaluator:
         if rows > 1:
             prompt = max(prompt, rows * self._demand.most_seats)
         wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
-        return min(wanted, memory.default_max_num_batched_tokens(accelerator))
+        return min(wanted, memory.default_max_num_batched_tokens(accelerator, self._rules.accounted_as))
 
     def _tokens_of_a_step(self, accelerator: Accelerator) -> int:
         """The batch of a model that generates nothing: nobody's tokens wait for it, so that it is large on small cards too, and
@@ -349,7 +352,7 @@ class Evaluator:
         demand, agent, overrides = self._demand, self._demand.agent, self._demand.agent.overrides
         ranks = tuple(adapter.rank for adapter in agent.lora_adapters)
         calibration = self._rules.calibrations.get(accelerator.id)
-        return memory_terms(
+        terms = memory_terms(
             Replica(
                 model=demand.model,
                 accelerator=accelerator,
@@ -362,6 +365,7 @@ class Evaluator:
                 max_num_batched_tokens=batched,
                 draft=draft_of(agent, demand.draft),
                 lora_ranks=SIZING_PORTS[agent.engine].lora_slots(ranks, self._rules.facts.lora_ranks),
+                prefix_cached=self._rules.prefix_cache != "never",
             ),
             demand.context_tokens,
             ByHand(
@@ -373,6 +377,7 @@ class Evaluator:
             ),
             longest_tokens=demand.longest_input_tokens,
         )
+        return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
     def _hit_ratio(self, replicas: int) -> float:
         if self._rules.prefix_cache == "never":
@@ -478,9 +483,14 @@ class Evaluator:
         message = (
             f"{terms.loaded_gib:.2f} GiB weights + {terms.kv_gib(sessions):.2f} KV cache of {many} + "
             f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
-            f"over 80 % of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
+            f"over {usable_words(terms.reserve_ratio)} of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
         )
-        return self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
+        enough = terms.reserve_that_admits(need)
+        if enough is None or enough < memory.least_reserve_ratio(terms, self._demand.agent.engine, self._rules.release):
+            return self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
+        message += f"; the reserve alone refuses it, capacity.memoryReserveRatio {enough:g} would not"
+        refused = self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
+        return refused.model_copy(update={"reserve_ratio": enough})
 
     def _reject_latency(
         self,

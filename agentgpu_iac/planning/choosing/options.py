@@ -8,9 +8,10 @@ what is bought, depends on how long a replica takes to start beside the other mo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Rejection
 from agentgpu_iac.planning import speculation
@@ -36,9 +37,7 @@ from agentgpu_iac.planning.choosing.tiers import (
 )
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
-from agentgpu_iac.planning.prefix_cache import prefix_cache
 from agentgpu_iac.planning.references import accounting_version
-from agentgpu_iac.sizing.capacity import STEADY_STATE_RATIO
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 
@@ -111,6 +110,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         offload=catalog.engine_host_memory(release.engine, release.version),
         must_stream=caching.wanted_loader(spec) == "runai-streamer" or spec.model_cache.stream == "always",
         prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
+        reserve_ratio=spec.capacity.memory_reserve_ratio,
         fills_machines=target_of(spec).can.replica_fills_machine,
         calibrations={
             row.id: measured
@@ -173,12 +173,29 @@ def on_sale(
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
         options.extend((*bought, *_several_per_accelerator(bought, spec)))
+        by_reserve = [refusal for refusal in refusals if refusal.reserve_ratio is not None]
         if not bought and refusals:
             rejections.append(min(refusals, key=shortfall))
             rejections.extend(on.not_tried)
+        elif by_reserve:
+            rejections.append(min(by_reserve, key=shortfall))
     return AgentOptions(
         demand=found.demand, release=found.release, options=tuple(options), rejections=tuple(rejections)
     )
+
+
+def with_less_reserve(
+    fitted: AgentFits, found: AgentOptions, spec: StackSpec, catalog: Catalog, on_offer: Offers
+) -> tuple[Option, ...]:
+    """What would serve the agent on the accelerators from which the memory's reserve alone turns it away."""
+    refused = {rejection.accelerator for rejection in found.rejections if rejection.reserve_ratio is not None}
+    if not refused:
+        return ()
+    machines = tuple(machine for machine in on_offer.machines if machine.accelerator in refused)
+    capacity = spec.capacity.model_copy(update={"memory_reserve_ratio": 0.0})  # the engine's own share still bounds it
+    lenient = spec.model_copy(update={"capacity": capacity})
+    fits_there = fits(fitted.position, fitted.demand, lenient, catalog, replace(on_offer, machines=machines))
+    return on_sale(fits_there, lenient, catalog, {}).options
 
 
 def shortfall(rejection: Rejection) -> tuple[float, int, int]:
@@ -292,7 +309,7 @@ def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iter
         if option.spans_nodes or replicas < 2:
             continue
         tolerated = tolerated_engines(candidate, MAX_ENGINES_PER_ACCELERATOR, round_trip_ms, replicas)
-        together = with_several_per_accelerator(option, tolerated, STEADY_STATE_RATIO)
+        together = with_several_per_accelerator(option, tolerated)
         if together is not None:
             yield together
 

@@ -19,7 +19,7 @@ _MAX_ENUMERATED_AGENTS = 10
 
 
 def shared_options(
-    by_agent: Sequence[Sequence[Option]], tolerated: dict[tuple[int, str], int], steady_state_ratio: float
+    by_agent: Sequence[Sequence[Option]], tolerated: dict[tuple[int, str], int]
 ) -> tuple[tuple[Option, ...], bool]:
     """Groups of agents that fit together on one accelerator, and whether all groups were considered.
 
@@ -43,16 +43,16 @@ def shared_options(
                 group
                 for size in range(2, MAX_ENGINES_PER_ACCELERATOR + 1)
                 for group in itertools.combinations(members, size)
-                if _fits(group, tolerated, accelerator, steady_state_ratio)
+                if _fits(group, tolerated, accelerator)
             ]
         else:
             complete = False
-            sets = _first_fit(members, tolerated, accelerator, steady_state_ratio)
+            sets = _first_fit(members, tolerated, accelerator)
         groups.extend(_merge(group) for group in sets)
     return tuple(groups), complete
 
 
-def with_several_per_accelerator(option: Option, tolerated: int, steady_state_ratio: float) -> Option | None:
+def with_several_per_accelerator(option: Option, tolerated: int) -> Option | None:
     """The option with as many of its replicas on each accelerator as fit, each with a KV budget of its own; None for one.
 
     ``tolerated`` says how many busy engines the agent can bear. Nothing is left for a burst tier: no autoscaler could
@@ -61,10 +61,11 @@ def with_several_per_accelerator(option: Option, tolerated: int, steady_state_ra
     candidate = option.candidates[0]
     if option.machine.accelerators > 1 or candidate.burst_replicas or not _takes_a_part(option):
         return None
-    capacity_gib = candidate.memory.capacity.capacity_gib * steady_state_ratio
     most = min(candidate.baseline_replicas, tolerated, MAX_ENGINES_PER_ACCELERATOR)
     for engines in range(most, 1, -1):
-        if engines * _need_gib(option) <= capacity_gib and host_memory.fits(candidate, option.machine, engines):
+        if engines * _need_gib(option) <= candidate.memory.limit_gib and host_memory.fits(
+            candidate, option.machine, engines
+        ):
             return replace(option, replicas_per_accelerator=engines, drain=None)
     return None
 
@@ -123,11 +124,13 @@ def _need_gib(option: Option) -> float:
     return candidate.memory.need_gib(candidate.max_num_seqs)
 
 
-def _fits(
-    group: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str, steady_state_ratio: float
-) -> bool:
-    capacity = group[0].candidates[0].memory.capacity.capacity_gib
-    return sum(map(_need_gib, group)) <= capacity * steady_state_ratio and all(
+def _limit_gib(group: Sequence[Option]) -> float:
+    """What a group may need of one accelerator together: the least that any of its engines leaves free of it counts."""
+    return min(option.candidates[0].memory.limit_gib for option in group)
+
+
+def _fits(group: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str) -> bool:
+    return sum(map(_need_gib, group)) <= _limit_gib(group) and all(
         tolerated[option.agents[0], accelerator] >= len(group)
         and host_memory.fits(option.candidates[0], option.machine, len(group))
         for option in group
@@ -135,18 +138,17 @@ def _fits(
 
 
 def _first_fit(
-    members: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str, steady_state_ratio: float
+    members: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str
 ) -> list[tuple[Option, ...]]:
     """First-fit decreasing: good groups for many agents, without trying them all."""
     bins: list[list[Option]] = []
     open_bins: list[list[Option]] = []
     need_gib = {member.agents: _need_gib(member) for member in members}
     for option in sorted(members, key=lambda member: (-need_gib[member.agents], member.agents)):
-        limit_gib = option.candidates[0].memory.capacity.capacity_gib * steady_state_ratio
         for group in open_bins:
-            if sum(need_gib[member.agents] for member in (*group, option)) > limit_gib:
+            if sum(need_gib[member.agents] for member in (*group, option)) > option.candidates[0].memory.limit_gib:
                 continue
-            if _fits([*group, option], tolerated, accelerator, steady_state_ratio):
+            if _fits([*group, option], tolerated, accelerator):
                 group.append(option)
                 break
         else:

@@ -22,6 +22,7 @@ from agentgpu_iac.planning.engines.settings import (
     quantises_at_load,
 )
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
+from agentgpu_iac.sizing.paging import must_be_told_to_align
 from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import Precision
 
@@ -96,6 +97,8 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args += ["--kv-cache-memory-bytes", str(settings.kv_cache_memory_bytes)]
     if settings.asks_for_prefix_cache:
         args.append("--enable-prefix-caching")
+        if must_be_told_to_align(version, model):
+            args += ["--mamba-cache-mode", "align"]
     args += _chat_args(settings)
     if agent.lora_adapters:
         args += _lora_args(settings)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.pools import Placed, Pool
 from agentgpu_iac.sizing.engines import SIZING_PORTS
-from agentgpu_iac.sizing.memory import KV_BLOCK_TOKENS
 from agentgpu_iac.units import GIB, MIB
 
 
@@ -26,15 +25,13 @@ def kv_bytes(member: Placed, pool: Pool) -> int:
 
 
 def planned_kv_bytes(candidate: Candidate) -> int:
-    """KV cache of the planned sessions and of one block more, in whole MiB.
+    """KV cache of the planned sessions and of one page more, in whole MiB.
 
-    Engines keep a block for themselves, and a session of full length would else never fit (vLLM's null block, read in
+    Engines keep a page for themselves, and a session of full length would else never fit (vLLM's null block, read in
     0.33.0: v1/core/block_pool.py).
     """
     terms = candidate.memory
-    block_bytes = KV_BLOCK_TOKENS * (terms.kv_bytes_per_token + terms.draft_kv_bytes_per_token)
-    sessions_bytes = terms.kv_gib(candidate.max_num_seqs) * GIB
-    return math.ceil((sessions_bytes + block_bytes) / MIB) * MIB
+    return math.ceil((terms.kv_gib(candidate.max_num_seqs) + terms.page_gib) * GIB / MIB) * MIB
 
 
 def spare_bytes(engines: Sequence[Placed]) -> int:
@@ -47,7 +44,7 @@ def spare_bytes(engines: Sequence[Placed]) -> int:
 def _taken_bytes(candidate: Candidate) -> int:
     """Everything that the engine was planned with."""
     terms, seats = candidate.memory, candidate.max_num_seqs
-    beside_kv = terms.need_gib(seats) - terms.kv_gib(seats)
+    beside_kv = terms.need_gib(seats) - terms.kv_gib(seats) + terms.cold_start_gib
     return math.ceil(beside_kv * GIB) + planned_kv_bytes(candidate)
 
 

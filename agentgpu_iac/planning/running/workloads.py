@@ -245,14 +245,14 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         terms.capacity.capacity_gib,
         share,
         weights_gib=terms.loaded_gib,
-        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib),
+        before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib(seats)),
     )
     kv_bytes = None
     if member.share_group is not None and not candidate.demand.model.keeps_kv:
-        budget = total
+        budget = total + terms.cold_start_gib
     elif member.share_group is not None:
         kv_bytes = shared_memory.kv_bytes(member, pool)
-        budget = total - kv_gib + kv_bytes / GIB
+        budget = total + terms.cold_start_gib - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
         weights_gib=rounded(terms.weights_gib),
         draft_weights_gib=rounded(terms.draft_weights_gib),
@@ -262,17 +262,19 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         kv_gib=rounded(kv_gib),
         activation_gib=rounded(terms.activation_gib(seats)),
         non_torch_gib=rounded(terms.non_torch_gib),
-        cuda_graph_gib=rounded(terms.cuda_graph_gib),
+        cuda_graph_gib=rounded(terms.cuda_graph_gib(seats)),
+        cold_start_gib=rounded(terms.cold_start_gib),
         overhead_gib=rounded(terms.overhead_gib(seats)),
         total_gib=rounded(total),
         capacity_gib=rounded(terms.capacity.capacity_gib),
         capacity_basis=terms.capacity.basis,
         utilization_ratio=rounded(total / terms.capacity.capacity_gib),
         engine_budget_gib=rounded(budget),
-        headroom_gib=rounded(budget - total),
+        headroom_gib=rounded(budget - terms.cold_start_gib - total),
         context_tokens=candidate.demand.context_tokens,
         expected_context_tokens=round(min(candidate.demand.shape.expected_tokens, candidate.demand.context_tokens)),
         error_ratio=memory.kv_error_ratio(candidate.demand.agent.engine),
+        reserve_ratio=rounded(terms.reserve_ratio),
     )
     return plan, kv_bytes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentgpu_iac import __version__
@@ -20,7 +21,7 @@ from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.on_offer import offers
-from agentgpu_iac.planning.choosing.placement import Terms
+from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.solver import solver_version
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan
@@ -32,7 +33,13 @@ from agentgpu_iac.planning.running.workloads import workload_plan
 from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing import overrides
 from agentgpu_iac.planning.writing.assumptions import assumptions
-from agentgpu_iac.planning.writing.costs import cost, other_accelerators, second_replicas, with_dearest
+from agentgpu_iac.planning.writing.costs import (
+    cost,
+    other_accelerators,
+    second_replicas,
+    with_dearest,
+    with_less_reserve,
+)
 from agentgpu_iac.planning.writing.ledger.entries import entries
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
@@ -47,6 +54,8 @@ class Decisions:
     rejections: tuple[Rejection, ...]
     terms: Terms
     """By which the stack's cost is told, whatever it was chosen for."""
+    less_reserve: Sequence[Sequence[Option]] = ()
+    """For each agent, what would serve it where the memory's reserve alone turned it away."""
 
 
 def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: Decisions) -> Plan:
@@ -82,8 +91,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     tiers = tiers_by_agent(workloads)
     second = second_replicas(placed, its_pools, spec)
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)
+    less = with_less_reserve(placed, decided.less_reserve, its_pools, decided.terms)
     total = with_dearest(
-        cost(pools, (*others, *second), decided.terms.burst_hours, settled.placement.gap_ratio), node_pools
+        cost(pools, (*others, *less, *second), decided.terms.burst_hours, settled.placement.gap_ratio), node_pools
     )
     router = router_plan(spec, catalog, workloads)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router)

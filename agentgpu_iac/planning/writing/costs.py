@@ -107,6 +107,36 @@ def other_accelerators(
     return tuple(found)
 
 
+def with_less_reserve(
+    placed: Sequence[Placed],
+    options: Sequence[Sequence[Option]],
+    pools: Mapping[int, Sequence[Pool]],
+    terms: Terms,
+) -> tuple[Alternative, ...]:
+    """For each agent the cheapest of what the memory's reserve alone turned away, where that is cheaper."""
+    found: list[Alternative] = []
+    for member in placed:
+        refused = options[member.position] if options else ()
+        if not refused:
+            continue
+        here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0)).quantize(_CENT)
+        option = min(refused, key=lambda option: option.rank(terms))
+        price = option.usd_per_month_alone(terms).quantize(_CENT)
+        if price >= here:
+            continue
+        candidate = option.candidates[0]
+        enough = candidate.memory.reserve_that_admits(candidate.memory.need_gib(candidate.max_num_seqs))
+        found.append(
+            _alternative(member, option, price, price - here).model_copy(
+                update={
+                    "note": f"only the memory's reserve turns it away: capacity.memoryReserveRatio {enough or 0:g} would not; "
+                    f"{_service_words(candidate.service)}"
+                }
+            )
+        )
+    return tuple(found)
+
+
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
     price = pool.usd_per_hour

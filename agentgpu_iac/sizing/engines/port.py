@@ -46,6 +46,10 @@ class SizingPort:
     """(ranks of the adapters, ranks that its flag accepts) -> the rank of each slot that it makes room for."""
     checkpoints_ask_for_8_bit_cache: bool = False
     """Checkpoints that are quantised for it ask for an 8-bit KV cache."""
+    deals_all_experts_out: bool = False
+    """Expert parallelism is over all accelerators of a stage or off: it has no size of its own."""
+    deals_experts_unevenly: bool = False
+    """The number of experts need not divide by the expert-parallel size."""
     tuned_share: float = 0.93
     """Share of the memory that measured runs gave it, which are tuned."""
     tuned_overhead_gib: float = 4.0

@@ -69,6 +69,10 @@ class Capacity(Document):
     """How images come to nodes whose user data is ours (Amazon Linux 2023 on EKS). parallel: layers are fetched and unpacked
     side by side (nodeadm's gate FastImagePull, which AWS calls experimental), wherever the disk takes 600 MiB/s. default:
     containerd as it is."""
+    memory_reserve_ratio: Annotated[float, Field(ge=0, le=0.8)] = 0.20
+    """Share of an accelerator's memory that the need of its engines leaves free in steady state, for what is not foreseen: a
+    load above the planned one, an error of the sum, a start with a cold cache. Less admits smaller accelerators; never
+    less is left than what the engine's own share of the memory leaves, with the error of our sum."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 
