@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import accuracy_cards
 import accuracy_latency
 import accuracy_loading
 import accuracy_memory
@@ -156,6 +157,13 @@ def latency_section() -> str:
     return section("Latency", printed(show), plots)
 
 
+def cards_section() -> str:
+    """TPOT at few requests and TTFT at one, on cards that no constant was fitted on."""
+    results = [each for each in accuracy_cards.outcomes(load_catalog())[0] if not each.case.doubt]
+    plots = (Scatter("TPOT on other cards", "ms", [(each.case.tpot_ms, each.tpot_ms) for each in results]),)
+    return section("Cards that no constant was fitted on", printed(accuracy_cards.main), plots)
+
+
 def peer_section() -> str:
     """The peer and ours on the same rows, with the time of one prediction each."""
     rows = peer.read_rows(DATA)
@@ -178,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", action="store_true", help="compare with aiconfigurator too")
     arguments = parser.parse_args()
-    parts = [memory_section(), loading_section(), starting_section(), latency_section()]
+    parts = [memory_section(), loading_section(), starting_section(), latency_section(), cards_section()]
     if arguments.peer:
         parts.append(peer_section())
     (DOCS / "accuracy.md").write_text(_HEAD + "".join(parts), encoding="utf-8")

@@ -1,10 +1,12 @@
-"""Robust least squares with priors, in numpy: fits the constants of the latency model to measured cases.
+"""Robust least squares with priors, in numpy: fits the few constants of steps and hosts to measured runs.
 
     minimise  sum of w log(1 + r^2 / s^2) over rows  +  sum of (lambda (ln c - ln prior) / sigma)^2 over constants
 
-with r the logarithm of predicted over measured. The Cauchy loss keeps mislabelled rows in and their pull small; w
-gives a group of n rows the weight n^0.4; the priors are what is known without these rows, so that a constant which the
-remaining rows do not tell stays physical when a group is left out. Levenberg-Marquardt with numeric derivatives.
+with r the logarithm of predicted over measured, predicted by stepping the replica through the row's own protocol. The
+Cauchy loss keeps mislabelled rows in and their pull small; w gives a group of n rows the weight n^0.4; the priors are
+what is known without these rows, so that a constant which the remaining rows do not tell stays physical when a group is
+left out. Stepping is slow to differentiate, so a fit sees up to ``PER_GROUP`` rows of each group, spread over it, and all
+fits without a group start from the derivatives of the fit to all; what is left out is stepped again with what they find.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -20,60 +22,40 @@ import numpy as np
 from numpy.typing import NDArray
 from serving_rows import Case
 
-from agentgpu_iac.sizing import latency, memory
+from agentgpu_iac.sizing import arrivals, latency
 from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, EngineFamily, Generation, family_of, generation_of
+from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
 
 Vector = NDArray[np.float64]
-Owner = Callable[[Case], bool]
+Mask = NDArray[np.bool_]
 
 PRIORS: dict[str, tuple[float, float]] = {
     "step_ms": (0.7, 0.5),
     "sequence_ms": (0.012, 0.5),
-    "prompt_launch_ms_per_layer": (0.25, 0.5),
-    "prompt_interference": (0.9, 0.1),
-    "bandwidth_efficiency": (0.85, 0.1),
-    "kv_bandwidth_efficiency": (0.75, 0.2),
-    "latent_kv_factor": (1.5, 0.4),
-    "all_reduce_ms": (0.006, 0.5),
-    "decode_all_reduce_gb_per_s": (200.0, 0.5),
-    "prompt_all_reduce_gb_per_s": (300.0, 0.4),
-    "mfu_16_bit": (0.75, 0.15),
-    "mfu_8_bit_hopper": (0.6, 0.2),
-    "mfu_8_bit_blackwell": (0.6, 0.2),
-    "mfu_4_bit": (0.5, 0.3),
-    "mfu_weight_only": (0.5, 0.3),
-    "expert_mfu_hopper": (0.5, 0.4),
-    "expert_mfu_blackwell": (0.5, 0.4),
-    "expert_mfu_4_bit": (0.5, 0.4),
-    "block_fp8_launch_factor": (1.3, 0.2),
-    "dense_fp4_launch_factor": (1.2, 0.2),
-    "hopper_launch_factor": (1.0, 0.2),
-    "sparse_attention_launch_factor": (1.5, 0.5),
-    "steady_queue": (0.5, 0.7),
-    "moe_launch_factor": (1.4, 0.3),
-    "host_ms_per_request": (0.5, 1.0),
-    "launch_ms_per_layer": (0.045, 0.3),
-    "first_token_ms": (40.0, 0.7),
-    "queue_share": (0.08, 0.8),
+    "prompt_launch_ms_per_layer": (0.12, 0.5),
+    "launch_ms_per_layer": (0.012, 0.6),
+    "first_token_ms": (14.0, 0.5),
 }
 """Prior and its standard deviation on a logarithmic scale, by the last part of a constant's name."""
-UPPER = {"bandwidth_efficiency": 1.0, "kv_bandwidth_efficiency": 1.0, "mfu_16_bit": 1.0}
-"""No hardware does better than its data sheet."""
 
 PRIOR_STRENGTH = 2.0
 TPOT_SCALE, TTFT_SCALE, TTFT_WEIGHT = 0.12, 0.30, 0.8
 GROUP_EXPONENT = -0.3
-ROUNDS = 25
-TOLERANCE = 1e-3
+PER_GROUP = 8
+LINEARISATIONS, ROUNDS = 3, 30
+STEP = 0.02
+"""Change of a constant's logarithm by which derivatives are taken: a run steps, so a smaller one shows the steps."""
+FARTHEST = 0.5
+"""No constant's logarithm moves farther between two linearisations."""
 
 
 def constant_names() -> tuple[str, ...]:
-    """All constants, generations and families spelled out: ``vllm-0.18.launch_ms_per_layer``."""
-    plain = [f.name for f in dataclasses.fields(Constants) if f.name not in ("families", "generations")]
+    """What is fitted, generations and families spelled out: ``vllm-0.18.launch_ms_per_layer``."""
+    plain = [f.name for f in dataclasses.fields(Constants) if f.name in PRIORS]
     nested = [f"{key}.{f.name}" for key in CONSTANTS.families for f in dataclasses.fields(EngineFamily)]
     nested += [f"{key}.{f.name}" for key in CONSTANTS.generations for f in dataclasses.fields(Generation)]
-    return tuple(plain + nested)
+    return tuple(plain + [name for name in nested if name.rpartition(".")[2] in PRIORS])
 
 
 NAMES = constant_names()
@@ -92,30 +74,63 @@ def _value(constants: Constants, name: str) -> float:
 
 
 def unflatten(logs: Vector) -> Constants:
-    """The inverse of ``flatten``."""
+    """The inverse of ``flatten``: what is not fitted is as shipped."""
     values = dict(zip(NAMES, (float(v) for v in np.exp(logs)), strict=True))
 
-    def table(keys: Mapping[Any, Any], kind: type[Any]) -> Mapping[Any, Any]:
+    def table(shipped: Mapping[Any, Any]) -> Mapping[Any, Any]:
         return MappingProxyType(
-            {key: kind(**{f.name: values[f"{key}.{f.name}"] for f in dataclasses.fields(kind)}) for key in keys}
+            {
+                key: dataclasses.replace(
+                    row,
+                    **{
+                        f.name: values[f"{key}.{f.name}"]
+                        for f in dataclasses.fields(row)
+                        if f"{key}.{f.name}" in values
+                    },
+                )
+                for key, row in shipped.items()
+            }
         )
 
-    plain = {name: value for name, value in values.items() if "." not in name}
-    return Constants(
-        **plain,  # type: ignore[arg-type]
-        families=table(CONSTANTS.families, EngineFamily),
-        generations=table(CONSTANTS.generations, Generation),
+    return dataclasses.replace(
+        CONSTANTS,
+        **{name: value for name, value in values.items() if "." not in name},  # type: ignore[arg-type]
+        families=table(CONSTANTS.families),
+        generations=table(CONSTANTS.generations),
     )
 
 
-def predict(case: Case, constants: Constants) -> latency.Prediction:
-    """What the model answers to one case."""
-    engine = speed(case, constants)
-    return latency.predict(engine, case.request, case.concurrency, case.seats)
+def predict(case: Case, constants: Constants) -> tuple[float, float]:
+    """TPOT and TTFT in ms: the replica of a case, stepped through its requests."""
+    return run(case, speed(case, constants))
+
+
+def run(case: Case, engine: Speed) -> tuple[float, float]:
+    """TPOT and TTFT in ms, as means over the requests."""
+    port, groups = SIZING_PORTS[case.engine], case.spread.attention_groups
+    request = case.request
+    held = request.prompt_tokens + request.output_tokens * port.held_output_share
+    slots = max(1, round(case.concurrency))
+    outcome = arrivals.run(
+        engine,
+        port.scheduling(
+            seats=port.default_seats(case.accelerator) * groups,
+            step_tokens=engine.max_batched_tokens * groups,
+            cache_tokens=case.seats * held,
+        ),
+        arrivals.Host(
+            request_ms=latency.way_ms(engine, engine.decode_ms(min(case.seats, slots), request.context_tokens)),
+            serial_ms=engine.host_ms_per_request,
+        ),
+        arrivals.Lengths(prompt_tokens=request.prompt_tokens, output_tokens=request.output_tokens, low=case.length_low),
+        arrivals.Load(arrivals="closed", requests=slots * case.rounds, slots=slots, together=True),
+    )
+    return arrivals.mean(outcome.tpot_ms), arrivals.mean(outcome.ttft_ms)
 
 
 def speed(case: Case, constants: Constants) -> Speed:
     """The replica of a case."""
+    port = SIZING_PORTS[case.engine]
     built = speed_of(
         case.model,
         case.accelerator,
@@ -123,7 +138,7 @@ def speed(case: Case, constants: Constants) -> Speed:
         kv_dtype=case.kv_dtype,
         tensor_parallel=case.tensor_parallel,
         pipeline_parallel=1,
-        max_batched_tokens=memory.default_max_num_batched_tokens(case.accelerator),
+        max_batched_tokens=case.step_tokens or port.default_step_tokens(case.accelerator, case.version),
         serving=Serving(
             engine=case.engine,
             version=case.version,
@@ -137,58 +152,69 @@ def speed(case: Case, constants: Constants) -> Speed:
 
 
 class Problem:
-    """The cases, with what never changes computed once: replicas that rows share, and rows that repeat."""
+    """The cases, with what never changes computed once: rows that ask the same, and what a constant touches."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = cases
         self.measured = np.log(np.array([[case.tpot_ms, case.ttft_ms] for case in cases]))
         sizes = Counter(case.group for case in cases)
         weights = np.array([sizes[case.group] ** GROUP_EXPONENT for case in cases])
-        self.weights = weights / math.sqrt(float(np.mean(weights**2)))
+        weights /= math.sqrt(float(np.mean(weights**2)))
+        predictable = np.array([not case.ttft_holds for case in cases])
+        self.weights = np.stack([weights, TTFT_WEIGHT * weights * predictable], axis=1)
         self._replica = _numbered([_replica_key(case) for case in cases])
         self._question = _numbered(
-            [(self._replica[i], case.request, case.concurrency, case.seats) for i, case in enumerate(cases)]
+            [
+                (self._replica[i], case.request, case.concurrency, case.seats, case.rounds)
+                for i, case in enumerate(cases)
+            ]
         )
+        self._places = [(family_of(case.engine), generation_of(case.engine, case.version)) for case in cases]
 
-    def predict(self, logs: Vector, wanted: NDArray[np.bool_] | None = None) -> Vector:
-        """Logarithms of TPOT and TTFT of all cases (or of those wanted), two columns."""
+    def sample(self) -> Mask:
+        """Up to ``PER_GROUP`` rows of each group, spread evenly over it."""
+        members: dict[tuple[str, str, str], list[int]] = {}
+        for i, case in enumerate(self.cases):
+            members.setdefault(case.group, []).append(i)
+        chosen = np.zeros(len(self.cases), dtype=bool)
+        for rows in members.values():
+            places = np.linspace(0, len(rows) - 1, min(PER_GROUP, len(rows)))
+            chosen[[rows[round(place)] for place in places]] = True
+        return chosen
+
+    def predict(self, logs: Vector, wanted: Mask) -> Vector:
+        """Logarithms of TPOT and TTFT of the cases wanted, two columns."""
         constants = unflatten(logs)
         replicas: dict[int, Speed] = {}
         answers: dict[int, tuple[float, float]] = {}
         found = np.zeros((len(self.cases), 2))
-        for i, case in enumerate(self.cases):
-            if wanted is not None and not wanted[i]:
-                continue
-            replica, question = self._replica[i], self._question[i]
+        for i in np.flatnonzero(wanted):
+            case, replica, question = self.cases[i], self._replica[i], self._question[i]
             if question not in answers:
                 if replica not in replicas:
                     replicas[replica] = speed(case, constants)
-                answer = latency.predict(replicas[replica], case.request, case.concurrency, case.seats)
-                answers[question] = math.log(answer.tpot_ms), math.log(answer.ttft_ms)
+                tpot_ms, ttft_ms = run(case, replicas[replica])
+                answers[question] = math.log(tpot_ms), math.log(ttft_ms)
             found[i] = answers[question]
         return found
 
-    def jacobian(self, logs: Vector, at: Vector, keep: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Numeric derivatives of all predictions by all constants; an engine's constants touch only its rows."""
+    def jacobian(self, logs: Vector, at: Vector, wanted: Mask) -> NDArray[np.float64]:
+        """Numeric derivatives of the predictions by all constants; an engine's constants touch only its rows."""
         result = np.zeros((len(NAMES), len(self.cases), 2))
         for number, name in enumerate(NAMES):
-            wanted = keep & self._touched(name)
-            if wanted.any():
+            key = name.rpartition(".")[0]
+            touched = wanted & np.array([not key or key in places for places in self._places])
+            if touched.any():
                 moved = logs.copy()
-                moved[number] += 1e-4
-                result[number][wanted] = (self.predict(moved, wanted)[wanted] - at[wanted]) / 1e-4
+                moved[number] += STEP
+                result[number][touched] = (self.predict(moved, touched)[touched] - at[touched]) / STEP
         return result
-
-    def _touched(self, name: str) -> NDArray[np.bool_]:
-        key = name.rpartition(".")[0]
-        return np.array(
-            [key in ("", family_of(case.engine), generation_of(case.engine, case.version)) for case in self.cases]
-        )
 
 
 def _replica_key(case: Case) -> tuple[object, ...]:
     where = (case.model.id, case.accelerator.id, case.engine, case.version, case.precision, case.kv_dtype)
-    return (*where, case.tensor_parallel, case.attention_dp, case.expert_parallel)
+    widths = (case.tensor_parallel, case.attention_dp, case.expert_parallel)
+    return (*where, *widths, case.step_tokens, case.length_low)
 
 
 def _numbered(keys: Sequence[object]) -> list[int]:
@@ -202,50 +228,43 @@ def prior() -> tuple[Vector, Vector]:
     return np.log([value for value, _ in pairs]), np.array([sigma for _, sigma in pairs])
 
 
-def fit(problem: Problem, keep: NDArray[np.bool_]) -> Vector:
-    """Fit the constants to the rows kept, starting from the priors: nothing of the other rows enters."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lines:
+    """Predictions near a point: there, and how they change."""
+
+    logs: Vector
+    at: Vector
+    slopes: NDArray[np.float64]
+    rows: Mask
+
+
+def fit(problem: Problem) -> Lines:
+    """Fit the constants to a sample of all rows, starting from the priors."""
+    rows = problem.sample()
+    logs, _ = prior()
+    for number in range(LINEARISATIONS):
+        at = problem.predict(logs, rows)
+        lines = Lines(logs, at, problem.jacobian(logs, at, rows), rows)
+        if number < LINEARISATIONS - 1:
+            logs = solved(problem, lines, rows)
+    return lines
+
+
+def solved(problem: Problem, lines: Lines, keep: Mask) -> Vector:
+    """The best constants for the rows kept, by the lines about a point: nothing of the other rows' figures enters."""
     centre, sigma = prior()
-    upper = np.log([UPPER.get(name, math.inf) for name in NAMES])
-    logs, damping = centre.copy(), 1e-2
-    at = problem.predict(logs, keep)
-    cost = _cost(problem, keep, at, (logs - centre) / sigma)
+    pull = (PRIOR_STRENGTH / sigma) ** 2
+    kept = keep & lines.rows
+    slopes = lines.slopes[:, kept].reshape(len(NAMES), -1)
+    scale = np.array([TPOT_SCALE, TTFT_SCALE])
+    off = ((lines.at - problem.measured)[kept] / scale).ravel()
+    slopes = slopes / np.broadcast_to(scale, (int(kept.sum()), 2)).ravel()
+    weights = (problem.weights[kept] ** 2).ravel()
+    moved = np.zeros(len(NAMES))
     for _ in range(ROUNDS):
-        matrix, slope = _normal_equations(problem, keep, logs, at)
-        matrix += np.diag((PRIOR_STRENGTH / sigma) ** 2)
-        slope += PRIOR_STRENGTH**2 * (logs - centre) / sigma**2
-        before = cost
-        for _ in range(8):
-            step = np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), -slope)
-            trial = np.minimum(logs + np.clip(step, -0.7, 0.7), upper)
-            at_trial = problem.predict(trial, keep)
-            cost_trial = _cost(problem, keep, at_trial, (trial - centre) / sigma)
-            if cost_trial < cost:
-                logs, at, cost, damping = trial, at_trial, cost_trial, damping / 4
-                break
-            damping *= 5
-        if before - cost < TOLERANCE * cost:
-            break
-    return logs
-
-
-def _scaled(problem: Problem, at: Vector) -> Vector:
-    return (at - problem.measured) / np.array([TPOT_SCALE, TTFT_SCALE])
-
-
-def _weights(problem: Problem, keep: NDArray[np.bool_]) -> Vector:
-    rows = np.where(keep, problem.weights, 0.0) ** 2
-    return rows[:, None] * np.array([1.0, TTFT_WEIGHT**2])
-
-
-def _cost(problem: Problem, keep: NDArray[np.bool_], at: Vector, off: Vector) -> float:
-    loss = np.log1p(_scaled(problem, at) ** 2) * _weights(problem, keep)
-    return float(loss.sum() + PRIOR_STRENGTH**2 * (off**2).sum())
-
-
-def _normal_equations(
-    problem: Problem, keep: NDArray[np.bool_], logs: Vector, at: Vector
-) -> tuple[NDArray[np.float64], Vector]:
-    scaled = _scaled(problem, at)
-    weights = (_weights(problem, keep) / (1 + scaled**2)).ravel()
-    slopes = (problem.jacobian(logs, at, keep) / np.array([TPOT_SCALE, TTFT_SCALE])).reshape(len(NAMES), -1)
-    return (slopes * weights) @ slopes.T, slopes @ (weights * scaled.ravel())
+        scaled = off + moved @ slopes
+        robust = weights / (1 + scaled**2)
+        matrix = (slopes * robust) @ slopes.T + np.diag(pull)
+        slope = slopes @ (robust * off) + pull * (lines.logs - centre)
+        moved = np.clip(np.linalg.solve(matrix, -slope), -FARTHEST, FARTHEST)
+    return lines.logs + moved

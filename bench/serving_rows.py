@@ -38,6 +38,14 @@ _SAME_SHAPE: dict[str, tuple[str, Precision | None]] = {
 """Quantised or renamed checkpoints of a catalog model with the same shapes."""
 
 
+_GRIDS = {("1024", "1024"), ("1024", "8192"), ("8192", "1024")}
+"""Lengths of InferenceMAX: 48 of the 62 rows that claim another client at these repeat rows of it, rounded."""
+_LOCK_STEP_TOKENS = 2048
+"""--max-num-tokens of TensorRT-LLM that its own benchmark tunes for most shapes (``bench/build/tuning.py``: at least 2,048 for
+the overlap of prompts and decoding). The rows in lock step do not say theirs."""
+_ROUNDS = 10
+"""Requests a slot where a row does not say."""
+
 _SAME_RUNS = {"deepseek-ai/DeepSeek-V3": "deepseek-ai/DeepSeek-R1"}
 """Of the DeepSeek-V3 points 97 are DeepSeek-R1 points again, figure for figure: they are left out together."""
 
@@ -62,6 +70,15 @@ class Case:
     request: Request
     concurrency: float
     seats: float
+    client: str
+    rounds: int
+    """Requests of each slot; all slots start at once."""
+    length_low: float
+    """Lengths are spread evenly from this share of those of the request to the whole."""
+    step_tokens: int | None
+    """Most tokens of a step, where the row says."""
+    ttft_holds: str
+    """What the TTFT holds besides, by a setting that the row does not say: not predictable, and told apart."""
     ttft_ms: float
     tpot_ms: float
 
@@ -92,6 +109,8 @@ def _sizes(row: dict[str, str], model: Model) -> tuple[int, int, int]:
     split, expert = max(1, _count(row["moe_tp_size"])), max(1, _count(row["moe_ep_size"]))
     if groups and split == expert > 1 and split * expert == tensor * groups:
         tensor, groups = max(1, expert // groups), min(groups, expert)
+    elif row["true_tp"]:
+        tensor = _count(row["true_tp"])
     if not groups:
         groups = max(1, split * expert // tensor) if model.experts else 1
     if model.attention_heads % tensor:
@@ -119,6 +138,11 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
     spread = layout(accelerator, tensor, groups, expert)
     kv_dtype = recipe_kv_dtype(engine, accelerator, weights)
     prompt, output = float(row["isl"]), float(row["osl"])
+    grid = (row["isl"], row["osl"]) in _GRIDS
+    client = "inferencemax" if grid else row["client"]
+    step_tokens = _count(row["max_num_batched_tokens"]) or None
+    if client != "inferencemax" and engine == "tensorrt-llm":
+        step_tokens = _LOCK_STEP_TOKENS
     limit = tuned_seats(
         model,
         accelerator,
@@ -145,6 +169,11 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         request=Request(prompt_tokens=prompt, context_tokens=prompt + output / 2, output_tokens=output),
         concurrency=float(row["batch_size"]) * max(1, _count(row["attention_dp_size"]) or groups),
         seats=limit,
+        client=client,
+        rounds=_count(row["requests_per_slot"]) or _ROUNDS,
+        length_low=0.8 if client == "inferencemax" else float(row["length_ratio_low"] or 1),
+        step_tokens=step_tokens,
+        ttft_holds=row["ttft_holds"],
         ttft_ms=float(row["silicon_ttft_ms"]),
         tpot_ms=float(row["silicon_tpot_ms"]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
@@ -14,6 +15,7 @@ from agentgpu_iac.catalog.prefix_cache import PrefixCache, prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.catalog.versions import at_least, before, order, version_of
 from agentgpu_iac.sizing import memory
+from agentgpu_iac.sizing.arrivals import Arrivals
 from agentgpu_iac.sizing.calibration import family_of, generation_of
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
@@ -29,6 +31,8 @@ from agentgpu_iac.units import rounded
 
 Tokens = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Size = Annotated[int, Field(ge=1, le=1024)]
+MAX_REQUESTS = 100_000
+"""More are not stepped through: a run of so many tells the mean and the 99th percentile alike."""
 
 
 def option(name: str) -> str:
@@ -109,6 +113,17 @@ class PredictQuestion(Question):
     """Requests asked for at once (closed loop); with attention data parallelism, of each of its groups."""
     request_rate: Annotated[float, Field(gt=0, le=MAX_COUNT)] | None = None
     """Requests/s arriving (open loop); with a concurrency too, that one is a ceiling."""
+    arrivals: Arrivals | None = None
+    """How the client sends them: a closed loop that keeps the concurrency out, Poisson arrivals at the request rate, or bursts
+    of as many as the concurrency. Unset: the steady state of the load that is given."""
+    start_together: bool = True
+    """Slots of a closed loop all start at once, as benchmarks' do; else it has run for a while. Read with arrivals alone."""
+    requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS)] | None = None
+    """Requests that are sent in all: ten for each slot of a closed loop, 400 at a rate, or one burst when unset."""
+    length_spread: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Lengths of prompts and answers are spread evenly from this share of those given to the whole; 1: all alike."""
+    percentile: Annotated[float, Field(gt=0, lt=100)] | None = None
+    """Percentile of the requests that is answered beside the mean, the median and the 95th."""
     prefix_hit_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the prompt found in the prefix cache."""
     accepted_tokens: Annotated[float, Field(ge=1, le=64)] = 1.0
@@ -161,9 +176,12 @@ def spread_of(question: Question, accelerator: Accelerator) -> Layout:
     tensor = question.tp or (1 if stage is None else max(1, stage // groups))
     if stage is not None and groups > 1 and (question.tp is None or tensor * groups == stage):
         return Layout(
-            accelerators=tensor * groups, attention_groups=groups, expert_groups=min(experts, tensor * groups)
+            accelerators=tensor * groups,
+            attention_groups=groups,
+            expert_groups=min(experts, tensor * groups),
+            stages=question.pp,
         )
-    return layout(accelerator, tensor, groups, experts)
+    return replace(layout(accelerator, tensor, groups, experts), stages=question.pp)
 
 
 def resolved(question: Question, catalog: Catalog) -> Case:

@@ -28,6 +28,7 @@ from agentgpu_iac.catalog.model import (
     Gate,
     GpuAlias,
     InstanceType,
+    Kernels,
     KubernetesRelease,
     ModelFacts,
     Price,
@@ -72,6 +73,7 @@ class Rows:
     services: tuple[ServiceRelease, ...] = ()
     skypilot_names: tuple[SkyPilotName, ...] = ()
     volumes: tuple[VolumeType, ...] = ()
+    kernels: tuple[Kernels, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
@@ -95,6 +97,7 @@ FILES = (
     "gates.json",
     "gpu_aliases.json",
     "instance_types.json",
+    "kernels.json",
     "kubernetes.json",
     "models.json",
     "pooling_models.json",
@@ -149,6 +152,7 @@ def rows_in(folder: Traversable) -> Rows:
         services=_json_rows(content["services.json"], ServiceRelease),
         skypilot_names=_json_rows(content["skypilot.json"], SkyPilotName),
         volumes=_json_rows(content["volumes.json"], VolumeType),
+        kernels=_json_rows(content["kernels.json"], Kernels),
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
         quotas=_json_rows(content["quotas.json"], VcpuQuota),
         digest=digest(content[name] for name in FILES),

@@ -16,6 +16,7 @@ from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
+from agentgpu_iac.catalog.kernels import with_kernels
 from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name, what_to_do
 from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import (
@@ -411,7 +412,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
     joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
     models, unsizable = _models(rows)
     return Catalog(
-        accelerators=tuple(sorted(rows.accelerators, key=lambda row: row.id)),
+        accelerators=with_kernels(sorted(rows.accelerators, key=lambda row: row.id), rows.kernels),
         models=models,
         offerings=joined.offerings,
         releases=tuple(sorted(rows.releases, key=lambda row: (row.engine, order(row.version)))),

@@ -102,6 +102,22 @@ def predict(
         float | None, typer.Option(help="Requests at once in each attention group (closed loop).")
     ] = None,
     request_rate: Annotated[float | None, typer.Option(help="Requests/s arriving (open loop).")] = None,
+    arrivals: Annotated[
+        str | None,
+        typer.Option(help="How requests come: closed (loop), poisson, burst; the steady state when left out."),
+    ] = None,
+    start_together: Annotated[
+        bool | None,
+        typer.Option(
+            "--start-together/--start-apart",
+            help="Slots of --arrivals closed start at once, as benchmarks' do, or have run.",
+        ),
+    ] = None,
+    requests: Annotated[int | None, typer.Option(help="Requests in all: 10 a slot, 400 at a rate, one burst.")] = None,
+    length_spread: Annotated[
+        float | None, typer.Option(help="Lengths are spread evenly from this share of those given to the whole.")
+    ] = None,
+    percentile: Annotated[float | None, typer.Option(help="Percentile answered beside mean, median and 95th.")] = None,
     prefix_hit_ratio: Annotated[float | None, typer.Option(help="Share of the prompt in the prefix cache.")] = None,
     count: CountOption = None,
     tp: TensorOption = None,

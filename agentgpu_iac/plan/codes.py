@@ -6,6 +6,7 @@ from typing import Literal
 
 WarningCode = Literal[
     "answer-over-2s",
+    "attention-groups",
     "bucket-not-streamed",
     "burst-absorbed",
     "burst-not-scaled",
@@ -108,6 +109,7 @@ Constraint = Literal[
     "unpriced",
     "weights",
     "whole-machine",
+    "wide-experts",
 ]
 """What stopped a candidate; ``plan.meanings`` says what its need and limit are, and what would lift it."""
 
@@ -119,8 +121,11 @@ RejectionUnit = Literal[
     "accelerators",
     "accelerators a node",
     "days",
+    "experts",
+    "groups",
     "ms",
     "nodes on spot",
+    "parts",
     "ratio",
     "replicas",
     "s",

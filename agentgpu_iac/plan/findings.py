@@ -20,6 +20,8 @@ class Rejection(Document):
     """TP that was tried."""
     pipeline_parallel_size: int | None
     """PP that was tried."""
+    attention_data_parallel_size: int | None = None
+    """Attention groups that were tried; null: TP and PP alone."""
     precision: Precision | None
     """Precision of the weights."""
     constraint: Constraint

@@ -236,6 +236,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "the config of a model says something of its shape that is not counted",
         "compare weights and KV cache with what the engine logs at start, and tell us",
     ),
+    "attention-groups": Meaning(
+        "the sessions of a replica are divided over attention groups, each with seats and a cache of its own",
+        "have callers send the session header; write `overrides.attentionDataParallelSize: 1` to do without groups",
+    ),
     "engine-suggestion": Meaning("another engine may serve this agent better", "try it and compare"),
     "no-tool-parser": Meaning(
         "no tool-call parser of the engine is known for the model: requests with tools get HTTP 400 from vLLM, and their calls "
@@ -304,7 +308,13 @@ CONSTRAINTS: Final[Mapping[Constraint, Meaning]] = {
     ),
     "precision": Meaning("no kernels for these weights", "take another precision, or another accelerator"),
     "parallelism": Meaning(
-        "no machine on offer has enough accelerators for a legal size", "allow larger machines, or a lower precision"
+        "no machine on offer has enough accelerators for a legal size, or sizes set by hand that the model or the engine does "
+        "not allow",
+        "allow larger machines, or a lower precision; leave out the size that the message names",
+    ),
+    "wide-experts": Meaning(
+        "accelerators of attention groups set by hand; those of the largest machine: experts are not shared between machines",
+        "lower `overrides.attentionDataParallelSize` or `tensorParallelSize`, or allow larger machines",
     ),
     "no-latency-data": Meaning(
         "no sourced TFLOPS figure, or no measured run of the engine, so latency or throughput cannot be predicted",
@@ -396,6 +406,7 @@ Rank = Literal["serving", "safety-and-cost", "to-know"]
 
 RANKS: Final[Mapping[WarningCode, Rank]] = {
     "answer-over-2s": "serving",
+    "attention-groups": "to-know",
     "burst-not-scaled": "serving",
     "burst-outruns-cold-start": "serving",
     "burst-shares-gateway": "serving",

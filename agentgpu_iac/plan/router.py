@@ -16,7 +16,8 @@ class RoutingPlan(Document):
     policy: Literal["session-affine", "round-robin"]
     """As in the spec."""
     prefix_hit_ratio: float
-    """Share of earlier context expected in the prefix cache, at peak replicas."""
+    """Share of earlier context expected in the prefix cache, at peak replicas. Divided by them under round-robin, and by the
+    attention groups of a replica where the engine chooses the group of each request."""
 
 
 class GatewayPlan(Document):
@@ -55,6 +56,10 @@ class RoutePlan(Document):
     """Port of the router's pods that belongs to this agent; null behind a Gateway."""
     policy: Literal["session-affine", "round-robin"]
     """As in the spec."""
+    attention_groups: int = 1
+    """Attention groups of a replica, of which each session is given one by a hash; 1: the engine chooses, or has one."""
+    group_header: str | None = None
+    """Header by which the engine is told the group; null: it is not told."""
     max_connections: int | None
     """Requests that one router replica lets through at once: ``maxQueuedRequests`` x all replicas of the peak, which is
     what their seats and queues take. null: no limit, since the engines have none, or since there would be more of them than

@@ -25,7 +25,7 @@ from agentgpu_iac.plan.scaling import PacePlan, ScalingPlan
 from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.watching import MetricsPlan
 from agentgpu_iac.spec.document import Document, Money
-from agentgpu_iac.spec.vocabulary import KvCacheDtype, LatencyClass, Precision, Tier
+from agentgpu_iac.spec.vocabulary import GroupChoice, KvCacheDtype, LatencyClass, Precision, Tier
 
 
 class Workload(Document):
@@ -62,11 +62,18 @@ class Workload(Document):
     accelerator: str
     """Accelerator id."""
     accelerators_per_replica: int
-    """TP x PP."""
+    """TP x PP x attention groups."""
     tensor_parallel_size: int
-    """Accelerators that share every layer."""
+    """Accelerators that share every layer, or with attention groups the attention of one of them."""
     pipeline_parallel_size: int
     """Groups of layers that follow one another."""
+    attention_data_parallel_size: int = 1
+    """Attention groups: each holds the attention whole, with requests and KV cache of its own; all share the experts."""
+    expert_parallel_size: int = 1
+    """Parts into which whole experts are dealt out; 1: each accelerator has a slice of every expert."""
+    group_choice: GroupChoice | None = None
+    """Who chooses the attention group of a request: ``balanced``, the engine for each request; ``by-session``, the router,
+    always the same for a session. null: there is one."""
     nodes_per_replica: int = 1
     """Whole nodes that one replica takes, with a pod on each. 1: a Deployment; more: a LeaderWorkerSet."""
     gbps_between_nodes: float = 0.0
@@ -78,10 +85,13 @@ class Workload(Document):
     max_model_len: int
     """``--max-model-len``."""
     max_num_seqs: int
-    """``--max-num-seqs``: sessions of one replica."""
+    """Sessions of one replica: ``--max-num-seqs`` where it has one attention group."""
+    max_num_seqs_per_group: int | None = None
+    """Seats of each attention group, ``--max-num-seqs`` where there are several: its part of the sessions, and what the fullest
+    group has more than the mean. null in plans of before: maxNumSeqs."""
     max_num_batched_tokens: int
-    """``--max-num-batched-tokens``: the longest uncached prompt in one chunk, between 2,048 and the engine's default.
-    """
+    """``--max-num-batched-tokens`` (of each attention group): the longest uncached prompt in one chunk, between 2,048 and the
+    engine's default."""
     gpu_memory_utilization: float
     """The engine version's default share."""
     kv_cache_memory_bytes: int | None
@@ -135,6 +145,11 @@ class Workload(Document):
     """One replica's part of its node, bought the preferred way."""
     requests_per_session: float
     """Requests to the engine in one conversation."""
+
+    @property
+    def seats_per_group(self) -> int:
+        """Seats of each attention group."""
+        return self.max_num_seqs if self.max_num_seqs_per_group is None else self.max_num_seqs_per_group
 
     @property
     def kind(self) -> Literal["Deployment", "LeaderWorkerSet"]:

@@ -230,7 +230,7 @@ def nginx(
         worker_connections=connections,
         open_files=2 * connections,
         shutdown_timeout_s=router.drain.shutdown_timeout_s,
-        directives=directives,
+        directives=(*directives, *_group_directives(router)),
         parts=parts,
         elsewhere=(*elsewhere(router), *more_elsewhere),
         max_request_mib=router.max_request_mib,
@@ -242,6 +242,30 @@ def nginx(
         status_port=status_port,
         routes=routes,
     )
+
+
+def _group_directives(router: RouterPlan) -> tuple[str, ...]:
+    """How engines are told the attention group of a session: a hash of the session deals the groups out evenly.
+
+    What a caller says of the group himself never reaches the engine: a header without a value is not passed on.
+    """
+    routes = tuple(route for route in router.routes if route.group_header is not None)
+    if not routes:
+        return ()
+    sizes = sorted({route.attention_groups for route in routes})
+    headers = dict.fromkeys(route.group_header for route in routes)
+    of_agents = " ".join(f"{route.agent} $group_of_{route.attention_groups};" for route in routes)
+    return (
+        *(f'split_clients "$session" $group_of_{size} {{ {_shares(size)} }}' for size in sizes),
+        f'map $server_name $attention_group {{ default ""; {of_agents} }}',
+        *(f"proxy_set_header {header} $attention_group;" for header in headers),
+    )
+
+
+def _shares(groups: int) -> str:
+    """Equal parts in hundredths of a percent, as NGINX takes them; the last group has what is left."""
+    part = f"{10_000 // groups / 100:.2f}%"
+    return " ".join((*(f"{part} {group};" for group in range(groups - 1)), f"* {groups - 1};"))
 
 
 def nginx_route(

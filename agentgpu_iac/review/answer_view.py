@@ -13,10 +13,13 @@ def answer_view(answer: Mapping[str, Any]) -> tuple[Block, ...]:
     rejection = answer.get("rejection")
     if rejection is not None:
         return (Paragraph(text=f"Does not fit ({rejection['constraint']}): {rejection['message']}"),)
-    rows = tuple(
-        (name, f"{value:,}" if isinstance(value, (int, float)) else str(value))
-        for name, value in answer.items()
-        if name != "warnings"
-    )
+    rows = tuple((name, _shown(value)) for name, value in answer.items() if name != "warnings" and value is not None)
     table = Table(columns=("figure", "value"), rows=rows, right=frozenset({1}))
     return (table, Listing(items=tuple(answer["warnings"]))) if answer["warnings"] else (table,)
+
+
+def _shown(value: object) -> str:
+    """A figure, or several under one name: ``mean 98.9, p50 84.9``."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items() if each is not None)
+    return f"{value:,}" if isinstance(value, (int, float)) else str(value)

@@ -94,7 +94,10 @@ def _agents(plan: Plan) -> Table:
             f"{workload.accelerators_per_replica} x {workload.accelerator}"
             + (f" on {workload.nodes_per_replica} nodes" if workload.nodes_per_replica > 1 else "")
             + (f" (shared: {workload.share_group})" if workload.share_group else ""),
-            f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}",
+            f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}"
+            + (
+                f", {workload.attention_data_parallel_size} groups" if workload.attention_data_parallel_size > 1 else ""
+            ),
             str(workload.max_num_seqs),
             f"{workload.memory.total_gib:.1f} / {workload.memory.capacity_gib:.1f} GiB",
             bar(workload.memory.utilization_ratio),

@@ -10,13 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
 
+from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.units import ceil_div
-
-GroupChoice = Literal["balanced", "by-session"]
-"""Who chooses the group of a request: the engine's own balancer, the least loaded for each request; or a router, always the
-same for a session."""
 
 _BALANCER_SPREAD = 0.5
 """Sessions that the fullest group has more than the mean, in roots of the mean, under the engine's own balancer.

@@ -1,7 +1,14 @@
-"""Latency and throughput of one replica in a steady load: its steps (``speed``), asked for many requests at once.
+"""Latency and throughput of one replica in a steady load: what stepping it for a long time would show, in closed form.
 
-TPOT = step + share x (requests - 1) x one prompt / output tokens        (prompts of others share the steps)
-TTFT = engine + own prompt + a running step + queue behind other prompts + host work + wait for a seat
+The step model (``stepping``) is the truth; planning asks for thousands of loads, so it asks this, whose error against the
+step model is held by ``tests/sizing/test_closed_form.py``. With C requests that each ask again when they are answered::
+
+    cycle = TTFT + (output tokens - 1) x TPOT                 one request after another in each slot
+    TPOT  = step / (1 - others' prompts per ms x what a prompt adds to the steps), at most a step full of prompts
+    TTFT  = host + half the step that runs + own prompt in steps that decode too + prompts that came with it in its step
+
+The mean is that of a closed loop, whose prompts come as regularly as its answers end. Once prompts alone fill the cycle, it is
+as long as all of them. Percentiles (``tails``) count the others as users who come by themselves: Poisson.
 """
 
 from __future__ import annotations
@@ -9,8 +16,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from agentgpu_iac.sizing import calibration
 from agentgpu_iac.sizing.speed import Speed
+
+CACHE_ERROR_RATIO = 0.05
+"""How far off the seats are that a cache holds: a plan's stated error of its KV cache. The wait for one moves by much more."""
+
+_SETTLES = 3
+"""Rounds in which a step and the prompts that share it settle."""
+_SEARCHES = 40
+"""Most rounds of the search for the cycle; it ends when the cycle is known."""
+_PRECISION = 1e-8
+_MOST_LOAD = 0.999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +46,92 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One prompt read beside running requests, in steps that decode too."""
+
+    chunks: int
+    chunk_ms: float
+    """One of these steps."""
+    beside_ms: float
+    """The decode step that each of them is as well; 0 where prompts are read apart."""
+    stages: int
+    """Pipeline stages: one chunk follows the other through them, and the others wait for it in one at a time."""
+
+    @property
+    def reading_ms(self) -> float:
+        """All of its steps."""
+        return self.chunk_ms * (1 + (self.chunks - 1) / self.stages)
+
+    @property
+    def added_ms(self) -> float:
+        """What it adds to steps that run anyway."""
+        return self.chunks * max(0.0, self.chunk_ms - self.beside_ms) / self.stages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steady:
+    """A replica in a steady load, in ms, before the ratios of a run of the user's own."""
+
+    others: float
+    """Requests beside one's own."""
+    host_ms: float
+    decode_ms: float
+    """A step without prompts."""
+    reading: Reading
+    """One's own prompt."""
+    further_ms: float
+    """What one more prompt adds to a step that has one already."""
+    served_ms: float
+    """Time of a prompt when prompts fill the steps."""
+    prompts_in_a_step: float
+    """Prompts that fit into one step, at least 1."""
+    cycle_ms: float
+    """From one request of a slot to the next."""
+    step_ms: float
+    """A mean step, others' prompts included: one's time per token."""
+    longest_ms: float
+    """A step full of prompts, which no mean step exceeds; infinite where prompts are read apart."""
+    spread_ms2: float
+    """Variance of the steps: they have more or fewer prompts."""
+    wait_ms: float
+    """Mean wait for the running step, for prompts of the same step, and where prompts fill the cycle for those before."""
+    accepted_tokens: float
+
+    @property
+    def prompts_per_ms(self) -> float:
+        """Prompts of the others."""
+        return self.others / self.cycle_ms
+
+    @property
+    def shares_step(self) -> float:
+        """How far prompts share steps: 0 where one fills a step, towards 1 where many fit."""
+        return 1 - 1 / self.prompts_in_a_step
+
+    @property
+    def ttft_ms(self) -> float:
+        """Mean time to the first token of a request that has a seat."""
+        return self.host_ms + self.wait_ms + self.reading.reading_ms
+
+    @property
+    def tpot_ms(self) -> float:
+        """Mean time per output token."""
+        return self.step_ms / self.accepted_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """Steady state of a closed loop, in ms and tokens/s of one replica."""
 
     ttft_ms: float
     """The sum of the four terms below."""
     queue_ms: float
-    """Engine and host time, and the wait behind other requests' prompts."""
+    """Host time, and the wait for the running step and behind other requests' prompts."""
     seat_ms: float
     """The wait for one of the replica's seats, where fewer requests run than ask."""
     prefill_ms: float
+    """The steps of the prompt, but for one decode step."""
     first_step_ms: float
+    """A decode step, which the prompt's last step is as well."""
     tpot_ms: float
     output_tokens_per_s: float
     prefill_tokens_per_s: float
@@ -48,58 +139,204 @@ class Prediction:
     tpot_error_ratio: float
 
 
-def predict_tpot_ms(engine: Speed, request: Request, concurrency: float) -> float:
-    """Mean time per output token with ``concurrency`` requests running, the prompts of the others included."""
-    step = engine.decode_ms(concurrency, request.context_tokens) / engine.accepted_tokens
-    work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
-    if work:
-        work += calibration.PROMPT_LAUNCH_INTERFERENCE * engine.prompt_launch_ms
-    return step + engine.prompt_interference * max(0.0, concurrency - 1) * work / request.output_tokens
-
-
-def predict_queue_ms(engine: Speed, request: Request, concurrency: float, tpot_ms: float) -> float:
-    """Mean wait behind the prompts of the others.
-
-    The steady part is the closed network of one server and C customers (mean-value analysis after Schweitzer):
-    R = p + p (C - 1) R / (Z + R), with p one prompt and Z the time that a request generates; chunks that share steps
-    leave a share of it. The rest is the synchronised start of closed loops, a share of all other prompts.
+def read_prompt(
+    engine: Speed, tokens: float, end_tokens: float, requests: float, context_tokens: float, *, decode_ms: float
+) -> Reading:
+    """Read ``tokens`` of one prompt that end at ``end_tokens`` of context while ``requests`` run, in as few steps as they fit:
+    into the room of one attention group, by that group alone.
     """
-    prompt = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
-    generating = request.output_tokens * tpot_ms
-    excess = max(1.0, concurrency) * prompt - generating
-    response = (excess + math.sqrt(excess * excess + 4 * prompt * generating)) / 2
-    start = max(0.0, concurrency - 1) * prompt * engine.queue_share
-    return engine.steady_queue * max(0.0, response - prompt) + start
+    if tokens <= 0:
+        beside_ms = 0.0 if engine.prompts_apart else decode_ms
+        return Reading(chunks=1, chunk_ms=decode_ms, beside_ms=beside_ms, stages=engine.stages)
+    running = 0.0 if engine.prompts_apart else requests
+    chunks = math.ceil(tokens / engine.max_batched_tokens)
+    pairs = tokens * (max(0.0, end_tokens - tokens) + tokens / 2)
+    return Reading(
+        chunks=chunks,
+        chunk_ms=engine.step_ms(running, context_tokens, tokens / chunks, pairs / chunks, alone=True),
+        beside_ms=0.0 if engine.prompts_apart else decode_ms,
+        stages=engine.stages,
+    )
+
+
+def way_ms(engine: Speed, decode_ms: float) -> float:
+    """The server's part of a TTFT but for the process that takes one request after another: its way, and lagging steps."""
+    return engine.first_token_ms + engine.first_token_steps * decode_ms
+
+
+def step_room(engine: Speed) -> float:
+    """Prompt tokens that a step of the replica has room for; the few that running requests take of it are left out."""
+    return float(engine.max_batched_tokens * engine.attention_groups)
+
+
+def steady(engine: Speed, request: Request, concurrency: float) -> Steady:
+    """The steady state of ``concurrency`` requests that all have a seat."""
+    return _Loop(engine, request, max(1.0, concurrency)).steady()
+
+
+class _Loop:
+    """The equations of a steady load, with what the search for the cycle does not change computed once."""
+
+    __slots__ = (
+        "accepted",
+        "added_ms",
+        "apart",
+        "decode_ms",
+        "further_ms",
+        "generated",
+        "host_ms",
+        "least_ms",
+        "longest_ms",
+        "many",
+        "others",
+        "reading",
+        "requests",
+        "served_ms",
+        "shares",
+    )
+
+    def __init__(self, engine: Speed, request: Request, requests: float) -> None:
+        tokens, end, context = request.prompt_tokens, request.prompt_end_tokens, request.context_tokens
+        self.requests = requests
+        self.others = requests - 1
+        self.apart = engine.prompts_apart
+        self.accepted = engine.accepted_tokens
+        self.generated = max(0.0, request.output_tokens - 1) / engine.accepted_tokens
+        self.decode_ms = engine.decode_ms(requests, context)
+        self.host_ms = way_ms(engine, self.decode_ms) + engine.host_ms_per_request
+        self.reading = read_prompt(engine, tokens, end, requests, context, decode_ms=self.decode_ms)
+        self.added_ms = self.reading.added_ms
+        room = step_room(engine)
+        self.many = max(1.0, room / max(1.0, tokens))
+        self.shares = 1 - 1 / self.many
+        full = self.reading.chunk_ms
+        alone = read_prompt(engine, tokens, end, 1, context, decode_ms=engine.decode_ms(1, context))
+        self.least_ms = alone.chunk_ms
+        self.served_ms = alone.chunks * alone.chunk_ms / engine.stages
+        if self.many > 1 and tokens > 0:
+            earlier = max(0.0, end - tokens) + tokens / 2
+            full = engine.step_ms(0.0 if self.apart else requests, context, room, room * earlier)
+            self.least_ms = engine.step_ms(0.0 if self.apart else 1.0, context, room, room * earlier)
+            self.served_ms = self.least_ms / self.many / engine.stages
+        self.further_ms = self.added_ms
+        if self.many > 1.0001:
+            self.further_ms = min(
+                self.added_ms, max(0.0, full - self.reading.chunk_ms) / (self.many - 1) / engine.stages
+            )
+        self.longest_ms = math.inf if self.apart else max(full, self.reading.chunk_ms)
+
+    def at(self, cycle_ms: float) -> tuple[float, float, float]:
+        """(mean wait, mean step, its variance) if a cycle takes so long."""
+        rate, step, each, load = self.others / cycle_ms, self.decode_ms, self.added_ms, 0.0
+        most = self.longest_ms
+        if self.generated:  # while one is answered, each other brings one prompt
+            most = min(most, self.decode_ms + self.others * self.added_ms / self.generated)
+        for _ in range(_SETTLES):
+            coming = rate * step
+            first = -math.expm1(-coming) / coming if coming > 1e-9 else 1.0
+            each = self.added_ms * first + self.further_ms * (1 - first)
+            load = min(_MOST_LOAD, rate * each)
+            step = min(most, self.decode_ms / (1 - load))
+        growth = min(0.95, load * self.shares)
+        spread = each * each * rate * step / (1 - growth * growth)
+        if not self.apart:
+            spread = min(spread, max(0.0, max(self.longest_ms, self.reading.reading_ms) - step) * step)
+        seen = step + spread * self.shares / step
+        came = min(rate * seen, self.many, self.others)
+        return seen / 2 + self.shares * self.further_ms * came, step, spread
+
+    def steady(self) -> Steady:
+        """Find the cycle that its own prompts and steps make."""
+        own = self.host_ms + self.reading.reading_ms
+        if not self.others:
+            return self._made(own + self.generated * self.decode_ms, wait_ms=0.0)
+
+        def excess(cycle_ms: float) -> float:
+            wait, step, _ = self.at(cycle_ms)
+            return own + wait + self.generated * step - cycle_ms
+
+        # A longer cycle asks for less: what it asks for at the shortest one is never less than the cycle that fits.
+        low = own + self.generated * self.decode_ms
+        above = excess(low)
+        high = low + above
+        below = excess(high)
+        for _ in range(_SEARCHES):  # Ridders: false position on an exponential through the middle
+            if high - low <= _PRECISION * high or not above or not below:
+                break
+            middle = (low + high) / 2
+            found = excess(middle)
+            root = math.sqrt(found * found - above * below)
+            guess = middle + (middle - low) * found / root if root else middle
+            if not low < guess < high:
+                guess = middle
+            at_guess = excess(guess) if guess != middle else found
+            for place, value in ((middle, found), (guess, at_guess)):
+                if value > 0 and place > low:
+                    low, above = place, value
+                elif value <= 0 and place < high:
+                    high, below = place, value
+            if abs(at_guess) <= _PRECISION * guess:
+                low = high = guess
+        return self._made(high if not below or above else low)
+
+    def _made(self, cycle_ms: float, wait_ms: float | None = None) -> Steady:
+        wait, step, spread = self.at(cycle_ms)
+        filled = self.requests * self.served_ms
+        # Within one cycle each other brings one prompt: all of them one after another are the most that it can hold.
+        most = self.host_ms + self.reading.reading_ms + self.decode_ms * (1 + self.generated)
+        most += self.others * self.added_ms
+        if wait_ms is not None:
+            wait = wait_ms
+        elif not self.apart:
+            wait = max(wait, filled - self.generated * self.least_ms - self.host_ms - self.reading.reading_ms)
+        return Steady(
+            others=self.others,
+            host_ms=self.host_ms,
+            decode_ms=self.decode_ms,
+            reading=self.reading,
+            further_ms=self.further_ms,
+            served_ms=self.served_ms,
+            prompts_in_a_step=self.many,
+            cycle_ms=max(min(cycle_ms, most), filled),
+            step_ms=step,
+            longest_ms=self.longest_ms,
+            spread_ms2=spread,
+            wait_ms=wait,
+            accepted_tokens=self.accepted,
+        )
 
 
 def predict(engine: Speed, request: Request, concurrency: float, seats: float = math.inf) -> Prediction:
     """Latency and throughput of one replica in a steady closed loop of ``concurrency`` requests.
 
-    No more than ``seats`` run at once (KV cache or the engine's limit); each of the others waits for
-    (asked - seats) / seats times a request's own time.
+    No more than ``seats`` run at once (KV cache or the engine's limit); by Little's law each of the others waits
+    (asked - seats) / seats cycles of those that run.
     """
     running = min(concurrency, max(1.0, seats))
-    tpot = predict_tpot_ms(engine, request, running)
-    prefill = engine.prefill_ms(request.prompt_tokens, request.prompt_end_tokens)
+    return answer(engine, request, steady(engine, request, running), concurrency, running)
+
+
+def answer(engine: Speed, request: Request, state: Steady, concurrency: float, running: float) -> Prediction:
+    """What a steady state of ``running`` requests says where ``concurrency`` are asked for."""
     first_step = engine.decode_ms(running, request.context_tokens)
-    queue = (
-        engine.first_token_ms
-        + concurrency * engine.host_ms_per_request
-        + predict_queue_ms(engine, request, running, tpot)
-    )
-    busy = prefill + request.output_tokens * tpot
-    waiting = calibration.QUEUED_WAVES * max(0.0, concurrency - running) / running * busy
-    requests_per_s = running * 1000 / (engine.first_token_ms + busy) / engine.measured_tpot_ratio
+    prefill = max(0.0, state.reading.reading_ms - first_step)
+    queue = state.host_ms + state.wait_ms
+    waiting = max(0.0, concurrency - running) / running * state.cycle_ms
+    ttft = queue + waiting + prefill + first_step
+    error = engine.ttft_error_ratio
+    if waiting:
+        error += waiting / ttft * CACHE_ERROR_RATIO * concurrency / (concurrency - running)
     first = engine.measured_ttft_ratio
+    requests_per_s = running * 1000 / state.cycle_ms / engine.measured_tpot_ratio
     return Prediction(
-        ttft_ms=(queue + waiting + prefill + first_step) * first,
+        ttft_ms=ttft * first,
         queue_ms=queue * first,
         seat_ms=waiting * first,
         prefill_ms=prefill * first,
         first_step_ms=first_step * first,
-        tpot_ms=tpot * engine.measured_tpot_ratio,
+        tpot_ms=state.tpot_ms * engine.measured_tpot_ratio,
         output_tokens_per_s=requests_per_s * request.output_tokens,
         prefill_tokens_per_s=requests_per_s * request.prompt_tokens,
-        ttft_error_ratio=calibration.SEAT_TTFT_ERROR_RATIO if running < concurrency else engine.ttft_error_ratio,
+        ttft_error_ratio=error,
         tpot_error_ratio=engine.tpot_error_ratio,
     )

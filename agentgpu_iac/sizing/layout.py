@@ -12,7 +12,7 @@ _GPUS_OF_A_MACHINE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """How one pipeline stage spreads over its accelerators."""
+    """How a replica spreads over accelerators: one stage of its pipeline, and how many there are."""
 
     accelerators: int
     """Accelerators of the stage: routed experts are spread over all of them."""
@@ -20,6 +20,8 @@ class Layout:
     """Groups with a copy of the other weights each, and with their own requests (attention data parallelism)."""
     expert_groups: int
     """Groups of whole experts (expert parallelism); 1: every expert is split."""
+    stages: int = 1
+    """Stages of the pipeline, each on as many accelerators, with its part of the layers and of every request's cache."""
 
     @property
     def tensor_parallel(self) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.vocabulary import Engine
 
-Fault = tuple[str, float, float | None, str]
+Fault = tuple[str, float, float | None, Literal["accelerators", "experts", "groups", "parts"]]
 """What is impossible: the sentence, what it needs, what there is, and their unit."""
 
 
@@ -38,28 +41,32 @@ def expert_parallel_fault(
     """
     if expert_parallel == 1:
         return None
+    return next(_expert_faults(engine, model, accelerators, expert_parallel, most), None)
+
+
+def _expert_faults(engine: Engine, model: Model, accelerators: int, expert_parallel: int, most: int) -> Iterator[Fault]:
+    parts, port = min(expert_parallel, accelerators), SIZING_PORTS[engine]
     if not model.experts:
         message = f"{model.id} has no experts that expert parallelism of {expert_parallel} could deal out: leave it out"
-        return message, expert_parallel, 1, "parts"
+        yield message, expert_parallel, 1, "parts"
+        return
     if expert_parallel > max(most, accelerators):
         message = (
             f"expert parallelism of {expert_parallel} needs as many accelerators in a stage; it has {accelerators}"
         )
-        return message, expert_parallel, accelerators, "accelerators"
-    parts, port = min(expert_parallel, accelerators), SIZING_PORTS[engine]
+        yield message, expert_parallel, accelerators, "accelerators"
     if accelerators % parts:
         message = f"{accelerators} accelerators of a stage do not divide into expert parallelism of {parts}"
-        return message, parts, accelerators, "accelerators"
+        yield message, parts, accelerators, "accelerators"
     if parts > model.experts:
         message = f"expert parallelism of {parts} for {model.experts} experts in a layer"
-        return message, parts, model.experts, "experts"
+        yield message, parts, model.experts, "experts"
     if port.deals_all_experts_out and parts != accelerators:
         message = (
             f"{engine} deals experts out over all {accelerators} accelerators of a stage or over none: an expert-parallel size "
             f"of {parts} cannot be asked of it"
         )
-        return message, parts, accelerators, "accelerators"
+        yield message, parts, accelerators, "accelerators"
     if not port.deals_experts_unevenly and model.experts % parts:
         message = f"{engine} deals experts out evenly, and {model.experts} do not divide by {parts}"
-        return message, parts, model.experts, "experts"
-    return None
+        yield message, parts, model.experts, "experts"

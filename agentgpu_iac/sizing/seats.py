@@ -41,14 +41,16 @@ def tuned_seats(
 
     Where its share of the memory is told, ``memory.seats`` knows better. A tuned engine's cache: vLLM 93 % of the memory
     less weights and 4 GiB, and it hands out blocks as sequences grow (a request holds its prompt and half its output on
-    average); TensorRT-LLM 90 % of what is free, SGLang 92 % less weights, and both keep room for the whole output.
+    average); TensorRT-LLM 90 % of what is free, SGLang 92 % less weights, and both keep room for the whole output. A stage
+    of a pipeline holds its part of the weights and of every request's cache.
     """
     work = work_of(model, precision, kv_dtype, spread.tensor_parallel)
     embeddings = model.vocab_size * model.hidden_size * 2.0 * (0 if model.tied_embeddings else 1)
     weights = work.expert_bytes / spread.accelerators + (work.dense_bytes + embeddings) / spread.tensor_parallel
+    weights /= spread.stages
     memory = capacity(accelerator).capacity_gib * GIB
     port = SIZING_PORTS[engine]
     pool = port.tuned_pool_bytes(memory, weights, GIB)
     held = prompt_tokens + output_tokens * port.held_output_share
-    per_request = held * work.kv_bytes_per_token + work.kv_bytes_per_session
+    per_request = (held * work.kv_bytes_per_token + work.kv_bytes_per_session) / spread.stages
     return max(1.0, pool / per_request) * spread.attention_groups

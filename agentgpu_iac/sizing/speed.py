@@ -11,20 +11,23 @@ Accelerators and engines that none of those runs used get a wider band and are m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
-from agentgpu_iac.sizing import calibration
-from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of
+from agentgpu_iac.sizing import calibration, kernels
+from agentgpu_iac.sizing.attention import SPARSE_ATTENTION_TOKENS, SPARSE_INDEX_SHARE, attention_of
+from agentgpu_iac.sizing.calibration import CONSTANTS, Constants, family_of, generation_of, is_measured
+from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.launches import attention_launches_ms, feed_forward_launches_ms, reduces_of
 from agentgpu_iac.sizing.layout import Layout, layout
-from agentgpu_iac.sizing.rates import has_fp4_units, rates_of, work_of
+from agentgpu_iac.sizing.rates import kernel_formats, work_of
 from agentgpu_iac.sizing.weights import layer_count, read_spread
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 
 CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
 """Accelerators of the measured runs: 2,406 closed-loop points of vLLM, TensorRT-LLM and SGLang."""
 UNCALIBRATED_FACTOR = 1.5
-"""How much wider the band is where no measured run used the accelerator or engine: a judgement, no measurement."""
+"""How much wider the band is where no measured run used the engine, or speculation: a judgement, no measurement."""
 SEVERAL_NODES_FACTOR = 1.5
 """How much wider the band is for a replica over several nodes: no measured run had one. What each step waits for
 messages between nodes is not in the answer, only their bytes are. A judgement as well."""
@@ -82,6 +85,11 @@ class Speed:
     """One prompt token among many: arithmetic, all-reduces and activation traffic, of the whole replica."""
     attention_ms_per_token_pair: float
     """Arithmetic of one prompt token attending to one earlier token."""
+    own_prompt_ms_per_token: float
+    """One token of a prompt that is read alone: its attention group does the work of all layers but the experts, and the other
+    groups none of it. The same as the above with one group."""
+    own_attention_ms_per_token_pair: float
+    """The same for attending."""
     launches_ms: float
     """Launching and synchronising one step whose kernels are in a graph."""
     all_reduce_ms_per_token: float
@@ -89,19 +97,26 @@ class Speed:
     sequence_ms: float
     """Host and sampler work of one running sequence of an attention group."""
     prompt_launch_ms: float
-    """Launching one prompt chunk."""
+    """The host launching one prompt chunk, whose kernels are in no graph: no chunk is faster."""
     first_token_ms: float
     """Engine time of a request before and after its prompt: server, tokeniser, scheduler."""
+    first_token_steps: float
+    """Decode steps between the end of a prompt and its first token on an idle engine."""
     host_ms_per_request: float
-    """Host time that each concurrent request adds to the TTFT of all."""
-    queue_share: float
-    steady_queue: float
-    prompt_interference: float
+    """Host time of a request in the server's process, which takes one after another."""
     accepted_tokens: float
     attention_groups: int
     stages: int
     """Pipeline stages that a step passes one after another."""
     max_batched_tokens: int
+    prompts_apart: bool
+    """The engine reads prompts in steps of their own, and decoding waits."""
+    bandwidth_share: float
+    """Part of the memory bandwidth that dense layers reach."""
+    tflops_share: float
+    """Part of the dense TFLOPS of their format that they reach with many tokens."""
+    own_tables: bool
+    """The kernel tables are of this very accelerator."""
     calibrated: bool
     ttft_error_ratio: float
     tpot_error_ratio: float
@@ -111,15 +126,23 @@ class Speed:
     """The same for TPOT."""
 
     def prefill_ms(self, tokens: float, context_tokens: float) -> float:
-        """Read ``tokens`` prompt tokens that end at ``context_tokens`` of context, in chunks of the batch limit.
+        """Read ``tokens`` tokens of one prompt that ends at ``context_tokens`` of context, in chunks of the batch limit.
 
-        Arithmetic and the reading of the weights overlap: the root of the sum of their squares.
+        It is read by one attention group, however many there are. Arithmetic and the reading of the weights overlap: the root of
+        the sum of their squares. The host launches the kernels of prompts one by one while earlier ones run: it is waited for
+        where it is slower.
         """
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
         memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
-        return math.hypot(self.prompt_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
+        reading = math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory)
+        return max(reading, chunks * self.prompt_launch_ms)
+
+    def own_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
+        """Arithmetic and traffic of a prompt that is read alone, by one attention group."""
+        earlier = max(0.0, context_tokens - tokens) + tokens / 2
+        return tokens * (self.own_prompt_ms_per_token + earlier * self.own_attention_ms_per_token_pair)
 
     def prompt_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
         """What ``tokens`` prompt tokens add to steps that run anyway: their arithmetic and traffic alone."""
@@ -144,13 +167,27 @@ class Speed:
             + group * self.sequence_ms
         )
 
-    def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
+    def alone_ms(self, prompt_tokens: float) -> float:
+        """TTFT of a request that nothing runs beside: the server's way, its prompt, and what the scheduler lags behind."""
+        way = self.first_token_ms + self.host_ms_per_request + self.prefill_ms(prompt_tokens, prompt_tokens)
+        return (way + self.first_token_steps * self.decode_ms(1, prompt_tokens)) * self.measured_ttft_ratio
+
+    def step_ms(
+        self,
+        requests: float,
+        context_tokens: float,
+        prompt_tokens: float,
+        token_pairs: float,
+        *,
+        alone: bool = False,
+    ) -> float:
         """One step that gives each of ``requests`` running requests a token and reads ``prompt_tokens`` of prompts.
 
         ``context_tokens`` is the mean context of those that run, ``token_pairs`` how many pairs of a prompt token and an
         earlier one the prompts attend to: ``chunk_pairs``. All figures are of the whole replica. Without prompts it is
         ``decode_ms``, whose launches are in a graph; a step with prompts launches its kernels one by one, reads the
-        experts that all its tokens together touch, and without running requests it is one chunk of ``prefill_ms``.
+        experts that all its tokens together touch, and without running requests it is one chunk of ``prefill_ms``. ``alone``:
+        they are of one prompt, so one attention group reads them while the others wait.
         """
         if prompt_tokens <= 0:
             return self.decode_ms(requests, context_tokens)
@@ -158,14 +195,14 @@ class Speed:
         group = batch / self.attention_groups
         memory = self.dense_weights_ms + self.touched_experts(batch + prompt_tokens) * self.expert_weights_ms
         arithmetic = group * self.dense_ms_per_token + batch * self.expert_ms_per_token
-        arithmetic += prompt_tokens * self.prompt_ms_per_token + token_pairs * self.attention_ms_per_token_pair
-        return (
-            max(self.launches_ms, self.prompt_launch_ms)
-            + math.hypot(arithmetic, memory)
-            + group * self.kv_ms(context_tokens)
-            + batch * self.all_reduce_ms_per_token
-            + group * self.sequence_ms
+        each, pair = self.prompt_ms_per_token, self.attention_ms_per_token_pair
+        if alone:
+            each, pair = self.own_prompt_ms_per_token, self.own_attention_ms_per_token_pair
+        arithmetic += prompt_tokens * each + token_pairs * pair
+        on_accelerator = (
+            math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
+        return max(self.prompt_launch_ms, on_accelerator) + group * self.sequence_ms
 
     def touched_experts(self, batch: float) -> float:
         """Share of the experts that a step of ``batch`` tokens reads."""
@@ -175,50 +212,20 @@ class Speed:
         """Reading the KV cache of one session."""
         read = context_tokens
         if self.sparse_attention:
-            selected = calibration.SPARSE_ATTENTION_TOKENS + calibration.SPARSE_INDEX_SHARE * context_tokens
+            selected = SPARSE_ATTENTION_TOKENS + SPARSE_INDEX_SHARE * context_tokens
             read = min(read, selected)
         return read * self.kv_ms_per_token + self.kv_ms_per_session
 
 
-def _launch_ms(
-    model: Model, accelerator: Accelerator, precision: Precision, serving: Serving, *, weight_only: bool
-) -> float:
-    """Launches of one decode step over all layers; weight-only kernels quantise no activations."""
-    constants = serving.constants
-    per_layer = constants.generations[generation_of(serving.engine, serving.version)].launch_ms_per_layer
-    if model.experts:
-        per_layer *= constants.families[family_of(serving.engine)].moe_launch_factor
-        per_layer *= constants.block_fp8_launch_factor if precision == "fp8" and not weight_only else 1.0
-    elif precision == "nvfp4" and not weight_only:
-        per_layer *= constants.dense_fp4_launch_factor
-    if not has_fp4_units(accelerator):
-        per_layer *= constants.hopper_launch_factor
-    if model.architecture in _SPARSE_ATTENTION:
-        per_layer *= constants.sparse_attention_launch_factor
-    return layer_count(model) * per_layer
-
-
-def _all_reduce(model: Model, accelerator: Accelerator, width: int, constants: Constants) -> tuple[float, float, float]:
-    """Two all-reduces a layer: latency of a step, and ms per token of decode and of prompts."""
-    if width == 1:
-        return 0.0, 0.0, 0.0
-    count = 2 * layer_count(model)
-    megabytes = count * model.hidden_size * 2 / 1e6
-    if not accelerator.nvlink_gb_per_s:
-        per_token = megabytes / calibration.ALL_REDUCE_PCIE_GB_PER_S
-        return count * calibration.ALL_REDUCE_PCIE_MS, per_token, per_token
-    return (
-        count * constants.all_reduce_ms,
-        megabytes / constants.decode_all_reduce_gb_per_s,
-        megabytes / constants.prompt_all_reduce_gb_per_s,
-    )
-
-
 def _activation_ms_per_token(model: Model, accelerator: Accelerator, spread: Layout) -> float:
     """Memory traffic of one prompt token's activations, which tensor parallelism does not divide."""
-    per_expert = calibration.EXPERT_PASSES * (model.experts_per_token or 0) / spread.expert_groups
-    passes = calibration.ACTIVATION_PASSES + per_expert
-    moved = layer_count(model) * model.hidden_size * 2 * passes / spread.attention_groups
+    moved = layer_count(model) * model.hidden_size * 2 * calibration.ACTIVATION_PASSES / spread.attention_groups
+    return moved / (accelerator.bandwidth_gb_per_s * 1e6)
+
+
+def _routing_ms_per_token(model: Model, accelerator: Accelerator, spread: Layout, passes: float) -> float:
+    """Memory traffic of carrying one token to its experts and back, of the whole replica."""
+    moved = layer_count(model) * model.hidden_size * 2 * passes * (model.experts_per_token or 0) / spread.expert_groups
     return moved / (accelerator.bandwidth_gb_per_s * 1e6)
 
 
@@ -242,58 +249,80 @@ def speed_of(
 ) -> Speed | None:
     """Build the model of one replica; None where no TFLOPS figure of the accelerator has a source."""
     serving = serving or Serving()
-    constants = serving.constants
-    weight_only = serving.weight_only or precision == "int4"
-    rates = rates_of(model, accelerator, precision, constants, weight_only=weight_only)
-    if rates is None:
+    constants, engine = serving.constants, serving.engine
+    dense_format, expert_format = kernel_formats(
+        model, precision, weight_only=serving.weight_only or precision == "int4"
+    )
+    dense = kernels.matrices(accelerator, engine, dense_format)
+    routed = kernels.experts(accelerator, engine, expert_format, model.hidden_size)
+    if dense is None or routed is None:
         return None
     spread = layout(accelerator, tensor_parallel, serving.attention_dp, serving.expert_parallel)
     width, groups = spread.accelerators, spread.attention_groups
     work = work_of(model, precision, kv_dtype, spread.tensor_parallel)
-    reduce_ms, decode_reduce_ms, prompt_reduce_ms = _all_reduce(model, accelerator, width, constants)
+    sparse = model.architecture in _SPARSE_ATTENTION
+    attention = attention_of(model, accelerator, engine, kv_dtype, work, spread, sparse=sparse)
+    reduces = reduces_of(model, spread)
+    reduce_ms, reduce_gb_per_s = kernels.all_reduce(accelerator, engine, width)
+    reduce_ms_per_token = reduces.vectors_per_token * model.hidden_size * 2 / (reduce_gb_per_s * 1e6)
     hand_over_ms = _hand_over_ms_per_token(model, serving)
-    launch_ms = _launch_ms(model, accelerator, precision, serving, weight_only=weight_only)
-    dense_ms = work.dense_flops / spread.tensor_parallel / rates.dense_flops_per_ms
-    expert_ms = work.expert_flops / width / rates.expert_flops_per_ms
-    attention_flops = 4.0 * model.layers.full * model.attention_heads * model.head_dim
-    if model.pooling is not None and model.pooling.bidirectional:
-        attention_flops *= 2  # to what follows too, not only to what came before
-    family = constants.families[family_of(serving.engine)]
-    generation = constants.generations[generation_of(serving.engine, serving.version)]
-    errors = _error_ratios(accelerator, serving)
+    dense_ms = work.dense_flops / spread.tensor_parallel / dense.flops_per_ms
+    expert_ms = work.expert_flops / width / routed.flops_per_ms
+    routing_ms = _routing_ms_per_token(model, accelerator, spread, routed.passes) if model.experts else 0.0
+    family = constants.families[family_of(engine)]
+    generation = constants.generations[generation_of(engine, serving.version)]
+    in_graph_ms = (
+        attention_launches_ms(model, dense, attention.launch_ms, sparse=sparse)
+        + feed_forward_launches_ms(model, dense, routed)
+        + layer_count(model) * generation.launch_ms_per_layer
+        + reduces.count * reduce_ms
+    )
+    ttft_error, tpot_error = _error_ratios(model, accelerator, serving)
     unknown = read_spread(model, precision)
     return Speed(
-        dense_weights_ms=work.dense_bytes / spread.tensor_parallel / rates.bytes_per_ms,
-        expert_weights_ms=work.expert_bytes / width / rates.bytes_per_ms,
+        dense_weights_ms=work.dense_bytes / spread.tensor_parallel / dense.bytes_per_ms,
+        expert_weights_ms=work.expert_bytes / width / routed.bytes_per_ms,
         experts=model.experts or 0,
         experts_per_token=model.experts_per_token or 0,
-        kv_ms_per_token=work.kv_bytes_per_token / rates.kv_bytes_per_ms,
-        kv_ms_per_session=work.kv_bytes_per_session / rates.kv_bytes_per_ms,
-        sparse_attention=model.architecture in _SPARSE_ATTENTION,
+        kv_ms_per_token=attention.kv_ms_per_token,
+        kv_ms_per_session=attention.kv_ms_per_session,
+        sparse_attention=sparse,
         dense_ms_per_token=dense_ms,
-        expert_ms_per_token=expert_ms,
+        expert_ms_per_token=expert_ms + routing_ms,
         prompt_ms_per_token=dense_ms / groups
         + expert_ms
-        + prompt_reduce_ms
+        + routing_ms
+        + attention.prompt_ms_per_token
+        + reduce_ms_per_token
         + hand_over_ms
         + _activation_ms_per_token(model, accelerator, spread),
-        attention_ms_per_token_pair=attention_flops / width / rates.attention_flops_per_ms,
-        launches_ms=constants.step_ms * pipeline_parallel + launch_ms + reduce_ms,
-        all_reduce_ms_per_token=decode_reduce_ms + hand_over_ms,
+        attention_ms_per_token_pair=attention.prompt_ms_per_pair,
+        own_prompt_ms_per_token=dense_ms
+        + expert_ms
+        + routing_ms
+        + attention.prompt_ms_per_token * groups
+        + reduce_ms_per_token
+        + hand_over_ms
+        + _activation_ms_per_token(model, accelerator, spread) * groups,
+        own_attention_ms_per_token_pair=attention.prompt_ms_per_pair * groups,
+        launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
+        all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
         prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
         first_token_ms=generation.first_token_ms,
+        first_token_steps=family.first_token_steps,
         host_ms_per_request=family.host_ms_per_request,
-        queue_share=generation.queue_share,
-        steady_queue=constants.steady_queue,
-        prompt_interference=constants.prompt_interference,
         accepted_tokens=max(1.0, serving.accepted_tokens),
         attention_groups=groups,
         stages=pipeline_parallel,
         max_batched_tokens=max_batched_tokens,
+        prompts_apart=SIZING_PORTS[serving.engine].prompts_apart,
+        bandwidth_share=dense.bytes_per_ms / (accelerator.bandwidth_gb_per_s * 1e6),
+        tflops_share=dense.flops_per_ms / ((kernels.tflops(accelerator, dense.format) or math.inf) * 1e9),
+        own_tables=kernels.has_own_tables(accelerator),
         calibrated=_is_calibrated(accelerator, serving),
-        ttft_error_ratio=math.hypot(errors.ttft, unknown),
-        tpot_error_ratio=math.hypot(errors.tpot, unknown),
+        ttft_error_ratio=math.hypot(ttft_error, unknown),
+        tpot_error_ratio=math.hypot(tpot_error, unknown),
         measured_ttft_ratio=(serving.own_run and serving.own_run.ttft_ratio) or 1.0,
         measured_tpot_ratio=(serving.own_run and serving.own_run.tpot_ratio) or 1.0,
     )
@@ -304,10 +333,16 @@ def _is_calibrated(accelerator: Accelerator, serving: Serving) -> bool:
     return known and serving.accepted_tokens <= 1 and serving.nodes == 1
 
 
-def _error_ratios(accelerator: Accelerator, serving: Serving) -> calibration.ErrorRatios:
-    """The band of the engine's generation, wider where no measured run stands behind the answer."""
-    ratios = calibration.ERROR_RATIOS[generation_of(serving.engine, serving.version)]
+def _error_ratios(model: Model, accelerator: Accelerator, serving: Serving) -> tuple[float, float]:
+    """Bands of TTFT and TPOT: of the engine's generation and kind of model, at least that of a card without runs, and wider
+    where no measured run used the engine, speculation or several nodes.
+    """
+    found = [calibration.ERROR_RATIOS[generation_of(serving.engine, serving.version)]]
+    if accelerator.id not in CALIBRATED:
+        found.append(calibration.OTHER_CARDS[kernels.has_own_tables(accelerator)])
+    ttft = max(each.ttft for each in found)
+    tpot = max(each.experts_tpot if model.experts else each.tpot for each in found)
     factor = 1.0 if serving.nodes == 1 else SEVERAL_NODES_FACTOR
-    if not _is_calibrated(accelerator, replace(serving, nodes=1)):
+    if not is_measured(serving.engine) or serving.accepted_tokens > 1:
         factor *= UNCALIBRATED_FACTOR
-    return calibration.ErrorRatios(ttft=ratios.ttft * factor, tpot=ratios.tpot * factor)
+    return ttft * factor, tpot * factor

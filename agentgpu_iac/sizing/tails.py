@@ -1,53 +1,95 @@
-"""Percentiles: from the mean wait that the model predicts to the one that a budget promises, and how likely a miss is.
+"""Percentiles: from the mean that a steady load shows to the one that a budget promises, and how likely a miss is.
 
-Modest physics, of closed form. The wait of the steady queue is counted as exponential about its mean, as long waits in a queue
-are; the fitted share of a wave in which all start at once is added as it is, since at the loads that are planned it is far
-above the 95th percentile of independent arrivals (142 against some 13 ms for 400 sessions of an 8B model). No wait is longer
-than all the prompts that can be ahead. The prompts that share the steps of an answer are counted as Poisson: each of the other
-sessions brings one on average. A simulation of the queue would tell both better.
+The others are counted as users who come by themselves. A request that comes meets a step that is longer than the mean one
+(long steps are met more often), waits for the rest of it, shares its own step with those that came meanwhile, and behind
+full steps waits for those before (Sakasegawa's wait of a server that takes many at once). The sum is counted as a gamma
+variable of its mean and variance, read by Wilson and Hilferty's cube. No wait is longer than all prompts that can be ahead.
+Prompts that share the steps of an answer are counted as Poisson. ``tests/sizing/test_closed_form.py`` holds both against
+stepping a replica through Poisson arrivals.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 
-from agentgpu_iac.sizing.latency import Request, predict_queue_ms, predict_tpot_ms
+from agentgpu_iac.sizing.latency import Request, Steady, steady
 from agentgpu_iac.sizing.speed import Speed
 
 _NORMAL = NormalDist()
 BAND_QUANTILE = 0.9
 """Where a band of the latency model ends above: about 80 % of the measured runs lie within it, a tenth above."""
+_MOST_LOAD = 0.97
+"""Beyond it a closed loop is counted: no rate of users is kept up there."""
 
 
-def wait_factor(percentile: float) -> float:
-    """A wait at a percentile over the mean wait: ln(1 / (1 - p)); 1 below the percentile of the mean itself."""
-    return max(1.0, math.log(100 / (100 - percentile)))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """The wait of a request that comes by itself, in ms."""
+
+    mean_ms: float
+    variance_ms2: float
+    most_ms: float
+    """All that can be ahead."""
+
+    def at(self, percentile: float) -> float:
+        """At a percentile."""
+        if self.mean_ms <= 0 or self.variance_ms2 <= 0:
+            return max(0.0, self.mean_ms)
+        flat = self.variance_ms2 / (9 * self.mean_ms * self.mean_ms)
+        root = 1 - flat + _NORMAL.inv_cdf(percentile / 100) * math.sqrt(flat)
+        return min(self.most_ms, self.mean_ms * max(0.0, root) ** 3)
 
 
-def prompts_in_an_answer(others: float, percentile: float) -> float:
-    """Prompts of other requests that share the steps of one answer, at a percentile."""
-    return others + max(0.0, _NORMAL.inv_cdf(percentile / 100)) * math.sqrt(max(0.0, others))
+def wait(state: Steady) -> Wait:
+    """How long a request waits for the running step and behind the prompts of others, in a steady load."""
+    if state.others <= 0:
+        return Wait(mean_ms=0.0, variance_ms2=0.0, most_ms=0.0)
+    rate, shares = state.prompts_per_ms, state.shares_step
+    seen = state.step_ms + state.spread_ms2 / state.step_ms
+    came = rate * seen
+    load = min(_MOST_LOAD, rate * state.served_ms)
+    behind = state.served_ms * load ** math.sqrt(2 * (state.prompts_in_a_step + 1)) / (2 * (1 - load))
+    further = shares * state.further_ms
+    return Wait(
+        mean_ms=seen / 2 + further * min(came, state.prompts_in_a_step) + behind,
+        variance_ms2=seen * seen / 12
+        + state.spread_ms2 / 4
+        + further * further * (came + rate * rate * state.spread_ms2)
+        + behind * behind,
+        most_ms=state.step_ms + state.others * state.served_ms,
+    )
+
+
+def prompts_in_an_answer(prompts: float, percentile: float) -> float:
+    """Prompts of other requests that share the steps of one answer, at a percentile, where ``prompts`` do on average."""
+    return prompts + max(0.0, _NORMAL.inv_cdf(percentile / 100)) * math.sqrt(max(0.0, prompts))
+
+
+def queue_at(state: Steady, percentile: float) -> float:
+    """Host time, and the wait at a percentile: never less than the mean one."""
+    return state.host_ms + max(state.wait_ms, wait(state).at(percentile))
+
+
+def tpot_at(state: Steady, request: Request, percentile: float) -> float:
+    """Mean time per output token of an answer at a percentile of the answers."""
+    prompts = state.prompts_per_ms * max(0.0, request.output_tokens - 1) / state.accepted_tokens * state.step_ms
+    if prompts <= 0:
+        return state.tpot_ms
+    more = prompts_in_an_answer(prompts, percentile) / prompts
+    step = state.decode_ms + max(0.0, state.step_ms - state.decode_ms) * more
+    return max(state.step_ms, min(state.longest_ms, step)) / state.accepted_tokens
 
 
 def queue_ms(engine: Speed, request: Request, concurrency: float, percentile: float) -> float:
-    """Engine and host time, and the wait behind the prompts of the others at a percentile."""
-    others = max(0.0, concurrency - 1)
-    prompt = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
-    mean = predict_queue_ms(engine, request, concurrency, predict_tpot_ms(engine, request, concurrency))
-    start = others * prompt * engine.queue_share
-    steady = max(0.0, mean - start)
-    wait = max(mean, min(others * prompt, start + steady * wait_factor(percentile)))
-    return (engine.first_token_ms + concurrency * engine.host_ms_per_request + wait) * engine.measured_ttft_ratio
+    """Host time, and the wait for the running step and behind the prompts of the others at a percentile."""
+    return queue_at(steady(engine, request, concurrency), percentile) * engine.measured_ttft_ratio
 
 
 def tpot_ms(engine: Speed, request: Request, concurrency: float, percentile: float) -> float:
     """Mean time per output token of an answer at a percentile of the answers."""
-    others = max(0.0, concurrency - 1)
-    mean = predict_tpot_ms(engine, request, concurrency)
-    step = engine.decode_ms(concurrency, request.context_tokens) / engine.accepted_tokens
-    more = 1.0 if not others else prompts_in_an_answer(others, percentile) / others
-    return (step + (mean - step) * more) * engine.measured_tpot_ratio
+    return tpot_at(steady(engine, request, concurrency), request, percentile) * engine.measured_tpot_ratio
 
 
 def miss_ratio(predicted: float, budget: float, error_ratio: float) -> float:

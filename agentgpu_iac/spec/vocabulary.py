@@ -32,3 +32,7 @@ ENGINES_FOR_ONE_DEVELOPER: tuple[Engine, ...] = ("ollama",)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 KV_CACHE_DTYPES: tuple[KvCacheDtype, ...] = get_args(KvCacheDtype)
 CAPACITY_TYPES: tuple[CapacityType, ...] = get_args(CapacityType)
+
+GroupChoice = Literal["balanced", "by-session"]
+"""Who chooses the attention group of a request: the engine's own balancer, the least loaded for each request; or a router,
+always the same for a session."""

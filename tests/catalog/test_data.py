@@ -45,6 +45,7 @@ KEYS = {
     "quantisation_methods": lambda row: (row.engine, row.method),
     "repacks": lambda row: (row.precision, row.name, row.architectures),
     "volumes": lambda row: row.id,
+    "kernels": lambda row: (row.accelerator, row.engine),
     "kubernetes": lambda row: (row.target, row.version),
     "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
@@ -58,7 +59,7 @@ def test_rows_are_known_by_one_key(table):
 
 def test_nothing_was_lost():
     assert {table: len(getattr(ROWS, table)) for table in KEYS} == {
-        "accelerators": 24,
+        "accelerators": 29,
         "instance_types": 128,
         "gpu_aliases": 23,
         "prices": 374,
@@ -70,10 +71,11 @@ def test_nothing_was_lost():
         "skypilot_names": 35,
         "parsers": 3,
         "thinking": 33,
-        "engine_options": 14,
+        "engine_options": 18,
         "quantisation_methods": 38,
         "repacks": 24,
         "volumes": 2,
+        "kernels": 27,
         "kubernetes": 4,
         "quotas": 5,
     }
@@ -91,6 +93,7 @@ def test_nothing_was_lost():
         "routers",
         "services",
         "volumes",
+        "kernels",
         "kubernetes",
         "quotas",
         "engine_facts",
@@ -137,6 +140,7 @@ def test_rows_are_sorted(name):
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),
+        "kernels.json": lambda row: (row["accelerator"], row["engine"]),
         "kubernetes.json": lambda row: (row["target"], [int(part) for part in row["version"].split(".")]),
         "models.json": lambda row: row["id"].casefold(),
         "pooling_models.json": lambda row: row["id"].casefold(),

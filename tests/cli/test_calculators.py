@@ -145,7 +145,7 @@ def test_no_engine_version_means_the_newest_with_a_warning() -> None:
     warning = "engine version (none given): accounted for as 0.33.0, the newest known"
     questions = {
         ("size", *MODEL, "--max-model-len", 4096): warning,
-        (*PREDICT[:9], "--concurrency", 1): f"{warning}; latency as vllm-0.15",
+        (*PREDICT[:9], "--concurrency", 1): f"{warning}; latency as vllm-0.18",
     }
     for question, said in questions.items():
         assert agentgpu(*question, "-f", "json").data["warnings"] == [said]

@@ -51,16 +51,13 @@ INFORMATIONAL_EVERYWHERE = {
 }
 INFORMATIONAL = {
     ("Accelerator", "karpenter_name"): "Karpenter's own label, for those who write pools by hand: ours name machines",
-    (
-        "Accelerator",
-        "pcie_generation",
-    ): "measured loads name no PCIe generation: their constant is by storage and loader",
     ("Accelerator", "product_label"): "the device plugin's label, for those who place pods by hand: ours name pools",
     ("Accelerator", "tdp_w"): "no sum of ours is about power",
     ("EngineLimit", "tried"): "how its meaning was tried: says how sure the row is",
     ("EngineOption", "before"): "the newest release read without it: how much too late `since` may be",
     ("ExtraWeights", "what"): "in words, for people",
     ("Gate", "date"): "when the sources were read: gates open and close, and this says how old a row is",
+    ("Kernels", "engine_version"): "which release the tables are of: says how old the row is",
     ("InstanceType", "ebs_max_mbps"): "a burst that ends; loads are planned by the rate that is always there",
     (
         "InstanceType",

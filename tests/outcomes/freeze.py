@@ -104,6 +104,7 @@ KEPT: dict[str, Callable[[dict[str, Any]], bool]] = {
     **{name: lambda row: True for name in FILES if name.startswith("engine") or name in EVERY_ROW},
     "gpu_aliases.json": lambda row: row["provider"] == "*" or row["provider"] in MACHINES,
     "instance_types.json": lambda row: _sold(row["provider"], row["name"]),
+    "kernels.json": lambda row: row["accelerator"] in ACCELERATORS,
     "models.json": lambda row: row["id"] in MODELS,
     "pooling_models.json": lambda row: row["id"] in MODELS,
     "prices.csv": lambda row: (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.calculators.calculator import PREDICT, SIZE
+from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 from tests.thoroughness import examples
@@ -149,16 +151,78 @@ class TestPredict:
         assert slow["concurrency"] < fast["concurrency"]
         seconds = (fast["ttftMs"] + 200 * fast["tpotMs"]) / 1000
         assert fast["concurrency"] == pytest.approx(5.0 * seconds, rel=0.01)
+        assert slow["protocol"] == "Poisson arrivals, 0.5 requests/s, 400 in all"
 
     def test_a_concurrency_is_a_ceiling_of_the_open_loop(self):
         assert predict(request_rate=50.0, concurrency=4)["concurrency"] <= 4
+
+    def test_a_rate_that_no_replica_keeps_up_is_refused_with_what_it_serves(self):
+        asked = {**LLAMA, "input-tokens": 1000, "output-tokens": 200}
+        refused = PREDICT.answer({**asked, "request-rate": 500.0}, CATALOG)["rejection"]
+        assert (refused["constraint"], refused["need"], refused["unit"]) == ("request-rate", 500.0, "requests/s")
+        assert "500 requests/s" in refused["message"]
+        assert f"{refused['limit']:.3g}" in refused["message"]
+        served = PREDICT.answer({**asked, "request-rate": 0.95 * refused["limit"]}, CATALOG)
+        assert served["ttftMs"] > PREDICT.answer({**asked, "request-rate": 1.0}, CATALOG)["ttftMs"]
+
+    def test_a_closed_loop_that_starts_at_once_waits_for_its_first_prompts(self):
+        steady, run, together = (
+            predict(concurrency=32, arrivals="closed", length_spread=0.8, start_together=together)
+            if together is not None
+            else predict(concurrency=32)
+            for together in (None, False, True)
+        )
+        assert together["ttftMs"] > 1.3 * run["ttftMs"]
+        assert together["ttft"]["p95"] > 2 * together["ttft"]["p50"]
+        assert "all slots start at once, 320 in all, lengths from 0.8" in together["protocol"]
+        assert "steady state" in steady["protocol"]
+        assert steady["tpotMs"] == pytest.approx(run["tpotMs"], rel=0.15)
+        short = predict(concurrency=32, arrivals="closed", length_spread=0.8, requests=32)
+        assert short["ttftMs"] > 2 * together["ttftMs"]  # the first wave alone
+
+    def test_a_burst_is_worse_than_the_same_requests_one_after_another(self):
+        at_once, spread_out = (
+            predict(concurrency=20, arrivals="burst", requests=20),
+            predict(arrivals="poisson", request_rate=0.5, requests=20, concurrency=20),
+        )
+        assert at_once["ttft"]["p95"] > 3 * spread_out["ttft"]["p95"]
+        later = predict(concurrency=20, arrivals="burst", requests=60, request_rate=1.0)
+        assert later["ttftMs"] == pytest.approx(at_once["ttftMs"], rel=0.02)
+        assert later["protocol"].startswith("bursts of 20 requests, 1 requests/s on average")
+
+    def test_any_percentile(self):
+        found = predict(concurrency=16, arrivals="closed", length_spread=0.8, percentile=80)
+        assert found["ttft"]["p50"] <= found["ttft"]["at"] <= found["ttft"]["p95"]
+        steady = predict(concurrency=16, percentile=95)
+        for name in ("ttft", "tpot", "e2e"):
+            assert steady[name]["p50"] <= steady[name]["at"] == steady[name]["p95"]
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"arrivals": "closed", "request_rate": 3.0}, "no request-rate"),
+            ({"arrivals": "closed", "concurrency": None, "request_rate": 3.0}, "needs a concurrency"),
+            ({"arrivals": "poisson"}, "need a request-rate"),
+            ({"arrivals": "burst", "concurrency": None}, "need their size"),
+            ({"arrivals": "often"}, "'closed', 'poisson' or 'burst'"),
+            ({"length_spread": 0.0}, "greater than 0"),
+            ({"percentile": 100.0}, "less than 100"),
+        ],
+    )
+    def test_a_load_that_says_too_little_or_too_much(self, options, said):
+        given = {"concurrency": 8, **options}
+        with pytest.raises(BadInput, match=said):
+            predict(**{name: value for name, value in given.items() if value is not None or name == "concurrency"})
 
     def test_no_load_at_all(self):
         with pytest.raises(BadInput, match="give a concurrency"):
             PREDICT.answer({**LLAMA, "input-tokens": 1000, "output-tokens": 200}, CATALOG)
 
     def test_rejections(self):
-        assert predict(accelerator="rtx-pro-4500-blackwell-server")["rejection"]["constraint"] == "no-latency-data"
+        bare = CATALOG.accelerator("l40s").model_copy(update={"vendor_dense_tflops": DenseTflops()})
+        without = dataclasses.replace(CATALOG, accelerators=(bare,))
+        asked = {**LLAMA, **LOAD, "accelerator": "l40s"}
+        assert PREDICT.answer(asked, without)["rejection"]["constraint"] == "no-latency-data"
         assert predict(model=LARGE["model"])["rejection"]["constraint"] == "memory"
         assert predict(tp=3)["rejection"]["constraint"] == "parallelism"
         assert predict(accelerator="mi300x", precision="int4")["rejection"]["constraint"] == "precision"
@@ -173,7 +237,18 @@ class TestPredict:
         assert two["outputTokensPerS"] > one["outputTokensPerS"]
 
     def test_bands(self):
-        assert predict()["ttftErrorRatio"] < predict(accelerator="l40s")["ttftErrorRatio"]
+        """A card with kernel tables and no run is no surer than one with runs, and surer than one with neither."""
+        runs, tables, neither = (predict(accelerator=card) for card in ("h100-sxm", "l40s", "rtx-4090"))
+        assert runs["ttftErrorRatio"] <= tables["ttftErrorRatio"] < neither["ttftErrorRatio"]
+        assert runs["tpotErrorRatio"] <= tables["tpotErrorRatio"] <= neither["tpotErrorRatio"]
+
+    def test_a_pipeline_seats_what_its_stages_hold(self):
+        """One H100 holds no 70B in 16 bit; four stages do, and no request waits for a seat (it was 338 s of TTFT)."""
+        asked = {"model": "meta-llama/Llama-3.3-70B-Instruct", "accelerator": "h100-sxm", "engine_version": "0.31.0"}
+        stages, wide = predict(**asked, pp=4), predict(**asked, tp=4)
+        assert stages["concurrency"] == wide["concurrency"] == 8
+        assert stages["ttftMs"] < 4 * wide["ttftMs"]
+        assert 2 < stages["tpotMs"] / wide["tpotMs"] < 4  # each token passes four stages, one after another
 
 
 class TestVersions:

@@ -181,11 +181,12 @@ def test_times_follow_from_cold_start_and_drain() -> None:
 def test_another_utilization_ratio_moves_every_threshold() -> None:
     scalings = [burst(peaks(f"  scaling: {{utilizationRatio: {ratio}}}"))[1].scaling for ratio in ("0.5", "1.0")]
     low, high = (one.triggers for one in scalings if one is not None)
+    ratios = {}
     for at_half, at_full in zip(low, high, strict=True):
-        if at_half.name == "sessions":  # never more a replica than the plan gives it
-            assert at_full.threshold / 2 <= at_half.threshold < at_full.threshold
-        else:
-            assert at_half.threshold == pytest.approx(at_full.threshold / 2, abs=0.001)
+        ratios[at_half.name] = at_half.threshold / at_full.threshold
+    assert ratios["requests"] == pytest.approx(0.5, abs=0.001)
+    assert 0.5 <= ratios["sessions"] < 1  # never more a replica than the plan gives it
+    assert ratios["kv-cache"] == pytest.approx(ratios["sessions"], abs=0.002)  # what those sessions hold
 
 
 def test_nothing_is_said_of_unscaled_bursts_where_they_are_scaled() -> None:

@@ -10,7 +10,7 @@ import pytest
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.planning.choosing.parallelism import parallelism_over_nodes
+from agentgpu_iac.planning.choosing.parallelism import Sizes, parallelism_over_nodes
 from agentgpu_iac.planning.demand import demand
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.flags import FlagList
@@ -211,5 +211,5 @@ def test_a_layer_for_each_stage_is_enough():
     """16 layers on two nodes of eight accelerators: 16 stages of one layer; three such nodes would have stages without one."""
     model = make_model("test/flat", 8, layers=LayerCounts(full=16))
     found = parallelism_over_nodes(demand(load(make_agent(model=model.id)).stack.spec.agents[0], model), 8)
-    assert (2, 1, 16) in found
-    assert all(stages <= 16 for _, _, stages in found)
+    assert (2, Sizes(tensor=1, pipeline=16)) in found
+    assert all(sizes.pipeline <= 16 for _, sizes in found)

@@ -53,6 +53,18 @@ SHAPES = {
         "latencyClass: background",
         "overrides: {tensorParallelSize: 2, pipelineParallelSize: 2}",
     ),
+    "attention groups": (
+        "model: deepseek-ai/DeepSeek-V3",
+        "ttftMs: 3000",
+        "sessions: {concurrent: 40}",
+        "overrides: {tensorParallelSize: 2, attentionDataParallelSize: 4}",
+    ),
+    "dealt-out experts": (
+        "model: deepseek-ai/DeepSeek-V2-Lite-Chat",
+        "ttftMs: 3000",
+        "engine: sglang",
+        "overrides: {tensorParallelSize: 2, expertParallelSize: 2}",
+    ),
     "quantised": ("model: Qwen/Qwen3-14B", "precision: fp8"),
     "four bits": ("model: Qwen/Qwen3-14B", "precision: int4"),
     "adapters": ("model: Qwen/Qwen3-8B", "loraAdapters: [{name: polite, source: acme/polite, rank: 32}]"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.sizing import calibration, latency, rates
+from agentgpu_iac.sizing import calibration, kernels, latency
 from agentgpu_iac.sizing.calibration import CONSTANTS
 from agentgpu_iac.sizing.latency import Request
 from agentgpu_iac.sizing.layout import layout
@@ -26,12 +26,18 @@ LAWS = settings(derandomize=True, deadline=None, database=None, max_examples=exa
 CHAT = Request(prompt_tokens=500.0, context_tokens=2000.0, output_tokens=150.0)
 
 
-GENERATION = CONSTANTS.generations["vllm-0.15"]
-"""vLLM without a version is taken as this one."""
+GENERATION = CONSTANTS.generations["vllm-0.18"]
+"""vLLM without a version is taken as the newest."""
 VLLM = CONSTANTS.families["vllm"]
-DENSE_STEP_MS = CONSTANTS.step_ms + 32 * GENERATION.launch_ms_per_layer * CONSTANTS.hopper_launch_factor
-READ_BYTES_PER_MS = 2000e6 * CONSTANTS.bandwidth_efficiency
-FLOPS_PER_MS = 500e9 * CONSTANTS.mfu_16_bit
+MATRIX_MS, ATTENTION_MS = 0.003, 0.012
+"""Launches of a card that no table is of."""
+DENSE_STEP_MS = CONSTANTS.step_ms + 32 * (GENERATION.launch_ms_per_layer + 4 * MATRIX_MS + ATTENTION_MS)
+READ_BYTES_PER_MS = 2000e6 * 0.8
+KV_BYTES_PER_MS = 2000e6 * 0.75
+EXPERT_BYTES_PER_MS = 2000e6 * 0.85
+FLOPS_PER_MS = 500e9 * 0.75
+ATTENTION_FLOPS_PER_MS = 500e9 * 0.65
+HALF_TOKENS = 1200
 
 
 def engine(model=None, accelerator=None, *, tensor=1, pipeline=1, batched=8192, precision="bf16", kv="auto", **serving):
@@ -76,26 +82,37 @@ any_request = st.builds(
 
 class TestByHand:
     def test_one_token_of_one_session_reads_all_weights(self):
-        """16.06 GB at 95.5 % of 2,000 GB/s, the input embedding apart; 0.13 MB of cache per token of context; launches."""
+        """16.06 GB at 80 % of 2,000 GB/s, the input embedding apart; 0.13 MB of cache per token of context; launches."""
         one = engine()
         weights = 2 * (8.03e9 - 128_256 * 4096) / READ_BYTES_PER_MS
         arithmetic = 2 * 8.03e9 / FLOPS_PER_MS
-        cache = 2000 * 131_072 / (2000e6 * CONSTANTS.kv_bandwidth_efficiency)
+        cache = 2000 * 131_072 / KV_BYTES_PER_MS
         step = DENSE_STEP_MS + math.hypot(weights, arithmetic) + cache + CONSTANTS.sequence_ms
         assert one.decode_ms(1, 2000) == pytest.approx(step)
-        assert one.decode_ms(1, 2000) == pytest.approx(10.3, abs=0.2)
+        assert one.decode_ms(1, 2000) == pytest.approx(11.2, abs=0.3)
 
     def test_a_prompt_is_arithmetic(self):
-        """2 x 8.03e9 operations a token, attention besides, and activations through memory; then launches of 32 layers."""
+        """2 x 8.03e9 operations a token, attention besides, and activations through memory, while the host launches."""
         tokens = 4000
         linear = tokens * 2 * 8.03e9 / FLOPS_PER_MS
         traffic = tokens * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
-        attention = tokens * tokens / 2 * 4 * 32 * 32 * 128 / (500e9 * calibration.ATTENTION_MFU)
+        pairs = tokens * tokens / 2 + tokens * HALF_TOKENS / 2
+        attention = pairs * 4 * 32 * 32 * 128 / ATTENTION_FLOPS_PER_MS
         assert engine().prompt_arithmetic_ms(tokens, tokens) == pytest.approx(linear + traffic + attention)
         weights = 2 * (8.03e9 - 128_256 * 4096) / READ_BYTES_PER_MS
-        launches = 32 * CONSTANTS.prompt_launch_ms_per_layer
-        whole = math.hypot(linear + traffic + attention, weights) + launches
+        whole = math.hypot(linear + traffic + attention, weights)
         assert engine().prefill_ms(tokens, tokens) == pytest.approx(whole)
+
+    def test_a_short_prompt_waits_for_its_launches_alone(self):
+        fast = engine(accelerator=make_accelerator(bandwidth_gb_per_s=200_000.0))
+        assert fast.prefill_ms(10, 10) == pytest.approx(32 * CONSTANTS.prompt_launch_ms_per_layer)
+
+    def test_a_request_alone_waits_for_its_prompt_and_what_the_scheduler_lags_behind(self):
+        plain, lagging = engine(), engine(engine="sglang", version="0.5.10")
+        way = plain.first_token_ms + VLLM.host_ms_per_request
+        assert plain.alone_ms(500) == pytest.approx(way + plain.prefill_ms(500, 500))
+        way = lagging.first_token_ms + lagging.host_ms_per_request
+        assert lagging.alone_ms(500) == pytest.approx(way + lagging.prefill_ms(500, 500) + lagging.decode_ms(1, 500))
 
     def test_nothing_to_read_takes_no_time(self):
         assert engine().prefill_ms(0, 5000) == 0.0
@@ -111,36 +128,38 @@ class TestByHand:
         assert alone.queue_ms == pytest.approx(GENERATION.first_token_ms + VLLM.host_ms_per_request)
 
     def test_the_prompts_of_the_others_share_the_steps(self):
+        """A step is longer by the prompts of the other seven that come while it runs."""
         one, (found, alone) = engine(), (latency.predict(engine(), CHAT, many) for many in (8, 1))
         assert alone.tpot_ms == pytest.approx(one.decode_ms(1, 2000))
-        work = one.prompt_arithmetic_ms(500, 1925) + 0.5 * 32 * CONSTANTS.prompt_launch_ms_per_layer
-        expected = one.decode_ms(8, 2000) + CONSTANTS.prompt_interference * 7 * work / 150
-        assert found.tpot_ms == pytest.approx(expected)
+        state = latency.steady(one, CHAT, 8)
+        assert state.reading.chunks == 1
+        adds = one.step_ms(8, 2000, 500, 500 * (1425 + 250)) - one.decode_ms(8, 2000)
+        coming = 7 / state.cycle_ms * state.step_ms
+        assert found.tpot_ms == pytest.approx(one.decode_ms(8, 2000) + coming * adds, rel=0.01)
+        assert state.cycle_ms == pytest.approx(state.ttft_ms + 149 * state.tpot_ms)
 
-    def test_the_queue_is_that_of_a_closed_network(self):
-        """One server, 8 customers: R = p + p x 7 x R / (Z + R), with p one prompt and Z the time of generating."""
+    def test_the_wait_is_half_a_step_and_the_prompts_that_came_with_it(self):
         one, found = engine(), latency.predict(engine(), CHAT, 8)
-        prompt, generating = one.prompt_arithmetic_ms(500, 1925), 150 * found.tpot_ms
-        response = prompt
-        for _ in range(200):
-            response = prompt + prompt * 7 * response / (generating + response)
-        host = GENERATION.first_token_ms + 8 * VLLM.host_ms_per_request
-        start = 7 * prompt * GENERATION.queue_share
-        assert found.queue_ms == pytest.approx(host + CONSTANTS.steady_queue * (response - prompt) + start)
+        state = latency.steady(one, CHAT, 8)
+        seen = state.step_ms + state.spread_ms2 * state.shares_step / state.step_ms
+        wait = seen / 2 + state.shares_step * state.further_ms * state.prompts_per_ms * seen
+        host = GENERATION.first_token_ms + VLLM.host_ms_per_request
+        assert found.queue_ms == pytest.approx(host + wait)
 
-    def test_throughput_is_sessions_over_the_time_that_a_seat_is_busy(self):
-        """The queue behind prompts is left out: the time per token has the others' prompts in it already."""
+    def test_throughput_is_sessions_over_their_cycle(self):
         one = latency.predict(engine(), CHAT, 8)
-        seconds = (GENERATION.first_token_ms + one.prefill_ms + 150 * one.tpot_ms) / 1000
-        assert one.output_tokens_per_s == pytest.approx(8 * 150 / seconds)
-        assert one.prefill_tokens_per_s == pytest.approx(8 * 500 / seconds)
+        seconds = (one.ttft_ms + 149 * one.tpot_ms) / 1000
+        assert one.output_tokens_per_s == pytest.approx(8 * 150 / seconds, rel=1e-3)
+        assert one.prefill_tokens_per_s == pytest.approx(8 * 500 / seconds, rel=1e-3)
 
     def test_those_without_a_seat_wait_for_one(self):
+        """Little's law: twelve in all, of which four run, so each waits for two cycles of a running one."""
         found, running = latency.predict(engine(), CHAT, 12, seats=4), latency.predict(engine(), CHAT, 4)
         assert found.tpot_ms == running.tpot_ms
         assert found.output_tokens_per_s == running.output_tokens_per_s
-        busy = running.prefill_ms + 150 * running.tpot_ms
-        assert found.seat_ms == pytest.approx(calibration.QUEUED_WAVES * 2 * busy)
+        cycle = latency.steady(engine(), CHAT, 4).cycle_ms
+        assert found.seat_ms == pytest.approx(2 * cycle)
+        assert 12 / (found.output_tokens_per_s / 150 / 1000) == pytest.approx(found.seat_ms + cycle)
 
 
 class TestSlower:
@@ -194,7 +213,7 @@ class TestSlower:
 
     def test_less_than_one_request_waits_for_nobody(self):
         found, one = latency.predict(engine(), CHAT, 0.25), latency.predict(engine(), CHAT, 1)
-        assert found.queue_ms == pytest.approx(GENERATION.first_token_ms + 0.25 * VLLM.host_ms_per_request)
+        assert found.queue_ms == one.queue_ms == pytest.approx(GENERATION.first_token_ms + VLLM.host_ms_per_request)
         assert found.tpot_ms == one.tpot_ms
 
 
@@ -238,16 +257,17 @@ class TestHardware:
         assert two.kv_ms_per_token == pytest.approx(one.kv_ms_per_token / 2)
         assert two.dense_ms_per_token == pytest.approx(one.dense_ms_per_token / 2)
         assert two.attention_ms_per_token_pair == pytest.approx(one.attention_ms_per_token_pair / 2)
-        assert two.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * CONSTANTS.all_reduce_ms)
+        assert two.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * 0.005)
         megabytes = 2 * 32 * 4096 * 2 / 1e6
         assert one.all_reduce_ms_per_token == 0.0
-        assert two.all_reduce_ms_per_token == pytest.approx(megabytes / CONSTANTS.decode_all_reduce_gb_per_s)
-        traffic = one.prompt_ms_per_token - one.dense_ms_per_token  # each rank moves the whole residual
-        reduces = megabytes / CONSTANTS.prompt_all_reduce_gb_per_s
-        assert two.prompt_ms_per_token == pytest.approx(two.dense_ms_per_token + traffic + reduces)
+        assert two.all_reduce_ms_per_token == pytest.approx(megabytes / (900 * 0.36))
+        short = one.attention_ms_per_token_pair * HALF_TOKENS / 2
+        traffic = one.prompt_ms_per_token - one.dense_ms_per_token - short  # each rank moves the whole residual
+        reduces = megabytes / (900 * 0.36)
+        assert two.prompt_ms_per_token == pytest.approx(two.dense_ms_per_token + short / 2 + traffic + reduces)
         pcie = engine(accelerator=make_accelerator(nvlink_gb_per_s=0.0), tensor=2)
-        assert pcie.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * 0.04)
-        assert pcie.all_reduce_ms_per_token == pytest.approx(megabytes / 20)
+        assert pcie.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * 0.0058)
+        assert pcie.all_reduce_ms_per_token == pytest.approx(megabytes / 19)
 
     def test_pipeline_stages_split_the_batch_and_add_steps(self):
         one, three = engine(), engine(pipeline=3)
@@ -257,13 +277,12 @@ class TestHardware:
         assert three.decode_ms(1, 2000) > one.decode_ms(1, 2000)
 
     def test_long_prompts_are_read_in_chunks(self):
-        """Each chunk reads the weights and launches all layers once more; the arithmetic is the same."""
+        """Each chunk reads the weights once more; the arithmetic is the same."""
         whole, chunks = engine(batched=8192), engine(batched=1024)
         arithmetic = whole.prompt_arithmetic_ms(8192, 8192)
         assert chunks.prompt_arithmetic_ms(8192, 8192) == arithmetic
-        launches = 32 * CONSTANTS.prompt_launch_ms_per_layer
         for one, times in ((whole, 1), (chunks, 8)):
-            expected = math.hypot(arithmetic, times * one.dense_weights_ms) + times * launches
+            expected = math.hypot(arithmetic, times * one.dense_weights_ms)
             assert one.prefill_ms(8192, 8192) == pytest.approx(expected)
         assert engine(batched=8191).prefill_ms(8192, 8192) > whole.prefill_ms(8192, 8192)
 
@@ -354,29 +373,39 @@ class TestExperts:
         model = make_moe()
         one = engine(model)
         read = 30_000_000_000 - 150_000 * 2048
-        assert one.dense_weights_ms + one.expert_weights_ms == pytest.approx(2 * read / READ_BYTES_PER_MS)
-        assert one.expert_weights_ms == pytest.approx(2 * expert_parameters(model) / READ_BYTES_PER_MS)
+        experts = expert_parameters(model)
+        assert one.dense_weights_ms == pytest.approx(2 * (read - experts) / READ_BYTES_PER_MS)
+        assert one.expert_weights_ms == pytest.approx(2 * experts / EXPERT_BYTES_PER_MS)
 
     def test_arithmetic_counts_active_parameters(self):
         one = engine(make_moe())
         active_experts = 48 * 4 * 3 * 2048 * 1408
-        grouped = FLOPS_PER_MS * CONSTANTS.expert_mfu_hopper
-        assert one.expert_ms_per_token == pytest.approx(2 * active_experts / grouped)
+        carried = 48 * 2048 * 2 * 8 * 4 / 2000e6  # eight passes of four vectors through memory
+        assert one.expert_ms_per_token == pytest.approx(2 * active_experts / (500e9 * 0.4) + carried)
         assert one.dense_ms_per_token == pytest.approx(2 * (3e9 - active_experts) / FLOPS_PER_MS)
 
     def test_launches_of_routing_come_on_top(self):
         model, dense = make_moe(), make_model(layers=make_moe().layers)
-        routed = engine(model).launches_ms - CONSTANTS.step_ms
-        assert routed == pytest.approx(VLLM.moe_launch_factor * (engine(dense).launches_ms - CONSTANTS.step_ms))
+        more = engine(model).launches_ms - engine(dense).launches_ms
+        assert more == pytest.approx(48 * (0.015 + 0.003 * 2.048 - MATRIX_MS))  # a router instead of two matrices
 
 
 class TestHowSure:
     def test_an_uncalibrated_card_has_a_wider_band(self):
         sure = latency.predict(engine(accelerator=CATALOG.accelerator("h100-sxm")), CHAT, 4)
         unsure = latency.predict(engine(accelerator=CATALOG.accelerator("l40s")), CHAT, 4)
-        assert (sure.ttft_error_ratio, sure.tpot_error_ratio) == (0.4, 0.2)
-        assert unsure.ttft_error_ratio == pytest.approx(0.4 * 1.5)
-        assert unsure.tpot_error_ratio == pytest.approx(0.2 * 1.5)
+        far = latency.predict(engine(accelerator=CATALOG.accelerator("rtx-4090")), CHAT, 4)
+        assert sure.ttft_error_ratio <= unsure.ttft_error_ratio < far.ttft_error_ratio
+        assert sure.tpot_error_ratio <= unsure.tpot_error_ratio <= far.tpot_error_ratio
+
+    def test_no_band_of_a_card_alone_makes_anything_right(self):
+        """With a new vLLM: TPOT within 22 % on cards with runs and 35 % on any, TTFT within 25 % and a half."""
+        for card in CATALOG.accelerators:
+            for kind in (make_model(), make_moe()):
+                one = engine(kind, card, version="0.33.0")
+                sure = card.id in CALIBRATED
+                assert one.tpot_error_ratio <= (0.22 if sure else 0.35), card.id
+                assert one.ttft_error_ratio <= (0.25 if sure else 0.50), card.id
 
     @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])
     def test_so_has_what_no_measured_run_did(self, serving):
@@ -387,8 +416,12 @@ class TestHowSure:
         assert unsure.tpot_error_ratio == pytest.approx(1.5 * sure.tpot_error_ratio)
 
     def test_a_wait_for_a_seat_is_hardly_known(self):
+        """5 % more cache are 5 % more seats: of eight that ask where four run, half the wait moves by twice as much."""
         free, queued = (latency.predict(engine(), CHAT, 8, seats) for seats in (8, 4))
-        assert queued.ttft_error_ratio == calibration.SEAT_TTFT_ERROR_RATIO > free.ttft_error_ratio
+        moved = 0.05 * 8 / 4 * queued.seat_ms / queued.ttft_ms
+        assert queued.ttft_error_ratio == pytest.approx(free.ttft_error_ratio + moved)
+        close = latency.predict(engine(), CHAT, 4.1, 4)
+        assert close.ttft_error_ratio > queued.ttft_error_ratio
         assert queued.tpot_error_ratio == free.tpot_error_ratio
 
     @pytest.mark.parametrize(
@@ -398,10 +431,10 @@ class TestHowSure:
             ("vllm", "v0.18.0", "vllm-0.18"),
             ("vllm", "0.14.1", "vllm-0.15"),
             ("vllm", "0.6.0", "vllm-0.12"),
-            ("vllm", None, "vllm-0.15"),
-            ("vllm", "latest", "vllm-0.15"),
-            ("tgi", None, "vllm-0.15"),
-            ("tgi", "3.3.7", "vllm-0.15"),
+            ("vllm", None, "vllm-0.18"),
+            ("vllm", "latest", "vllm-0.18"),
+            ("tgi", None, "vllm-0.18"),
+            ("tgi", "3.3.7", "vllm-0.18"),
             ("tensorrt-llm", "1.2.0rc1", "tensorrt-llm-1.2"),
             ("tensorrt-llm", "0.21", "tensorrt-llm-1.0"),
             ("sglang", "0.5.10", "sglang-0.5.9"),
@@ -415,10 +448,8 @@ class TestHowSure:
 
     def test_every_generation_states_its_error_and_every_constant_its_uncertainty(self):
         assert set(calibration.ERROR_RATIOS) == set(CONSTANTS.generations)
-        nested = {"families", "generations"}
-        names = {field.name for field in dataclasses.fields(CONSTANTS)} - nested
-        for group in (CONSTANTS.families, CONSTANTS.generations):
-            names |= {f"{key}.{field.name}" for key, one in group.items() for field in dataclasses.fields(one)}
+        names = {field.name for field in dataclasses.fields(CONSTANTS)} - {"families", "generations"}
+        names |= {f"{key}.launch_ms_per_layer" for key in CONSTANTS.generations}  # a first token alone is no fit
         assert set(calibration.UNCERTAINTY_RATIO) == names
 
     def test_every_calibrated_card_is_in_the_catalog(self):
@@ -426,7 +457,7 @@ class TestHowSure:
 
     def test_without_any_figure_there_is_no_answer(self):
         card = make_accelerator(vendor_dense_tflops=DenseTflops())
-        assert rates.prefill_tflops(card, "bf16") is None
+        assert kernels.tflops(card, "bf16") is None
         built = speed_of(
             make_model(),
             card,
@@ -439,29 +470,21 @@ class TestHowSure:
         assert built is None
 
     @pytest.mark.parametrize(
-        ("precision", "expected"),
-        [
-            ("bf16", 100.0),
-            ("fp16", 100.0),
-            ("fp8", 200.0),
-            ("int8", 300.0),
-            ("nvfp4", 400.0),
-            ("mxfp4", 200.0),
-            ("int4", 100.0),
-        ],
+        ("kernel", "expected"),
+        [("bf16", 100.0), ("fp8", 200.0), ("fp8-block", 200.0), ("int8", 300.0), ("nvfp4", 400.0), ("int4", 100.0)],
     )
-    def test_the_units_that_a_precision_uses(self, precision, expected):
+    def test_the_units_that_a_format_uses(self, kernel, expected):
         card = make_accelerator(vendor_dense_tflops=DenseTflops(bf16=100.0, fp8=200.0, int8=300.0, fp4=400.0))
-        assert rates.prefill_tflops(card, precision) == expected
+        assert kernels.tflops(card, kernel) == expected
 
     def test_a_vendor_s_figure_before_a_measured_one_before_16_bit(self):
         measured = DenseTflops(bf16=80.0, fp8=150.0)
         card = make_accelerator(vendor_dense_tflops=DenseTflops(bf16=100.0), measured_dense_tflops=measured)
-        assert rates.prefill_tflops(card, "bf16") == 100.0
-        assert rates.prefill_tflops(card, "fp8") == 150.0
-        assert rates.prefill_tflops(card, "nvfp4") == 100.0
+        assert kernels.tflops(card, "bf16") == 100.0
+        assert kernels.tflops(card, "fp8") == 150.0
+        assert kernels.matrices(card, "vllm", "nvfp4").flops_per_ms == pytest.approx(100e9 * 0.75)
         only_measured = make_accelerator(vendor_dense_tflops=DenseTflops(), measured_dense_tflops=measured)
-        assert rates.prefill_tflops(only_measured, "bf16") == 80.0
+        assert kernels.tflops(only_measured, "bf16") == 80.0
 
 
 def test_a_13b_on_an_h100_pcie_makes_what_the_playbook_says():

@@ -16,6 +16,15 @@ from agentgpu_iac.catalog.model.engines import (
     ParserNames,
 )
 from agentgpu_iac.catalog.model.gates import Gate
+from agentgpu_iac.catalog.model.kernels import (
+    AllReduce,
+    DecodeAttention,
+    ExpertKernel,
+    KernelFormat,
+    Kernels,
+    MatrixKernel,
+    PromptAttention,
+)
 from agentgpu_iac.catalog.model.kubernetes import KubernetesRelease
 from agentgpu_iac.catalog.model.machines import GpuAlias, InstanceType
 from agentgpu_iac.catalog.model.models import (
@@ -43,10 +52,12 @@ from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 __all__ = (
     "MODULE_KINDS",
     "Accelerator",
+    "AllReduce",
     "AttentionIndex",
     "CacheMethod",
     "Calibration",
     "CheckpointCache",
+    "DecodeAttention",
     "DenseTflops",
     "EngineHostMemory",
     "EngineLimit",
@@ -55,15 +66,19 @@ __all__ = (
     "EngineParsers",
     "EngineRelease",
     "Exclusion",
+    "ExpertKernel",
     "ExtraWeights",
     "FirstMamba",
     "Gate",
     "GpuAlias",
     "InstanceType",
+    "KernelFormat",
+    "Kernels",
     "KubernetesRelease",
     "LayerCounts",
     "LinearAttention",
     "Mamba",
+    "MatrixKernel",
     "Model",
     "ModelFacts",
     "Module",
@@ -73,6 +88,7 @@ __all__ = (
     "ParserNames",
     "Pooling",
     "Price",
+    "PromptAttention",
     "Provider",
     "QuantisationMethod",
     "RecurrentShape",

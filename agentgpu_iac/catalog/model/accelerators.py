@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from agentgpu_iac.catalog.model.kernels import Kernels
 from agentgpu_iac.catalog.model.scalars import Float, Integer, Sources
 from agentgpu_iac.spec.document import Document
 
@@ -56,6 +59,8 @@ class Accelerator(Document):
     """Value of karpenter.k8s.aws/instance-gpu-name."""
     ec2_memory_mib: Integer | None = None
     """Memory as the EC2 API reports it."""
+    kernels: Annotated[tuple[Kernels, ...], Field(exclude=True)] = ()
+    """What engines reach on it, or on the card nearest in kind: filled in when the catalog is made."""
     sources: Sources
     """Where the figures are from."""
     note: str | None = None

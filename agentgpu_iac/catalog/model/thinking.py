@@ -72,6 +72,8 @@ Option = Literal[
     "checkpoint-cache-modelopt",
     "checkpoint-cache-compressed-tensors",
     "checkpoint-cache-compressed-tensors-latent",
+    "attention-groups",
+    "group-by-request",
 ]
 
 
@@ -85,7 +87,10 @@ class EngineOption(Document):
     request-template-variables: that requests may give them.
     hybrid-prefix-caching: to keep prefixes of models with recurrent layers. ...-by-default: it does so unasked.
     checkpoint-cache-...: to keep the KV cache as a checkpoint of that method asks, where nothing else is said; ...-latent:
-    also for compressed attention."""
+    also for compressed attention.
+    attention-groups: to run attention data parallelism whose groups share dealt-out experts, behind one port, with an
+    exchange that every card of a machine can run. group-by-request: a request names its group in the header
+    X-data-parallel-rank."""
     since: str
     """First release that was read with it."""
     before: str | None = None

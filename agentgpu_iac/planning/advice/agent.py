@@ -30,6 +30,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         _loader_unmeasured(baseline),
         engine.queue_without_limit(baseline),
         engine.image_without_fabric(baseline),
+        engine.attention_groups(context, baseline),
         engine.image_size_unknown(context, baseline),
         _uncalibrated(candidate, baseline),
         _better_storage(baseline),

@@ -117,6 +117,29 @@ def image_without_fabric(baseline: Workload) -> Warning | None:
     )
 
 
+def attention_groups(context: Context, baseline: Workload) -> Warning | None:
+    """Sessions of a replica are in groups that know nothing of one another's cache and wait for one another's steps."""
+    groups, seats = baseline.attention_data_parallel_size, baseline.seats_per_group
+    if groups == 1:
+        return None
+    who = (
+        "NGINX gives each session one of them by a hash, so that its context is found again, and the fullest is counted with "
+        f"{seats} of the {baseline.max_num_seqs} sessions: callers that send no {context.spec.network.session_header} lose "
+        "their context"
+        if baseline.group_choice == "by-session"
+        else f"the engine chooses one for each request, the fullest with {seats} of the {baseline.max_num_seqs} sessions: "
+        f"context of earlier turns is found in one of {groups} requests, which the prefix hit ratio of "
+        f"{baseline.routing.prefix_hit_ratio:.0%} counts"
+    )
+    each = baseline.tensor_parallel_size
+    of = f"one {baseline.accelerator}" if each == 1 else f"{each} x {baseline.accelerator}"
+    return warning(
+        "attention-groups",
+        f"a replica has {groups} attention groups of {of}, which share the experts and step together: " + who,
+        baseline.agent,
+    )
+
+
 def precision_warnings(candidate: Candidate) -> Iterator[Warning]:
     """Weights that are not those which the model is published with."""
     demand = candidate.demand

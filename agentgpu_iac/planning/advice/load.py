@@ -88,7 +88,7 @@ def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None
     if latency.budget_ttft_ms is None or latency.prefill_ms is None or candidate.speed is None:
         return None
     prefill_ms = max(latency.prefill_ms, 0.001)
-    all_read_ms = candidate.max_num_seqs * prefill_ms
+    all_read_ms = candidate.seats_per_group * prefill_ms  # groups read at the same time
     if (
         all_read_ms <= max(latency.budget_ttft_ms, ramp_s * 1000)
         or candidate.demand.peak == candidate.demand.concurrent

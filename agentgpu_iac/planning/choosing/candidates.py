@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import PrefixCache
+from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.replica import MemoryTerms
 from agentgpu_iac.sizing.speed import Speed
 
@@ -22,8 +24,9 @@ class Candidate:
 
     demand: Demand
     accelerator: Accelerator
-    tensor_parallel: int
-    pipeline_parallel: int
+    sizes: Sizes
+    groups: Groups
+    """Its attention groups."""
     memory: MemoryTerms
     speed: Speed | None
     max_num_batched_tokens: int
@@ -55,8 +58,18 @@ class Candidate:
 
     @property
     def accelerators_per_replica(self) -> int:
-        """TP x PP."""
-        return self.tensor_parallel * self.pipeline_parallel
+        """TP x PP x attention groups."""
+        return self.sizes.accelerators
+
+    @property
+    def seats_per_group(self) -> int:
+        """Seats of each attention group: what one accelerator holds KV cache for."""
+        return self.groups.seats(self.max_num_seqs)
+
+    @property
+    def counted_sessions(self) -> int:
+        """Sessions by which its steps are timed: every attention group as full as the fullest."""
+        return self.groups.counted(self.max_num_seqs)
 
     @property
     def accelerators_per_pod(self) -> int:
@@ -78,14 +91,9 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     wanted = wanted_model_len(demand)
     terms = candidate.memory
     in_budget = release.graphs_in_budget and terms.counts_graphs
-    graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(candidate.max_num_seqs)
-    room = (
-        budget_gib
-        - terms.cold_start_gib
-        - terms.loaded_gib
-        - terms.overhead_gib(candidate.max_num_seqs)
-        + graphs_outside
-    )
+    seats = candidate.seats_per_group
+    graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(seats)
+    room = budget_gib - terms.cold_start_gib - terms.loaded_gib - terms.overhead_gib(seats) + graphs_outside
     if demand.model.keeps_kv:
         wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted

@@ -10,14 +10,21 @@ from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
 from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineHostMemory, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
+from agentgpu_iac.planning.choosing import several_nodes
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.parallelism import legal_parallelism, parallelism_over_nodes
+from agentgpu_iac.planning.choosing.parallelism import (
+    Sizes,
+    legal_parallelism,
+    parallelism_over_nodes,
+    set_by_hand_fault,
+)
 from agentgpu_iac.planning.choosing.service import (
     Service,
     answering,
     in_time,
     largest_prompt,
     mean_request,
+    prefill_ms,
     with_margin,
     with_overrides,
     within,
@@ -30,8 +37,10 @@ from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.capacity import RESERVE_RATIO, usable_words
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
+from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
 from agentgpu_iac.sizing.speed import Serving, Speed
+from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
 
 LEAST_BATCHED_TOKENS = 2_048
@@ -60,6 +69,10 @@ class Rules:
     """What the engine takes of the host for KV cache that it moves there."""
     must_stream: bool = False
     """The stack names the streaming loader."""
+    attention_groups: bool = False
+    """Whether a replica may have several attention groups that share its experts."""
+    group_choice: GroupChoice = "balanced"
+    """Who chooses a request's group where there are several."""
     prefix_cache: PrefixCache = "by-default"
     """Whether the engine keeps a session's context between its requests."""
     fills_machines: bool = False
@@ -116,14 +129,20 @@ class Evaluator:
             what = "a session" if self._demand.load is None else "an input"
             message = f"{what} of {asked:,} tokens is longer than the model's {limit:,}"
             return [self._reject(accelerator, None, "context-length", asked, limit, "tokens", message)]
-        for tensor_parallel, pipeline_parallel in legal_parallelism(self._demand):
-            if tensor_parallel * pipeline_parallel > most_per_replica:
+        if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
+            message, need, at_most, unit = fault
+            return [self._reject(accelerator, None, "parallelism", need, at_most, unit, message)]
+        for sizes in legal_parallelism(self._demand, groups_are_run=self._rules.attention_groups):
+            if sizes.accelerators > most_per_replica:
                 continue
-            result = self._evaluate_one(accelerator, tensor_parallel, pipeline_parallel)
+            result = self._evaluate_one(accelerator, sizes)
             results.append(result)
             enough = isinstance(result, Candidate) and result.peak_replicas == 1
             if enough and not self._rules.fills_machines:
                 break
+        if not results and (wide := several_nodes.wide_experts(self._demand, most_per_replica)):
+            message, need, at_most = wide
+            results.append(self._reject(accelerator, None, "wide-experts", need, at_most, "accelerators", message))
         if not results:
             message = f"no machine on offer has enough {accelerator.name} for a legal parallelism"
             results.append(
@@ -140,10 +159,10 @@ class Evaluator:
         """
         results: list[Candidate | Rejection] = []
         served = 0
-        for nodes, tensor, pipeline in parallelism_over_nodes(self._demand, accelerators_per_node):
+        for nodes, sizes in parallelism_over_nodes(self._demand, accelerators_per_node):
             if nodes == served:
                 continue
-            result = self._evaluate_one(accelerator, tensor, pipeline, nodes, gbps_between_nodes)
+            result = self._evaluate_one(accelerator, sizes, nodes, gbps_between_nodes)
             results.append(result)
             if isinstance(result, Candidate):
                 served = nodes
@@ -154,19 +173,18 @@ class Evaluator:
     def _evaluate_one(
         self,
         accelerator: Accelerator,
-        tensor_parallel: int,
-        pipeline_parallel: int,
+        parallel: Sizes,
         nodes: int = 1,
         gbps_between_nodes: float = 0.0,
     ) -> Candidate | Rejection:
-        demand = self._demand
-        parallel = (tensor_parallel, pipeline_parallel)
-        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator)
-        terms = self._memory_terms(accelerator, tensor_parallel, pipeline_parallel, batched)
+        demand, groups = self._demand, self._groups(parallel)
+        batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator, groups)
+        terms = self._memory_terms(accelerator, parallel, batched)
         wanted = demand.agent.overrides.max_num_seqs or 1
         if demand.load is not None:
             wanted = pooling.seats_of_a_step(batched, demand.load)
-        by_memory = terms.most_sessions(max(wanted, demand.most_seats))
+        most = max(wanted, demand.most_seats)
+        by_memory = min(most, groups.sessions(terms.most_sessions(groups.seats(most))))
         if by_memory < wanted:
             return self._reject_memory(accelerator, parallel, terms, wanted)
         pooled = demand.model.pooling
@@ -179,14 +197,15 @@ class Evaluator:
                 accelerator, parallel, "batched-tokens", demand.longest_asked, batched, "tokens", message
             )
         rows = rows_per_step(demand.agent)
-        if batched < wanted * rows:
+        if batched < groups.seats(wanted) * rows:
             of = "" if rows == 1 else f" with {rows} tokens each"
+            seats = groups.seats(wanted)
             message = (
-                f"the engine needs a batch of at least its {wanted} sequences{of}; maxNumBatchedTokens is {batched}"
+                f"the engine needs a batch of at least its {seats} sequences{of}; maxNumBatchedTokens is {batched}"
             )
-            return self._reject(accelerator, parallel, "batched-tokens", wanted * rows, batched, "tokens", message)
+            return self._reject(accelerator, parallel, "batched-tokens", seats * rows, batched, "tokens", message)
         if rows > 1:
-            by_memory = min(by_memory, batched // rows)
+            by_memory = min(by_memory, groups.sessions(batched // rows))
         engine = replica.speed(
             terms.replica,
             Serving(
@@ -215,7 +234,11 @@ class Evaluator:
             return replace(settled, nodes=nodes, gbps_between_nodes=gbps_between_nodes)
         return settled
 
-    def _batched_tokens(self, accelerator: Accelerator) -> int:
+    def _groups(self, parallel: Sizes) -> Groups:
+        """The attention groups of a replica of those sizes."""
+        return Groups(count=parallel.attention_dp, choice=self._rules.group_choice)
+
+    def _batched_tokens(self, accelerator: Accelerator, groups: Groups) -> int:
         """--max-num-batched-tokens: the longest uncached prompt in one chunk, within the engine's own range.
 
         A larger batch takes memory for its activations and delays the tokens of the others; a smaller one reads a
@@ -224,10 +247,10 @@ class Evaluator:
         """
         if self._demand.load is not None:
             return self._tokens_of_a_step(accelerator)
-        prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1))
+        prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1, groups))
         rows = rows_per_step(self._demand.agent)
         if rows > 1:
-            prompt = max(prompt, rows * self._demand.most_seats)
+            prompt = max(prompt, rows * groups.seats(self._demand.most_seats))
         wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
         return min(wanted, memory.default_max_num_batched_tokens(accelerator, self._rules.accounted_as))
 
@@ -256,22 +279,22 @@ class Evaluator:
     def _settle(
         self,
         accelerator: Accelerator,
-        parallel: tuple[int, int],
+        parallel: Sizes,
         terms: MemoryTerms,
         engine: Speed | None,
         batched: int,
         by_memory: int,
     ) -> Candidate | Rejection:
         """Find sessions per replica and replicas: with round robin the cache hits depend on the replicas."""
-        demand, overrides = self._demand, self._demand.agent.overrides
+        demand, overrides, groups = self._demand, self._demand.agent.overrides, self._groups(parallel)
         replicas = 1
         for _ in range(_FIXED_POINT_ROUNDS):
-            hit = self._hit_ratio(replicas)
-            free = self._most_sessions_in_time(engine, hit, by_memory)
+            hit = self._hit_ratio(replicas, groups)
+            free = self._most_sessions_in_time(engine, hit, by_memory, groups)
             if free == 0:
                 return self._reject_latency(accelerator, parallel, engine, hit)
             most = free if demand.load is not None else overrides.max_num_seqs or free
-            full = self._service(engine, hit, most)
+            full = self._service(engine, hit, most, groups)
             if not in_time(full, self._demand):
                 return self._reject_latency(accelerator, parallel, engine, hit, sessions=most)
             baseline, peak = self._both_replicas(full, hit)
@@ -286,25 +309,25 @@ class Evaluator:
             return self._reject(accelerator, parallel, "replicas", peak, MAX_REPLICAS, "replicas", message)
         final_baseline = overrides.baseline_replicas or baseline
         burst = overrides.burst_replicas if overrides.burst_replicas is not None else max(0, peak - final_baseline)
-        free_replicas = (baseline, peak) if free == most else self._both_replicas(self._service(engine, hit, free), hit)
+        free_replicas = (
+            (baseline, peak) if free == most else self._both_replicas(self._service(engine, hit, free, groups), hit)
+        )
         by_hand = None if demand.load is not None else overrides.max_num_seqs
-        seats = by_hand or self._seats(engine, hit, most, final_baseline, final_baseline + burst)
-        computed = self._service(engine, hit, seats, by_hand=False)
-        computed_seats = self._seats(engine, hit, free, *free_replicas)
-        if (
-            demand.load is not None
-        ):  # what was found so far is how many inputs may be ahead: a step takes all that it can
+        seats = by_hand or self._seats(engine, hit, most, final_baseline, final_baseline + burst, groups)
+        computed = self._service(engine, hit, seats, groups, by_hand=False)
+        computed_seats = self._seats(engine, hit, free, *free_replicas, groups)
+        if demand.load is not None:  # so far: how many inputs may be ahead; a step takes all that it can
             seats = pooling.seats_of_a_step(batched, demand.load)
             computed_seats = pooling.seats_of_a_step(batched, replace(demand.load, most_seats=SEATS_FOR_VOLUME))
         return Candidate(
             demand=demand,
             accelerator=accelerator,
-            tensor_parallel=parallel[0],
-            pipeline_parallel=parallel[1],
+            sizes=parallel,
+            groups=groups,
             memory=terms,
             speed=engine,
-            max_num_batched_tokens=batched if overrides.max_num_batched_tokens else max(batched, seats),
-            computed_max_num_batched_tokens=max(self._batched_tokens(accelerator), seats),
+            max_num_batched_tokens=batched if overrides.max_num_batched_tokens else max(batched, groups.seats(seats)),
+            computed_max_num_batched_tokens=max(self._batched_tokens(accelerator, groups), groups.seats(seats)),
             most_sessions=most,
             max_num_seqs=seats,
             computed_max_num_seqs=computed_seats,
@@ -327,13 +350,14 @@ class Evaluator:
             return candidate
         if self._demand.load is not None:
             return replace(candidate, baseline_replicas=warm, peak_replicas=max(warm, candidate.peak_replicas))
-        computed = self._service(candidate.speed, candidate.prefix_hit_ratio, seats, by_hand=False)
+        groups = candidate.groups
+        computed = self._service(candidate.speed, candidate.prefix_hit_ratio, seats, groups, by_hand=False)
         return replace(
             candidate,
             baseline_replicas=warm,
             peak_replicas=max(warm, candidate.peak_replicas),
             max_num_seqs=seats,
-            max_num_batched_tokens=max(seats, candidate.max_num_batched_tokens),
+            max_num_batched_tokens=max(groups.seats(seats), candidate.max_num_batched_tokens),
             service=with_overrides(computed, self._demand),
             computed_service=computed,
         )
@@ -346,9 +370,7 @@ class Evaluator:
     def _execution(self, accelerator: Accelerator) -> Execution | None:
         return self._rules.facts.execution(accelerator, self._demand.precision)
 
-    def _memory_terms(
-        self, accelerator: Accelerator, tensor_parallel: int, pipeline_parallel: int, batched: int
-    ) -> MemoryTerms:
+    def _memory_terms(self, accelerator: Accelerator, parallel: Sizes, batched: int) -> MemoryTerms:
         demand, agent, overrides = self._demand, self._demand.agent, self._demand.agent.overrides
         ranks = tuple(adapter.rank for adapter in agent.lora_adapters)
         calibration = self._rules.calibrations.get(accelerator.id)
@@ -360,8 +382,10 @@ class Evaluator:
                 precision=demand.precision,
                 weight_only=self._execution(accelerator) == "weight-only",
                 kv_dtype=agent.kv_cache_dtype,
-                tensor_parallel=tensor_parallel,
-                pipeline_parallel=pipeline_parallel,
+                tensor_parallel=parallel.tensor,
+                pipeline_parallel=parallel.pipeline,
+                attention_dp=parallel.attention_dp,
+                expert_parallel=parallel.expert,
                 max_num_batched_tokens=batched,
                 draft=draft_of(agent, demand.draft),
                 lora_ranks=SIZING_PORTS[agent.engine].lora_slots(ranks, self._rules.facts.lora_ranks),
@@ -379,15 +403,19 @@ class Evaluator:
         )
         return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
-    def _hit_ratio(self, replicas: int) -> float:
+    def _hit_ratio(self, replicas: int, groups: Groups) -> float:
+        """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""
         if self._rules.prefix_cache == "never":
             return 0.0
         stated = self._demand.agent.conversation.prefix_hit_ratio
         base = 1.0 if stated is None else stated
-        return base if self._rules.session_affine else base / replicas
+        places = groups.count if groups.choice == "balanced" else 1
+        return base / (places if self._rules.session_affine else places * replicas)
 
-    def _service(self, engine: Speed | None, hit: float, sessions: int, *, by_hand: bool = True) -> Service:
-        demand = self._demand
+    def _service(
+        self, engine: Speed | None, hit: float, sessions: int, groups: Groups, *, by_hand: bool = True
+    ) -> Service:
+        demand, counted = self._demand, groups.counted(sessions)
         if demand.load is not None:
             service = answering(engine, demand, demand.load, sessions, self._rules.round_trip_ms)
             return with_overrides(service, demand) if by_hand else service
@@ -396,18 +424,19 @@ class Evaluator:
         ) = None
         if engine is not None:
             request = mean_request(demand, hit)
-            answer = latency.predict(engine, request, sessions)
-            prefill = engine.prefill_ms(*largest_prompt(demand, hit))
-            prefill *= engine.measured_ttft_ratio
-            cold = engine.prefill_ms(demand.context_tokens, demand.context_tokens) * engine.measured_ttft_ratio
+            state = latency.steady(engine, request, counted)
+            answer = latency.answer(engine, request, state, counted, counted)
+            prefill = prefill_ms(engine, request, counted, *largest_prompt(demand, hit))
+            cold = prefill_ms(engine, request, counted, demand.context_tokens, demand.context_tokens)
             work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
             queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
             ttft = self._rules.round_trip_ms + queue + prefill + decode
-            late = tails.queue_ms(engine, request, sessions, demand.percentile)
+            late = tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio
             ttft_at = self._rules.round_trip_ms + late + prefill + decode
-            tpot_at = tails.tpot_ms(engine, request, sessions, demand.percentile)
+            tpot_at = tails.tpot_at(state, request, demand.percentile) * engine.measured_tpot_ratio
             uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
-            out, read = answer.output_tokens_per_s, answer.prefill_tokens_per_s
+            share = sessions / counted
+            out, read = answer.output_tokens_per_s * share, answer.prefill_tokens_per_s * share
             ttft_error, tpot_error = answer.ttft_error_ratio, answer.tpot_error_ratio
         service = Service(
             sessions=sessions,
@@ -429,14 +458,14 @@ class Evaluator:
         )
         return with_overrides(service, demand) if by_hand else service
 
-    def _most_sessions_in_time(self, engine: Speed | None, hit: float, by_memory: int) -> int:
+    def _most_sessions_in_time(self, engine: Speed | None, hit: float, by_memory: int, groups: Groups) -> int:
         """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
-        if in_time(self._service(engine, hit, by_memory), self._demand):
+        if in_time(self._service(engine, hit, by_memory, groups), self._demand):
             return by_memory
         low, high = 0, by_memory
         while high - low > 1:
             middle = (low + high) // 2
-            if in_time(self._service(engine, hit, middle), self._demand):
+            if in_time(self._service(engine, hit, middle, groups), self._demand):
                 low = middle
             else:
                 high = middle
@@ -451,13 +480,13 @@ class Evaluator:
             needed = max(needed, ceil_ratio(demand.prefill_tokens_per_s(hit, peak=peak), service.prefill_tokens_per_s))
         return needed
 
-    def _seats(self, engine: Speed | None, hit: float, most: int, baseline: int, peak: int) -> int:
+    def _seats(self, engine: Speed | None, hit: float, most: int, baseline: int, peak: int, groups: Groups) -> int:
         """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""
         demand = self._demand
         low = min(most, max(1, ceil_div(demand.concurrent, baseline), ceil_div(demand.peak, peak)))
 
         def carries(seats: int) -> bool:
-            service = self._service(engine, hit, seats)
+            service = self._service(engine, hit, seats, groups)
             return (
                 self._replicas(demand.concurrent, seats, service, hit, peak=False) <= baseline
                 and self._replicas(demand.peak, seats, service, hit, peak=True) <= peak
@@ -475,8 +504,9 @@ class Evaluator:
         return high
 
     def _reject_memory(
-        self, accelerator: Accelerator, parallel: tuple[int, int], terms: MemoryTerms, sessions: int
+        self, accelerator: Accelerator, parallel: Sizes, terms: MemoryTerms, replica_sessions: int
     ) -> Rejection:
+        sessions = self._groups(parallel).seats(replica_sessions)
         need, limit = terms.need_gib(sessions), terms.limit_gib
         what = "session" if self._demand.load is None else "input"
         many = f"one {what}" if sessions == 1 else f"{sessions} {what}s"
@@ -495,14 +525,14 @@ class Evaluator:
     def _reject_latency(
         self,
         accelerator: Accelerator,
-        parallel: tuple[int, int],
+        parallel: Sizes,
         engine: Speed | None,
         hit: float,
         *,
         sessions: int = 1,
     ) -> Rejection:
         demand = self._demand
-        service = self._service(engine, hit, sessions)
+        service = self._service(engine, hit, sessions, self._groups(parallel))
         checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
             ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
             ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
@@ -527,7 +557,7 @@ class Evaluator:
     def _reject(
         self,
         accelerator: Accelerator,
-        parallel: tuple[int, int] | None,
+        parallel: Sizes | None,
         constraint: Constraint,
         need: float | None,
         limit: float | None,
@@ -538,8 +568,9 @@ class Evaluator:
             agent=self._demand.agent.name,
             accelerator=accelerator.id,
             instance_type=None,
-            tensor_parallel_size=parallel[0] if parallel else None,
-            pipeline_parallel_size=parallel[1] if parallel else None,
+            tensor_parallel_size=parallel.tensor if parallel else None,
+            pipeline_parallel_size=parallel.pipeline if parallel else None,
+            attention_data_parallel_size=parallel.attention_dp if parallel and parallel.attention_dp > 1 else None,
             precision=self._demand.precision,
             constraint=constraint,
             need=None if need is None else rounded(need),

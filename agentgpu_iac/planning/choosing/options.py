@@ -39,6 +39,7 @@ from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.targets import target_of
 
 MachineId = tuple[str, str, str]
@@ -112,6 +113,9 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
         reserve_ratio=spec.capacity.memory_reserve_ratio,
         fills_machines=target_of(spec).can.replica_fills_machine,
+        attention_groups=catalog.engine_can(release.engine, release.version, "attention-groups")
+        and spec.network.router != "gateway",  # whose pickers read one series of each pod
+        group_choice=_group_choice(spec, catalog, release),
         calibrations={
             row.id: measured
             for row in catalog.accelerators
@@ -204,6 +208,14 @@ def shortfall(rejection: Rejection) -> tuple[float, int, int]:
     if rejection.need is not None and rejection.limit:
         ratio = rejection.need / rejection.limit
     return (ratio, rejection.tensor_parallel_size or 0, rejection.pipeline_parallel_size or 0)
+
+
+def _group_choice(spec: StackSpec, catalog: Catalog, release: EngineRelease) -> GroupChoice:
+    """A router that brings sessions back to their replica does so to their attention group too, where requests can name it."""
+    can = target_of(spec).can
+    routed = can.keeps_sessions and (can.runs_machines or spec.network.router in ("auto", "nginx"))
+    told = catalog.engine_can(release.engine, release.version, "group-by-request")
+    return "by-session" if routed and told and spec.network.routing == "session-affine" else "balanced"
 
 
 def _nowhere(position: int, demand: Demand, rejections: tuple[Rejection, ...]) -> AgentFits:

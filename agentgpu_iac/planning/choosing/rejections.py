@@ -47,7 +47,12 @@ def candidate_rejection(
 ) -> Rejection:
     """A candidate that serves is turned away from a machine."""
     found = demand_rejection(candidate.demand, machine, constraint, message, need=need, limit=limit, unit=unit)
-    shape = {"tensor_parallel_size": candidate.tensor_parallel, "pipeline_parallel_size": candidate.pipeline_parallel}
+    sizes = candidate.sizes
+    shape = {
+        "tensor_parallel_size": sizes.tensor,
+        "pipeline_parallel_size": sizes.pipeline,
+        "attention_data_parallel_size": sizes.attention_dp if sizes.attention_dp > 1 else None,
+    }
     return found.model_copy(update=shape)
 
 

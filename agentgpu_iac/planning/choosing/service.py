@@ -53,6 +53,13 @@ def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, floa
     return tokens, max(tokens, min(demand.shape.longest_history_tokens, demand.context_tokens))
 
 
+def prefill_ms(engine: Speed, request: latency.Request, sessions: float, tokens: float, end_tokens: float) -> float:
+    """The steps of a prompt while ``sessions`` generate, but for the one decode step that its last one is as well."""
+    decode_ms = engine.decode_ms(sessions, request.context_tokens)
+    reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode_ms)
+    return max(0.0, reading.reading_ms - decode_ms) * engine.measured_ttft_ratio
+
+
 def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
     """What is left of the service when ``engines`` busy engines take turns; the network does not slow down."""
 

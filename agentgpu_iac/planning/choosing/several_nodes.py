@@ -37,7 +37,8 @@ def are_needed(on_one: Sequence[Candidate | Rejection], machine: Machine) -> boo
 def _size(result: Candidate | Rejection) -> int:
     if isinstance(result, Candidate):
         return result.accelerators_per_replica
-    return (result.tensor_parallel_size or 1) * (result.pipeline_parallel_size or 1)
+    groups = result.attention_data_parallel_size or 1
+    return (result.tensor_parallel_size or 1) * (result.pipeline_parallel_size or 1) * groups
 
 
 def gbps_between(machine: Machine) -> float:
@@ -46,6 +47,27 @@ def gbps_between(machine: Machine) -> float:
     An image without the EFA plugin for NCCL uses TCP on one interface; with it, there is more.
     """
     return machine.fabric_gbps / max(1, machine.instance.efa_interfaces)
+
+
+def wide_experts(demand: Demand, most_accelerators: int) -> tuple[str, float, float] | None:
+    """Why no attention groups go over several machines, where the spec asks for more than the largest one holds.
+
+    Each layer exchanges tokens between all of them, twice. The engines' own exchanges for that (DeepEP) want InfiniBand's
+    GPU-initiated sends, which EFA does not have; builds that do it over EFA exist outside the engines' images (vllm-project/vllm
+    issues 27898 and 27633, PR 41183; aws/deep-learning-containers PR 6730, a draft in 2026-09). Over TCP the exchange works and
+    is slower than one machine.
+    """
+    overrides = demand.agent.overrides
+    groups = overrides.attention_data_parallel_size or 1
+    asked = groups * (overrides.tensor_parallel_size or 1)
+    if groups == 1 or asked <= most_accelerators:
+        return None
+    message = (
+        f"{asked} accelerators of attention groups that share experts do not fit one machine of {most_accelerators}, and no "
+        "engine's image exchanges tokens of experts between machines over EFA: that takes an image of your own, which is not "
+        "planned"
+    )
+    return message, float(asked), float(most_accelerators)
 
 
 def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection | None:

@@ -121,7 +121,7 @@ def _takes_a_part(option: Option) -> bool:
 
 def _need_gib(option: Option) -> float:
     candidate = option.candidates[0]
-    return candidate.memory.need_gib(candidate.max_num_seqs)
+    return candidate.memory.need_gib(candidate.seats_per_group)
 
 
 def _limit_gib(group: Sequence[Option]) -> float:

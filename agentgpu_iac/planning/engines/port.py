@@ -103,6 +103,10 @@ class EnginePort:
     api_key_args: tuple[str, ...] = ()
     """What hands the variable over where the engine reads none: Kubernetes puts its value in for ``$(NAME)``."""
     served_model_name: Callable[[EngineSettings], str] = agent_name
+    group_header: str | None = None
+    """Header by which a request names its attention group, where the version knows it."""
+    groups_of_one: bool = False
+    """Attention groups are of one accelerator each."""
     better_for_steps: ServingEngine | None = None
     """An engine whose prefix sharing and structured output may serve agents that work in steps better; unset: none known."""
 

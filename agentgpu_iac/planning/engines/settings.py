@@ -42,6 +42,10 @@ class EngineSettings:
     """Rank of each LoRA slot that memory was counted for."""
     tensor_parallel: int
     pipeline_parallel: int
+    attention_dp: int
+    """Attention groups, of ``tensor_parallel`` accelerators each."""
+    expert_parallel: int
+    """Parts into which whole experts are dealt out."""
     nodes: int
     """Nodes of one replica, each with a process of the engine."""
     join_timeout_s: int
@@ -49,7 +53,9 @@ class EngineSettings:
     precision: Precision
     max_model_len: int
     max_num_seqs: int
+    """Of each attention group."""
     max_num_batched_tokens: int
+    """Of each attention group."""
     gpu_memory_utilization: float
     """Share of the accelerator that must be free when the engine starts; also its budget unless the KV cache is fixed."""
     kv_cache_memory_bytes: int | None
@@ -67,6 +73,11 @@ class EngineSettings:
     ttft_edges_s: tuple[float, ...]
     tpot_edges_s: tuple[float, ...]
     """Bucket edges of the two histograms; empty: the engine's own."""
+
+    @property
+    def ranks(self) -> int:
+        """Accelerators of the replica."""
+        return self.tensor_parallel * self.pipeline_parallel * self.attention_dp
 
     @property
     def tool_parser(self) -> str | None:

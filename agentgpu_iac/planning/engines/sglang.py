@@ -29,6 +29,8 @@ _SINCE = "0.5"
 _SPECULATION_SINCE = {"ngram": "0.5.6", "draft-model": "0.5.6", "eagle3": "0.5.1", "mtp": "0.5.1"}
 _FASTSAFETENSORS_SINCE = "0.5.9"
 _STREAMS_SINCE = "0.5.15"
+_ATTENTION_DP_SINCE = "0.5.22"
+"""First release read whose groups are asked for by a size of their own; the flags before it still work, with a warning."""
 _ALGORITHMS = {"ngram": "NGRAM", "draft-model": "STANDALONE", "eagle3": "EAGLE3", "mtp": "NEXTN"}
 _LOAD_FORMATS: dict[WeightLoader, str] = {
     "safetensors": "safetensors",
@@ -51,13 +53,14 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
         *("--served-model-name", agent.name),
         *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
         *("--port", str(PORT)),
-        *("--tp-size", str(settings.tensor_parallel)),
+        *("--tp-size", str(settings.tensor_parallel * settings.attention_dp)),
         *("--pp-size", str(settings.pipeline_parallel)),
+        *_group_args(settings),
         *_precision_args(model, settings.precision),
         *("--kv-cache-dtype", _KV_DTYPES[agent.kv_cache_dtype]),
         *("--context-length", str(settings.max_model_len)),
-        *("--max-running-requests", str(settings.max_num_seqs)),
-        *("--chunked-prefill-size", str(settings.max_num_batched_tokens)),
+        *("--max-running-requests", str(settings.max_num_seqs * settings.attention_dp)),
+        *("--chunked-prefill-size", str(settings.max_num_batched_tokens * settings.attention_dp)),
         *("--mem-fraction-static", f"{settings.gpu_memory_utilization:g}"),
     ]
     if settings.kv_cache_memory_bytes is not None:
@@ -76,14 +79,23 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     if agent.speculative is not None:
         args += _speculative_args(agent.speculative, settings.draft_path)
     if agent.kv_offload_gib is not None:
-        ranks = settings.tensor_parallel * settings.pipeline_parallel
-        each_gb = math.floor(agent.kv_offload_gib * GIB / _GB / ranks)
+        each_gb = math.floor(agent.kv_offload_gib * GIB / _GB / settings.ranks)
         args += ["--enable-hierarchical-cache", "--hicache-size", str(each_gb)]
     if settings.loader != "default":
         args += ["--load-format", _LOAD_FORMATS[settings.loader]]
     if agent.trust_remote_code:
         args.append("--trust-remote-code")
     return (*args, *settings.limit_arguments)
+
+
+def _group_args(settings: EngineSettings) -> list[str]:
+    """Attention groups stand inside the tensor-parallel size, and the limits of seats and of a chunk are of all together."""
+    args: list[str] = []
+    if settings.attention_dp > 1 and at_least(settings.version, _ATTENTION_DP_SINCE):
+        args += ["--attn-dp-size", str(settings.attention_dp)]
+    elif settings.attention_dp > 1:
+        args += ["--dp-size", str(settings.attention_dp), "--enable-dp-attention"]
+    return [*args, *(("--ep-size", str(settings.expert_parallel)) if settings.expert_parallel > 1 else ())]
 
 
 def _precision_args(model: Model, precision: Precision) -> list[str]:

@@ -35,8 +35,9 @@ def tensorrt_llm_args(settings: EngineSettings) -> tuple[str, ...]:
         *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
         *("--port", str(PORT)),
         *("--backend", "pytorch"),
-        *("--tp_size", str(settings.tensor_parallel)),
+        *("--tp_size", str(settings.tensor_parallel * settings.attention_dp)),
         *("--pp_size", str(settings.pipeline_parallel)),
+        *(("--ep_size", str(settings.expert_parallel)) if settings.expert_parallel > 1 else ()),
         *("--max_batch_size", str(settings.max_num_seqs)),
         *("--max_num_tokens", str(settings.max_num_batched_tokens)),
         *("--max_seq_len", str(settings.max_model_len)),
@@ -61,6 +62,7 @@ def _files(settings: EngineSettings) -> tuple[EngineFile, ...]:
     kv_dtype = "fp8" if settings.agent.kv_cache_dtype == "fp8" else "auto"
     lines = (
         f"dtype: {dtype}",
+        *(("enable_attention_dp: true",) if settings.attention_dp > 1 else ()),
         "enable_chunked_prefill: true",
         "enable_iter_perf_stats: true",
         "return_perf_metrics: true",
@@ -132,6 +134,7 @@ TENSORRT_LLM = EnginePort(
     shared_memory_share=None,
     streams_unasked_since=None,
     drains_since=_SINCE,
+    groups_of_one=True,
     files=_files,
     served_model_name=_model_name,
 )

@@ -86,6 +86,7 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         *("--port", str(PORT)),
         *("--tensor-parallel-size", str(settings.tensor_parallel)),
         *("--pipeline-parallel-size", str(settings.pipeline_parallel)),
+        *_group_args(settings),
         *_precision_args(model, settings.precision),
         *("--kv-cache-dtype", {"auto": "auto", "bf16": "bfloat16", "fp16": "auto", "fp8": "fp8"}[agent.kv_cache_dtype]),
         *("--max-model-len", str(settings.max_model_len)),
@@ -108,7 +109,7 @@ def _shared_args(settings: EngineSettings) -> list[str]:
         args += ["--kv-offloading-size", f"{agent.kv_offload_gib:g}"]
     if settings.loader != "default":
         args += ["--load-format", _LOAD_FORMATS[settings.loader]]
-    if settings.bucket_address is not None and settings.tensor_parallel * settings.pipeline_parallel > settings.nodes:
+    if settings.bucket_address is not None and settings.ranks > settings.nodes:
         # Without it every rank fetches the whole checkpoint.
         args += ["--model-loader-extra-config", json.dumps({"distributed": True}, separators=(",", ":"))]
     if agent.trust_remote_code:
@@ -122,6 +123,19 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     ):
         args += ["--custom-histogram-buckets", json.dumps(own, separators=(",", ":"))]
     return args
+
+
+def _group_args(settings: EngineSettings) -> list[str]:
+    """Attention groups behind one port, and experts dealt out whole: over TP x groups, whatever else is said.
+
+    One API server, where newer releases start as many as groups: with several, none finishes its answers after SIGTERM (tried
+    on 0.32: each lets go of its engines at once, and its streams hang until they are killed), and each counts
+    ``--max-num-queued-tokens`` for itself.
+    """
+    args: list[str] = []
+    if settings.attention_dp > 1:
+        args = ["--data-parallel-size", str(settings.attention_dp), "--api-server-count", "1"]
+    return [*args, *(("--enable-expert-parallel",) if settings.expert_parallel > 1 else ())]
 
 
 def _chat_args(settings: EngineSettings) -> list[str]:
@@ -223,6 +237,7 @@ VLLM = EnginePort(
     streams_buckets_since=_STREAMS_BUCKETS_SINCE,
     drains_since=_SHUTDOWN_TIMEOUT_SINCE,
     refuses_tools_without_parser=True,
+    group_header="X-data-parallel-rank",
     better_for_steps="sglang",
     api_key_variable="VLLM_API_KEY",  # guards /v1, /v2, /inference and /cohere, and leaves /health and /metrics open (0.33.0)
 )

@@ -93,7 +93,7 @@ def _stands_in(option: Option, member: Placed, pool: Pool) -> bool:
     return (
         option.machine.accelerator != pool.machine.accelerator
         and option.machine.accelerators == pool.machine.accelerators
-        and (other.tensor_parallel, other.pipeline_parallel) == (chosen.tensor_parallel, chosen.pipeline_parallel)
+        and other.sizes == chosen.sizes
         and other.max_num_batched_tokens == chosen.max_num_batched_tokens
         and other.most_sessions >= chosen.max_num_seqs
         and other.accelerator.memory_gb >= chosen.accelerator.memory_gb

@@ -145,10 +145,7 @@ def _is_alike(option: Option, chosen: Option) -> bool:
         for each in (option, chosen)
     ]
     return (
-        candidate.accelerator.id == planned.accelerator.id
-        and (candidate.tensor_parallel, candidate.pipeline_parallel)
-        == (planned.tensor_parallel, planned.pipeline_parallel)
-        and ways[0] == ways[1]
+        candidate.accelerator.id == planned.accelerator.id and candidate.sizes == planned.sizes and ways[0] == ways[1]
     )
 
 

@@ -54,7 +54,8 @@ def _generating_s(candidate: Candidate, load: float) -> float | None:
     demand, given, service = candidate.demand, candidate.demand.agent.overrides, candidate.service
     ttft_ms, tpot_ms = given.ttft_ms, given.tpot_ms
     if candidate.speed is not None and (ttft_ms is None or tpot_ms is None):
-        answer = latency.predict(candidate.speed, mean_request(demand, candidate.prefix_hit_ratio), load)
+        counted = load * candidate.counted_sessions / candidate.max_num_seqs
+        answer = latency.predict(candidate.speed, mean_request(demand, candidate.prefix_hit_ratio), counted)
         ttft_ms = answer.ttft_ms if ttft_ms is None else ttft_ms
         tpot_ms = answer.tpot_ms if tpot_ms is None else tpot_ms
     ttft_ms = service.ttft_ms if ttft_ms is None else ttft_ms

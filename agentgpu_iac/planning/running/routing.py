@@ -26,6 +26,7 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import leaving
 from agentgpu_iac.planning.choosing.leaving import LONGEST_ANSWER_S, SLOWEST_TPOT_MS
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.running.watching import kv_cache_full_ratio
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -97,7 +98,8 @@ def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]
 
 
 def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
-    """A key counts too: engines leave some paths open that answer prompts, and the router lets /v1 through alone.
+    """A key counts too: engines leave some paths open that answer prompts, and the router lets /v1 through alone. So do
+    attention groups, since nobody else brings a session back to its own.
 
     On a virtual machine NGINX is what callers reach.
     """
@@ -107,9 +109,14 @@ def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
         case "none":
             return False
         case "auto":
-            return _replicas(tiers) > 1 or spec.security.api_key_secret is not None
+            return _replicas(tiers) > 1 or spec.security.api_key_secret is not None or _by_session(tiers[0])
         case _:
             return True
+
+
+def _by_session(tier: Workload) -> bool:
+    """Whether the router chooses the attention group of a session."""
+    return tier.group_choice == "by-session"
 
 
 def _replicas(tiers: Sequence[Workload]) -> int:
@@ -196,6 +203,8 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
         agent=first.agent,
         port=port,
         policy=first.routing.policy,
+        attention_groups=first.attention_data_parallel_size if _by_session(first) else 1,
+        group_header=PORTS[first.engine.name].group_header if _by_session(first) else None,
         max_connections=None if first.admission.max_queued_requests is None else countable(_connections(tiers)),
         refusal_statuses=_refusal_statuses(tiers),
         max_tries=min(MAX_TRIES, _replicas(tiers)),

@@ -169,6 +169,7 @@ def _triggers(
     floor, each = baseline_replicas * seats, seats
     behind, averaged = "", now
     used = None if metrics.kv_usage is None else f"{metrics.kv_usage}{{{chosen}}}"
+    of_groups = "" if burst.attention_data_parallel_size == 1 else f" / {burst.attention_data_parallel_size}"
     if pace is not None and pace.sessions_per_request > 1:
         floor, each = _sessions_wanted(burst, pace, baseline_replicas, seats)
         behind, window = f" * {decimal(pace.sessions_per_request)}", f"[{averaged_s(pace)}s]"
@@ -178,7 +179,9 @@ def _triggers(
     if used is not None:
         ratio = max(_LEAST_KV_RATIO, rounded(burst.memory.planned_kv_ratio * each / burst.max_num_seqs, 3))
         yield Trigger(
-            name="kv-cache", query=_excess(f"sum({used}){behind}", rounded(floor / each * ratio, 6)), threshold=ratio
+            name="kv-cache",
+            query=_excess(f"sum({used}){of_groups}{behind}", rounded(floor / each * ratio, 6)),
+            threshold=ratio,
         )
 
 
@@ -225,6 +228,8 @@ def _missing(burst: Workload, metrics: MetricsPlan, stack: str, spec: StackSpec,
     """
     chosen = selector(stack, burst.agent, spec.observability.cluster)
     replicas = f"count({metrics.running}{{{chosen}}})"
+    if burst.attention_data_parallel_size > 1:  # each group has a series of its own
+        replicas = f"({replicas} / {burst.attention_data_parallel_size})"
     match refused_by(burst, metrics, spec):
         case "queue":
             yield f"(sum({PICKER_QUEUE}{{{chosen}}}) or vector(0))"

@@ -31,7 +31,7 @@ def planned_kv_bytes(candidate: Candidate) -> int:
     0.33.0: v1/core/block_pool.py).
     """
     terms = candidate.memory
-    return math.ceil((terms.kv_gib(candidate.max_num_seqs) + terms.page_gib) * GIB / MIB) * MIB
+    return math.ceil((terms.kv_gib(candidate.seats_per_group) + terms.page_gib) * GIB / MIB) * MIB
 
 
 def spare_bytes(engines: Sequence[Placed]) -> int:
@@ -43,7 +43,7 @@ def spare_bytes(engines: Sequence[Placed]) -> int:
 
 def _taken_bytes(candidate: Candidate) -> int:
     """Everything that the engine was planned with."""
-    terms, seats = candidate.memory, candidate.max_num_seqs
+    terms, seats = candidate.memory, candidate.seats_per_group
     beside_kv = terms.need_gib(seats) - terms.kv_gib(seats) + terms.cold_start_gib
     return math.ceil(beside_kv * GIB) + planned_kv_bytes(candidate)
 

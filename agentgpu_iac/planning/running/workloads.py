@@ -102,13 +102,15 @@ def workload_plan(
         draft_path=None if (draft := caching.draft(candidate)) is None else draft.path,
         adapter_paths=tuple(caching.adapter(adapter).path for adapter in agent.lora_adapters),
         lora_ranks=candidate.memory.replica.lora_ranks,
-        tensor_parallel=candidate.tensor_parallel,
-        pipeline_parallel=candidate.pipeline_parallel,
+        tensor_parallel=candidate.sizes.tensor,
+        pipeline_parallel=candidate.sizes.pipeline,
+        attention_dp=candidate.sizes.attention_dp,
+        expert_parallel=candidate.sizes.expert,
         nodes=candidate.nodes,
         join_timeout_s=max(least_patience_s, math.ceil(start.upper.total)),
         precision=demand.precision,
         max_model_len=model_len,
-        max_num_seqs=candidate.max_num_seqs,
+        max_num_seqs=candidate.seats_per_group,
         max_num_batched_tokens=candidate.max_num_batched_tokens,
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
@@ -152,14 +154,18 @@ def workload_plan(
         ),
         accelerator=candidate.accelerator.id,
         accelerators_per_replica=candidate.accelerators_per_replica,
-        tensor_parallel_size=candidate.tensor_parallel,
-        pipeline_parallel_size=candidate.pipeline_parallel,
+        tensor_parallel_size=candidate.sizes.tensor,
+        pipeline_parallel_size=candidate.sizes.pipeline,
+        attention_data_parallel_size=candidate.sizes.attention_dp,
+        expert_parallel_size=candidate.sizes.expert,
+        group_choice=candidate.groups.choice if candidate.groups.count > 1 else None,
         nodes_per_replica=candidate.nodes,
         gbps_between_nodes=rounded(candidate.gbps_between_nodes, 3),
         precision=demand.precision,
         kv_cache_dtype=agent.kv_cache_dtype,
         max_model_len=model_len,
         max_num_seqs=candidate.max_num_seqs,
+        max_num_seqs_per_group=candidate.seats_per_group,
         max_num_batched_tokens=candidate.max_num_batched_tokens,
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
@@ -228,7 +234,7 @@ def _memory_share(member: Placed) -> float:
     share = port.default_share(candidate.accelerator, member.release)
     if not port.share_grows_with_need:
         return share
-    static_gib = terms.loaded_gib + terms.kv_gib(candidate.max_num_seqs)
+    static_gib = terms.loaded_gib + terms.kv_gib(candidate.seats_per_group)
     return max(share, math.ceil(static_gib / terms.capacity.capacity_gib * 1000) / 1000)
 
 
@@ -238,7 +244,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
     An engine alone takes its default share of the accelerator; for those that share one, see ``shared_memory``.
     """
     candidate, terms = member.candidate, member.candidate.memory
-    seats = candidate.max_num_seqs
+    seats = candidate.seats_per_group
     kv_gib = terms.kv_gib(seats)
     total = terms.need_gib(seats)
     budget = SIZING_PORTS[candidate.demand.agent.engine].planned_budget_gib(

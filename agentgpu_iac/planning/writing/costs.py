@@ -125,7 +125,7 @@ def with_less_reserve(
         if price >= here:
             continue
         candidate = option.candidates[0]
-        enough = candidate.memory.reserve_that_admits(candidate.memory.need_gib(candidate.max_num_seqs))
+        enough = candidate.memory.reserve_that_admits(candidate.memory.need_gib(candidate.seats_per_group))
         found.append(
             _alternative(member, option, price, price - here).model_copy(
                 update={

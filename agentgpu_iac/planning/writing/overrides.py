@@ -33,7 +33,7 @@ def _computed(candidate: Candidate, baseline: Workload) -> Iterator[tuple[str, f
     terms = candidate.memory
     yield "weights_gib", rounded(terms.computed_weights_gib)
     yield "kv_bytes_per_token", float(terms.computed_kv_bytes_per_token)
-    yield "overhead_gib", rounded(terms.computed_overhead_gib(candidate.max_num_seqs))
+    yield "overhead_gib", rounded(terms.computed_overhead_gib(candidate.seats_per_group))
     yield "max_model_len", float(wanted_model_len(demand))
     yield "max_num_seqs", float(candidate.computed_max_num_seqs)
     yield "max_num_batched_tokens", float(candidate.computed_max_num_batched_tokens)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
+from agentgpu_iac.sizing.stepping import Scheduling
 from agentgpu_iac.spec.vocabulary import Engine
 
 
@@ -54,8 +55,33 @@ class SizingPort:
     """Share of the memory that measured runs gave it, which are tuned."""
     tuned_overhead_gib: float = 4.0
     """What such a run leaves for the rest, beside weights and KV cache."""
-    held_output_share: float = 0.5
-    """Part of its output that a request holds room for on average: blocks are handed out as sequences grow, or at once."""
+    keeps_room_for_output: bool = False
+    """A request is let in only where all of its answer has room; else blocks are handed out as it grows."""
+    prompts_apart: bool = False
+    """Prompts are read in steps of their own, and decoding waits for them."""
+    whole_prompts: bool = False
+    """A prompt that fits into a step is read whole."""
+    default_seats: Callable[[Accelerator], int]
+    """(accelerator, version) -> the most requests that it runs at once when it is told nothing."""
+    default_step_tokens: Callable[[Accelerator, str], int]
+    """(accelerator, version) -> the most tokens of a step when it is told nothing."""
+
+    @property
+    def held_output_share(self) -> float:
+        """Part of its output that a request holds room for on average."""
+        return 1.0 if self.keeps_room_for_output else 0.5
+
+    def scheduling(self, *, seats: int, step_tokens: int, cache_tokens: float, fixed_tokens: float = 0.0) -> Scheduling:
+        """How a replica of it fills its steps; all sizes are of the whole replica."""
+        return Scheduling(
+            seats=seats,
+            step_tokens=step_tokens,
+            cache_tokens=cache_tokens,
+            fixed_tokens=fixed_tokens,
+            keeps_room_for_output=self.keeps_room_for_output,
+            prompts_apart=self.prompts_apart,
+            whole_prompts=self.whole_prompts,
+        )
 
     def budget_gib(self, capacity_gib: float, share: float, loaded_gib: float) -> float:
         """What weights, KV cache and the counted part of the overhead may take together.

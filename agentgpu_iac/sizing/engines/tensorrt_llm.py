@@ -7,6 +7,18 @@ from agentgpu_iac.sizing.engines.port import SizingPort
 
 _FREE_SHARE = 0.9
 """free_gpu_memory_fraction: that share of what is free once the engine is loaded."""
+_SEATS = 2048
+"""max_batch_size (``builder.py``, ``llm_args.py``)."""
+_STEP_TOKENS = 8192
+"""max_num_tokens, likewise."""
+
+
+def _default_seats(_: Accelerator) -> int:
+    return _SEATS
+
+
+def _default_step_tokens(_: Accelerator, __: str) -> int:
+    return _STEP_TOKENS
 
 
 def _default_share(_: Accelerator, __: EngineRelease) -> float:
@@ -21,5 +33,8 @@ TENSORRT_LLM = SizingPort(
     share_is_of_free=True,
     checkpoints_ask_for_8_bit_cache=True,
     tuned_share=0.90,
-    held_output_share=1.0,
+    keeps_room_for_output=True,
+    whole_prompts=True,
+    default_seats=_default_seats,
+    default_step_tokens=_default_step_tokens,
 )

@@ -40,4 +40,6 @@ VLLM = SizingPort(
     lora_slots=lora_slots,
     deals_all_experts_out=True,  # 0.33.0: FusedMoEParallelConfig.make takes TP x DP for it, whatever the sizes
     deals_experts_unevenly=True,  # 0.33.0: determine_expert_map gives the first ranks one expert more
+    default_seats=default_max_num_seqs,
+    default_step_tokens=default_max_num_batched_tokens,
 )

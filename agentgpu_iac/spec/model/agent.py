@@ -137,13 +137,18 @@ class Overrides(Document):
     overhead_gib: NonNegative | None = None
     """Activation peak, CUDA context and graphs on one accelerator."""
     tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Accelerators that share every layer."""
+    """Accelerators that share every layer, or with attention groups the attention of one of them."""
     pipeline_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
     """Groups of layers that follow one another."""
+    attention_data_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Attention groups: each holds the attention whole, with requests and KV cache of its own, and all share the experts. 1: no
+    groups are tried."""
+    expert_parallel_size: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Parts into which whole experts are dealt out; 1: each accelerator has a slice of every expert."""
     max_model_len: PositiveCount | None = None
     """The engine's --max-model-len."""
     max_num_seqs: PositiveCount | None = None
-    """The engine's --max-num-seqs: sessions on one replica."""
+    """Sessions on one replica: the engine's --max-num-seqs, or with attention groups that of all of them."""
     max_num_batched_tokens: PositiveCount | None = None
     """The engine's --max-num-batched-tokens."""
     ttft_ms: Positive | None = None

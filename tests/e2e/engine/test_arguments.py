@@ -20,7 +20,7 @@ from agentgpu_iac.spec.loader import load
 from tests.e2e.cluster.trees import STACKS
 from tests.e2e.engine.pods import EnginePod, engine_pods, flags
 from tests.e2e.processes import PATIENCE_S
-from tests.planning import scenes
+from tests.planning import scenes, test_attention_groups
 from tests.planning.test_engine_args import VARIETY
 from tools.install import path as tool
 
@@ -71,6 +71,7 @@ def planned() -> Iterator[tuple[str, Plan]]:
             f"requests of {model}",
             scenes.plan({"name": "asked", "model": model, "requests": requests}, catalog=catalog),
         )
+    yield "attention groups", test_attention_groups.planned()
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
     yield (
         "shared card",

@@ -21,6 +21,6 @@ def lines(candidate: Candidate, baseline: Workload) -> tuple[Line, ...]:
     if baseline.kv_cache_memory_bytes is None:
         flag = SIZING_PORTS[engine.name].share_flag
         source = f"{flag} {baseline.gpu_memory_utilization:g}, the default of {engine.name} {engine.version}"
-    seats = candidate.max_num_seqs
+    seats = candidate.seats_per_group
     budget_gib = candidate.memory.need_gib(seats) + candidate.memory.cold_start_gib + baseline.memory.headroom_gib
     return memory_lines.memory_lines(candidate.memory, seats, memory_lines.Budget(gib=budget_gib, source=source))

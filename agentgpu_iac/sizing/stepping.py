@@ -1,0 +1,372 @@
+"""One replica, step by step: arrivals in, first and last tokens out. Deterministic; chance comes in with the arrivals.
+
+What a scheduler does in a step, from the engines' sources (vLLM 0.32 ``v1/core/sched/scheduler.py``, SGLang
+``managers/schedule_policy.py``, TensorRT-LLM ``_torch/pyexecutor/scheduler.py``):
+
+* running requests come first, each with one token; prompts fill what is left of the step's tokens, first come, first served;
+* a request is let in while there is a seat and room in the KV cache for its prompt (vLLM: blocks are handed out as it
+  grows, and the youngest starts again when none is left), or for its prompt and answer (the others);
+* SGLang reads prompts in steps of their own, while decoding stands still; TensorRT-LLM reads a prompt whole if it can.
+
+Between events (an arrival, a first token, a last one, a full cache) steps differ by their contexts alone, and their sum is
+closed. A fleet steps the same code: ``push`` what a router sends here, ``advance`` to the next event.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+_EPSILON = 1e-9
+
+
+class StepTimes(Protocol):
+    """How long steps take: ``sizing.speed.Speed``."""
+
+    @property
+    def attention_groups(self) -> int:
+        """Groups with requests of their own (attention data parallelism)."""
+        ...
+
+    @property
+    def accepted_tokens(self) -> float:
+        """Tokens that a step yields for a running request."""
+        ...
+
+    @property
+    def stages(self) -> int:
+        """Pipeline stages: a prompt delays the others by its time in one of them."""
+        ...
+
+    def decode_ms(self, requests: float, context_tokens: float) -> float:
+        """A step that gives each running request one token, at their mean context."""
+        ...
+
+    def step_ms(self, requests: float, context_tokens: float, prompt_tokens: float, token_pairs: float) -> float:
+        """A step that also reads ``prompt_tokens`` of prompts, which attend to ``token_pairs`` in all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduling:
+    """How a replica fills its steps; all sizes are of the whole replica."""
+
+    seats: int
+    """Most requests that run at once."""
+    step_tokens: int
+    """Most tokens in one step."""
+    cache_tokens: float = math.inf
+    """Tokens that the KV cache holds."""
+    fixed_tokens: float = 0.0
+    """What a request holds besides its tokens (windows, states), as tokens of the cache."""
+    keeps_room_for_output: bool = False
+    """A request is let in only with room for all of its answer; else blocks are handed out as it grows."""
+    prompts_apart: bool = False
+    """Prompts are read in steps of their own, and decoding waits."""
+    whole_prompts: bool = False
+    """A prompt that fits into a step is not cut."""
+
+
+class Asked:
+    """A request on its way: what it asks, and what became of it."""
+
+    __slots__ = (
+        "arrives_ms",
+        "cached_tokens",
+        "ends_at",
+        "first_ms",
+        "held",
+        "last_ms",
+        "output_tokens",
+        "prompt_tokens",
+        "read_tokens",
+        "sent_ms",
+        "slot",
+        "to_read",
+    )
+
+    def __init__(
+        self,
+        *,
+        arrives_ms: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        cached_tokens: int = 0,
+        sent_ms: float = 0.0,
+        slot: int = 0,
+    ) -> None:
+        self.sent_ms = sent_ms
+        """When the client sent it."""
+        self.arrives_ms = arrives_ms
+        """When the engine's scheduler gets it."""
+        self.prompt_tokens = max(1, prompt_tokens)
+        """To be read, the cached prefix left out."""
+        self.cached_tokens = cached_tokens
+        self.output_tokens = max(1, output_tokens)
+        self.slot = slot
+        """Which of the client's slots asked."""
+        self.first_ms = math.nan
+        """When the step of its first token ended."""
+        self.last_ms = math.nan
+        self.to_read = self.prompt_tokens
+        """Tokens that its prefill reads: more than the prompt after it had to start again."""
+        self.read_tokens = 0
+        self.held = 0.0
+        """Tokens of the cache that it took when it was let in."""
+        self.ends_at = math.inf
+        """Where the count of decode steps stands at its last token."""
+
+
+class Steps:
+    """The state of one replica in time."""
+
+    __slots__ = (
+        "_clock",
+        "_contexts",
+        "_count",
+        "_decoding",
+        "_engine",
+        "_order",
+        "_passing",
+        "_prompts",
+        "_rules",
+        "_running",
+        "_sequence",
+        "_targets",
+        "_used",
+        "_waiting",
+    )
+
+    def __init__(self, engine: StepTimes, scheduling: Scheduling) -> None:
+        self._engine = engine
+        self._rules = scheduling
+        self._clock = 0.0
+        self._waiting: deque[Asked] = deque()
+        self._prompts: deque[Asked] = deque()
+        """Let in, not yet read to their end."""
+        self._passing: deque[tuple[float, Asked]] = deque()
+        """(when, request): read, and on their way through the later stages of a pipeline."""
+        self._running = 0
+        self._decoding = 0
+        self._contexts = 0.0
+        """Sum of the contexts of the decoding requests."""
+        self._count = 0.0
+        """Tokens that a request would have got, had it decoded from the start: finishing is a place on this line."""
+        self._targets: list[tuple[float, int, Asked]] = []
+        self._order: list[Asked] = []
+        """Let in, oldest first; those that finished are dropped when they are met."""
+        self._sequence = 0
+        self._used = 0.0
+
+    @property
+    def now_ms(self) -> float:
+        """End of the last step."""
+        return self._clock
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs and nothing waits."""
+        return not self._running and not self._waiting
+
+    @property
+    def requests(self) -> int:
+        """Running and waiting."""
+        return self._running + len(self._waiting)
+
+    def push(self, asked: Asked) -> None:
+        """Put a request at the end of the queue; to be called in the order of arrival, not before its time is reached."""
+        if self.idle:
+            self._clock = max(self._clock, asked.arrives_ms)
+        self._waiting.append(asked)
+
+    def advance(self, until_ms: float = math.inf) -> list[Asked]:
+        """Step until requests finish (they are returned), or the step that runs at ``until_ms`` is over, or all is idle."""
+        while self._clock < until_ms and (self._running or self._waiting):
+            if self._waiting:
+                self._let_in()
+            if self._passing and (finished := self._passed()):
+                return finished
+            if self._prompts:
+                finished = self._prompt_step()
+            elif self._decoding:
+                finished = self._decode_steps(min(until_ms, self._passing[0][0]) if self._passing else until_ms)
+            elif self._passing:
+                self._clock = max(self._clock, self._passing[0][0])
+                continue
+            else:
+                raise AssertionError("nothing runs, and nothing could be let in")
+            if finished:
+                return finished
+        return []
+
+    def _let_in(self) -> None:
+        """First come, first served, while there are tokens in the step, seats, and room in the cache."""
+        rules = self._rules
+        budget = rules.step_tokens - sum(each.to_read - each.read_tokens for each in self._prompts)
+        if not rules.prompts_apart:
+            budget -= self._decoding
+        while self._waiting and budget > 0 and self._running < rules.seats:
+            asked = self._waiting[0]
+            need = asked.cached_tokens + asked.to_read + rules.fixed_tokens
+            if rules.keeps_room_for_output:
+                need += asked.output_tokens
+            if self._used + need > rules.cache_tokens and self._running:
+                return
+            whole = rules.whole_prompts and asked.to_read <= rules.step_tokens - self._decoding
+            if whole and asked.to_read > budget:
+                return
+            self._waiting.popleft()
+            asked.held = need
+            self._used += need
+            self._running += 1
+            self._prompts.append(asked)
+            self._order.append(asked)
+            budget -= asked.to_read
+
+    def _prompt_step(self) -> list[Asked]:
+        """One step with prompts in it."""
+        rules, decoding = self._rules, 0 if self._rules.prompts_apart else self._decoding
+        budget = max(1, rules.step_tokens - decoding)
+        tokens = pairs = 0.0
+        done = []
+        for asked in self._prompts:
+            take = min(budget, asked.to_read - asked.read_tokens)
+            if not take:
+                break
+            before = asked.cached_tokens + asked.read_tokens
+            tokens += take
+            pairs += take * (before + take / 2)
+            budget -= take
+            asked.read_tokens += take
+            if asked.read_tokens >= asked.to_read:
+                done.append(asked)
+        mean = self._contexts / decoding if decoding else 0.0
+        engine = self._engine
+        span = engine.step_ms(decoding, mean, tokens, pairs)
+        read_ms = self._clock + span
+        if engine.stages > 1:
+            beside = engine.decode_ms(decoding, mean) if decoding else 0.0
+            span = beside + max(0.0, span - beside) / engine.stages
+        self._clock += span
+        finished = self._decoded(engine.accepted_tokens) if decoding else []
+        for asked in done:
+            self._prompts.popleft()
+            if engine.stages > 1:
+                self._passing.append((read_ms, asked))
+            else:
+                finished += self._first_token(asked)
+        self._make_room()
+        return finished
+
+    def _passed(self) -> list[Asked]:
+        """Prompts whose last chunk has left the pipeline."""
+        finished = []
+        while self._passing and self._passing[0][0] <= self._clock + _EPSILON:
+            finished += self._first_token(self._passing.popleft()[1])
+        return finished
+
+    def _first_token(self, asked: Asked) -> list[Asked]:
+        """A prompt is read: its request has a first token, and decodes from now on unless that was all."""
+        if math.isnan(asked.first_ms):
+            asked.first_ms = self._clock
+        got = asked.to_read - asked.prompt_tokens + 1
+        if got >= asked.output_tokens:
+            return [self._finish(asked)]
+        asked.ends_at = self._count + asked.output_tokens - got
+        self._decoding += 1
+        self._contexts += asked.cached_tokens + asked.to_read + 1
+        self._sequence += 1
+        heapq.heappush(self._targets, (asked.ends_at, self._sequence, asked))
+        if not self._rules.keeps_room_for_output:
+            asked.held += 1
+            self._used += 1
+        return []
+
+    def _finish(self, asked: Asked) -> Asked:
+        asked.last_ms = self._clock
+        asked.ends_at = -1.0
+        self._running -= 1
+        self._used -= asked.held
+        return asked
+
+    def _decoded(self, tokens: float) -> list[Asked]:
+        """Each decoding request got so many tokens; those that have all of theirs leave."""
+        self._count += tokens
+        self._contexts += tokens * self._decoding
+        if not self._rules.keeps_room_for_output:
+            self._used += tokens * self._decoding
+        finished = []
+        while self._targets and self._targets[0][0] <= self._count + _EPSILON:
+            target, _, asked = heapq.heappop(self._targets)
+            if asked.ends_at != target:
+                continue
+            over = self._count - target
+            self._decoding -= 1
+            self._contexts -= asked.cached_tokens + asked.prompt_tokens + asked.output_tokens + over
+            if not self._rules.keeps_room_for_output:
+                asked.held = asked.cached_tokens + asked.prompt_tokens + asked.output_tokens + over
+                asked.held += self._rules.fixed_tokens
+            finished.append(self._finish(asked))
+        return finished
+
+    def _decode_steps(self, until_ms: float) -> list[Asked]:
+        """As many steps as pass without an event: no prompt is read, and each request's context grows by one a step."""
+        engine, decoding = self._engine, self._decoding
+        each = engine.accepted_tokens
+        while self._targets[0][2].ends_at != self._targets[0][0]:
+            heapq.heappop(self._targets)
+        steps = max(1, math.ceil((self._targets[0][0] - self._count - _EPSILON) / each))
+        if not self._rules.keeps_room_for_output:
+            room = self._rules.cache_tokens - self._used
+            if room < steps * each * decoding:
+                steps = max(1, int(room / (each * decoding)))
+        mean = self._contexts / decoding
+        first = engine.decode_ms(decoding, mean)
+        growth = (engine.decode_ms(decoding, mean + each * (steps - 1)) - first) / (steps - 1) if steps > 1 else 0.0
+        span = steps * (first + growth * (steps - 1) / 2)
+        if self._clock + span > until_ms:
+            steps = min(steps, _steps_until(until_ms - self._clock, first, growth))
+            span = steps * (first + growth * (steps - 1) / 2)
+        self._clock += span
+        finished = self._decoded(steps * each)
+        self._make_room()
+        return finished
+
+    def _make_room(self) -> None:
+        """When the cache is full the youngest gives its blocks back, and reads its prompt and answer again later."""
+        while self._used > self._rules.cache_tokens and self._running > 1:
+            asked = self._order.pop()
+            if asked.ends_at < 0:
+                continue
+            if any(asked is each for _, each in self._passing):
+                self._passing = deque(pair for pair in self._passing if pair[1] is not asked)
+            elif asked in self._prompts:
+                self._prompts.remove(asked)
+            else:
+                left = asked.ends_at - self._count
+                got = max(1, round(asked.output_tokens - left))
+                self._decoding -= 1
+                held = asked.cached_tokens + asked.prompt_tokens + asked.output_tokens - left
+                self._contexts -= held
+                asked.held = held + self._rules.fixed_tokens
+                asked.to_read = asked.prompt_tokens + got
+            asked.read_tokens = 0
+            asked.ends_at = math.inf
+            self._running -= 1
+            self._used -= asked.held
+            self._waiting.appendleft(asked)
+        while self._order and self._order[-1].ends_at < 0:
+            self._order.pop()
+
+
+def _steps_until(span_ms: float, first_ms: float, growth_ms: float) -> int:
+    """Steps that begin before ``span_ms`` is over: the last of them is still running then."""
+    if growth_ms <= _EPSILON * first_ms:
+        return max(1, math.ceil(span_ms / first_ms - _EPSILON))
+    half = growth_ms / 2
+    linear = first_ms - half
+    root = (math.sqrt(linear * linear + 4 * half * span_ms) - linear) / (2 * half)
+    return max(1, math.ceil(root - _EPSILON))

@@ -1,0 +1,125 @@
+"""What kernels reach: whose table answers for a format, and what joins cards."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentgpu_iac.catalog.model import DenseTflops
+from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.sizing import kernels
+from agentgpu_iac.sizing.attention import SPARSE_ATTENTION_TOKENS
+from agentgpu_iac.sizing.layout import Layout
+from agentgpu_iac.sizing.seats import tuned_seats
+from agentgpu_iac.sizing.speed import Serving, speed_of
+from tests.sizing.rows import make_accelerator, make_model
+
+CATALOG = load_catalog()
+MODEL = CATALOG.model("meta-llama/Llama-3.1-8B-Instruct")
+
+
+def replica(model, card, *, precision="bf16", tensor=1, **serving):
+    return speed_of(
+        model,
+        card,
+        precision=precision,
+        kv_dtype="auto",
+        tensor_parallel=tensor,
+        pipeline_parallel=1,
+        max_batched_tokens=8192,
+        serving=Serving(**serving),
+    )
+
+
+@pytest.mark.parametrize("card", CATALOG.accelerators, ids=lambda card: card.id)
+def test_every_card_of_the_catalog_is_predicted(card):
+    """Each has a sourced bandwidth and dense TFLOPS of 16 bit, or of it nothing could be said of latency."""
+    built = replica(MODEL, card)
+    assert built is not None
+    read = 2 * (8.03e9 - 128_256 * 4096) / (card.bandwidth_gb_per_s * 1e6)
+    assert read < built.decode_ms(1, 500) < 2 * read + 6
+
+
+def test_a_large_matrix_is_read_faster_than_a_small_one():
+    """A small model on a fast card is launches: it reaches a fraction of the bandwidth that a large one does."""
+    small, large = CATALOG.model("Qwen/Qwen3-0.6B"), CATALOG.model("Qwen/Qwen3-32B")
+
+    def reached(model):
+        return 1 / (replica(model, CATALOG.accelerator("h100-sxm")).decode_ms(1, 100) / model.params_active)
+
+    assert reached(small) < 0.4 * reached(large)
+
+
+def test_each_engine_has_its_own_kernels_and_an_engine_without_tables_another_s():
+    card = CATALOG.accelerator("b200-sxm")
+    of_vllm, of_sglang = (kernels.experts(card, engine, "bf16", 4096) for engine in ("vllm", "sglang"))
+    assert of_vllm != of_sglang
+    assert kernels.experts(card, "tgi", "bf16", 4096) == of_vllm
+
+
+def test_what_has_no_kernel_runs_in_the_likest_that_has():
+    l40s = CATALOG.accelerator("l40s")
+    assert kernels.matrices(l40s, "vllm", "nvfp4").format == "bf16"  # unpacked, and multiplied in 16 bit
+    assert kernels.matrices(l40s, "vllm", "int8").format == "int8"  # the build of FP8, at the rate of INT8
+    a10g = CATALOG.accelerator("a10g")
+    assert kernels.matrices(a10g, "vllm", "fp8").format == "bf16"  # no FP8 units
+    assert kernels.experts(CATALOG.accelerator("h100-sxm"), "tensorrt-llm", "mxfp4", 2880).format == "mxfp4"
+
+
+def test_of_a_card_by_hand_the_middle_of_the_tables_holds():
+    card = make_accelerator(vendor_dense_tflops=DenseTflops(bf16=500.0, fp8=1000.0))
+    assert kernels.matrices(card, "vllm", "fp8").flops_per_ms == pytest.approx(1000e9 * 0.75)
+    assert not kernels.has_own_tables(card)
+    assert kernels.has_own_tables(CATALOG.accelerator("l40s"))
+
+
+def test_all_reduces_by_link_and_width():
+    h100, l40s, pro = (CATALOG.accelerator(card) for card in ("h100-sxm", "l40s", "rtx-pro-6000-blackwell-server"))
+    assert kernels.all_reduce(h100, "vllm", 8) == (pytest.approx(0.0056, rel=0.02), pytest.approx(260, rel=0.02))
+    assert kernels.all_reduce(l40s, "vllm", 4) == (0.014, 9.0)  # between a host with a switch and one without
+    assert kernels.all_reduce(pro, "vllm", 8) == (0.027, 14.0)
+    assert kernels.all_reduce(l40s, "vllm", 16) == (0.027, 2.5)
+    assert kernels.all_reduce(l40s, "vllm", 3) == (0.0058, pytest.approx(19.0 * 2 / 3))
+    rates = [kernels.all_reduce(l40s, "vllm", width)[1] for width in (2, 3, 4, 8, 16)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_sparse_attention_reads_a_selection_of_long_prompts():
+    """Each prompt token attends to 2,048 others and is scored against all, by an indexer that every rank has whole."""
+    model, card = CATALOG.model("deepseek-ai/DeepSeek-V3.2"), CATALOG.accelerator("h200-sxm")
+    plain = model.model_copy(update={"architecture": "deepseek_v3"})
+    split, whole = (replica(each, card, precision="fp8", tensor=8) for each in (model, plain))
+    assert split.prompt_arithmetic_ms(128_000, 128_000) < whole.prompt_arithmetic_ms(128_000, 128_000)
+    groups = {"attention_dp": 8, "expert_parallel": 8}
+    sparse, full = (replica(each, card, precision="fp8", **groups) for each in (model, plain))
+    assert sparse.attention_ms_per_token_pair < full.attention_ms_per_token_pair / 8
+    assert sparse.prompt_arithmetic_ms(128_000, 128_000) < 0.5 * full.prompt_arithmetic_ms(128_000, 128_000)
+    assert sparse.kv_ms(100_000) < 0.2 * full.kv_ms(100_000)
+    assert SPARSE_ATTENTION_TOKENS == 2048
+
+
+def test_windows_are_work_for_prompts():
+    sliding = make_model(layers=make_model().layers.model_copy(update={"full": 16, "sliding": 16}), sliding_window=4096)
+    half = make_model(layers=make_model().layers.model_copy(update={"full": 16}))
+    card = make_accelerator()
+    assert replica(sliding, card).prompt_ms_per_token > replica(half, card).prompt_ms_per_token
+
+
+def test_a_pipeline_holds_as_many_requests_as_its_stages():
+    card = make_accelerator()
+
+    def seats(stages):
+        spread = Layout(accelerators=1, attention_groups=1, expert_groups=1, stages=stages)
+        return tuned_seats(
+            make_model(),
+            card,
+            spread,
+            precision="bf16",
+            kv_dtype="auto",
+            engine="vllm",
+            prompt_tokens=1000.0,
+            output_tokens=1000.0,
+        )
+
+    weights, whole = 2 * 8.03e9 / 2**30, 0.93 * 80 - 4
+    assert seats(4) == pytest.approx((whole - weights / 4) * 4 * 2**30 / (1500 * 131_072))
+    assert seats(4) > 4 * seats(1)
