@@ -101,10 +101,12 @@ def test_the_answer_is_what_runs_what_waits_and_what_is_read() -> None:
 
 
 def test_a_card_that_is_a_third_busy_answers_requests_of_twenty_in_few_steps() -> None:
-    """7 requests/s of 20 pairs of 350 tokens on one L4: each takes about 50 ms of it."""
+    """Requests of 20 pairs of 350 tokens, one in three times what one takes of the card."""
     engine, load = speed("BAAI/bge-reranker-v2-m3"), Load(inputs_per_request=20, input_tokens=350, most_seats=256)
-    enough = next(n for n in range(1, 100) if pooling.answering(engine, load, n, 95).inputs_per_s >= 140)
-    assert pooling.answering(engine, load, enough, 95).at_percentile_ms < 300
+    alone_ms = pooling.step_ms(engine, load, load.inputs_per_request)
+    wanted = load.inputs_per_request / (3 * alone_ms / 1000)
+    enough = next(n for n in range(1, 100) if pooling.answering(engine, load, n, 95).inputs_per_s >= wanted)
+    assert pooling.answering(engine, load, enough, 95).at_percentile_ms < 6 * alone_ms
 
 
 @pytest.mark.parametrize("load", [LOAD, BULK], ids=["one input", "twenty"])
