@@ -23,10 +23,18 @@ from agentgpu_iac.credentials import without_credentials
 DISTRIBUTION = "agentgpu-iac"
 """What package indexes call us."""
 
+_MOST_TEXT = 4_000
+"""Characters of a sentence: what is longer quotes somebody's file."""
+
 EXIT_GOOD = 0
 EXIT_NO = 1
 EXIT_BAD_INPUT = 2
 EXIT_OUTSIDE = 3
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text of the user's as it stands in a sentence: its beginning, where it is long."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -44,9 +52,9 @@ class Fault:
     hint: str = ""
 
     def __post_init__(self) -> None:
-        """No fault repeats a credential, wherever it was pasted."""
+        """No fault repeats a credential, wherever it was pasted, nor a whole file that stands where a word should."""
         for name in ("source", "path", "message", "hint"):
-            object.__setattr__(self, name, without_credentials(getattr(self, name)))
+            object.__setattr__(self, name, without_credentials(shortened(getattr(self, name), _MOST_TEXT)))
 
     def __str__(self) -> str:
         place = f"{self.source}:{self.line}:{self.column}" if self.line else self.source

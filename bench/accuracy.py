@@ -24,7 +24,6 @@ import peer
 from serving_rows import DATA, read_cases
 
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.sizing.calibration import generation_of
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 _SIDE = 480
@@ -132,27 +131,17 @@ def starting_section() -> str:
 
 
 def latency_section() -> str:
-    """TTFT and TPOT against closed-loop runs, left out by model, accelerator and engine."""
+    """TTFT and TPOT against closed-loop runs through their own protocols, left out by card, family and source."""
     cases = list(read_cases(load_catalog()))
     results = accuracy_latency.outcomes(cases)
 
     def show() -> None:
-        tables: tuple[tuple[str, Callable[[accuracy_latency.Outcome], str]], ...] = (
-            ("By model, accelerator and engine", lambda one: " ".join(one.case.group)),
-            ("By family", lambda one: one.case.model.family),
-            ("By accelerator", lambda one: one.case.accelerator.id),
-            ("By engine generation", lambda one: generation_of(one.case.engine, one.case.version)),
-            ("By saturation", lambda one: "waits for a seat" if one.case.saturated else "all run at once"),
-        )
-        for title, key in tables:
-            accuracy_latency.print_table(title, results, key)
-        accuracy_latency.print_bands(results)
-        accuracy_latency.print_marked(results)
-        accuracy_latency.print_speed(cases)
+        accuracy_latency.print_all(results, cases)
 
+    known = [one for one in results if not one.case.ttft_holds]
     plots = (
-        Scatter("TPOT, left out", "ms", [(one.case.tpot_ms, one.left_out_tpot_ms) for one in results]),
-        Scatter("TTFT, left out", "ms", [(one.case.ttft_ms, one.left_out_ttft_ms) for one in results]),
+        Scatter("TPOT, left out", "ms", [(one.case.tpot_ms, one.left_out["family"][0]) for one in results]),
+        Scatter("TTFT, left out", "ms", [(one.case.ttft_ms, one.left_out["family"][1]) for one in known]),
     )
     return section("Latency", printed(show), plots)
 

@@ -94,6 +94,29 @@ def cpu_seconds(command: list[str]) -> float:
     return best
 
 
+def predictions() -> None:
+    """Milliseconds of CPU of one ``predict`` for each way of asking, the best of five."""
+    from agentgpu_iac.calculators.calculator import PREDICT
+    from agentgpu_iac.catalog.store import load_catalog
+
+    catalog = load_catalog()
+    asked = {"model": MODELS[0], "accelerator": "h100-sxm", "input-tokens": 1000, "output-tokens": 500}
+    for name, load in (
+        ("steady state of 64", {"concurrency": 64}),
+        ("closed loop of 16", {"concurrency": 16, "arrivals": "closed", "length-spread": 0.8}),
+        ("closed loop of 64", {"concurrency": 64, "arrivals": "closed", "length-spread": 0.8}),
+        ("closed loop of 256", {"concurrency": 256, "arrivals": "closed", "length-spread": 0.8}),
+        ("Poisson, 400 requests", {"request-rate": 4.0, "arrivals": "poisson"}),
+        ("burst of 100", {"concurrency": 100, "arrivals": "burst"}),
+    ):
+        best = math.inf
+        for _ in range(5):
+            before = time.process_time()
+            PREDICT.answer({**asked, **load}, catalog)
+            best = min(best, time.process_time() - before)
+        print(f"predict, {name}: {1000 * best:.1f} ms of CPU")
+
+
 def main() -> None:
     """Print one row per size, the growth exponents, and the start-up time."""
     rows = []
@@ -111,6 +134,7 @@ def main() -> None:
     for step in ("plan_s", "render_s", "total_s"):
         exponent = math.log(thousand[step] / hundred[step]) / math.log(SIZES[-1] / SIZES[-2])
         print(f"growth exponent of {step[:-2]}, 100 to 1,000 agents: {exponent:.2f}")
+    predictions()
     command = str(Path(sys.executable).with_name("agentgpu"))
     bare = cpu_seconds([sys.executable, "-c", "pass"])
     print(f"agentgpu --help: {cpu_seconds([command, '--help']):.3f} s of CPU (python -c pass: {bare:.3f} s)")

@@ -33,9 +33,10 @@ Mask = NDArray[np.bool_]
 PRIORS: dict[str, tuple[float, float]] = {
     "step_ms": (0.7, 0.5),
     "sequence_ms": (0.012, 0.5),
-    "prompt_launch_ms_per_layer": (0.12, 0.5),
+    "prompt_launch_ms_per_layer": (0.25, 0.5),
     "launch_ms_per_layer": (0.012, 0.6),
-    "first_token_ms": (14.0, 0.5),
+    "prompt_factor": (1.1, 0.15),
+    "first_token_ms": (10.0, 0.5),
 }
 """Prior and its standard deviation on a logarithmic scale, by the last part of a constant's name."""
 
@@ -46,7 +47,7 @@ PER_GROUP = 8
 LINEARISATIONS, ROUNDS = 3, 30
 STEP = 0.02
 """Change of a constant's logarithm by which derivatives are taken: a run steps, so a smaller one shows the steps."""
-FARTHEST = 0.5
+FARTHEST = 0.7
 """No constant's logarithm moves farther between two linearisations."""
 
 
@@ -182,6 +183,12 @@ class Problem:
             chosen[[rows[round(place)] for place in places]] = True
         return chosen
 
+    def stands_for(self, rows: Mask) -> Vector:
+        """Root of the number of its group's rows that each of a sample stands for."""
+        all_of = Counter(case.group for case in self.cases)
+        chosen = Counter(case.group for case, one in zip(self.cases, rows, strict=True) if one)
+        return np.array([math.sqrt(all_of[case.group] / max(1, chosen[case.group])) for case in self.cases])
+
     def predict(self, logs: Vector, wanted: Mask) -> Vector:
         """Logarithms of TPOT and TTFT of the cases wanted, two columns."""
         constants = unflatten(logs)
@@ -259,7 +266,7 @@ def solved(problem: Problem, lines: Lines, keep: Mask) -> Vector:
     scale = np.array([TPOT_SCALE, TTFT_SCALE])
     off = ((lines.at - problem.measured)[kept] / scale).ravel()
     slopes = slopes / np.broadcast_to(scale, (int(kept.sum()), 2)).ravel()
-    weights = (problem.weights[kept] ** 2).ravel()
+    weights = ((problem.weights * problem.stands_for(lines.rows)[:, None])[kept] ** 2).ravel()
     moved = np.zeros(len(NAMES))
     for _ in range(ROUNDS):
         scaled = off + moved @ slopes

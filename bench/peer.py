@@ -5,8 +5,9 @@
 The peer lives in ``.tools/aiconfigurator`` (made on first use from ``requirements/peer.txt``) and answers as one process.
 Rows are taken in turn from every (model, system, engine), shuffled within each by a fixed seed, until so many are
 answered by both or the time is spent (all of them take about two minutes). An error is |predicted / measured - 1|. No
-row is left out silently: what either side does not answer is counted by reason. Our side is as shipped: where its
-constants were fitted to such rows, these are figures in sample.
+row is left out silently: what either side does not answer is counted by reason. Our side is as shipped and asked for the protocol
+that each row was measured with, which the peer cannot be told: where its constants were fitted to such rows, these are
+figures in sample.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from serving_rows import protocol_of
 
 from agentgpu_iac.calculators.predict import predict
 from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion
@@ -160,7 +162,7 @@ def peer_case(row: Row) -> dict[str, Any]:
 
 def our_question(row: Row, catalog: Catalog) -> PredictQuestion:
     """A row in our words, with the format of the KV cache that recipes of such runs ask for: no column holds it."""
-    cells, layout = row.cells, row.layout
+    cells, layout, asked = row.cells, row.layout, protocol_of(row.cells)
     precision = None if cells["model_path"] in MXFP4_MODELS else PRECISIONS.get(cells["precision"])
     model = catalog.model(OUR_NAMES.get(cells["model_path"], cells["model_path"]))
     accelerator = catalog.accelerator(cells["system"].replace("_", "-"))
@@ -179,7 +181,12 @@ def our_question(row: Row, catalog: Catalog) -> PredictQuestion:
             "attention-dp": layout.attention_dp,
             "input-tokens": row.number("isl"),
             "output-tokens": row.number("osl"),
-            "concurrency": row.number("batch_size") * layout.attention_dp,
+            "concurrency": row.number("batch_size"),
+            "arrivals": "closed",
+            "start-together": True,
+            "requests": row.number("batch_size") * max(1, layout.attention_dp) * asked.rounds,
+            "length-spread": asked.length_low,
+            "max-num-batched-tokens": asked.step_tokens,
         }
     )
 

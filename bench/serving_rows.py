@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,38 @@ _LOCK_STEP_TOKENS = 2048
 the overlap of prompts and decoding). The rows in lock step do not say theirs."""
 _ROUNDS = 10
 """Requests a slot where a row does not say."""
+_SPREAD_LOW = 0.8
+"""InferenceMAX spreads lengths from this share."""
 
 _SAME_RUNS = {"deepseek-ai/DeepSeek-V3": "deepseek-ai/DeepSeek-R1"}
 """Of the DeepSeek-V3 points 97 are DeepSeek-R1 points again, figure for figure: they are left out together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How a row's client asked: slots that all start at once."""
+
+    client: str
+    rounds: int
+    """Requests of each slot."""
+    length_low: float
+    """Lengths are spread evenly from this share of the row's to the whole."""
+    step_tokens: int | None
+    """Most tokens of a step, where it is known."""
+
+
+def protocol_of(row: Mapping[str, str]) -> Protocol:
+    """What the row says, and what its lengths say of its client."""
+    client = "inferencemax" if (row["isl"], row["osl"]) in _GRIDS else row["client"]
+    step_tokens = _count(row["max_num_batched_tokens"]) or None
+    if client != "inferencemax" and row["backend"] == "trtllm":
+        step_tokens = _LOCK_STEP_TOKENS
+    return Protocol(
+        client=client,
+        rounds=_count(row["requests_per_slot"]) or _ROUNDS,
+        length_low=_SPREAD_LOW if client == "inferencemax" else float(row["length_ratio_low"] or 1),
+        step_tokens=step_tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,11 +167,7 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
     spread = layout(accelerator, tensor, groups, expert)
     kv_dtype = recipe_kv_dtype(engine, accelerator, weights)
     prompt, output = float(row["isl"]), float(row["osl"])
-    grid = (row["isl"], row["osl"]) in _GRIDS
-    client = "inferencemax" if grid else row["client"]
-    step_tokens = _count(row["max_num_batched_tokens"]) or None
-    if client != "inferencemax" and engine == "tensorrt-llm":
-        step_tokens = _LOCK_STEP_TOKENS
+    asked = protocol_of(row)
     limit = tuned_seats(
         model,
         accelerator,
@@ -169,10 +194,10 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         request=Request(prompt_tokens=prompt, context_tokens=prompt + output / 2, output_tokens=output),
         concurrency=float(row["batch_size"]) * max(1, _count(row["attention_dp_size"]) or groups),
         seats=limit,
-        client=client,
-        rounds=_count(row["requests_per_slot"]) or _ROUNDS,
-        length_low=0.8 if client == "inferencemax" else float(row["length_ratio_low"] or 1),
-        step_tokens=step_tokens,
+        client=asked.client,
+        rounds=asked.rounds,
+        length_low=asked.length_low,
+        step_tokens=asked.step_tokens,
         ttft_holds=row["ttft_holds"],
         ttft_ms=float(row["silicon_ttft_ms"]),
         tpot_ms=float(row["silicon_tpot_ms"]),

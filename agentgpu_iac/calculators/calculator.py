@@ -5,7 +5,6 @@ Both calculators are for people at a prompt and for checks over thousands of mea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -17,6 +16,7 @@ from agentgpu_iac.calculators.question import CaseRejection, PredictQuestion, Qu
 from agentgpu_iac.calculators.size import size
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.inputs import MOST_LINE_BYTES, NotJsonError, json_of
 from agentgpu_iac.spec.document import Document
 
 _Question = TypeVar("_Question", bound=Question)
@@ -50,16 +50,20 @@ class Calculator(Generic[_Question]):
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
+            if len(line) > MOST_LINE_BYTES:
+                yield {
+                    "error": f"line {number}: is longer than {MOST_LINE_BYTES:,} bytes, the most that is read of a line"
+                }
+                continue
             try:
-                options = json.loads(line)
+                options = json_of(line, f"line {number}")
                 if not isinstance(options, dict):
                     raise BadInput.one(f"line {number}", "is not a JSON object")
                 given = {key: value for key, value in options.items() if value is not None and value != ""}
                 yield self.answer(given, catalog, f"line {number}")
-            except json.JSONDecodeError as error:
-                yield {"error": f"line {number}: not JSON: {error.msg} at column {error.colno}"}
-            except (ValueError, RecursionError) as error:
-                yield {"error": f"line {number}: not JSON: {error}"}
+            except NotJsonError as error:
+                (fault,) = error.faults
+                yield {"error": f"line {number}: {fault.message.removeprefix('is ')} at column {fault.column}"}
             except BadInput as error:
                 message = str(error)
                 yield {"error": message if message.startswith("line ") else f"line {number}: {message}"}

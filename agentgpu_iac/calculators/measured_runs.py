@@ -6,7 +6,6 @@ difference. Nothing is guessed: a figure that the file does not hold must be giv
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from agentgpu_iac.calculators.calculator import PREDICT, SIZE
 from agentgpu_iac.catalog.model import Calibration
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.inputs import NotJsonError, json_of
 from agentgpu_iac.units import rounded
 
 
@@ -43,6 +43,7 @@ class CalibrationReport:
     warnings: tuple[str, ...]
 
 
+_MOST_MEASURED = 10**15
 _NUMBER = r"([0-9][0-9,]*(?:\.[0-9]+)?)"
 _LOG_FIGURES: Mapping[str, str] = {
     "weights": rf"[Mm]odel (?:loading took|weights take) {_NUMBER} ?Gi?B",
@@ -54,12 +55,13 @@ _LOG_SETTINGS: Mapping[str, str] = {
     "model": r"(?:\bmodel=|'model': ?)'([^']+)'",
     "tp": r"(?:tensor_parallel_size['\"]?[=:] ?)(\d+)",
     "pp": r"(?:pipeline_parallel_size['\"]?[=:] ?)(\d+)",
+    "attention-dp": r"(?:data_parallel_size['\"]?[=:] ?)(\d+)",
     "max-model-len": r"(?:max_seq_len=|max_model_len['\"]?[=:] ?)(\d+)",
     "gpu-memory-utilization": r"gpu_memory_utilization['\"]?[=:] ?([0-9.]+)",
     "max-num-seqs": r"max_num_seqs['\"]?[=:] ?(\d+)",
     "max-num-batched-tokens": r"max_num_batched_tokens['\"]?[=:] ?(\d+)",
 }
-_WHOLE = frozenset({"tp", "pp", "max-model-len", "max-num-seqs", "max-num-batched-tokens"})
+_WHOLE = frozenset({"tp", "pp", "attention-dp", "max-model-len", "max-num-seqs", "max-num-batched-tokens"})
 
 
 def calibrate(text: str, source: str, options: Mapping[str, Any], catalog: Catalog) -> CalibrationReport:
@@ -76,8 +78,8 @@ def calibrate(text: str, source: str, options: Mapping[str, Any], catalog: Catal
         BadInput: the file is neither, lacks a figure, or the case does not fit at all as predicted.
     """
     try:
-        result = json.loads(text)
-    except ValueError:
+        result = json_of(text, source)
+    except NotJsonError:
         return _from_log(text, source, options, catalog)
     if not isinstance(result, dict):
         raise BadInput.one(source, "is JSON, but no result of vllm bench serve")
@@ -121,9 +123,11 @@ def _from_benchmark(
     result: Mapping[str, Any], source: str, options: Mapping[str, Any], catalog: Catalog
 ) -> CalibrationReport:
     needed = ("completed", "total_input_tokens", "total_output_tokens", "mean_ttft_ms", "mean_tpot_ms")
-    missing = [name for name in needed if not isinstance(result.get(name), (int, float)) or not result[name]]
+    missing = [name for name in needed if not _is_figure(result.get(name))]
     if missing:
-        raise BadInput.one(source, f"is no result of vllm bench serve: {', '.join(missing)} missing")
+        raise BadInput.one(
+            source, f"is no result of vllm bench serve: {', '.join(missing)} missing, or no figure above 0"
+        )
     completed = float(result["completed"])
     question: dict[str, Any] = {
         "input-tokens": max(1, round(result["total_input_tokens"] / completed)),
@@ -131,9 +135,9 @@ def _from_benchmark(
     }
     if result.get("model_id"):
         question["model"] = result["model_id"]
-    if result.get("max_concurrency"):
+    if _is_figure(result.get("max_concurrency")):
         question["concurrency"] = float(result["max_concurrency"])
-    elif result.get("request_throughput"):
+    elif _is_figure(result.get("request_throughput")):
         question["request-rate"] = float(result["request_throughput"])
     question |= options
     answer = _answered(PREDICT.answer(question, catalog, source), source)
@@ -147,6 +151,11 @@ def _from_benchmark(
         source=source,
     )
     return CalibrationReport(compared=(ttft, tpot), calibration=row, warnings=tuple(answer["warnings"]))
+
+
+def _is_figure(value: object) -> bool:
+    """Whether it is a number that a run can have measured: above 0, and no sign of an overflow."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < _MOST_MEASURED
 
 
 def _figures(pattern: str, text: str) -> tuple[float, ...]:
@@ -170,6 +179,11 @@ def _settings(text: str) -> dict[str, Any]:
     keeps_prefixes = re.findall(r"enable_prefix_caching['\"]?[=:] ?(True|False)", text)
     if keeps_prefixes:
         found["prefix-caching"] = "on" if keeps_prefixes[-1] == "True" else "off"
+    groups, tensor = found.get("attention-dp", 1), found.get("tp", 1)
+    if groups > 1:  # beside the tensor-parallel size, as vLLM counts them
+        found["count"] = groups * tensor * found.get("pp", 1)
+    if re.search(r"enable_expert_parallel['\"]?[=:] ?True", text):
+        found["ep"] = groups * tensor
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -34,9 +34,13 @@ from agentgpu_iac.catalog.model import (
 )
 from agentgpu_iac.catalog.packaged import Rows, digest
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.inputs import MIB, read_file, source_of, text_of
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.faults import document_faults
 from agentgpu_iac.spec.yaml_tree import Data, Steps, Tree, compose, data_of, spelled
+
+MOST_BYTES: Final = 16 * MIB
+"""The largest overlay that is read: 200,000 values, the most that it may hold, take a quarter of that."""
 
 Row = TypeVar("Row", bound=Document)
 
@@ -114,9 +118,9 @@ def with_overlay(base: Rows, path: Path) -> tuple[Rows, tuple[Price, ...]]:
     Raises:
         BadInput: the file cannot be read, is no YAML, or holds faults; names all of them with their lines.
     """
-    source = str(path)
-    content = _content(path, source)
-    file = _File(source, compose(_text(content, source), source))
+    source = source_of(path)
+    content = read_file(path, MOST_BYTES, of="an overlay")
+    file = _File(source, compose(text_of(content, source), source))
     read = _read(file)
     rows = _merged(base, read.overlay, digest([base.digest.encode(), content]))
     faults = [
@@ -130,20 +134,6 @@ def with_overlay(base: Rows, path: Path) -> tuple[Rows, tuple[Price, ...]]:
     if faults:
         raise BadInput(faults)
     return rows, read.overlay.prices
-
-
-def _content(path: Path, source: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadInput.one(source, f"cannot be read: {error.strerror}") from error
-
-
-def _text(content: bytes, source: str) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput.one(source, "is not UTF-8 text") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

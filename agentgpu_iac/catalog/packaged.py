@@ -37,6 +37,7 @@ from agentgpu_iac.catalog.model import (
     Repack,
     RouterRelease,
     ServiceRelease,
+    Shortcut,
     SkyPilotName,
     Thinking,
     VcpuQuota,
@@ -65,6 +66,7 @@ class Rows:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
     quantisation_methods: tuple[QuantisationMethod, ...] = ()
     repacks: tuple[Repack, ...] = ()
     thinking: tuple[Thinking, ...] = ()
@@ -108,6 +110,7 @@ FILES = (
     "repacks.json",
     "routers.json",
     "services.json",
+    "shortcuts.json",
     "skypilot.json",
     "thinking.json",
     "volumes.json",
@@ -144,6 +147,7 @@ def rows_in(folder: Traversable) -> Rows:
         engine_versions=_json_rows(content["engine_versions.json"], EngineVersion),
         gates=_json_rows(content["gates.json"], Gate),
         engine_options=_json_rows(content["engine_options.json"], EngineOption),
+        shortcuts=_json_rows(content["shortcuts.json"], Shortcut),
         quantisation_methods=_json_rows(content["quantisation_methods.json"], QuantisationMethod),
         repacks=_json_rows(content["repacks.json"], Repack),
         thinking=_json_rows(content["thinking.json"], Thinking),

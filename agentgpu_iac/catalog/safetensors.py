@@ -7,7 +7,6 @@ beside a config.json they are the truth for bytes. Nothing but headers is read.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,11 +15,14 @@ from typing import Final
 
 from agentgpu_iac.catalog.model import Model, Module, ModuleKind
 from agentgpu_iac.catalog.quantisation.formats import SIXTEEN_BIT
+from agentgpu_iac.errors import BadInput, shortened
+from agentgpu_iac.inputs import json_of
 from agentgpu_iac.units import GIB
 
 INDEX: Final = "model.safetensors.index.json"
 PATTERN: Final = "*.safetensors"
 LENGTH_BYTES: Final = 8
+_LARGEST_FILE: Final = 10**15
 LARGEST_HEADER: Final = 100 * 2**20
 """Readers of the format refuse larger headers."""
 
@@ -98,9 +100,9 @@ def tensors_of(header: bytes) -> tuple[Tensor, ...]:
         UnreadableError: it is no such header, or contradicts itself.
     """
     try:
-        entries = json.loads(header)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"has a header that is not JSON: {error}") from error
+        entries = json_of(header, "")
+    except BadInput as error:
+        raise UnreadableError(f"has a header that {error.faults[0].message}") from error
     if not isinstance(entries, dict):
         raise UnreadableError("has a header that is no object")
     return tuple(_tensor(name, entry) for name, entry in entries.items() if name != "__metadata__")
@@ -108,24 +110,27 @@ def tensors_of(header: bytes) -> tuple[Tensor, ...]:
 
 def _tensor(name: str, entry: object) -> Tensor:
     form, place = (entry.get("dtype"), entry.get("data_offsets")) if isinstance(entry, dict) else (None, None)
-    if form not in _KNOWN_FORMATS:
-        raise UnreadableError(f"has a tensor {name!r} in a format that is not known: {form!r}")
-    if not (isinstance(place, list) and [type(each) for each in place] == [int, int] and 0 <= place[0] <= place[1]):
-        raise UnreadableError(f"has a tensor {name!r} without a place")
-    size = place[1] - place[0]
+    if not isinstance(form, str) or form not in _KNOWN_FORMATS:
+        raise UnreadableError(
+            f"has a tensor {shortened(name)!r} in a format that is not known: {shortened(str(form))!r}"
+        )
+    first, last = place if isinstance(place, list) and [type(each) for each in place] == [int, int] else (1, 0)
+    if not 0 <= first <= last <= _LARGEST_FILE:
+        raise UnreadableError(f"has a tensor {shortened(name)!r} without a place in the file")
+    size = last - first
     return Tensor(name=name, file_bytes=size, loaded_bytes=size * _LOADED_IN_16_BIT.get(str(form), 1.0))
 
 
-def index_bytes(text: str) -> int | None:
+def index_bytes(content: bytes | str) -> int | None:
     """The size of all weights that an index states; nothing where it states none.
 
     Raises:
         UnreadableError: it is no index.
     """
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"is not JSON: {error}") from error
+        found = json_of(content, "")
+    except BadInput as error:
+        raise UnreadableError(error.faults[0].message) from error
     stated = found.get("metadata") if isinstance(found, dict) else None
     size = stated.get("total_size") if isinstance(stated, dict) else None
     return int(size) if isinstance(size, int | float) and not isinstance(size, bool) and 0 < size < 10**16 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ from agentgpu_iac.catalog.model import (
     RouterSoftware,
     ServiceRelease,
     ServiceSoftware,
+    Shortcut,
     SkyPilotName,
     Thinking,
     VcpuQuota,
@@ -65,6 +67,7 @@ from agentgpu_iac.catalog.safetensors import (
 )
 from agentgpu_iac.catalog.versions import at_least, order, version_of
 from agentgpu_iac.errors import BadInput, did_you_mean
+from agentgpu_iac.inputs import MOST_CONFIG_BYTES, MOST_TEXT_BYTES, opened, read_file, refuse_stranger, source_of
 from agentgpu_iac.spec.repository import is_other_address, repository_of
 from agentgpu_iac.spec.vocabulary import CapacityType, Engine, Target
 
@@ -74,6 +77,8 @@ SOURCE = "catalog"
 CONFIG_FILE = "config.json"
 POOLING_FILE = "1_Pooling/config.json"
 """What sentence-transformers puts beside it for a model that answers with vectors."""
+_LARGEST_TEXT = 50 * 2**20
+"""The largest file that is read as a whole: the index of a checkpoint of many experts has 20 MB."""
 _OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -105,6 +110,7 @@ class Catalog:
     engine_versions: tuple[EngineVersion, ...] = ()
     gates: tuple[Gate, ...] = ()
     engine_options: tuple[EngineOption, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
     quantisation_methods: tuple[QuantisationMethod, ...] = ()
     repacks: tuple[Repack, ...] = ()
     thinking: tuple[Thinking, ...] = ()
@@ -336,13 +342,16 @@ class Catalog:
     def _local_model(self, path: Path, reference: str) -> Model:
         beside = path.with_name(BESIDE)
         model = model_from_config(
-            self._text(path),
+            self._content(path),
             reference,
-            self._text(beside) if self._is_file(beside) and path != beside else None,
-            self._text(pooling) if self._is_file(pooling := path.parent / POOLING_FILE) else "",
+            self._content(beside) if self._is_file(beside) and path != beside else None,
+            self._content(pooling) if self._is_file(pooling := path.parent / POOLING_FILE) else "",
         )
         model = with_files(model, self._weight_files(path))
         return with_repacks(model, self.repacks).model_copy(update={"thinking": thinking_of(reference, self.thinking)})
+
+    def _content(self, path: Path) -> bytes:
+        return read_file(self._resolved(path), MOST_CONFIG_BYTES, of=f"a {path.name}")
 
     def _weight_files(self, path: Path) -> WeightFiles:
         """The weight files beside a config.json: headers only, and the index where no file lies there."""
@@ -354,16 +363,10 @@ class Catalog:
             for at in sorted(self._resolved(path).parent.glob(PATTERN)):
                 tensors += tensors_of(_header(at))
             at = path.with_name(INDEX)
-            total = index_bytes(self._text(at)) if self._is_file(at) else None
+            total = index_bytes(read_file(self._resolved(at), MOST_TEXT_BYTES)) if self._is_file(at) else None
             return checked(WeightFiles(tensors=tuple(tensors), total_bytes=total))
         except (UnreadableError, OSError) as error:
-            raise BadInput.one(str(at), str(error)) from error
-
-    def _text(self, path: Path) -> str:
-        try:
-            return self._resolved(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput.one(str(path), f"cannot be read: {error}") from error
+            raise BadInput.one(source_of(at), str(error)) from error
 
     def _is_file(self, path: Path) -> bool:
         try:
@@ -376,8 +379,10 @@ class Catalog:
 
 
 def _header(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(header_length(stream.read(LENGTH_BYTES), path.stat().st_size))
+    with opened(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        refuse_stranger(stream.peek(1024), source_of(path))
+        return stream.read(header_length(stream.read(LENGTH_BYTES), size))
 
 
 def load_catalog(overlay: Path | None = None, base_directory: Path | None = None) -> Catalog:
@@ -430,6 +435,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         engine_versions=tuple(sorted(rows.engine_versions, key=lambda row: (row.engine, order(row.version)))),
         gates=rows.gates,
         engine_options=tuple(sorted(rows.engine_options, key=lambda row: (row.engine, row.option, order(row.since)))),
+        shortcuts=tuple(sorted(rows.shortcuts, key=lambda row: row.id)),
         quantisation_methods=rows.quantisation_methods,
         repacks=rows.repacks,
         thinking=rows.thinking,

@@ -6,13 +6,15 @@ An option of a question is a key of its answer, under the option's own name: wha
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
 from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, writing
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_NO, BadInput
+from agentgpu_iac.inputs import MOST_TEXT_BYTES, lines_in, opened, read_file, source_of
 
 ModelOption = Annotated[str | None, typer.Option(help="Hugging Face id, or the path of a config.json.")]
 AcceleratorOption = Annotated[str | None, typer.Option(help="Accelerator id.")]
@@ -158,9 +160,10 @@ def _calculate(
         if given:
             raise BadInput.one("--from", f"takes no other options of the question; --{next(iter(given))} is given too")
         faulty = False
-        for answer in calculator.answer_lines(_lines(from_file), facts):
-            faulty = faulty or "error" in answer
-            output.write_json_line(answer)
+        with _questions(from_file) as file:
+            for answer in calculator.answer_lines(lines_in(file, source_of(from_file)), facts):
+                faulty = faulty or "error" in answer
+                output.write_json_line(answer)
         if faulty:
             raise typer.Exit(EXIT_BAD_INPUT)
         return
@@ -173,14 +176,8 @@ def _calculate(
         raise typer.Exit(EXIT_NO)
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return content.decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise BadInput.one(str(path), f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput.one(str(path), f"is not UTF-8 text: {error}") from None
+def _questions(path: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if str(path) == "-" else opened(path)
 
 
 def calibrate(
@@ -208,10 +205,7 @@ def calibrate(
     from agentgpu_iac.review.measured_view import measured_view, overlay_text
 
     given = given_of(context)
-    try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise BadInput.one(str(file), f"cannot be read: {error.strerror}") from None
+    text = read_file(file, MOST_TEXT_BYTES, of="a log or a result").decode("utf-8", errors="replace")
     report = hold_against(text, str(file), given, load_catalog(catalog, base_directory=Path.cwd()))
     if format is Format.JSON:
         output.write_json(

@@ -13,6 +13,7 @@ import typer
 
 from agentgpu_iac.cli.app import OverlayOption, SourceArgument, SpecArgument, writing
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.inputs import read_file
 
 
 class EndpointFormat(StrEnum):
@@ -78,13 +79,14 @@ def pin(
     from agentgpu_iac.operations.pinning import HUB, Places, hub_token, pinned
     from agentgpu_iac.planning.planner import make_plan
     from agentgpu_iac.spec.editing import with_values
+    from agentgpu_iac.spec.loader import MAX_BYTES
 
     loaded, facts = load_both(spec, catalog)
     places = Places(
         hub=hub or os.environ.get("HF_ENDPOINT") or HUB, registries=_mirrors(registry or []), token=hub_token()
     )
     found = pinned(make_plan(loaded, facts), loaded, places)
-    before = spec.read_bytes().decode("utf-8")
+    before = read_file(spec, MAX_BYTES).decode("utf-8")
     mark = "\ufeff" if before.startswith("\ufeff") else ""
     after = mark + with_values(before.removeprefix("\ufeff"), loaded, found.values) if found.values else before
     for reason in found.left:

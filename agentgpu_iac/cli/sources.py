@@ -7,10 +7,11 @@ from pathlib import Path
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.inputs import read_file, source_of
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import MAX_PLAN_BYTES, plan_in
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.spec.loader import LoadedStack, load, load_bytes, read_bytes, source_of
+from agentgpu_iac.spec.loader import LoadedStack, load, load_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ def source(path: Path, overlay: Path | None, *, overlay_is_for_others: bool = Fa
 
     ``overlay_is_for_others``: another file of the same command may be the one whose catalog it is.
     """
-    raw = read_bytes(path, MAX_PLAN_BYTES + 1)  # once: the path may be a pipe
+    raw = read_file(path, MAX_PLAN_BYTES)  # once: the path may be a pipe
     saved = plan_in(raw, source_of(path))
     if saved is not None:
         if overlay is not None and not overlay_is_for_others:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentgpu_iac.cli.output import yaml_text
 from agentgpu_iac.errors import BadInput, MissingExtra, OutsideFailure
+from agentgpu_iac.inputs import read_start
 from agentgpu_iac.review.blocks import Block, Commands, Listing, Paragraph
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def ask(provider: str, url: str | None) -> Update:
 
 def write(made: Update, path: Path) -> None:
     """Write the overlay whole or not at all; over an earlier one, never over another file."""
-    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(_FIRST_LINE):
+    if path.exists() and read_start(path, len(_FIRST_LINE)) != _FIRST_LINE.encode():
         raise BadInput.one(str(path), "the file was not made by this command", hint="name another one")
     rows = made.overlay.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     head = {"apiVersion": made.overlay.api_version, "kind": made.overlay.kind}

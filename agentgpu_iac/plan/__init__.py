@@ -76,6 +76,7 @@ from agentgpu_iac.plan.scaling import (
     Trigger,
 )
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
+from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -160,6 +161,8 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StartChoice",
+    "StartTarget",
     "StartupTaintPlan",
     "StorageChoice",
     "ThinkingMode",

@@ -21,6 +21,7 @@ from agentgpu_iac.plan.node_pool import NodePool
 from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
 from agentgpu_iac.plan.sky_service import SkyServicePlan
+from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
 from agentgpu_iac.plan.watching import WatchingPlan
 from agentgpu_iac.plan.workload import Workload
 from agentgpu_iac.spec.document import Document
@@ -93,6 +94,10 @@ class Plan(Document):
     """One for each agent where the target is ``skyserve``; empty for the others."""
     cost: Cost
     """What it costs."""
+    start_choices: tuple[StartChoice, ...] = ()
+    """What would shorten the starts of agents whose burst is absorbed by warm replicas, and what that would save."""
+    start_targets: tuple[StartTarget, ...] = ()
+    """How short those starts must be for fewer warm replicas to do, the fewest first."""
     overrides: tuple[Override, ...]
     """Numbers set by hand, with the computed ones."""
     rejections: tuple[Rejection, ...]

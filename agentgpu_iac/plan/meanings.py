@@ -164,8 +164,8 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
     "single-replica": Meaning(
         "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica, where "
         "callers are led to it",
-        "set `overrides.baselineReplicas: 2` where that is not acceptable; on virtual machines start another whole stack, and "
-        "lead callers to both",
+        "set `overrides.baselineReplicas: 2` where that is not acceptable; on machines of your own start another whole stack, "
+        "and lead callers to both",
     ),
     "cache-miss": Meaning(
         "a session whose prefix cache was lost waits longer than the budget",

@@ -16,9 +16,9 @@ from pydantic_core import ErrorDetails
 
 from agentgpu_iac import __version__
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.inputs import NotJsonError, json_of, read_file, source_of, text_of
 from agentgpu_iac.plan.document import PLAN_VERSION, Plan
 from agentgpu_iac.plan.names import clashes
-from agentgpu_iac.spec.loader import read_bytes, source_of
 from agentgpu_iac.spec.yaml_tree import MAX_FAULTS, MapNode, compose, data_of, spelled, top_level
 
 MAX_PLAN_BYTES: Final = 64 * 2**20
@@ -36,7 +36,9 @@ def load_plan(path: Path) -> Plan:
         BadInput: the file cannot be read, or holds no plan that this version understands.
     """
     source = source_of(path)
-    found = plan_in(read_bytes(path, MAX_PLAN_BYTES + 1), source)
+    raw = read_file(path, MAX_PLAN_BYTES, of="a plan")
+    text_of(raw, source)
+    found = plan_in(raw, source)
     if found is None:
         raise BadInput.one(source, f"is no plan: its apiVersion is not {PLAN_VERSION}", hint="make one: agentgpu plan")
     return found
@@ -76,8 +78,8 @@ def _version_of(text: str) -> str | None:
     """What stands under ``apiVersion`` at the top; None where nothing does. What is wrong elsewhere is not looked at."""
     if _begins_like_json(text):
         try:
-            data = json.loads(text)
-        except (RecursionError, ValueError):
+            data = json_of(text, "", most_values=_MAX_VALUES)
+        except BadInput:
             return top_level(text, "apiVersion")
         version = data.get("apiVersion") if isinstance(data, dict) else None
         return version if isinstance(version, str) else None
@@ -87,16 +89,11 @@ def _version_of(text: str) -> str | None:
 def _is_json(text: str, source: str) -> bool:
     """Whether a plan is JSON, and strictly so; YAML may begin like it. Raises BadInput for what is nearly JSON."""
     try:
-        json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
-    except RecursionError:
-        raise BadInput.one(source, "is nested too deeply for a plan") from None
-    except _NotJsonError as error:
-        raise BadInput.one(source, str(error)) from None
-    except json.JSONDecodeError as error:
+        json_of(text, source, most_values=_MAX_VALUES, constants=False)
+    except NotJsonError:
         if not source.endswith(".json"):
             return False
-        fault = Fault(source=source, line=error.lineno, column=error.colno, message=f"is no JSON: {error.msg}")
-        raise BadInput([fault]) from None
+        raise
     return True
 
 
@@ -129,20 +126,3 @@ def _refuse(errors: Sequence[ErrorDetails], data: dict[str, Any], source: str) -
 
 
 _KINDS: Final = ("missing", "extra_forbidden")
-
-
-class _NotJsonError(Exception):
-    """Python's reader takes more than JSON."""
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twin = next(name for name in names if names.count(name) > 1)
-        raise _NotJsonError(f"holds the key {twin!r} twice in one object")
-    return found
-
-
-def _no_number(word: str) -> NoReturn:
-    raise _NotJsonError(f"holds {word}, which is no JSON")

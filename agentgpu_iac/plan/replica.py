@@ -185,6 +185,8 @@ class ColdStartUpper(Document):
     alone_total: float = 0.0
     """The whole start where no other node of the pool fills its cache meanwhile: ``total`` without what a shared gateway
     adds to the fill. Warm replicas follow it."""
+    restart_total: float | None = None
+    """To a ready replica on a node where it has run before."""
 
 
 class ColdStartPlan(Document):
@@ -212,6 +214,9 @@ class ColdStartPlan(Document):
     """All phases, or ``overrides.coldStartS``."""
     warm_node_total: float
     """To a ready replica on a node that is up and has the image and the model cache."""
+    restart_total: float | None = None
+    """To a ready replica on a node where it has run before: its compiled code is kept, its files lie in memory. How long an
+    engine that exits is away."""
     error_ratio: float
     """How much longer than ``total`` one start in twenty is: ``upper.total`` / ``total`` - 1."""
     image_pull: Literal["default", "parallel", "cached"]

@@ -274,11 +274,11 @@ def replacement(member: Placed, pool: Pool, spec: StackSpec) -> Replacement:
     """How a new version of the agent replaces the old one in the pool.
 
     A node for a while costs little; several whole ones with a fabric between them do not, and may not be had at all, so a
-    replica over several nodes brings its own only where the spec says so. Virtual machines replace every engine that has
+    replica over several nodes brings its own only where the spec says so. Machines that stay replace every engine that has
     changed at once, whatever is free beside it.
     """
     wanted, makes_nodes = spec.capacity.rollout, _makes_nodes(pool, spec)
-    if target_of(spec).can.runs_machines:
+    if target_of(spec).can.changes_machines_in_place:
         return "in-place"
     if pool.free_accelerators >= member.candidate.accelerators_per_replica:
         return "free"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.inputs import MOST_TEXT_BYTES, json_of, opened, read_file
 
 INVENTORY = ".agentgpu-inventory.json"
 STAGING = ".agentgpu-staging"
@@ -42,12 +43,9 @@ class Inventory:
 def read_inventory(folder: Path) -> Inventory:
     """Read a folder's inventory; an empty one where there is none. Raises BadInput for a malformed one."""
     path = folder / INVENTORY
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists() and not path.is_symlink():
         return Inventory()
-    except (OSError, ValueError) as error:
-        raise BadInput.one(str(path), f"is not readable: {error}") from error
+    content = json_of(read_file(path, MOST_TEXT_BYTES, of="an inventory"), str(path), constants=False)
     if not isinstance(content, dict):
         raise BadInput.one(str(path), "is not an inventory", hint="restore it from version control")
     return Inventory(files=_hashes(path, content, "files"), pending=_hashes(path, content, "pending"))
@@ -62,6 +60,12 @@ def inventory_text(inventory: Inventory) -> str:
 def sha256(content: bytes) -> str:
     """The hash by which a file's content is known."""
     return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """The same of a plain file, however large somebody's own is."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_inside(path: str) -> bool:

@@ -23,6 +23,7 @@ from agentgpu_iac.rendering.inventory import (
     is_inside,
     read_inventory,
     sha256,
+    sha256_of,
 )
 
 
@@ -145,7 +146,7 @@ def _claim(folder: Path, path: str, inventory: Inventory, contents: Mapping[str,
     place = folder / path
     if not place.exists():
         return ""
-    present = sha256(place.read_bytes())
+    present = sha256_of(place)
     if inventory.knows(path, present) or (path in contents and present == sha256(contents[path])):
         return ""
     return "was edited since we wrote it" if path in inventory.paths else "is not ours"
@@ -163,7 +164,7 @@ def _changes(folder: Path, inventory: Inventory, contents: Mapping[str, bytes]) 
 
 
 def _holds(place: Path, content: bytes) -> bool:
-    return place.is_file() and place.read_bytes() == content
+    return place.is_file() and sha256_of(place) == sha256(content)
 
 
 def _apply(folder: Path, inventory: Inventory, changes: _Changes) -> None:

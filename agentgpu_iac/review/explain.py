@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.errors import BadInput, did_you_mean
-from agentgpu_iac.plan import LedgerEntry, Plan, Workload
+from agentgpu_iac.plan import LedgerEntry, Plan, StartChoice, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 
 
@@ -59,6 +59,7 @@ def _view(plan: Plan, agent: str) -> Iterator[Block]:
             ),
         )
     yield from _storage(workload)
+    yield from _starts(plan, agent)
     yield from _choices(plan, agent)
     if assumed := tuple(_assumptions(plan, agent)):
         yield Paragraph(text="Assumed, since the spec does not say:")
@@ -80,6 +81,45 @@ def _storage(workload: Workload) -> Iterator[Block]:
         for choice in workload.model_cache.choices
     )
     yield Table(columns=("from", "seconds", "USD/month and node", "why"), rows=rows, right=frozenset({1, 2}))
+
+
+def _starts(plan: Plan, agent: str) -> Iterator[Block]:
+    """What would shorten a start, cheapest first: what it buys, and how it is written or why it is not done."""
+    choices = [choice for choice in plan.start_choices if choice.agent == agent]
+    if not choices:
+        return
+    yield Paragraph(text="What would shorten a start, and so the replicas that must be warm before it is over:")
+    rows = tuple(
+        (
+            choice.title,
+            f"{choice.cold_start_s:,.0f}" + ("" if choice.measured else " at best"),
+            str(choice.warm_replicas),
+            f"{choice.usd_per_month:,.2f}",
+            f"{choice.delta_usd_per_month:+,.2f}",
+            _how(choice),
+            choice.source,
+        )
+        for choice in sorted(choices, key=lambda choice: (_ORDER[choice.status], choice.usd_per_month, choice.choice))
+    )
+    columns = ("what", "start at worst, s", "warm", "USD/month", "difference", "how", "source")
+    yield Table(columns=columns, rows=rows, right=frozenset({1, 2, 3, 4}))
+    yield Listing(
+        items=tuple(
+            f"with a start of at most {target.cold_start_s:,g} s, {target.warm_replicas} warm would do: "
+            f"USD {target.usd_per_month:,.2f} a month ({target.delta_usd_per_month:+,.2f})"
+            for target in plan.start_targets
+            if target.agent == agent
+        )
+    )
+
+
+_ORDER = {"taken": 0, "offered": 1, "not-here": 2}
+
+
+def _how(choice: StartChoice) -> str:
+    if choice.status == "taken":
+        return "counted in this plan"
+    return f"{choice.setting}; {choice.why_not}" if choice.status == "offered" else f"no plan does it: {choice.why_not}"
 
 
 def _choices(plan: Plan, agent: str) -> Iterator[Block]:

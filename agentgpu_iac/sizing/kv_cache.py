@@ -19,12 +19,11 @@ _INDEX_SCALE_WIDTH = 128
 
 
 def value_bytes(kv_dtype: KvCacheDtype, dtype_bytes: int = 2) -> int:
-    """Bytes of one value in the cache: what was asked for, and for ``auto`` what the released engines make of it.
+    """Bytes of one value in the cache: what was asked for; ``auto`` is the number format of the model.
 
-    That is the number format of the model, 16 bit unless it is started in 32, on every accelerator and whatever the
-    precision of the weights: vLLM's resolve_kv_cache_dtype_string (read in 0.20) takes 8 bit only from a checkpoint of
-    NVIDIA's ModelOpt that says so in kv_cache_quant_algo, which the catalog does not know of. Recipes that run an 8-bit
-    cache on Blackwell ask for it, and so must a question or a spec.
+    That is 16 bit unless it is started in 32, on every accelerator and whatever the precision of the weights. What a
+    checkpoint asks of an engine that heeds it is settled before (``catalog.checkpoint.cache_dtype``). Recipes that run an
+    8-bit cache on Blackwell ask for it, and so must a question or a spec.
     """
     return 1 if kv_dtype == "fp8" else dtype_bytes
 

@@ -142,8 +142,9 @@ class Prediction:
 def read_prompt(
     engine: Speed, tokens: float, end_tokens: float, requests: float, context_tokens: float, *, decode_ms: float
 ) -> Reading:
-    """Read ``tokens`` of one prompt that end at ``end_tokens`` of context while ``requests`` run, in as few steps as they fit:
-    into the room of one attention group, by that group alone.
+    """Read one prompt of ``tokens`` that ends at ``end_tokens`` of context while ``requests`` run, in as few steps as it fits.
+
+    One attention group reads it, in chunks of its own limit.
     """
     if tokens <= 0:
         beside_ms = 0.0 if engine.prompts_apart else decode_ms
@@ -153,7 +154,7 @@ def read_prompt(
     pairs = tokens * (max(0.0, end_tokens - tokens) + tokens / 2)
     return Reading(
         chunks=chunks,
-        chunk_ms=engine.step_ms(running, context_tokens, tokens / chunks, pairs / chunks, alone=True),
+        chunk_ms=engine.step_ms(running, context_tokens, tokens / chunks, pairs / chunks, of_one_group=True),
         beside_ms=0.0 if engine.prompts_apart else decode_ms,
         stages=engine.stages,
     )

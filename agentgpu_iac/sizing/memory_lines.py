@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.sizing.activation import logits_copies
 from agentgpu_iac.sizing.capacity import BASIS_WORDS, usable_words
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS, index_bytes_per_token, kv_heads_per_accelerator, kv_tokens
@@ -12,7 +14,8 @@ from agentgpu_iac.sizing.kv_cache import value_bytes as bytes_of_a_value
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.sizing.replica import MemoryTerms, fullest_experts
 from agentgpu_iac.sizing.runner import samples_in_16_bit
-from agentgpu_iac.sizing.weights import lora_slot_gib
+from agentgpu_iac.sizing.weights import lora_slot_gib, parts, stored_bits
+from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB, ceil_div
 
 _BLOCKS = f"context in blocks of {KV_BLOCK_TOKENS}"
@@ -73,8 +76,7 @@ def _weights(terms: MemoryTerms) -> Line:
             terms.weights_gib,
             f"{_OF_THE_SPEC}.weightsGib",
         )
-    published = replica.precision == model.native_precision and model.checkpoint_bytes is not None
-    known = published and replica.precision != "mxfp4"  # which engines repack at load
+    known = replica.precision == model.native_precision and model.checkpoint_bytes is not None
     shared, inputs = "divided / TP", f"{parts.divided_bytes:,.0f} B / {tensor}"
     if terms.expert_bytes:
         held = f"{fullest_experts(replica)} / {model.experts}" if replica.expert_parallel > 1 else "1"
@@ -85,13 +87,23 @@ def _weights(terms: MemoryTerms) -> Line:
         )
     return _gib(
         "weightsGib",
-        f"{'published checkpoint' if known else f'{model.params_total:,} parameters'} in {replica.precision}"
+        f"{'published checkpoint' if known else _stored(model, replica.precision)} in {replica.precision}"
         f"{'' if pipeline == 1 else f', the fullest of {pipeline} stages'}: "
         f"({shared} + on every rank: rotary tables, routers, repeated KV heads, padding) / 2^30{with_slots}",
         f"({inputs} + {parts.whole_bytes:,.0f} B) / 2^30{slots}",
         terms.weights_gib,
         model.sources[0],
     )
+
+
+def _stored(model: Model, precision: Precision) -> str:
+    """The parameters, and how many are stored in how many bits where they differ."""
+    counts: Counter[float] = Counter()
+    for part in parts(model, precision):
+        if part.kind != "draft":
+            counts[stored_bits(part)] += part.parameters
+    by_bits = ", ".join(f"{count:,} x {bits:g} bit" for bits, count in sorted(counts.items()))
+    return f"{model.params_total:,} parameters" + (f" ({by_bits})" if len(counts) > 1 else "")
 
 
 def _slots(terms: MemoryTerms) -> Iterator[tuple[int, int]]:

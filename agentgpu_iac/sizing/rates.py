@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, KernelFormat, Model
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session
-from agentgpu_iac.sizing.weights import bits_per_parameter, expert_parameters, parts, read_bytes
+from agentgpu_iac.sizing.weights import expert_parameters, parts, read_bytes
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 
-_EIGHT_BIT = 8
+_DENSE = frozenset({"attention", "recurrent", "feed_forward", "shared_experts", "other"})
+"""Kinds of modules that every token is multiplied with, the output's head apart, which is 16 bit in every scheme."""
 
 
 def has_fp4_units(accelerator: Accelerator) -> bool:
@@ -52,14 +54,27 @@ def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_p
 
 
 def kernel_formats(model: Model, precision: Precision, *, weight_only: bool) -> tuple[KernelFormat, KernelFormat]:
-    """Whose kernels multiply the dense layers, and the routed experts.
+    """Whose kernels multiply the dense layers, and the routed experts: by the format that most of each is stored in.
 
-    4-bit checkpoints of mixtures of experts quantise the experts and leave the rest in 16 bit. FP8 experts are scaled in
-    blocks, as their makers publish them. Weight-only kernels unpack what they read and compute in 16 bit.
+    FP8 experts are scaled in blocks, as their makers publish them, and so is what lies beside them in FP8. Weight-only
+    kernels unpack what they read and compute in 16 bit.
     """
-    if precision == "bf16" or precision == "fp16":  # noqa: PLR1714 - a tuple does not narrow the type
-        return "bf16", "bf16"
-    own: KernelFormat = "fp8-block" if precision == "fp8" and model.experts else precision
-    if weight_only and own != "mxfp4":
-        own = "int4"
-    return ("bf16" if model.experts and bits_per_parameter(precision) < _EIGHT_BIT else own), own
+    stored = parts(model, precision)
+
+    def of(kinds: Collection[str]) -> KernelFormat:
+        by_format: dict[Precision, int] = {}
+        for module in stored:
+            if module.kind in kinds:
+                by_format[module.precision] = by_format.get(module.precision, 0) + module.parameters
+        most = max(by_format, key=lambda each: (by_format[each], each), default=precision)
+        return _kernel_format(most, weight_only=weight_only, in_blocks=bool(model.experts))
+
+    return of(_DENSE), of({"routed_experts"})
+
+
+def _kernel_format(stored: Precision, *, weight_only: bool, in_blocks: bool) -> KernelFormat:
+    if stored == "bf16" or stored == "fp16":  # noqa: PLR1714 - a tuple does not narrow the type
+        return "bf16"
+    if weight_only and stored != "mxfp4":
+        return "int4"
+    return "fp8-block" if stored == "fp8" and in_blocks else stored

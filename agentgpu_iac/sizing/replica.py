@@ -398,6 +398,7 @@ def speed(replica: Replica, serving: Serving) -> Speed | None:
         serving=replace(
             serving,
             weight_only=replica.weight_only,
+            enforce_eager=replica.enforce_eager,
             attention_dp=replica.attention_dp,
             expert_parallel=replica.expert_parallel,
         ),

@@ -50,6 +50,8 @@ class Serving:
     """Nodes that the pipeline stages of a replica are spread over."""
     gbps_between_nodes: float = 0.0
     """Rate at which a stage hands its activations to one on the next node."""
+    enforce_eager: bool = False
+    """The engine captures no graphs: the host launches each kernel of a decode step too."""
     weight_only: bool = False
     """The card has no units for the precision of the weights: kernels unpack them as they are read. 4-bit integers always
     are."""
@@ -97,7 +99,9 @@ class Speed:
     sequence_ms: float
     """Host and sampler work of one running sequence of an attention group."""
     prompt_launch_ms: float
-    """The host launching one prompt chunk, whose kernels are in no graph: no chunk is faster."""
+    """Launches of one prompt chunk, whose kernels are in no graph, and the small ones between them."""
+    eager_launch_ms: float
+    """The host launching one decode step whose kernels are in no graph; 0: they are in one."""
     first_token_ms: float
     """Engine time of a request before and after its prompt: server, tokeniser, scheduler."""
     first_token_steps: float
@@ -129,15 +133,13 @@ class Speed:
         """Read ``tokens`` tokens of one prompt that ends at ``context_tokens`` of context, in chunks of the batch limit.
 
         It is read by one attention group, however many there are. Arithmetic and the reading of the weights overlap: the root of
-        the sum of their squares. The host launches the kernels of prompts one by one while earlier ones run: it is waited for
-        where it is slower.
+        the sum of their squares. Kernels of prompts are launched one by one, with gaps between them.
         """
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
         memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
-        reading = math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory)
-        return max(reading, chunks * self.prompt_launch_ms)
+        return math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
 
     def own_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
         """Arithmetic and traffic of a prompt that is read alone, by one attention group."""
@@ -153,12 +155,13 @@ class Speed:
         """One step that gives each of ``requests`` running requests one token, at a mean context.
 
         Weights: bytes and arithmetic overlap (the root of the sum of squares), apart for the experts, of which a
-        batch of B tokens touches 1 - (1 - k/E)^B.
+        batch of B tokens touches 1 - (1 - k/E)^B. Without graphs the host launches kernel after kernel, and is waited for
+        where it is slower than they are.
         """
         batch = max(1.0, requests / self.stages)
         group = max(1.0, batch / self.attention_groups) if self.attention_groups > 1 else batch
         touched = self.touched_experts(batch)
-        return (
+        on_accelerator = (
             self.launches_ms
             + math.hypot(self.dense_weights_ms, group * self.dense_ms_per_token)
             + math.hypot(touched * self.expert_weights_ms, batch * self.expert_ms_per_token)
@@ -166,6 +169,7 @@ class Speed:
             + batch * self.all_reduce_ms_per_token
             + group * self.sequence_ms
         )
+        return max(on_accelerator, self.eager_launch_ms)
 
     def alone_ms(self, prompt_tokens: float) -> float:
         """TTFT of a request that nothing runs beside: the server's way, its prompt, and what the scheduler lags behind."""
@@ -179,15 +183,15 @@ class Speed:
         prompt_tokens: float,
         token_pairs: float,
         *,
-        alone: bool = False,
+        of_one_group: bool = False,
     ) -> float:
         """One step that gives each of ``requests`` running requests a token and reads ``prompt_tokens`` of prompts.
 
         ``context_tokens`` is the mean context of those that run, ``token_pairs`` how many pairs of a prompt token and an
         earlier one the prompts attend to: ``chunk_pairs``. All figures are of the whole replica. Without prompts it is
         ``decode_ms``, whose launches are in a graph; a step with prompts launches its kernels one by one, reads the
-        experts that all its tokens together touch, and without running requests it is one chunk of ``prefill_ms``. ``alone``:
-        they are of one prompt, so one attention group reads them while the others wait.
+        experts that all its tokens together touch. The prompts are spread over the attention groups, or they are one group's:
+        then the others wait for it, and without running requests the step is one chunk of ``prefill_ms``.
         """
         if prompt_tokens <= 0:
             return self.decode_ms(requests, context_tokens)
@@ -195,14 +199,14 @@ class Speed:
         group = batch / self.attention_groups
         memory = self.dense_weights_ms + self.touched_experts(batch + prompt_tokens) * self.expert_weights_ms
         arithmetic = group * self.dense_ms_per_token + batch * self.expert_ms_per_token
-        each, pair = self.prompt_ms_per_token, self.attention_ms_per_token_pair
-        if alone:
-            each, pair = self.own_prompt_ms_per_token, self.own_attention_ms_per_token_pair
-        arithmetic += prompt_tokens * each + token_pairs * pair
+        per_token, per_pair = self.prompt_ms_per_token, self.attention_ms_per_token_pair
+        if of_one_group:
+            per_token, per_pair = self.own_prompt_ms_per_token, self.own_attention_ms_per_token_pair
+        arithmetic += prompt_tokens * per_token + token_pairs * per_pair
         on_accelerator = (
             math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
-        return max(self.prompt_launch_ms, on_accelerator) + group * self.sequence_ms
+        return self.prompt_launch_ms + on_accelerator + group * self.sequence_ms
 
     def touched_experts(self, batch: float) -> float:
         """Share of the experts that a step of ``batch`` tokens reads."""
@@ -269,6 +273,10 @@ def speed_of(
     dense_ms = work.dense_flops / spread.tensor_parallel / dense.flops_per_ms
     expert_ms = work.expert_flops / width / routed.flops_per_ms
     routing_ms = _routing_ms_per_token(model, accelerator, spread, routed.passes) if model.experts else 0.0
+    by_all_ms = expert_ms + routing_ms + reduce_ms_per_token  # of a prompt token: what all attention groups do together
+    by_one_ms = (
+        dense_ms + (attention.prompt_ms_per_token + _activation_ms_per_token(model, accelerator, spread)) * groups
+    )
     family = constants.families[family_of(engine)]
     generation = constants.generations[generation_of(engine, serving.version)]
     in_graph_ms = (
@@ -289,26 +297,15 @@ def speed_of(
         sparse_attention=sparse,
         dense_ms_per_token=dense_ms,
         expert_ms_per_token=expert_ms + routing_ms,
-        prompt_ms_per_token=dense_ms / groups
-        + expert_ms
-        + routing_ms
-        + attention.prompt_ms_per_token
-        + reduce_ms_per_token
-        + hand_over_ms
-        + _activation_ms_per_token(model, accelerator, spread),
-        attention_ms_per_token_pair=attention.prompt_ms_per_pair,
-        own_prompt_ms_per_token=dense_ms
-        + expert_ms
-        + routing_ms
-        + attention.prompt_ms_per_token * groups
-        + reduce_ms_per_token
-        + hand_over_ms
-        + _activation_ms_per_token(model, accelerator, spread) * groups,
-        own_attention_ms_per_token_pair=attention.prompt_ms_per_pair * groups,
+        prompt_ms_per_token=family.prompt_factor * (by_all_ms + by_one_ms / groups) + hand_over_ms,
+        attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair,
+        own_prompt_ms_per_token=family.prompt_factor * (by_all_ms + by_one_ms) + hand_over_ms,
+        own_attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair * groups,
         launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
-        prompt_launch_ms=constants.prompt_launch_ms_per_layer * layer_count(model),
+        prompt_launch_ms=family.prompt_launch_ms_per_layer * layer_count(model),
+        eager_launch_ms=constants.eager_launch_ms_per_layer * layer_count(model) if serving.enforce_eager else 0.0,
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,
         host_ms_per_request=family.host_ms_per_request,

@@ -12,12 +12,20 @@ longer than 1.95 times the predicted.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from agentgpu_iac.catalog.model import Accelerator, InstanceType, Model
 from agentgpu_iac.catalog.versions import before
-from agentgpu_iac.sizing.loading import Reader, bucket_gib_per_s, fill_gib_per_s, storage_gib_per_s
+from agentgpu_iac.sizing.loading import (
+    Reader,
+    Source,
+    bucket_gib_per_s,
+    fill_gib_per_s,
+    source_gib_per_s,
+    storage_gib_per_s,
+)
 from agentgpu_iac.sizing.weights import layer_count
 from agentgpu_iac.spec.vocabulary import Precision, Storage
 
@@ -79,6 +87,10 @@ FIRST_ANSWER_S = 11.5
 """Ready to the first answer of a dense model: kernels of shapes that the warm-up left out (11 and 12 s, two starts)."""
 EXPERTS_FIRST_ANSWER_S = 50.0
 """The same of a mixture of experts (32 to 67 s, seven starts)."""
+RESTART_S = 52.0
+"""Container start to ready, less the weights, of a dense model on one rank whose compiled code is kept and whose files lie in
+memory: each of five sources counts once (``bench/data/restarts.json``). Hosts differ by a factor of two: 20 to 45 s without
+a container, 31 to 62 s with one."""
 ENGINE_ERROR_RATIO = 0.95
 """How much longer an engine's phases may take, together: 1.645 standard deviations (0.40 of the logarithm) of the measured
 starts, each predicted with its source left out; lognormal, one start in twenty is slower."""
@@ -180,6 +192,10 @@ class Bounded:
 
     likely: ColdStart
     upper: ColdStart
+    restart: float = 0.0
+    """To a ready replica on a node where it has run before, as it is likely."""
+    upper_restart: float = 0.0
+    """The same at worst."""
 
     @property
     def upper_total(self) -> float:
@@ -234,6 +250,11 @@ def warm_up_s(engine: Starting) -> float:
     return tuned + (DEEP_GEMM_WARM_UP_S if engine.compiles_deep_gemm else 0.0)
 
 
+def restart_s(engine: Starting) -> float:
+    """Container start to ready where the engine has run before, less the weights: what is tuned anew takes as long as ever."""
+    return RESTART_S + RANKS_S * math.log2(max(1, engine.ranks)) + warm_up_s(engine) - WARM_UP_S
+
+
 def cold_start(
     instance: InstanceType,
     engine: Starting,
@@ -268,11 +289,28 @@ def cold_start(
         first_answer=EXPERTS_FIRST_ANSWER_S if engine.has_experts else FIRST_ANSWER_S,
     )
     upper = _upper(likely, engine, node)
-    return Bounded(likely=likely, upper=replace(upper, weights=max(upper.weights, model_gib / slowest)))
+    upper = replace(upper, weights=max(upper.weights, model_gib / slowest))
+    again_s = model_gib / source_gib_per_s(Source(path="page-cache", ranks=reader.ranks))
+    weights_s = likely.weights if reader.from_bucket else min(likely.weights, again_s)
+    restart = restart_s(engine)
+    late_s = math.hypot(restart * _engine_error(engine), upper.weights - weights_s)
+    return Bounded(likely=likely, upper=upper, restart=restart + weights_s, upper_restart=restart + weights_s + late_s)
+
+
+def shortened(start: Bounded, spares: Sequence[str], takes_s: float, at_worst_s: float) -> Bounded:
+    """The same start without some of its phases; what stands in their place is counted under the first of them."""
+    if not spares:
+        return start
+    gone = dict.fromkeys(spares, 0.0)
+    return replace(
+        start,
+        likely=replace(start.likely, **{**gone, spares[0]: takes_s}),
+        upper=replace(start.upper, **{**gone, spares[0]: at_worst_s}),
+    )
 
 
 def _upper(likely: ColdStart, engine: Starting, node: NewNode) -> ColdStart:
-    of_engine = ENGINE_ERROR_RATIO * (1.0 if engine.is_measured else UNMEASURED_FACTOR)
+    of_engine = _engine_error(engine)
     ratios = {
         "node": node.error_ratio,
         "driver": node.error_ratio,
@@ -286,6 +324,10 @@ def _upper(likely: ColdStart, engine: Starting, node: NewNode) -> ColdStart:
     if node.image_pull == "parallel":
         phases["image"] = image_pull_s(node.image_gb)
     return ColdStart(**phases)
+
+
+def _engine_error(engine: Starting) -> float:
+    return ENGINE_ERROR_RATIO * (1.0 if engine.is_measured else UNMEASURED_FACTOR)
 
 
 def least_patience_s(engine: Starting, precision: Precision, nodes: int) -> int:

@@ -292,11 +292,9 @@ def rank_weights(
 
 def stage_expert_bytes(model: Model, precision: Precision, pipeline_parallel: int, *, dtype_bytes: int = 2) -> float:
     """Routed experts of the fullest pipeline stage, which all attention groups share out among them."""
-    if not model.experts or not model.experts_per_token:
-        return 0.0
-    routed = sum(part_bytes(model, part) for part in parts(model, precision) if part.kind == "routed_experts")
+    experts, _ = read_bytes(model, parts(model, precision))
     layers = layer_count(model)
-    return routed * (dtype_bytes / 2) * ceil_div(layers, pipeline_parallel) / layers
+    return experts * (dtype_bytes / 2) * ceil_div(layers, pipeline_parallel) / layers
 
 
 def draft_layer_gib(

@@ -78,6 +78,11 @@ class Abilities:
     refuses: tuple[Refusal, ...] = ()
     needs: tuple[Need, ...] = ()
 
+    @property
+    def changes_machines_in_place(self) -> bool:
+        """A change is carried to machines that stay, where Compose replaces every engine that it touches at once."""
+        return self.runs_machines and not self.makes_machines
+
 
 def _no_cluster(target: Target, who_has: str, instead: str) -> tuple[Refusal, ...]:
     """Parts of the spec that mean nothing without a cluster; ``instead`` says where secrets come from."""

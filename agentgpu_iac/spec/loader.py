@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.inputs import read_file, source_of, text_of
 from agentgpu_iac.spec.faults import document_faults
 from agentgpu_iac.spec.model import AgentStack
 from agentgpu_iac.spec.rules import violations
@@ -66,24 +67,7 @@ def load(path: Path, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
     Raises:
         BadInput: the file cannot be read, or holds faults; carries all of them.
     """
-    return load_bytes(read_bytes(path, max_bytes + 1), source_of(path), max_bytes=max_bytes)
-
-
-def source_of(path: Path) -> str:
-    """How a file is named in messages."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
-
-
-def read_bytes(path: Path, most: int) -> bytes:
-    """The first bytes of a file, ``most`` of them at most. Raises BadInput where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(most)
-    except OSError as error:
-        message = f"cannot be read: {error.strerror or 'the system refuses'}"
-        raise BadInput.one(source_of(path), message) from None
-    except ValueError:
-        raise BadInput.one(ascii(source_of(path)), "is no name of a file") from None
+    return load_bytes(read_file(path, max_bytes), source_of(path), max_bytes=max_bytes)
 
 
 def load_text(text: str, source: str, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
@@ -116,14 +100,7 @@ def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES) -> Loaded
 
 
 def _decoded(raw: bytes, source: str) -> str:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        place = place_of_index(before := raw[: error.start].decode("utf-8"), len(before))
-        hint = "save it as UTF-8" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else ""
-        message = f"is not UTF-8 text: the byte 0x{raw[error.start]:02x} does not belong here"
-        raise BadInput([_fault(source, place, "", message, hint)]) from None
-    text = text.removeprefix("\ufeff")
+    text = text_of(raw, source)
     _refuse_unprintable(text, source)
     return text
 

@@ -19,6 +19,7 @@ import yaml
 from yaml import events
 
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.inputs import LINE_BREAK, line_and_column
 from agentgpu_iac.spec.scalars import Refusal, Scalar, character_name, hidden_character, meaning_of, read_plain, shown
 
 try:
@@ -185,9 +186,7 @@ def data_of(node: Node) -> Data:
 
 def place_of_index(text: str, index: int) -> Place:
     """Line and column of a character, by the line breaks that YAML knows."""
-    before = text[:index]
-    breaks = list(_LINE_BREAK.finditer(before))
-    return Place(len(breaks) + 1, index - (breaks[-1].end() if breaks else 0) + 1)
+    return Place(*line_and_column(text, index))
 
 
 def spelled(steps: Steps) -> str:
@@ -209,7 +208,6 @@ def steps_of(path: str) -> Steps:
 
 
 _TOO_DEEP: Final = f"nested more than {MAX_DEPTH} levels deep"
-_LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _STEP: Final = re.compile(r"\[([0-9]{1,9})\]|([A-Za-z_][A-Za-z0-9_-]*)")
 
@@ -453,7 +451,7 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str, source: str) -> Fault:
 
 
 def _character_at(text: str, place: Place) -> str:
-    lines = _LINE_BREAK.split(text)
+    lines = LINE_BREAK.split(text)
     return lines[place.line - 1][place.column - 1 : place.column]
 
 

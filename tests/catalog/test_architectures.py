@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.huggingface.architectures import REFUSED, is_known, known_types
+from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
 
 COUNTS = json.loads((Path(__file__).parent / "architecture_counts.json").read_text())
@@ -273,6 +274,9 @@ def test_experts_of_a_narrower_stream_and_their_gates():
         ({"kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "qk_head_dim": 200}, "qk_head_dim"),
         ({"hidden_size": 10**16}, "hidden_size"),
         ({"linear_attn_config": 3}, "linear_attn_config"),
+        ({"num_hidden_layers": 10**12}, "num_hidden_layers"),
+        ({"num_hidden_layers": 10**12, "num_experts": 8, "num_experts_per_tok": 2}, "num_hidden_layers"),
+        ({"x" * 1000: 1}, "x" * 1000),
         ({"moe_intermediate_size": [768, 512], "num_experts": 8, "num_experts_per_tok": 2}, "moe_intermediate_size"),
         ({"indexer_types": ["full"], "index_head_dim": 128}, "indexer_types"),
         ({"num_hidden_layers": 3, "layer_types": ["full_attention"] * 4}, "num_hidden_layers"),
@@ -285,3 +289,20 @@ def test_impossible_shapes_name_the_field(fields, path):
 def test_all_faults_are_named_at_once():
     found = faults_of(PLAIN | {"hidden_size": "wide", "ple_embed_dim": 3, "num_key_value_heads": 7, "dtype": "float3"})
     assert {"hidden_size", "ple_embed_dim", "num_key_value_heads", "torch_dtype"} <= set(found)
+
+
+def test_a_hostile_number_of_dense_layers_is_no_work():
+    config = PLAIN | {
+        "num_experts": 8,
+        "num_experts_per_tok": 2,
+        "first_k_dense_replace": 10**12,
+        "model_type": "qwen3_moe",
+    }
+    assert part(read(config), "routed_experts") == 0
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    with (tmp_path / "config.json").open("wb") as file:
+        file.truncate(200 * 2**20)
+    with pytest.raises(BadInput, match=r"config\.json.*no config has more"):
+        load_catalog(base_directory=tmp_path).model("./config.json")

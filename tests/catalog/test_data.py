@@ -153,6 +153,7 @@ def test_rows_are_sorted(name):
         "quotas.json": lambda row: (row["provider"], row["capacityType"], row["code"]),
         "routers.json": lambda row: (row["router"], [int(part) for part in row["version"].split(".")]),
         "services.json": lambda row: (row["service"], [int(part) for part in row["version"].split(".")]),
+        "shortcuts.json": lambda row: row["id"],
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
         "thinking.json": lambda row: row["id"],
         "volumes.json": lambda row: row["id"],

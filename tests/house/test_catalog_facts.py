@@ -25,6 +25,7 @@ from agentgpu_iac.catalog.store import catalog_of
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.loader import load_text
 from tests.outcomes.scenes import HERE, loaded
 
 PACKAGE = Path(__file__).parents[2] / "agentgpu_iac"
@@ -92,6 +93,16 @@ PLANNED = (
     ("retrieval", "eks"),
 )
 """Stacks of the frozen catalog that between them use what there is to use."""
+ABSORBED = """
+apiVersion: agentgpu.dev/v1alpha1
+kind: AgentStack
+metadata: {name: absorbed}
+spec:
+  target: eks
+  agents:
+    - {name: support, model: Qwen/Qwen3-8B, sessions: {concurrent: 10}, traffic: {burstFactor: 100}}
+"""
+"""A burst that warm replicas absorb."""
 ASKED = (
     {"model": "Qwen/Qwen3-8B", "accelerator": "l4", "engine-version": "0.19.0"},
     {"model": "zai-org/GLM-4.5-Air", "accelerator": "b300-sxm", "tp": 2, "max-model-len": 8192},
@@ -158,6 +169,7 @@ def read() -> set[tuple[str, str]]:
         small, whole = catalog_of(own), catalog_of(packaged.packaged_rows())
         for stack, target in PLANNED:
             make_plan(loaded(stack, target), small)
+        assert make_plan(load_text(ABSORBED, "absorbed.yaml"), small).start_choices
         for question in ASKED:
             SIZE.answer(question, whole)
             PREDICT.answer({**question, "input-tokens": 500, "output-tokens": 50, "concurrency": 2}, whole)

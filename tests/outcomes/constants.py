@@ -48,6 +48,19 @@ SEEN_ELSEWHERE = {
         "tests/planning/test_thresholds.py",
     ),
     **dict.fromkeys(
+        ("sizing.encoders._ENCODERS", "sizing.encoders._SMALL_TOWERS", "sizing.encoders._WIDEST_WITHOUT_TOWER"),
+        "tests/sizing/test_profiling.py",
+    ),
+    **dict.fromkeys(
+        (
+            "sizing.outside_torch._GRAPHS_MIB_PER_LAYER_OVER_NCCL",
+            "sizing.outside_torch._MOST_WITH_OWN_ALL_REDUCE_OVER_PCIE",
+            "sizing.outside_torch._LARGEST_CAPTURE_OF_BLACKWELL",
+        ),
+        "tests/sizing/test_memory.py",
+    ),
+    "sizing.paging._EVEN_GROUPS_RATIO": "tests/sizing/test_paging.py",
+    **dict.fromkeys(
         (
             "planning.choosing.leaving.ANSWER_QUANTILE",
             "planning.choosing.leaving.LONGEST_ANSWER_S",

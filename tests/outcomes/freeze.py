@@ -93,6 +93,7 @@ EVERY_ROW = frozenset(
         "repacks.json",
         "routers.json",
         "services.json",
+        "shortcuts.json",
         "thinking.json",
         "volumes.json",
     }

@@ -58,6 +58,14 @@ STATED: dict[str, tuple[Any, str]] = {
     "sizing.groups._BALANCER_SPREAD": (0.5, "vLLM 0.33's balancer stepped: p95 of the fullest group above the mean"),
     "sizing.groups._CERTAINTY": (0.95, "the percentile that budgets hold for by default"),
     "sizing.paging._TOKENS_AT_FULL_LENGTH_SINCE": ("0.20.1", "start-up logs of Gemma-4-31B before and after"),
+    "sizing.activation._LOGITS_COPIES_IN_16_BIT": (
+        0.5,
+        "16 of 32 bits: vLLM's second runner samples from the logits as they are",
+    ),
+    "sizing.memory._OVERHEAD_UNCERTAINTY_OF_OLD": (
+        0.65,
+        "two starts of vLLM 0.10.1 with the same flags, 0.62 and 1.54 GiB",
+    ),
     "sizing.paging._LATENT_PAGE_TOKENS": (128, "platforms/interface.py of vLLM 0.33.0: kernels of compressed KV"),
     "sizing.paging._CHECKPOINT_PAGE_TOKENS": (64, "FLASHINFER_GDN_CHECKPOINT_ALIGNMENT of vLLM 0.33.0"),
     "sizing.paging._STATE_CHUNK_TOKENS": (256, "Mamba-2's chunk, model_executor/models/config.py of vLLM 0.18.0"),

@@ -89,7 +89,7 @@ def test_json_is_read_as_json() -> None:
     )
     assert refusal(text.replace('"maxNumSeqs": 12', '"maxNumSeqs": NaN')).endswith("holds NaN, which is no JSON")
     assert refusal(text[:-3]).startswith("plan.json:")
-    assert "is no JSON" in refusal(text[:-3])
+    assert "is not JSON" in refusal(text[:-3])
 
 
 def test_yaml_with_faults_lists_them_with_their_lines() -> None:

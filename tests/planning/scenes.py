@@ -222,6 +222,7 @@ def make_catalog(
         newest_date=NEWEST_DATE,
         engine_facts=packaged_rows().engine_facts,
         engine_options=packaged_rows().engine_options,
+        quantisation_methods=packaged_rows().quantisation_methods,
     )
 
 

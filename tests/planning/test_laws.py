@@ -302,7 +302,7 @@ class TestBudgetOfTheMonth:
     def test_is_refused_only_if_no_plan_meets_it(self):
         """One large card carries everybody at 3.00; one small one is warm at 1.00 and the others come with the burst."""
         agent = make_agent(
-            sessions={"concurrent": 5, "peak": 60}, conversation={"thinkTimeS": 60.0, "systemPromptTokens": 4000}
+            sessions={"concurrent": 5, "peak": 60}, conversation={"thinkTimeS": 60.0, "systemPromptTokens": 3000}
         )
         without = plan(agent, capacity=self.CAPACITY)
         small = plan(agent, capacity=self.CAPACITY, accelerators=only("small-40"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from agentgpu_iac.calculators.calculator import SIZE
 from agentgpu_iac.calculators.measured_runs import calibrate
 from agentgpu_iac.catalog.model import Calibration
 from agentgpu_iac.catalog.store import load_catalog
@@ -46,6 +47,22 @@ spec:
   agents:
     - {name: a, model: Qwen/Qwen3-14B, sessions: {concurrent: 4}}
 """
+
+
+def test_a_log_of_attention_groups_is_held_against_a_rank_of_theirs() -> None:
+    """Each group prints a report of its own; sizes are spelled as vLLM 0.32 logs them."""
+    sizes = "'tensor_parallel_size': 2, 'data_parallel_size': 4, 'enable_expert_parallel': True, 'data_parallel_size_local': 4, "
+    log = LOG.replace("'model': 'meta", f"{sizes}'model': 'meta").replace(
+        "tensor_parallel_size=1", "tensor_parallel_size=2"
+    )
+    log = log.replace("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-235B-A22B-Instruct-2507").replace("14.99", "64.1")
+    report = calibrate(log, "vllm.log", {"accelerator": "h200-sxm"}, CATALOG)
+    question = {"model": "Qwen/Qwen3-235B-A22B-Instruct-2507", "accelerator": "h200-sxm", "max-model-len": 8192}
+    expected = SIZE.answer(
+        {**question, "tp": 2, "attention-dp": 4, "ep": 8, "count": 8, "engine-version": "0.19.0"}, CATALOG
+    )
+    assert report.compared[0].predicted == expected["weightsGib"]
+    assert report.compared[0].predicted > SIZE.answer({**question, "tp": 8}, CATALOG)["weightsGib"]
 
 
 def test_a_log_is_read_with_its_settings() -> None:

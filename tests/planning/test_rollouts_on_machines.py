@@ -40,6 +40,7 @@ def test_engines_of_a_machine_go_together_however_many_there_are(replicas: int) 
     assert baseline.rollout.outage_s == baseline.cold_start_s.warm_node_total > 0
     (message,) = told(on("compose", replicas))
     assert message.startswith("one replica" if replicas == 1 else "2 replicas: a machine starts")
+    assert ("an engine that exits" in message) is (replicas == 1)
 
 
 def test_two_replicas_in_a_cluster_leave_no_gap() -> None:

@@ -97,6 +97,15 @@ def test_sparse_attention_reads_a_selection_of_long_prompts():
     assert SPARSE_ATTENTION_TOKENS == 2048
 
 
+def test_without_graphs_the_host_is_waited_for_where_it_is_slower():
+    card = CATALOG.accelerator("h100-sxm")
+    small, large = (CATALOG.model(name) for name in ("Qwen/Qwen3-0.6B", "Qwen/Qwen3-32B"))
+    for model, slower in ((small, True), (large, False)):
+        graphs, eager = replica(model, card), replica(model, card, enforce_eager=True)
+        assert (eager.decode_ms(1, 100) > 2 * graphs.decode_ms(1, 100)) is slower
+        assert eager.decode_ms(1, 100) == max(graphs.decode_ms(1, 100), eager.eager_launch_ms)
+
+
 def test_windows_are_work_for_prompts():
     sliding = make_model(layers=make_model().layers.model_copy(update={"full": 16, "sliding": 16}), sliding_window=4096)
     half = make_model(layers=make_model().layers.model_copy(update={"full": 16}))

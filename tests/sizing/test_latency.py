@@ -29,6 +29,7 @@ CHAT = Request(prompt_tokens=500.0, context_tokens=2000.0, output_tokens=150.0)
 GENERATION = CONSTANTS.generations["vllm-0.18"]
 """vLLM without a version is taken as the newest."""
 VLLM = CONSTANTS.families["vllm"]
+PROMPT_LAUNCHES_MS = 32 * VLLM.prompt_launch_ms_per_layer
 MATRIX_MS, ATTENTION_MS = 0.003, 0.012
 """Launches of a card that no table is of."""
 DENSE_STEP_MS = CONSTANTS.step_ms + 32 * (GENERATION.launch_ms_per_layer + 4 * MATRIX_MS + ATTENTION_MS)
@@ -98,14 +99,15 @@ class TestByHand:
         traffic = tokens * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
         pairs = tokens * tokens / 2 + tokens * HALF_TOKENS / 2
         attention = pairs * 4 * 32 * 32 * 128 / ATTENTION_FLOPS_PER_MS
-        assert engine().prompt_arithmetic_ms(tokens, tokens) == pytest.approx(linear + traffic + attention)
+        alone = linear + traffic + attention
+        assert engine().prompt_arithmetic_ms(tokens, tokens) == pytest.approx(VLLM.prompt_factor * alone)
         weights = 2 * (8.03e9 - 128_256 * 4096) / READ_BYTES_PER_MS
-        whole = math.hypot(linear + traffic + attention, weights)
+        whole = math.hypot(VLLM.prompt_factor * (linear + traffic + attention), weights) + PROMPT_LAUNCHES_MS
         assert engine().prefill_ms(tokens, tokens) == pytest.approx(whole)
 
     def test_a_short_prompt_waits_for_its_launches_alone(self):
         fast = engine(accelerator=make_accelerator(bandwidth_gb_per_s=200_000.0))
-        assert fast.prefill_ms(10, 10) == pytest.approx(32 * CONSTANTS.prompt_launch_ms_per_layer)
+        assert fast.prefill_ms(10, 10) == pytest.approx(PROMPT_LAUNCHES_MS, abs=1.0)
 
     def test_a_request_alone_waits_for_its_prompt_and_what_the_scheduler_lags_behind(self):
         plain, lagging = engine(), engine(engine="sglang", version="0.5.10")
@@ -239,7 +241,7 @@ class TestHardware:
         """All but the activations, which go through memory."""
         slow = engine()
         fast = engine(accelerator=make_accelerator(vendor_dense_tflops=DenseTflops(bf16=1000.0)))
-        traffic = 8000 * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
+        traffic = VLLM.prompt_factor * 8000 * 32 * 4096 * 2 * calibration.ACTIVATION_PASSES / 2000e6
         long, longer = fast.prompt_arithmetic_ms(8000, 8000), slow.prompt_arithmetic_ms(8000, 8000)
         assert longer - traffic == pytest.approx(2 * (long - traffic))
         assert longer > 1.9 * long
@@ -261,10 +263,13 @@ class TestHardware:
         megabytes = 2 * 32 * 4096 * 2 / 1e6
         assert one.all_reduce_ms_per_token == 0.0
         assert two.all_reduce_ms_per_token == pytest.approx(megabytes / (900 * 0.36))
-        short = one.attention_ms_per_token_pair * HALF_TOKENS / 2
-        traffic = one.prompt_ms_per_token - one.dense_ms_per_token - short  # each rank moves the whole residual
+        short, factor = one.attention_ms_per_token_pair * HALF_TOKENS / 2, VLLM.prompt_factor
+        traffic = (
+            one.prompt_ms_per_token - factor * one.dense_ms_per_token - short
+        )  # each rank moves the whole residual
         reduces = megabytes / (900 * 0.36)
-        assert two.prompt_ms_per_token == pytest.approx(two.dense_ms_per_token + short / 2 + traffic + reduces)
+        divided = factor * (two.dense_ms_per_token + reduces) + short / 2
+        assert two.prompt_ms_per_token == pytest.approx(divided + traffic)
         pcie = engine(accelerator=make_accelerator(nvlink_gb_per_s=0.0), tensor=2)
         assert pcie.launches_ms == pytest.approx(one.launches_ms + 2 * 32 * 0.0058)
         assert pcie.all_reduce_ms_per_token == pytest.approx(megabytes / 19)
@@ -277,12 +282,12 @@ class TestHardware:
         assert three.decode_ms(1, 2000) > one.decode_ms(1, 2000)
 
     def test_long_prompts_are_read_in_chunks(self):
-        """Each chunk reads the weights once more; the arithmetic is the same."""
+        """Each chunk reads the weights and launches all layers once more; the arithmetic is the same."""
         whole, chunks = engine(batched=8192), engine(batched=1024)
         arithmetic = whole.prompt_arithmetic_ms(8192, 8192)
         assert chunks.prompt_arithmetic_ms(8192, 8192) == arithmetic
         for one, times in ((whole, 1), (chunks, 8)):
-            expected = math.hypot(arithmetic, times * one.dense_weights_ms)
+            expected = math.hypot(arithmetic, times * one.dense_weights_ms) + times * PROMPT_LAUNCHES_MS
             assert one.prefill_ms(8192, 8192) == pytest.approx(expected)
         assert engine(batched=8191).prefill_ms(8192, 8192) > whole.prefill_ms(8192, 8192)
 
@@ -399,12 +404,12 @@ class TestHowSure:
         assert sure.tpot_error_ratio <= unsure.tpot_error_ratio <= far.tpot_error_ratio
 
     def test_no_band_of_a_card_alone_makes_anything_right(self):
-        """With a new vLLM: TPOT within 22 % on cards with runs and 35 % on any, TTFT within 25 % and a half."""
+        """With a new vLLM: TPOT within 22 % on cards with runs and 40 % on any, TTFT within 25 % and a half."""
         for card in CATALOG.accelerators:
             for kind in (make_model(), make_moe()):
                 one = engine(kind, card, version="0.33.0")
                 sure = card.id in CALIBRATED
-                assert one.tpot_error_ratio <= (0.22 if sure else 0.35), card.id
+                assert one.tpot_error_ratio <= (0.22 if sure else 0.40), card.id
                 assert one.ttft_error_ratio <= (0.25 if sure else 0.50), card.id
 
     @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])
@@ -449,6 +454,7 @@ class TestHowSure:
     def test_every_generation_states_its_error_and_every_constant_its_uncertainty(self):
         assert set(calibration.ERROR_RATIOS) == set(CONSTANTS.generations)
         names = {field.name for field in dataclasses.fields(CONSTANTS)} - {"families", "generations"}
+        names -= {"eager_launch_ms_per_layer"}  # no fit: no measured run went without graphs
         names |= {f"{key}.launch_ms_per_layer" for key in CONSTANTS.generations}  # a first token alone is no fit
         assert set(calibration.UNCERTAINTY_RATIO) == names
 

@@ -36,7 +36,7 @@ def attention_of(config: Config, hidden_size: int, layers: Sequence[Layer]) -> A
     names = ("num_attention_heads", "n_head", "num_heads")
     heads = config.required(*names) if needs else (config.integer(*names) or 1)
     kv_heads = config.integer("num_key_value_heads", "num_attention_groups", "multi_query_group_num") or heads
-    if heads % kv_heads:
+    if heads % kv_heads and not config.has_fault("num_attention_heads"):
         config.fault("num_key_value_heads", f"is {kv_heads}, which does not divide the {heads} attention heads")
     is_latent = config.integer("kv_lora_rank") is not None
     head_dim = _head_dim(config, hidden_size, heads, is_latent=is_latent)

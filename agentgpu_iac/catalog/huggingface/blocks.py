@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentgpu_iac.catalog.huggingface.fields import Config, Json, is_object
+from agentgpu_iac.catalog.huggingface.fields import MOST, MOST_LAYERS, Config, Json, is_object
 from agentgpu_iac.catalog.huggingface.layers import Layer
 from agentgpu_iac.catalog.model import ExtraWeights
 from agentgpu_iac.units import round_up
@@ -31,6 +31,9 @@ def blocks_of(config: Config, hidden_size: int) -> Blocks | None:
     """The blocks; nothing where the model has none. Widths that engines cannot tell are faults."""
     blocks = [block for block in config.listed("block_configs") if is_object(block)]
     if not blocks:
+        return None
+    if len(blocks) > MOST_LAYERS:
+        config.fault("block_configs", f"no model has more than {MOST_LAYERS:,} layers")
         return None
     heads = config.integer("num_attention_heads") or 1
     stated = config.integer("num_hidden_layers") or len(blocks)
@@ -61,9 +64,9 @@ def _is_there(part: Json) -> bool:
 
 def _kv_heads(config: Config, attentions: Sequence[Json], heads: int) -> int:
     """KV heads, which must be the same in all layers that have any: the cache of others is not computed here."""
-    groups = {each.get("n_heads_in_group") for each in attentions if _is_there(each)}
+    groups = [each.get("n_heads_in_group") for each in attentions if _is_there(each)]
     sizes = {group for group in groups if isinstance(group, int) and not isinstance(group, bool) and group > 0}
-    if len(sizes) != 1 or sizes != groups or heads % min(sizes):
+    if len(sizes) != 1 or any(type(group) is not int for group in groups) or heads % min(sizes):
         config.fault(
             "block_configs", "the KV heads differ from layer to layer: the cache of such a model is not computed"
         )
@@ -75,7 +78,7 @@ def _width(config: Config, part: Json, hidden_size: int) -> int:
     if not _is_there(part):
         return 0
     width, ratio = part.get("intermediate_size"), part.get("ffn_mult")
-    if isinstance(width, int) and width > 0:
+    if isinstance(width, int) and 0 < width <= MOST:
         return width
     if isinstance(ratio, int | float) and 0 < ratio < 10**3:
         return round_up(int(2 * ratio * hidden_size / 3), _WIDTH_MULTIPLE)

@@ -25,15 +25,23 @@ _ALREADY_SCALED: Final = frozenset(
 config/model.py)."""
 
 
+_MOST_SCALED: Final = 100_000
+"""The largest factor of a rotary scaling that is read; published ones stay below a hundred."""
+
+
 def longest_context(config: Config) -> int:
     """Linear and dynamic scaling lengthen what the config states."""
     stated = config.required("max_position_embeddings", "model_max_length", "max_sequence_length", "seq_length")
     factor = 1.0
     if not config.text("model_type").startswith("gemma3"):  # states the scaled length too
         for rope in _rope_parameters(config):
-            kind, by = rope.get("rope_type", rope.get("type", "")), rope.get("factor")
-            if kind not in _ALREADY_SCALED and isinstance(by, int | float) and 0 < by < 10**6:
+            kind, by = str(rope.get("rope_type", rope.get("type")) or ""), rope.get("factor")
+            if kind in _ALREADY_SCALED or by is None:
+                continue
+            if isinstance(by, int | float) and 0 < by <= _MOST_SCALED:
                 factor = float(by)
+            else:
+                config.fault("rope_scaling", f"has a factor that is no number above 0 and up to {_MOST_SCALED:,}")
     return max(int(stated * factor), config.integer("model_max_length") or 0)
 
 

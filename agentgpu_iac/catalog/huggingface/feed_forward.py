@@ -58,6 +58,7 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
         and any(layer.feed_forward != "none" for layer in layers)
     ):
         config.required("intermediate_size")
+    used = _experts_per_token(config, experts) if experts else None
     own = (expert_width or config.integer("intermediate_size")) if experts else None
     shared_width = _shared_width(config, own) if experts else None
     return FeedForward(
@@ -65,7 +66,7 @@ def feed_forward_of(config: Config, experts: int | None, layers: Sequence[Layer]
         expert_width=own,
         expert_input_size=config.integer("moe_latent_size", "routed_expert_hidden_size") if experts else None,
         experts=experts if has_experts else None,
-        experts_per_token=_experts_per_token(config, experts) if experts and has_experts else None,
+        experts_per_token=used if has_experts else None,
         shared_experts=ceil_div(shared_width, own) if shared_width and own else 0 if experts else None,
         shared_width=shared_width,
         matrices=2 if config.text("model_type") in _NO_GATE else 3,

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 Json = Mapping[str, object]
-MOST = 10**15
+MOST = 10**9
 """No count of a shape is larger: what is, is a mistake or an attack."""
+MOST_LAYERS = 10_000
+"""The deepest models have two hundred."""
+MOST_FAULTS = 20
+"""Faults named of one file."""
 
 
 def is_object(value: object) -> TypeGuard[Json]:
@@ -50,21 +54,30 @@ class Config:
                 continue
             if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
                 return value
-            self.fault(name, "must be a positive whole number")
+            self.fault(name, f"must be a positive whole number, {MOST:,} at most")
             return None
         return None
 
     def required(self, *names: str) -> int:
         """As ``integer``, but a fault where none is set; 1 stands in, so that further faults are found."""
         value = self.integer(*names)
-        if value is None and not any(path.removeprefix(self.prefix) in names for path, _ in self.faults):
+        if value is None and not self.has_fault(*names):
             self.fault(names[0], "is missing")
         return value or 1
+
+    def has_fault(self, *names: str) -> bool:
+        """Whether one of these fields is faulty already."""
+        return any(path.removeprefix(self.prefix) in names for path, _ in self.faults)
 
     def number(self, name: str) -> float | None:
         """A field that is a number above 0."""
         value = self.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+            return None
+        if value <= MOST:
+            return float(value)
+        self.fault(name, f"must be a number, {MOST:,} at most")
+        return None
 
     def flag(self, name: str) -> bool:
         """Whether a field is true."""

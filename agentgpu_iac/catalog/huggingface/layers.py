@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from agentgpu_iac.catalog.huggingface.fields import Config, is_list
+from agentgpu_iac.catalog.huggingface.fields import MOST_FAULTS, MOST_LAYERS, Config, is_list
 from agentgpu_iac.catalog.model import LayerCounts
+from agentgpu_iac.errors import shortened
 
 Mixer = Literal["full", "sliding", "recurrent", "both", "none"]
 """``both``: attention over the whole context and a recurrent layer, side by side."""
@@ -113,6 +114,9 @@ def layers_of(config: Config, *, has_experts: bool) -> tuple[Layer, ...]:
     """Every layer in order, from whichever field tells, in the order of how explicit they are."""
     config.read.update(_TELLING)
     words = _listed(config) or _pattern(config)
+    if max(len(words), _count(config)) > MOST_LAYERS:
+        config.fault("num_hidden_layers", f"no model has more than {MOST_LAYERS:,} layers")
+        return ()
     kinds = _mixers_of_words(config, words) or _first_told(config, len(words) or _count(config))
     count = _checked_count(config, kinds)
     if not kinds:
@@ -120,12 +124,13 @@ def layers_of(config: Config, *, has_experts: bool) -> tuple[Layer, ...]:
     if not config.faults and len(kinds) != count:
         config.fault("num_hidden_layers", f"is {count}, but {len(kinds)} layers are described")
     alone = [_ALONE.get(word) for word in words] if words else []
+    told_alone = any(alone)
     dense = _dense(config, count) if has_experts else frozenset(range(count))
     shared = _shared(config, count)
     return tuple(
         Layer(
             mixer=kind,
-            feed_forward=(alone[number] or "none") if any(alone) else "dense" if number in dense else "experts",
+            feed_forward=(alone[number] or "none") if told_alone else "dense" if number in dense else "experts",
             shares_cache=number >= count - shared and kind in ("full", "sliding"),
         )
         for number, kind in enumerate(kinds)
@@ -152,7 +157,13 @@ def counts_of(layers: Sequence[Layer]) -> LayerCounts:
 
 
 def _count(config: Config) -> int:
-    return config.integer("num_hidden_layers", "n_layer", "num_layers") or 0
+    """The number of layers that is stated; a fault where it is more than any model has, and none then."""
+    stated = config.integer("num_hidden_layers", "n_layer", "num_layers") or 0
+    if stated > MOST_LAYERS:
+        if not any(path == f"{config.prefix}num_hidden_layers" for path, _ in config.faults):
+            config.fault("num_hidden_layers", f"is {stated}, and no model has more than {MOST_LAYERS:,} layers")
+        return 1
+    return stated
 
 
 def _checked_count(config: Config, kinds: Sequence[Mixer]) -> int:
@@ -182,8 +193,8 @@ def _mixers_of_words(config: Config, words: Sequence[str]) -> tuple[Mixer, ...]:
     name = next(
         (each for each in ("layer_types", "layers_block_type") if config.listed(each)), "hybrid_override_pattern"
     )
-    for unknown in sorted(set(words) - set(known)):
-        config.fault(name, f"layers of the kind {unknown!r} are unknown: their memory cannot be computed")
+    for unknown in sorted(set(words) - set(known))[:MOST_FAULTS]:
+        config.fault(name, f"layers of the kind {shortened(unknown)!r} are unknown: their memory cannot be computed")
     return tuple(known[word] for word in words if word in known)
 
 
@@ -192,6 +203,9 @@ def _kimi(config: Config, _: int) -> tuple[Mixer, ...]:
     lists = config.section("linear_attn_config")
     full, recurrent = lists.listed("full_attn_layers"), lists.listed("kda_layers")
     if not (full and recurrent):
+        return ()
+    if not all(isinstance(number, int) for number in (*full, *recurrent)):
+        config.fault("linear_attn_config", "full_attn_layers and kda_layers must be lists of layer numbers")
         return ()
     both = dict.fromkeys(full, "full") | dict.fromkeys(recurrent, "recurrent")
     if len(both) != len(full) + len(recurrent):
@@ -288,7 +302,7 @@ def _dense(config: Config, count: int) -> frozenset[int]:
     for name in ("mlp_layer_types", "moe_layer_freq"):
         listed = config.get(name)
         if is_list(listed):
-            return frozenset(number for number, mark in enumerate(listed) if mark not in _EXPERT_WORDS and mark != 1)
+            return frozenset(number for number, mark in enumerate(listed) if not _has_experts(mark))
     chosen = config.get("moe_layers_enum") or config.get("moe_layers")
     if isinstance(chosen, str):
         chosen = [int(word) for word in chosen.split(",") if word.strip().isdigit()]
@@ -297,11 +311,16 @@ def _dense(config: Config, count: int) -> frozenset[int]:
     return _dense_by_rule(config, count)
 
 
+def _has_experts(mark: object) -> bool:
+    """Whether a mark of a layer says that it has experts: a word, or a 1."""
+    return mark in _EXPERT_WORDS if isinstance(mark, str) else mark == 1
+
+
 def _dense_by_rule(config: Config, count: int) -> frozenset[int]:
     """Layers without experts: at the start and the end, listed, or all but every so many."""
     numbers = {number for number in config.listed("mlp_only_layers") if isinstance(number, int)}
     leading = config.integer("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index") or 0
-    numbers.update(range(leading))
+    numbers.update(range(min(leading, count)))
     last = config.get("moe_layer_end_index")
     if isinstance(last, int) and last > 0:
         numbers.update(range(last + 1, count))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
@@ -14,7 +13,7 @@ from agentgpu_iac.catalog.huggingface.attention import attention_of, extra_atten
 from agentgpu_iac.catalog.huggingface.blocks import blocks_of
 from agentgpu_iac.catalog.huggingface.context import longest_context
 from agentgpu_iac.catalog.huggingface.feed_forward import experts_of, extra_feed_forward, feed_forward_of
-from agentgpu_iac.catalog.huggingface.fields import Config, Json, is_list, is_object
+from agentgpu_iac.catalog.huggingface.fields import MOST_FAULTS, Config, Json, is_list, is_object
 from agentgpu_iac.catalog.huggingface.layers import Layer, counts_of, layers_of
 from agentgpu_iac.catalog.huggingface.recurrent import NAMES, Recurrent, full_rank_gate, recurrent_of
 from agentgpu_iac.catalog.huggingface.residuals import say_residuals
@@ -28,6 +27,7 @@ from agentgpu_iac.catalog.parameters import active_parameter_count, parameter_co
 from agentgpu_iac.catalog.quantisation.linears import Layer as StoredLayer
 from agentgpu_iac.catalog.quantisation.reading import BESIDE, scheme_of
 from agentgpu_iac.errors import BadInput, Fault
+from agentgpu_iac.inputs import json_of
 from agentgpu_iac.spec.vocabulary import Precision
 
 FAMILY = "local"
@@ -53,11 +53,13 @@ _ALWAYS_STATED = frozenset(
 """Fields that a whole config states even where they equal the defaults of its architecture."""
 
 
-def model_from_config(text: str, reference: str, beside: str | None = None, pooling_text: str = "") -> Model:
-    """Read the shape of a model from the text of its ``config.json``, and how its checkpoint is quantised.
+def model_from_config(
+    content: bytes | str, reference: str, beside: bytes | str | None = None, pooling_text: bytes | str = ""
+) -> Model:
+    """Read the shape of a model from the content of its ``config.json``, and how its checkpoint is quantised.
 
     Args:
-        text: Content of the file.
+        content: Content of the file.
         reference: What the user calls the model; it becomes the model's id, and the source of its facts and faults.
         beside: Content of the ``hf_quant_config.json`` in the same folder, if there is one.
         pooling_text: Content of sentence-transformers' ``1_Pooling/config.json`` beside it; empty without one.
@@ -66,7 +68,7 @@ def model_from_config(text: str, reference: str, beside: str | None = None, pool
         BadInput: the text is no JSON object, lacks fields (names all of them), is of an unknown architecture, or
             describes an attention, a layer or a quantisation that cannot be accounted for.
     """
-    parsed = _parsed(text, reference)
+    parsed = _parsed(content, reference)
     _refuse_other_kinds(parsed, reference)
     pooling_config = _parsed(pooling_text, reference) if pooling_text else {}
     if encoders.is_encoder(parsed):
@@ -95,7 +97,8 @@ def model_from_config(text: str, reference: str, beside: str | None = None, pool
 
 
 def _refusal(config: Config, reference: str) -> BadInput:
-    return BadInput(Fault(source=reference, path=path, message=message) for path, message in config.faults)
+    named = tuple(dict.fromkeys(config.faults))[:MOST_FAULTS]
+    return BadInput(Fault(source=reference, path=path, message=message) for path, message in named)
 
 
 def _as_stored(layer: Layer) -> StoredLayer:
@@ -105,16 +108,13 @@ def _as_stored(layer: Layer) -> StoredLayer:
 
 def _refuse_other_kinds(config: Json, reference: str) -> None:
     classes = config.get("architectures")
-    for name in classes if is_list(classes) else ():
+    for name in classes[:MOST_FAULTS] if is_list(classes) else ():
         if kind := other_kind_by_class(str(name)):
             raise BadInput.one(reference, not_planned(reference, kind), path="architectures")
 
 
-def _parsed(text: str, reference: str) -> Json:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInput.one(reference, f"is not JSON: {error}") from error
+def _parsed(content: bytes | str, reference: str) -> Json:
+    data: object = json_of(content, reference)
     if not is_object(data):
         raise BadInput.one(reference, "is not a Hugging Face config: a JSON object is expected")
     return data

@@ -52,6 +52,8 @@ _HARMLESS: Final = re.compile(
 )
 """Names of fields that carry no weights and no state: matched whole."""
 
+_LONGEST_NAME: Final = 100
+"""No field has a longer name: what has is not looked up."""
 _SIZED: Final = re.compile(r"^num_|_(size|dims?|width|layers?|heads|rank|ranks|experts|slots|channels)$")
 """Names that count something: harmless only if they are listed, whatever else their words tell."""
 _HARMLESS_SIZES: Final = frozenset(
@@ -102,6 +104,8 @@ def say_unread(config: Config) -> None:
 
 
 def _is_harmless(name: str) -> bool:
+    if len(name) > _LONGEST_NAME:
+        return False
     return name in _HARMLESS_SIZES if _SIZED.search(name) else _HARMLESS.fullmatch(name) is not None
 
 

@@ -46,6 +46,7 @@ from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
+from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
@@ -86,6 +87,7 @@ __all__ = (
     "Offering",
     "Option",
     "ParserNames",
+    "Phase",
     "Pooling",
     "Price",
     "PromptAttention",
@@ -98,6 +100,8 @@ __all__ = (
     "ServiceRelease",
     "ServiceSoftware",
     "ShortConvolution",
+    "Shortcut",
+    "ShortcutId",
     "SkyPilotName",
     "Thinking",
     "Thinks",

@@ -56,5 +56,5 @@ class Module(Document):
     """How many there are."""
     precision: Precision
     """Number format that engines load the published checkpoint in: the kernels that run it."""
-    bits: Annotated[float, Field(gt=0, le=32)] | None = None
+    bits: Annotated[float, Field(gt=0, le=64)] | None = None
     """Bits of one of them with its scales, as the file says; unset: what the format takes where no file says more."""

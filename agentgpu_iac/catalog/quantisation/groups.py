@@ -9,6 +9,7 @@ from typing import Final
 from agentgpu_iac.catalog.model.modules import CacheMethod, CheckpointCache
 from agentgpu_iac.catalog.quantisation import formats
 from agentgpu_iac.catalog.quantisation.formats import Format
+from agentgpu_iac.catalog.quantisation.patterns import as_first_expert
 from agentgpu_iac.catalog.quantisation.scheme import (
     Rule,
     Scheme,
@@ -201,7 +202,9 @@ def _refuse_other_bits(section: Section, algorithm: str, form: Format) -> None:
 def _mixed(section: Section, rules: list[Rule], cache: CheckpointCache | None) -> Scheme | None:
     layers = section.section("quantized_layers")
     by_format: dict[Format, list[str]] = {}
-    for name in layers.fields:
+    for name, value in layers.fields.items():
+        if name != (first := as_first_expert(name)) and layers.fields.get(first) == value:
+            continue
         own = layers.section(name)
         found = _algorithm(own, own.text("quant_algo"))
         if found is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from agentgpu_iac.catalog.model.modules import Module, ModuleKind
 from agentgpu_iac.catalog.quantisation.formats import BF16, Format
 from agentgpu_iac.catalog.quantisation.linears import Linear
-from agentgpu_iac.catalog.quantisation.patterns import Names, PatternError, matches, says_nothing
+from agentgpu_iac.catalog.quantisation.patterns import Names, PatternError, as_first_expert, matches, says_nothing
 from agentgpu_iac.catalog.quantisation.scheme import Scheme
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB
@@ -59,7 +59,9 @@ def quantised(
         (rule.field, pattern)
         for rule, found in named
         for pattern, indices in found.items()
-        if not indices and not says_nothing(pattern, names.layers)
+        if not indices
+        and not says_nothing(pattern, names.layers)
+        and as_first_expert(pattern) not in (found.keys() - {pattern})
     ]
     warnings = tuple(_warnings(unmatched, split, linears))
     return Quantised(modules=split, native=_native(split), warnings=warnings)

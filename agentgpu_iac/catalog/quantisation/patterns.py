@@ -126,7 +126,7 @@ def matches(patterns: Iterable[str], names: Names) -> Mapping[str, frozenset[int
 
 
 def says_nothing(pattern: str, layers: int) -> bool:
-    """Whether a pattern names what is not counted, or not there: norms, towers, layers for speculation, later experts.
+    """Whether a pattern names what is not counted, or not there: norms, towers, layers for speculation.
 
     Layers for speculation stand behind the ``layers`` of the model, or under a name of their own.
     """
@@ -134,10 +134,12 @@ def says_nothing(pattern: str, layers: int) -> bool:
     if words & {*NOT_COUNTED, *DRAFT, *TOWERS, *OUTPUT_HEAD, "language_model"} or any("norm" in word for word in words):
         return True
     layer = _LAYER.search(pattern)
-    if layer is not None and int(layer[1]) >= layers:
-        return True
-    expert = _EXPERT.search(pattern)
-    return expert is not None and expert[1] != "0"
+    return layer is not None and int(layer[1]) >= layers
+
+
+def as_first_expert(pattern: str) -> str:
+    """The same pattern for the first expert, which stands for all of its layer; itself where it names none."""
+    return _EXPERT.sub(".experts.0.", pattern)
 
 
 def _literal(pattern: str) -> str | None:

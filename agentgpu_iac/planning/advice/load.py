@@ -113,16 +113,18 @@ def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> 
     price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
     count = f"{baseline.replicas.max} replicas" if baseline.replicas.max > 1 else "one replica and no spare accelerator"
     what = f"every rollout is an outage of {fixed}"
-    if target_of(context.spec).can.runs_machines:
+    if target_of(context.spec).can.changes_machines_in_place:
         what = f"a machine starts all engines that a change touches anew at once, so {what}"
     elif not here:
         what = (
             f"a rollout brings a node of its own (about USD {rollout.surge_usd:,.2f}), and where node groups make the nodes "
             f"it is an outage of {fixed}"
         )
+    start, alone = baseline.cold_start_s, baseline.replicas.max == 1
+    exits = f", an engine that exits of about {start.restart_total:,.0f} s" if alone and start.restart_total else ""
     return warning(
         "single-replica",
-        f"{count}: {what}; a lost node is one of about {baseline.cold_start_s.total:,.0f} s{price}",
+        f"{count}: {what}; a lost node is one of about {start.total:,.0f} s{exits}{price}",
         baseline.agent,
     )
 

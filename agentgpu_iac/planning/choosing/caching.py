@@ -373,6 +373,7 @@ def cold_start_plan(
         **_phases(start.likely),
         total=likely_s,
         warm_node_total=rounded(start.likely.warm_node_total, 1),
+        restart_total=rounded(start.restart, 1),
         error_ratio=rounded(latest_s / likely_s - 1, 2),
         image_pull=image_pull(machine, spec),
         upper=ColdStartUpper(
@@ -380,6 +381,7 @@ def cold_start_plan(
             total=latest_s,
             warm_node_total=rounded(start.upper_warm_node_total, 1),
             alone_total=latest_s,
+            restart_total=rounded(start.upper_restart, 1),
         ),
     )
 

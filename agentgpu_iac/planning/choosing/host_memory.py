@@ -16,7 +16,7 @@ from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.sizing.ledger import Line
-from agentgpu_iac.sizing.weights import bits_per_parameter, embedding_parameters, expert_parameters, layer_count
+from agentgpu_iac.sizing.weights import embedding_parameters, layer_count, read_bytes
 from agentgpu_iac.units import MIB, rounded
 
 _CPU_SHARE = 0.9
@@ -138,8 +138,7 @@ def least_streamer_mib(candidate: Candidate) -> int:
     """The least buffer of one rank: its largest tensor must fit, which may hold the experts of a whole layer."""
     model = candidate.demand.model
     embedding_bytes = embedding_parameters(model) * 2
-    experts_bytes = expert_parameters(model) / max(1, layer_count(model)) * 2 / 3
-    experts_bytes *= bits_per_parameter(model.native_precision) / 8
+    experts_bytes = read_bytes(model, model.modules)[0] / max(1, layer_count(model)) * 2 / 3
     return max(_LEAST_STREAMER_MIB, ceil(max(embedding_bytes, experts_bytes) / MIB))
 
 

@@ -379,12 +379,12 @@ def _rollout(
 ) -> RolloutPlan:
     """Surge into accelerators that are free, or onto a node that comes for it; else a lone replica leaves a gap.
 
-    Virtual machines replace all their engines at once, however many there are.
+    Machines that stay replace all their engines at once, however many there are.
     Where nodes come on demand, the overlay for node groups still has none to spare, so there it goes in place.
     """
     way = replacement(member, pool, spec)
     first = way != "in-place"
-    leaves_no_gap = (replicas > 1 and not target_of(spec).can.runs_machines) or pool.tier != "baseline"
+    leaves_no_gap = (replicas > 1 and not target_of(spec).can.changes_machines_in_place) or pool.tier != "baseline"
     elsewhere = way == "surge-node" and node_pool.autoscaler is not None
     away = RolloutOutages(
         same_weights_s=start.warm_node_total,

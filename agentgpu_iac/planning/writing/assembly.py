@@ -41,6 +41,7 @@ from agentgpu_iac.planning.writing.costs import (
     with_less_reserve,
 )
 from agentgpu_iac.planning.writing.ledger.entries import entries
+from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -145,6 +146,8 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
         sky_services=sky_services,
         cost=total,
+        start_choices=start_choices(placed, its_pools, spec, catalog, decided.terms),
+        start_targets=start_targets(placed, spec, decided.terms),
         overrides=by_hand,
         rejections=tuple(
             sorted(

@@ -11,6 +11,7 @@ import pulumi
 import yaml
 
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
+from agentgpu_iac.inputs import MOST_TEXT_BYTES, read_file, text_of
 from agentgpu_iac.plan import Plan, RenderedFile
 from agentgpu_iac.plan.addresses import base_url
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
@@ -99,9 +100,10 @@ def _unreachable(settings: Settings) -> Iterator[Fault]:
 def _contexts(kubeconfig: Path) -> tuple[str, ...]:
     """The names of a kubeconfig's contexts; none where it cannot be read as one."""
     try:
-        content: Any = yaml.load(kubeconfig.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        text = text_of(read_file(kubeconfig, MOST_TEXT_BYTES), str(kubeconfig))
+        content: Any = yaml.load(text, Loader=yaml.CSafeLoader)
         return tuple(str(context["name"]) for context in content["contexts"])
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
+    except (BadInput, yaml.YAMLError, RecursionError, TypeError, KeyError):
         return ()
 
 

@@ -38,8 +38,8 @@ VLLM = SizingPort(
     starts_measured=True,
     graphs_follow_release=True,
     lora_slots=lora_slots,
-    deals_all_experts_out=True,  # 0.33.0: FusedMoEParallelConfig.make takes TP x DP for it, whatever the sizes
-    deals_experts_unevenly=True,  # 0.33.0: determine_expert_map gives the first ranks one expert more
     default_seats=default_max_num_seqs,
     default_step_tokens=default_max_num_batched_tokens,
+    deals_all_experts_out=True,  # 0.33.0: FusedMoEParallelConfig.make takes TP x DP for it, whatever the sizes
+    deals_experts_unevenly=True,  # 0.33.0: determine_expert_map gives the first ranks one expert more
 )

@@ -191,7 +191,8 @@ class Agent(Document):
     precision: Precision | None = None
     """Precision of the weights. Unset: the checkpoint's own."""
     kv_cache_dtype: KvCacheDtype = "auto"
-    """Number format of the KV cache. auto: that of the activations (16 bit)."""
+    """Number format of the KV cache. auto: what the checkpoint asks for, where the engine heeds it; else that of the
+    activations (16 bit)."""
     latency_class: LatencyClass = "chat"
     """voice: TTFT 200 ms, TPOT 50 ms. chat: TTFT 500 ms, TPOT 50 ms. background: no latency budget. With ``requests`` the
     first figure holds for the whole answer."""

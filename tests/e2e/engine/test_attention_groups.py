@@ -26,7 +26,9 @@ from tools.install import path as tool
 
 GROUPS = 2
 SEATS = 3
-ANSWER_TOKENS = 400
+ANSWER_TOKENS = 60
+STOP_S = 240
+"""A busy machine makes two tokens in a second."""
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +52,10 @@ def engine(
 
 
 def with_groups(pod: EnginePod, of_groups: dict[str, tuple[str, ...]]) -> EnginePod:
-    """The pod with as many groups as a CPU has room for, and few seats in each."""
+    """The pod with as many groups as a CPU has room for, few seats in each, and time to stop."""
     words = list(pod.args)
     words[words.index("--max-num-seqs") + 1] = str(SEATS)
+    words[words.index("--shutdown-timeout") + 1] = str(STOP_S)
     assert of_groups["--data-parallel-size"] != ("1",)
     words += ["--data-parallel-size", str(GROUPS), "--api-server-count", *of_groups["--api-server-count"]]
     container = copy.deepcopy(pod.container)

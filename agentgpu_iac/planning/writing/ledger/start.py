@@ -65,6 +65,17 @@ def start_lines(workload: Workload) -> Iterator[Line]:
         unit="s",
         source="one start in twenty takes longer; probes, deadlines, alerts and warm replicas follow it",
     )
+    if start.restart_total is not None:
+        yield Line(
+            name="restart",
+            formula="what an engine does again although its compiled code is kept + its weights, out of memory",
+            inputs="",
+            value=start.restart_total,
+            result=f"{start.restart_total:g} s, {late.restart_total or 0.0:g} s at worst",
+            unit="s",
+            source=f"{starting.RESTART_S:g} s of a dense model on one rank, measured restarts; an engine that exits is away so "
+            "long",
+        )
 
 
 def _weights(cache: ModelCachePlan, read_by: str) -> str:

@@ -1,0 +1,87 @@
+"""Files of a user's are opened in one place: ``inputs`` knows what no file is and how much is read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "agentgpu_iac"
+OWN = {
+    "catalog/huggingface/architectures.py": "the data files of the package",
+    "catalog/packaged.py": "the data files of the package",
+    "rendering/templates.py": "the templates of the package",
+    "operations/pinning.py": "an address on the network",
+}
+"""What else is opened, and what it is."""
+READS = {"read_text", "read_bytes"}
+
+
+def openings(tree: ast.AST) -> Iterator[int]:
+    """Lines that open a file to read it."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        modes = [value for value in (*node.args, *(word.value for word in node.keywords)) if is_mode(value)]
+        if (name in READS and isinstance(node.func, ast.Attribute)) or (
+            name == "open" and not any(set("wxa") & set(str(mode.value)) for mode in modes)
+        ):
+            yield node.lineno
+
+
+def is_mode(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and set(node.value) <= set("rwxab+t")
+
+
+def sources() -> Iterator[tuple[str, ast.AST]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_files_are_opened_in_one_place() -> None:
+    found = {name for name, tree in sources() if list(openings(tree))}
+    assert found - set(OWN) - {"cli/app.py"} == {"inputs.py"}
+    assert set(OWN) <= found, "what no longer opens a file is no exception any more"
+
+
+def test_the_command_line_opens_the_null_device_alone() -> None:
+    text = (PACKAGE / "cli" / "app.py").read_text(encoding="utf-8")
+    (line,) = openings(ast.parse(text))
+    assert "os.devnull" in text.splitlines()[line - 1]
+
+
+def test_json_of_a_file_is_read_by_the_bounded_reader() -> None:
+    """What is left has been read by it before, was made here, or came over the network."""
+    left = {
+        name
+        for name, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"json.loads", "json.load"}
+    }
+    assert left == {
+        "catalog/huggingface/architectures.py",
+        "inputs.py",
+        "operations/kubernetes_api.py",
+        "operations/pinning.py",
+        "plan/endpoints.py",
+        "plan/overlays.py",
+        "plan/reading.py",
+        "provisioning/spheron/client.py",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("path.read_text()", True),
+        ("path.open('rb')", True),
+        ("open(path)", True),
+        ("path.open('x', encoding='utf-8')", False),
+        ("path.open(mode='w')", False),
+    ],
+)
+def test_what_counts_as_an_opening(text: str, found: bool) -> None:
+    assert bool(list(openings(ast.parse(text)))) is found
