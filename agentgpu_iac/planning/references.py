@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.gates import gate_faults
+from agentgpu_iac.planning.pooling_models import as_asked, pooling_faults
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent
@@ -33,6 +34,13 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
         except BadInput as unknown:
             path = f"spec.agents[{position}].model"
             faults.extend(loaded.fault(path, fault.message, fault.hint) for fault in unknown.faults)
+    models = [
+        None if (model := found.get(agent.model)) is None else as_asked(agent, model)
+        for agent in loaded.stack.spec.agents
+    ]
+    for position, (agent, model) in enumerate(zip(loaded.stack.spec.agents, models, strict=True)):
+        if model is not None:
+            faults.extend(pooling_faults(loaded, agent, model, f"spec.agents[{position}]"))
     faults += _draft_faults(loaded, catalog)
     faults += gate_faults(loaded, [found.get(agent.model) for agent in loaded.stack.spec.agents], catalog)
     spec = loaded.stack.spec
@@ -49,7 +57,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     faults += _unknown(loaded, "spec.regions", spec.regions, regions, "region with a price", listed="priced")
     if faults:
         raise BadInput(faults)
-    return tuple(found[agent.model] for agent in spec.agents)
+    return tuple(model for model in models if model is not None)
 
 
 def accounting_version(engine: Engine, version: str, catalog: Catalog) -> str:

@@ -70,17 +70,11 @@ INFORMATIONAL = {
     ): "Karpenter's own label, for those who write pools by hand: ours name machines",
     ("Model", "family"): "the publisher, for people",
     ("Model", "license"): "for people: whether a licence suits is not ours to decide",
-    ("Model", "towers"): "for the profile of their encoders, which no sum counts yet; their weights are a part",
     ("Offering", "term"): "the commitment behind a reserved price, for people: `catalog list offerings`",
     ("Provider", "name"): "for people: sentences name the id that a spec takes",
-    ("Tower", "heads"): "for the profile of its encoder, which no sum counts yet",
-    ("Tower", "hidden_size"): "for the profile of its encoder, which no sum counts yet",
-    ("Tower", "intermediate_size"): "for the profile of its encoder, which no sum counts yet",
-    ("Tower", "layers"): "for the profile of its encoder, which no sum counts yet",
-    ("Tower", "max_tokens_per_item"): "for the profile of its encoder, which no sum counts yet",
-    ("Tower", "patch_size"): "for the profile of its encoder, which no sum counts yet",
-    ("Tower", "patches_per_token"): "for the profile of its encoder, which no sum counts yet",
-    ("Tower", "reads"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "heads"): "for people: the profile of its encoder is counted by its widths",
+    ("Tower", "layers"): "for people: `make models` names it; its weights are counted when the row is read",
+    ("Tower", "patch_size"): "for people: the profile of its encoder is counted by its tokens",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
     ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",
 }
@@ -91,7 +85,13 @@ READ_ELSEWHERE = {
 }
 """(class, field): the module that decides by it, after the plan."""
 
-PLANNED = (("company", "eks"), ("engines", "kubernetes"), ("spot-burst", "skyserve"), ("pinned", "compose"))
+PLANNED = (
+    ("company", "eks"),
+    ("engines", "kubernetes"),
+    ("spot-burst", "skyserve"),
+    ("pinned", "compose"),
+    ("retrieval", "eks"),
+)
 """Stacks of the frozen catalog that between them use what there is to use."""
 ABSORBED = """
 apiVersion: agentgpu.dev/v1alpha1

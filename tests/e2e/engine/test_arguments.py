@@ -61,6 +61,16 @@ def planned() -> Iterator[tuple[str, Plan]]:
             modelCache={"source": "s3", "bucket": "s3://acme-models/agents", "stream": "always"},
         ),
     )
+    for model, kind in (
+        ("BAAI/bge-m3", None),
+        ("Qwen/Qwen3-Reranker-0.6B", None),
+        ("Qwen/Qwen3-0.6B", "embedding"),
+    ):
+        requests = {"perS": 1, **({} if kind is None else {"kind": kind})}
+        yield (
+            f"requests of {model}",
+            scenes.plan({"name": "asked", "model": model, "requests": requests}, catalog=catalog),
+        )
     yield "attention groups", test_attention_groups.planned()
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
     yield (
