@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import POOLING_FILE, Catalog, load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.inputs import MOST_CONFIG_BYTES, json_of, read_file, source_of
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, kv_bytes_per_token
 from agentgpu_iac.spec.document import Document
 
@@ -78,8 +78,9 @@ def _of(catalog: Catalog, name: Path) -> Coverage:
 
 def _type(catalog: Catalog, name: Path) -> str:
     try:
-        found = json.loads(((catalog.base_directory or Path()) / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        at = (catalog.base_directory or Path()) / name
+        found = json_of(read_file(at, MOST_CONFIG_BYTES), source_of(at))
+    except BadInput:
         return ""
     stated = found.get("model_type") if isinstance(found, dict) else None
     return stated if isinstance(stated, str) else ""

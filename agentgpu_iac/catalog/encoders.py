@@ -64,9 +64,15 @@ class _Fields:
         return 1
 
 
+def _type(config: Json) -> str:
+    """The model type; empty where there is none, or something else than text."""
+    found = config.get("model_type")
+    return found if isinstance(found, str) else ""
+
+
 def is_encoder(config: Json) -> bool:
     """Whether this module knows the shape by its model type."""
-    return config.get("model_type") in _SHAPES
+    return _type(config) in _SHAPES
 
 
 def encoder_facts(config: Json, reference: str, pooling_config: Json) -> ModelFacts:
@@ -92,7 +98,7 @@ def encoder_facts(config: Json, reference: str, pooling_config: Json) -> ModelFa
         )
     if config.get("is_decoder") is True:
         fields.faults.append(("is_decoder", "an encoder that was made a decoder is not known to any engine"))
-    facts = _SHAPES[str(config["model_type"])](fields, reference, pooling or Pooling(kind="embedding"))
+    facts = _SHAPES[_type(config)](fields, reference, pooling or Pooling(kind="embedding"))
     if fields.faults:
         raise BadInput(Fault(source=reference, path=path, message=message) for path, message in fields.faults)
     return facts
@@ -114,7 +120,7 @@ def _pooling(config: Json, pooling_config: Json, *, bidirectional: bool) -> Pool
     if kind is None:
         return None
     default: Pooled = "last"
-    if config.get("model_type") in _SHAPES:
+    if _type(config) in _SHAPES:
         default = "cls"
     elif bidirectional:
         default = "mean"
@@ -128,8 +134,8 @@ def _kind(config: Json, name: str, pooling_config: Json) -> PoolingKind | None:
         labels = config.get("num_labels", _size(config.get("id2label")))
         pairs = name.endswith("ForSequenceClassification") and labels == _RANKER_LABELS
         return "reranker" if pairs else "classifier"
-    if config.get("model_type") in _SHAPES:
-        masked = name.endswith("ForMaskedLM") and config.get("model_type") in _BERT
+    if _type(config) in _SHAPES:
+        masked = name.endswith("ForMaskedLM") and _type(config) in _BERT
         return "embedding" if masked or name.endswith("Model") else None
     return "embedding" if pooling_config or name in _HEADLESS else None
 
@@ -153,7 +159,7 @@ def _bert(fields: _Fields, reference: str, pooling: Pooling) -> ModelFacts:
     )
     vocabulary, positions = fields.count("vocab_size"), fields.count("max_position_embeddings")
     types = fields.count("type_vocab_size", 2)
-    model_type = str(fields.config["model_type"])
+    model_type = _type(fields.config)
     behind = _POSITIONS_BEFORE_THE_FIRST if model_type in _ROBERTA else 0
     each = 4 * (hidden * hidden + hidden) + 2 * hidden * width + width + hidden + 4 * hidden
     head = hidden * hidden + hidden if pooling.kind == "embedding" else hidden * hidden + hidden + hidden + 1
@@ -211,7 +217,7 @@ def _facts(
     return ModelFacts(
         id=reference,
         family=FAMILY,
-        architecture=str(fields.config["model_type"]),
+        architecture=_type(fields.config),
         params_total=total,
         layers=counts,
         hidden_size=hidden,

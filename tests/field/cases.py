@@ -397,7 +397,6 @@ CASES = (
             ),
             "memory",
         ),
-        waits_for=MEMORY + "what a request takes beside a draft layer (3.59 GiB counted, above 3.93 in the log)",
     ),
     Case(
         id="br-21",
