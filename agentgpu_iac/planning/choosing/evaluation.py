@@ -204,8 +204,7 @@ class Evaluator:
                 f"the engine needs a batch of at least its {seats} sequences{of}; maxNumBatchedTokens is {batched}"
             )
             return self._reject(accelerator, parallel, "batched-tokens", seats * rows, batched, "tokens", message)
-        if rows > 1:
-            by_memory = min(by_memory, groups.sessions(batched // rows))
+        by_memory = min(by_memory, groups.sessions(batched // rows))  # a step has a token for each that runs
         engine = replica.speed(
             terms.replica,
             Serving(
@@ -248,6 +247,7 @@ class Evaluator:
         if self._demand.load is not None:
             return self._tokens_of_a_step(accelerator)
         prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1, groups))
+        prompt = max(prompt, groups.seats(self._demand.agent.overrides.max_num_seqs or 1))
         rows = rows_per_step(self._demand.agent)
         if rows > 1:
             prompt = max(prompt, rows * groups.seats(self._demand.most_seats))
@@ -326,8 +326,8 @@ class Evaluator:
             groups=groups,
             memory=terms,
             speed=engine,
-            max_num_batched_tokens=batched if overrides.max_num_batched_tokens else max(batched, groups.seats(seats)),
-            computed_max_num_batched_tokens=max(self._batched_tokens(accelerator, groups), groups.seats(seats)),
+            max_num_batched_tokens=batched,
+            computed_max_num_batched_tokens=self._batched_tokens(accelerator, groups),
             most_sessions=most,
             max_num_seqs=seats,
             computed_max_num_seqs=computed_seats,
@@ -357,7 +357,6 @@ class Evaluator:
             baseline_replicas=warm,
             peak_replicas=max(warm, candidate.peak_replicas),
             max_num_seqs=seats,
-            max_num_batched_tokens=max(groups.seats(seats), candidate.max_num_batched_tokens),
             service=with_overrides(computed, self._demand),
             computed_service=computed,
         )
