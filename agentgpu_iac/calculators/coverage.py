@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from agentgpu_iac.catalog.model import Model
-from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.catalog.store import POOLING_FILE, Catalog, load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.inputs import MOST_CONFIG_BYTES, json_of, read_file, source_of
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, kv_bytes_per_token
 from agentgpu_iac.spec.document import Document
 
-BESIDE = ("hf_quant_config.json", "model.safetensors.index.json")
+BESIDE = ("hf_quant_config.json", "model.safetensors.index.json", POOLING_FILE)
 """Files that say something about the config beside them, and are none themselves."""
 
 
@@ -60,7 +60,7 @@ def coverage_of(folder: Path) -> tuple[Coverage, ...]:
     if not folder.is_dir():
         raise BadInput.one(str(folder), "is no folder of config files")
     catalog = load_catalog(base_directory=folder)
-    names = sorted(path.relative_to(folder) for path in folder.rglob("*.json") if not path.name.endswith(BESIDE))
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*.json") if not path.as_posix().endswith(BESIDE))
     if not names:
         raise BadInput.one(str(folder), "holds no config: files that end with .json are read")
     return tuple(_of(catalog, name) for name in names)
@@ -78,8 +78,9 @@ def _of(catalog: Catalog, name: Path) -> Coverage:
 
 def _type(catalog: Catalog, name: Path) -> str:
     try:
-        found = json.loads(((catalog.base_directory or Path()) / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        at = (catalog.base_directory or Path()) / name
+        found = json_of(read_file(at, MOST_CONFIG_BYTES), source_of(at))
+    except BadInput:
         return ""
     stated = found.get("model_type") if isinstance(found, dict) else None
     return stated if isinstance(stated, str) else ""
@@ -90,7 +91,7 @@ def _read(model: Model) -> Covered:
         parameters_total=model.params_total,
         parameters_active=model.params_active,
         layers=model.layers.model_dump(exclude_defaults=True),
-        kv_bytes_per_token=kv_bytes_per_token(model, "auto", 1, 1),
+        kv_bytes_per_token=kv_bytes_per_token(model, "auto", 1, 1) if model.keeps_kv else 0,
         state_bytes_per_session=round(kv_bytes_per_session(model, "auto", 1, 1, 0)),
         towers=tuple(
             f"{tower.reads}: {tower.parameters / 1e9:.2f} B, {tower.layers} layers of {tower.hidden_size}"

@@ -106,6 +106,10 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     spread = case.spread
     if case.refused is not None:
         return case.refused
+    if case.model.pooling is not None:
+        message = f"{case.model.id} generates nothing, and predict answers with TTFT and TPOT"
+        hint = "write it into a stack with requests: {perS, inputTokens}; agentgpu explain then has its answer term by term"
+        raise BadInput.one("predict", message, hint=hint)
     length = question.max_model_len or min(
         case.model.max_context_tokens, question.input_tokens + question.output_tokens
     )

@@ -1,4 +1,4 @@
-"""Models that are no chat models, told by their names or by their config.json: they are not planned yet."""
+"""Models that are no chat models, told by their names or by their config.json, and that the catalog does not know."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+EMBEDDING_MODEL: Final = "an embedding model"
+RERANKER: Final = "a reranker"
+
 _BY_NAME: Final[Mapping[str, str]] = {
-    "a reranker": r"rerank|cross-encoder|ms-marco",
-    "an embedding model": (
+    RERANKER: r"rerank|cross-encoder|ms-marco",
+    EMBEDDING_MODEL: (
         r"embed|sentence-transformers/|(^|[/_-])(bge|gte|e5|minilm|mpnet|stella|colbert|splade|sfr|uae|mxbai)([-_.\d]|$)"
     ),
     "a speech model": r"whisper|parakeet|wav2vec|[-_]tts\b|[-_]asr\b|kokoro",
@@ -17,8 +20,9 @@ _BY_NAME: Final[Mapping[str, str]] = {
 """What it is -> words of its name; the first that fits counts."""
 
 _BY_CONFIG: Final[Mapping[str, str]] = {
-    "a reranker or classifier": r"ForSequenceClassification$|ForTokenClassification$|ForRewardModel$",
-    "an embedding model": r"[Bb]ert\w*(?:Model|ForMaskedLM)$|^(?:MPNet|Gte|New)Model$|EmbeddingModel$",
+    "a reward model": r"ForRewardModel$",
+    "an embedding model of a shape that is not read": r"(?:MPNet|Gte|New|Nomic|Deberta\w*|Distil\w*|Electra|Albert|T5Encoder)"
+    r"\w*(?:Model|ForMaskedLM|ForSequenceClassification)$|EmbeddingModel$",
     "a speech model": r"^Whisper|ForCTC$|ForSpeech",
 }
 """What it is -> its class in ``architectures``."""
@@ -36,4 +40,13 @@ def other_kind_by_class(name: str) -> str | None:
 
 def not_planned(name: str, kind: str) -> str:
     """The sentence that says so."""
-    return f"{name!r} is {kind}, and such models are not planned yet: an agent needs a model that chats"
+    if kind in (EMBEDDING_MODEL, RERANKER):
+        return f"{name!r} seems to be {kind} that the catalog does not know"
+    return f"{name!r} is {kind}, and such models are not planned: an agent needs a model that chats, embeds or ranks"
+
+
+def what_to_do(kind: str) -> str:
+    """What one writes instead."""
+    if kind in (EMBEDDING_MODEL, RERANKER):
+        return "give the path of its config.json instead, or name one of `agentgpu catalog list models`"
+    return "serve it beside the stack, and leave it out here"

@@ -68,6 +68,7 @@ def model(facts: ModelFacts) -> Model:
         checkpoint_bytes=facts.checkpoint_bytes,
         tool_call_parser=facts.tool_call_parser,
         reasoning_parser=facts.reasoning_parser,
+        pooling=facts.pooling,
         gated=facts.gated,
         license=facts.license,
         sources=facts.sources,

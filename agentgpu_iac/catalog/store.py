@@ -18,7 +18,7 @@ from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.join import join
 from agentgpu_iac.catalog.kernels import with_kernels
-from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name
+from agentgpu_iac.catalog.kinds import not_planned, other_kind_by_name, what_to_do
 from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import (
     Accelerator,
@@ -75,6 +75,8 @@ SOURCE = "catalog"
 """What a fault about an unknown name gives as its source."""
 
 CONFIG_FILE = "config.json"
+POOLING_FILE = "1_Pooling/config.json"
+"""What sentence-transformers puts beside it for a model that answers with vectors."""
 _LARGEST_TEXT = 50 * 2**20
 """The largest file that is read as a whole: the index of a checkpoint of many experts has 20 MB."""
 _OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
@@ -180,8 +182,7 @@ class Catalog:
             hint = "name a folder that holds the model's config.json, or that file; paths start at the stack's folder"
             return BadInput.one(SOURCE, f"there is no {CONFIG_FILE} in {reference!r}", hint=hint)
         if kind := other_kind_by_name(reference):
-            hint = "serve it beside the stack, and leave it out here"
-            return BadInput.one(SOURCE, not_planned(reference, kind), hint=hint)
+            return BadInput.one(SOURCE, not_planned(reference, kind), hint=what_to_do(kind))
         return _unknown("model", reference, (row.id for row in self.models))
 
     def gated(self, repository: str) -> bool | None:
@@ -341,7 +342,10 @@ class Catalog:
     def _local_model(self, path: Path, reference: str) -> Model:
         beside = path.with_name(BESIDE)
         model = model_from_config(
-            self._content(path), reference, self._content(beside) if self._is_file(beside) and path != beside else None
+            self._content(path),
+            reference,
+            self._content(beside) if self._is_file(beside) and path != beside else None,
+            self._content(pooling) if self._is_file(pooling := path.parent / POOLING_FILE) else "",
         )
         model = with_files(model, self._weight_files(path))
         return with_repacks(model, self.repacks).model_copy(update={"thinking": thinking_of(reference, self.thinking)})

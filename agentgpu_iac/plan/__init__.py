@@ -42,6 +42,7 @@ from agentgpu_iac.plan.model_cache import (
     token_variables,
 )
 from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
+from agentgpu_iac.plan.pooling import PoolingPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -133,6 +134,7 @@ __all__ = (
     "Plan",
     "PodPlan",
     "PolicyPlan",
+    "PoolingPlan",
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",

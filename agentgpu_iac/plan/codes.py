@@ -37,6 +37,7 @@ WarningCode = Literal[
     "no-tool-parser",
     "nobody-logs-in",
     "other-checkpoint",
+    "pair-template",
     "other-instance-types",
     "prompts-queue",
     "quantisation-unclear",

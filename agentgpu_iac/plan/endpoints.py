@@ -13,7 +13,7 @@ from agentgpu_iac.plan.document import Plan
 from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.document import Document
-from agentgpu_iac.spec.vocabulary import LatencyClass
+from agentgpu_iac.spec.vocabulary import LatencyClass, PoolingKind
 
 ADDRESS: Final = "ADDRESS"
 """Stands in a base URL for what is not known before the machines run."""
@@ -37,7 +37,11 @@ class Endpoint(Document):
     latency_class: LatencyClass
     """As in the spec."""
     context_tokens: int
-    """The most tokens that a request and its answer may have together."""
+    """The most tokens that a request and its answer may have together; of a model that generates nothing, those of one input."""
+    kind: PoolingKind | None = None
+    """What it answers with, where it generates nothing; null: it chats."""
+    routes: tuple[str, ...] = ()
+    """Paths below the base URL that answer with vectors or scores, the usual one first."""
     session_header: str | None
     """Send this header with one value for each conversation, so that it returns to the replica that holds its context; null:
     nothing looks at it."""
@@ -81,6 +85,7 @@ def variables(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
         ("MODEL", endpoint.model),
         ("LATENCY_CLASS", endpoint.latency_class),
         ("CONTEXT_TOKENS", str(endpoint.context_tokens)),
+        ("ROUTE", endpoint.routes[0] if endpoint.routes else None),
         ("SESSION_HEADER", endpoint.session_header),
         ("API_KEY_SECRET", endpoint.api_key_secret),
         ("API_KEY_VARIABLE", endpoint.api_key_variable),
@@ -101,6 +106,8 @@ def _endpoint(plan: Plan, tiers: tuple[Workload, ...]) -> Endpoint:
         model=agent.served_model_name,
         latency_class=agent.latency_class,
         context_tokens=min(tier.max_model_len for tier in tiers),
+        kind=None if agent.pooling is None else agent.pooling.kind,
+        routes=() if agent.pooling is None else agent.pooling.routes,
         session_header=router.session_header
         if router is not None and route is not None and router.kind == "nginx" and route.policy == "session-affine"
         else None,

@@ -145,6 +145,10 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "a planned latency and the upper half of its stated error do not fit the budget together; how likely a miss is",
         "set `latency.margin`, or run `agentgpu calibrate` on a run of yours, which narrows the error",
     ),
+    "pair-template": Meaning(
+        "a reranker made from a chat model was trained on pairs in the words of a template that its files do not hold",
+        "have callers send query and documents in the words of its model card, or serve an image with the template",
+    ),
     "prompts-queue": Meaning(
         "if all sessions send at once, their prompts queue, and some miss the TTFT budget",
         "nothing where they do not, else lower `overrides.maxNumSeqs`",

@@ -74,7 +74,14 @@ class LatencyPlan(Document):
     tpot_ms: float | None
     """Mean time per output token after the first."""
     e2e_ms: float | None
-    """One whole turn, tool time left out."""
+    """One whole turn, tool time left out; the whole answer of a model that generates nothing."""
+    e2e_at_percentile_ms: float | None = None
+    """That whole answer at the percentile: the step that runs, those of what waits and of its own inputs, server and network.
+    Its budget is held against it. null: the model generates, and is held to TTFT and TPOT."""
+    e2e_miss_ratio: float | None = None
+    """How likely the real figure is over its budget, by the stated error; null: as above, or no budget."""
+    e2e_error_ratio: float | None = None
+    """Stated error of both."""
     percentile: float = 95.0
     """Part of the requests, in percent, for which the budgets of TTFT and TPOT hold (``latency.percentile``)."""
     ttft_at_percentile_ms: float | None = None
@@ -91,7 +98,7 @@ class LatencyPlan(Document):
     budget_tpot_ms: float | None
     """The same for TPOT."""
     budget_e2e_ms: float | None
-    """Set only where the spec sets ``e2eMs``."""
+    """Set only where the spec sets ``e2eMs``, or where the class's budget holds for the whole answer."""
     ttft_error_ratio: float | None
     """About 80 % of the measured runs of this engine generation lie within this of the prediction (1.5 times as wide
     where uncalibrated)."""
@@ -100,9 +107,11 @@ class LatencyPlan(Document):
     network_ms: float
     """``network.roundTripMs`` of the spec."""
     queue_ms: float | None
-    """Engine and host time, and the mean wait for the prompts of other sessions."""
+    """Engine and host time, and the mean wait for the prompts of other sessions; of a model that generates nothing, the step
+    that runs when a request comes."""
     prefill_ms: float | None
-    """Reading the longest uncached prompt of the conversation."""
+    """Reading the longest uncached prompt of the conversation; of a model that generates nothing, the steps for
+    what waits and for a request's own inputs."""
     decode_ms: float | None
     """One step with every session running."""
     prompt_work_ms: float | None
@@ -111,6 +120,16 @@ class LatencyPlan(Document):
     """TTFT if a session's cache was lost and its whole context must be read again."""
     calibrated: bool
     """False: no measured run used this accelerator; its efficiencies are taken from others."""
+
+    @property
+    def first_answer_budget_ms(self) -> float | None:
+        """The budget of what a caller sees first: a token, or the whole answer of a model that generates nothing."""
+        return self.budget_ttft_ms if self.e2e_at_percentile_ms is None else self.budget_e2e_ms
+
+    @property
+    def first_answer_at_percentile_ms(self) -> float | None:
+        """The same as planned, at the percentile."""
+        return self.ttft_at_percentile_ms if self.e2e_at_percentile_ms is None else self.e2e_at_percentile_ms
 
 
 class ThroughputPlan(Document):

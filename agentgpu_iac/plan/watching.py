@@ -67,7 +67,7 @@ class MetricsPlan(Document):
     kv_usage: str | None
     """Gauge: part of the KV cache in use."""
     ttft: str | None
-    """Histogram: time to first token, without a suffix."""
+    """Histogram: time to first token, without a suffix; of a model that generates nothing, the whole answer to one input."""
     tpot: str | None
     """Histogram: time per output token."""
     preemptions: str | None
@@ -96,6 +96,11 @@ class MetricsPlan(Document):
     """Bucket edges that the engine is told to use instead of its own; empty: its own."""
     tpot_edges_s: tuple[float, ...]
     """The same for TPOT."""
+
+    @property
+    def telltale(self) -> str | None:
+        """A series that every replica exports from its start on, whatever it serves: where it is missing, so are others."""
+        return self.kv_usage or self.running
 
 
 class AlertPlan(Document):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from agentgpu_iac.plan.engine import EnginePlan
 from agentgpu_iac.plan.model_cache import ModelCachePlan
+from agentgpu_iac.plan.pooling import PoolingPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -52,6 +53,8 @@ class Workload(Document):
     """Hugging Face id, or the local path."""
     model_source: Literal["catalog", "config"]
     """``catalog``, or ``config`` for a local config.json."""
+    pooling: PoolingPlan | None = None
+    """What is asked of a model that generates nothing; null: it chats."""
     served_model_name: str
     """Model name under which requests ask for it."""
     engine: EnginePlan
@@ -119,7 +122,7 @@ class Workload(Document):
     routing: RoutingPlan
     """Routing."""
     thinking: ThinkingPlan | None = None
-    """Whether the model reasons before it answers; null in plans of before."""
+    """Whether the model reasons before it answers; null where it generates nothing, and in plans of before."""
     model_cache: ModelCachePlan
     """Model cache."""
     pod: PodPlan

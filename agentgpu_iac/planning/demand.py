@@ -8,12 +8,15 @@ of every comparison are the same kind of token: output against output, uncached 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
-from agentgpu_iac.sizing.conversation import SessionShape, session_shape, uncached_tokens_per_request
-from agentgpu_iac.spec.model import Agent, Latency
+from agentgpu_iac.sizing import pooling
+from agentgpu_iac.sizing.conversation import SessionShape, request_shape, session_shape, uncached_tokens_per_request
+from agentgpu_iac.spec.model import Agent, Latency, Requests
 from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
 from agentgpu_iac.units import SECONDS_PER_DAY, round_up
 
@@ -60,11 +63,28 @@ class Demand:
     """Part of the requests, in percent, for which the budgets of TTFT and TPOT hold."""
     margin: float = 0.0
     """Room below those budgets, as a part of the planned figure."""
+    load: pooling.Load | None = None
+    """What its requests bring, where its model generates nothing: it then holds no sessions."""
+    longest_input_tokens: int = 0
+    """The longest input that such a model is given."""
+    ramp_s: float = 0.0
+    """Seconds from normal load to the peak: of the agent, or of the one that asks it and climbs fastest."""
 
     @property
     def longest_asked(self) -> int:
         """The longest sequence that the engine is asked to take: a session, or the length that is set by hand."""
-        return max(self.context_tokens, self.agent.overrides.max_model_len or 0)
+        return max(self.context_tokens, self.agent.overrides.max_model_len or 0, self.longest_input_tokens)
+
+    @property
+    def normal_ratio(self) -> float:
+        """Normal load over the peak."""
+        if self.load is not None:
+            return self.turns_per_s / self.turns_per_s_peak
+        return self.concurrent / self.peak
+
+    def climbed(self, after_s: float) -> float:
+        """How much of the way from normal load to the peak is behind so many seconds after a burst began: it climbs evenly."""
+        return 1.0 if self.ramp_s <= after_s else after_s / self.ramp_s
 
     def requests_per_s(self, *, peak: bool) -> float:
         """Calls of the engine in a second, at normal load or at the peak."""
@@ -74,14 +94,14 @@ class Demand:
         """Tokens to be generated in a second."""
         override = self.agent.overrides.required_output_tokens_per_s
         if override is not None:
-            return override if peak else override * self.concurrent / self.peak
+            return override if peak else override * self.normal_ratio
         return self.requests_per_s(peak=peak) * self.shape.output_tokens_per_request
 
     def prefill_tokens_per_s(self, prefix_hit_ratio: float, *, peak: bool) -> float:
         """Prompt tokens to be read in a second, the cached ones left out."""
         override = self.agent.overrides.required_prefill_tokens_per_s
         if override is not None:
-            return override if peak else override * self.concurrent / self.peak
+            return override if peak else override * self.normal_ratio
         return self.requests_per_s(peak=peak) * uncached_tokens_per_request(self.shape, prefix_hit_ratio)
 
 
@@ -104,13 +124,16 @@ def demand(
     draft: Model | None = None,
     thinking: ThinkingChoice = UNKNOWN,
     latency: Latency | None = None,
+    callers: Mapping[str, Demand] = MappingProxyType({}),
 ) -> Demand:
-    """Derive the demand of one agent.
+    """Derive the demand of one agent. ``callers`` are the demands of agents that may ask it, by name.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
     others a turn takes the think and tool time plus an answer that just meets the budgets.
     """
     latency = latency or Latency()
+    if agent.requests is not None:
+        return _of_requests(agent, agent.requests, model, latency, callers)
     shape = session_shape(agent.conversation)
     class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
     ttft = agent.ttft_ms if agent.ttft_ms is not None else class_ttft
@@ -143,11 +166,61 @@ def demand(
         turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak),
         percentile=latency.percentile,
         margin=latency.margin or 0.0,
+        ramp_s=agent.traffic.ramp_s,
+    )
+
+
+LONGEST_INPUT_TOKENS = 8_192
+"""The longest input of a model that takes longer ones, where nobody says: as long as most embedding models take."""
+
+
+def _of_requests(
+    agent: Agent, requests: Requests, model: Model, latency: Latency, callers: Mapping[str, Demand]
+) -> Demand:
+    """The demand of an agent whose model generates nothing: a rate of inputs, and no seat that anybody keeps.
+
+    A request that is answered whole has one budget: that of the class's first token, or the one set by hand.
+    """
+    tokens, each = requests.input_tokens, requests.inputs_per_request
+    class_ttft, _ = _CLASS_BUDGETS_MS[agent.latency_class]
+    own, asking = requests.per_s or 0.0, [(callers[each.agent], each.per_turn) for each in requests.callers]
+    ramps = [found.agent.traffic.ramp_s for found, _ in asking] + ([agent.traffic.ramp_s] if own else [])
+    longest = requests.longest_input_tokens or max(tokens, min(LONGEST_INPUT_TOKENS, model.max_context_tokens))
+    return Demand(
+        agent=agent,
+        model=model,
+        draft=None,
+        precision=agent.precision or model.native_precision,
+        thinking=UNKNOWN,
+        shape=request_shape(tokens, each),
+        user_facing=agent.latency_class != "background",
+        concurrent=0,
+        peak=0,
+        most_seats=SEATS_FOR_VOLUME,
+        budget_ttft_ms=None,
+        budget_tpot_ms=None,
+        budget_e2e_ms=class_ttft if agent.e2e_ms is None else agent.e2e_ms,
+        context_tokens=tokens,
+        computed_context_tokens=tokens,
+        turns_per_s=own + sum(found.turns_per_s * per_turn for found, per_turn in asking),
+        turns_per_s_peak=own * agent.traffic.burst_factor
+        + sum(found.turns_per_s_peak * per_turn for found, per_turn in asking),
+        percentile=latency.percentile,
+        margin=latency.margin or 0.0,
+        load=pooling.Load(
+            inputs_per_request=each,
+            input_tokens=tokens,
+            most_seats=agent.overrides.max_num_seqs or SEATS_FOR_VOLUME,
+        ),
+        longest_input_tokens=longest,
+        ramp_s=min(ramps),
     )
 
 
 def wanted_model_len(demand: Demand) -> int:
     """The engine's longest sequence: the stated context; else twice the planned one, so that a long talk is not cut."""
+    if demand.load is not None:
+        return min(demand.longest_input_tokens, demand.model.max_context_tokens)
     stated = demand.agent.conversation.max_context_tokens
     wanted = stated if stated is not None else round_up(2 * demand.context_tokens, 1024)
     return min(max(wanted, demand.context_tokens), demand.model.max_context_tokens)

@@ -24,7 +24,7 @@ from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
-from agentgpu_iac.planning.demand import demand
+from agentgpu_iac.planning.demand import Demand, demand
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.references import draft_model, resolve_models
 from agentgpu_iac.planning.settling import settle
@@ -76,10 +76,7 @@ def _make_plan(
 ) -> Plan:
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
-    demands = tuple(
-        demand(with_checkpoint_cache(agent, model, catalog), model, draft_model(agent, catalog), choice, spec.latency)
-        for agent, model, choice in zip(spec.agents, models, thinking, strict=True)
-    )
+    demands = _demands(spec, models, thinking, catalog)
     found = tuple(fits(position, each, spec, catalog, on_offer) for position, each in enumerate(demands))
     by_agent = tuple(on_sale(each, spec, catalog, {}) for each in found)
     _require_options(by_agent, spec)
@@ -98,6 +95,20 @@ def _make_plan(
         plan = _assembled(loaded, spec, catalog, found, by_agent, terms, less_reserve, least_baseline=True)
         _require_budget(plan, budget)
     return plan
+
+
+def _demands(
+    spec: StackSpec, models: Sequence[Model], thinking: Sequence[ThinkingChoice], catalog: Catalog
+) -> tuple[Demand, ...]:
+    """What each agent asks for, in order: those first that have turns of their own, since they ask the others."""
+    found: dict[str, Demand] = {}
+    together = tuple(zip(spec.agents, models, thinking, strict=True))
+    for agent, model, choice in sorted(together, key=lambda each: each[0].requests is not None):
+        draft = draft_model(agent, catalog)
+        found[agent.name] = demand(
+            with_checkpoint_cache(agent, model, catalog), model, draft, choice, spec.latency, found
+        )
+    return tuple(found[agent.name] for agent in spec.agents)
 
 
 def _assembled(

@@ -10,6 +10,7 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.gates import gate_faults
+from agentgpu_iac.planning.pooling_models import as_asked, pooling_faults
 from agentgpu_iac.sizing.encoders import text_only
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
@@ -34,6 +35,13 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
         except BadInput as unknown:
             path = f"spec.agents[{position}].model"
             faults.extend(loaded.fault(path, fault.message, fault.hint) for fault in unknown.faults)
+    models = [
+        None if (model := found.get(agent.model)) is None else as_asked(agent, model)
+        for agent in loaded.stack.spec.agents
+    ]
+    for position, (agent, model) in enumerate(zip(loaded.stack.spec.agents, models, strict=True)):
+        if model is not None:
+            faults.extend(pooling_faults(loaded, agent, model, f"spec.agents[{position}]"))
     faults += _draft_faults(loaded, catalog)
     faults += gate_faults(loaded, [found.get(agent.model) for agent in loaded.stack.spec.agents], catalog)
     spec = loaded.stack.spec
@@ -50,7 +58,9 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     faults += _unknown(loaded, "spec.regions", spec.regions, regions, "region with a price", listed="priced")
     if faults:
         raise BadInput(faults)
-    return tuple(_told(agent, found[agent.model], catalog) for agent in spec.agents)
+    return tuple(
+        _told(agent, model, catalog) for agent, model in zip(spec.agents, models, strict=True) if model is not None
+    )
 
 
 def _told(agent: Agent, model: Model, catalog: Catalog) -> Model:

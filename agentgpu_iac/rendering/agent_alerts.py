@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from agentgpu_iac.plan import AlertPlan, Workload, watching
+from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal
 from agentgpu_iac.rendering.alert_words import Said, count_in_words, in_both_windows, metrics_of, windows_in_words
 from agentgpu_iac.rendering.names import pod_pattern
@@ -70,18 +71,22 @@ def _slow(
 
 def _ttft_over_budget(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:
     workload, metrics = tiers[0], metrics_of(tiers[0])
-    budget, predicted = workload.latency.budget_ttft_ms or 0.0, workload.latency.ttft_at_percentile_ms
+    budget = workload.latency.first_answer_budget_ms or 0.0
+    predicted = workload.latency.first_answer_at_percentile_ms
+    whole = workload.pooling is not None
     return _slow(
         watched,
         alert,
         workload,
         histogram=metrics.ttft,
         edge_s=metrics.ttft_edge_s or 0.0,
-        words="TTFT",
+        words="answer" if whole else "TTFT",
         promised=f"The budget of {budget:g} ms, for {workload.latency.percentile:g} % of the requests, includes the network's "
         f"{workload.latency.network_ms:g} ms; the plan predicts "
         f"{'nothing' if predicted is None else f'{predicted:g} ms'}{_with_seats(workload)}.",
-        first="Requests that wait need replicas: is the burst tier growing? If none waits, look for longer prompts and a lost "
+        first="Inputs that wait need replicas: is the burst tier growing? If none waits, look for longer inputs."
+        if whole
+        else "Requests that wait need replicas: is the burst tier growing? If none waits, look for longer prompts and a lost "
         "prefix cache.",
     )
 
@@ -104,6 +109,8 @@ def _tpot_over_budget(watched: Watched, alert: AlertPlan, tiers: Sequence[Worklo
 
 
 def _with_seats(workload: Workload) -> str:
+    if workload.pooling is not None:
+        return f" at {per_second(workload.pooling.inputs_per_s or 0)} inputs/s on a replica"
     return f" with {count_in_words(workload.max_num_seqs, 'session')} on a replica"
 
 
@@ -138,11 +145,24 @@ def _requests_rejected(watched: Watched, alert: AlertPlan, tiers: Sequence[Workl
         description=(
             f"{{{{ $value | humanize }}}} requests were refused (503) in {alert.window_s // 60} min, for longer than "
             f"{alert.for_s} s. {retried}A replica lets {workload.admission.max_queued_requests} requests queue; all replicas "
-            f"have {seats:,} seats, for {workload.sessions_peak:,} sessions at the peak."
+            f"have {seats:,} seats, for {_asked(workload, peak=True)} at the peak."
         ),
-        first="Is the burst tier at its maximum? Then raise sessions.peak. If it does not grow, look at its scaler and at "
+        first=f"Is the burst tier at its maximum? Then raise {_lever(workload)}. If it does not grow, look at its scaler and at "
         "pending pods.",
     )
+
+
+def _asked(workload: Workload, *, peak: bool) -> str:
+    """What the agent is asked for, in words."""
+    asked = workload.pooling
+    if asked is None:
+        return f"{workload.sessions_peak if peak else workload.sessions_concurrent:,} sessions"
+    return f"{per_second(asked.requests_per_s_peak if peak else asked.requests_per_s)} requests/s"
+
+
+def _lever(workload: Workload) -> str:
+    """What of the spec asks for more."""
+    return "sessions.peak" if workload.pooling is None else "requests.perS or traffic.burstFactor"
 
 
 def _errors(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:
@@ -171,7 +191,7 @@ def _replicas_below_plan(watched: Watched, alert: AlertPlan, tiers: Sequence[Wor
         description=(
             f"{{{{ $value }}}} of {wanted} {'baseline ' if watched.host is None else ''}replicas answer, for longer than "
             f"{alert.for_s} s; a cold start takes {workload.cold_start_s.total:.0f} s. They carry "
-            f"{workload.sessions_concurrent:,} sessions at normal load."
+            f"{_asked(workload, peak=False)} at normal load."
         ),
         first="Look at the pods' events: pending, waiting for the model, or restarting? If all are well, Prometheus does not "
         "reach them."
@@ -213,11 +233,11 @@ def _metrics_missing(watched: Watched, alert: AlertPlan, tiers: Sequence[Workloa
     chosen = watched.of_agent(workload.agent)
     return Said(
         expression=(
-            f"count((up{{{chosen}}} == 1) unless on (pod) {metrics.kv_usage}{{{chosen}}}) > {decimal(alert.threshold)}"
+            f"count((up{{{chosen}}} == 1) unless on (pod) {metrics.telltale}{{{chosen}}}) > {decimal(alert.threshold)}"
         ),
         summary=f"The alerts of {workload.agent} are deaf",
         description=(
-            f"{{{{ $value }}}} replicas answer and do not export {metrics.kv_usage}, which the plan expects of "
+            f"{{{{ $value }}}} replicas answer and do not export {metrics.telltale}, which the plan expects of "
             f"{workload.engine.name} {workload.engine.version}: what is missing cannot fire."
         ),
         first="Read the engine's metrics page. Another version of the engine than planned has other names: set engineVersion to "

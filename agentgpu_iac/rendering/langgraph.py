@@ -31,9 +31,63 @@ def {function}(session: str | None = None, **settings) -> ChatOpenAI:
 '''
 
 
+_EMBEDDINGS = '''
+
+def {function}(**settings) -> OpenAIEmbeddings:
+    """{about}"""
+    return OpenAIEmbeddings(
+        base_url=os.environ.get("{prefix}_BASE_URL", {url!r}),
+        model={model!r},
+        api_key={key},
+        check_embedding_ctx_length=False,  # else texts are sent as tokens of another model
+        **settings,
+    )
+'''
+
+_RANKER = '''
+
+{name}_RERANK_URL = os.environ.get("{name}_RERANK_URL", {url!r})
+"""{about}"""
+'''
+
+
 def module(stack: str, endpoints: Sequence[Endpoint]) -> str:
     """The text of the module; addresses may be set by the variables that ``endpoints -f env`` prints."""
-    return _HEAD.format(stack=stack) + "".join(_agent(endpoint) for endpoint in endpoints)
+    head = _HEAD.format(stack=stack)
+    if any(endpoint.kind == "embedding" for endpoint in endpoints):
+        head = head.replace("import ChatOpenAI\n", "import ChatOpenAI, OpenAIEmbeddings\n")
+    return head + "".join(_part(endpoint) for endpoint in endpoints)
+
+
+def _part(endpoint: Endpoint) -> str:
+    if endpoint.kind == "embedding":
+        return _embeddings(endpoint)
+    return _agent(endpoint) if endpoint.kind is None else _ranker(endpoint)
+
+
+def _embeddings(endpoint: Endpoint) -> str:
+    return _EMBEDDINGS.format(
+        function=endpoint.agent.replace("-", "_") + "_model",
+        about=f"{endpoint.agent}: {endpoint.context_tokens:,} tokens of one text at most.",
+        prefix=endpoint.agent.upper().replace("-", "_"),
+        url=endpoint.base_url,
+        model=endpoint.model,
+        key=_key(endpoint),
+    )
+
+
+def _ranker(endpoint: Endpoint) -> str:
+    """LangChain has no class for it that speaks to an address of one's own: a POST does."""
+    return _RANKER.format(
+        name=endpoint.agent.upper().replace("-", "_"),
+        url=endpoint.base_url + endpoint.routes[0],
+        about=f"{endpoint.agent}: POST the model {endpoint.model}, a query and documents; {endpoint.context_tokens:,} tokens of "
+        "query and document at most.",
+    )
+
+
+def _key(endpoint: Endpoint) -> str:
+    return f'os.environ["{endpoint.api_key_variable}"]' if endpoint.api_key_variable else '"none"'
 
 
 def _agent(endpoint: Endpoint) -> str:
@@ -44,6 +98,6 @@ def _agent(endpoint: Endpoint) -> str:
         prefix=endpoint.agent.upper().replace("-", "_"),
         url=endpoint.base_url,
         model=endpoint.model,
-        key=f'os.environ["{endpoint.api_key_variable}"]' if endpoint.api_key_variable else '"none"',
+        key=_key(endpoint),
         headers=f"{{{endpoint.session_header!r}: session or uuid4().hex}}" if endpoint.session_header else "{}",
     )

@@ -46,8 +46,10 @@ def _engine_panels(watched: Watched, workload: Workload, metrics: MetricsPlan) -
     if metrics.ttft is not None:
         yield _latency(
             watched,
-            "Time to first token, at the engine",
-            "From a request's arrival at the engine to its first token. The budget is the agent's, less the network's part.",
+            "Time to first token, at the engine" if workload.pooling is None else "Time of an answer, at the engine",
+            "From a request's arrival at the engine to its first token. The budget is the agent's, less the network's part."
+            if workload.pooling is None
+            else "From an input's arrival at the engine to its answer. The budget is the agent's, less the network's part.",
             metrics.ttft,
             chosen,
             ttft_left_ms(workload),
@@ -67,7 +69,11 @@ def _engine_panels(watched: Watched, workload: Workload, metrics: MetricsPlan) -
             f'sum(rate({series}_bucket{{{chosen},le="{edge_s!r}"}}{RATE})) / sum(rate({series}_count{{{chosen}}}{RATE}))',
         )
         for name, series, edge_s in (
-            (f"TTFT within {_ms(metrics.ttft_edge_s)}", metrics.ttft, metrics.ttft_edge_s),
+            (
+                f"{'TTFT' if workload.pooling is None else 'answers'} within {_ms(metrics.ttft_edge_s)}",
+                metrics.ttft,
+                metrics.ttft_edge_s,
+            ),
             (f"TPOT within {_ms(metrics.tpot_edge_s)}", metrics.tpot, metrics.tpot_edge_s),
         )
         if series is not None and edge_s is not None
@@ -98,7 +104,7 @@ def _engine_panels(watched: Watched, workload: Workload, metrics: MetricsPlan) -
         )
     if metrics.running is not None and metrics.waiting is not None:
         yield Panel(
-            title=f"Requests and seats ({workload.max_num_seqs} a replica)",
+            title=f"{'Requests' if workload.pooling is None else 'Inputs'} and seats ({workload.max_num_seqs} a replica)",
             unit="short",
             description="Running requests take a seat each; waiting ones have none yet. Seats are those of replicas that answer.",
             lines=(
@@ -155,7 +161,7 @@ def _of(series: str | None, chosen: str) -> str | None:
 
 def ttft_left_ms(workload: Workload) -> float | None:
     """What the network leaves the engine of the TTFT budget."""
-    budget_ms = workload.latency.budget_ttft_ms
+    budget_ms = workload.latency.first_answer_budget_ms
     return None if budget_ms is None else budget_ms - workload.latency.network_ms
 
 
@@ -207,7 +213,7 @@ def _cost(watched: Watched, tiers: Sequence[Workload]) -> Iterator[Panel]:
         description="Replicas that answer, each at its part of its machine. Idle machines and other bills are not in it.",
         lines=(("USD an hour", sum_of),),
     )
-    if workload.metrics is not None and workload.metrics.success is not None:
+    if workload.metrics is not None and workload.metrics.success is not None and workload.pooling is None:
         sessions = (
             f"(3600 * sum(rate({workload.metrics.success}{{{watched.of_agent(workload.agent)}}}[1h])) / "
             f"{decimal(workload.requests_per_session)})"

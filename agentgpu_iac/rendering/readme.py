@@ -6,7 +6,7 @@ Made from the plan alone, like every other file, so that whoever reviews the tre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from agentgpu_iac.plan import Plan, RenderedFile, Warning, Workload
@@ -18,6 +18,7 @@ from agentgpu_iac.rendering.dashboard import SIDECAR_LABEL
 from agentgpu_iac.rendering.helm_values import FOLDER as VALUES
 from agentgpu_iac.rendering.origin import digest_of
 from agentgpu_iac.rendering.skyserve import start_command
+from agentgpu_iac.spec.vocabulary import PoolingKind
 from agentgpu_iac.targets import TARGETS
 
 README: Final = "README.md"
@@ -83,8 +84,8 @@ def _agents(plan: Plan) -> Iterator[str]:
 
 
 def _agent(workload: Workload) -> tuple[str, ...]:
-    ttft = workload.latency.ttft_at_percentile_ms
-    budget = workload.latency.budget_ttft_ms
+    ttft = workload.latency.first_answer_at_percentile_ms
+    budget = workload.latency.first_answer_budget_ms
     return (
         workload.agent,
         workload.tier,
@@ -195,6 +196,14 @@ def _apply(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
     yield "```"
 
 
+_QUESTIONS: Final[Mapping[PoolingKind | None, tuple[str, str]]] = {
+    None: ("/chat/completions", '"messages":[{"role":"user","content":"Hello"}],"max_tokens":16'),
+    "embedding": ("/embeddings", '"input":"Hello"'),
+    "reranker": ("/rerank", '"query":"Hello","documents":["Good day","Good night"]'),
+}
+"""What is asked of an agent to see it answer, by what it answers with."""
+
+
 def _answers(plan: Plan) -> Iterator[str]:
     found = endpoints(plan)
     if any(ADDRESS in endpoint.base_url for endpoint in found):
@@ -210,8 +219,9 @@ def _answers(plan: Plan) -> Iterator[str]:
             url = "http://127.0.0.1:8000/v1"
         key = f' -H "Authorization: Bearer ${endpoint.api_key_variable}"' if endpoint.api_key_variable else ""
         insecure = " --insecure" if url.startswith("https://") and plan.hosts else ""
-        body = f'{{"model":"{endpoint.model}","messages":[{{"role":"user","content":"Hello"}}],"max_tokens":16}}'
-        yield f"curl --fail-with-body{insecure} {url}/chat/completions -H 'Content-Type: application/json'{key} -d '{body}'"
+        route, question = _QUESTIONS[endpoint.kind]
+        body = f'{{"model":"{endpoint.model}",{question}}}'
+        yield f"curl --fail-with-body{insecure} {url}{route} -H 'Content-Type: application/json'{key} -d '{body}'"
         if has_cluster and url.startswith("http://127"):
             yield "kill %1"
     yield "```"

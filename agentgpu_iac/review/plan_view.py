@@ -102,11 +102,13 @@ def _agents(plan: Plan) -> Table:
             f"{workload.memory.total_gib:.1f} / {workload.memory.capacity_gib:.1f} GiB",
             bar(workload.memory.utilization_ratio),
             _against(
-                workload.latency.ttft_at_percentile_ms,
-                workload.latency.budget_ttft_ms,
-                workload.latency.ttft_error_ratio,
+                workload.latency.first_answer_at_percentile_ms,
+                workload.latency.first_answer_budget_ms,
+                workload.latency.ttft_error_ratio or workload.latency.e2e_error_ratio,
             ),
-            _against(
+            "answers whole"
+            if workload.pooling is not None
+            else _against(
                 workload.latency.tpot_at_percentile_ms,
                 workload.latency.budget_tpot_ms,
                 workload.latency.tpot_error_ratio,

@@ -26,6 +26,9 @@ _SEAT_BYTES = 60_500
 1,024 seats in both."""
 _LOGITS_BYTES_PER_COPY = 4
 
+_POOLED_BYTES = 4
+"""A model that generates nothing has no sampler: what is taken of an input is one vector, in 32 bit."""
+
 _FEED_FORWARD_BUFFERS = 4
 """Residual-wide buffers alive at the feed-forward peak beside gate, up and their product: CodeLlama-7B 0.754 of 0.77
 GiB and Granite-8B 0.84 of 0.85."""
@@ -164,7 +167,7 @@ def activation_peak(
     vLLM itself profiles with one proposed token a seat (``_dummy_sampler_run``, read up to 0.20), so with more of them a full
     step takes memory that its report does not show; what is counted here is the step.
     """
-    run = profiling or Profiling()
+    run, pooled = profiling or Profiling(), model.pooling is not None
     return ActivationPeak(
         feed_forward_gib=feed_forward_gib(
             model,
@@ -179,8 +182,9 @@ def activation_peak(
         sampler_base_gib=sampler_base_gib(
             model, version, tensor_parallel, max_num_batched_tokens, dtype_bytes, experts, encodes=run.encodes
         ),
-        logits_gib_per_seat=logits_gib_per_sequence(model, version, dtype_bytes, in_16_bit=run.in_16_bit)
-        * run.rows_per_step,
+        logits_gib_per_seat=gib(_POOLED_BYTES * model.hidden_size)
+        if pooled
+        else logits_gib_per_sequence(model, version, dtype_bytes, in_16_bit=run.in_16_bit) * run.rows_per_step,
     )
 
 

@@ -82,7 +82,8 @@ def _flops_per_pair(model: Model) -> float:
     value = model.value_head_dim or model.head_dim
     if model.kv_lora_rank is not None:
         value = model.head_dim - (model.qk_rope_head_dim or 0)
-    return 2.0 * model.layers.full * model.attention_heads * (model.head_dim + value)
+    ways = 2 if model.pooling is not None and model.pooling.bidirectional else 1  # what follows, too
+    return 2.0 * ways * model.layers.full * model.attention_heads * (model.head_dim + value)
 
 
 def _window_flops(model: Model) -> float:

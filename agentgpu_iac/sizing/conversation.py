@@ -69,6 +69,23 @@ def session_shape(conversation: Conversation) -> SessionShape:
     )
 
 
+def request_shape(input_tokens: int, inputs_per_request: int) -> SessionShape:
+    """A request that stands for itself: its inputs are read and answered, and nothing is generated or kept."""
+    return SessionShape(
+        last_turn_tokens=input_tokens,
+        expected_tokens=input_tokens,
+        requests_per_turn=1,
+        output_tokens_per_turn=0,
+        output_tokens_per_request=0,
+        new_tokens_per_request=input_tokens * inputs_per_request,
+        first_prompt_tokens=input_tokens,
+        history_tokens=0,
+        longest_history_tokens=0,
+        largest_new_tokens=input_tokens,
+        pause_s_per_turn=0,
+    )
+
+
 def uncached_tokens_per_request(shape: SessionShape, prefix_hit_ratio: float) -> float:
     """Mean prompt tokens that a request makes the engine read: what is new, and the history that was not cached."""
     return shape.new_tokens_per_request + (1 - prefix_hit_ratio) * shape.history_tokens

@@ -38,9 +38,14 @@ def kv_bytes_per_token(
 ) -> int:
     """KV cache that one more token of context takes on one accelerator, in bytes: the full-attention layers.
 
+    None where no token looks back at another step's: such models are read whole (vLLM 0.33.0: attention of the type
+    ENCODER_ONLY has no cache).
+
     MHA, GQA, MQA: 2 (K and V) x KV heads x head width x bytes. MLA: (compressed rank + rotary width) x bytes, the
     same on every accelerator of a tensor-parallel group. ``dtype_bytes`` 4 is an engine started in 32 bit.
     """
+    if not model.keeps_kv:
+        return 0
     layers = ceil_div(model.layers.full, pipeline_parallel)
     return layers * bytes_per_token_of_full_layer(model, value_bytes(kv_dtype, dtype_bytes), tensor_parallel)
 
@@ -82,6 +87,8 @@ def kv_bytes_per_session(
     Full-attention layers grow with the context, sliding-window layers up to their window, recurrent layers hold a
     fixed state: a matrix in 32 bit and a short convolution in 16 bit, divided by tensor parallelism.
     """
+    if not model.keeps_kv:
+        return 0.0
     tokens = round_up(context_tokens, KV_BLOCK_TOKENS)
     growing = tokens * kv_bytes_per_token(model, kv_dtype, tensor_parallel, pipeline_parallel, dtype_bytes=dtype_bytes)
     window = min(tokens, round_up(model.sliding_window or 0, KV_BLOCK_TOKENS))

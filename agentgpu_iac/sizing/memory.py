@@ -228,6 +228,9 @@ def engine_memory(config: EngineConfig) -> EngineMemory:
     pool_gib = min(kv, tightest)
     models_gib = pool_gib * _models_share(terms)
     held = pool(config.replica.pool_request(config.max_model_len), models_gib)
+    if not config.model.keeps_kv:  # no cache is made: what is left is left, and every seat is there
+        held = replace(held, max_concurrency=float(config.max_num_seqs) if pool_gib >= 0 else 0.0)
+        kv = min(kv, 0.0)
     return EngineMemory(
         terms=terms,
         weights_gib=weights,

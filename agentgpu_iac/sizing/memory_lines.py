@@ -148,6 +148,8 @@ def _kv_per_token(terms: MemoryTerms) -> Line:
 
 def _kv_formula(terms: MemoryTerms) -> tuple[str, str]:
     replica, model = terms.replica, terms.replica.model
+    if not model.keeps_kv:
+        return "every token attends to the whole input: nothing is kept between steps", "0"
     width = bytes_of_a_value(replica.kv_dtype, replica.dtype_bytes)
     layers = ceil_div(model.layers.full, replica.pipeline_parallel)
     if model.kv_lora_rank is not None:
@@ -191,8 +193,8 @@ def _kv(terms: MemoryTerms, seats: int) -> Line:
     if terms.kv_gib(seats) > seats * terms.kv_per_session_gib:
         return _gib(
             "kvGib",
-            "what the engine wants free for one request of that length before it starts, which is more than kvPerSessionGib x "
-            "maxNumSeqs",
+            "what the engine wants free for one request of the longest length before it starts, which is more than "
+            "kvPerSessionGib x maxNumSeqs",
             f"{terms.kv_gib(seats):.9f}",
             terms.kv_gib(seats),
             "vLLM's check at start: windows with the tokens of its batches in flight",
@@ -233,6 +235,16 @@ def _overhead(terms: MemoryTerms, seats: int) -> Iterator[Line]:
 
 def _activation(terms: MemoryTerms, seats: int) -> Line:
     replica, peak, rows = terms.replica, terms.activation, terms.replica.rows_per_step
+    if replica.model.pooling is not None:
+        return _gib(
+            "activationGib",
+            "max(hidden states + a vector for each input, peak inside a layer)",
+            f"max({peak.sampler_base_gib:.6f} + {peak.logits_gib_per_seat * GIB:,.0f} B x {seats} / 2^30, "
+            f"{peak.feed_forward_gib:.6f})",
+            terms.activation_gib(seats),
+            f"the layer's buffers as on vLLM start-up logs of models that generate; of inputs that are read at once vLLM "
+            f"itself profiles nothing (accounted for as {replica.accounted_as})",
+        )
     in_16_bit = samples_in_16_bit(replica.accounted_as, replica.model, replica.precision)
     copies = logits_copies(replica.accounted_as, in_16_bit=in_16_bit)
     return _gib(

@@ -217,6 +217,8 @@ def _layout(request: PoolRequest) -> _Layout:
 def _layers_on_a_stage(request: PoolRequest) -> tuple[int, int, int]:
     """(full, sliding, recurrent) layers on the fullest pipeline stage; a draft layer is a full one."""
     layers, stages = request.model.layers, request.pipeline_parallel
+    if not request.model.keeps_kv:
+        return 0, 0, 0
     full = ceil_div(layers.full, stages) + request.draft_layers
     return full, ceil_div(layers.sliding, stages), ceil_div(layers.recurrent, stages)
 

@@ -32,18 +32,22 @@ class Work:
 
 
 def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_parallel: int) -> Work:
-    """Bytes and operations of routed experts and of the rest, each part in the format that it is stored in."""
+    """Bytes and operations of routed experts and of the rest, each part in the format that it is stored in.
+
+    Of models that generate nothing the table of embeddings, half of a small multilingual one, is looked up and not multiplied.
+    """
     expert_bytes, dense_bytes = read_bytes(model, parts(model, precision))
     experts = expert_parameters(model)
     active = experts * (model.experts_per_token or 0) // (model.experts or 1)
     short = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 16_384)
     long = kv_bytes_per_session(model, kv_dtype, tensor_parallel, 1, 32_768)
     per_token = (long - short) / 16_384
+    looked_up = 0 if model.pooling is None else model.vocab_size * model.hidden_size
     return Work(
         expert_bytes=expert_bytes,
         dense_bytes=dense_bytes,
         expert_flops=2.0 * active,
-        dense_flops=2.0 * (model.params_active - active),
+        dense_flops=2.0 * max(0, model.params_active - active - looked_up),
         kv_bytes_per_token=per_token,
         kv_bytes_per_session=max(0.0, short - per_token * 16_384),
     )

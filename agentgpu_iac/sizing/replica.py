@@ -143,6 +143,8 @@ class MemoryTerms:
     included."""
     kv_per_session_gib: float
     """The draft's included."""
+    longest_tokens: int
+    """The longest sequence that is let in: as long as a session, or longer where most are shorter."""
     draft_shares_pages: bool
     """The draft's layers stand in the pages of the model's own."""
     page_gib: float
@@ -223,7 +225,7 @@ class MemoryTerms:
 
     def kv_gib(self, sessions: int) -> float:
         """KV cache of all sessions; at least what the engine wants free for the first of them before it starts."""
-        return max(sessions * self.kv_per_session_gib, self.start_kv_gib(self.context_tokens) if sessions else 0.0)
+        return max(sessions * self.kv_per_session_gib, self.start_kv_gib(self.longest_tokens) if sessions else 0.0)
 
     def start_kv_gib(self, tokens: int) -> float:
         """KV cache that the engine wants for one request of that length before it starts: no window is cut yet then."""
@@ -294,9 +296,12 @@ def memory_terms(
     context_tokens: int,
     by_hand: ByHand = NOTHING_BY_HAND,
     *,
+    longest_tokens: int = 0,
     reserve_ratio: float = RESERVE_RATIO,
 ) -> MemoryTerms:
-    """Memory of one accelerator of the replica, with sessions of ``context_tokens`` each."""
+    """Memory of one accelerator of the replica, with sessions of ``context_tokens`` each, and room for one of
+    ``longest_tokens``.
+    """
     model, version, width = replica.model, replica.accounted_as, replica.dtype_bytes
     tensor, pipeline = replica.tensor_parallel, replica.pipeline_parallel
     capability = replica.accelerator.compute_capability
@@ -338,6 +343,7 @@ def memory_terms(
         draft_kv_bytes_per_token=draft.kv_bytes_per_token,
         kv_fixed_bytes=fixed,
         kv_per_session_gib=((per_token + draft.kv_bytes_per_token) * tokens + fixed) / GIB,
+        longest_tokens=max(context_tokens, longest_tokens),
         draft_shares_pages=draft.shares_pages,
         page_gib=gib(page_bytes(request)),
         reserve_ratio=reserve_ratio,

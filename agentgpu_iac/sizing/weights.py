@@ -194,7 +194,8 @@ def read_bytes(model: Model, stored: Sequence[Module]) -> tuple[float, float]:
     not read for a token.
     """
     experts = sum(part_bytes(model, part) for part in stored if part.kind == "routed_experts")
-    unread = {"routed_experts", "tower", "draft", "table", *(() if model.tied_embeddings else ("embedding",))}
+    is_output_too = model.tied_embeddings and model.pooling is None
+    unread = {"routed_experts", "tower", "draft", "table", *(() if is_output_too else ("embedding",))}
     return experts, sum(part_bytes(model, part) for part in stored if part.kind not in unread)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
+from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.abilities import abilities_of
 from agentgpu_iac.spec.model import (
     MAX_COUNT,
     Conversation,
+    Requests,
     Sessions,
     Speculative,
     ToolCalls,
@@ -153,3 +156,85 @@ def _tool_tokens_per_turn(conversation: Mapping[str, Data]) -> float | None:
     if isinstance(per_turn, bool) or not isinstance(per_turn, int | float) or result_tokens is None or per_turn < 0:
         return None
     return per_turn * result_tokens if per_turn <= MAX_COUNT else None
+
+
+_NOT_WITH_REQUESTS: Final[Mapping[str, str]] = {
+    "sessions": "it holds no sessions: requests.perS says how much it is asked",
+    "conversation": "it has no conversation: requests.inputTokens says how long its inputs are",
+    "ttftMs": "its answer comes whole, without a first token: e2eMs is its budget",
+    "tpotMs": "it generates no tokens: e2eMs is its budget",
+    "speculative": "it generates no tokens that a draft could propose",
+    "thinking": "it does not reason",
+    "toolCallParser": "it calls no tools",
+    "reasoningParser": "it does not reason",
+    "kvOffloadGib": "nothing of an input is kept for a later one",
+    "kvCacheDtype": "what it keeps of an input is gone with the step that answers it",
+    "loraAdapters": "adapters of models that generate nothing are not planned",
+    "fallback": "another model's vectors and scores cannot stand in for its own",
+    "interruptible": "each of its requests is answered in a moment: latencyClass: background says that answers may wait",
+}
+"""Fields of an agent that mean nothing where its model generates nothing -> why."""
+
+_NOT_BESIDE_REQUESTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "traffic": {"conversationsPerDay": "requests.perS is its volume"},
+    "overrides": {
+        "contextTokens": "requests.inputTokens says how long its inputs are",
+        "ttftMs": "its answer comes whole, without a first token",
+        "tpotMs": "it generates no tokens",
+        "outputTokensPerS": "it generates no tokens",
+        "requiredOutputTokensPerS": "it generates no tokens",
+    },
+}
+
+
+def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """A model that generates nothing has requests, and nothing of what is said of sessions."""
+    if agent.get("requests") is None:
+        return
+    meant = [((*at, key), why) for key, why in _NOT_WITH_REQUESTS.items() if agent.get(key) is not None]
+    for section, keys in _NOT_BESIDE_REQUESTS.items():
+        given = part(agent, section)
+        meant += [((*at, section, key), why) for key, why in keys.items() if given.get(key) is not None]
+    for steps, why in meant:
+        yield Violation(steps=steps, message=f"{steps[-1]} has no meaning beside requests: {why}", hint="leave it out")
+    requests = part(agent, "requests")
+    if requests.get("perS") is None and not items(requests, "callers"):
+        yield Violation(
+            steps=(*at, "requests"),
+            message="nobody asks: neither 'perS' nor 'callers' is there",
+            hint="write perS: requests in a second, or callers: [{agent: ..., perTurn: 1}]",
+        )
+    traffic = part(agent, "traffic")
+    for key in ("burstFactor", "rampS"):
+        if requests.get("perS") is None and traffic.get(key) is not None:
+            yield Violation(
+                steps=(*at, "traffic", key),
+                message=f"{key} is about perS, and only callers ask here: their own traffic says how they climb",
+                hint="leave it out, or write perS",
+            )
+    mean, longest = count(requests, "inputTokens", Requests), requests.get("longestInputTokens")
+    if mean is not None and is_count(longest) and longest < mean:
+        yield Violation(
+            steps=(*at, "requests", "longestInputTokens"),
+            message=f"the longest input, {longest:,} tokens, is shorter than the mean one, {mean:,}",
+        )
+
+
+def caller_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """Who asks is an agent of the stack that has turns, once."""
+    chats = {name: None for agent in agents if isinstance(name := agent.get("name"), str) and "requests" not in agent}
+    for index, agent in enumerate(agents):
+        first: dict[str, Steps] = {}
+        for place, caller in enumerate(items(part(agent, "requests"), "callers")):
+            steps: Steps = ("spec", "agents", index, "requests", "callers", place, "agent")
+            name = mapping(caller).get("agent")
+            if not isinstance(name, str):
+                continue
+            if name not in chats:
+                near = did_you_mean(name, chats)
+                yield Violation(
+                    steps=steps, message=f"no agent of this stack that chats is named {shown(name)}", hint=near
+                )
+            if name in first:
+                yield duplicate("caller", name, steps, first[name])
+            first.setdefault(name, steps)

@@ -14,9 +14,11 @@ from agentgpu_iac.errors import did_you_mean
 from agentgpu_iac.spec.abilities import abilities_of
 from agentgpu_iac.spec.agent_rules import (
     adapter_rules,
+    caller_rules,
     conversation_rules,
     duplicate,
     engine_rules,
+    request_rules,
     session_rules,
     speculative_rules,
     thinking_rules,
@@ -50,6 +52,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _caller_rules(part(spec, "network"), part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
+    yield from caller_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
@@ -65,6 +68,7 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from session_rules(part(agent, "sessions"), (*at, "sessions"))
         yield from conversation_rules(part(agent, "conversation"), (*at, "conversation"))
         yield from thinking_rules(agent, at)
+        yield from request_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
@@ -286,6 +290,12 @@ def _fallback_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]
         steps: Steps = ("spec", "agents", index, "fallback")
         if fallback == name:
             yield Violation(steps=steps, message="an agent cannot be its own fallback", hint="name another agent")
+        elif fallback in position and agents[position[fallback]].get("requests") is not None:
+            yield Violation(
+                steps=steps,
+                message=f"{shown(fallback)} answers with vectors or scores, so it is no fallback of a chat",
+                hint="name an agent that chats",
+            )
         elif fallback not in position:
             near = did_you_mean(fallback, position) if len(position) * len(agents) <= _MOST_COMPARISONS else ""
             yield Violation(steps=steps, message=f"no agent of this stack is named {shown(fallback)}", hint=near)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
+PoolingKind = Literal["embedding", "reranker", "classifier"]
 LatencyClass = Literal["voice", "chat", "background"]
 Engine = Literal["vllm", "sglang", "tensorrt-llm", "tgi", "ollama"]
 Precision = Literal["bf16", "fp16", "fp8", "int8", "int4", "mxfp4", "nvfp4"]

@@ -1,5 +1,6 @@
 """What a folder of configs is covered by: ``make models``."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,29 @@ def test_the_answer_as_text(rows):
     assert lines[-1] == f"{len(rows) - 2} of {len(rows)} covered"
     assert any(line.startswith("refused  br-23-bf16.json (qwen4_exp)") for line in lines)
     assert any("7.58 B" in line and "44 full, 44 recurrent" in line for line in lines)
+
+
+def test_an_encoder_keeps_no_cache_and_what_tells_its_vector_is_no_config(tmp_path):
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    (tmp_path / "config.json").write_text(
+        json.dumps(
+            {
+                "architectures": ["BertModel"],
+                "model_type": "bert",
+                "hidden_size": 1024,
+                "intermediate_size": 4096,
+                "max_position_embeddings": 512,
+                "num_attention_heads": 16,
+                "num_hidden_layers": 24,
+                "vocab_size": 30522,
+            }
+        )
+    )
+    (row,) = coverage_of(tmp_path)
+    assert row.file == "config.json"
+    assert row.covered.parameters_total == pytest.approx(335_141_888, rel=0.001)
+    assert row.covered.kv_bytes_per_token == 0
 
 
 def test_broken_configs_are_refused_each_by_itself(tmp_path):

@@ -63,7 +63,7 @@ def test_nothing_was_lost():
         "instance_types": 128,
         "gpu_aliases": 23,
         "prices": 374,
-        "models": 135,
+        "models": 167,
         "releases": 12,
         "providers": 10,
         "routers": 2,
@@ -143,6 +143,7 @@ def test_rows_are_sorted(name):
         "kernels.json": lambda row: (row["accelerator"], row["engine"]),
         "kubernetes.json": lambda row: (row["target"], [int(part) for part in row["version"].split(".")]),
         "models.json": lambda row: row["id"].casefold(),
+        "pooling_models.json": lambda row: row["id"].casefold(),
         "prices.csv": lambda row: [
             row[k] for k in ("provider", "instanceType", "region", "zone", "capacityType", "date")
         ],

@@ -129,3 +129,25 @@ def test_a_broken_index_names_itself(tmp_path):
     catalog = write(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text("{")
     assert "model.safetensors.index.json" in refusal(catalog)
+
+
+def test_an_encoder_of_32_bit_files_is_loaded_in_16(tmp_path):
+    """Its layers have names of their own: the total tells, as for every model whose tensors do not tell their parts."""
+    config = {
+        "architectures": ["BertModel"],
+        "model_type": "bert",
+        "hidden_size": 64,
+        "intermediate_size": 256,
+        "max_position_embeddings": 512,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 1,
+        "vocab_size": 1000,
+    }
+    tensors = {
+        "embeddings.word_embeddings.weight": ("F32", 1000 * 64 * 4),
+        "encoder.layer.0.attention.self.query.weight": ("F32", 4 * 64 * 64 * 4),
+        "encoder.layer.0.intermediate.dense.weight": ("F32", 2 * 64 * 256 * 4),
+    }
+    catalog = write(tmp_path, tensors=tensors, config=config)
+    model = catalog.model("./config.json")
+    assert weight_bytes(model, model.native_precision) == (1000 * 64 + 4 * 64 * 64 + 2 * 64 * 256) * 2

@@ -72,9 +72,10 @@ INFORMATIONAL = {
     ("Model", "license"): "for people: whether a licence suits is not ours to decide",
     ("Offering", "term"): "the commitment behind a reserved price, for people: `catalog list offerings`",
     ("Provider", "name"): "for people: sentences name the id that a spec takes",
-    ("Tower", "heads"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "heads"): "for people: the profile of its encoder is counted by its widths",
     ("Tower", "is_assumed"): "said where a refusal of the calculators rests on it; it changes no sum",
-    ("Tower", "patch_size"): "for the profile of its encoder, which no sum counts yet",
+    ("Tower", "layers"): "for people: `make models` names it; its weights are counted when the row is read",
+    ("Tower", "patch_size"): "for people: the profile of its encoder is counted by its tokens",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
     ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",
 }
@@ -85,7 +86,13 @@ READ_ELSEWHERE = {
 }
 """(class, field): the module that decides by it, after the plan."""
 
-PLANNED = (("company", "eks"), ("engines", "kubernetes"), ("spot-burst", "skyserve"), ("pinned", "compose"))
+PLANNED = (
+    ("company", "eks"),
+    ("engines", "kubernetes"),
+    ("spot-burst", "skyserve"),
+    ("pinned", "compose"),
+    ("retrieval", "eks"),
+)
 """Stacks of the frozen catalog that between them use what there is to use."""
 ABSORBED = """
 apiVersion: agentgpu.dev/v1alpha1

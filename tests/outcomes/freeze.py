@@ -59,6 +59,8 @@ REGIONS = frozenset({"us-east-1", "us-west-2"})
 """Of AWS, which has many; the other providers keep all of theirs."""
 MODELS = frozenset(
     {
+        "BAAI/bge-m3",
+        "BAAI/bge-reranker-v2-m3",
         "meta-llama/Llama-2-13b-chat-hf",
         "meta-llama/Llama-3.1-8B-Instruct",
         "meta-llama/Llama-3.2-3B-Instruct",
@@ -105,6 +107,7 @@ KEPT: dict[str, Callable[[dict[str, Any]], bool]] = {
     "instance_types.json": lambda row: _sold(row["provider"], row["name"]),
     "kernels.json": lambda row: row["accelerator"] in ACCELERATORS,
     "models.json": lambda row: row["id"] in MODELS,
+    "pooling_models.json": lambda row: row["id"] in MODELS,
     "prices.csv": lambda row: (
         _sold(row["provider"], row["instanceType"]) and (row["provider"] != "aws" or row["region"] in REGIONS)
     ),

@@ -116,36 +116,37 @@ def test_another_address_is_no_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "kind", "hint"),
     [
-        ("BAAI/bge-m3", "embedding"),
-        ("BAAI/bge-reranker-v2-m3", "reranker"),
-        ("Qwen/Qwen3-Embedding-8B", "embedding"),
-        ("Qwen/Qwen3-Reranker-4B", "reranker"),
-        ("intfloat/multilingual-e5-large", "embedding"),
-        ("sentence-transformers/all-MiniLM-L6-v2", "embedding"),
-        ("nomic-ai/nomic-embed-text-v1.5", "embedding"),
-        ("jinaai/jina-embeddings-v3", "embedding"),
-        ("openai/whisper-large-v3", "speech"),
+        ("BAAI/bge-reranker-v3-tiny", "a reranker", "config.json"),
+        ("acme/text-embedding-9b", "an embedding model", "config.json"),
+        ("sentence-transformers/all-mpnet-base-v2", "an embedding model", "config.json"),
+        ("openai/whisper-large-v3", "a speech model", "serve it beside the stack"),
+        ("black-forest-labs/flux-schnell", "an image or video model", "serve it beside the stack"),
     ],
 )
-def test_models_that_do_not_chat_are_not_planned_yet(name: str, kind: str) -> None:
+def test_models_that_do_not_chat_and_nobody_knows_are_told_by_their_names(name: str, kind: str, hint: str) -> None:
     said = fault(stack(model=name))
     assert kind in said
-    assert "not planned yet" in said
+    assert hint in said
     assert "did you mean" not in said
 
 
 def test_no_chat_model_of_the_catalog_is_taken_for_another_kind() -> None:
     from agentgpu_iac.catalog.kinds import other_kind_by_name
 
-    assert [model.id for model in REAL.models if other_kind_by_name(model.id)] == []
+    assert [model.id for model in REAL.models if other_kind_by_name(model.id) and model.pooling is None] == []
 
 
-@pytest.mark.parametrize("name", ["XLMRobertaModel", "BertModel", "Qwen3ForSequenceClassification", "ModernBertModel"])
-def test_a_config_of_another_kind_is_not_planned_yet(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("model", ["BAAI/bge-m3", "Qwen/Qwen3-Embedding-8B", "BAAI/bge-reranker-v2-m3"])
+def test_a_model_that_generates_nothing_wants_requests(model: str) -> None:
+    assert "write requests: {perS" in fault(stack(model=model))
+
+
+@pytest.mark.parametrize("name", ["MPNetModel", "WhisperForConditionalGeneration", "NewModel", "Qwen2ForRewardModel"])
+def test_a_config_of_another_kind_is_refused_by_its_class(tmp_path: Path, name: str) -> None:
     (tmp_path / "config.json").write_text((CONFIG % "").replace("LlamaForCausalLM", name))
-    with pytest.raises(BadInput, match="not planned yet"):
+    with pytest.raises(BadInput, match="such models are not planned"):
         load_catalog(base_directory=tmp_path).model("config.json")
 
 

@@ -121,6 +121,10 @@ def assert_sums_add_up(planned: Planned) -> None:
             if baseline(planned, agent.name).latency.ttft_ms is not None
             else {"ttftMs", "queueMs", "prefillMs", "decodeMs", "tpotMs", "e2eMs"}
         )
+        if agent.requests is not None:
+            whole = next(step for step in steps if step.name == "e2eAtPercentileMs")
+            assert worked_out(whole.inputs) == pytest.approx(first_number(whole.result), abs=0.2)
+            latency = (latency - {"prefillMs"}) | {"expectedContextTokens"}
         given = agent.overrides
         at_percentile = {"ttftAtPercentileMs": given.ttft_ms, "tpotAtPercentileMs": given.tpot_ms}
         set_by_hand = {name for name, value in at_percentile.items() if value is not None or latency}
@@ -142,7 +146,10 @@ def test_the_context_is_the_sum_of_the_turns_or_the_stated_limit(path: Path) -> 
     for agent in example(path).loaded.stack.spec.agents:
         step = next(one for one in example(path).steps(agent.name) if one.name == "contextTokens")
         limit = agent.conversation.max_context_tokens
-        if limit is None:
+        if agent.requests is not None:
+            assert step.inputs == "requests.inputTokens"
+            assert first_number(step.result) == agent.requests.input_tokens
+        elif limit is None:
             assert worked_out(step.inputs) == first_number(step.result)
         else:
             assert step.inputs == "conversation.maxContextTokens"
@@ -224,6 +231,15 @@ def test_what_is_explained_is_what_the_plan_says(path: Path) -> None:
             "replicas": one.replicas.min,
             "total": one.cold_start_s.total,
         }
+        if one.pooling is not None:
+            of_sessions = {
+                "expectedContextTokens",
+                "requiredOutputTokensPerS",
+                *(name for name in figures if name.startswith("t")),
+            }
+            assert not (of_sessions - {"total", "totalGib"}) & set(results)
+            figures = {name: figures[name] for name in figures if name in results}
+            figures |= {"e2eAtPercentileMs": one.latency.e2e_at_percentile_ms, "prefillMs": one.latency.prefill_ms}
         for name, figure in figures.items():
             assert first_number(results[name]) == pytest.approx(figure, abs=0.005), name
         assert all(step.source for step in planned.steps(agent.name))

@@ -173,6 +173,29 @@ BAD = (
     ),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
+    ("request_rules", "agents[0].sessions", with_agent("requests: {perS: 1}", "sessions: {concurrent: 2}")),
+    (
+        "request_rules",
+        "agents[0].traffic.burstFactor",
+        with_second("requests: {callers: [{agent: other}]}", "traffic: {burstFactor: 2}"),
+    ),
+    ("request_rules", "agents[0].requests", with_agent("requests: {inputTokens: 3}")),
+    ("caller_rules", "agents[0].requests.callers[0].agent", with_agent("requests: {callers: [{agent: nobody}]}")),
+    (
+        "caller_rules",
+        "agents[0].requests.callers[1].agent",
+        with_second("requests: {callers: [{agent: other}, {agent: other}]}"),
+    ),
+    (
+        "request_rules",
+        "agents[0].requests.longestInputTokens",
+        with_agent("requests: {perS: 1, inputTokens: 2, longestInputTokens: 1}"),
+    ),
+    (
+        "_fallback_rules",
+        "agents[0].fallback",
+        with_second("fallback: other", second="name: other, model: m, requests: {perS: 1}"),
+    ),
 )
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
@@ -194,6 +217,10 @@ ALLOWED = (
     with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 1}"),
     with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
     with_second(second="name: burst, model: m"),
+    with_second("requests: {callers: [{agent: other, perTurn: 2}]}"),
+    with_agent(
+        "requests: {perS: 0.5, inputTokens: 2, longestInputTokens: 2}", "e2eMs: 100", "traffic: {burstFactor: 2}"
+    ),
     SMALLEST.replace("customer-service", "kube").replace("spec:", "spec:\n  target: kubernetes"),
 )
 """Close to what is forbidden, and not."""

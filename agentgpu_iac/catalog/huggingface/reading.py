@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ValidationError
 
-from agentgpu_iac.catalog import shapes
+from agentgpu_iac.catalog import encoders, shapes
 from agentgpu_iac.catalog.checkpoint import stored
 from agentgpu_iac.catalog.huggingface import architectures
 from agentgpu_iac.catalog.huggingface.attention import attention_of, extra_attention, index_of
@@ -55,13 +55,16 @@ _ALWAYS_STATED = frozenset(
 """Fields that a whole config states even where they equal the defaults of its architecture."""
 
 
-def model_from_config(content: bytes | str, reference: str, beside: bytes | str | None = None) -> Model:
+def model_from_config(
+    content: bytes | str, reference: str, beside: bytes | str | None = None, pooling_text: bytes | str = ""
+) -> Model:
     """Read the shape of a model from the content of its ``config.json``, and how its checkpoint is quantised.
 
     Args:
         content: Content of the file.
         reference: What the user calls the model; it becomes the model's id, and the source of its facts and faults.
         beside: Content of the ``hf_quant_config.json`` in the same folder, if there is one.
+        pooling_text: Content of sentence-transformers' ``1_Pooling/config.json`` beside it; empty without one.
 
     Raises:
         BadInput: the text is no JSON object, lacks fields (names all of them), is of an unknown architecture, or
@@ -69,6 +72,10 @@ def model_from_config(content: bytes | str, reference: str, beside: bytes | str 
     """
     parsed = _parsed(content, reference)
     _refuse_other_kinds(parsed, reference)
+    pooling_config = _parsed(pooling_text, reference) if pooling_text else {}
+    if encoders.is_encoder(parsed):
+        facts = encoders.encoder_facts(parsed, reference, pooling_config)
+        return shapes.model(facts).model_copy(update={"is_local": True})
     config = _config(parsed)
     other = None if beside is None else _parsed(beside, f"{reference}: {BESIDE}")
     scheme = scheme_of(parsed, other, config.faults)
@@ -76,6 +83,9 @@ def model_from_config(content: bytes | str, reference: str, beside: bytes | str 
     if read is None or config.faults:
         raise _refusal(config, reference)
     facts, layers = read
+    pooling = encoders.decoder_pooling(parsed, pooling_config)
+    if pooling is not None:  # nothing is generated: there is no output matrix
+        facts = facts.model_copy(update={"pooling": pooling, "tied_embeddings": True})
     try:
         counted = {"params_total": parameter_count(facts), "params_active": active_parameter_count(facts)}
         model = shapes.model(facts.model_copy(update=counted)).model_copy(update={"is_local": True})

@@ -41,6 +41,7 @@ from agentgpu_iac.catalog.model.models import (
     Tower,
 )
 from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, CheckpointCache, Module, ModuleKind
+from agentgpu_iac.catalog.model.pooling import Pooling
 from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
 from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
@@ -87,6 +88,7 @@ __all__ = (
     "Option",
     "ParserNames",
     "Phase",
+    "Pooling",
     "Price",
     "PromptAttention",
     "Provider",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import computed_field
 
 from agentgpu_iac.catalog.model.modules import CheckpointCache, Module, ModuleKind
+from agentgpu_iac.catalog.model.pooling import Pooling
 from agentgpu_iac.catalog.model.quantised import Repack
 from agentgpu_iac.catalog.model.scalars import Count, Integer, Sources
 from agentgpu_iac.catalog.model.thinking import Thinking
@@ -239,6 +240,8 @@ class ModelFacts(Document):
     """vLLM --tool-call-parser."""
     reasoning_parser: str | None = None
     """vLLM --reasoning-parser."""
+    pooling: Pooling | None = None
+    """How it reads an input and what it answers with; set only for models that generate nothing."""
     gated: bool | None = None
     """The download needs an accepted licence and a token."""
     license: str | None = None
@@ -330,6 +333,8 @@ class Model(Document):
     """vLLM --reasoning-parser."""
     thinking: Thinking | None = None
     """Whether it reasons before it answers, and how that is switched; unset: unknown."""
+    pooling: Pooling | None = None
+    """How it reads an input and what it answers with; unset: it chats."""
     gated: bool | None = None
     """The download needs an accepted licence and a token; unset: unknown."""
     license: str | None = None
@@ -343,6 +348,11 @@ class Model(Document):
     """Its engine is told to read text alone: no tower is run, and ``modules`` holds those that it loads none the less."""
     is_local: bool = False
     """Known by a local config.json only: nobody knows where its weights are to be fetched."""
+
+    @property
+    def keeps_kv(self) -> bool:
+        """Whether an engine keeps keys and values of its tokens."""
+        return self.pooling is None or not self.pooling.bidirectional
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning import gates
-from agentgpu_iac.planning.advice import engine, load
+from agentgpu_iac.planning.advice import answering, engine, load
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.thinking import thinking_warnings
 from agentgpu_iac.planning.advice.wording import warning
@@ -20,17 +20,10 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     agent = candidate.demand.agent
     tiers = context.tiers[agent.name]
     baseline = tiers[0]
+    pooled = candidate.demand.load is not None
+    under_load = _of_requests(context, candidate, tiers) if pooled else _of_sessions(context, candidate, tiers)
     for found in (
-        load.too_few_seats(candidate),
-        load.burst_outruns_cold_start(candidate, baseline),
-        load.burst_shares_gateway(context, candidate, tiers),
-        load.everyone_at_once(candidate, baseline),
-        load.lone_replica(context, candidate, baseline),
-        load.not_in_cache(baseline),
-        load.never_in_cache(candidate, baseline),
-        load.needs_router(context, candidate, baseline),
-        load.latency_risk(candidate, baseline),
-        load.slow_answer(candidate, baseline),
+        *under_load,
         load.spot_without_notice(tiers),
         engine.speculation_unmeasured(candidate),
         engine.weights_unpacked(candidate),
@@ -51,9 +44,36 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
         if found is not None:
             yield found
     yield from engine.precision_warnings(candidate)
+    if pooled:
+        return
     yield from filter(None, (engine.other_engine(candidate),))
     yield from engine.parser_warnings(context, candidate)
     yield from thinking_warnings(candidate, baseline)
+
+
+def _of_sessions(context: Context, candidate: Candidate, tiers: Sequence[Workload]) -> Iterator[Warning | None]:
+    """What an agent meets that holds sessions."""
+    baseline = tiers[0]
+    yield load.too_few_seats(candidate)
+    yield load.burst_outruns_cold_start(candidate, baseline)
+    yield load.burst_shares_gateway(context, candidate, tiers)
+    yield load.everyone_at_once(candidate, baseline)
+    yield load.lone_replica(context, candidate, baseline)
+    yield load.not_in_cache(baseline)
+    yield load.never_in_cache(candidate, baseline)
+    yield load.needs_router(context, candidate, baseline)
+    yield load.latency_risk(candidate, baseline)
+    yield load.slow_answer(candidate, baseline)
+
+
+def _of_requests(context: Context, candidate: Candidate, tiers: Sequence[Workload]) -> Iterator[Warning | None]:
+    """What an agent meets whose model generates nothing."""
+    baseline = tiers[0]
+    yield answering.burst_of_requests(candidate, baseline)
+    yield load.lone_replica(context, candidate, baseline)
+    yield answering.answer_risk(candidate, baseline)
+    yield answering.unmeasured_answers(baseline)
+    yield answering.pairs_without_template(candidate, baseline)
 
 
 def _uncalibrated(candidate: Candidate, baseline: Workload) -> Warning | None:

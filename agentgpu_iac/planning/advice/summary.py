@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan import Architecture, Pattern
+from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural
 from agentgpu_iac.planning.choosing.candidates import Candidate
@@ -97,11 +98,20 @@ def headline(context: Context) -> str:
     headroom = 1 - fullest.memory.utilization_ratio
     if any(workload.share_group for workload in context.workloads):
         headroom = 1 - max(_group_ratios(context).values())
-    if burst:
+    answered = sum(
+        candidate.demand.requests_per_s(peak=True)
+        for candidate in context.candidates
+        if candidate.demand.load is not None
+    )
+    if not peak:
+        carries = f"{'answers' if keep == 'keeps' else 'answer'} the {per_second(answered)} requests/s of the peak"
+    elif burst:
         grown = f"{burst} node{plural(burst)}"
         carries = f"{keep} {sessions:,} session{plural(sessions)} warm, and {grown} more carry {peak:,} at the peak"
     else:
         carries = f"{keep} the {peak:,} session{plural(peak)} of the peak resident"
+    if peak and answered:
+        carries += f", and answer {per_second(answered)} requests/s"
     cost = context.cost
     return (
         f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "

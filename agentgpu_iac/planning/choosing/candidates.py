@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.planning.choosing.parallelism import Sizes
-from agentgpu_iac.planning.choosing.service import Service, in_time, slowed, with_overrides, within
+from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.replica import MemoryTerms
@@ -91,15 +91,11 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     wanted = wanted_model_len(demand)
     terms = candidate.memory
     in_budget = release.graphs_in_budget and terms.counts_graphs
-    graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(candidate.seats_per_group)
-    room = (
-        budget_gib
-        - terms.cold_start_gib
-        - terms.loaded_gib
-        - terms.overhead_gib(candidate.seats_per_group)
-        + graphs_outside
-    )
-    wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
+    seats = candidate.seats_per_group
+    graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(seats)
+    room = budget_gib - terms.cold_start_gib - terms.loaded_gib - terms.overhead_gib(seats) + graphs_outside
+    if demand.model.keeps_kv:
+        wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted
 
 
@@ -110,8 +106,34 @@ def shared(candidate: Candidate, engines: int, round_trip_ms: float) -> Candidat
     every rate divided by N. That is the worst case; idle neighbours cost nothing. The network is not shared, and
     what was measured and set by hand stays as it is.
     """
-    service = slowed(candidate.computed_service, engines, round_trip_ms)
+    service = _beside(candidate, engines, round_trip_ms, candidate.peak_replicas)
     return replace(candidate, service=with_overrides(service, candidate.demand), computed_service=service)
+
+
+def _beside(candidate: Candidate, engines: int, round_trip_ms: float, replicas: int) -> Service:
+    """What is left of the service when ``engines`` busy engines take turns on its accelerator.
+
+    An engine that generates nothing then has more inputs ahead of each: the fewest with which its rate, shared, still
+    carries the load.
+    """
+    demand = candidate.demand
+    if demand.load is None or candidate.speed is None:
+        return slowed(candidate.computed_service, engines, round_trip_ms)
+    needed = demand.prefill_tokens_per_s(0.0, peak=True) / replicas
+    low, high = candidate.computed_service.sessions, max(candidate.most_sessions, candidate.computed_service.sessions)
+
+    def with_ahead(ahead: int) -> Service:
+        whole = answering(candidate.speed, demand, load, ahead, round_trip_ms)
+        return slowed(whole, engines, round_trip_ms)
+
+    load = demand.load
+    while low < high:
+        middle = (low + high) // 2
+        if within(needed, with_ahead(middle).prefill_tokens_per_s):
+            high = middle
+        else:
+            low = middle + 1
+    return with_ahead(low)
 
 
 def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float, replicas: int = 1) -> int:
@@ -120,7 +142,7 @@ def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float, rep
     output_tokens_per_s = demand.output_tokens_per_s(peak=True) / replicas
     prefill_tokens_per_s = demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True) / replicas
     for engines in range(most, 1, -1):
-        service = with_overrides(slowed(candidate.computed_service, engines, round_trip_ms), demand)
+        service = with_overrides(_beside(candidate, engines, round_trip_ms, replicas), demand)
         enough = within(output_tokens_per_s, service.output_tokens_per_s) and within(
             prefill_tokens_per_s, service.prefill_tokens_per_s
         )

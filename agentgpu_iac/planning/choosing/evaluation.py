@@ -20,6 +20,7 @@ from agentgpu_iac.planning.choosing.parallelism import (
 )
 from agentgpu_iac.planning.choosing.service import (
     Service,
+    answering,
     in_time,
     largest_prompt,
     mean_request,
@@ -28,10 +29,10 @@ from agentgpu_iac.planning.choosing.service import (
     with_overrides,
     within,
 )
-from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
-from agentgpu_iac.sizing import latency, memory, replica, tails
+from agentgpu_iac.sizing import latency, memory, pooling, replica, tails
 from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.capacity import RESERVE_RATIO, usable_words
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
@@ -44,6 +45,9 @@ from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
 
 LEAST_BATCHED_TOKENS = 2_048
 """The smallest default of the engine."""
+_TOKENS_OF_A_STEP = 8_192
+"""Tokens in a step of a model that generates nothing, at least: the engine's default on large cards, whose launches weigh little
+beside their arithmetic on any; buffers for so many take a quarter of a GiB of BGE-M3 and one of a model of 8 B."""
 MAX_REPLICAS = 100_000
 """More replicas than this is a fault of the spec, not a plan."""
 
@@ -122,7 +126,8 @@ class Evaluator:
             return [self._reject(accelerator, None, "engine", None, None, "", message)]
         asked, limit = self._demand.longest_asked, self._demand.model.max_context_tokens
         if asked > limit:
-            message = f"a session of {asked:,} tokens is longer than the model's {limit:,}"
+            what = "a session" if self._demand.load is None else "an input"
+            message = f"{what} of {asked:,} tokens is longer than the model's {limit:,}"
             return [self._reject(accelerator, None, "context-length", asked, limit, "tokens", message)]
         if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
             message, need, at_most, unit = fault
@@ -176,10 +181,21 @@ class Evaluator:
         batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator, groups)
         terms = self._memory_terms(accelerator, parallel, batched)
         wanted = demand.agent.overrides.max_num_seqs or 1
+        if demand.load is not None:
+            wanted = pooling.seats_of_a_step(batched, demand.load)
         most = max(wanted, demand.most_seats)
         by_memory = min(most, groups.sessions(terms.most_sessions(groups.seats(most))))
         if by_memory < wanted:
             return self._reject_memory(accelerator, parallel, terms, wanted)
+        pooled = demand.model.pooling
+        if pooled is not None and pooled.whole_inputs and batched < demand.longest_asked:
+            message = (
+                f"the engine reads an input of this model in one step: its longest has {demand.longest_asked:,} tokens, and "
+                f"maxNumBatchedTokens is {batched:,}"
+            )
+            return self._reject(
+                accelerator, parallel, "batched-tokens", demand.longest_asked, batched, "tokens", message
+            )
         rows = rows_per_step(demand.agent)
         if batched < groups.seats(wanted) * rows:
             of = "" if rows == 1 else f" with {rows} tokens each"
@@ -188,8 +204,7 @@ class Evaluator:
                 f"the engine needs a batch of at least its {seats} sequences{of}; maxNumBatchedTokens is {batched}"
             )
             return self._reject(accelerator, parallel, "batched-tokens", seats * rows, batched, "tokens", message)
-        if rows > 1:
-            by_memory = min(by_memory, groups.sessions(batched // rows))
+        by_memory = min(by_memory, groups.sessions(batched // rows))  # a step has a token for each that runs
         engine = replica.speed(
             terms.replica,
             Serving(
@@ -211,6 +226,8 @@ class Evaluator:
                     "predicted; measure them and set overrides.ttftMs, tpotMs, outputTokensPerS and prefillTokensPerS"
                 )
             return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
+        if demand.load is not None:
+            by_memory = pooling.most_ahead(wanted, demand.load, demand.percentile)
         settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
         if isinstance(settled, Candidate):
             return replace(settled, nodes=nodes, gbps_between_nodes=gbps_between_nodes)
@@ -227,12 +244,23 @@ class Evaluator:
         prompt in several steps. Between 2,048 and the engine's default for the accelerator, in powers of two. With
         speculative decoding a step has several tokens for each session, and the batch holds them too.
         """
+        if self._demand.load is not None:
+            return self._tokens_of_a_step(accelerator)
         prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1, groups))
+        prompt = max(prompt, groups.seats(self._demand.agent.overrides.max_num_seqs or 1))
         rows = rows_per_step(self._demand.agent)
         if rows > 1:
             prompt = max(prompt, rows * groups.seats(self._demand.most_seats))
         wanted = 1 << max(LEAST_BATCHED_TOKENS.bit_length() - 1, math.ceil(math.log2(max(1.0, prompt))))
         return min(wanted, memory.default_max_num_batched_tokens(accelerator, self._rules.accounted_as))
+
+    def _tokens_of_a_step(self, accelerator: Accelerator) -> int:
+        """The batch of a model that generates nothing: nobody's tokens wait for it, so that it is large on small cards too, and
+        holds an input whole where the engine cannot cut it.
+        """
+        demand, most = self._demand, max(_TOKENS_OF_A_STEP, memory.default_max_num_batched_tokens(accelerator))
+        pooled = demand.model.pooling
+        return max(most, demand.longest_asked) if pooled is not None and pooled.whole_inputs else most
 
     def _is_measured(self) -> bool:
         """Whether what cannot be predicted was measured and set by hand: every time with a budget, every rate needed."""
@@ -265,7 +293,7 @@ class Evaluator:
             free = self._most_sessions_in_time(engine, hit, by_memory, groups)
             if free == 0:
                 return self._reject_latency(accelerator, parallel, engine, hit)
-            most = overrides.max_num_seqs or free
+            most = free if demand.load is not None else overrides.max_num_seqs or free
             full = self._service(engine, hit, most, groups)
             if not in_time(full, self._demand):
                 return self._reject_latency(accelerator, parallel, engine, hit, sessions=most)
@@ -274,15 +302,23 @@ class Evaluator:
                 break
             replicas = peak
         if peak > MAX_REPLICAS:
-            message = f"{peak:,} replicas for {demand.peak:,} sessions"
+            asked = f"{demand.peak:,} sessions"
+            if demand.load is not None:
+                asked = f"{demand.requests_per_s(peak=True):,.0f} requests/s"
+            message = f"{peak:,} replicas for {asked}"
             return self._reject(accelerator, parallel, "replicas", peak, MAX_REPLICAS, "replicas", message)
         final_baseline = overrides.baseline_replicas or baseline
         burst = overrides.burst_replicas if overrides.burst_replicas is not None else max(0, peak - final_baseline)
         free_replicas = (
             (baseline, peak) if free == most else self._both_replicas(self._service(engine, hit, free, groups), hit)
         )
-        seats = overrides.max_num_seqs or self._seats(engine, hit, most, final_baseline, final_baseline + burst, groups)
+        by_hand = None if demand.load is not None else overrides.max_num_seqs
+        seats = by_hand or self._seats(engine, hit, most, final_baseline, final_baseline + burst, groups)
         computed = self._service(engine, hit, seats, groups, by_hand=False)
+        computed_seats = self._seats(engine, hit, free, *free_replicas, groups)
+        if demand.load is not None:  # so far: how many inputs may be ahead; a step takes all that it can
+            seats = pooling.seats_of_a_step(batched, demand.load)
+            computed_seats = pooling.seats_of_a_step(batched, replace(demand.load, most_seats=SEATS_FOR_VOLUME))
         return Candidate(
             demand=demand,
             accelerator=accelerator,
@@ -290,11 +326,11 @@ class Evaluator:
             groups=groups,
             memory=terms,
             speed=engine,
-            max_num_batched_tokens=batched if overrides.max_num_batched_tokens else max(batched, groups.seats(seats)),
-            computed_max_num_batched_tokens=max(self._batched_tokens(accelerator, groups), groups.seats(seats)),
+            max_num_batched_tokens=batched,
+            computed_max_num_batched_tokens=self._batched_tokens(accelerator, groups),
             most_sessions=most,
             max_num_seqs=seats,
-            computed_max_num_seqs=self._seats(engine, hit, free, *free_replicas, groups),
+            computed_max_num_seqs=computed_seats,
             baseline_replicas=final_baseline,
             normal_replicas=final_baseline,
             computed_baseline_replicas=baseline,
@@ -312,6 +348,8 @@ class Evaluator:
         """The same candidate with ``warm`` of its peak replicas always running and ``seats`` sessions on each."""
         if warm == candidate.baseline_replicas and seats == candidate.max_num_seqs:
             return candidate
+        if self._demand.load is not None:
+            return replace(candidate, baseline_replicas=warm, peak_replicas=max(warm, candidate.peak_replicas))
         groups = candidate.groups
         computed = self._service(candidate.speed, candidate.prefix_hit_ratio, seats, groups, by_hand=False)
         return replace(
@@ -319,7 +357,6 @@ class Evaluator:
             baseline_replicas=warm,
             peak_replicas=max(warm, candidate.peak_replicas),
             max_num_seqs=seats,
-            max_num_batched_tokens=max(groups.seats(seats), candidate.max_num_batched_tokens),
             service=with_overrides(computed, self._demand),
             computed_service=computed,
         )
@@ -361,6 +398,7 @@ class Evaluator:
                 overhead_ratio=(calibration and calibration.overhead_ratio) or 1.0,
                 overhead_source="" if calibration is None else calibration.source,
             ),
+            longest_tokens=demand.longest_input_tokens,
         )
         return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
@@ -377,6 +415,9 @@ class Evaluator:
         self, engine: Speed | None, hit: float, sessions: int, groups: Groups, *, by_hand: bool = True
     ) -> Service:
         demand, counted = self._demand, groups.counted(sessions)
+        if demand.load is not None:
+            service = answering(engine, demand, demand.load, sessions, self._rules.round_trip_ms)
+            return with_overrides(service, demand) if by_hand else service
         ttft = tpot = ttft_at = tpot_at = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = (
             tpot_error
         ) = None
@@ -431,7 +472,7 @@ class Evaluator:
 
     def _replicas(self, sessions: int, most: int, service: Service, hit: float, *, peak: bool) -> int:
         demand = self._demand
-        needed = ceil_div(sessions, most)
+        needed = max(1, ceil_div(sessions, most))
         if service.output_tokens_per_s:
             needed = max(needed, ceil_ratio(demand.output_tokens_per_s(peak=peak), service.output_tokens_per_s))
         if service.prefill_tokens_per_s:
@@ -441,7 +482,7 @@ class Evaluator:
     def _seats(self, engine: Speed | None, hit: float, most: int, baseline: int, peak: int, groups: Groups) -> int:
         """The fewest sessions per replica that carry both tiers: fewer seats mean less memory and faster answers."""
         demand = self._demand
-        low = min(most, max(ceil_div(demand.concurrent, baseline), ceil_div(demand.peak, peak)))
+        low = min(most, max(1, ceil_div(demand.concurrent, baseline), ceil_div(demand.peak, peak)))
 
         def carries(seats: int) -> bool:
             service = self._service(engine, hit, seats, groups)
@@ -466,7 +507,8 @@ class Evaluator:
     ) -> Rejection:
         sessions = self._groups(parallel).seats(replica_sessions)
         need, limit = terms.need_gib(sessions), terms.limit_gib
-        many = "one session" if sessions == 1 else f"{sessions} sessions"
+        what = "session" if self._demand.load is None else "input"
+        many = f"one {what}" if sessions == 1 else f"{sessions} {what}s"
         message = (
             f"{terms.loaded_gib:.2f} GiB weights + {terms.kv_gib(sessions):.2f} KV cache of {many} + "
             f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
@@ -493,14 +535,23 @@ class Evaluator:
         checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
             ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
             ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
-            ("e2e", service.e2e_ms, demand.budget_e2e_ms),
+            ("e2e", *self._whole_answer(service)),
         )
         name, need, limit = next((check for check in checks if not within(check[1], check[2])), checks[0])
         many = "a single session" if sessions == 1 else f"{sessions} sessions"
-        which = name.upper() if name == "e2e" else f"{name.upper()} p{demand.percentile:g}"
-        room = f" with its margin of {demand.margin:.0%}" if demand.margin and name != "e2e" else ""
+        is_mean = name == "e2e" and demand.load is None
+        which = name.upper() if is_mean else f"{name.upper()} p{demand.percentile:g}"
+        room = f" with its margin of {demand.margin:.0%}" if demand.margin and not is_mean else ""
+        if demand.load is not None:
+            many = f"{demand.load.inputs_per_request:,} inputs of {demand.load.input_tokens:,} tokens"
         message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.0f} ms"
         return self._reject(accelerator, parallel, name, need, limit, "ms", message)
+
+    def _whole_answer(self, service: Service) -> tuple[float | None, float | None]:
+        """A whole answer, as its budget means it, and that budget."""
+        demand = self._demand
+        value = service.e2e_ms if demand.load is None else with_margin(service.e2e_at_ms, demand)
+        return value, demand.budget_e2e_ms
 
     def _reject(
         self,

@@ -47,8 +47,10 @@ def longest_answer_s(demand: Demand, tpot_ms: float | None) -> float:
     """Time of the longest of a hundred answers, from its first token on.
 
     A token is counted at 50 ms at least, however fast the engine is: a drain that depended on the speed would let a stricter
-    latency budget buy cheaper capacity.
+    latency budget buy cheaper capacity. A model that generates nothing streams nothing: it ends with the step that runs.
     """
+    if demand.load is not None:
+        return 0.0
     seconds = longest_answer_tokens(demand) * max(SLOWEST_TPOT_MS, tpot_ms or 0.0) / 1000
     return min(float(LONGEST_ANSWER_S), seconds)
 

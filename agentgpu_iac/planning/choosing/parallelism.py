@@ -83,6 +83,9 @@ def _without_groups(demand: Demand) -> Iterator[Sizes]:
     model, overrides, draft = demand.model, demand.agent.overrides, demand.draft
     if (overrides.attention_data_parallel_size or 1) > 1:
         return
+    if not model.keeps_kv and not overrides.tensor_parallel_size and not overrides.pipeline_parallel_size:
+        yield Sizes(tensor=1, pipeline=1)  # encoders are small, have no pipeline stages, and more replicas carry more
+        return
     tensor = (overrides.tensor_parallel_size,) if overrides.tensor_parallel_size else TENSOR_PARALLEL_SIZES
     pipeline = (overrides.pipeline_parallel_size,) if overrides.pipeline_parallel_size else PIPELINE_PARALLEL_SIZES
     one_stage_only = not PORTS[demand.agent.engine].pipeline_parallel

@@ -70,9 +70,12 @@ def longest_start_s(candidate: Candidate, warm: int) -> float:
 
     The load climbs evenly over the ramp, as ``tiers.sessions_before_ready`` has it.
     """
-    demand = candidate.demand
-    room = warm * candidate.most_sessions - demand.concurrent
-    return max(0.0, demand.agent.traffic.ramp_s * room / (demand.peak - demand.concurrent))
+    demand, each = candidate.demand, candidate.service.prefill_tokens_per_s
+    normal, peak, carried = float(demand.concurrent), float(demand.peak), float(warm * candidate.most_sessions)
+    if demand.load is not None and each:  # nobody keeps a seat: by rate
+        normal, peak = (demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=at) for at in (False, True))
+        carried = warm * each
+    return max(0.0, demand.ramp_s * (carried - normal) / (peak - normal))
 
 
 def _pull(start: Start) -> Way:

@@ -21,7 +21,7 @@ from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType
-from agentgpu_iac.units import ceil_div
+from agentgpu_iac.units import ceil_div, ceil_ratio
 
 RESERVE_AFTER_DAYS = 30
 RESERVE_STABILITY_RATIO = 0.8
@@ -51,9 +51,17 @@ class Refusal:
 
 def sessions_before_ready(demand: Demand, cold_start_s: float) -> int:
     """Sessions held by the time that a replica started with the burst is ready: the load climbs evenly over the ramp."""
-    ramp_s = demand.agent.traffic.ramp_s
-    climbed = 1.0 if ramp_s <= cold_start_s else cold_start_s / ramp_s
+    climbed = demand.climbed(cold_start_s)
     return math.ceil(demand.concurrent + (demand.peak - demand.concurrent) * climbed - 1e-6)
+
+
+def replicas_before_ready(candidate: Candidate, cold_start_s: float) -> int:
+    """Replicas that carry what is asked by then: by seats, or by rate where nobody keeps a seat."""
+    demand, each = candidate.demand, candidate.service.prefill_tokens_per_s
+    if demand.load is None or not each:
+        return ceil_div(sessions_before_ready(demand, cold_start_s), candidate.most_sessions)
+    normal, peak = (demand.prefill_tokens_per_s(0.0, peak=is_peak) for is_peak in (False, True))
+    return ceil_ratio(normal + (peak - normal) * demand.climbed(cold_start_s), each)
 
 
 def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity) -> int:
@@ -65,7 +73,7 @@ def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity)
     if demand.agent.overrides.baseline_replicas is not None or not candidate.burst_replicas:
         return warm
     if demand.user_facing and capacity.fast_burst == "absorb":
-        warm = max(warm, ceil_div(sessions_before_ready(demand, cold_start_s), candidate.most_sessions))
+        warm = max(warm, replicas_before_ready(candidate, cold_start_s))
     floor = math.ceil(capacity.on_demand_floor_ratio * candidate.peak_replicas - 1e-6)
     return min(candidate.peak_replicas, max(warm, floor))
 
@@ -80,6 +88,10 @@ def seats_in_time(candidate: Candidate, cold_start_s: float, capacity: Capacity)
         or demand.agent.overrides.baseline_replicas is not None
     ):
         return True
+    if demand.load is not None:
+        return candidate.baseline_replicas >= min(
+            candidate.peak_replicas, replicas_before_ready(candidate, cold_start_s)
+        )
     return candidate.baseline_replicas * candidate.max_num_seqs >= sessions_before_ready(demand, cold_start_s)
 
 
@@ -87,7 +99,8 @@ def seats_for_warm(candidate: Candidate, warm: int, cold_start_s: float, capacit
     """Seats of a replica so that the warm ones hold whoever comes before the burst tier is ready."""
     demand = candidate.demand
     if (
-        not demand.user_facing
+        demand.load is not None
+        or not demand.user_facing
         or capacity.fast_burst != "absorb"
         or demand.agent.overrides.baseline_replicas is not None
     ):

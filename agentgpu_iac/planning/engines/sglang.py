@@ -66,6 +66,8 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     if settings.kv_cache_memory_bytes is not None:
         args += ["--max-total-tokens", str(settings.kv_cache_memory_bytes // settings.kv_bytes_per_token)]
     args.append("--enable-metrics")
+    if model.pooling is not None:
+        args.append("--is-embedding")
     if parser := settings.tool_parser:
         args += ["--tool-call-parser", parser]
     if parser := settings.reasoning_parser:
@@ -139,6 +141,8 @@ def _has_one_kind_of_layer(model: Model) -> bool:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
+    if (pooled := wishes.model.pooling) is not None and (pooled.kind != "embedding" or pooled.whole_inputs):
+        yield "what SGLang keeps for rerankers, classifiers and models that read an input at once was not read: use vllm"
     if agent.speculative is not None and not at_least(version, _SPECULATION_SINCE[agent.speculative.method]):
         yield f"SGLang {version} has no speculative decoding by {agent.speculative.method}"
     if agent.kv_offload_gib is not None and agent.kv_offload_gib < _MOST_RANKS:

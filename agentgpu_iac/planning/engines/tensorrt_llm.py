@@ -88,6 +88,8 @@ def _model_name(settings: EngineSettings) -> str:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
+    if wishes.model.pooling is not None:
+        yield "how trtllm-serve serves models that generate nothing was not read: use vllm"
     if quantises_at_load(wishes.model, wishes.precision):
         yield "TensorRT-LLM does not make FP8 weights at load: name an FP8 checkpoint as the model"
     sixteen_bit = wishes.precision in ("bf16", "fp16")

@@ -82,6 +82,8 @@ def _model_name(_: EngineSettings) -> str:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent = wishes.agent
+    if wishes.model.pooling is not None:
+        yield "TGI only generates; its sister for vectors and scores, text-embeddings-inference, is not planned: use vllm"
     if not wishes.image_is_pinned:
         yield (
             "the published TGI image keeps its Python under /root, where the pod's user may not read "

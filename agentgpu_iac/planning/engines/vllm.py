@@ -51,6 +51,9 @@ _NODES_SINCE = "0.11.1"
 _TEXT_ONLY_SINCE = "0.17"
 """First release read with --language-model-only; 0.16.0 has --limit-mm-per-prompt alone, which says the same by kind."""
 _JOIN_TIMEOUT_SINCE = "0.18"
+_POOLING_SINCE = "0.11"
+"""First release read with --runner and --convert whose only engine is V1: 0.10.2 has both flags and still the engine V0 beside
+it, 0.10.0 has --task. What is not read of older ones is not planned."""
 MASTER_PORT = 29501
 """Where the processes of a replica over several nodes find one another: the engine's own default."""
 
@@ -80,6 +83,7 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     args = [
         settings.bucket_address or f"{MODELS_MOUNT}/{settings.model_path}",
         *("--served-model-name", agent.name),
+        *_pooling_args(model),
         *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
         *("--port", str(PORT)),
         *("--tensor-parallel-size", str(settings.tensor_parallel)),
@@ -156,6 +160,19 @@ def _chat_args(settings: EngineSettings) -> list[str]:
     return args
 
 
+def _pooling_args(model: Model) -> list[str]:
+    """What makes the engine answer with vectors or scores; how it pools stands in the model's own files."""
+    pooled = model.pooling
+    if pooled is None:
+        return []
+    args = ["--runner", "pooling"]
+    if pooled.converted:
+        args += ["--convert", "embed"]
+    if pooled.hf_overrides is not None:
+        args += ["--hf-overrides", pooled.hf_overrides]
+    return args
+
+
 def _precision_args(model: Model, precision: Precision) -> list[str]:
     if quantises_at_load(model, precision):
         return ["--dtype", "auto", "--quantization", "fp8"]
@@ -194,6 +211,8 @@ def _environment() -> tuple[EnvironmentVariable, ...]:
 
 def _refusals(wishes: Wishes) -> Iterator[str]:
     agent, version = wishes.agent, wishes.version
+    if wishes.model.pooling is not None and not at_least(version, _POOLING_SINCE):
+        yield f"how vLLM {version} serves models that generate nothing was not read; {_POOLING_SINCE} and newer take --runner"
     if agent.speculative is not None and not at_least(version, _SPECULATION_SINCE[agent.speculative.method]):
         yield f"vLLM {version} has no speculative decoding by {agent.speculative.method} that is known to work"
     if agent.kv_cache_dtype == "bf16" and not at_least(version, _BF16_CACHE_SINCE):

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import PacePlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.service import mean_request
+from agentgpu_iac.planning.running.answering import pace_of_requests
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import rounded
@@ -26,6 +27,8 @@ _ROUNDS = 40
 def pace_plan(candidate: Candidate) -> PacePlan | None:
     """The pace at which the sessions of a full replica ask; None where no time of a request is known."""
     demand = candidate.demand
+    if demand.load is not None:
+        return pace_of_requests(candidate)
     shape, seats = demand.shape, candidate.max_num_seqs
     pause_s = shape.pause_s_per_turn / shape.requests_per_turn
     generating_s = _generating_s(candidate, 1.0)

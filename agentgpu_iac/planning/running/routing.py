@@ -198,11 +198,11 @@ def _priority(routed: Sequence[tuple[Workload, ...]]) -> PriorityLevel:
 
 def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> RoutePlan:
     first = tiers[0]
-    budget_ms = first.latency.budget_ttft_ms
+    budget_ms = first.latency.first_answer_budget_ms
     return RoutePlan(
         agent=first.agent,
         port=port,
-        policy=spec.network.routing,
+        policy=first.routing.policy,
         attention_groups=first.attention_data_parallel_size if _by_session(first) else 1,
         group_header=PORTS[first.engine.name].group_header if _by_session(first) else None,
         max_connections=None if first.admission.max_queued_requests is None else countable(_connections(tiers)),
@@ -222,7 +222,7 @@ def countable(requests: int) -> int | None:
 
 def _flow_control(first: Workload) -> FlowControlPlan:
     """The picker's queue in place of the engines' limits: nobody would ask a second engine."""
-    budget_ms, waiting = first.latency.budget_ttft_ms, first.waiting_room
+    budget_ms, waiting = first.latency.first_answer_budget_ms, first.waiting_room
     return FlowControlPlan(
         queue_depth=_PICKER_QUEUE_DEPTH if waiting is None else max(1, waiting),
         kv_cache_ratio=kv_cache_full_ratio(first),
@@ -245,7 +245,9 @@ def _connections(tiers: Sequence[Workload]) -> int:
 def _tokens_per_s(tiers: Sequence[Workload]) -> float:
     """Tokens that the replicas can generate; at 50 ms each where their speed is not known."""
     return sum(
-        tier.replicas.max * tier.max_num_seqs * 1000 / SLOWEST_TPOT_MS
+        tier.replicas.max * (tier.pooling.inputs_per_s or tier.max_num_seqs)
+        if tier.pooling is not None
+        else tier.replicas.max * tier.max_num_seqs * 1000 / SLOWEST_TPOT_MS
         if tier.throughput.output_tokens_per_s is None
         else tier.throughput.output_tokens_per_s
         for tier in tiers
@@ -256,6 +258,8 @@ def answer_timeout_s(tier: Workload) -> int:
     """The longest answer that the engine's own limit allows: the longest sequence at the pace of a full replica, and never less
     than a drain waits for.
     """
+    if tier.pooling is not None:
+        return max(LEAST_ANSWER_TIMEOUT_S, tier.drain.answer_s)
     tpot_ms = max(SLOWEST_TPOT_MS, tier.latency.tpot_ms or 0.0)
     answer_s = math.ceil(tier.max_model_len * tpot_ms / 1000)
     return min(LONGEST_ANSWER_S, max(LEAST_ANSWER_TIMEOUT_S, tier.drain.answer_s, answer_s))

@@ -87,9 +87,15 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
     )
 
 
-def seats_wanted(seats: int, utilization_ratio: float) -> float:
+def seats_wanted(seats: float, utilization_ratio: float) -> float:
     """Requests on one replica from which another is wanted."""
     return rounded(seats * utilization_ratio, 3)
+
+
+def seats_held(burst: Workload) -> float:
+    """Requests that a replica holds when it serves what it is bought for: its seats, or the inputs of its planned rate."""
+    held = None if burst.pooling is None else burst.pooling.inputs_in_flight
+    return burst.max_num_seqs if held is None else min(float(burst.max_num_seqs), held)
 
 
 def stay_s(cold_start_s: float, pace: PacePlan | None) -> int:
@@ -155,7 +161,7 @@ def _triggers(
     burst: Workload, metrics: MetricsPlan, baseline_replicas: int, stack: str, spec: StackSpec
 ) -> Iterator[Trigger]:
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
-    seats, pace = seats_wanted(burst.max_num_seqs, theta), burst.pace
+    seats, pace = seats_wanted(seats_held(burst), theta), burst.pace
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
     missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))

@@ -21,7 +21,7 @@ def kv_bytes(member: Placed, pool: Pool) -> int:
     engines = _on_one_card(member, pool)
     planned = planned_kv_bytes(member.candidate)
     everyone = sum(planned_kv_bytes(engine.candidate) for engine in engines)
-    return planned + math.floor(spare_bytes(engines) * planned / everyone)
+    return planned + (math.floor(spare_bytes(engines) * planned / everyone) if everyone else 0)
 
 
 def planned_kv_bytes(candidate: Candidate) -> int:

@@ -88,6 +88,8 @@ def metrics_plan(known: EngineMetrics | None, demand: Demand, round_trip_ms: flo
     """
     if known is None:
         return None
+    if demand.load is not None:
+        return _of_answers(known, demand, round_trip_ms)
     ttft_s = None if demand.budget_ttft_ms is None else rounded((demand.budget_ttft_ms - round_trip_ms) / 1000, 6)
     tpot_s = None if demand.budget_tpot_ms is None else rounded(demand.budget_tpot_ms / 1000, 6)
     whole_ttft_s = None if demand.budget_ttft_ms is None else rounded(demand.budget_ttft_ms / 1000, 6)
@@ -113,6 +115,39 @@ def metrics_plan(known: EngineMetrics | None, demand: Demand, round_trip_ms: flo
         tpot_edge_s=_edge(tpot_edges or known.tpot_edges_s, tpot_s),
         ttft_edges_s=ttft_edges,
         tpot_edges_s=tpot_edges,
+    )
+
+
+def _of_answers(known: EngineMetrics, demand: Demand, round_trip_ms: float) -> MetricsPlan:
+    """The series of an engine that generates nothing: its first and only output is the answer, and its tokens are inputs'.
+
+    vLLM observes the time to first token of such requests too, once for each input (0.32.0, tried on a CPU). What tells of
+    generated tokens stays at zero, and so does the KV cache of models that keep none.
+    """
+    budget_ms, keeps_kv = demand.budget_e2e_ms, demand.model.keeps_kv
+    left_s = None if budget_ms is None else rounded((budget_ms - round_trip_ms) / 1000, 6)
+    whole_s = None if budget_ms is None else rounded(budget_ms / 1000, 6)
+    edges = _own_edges(known.ttft_edges_s, (left_s, whole_s)) if known.edges_settable else ()
+    return MetricsPlan(
+        path=known.path,
+        running=known.running,
+        waiting=known.waiting,
+        kv_usage=known.kv_usage if keeps_kv else None,
+        ttft=known.ttft,
+        tpot=None,
+        preemptions=known.preemptions if keeps_kv else None,
+        rejections=known.rejections,
+        prefix_cache_hits=None,
+        prefix_cache_queries=None,
+        generation_tokens=None,
+        prompt_tokens=known.prompt_tokens,
+        success=known.success,
+        answers=known.answers,
+        failures=known.failures,
+        ttft_edge_s=_edge(edges or known.ttft_edges_s, left_s),
+        tpot_edge_s=None,
+        ttft_edges_s=edges,
+        tpot_edges_s=(),
     )
 
 
@@ -201,7 +236,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         yield alert(ERRORS, ERROR_RATIO, "of the requests", **_share(ERROR_RATIO, urgent))
     yield alert(REPLICAS_BELOW_PLAN, float(baseline.replicas.min), "replicas", severity=urgent, for_s=cold_s)
     yield alert(ENGINE_RESTARTS, float(ENGINE_RESTARTS_MOST), "restarts", window_s=_BURN_WINDOW_S, for_s=0)
-    if metrics is not None and metrics.kv_usage is not None:
+    if metrics is not None and metrics.telltale is not None:
         yield alert(METRICS_MISSING, 0.0, "pods", for_s=max(_EXPORTER_FOR_S, cold_s))
     if any(workload.scaling is not None for workload in tiers):
         yield alert(SCALER_FAILING, 0.0, "errors", severity=urgent, window_s=_WINDOW_S)

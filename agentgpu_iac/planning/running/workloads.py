@@ -39,6 +39,8 @@ from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_i
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, shared_memory, watching
+from agentgpu_iac.planning.running.answering import pooling_plan
+from agentgpu_iac.planning.running.answering import waiting_room as room_of_requests
 from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory, starting, tails
@@ -135,6 +137,7 @@ def workload_plan(
         interruptible=demand.agent.interruptible,
         model=demand.model.id,
         model_source="config" if demand.model.is_local else "catalog",
+        pooling=pooling_plan(candidate),
         served_model_name=port.served_model_name(settings),
         engine=EnginePlan(
             name=port.name,
@@ -177,8 +180,13 @@ def workload_plan(
         rollout=_rollout(member, pool, node_pool, replicas, start, probes, spec),
         admission=admission,
         waiting_room=waiting_room,
-        routing=RoutingPlan(policy=spec.network.routing, prefix_hit_ratio=rounded(candidate.prefix_hit_ratio)),
-        thinking=thinking_plan(
+        routing=RoutingPlan(
+            policy="round-robin" if demand.load is not None else spec.network.routing,
+            prefix_hit_ratio=rounded(candidate.prefix_hit_ratio),
+        ),
+        thinking=None
+        if demand.load is not None
+        else thinking_plan(
             demand.thinking,
             demand.model,
             engine_is_told=variables is not None,
@@ -206,7 +214,9 @@ def workload_plan(
         pace=pace_plan(candidate),
         scaling=None,
         replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
-        requests_per_session=rounded(agent.conversation.turns * demand.shape.requests_per_turn),
+        requests_per_session=1.0
+        if demand.load is not None
+        else rounded(agent.conversation.turns * demand.shape.requests_per_turn),
     )
 
 
@@ -244,7 +254,9 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         before_graphs_gib=max(0.0, terms.overhead_gib(seats) - terms.cuda_graph_gib(seats)),
     )
     kv_bytes = None
-    if member.share_group is not None:
+    if member.share_group is not None and not candidate.demand.model.keeps_kv:
+        budget = total + terms.cold_start_gib
+    elif member.share_group is not None:
         kv_bytes = shared_memory.kv_bytes(member, pool)
         budget = total + terms.cold_start_gib - kv_gib + kv_bytes / GIB
     plan = MemoryPlan(
@@ -292,6 +304,9 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
         tpot_miss_ratio=_miss_ratio(
             demand.agent.overrides.tpot_ms, service.tpot_at_ms, demand.budget_tpot_ms, service.tpot_error_ratio
         ),
+        e2e_at_percentile_ms=_optional(service.e2e_at_ms),
+        e2e_miss_ratio=_miss_ratio(None, service.e2e_at_ms, demand.budget_e2e_ms, service.e2e_error_ratio),
+        e2e_error_ratio=service.e2e_error_ratio,
         budget_ttft_ms=demand.budget_ttft_ms,
         budget_tpot_ms=demand.budget_tpot_ms,
         budget_e2e_ms=demand.budget_e2e_ms,
@@ -419,6 +434,8 @@ def _waiting_room(candidate: Candidate) -> int | None:
     this request's own TTFT, divided by that, is how many may stand in line.
     """
     demand, service = candidate.demand, candidate.service
+    if demand.load is not None:
+        return room_of_requests(candidate, demand)
     if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
         return None
     per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
@@ -441,7 +458,7 @@ def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit
     return AdmissionPlan(
         max_waiting_requests=waiting,
         max_queued_requests=requests,
-        max_queued_tokens=requests * candidate.demand.context_tokens,
+        max_queued_tokens=requests * max(candidate.demand.context_tokens, candidate.demand.longest_input_tokens),
         refusal_status=None if limit is None else limit.status,
     )
 
@@ -517,6 +534,12 @@ def _chosen_because(member: Placed) -> str:
             "which is cheaper than nodes of their own and fits memory and latency with all of them busy"
         )
     warm = candidate.baseline_replicas
+    if candidate.demand.load is not None:
+        return (
+            f"the cheapest placement in which {warm} warm replica{'s' if warm > 1 else ''} of "
+            f"{candidate.accelerators_per_replica} x {candidate.accelerator.name} answer{'' if warm > 1 else 's'} what is "
+            "asked within memory, latency and throughput"
+        )
     seats = min(candidate.demand.peak, warm * candidate.max_num_seqs)
     if candidate.nodes > 1:
         each = f"{candidate.nodes} nodes of {candidate.accelerators_per_pod} x {candidate.accelerator.name}"

@@ -168,6 +168,8 @@ def _nodes(candidate: Candidate) -> str:
 
 
 def _service_words(service: Service) -> str:
+    if service.e2e_at_ms is not None:
+        return f"answers in {service.e2e_at_ms:.0f} ms"
     if service.ttft_at_ms is None or service.tpot_at_ms is None:
         return "latency not predicted"
     return f"TTFT {service.ttft_at_ms:.0f} ms, TPOT {service.tpot_at_ms:.1f} ms"

@@ -34,6 +34,7 @@ from agentgpu_iac.spec.model.fields import (
     TimeZone,
     Url,
 )
+from agentgpu_iac.spec.model.requests import Caller, Requests
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
 from agentgpu_iac.spec.model.serving import (
     GatewayRef,
@@ -53,6 +54,7 @@ __all__ = (
     "AddressRange",
     "Agent",
     "AgentStack",
+    "Caller",
     "Capacity",
     "ClusterObjects",
     "Conversation",
@@ -83,6 +85,7 @@ __all__ = (
     "PositiveCount",
     "PrometheusAuth",
     "Ratio",
+    "Requests",
     "Scaling",
     "ScheduledScale",
     "Security",

@@ -20,6 +20,7 @@ from agentgpu_iac.spec.model.fields import (
     Switch,
     Text,
 )
+from agentgpu_iac.spec.model.requests import Requests
 from agentgpu_iac.spec.repository import with_revision_of_page
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
@@ -193,13 +194,17 @@ class Agent(Document):
     """Number format of the KV cache. auto: what the checkpoint asks for, where the engine heeds it; else that of the
     activations (16 bit)."""
     latency_class: LatencyClass = "chat"
-    """voice: TTFT 200 ms, TPOT 50 ms. chat: TTFT 500 ms, TPOT 50 ms. background: no latency budget."""
+    """voice: TTFT 200 ms, TPOT 50 ms. chat: TTFT 500 ms, TPOT 50 ms. background: no latency budget. With ``requests`` the
+    first figure holds for the whole answer."""
     ttft_ms: Positive | None = None
     """Budget for the time to first token, instead of the class's."""
     tpot_ms: Positive | None = None
     """Budget for the time per output token, instead of the class's."""
     e2e_ms: Positive | None = None
-    """Budget for a complete answer. Binds only if set."""
+    """Budget for a complete answer. Binds only if set; with ``requests`` it stands in place of the class's, and holds at the
+    percentile of ``latency``."""
+    requests: Requests | None = None
+    """What is asked of a model that answers with a vector or a score. Set: the agent holds no sessions."""
     sessions: Sessions = Sessions()
     """Sessions held at once."""
     conversation: Conversation = Conversation()

@@ -65,6 +65,16 @@ def planned() -> Iterator[tuple[str, Plan]]:
     for version in ("0.16.0", "0.33.0"):
         stack = scenes.make_agent(model="test/eyes", textOnly=True, engineVersion=version)
         yield f"text alone {version}", scenes.plan(stack, catalog=scenes.make_catalog(models=(eyes,)))
+    for model, kind in (
+        ("BAAI/bge-m3", None),
+        ("Qwen/Qwen3-Reranker-0.6B", None),
+        ("Qwen/Qwen3-0.6B", "embedding"),
+    ):
+        requests = {"perS": 1, **({} if kind is None else {"kind": kind})}
+        yield (
+            f"requests of {model}",
+            scenes.plan({"name": "asked", "model": model, "requests": requests}, catalog=catalog),
+        )
     yield "attention groups", test_attention_groups.planned()
     small = [scenes.make_agent(name, "test/tiny", ttftMs=3000.0, tpotMs=300.0) for name in ("one", "two")]
     yield (

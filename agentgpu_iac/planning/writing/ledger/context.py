@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.writing.ledger.answering import input_lines
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Context"
@@ -12,6 +13,9 @@ SECTION = "Context"
 
 def context_lines(demand: Demand) -> Iterator[Line]:
     """The context for which memory is reserved, and the mean one."""
+    if demand.load is not None:
+        yield from input_lines(demand)
+        return
     conversation, shape = demand.agent.conversation, demand.shape
     calls = conversation.tool_calls
     tools = round(calls.per_turn * calls.result_tokens)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.service import largest_prompt, mean_request
+from agentgpu_iac.planning.writing.ledger.answering import answer_lines
 from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.sizing.speed import Speed
@@ -17,6 +18,9 @@ SECTION = "Latency with every session generating"
 
 def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Iterator[Line]:
     """The latency of a replica whose accelerator ``engines`` engines take turns on; nothing where it is not predicted."""
+    if candidate.demand.load is not None:
+        yield from answer_lines(candidate, workload, engines)
+        return
     engine, times, shape = candidate.speed, workload.latency, candidate.demand.shape
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.running import pace
+from agentgpu_iac.planning.writing.ledger.answering import rate_lines
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Throughput and replicas"
@@ -14,6 +15,9 @@ SECTION = "Throughput and replicas"
 
 def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
     """Rates of the baseline, and the replicas of both tiers."""
+    if candidate.demand.load is not None:
+        yield from rate_lines(candidate, baseline)
+        return
     agent, rates = candidate.demand.agent, baseline.throughput
     daily = agent.traffic.conversations_per_day
     volume = (

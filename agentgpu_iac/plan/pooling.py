@@ -1,0 +1,36 @@
+"""An agent whose model answers with a vector or a score."""
+
+from __future__ import annotations
+
+from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.vocabulary import PoolingKind
+
+_FEW = 10
+
+
+def per_second(rate: float) -> str:
+    """A rate as people read it: one decimal below ten, where it says something."""
+    return f"{rate:,.0f}" if rate >= _FEW or float(rate).is_integer() else f"{rate:,.1f}"
+
+
+class PoolingPlan(Document):
+    """What it is asked, in place of sessions, and where."""
+
+    kind: PoolingKind
+    """What it answers with."""
+    routes: tuple[str, ...]
+    """Paths below the base URL that answer, the usual one first."""
+    requests_per_s: float
+    """Requests in a second at normal load, those of other agents of the stack among them."""
+    requests_per_s_peak: float
+    """The same at the peak."""
+    inputs_per_request: int
+    """Texts in one request, on average. The engine's series count each of them as a request."""
+    input_tokens: int
+    """Tokens of one input, on average."""
+    longest_input_tokens: int
+    """Tokens of the longest input: longer ones are refused, or cut where the request asks for it."""
+    inputs_per_s: float | None
+    """What one replica answers at its percentile; null where the accelerator has no data."""
+    inputs_in_flight: float | None
+    """Inputs that a replica holds at that rate, running and waiting (Little)."""
