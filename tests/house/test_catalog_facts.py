@@ -74,7 +74,6 @@ INFORMATIONAL = {
     ("Provider", "name"): "for people: sentences name the id that a spec takes",
     ("Tower", "heads"): "for people: the profile of its encoder is counted by its widths",
     ("Tower", "is_assumed"): "said where a refusal of the calculators rests on it; it changes no sum",
-    ("Tower", "layers"): "for people: `make models` names it; its weights are counted when the row is read",
     ("Tower", "patch_size"): "for people: the profile of its encoder is counted by its tokens",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
     ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",

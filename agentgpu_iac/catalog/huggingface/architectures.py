@@ -68,6 +68,13 @@ def _published() -> Sequence[Json]:
     return tuple(json.loads(text))
 
 
+@cache
+def harmless_names() -> frozenset[str]:
+    """Fields whose numbers, lists and objects carry no weights and no state, read one by one (``harmless_fields.json``)."""
+    text = (resources.files("agentgpu_iac.catalog") / "data" / "harmless_fields.json").read_text(encoding="utf-8")
+    return frozenset(json.loads(text)["names"])
+
+
 def is_known(model_type: str) -> bool:
     """Whether a model type is read."""
     return ALIASES.get(model_type, model_type) in _rows()

@@ -7,12 +7,10 @@ would not fit; every other one is said with the model.
 
 from __future__ import annotations
 
-import json
 import re
-from functools import cache
-from importlib import resources
 from typing import Final
 
+from agentgpu_iac.catalog.huggingface.architectures import harmless_names
 from agentgpu_iac.catalog.huggingface.fields import Config, is_list, is_object
 from agentgpu_iac.catalog.huggingface.towers import SECTIONS
 
@@ -112,7 +110,7 @@ def say_unread(config: Config) -> None:
 def _is_harmless(name: str, value: object) -> bool:
     if len(name) > _LONGEST_NAME:
         return False
-    if name in _listed() or name in _HARMLESS_SIZES:
+    if name in harmless_names() or name in _HARMLESS_SIZES:
         return True
     if _SIZED.search(name):
         return False
@@ -124,13 +122,6 @@ def _is_harmless(name: str, value: object) -> bool:
 def _is_word_or_share(value: object) -> bool:
     """Whether a value can count nothing: a switch, a word, or a number that is no whole one."""
     return isinstance(value, bool | str) or (isinstance(value, float) and not value.is_integer())
-
-
-@cache
-def _listed() -> frozenset[str]:
-    """The names that were read one by one."""
-    text = (resources.files("agentgpu_iac.catalog") / "data" / "harmless_fields.json").read_text(encoding="utf-8")
-    return frozenset(json.loads(text)["names"])
 
 
 def _may_carry(name: str, value: object) -> bool:
