@@ -56,6 +56,8 @@ TYPES = (
     "glm4v_moe",
     "glm4v_text",
     "glm4v_moe_text",
+    "glm5_next",
+    "glm5_next_text",
     "glm_moe_dsa",
     "gpt_oss",
     "granite",

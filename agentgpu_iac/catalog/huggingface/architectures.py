@@ -35,8 +35,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "deepseek_v41": _COMPRESSED,
     "qwen4_exp": _N_GRAMS,
     "qwen4_exp_text": _N_GRAMS,
-    "glm5_next": "an index of one key for 16 tokens, with a ring of tails beside it, and compressed keys without positions",
-    "glm5_next_text": "an index of one key for 16 tokens, with a ring of tails beside it, and compressed keys without positions",
     "zamba": "blocks of attention whose weights several layers share",
     "zamba2": "blocks of attention whose weights several layers share, with adapters of their own",
     "longcat_flash": "two attentions and a shortcut of experts in each layer, some of which are no experts",

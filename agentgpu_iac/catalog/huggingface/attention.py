@@ -138,6 +138,14 @@ def index_of(config: Config, layers: Sequence[Layer]) -> AttentionIndex | None:
     """What sparse attention keeps of every token, and in how many layers."""
     width = _index_width(config)
     count = len(_indexed(config, layers)) if width else 0
+    tokens = config.integer("index_kpool") or 1
+    if tokens > 1 and width and count:
+        config.read.add("index_kpool_always_select_tail")
+        config.unclear.append(
+            f"index_kpool of its config is {tokens}: an engine keeps one key of {width} for so many tokens in {count} layers, "
+            f"and a ring of {tokens} for each request; a fiftieth of the cache at most, which is not counted"
+        )
+        return None
     return AttentionIndex(layers=count, head_dim=width) if width and count else None
 
 
@@ -154,7 +162,7 @@ def _indexed(config: Config, layers: Sequence[Layer]) -> tuple[int, ...]:
     if kinds:
         if len(kinds) != len(layers):
             config.fault("indexer_types", f"describes {len(kinds)} layers of {len(layers)}")
-        return tuple(number for number, kind in enumerate(kinds) if kind == "full")
+        return tuple(number for number, kind in enumerate(kinds) if kind == "full" and number in full)
     marks = config.section("sparse_attention_config").listed("sparse_attention_freq")
     if marks:
         return tuple(number for number, mark in enumerate(marks) if mark == 1)

@@ -239,7 +239,7 @@ def _facts(config: Config, reference: str, *, is_quantised: bool) -> tuple[Model
             index=index_of(config, layers),
             kv_lora_rank=config.integer("kv_lora_rank"),
             q_lora_rank=config.integer("q_lora_rank"),
-            qk_rope_head_dim=config.required("qk_rope_head_dim") if is_latent else None,
+            qk_rope_head_dim=_rotary_width(config) if is_latent else None,
             qk_nope_head_dim=config.required("qk_nope_head_dim") if is_latent else None,
             sliding_window=config.required("sliding_window", "sliding_window_size") if counts.sliding else None,
             linear_attention=recurrent.linear_attention,
@@ -271,6 +271,12 @@ def _facts(config: Config, reference: str, *, is_quantised: bool) -> tuple[Model
         return None
     say_unread(config)
     return facts, layers
+
+
+def _rotary_width(config: Config) -> int:
+    """The part of a compressed key that holds its position: 0 where it is stated so, as keys without positions have it."""
+    value = config.get("qk_rope_head_dim")
+    return 0 if value == 0 and not isinstance(value, bool) else config.required("qk_rope_head_dim")
 
 
 def _extra_recurrent(config: Config, hidden_size: int, layers: int) -> Iterator[ExtraWeights]:

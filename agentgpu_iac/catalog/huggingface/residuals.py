@@ -7,7 +7,7 @@ from typing import Final
 from agentgpu_iac.catalog.huggingface.fields import Config
 from agentgpu_iac.units import GIB, ceil_div
 
-_OF_STREAMS: Final = ("hy_v4", "deepseek_v4")
+_OF_STREAMS: Final = ("hy_v4", "deepseek_v4", "glm5_next_text")
 """Model types with hyper-connections."""
 _BATCHED_TOKENS = 8192
 """Tokens of a step that the sentence counts with: the engines' own default on large cards."""

@@ -14,7 +14,7 @@ SOUND: Final = ("audio_config", "audio_encoder_config", "speech_config", "audio_
 SECTIONS: Final = (*PICTURES, *SOUND)
 """Where the shape of a tower stands."""
 
-_GATED: Final = ("pixtral", "qwen2_5_vl", "gemma4_vision", "glm4v", "glm4v_moe", "glm4v_vision")
+_GATED: Final = ("glm5_next_vision", "pixtral", "qwen2_5_vl", "gemma4_vision", "glm4v", "glm4v_moe", "glm4v_vision")
 """Types whose feed-forward has a gate (by their beginning)."""
 _MERGES_BY_ITS_WIDTH: Final = ("glm4v",)
 """Types whose intermediate width is that of the merger, while the tower's own is the output width."""
@@ -77,6 +77,8 @@ def _pictures(config: Config, shape: Config, text: int) -> Tower | None:
     merger = wide
     if shape.text("model_type").startswith(_MERGES_BY_ITS_WIDTH):
         wide = shape.integer("out_hidden_size") or wide
+    if own := shape.integer("projection_intermediate_size"):
+        merger = own
     body = layers * (attention + (3 if gated else 2) * hidden * wide)
     own = body + _embeddings(shape, hidden, patch)
     return Tower(
@@ -85,7 +87,7 @@ def _pictures(config: Config, shape: Config, text: int) -> Tower | None:
         + (
             _projection(config, shape, hidden, text, merge)
             if merger == wide
-            else _gated_merger(hidden, wide, merger, merge)
+            else _gated_merger(hidden, shape.integer("out_hidden_size") or wide, merger, merge)
         ),
         hidden_size=hidden,
         layers=layers,

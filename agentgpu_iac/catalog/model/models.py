@@ -184,7 +184,7 @@ class ModelFacts(Document):
     """MLA: width of the compressed KV."""
     q_lora_rank: Count | None = None
     """MLA: width of the compressed queries."""
-    qk_rope_head_dim: Count | None = None
+    qk_rope_head_dim: Integer | None = None
     """MLA: width of the rotary part of a key."""
     qk_nope_head_dim: Count | None = None
     """MLA: width of the other part of a key."""
