@@ -92,7 +92,10 @@ PLANS = dict(planned())
 PODS = [(name, pod) for name, plan in PLANS.items() for pod in engine_pods(plan)]
 LISTS = {f"{name}: {title(pod)}": pod.args for name, pod in PODS}
 
-OLDER = {"an older version's": (*PLAIN, "--enable-prefix-caching")}
+OLDER = {
+    "an older version's": (*PLAIN, "--enable-prefix-caching"),
+    "an older version's of a hybrid model": (*PLAIN, "--enable-prefix-caching", "--mamba-cache-mode", "align"),
+}
 """What only versions before the parser's are told: it still knows the flag, and does the same unasked."""
 
 
