@@ -178,10 +178,10 @@ ERROR_RATIOS: Mapping[str, ErrorRatios] = MappingProxyType(
 )
 """By generation of the engine, on cards of the measured runs: the 80th percentile of the larger of the errors with the card and
 with the model family left out. TTFT of vLLM since 0.14 is wider than its 30 to 33 %, since nearly all its rows are of one
-source: without it the 80th percentile is 41 to 50 %. TTFT of SGLang is what its rows were off by before they were known to hold streaming intervals; no row tells it
-without. Kinds that a generation has no rows of (dense models in vLLM since 0.14, mixtures of experts in SGLang before 0.5.4)
-take those of the generation beside it. vLLM before 0.14 has a source of mixtures of experts that is off by a factor of two for
-no reason that its rows give."""
+source: without it the 80th percentile is 41 to 50 %. TTFT of SGLang is what its rows were off by before they were known to
+hold streaming intervals; no row tells it without. Kinds that a generation has no rows of (dense models in vLLM since 0.14,
+mixtures of experts in SGLang before 0.5.4) take those of the generation beside it. vLLM before 0.14 has a source of mixtures
+of experts that is off by a factor of two for no reason that its rows give."""
 OTHER_CARDS: Mapping[bool, ErrorRatios] = MappingProxyType(
     {
         True: ErrorRatios(ttft=0.45, tpot=0.20, experts_tpot=0.35),

@@ -415,13 +415,16 @@ class TestHowSure:
         assert sure.tpot_error_ratio <= unsure.tpot_error_ratio <= far.tpot_error_ratio
 
     def test_no_band_of_a_card_alone_makes_anything_right(self):
-        """With a new vLLM: TPOT within 22 % on cards with runs and 40 % on any, TTFT within 25 % and a half."""
+        """With a new vLLM: TPOT within 22 % on cards with runs and 40 % on any, TTFT within 40 % and a half.
+
+        A TTFT band of 25 % held 35 % of the rows whose card, family or source was left out.
+        """
         for card in CATALOG.accelerators:
             for kind in (make_model(), make_moe()):
                 one = engine(kind, card, version="0.33.0")
                 sure = card.id in CALIBRATED
                 assert one.tpot_error_ratio <= (0.22 if sure else 0.40), card.id
-                assert one.ttft_error_ratio <= (0.25 if sure else 0.50), card.id
+                assert one.ttft_error_ratio <= (0.40 if sure else 0.50), card.id
 
     @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])
     def test_so_has_what_no_measured_run_did(self, serving):
