@@ -183,14 +183,16 @@ def print_bands(results: Sequence[Outcome]) -> None:
 
 
 def print_left_out_80(results: Sequence[Outcome]) -> None:
-    """What bands would cover 80 %, by generation of the engine."""
+    """What bands would cover 80 %, by generation of the engine; TPOT of models with experts apart."""
     print("\n80th percentiles of the larger error without card and without family, by engine generation")
     for name in sorted({generation_of(one.case.engine, one.case.version) for one in results}):
         rows = [one for one in results if generation_of(one.case.engine, one.case.version) == name]
-        cells = []
-        for metric, label in enumerate(("TPOT", "TTFT")):
-            counted = [max(one.errors(metric)[1:3]) for one in rows if not (metric and one.case.ttft_holds)]
-            cells.append(f"{label} {np.quantile(counted, 0.8):.2f}" if counted else f"{label} -")
+        kinds = {
+            "TPOT dense": [max(one.errors(0)[1:3]) for one in rows if not one.case.model.experts],
+            "TPOT experts": [max(one.errors(0)[1:3]) for one in rows if one.case.model.experts],
+            "TTFT": [max(one.errors(1)[1:3]) for one in rows if not one.case.ttft_holds],
+        }
+        cells = (f"{kind} {np.quantile(each, 0.8):.2f}" if each else f"{kind} -" for kind, each in kinds.items())
         print(f"{name:46} {len(rows):5}  " + "  ".join(cells))
 
 

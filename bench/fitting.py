@@ -5,8 +5,9 @@
 with r the logarithm of predicted over measured, predicted by stepping the replica through the row's own protocol. The
 Cauchy loss keeps mislabelled rows in and their pull small; w gives a group of n rows the weight n^0.4; the priors are
 what is known without these rows, so that a constant which the remaining rows do not tell stays physical when a group is
-left out. Stepping is slow to differentiate, so a fit sees up to ``PER_GROUP`` rows of each group, spread over it, and all
-fits without a group start from the derivatives of the fit to all; what is left out is stepped again with what they find.
+left out. Stepping is slow to differentiate, so a fit sees up to ``PER_GROUP`` rows of each group, spread over those of at
+most ``SAMPLED_REQUESTS`` requests, and all fits without a group start from the derivatives of the fit to all; what is left
+out is stepped again with what they find.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ Mask = NDArray[np.bool_]
 
 PRIORS: dict[str, tuple[float, float]] = {
     "step_ms": (0.7, 0.5),
+    "routing_shape": (2.5, 0.5),
     "sequence_ms": (0.012, 0.5),
-    "prompt_launch_ms_per_layer": (0.25, 0.5),
+    "prompt_reduce_ms": (0.05, 0.7),
+    "prompt_launch_ms_per_layer": (0.2, 0.3),
+    "prompt_experts_launch_ms": (0.3, 0.7),
     "launch_ms_per_layer": (0.012, 0.6),
     "prompt_factor": (1.1, 0.15),
     "first_token_ms": (10.0, 0.5),
@@ -44,6 +48,8 @@ PRIOR_STRENGTH = 2.0
 TPOT_SCALE, TTFT_SCALE, TTFT_WEIGHT = 0.12, 0.30, 0.8
 GROUP_EXPONENT = -0.3
 PER_GROUP = 8
+SAMPLED_REQUESTS = 128
+"""Rows of more requests at once are not in the sample, since stepping them takes long; they are in every figure."""
 LINEARISATIONS, ROUNDS = 3, 30
 STEP = 0.02
 """Change of a constant's logarithm by which derivatives are taken: a run steps, so a smaller one shows the steps."""
@@ -176,7 +182,8 @@ class Problem:
         """Up to ``PER_GROUP`` rows of each group, spread evenly over it."""
         members: dict[tuple[str, str, str], list[int]] = {}
         for i, case in enumerate(self.cases):
-            members.setdefault(case.group, []).append(i)
+            if case.concurrency <= SAMPLED_REQUESTS:
+                members.setdefault(case.group, []).append(i)
         chosen = np.zeros(len(self.cases), dtype=bool)
         for rows in members.values():
             places = np.linspace(0, len(rows) - 1, min(PER_GROUP, len(rows)))

@@ -132,11 +132,15 @@ def _sizes(row: dict[str, str], model: Model) -> tuple[int, int, int]:
 
     The batch is counted for each attention group. Where the attention-DP column is filled, TP x EP of the recipe was
     written into TP when both are wider than one (such rows repeat rows of the right width figure for figure). Where it
-    is empty, the experts' groups tell the attention groups. Heads that TP does not divide run as attention DP.
+    is empty, the experts' groups tell the attention groups. Where TP and attention DP are the same and EP is their product,
+    TP was written thrice: such rows repeat rows of TP and EP alone figure for figure. Heads that TP does not divide run
+    as attention DP.
     """
     tensor, groups = max(1, _count(row["tp_size"])), _count(row["attention_dp_size"])
     split, expert = max(1, _count(row["moe_tp_size"])), max(1, _count(row["moe_ep_size"]))
-    if groups and split == expert > 1 and split * expert == tensor * groups:
+    if groups == tensor > 1 and split == 1 and expert == tensor * groups:
+        groups, expert = 1, tensor
+    elif groups and split == expert > 1 and split * expert == tensor * groups:
         tensor, groups = max(1, expert // groups), min(groups, expert)
     elif row["true_tp"]:
         tensor = _count(row["true_tp"])
@@ -184,7 +188,7 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         model=model,
         accelerator=accelerator,
         engine=engine,
-        version=row["backend_version"],
+        version=row["backend_version"] or row["engine_version_by_date"],
         precision=weights,
         kv_dtype=kv_dtype,
         tensor_parallel=tensor,

@@ -1,11 +1,12 @@
 """The constants of the latency model: each named, with its unit, the rows it was fitted on, and its uncertainty.
 
 What kernels reach is no constant: it is a fact of the catalog (``kernels.json``). Fitted is what no table of kernels holds:
-the host's time of a step and of a sequence, and a layer's small kernels by engine generation; on the 2,406 measured points
-of ``bench/data/serving.csv``, each stepped through the protocol of its client, by robust least squares with a prior on every
-constant (``bench/accuracy_latency.py`` repeats it). ``UNCERTAINTY_RATIO`` says how far each moves when the rows of one
-card or one model family are left out. The time of an idle engine to a first token is not fitted: closed loops do not
-tell it from their own queue. It is what requests that were alone took beyond their prompt.
+the host's time of a step and of a sequence, a layer's small kernels by engine generation, launches of prompts, how evenly
+experts are asked for, and the time of a first token. ``bench/accuracy_latency.py --constants`` fits them to up to eight rows of
+each group (model, accelerator, engine) of the 2,406 measured points of ``bench/data/serving.csv``, of at most 128 requests at
+once, each stepped through the protocol of its client, by robust least squares with a prior on every constant; its other
+tables judge all rows. ``UNCERTAINTY_RATIO`` says how far each moves when the rows of one card or one model family are left out.
+The host's time of a request is not fitted: closed loops do not tell it from their own queue.
 """
 
 from __future__ import annotations
@@ -26,9 +27,8 @@ class Generation:
     """Decode: time of a layer's small kernels (norms, rotary embedding, cache write, activation) and of the gaps between
     kernels: what the tables of matrices, attention, experts and all-reduces do not hold."""
     first_token_ms: float
-    """TTFT of a request of no length on an idle engine: HTTP, tokeniser, scheduling, first detokenising. Not fitted: one
-    request at a time took 14 ms beyond its prompt in vLLM 0.8.5, 12 in 0.20 and 7 to 10 in 0.24; SGLang 14 beyond a prompt
-    and a step. TensorRT-LLM is taken alike, no such run of it being known."""
+    """TTFT of a request of no length on an idle engine: HTTP, tokeniser, scheduling, first detokenising. Requests that were
+    alone took 14 ms beyond their prompt in vLLM 0.8.5, 12 in 0.20 and 7 to 10 in 0.24: the prior is 10. No row tells SGLang's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +38,12 @@ class EngineFamily:
     host_ms_per_request: float
     """Of one request: one process of the server tokenises for all of them, one after another."""
     prompt_launch_ms_per_layer: float
-    """Launches and small kernels of one layer of a prompt chunk, which runs outside CUDA graphs. Fits to samples of the rows
-    gave 0.37 to 0.64 for vLLM, 0.26 to 0.41 for SGLang, and 0.40 to 0.65 for TensorRT-LLM, where TPOT is then too high: its
-    value is the prior."""
+    """Launches and small kernels of one layer of a prompt chunk, which runs outside CUDA graphs."""
+    prompt_experts_launch_ms: float
+    """The same of routing, permuting and launching the experts of one layer, besides."""
     prompt_factor: float
     """Time of prompt tokens in an engine over that of their kernels by themselves: norms, quantisation, permuting, and the
-    gaps between kernels that are launched one by one. Fits to samples gave 0.97 to 1.09 for vLLM and 0.88 to 1.08 for SGLang,
-    taken as 1; TensorRT-LLM's is the prior."""
+    gaps between kernels that are launched one by one."""
     first_token_steps: float
     """Decode steps between the end of a prompt and its first token, on an idle engine: 1 where the scheduler looks at the
     results of a step only after it has launched the next one."""
@@ -54,8 +53,12 @@ class EngineFamily:
 class Constants:
     """Everything that the model does not take from data sheets or from the shape of the model."""
 
+    prompt_reduce_ms: float
+    """Launching one all-reduce of a prompt chunk, outside CUDA graphs, until all accelerators have."""
     step_ms: float
     """One engine step: scheduler, input copies, sampling. All rows."""
+    routing_shape: float
+    """How unevenly tokens choose their experts (``Speed.touched_experts``)."""
     sequence_ms: float
     """Added to a step by each running sequence of an attention group: sampling, detokenising, block tables."""
     eager_launch_ms_per_layer: float
@@ -69,48 +72,81 @@ ACTIVATION_PASSES = 8.0
 rows do not tell 4 from 16."""
 
 CONSTANTS = Constants(
-    step_ms=0.253,
+    prompt_reduce_ms=0.0927,
+    step_ms=0.284,
     eager_launch_ms_per_layer=0.183,
-    sequence_ms=0.0143,
+    routing_shape=2.32,
+    sequence_ms=0.0114,
     families=MappingProxyType(
         {
             "vllm": EngineFamily(
-                host_ms_per_request=0.4, prompt_launch_ms_per_layer=0.6, prompt_factor=1.0, first_token_steps=0.0
+                host_ms_per_request=0.4,
+                prompt_launch_ms_per_layer=0.278,
+                prompt_experts_launch_ms=0.455,
+                prompt_factor=1.04,
+                first_token_steps=0.0,
             ),
             "tensorrt-llm": EngineFamily(
-                host_ms_per_request=0.4, prompt_launch_ms_per_layer=0.25, prompt_factor=1.1, first_token_steps=0.0
+                host_ms_per_request=0.4,
+                prompt_launch_ms_per_layer=0.174,
+                prompt_experts_launch_ms=0.255,
+                prompt_factor=0.997,
+                first_token_steps=0.0,
             ),
             "sglang": EngineFamily(
-                host_ms_per_request=0.4, prompt_launch_ms_per_layer=0.4, prompt_factor=1.0, first_token_steps=1.0
+                host_ms_per_request=0.4,
+                prompt_launch_ms_per_layer=0.252,
+                prompt_experts_launch_ms=1.07,
+                prompt_factor=1.38,
+                first_token_steps=1.0,
             ),
         }
     ),
     generations=MappingProxyType(
         {
-            "vllm-0.12": Generation(launch_ms_per_layer=0.0272, first_token_ms=14),
-            "vllm-0.15": Generation(launch_ms_per_layer=0.02, first_token_ms=13),
-            "vllm-0.18": Generation(launch_ms_per_layer=0.0181, first_token_ms=11),
-            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0153, first_token_ms=14),
-            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00351, first_token_ms=14),
-            "sglang-0.5.1": Generation(launch_ms_per_layer=0.00912, first_token_ms=14),
-            "sglang-0.5.6": Generation(launch_ms_per_layer=0.0329, first_token_ms=14),
-            "sglang-0.5.9": Generation(launch_ms_per_layer=0.0427, first_token_ms=14),
+            "vllm-0.12": Generation(launch_ms_per_layer=0.0178, first_token_ms=11.6),
+            "vllm-0.15": Generation(launch_ms_per_layer=0.0211, first_token_ms=10.3),
+            "vllm-0.18": Generation(launch_ms_per_layer=0.00901, first_token_ms=8.6),
+            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.01, first_token_ms=10.6),
+            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00804, first_token_ms=15.6),
+            "sglang-0.5.1": Generation(launch_ms_per_layer=0.0113, first_token_ms=10),
+            "sglang-0.5.6": Generation(launch_ms_per_layer=0.0356, first_token_ms=10),
+            "sglang-0.5.9": Generation(launch_ms_per_layer=0.029, first_token_ms=9.73),
         }
     ),
 )
 
 UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
     {
-        "step_ms": 0.98,
-        "sequence_ms": 1.17,
-        "vllm-0.12.launch_ms_per_layer": 2.00,
-        "vllm-0.15.launch_ms_per_layer": 0.46,
-        "vllm-0.18.launch_ms_per_layer": 1.66,
-        "tensorrt-llm-1.0.launch_ms_per_layer": 0.99,
-        "tensorrt-llm-1.2.launch_ms_per_layer": 1.79,
-        "sglang-0.5.1.launch_ms_per_layer": 0.32,
-        "sglang-0.5.6.launch_ms_per_layer": 1.83,
-        "sglang-0.5.9.launch_ms_per_layer": 0.50,
+        "prompt_reduce_ms": 0.70,
+        "step_ms": 1.01,
+        "routing_shape": 0.34,
+        "sequence_ms": 0.20,
+        "vllm.prompt_launch_ms_per_layer": 0.45,
+        "vllm.prompt_experts_launch_ms": 0.59,
+        "vllm.prompt_factor": 0.12,
+        "tensorrt-llm.prompt_launch_ms_per_layer": 0.18,
+        "tensorrt-llm.prompt_experts_launch_ms": 0.41,
+        "tensorrt-llm.prompt_factor": 0.09,
+        "sglang.prompt_launch_ms_per_layer": 0.16,
+        "sglang.prompt_experts_launch_ms": 0.38,
+        "sglang.prompt_factor": 0.18,
+        "vllm-0.12.launch_ms_per_layer": 0.29,
+        "vllm-0.12.first_token_ms": 0.15,
+        "vllm-0.15.launch_ms_per_layer": 0.94,
+        "vllm-0.15.first_token_ms": 0.05,
+        "vllm-0.18.launch_ms_per_layer": 1.01,
+        "vllm-0.18.first_token_ms": 0.13,
+        "tensorrt-llm-1.0.launch_ms_per_layer": 0.77,
+        "tensorrt-llm-1.0.first_token_ms": 0.06,
+        "tensorrt-llm-1.2.launch_ms_per_layer": 0.61,
+        "tensorrt-llm-1.2.first_token_ms": 0.46,
+        "sglang-0.5.1.launch_ms_per_layer": 0.38,
+        "sglang-0.5.1.first_token_ms": 0.00,
+        "sglang-0.5.6.launch_ms_per_layer": 1.01,
+        "sglang-0.5.6.first_token_ms": 0.00,
+        "sglang-0.5.9.launch_ms_per_layer": 0.87,
+        "sglang-0.5.9.first_token_ms": 0.10,
     }
 )
 """How far each fitted constant moves, at most, when the rows of one card or of one model family are left out: a ratio above or
@@ -130,22 +166,25 @@ class ErrorRatios:
 
 ERROR_RATIOS: Mapping[str, ErrorRatios] = MappingProxyType(
     {
-        "vllm-0.12": ErrorRatios(ttft=1.0, tpot=1.0, experts_tpot=0.52),
-        "vllm-0.15": ErrorRatios(ttft=0.40, tpot=0.28, experts_tpot=0.21),
-        "vllm-0.18": ErrorRatios(ttft=0.25, tpot=0.22, experts_tpot=0.22),
-        "tensorrt-llm-1.0": ErrorRatios(ttft=0.50, tpot=0.14, experts_tpot=0.25),
-        "tensorrt-llm-1.2": ErrorRatios(ttft=0.95, tpot=0.36, experts_tpot=0.40),
-        "sglang-0.5.1": ErrorRatios(ttft=0.85, tpot=0.30, experts_tpot=0.30),
-        "sglang-0.5.6": ErrorRatios(ttft=1.5, tpot=0.34, experts_tpot=0.29),
-        "sglang-0.5.9": ErrorRatios(ttft=0.70, tpot=0.31, experts_tpot=0.31),
+        "vllm-0.12": ErrorRatios(ttft=1.1, tpot=0.20, experts_tpot=0.50),
+        "vllm-0.15": ErrorRatios(ttft=0.40, tpot=0.22, experts_tpot=0.22),
+        "vllm-0.18": ErrorRatios(ttft=0.40, tpot=0.22, experts_tpot=0.22),
+        "tensorrt-llm-1.0": ErrorRatios(ttft=0.52, tpot=0.25, experts_tpot=0.25),
+        "tensorrt-llm-1.2": ErrorRatios(ttft=0.35, tpot=0.22, experts_tpot=0.30),
+        "sglang-0.5.1": ErrorRatios(ttft=0.85, tpot=0.19, experts_tpot=0.28),
+        "sglang-0.5.6": ErrorRatios(ttft=1.5, tpot=0.25, experts_tpot=0.28),
+        "sglang-0.5.9": ErrorRatios(ttft=0.70, tpot=0.32, experts_tpot=0.32),
     }
 )
-"""By generation of the engine, on cards of the measured runs. TPOT: the larger of the 80th percentiles with the card and with
-the model family left out. The one dense source of vLLM before 0.14 is off by a factor of two for no reason that its rows give,
-and vLLM since 0.18 has rows of mixtures of experts alone."""
+"""By generation of the engine, on cards of the measured runs: the 80th percentile of the larger of the errors with the card and
+with the model family left out. TTFT of vLLM since 0.14 is wider than its 30 to 33 %, since nearly all its rows are of one
+source: without it the 80th percentile is 41 to 50 %. TTFT of SGLang is what its rows were off by before they were known to
+hold streaming intervals; no row tells it without. Kinds that a generation has no rows of (dense models in vLLM since 0.14,
+mixtures of experts in SGLang before 0.5.4) take those of the generation beside it. vLLM before 0.14 has a source of mixtures
+of experts that is off by a factor of two for no reason that its rows give."""
 OTHER_CARDS: Mapping[bool, ErrorRatios] = MappingProxyType(
     {
-        True: ErrorRatios(ttft=0.35, tpot=0.20, experts_tpot=0.35),
+        True: ErrorRatios(ttft=0.45, tpot=0.20, experts_tpot=0.35),
         False: ErrorRatios(ttft=0.50, tpot=0.40, experts_tpot=0.40),
     }
 )

@@ -97,6 +97,15 @@ def matrices(accelerator: Accelerator, engine: Engine, kernel_format: KernelForm
     return None if kernel is None else _reached(accelerator, kernel, kernel.launch_us)
 
 
+def without_quantising(accelerator: Accelerator, engine: Engine, kernel: Achieved) -> Achieved:
+    """The same kernel where what quantises its input is part of the norm or activation before it.
+
+    Tables time the two together; what is left is launched as a 16-bit matrix is.
+    """
+    plain = matrices(accelerator, engine, "bf16")
+    return kernel if plain is None else replace(kernel, launch_ms=min(kernel.launch_ms, plain.launch_ms))
+
+
 def experts(accelerator: Accelerator, engine: Engine, kernel_format: KernelFormat, hidden_size: int) -> Achieved | None:
     """One layer of routed experts of a format; None where no TFLOPS figure of the accelerator has a source."""
     kernel = _stand_in(accelerator, engine, kernel_format, lambda table: table.experts, _EXPERTS)

@@ -73,6 +73,8 @@ class Speed:
     """Reading all routed experts, once."""
     experts: int
     experts_per_token: int
+    routing_shape: float
+    """How evenly tokens choose experts: the shape of a gamma distribution of their popularity; infinite: all alike."""
     kv_ms_per_token: float
     """Reading the growing KV cache of one context token."""
     kv_ms_per_session: float
@@ -138,7 +140,8 @@ class Speed:
         if tokens <= 0:
             return 0.0
         chunks = math.ceil(tokens / self.max_batched_tokens)
-        memory = chunks * (self.dense_weights_ms + self.expert_weights_ms)
+        touched = self.touched_experts(tokens / chunks)
+        memory = chunks * (self.dense_weights_ms + touched * self.expert_weights_ms)
         return math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
 
     def own_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
@@ -155,8 +158,8 @@ class Speed:
         """One step that gives each of ``requests`` running requests one token, at a mean context.
 
         Weights: bytes and arithmetic overlap (the root of the sum of squares), apart for the experts, of which a
-        batch of B tokens touches 1 - (1 - k/E)^B. Without graphs the host launches kernel after kernel, and is waited for
-        where it is slower than they are.
+        batch of tokens touches a part (``touched_experts``). Without graphs the host launches kernel after kernel, and is
+        waited for where it is slower than they are.
         """
         batch = max(1.0, requests / self.stages)
         group = max(1.0, batch / self.attention_groups) if self.attention_groups > 1 else batch
@@ -209,8 +212,17 @@ class Speed:
         return self.prompt_launch_ms + on_accelerator + group * self.sequence_ms
 
     def touched_experts(self, batch: float) -> float:
-        """Share of the experts that a step of ``batch`` tokens reads."""
-        return 1 - (1 - self.experts_per_token / self.experts) ** batch if self.experts else 0.0
+        """Share of the experts that a step of ``batch`` tokens reads.
+
+        Were all experts alike, each would be missed by (1 - k/E)^B. Some are asked for more often, so that a batch touches fewer:
+        with a popularity spread as a gamma distribution of shape a, (1 + m/a)^-a are missed, of m = -B ln(1 - k/E). One token
+        touches its k experts whatever their popularity: m starts there.
+        """
+        if not self.experts:
+            return 0.0
+        one = self.experts_per_token / self.experts
+        further = max(0.0, batch - 1) * -math.log1p(-one) if one < 1 else math.inf
+        return 1 - (1 - one) * math.pow(1 + further / self.routing_shape, -self.routing_shape)
 
     def kv_ms(self, context_tokens: float) -> float:
         """Reading the KV cache of one session."""
@@ -261,6 +273,8 @@ def speed_of(
     routed = kernels.experts(accelerator, engine, expert_format, model.hidden_size)
     if dense is None or routed is None:
         return None
+    if dense.format in SIZING_PORTS[engine].fused_formats:
+        dense = kernels.without_quantising(accelerator, engine, dense)
     spread = layout(accelerator, tensor_parallel, serving.attention_dp, serving.expert_parallel)
     width, groups = spread.accelerators, spread.attention_groups
     work = work_of(model, precision, kv_dtype, spread.tensor_parallel)
@@ -292,6 +306,7 @@ def speed_of(
         expert_weights_ms=work.expert_bytes / width / routed.bytes_per_ms,
         experts=model.experts or 0,
         experts_per_token=model.experts_per_token or 0,
+        routing_shape=constants.routing_shape,
         kv_ms_per_token=attention.kv_ms_per_token,
         kv_ms_per_session=attention.kv_ms_per_session,
         sparse_attention=sparse,
@@ -304,7 +319,9 @@ def speed_of(
         launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
-        prompt_launch_ms=family.prompt_launch_ms_per_layer * layer_count(model),
+        prompt_launch_ms=layer_count(model)
+        * (family.prompt_launch_ms_per_layer + (family.prompt_experts_launch_ms if model.experts else 0.0))
+        + reduces.count * constants.prompt_reduce_ms,
         eager_launch_ms=constants.eager_launch_ms_per_layer * layer_count(model) if serving.enforce_eager else 0.0,
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,

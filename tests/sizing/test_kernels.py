@@ -132,3 +132,21 @@ def test_a_pipeline_holds_as_many_requests_as_its_stages():
     weights, whole = 2 * 8.03e9 / 2**30, 0.93 * 80 - 4
     assert seats(4) == pytest.approx((whole - weights / 4) * 4 * 2**30 / (1500 * 131_072))
     assert seats(4) > 4 * seats(1)
+
+
+def test_a_quantising_that_is_part_of_the_norm_before_is_not_launched_again():
+    """vLLM's compiled FP8 matrices are launched as 16-bit ones; its block-scaled ones, and SGLang's, quantise apart."""
+    card, model = CATALOG.accelerator("b200-sxm"), CATALOG.model("meta-llama/Llama-3.3-70B-Instruct")
+    table = kernels.matrices(card, "vllm", "fp8")
+    fused = kernels.without_quantising(card, "vllm", table)
+    assert fused.launch_ms == kernels.matrices(card, "vllm", "bf16").launch_ms < table.launch_ms
+    assert (fused.bytes_per_ms, fused.flops_per_ms) == (table.bytes_per_ms, table.flops_per_ms)
+    launched = {
+        (engine, each): replica(model, card, precision=each, tensor=4, engine=engine).launches_ms
+        for engine in ("vllm", "tensorrt-llm", "sglang")
+        for each in ("bf16", "fp8", "nvfp4")
+    }
+    assert launched["vllm", "fp8"] == pytest.approx(launched["vllm", "bf16"])
+    assert launched["tensorrt-llm", "nvfp4"] == pytest.approx(launched["tensorrt-llm", "bf16"])
+    assert launched["vllm", "nvfp4"] > launched["vllm", "bf16"]
+    assert launched["sglang", "fp8"] > launched["sglang", "bf16"]

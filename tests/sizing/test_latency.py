@@ -355,8 +355,10 @@ class TestExperts:
 
     def test_many_tokens_read_them_all(self):
         one = engine(make_moe())
-        assert one.touched_experts(1000) == pytest.approx(1.0)
-        experts = math.hypot(one.expert_weights_ms, 1000 * one.expert_ms_per_token)
+        assert one.touched_experts(1e6) == pytest.approx(1.0)
+        touched = one.touched_experts(1000)
+        assert 0.99 < touched < 1
+        experts = math.hypot(touched * one.expert_weights_ms, 1000 * one.expert_ms_per_token)
         rest = math.hypot(one.dense_weights_ms, 1000 * one.dense_ms_per_token)
         expected = rest + experts + one.launches_ms + 1000 * one.sequence_ms
         assert one.decode_ms(1000, 0) == pytest.approx(expected, rel=1e-6)
@@ -368,10 +370,19 @@ class TestExperts:
         touched = [one.touched_experts(batch) for batch in batches]
         assert steps == sorted(steps)
         assert touched == sorted(touched)
-        assert touched[:2] == [pytest.approx(4 / 64), pytest.approx(1 - (1 - 4 / 64) ** 2)]
+        assert touched[0] == pytest.approx(4 / 64)
         assert all(each <= batch * 4 / 64 + 1e-12 for batch, each in zip(batches, touched, strict=True))
         assert steps[1] - steps[0] == pytest.approx((touched[1] - touched[0]) * one.expert_weights_ms, rel=0.02)
         assert engine().touched_experts(64) == 0.0
+
+    def test_experts_that_are_asked_for_more_often_leave_others_unread(self):
+        one = engine(make_moe())
+        alike = dataclasses.replace(one, routing_shape=1e9)
+        for batch in (2, 8, 64, 512):
+            assert alike.touched_experts(batch) == pytest.approx(1 - (1 - 4 / 64) ** batch, rel=1e-5)
+            assert one.touched_experts(batch) < alike.touched_experts(batch)
+        # aiconfigurator-core 0.12, experts on H100 at 64 tokens, two for each expert: with a power law in 0.77 of the time
+        assert one.touched_experts(32) == pytest.approx(0.77, rel=0.05)
 
     def test_experts_and_the_rest_are_all_weights(self):
         """All but the input embedding, of which a step looks one row a token up."""
@@ -404,13 +415,16 @@ class TestHowSure:
         assert sure.tpot_error_ratio <= unsure.tpot_error_ratio <= far.tpot_error_ratio
 
     def test_no_band_of_a_card_alone_makes_anything_right(self):
-        """With a new vLLM: TPOT within 22 % on cards with runs and 40 % on any, TTFT within 25 % and a half."""
+        """With a new vLLM: TPOT within 22 % on cards with runs and 40 % on any, TTFT within 40 % and a half.
+
+        A TTFT band of 25 % held 20 % of the rows of vLLM since 0.18, by the worst error with card, family or source left out.
+        """
         for card in CATALOG.accelerators:
             for kind in (make_model(), make_moe()):
                 one = engine(kind, card, version="0.33.0")
                 sure = card.id in CALIBRATED
                 assert one.tpot_error_ratio <= (0.22 if sure else 0.40), card.id
-                assert one.ttft_error_ratio <= (0.25 if sure else 0.50), card.id
+                assert one.ttft_error_ratio <= (0.40 if sure else 0.50), card.id
 
     @pytest.mark.parametrize("serving", [{"engine": "tgi"}, {"engine": "ollama"}, {"accepted_tokens": 2.0}])
     def test_so_has_what_no_measured_run_did(self, serving):
@@ -455,7 +469,11 @@ class TestHowSure:
         assert set(calibration.ERROR_RATIOS) == set(CONSTANTS.generations)
         names = {field.name for field in dataclasses.fields(CONSTANTS)} - {"families", "generations"}
         names -= {"eager_launch_ms_per_layer"}  # no fit: no measured run went without graphs
-        names |= {f"{key}.launch_ms_per_layer" for key in CONSTANTS.generations}  # a first token alone is no fit
+        names |= {
+            f"{key}.{name}" for key in CONSTANTS.generations for name in ("launch_ms_per_layer", "first_token_ms")
+        }
+        fitted = ("prompt_launch_ms_per_layer", "prompt_experts_launch_ms", "prompt_factor")
+        names |= {f"{key}.{name}" for key in CONSTANTS.families for name in fitted}
         assert set(calibration.UNCERTAINTY_RATIO) == names
 
     def test_every_calibrated_card_is_in_the_catalog(self):

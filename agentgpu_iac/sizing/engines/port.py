@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentgpu_iac.catalog.model import Accelerator, EngineRelease, Model
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease, KernelFormat, Model
 from agentgpu_iac.sizing.stepping import Scheduling
 from agentgpu_iac.spec.vocabulary import Engine
 
@@ -61,6 +61,8 @@ class SizingPort:
     """Prompts are read in steps of their own, and decoding waits for them."""
     whole_prompts: bool = False
     """A prompt that fits into a step is read whole."""
+    fused_formats: frozenset[KernelFormat] = frozenset()
+    """Formats of dense layers whose inputs it quantises in the norm or activation before, with no kernel of their own."""
     default_seats: Callable[[Accelerator], int]
     """(accelerator, version) -> the most requests that it runs at once when it is told nothing."""
     leaves_towers_out: Callable[[Model, str], bool] | None = None

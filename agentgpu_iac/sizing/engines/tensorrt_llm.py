@@ -35,6 +35,7 @@ TENSORRT_LLM = SizingPort(
     tuned_share=0.90,
     keeps_room_for_output=True,
     whole_prompts=True,
+    fused_formats=frozenset({"fp8", "nvfp4"}),  # AllReduceFusionOp: RESIDUAL_RMS_NORM_QUANT_FP8 and _NVFP4
     default_seats=_default_seats,
     default_step_tokens=_default_step_tokens,
 )
