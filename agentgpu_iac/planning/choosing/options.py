@@ -19,6 +19,7 @@ from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
+from agentgpu_iac.planning.choosing.mixes import Part, Parts
 from agentgpu_iac.planning.choosing.on_offer import Offers
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
@@ -90,6 +91,8 @@ class AgentOptions:
     """Set unless the engine was refused."""
     options: tuple[Option, ...]
     rejections: tuple[Rejection, ...]
+    parts: Parts
+    """What its tiers may be made of, where baseline and burst may differ."""
 
 
 def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_offer: Offers) -> AgentFits:
@@ -165,6 +168,8 @@ def on_sale(
     ``node_models_gib`` is what a node's cache is filled with on some machines; on the others it is this agent's models.
     """
     options: list[Option] = []
+    baselines: list[Part] = []
+    bursts: list[Part] = []
     rejections = list(found.rejections)
     for on in found.on:
         bought: list[Option] = []
@@ -173,8 +178,12 @@ def on_sale(
             if isinstance(result, Rejection):
                 refusals.append(result)
                 continue
-            ways = _buy(found, result, spec, catalog, node_models_gib.get(result.machine.id, 0.0))
+            ways, its_baselines, its_burst = _buy(
+                found, result, spec, catalog, node_models_gib.get(result.machine.id, 0.0)
+            )
             bought.extend(ways)
+            baselines.extend(its_baselines)
+            bursts.extend(its_burst)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
         options.extend((*bought, *_several_per_accelerator(bought, spec)))
@@ -185,7 +194,47 @@ def on_sale(
         elif by_reserve:
             rejections.append(min(by_reserve, key=shortfall))
     return AgentOptions(
-        demand=found.demand, release=found.release, options=tuple(options), rejections=tuple(rejections)
+        demand=found.demand,
+        release=found.release,
+        options=tuple(options),
+        rejections=tuple(rejections),
+        parts=_parts(found, baselines, bursts, spec),
+    )
+
+
+def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], spec: StackSpec) -> Parts:
+    """The parts of the agent's tiers; none where the target's replicas are all alike."""
+    if not target_of(spec).can.mixes_replicas:
+        return Parts(position=found.position)
+
+    def warm(candidate: Candidate, cold_s: float, peak: int) -> int:
+        return warm_replicas(replace(candidate, peak_replicas=peak), cold_s, spec.capacity)
+
+    return Parts(
+        position=found.position,
+        baselines=tuple(baselines),
+        bursts=tuple(bursts),
+        warm=warm,
+        any_count=spec.network.routing == "session-affine",
+    )
+
+
+def seated(option: Option, found: AgentFits, spec: StackSpec, cold_s: float) -> Option:
+    """A mix with as many seats on its warm replicas as hold whoever comes before the burst has started."""
+    there, (candidate,) = option.elsewhere, option.candidates
+    if there is None or found.evaluator is None or found.release is None:
+        return option
+    warm = candidate.baseline_replicas
+    seats = seats_for_warm(candidate, warm, cold_s, spec.capacity)
+    ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    (more,) = there.candidates
+    if (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
+        more = found.evaluator.reseated(more, warm=warm, seats=ready.max_num_seqs)
+    return replace(
+        option,
+        candidates=(ready,),
+        drain=replica_drain(ready, found.release),
+        elsewhere=replace(there, candidates=(more,), drain=replica_drain(more, found.release)),
     )
 
 
@@ -277,10 +326,12 @@ def _over_nodes(
     return results, [min(barred, key=shortfall)] if barred else []
 
 
-def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_models_gib: float) -> list[Option]:
-    """Every way to buy the machine that the tiers allow; none where it is not offered so."""
+def _buy(
+    found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_models_gib: float
+) -> tuple[list[Option], list[Part], list[Part]]:
+    """Every way to buy the machine for both tiers, none where it is not offered so; and for the baseline and the burst alone."""
     if found.release is None or found.evaluator is None:
-        return []
+        return [], [], []
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
@@ -288,25 +339,30 @@ def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_mod
     warm = warm_replicas(candidate, cold_s, capacity)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
-    burst = leaving = None
-    if ready.burst_replicas:
-        leaving = replica_drain(ready, found.release)
-        notice = catalog.provider(machine.instance.provider).interruption_notice_s
-        grace_s = spot_grace_s(found.demand, ready.service.tpot_ms)
-        burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
-        if burst is None:
-            return []
-    return [
-        Option(
-            agents=(found.position,),
-            candidates=(ready,),
-            machine=machine,
-            baseline=baseline,
-            burst=burst,
-            drain=leaving,
-        )
-        for baseline in baseline_purchases(found.demand, machine, capacity)
-    ]
+    notice = catalog.provider(machine.instance.provider).interruption_notice_s
+    grace_s = spot_grace_s(found.demand, ready.service.tpot_ms)
+    burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
+    ways = baseline_purchases(found.demand, machine, capacity)
+    alone = candidate.nodes == 1
+    baselines = [Part(candidate=candidate, machine=machine, purchase=way) for way in ways if alone]
+    bursts = [Part(candidate=candidate, machine=machine, purchase=burst, cold_s=cold_s)] if burst and alone else []
+    if ready.burst_replicas and burst is None:
+        return [], baselines, bursts
+    return (
+        [
+            Option(
+                agents=(found.position,),
+                candidates=(ready,),
+                machine=machine,
+                baseline=baseline,
+                burst=burst if ready.burst_replicas else None,
+                drain=replica_drain(ready, found.release) if ready.burst_replicas else None,
+            )
+            for baseline in ways
+        ],
+        baselines,
+        bursts,
+    )
 
 
 def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:
