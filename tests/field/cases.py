@@ -683,8 +683,8 @@ CASES = (
             )
         ),
         waits_for=(
-            "what set the pace there: FP8 ran as fast as bf16, so not the card; drawing from 20 tokens of 152,000, which version 0.8 "
-            "sorts, or the host, of which no input says anything (1,175 +- 40 %; a band of 150 % held it)"
+            "what set the pace there: FP8 ran as fast as bf16, so not the card; drawing from 20 of 152,000 tokens, which version "
+            "0.8 sorts, or the host, of which no input says anything (1,175 +- 40 %; a band of 150 % held it)"
         ),
     ),
 )

@@ -188,6 +188,8 @@ def test_fp8_runs_in_the_kernels_of_what_the_file_scales(quantisation, dense):
 
 def test_experts_of_a_file_without_blocks_are_not_in_blocks():
     """Mistral's FP8 is by tensor; a mixture without a file is taken as its maker publishes it."""
-    by_tensor, assumed = (CATALOG.model(name) for name in ("mistralai/Mistral-Small-4-119B-2603", "Qwen/Qwen3.6-35B-A3B"))
+    by_tensor, assumed = (
+        CATALOG.model(name) for name in ("mistralai/Mistral-Small-4-119B-2603", "Qwen/Qwen3.6-35B-A3B")
+    )
     assert kernel_formats(by_tensor, "fp8", weight_only=False) == ("fp8", "fp8")
     assert kernel_formats(assumed, "fp8", weight_only=False) == ("fp8-block", "fp8-block")
