@@ -275,9 +275,9 @@ class Speed:
         """
         if not self.experts:
             return 0.0
-        one = self.experts_per_token / self.experts
-        further = max(0.0, batch - 1) * -math.log1p(-one) if one < 1 else math.inf
-        return 1 - (1 - one) * math.pow(1 + further / self.routing_shape, -self.routing_shape)
+        by_a_token = self.experts_per_token / self.experts
+        further = max(0.0, batch - 1) * -math.log1p(-by_a_token) if by_a_token < 1 else math.inf
+        return 1 - (1 - by_a_token) * math.pow(1 + further / self.routing_shape, -self.routing_shape)
 
     def kv_ms(self, context_tokens: float) -> float:
         """Reading the KV cache of one session."""
