@@ -24,16 +24,17 @@ from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved, normal_nodes, saved_usd_per_hour
-from agentgpu_iac.planning.choosing.solver import Row, cheapest
+from agentgpu_iac.planning.choosing.solver import Row, Solution, cheapest
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
 _NO_GAP = 1e-6
 """A gap below the tolerance of the solver is none."""
-_TIE_WEIGHT = 1e-7
-_MOST_TIE_USD = 1e-3
-"""What the tie-break may weigh in the objective: a ten-millionth of the plan's cost, and a tenth of a cent at most."""
+_MAGNIFIED = 1e4
+"""Objective of the solver, whose tolerances are absolute: a cent of a million USD is a ten-thousandth of it."""
+_EQUAL_USD = Decimal("0.001")
+"""Placements whose costs differ by no more in a month cost the same."""
 
 PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool]
 """Machine, tier, capacity types, and whether replicas go over several machines: whole free machines are there for them only
@@ -188,11 +189,18 @@ class Option:
         return cost
 
     def rank(self, terms: Terms) -> tuple[object, ...]:
-        """Order by cost, then by fewer accelerators, then by name, so that ties fall the same way every time."""
-        taken = self.accelerators("baseline") + self.accelerators("burst")
-        cost = self.usd_per_month_alone(terms)
+        """Order by cost, then by size, then by name, so that ties fall the same way every time."""
         there = () if self.elsewhere is None else self.elsewhere.machine.id
-        return (cost, taken, self.candidates[0].nodes, self.machine.accelerators, self.machine.id, there)
+        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id, there)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """What decides between equal costs: what one failure takes away, what is taken in all, and the machines of a replica."""
+        taken = self.accelerators("baseline") + self.accelerators("burst")
+        largest = max(candidate.accelerators_per_replica for candidate in self.candidates)
+        if self.elsewhere is not None:
+            largest = max(largest, self.elsewhere.candidates[0].accelerators_per_replica)
+        return largest, taken, self.candidates[0].nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +226,10 @@ def place(
             options=tuple(options[0] for options in survivors), gap_ratio=0.0, groups_complete=groups_complete
         )
     columns = [option for options in survivors for option in options] + useful_groups
-    scale = float(sum(options[0].usd_per_month_alone(terms) for options in ranked)) or 1.0
-    chosen, gap = _solve(columns, len(by_agent), terms, scale)
+    start = [options[0] if safe is None else safe[0] for options, safe in zip(ranked, alone, strict=True)]
+    shared = [min(options, key=lambda option: option.least_usd_per_month(terms)) for options in ranked]
+    most_usd = min(usd_per_month(start, terms), usd_per_month(shared, terms))
+    chosen, gap = _solve(columns, len(by_agent), terms, most_usd)
     return Placement(options=tuple(chosen), gap_ratio=gap, groups_complete=groups_complete)
 
 
@@ -330,21 +340,15 @@ class _Problem:
         """A weighted sum of columns that stays between two bounds."""
         self.rows.append(Row(least=least, most=most, weights=tuple(weights.items())))
 
-    def solve(self) -> tuple[Sequence[float], float]:
-        """The cheapest values of the columns, and the optimality gap."""
-        found = cheapest(self.costs, self.most, self.rows)
-        gap = max(0.0, found.gap_ratio)
-        return found.values, 0.0 if gap < _NO_GAP else gap
 
-
-def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -> tuple[list[Option], float]:
-    """The columns of the cheapest placement, and the optimality gap. ``scale`` is about what it costs."""
+def _program(columns: Sequence[Option], agents: int, terms: Terms) -> _Problem:
+    """What is chosen among: a column for each option, in their order, then those of nodes; costs are USD a month."""
     problem = _Problem()
     taken_in: dict[PoolKey, dict[int, float]] = {}
     node_usd: dict[PoolKey, float] = {}
     per_node: dict[PoolKey, int] = {}
     reservable: dict[PoolKey, list[int]] = {}
-    tie_weight = min(_TIE_WEIGHT, _MOST_TIE_USD / scale)
+    covers: list[dict[int, float]] = [{} for _ in range(agents)]
     for number, option in enumerate(columns):
         direct, pools = _paid(option, terms)
         for key, taken, node in pools:
@@ -353,26 +357,97 @@ def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -
             per_node[key] = option.at(key[1]).machine.accelerators
             if key[1] == "baseline" and option.may_be_reserved(terms):
                 reservable.setdefault(key, []).append(number)
-        problem.column(float(direct) / scale + tie_weight * number / len(columns) / agents, 1.0)
-    covers: list[dict[int, float]] = [{} for _ in range(agents)]
-    for number, option in enumerate(columns):
+        problem.column(float(direct), 1.0)
         for agent in option.agents:
             covers[agent][number] = 1.0
-    nodes = {key: problem.column(usd / scale) for key, usd in node_usd.items()}
+    nodes = {key: problem.column(usd) for key, usd in node_usd.items()}
     for cover in covers:
         problem.row(1.0, 1.0, cover)
     for key, taken_by in taken_in.items():
         problem.row(-math.inf, 0.0, {**taken_by, nodes[key]: -float(per_node[key])})
     for key, numbers in reservable.items():
-        _reserve(problem, columns, numbers, nodes[key], terms, scale)
-    values, gap = problem.solve()
-    chosen = [option for number, option in enumerate(columns) if values[number] > 0.5]
-    return sorted(chosen, key=lambda option: option.agents), gap
+        _reserve(problem, columns, numbers, nodes[key], terms)
+    return problem
 
 
-def _reserve(
-    problem: _Problem, columns: Sequence[Option], numbers: Sequence[int], nodes: int, terms: Terms, scale: float
-) -> None:
+def _solve(columns: Sequence[Option], agents: int, terms: Terms, most_usd: Decimal) -> tuple[list[Option], float]:
+    """The columns of the cheapest placement, and the optimality gap. ``most_usd`` is what some placement costs.
+
+    First the least cost is found, then the one among all placements of that cost whose options stand first: by size, then
+    in the order given. Places are whole numbers, which every version of the solver tells apart; they are squared, so that
+    two agents that change places change the sum.
+    """
+    least = _least(columns, agents, terms)
+    left = _within(columns, least, most_usd, terms)
+    problem = _program(left, agents, terms)
+    scale = float(most_usd) or 1.0
+    found = cheapest([cost / scale * _MAGNIFIED for cost in problem.costs], problem.most, problem.rows)
+    gap = max(0.0, found.gap_ratio)
+    chosen = _chosen(left, found)
+    usd = usd_per_month(chosen, terms)
+    tied = _within(left, least, usd + _EQUAL_USD, terms)
+    by_size = sorted(range(len(tied)), key=lambda number: (tied[number].size, number))
+    if len(tied) > agents:
+        problem = _program(tied, agents, terms)
+        problem.row(-math.inf, float(usd + _EQUAL_USD), dict(enumerate(problem.costs)))
+        places = [0.0] * len(problem.costs)
+        for place, number in enumerate(by_size):
+            places[number] = float(place * place)
+        first = _chosen(tied, cheapest(places, problem.most, problem.rows))
+        if usd_per_month(first, terms) <= usd + 2 * _EQUAL_USD:
+            chosen = first
+    return sorted(chosen, key=lambda option: option.agents), 0.0 if gap < _NO_GAP else gap
+
+
+def _chosen(columns: Sequence[Option], found: Solution) -> list[Option]:
+    return [option for number, option in enumerate(columns) if found.values[number] > 0.5]
+
+
+def _least(columns: Sequence[Option], agents: int, terms: Terms) -> list[Decimal]:
+    """What each agent costs at least in any company, in any of its options."""
+    least: list[Decimal | None] = [None] * agents
+    for option in columns:
+        share = option.least_usd_per_month(terms) / len(option.agents)
+        for agent in option.agents:
+            known = least[agent]
+            least[agent] = share if known is None else min(known, share)
+    return [Decimal(0) if usd is None else usd for usd in least]
+
+
+def _within(columns: Sequence[Option], least: Sequence[Decimal], usd: Decimal, terms: Terms) -> list[Option]:
+    """The options of which a placement may hold one and cost no more than that: the others cost what they cost at least."""
+    room = usd - sum(least)
+    return [
+        option
+        for option in columns
+        if option.least_usd_per_month(terms) - sum(least[agent] for agent in option.agents) <= room + _EQUAL_USD
+    ]
+
+
+def usd_per_month(chosen: Sequence[Option], terms: Terms) -> Decimal:
+    """What a placement costs: machines of one pool are filled together, and reserved as far as they may be."""
+    total = Decimal(0)
+    members: dict[PoolKey, list[Option]] = {}
+    taken_in: dict[PoolKey, int] = {}
+    node_usd: dict[PoolKey, Decimal] = {}
+    for option in chosen:
+        direct, pools = _paid(option, terms)
+        total += direct
+        for key, taken, node in pools:
+            members.setdefault(key, []).append(option)
+            taken_in[key] = taken_in.get(key, 0) + taken
+            node_usd[key] = node
+    for key, options in members.items():
+        nodes = ceil_div(taken_in[key], options[0].at(key[1]).machine.accelerators)
+        total += node_usd[key] * nodes
+        if key[1] == "baseline" and all(each.may_be_reserved(terms) and each.is_user_facing() for each in options):
+            slots = sum(each.normal_slots for each in options)
+            reserved = most_reserved(normal_nodes(nodes, slots, options[0].slots_per_node), terms.reserved_ratio)
+            total -= saved_usd_per_hour(options[0].machine, options[0].baseline) * HOURS_PER_MONTH * reserved
+    return total
+
+
+def _reserve(problem: _Problem, columns: Sequence[Option], numbers: Sequence[int], nodes: int, terms: Terms) -> None:
     """Let reserved capacity carry nodes of a pool: those of its normal load that the observed load always filled.
 
     ``numbers`` are the columns that may be in the pool, and ``nodes`` the one of its nodes.
@@ -388,7 +463,7 @@ def _reserve(
         by_agent[agents] = max(by_agent.get(agents, 0), columns[number].normal_slots)
     most = most_reserved(ceil_div(sum(by_agent.values()), slots), terms.reserved_ratio)
     saved = saved_usd_per_hour(first.machine, first.baseline) * HOURS_PER_MONTH
-    reserved = problem.column(-float(saved) / scale, float(most))
+    reserved = problem.column(-float(saved), float(most))
     at_normal_load = problem.column(0.0)
     problem.row(
         -math.inf, float(slots - 1), {at_normal_load: float(slots)} | {number: -w for number, w in facing.items()}
