@@ -317,8 +317,13 @@ def _buy(found: AgentFits, ready: Candidate, machine: Machine, spec: StackSpec, 
             burst=burst,
             drain=leaving,
         )
-        for baseline in baseline_purchases(found.demand, machine, capacity)
+        for baseline in baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
     ]
+
+
+def _is_held(machine: Machine, spec: StackSpec) -> bool:
+    """Whether nodes of a baseline go into on-demand reservations first, as Karpenter and EKS place them."""
+    return spec.capacity.reservation == "on-demand" and target_of(spec).makes_nodes_of(machine.instance.provider)
 
 
 def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:
