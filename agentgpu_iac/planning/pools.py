@@ -284,7 +284,7 @@ def _shortened(name: str, what: Iterable[str]) -> str:
 def _with_held_capacity(
     purchase: Purchase, machine: Machine, spec: StackSpec
 ) -> tuple[tuple[CapacityType, ...], Literal["none", "on-demand", "capacity-block"]]:
-    """Held capacity comes first wherever Karpenter or EKS could use it; what it costs is not known here."""
+    """Held capacity comes first wherever Karpenter or EKS could use it; a baseline is billed by it (``_is_held``)."""
     held, ways = spec.capacity.reservation, purchase.capacity_types
     if held == "none" or not target_of(spec).makes_nodes_of(machine.instance.provider):
         return ways, "none"
@@ -395,7 +395,7 @@ def node_pool_plan(
     )
     by_karpenter, surge_nodes = _makes_nodes(pool, spec), _surge_nodes(pool, spec)
     room = caching.nvme_room_gib(machine) if storage == "nvme" else caching.volume_gib(models_gib, step=100)
-    preferred = machine.way(purchase.capacity_types[0])
+    preferred = machine.way(purchase.price_of)
     bought = [way for name in purchase.capacity_types if (way := machine.way(name)) is not None]
     ways, reservation = _with_held_capacity(purchase, machine, spec)
     return NodePool(

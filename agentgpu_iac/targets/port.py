@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.model import ChargeId, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Plan
 from agentgpu_iac.spec.abilities import ABILITIES, Abilities
@@ -36,6 +36,15 @@ class LeftOut:
     """Code of the rejection."""
     message: str
     instance_types: frozenset[OnOffer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotPriced:
+    """Something that is billed beside the nodes, of whose cost a plan knows nothing."""
+
+    what: str
+    why: str
+    """What it depends on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +89,8 @@ class TargetPort:
     """``capacity.priceCapRatio`` where the spec names none."""
     node_error_ratio: float
     """How much longer than predicted a node may take there until its accelerators are registered, as a part of it."""
+    why_no_local_zone: str = ""
+    """Why its machines are in no local zone of a region: the second half of a sentence; empty where they may be."""
     why_not_over_nodes: str = ""
     """Why no replica goes over several machines: the second half of a sentence; empty where one may."""
     why_not_shared_in_part: Callable[[StackSpec], str]
@@ -95,6 +106,12 @@ class TargetPort:
     settled: Callable[[StackSpec], StackSpec] = lambda spec: spec
     """The spec with what nobody wrote down filled in as it is there; what somebody wrote and the target cannot do, the
     rules of the spec have refused before."""
+    charges: tuple[ChargeId, ...] = ()
+    """What is billed beside its nodes at a price that the catalog knows."""
+    bills_root_volumes: bool = False
+    """Whether the nodes' disks are network volumes, which are billed by themselves."""
+    not_priced: tuple[NotPriced, ...]
+    """What is billed beside them all at a price that nobody knows here."""
     idle: tuple[Idle, ...] = ()
     """What a spec may hold without any effect there."""
 

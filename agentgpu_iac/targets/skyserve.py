@@ -23,6 +23,7 @@ from agentgpu_iac.targets.port import (
     ROLLOUT_IDLE,
     Idle,
     LeftOut,
+    NotPriced,
     OnOffer,
     TargetPort,
     by_provider,
@@ -79,6 +80,7 @@ SKYSERVE: Final = TargetPort(
     name="skyserve",
     title="SkyServe",
     node_error_ratio=starting.NODE_ERROR_RATIO_ELSEWHERE,
+    why_no_local_zone="SkyServe is given regions, and takes the zone there by itself",
     why_not_over_nodes="and a SkyServe replica over several machines is not planned",
     why_not_shared_in_part=lambda _spec: "a SkyServe replica is a machine of its own",
     why_not_shared="but a SkyServe replica is a machine of its own; target compose and kubernetes can share one",
@@ -86,6 +88,10 @@ SKYSERVE: Final = TargetPort(
     left_out=_left_out,
     weights_fault=_no_weights,
     settled=_settled,
+    not_priced=(
+        NotPriced(what="SkyServe's controller", why="a machine of its own in a cloud that SkyPilot chooses"),
+        NotPriced(what="disks, traffic and addresses of the replicas", why="each cloud bills them in its own way"),
+    ),
     idle=(
         CLUSTER_IDLE,
         HOSTS_IDLE,

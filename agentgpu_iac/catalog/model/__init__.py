@@ -6,6 +6,7 @@ out.
 """
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
+from agentgpu_iac.catalog.model.charges import Charge, ChargeId
 from agentgpu_iac.catalog.model.engines import (
     Calibration,
     EngineHostMemory,
@@ -44,7 +45,7 @@ from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, Checkp
 from agentgpu_iac.catalog.model.pooling import Pooling
 from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
-from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
+from agentgpu_iac.catalog.model.selling import Exclusion, LocalZone, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
 from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
@@ -57,6 +58,8 @@ __all__ = (
     "AttentionIndex",
     "CacheMethod",
     "Calibration",
+    "Charge",
+    "ChargeId",
     "CheckpointCache",
     "DecodeAttention",
     "DenseTflops",
@@ -78,6 +81,7 @@ __all__ = (
     "KubernetesRelease",
     "LayerCounts",
     "LinearAttention",
+    "LocalZone",
     "Mamba",
     "MatrixKernel",
     "Model",

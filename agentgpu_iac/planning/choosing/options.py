@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Constraint, Rejection
+from agentgpu_iac.plan import Constraint, DrainPlan, Rejection
 from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
@@ -171,6 +171,7 @@ def on_sale(
     baselines: list[Part] = []
     bursts: list[Part] = []
     rejections = list(found.rejections)
+    ready: dict[tuple[int, str, str, float], _Ready] = {}
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -178,9 +179,11 @@ def on_sale(
             if isinstance(result, Rejection):
                 refusals.append(result)
                 continue
-            ways, its_baselines, its_burst = _buy(
-                found, result, spec, catalog, node_models_gib.get(result.machine.id, 0.0)
-            )
+            machine, models_gib = result.machine, node_models_gib.get(result.machine.id, 0.0)
+            key = (id(result.candidate), machine.instance.provider, machine.instance.name, models_gib)
+            if key not in ready:  # the same machine starts as fast in every region
+                ready[key] = _ready(found, result, spec, models_gib)
+            ways, its_baselines, its_burst = _buy(found, result, ready[key], spec, catalog)
             bought.extend(ways)
             baselines.extend(its_baselines)
             bursts.extend(its_burst)
@@ -326,43 +329,70 @@ def _over_nodes(
     return results, [min(barred, key=shortfall)] if barred else []
 
 
-def _buy(
-    found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_models_gib: float
-) -> tuple[list[Option], list[Part], list[Part]]:
-    """Every way to buy the machine for both tiers, none where it is not offered so; and for the baseline and the burst alone."""
-    if found.release is None or found.evaluator is None:
-        return [], [], []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A candidate on a kind of machine, wherever that is."""
+
+    candidate: Candidate
+    """With the replicas and the seats that are warm there, by how long one takes to start."""
+    cold_s: float
+    """How late a replica may be that starts there."""
+    drain: DrainPlan | None
+    """How one leaves, where some come with a burst."""
+
+
+def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float) -> _Ready:
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
+    if found.release is None or found.evaluator is None:
+        return _Ready(candidate=candidate, cold_s=0.0, drain=None)
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
     warm = warm_replicas(candidate, cold_s, capacity)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
-    ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    there = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    drain = replica_drain(there, found.release) if there.burst_replicas else None
+    return _Ready(candidate=there, cold_s=cold_s, drain=drain)
+
+
+def _buy(
+    found: AgentFits, fit: Fit, ready: _Ready, spec: StackSpec, catalog: Catalog
+) -> tuple[list[Option], list[Part], list[Part]]:
+    """Every way to buy the machine for both tiers, none where it is not offered so; and for the baseline and the burst alone."""
+    if found.release is None:
+        return [], [], []
+    candidate, machine, capacity = ready.candidate, fit.machine, spec.capacity
     notice = catalog.provider(machine.instance.provider).interruption_notice_s
-    grace_s = spot_grace_s(found.demand, ready.service.tpot_ms)
+    grace_s = spot_grace_s(found.demand, candidate.service.tpot_ms)
     burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
-    ways = baseline_purchases(found.demand, machine, capacity)
+    ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
     alone = candidate.nodes == 1
-    baselines = [Part(candidate=candidate, machine=machine, purchase=way) for way in ways if alone]
-    bursts = [Part(candidate=candidate, machine=machine, purchase=burst, cold_s=cold_s)] if burst and alone else []
-    if ready.burst_replicas and burst is None:
+    baselines = [Part(candidate=fit.candidate, machine=machine, purchase=way) for way in ways if alone]
+    bursts: list[Part] = []
+    if burst is not None and alone:
+        bursts.append(Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready.cold_s))
+    if candidate.burst_replicas and burst is None:
         return [], baselines, bursts
     return (
         [
             Option(
                 agents=(found.position,),
-                candidates=(ready,),
+                candidates=(candidate,),
                 machine=machine,
                 baseline=baseline,
-                burst=burst if ready.burst_replicas else None,
-                drain=replica_drain(ready, found.release) if ready.burst_replicas else None,
+                burst=burst if candidate.burst_replicas else None,
+                drain=ready.drain,
             )
             for baseline in ways
         ],
         baselines,
         bursts,
     )
+
+
+def _is_held(machine: Machine, spec: StackSpec) -> bool:
+    """Whether nodes of a baseline go into on-demand reservations first, as Karpenter and EKS place them."""
+    return spec.capacity.reservation == "on-demand" and target_of(spec).makes_nodes_of(machine.instance.provider)
 
 
 def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:

@@ -221,10 +221,10 @@ def workload_plan(
 
 
 def _replica_usd_per_hour(candidate: Candidate, pool: Pool) -> Decimal:
-    """The part of a node's price that falls on one replica."""
+    """The part of a node's price that falls on one replica; of the nodes' mean, where reserved capacity carries some."""
     taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
     engines = pool.engines_per_accelerator
-    return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
+    return usd_per_hour(pool.usd_per_hour / pool.nodes * taken / pool.machine.accelerators / engines)
 
 
 def _memory_share(member: Placed) -> float:
@@ -405,7 +405,7 @@ def _rollout(
         outage_s=here.same_weights_s,
         outages=here,
         fixed_nodes_outages=none if (first and not elsewhere) or leaves_no_gap else away,
-        surge_usd=surge_cost(pool.purchase.usd_per_hour, member, replicas, start, node_pool.idle_s)
+        surge_usd=surge_cost(pool.purchase.next_usd_per_hour, member, replicas, start, node_pool.idle_s)
         if way == "surge-node"
         else Decimal(0),
         progress_deadline_s=_progress_deadline_s(start, probes),

@@ -69,6 +69,9 @@ class Capacity(Document):
     """How images come to nodes whose user data is ours (Amazon Linux 2023 on EKS). parallel: layers are fetched and unpacked
     side by side (nodeadm's gate FastImagePull, which AWS calls experimental), wherever the disk takes 600 MiB/s. default:
     containerd as it is."""
+    max_price_age_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Prices older than this, in days, are warned of, with their age beside the cost. They are counted all the same:
+    ``agentgpu catalog update`` asks for those of today."""
     memory_reserve_ratio: Annotated[float, Field(ge=0, le=0.8)] = 0.20
     """Share of an accelerator's memory that the need of its engines leaves free in steady state, for what is not foreseen: a
     load above the planned one, an error of the sum, a start with a cold cache. Less admits smaller accelerators; never

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.plan import LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
+from agentgpu_iac.plan import Cost, LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.writing.ledger import (
     account,
@@ -31,7 +31,7 @@ _Section = tuple[str, Iterable[Line]]
 def entries(
     placed: Sequence[Placed],
     tiers: Mapping[str, Sequence[Workload]],
-    items: Sequence[LineItem],
+    total: Cost,
     overrides: Sequence[Override],
     burst_hours: Decimal,
     pools: Mapping[str, NodePool],
@@ -47,11 +47,12 @@ def entries(
         for workload in workloads:
             members.setdefault(workload.node_pool, set()).add(workload.agent)
     by_pool: dict[str, list[LineItem]] = {}
-    for item in items:
+    for item in total.line_items:
         by_pool.setdefault(item.node_pool, []).append(item)
     by_hand: dict[str, list[Override]] = {}
     for override in overrides:
         by_hand.setdefault(override.agent, []).append(override)
+    costs = {each.agent: each for each in total.by_agent}
     found: list[LedgerEntry] = []
     for member in placed:
         workloads = tiers[member.candidate.demand.agent.name]
@@ -67,6 +68,8 @@ def entries(
             found += (_entry(workload.name, filling.SECTION, line) for line in filled)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
+            if workload.tier == "baseline":
+                found += (_entry(workload.name, cost.SECTION, line) for line in cost.agent_lines(costs[agent]))
             counted = account.quota_lines(pools[pool], quotas)
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
     return tuple(found)
