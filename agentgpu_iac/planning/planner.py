@@ -84,6 +84,7 @@ def _make_plan(
         burst_hours=Decimal(str(spec.capacity.burst_hours_per_month)),
         reserved_ratio=reserved_ratio(spec.observed, sum(each.concurrent for each in demands if each.user_facing)),
         fillers_apart=target_of(spec).can.runs_machines,
+        alike=target_of(spec).can.runs_machines,
     )
     less_reserve = tuple(
         with_less_reserve(fitted, options, spec, catalog, on_offer)

@@ -72,7 +72,7 @@ def settle(
         seats = [_seated(option, found, bought, spec) for option in placement.options]
         placement = replace(placement, options=tuple(seats))
         placed = placed_agents(placement, releases, stack, spec.network.round_trip_ms)
-        pools = pools_of(placed, stack, terms)
+        pools = pools_of(placed, stack, terms, placement.joint)
         starts, late_gib = _starts(placed, pools, spec)
         if not late_gib:
             return Settled(

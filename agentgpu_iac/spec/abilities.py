@@ -77,6 +77,8 @@ class Abilities:
     """The identity by which pods read a bucket is set up here."""
     serves_one_developer: bool
     """It is a developer's own machine too, on which Ollama stands in for the engines."""
+    buys_from: tuple[str, ...] = ()
+    """Whose machines it makes; those of others join none of them. Empty: whoever runs the stack joins what there is."""
     refuses: tuple[Refusal, ...] = ()
     needs: tuple[Need, ...] = ()
 
@@ -171,6 +173,7 @@ _EKS: Final = Abilities(
     makes_machines=False,
     opens_buckets_to_pods=True,
     serves_one_developer=False,
+    buys_from=("aws",),
 )
 
 _KUBERNETES: Final = Abilities(
@@ -212,6 +215,7 @@ _SPHERON: Final = Abilities(
     makes_machines=True,
     opens_buckets_to_pods=False,
     serves_one_developer=False,
+    buys_from=("spheron",),
     refuses=_on_machines("spheron"),
     needs=(
         Need(

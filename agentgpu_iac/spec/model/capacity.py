@@ -39,7 +39,8 @@ class Capacity(Document):
     spot: Literal["auto", "never"] = "auto"
     """auto: spot where it is safe (background or interruptible agents; bursts that can drain in time)."""
     on_demand_floor_ratio: Ratio = 0.0
-    """Share of a spot-eligible agent's replicas that stay on-demand all the same."""
+    """Share of a spot-eligible agent's replicas that stay on-demand all the same, those of the burst too: either that many
+    are warm and on-demand, or the whole burst is on-demand, whichever is cheaper."""
     burst_without_notice: Literal["reject", "accept"] = "reject"
     """accept: user-facing bursts may run on spot of a provider that documents no interruption notice."""
     fast_burst: Literal["absorb", "turn-away"] = "absorb"
