@@ -17,9 +17,18 @@ from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
-from agentgpu_iac.planning.choosing.on_offer import offers
-from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits, on_sale, shortfall, with_less_reserve
+from agentgpu_iac.planning.choosing.on_offer import Offers, offers
+from agentgpu_iac.planning.choosing.options import (
+    AgentFits,
+    AgentOptions,
+    MachineId,
+    fits,
+    on_sale,
+    shortfall,
+    with_less_reserve,
+)
 from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
@@ -85,6 +94,7 @@ def _make_plan(
         reserved_ratio=reserved_ratio(spec.observed, sum(each.concurrent for each in demands if each.user_facing)),
         fillers_apart=target_of(spec).can.runs_machines,
         alike=target_of(spec).can.runs_machines,
+        owned=_owned(spec, on_offer),
     )
     less_reserve = tuple(
         with_less_reserve(fitted, options, spec, catalog, on_offer)
@@ -96,6 +106,17 @@ def _make_plan(
         plan = _assembled(loaded, spec, catalog, found, by_agent, terms, less_reserve, least_baseline=True)
         _require_budget(plan, budget)
     return plan
+
+
+def _owned(spec: StackSpec, on_offer: Offers) -> dict[MachineId, int]:
+    """How many machines of each kind there are, where the stack has its own."""
+    counts = {(each.machine, each.provider): each.count for each in spec.capacity.inventory}
+    return {
+        machine.id: counts.get((name, provider)) or counts[name, None]
+        for machine in on_offer.machines
+        for provider, name, _ in (machine.id,)
+        if counts
+    }
 
 
 def _demands(
@@ -130,7 +151,13 @@ def _assembled(
     if not target.can.shares_accelerators:
         groups = ()
     priced_by = replace(terms, burst_hours=Decimal(0)) if least_baseline else terms
-    settled = settle(found, by_agent, (groups, complete), priced_by, loaded.stack.metadata.name, spec, catalog)
+    try:
+        settled = settle(found, by_agent, (groups, complete), priced_by, loaded.stack.metadata.name, spec, catalog)
+    except Conflict as conflict:
+        raise NoPlan(
+            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
+            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
+        ) from None
     decided = Decisions(
         settled=settled,
         rejections=(

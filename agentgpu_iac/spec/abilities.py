@@ -120,6 +120,12 @@ _NO_STREAM: Final = Refusal(
     hint="leave it out, so that the node's cache is filled, or use target: eks",
 )
 
+_NO_INVENTORY: Final = Refusal(
+    at=("spec", "capacity", "inventory"),
+    message="machines are made here when the stack is deployed, so none of them is there before",
+    hint="use target: kubernetes for nodes or compose for machines that you have",
+)
+
 _NOTHING_SCALES_MACHINES: Final = "nothing scales virtual machines: whoever runs the stack starts and ends them"
 
 
@@ -174,6 +180,7 @@ _EKS: Final = Abilities(
     opens_buckets_to_pods=True,
     serves_one_developer=False,
     buys_from=("aws",),
+    refuses=(_NO_INVENTORY,),
 )
 
 _KUBERNETES: Final = Abilities(
@@ -216,7 +223,7 @@ _SPHERON: Final = Abilities(
     opens_buckets_to_pods=False,
     serves_one_developer=False,
     buys_from=("spheron",),
-    refuses=_on_machines("spheron"),
+    refuses=(*_on_machines("spheron"), _NO_INVENTORY),
     needs=(
         Need(
             at=("spec", "security", "apiKeySecret"),
@@ -272,6 +279,7 @@ _SKYSERVE: Final = Abilities(
     opens_buckets_to_pods=False,
     serves_one_developer=False,
     refuses=(
+        _NO_INVENTORY,
         Refusal(
             at=("spec", "network", "router"),
             words=("nginx", "gateway"),

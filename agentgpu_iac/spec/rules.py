@@ -54,6 +54,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _fallback_rules(agents)
     yield from caller_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from _inventory_rules(part(spec, "capacity"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
@@ -350,6 +351,24 @@ def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, D
 
 
 _QUARTERS_OF_AN_HOUR = 4
+
+
+def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
+    """Each kind of machine stands there once, with all that there are."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, owned in enumerate(mapping(each) for each in items(capacity, "inventory")):
+        machine, provider = owned.get("machine"), owned.get("provider") or ""
+        if not isinstance(machine, str) or not isinstance(provider, str):
+            continue
+        at: Steps = ("spec", "capacity", "inventory")
+        first = seen.setdefault((machine, provider), index)
+        if first != index:
+            yield Violation(
+                steps=(*at, index, "machine"),
+                message=f"{shown(machine)} is in the inventory already, in line {LINE}",
+                hint="write each kind once, with all that there are as its count",
+                other=(*at, first, "machine"),
+            )
 
 
 def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:

@@ -55,8 +55,14 @@ def mixed_options(by_agent: Sequence[Parts], terms: Terms) -> list[list[Option]]
     """For each agent the mixes that may be part of a cheapest placement; seats are not settled yet."""
     baselines = _useful([_counted(parts.baselines, "baseline", terms) for parts in by_agent])
     bursts = _useful([_counted(parts.bursts, "burst", terms) for parts in by_agent])
+    if terms.owned:  # what is dearer may be all that is left
+        baselines = [_counted(parts.baselines, "baseline", terms) for parts in by_agent]
+        bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
     return [
-        [_mixed(parts.position, pair) for pair in _best(_pairs(parts, mine, more))]
+        [
+            _mixed(parts.position, pair)
+            for pair in (_pairs(parts, mine, more) if terms.owned else _best(_pairs(parts, mine, more)))
+        ]
         for parts, mine, more in zip(by_agent, baselines, bursts, strict=True)
     ]
 

@@ -173,6 +173,7 @@ def on_sale(
     bursts: list[Part] = []
     rejections = list(found.rejections)
     ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
+    seated: dict[tuple[int, int, int], Candidate] = {}
     on_spot = (True, False) if spec.capacity.on_demand_floor_ratio else (True,)
     for on in found.on:
         bought: list[Option] = []
@@ -184,7 +185,7 @@ def on_sale(
             machine, models_gib = result.machine, node_models_gib.get(result.machine.id, 0.0)
             key = (id(result.candidate), machine.instance.provider, machine.instance.name, models_gib)
             if key not in ready:  # the same machine starts as fast in every region
-                ready[key] = tuple(_ready(found, result, spec, models_gib, on_spot=each) for each in on_spot)
+                ready[key] = tuple(_ready(found, result, spec, models_gib, seated, on_spot=each) for each in on_spot)
             ways, its_baselines, its_burst = _buy(found, result, ready[key], spec, catalog)
             bought.extend(ways)
             baselines.extend(its_baselines)
@@ -346,7 +347,16 @@ class _Ready:
     """Whether its burst may be on spot: a share of the replicas that stays on-demand is then warm."""
 
 
-def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float, *, on_spot: bool) -> _Ready:
+def _ready(
+    found: AgentFits,
+    fit: Fit,
+    spec: StackSpec,
+    node_models_gib: float,
+    seated: dict[tuple[int, int, int], Candidate],
+    *,
+    on_spot: bool,
+) -> _Ready:
+    """The candidate on such a machine; ``seated`` remembers it with as many replicas and seats, wherever that was."""
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
     if found.release is None or found.evaluator is None:
         return _Ready(candidate=candidate, cold_s=0.0, drain=None)
@@ -355,7 +365,8 @@ def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float, 
     cold_s = caching.latest_start_s(candidate, start)
     warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
-    there = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    key = (id(candidate), warm, seats)
+    there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
     drain = replica_drain(there, found.release) if there.burst_replicas else None
     return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
 

@@ -23,7 +23,7 @@ from typing import Final
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
-from agentgpu_iac.planning.choosing.program import Column, Joint, Reservable, Rules, Take, choose
+from agentgpu_iac.planning.choosing.program import Column, Joint, Limit, Reservable, Rules, Take, choose
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
@@ -48,6 +48,8 @@ class Terms:
     """Whether agents that fill whole machines have pools of their own, as on virtual machines."""
     alike: bool = False
     """Whether all machines of a pool run the same, as virtual machines do."""
+    owned: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """How many machines of a kind there are, where the stack has its own: then no other may be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +216,8 @@ class Placement:
     gap_ratio: float
     groups_complete: bool
     """False: there were too many small agents to consider every group of them."""
+    usd: Decimal = Decimal(0)
+    """What it costs in a month."""
     joint: Mapping[tuple[int, Tier], Joint] = field(default_factory=dict)
     """Where machines of a pool are alike: the pool that an agent's tier shares with others."""
 
@@ -222,17 +226,25 @@ def place(
     by_agent: Sequence[Sequence[Option]], groups: Sequence[Option], groups_complete: bool, terms: Terms
 ) -> Placement:
     """Choose one option per agent at the least total cost. Every agent must have at least one option of its own."""
-    ranked = [sorted(_where_cheapest(options), key=lambda option: option.rank(terms)) for options in by_agent]
+    ranked = [
+        sorted(options if terms.owned else _where_cheapest(options), key=lambda option: option.rank(terms))
+        for options in by_agent
+    ]
     alone = [_safe(options, terms) for options in ranked]
-    useful_groups = [group for group in groups if _may_pay(group, alone, terms)]
-    survivors = _survivors(ranked, alone, terms)
-    if not useful_groups and all(option.is_apart(terms) for options in survivors for option in options):
-        return Placement(
-            options=tuple(options[0] for options in survivors), gap_ratio=0.0, groups_complete=groups_complete
-        )
+    useful_groups = [group for group in groups if terms.owned or _may_pay(group, alone, terms)]
+    survivors = ranked if terms.owned else _survivors(ranked, alone, terms)
+    if (
+        not terms.owned
+        and not useful_groups
+        and all(option.is_apart(terms) for options in survivors for option in options)
+    ):
+        cheapest = tuple(options[0] for options in survivors)
+        usd = sum((option.usd_per_month_alone(terms) for option in cheapest), Decimal(0))
+        return Placement(options=cheapest, gap_ratio=0.0, groups_complete=groups_complete, usd=usd)
     options = [option for options in survivors for option in options] + useful_groups
     order = sorted(range(len(options)), key=lambda number: (options[number].size, number))
-    rules = Rules(agents=len(by_agent), reserved_ratio=terms.reserved_ratio, alike=terms.alike)
+    limits = tuple(Limit(name=_in_words(machine, count), most=count) for machine, count in terms.owned.items())
+    rules = Rules(agents=len(by_agent), reserved_ratio=terms.reserved_ratio, alike=terms.alike, limits=limits)
     known = [safe[1] for safe in alone if safe is not None]
     most_usd = sum(known, Decimal(0)) if len(known) == len(alone) else None
     found = choose([_column(option, terms) for option in options], order, rules, most_usd)
@@ -244,7 +256,13 @@ def place(
         for tier in TIERS
         if pool_key(options[column], tier) == key
     }
-    return Placement(options=tuple(chosen), gap_ratio=found.gap_ratio, groups_complete=groups_complete, joint=joint)
+    return Placement(
+        options=tuple(chosen),
+        gap_ratio=found.gap_ratio,
+        groups_complete=groups_complete,
+        usd=found.usd,
+        joint=joint,
+    )
 
 
 def _where_cheapest(options: Iterable[Option]) -> list[Option]:
@@ -259,7 +277,7 @@ def _where_cheapest(options: Iterable[Option]) -> list[Option]:
             best.setdefault((id(option),), []).append(((), option))
             continue
         burst, reserved = option.burst, option.machine.usd_per_hour("reserved")
-        prices = (
+        prices: tuple[Decimal, ...] = (
             option.baseline.usd_per_hour,
             Decimal(0) if burst is None else burst.usd_per_hour,
             option.baseline.usd_per_hour if reserved is None else reserved,
@@ -351,6 +369,7 @@ def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
 def _column(option: Option, terms: Terms) -> Column:
     """An option as the program counts it."""
     direct, takes = Decimal(0), []
+    weights: dict[str, float] = {}
     for tier in TIERS:
         here = option.at(tier)
         bought = option.baseline if tier == "baseline" else here.burst
@@ -358,6 +377,8 @@ def _column(option: Option, terms: Terms) -> Column:
             continue
         if option.pays_alone(tier, terms):
             direct += option.baseline_usd_alone(terms) if tier == "baseline" else option.burst_usd_alone(terms)
+            for name, weight in _weights(here.machine, terms).items():
+                weights[name] = weights.get(name, 0.0) + weight * option.nodes_alone(tier)
             continue
         takes.append(_take(option, tier, bought, terms))
     return Column(
@@ -365,7 +386,18 @@ def _column(option: Option, terms: Terms) -> Column:
         direct_usd=direct,
         takes=tuple(takes),
         least_usd=option.least_usd_per_month(terms),
+        weights=weights,
     )
+
+
+def _weights(machine: Machine, terms: Terms) -> dict[str, float]:
+    """What a machine weighs among those that there are."""
+    count = terms.owned.get(machine.id)
+    return {} if count is None else {_in_words(machine.id, count): 1.0}
+
+
+def _in_words(machine: tuple[str, str, str], count: int) -> str:
+    return f"{count} x {machine[1]}"
 
 
 def _take(option: Option, tier: Tier, bought: Purchase, terms: Terms) -> Take:
@@ -386,6 +418,7 @@ def _take(option: Option, tier: Tier, bought: Purchase, terms: Terms) -> Take:
         per_node=machine.accelerators,
         node_usd=bought.usd_per_hour * (Decimal(HOURS_PER_MONTH) if is_baseline else terms.burst_hours),
         reservable=reservable,
+        weights=_weights(machine, terms),
     )
 
 

@@ -115,6 +115,8 @@ class Choice:
     """Their positions, in order."""
     joint: Mapping[tuple[int, Hashable], Joint]
     """Where machines are alike: the joint pool that a column is in; those without one have their own."""
+    usd: Decimal
+    """What they cost in a month."""
     gap_ratio: float
 
 
@@ -155,7 +157,7 @@ def choose(columns: Sequence[Column], order: Sequence[int], rules: Rules, most_u
             answer, chosen, left = second, first, tied
     columns_chosen = tuple(left[number] for number in answer.chosen(chosen))
     joint = {(left[number], pool): there for (number, pool), there in answer.joint(chosen).items()}
-    return Choice(columns=columns_chosen, joint=joint, gap_ratio=0.0 if gap < _NO_GAP else gap)
+    return Choice(columns=columns_chosen, joint=joint, usd=answer.usd(chosen), gap_ratio=0.0 if gap < _NO_GAP else gap)
 
 
 def _least(columns: Sequence[Column], agents: int) -> list[Decimal]:
