@@ -302,8 +302,8 @@ CASES = (
         right="0.18 GiB are left for the KV cache",
         holds=lambda: abs(left_gib(size(**QWEN_14B, max_model_len=16384, gpu_memory_utilization=0.5)) - 0.18) <= 0.3,
         waits_for=MEMORY
-        + "0.7 GiB that an AWQ model took on an A10G beside logits, context and layer, and at a utilisation of 0.9 as well (9.1 GiB of "
-        "KV cache, predicted 9.7): of unknown origin",
+        + "0.7 GiB that an AWQ model took on an A10G beside logits, context and layer, and at a utilisation of 0.9 as well "
+        "(9.1 GiB of KV cache, predicted 9.7): of unknown origin",
     ),
     Case(
         id="br-05",
