@@ -191,7 +191,10 @@ def _require_options(by_agent: Sequence[AgentOptions], spec: StackSpec) -> None:
         nearest = sorted(found.rejections, key=shortfall)[:5]
         lines += [f"  {rejection.accelerator}: {rejection.message}" for rejection in nearest]
         if not nearest:
-            lines.append(f"  no offering matches target {spec.target} with its providers, regions and accelerators")
+            lines.append(
+                f"  nothing on offer that can be planned with matches target {spec.target} with its providers, regions and "
+                "accelerators (agentgpu catalog list excluded says what cannot, and why)"
+            )
     if lines:
         raise NoPlan("\n".join(lines), (rejection for found in by_agent for rejection in found.rejections))
 
