@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from agentgpu_iac.catalog.model import Model
@@ -88,6 +88,13 @@ class Demand:
     def pause_s(self) -> float:
         """Between two requests of a session: its user thinks, or its tool runs."""
         return self.shape.pause_s_per_turn / self.shape.requests_per_turn
+
+    @property
+    def shared_kv_tokens(self) -> int:
+        """Prefix that a replica holds once; none where memory is stated for each session, and what is shared is not."""
+        talk, by_hand = self.agent.conversation, self.agent.overrides.context_tokens
+        for_each = talk.max_context_tokens is not None or by_hand is not None
+        return 0 if for_each and talk.shared_prefix_tokens is None else self.shape.shared_tokens
 
     def climbed(self, after_s: float) -> float:
         """How much of the way from normal load to the peak is behind so many seconds after a burst began: it climbs evenly."""
@@ -232,6 +239,13 @@ def _of_requests(
         longest_input_tokens=longest,
         ramp_s=min(ramps),
     )
+
+
+def without_shared_prefix(demand: Demand) -> Demand:
+    """The same where the engine keeps no prefixes."""
+    if demand.load is not None:
+        return demand
+    return replace(demand, shape=session_shape(demand.agent.conversation, shares_prefix=False))
 
 
 def wanted_model_len(demand: Demand) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -42,7 +43,7 @@ class TestByHand:
 
     def test_two_sessions_and_one_server(self):
         """A machine repair of two: P = 1, 2 x 1/4, 2 x 1/4 x 1/4 of a server that does one after the other."""
-        law = generating(2, 4.0, RequestTime(lambda requests: float(requests)))
+        law = generating(2, 4.0, RequestTime(float))
         whole = 1 + 0.5 + 0.125
         assert law.shares == pytest.approx((1 / whole, 0.5 / whole, 0.125 / whole))
 
@@ -100,7 +101,9 @@ class TestBurst:
         assert still + 1 < with_arrivals(50, 1000.0, SLOWER, 0.99, new=45, within=60.0) < 50
 
     def test_a_shorter_ramp_is_never_less(self):
-        found = [with_arrivals(50, 100.0, SLOWER, 0.99, new=45, within=ramp) for ramp in (1e5, 1e3, 300, 100, 30, 10, 0)]
+        found = [
+            with_arrivals(50, 100.0, SLOWER, 0.99, new=45, within=ramp) for ramp in (1e5, 1e3, 300, 100, 30, 10, 0)
+        ]
         assert found == sorted(found)
 
 
@@ -117,13 +120,15 @@ class TestRequestTime:
         times = [jumpy(number) for number in range(1, 9)]
         rates = [jumpy.rate(number) for number in range(1, 9)]
         assert times == sorted(times)
-        assert all(after >= before - 1e-12 for before, after in zip(rates, rates[1:], strict=False))
+        assert all(after >= before - 1e-12 for before, after in itertools.pairwise(rates))
 
 
 def shares_of(spans, start, end):
     """Share of the time between two moments by how many are out."""
     events = sorted(
-        event for sent, answered in spans if answered > start and sent < end
+        event
+        for sent, answered in spans
+        if answered > start and sent < end
         for event in ((max(sent, start), 1), (min(answered, end), -1))
     )
     shares: dict[int, float] = {}
@@ -154,10 +159,16 @@ def errors() -> dict[str, list[float]]:
             port.scheduling(seats=100_000, step_tokens=engine.max_batched_tokens, cache_tokens=math.inf),
             Host(request_ms=engine.first_token_ms + engine.host_ms_per_request, serial_ms=0.0),
             Lengths(
-                prompt_tokens=prompt * 4 / 3, output_tokens=output * 4 / 3, cached_tokens=(end - prompt) * 4 / 3, low=0.5
+                prompt_tokens=prompt * 4 / 3,
+                output_tokens=output * 4 / 3,
+                cached_tokens=(end - prompt) * 4 / 3,
+                low=0.5,
             ),
             Load(
-                arrivals="closed", requests=sessions * max(12, 1000 // sessions), slots=sessions, pause_s=pause_ms / 1000
+                arrivals="closed",
+                requests=sessions * max(12, 1000 // sessions),
+                slots=sessions,
+                pause_s=pause_ms / 1000,
             ),
         )
         last = max(sent for sent, _ in stepped.spans_ms)

@@ -19,5 +19,7 @@ def mean_request(demand: Demand, prefix_hit_ratio: float) -> latency.Request:
 
 def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
     """The largest prompt that must be read, and the context that it ends at, in tokens: the TTFT budget is held against it."""
-    tokens = min(longest_uncached_prompt_tokens(demand.shape, prefix_hit_ratio), demand.context_tokens)
-    return tokens, max(tokens, min(demand.shape.longest_history_tokens, demand.context_tokens))
+    shape = demand.shape
+    tokens = min(longest_uncached_prompt_tokens(shape, prefix_hit_ratio), demand.context_tokens)
+    end = max(shape.first_prompt_tokens, shape.longest_history_tokens)
+    return tokens, max(tokens, min(end, demand.context_tokens))
