@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    Charge,
     EngineHostMemory,
     EngineLimit,
     EngineParsers,
@@ -88,6 +89,8 @@ class CatalogOverlay(Document):
     """Known by target and version."""
     quotas: tuple[VcpuQuota, ...] = ()
     """Known by provider, capacity type and code."""
+    charges: tuple[Charge, ...] = ()
+    """Known by provider and id: what is billed beside the nodes."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -211,6 +214,7 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         volumes=_replaced(base.volumes, own.volumes, lambda row: row.id),
         kubernetes=_replaced(base.kubernetes, own.kubernetes, lambda row: (row.target, row.version)),
         quotas=_replaced(base.quotas, own.quotas, lambda row: (row.provider, row.capacity_type, row.code)),
+        charges=_replaced(base.charges, own.charges, lambda row: (row.provider, row.id)),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

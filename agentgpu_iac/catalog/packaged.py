@@ -19,6 +19,7 @@ from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    Charge,
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
@@ -78,12 +79,14 @@ class Rows:
     kernels: tuple[Kernels, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
+    charges: tuple[Charge, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
 
 FILES = (
     "accelerators.json",
+    "charges.json",
     "engine_host_memory.json",
     "engine_limits.json",
     "engine_metrics.json",
@@ -159,6 +162,7 @@ def rows_in(folder: Traversable) -> Rows:
         kernels=_json_rows(content["kernels.json"], Kernels),
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
         quotas=_json_rows(content["quotas.json"], VcpuQuota),
+        charges=_json_rows(content["charges.json"], Charge),
         digest=digest(content[name] for name in FILES),
     )
 

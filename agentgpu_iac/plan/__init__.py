@@ -17,7 +17,7 @@ from agentgpu_iac.plan.cluster import (
     SecurityPlan,
 )
 from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
-from agentgpu_iac.plan.cost import Alternative, Cost, LineItem
+from agentgpu_iac.plan.cost import AgentCost, Alternative, BesideItem, Cost, LineItem, PriceAge
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
@@ -87,12 +87,14 @@ __all__ = (
     "ALERTS",
     "PLAN_VERSION",
     "AdmissionPlan",
+    "AgentCost",
     "AlertName",
     "AlertPlan",
     "AlertUnit",
     "Alternative",
     "Architecture",
     "Assumption",
+    "BesideItem",
     "CachedModel",
     "CachedRepository",
     "ClosedHours",
@@ -137,6 +139,7 @@ __all__ = (
     "PodPlan",
     "PolicyPlan",
     "PoolingPlan",
+    "PriceAge",
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",

@@ -47,6 +47,7 @@ KEYS = {
     "volumes": lambda row: row.id,
     "kernels": lambda row: (row.accelerator, row.engine),
     "kubernetes": lambda row: (row.target, row.version),
+    "charges": lambda row: (row.provider, row.id),
     "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
 
@@ -77,6 +78,7 @@ def test_nothing_was_lost():
         "volumes": 2,
         "kernels": 27,
         "kubernetes": 4,
+        "charges": 7,
         "quotas": 5,
     }
 
@@ -96,6 +98,7 @@ def test_nothing_was_lost():
         "kernels",
         "kubernetes",
         "quotas",
+        "charges",
         "engine_facts",
         "engine_versions",
         "gates",
@@ -137,6 +140,7 @@ def test_rows_are_sorted(name):
             [int(part) for part in row["since"].split(".")],
         ),
         "engine_parsers.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
+        "charges.json": lambda row: (row["provider"], row["id"]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),

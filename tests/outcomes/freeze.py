@@ -85,6 +85,7 @@ def _sold(provider: str, machine: str) -> bool:
 
 EVERY_ROW = frozenset(
     {
+        "charges.json",
         "gates.json",
         "kubernetes.json",
         "providers.json",

@@ -6,6 +6,7 @@ out.
 """
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
+from agentgpu_iac.catalog.model.charges import Charge, ChargeId
 from agentgpu_iac.catalog.model.engines import (
     Calibration,
     EngineHostMemory,
@@ -57,6 +58,8 @@ __all__ = (
     "AttentionIndex",
     "CacheMethod",
     "Calibration",
+    "Charge",
+    "ChargeId",
     "CheckpointCache",
     "DecodeAttention",
     "DenseTflops",
