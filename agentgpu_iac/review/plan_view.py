@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from agentgpu_iac.plan import NodePool, Plan, Warning, Workload
+from agentgpu_iac.plan import CallCost, NodePool, Plan, Warning, Workload
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.units import figure
 
@@ -40,6 +40,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     yield Heading(text="Cost")
     yield _cost(plan)
     yield from _by_agent(plan)
+    yield from _calls(plan)
     yield from _beside(plan)
     if plan.overrides:
         yield Heading(text="Set by hand")
@@ -260,3 +261,53 @@ def _beside(plan: Plan) -> Iterator[Block]:
     if cost.beside_usd_per_month is not None:
         rows.append(("as far as it is known", f"{cost.beside_usd_per_month:,.2f}", ""))
     yield Table(columns=("billed beside the nodes", "USD a month", "how"), rows=tuple(rows), right=frozenset({1}))
+
+
+def _calls(plan: Plan) -> Iterator[Block]:
+    """What calling each model by the token costs in place of running it: the cheapest seller of each agent."""
+    cheapest = {call.agent: call for call in reversed(plan.cost.calls)}
+    if not cheapest:
+        return
+    yield Heading(text="Rent or call")
+    calls = [cheapest[each.agent] for each in plan.cost.by_agent if each.agent in cheapest]
+    yield Table(
+        columns=(
+            "agent",
+            "seller",
+            "USD per 1,000",
+            "called, USD a month",
+            "self-hosted",
+            "break-even a day",
+            "carried a day",
+        ),
+        rows=tuple(
+            (
+                call.agent,
+                f"{call.seller} ({call.price_date})",
+                f"{call.usd_per_1000:,.4f}",
+                "" if call.usd_per_month is None else f"{call.usd_per_month:,.2f}",
+                f"{call.self_hosted_usd_per_month:,.2f}",
+                "none" if call.break_even_per_day is None else f"{call.break_even_per_day:,.0f} {call.asked}",
+                "" if call.carried_per_day is None else f"{call.carried_per_day:,.0f}",
+            )
+            for call in calls
+        ),
+        right=frozenset({2, 3, 4, 5, 6}),
+    )
+    yield Listing(items=tuple(_call_words(call) for call in calls))
+
+
+def _call_words(call: CallCost) -> str:
+    """What the row comes to, in a sentence made from its numbers."""
+    if call.break_even_per_day is None:
+        beyond = f"{call.agent}: the warm replicas carry no volume at which they are cheaper than {call.seller}"
+    else:
+        beyond = (
+            f"{call.agent}: from {call.break_even_per_day:,.0f} {call.asked} a day on the planned nodes are cheaper than "
+            f"{call.seller}"
+        )
+    if call.times_as_dear is None:
+        return f"{beyond}; how many there are the spec does not say"
+    if call.times_as_dear >= 1:
+        return f"{beyond}; at the volume of the spec they cost {call.times_as_dear:,.1f} times as much"
+    return f"{beyond}; at the volume of the spec calling costs {1 / call.times_as_dear:,.1f} times as much"
