@@ -41,6 +41,7 @@ from agentgpu_iac.catalog.model import (
     Shortcut,
     SkyPilotName,
     Thinking,
+    TokenPrice,
     VcpuQuota,
     VolumeType,
 )
@@ -80,6 +81,7 @@ class Rows:
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
     charges: tuple[Charge, ...] = ()
+    token_prices: tuple[TokenPrice, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
@@ -116,6 +118,7 @@ FILES = (
     "shortcuts.json",
     "skypilot.json",
     "thinking.json",
+    "token_prices.csv",
     "volumes.json",
 )
 """The data files, in the order in which they enter the digest."""
@@ -163,6 +166,7 @@ def rows_in(folder: Traversable) -> Rows:
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
         quotas=_json_rows(content["quotas.json"], VcpuQuota),
         charges=_json_rows(content["charges.json"], Charge),
+        token_prices=_csv_rows(content["token_prices.csv"], TokenPrice),
         digest=digest(content[name] for name in FILES),
     )
 

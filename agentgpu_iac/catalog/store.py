@@ -49,6 +49,7 @@ from agentgpu_iac.catalog.model import (
     Shortcut,
     SkyPilotName,
     Thinking,
+    TokenPrice,
     VcpuQuota,
     VolumeType,
 )
@@ -122,6 +123,7 @@ class Catalog:
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
     charges: tuple[Charge, ...] = ()
+    token_prices: tuple[TokenPrice, ...] = ()
     places: frozenset[tuple[str, str]] = frozenset()
     """Each (provider, region) that some price names, whether its machines can be planned with or not."""
     newest_date: str = ""
@@ -468,6 +470,7 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
         quotas=tuple(sorted(rows.quotas, key=lambda row: (row.provider, row.capacity_type, row.code))),
+        token_prices=tuple(sorted(rows.token_prices, key=lambda row: (row.model.casefold(), row.seller, row.via))),
         charges=tuple(sorted(rows.charges, key=lambda row: (row.provider, row.id))),
         newest_date=newest(
             [

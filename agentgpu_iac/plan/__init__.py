@@ -17,11 +17,12 @@ from agentgpu_iac.plan.cluster import (
     SecurityPlan,
 )
 from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
-from agentgpu_iac.plan.cost import AgentCost, Alternative, BesideItem, Cost, LineItem, PriceAge
+from agentgpu_iac.plan.cost import AgentCost, Alternative, BesideItem, CallCost, Cost, LineItem, PriceAge
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
 from agentgpu_iac.plan.findings import Rejection, Warning
+from agentgpu_iac.plan.generating import GeneratingPlan, SessionLoad
 from agentgpu_iac.plan.hosts import (
     FrontPlan,
     HostEngine,
@@ -96,6 +97,7 @@ __all__ = (
     "BesideItem",
     "CachedModel",
     "CachedRepository",
+    "CallCost",
     "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
@@ -111,6 +113,7 @@ __all__ = (
     "FlowControlPlan",
     "FrontPlan",
     "GatewayPlan",
+    "GeneratingPlan",
     "GitOpsPlan",
     "HostEngine",
     "HostPlan",
@@ -161,6 +164,7 @@ __all__ = (
     "SecretVariable",
     "SecurityPlan",
     "ServingEngine",
+    "SessionLoad",
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",

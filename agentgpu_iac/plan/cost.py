@@ -86,6 +86,45 @@ class AgentCost(Document):
     """Of a thousand of those; null where their number is not known."""
 
 
+class CallCost(Document):
+    """What it would cost to call an agent's model by the token, instead of running it."""
+
+    agent: str
+    """Agent."""
+    seller: str
+    """Who runs the model, and through whose router it is called where that is another."""
+    usd_per_million_input: Money
+    """Price of a prompt that nothing of is cached."""
+    usd_per_million_cached: Money | None
+    """Price of what is cached; null: the seller grants nothing for it."""
+    usd_per_million_output: Money | None
+    """Price of an answer; null for a model that generates nothing."""
+    asked: Literal["conversations", "requests"]
+    """What the figures below are about."""
+    input_tokens: float
+    """Prompt tokens of one of them that nothing was cached of."""
+    cached_tokens: float
+    """Those that the same session sent before: each request sends its history again, and all of it is counted as cached."""
+    output_tokens: float
+    """Tokens generated in one of them, thinking included."""
+    usd_per_1000: Money
+    """A thousand of them, called."""
+    usd_per_month: Money | None
+    """All of a month, called; null: the spec does not say how many there are."""
+    self_hosted_usd_per_month: Money
+    """The agent's part of this plan's nodes."""
+    times_as_dear: float | None
+    """Self-hosted over called, in a month; below 1 self-hosting is cheaper. null: how many are asked is not known."""
+    break_even_per_day: float | None
+    """How many a day cost as much when called as the planned nodes do; null: the warm replicas do not carry so many."""
+    carried_per_day: float | None
+    """How many a day the warm replicas carry if they come evenly; null: it is not predicted."""
+    price_date: str
+    """When the price was read."""
+    price_source: str
+    """Where it is from."""
+
+
 class PriceAge(Document):
     """How old the prices are that were counted."""
 
@@ -122,6 +161,9 @@ class Cost(Document):
     """What else would work."""
     by_agent: tuple[AgentCost, ...] = ()
     """What each agent causes of it, in the order of the stack."""
+    calls: tuple[CallCost, ...] = ()
+    """For each agent the cheapest sellers of its model by the token; nothing where no price of it is known, or where the agent
+    has adapters of its own."""
     beside: tuple[BesideItem, ...] = ()
     """What is in none of these sums."""
     beside_usd_per_month: Money | None = None

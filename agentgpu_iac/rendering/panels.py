@@ -107,7 +107,8 @@ def _engine_panels(watched: Watched, tiers: Sequence[Workload], metrics: Metrics
         yield Panel(
             title=f"{'Requests' if workload.pooling is None else 'Inputs'} and seats ({_seats_in_words(tiers)} a replica)",
             unit="short",
-            description="Running requests take a seat each; waiting ones have none yet. Seats are those of replicas that answer.",
+            description="Running requests take a seat each; waiting ones have none yet. Seats are the requests that "
+            "replicas which answer may compute at once.",
             lines=(
                 ("running", f"sum({metrics.running}{{{chosen}}})"),
                 ("waiting", f"sum({metrics.waiting}{{{chosen}}})"),
@@ -233,16 +234,16 @@ def _running(watched: Watched, workload: Workload) -> str:
 
 def _seats(tiers: Sequence[Workload], chosen: str) -> str:
     """Seats of the replicas that answer: tier by tier where theirs differ."""
-    if len({workload.max_num_seqs for workload in tiers}) == 1:
-        return f"{tiers[0].max_num_seqs} * sum(up{{{chosen}}})"
+    if len({workload.most_generating for workload in tiers}) == 1:
+        return f"{tiers[0].most_generating} * sum(up{{{chosen}}})"
     return " + ".join(
-        f'{workload.max_num_seqs} * (sum(up{{{chosen},{TIER_SERIES_LABEL}="{workload.tier}"}}) or vector(0))'
+        f'{workload.most_generating} * (sum(up{{{chosen},{TIER_SERIES_LABEL}="{workload.tier}"}}) or vector(0))'
         for workload in tiers
     )
 
 
 def _seats_in_words(tiers: Sequence[Workload]) -> str:
-    return " or ".join(dict.fromkeys(str(workload.max_num_seqs) for workload in tiers))
+    return " or ".join(dict.fromkeys(str(workload.most_generating) for workload in tiers))
 
 
 def overview(watched: Watched, agents: Sequence[Sequence[Workload]], chosen_by: str) -> Iterator[Panel]:

@@ -28,6 +28,7 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
     "cost.expectedUsdPerMonth": "compared as money, ahead of everything else",
     "cost.beside": "what no plan decides; a change of the nodes is compared as theirs",
     "cost.besideUsdPerMonth": "the same as a sum",
+    "cost.calls": "what was not taken; what was taken is compared",
     "cost.byAgent": "parts of sums that are compared",
     "cost.priceAge": "when prices were read; the prices are compared",
     "cost.lineItems.priceSource": "where a price was read; the price is compared",

@@ -6,7 +6,9 @@ import shlex
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import NodePool, Plan, Warning, Workload
+from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.units import figure
 
 _BAR_CELLS = 10
@@ -39,8 +41,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
         yield _quotas(plan)
     yield Heading(text="Cost")
     yield _cost(plan)
-    yield from _by_agent(plan)
-    yield from _beside(plan)
+    yield from cost_blocks(plan)
     if plan.overrides:
         yield Heading(text="Set by hand")
         yield Listing(
@@ -74,6 +75,7 @@ def bar(ratio: float) -> str:
 
 
 def _agents(plan: Plan) -> Table:
+    pooled = [workload.pooling is not None for workload in plan.workloads]
     at = " ".join(dict.fromkeys(f"p{workload.latency.percentile:g}" for workload in plan.workloads)) + " ms"
     columns = (
         "agent",
@@ -84,8 +86,8 @@ def _agents(plan: Plan) -> Table:
         "seqs",
         "VRAM need / have",
         "",
-        f"TTFT {at}",
-        f"TPOT {at}",
+        f"{first_answer_words(pooled)} {at}",
+        *(() if all(pooled) else (f"TPOT {at}",)),
         "replicas",
     )
     rows = tuple(
@@ -108,18 +110,19 @@ def _agents(plan: Plan) -> Table:
                 workload.latency.first_answer_budget_ms,
                 workload.latency.ttft_error_ratio or workload.latency.e2e_error_ratio,
             ),
-            "answers whole"
-            if workload.pooling is not None
-            else _against(
-                workload.latency.tpot_at_percentile_ms,
-                workload.latency.budget_tpot_ms,
-                workload.latency.tpot_error_ratio,
-            ),
+            *(() if all(pooled) else (_tpot(workload),)),
             _replicas(workload),
         )
         for workload in plan.workloads
     )
     return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
+
+
+def _tpot(workload: Workload) -> str:
+    if workload.pooling is not None:
+        return "answers whole"
+    latency = workload.latency
+    return _against(latency.tpot_at_percentile_ms, latency.budget_tpot_ms, latency.tpot_error_ratio)
 
 
 def _against(value: float | None, budget: float | None, error: float | None) -> str:
@@ -220,43 +223,3 @@ def _cost(plan: Plan) -> Table:
         for alternative in cost.alternatives[:_SHOWN_ALTERNATIVES]
     ]
     return Table(columns=("item", "USD"), rows=tuple(rows), right=frozenset({1}))
-
-
-def _by_agent(plan: Plan) -> Iterator[Block]:
-    """What each agent causes, where there are several, or how many ask it is known."""
-    costs = plan.cost.by_agent
-    if len(costs) < 2 and all(each.usd_per_1000 is None for each in costs):
-        return
-    yield Heading(text="Cost by agent")
-    yield Table(
-        columns=("agent", "USD a month", "asked a month", "USD per 1,000"),
-        rows=tuple(
-            (
-                each.agent,
-                f"{each.usd_per_month:,.2f}",
-                "not said" if each.asked_per_month is None else f"{each.asked_per_month:,.0f} {each.asked}",
-                "" if each.usd_per_1000 is None else f"{each.usd_per_1000:,.4f}",
-            )
-            for each in costs
-        ),
-        right=frozenset({1, 2, 3}),
-    )
-
-
-def _beside(plan: Plan) -> Iterator[Block]:
-    """What is in no sum above, and what is known of it."""
-    cost = plan.cost
-    if not cost.beside:
-        return
-    yield Heading(text="Not in the cost")
-    rows = [
-        (
-            item.what,
-            "not known" if item.usd_per_month is None else f"{item.usd_per_month:,.2f}",
-            f"{item.formula} ({item.price_date})" if item.price_date else item.formula,
-        )
-        for item in cost.beside
-    ]
-    if cost.beside_usd_per_month is not None:
-        rows.append(("as far as it is known", f"{cost.beside_usd_per_month:,.2f}", ""))
-    yield Table(columns=("billed beside the nodes", "USD a month", "how"), rows=tuple(rows), right=frozenset({1}))

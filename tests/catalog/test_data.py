@@ -48,6 +48,7 @@ KEYS = {
     "kernels": lambda row: (row.accelerator, row.engine),
     "kubernetes": lambda row: (row.target, row.version),
     "charges": lambda row: (row.provider, row.id),
+    "token_prices": lambda row: (row.model.casefold(), row.seller, row.via),
     "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
 
@@ -79,6 +80,7 @@ def test_nothing_was_lost():
         "kernels": 27,
         "kubernetes": 4,
         "charges": 7,
+        "token_prices": 231,
         "quotas": 5,
     }
 
@@ -160,6 +162,7 @@ def test_rows_are_sorted(name):
         "shortcuts.json": lambda row: row["id"],
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
         "thinking.json": lambda row: row["id"],
+        "token_prices.csv": lambda row: (row["model"].casefold(), row["seller"], row["via"]),
         "volumes.json": lambda row: row["id"],
     }
     text = (DATA / name).read_text()
@@ -274,6 +277,13 @@ def test_a_price_of_a_local_zone_is_none_of_its_region():
     zones = {row.zone: row.region for row in ROWS.prices if row.provider == "aws" and row.zone}
     assert {region for zone, region in zones.items() if not STANDARD_ZONE.fullmatch(zone)} == local
     assert not local & {region for zone, region in zones.items() if STANDARD_ZONE.fullmatch(zone)}
+
+
+def test_every_token_price_is_of_a_model_of_the_catalog():
+    models = {row.id for row in ROWS.models}
+    assert {row.model for row in ROWS.token_prices} <= models
+    for row in ROWS.token_prices:
+        assert row.usd_per_million_cached is None or row.usd_per_million_cached <= row.usd_per_million_input, row
 
 
 def test_every_provider_is_known():

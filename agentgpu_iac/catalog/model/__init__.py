@@ -49,6 +49,7 @@ from agentgpu_iac.catalog.model.selling import Exclusion, LocalZone, Offering, P
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
 from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
+from agentgpu_iac.catalog.model.token_prices import TokenPrice
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
@@ -109,6 +110,7 @@ __all__ = (
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "TokenPrice",
     "Tower",
     "VcpuQuota",
     "VolumeId",

@@ -37,7 +37,7 @@ from agentgpu_iac.planning.choosing.tiers import (
     seats_for_warm,
     warm_replicas,
 )
-from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.demand import Demand, without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
@@ -107,6 +107,9 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
     )
     if cannot:
         return _nowhere(position, demand, cannot)
+    caches = prefix_cache(release.engine, release.version, demand.model, catalog)
+    if caches == "never":
+        demand = without_shared_prefix(demand)
     rules = Rules(
         release=release,
         facts=catalog.facts(release.engine, release.version),
@@ -115,7 +118,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         session_affine=spec.network.routing == "session-affine",
         offload=catalog.engine_host_memory(release.engine, release.version),
         must_stream=caching.wanted_loader(spec) == "runai-streamer" or spec.model_cache.stream == "always",
-        prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
+        prefix_cache=caches,
         reserve_ratio=spec.capacity.memory_reserve_ratio,
         fills_machines=target_of(spec).can.replica_fills_machine,
         attention_groups=catalog.engine_can(release.engine, release.version, "attention-groups")

@@ -34,6 +34,7 @@ from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing import overrides
 from agentgpu_iac.planning.writing.assumptions import assumptions
 from agentgpu_iac.planning.writing.beside import with_beside
+from agentgpu_iac.planning.writing.calling import call_costs
 from agentgpu_iac.planning.writing.costs import (
     by_agent,
     cost,
@@ -108,8 +109,10 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         node_pools,
     )
+    shares = by_agent(placed, its_pools, decided.terms)
+    calls = call_costs(placed, tiers, shares, catalog.token_prices)
     total = with_beside(total, spec, catalog, node_pools, decided.terms.burst_hours).model_copy(
-        update={"by_agent": by_agent(placed, its_pools, decided.terms)}
+        update={"by_agent": shares, "calls": calls}
     )
     router = router_plan(spec, catalog, workloads)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router)
