@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -112,13 +112,26 @@ def everything(parts: Parts) -> list[tuple[Part, Part, int, int]]:
     """Every pair with its warm replicas and those of the peak."""
     found = []
     for first, second in itertools.product(parts.baselines, parts.bursts):
-        if first.machine.id == second.machine.id and first.candidate.sizes == second.candidate.sizes:
-            continue
         peak = max(first.candidate.peak_replicas, second.candidate.peak_replicas)
         there = warm(first.candidate, second, peak)
         if there < peak:
             found.append((first, second, there, peak))
     return found
+
+
+def on_one_machine(parts: Parts) -> list[Option]:
+    """The pairs that are no mix: options that the planner has without them."""
+    return [
+        Option(
+            agents=(parts.position,),
+            candidates=(replace(first.candidate, baseline_replicas=there, peak_replicas=peak),),
+            machine=first.machine,
+            baseline=first.purchase,
+            burst=second.purchase,
+        )
+        for first, second, there, peak in everything(parts)
+        if first.machine.id == second.machine.id and first.candidate.sizes == second.candidate.sizes
+    ]
 
 
 def cost(chosen: Sequence[tuple[Part, Part, int, int]], terms: Terms) -> Decimal:
@@ -136,8 +149,7 @@ def cost(chosen: Sequence[tuple[Part, Part, int, int]], terms: Terms) -> Decimal
 
 
 def paid(option: Option, terms: Terms) -> tuple[Part, Part, int, int]:
-    there = option.elsewhere
-    assert there is not None
+    there = option.at("burst")
     (mine,), (its,) = option.candidates, there.candidates
     first = Part(candidate=mine, machine=option.machine, purchase=option.baseline)
     assert there.burst is not None
@@ -157,6 +169,7 @@ def test_mixes_against_brute_force(market):
     if not all(every):
         return
     least = min(cost(chosen, terms) for chosen in itertools.product(*every))
-    found = place(mixed_options(parts, terms), (), True, terms)
+    options = [[*on_one_machine(each), *mixed] for each, mixed in zip(parts, mixed_options(parts, terms), strict=True)]
+    found = place(options, (), True, terms)
     assert cost([paid(option, terms) for option in found.options], terms) == least
     assert abs(found.usd - least) < Decimal("0.005")
