@@ -73,7 +73,8 @@ MACHINES = (
 )
 
 
-def warm(fake: Any, burst: Part, peak: int) -> int:
+def warm(baseline: Part, burst: Part, peak: int) -> int:
+    fake: Any = baseline.candidate
     demand = fake.demand
     early = math.ceil(demand.concurrent + (demand.peak - demand.concurrent) * demand.climbed(burst.cold_s) - 1e-6)
     return min(peak, max(fake.normal_replicas, math.ceil(early / fake.most_sessions)))
@@ -113,7 +114,7 @@ def everything(parts: Parts) -> list[tuple[Part, Part, int, int]]:
     found = []
     for first, second in itertools.product(parts.baselines, parts.bursts):
         peak = max(first.candidate.peak_replicas, second.candidate.peak_replicas)
-        there = warm(first.candidate, second, peak)
+        there = warm(first, second, peak)
         if there < peak:
             found.append((first, second, there, peak))
     return found
