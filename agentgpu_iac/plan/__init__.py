@@ -6,6 +6,7 @@ as the project grows; none is renamed.
 """
 
 from agentgpu_iac.plan.account import VcpuNeed
+from agentgpu_iac.plan.agent import AgentPlan, SharingPlan
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -86,6 +87,7 @@ __all__ = (
     "ALERTS",
     "PLAN_VERSION",
     "AdmissionPlan",
+    "AgentPlan",
     "AlertName",
     "AlertPlan",
     "AlertUnit",
@@ -158,6 +160,7 @@ __all__ = (
     "SecretVariable",
     "SecurityPlan",
     "ServingEngine",
+    "SharingPlan",
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",

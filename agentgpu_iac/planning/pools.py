@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -43,9 +43,10 @@ _NAME_LIMIT = 63 - len("model-cache-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One agent in its chosen option, with the release that it runs on."""
+    """One deployment in its chosen option, with the release that it runs on."""
 
     position: int
+    """As in its option."""
     candidate: candidates.Candidate
     option: Option
     release: EngineRelease
@@ -96,9 +97,13 @@ class Pool:
 
 
 def placed_agents(
-    placement: Placement, releases: Sequence[EngineRelease], stack: str, round_trip_ms: float
+    placement: Placement,
+    releases: Mapping[int, EngineRelease],
+    served: Sequence[tuple[int, ...]],
+    stack: str,
+    round_trip_ms: float,
 ) -> tuple[Placed, ...]:
-    """Every agent in its chosen option, in the order of the stack; those of a group know its name."""
+    """Every deployment in its chosen option, in the order of the first agents that they serve; those of a group know its name."""
     members: list[Placed] = []
     number = 0
     for option in placement.options:
@@ -106,7 +111,7 @@ def placed_agents(
         if option.is_shared:
             number += 1
             group = f"{stack}-share-{number}"
-        for position, candidate in zip(option.agents, option.candidates, strict=True):
+        for position, candidate in zip(option.deployments, option.candidates, strict=True):
             there = candidate
             if option.is_shared:
                 there = candidates.shared(candidate, option.engines_per_accelerator, round_trip_ms)
@@ -121,11 +126,11 @@ def placed_agents(
                     drain=option.drain or replica_drain(there, release),
                 )
             )
-    return tuple(sorted(members, key=lambda member: member.position))
+    return tuple(sorted(members, key=lambda member: served[member.position]))
 
 
 def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, ...]:
-    """Baseline pools first, then burst pools, each in the order of the agents.
+    """Baseline pools first, then burst pools, each in the order of the deployments.
 
     They are the pools that the placement priced, by the same terms.
     """
@@ -158,7 +163,7 @@ def _distinct(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
 
 
 def _with_digest(pool: Pool) -> str:
-    agents = (member.candidate.demand.agent.name for member in pool.members)
+    agents = (member.candidate.demand.name for member in pool.members)
     return _shortened(pool.name, (pool.tier, *pool.machine.id, *pool.purchase.capacity_types, *agents))
 
 
@@ -173,12 +178,12 @@ def _parts(
         return ((members, ""),)
     fill = [member for member in members if member.option.accelerators(tier) % machine.accelerators == 0]
     rest = tuple(member for member in members if member.option.accelerators(tier) % machine.accelerators)
-    alone = tuple(((member,), member.candidate.demand.agent.name) for member in fill)
+    alone = tuple(((member,), member.candidate.demand.name) for member in fill)
     return (*alone, (rest, "")) if rest else alone
 
 
 def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
-    """The pools of each agent, by its position in the stack."""
+    """The pools of each deployment, by its position."""
     found: dict[int, list[Pool]] = {}
     for pool in pools:
         for member in pool.members:

@@ -66,10 +66,10 @@ class OnAccelerator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentFits:
-    """Where one agent fits, whatever that costs, and why not elsewhere."""
+    """Where one deployment fits, whatever that costs, and why not elsewhere."""
 
     position: int
-    """Of the agent in the stack."""
+    """Of the deployment: those of one agent each come first, in the order of the stack."""
     demand: Demand
     release: EngineRelease | None
     """Set unless the engine was refused."""
@@ -83,7 +83,7 @@ class AgentFits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """Everything that was found for one agent: what would serve it, and why the rest does not."""
+    """Everything that was found for one deployment: what would serve it, and why the rest does not."""
 
     demand: Demand
     release: EngineRelease | None
@@ -298,7 +298,7 @@ def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_mod
             return []
     return [
         Option(
-            agents=(found.position,),
+            deployments=(found.position,),
             candidates=(ready,),
             machine=machine,
             baseline=baseline,

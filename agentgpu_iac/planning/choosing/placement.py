@@ -5,7 +5,7 @@ several accelerators are shared by the options of the same pool, so their number
 number of reserved nodes of a pool that reserved capacity may carry, whatever its machines:
 
     minimise   sum over pools of price x nodes - saving x reserved nodes
-    subject to every agent is covered by exactly one option
+    subject to every agent is covered by exactly one option, of itself or of a deployment that serves it with others
                accelerators taken in a pool <= accelerators per node x nodes,  nodes whole
                reserved nodes of a pool <= reserved ratio x nodes of its normal load,  whole;  none beside a background agent
 
@@ -31,9 +31,14 @@ from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
 _NO_GAP = 1e-6
 """A gap below the tolerance of the solver is none."""
-_TIE_WEIGHT = 1e-7
+_OBJECTIVE = 1e3
+"""About what the objective comes to, so that its tie-break is well above the solver's tolerance of 1e-7."""
+_TIE_WEIGHT = 1e-4
 _MOST_TIE_USD = 1e-3
 """What the tie-break may weigh in the objective: a ten-millionth of the plan's cost, and a tenth of a cent at most."""
+
+_TIE_OF_AN_ENGINE = 2.5
+"""Against at most 1 for each agent by the order of the columns: so one engine for two agents comes before two."""
 
 PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], int]
 """Machine, tier, capacity types, and the option's number for a pool of its own (0: shared by all replicas within a
@@ -54,23 +59,23 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One way to serve one agent, or a group of agents together on one accelerator."""
+    """One way to serve one deployment, or a group of them together on one accelerator."""
 
-    agents: tuple[int, ...]
-    """Positions of the agents in the stack."""
+    deployments: tuple[int, ...]
+    """Their positions: first each agent by itself, in the order of the stack, then those that serve several."""
     candidates: tuple[Candidate, ...]
     machine: Machine
     baseline: Purchase
     burst: Purchase | None
     replicas_per_accelerator: int = 1
-    """Of one agent that shares with itself; agents that share with others have one replica each."""
+    """Of one deployment that shares with itself; those that share with others have one replica each."""
     drain: DrainPlan | None = None
     """How a replica leaves, by which its burst was bought; None for engines that share an accelerator."""
 
     @property
     def engines_per_accelerator(self) -> int:
         """Engines that share one accelerator; 1: each has its own."""
-        return len(self.agents) * self.replicas_per_accelerator
+        return len(self.deployments) * self.replicas_per_accelerator
 
     @property
     def is_shared(self) -> bool:
@@ -175,7 +180,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The chosen option of each agent, and how far from optimal it may be over the options considered."""
+    """The chosen option of each deployment, and how far from optimal it may be over the options considered."""
 
     options: tuple[Option, ...]
     gap_ratio: float
@@ -184,20 +189,40 @@ class Placement:
 
 
 def place(
-    by_agent: Sequence[Sequence[Option]], groups: Sequence[Option], groups_complete: bool, terms: Terms
+    by_deployment: Sequence[Sequence[Option]],
+    groups: Sequence[Option],
+    groups_complete: bool,
+    terms: Terms,
+    served: Sequence[tuple[int, ...]] = (),
 ) -> Placement:
-    """Choose one option per agent at the least total cost. Every agent must have at least one option of its own."""
-    ranked = [sorted(options, key=lambda option: option.rank(terms)) for options in by_agent]
+    """Choose options that serve every agent once at the least total cost. Every agent must have one of its own at least.
+
+    ``served`` are the positions of the agents of each deployment; without it each has one.
+    """
+    served = served or [(position,) for position in range(len(by_deployment))]
+    ranked = [sorted(options, key=lambda option: option.rank(terms)) for options in by_deployment]
     alone = [_safe(options, terms) for options in ranked]
+    several = [position for position, agents in enumerate(served) if len(agents) > 1]
+    for position in several:
+        if ranked[position] and not _pays_together(
+            ranked[position], [alone[agent] for agent in served[position]], terms
+        ):
+            ranked[position], alone[position] = [], None
     useful_groups = [group for group in groups if _may_pay(group, alone, terms)]
     survivors = _survivors(ranked, alone, terms)
-    if not useful_groups and all(option.is_apart(terms) for options in survivors for option in options):
+    if (
+        not useful_groups
+        and not any(ranked[position] for position in several)
+        and all(option.is_apart(terms) for options in survivors for option in options)
+    ):
         return Placement(
-            options=tuple(options[0] for options in survivors), gap_ratio=0.0, groups_complete=groups_complete
+            options=tuple(options[0] for options in survivors if options),
+            gap_ratio=0.0,
+            groups_complete=groups_complete,
         )
     columns = [option for options in survivors for option in options] + useful_groups
-    scale = float(sum(options[0].usd_per_month_alone(terms) for options in ranked)) or 1.0
-    chosen, gap = _solve(columns, len(by_agent), terms, scale)
+    about = float(sum(options[0].usd_per_month_alone(terms) for options in ranked if options)) or 1.0
+    chosen, gap = _solve(columns, served, terms, about / _OBJECTIVE)
     return Placement(options=tuple(chosen), gap_ratio=gap, groups_complete=groups_complete)
 
 
@@ -210,9 +235,17 @@ def _safe(ranked: Sequence[Option], terms: Terms) -> _Safe:
     return min(bounded, key=lambda pair: pair[1], default=None)
 
 
+def _pays_together(ranked: Sequence[Option], alone: Sequence[_Safe], terms: Terms) -> bool:
+    """Whether a deployment could cost no more than what its agents can fall back on by themselves."""
+    certain = [fallback[1] for fallback in alone if fallback is not None]
+    if len(certain) < len(alone):
+        return True
+    return min(option.least_usd_per_month(terms) for option in ranked) <= sum(certain)
+
+
 def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
     """Whether the group could cost less than its agents do without it."""
-    safe = [alone[agent] for agent in group.agents]
+    safe = [alone[position] for position in group.deployments]
     return any(fallback is None for fallback in safe) or group.usd_per_month_alone(terms) < sum(
         fallback[1] for fallback in safe if fallback
     )
@@ -310,8 +343,14 @@ class _Problem:
         return found.values, 0.0 if gap < _NO_GAP else gap
 
 
-def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -> tuple[list[Option], float]:
-    """The columns of the cheapest placement, and the optimality gap. ``scale`` is about what it costs."""
+def _solve(
+    columns: Sequence[Option], served: Sequence[tuple[int, ...]], terms: Terms, scale: float
+) -> tuple[list[Option], float]:
+    """The columns of the cheapest placement, and the optimality gap. ``scale`` is what of a cost stands in the objective as 1.
+
+    Of two that cost the same the one with fewer engines is taken, then the earlier columns.
+    """
+    agents = len({agent for each in served for agent in each})
     problem = _Problem()
     taken_in: dict[PoolKey, dict[int, float]] = {}
     node_usd: dict[PoolKey, float] = {}
@@ -330,10 +369,12 @@ def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -
                 node_usd[key] = float(price * hours)
                 if key[1] == "baseline" and option.may_be_reserved(terms):
                     reservable.setdefault(key, []).append(number)
-        problem.column(float(direct) / scale + tie_weight * number / len(columns) / agents, 1.0)
+        here = sum(len(served[position]) for position in option.deployments)
+        tie = (_TIE_OF_AN_ENGINE * len(option.deployments) + here * number / len(columns)) / agents
+        problem.column(float(direct) / scale + tie_weight * tie, 1.0)
     covers: list[dict[int, float]] = [{} for _ in range(agents)]
     for number, option in enumerate(columns):
-        for agent in option.agents:
+        for agent in (agent for position in option.deployments for agent in served[position]):
             covers[agent][number] = 1.0
     nodes = {key: problem.column(usd / scale) for key, usd in node_usd.items()}
     for cover in covers:
@@ -345,7 +386,7 @@ def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -
         _reserve(problem, columns, numbers, nodes[key], terms, scale)
     values, gap = problem.solve()
     chosen = [option for number, option in enumerate(columns) if values[number] > 0.5]
-    return sorted(chosen, key=lambda option: option.agents), gap
+    return sorted(chosen, key=lambda option: option.deployments), gap
 
 
 def _reserve(
@@ -360,11 +401,11 @@ def _reserve(
     facing = {number: float(columns[number].normal_slots) for number in numbers if columns[number].is_user_facing()}
     if not facing:
         return
-    by_agent: dict[tuple[int, ...], int] = {}
+    by_deployment: dict[tuple[int, ...], int] = {}
     for number in facing:
-        agents = columns[number].agents
-        by_agent[agents] = max(by_agent.get(agents, 0), columns[number].normal_slots)
-    most = most_reserved(ceil_div(sum(by_agent.values()), slots), terms.reserved_ratio)
+        who = columns[number].deployments
+        by_deployment[who] = max(by_deployment.get(who, 0), columns[number].normal_slots)
+    most = most_reserved(ceil_div(sum(by_deployment.values()), slots), terms.reserved_ratio)
     saved = saved_usd_per_hour(first.machine, first.baseline) * HOURS_PER_MONTH
     reserved = problem.column(-float(saved) / scale, float(most))
     at_normal_load = problem.column(0.0)
@@ -376,6 +417,6 @@ def _reserve(
     beside: dict[tuple[int, ...], dict[int, float]] = {}
     for number in numbers:
         if number not in facing:
-            beside.setdefault(columns[number].agents, {})[number] = float(most)
+            beside.setdefault(columns[number].deployments, {})[number] = float(most)
     for background in beside.values():
         problem.row(-math.inf, float(most), {reserved: 1.0, **background})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, pooling
-from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
+from agentgpu_iac.sizing.conversation import SessionShape, longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.sizing.speed import Speed
 
 
@@ -49,6 +49,10 @@ def mean_request(demand: Demand, prefix_hit_ratio: float) -> latency.Request:
 
 def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
     """The largest prompt that must be read, and the context that it ends at, in tokens: the TTFT budget is held against it."""
+    return max(_largest_prompt(member, prefix_hit_ratio) for member in demand.served)
+
+
+def _largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
     tokens = min(longest_uncached_prompt_tokens(demand.shape, prefix_hit_ratio), demand.context_tokens)
     return tokens, max(tokens, min(demand.shape.longest_history_tokens, demand.context_tokens))
 
@@ -92,23 +96,29 @@ def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
 
 def with_overrides(service: Service, demand: Demand) -> Service:
     """The service with what was measured and set by hand in place, and the time of a whole answer that follows."""
-    given, shape = demand.agent.overrides, demand.shape
+    given, shapes = demand.agent.overrides, [member.shape for member in demand.served]
     if demand.load is not None:
         return replace(service, prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s)
     ttft, tpot = given.ttft_ms or service.ttft_ms, given.tpot_ms or service.tpot_ms
-    e2e = None
-    if ttft is not None and tpot is not None:
-        e2e = shape.requests_per_turn * ttft + max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn) * tpot
+    whole = [answer for shape in shapes if (answer := whole_answer_ms(shape, ttft, tpot)) is not None]
     return replace(
         service,
         ttft_ms=ttft,
         tpot_ms=tpot,
         ttft_at_ms=given.ttft_ms or service.ttft_at_ms,
         tpot_at_ms=given.tpot_ms or service.tpot_at_ms,
-        e2e_ms=e2e,
+        e2e_ms=max(whole, default=None),
         output_tokens_per_s=given.output_tokens_per_s or service.output_tokens_per_s,
         prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s,
     )
+
+
+def whole_answer_ms(shape: SessionShape, ttft_ms: float | None, tpot_ms: float | None) -> float | None:
+    """Time of a complete answer: the first token of each request of a turn, and what follows."""
+    if ttft_ms is None or tpot_ms is None:
+        return None
+    after = max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn)
+    return shape.requests_per_turn * ttft_ms + after * tpot_ms
 
 
 def answering(engine: Speed | None, demand: Demand, load: pooling.Load, ahead: int, round_trip_ms: float) -> Service:

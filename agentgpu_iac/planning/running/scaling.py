@@ -77,7 +77,11 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
         workload.model_copy(
             update={
                 "scaling": _scaling(
-                    workload, baselines[workload.agent].replicas.min, peaks.get(workload.agent, ()), stack, spec
+                    workload,
+                    baselines[workload.agent].replicas.min,
+                    [peak for agent in workload.served for peak in peaks.get(agent, ())],
+                    stack,
+                    spec,
                 )
             }
         )

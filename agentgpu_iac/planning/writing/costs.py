@@ -91,7 +91,7 @@ def other_accelerators(
     pools: Mapping[int, Sequence[Pool]],
     terms: Terms,
 ) -> tuple[Alternative, ...]:
-    """For each agent the next accelerators that would serve it; ``options`` are in the order of the agents."""
+    """For each deployment the next accelerators that would serve it; ``options`` are by their positions."""
     found: list[Alternative] = []
     for member in placed:
         here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
@@ -109,14 +109,14 @@ def other_accelerators(
 
 def with_less_reserve(
     placed: Sequence[Placed],
-    options: Sequence[Sequence[Option]],
+    options: Mapping[int, Sequence[Option]],
     pools: Mapping[int, Sequence[Pool]],
     terms: Terms,
 ) -> tuple[Alternative, ...]:
-    """For each agent the cheapest of what the memory's reserve alone turned away, where that is cheaper."""
+    """For each deployment the cheapest of what the memory's reserve alone turned away, where that is cheaper."""
     found: list[Alternative] = []
     for member in placed:
-        refused = options[member.position] if options else ()
+        refused = options[member.position]
         if not refused:
             continue
         here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0)).quantize(_CENT)
@@ -137,8 +137,18 @@ def with_less_reserve(
     return tuple(found)
 
 
+def usd_by_deployment(
+    placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], terms: Terms
+) -> dict[str, Decimal]:
+    """What each deployment causes of the expected monthly cost, by its name."""
+    return {
+        member.candidate.demand.name: sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
+        for member in placed
+    }
+
+
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
-    """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
+    """What one deployment causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
     price = pool.usd_per_hour
     hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else terms.burst_hours
     if pool.shared:
@@ -152,7 +162,7 @@ def _alternative(member: Placed, option: Option, price: Decimal, delta: Decimal)
     replicas = candidate.peak_replicas
     why = "dearer" if delta > 0 else "cheaper alone, but not for the stack as a whole"
     return Alternative(
-        agent=member.candidate.demand.agent.name,
+        agent=member.candidate.demand.name,
         description=f"{replicas} x {count} {candidate.accelerator.name} on {_nodes(candidate)}{option.machine.instance.name}",
         accelerator=candidate.accelerator.id,
         instance_type=option.machine.instance.name,
@@ -196,7 +206,7 @@ def second_replicas(
         price, both = usd_per_month(hourly), usd_per_month(hourly * 2)
         found.append(
             Alternative(
-                agent=candidate.demand.agent.name,
+                agent=candidate.demand.name,
                 description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
                 accelerator=candidate.accelerator.id,
                 instance_type=pool.machine.instance.name,

@@ -53,7 +53,7 @@ def entries(
         by_hand.setdefault(override.agent, []).append(override)
     found: list[LedgerEntry] = []
     for member in placed:
-        workloads = tiers[member.candidate.demand.agent.name]
+        workloads = tiers[member.candidate.demand.name]
         baseline, agent = workloads[0], workloads[0].agent
         found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
         for workload in workloads:
