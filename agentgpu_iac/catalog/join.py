@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
 from agentgpu_iac.catalog.model import Accelerator, Exclusion, GpuAlias, InstanceType, Offering, Price
 from agentgpu_iac.spec.vocabulary import CAPACITY_TYPES, CapacityType
@@ -25,6 +26,8 @@ ANY_ZONE = ""
 """Zone of a price for a whole region."""
 
 Prices = tuple[Price, ...]
+Place = tuple[str, str]
+"""Provider and region."""
 Market = tuple[str, CapacityType]
 """Region and capacity type: what one offering of a machine is known by."""
 
@@ -47,6 +50,7 @@ def join(
     aliases: Iterable[GpuAlias],
     prices: Iterable[Price],
     own_prices: Iterable[Price] = (),
+    local_zones: Mapping[Place, str] = MappingProxyType({}),
 ) -> Joined:
     """Make the offerings.
 
@@ -56,6 +60,7 @@ def join(
         aliases: What providers mean by those names.
         prices: Published prices.
         own_prices: Prices that the user pays. Where there is one, published prices do not count.
+        local_zones: The region of each place that is a local zone.
     """
     accelerators, aliases = tuple(accelerators), tuple(aliases)
     published, own = _by_machine(prices), _by_machine(own_prices)
@@ -72,7 +77,9 @@ def join(
         exclusions.extend(dropped)
         if not quotes:
             exclusions.append(Exclusion(kind="offering", id="/".join(key), reason="no usable price is known"))
-        offerings.extend(_offering(machine, accelerator, quotes[market]) for market in sorted(quotes))
+        for market in sorted(quotes):
+            home = local_zones.get((machine.provider, market[0]), "")
+            offerings.append(_offering(machine, accelerator, quotes[market], home))
     return Joined(offerings=tuple(offerings), exclusions=tuple(exclusions))
 
 
@@ -138,13 +145,14 @@ class _Quote:
     term: str
 
 
-def _offering(machine: InstanceType, accelerator: Accelerator, quote: _Quote) -> Offering:
+def _offering(machine: InstanceType, accelerator: Accelerator, quote: _Quote, local_zone_of: str) -> Offering:
     return Offering(
         provider=machine.provider,
         instance_type=machine,
         accelerator=accelerator.id,
         accelerator_count=int(machine.gpu_count),
         region=quote.region,
+        local_zone_of=local_zone_of,
         capacity_type=quote.capacity_type,
         usd_per_hour=quote.usd_per_hour,
         price_date=quote.date,
@@ -167,35 +175,39 @@ def _quotes(published: Prices, own: Prices) -> tuple[Mapping[Market, _Quote], tu
     where none is named.
     """
     quotes: dict[Market, _Quote] = {}
-    dropped: set[Price] = set()
+    dropped: dict[Price, None] = {}
     for capacity_type in CAPACITY_TYPES:  # on-demand first: spot is compared with it
-        published_so, own_so = _bought(published, capacity_type), _bought(own, capacity_type)
-        for region in _regions(published_so + own_so):
+        published_so, own_so = _by_region(published, capacity_type), _by_region(own, capacity_type)
+        for region in _regions({*published_so, *own_so}):
             usable = _in_region(own_so, region)
             if not usable:
-                candidates = _in_region(published_so, region)
                 on_demand = quotes.get((region, "on-demand")) or quotes.get((ANY_REGION, "on-demand"))
+                candidates = _in_region(published_so, region)
                 usable = tuple(row for row in candidates if _saves(row, on_demand))
-                dropped.update(set(candidates) - set(usable))
+                if len(usable) < len(candidates):
+                    dropped.update((row, None) for row in candidates if not _saves(row, on_demand))
             if usable:
                 quotes[region, capacity_type] = _quote(usable, region)
     return quotes, tuple(_no_spot_market(row) for row in sorted(dropped, key=_place_and_price))
 
 
-def _bought(rows: Prices, capacity_type: CapacityType) -> Prices:
-    return tuple(row for row in rows if row.capacity_type == capacity_type)
+def _by_region(rows: Prices, capacity_type: CapacityType) -> Mapping[str, Prices]:
+    """Prices of one way to buy, by the region that they name."""
+    found: defaultdict[str, list[Price]] = defaultdict(list)
+    for row in rows:
+        if row.capacity_type == capacity_type:
+            found[row.region].append(row)
+    return {region: tuple(named) for region, named in found.items()}
 
 
-def _regions(rows: Prices) -> tuple[str, ...]:
-    named = {row.region for row in rows} - {ANY_REGION}
-    if named or not rows:
-        return tuple(sorted(named))
-    return (ANY_REGION,)
+def _regions(names: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(names - {ANY_REGION} or names))
 
 
-def _in_region(rows: Prices, region: str) -> Prices:
+def _in_region(rows: Mapping[str, Prices], region: str) -> Prices:
     """Prices that hold in a region: those that name it, and those that name none."""
-    return tuple(row for row in rows if row.region in (region, ANY_REGION))
+    anywhere = () if region == ANY_REGION else rows.get(ANY_REGION, ())
+    return (*rows.get(region, ()), *anywhere)
 
 
 def _saves(row: Price, on_demand: _Quote | None) -> bool:

@@ -32,6 +32,7 @@ from agentgpu_iac.catalog.model import (
     Exclusion,
     Gate,
     KubernetesRelease,
+    LocalZone,
     Model,
     Offering,
     Option,
@@ -95,6 +96,7 @@ class Catalog:
     accelerators: tuple[Accelerator, ...]
     models: tuple[Model, ...]
     offerings: tuple[Offering, ...]
+    """What can be planned with; of a place that sells nothing of the kind there is none."""
     releases: tuple[EngineRelease, ...]
     providers: tuple[Provider, ...]
     exclusions: tuple[Exclusion, ...]
@@ -118,6 +120,8 @@ class Catalog:
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
+    places: frozenset[tuple[str, str]] = frozenset()
+    """Each (provider, region) that some price names, whether its machines can be planned with or not."""
     newest_date: str = ""
     """The newest day on which a price or a version was read, YYYY-MM-DD: how old the facts are, since nothing here has a
     clock. Empty: no row has a day."""
@@ -297,6 +301,10 @@ class Catalog:
             for row in self.engine_options
         )
 
+    def local_zone(self, region: str) -> LocalZone | None:
+        """The local zone of that name, whoever has it; None where a region or nothing is called so."""
+        return next((zone for row in self.providers for zone in row.local_zones if zone.name == region), None)
+
     def volume_types(self, provider: str) -> tuple[VolumeType, ...]:
         """The types of network volume whose prices are known for a provider."""
         return tuple(row for row in self.volumes if row.provider == provider)
@@ -414,12 +422,14 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         own_prices: Those prices.
     """
     own_prices = tuple(own_prices)
-    joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices)
+    local_zones = {(row.id, zone.name): zone.region for row in rows.providers for zone in row.local_zones}
+    joined = join(rows.accelerators, rows.instance_types, rows.gpu_aliases, rows.prices, own_prices, local_zones)
     models, unsizable = _models(rows)
     return Catalog(
         accelerators=with_kernels(sorted(rows.accelerators, key=lambda row: row.id), rows.kernels),
         models=models,
         offerings=joined.offerings,
+        places=frozenset((row.provider, row.region) for row in (*rows.prices, *own_prices)),
         releases=tuple(sorted(rows.releases, key=lambda row: (row.engine, order(row.version)))),
         providers=tuple(sorted(rows.providers, key=lambda row: row.id)),
         exclusions=joined.exclusions + unsizable,

@@ -67,7 +67,7 @@ class MemoryPlan(Document):
 
 
 class LatencyPlan(Document):
-    """Latency with every session of the replica generating at once; unset where the accelerator has no data."""
+    """Latency while ``generating.planned`` requests are computed at once; unset where the accelerator has no data."""
 
     ttft_ms: float | None
     """Request sent to first token: network + mean queue + prefill of the longest prompt + one step."""

@@ -63,6 +63,8 @@ class Demand:
     computed_context_tokens: int
     turns_per_s: float
     turns_per_s_peak: float
+    quantile: float = 0.99
+    """Share of the time for which no more requests are generated at once than planned."""
     percentile: float = 95.0
     """Part of the requests, in percent, for which the budgets of TTFT and TPOT hold."""
     margin: float = 0.0
@@ -121,6 +123,11 @@ class Demand:
             return self.turns_per_s / self.turns_per_s_peak
         return self.concurrent / self.peak
 
+    @property
+    def pause_s(self) -> float:
+        """Between two requests of a session: its user thinks, or its tool runs."""
+        return self.shape.pause_s_per_turn / self.shape.requests_per_turn
+
     def climbed(self, after_s: float) -> float:
         """How much of the way from normal load to the peak is behind so many seconds after a burst began: it climbs evenly."""
         rises = [member.peak - member.concurrent for member in self.members]
@@ -153,6 +160,16 @@ class Demand:
             return override if peak else override * self.normal_ratio
         return self.requests_per_s(peak=peak) * uncached_tokens_per_request(self.shape, prefix_hit_ratio)
 
+    def asked_per_s(self, prefix_hit_ratio: float, *, peak: bool) -> float:
+        """Requests in a second that the token rates stand for: those of the sessions and the daily volume, or set by hand."""
+        if self.members:
+            return sum(member.asked_per_s(prefix_hit_ratio, peak=peak) for member in self.members)
+        rates = [self.output_tokens_per_s(peak=peak) / self.shape.output_tokens_per_request]
+        uncached = uncached_tokens_per_request(self.shape, prefix_hit_ratio)
+        if uncached > 0:
+            rates.append(self.prefill_tokens_per_s(prefix_hit_ratio, peak=peak) / uncached)
+        return max(rates)
+
 
 def peak_sessions(agent: Agent) -> int:
     """The most sessions at once: stated, or concurrent x burst factor, rounded up."""
@@ -174,6 +191,7 @@ def demand(
     thinking: ThinkingChoice = UNKNOWN,
     latency: Latency | None = None,
     callers: Mapping[str, Demand] = MappingProxyType({}),
+    quantile: float = 0.99,
 ) -> Demand:
     """Derive the demand of one agent. ``callers`` are the demands of agents that may ask it, by name.
 
@@ -213,6 +231,7 @@ def demand(
         computed_context_tokens=computed,
         turns_per_s=max(volume, pace),
         turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak),
+        quantile=quantile,
         percentile=latency.percentile,
         margin=latency.margin or 0.0,
         ramp_s=agent.traffic.ramp_s,

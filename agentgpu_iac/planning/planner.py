@@ -126,7 +126,13 @@ def _demands(
     for agent, model, choice in sorted(together, key=lambda each: each[0].requests is not None):
         draft = draft_model(agent, catalog)
         found[agent.name] = demand(
-            with_checkpoint_cache(agent, model, catalog), model, draft, choice, spec.latency, found
+            with_checkpoint_cache(agent, model, catalog),
+            model,
+            draft,
+            choice,
+            spec.latency,
+            found,
+            quantile=spec.capacity.quantile,
         )
     return tuple(found[agent.name] for agent in spec.agents)
 
@@ -213,7 +219,10 @@ def _require_options(by_deployment: Sequence[AgentOptions], spec: StackSpec) -> 
         nearest = sorted(found.rejections, key=shortfall)[:5]
         lines += [f"  {rejection.accelerator}: {rejection.message}" for rejection in nearest]
         if not nearest:
-            lines.append(f"  no offering matches target {spec.target} with its providers, regions and accelerators")
+            lines.append(
+                f"  nothing on offer that can be planned with matches target {spec.target} with its providers, regions and "
+                "accelerators (agentgpu catalog list excluded says what cannot, and why)"
+            )
     if lines:
         raise NoPlan("\n".join(lines), (rejection for found in by_deployment for rejection in found.rejections))
 

@@ -51,16 +51,51 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     faults += _unknown(loaded, "spec.providers", spec.providers, {row.id for row in catalog.providers}, "provider")
     providers = target_of(spec).allowed_providers(spec)
     regions = {
-        offering.region
-        for offering in catalog.offerings
-        if (providers is None or offering.provider in providers) and offering.region != ANY_REGION
+        region
+        for provider, region in _places(catalog)
+        if (providers is None or provider in providers) and not _is_out_of_reach(loaded, region, catalog)
     }
-    faults += _unknown(loaded, "spec.regions", spec.regions, regions, "region with a price", listed="priced")
+    faults += _local_zone_faults(loaded, catalog)
+    faults += _unknown(
+        loaded,
+        "spec.regions",
+        spec.regions,
+        regions,
+        "region with a price",
+        listed="priced",
+        told=frozenset(region for region in spec.regions if _is_out_of_reach(loaded, region, catalog)),
+    )
     if faults:
         raise BadInput(faults)
     return tuple(
         _told(agent, model, catalog) for agent, model in zip(spec.agents, models, strict=True) if model is not None
     )
+
+
+def _places(catalog: Catalog) -> set[tuple[str, str]]:
+    """Each provider with each of its regions that has a price, be it only of machines that no plan can use."""
+    offered = {(offering.provider, offering.region) for offering in catalog.offerings}
+    return {place for place in offered | catalog.places if place[1] != ANY_REGION}
+
+
+def _is_out_of_reach(loaded: LoadedStack, region: str, catalog: Catalog) -> bool:
+    """A local zone, for a target whose machines are in none."""
+    return bool(target_of(loaded.stack.spec).why_no_local_zone) and catalog.local_zone(region) is not None
+
+
+def _local_zone_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
+    """Local zones that are named for a target whose machines are in none."""
+    why = target_of(loaded.stack.spec).why_no_local_zone
+    named = [(position, catalog.local_zone(name)) for position, name in enumerate(loaded.stack.spec.regions)]
+    return [
+        loaded.fault(
+            f"spec.regions[{position}]",
+            f"{zone.name} is a local zone of {zone.region}, and {why}",
+            f"name {zone.region} instead, or use target: kubernetes with nodes that you join",
+        )
+        for position, zone in named
+        if zone is not None and why
+    ]
 
 
 def _told(agent: Agent, model: Model, catalog: Catalog) -> Model:
@@ -121,9 +156,16 @@ def _list_of(name: str, known: Iterable[str], listed: str) -> str:
 
 
 def _unknown(
-    loaded: LoadedStack, path: str, names: Iterable[str], known: Iterable[str], what: str, *, listed: str = "known"
+    loaded: LoadedStack,
+    path: str,
+    names: Iterable[str],
+    known: Iterable[str],
+    what: str,
+    *,
+    listed: str = "known",
+    told: frozenset[str] = frozenset(),
 ) -> list[Fault]:
-    """A fault for every name that is not known, with those that are, the nearest first."""
+    """A fault for every name that is not known, with those that are, the nearest first; not for those told already."""
     known = sorted(known)
     return [
         loaded.fault(
@@ -132,5 +174,5 @@ def _unknown(
             " ".join(filter(None, (did_you_mean(name, known), _list_of(name, known, listed)))),
         )
         for position, name in enumerate(names)
-        if name not in known
+        if name not in known and name not in told
     ]

@@ -104,13 +104,14 @@ def _engine_panels(watched: Watched, workload: Workload, metrics: MetricsPlan) -
         )
     if metrics.running is not None and metrics.waiting is not None:
         yield Panel(
-            title=f"{'Requests' if workload.pooling is None else 'Inputs'} and seats ({workload.max_num_seqs} a replica)",
+            title=f"{'Requests' if workload.pooling is None else 'Inputs'} and seats ({workload.most_generating} a replica)",
             unit="short",
-            description="Running requests take a seat each; waiting ones have none yet. Seats are those of replicas that answer.",
+            description="Running requests take a seat each; waiting ones have none yet. Seats are the requests that "
+            "replicas which answer may compute at once.",
             lines=(
                 ("running", f"sum({metrics.running}{{{chosen}}})"),
                 ("waiting", f"sum({metrics.waiting}{{{chosen}}})"),
-                ("seats", f"{workload.max_num_seqs} * sum(up{{{chosen}}})"),
+                ("seats", f"{workload.most_generating} * sum(up{{{chosen}}})"),
             ),
         )
     troubles = tuple(
@@ -246,7 +247,7 @@ def overview(watched: Watched, agents: Sequence[Sequence[Workload]], chosen_by: 
         return " + ".join(f"({part} or vector(0))" for part in parts)
 
     running = [
-        (f"sum({metrics.running}{{{of(tiers)}}})", f"{tiers[0].max_num_seqs} * sum(up{{{of(tiers)}}})")
+        (f"sum({metrics.running}{{{of(tiers)}}})", f"{tiers[0].most_generating} * sum(up{{{of(tiers)}}})")
         for tiers, metrics in engines
         if metrics.running is not None
     ]

@@ -71,6 +71,10 @@ ACTIVATION_PASSES = 8.0
 """Times that a layer of a prompt moves one residual-wide vector a token through memory (norms, rotary, residual); the
 rows do not tell 4 from 16."""
 
+VECTORS_HANDED_OVER = 2
+"""Residual-wide vectors of a token that a pipeline stage hands to the next: the hidden states and the residual beside them
+(``make_empty_intermediate_tensors`` of the models in vLLM 0.33, SGLang's ``PPProxyTensors``)."""
+
 CONSTANTS = Constants(
     prompt_reduce_ms=0.0927,
     step_ms=0.284,

@@ -18,6 +18,10 @@ EKS: Final = TargetPort(
     title="EKS",
     providers=("aws",),
     regions=("us-east-1",),
+    why_no_local_zone=(
+        "the cluster's subnets lie in the zones of the region itself: a local zone is opted in by hand, and EKS puts no "
+        "network interface of its own there (docs.aws.amazon.com/eks/latest/userguide/local-zones.html)"
+    ),
     price_cap_ratio=2.0,
     node_error_ratio=starting.NODE_ERROR_RATIO,
     why_not_shared_in_part=no_choice_of_accelerator,

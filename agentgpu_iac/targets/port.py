@@ -80,6 +80,8 @@ class TargetPort:
     """``capacity.priceCapRatio`` where the spec names none."""
     node_error_ratio: float
     """How much longer than predicted a node may take there until its accelerators are registered, as a part of it."""
+    why_no_local_zone: str = ""
+    """Why its machines are in no local zone of a region: the second half of a sentence; empty where they may be."""
     why_not_over_nodes: str = ""
     """Why no replica goes over several machines: the second half of a sentence; empty where one may."""
     why_not_shared_in_part: Callable[[StackSpec], str]

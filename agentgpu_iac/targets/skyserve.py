@@ -79,6 +79,7 @@ SKYSERVE: Final = TargetPort(
     name="skyserve",
     title="SkyServe",
     node_error_ratio=starting.NODE_ERROR_RATIO_ELSEWHERE,
+    why_no_local_zone="SkyServe is given regions, and takes the zone there by itself",
     why_not_over_nodes="and a SkyServe replica over several machines is not planned",
     why_not_shared_in_part=lambda _spec: "a SkyServe replica is a machine of its own",
     why_not_shared="but a SkyServe replica is a machine of its own; target compose and kubernetes can share one",

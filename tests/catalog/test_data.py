@@ -60,9 +60,9 @@ def test_rows_are_known_by_one_key(table):
 def test_nothing_was_lost():
     assert {table: len(getattr(ROWS, table)) for table in KEYS} == {
         "accelerators": 29,
-        "instance_types": 128,
-        "gpu_aliases": 23,
-        "prices": 374,
+        "instance_types": 267,
+        "gpu_aliases": 29,
+        "prices": 2487,
         "models": 167,
         "releases": 12,
         "providers": 10,
@@ -246,6 +246,30 @@ def test_prices_are_well_formed():
         assert re.fullmatch(r"(\d{4}-\d{2}(-\d{2})?)?", row.date), row
         assert bool(row.term) == (row.capacity_type == "reserved"), row
         assert not row.zone or row.capacity_type == "spot", row
+
+
+STANDARD_ZONE = re.compile(r"[a-z]+\d-az\d+")
+WITHOUT_A_USABLE_CARD = {"af-south-1", "eu-south-1", "me-south-1"}
+"""Regions of AWS where nothing but T4 is sold."""
+
+
+def test_aws_is_priced_in_all_of_its_regions():
+    """23 of its regions, each with a price on demand; places away from them go by names of their own."""
+    local = {zone.name for row in ROWS.providers for zone in row.local_zones}
+    prices = [row for row in ROWS.prices if row.provider == "aws"]
+    regions = {row.region for row in prices if row.capacity_type == "on-demand"} - local
+    assert len(regions) == 23
+    catalog = catalog_of(ROWS)
+    usable = {row.region for row in catalog.offerings if row.provider == "aws"} - local
+    assert regions - usable == WITHOUT_A_USABLE_CARD
+    assert {("aws", region) for region in regions | local} <= catalog.places
+
+
+def test_a_price_of_a_local_zone_is_none_of_its_region():
+    local = {zone.name for row in ROWS.providers for zone in row.local_zones}
+    zones = {row.zone: row.region for row in ROWS.prices if row.provider == "aws" and row.zone}
+    assert {region for zone, region in zones.items() if not STANDARD_ZONE.fullmatch(zone)} == local
+    assert not local & {region for zone, region in zones.items() if STANDARD_ZONE.fullmatch(zone)}
 
 
 def test_every_provider_is_known():

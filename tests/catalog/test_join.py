@@ -58,18 +58,18 @@ def offerings(name):
 
 def test_most_names_are_not_the_catalogs_own():
     names = {row.name for row in ROWS.accelerators}
-    assert sum(row.gpu not in names for row in ROWS.instance_types) == 46
+    assert sum(row.gpu not in names for row in ROWS.instance_types) == 115
 
 
 def test_how_many_machines_join():
     joined_machines = {(row.provider, row.instance_type.name) for row in CATALOG.offerings}
     left_out = [row for row in CATALOG.exclusions if row.kind == "offering"]
-    assert (len(joined_machines), len(left_out)) == (106, 22)
+    assert (len(joined_machines), len(left_out)) == (188, 79)
     assert len(joined_machines) + len(left_out) == len(ROWS.instance_types)
 
 
 def test_how_many_offerings_there_are():
-    assert Counter(row.capacity_type for row in CATALOG.offerings) == {"on-demand": 130, "spot": 53, "reserved": 39}
+    assert Counter(row.capacity_type for row in CATALOG.offerings) == {"on-demand": 547, "spot": 414, "reserved": 39}
 
 
 def test_every_exclusion_has_a_name_and_a_reason():
@@ -197,7 +197,9 @@ def test_prices_without_a_market_are_named_in_a_fixed_order():
 
 
 def test_zones_without_a_market_are_named():
-    assert [row.id for row in CATALOG.exclusions if row.kind == "price"] == [
+    named = [row.id for row in CATALOG.exclusions if row.kind == "price"]
+    assert len(named) == 33
+    assert [name for name in named if "/us-east-1/" in name or not name.startswith("aws/")] == [
         "aws/p5.48xlarge/us-east-1/use1-az1/spot",
         "aws/p5.48xlarge/us-east-1/use1-az4/spot",
         "aws/p5.4xlarge/us-east-1/use1-az3/spot",
@@ -208,8 +210,18 @@ def test_zones_without_a_market_are_named():
 
 def test_the_median_of_real_zones():
     (offering,) = (o for o in offerings("p5.48xlarge") if (o.region, o.capacity_type) == ("us-east-1", "spot"))
-    assert offering.usd_per_hour == Decimal("18.1597")
+    assert offering.usd_per_hour == Decimal("18.42175")
     assert offering.price_date == "2026-07"
+    assert offering.price_source.endswith("(median of use1-az2, use1-az3, use1-az5, use1-az6)")
+
+
+def test_a_local_zone_is_a_place_of_its_own():
+    """Its spot price once counted in the median of its region, whose subnets never reach it."""
+    places = {offer.region: offer.local_zone_of for offer in offerings("p5.48xlarge")}
+    assert places["us-east-1-atl-2"] == "us-east-1"
+    assert {region for region, home in places.items() if home} == {"us-east-1-atl-2"}
+    homes = {(zone.name, zone.region) for row in ROWS.providers for zone in row.local_zones}
+    assert homes == {(o.region, o.local_zone_of) for o in CATALOG.offerings if o.local_zone_of}
 
 
 def test_spot_is_never_dearer_than_on_demand():
@@ -257,9 +269,11 @@ def test_an_unknown_gpu_is_a_reason():
     assert exclusion.reason == "Other: not known to be one accelerator of the catalog"
 
 
-@given(st.randoms(use_true_random=False))
+@given(st.integers(min_value=0, max_value=2**32))  # not the draws themselves: there are too many to shrink
 @settings(max_examples=examples(15), deadline=None)
-def test_the_order_of_rows_does_not_matter(rng: random.Random):
+def test_the_order_of_rows_does_not_matter(seed: int):
+    rng = random.Random(seed)
+
     def shuffled(rows):
         return tuple(rng.sample(rows, len(rows)))
 

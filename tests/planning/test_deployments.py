@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.planning.choosing.service import largest_prompt
+from agentgpu_iac.planning.choosing.requests import largest_prompt
 from agentgpu_iac.planning.demand import Demand, demand, wanted_model_len
 from agentgpu_iac.planning.deployments import deployments, together, with_context_for
 from tests.planning.scenes import CATALOG, load, make_agent, plan

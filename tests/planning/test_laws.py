@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning.planner import NoPlan, make_plan
-from tests.planning.scenes import CATALOG, OFFERINGS, load, make_agent, make_catalog, offerings, only, plan, reordered
+from tests.planning.scenes import (
+    CATALOG,
+    OFFERINGS,
+    REGION,
+    load,
+    make_agent,
+    make_catalog,
+    offerings,
+    only,
+    plan,
+    reordered,
+)
 from tests.planning.stacks import agents, rules, stacks
 from tests.thoroughness import examples
 
@@ -27,6 +38,20 @@ def planned(stack: list[dict[str, Any]], spec: dict[str, Any], catalog: Catalog 
         return plan(*stack, catalog=catalog, **spec)
     except NoPlan:
         return None
+
+
+regions_elsewhere = st.lists(
+    st.tuples(st.sampled_from(OFFERINGS), st.sampled_from(["0.40", "0.90", "0.99", "1.01", "1.70"])),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda sold: (sold[0].instance_type.name, sold[0].capacity_type),
+).map(
+    lambda sold: tuple(
+        row.model_copy(update={"region": "us-west-2", "usd_per_hour": row.usd_per_hour * Decimal(share)})
+        for row, share in sold
+    )
+)
+"""Some of the machines in a second region, at prices of its own."""
 
 
 def slack(cost: Decimal) -> Decimal:
@@ -190,6 +215,17 @@ class TestAnAddedOffering:
         before = planned(stack, spec, make_catalog(rows))
         assume(before is not None)
         after = planned(stack, spec)
+        expected = before.cost.expected_usd_per_month
+        assert after.cost.expected_usd_per_month <= expected + slack(expected)
+
+    @settings(LAWS, max_examples=examples(40))
+    @given(stacks(), rules, regions_elsewhere, st.sampled_from(["eks", "kubernetes"]))
+    def test_in_another_region_never_raises_the_cost(self, stack, spec, elsewhere, target):
+        """Where one cluster holds all, it stays in the cheaper of the two; elsewhere, pools may lie in both."""
+        both = {**spec, "target": target, "providers": ["aws"], "regions": [REGION, "us-west-2"]}
+        before = planned(stack, {**both, "regions": [REGION]})
+        assume(before is not None)
+        after = planned(stack, both, make_catalog((*OFFERINGS, *elsewhere)))
         expected = before.cost.expected_usd_per_month
         assert after.cost.expected_usd_per_month <= expected + slack(expected)
 

@@ -8,8 +8,9 @@ import pytest
 
 from agentgpu_iac.calculators.calculator import SIZE
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.planning.choosing.caching import revision
+from agentgpu_iac.planning.planner import NoPlan, make_plan
 from agentgpu_iac.planning.references import resolve_models
 from agentgpu_iac.spec.loader import LoadedStack, load_text
 from agentgpu_iac.spec.repository import repository_of
@@ -97,10 +98,14 @@ def test_a_folder_with_a_config_is_a_model(tmp_path: Path, name: str) -> None:
     assert "weightsGib" in SIZE.answer({"model": name, "accelerator": "l4", "max-model-len": 4096}, catalog)
 
 
-def fault(loaded: LoadedStack) -> str:
+def faults(loaded: LoadedStack) -> tuple[Fault, ...]:
     with pytest.raises(BadInput) as refused:
         resolve_models(loaded, REAL)
-    (found,) = refused.value.faults
+    return tuple(refused.value.faults)
+
+
+def fault(loaded: LoadedStack) -> str:
+    (found,) = faults(loaded)
     assert found.line
     return f"{found.message} ({found.hint})"
 
@@ -153,7 +158,25 @@ def test_a_config_of_another_kind_is_refused_by_its_class(tmp_path: Path, name: 
 def test_an_unknown_region_lists_the_priced_ones_nearest_first() -> None:
     said = fault(stack("  target: eks\n  regions: [us-esat-1]\n"))
     listed = said.split("priced: ")[1]
-    assert listed.startswith("us-east-1, us-east-2")
+    assert listed.startswith("us-east-1, us-west-1, eu-west-1, us-east-2")
+    assert "atl" not in listed  # no region to name here: a local zone
+
+
+def test_a_local_zone_is_named_where_the_cluster_cannot_reach_it() -> None:
+    (said,) = faults(stack("  target: eks\n  regions: [us-east-1, us-west-2-lax-1]\n"))
+    assert said.path == "spec.regions[1]"
+    assert said.message.startswith("us-west-2-lax-1 is a local zone of us-west-2, and the cluster's subnets lie in")
+    assert said.hint.startswith("name us-west-2 instead")
+
+
+@pytest.mark.parametrize("region", sorted(region for provider, region in REAL.places if provider == "aws"))
+def test_every_region_with_a_price_is_accepted(region: str) -> None:
+    assert resolve_models(stack(f"  target: kubernetes\n  regions: [{region}]\n"), REAL)
+
+
+def test_a_region_that_sells_nothing_to_plan_with_is_a_refusal_that_says_where_to_look() -> None:
+    with pytest.raises(NoPlan, match=r"nothing on offer that can be planned with.*catalog list excluded"):
+        make_plan(stack("  target: eks\n  regions: [af-south-1]\n"), REAL)
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import kernels
 from agentgpu_iac.sizing.attention import SPARSE_ATTENTION_TOKENS
 from agentgpu_iac.sizing.layout import Layout
+from agentgpu_iac.sizing.rates import kernel_formats
 from agentgpu_iac.sizing.seats import tuned_seats
 from agentgpu_iac.sizing.speed import Serving, speed_of
 from tests.sizing.rows import make_accelerator, make_model
 
 CATALOG = load_catalog()
 MODEL = CATALOG.model("meta-llama/Llama-3.1-8B-Instruct")
+
+LLAMA = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "torch_dtype": "bfloat16",
+}
 
 
 def replica(model, card, *, precision="bf16", tensor=1, **serving):
@@ -150,3 +167,29 @@ def test_a_quantising_that_is_part_of_the_norm_before_is_not_launched_again():
     assert launched["tensorrt-llm", "nvfp4"] == pytest.approx(launched["tensorrt-llm", "bf16"])
     assert launched["vllm", "nvfp4"] > launched["vllm", "bf16"]
     assert launched["sglang", "fp8"] > launched["sglang", "bf16"]
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "dense"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block"),
+        ({"quant_method": "fp8", "activation_scheme": "dynamic"}, "fp8"),
+        (None, "fp8"),
+    ],
+    ids=["blocks", "channels", "made at load"],
+)
+def test_fp8_runs_in_the_kernels_of_what_the_file_scales(quantisation, dense):
+    """Qwen3-32B-FP8 is dense and scaled in blocks; an engine that makes FP8 itself scales by tensor."""
+    model = MODEL
+    if quantisation is not None:
+        model = model_from_config(json.dumps({**LLAMA, "quantization_config": quantisation}), "config.json")
+    assert kernel_formats(model, "fp8", weight_only=False)[0] == dense
+
+
+def test_experts_of_a_file_without_blocks_are_not_in_blocks():
+    """Mistral's FP8 is by tensor; a mixture without a file is taken as its maker publishes it."""
+    by_tensor, assumed = (
+        CATALOG.model(name) for name in ("mistralai/Mistral-Small-4-119B-2603", "Qwen/Qwen3.6-35B-A3B")
+    )
+    assert kernel_formats(by_tensor, "fp8", weight_only=False) == ("fp8", "fp8")
+    assert kernel_formats(assumed, "fp8", weight_only=False) == ("fp8-block", "fp8-block")

@@ -44,7 +44,7 @@ from agentgpu_iac.catalog.model.modules import MODULE_KINDS, CacheMethod, Checkp
 from agentgpu_iac.catalog.model.pooling import Pooling
 from agentgpu_iac.catalog.model.quantised import QuantisationMethod, Repack
 from agentgpu_iac.catalog.model.quotas import VcpuQuota
-from agentgpu_iac.catalog.model.selling import Exclusion, Offering, Price, Provider, SkyPilotName
+from agentgpu_iac.catalog.model.selling import Exclusion, LocalZone, Offering, Price, Provider, SkyPilotName
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
 from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
@@ -78,6 +78,7 @@ __all__ = (
     "KubernetesRelease",
     "LayerCounts",
     "LinearAttention",
+    "LocalZone",
     "Mamba",
     "MatrixKernel",
     "Model",

@@ -12,6 +12,15 @@ from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import CapacityType
 
 
+class LocalZone(Document):
+    """A place of a region that lies away from it: opted in by itself, with machines and prices of its own."""
+
+    name: str
+    """What prices call it where they name a region: the provider's name of the group of its zones."""
+    region: str
+    """The region that it belongs to: whose network, control plane and quotas it shares."""
+
+
 class Provider(Document):
     """A seller of GPU machines."""
 
@@ -27,6 +36,8 @@ class Provider(Document):
     """What SkyPilot calls it; unset: SkyPilot knows no such cloud."""
     skypilot_regions: bool = False
     """SkyPilot calls its regions as the catalog does."""
+    local_zones: tuple[LocalZone, ...] = ()
+    """Places of its regions that lie away from them, as far as the catalog has prices there."""
     sources: Sources
     """Where the notice is documented, or that none was found; and where the rest is from."""
 
@@ -82,6 +93,8 @@ class Offering(Document):
     """Accelerators in the machine."""
     region: str
     """Region; ``any`` where the source names none."""
+    local_zone_of: str = ""
+    """The region that this place belongs to, where it is a local zone; empty: it is none."""
     capacity_type: CapacityType
     """How it is bought."""
     usd_per_hour: Money | None

@@ -187,7 +187,7 @@ def slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:
     wanted = candidate.demand.shape.output_tokens_per_turn
     return warning(
         "answer-over-2s",
-        f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with every session generating; "
+        f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with as many requests as planned; "
         f"{fitting:,} tokens fit into 2 s. Set e2eMs to make it a budget",
         baseline.agent,
     )
@@ -239,7 +239,7 @@ def spot_without_notice(tiers: Sequence[Workload]) -> Warning | None:
         return warning(
             "spot-without-notice",
             f"tier {workload.tier} runs on spot of a provider that gives no notice: a reclaimed node loses up to "
-            f"{workload.max_num_seqs} answers per replica at once",
+            f"{workload.most_generating} answers per replica at once",
             workload.agent,
         )
     return None

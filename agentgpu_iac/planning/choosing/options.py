@@ -166,6 +166,7 @@ def on_sale(
     """
     options: list[Option] = []
     rejections = list(found.rejections)
+    ready: dict[tuple[int, str, str, float], Candidate] = {}
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -173,7 +174,11 @@ def on_sale(
             if isinstance(result, Rejection):
                 refusals.append(result)
                 continue
-            ways = _buy(found, result, spec, catalog, node_models_gib.get(result.machine.id, 0.0))
+            machine, models_gib = result.machine, node_models_gib.get(result.machine.id, 0.0)
+            key = (id(result.candidate), machine.instance.provider, machine.instance.name, models_gib)
+            if key not in ready:  # the same machine starts as fast in every region
+                ready[key] = _ready(found, result, spec, models_gib)
+            ways = _buy(found, ready[key], machine, spec, catalog)
             bought.extend(ways)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
@@ -277,17 +282,24 @@ def _over_nodes(
     return results, [min(barred, key=shortfall)] if barred else []
 
 
-def _buy(found: AgentFits, fit: Fit, spec: StackSpec, catalog: Catalog, node_models_gib: float) -> list[Option]:
-    """Every way to buy the machine that the tiers allow; none where it is not offered so."""
-    if found.release is None or found.evaluator is None:
-        return []
+def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float) -> Candidate:
+    """The candidate with the replicas and the seats that are warm there, by how long one takes to start."""
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
+    if found.release is None or found.evaluator is None:
+        return candidate
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
     warm = warm_replicas(candidate, cold_s, capacity)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
-    ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    return found.evaluator.reseated(candidate, warm=warm, seats=seats)
+
+
+def _buy(found: AgentFits, ready: Candidate, machine: Machine, spec: StackSpec, catalog: Catalog) -> list[Option]:
+    """Every way to buy the machine that the tiers allow; none where it is not offered so."""
+    if found.release is None:
+        return []
+    capacity = spec.capacity
     burst = leaving = None
     if ready.burst_replicas:
         leaving = replica_drain(ready, found.release)

@@ -31,11 +31,13 @@ from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
 _NO_GAP = 1e-6
 """A gap below the tolerance of the solver is none."""
-_OBJECTIVE = 1e3
-"""About what the objective comes to, so that its tie-break is well above the solver's tolerance of 1e-7."""
-_TIE_WEIGHT = 1e-4
+_TIE_WEIGHT = 1e-7
 _MOST_TIE_USD = 1e-3
 """What the tie-break may weigh in the objective: a ten-millionth of the plan's cost, and a tenth of a cent at most."""
+_TOLD_APART = 1e-6
+"""Objectives that differ by so much are told apart by the solver, whose tolerances are 1e-7 and its gap 1e-9."""
+_MOST_MAGNIFIED = 1e7
+"""Beyond it the digits of a double end."""
 
 _TIE_OF_AN_ENGINE = 2.5
 """Against at most 1 for each agent by the order of the columns: so one engine for two agents comes before two."""
@@ -172,10 +174,15 @@ class Option:
         return cost / self.machine.accelerators
 
     def rank(self, terms: Terms) -> tuple[object, ...]:
-        """Order by cost, then by fewer accelerators, then by name, so that ties fall the same way every time."""
+        """Order by cost, then by size, then by name, so that ties fall the same way every time."""
+        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """What decides between equal costs: what one failure takes away, what is taken in all, and the machines of a replica."""
         taken = self.accelerators("baseline") + self.accelerators("burst")
-        cost = self.usd_per_month_alone(terms)
-        return (cost, taken, self.candidates[0].nodes, self.machine.accelerators, self.machine.id)
+        largest = max(candidate.accelerators_per_replica for candidate in self.candidates)
+        return largest, taken, self.candidates[0].nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +228,8 @@ def place(
             groups_complete=groups_complete,
         )
     columns = [option for options in survivors for option in options] + useful_groups
-    about = float(sum(options[0].usd_per_month_alone(terms) for options in ranked if options)) or 1.0
-    chosen, gap = _solve(columns, served, terms, about / _OBJECTIVE)
+    scale = float(sum(options[0].usd_per_month_alone(terms) for options in ranked if options)) or 1.0
+    chosen, gap = _solve(columns, served, terms, scale)
     return Placement(options=tuple(chosen), gap_ratio=gap, groups_complete=groups_complete)
 
 
@@ -346,16 +353,21 @@ class _Problem:
 def _solve(
     columns: Sequence[Option], served: Sequence[tuple[int, ...]], terms: Terms, scale: float
 ) -> tuple[list[Option], float]:
-    """The columns of the cheapest placement, and the optimality gap. ``scale`` is what of a cost stands in the objective as 1.
+    """The columns of the cheapest placement, and the optimality gap. ``scale`` is about what it costs.
 
-    Of two that cost the same the one with fewer engines is taken, then the earlier columns.
+    Of equal costs the fewest engines are taken, and of those the smaller replicas. The objective is so large that the solver
+    tells them apart, whatever its version: its tolerances are absolute.
     """
     agents = len({agent for each in served for agent in each})
     problem = _Problem()
     taken_in: dict[PoolKey, dict[int, float]] = {}
     node_usd: dict[PoolKey, float] = {}
     reservable: dict[PoolKey, list[int]] = {}
-    tie_weight = min(_TIE_WEIGHT, _MOST_TIE_USD / scale)
+    tie_step = min(_TIE_WEIGHT, _MOST_TIE_USD / scale) / len(columns) / agents
+    magnified = min(_MOST_MAGNIFIED, max(1.0, _TOLD_APART / tie_step))
+    tie_step, scale = tie_step * magnified, scale / magnified
+    by_size = sorted(range(len(columns)), key=lambda number: (columns[number].size, number))
+    place_of = {number: place for place, number in enumerate(by_size)}
     for number, option in enumerate(columns):
         direct = Decimal(0)
         for key, taken, price in _pools_of(option, number, terms):
@@ -370,8 +382,8 @@ def _solve(
                 if key[1] == "baseline" and option.may_be_reserved(terms):
                     reservable.setdefault(key, []).append(number)
         here = sum(len(served[position]) for position in option.deployments)
-        tie = (_TIE_OF_AN_ENGINE * len(option.deployments) + here * number / len(columns)) / agents
-        problem.column(float(direct) / scale + tie_weight * tie, 1.0)
+        tie = _TIE_OF_AN_ENGINE * len(columns) * len(option.deployments) + here * place_of[number]
+        problem.column(float(direct) / scale + tie_step * tie, 1.0)
     covers: list[dict[int, float]] = [{} for _ in range(agents)]
     for number, option in enumerate(columns):
         for agent in (agent for position in option.deployments for agent in served[position]):

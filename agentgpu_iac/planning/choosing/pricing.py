@@ -81,9 +81,10 @@ class Machine:
 
 def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, ...]:
     """The machines that the stack may use, cheapest first (by the cheapest way to buy them)."""
-    dearest = dearest_known(offerings)
+    usable = tuple(_usable(offerings, spec))
+    dearest = _stand_ins(usable, offerings)
     gathered: dict[tuple[str, str, str], list[tuple[Offering, Way]]] = {}
-    for offering in _usable(offerings, spec):
+    for offering in usable:
         way = _way(offering, dearest.get(offering.accelerator), spec)
         if way is not None:
             key = (offering.provider, offering.instance_type.name, offering.region)
@@ -103,9 +104,10 @@ def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, .
 
 def unpriced(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Unpriced, ...]:
     """What is on offer but left out for want of a price, one for each instance type, in the order of their names."""
-    dearest = dearest_known(offerings)
+    usable = tuple(_usable(offerings, spec))
+    dearest = _stand_ins(usable, offerings)
     gathered: dict[tuple[str, str, str], set[CapacityType]] = {}
-    for offering in _usable(offerings, spec):
+    for offering in usable:
         if _way(offering, dearest.get(offering.accelerator), spec) is None:
             key = (offering.provider, offering.instance_type.name, offering.accelerator)
             gathered.setdefault(key, set()).add(offering.capacity_type)
@@ -121,6 +123,11 @@ def unpriced(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Unpriced, 
         )
         for (provider, name, accelerator), ways in sorted(gathered.items())
     )
+
+
+def _stand_ins(usable: Iterable[Offering], offerings: Sequence[Offering]) -> dict[str, Offering]:
+    """What a price that nobody knows is counted at, by accelerator; not looked for where every price is known."""
+    return dearest_known(offerings) if any(offering.usd_per_hour is None for offering in usable) else {}
 
 
 def dearest_known(offerings: Iterable[Offering]) -> dict[str, Offering]:
@@ -154,6 +161,7 @@ def _usable(offerings: Iterable[Offering], spec: StackSpec) -> Iterator[Offering
         if (
             (providers is None or offering.provider in providers)
             and (regions is None or offering.region in regions or offering.region == ANY_REGION)
+            and not (offering.local_zone_of and target.why_no_local_zone)
             and offering.accelerator not in denied
             and (not allowed or offering.accelerator in allowed)
             and offering.instance_type.architecture == "x86_64"

@@ -68,7 +68,8 @@ def _keys(pool: NodePool, way: CapacityType, catalog: Catalog) -> Iterator[tuple
         quota = catalog.quota(pool.provider, each.instance_type, way)
         family = each.instance_type.partition(".")[0]
         name, code = (f"unknown: {family}, {way}", None) if quota is None else (quota.name, quota.code)
-        key: _Key = (pool.provider, pool.region, way, name, code)
+        zone = catalog.local_zone(pool.region)
+        key: _Key = (pool.provider, pool.region if zone is None else zone.region, way, name, code)
         if key not in seen:
             seen.add(key)
             yield key, each if position == 0 else None

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from agentgpu_iac.plan import AgentPlan, Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.service import largest_prompt, mean_request, prefill_ms, whole_answer_ms
+from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
+from agentgpu_iac.planning.choosing.service import prefill_ms, whole_answer_ms
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pools import Placed
@@ -99,7 +100,9 @@ def _prompt_ms(candidate: Candidate, demand: Demand) -> float:
     if candidate.speed is None:
         return 0.0
     hit, request = candidate.prefix_hit_ratio, mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    return prefill_ms(candidate.speed, request, candidate.counted_sessions, *largest_prompt(demand, hit))
+    return prefill_ms(
+        candidate.speed, request, candidate.groups.counted(candidate.service.generating), *largest_prompt(demand, hit)
+    )
 
 
 def _optional(value: float | None, digits: int) -> float | None:

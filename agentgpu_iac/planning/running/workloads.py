@@ -35,12 +35,14 @@ from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory, leaving
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
+from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_in
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, shared_memory, watching
 from agentgpu_iac.planning.running.answering import pooling_plan
 from agentgpu_iac.planning.running.answering import waiting_room as room_of_requests
+from agentgpu_iac.planning.running.generating import generating_plan, most_in_time
 from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.planning.running.served import served_names
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
@@ -76,8 +78,11 @@ def workload_plan(
     probes = _probes(start, least_patience_s)
     leaves = member.drain if notice is None else leaving.on_spot(member.drain, notice)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
-    waiting_room = _waiting_room(candidate)
-    admission = _admission(candidate, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
+    most = most_in_time(candidate, spec.network.round_trip_ms)
+    waiting_room = _waiting_room(candidate, most)
+    admission = _admission(
+        candidate, most.generating, waiting_room, spec, catalog.queue_limit(agent.engine, release.version)
+    )
     metrics = watching.metrics_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
@@ -122,7 +127,7 @@ def workload_plan(
         asks_for_prefix_cache=candidate.prefix_cache == "when-told",
         shutdown_timeout_s=leaves.shutdown_timeout_s,
         limit_arguments=limit_arguments(
-            catalog.engine_limits(agent.engine, release.version), candidate.max_num_seqs, admission
+            catalog.engine_limits(agent.engine, release.version), most.generating, admission
         ),
         ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
         tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
@@ -173,6 +178,7 @@ def workload_plan(
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
         port=PORT,
+        generating=generating_plan(candidate, pool.tier, most),
         memory=memory_plan,
         latency=_latency_plan(candidate, spec),
         throughput=_throughput_plan(candidate, pool.tier, replicas),
@@ -428,24 +434,26 @@ def _progress_deadline_s(start: ColdStartPlan, probes: ProbePlan) -> int:
     return math.ceil(start.upper.total) + probes.startup_s
 
 
-def _waiting_room(candidate: Candidate) -> int | None:
-    """Requests that may wait behind full seats and still meet the TTFT budget; None where there is none.
+def _waiting_room(candidate: Candidate, most: Service) -> int | None:
+    """Requests that may wait behind the most that are computed at once and still meet the TTFT budget; None: there is none.
 
-    Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after
-    this request's own TTFT, divided by that, is how many may stand in line.
+    Behind those one ends every (time of one answer) / requests; what is left of the TTFT budget after this request's own
+    TTFT, divided by that, is how many may stand in line.
     """
-    demand, service = candidate.demand, candidate.service
+    demand, service = candidate.demand, most
     if demand.load is not None:
         return room_of_requests(candidate, demand)
     if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
         return None
     per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
-    return math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
+    return math.floor(spare_ms * most.generating / per_answer_ms)
 
 
-def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit: EngineLimit | None) -> AdmissionPlan:
-    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
+def _admission(
+    candidate: Candidate, most: int, waiting: int | None, spec: StackSpec, limit: EngineLimit | None
+) -> AdmissionPlan:
+    """Requests that the engine may hold at once: the ``most`` that it computes within its budgets, and those that can wait.
 
     Behind a Gateway nobody asks a second replica, so that an engine must not refuse: the picker holds what the engines
     have no room for.
@@ -455,7 +463,7 @@ def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit
     """
     if waiting is None or spec.network.router == "gateway":
         return AdmissionPlan(max_waiting_requests=None, max_queued_requests=None, max_queued_tokens=None)
-    requests = candidate.max_num_seqs + waiting
+    requests = most + waiting
     return AdmissionPlan(
         max_waiting_requests=waiting,
         max_queued_requests=requests,
