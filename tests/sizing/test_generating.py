@@ -100,7 +100,9 @@ class TestBurst:
         assert still + 1 < with_arrivals(50, 1000.0, SLOWER, 0.99, new=45, within=60.0) < 50
 
     def test_a_shorter_ramp_is_never_less(self):
-        found = [with_arrivals(50, 100.0, SLOWER, 0.99, new=45, within=ramp) for ramp in (1e5, 1e3, 300, 100, 30, 10, 0)]
+        found = [
+            with_arrivals(50, 100.0, SLOWER, 0.99, new=45, within=ramp) for ramp in (1e5, 1e3, 300, 100, 30, 10, 0)
+        ]
         assert found == sorted(found)
 
 
@@ -123,7 +125,9 @@ class TestRequestTime:
 def shares_of(spans, start, end):
     """Share of the time between two moments by how many are out."""
     events = sorted(
-        event for sent, answered in spans if answered > start and sent < end
+        event
+        for sent, answered in spans
+        if answered > start and sent < end
         for event in ((max(sent, start), 1), (min(answered, end), -1))
     )
     shares: dict[int, float] = {}
@@ -154,10 +158,16 @@ def errors() -> dict[str, list[float]]:
             port.scheduling(seats=100_000, step_tokens=engine.max_batched_tokens, cache_tokens=math.inf),
             Host(request_ms=engine.first_token_ms + engine.host_ms_per_request, serial_ms=0.0),
             Lengths(
-                prompt_tokens=prompt * 4 / 3, output_tokens=output * 4 / 3, cached_tokens=(end - prompt) * 4 / 3, low=0.5
+                prompt_tokens=prompt * 4 / 3,
+                output_tokens=output * 4 / 3,
+                cached_tokens=(end - prompt) * 4 / 3,
+                low=0.5,
             ),
             Load(
-                arrivals="closed", requests=sessions * max(12, 1000 // sessions), slots=sessions, pause_s=pause_ms / 1000
+                arrivals="closed",
+                requests=sessions * max(12, 1000 // sessions),
+                slots=sessions,
+                pause_s=pause_ms / 1000,
             ),
         )
         last = max(sent for sent, _ in stepped.spans_ms)
