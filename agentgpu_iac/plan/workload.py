@@ -158,6 +158,11 @@ class Workload(Document):
         return self.agents or (self.agent,)
 
     @property
+    def title(self) -> str:
+        """Its deployment in sentences, with whom it serves where that is more than the one that it is named after."""
+        return self.agent if self.served == (self.agent,) else f"{self.agent} ({', '.join(self.served)})"
+
+    @property
     def seats_per_group(self) -> int:
         """Seats of each attention group."""
         return self.max_num_seqs if self.max_num_seqs_per_group is None else self.max_num_seqs_per_group

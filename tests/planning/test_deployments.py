@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan.endpoints import endpoints
 from agentgpu_iac.planning.choosing.requests import largest_prompt
 from agentgpu_iac.planning.demand import Demand, demand, wanted_model_len
 from agentgpu_iac.planning.deployments import deployments, together, with_context_for
+from agentgpu_iac.review.explain import explain
 from tests.planning.scenes import CATALOG, load, make_agent, plan
 
 MODEL = CATALOG.model("test/dense")
@@ -144,6 +147,18 @@ class TestTogether:
         found = together("x", demands(agent("a", 1, **short), agent("b", 1, **long)))
         assert found.shape.output_tokens_per_request == pytest.approx(150)  # three of 100 while one of 300 lasts
 
+    def test_as_many_generate_on_average_as_of_each_by_itself(self):
+        quick = {"conversation": {"outputTokensPerTurn": 100, "thinkTimeS": 0}}
+        slow = {"conversation": {"outputTokensPerTurn": 200, "thinkTimeS": 600}}
+        parts = demands(agent("a", 4, **quick), agent("b", 4, **slow))
+        found = together("x", parts)
+
+        def generating(one: Demand) -> float:
+            answer_s = one.shape.output_tokens_per_request * 0.05
+            return one.peak * answer_s / (answer_s + one.pause_s)
+
+        assert generating(found) == pytest.approx(sum(map(generating, parts)))
+
     def test_the_longest_prompt_of_any_must_be_in_time(self):
         parts = demands(agent("a"), agent("b", conversation={"systemPromptTokens": 6_000}))
         assert largest_prompt(together("x", parts), 1.0) == largest_prompt(parts[1], 1.0)
@@ -194,6 +209,43 @@ class TestPlanned:
         assert why.agents == TEAM
         assert why.deployments == (team.workloads[0].agent,)
         assert why.together_usd_per_month < why.apart_usd_per_month
+
+    def test_each_has_its_part_of_the_room_in_the_queue(self):
+        found = plan(agent("planner", 6), agent("coder", 2), network={"router": "nginx"})
+        (workload,) = found.workloads
+        room = workload.replicas.max * workload.admission.max_queued_requests
+        assert [(route.agent, route.leads_to, route.port) for route in found.router.routes] == [
+            ("planner", workload.agent, 10_000),
+            ("coder", workload.agent, 10_001),
+        ]
+        assert [route.max_connections for route in found.router.routes] == [-(-room * 6 // 8), -(-room * 2 // 8)]
+
+    def test_a_known_peak_of_an_agent_is_its_deployment_s(self):
+        burst = {"traffic": {"burstFactor": 10, "rampS": 3600}}
+        peak = {"agent": "coder", "start": "0 8 * * *", "end": "0 9 * * *", "timezone": "UTC", "replicas": 1}
+        found = plan(
+            agent("planner", 20, **burst),
+            agent("coder", 20, **burst),
+            scaling={"schedule": [peak]},
+            capacity={"shareAccelerators": "never"},
+        )
+        (scaled,) = (each.scaling for each in found.workloads if each.tier == "burst")
+        assert [each.start for each in scaled.schedules] == ["0 8 * * *"]
+        assert not [each for each in found.warnings if each.code == "schedule-ignored"]
+
+    def test_a_plan_of_before_reads_as_one_deployment_for_each_agent(self, apart):
+        before = apart.model_copy(update={"agents": (), "sharing": ()})
+        assert [agent.name for agent in before.served_agents] == list(TEAM)
+        assert endpoints(before) == endpoints(apart)
+
+    def test_an_agent_is_explained_by_its_deployment(self, team):
+        (workload,) = team.workloads
+        assert explain(team, "plan", "coder") == explain(team, "plan", workload.agent) == explain(team, "plan")
+        with pytest.raises(BadInput, match="no agent 'nobody'"):
+            explain(team, "plan", "nobody")
+
+    def test_the_pattern_is_that_of_several_agents(self, team):
+        assert team.pattern == "multi-agent-orchestration"
 
     def test_adapters_stand_side_by_side(self):
         adapters = [[{"name": f"style-{name}", "source": f"acme/{name}"}] for name in ("a", "b")]

@@ -10,6 +10,8 @@ from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.settling import Settled
 
+_CENT = Decimal("0.01")
+
 
 def sharing(
     considered: Sequence[Deployment], settled: Settled, terms: Terms, order: Sequence[str]
@@ -65,4 +67,4 @@ def _reason(chosen: int, agents: int, may: bool, together: Decimal | None, apart
 
 
 def _least(options: Sequence[Option], terms: Terms) -> Decimal | None:
-    return min((option.usd_per_month_alone(terms) for option in options), default=None)
+    return min((option.usd_per_month_alone(terms).quantize(_CENT) for option in options), default=None)
