@@ -53,16 +53,20 @@ class AgentPlan(Document):
 
 
 class SharingPlan(Document):
-    """Agents of one model and engine, and whether they have their replicas in common."""
+    """Agents of one model, and whether they have their replicas in common."""
 
     model: str
     """The model."""
     agents: tuple[str, ...]
-    """Those whose engine would be started alike."""
+    """Those whose engine would be started alike, or one of each kind where ``differIn`` says what keeps them apart."""
     deployments: tuple[str, ...]
     """What was chosen for them."""
+    differ_in: tuple[str, ...] = ()
+    """Fields of the spec in which these agents of one model differ, so that no deployment could serve them together: one agent
+    of each kind. Empty: their engine would be started alike."""
     together_usd_per_month: Money | None
-    """All of them on one deployment, on nodes of its own; null: nothing on offer serves them together, or two must be apart."""
+    """All of them on one deployment, on nodes of its own; null: they differ, nothing on offer serves them together, or two must be
+    apart."""
     apart_usd_per_month: Money
     """Each on a deployment of its own, on nodes of its own."""
     reason: str

@@ -104,6 +104,23 @@ def engine_settings(demand: Demand) -> dict[str, object] | None:
     }
 
 
+def unlike(demands: Sequence[Demand]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Agents of one model that could not share since their engines would be started otherwise, the first of each kind; and the
+    fields of the spec in which these differ.
+    """
+    kinds: dict[str, dict[tuple[object, ...], tuple[str, dict[str, object]]]] = {}
+    for demand in demands:
+        if (settings := engine_settings(demand)) is not None:
+            of_model = kinds.setdefault(demand.model.id, {})
+            of_model.setdefault(tuple(settings.values()), (demand.name, settings))
+    for found in kinds.values():
+        firsts = tuple(found.values())
+        if len(firsts) > 1:
+            fields = firsts[0][1]
+            differ = tuple(field for field in fields if len({settings[field] for _, settings in firsts}) > 1)
+            yield tuple(name for name, _ in firsts), differ
+
+
 def _sets(group: Sequence[int], demands: Sequence[Demand]) -> Iterator[tuple[tuple[int, ...], str]]:
     """All of them, those for whom somebody waits, and those of each latency class, each set once; and how its name ends."""
     seen: set[tuple[int, ...]] = set()

@@ -247,6 +247,13 @@ class TestPlanned:
     def test_the_pattern_is_that_of_several_agents(self, team):
         assert team.pattern == "multi-agent-orchestration"
 
+    def test_says_in_what_agents_of_one_model_differ(self):
+        found = plan(agent("planner"), agent("coder", kvCacheDtype="fp8"), agent("critic", isolation="dedicated"))
+        (why,) = found.sharing
+        assert (why.agents, why.differ_in) == (("planner", "coder"), ("kvCacheDtype",))
+        assert why.deployments == ("planner", "coder")
+        assert why.together_usd_per_month is None
+
     def test_adapters_stand_side_by_side(self):
         adapters = [[{"name": f"style-{name}", "source": f"acme/{name}"}] for name in ("a", "b")]
         found = plan(agent("a", loraAdapters=adapters[0]), agent("b", loraAdapters=adapters[1]))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from agentgpu_iac.plan import SharingPlan
 from agentgpu_iac.planning.choosing.placement import Option, Terms
-from agentgpu_iac.planning.deployments import Deployment
+from agentgpu_iac.planning.deployments import Deployment, unlike
 from agentgpu_iac.planning.settling import Settled
 
 _CENT = Decimal("0.01")
@@ -16,8 +16,29 @@ _CENT = Decimal("0.01")
 def sharing(
     considered: Sequence[Deployment], settled: Settled, terms: Terms, order: Sequence[str]
 ) -> tuple[SharingPlan, ...]:
-    """One for each model that several agents could share."""
-    return tuple(_group(group, considered, settled, terms, order) for group in _groups(considered))
+    """One for each set of agents that could share, then for each model whose agents differ in what keeps them apart."""
+    alike = (_group(group, considered, settled, terms, order) for group in _groups(considered))
+    return (*alike, *_apart(considered[: len(order)], settled, terms))
+
+
+def _apart(alone: Sequence[Deployment], settled: Settled, terms: Terms) -> Iterator[SharingPlan]:
+    positions = {each.demand.name: position for position, each in enumerate(alone)}
+    chosen = {
+        served.name: member.candidate.demand.name
+        for member in settled.placed
+        for served in member.candidate.demand.served
+    }
+    for agents, fields in unlike([each.demand for each in alone]):
+        least = [_least(settled.options[positions[agent]], terms) or Decimal(0) for agent in agents]
+        yield SharingPlan(
+            model=alone[positions[agents[0]]].demand.model.id,
+            agents=agents,
+            deployments=tuple(dict.fromkeys(chosen[agent] for agent in agents)),
+            differ_in=fields,
+            together_usd_per_month=None,
+            apart_usd_per_month=sum(least, Decimal(0)),
+            reason=f"their engines would be started otherwise: they differ in {', '.join(fields)}",
+        )
 
 
 def _groups(considered: Sequence[Deployment]) -> Iterator[tuple[int, ...]]:
