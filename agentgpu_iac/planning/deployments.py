@@ -262,7 +262,7 @@ def _shape(members: Sequence[Demand]) -> SessionShape:
     shapes = [member.shape for member in members]
     if all(shape == shapes[0] for shape in shapes):
         return shapes[0]
-    requests = [_requests_per_s(member) for member in members]
+    requests = [requests_at_pace(member) for member in members]
     whole = sum(requests)
     turns = [rate / shape.requests_per_turn for rate, shape in zip(requests, shapes, strict=True)]
     generated = [rate * shape.output_tokens_per_request for rate, shape in zip(requests, shapes, strict=True)]
@@ -286,8 +286,8 @@ def _shape(members: Sequence[Demand]) -> SessionShape:
     )
 
 
-def _requests_per_s(member: Demand) -> float:
-    """Requests of an agent's sessions at the peak, each of which pauses after its answer."""
+def requests_at_pace(member: Demand) -> float:
+    """Requests a second of an agent's sessions at the peak, each of which pauses after its answer."""
     shape = member.shape
     tpot_ms = _TPOT_WITHOUT_BUDGET_MS if member.budget_tpot_ms is None else member.budget_tpot_ms
     answer_s = shape.output_tokens_per_request * tpot_ms / 1000

@@ -10,7 +10,7 @@ import pytest
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.endpoints import endpoints
-from agentgpu_iac.planning.choosing.requests import largest_prompt
+from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
 from agentgpu_iac.planning.demand import Demand, demand, wanted_model_len
 from agentgpu_iac.planning.deployments import deployments, together, with_context_for
 from agentgpu_iac.review.explain import explain
@@ -158,6 +158,17 @@ class TestTogether:
             return one.peak * answer_s / (answer_s + one.pause_s)
 
         assert generating(found) == pytest.approx(sum(map(generating, parts)))
+
+    def test_unlike_prompts_vary_more(self):
+        short, long = ({"conversation": {"inputTokensPerTurn": tokens, "turns": 1}} for tokens in (100, 5_900))
+        alike, unlike = (
+            demands(agent("a", **short), agent("b", **short)),
+            demands(agent("a", **short), agent("b", **long)),
+        )
+        assert mean_request(together("x", alike), 1.0).prompt_spread == 1
+        found = mean_request(together("x", unlike), 1.0)
+        assert found.prompt_tokens == pytest.approx((600 + 6_400) / 2)
+        assert found.prompt_spread == pytest.approx((600**2 + 6_400**2) / 2 / 3_500**2)
 
     def test_the_longest_prompt_of_any_must_be_in_time(self):
         parts = demands(agent("a"), agent("b", conversation={"systemPromptTokens": 6_000}))
