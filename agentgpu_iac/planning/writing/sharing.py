@@ -82,6 +82,8 @@ def _reason(chosen: int, agents: int, may: bool, together: Decimal | None, apart
         return f"an agent and its fallback, or two adapters of one name, are kept apart; {costs}"
     if together is None:
         return f"nothing on offer serves all of them within the strictest budget; {costs}"
+    if chosen == agents and together > apart:
+        return f"the strictest budget for all would cost more than apart; {costs}"
     if chosen == agents:
         return f"apart they cost no more, with the nodes that they share with others; {costs}"
     return f"some of them together cost least, with the nodes that they share with others; {costs}"
