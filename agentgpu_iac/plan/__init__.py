@@ -18,7 +18,7 @@ from agentgpu_iac.plan.cluster import (
     SecurityPlan,
 )
 from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
-from agentgpu_iac.plan.cost import Alternative, Cost, LineItem
+from agentgpu_iac.plan.cost import AgentCost, Alternative, BesideItem, CallCost, Cost, LineItem, PriceAge
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
@@ -88,6 +88,7 @@ __all__ = (
     "ALERTS",
     "PLAN_VERSION",
     "AdmissionPlan",
+    "AgentCost",
     "AgentPlan",
     "AlertName",
     "AlertPlan",
@@ -95,8 +96,10 @@ __all__ = (
     "Alternative",
     "Architecture",
     "Assumption",
+    "BesideItem",
     "CachedModel",
     "CachedRepository",
+    "CallCost",
     "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
@@ -139,6 +142,7 @@ __all__ = (
     "PodPlan",
     "PolicyPlan",
     "PoolingPlan",
+    "PriceAge",
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",

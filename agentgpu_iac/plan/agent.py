@@ -48,8 +48,6 @@ class AgentPlan(Document):
     load_ratio: float
     """Its part of its deployment's load: of the KV cache that all sessions of the peak hold, or of the requests where nobody
     holds any."""
-    usd_per_month: Money | None
-    """Its part of the expected cost: of what its deployment takes of the nodes, by ``loadRatio``. null in plans of before."""
 
 
 class SharingPlan(Document):
@@ -65,8 +63,8 @@ class SharingPlan(Document):
     """Fields of the spec in which these agents of one model differ, so that no deployment could serve them together: one agent
     of each kind. Empty: their engine would be started alike."""
     together_usd_per_month: Money | None
-    """All of them on one deployment, on nodes of its own; null: they differ, nothing on offer serves them together, or two must be
-    apart."""
+    """All of them on one deployment, on nodes of its own; null: they differ, nothing on offer serves them together, or two
+    must be apart."""
     apart_usd_per_month: Money
     """Each on a deployment of its own, on nodes of its own."""
     reason: str

@@ -166,5 +166,4 @@ def _agent_of(tiers: tuple[Workload, ...]) -> AgentPlan:
         e2e_ms=latency.e2e_ms,
         fallback=first.fallback,
         load_ratio=1.0,
-        usd_per_month=None,
     )

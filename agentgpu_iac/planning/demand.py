@@ -19,6 +19,7 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
 from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.conversation import SessionShape, request_shape, session_shape, uncached_tokens_per_request
+from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.spec.model import Agent, Latency, Requests
 from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
 from agentgpu_iac.units import SECONDS_PER_DAY, round_up
@@ -127,6 +128,24 @@ class Demand:
     def pause_s(self) -> float:
         """Between two requests of a session: its user thinks, or its tool runs."""
         return self.shape.pause_s_per_turn / self.shape.requests_per_turn
+
+    @property
+    def shared_kv_tokens(self) -> int:
+        """Prefix that a replica holds once; none where memory is stated for each session, and what is shared is not.
+
+        Of sessions of several agents the mean one, by which each of them holds less for itself.
+        """
+        if self.members:
+            held = sum(member.peak * member.shared_kv_tokens for member in self.members) / self.peak
+            return int(held) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS
+        talk, by_hand = self.agent.conversation, self.agent.overrides.context_tokens
+        for_each = talk.max_context_tokens is not None or by_hand is not None
+        return 0 if for_each and talk.shared_prefix_tokens is None else self.shape.shared_tokens
+
+    @property
+    def other_prefix_kv_tokens(self) -> int:
+        """What is held once beyond that: each agent has a prefix of its own."""
+        return sum(member.shared_kv_tokens for member in self.members) - self.shared_kv_tokens if self.members else 0
 
     def climbed(self, after_s: float) -> float:
         """How much of the way from normal load to the peak is behind so many seconds after a burst began: it climbs evenly."""

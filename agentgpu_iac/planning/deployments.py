@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.sizing.conversation import SessionShape
+from agentgpu_iac.sizing.conversation import SessionShape, session_shape
 from agentgpu_iac.spec.model import Agent, Sessions, Traffic
 from agentgpu_iac.spec.reserved import reserved
 from agentgpu_iac.spec.vocabulary import LatencyClass
@@ -204,6 +204,15 @@ def together(name: str, members: Sequence[Demand]) -> Demand:
     )
 
 
+def without_shared_prefix(demand: Demand) -> Demand:
+    """The same where the engine keeps no prefixes."""
+    if demand.load is not None:
+        return demand
+    if demand.members:
+        return together(demand.name, [without_shared_prefix(member) for member in demand.members])
+    return replace(demand, shape=session_shape(demand.agent.conversation, shares_prefix=False))
+
+
 def with_context_for(demand: Demand, seats: int) -> Demand:
     """The same where the sessions are dealt out over replicas of so many seats: the mean that 99 % of them stay below."""
     if not demand.members:
@@ -279,6 +288,7 @@ def _shape(members: Sequence[Demand]) -> SessionShape:
         output_tokens_per_request=sum(generated) / whole,
         new_tokens_per_request=mean([shape.new_tokens_per_request for shape in shapes], requests),
         first_prompt_tokens=max(shape.first_prompt_tokens for shape in shapes),
+        shared_tokens=int(mean([shape.shared_tokens for shape in shapes], [member.peak for member in members])),
         history_tokens=mean([shape.history_tokens for shape in shapes], requests),
         longest_history_tokens=max(shape.longest_history_tokens for shape in shapes),
         largest_new_tokens=max(shape.largest_new_tokens for shape in shapes),

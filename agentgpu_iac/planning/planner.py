@@ -19,8 +19,17 @@ from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers
-from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits, on_sale, shortfall, with_less_reserve
+from agentgpu_iac.planning.choosing.options import (
+    AgentFits,
+    AgentOptions,
+    MachineId,
+    fits,
+    on_sale,
+    shortfall,
+    with_less_reserve,
+)
 from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
@@ -87,6 +96,8 @@ def _make_plan(
         burst_hours=Decimal(str(spec.capacity.burst_hours_per_month)),
         reserved_ratio=reserved_ratio(spec.observed, sum(each.concurrent for each in demands if each.user_facing)),
         fillers_apart=target_of(spec).can.runs_machines,
+        alike=target_of(spec).can.runs_machines,
+        owned=_owned(spec, on_offer),
     )
     market = _Market(
         considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog
@@ -115,6 +126,17 @@ class _Market:
     def served(self) -> tuple[tuple[int, ...], ...]:
         """Positions of the agents that each deployment serves."""
         return tuple(each.agents for each in self.considered)
+
+
+def _owned(spec: StackSpec, on_offer: Offers) -> dict[MachineId, int]:
+    """How many machines of each kind there are, where the stack has its own."""
+    counts = {(each.machine, each.provider): each.count for each in spec.capacity.inventory}
+    return {
+        machine.id: counts.get((name, provider)) or counts[name, None]
+        for machine in on_offer.machines
+        for provider, name, _ in (machine.id,)
+        if counts
+    }
 
 
 def _demands(
@@ -146,16 +168,22 @@ def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_b
     if not target.can.shares_accelerators:
         groups = ()
     priced_by = replace(terms, burst_hours=Decimal(0)) if least_baseline else terms
-    settled = settle(
-        market.found,
-        market.on_sale,
-        (groups, complete),
-        priced_by,
-        loaded.stack.metadata.name,
-        spec,
-        catalog,
-        served=market.served,
-    )
+    try:
+        settled = settle(
+            market.found,
+            market.on_sale,
+            (groups, complete),
+            priced_by,
+            loaded.stack.metadata.name,
+            spec,
+            catalog,
+            served=market.served,
+        )
+    except Conflict as conflict:
+        raise NoPlan(
+            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
+            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
+        ) from None
     chosen = tuple(member.position for member in settled.placed)
     placed = [market.on_sale[position] for position in chosen]
     decided = Decisions(

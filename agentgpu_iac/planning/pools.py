@@ -26,6 +26,7 @@ from agentgpu_iac.planning.choosing import caching, candidates
 from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
 from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.program import Joint
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.siblings import most_usd_per_hour, siblings
 from agentgpu_iac.planning.choosing.tiers import Purchase
@@ -53,6 +54,14 @@ class Placed:
     share_group: str | None
     drain: DrainPlan
     """How a replica leaves, before the notice of whoever takes its node back."""
+    burst: Placed | None = None
+    """The same agent in what carries its burst, where that is another candidate or another machine."""
+    beside: candidates.Candidate | None = None
+    """There: what carries the baseline."""
+
+    def at(self, tier: Tier) -> Placed:
+        """The agent in what carries a tier."""
+        return self.burst if tier == "burst" and self.burst is not None else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +133,31 @@ def placed_agents(
                     release=release,
                     share_group=group,
                     drain=option.drain or replica_drain(there, release),
+                    burst=_burst_elsewhere(option, there, release),
                 )
             )
     return tuple(sorted(members, key=lambda member: served[member.position]))
 
 
-def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, ...]:
+def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: EngineRelease) -> Placed | None:
+    there = option.elsewhere
+    if there is None:
+        return None
+    (candidate,) = there.candidates
+    return Placed(
+        position=option.deployments[0],
+        candidate=candidate,
+        option=there,
+        release=release,
+        share_group=None,
+        drain=there.drain or replica_drain(candidate, release),
+        beside=baseline,
+    )
+
+
+def pools_of(
+    placed: Sequence[Placed], stack: str, terms: Terms, joint: Mapping[tuple[int, Tier], Joint]
+) -> tuple[Pool, ...]:
     """Baseline pools first, then burst pools, each in the order of the deployments.
 
     They are the pools that the placement priced, by the same terms.
@@ -138,7 +166,7 @@ def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, 
     facts: dict[tuple[str, ...], tuple[Tier, Machine, Purchase]] = {}
     tiers: tuple[Tier, ...] = ("baseline", "burst")
     for tier in tiers:
-        for member in placed:
+        for member in (each.at(tier) for each in placed):
             purchase = member.option.baseline if tier == "baseline" else member.option.burst
             if purchase is None or (tier == "burst" and not member.candidate.burst_replicas):
                 continue
@@ -149,9 +177,9 @@ def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, 
             facts[key] = (tier, machine, purchase)
     regions = {machine.region for _, machine, _ in facts.values()}
     pools = (
-        _pool(stack, *facts[key], part, len(regions) > 1, agent)
+        _pool(stack, *facts[key], part, several_regions=len(regions) > 1, agent=agent, nodes=nodes)
         for key, members in gathered.items()
-        for part, agent in _parts(tuple(members), *facts[key][:2], terms)
+        for part, agent, nodes in _parts(tuple(members), *facts[key][:2], terms, joint)
     )
     return tuple(_with_reservation(pool, terms.reserved_ratio) for pool in _distinct(tuple(pools)))
 
@@ -168,18 +196,25 @@ def _with_digest(pool: Pool) -> str:
 
 
 def _parts(
-    members: tuple[Placed, ...], tier: Tier, machine: Machine, terms: Terms
-) -> tuple[tuple[tuple[Placed, ...], str], ...]:
+    members: tuple[Placed, ...], tier: Tier, machine: Machine, terms: Terms, joint: Mapping[tuple[int, Tier], Joint]
+) -> tuple[tuple[tuple[Placed, ...], str, int | None], ...]:
     """The members as one pool, or as several: virtual machines of a pool are alike, so who fills whole machines has its own.
 
-    That takes no more machines. Each part comes with the name of the agent that it is for, where it is for one.
+    That takes no more machines. Others are together as the program chose. Each part comes with the name of the agent that it
+    is for, where it is for one, and with its machines, where they are not just those that its slots fill.
     """
     if not terms.fillers_apart or len(members) == 1 or members[0].share_group is not None:
-        return ((members, ""),)
+        return ((members, "", None),)
     fill = [member for member in members if member.option.accelerators(tier) % machine.accelerators == 0]
-    rest = tuple(member for member in members if member.option.accelerators(tier) % machine.accelerators)
-    alone = tuple(((member,), member.candidate.demand.name) for member in fill)
-    return (*alone, (rest, "")) if rest else alone
+    rest = [member for member in members if member.option.accelerators(tier) % machine.accelerators]
+    together: dict[Joint | int, list[Placed]] = {}
+    for member in rest:
+        together.setdefault(joint.get((member.position, tier), member.position), []).append(member)
+    alone = tuple(((member,), member.candidate.demand.name, None) for member in fill)
+    return (
+        *alone,
+        *((tuple(mates), "", there.nodes if isinstance(there, Joint) else None) for there, mates in together.items()),
+    )
 
 
 def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
@@ -197,15 +232,18 @@ def _pool(
     machine: Machine,
     purchase: Purchase,
     members: tuple[Placed, ...],
+    *,
     several_regions: bool,
     agent: str,
+    nodes: int | None,
 ) -> Pool:
     first = members[0]
     own = f"{stack}-{tier}-{agent}" if agent else f"{stack}-{tier}"
     stem = (first.share_group or own) + ("-groups" if first.option.spans_nodes else "")
     shared = first.share_group is not None
     slots = sum(member.option.accelerators(tier) for member in members)
-    nodes = first.option.accelerators(tier) if shared else ceil_div(slots, machine.accelerators)
+    if nodes is None:
+        nodes = first.option.accelerators(tier) if shared else ceil_div(slots, machine.accelerators)
     used = sum(
         (member.candidate.baseline_replicas if tier == "baseline" else member.candidate.burst_replicas)
         * member.candidate.accelerators_per_replica
@@ -264,7 +302,7 @@ def _shortened(name: str, what: Iterable[str]) -> str:
 def _with_held_capacity(
     purchase: Purchase, machine: Machine, spec: StackSpec
 ) -> tuple[tuple[CapacityType, ...], Literal["none", "on-demand", "capacity-block"]]:
-    """Held capacity comes first wherever Karpenter or EKS could use it; what it costs is not known here."""
+    """Held capacity comes first wherever Karpenter or EKS could use it; a baseline is billed by it (``_is_held``)."""
     held, ways = spec.capacity.reservation, purchase.capacity_types
     if held == "none" or not target_of(spec).makes_nodes_of(machine.instance.provider):
         return ways, "none"
@@ -375,7 +413,7 @@ def node_pool_plan(
     )
     by_karpenter, surge_nodes = _makes_nodes(pool, spec), _surge_nodes(pool, spec)
     room = caching.nvme_room_gib(machine) if storage == "nvme" else caching.volume_gib(models_gib, step=100)
-    preferred = machine.way(purchase.capacity_types[0])
+    preferred = machine.way(purchase.price_of)
     bought = [way for name in purchase.capacity_types if (way := machine.way(name)) is not None]
     ways, reservation = _with_held_capacity(purchase, machine, spec)
     return NodePool(

@@ -1,4 +1,4 @@
-"""The agents that one deployment serves, each with what is its own: its sessions, its budgets, its part of the cost."""
+"""The agents that one deployment serves, each with what is its own: its sessions, its budgets, its part of the load."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ def _table(agents: list[AgentPlan]) -> Table:
         "TTFT ms",
         "TPOT ms",
         "part of the load",
-        "USD/month",
     )
     rows = tuple(
         (
@@ -50,11 +49,10 @@ def _table(agents: list[AgentPlan]) -> Table:
             _against(agent.ttft_at_percentile_ms, agent.budget_ttft_ms),
             _against(agent.tpot_at_percentile_ms, agent.budget_tpot_ms),
             f"{agent.load_ratio:.0%}",
-            "" if agent.usd_per_month is None else f"{agent.usd_per_month:,.2f}",
         )
         for agent in agents
     )
-    return Table(columns=columns, rows=rows, right=frozenset({3, 4, 7, 8}))
+    return Table(columns=columns, rows=rows, right=frozenset({3, 4, 7}))
 
 
 def _against(value: float | None, budget: float | None) -> str:

@@ -53,6 +53,8 @@ class Abilities:
     """Engines of several agents may stay together on one accelerator."""
     shares_among_replicas: bool
     """Engines of one agent may, too: a rollout finds room there."""
+    mixes_replicas: bool
+    """Replicas of one agent may be on different accelerators, behind one address."""
     spans_nodes: bool
     """A replica may go over several machines."""
     replica_fills_machine: bool
@@ -75,6 +77,8 @@ class Abilities:
     """The identity by which pods read a bucket is set up here."""
     serves_one_developer: bool
     """It is a developer's own machine too, on which Ollama stands in for the engines."""
+    buys_from: tuple[str, ...] = ()
+    """Whose machines it makes; those of others join none of them. Empty: whoever runs the stack joins what there is."""
     refuses: tuple[Refusal, ...] = ()
     needs: tuple[Need, ...] = ()
 
@@ -114,6 +118,12 @@ _NO_STREAM: Final = Refusal(
     words=("auto", "always"),
     message="engines get the keys to a bucket by EKS Pod Identity, and the identity of pods is not set up by us here",
     hint="leave it out, so that the node's cache is filled, or use target: eks",
+)
+
+_NO_INVENTORY: Final = Refusal(
+    at=("spec", "capacity", "inventory"),
+    message="machines are made here when the stack is deployed, so none of them is there before",
+    hint="use target: kubernetes for nodes or compose for machines that you have",
 )
 
 _NOTHING_SCALES_MACHINES: Final = "nothing scales virtual machines: whoever runs the stack starts and ends them"
@@ -157,6 +167,7 @@ _EKS: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=False,
+    mixes_replicas=True,
     spans_nodes=True,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -168,6 +179,8 @@ _EKS: Final = Abilities(
     makes_machines=False,
     opens_buckets_to_pods=True,
     serves_one_developer=False,
+    buys_from=("aws",),
+    refuses=(_NO_INVENTORY,),
 )
 
 _KUBERNETES: Final = Abilities(
@@ -176,6 +189,7 @@ _KUBERNETES: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=False,
+    mixes_replicas=True,
     spans_nodes=True,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -196,6 +210,7 @@ _SPHERON: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=True,
+    mixes_replicas=True,
     spans_nodes=False,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -207,7 +222,8 @@ _SPHERON: Final = Abilities(
     makes_machines=True,
     opens_buckets_to_pods=False,
     serves_one_developer=False,
-    refuses=_on_machines("spheron"),
+    buys_from=("spheron",),
+    refuses=(*_on_machines("spheron"), _NO_INVENTORY),
     needs=(
         Need(
             at=("spec", "security", "apiKeySecret"),
@@ -229,6 +245,7 @@ _COMPOSE: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=True,
+    mixes_replicas=True,
     spans_nodes=False,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -249,6 +266,7 @@ _SKYSERVE: Final = Abilities(
     serves_by_sky=True,
     shares_accelerators=False,
     shares_among_replicas=False,
+    mixes_replicas=False,
     spans_nodes=False,
     replica_fills_machine=True,
     keeps_sessions=False,
@@ -261,6 +279,7 @@ _SKYSERVE: Final = Abilities(
     opens_buckets_to_pods=False,
     serves_one_developer=False,
     refuses=(
+        _NO_INVENTORY,
         Refusal(
             at=("spec", "network", "router"),
             words=("nginx", "gateway"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -42,7 +43,7 @@ class TestByHand:
 
     def test_two_sessions_and_one_server(self):
         """A machine repair of two: P = 1, 2 x 1/4, 2 x 1/4 x 1/4 of a server that does one after the other."""
-        law = generating(2, 4.0, RequestTime(lambda requests: float(requests)))
+        law = generating(2, 4.0, RequestTime(float))
         whole = 1 + 0.5 + 0.125
         assert law.shares == pytest.approx((1 / whole, 0.5 / whole, 0.125 / whole))
 
@@ -119,7 +120,7 @@ class TestRequestTime:
         times = [jumpy(number) for number in range(1, 9)]
         rates = [jumpy.rate(number) for number in range(1, 9)]
         assert times == sorted(times)
-        assert all(after >= before - 1e-12 for before, after in zip(rates, rates[1:], strict=False))
+        assert all(after >= before - 1e-12 for before, after in itertools.pairwise(rates))
 
 
 def shares_of(spans, start, end):

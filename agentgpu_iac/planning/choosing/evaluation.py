@@ -412,7 +412,9 @@ class Evaluator:
                 overhead_ratio=(calibration and calibration.overhead_ratio) or 1.0,
                 overhead_source="" if calibration is None else calibration.source,
             ),
-            longest_tokens=demand.longest_input_tokens,
+            longest_tokens=max(demand.longest_input_tokens, demand.longest_context_tokens),
+            shared_tokens=demand.shared_kv_tokens,
+            other_prefix_tokens=demand.other_prefix_kv_tokens,
         )
         return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
@@ -432,13 +434,19 @@ class Evaluator:
         if demand.load is not None:
             service = answering(engine, demand, demand.load, sessions, self._rules.round_trip_ms)
             return with_overrides(service, demand) if by_hand else service
+        return self._replica(engine, hit, groups, by_hand=by_hand).holding(sessions)
+
+    def _replica(self, engine: Speed | None, hit: float, groups: Groups, *, by_hand: bool = True) -> ReplicaService:
         key = (id(engine), hit, groups, by_hand)
         if key not in self._serving:  # which holds the engine, so that no other one gets its id
-            self._serving[key] = ReplicaService(demand, engine, hit, groups, self._rules.round_trip_ms, by_hand=by_hand)
-        return self._serving[key].holding(sessions)
+            round_trip_ms = self._rules.round_trip_ms
+            self._serving[key] = ReplicaService(self._demand, engine, hit, groups, round_trip_ms, by_hand=by_hand)
+        return self._serving[key]
 
     def _most_sessions_in_time(self, engine: Speed | None, hit: float, by_memory: int, groups: Groups) -> int:
         """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
+        if self._demand.load is None:
+            return self._replica(engine, hit, groups).most_sessions(by_memory)
         if in_time(self._service(engine, hit, by_memory, groups), self._demand):
             return by_memory
         low, high = 0, by_memory

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Constraint, Rejection
+from agentgpu_iac.plan import Constraint, DrainPlan, Rejection
 from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
+from agentgpu_iac.planning.choosing.mixes import Part, Parts
 from agentgpu_iac.planning.choosing.on_offer import Offers
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
@@ -30,12 +31,14 @@ from agentgpu_iac.planning.choosing.rejections import (
 )
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
 from agentgpu_iac.planning.choosing.tiers import (
+    Purchase,
     baseline_purchases,
-    burst_purchase,
+    burst_purchases,
     seats_for_warm,
     warm_replicas,
 )
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.deployments import without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
@@ -90,6 +93,8 @@ class AgentOptions:
     """Set unless the engine was refused."""
     options: tuple[Option, ...]
     rejections: tuple[Rejection, ...]
+    parts: Parts
+    """What its tiers may be made of, where baseline and burst may differ."""
 
 
 def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_offer: Offers) -> AgentFits:
@@ -103,6 +108,9 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
     )
     if cannot:
         return _nowhere(position, demand, cannot)
+    caches = prefix_cache(release.engine, release.version, demand.model, catalog)
+    if caches == "never":
+        demand = without_shared_prefix(demand)
     rules = Rules(
         release=release,
         facts=catalog.facts(release.engine, release.version),
@@ -111,7 +119,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         session_affine=spec.network.routing == "session-affine",
         offload=catalog.engine_host_memory(release.engine, release.version),
         must_stream=caching.wanted_loader(spec) == "runai-streamer" or spec.model_cache.stream == "always",
-        prefix_cache=prefix_cache(release.engine, release.version, demand.model, catalog),
+        prefix_cache=caches,
         reserve_ratio=spec.capacity.memory_reserve_ratio,
         fills_machines=target_of(spec).can.replica_fills_machine,
         attention_groups=catalog.engine_can(release.engine, release.version, "attention-groups")
@@ -165,8 +173,12 @@ def on_sale(
     ``node_models_gib`` is what a node's cache is filled with on some machines; on the others it is this agent's models.
     """
     options: list[Option] = []
+    baselines: list[Part] = []
+    bursts: list[Part] = []
     rejections = list(found.rejections)
-    ready: dict[tuple[int, str, str, float], Candidate] = {}
+    ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
+    seated: dict[tuple[int, int, int], Candidate] = {}
+    on_spot = (True, False) if spec.capacity.on_demand_floor_ratio else (True,)
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -177,9 +189,11 @@ def on_sale(
             machine, models_gib = result.machine, node_models_gib.get(result.machine.id, 0.0)
             key = (id(result.candidate), machine.instance.provider, machine.instance.name, models_gib)
             if key not in ready:  # the same machine starts as fast in every region
-                ready[key] = _ready(found, result, spec, models_gib)
-            ways = _buy(found, ready[key], machine, spec, catalog)
+                ready[key] = tuple(_ready(found, result, spec, models_gib, seated, on_spot=each) for each in on_spot)
+            ways, its_baselines, its_burst = _buy(found, result, ready[key], spec, catalog)
             bought.extend(ways)
+            baselines.extend(its_baselines)
+            bursts.extend(its_burst)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
         options.extend((*bought, *_several_per_accelerator(bought, spec)))
@@ -190,7 +204,48 @@ def on_sale(
         elif by_reserve:
             rejections.append(min(by_reserve, key=shortfall))
     return AgentOptions(
-        demand=found.demand, release=found.release, options=tuple(options), rejections=tuple(rejections)
+        demand=found.demand,
+        release=found.release,
+        options=tuple(options),
+        rejections=tuple(rejections),
+        parts=_parts(found, baselines, bursts, spec),
+    )
+
+
+def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], spec: StackSpec) -> Parts:
+    """The parts of the agent's tiers; none where the target's replicas are all alike."""
+    if not target_of(spec).can.mixes_replicas:
+        return Parts(position=found.position)
+
+    def warm(candidate: Candidate, burst: Part, peak: int) -> int:
+        on_spot = "spot" in burst.purchase.capacity_types
+        return warm_replicas(replace(candidate, peak_replicas=peak), burst.cold_s, spec.capacity, on_spot=on_spot)
+
+    return Parts(
+        position=found.position,
+        baselines=tuple(baselines),
+        bursts=tuple(bursts),
+        warm=warm,
+        any_count=spec.network.routing == "session-affine",
+    )
+
+
+def seated(option: Option, found: AgentFits, spec: StackSpec, cold_s: float) -> Option:
+    """A mix with as many seats on its warm replicas as hold whoever comes before the burst has started."""
+    there, (candidate,) = option.elsewhere, option.candidates
+    if there is None or found.evaluator is None or found.release is None:
+        return option
+    warm = candidate.baseline_replicas
+    seats = seats_for_warm(candidate, warm, cold_s, spec.capacity)
+    ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    (more,) = there.candidates
+    if (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
+        more = found.evaluator.reseated(more, warm=warm, seats=ready.max_num_seqs)
+    return replace(
+        option,
+        candidates=(ready,),
+        drain=replica_drain(ready, found.release),
+        elsewhere=replace(there, candidates=(more,), drain=replica_drain(more, found.release)),
     )
 
 
@@ -282,43 +337,90 @@ def _over_nodes(
     return results, [min(barred, key=shortfall)] if barred else []
 
 
-def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float) -> Candidate:
-    """The candidate with the replicas and the seats that are warm there, by how long one takes to start."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A candidate on a kind of machine, wherever that is."""
+
+    candidate: Candidate
+    """With the replicas and the seats that are warm there, by how long one takes to start."""
+    cold_s: float
+    """How late a replica may be that starts there."""
+    drain: DrainPlan | None
+    """How one leaves, where some come with a burst."""
+    on_spot: bool = True
+    """Whether its burst may be on spot: a share of the replicas that stays on-demand is then warm."""
+
+
+def _ready(
+    found: AgentFits,
+    fit: Fit,
+    spec: StackSpec,
+    node_models_gib: float,
+    seated: dict[tuple[int, int, int], Candidate],
+    *,
+    on_spot: bool,
+) -> _Ready:
+    """The candidate on such a machine; ``seated`` remembers it with as many replicas and seats, wherever that was."""
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
     if found.release is None or found.evaluator is None:
-        return candidate
+        return _Ready(candidate=candidate, cold_s=0.0, drain=None)
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
-    warm = warm_replicas(candidate, cold_s, capacity)
+    warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
-    return found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    key = (id(candidate), warm, seats)
+    there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
+    drain = replica_drain(there, found.release) if there.burst_replicas else None
+    return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
 
 
-def _buy(found: AgentFits, ready: Candidate, machine: Machine, spec: StackSpec, catalog: Catalog) -> list[Option]:
-    """Every way to buy the machine that the tiers allow; none where it is not offered so."""
+def _buy(
+    found: AgentFits, fit: Fit, ready: Sequence[_Ready], spec: StackSpec, catalog: Catalog
+) -> tuple[list[Option], list[Part], list[Part]]:
+    """Every way to buy the machine for both tiers, none where it is not offered so; and for the baseline and the burst alone."""
     if found.release is None:
-        return []
-    capacity = spec.capacity
-    burst = leaving = None
-    if ready.burst_replicas:
-        leaving = replica_drain(ready, found.release)
-        notice = catalog.provider(machine.instance.provider).interruption_notice_s
-        grace_s = spot_grace_s(found.demand, ready.service.tpot_ms)
-        burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
-        if burst is None:
-            return []
-    return [
+        return [], [], []
+    machine, capacity = fit.machine, spec.capacity
+    notice = catalog.provider(machine.instance.provider).interruption_notice_s
+    grace_s = spot_grace_s(found.demand, ready[0].candidate.service.tpot_ms)
+    bursts = burst_purchases(found.demand, machine, capacity, notice, grace_s)
+    ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
+    options = [
         Option(
             deployments=(found.position,),
-            candidates=(ready,),
+            candidates=(each.candidate,),
             machine=machine,
             baseline=baseline,
             burst=burst,
-            drain=leaving,
+            drain=each.drain,
         )
-        for baseline in baseline_purchases(found.demand, machine, capacity)
+        for each in ready
+        for burst in _its_bursts(each, bursts)
+        for baseline in ways
     ]
+    if fit.candidate.nodes > 1:
+        return options, [], []
+    cold_s = ready[0].cold_s
+    return (
+        options,
+        [Part(candidate=fit.candidate, machine=machine, purchase=way) for way in ways],
+        [Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=cold_s) for burst in bursts],
+    )
+
+
+def _its_bursts(ready: _Ready, bursts: Sequence[Purchase]) -> Sequence[Purchase | None]:
+    """How the burst of such replicas is bought: not at all where there is none."""
+    if not ready.candidate.burst_replicas:
+        return (None,)
+    if ready.on_spot:
+        return bursts[:1]
+    return [burst for burst in bursts if "spot" not in burst.capacity_types]
+
+
+def _is_held(machine: Machine, spec: StackSpec) -> bool:
+    """Whether nodes of a baseline go into on-demand reservations first, as Karpenter and EKS place them."""
+    return spec.capacity.reservation == "on-demand" and target_of(spec).makes_nodes_of(machine.instance.provider)
 
 
 def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:

@@ -15,36 +15,25 @@ HiGHS solves it to optimality (one thread, fixed seed: the same input gives the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
-from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved, normal_nodes, saved_usd_per_hour
-from agentgpu_iac.planning.choosing.solver import Row, cheapest
+from agentgpu_iac.planning.choosing.program import Column, Joint, Limit, Reservable, Rules, Take, choose
+from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
-_NO_GAP = 1e-6
-"""A gap below the tolerance of the solver is none."""
-_TIE_WEIGHT = 1e-7
-_MOST_TIE_USD = 1e-3
-"""What the tie-break may weigh in the objective: a ten-millionth of the plan's cost, and a tenth of a cent at most."""
-_TOLD_APART = 1e-6
-"""Objectives that differ by so much are told apart by the solver, whose tolerances are 1e-7 and its gap 1e-9."""
-_MOST_MAGNIFIED = 1e7
-"""Beyond it the digits of a double end."""
+TIERS: Final[tuple[Tier, ...]] = ("baseline", "burst")
 
-_TIE_OF_AN_ENGINE = 2.5
-"""Against at most 1 for each agent by the order of the columns: so one engine for two agents comes before two."""
-
-PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], int]
-"""Machine, tier, capacity types, and the option's number for a pool of its own (0: shared by all replicas within a
-machine, -1: by all replicas over several: whole free machines are there for them only where nothing else runs)."""
+PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool]
+"""Machine, tier, capacity types, and whether replicas go over several machines: whole free machines are there for them only
+where nothing else runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +46,10 @@ class Terms:
     """Share of the nodes of normal load that reserved capacity may carry."""
     fillers_apart: bool = False
     """Whether agents that fill whole machines have pools of their own, as on virtual machines."""
+    alike: bool = False
+    """Whether all machines of a pool run the same, as virtual machines do."""
+    owned: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """How many machines of a kind there are, where the stack has its own: then no other may be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +66,13 @@ class Option:
     """Of one deployment that shares with itself; those that share with others have one replica each."""
     drain: DrainPlan | None = None
     """How a replica leaves, by which its burst was bought; None for engines that share an accelerator."""
+    elsewhere: Option | None = None
+    """What carries the burst, where that is another candidate or another machine: this option then has the baseline alone,
+    and of the other one only the burst is bought. Both count the warm replicas and those of the peak alike."""
+
+    def at(self, tier: Tier) -> Option:
+        """The option that carries a tier."""
+        return self.elsewhere if tier == "burst" and self.elsewhere is not None else self
 
     @property
     def engines_per_accelerator(self) -> int:
@@ -91,6 +91,9 @@ class Option:
 
     def accelerators(self, tier: Tier) -> int:
         """Accelerators taken in a tier, in even slots of the machine."""
+        here = self.at(tier)
+        if here is not self:
+            return here.accelerators(tier)
         candidate = self.candidates[0]
         if self.is_shared:
             return ceil_div(candidate.baseline_replicas, self.replicas_per_accelerator) if tier == "baseline" else 0
@@ -112,7 +115,13 @@ class Option:
 
     def nodes_alone(self, tier: Tier) -> int:
         """Machines that the option needs by itself."""
-        return ceil_div(self.accelerators(tier), self.machine.accelerators)
+        return ceil_div(self.accelerators(tier), self.at(tier).machine.accelerators)
+
+    @property
+    def shared_machines(self) -> tuple[tuple[str, str, str], ...]:
+        """Machines that others may be on as well, or whose nodes are reserved together."""
+        there = self.at("burst").machine
+        return (self.machine.id,) if there.accelerators == 1 else (self.machine.id, there.id)
 
     def has_own_pool(self, terms: Terms) -> bool:
         """Whether no other option is ever on the nodes of its baseline."""
@@ -127,8 +136,16 @@ class Option:
         """Whether all of its agents have somebody who waits."""
         return all(candidate.demand.user_facing for candidate in self.candidates)
 
+    def pays_alone(self, tier: Tier, terms: Terms) -> bool:
+        """Whether nobody else is ever on its nodes of a tier, or nobody else's presence there changes what it pays."""
+        if tier == "burst":
+            return self.at(tier).machine.accelerators == 1
+        return self.has_own_pool(terms) or (self.machine.accelerators == 1 and not self.may_be_reserved(terms))
+
     def is_apart(self, terms: Terms) -> bool:
         """Whether it costs the same in any company as it does by itself."""
+        if self.at("burst").machine.accelerators > 1:
+            return False
         return self.machine.accelerators == 1 and (self.has_own_pool(terms) or not self.may_be_reserved(terms))
 
     def baseline_usd_alone(self, terms: Terms) -> Decimal:
@@ -143,9 +160,10 @@ class Option:
 
     def burst_usd_alone(self, terms: Terms) -> Decimal:
         """What the burst costs in a month by itself, for its expected hours."""
-        if self.burst is None:
+        bought = self.at("burst").burst
+        if bought is None:
             return Decimal(0)
-        return self.burst.usd_per_hour * self.nodes_alone("burst") * terms.burst_hours
+        return bought.usd_per_hour * self.nodes_alone("burst") * terms.burst_hours
 
     def usd_per_month_alone(self, terms: Terms) -> Decimal:
         """What the option costs by itself: the baseline all month, the burst for its expected hours."""
@@ -168,20 +186,25 @@ class Option:
         hourly = self.baseline.usd_per_hour
         if self.may_be_reserved(terms) and self.is_user_facing():
             hourly -= saved_usd_per_hour(self.machine, self.baseline)
-        cost = hourly * self.accelerators("baseline") * HOURS_PER_MONTH
-        if self.burst is not None:
-            cost += self.burst.usd_per_hour * self.accelerators("burst") * terms.burst_hours
-        return cost / self.machine.accelerators
+        cost = hourly * self.accelerators("baseline") * HOURS_PER_MONTH / self.machine.accelerators
+        there = self.at("burst")
+        if there.burst is not None:
+            taken = there.burst.usd_per_hour * self.accelerators("burst") * terms.burst_hours
+            cost += taken / there.machine.accelerators
+        return cost
 
     def rank(self, terms: Terms) -> tuple[object, ...]:
         """Order by cost, then by size, then by name, so that ties fall the same way every time."""
-        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id)
+        there = () if self.elsewhere is None else self.elsewhere.machine.id
+        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id, there)
 
     @property
     def size(self) -> tuple[int, int, int]:
         """What decides between equal costs: what one failure takes away, what is taken in all, and the machines of a replica."""
         taken = self.accelerators("baseline") + self.accelerators("burst")
         largest = max(candidate.accelerators_per_replica for candidate in self.candidates)
+        if self.elsewhere is not None:
+            largest = max(largest, self.elsewhere.candidates[0].accelerators_per_replica)
         return largest, taken, self.candidates[0].nodes
 
 
@@ -193,6 +216,10 @@ class Placement:
     gap_ratio: float
     groups_complete: bool
     """False: there were too many small agents to consider every group of them."""
+    usd: Decimal = Decimal(0)
+    """What it costs in a month."""
+    joint: Mapping[tuple[int, Tier], Joint] = field(default_factory=dict)
+    """Where machines of a pool are alike: the pool that a deployment's tier shares with others."""
 
 
 def place(
@@ -207,30 +234,91 @@ def place(
     ``served`` are the positions of the agents of each deployment; without it each has one.
     """
     served = served or [(position,) for position in range(len(by_deployment))]
-    ranked = [sorted(options, key=lambda option: option.rank(terms)) for options in by_deployment]
+    ranked = [
+        sorted(options if terms.owned else _where_cheapest(options), key=lambda option: option.rank(terms))
+        for options in by_deployment
+    ]
     alone = [_safe(options, terms) for options in ranked]
     several = [position for position, agents in enumerate(served) if len(agents) > 1]
     for position in several:
-        if ranked[position] and not _pays_together(
-            ranked[position], [alone[agent] for agent in served[position]], terms
-        ):
+        own = [alone[agent] for agent in served[position]]
+        if ranked[position] and not terms.owned and not _pays_together(ranked[position], own, terms):
             ranked[position], alone[position] = [], None
-    useful_groups = [group for group in groups if _may_pay(group, alone, terms)]
-    survivors = _survivors(ranked, alone, terms)
+    useful_groups = [group for group in groups if terms.owned or _may_pay(group, alone, terms)]
+    survivors = ranked if terms.owned else _survivors(ranked, alone, terms)
     if (
-        not useful_groups
+        not terms.owned
+        and not useful_groups
         and not any(ranked[position] for position in several)
         and all(option.is_apart(terms) for options in survivors for option in options)
     ):
-        return Placement(
-            options=tuple(options[0] for options in survivors if options),
-            gap_ratio=0.0,
-            groups_complete=groups_complete,
+        cheapest = tuple(options[0] for options in survivors if options)
+        usd = sum((option.usd_per_month_alone(terms) for option in cheapest), Decimal(0))
+        return Placement(options=cheapest, gap_ratio=0.0, groups_complete=groups_complete, usd=usd)
+    options = [option for options in survivors for option in options] + useful_groups
+    agents = [tuple(agent for each in option.deployments for agent in served[each]) for option in options]
+    order = sorted(
+        range(len(options)),
+        key=lambda number: (len(options[number].deployments) / len(agents[number]), options[number].size, number),
+    )
+    limits = tuple(Limit(name=_in_words(machine, count), most=count) for machine, count in terms.owned.items())
+    rules = Rules(
+        agents=len(served) - len(several), reserved_ratio=terms.reserved_ratio, alike=terms.alike, limits=limits
+    )
+    known = [safe[1] for safe, its in zip(alone, served, strict=True) if safe is not None and len(its) == 1]
+    most_usd = sum(known, Decimal(0)) if len(known) == rules.agents else None
+    columns = [_column(option, terms, its) for option, its in zip(options, agents, strict=True)]
+    found = choose(columns, order, rules, most_usd)
+    chosen = sorted((options[number] for number in found.columns), key=lambda option: option.deployments)
+    joint = {
+        (position, tier): there
+        for (column, key), there in found.joint.items()
+        for position in options[column].deployments
+        for tier in TIERS
+        if pool_key(options[column], tier) == key
+    }
+    return Placement(
+        options=tuple(chosen),
+        gap_ratio=found.gap_ratio,
+        groups_complete=groups_complete,
+        usd=found.usd,
+        joint=joint,
+    )
+
+
+def _where_cheapest(options: Iterable[Option]) -> list[Option]:
+    """Of a kind of machine that is sold in several places those that no other place undercuts in every way to buy it.
+
+    Whoever is elsewhere could be there for no more, all together.
+    """
+    best: dict[tuple[object, ...], list[tuple[tuple[Decimal, ...], Option]]] = {}
+    for option in options:
+        instance, there = option.machine.instance, option.at("burst")
+        if there is not option:
+            best.setdefault((id(option),), []).append(((), option))
+            continue
+        burst, reserved = option.burst, option.machine.usd_per_hour("reserved")
+        prices: tuple[Decimal, ...] = (
+            option.baseline.usd_per_hour,
+            Decimal(0) if burst is None else burst.usd_per_hour,
+            option.baseline.usd_per_hour if reserved is None else reserved,
         )
-    columns = [option for options in survivors for option in options] + useful_groups
-    scale = float(sum(options[0].usd_per_month_alone(terms) for options in ranked if options)) or 1.0
-    chosen, gap = _solve(columns, served, terms, scale)
-    return Placement(options=tuple(chosen), gap_ratio=gap, groups_complete=groups_complete)
+        key = (
+            *(id(candidate) for candidate in option.candidates),
+            option.replicas_per_accelerator,
+            (instance.provider, instance.name),
+            option.baseline.capacity_types,
+            None if burst is None else burst.capacity_types,
+        )
+        best.setdefault(key, []).append((prices, option))
+    kept: list[Option] = []
+    for found in best.values():
+        seen: list[tuple[Decimal, ...]] = []
+        for prices, option in sorted(found, key=lambda each: (each[0], each[1].machine.id)):
+            if not any(all(theirs <= mine for theirs, mine in zip(other, prices, strict=True)) for other in seen):
+                seen.append(prices)
+                kept.append(option)
+    return kept
 
 
 _Safe = tuple[Option, Decimal] | None
@@ -261,174 +349,110 @@ def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
 def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms: Terms) -> list[list[Option]]:
     """Drop options that cannot be part of a cheapest placement.
 
-    An option that costs the same alone and in company (one accelerator on its machine, nothing reserved or a pool of its
-    own) counts only if it is its agent's cheapest of those. A pool that several share is worth keeping only if some
-    agent's share of it, all of it reserved where it may be, may cost less than what that agent can fall back on; if it
-    is kept, the others may ride along, so their options stay too.
+    A machine that several share is worth keeping only if some agent's share of it, all of it reserved where it may be, may
+    cost less than what that agent can fall back on, or if a mix may be on it (``mixes``); if it is kept, the others may
+    ride along, so their options stay too.
     """
     kept_machines = {
-        option.machine.id
+        machine
         for options, safe in zip(ranked, alone, strict=True)
         for option in options
-        if not option.is_apart(terms) and (safe is None or option.least_usd_per_month(terms) < safe[1])
+        if not option.is_apart(terms)
+        and (option.elsewhere is not None or safe is None or option.least_usd_per_month(terms) < safe[1])
+        for machine in option.shared_machines
     }
-    kept_machines |= {safe[0].machine.id for safe in alone if safe is not None and not safe[0].is_apart(terms)}
+    kept_machines |= {machine for safe in alone if safe is not None for machine in safe[0].shared_machines}
     return [
-        [
-            *[option for option in options if option.is_apart(terms)][:1],
-            *_pareto(
-                [option for option in options if option.machine.id in kept_machines and not option.is_apart(terms)],
-                terms,
-            ),
-        ]
+        _pareto(
+            [
+                option
+                for option in options
+                if option.is_apart(terms) or kept_machines.issuperset(option.shared_machines)
+            ],
+            terms,
+        )
         for options in ranked
     ]
 
 
 def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
-    """Options that no other one of the same pools undercuts in both tiers, in the order given.
+    """Options that no other one undercuts: neither in what it takes of the same pools nor in what it costs beside them.
 
-    Where nodes may be reserved, it must need no less at normal load either: that is how many may be.
+    Where nodes may be reserved, the other must need no less at normal load either: that is how many may be.
     """
-    best: dict[object, list[tuple[int, int, int]]] = {}
+    best: dict[object, list[tuple[Decimal, ...]]] = {}
     kept: list[Option] = []
     for option in options:
-        burst = option.burst.capacity_types if option.burst else ()
-        reserved = option.may_be_reserved(terms)
-        own = reserved and option.has_own_pool(terms)
-        taken = (
-            option.accelerators("baseline"),
-            option.accelerators("burst"),
-            -option.normal_slots if reserved else 0,
-        )
-        pools = (option.machine.id, option.baseline.capacity_types, burst, option.spans_nodes, own)
-        seen = best.setdefault(pools, [])
-        if not any(all(theirs <= mine for theirs, mine in zip(other, taken, strict=True)) for other in seen):
-            seen.append(taken)
+        column = _column(option, terms)
+        reserved = any(take.reservable is not None for take in column.takes)
+        normal = Decimal(-option.normal_slots if reserved else 0)
+        takes = (column.direct_usd, *(Decimal(take.slots) for take in column.takes), normal)
+        each = tuple(take.slots_each for take in column.takes) if terms.alike else ()
+        seen = best.setdefault((tuple(take.pool for take in column.takes), each), [])
+        if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
+            seen.append(takes)
             kept.append(option)
     return kept
 
 
-def _pools_of(option: Option, number: int, terms: Terms) -> list[tuple[PoolKey, int, Decimal]]:
-    """(pool, accelerators taken, planning price of a node) for the tiers of an option."""
-    own = number + 1 if option.has_own_pool(terms) else -1 if option.spans_nodes else 0
-    pools: list[tuple[PoolKey, int, Decimal]] = [
-        (
-            (option.machine.id, "baseline", option.baseline.capacity_types, own),
-            option.accelerators("baseline"),
-            option.baseline.usd_per_hour,
-        )
-    ]
-    if option.burst is not None and option.accelerators("burst"):
-        key: PoolKey = (option.machine.id, "burst", option.burst.capacity_types, -1 if option.spans_nodes else 0)
-        pools.append((key, option.accelerators("burst"), option.burst.usd_per_hour))
-    return pools
-
-
-class _Problem:
-    """A mixed-integer problem in the making: columns with their costs, and rows over them."""
-
-    def __init__(self) -> None:
-        self.costs: list[float] = []
-        self.most: list[float] = []
-        self.rows: list[Row] = []
-
-    def column(self, cost: float, most: float = math.inf) -> int:
-        """A whole number from 0 to ``most``; returns its position."""
-        self.costs.append(cost)
-        self.most.append(most)
-        return len(self.costs) - 1
-
-    def row(self, least: float, most: float, weights: dict[int, float]) -> None:
-        """A weighted sum of columns that stays between two bounds."""
-        self.rows.append(Row(least=least, most=most, weights=tuple(weights.items())))
-
-    def solve(self) -> tuple[Sequence[float], float]:
-        """The cheapest values of the columns, and the optimality gap."""
-        found = cheapest(self.costs, self.most, self.rows)
-        gap = max(0.0, found.gap_ratio)
-        return found.values, 0.0 if gap < _NO_GAP else gap
-
-
-def _solve(
-    columns: Sequence[Option], served: Sequence[tuple[int, ...]], terms: Terms, scale: float
-) -> tuple[list[Option], float]:
-    """The columns of the cheapest placement, and the optimality gap. ``scale`` is about what it costs.
-
-    Of equal costs the fewest engines are taken, and of those the smaller replicas. The objective is so large that the solver
-    tells them apart, whatever its version: its tolerances are absolute.
-    """
-    agents = len({agent for each in served for agent in each})
-    problem = _Problem()
-    taken_in: dict[PoolKey, dict[int, float]] = {}
-    node_usd: dict[PoolKey, float] = {}
-    reservable: dict[PoolKey, list[int]] = {}
-    tie_step = min(_TIE_WEIGHT, _MOST_TIE_USD / scale) / len(columns) / agents
-    magnified = min(_MOST_MAGNIFIED, max(1.0, _TOLD_APART / tie_step))
-    tie_step, scale = tie_step * magnified, scale / magnified
-    by_size = sorted(range(len(columns)), key=lambda number: (columns[number].size, number))
-    place_of = {number: place for place, number in enumerate(by_size)}
-    for number, option in enumerate(columns):
-        direct = Decimal(0)
-        for key, taken, price in _pools_of(option, number, terms):
-            hours = Decimal(HOURS_PER_MONTH) if key[1] == "baseline" else terms.burst_hours
-            if key[1] == "baseline" and (option.has_own_pool(terms) or option.is_apart(terms)):
-                direct += option.baseline_usd_alone(terms)
-            elif key[1] == "burst" and option.machine.accelerators == 1:
-                direct += price * taken * hours
-            else:
-                taken_in.setdefault(key, {})[number] = float(taken)
-                node_usd[key] = float(price * hours)
-                if key[1] == "baseline" and option.may_be_reserved(terms):
-                    reservable.setdefault(key, []).append(number)
-        here = sum(len(served[position]) for position in option.deployments)
-        tie = _TIE_OF_AN_ENGINE * len(columns) * len(option.deployments) + here * place_of[number]
-        problem.column(float(direct) / scale + tie_step * tie, 1.0)
-    covers: list[dict[int, float]] = [{} for _ in range(agents)]
-    for number, option in enumerate(columns):
-        for agent in (agent for position in option.deployments for agent in served[position]):
-            covers[agent][number] = 1.0
-    nodes = {key: problem.column(usd / scale) for key, usd in node_usd.items()}
-    for cover in covers:
-        problem.row(1.0, 1.0, cover)
-    for key, taken_by in taken_in.items():
-        accelerators = columns[next(iter(taken_by))].machine.accelerators
-        problem.row(-math.inf, 0.0, {**taken_by, nodes[key]: -float(accelerators)})
-    for key, numbers in reservable.items():
-        _reserve(problem, columns, numbers, nodes[key], terms, scale)
-    values, gap = problem.solve()
-    chosen = [option for number, option in enumerate(columns) if values[number] > 0.5]
-    return sorted(chosen, key=lambda option: option.deployments), gap
-
-
-def _reserve(
-    problem: _Problem, columns: Sequence[Option], numbers: Sequence[int], nodes: int, terms: Terms, scale: float
-) -> None:
-    """Let reserved capacity carry nodes of a pool: those of its normal load that the observed load always filled.
-
-    ``numbers`` are the columns that may be in the pool, and ``nodes`` the one of its nodes.
-    """
-    first = columns[numbers[0]]
-    slots = first.slots_per_node
-    facing = {number: float(columns[number].normal_slots) for number in numbers if columns[number].is_user_facing()}
-    if not facing:
-        return
-    by_deployment: dict[tuple[int, ...], int] = {}
-    for number in facing:
-        who = columns[number].deployments
-        by_deployment[who] = max(by_deployment.get(who, 0), columns[number].normal_slots)
-    most = most_reserved(ceil_div(sum(by_deployment.values()), slots), terms.reserved_ratio)
-    saved = saved_usd_per_hour(first.machine, first.baseline) * HOURS_PER_MONTH
-    reserved = problem.column(-float(saved) / scale, float(most))
-    at_normal_load = problem.column(0.0)
-    problem.row(
-        -math.inf, float(slots - 1), {at_normal_load: float(slots)} | {number: -w for number, w in facing.items()}
+def _column(option: Option, terms: Terms, agents: tuple[int, ...] = ()) -> Column:
+    """An option as the program counts it, for the agents that it serves."""
+    direct, takes = Decimal(0), []
+    weights: dict[str, float] = {}
+    for tier in TIERS:
+        here = option.at(tier)
+        bought = option.baseline if tier == "baseline" else here.burst
+        if bought is None or not option.accelerators(tier):
+            continue
+        if option.pays_alone(tier, terms):
+            direct += option.baseline_usd_alone(terms) if tier == "baseline" else option.burst_usd_alone(terms)
+            for name, weight in _weights(here.machine, terms).items():
+                weights[name] = weights.get(name, 0.0) + weight * option.nodes_alone(tier)
+            continue
+        takes.append(_take(option, tier, bought, terms))
+    return Column(
+        agents=agents,
+        direct_usd=direct,
+        takes=tuple(takes),
+        least_usd=option.least_usd_per_month(terms),
+        weights=weights,
     )
-    problem.row(-math.inf, ROUNDING, {reserved: 1.0, at_normal_load: -terms.reserved_ratio})
-    problem.row(-math.inf, 0.0, {reserved: 1.0, nodes: -1.0})
-    beside: dict[tuple[int, ...], dict[int, float]] = {}
-    for number in numbers:
-        if number not in facing:
-            beside.setdefault(columns[number].deployments, {})[number] = float(most)
-    for background in beside.values():
-        problem.row(-math.inf, float(most), {reserved: 1.0, **background})
+
+
+def _weights(machine: Machine, terms: Terms) -> dict[str, float]:
+    """What a machine weighs among those that there are."""
+    count = terms.owned.get(machine.id)
+    return {} if count is None else {_in_words(machine.id, count): 1.0}
+
+
+def _in_words(machine: tuple[str, str, str], count: int) -> str:
+    return f"{count} x {machine[1]}"
+
+
+def _take(option: Option, tier: Tier, bought: Purchase, terms: Terms) -> Take:
+    here, is_baseline = option.at(tier), tier == "baseline"
+    candidate, machine = here.candidates[0], here.machine
+    reservable = None
+    if is_baseline and option.may_be_reserved(terms):
+        reservable = Reservable(
+            saved_usd=saved_usd_per_hour(machine, bought) * HOURS_PER_MONTH,
+            normal_slots=option.normal_slots,
+            slots_per_node=option.slots_per_node,
+            user_facing=option.is_user_facing(),
+        )
+    return Take(
+        pool=pool_key(option, tier),
+        replicas=candidate.baseline_replicas if is_baseline else candidate.burst_replicas,
+        slots_each=machine.accelerators_taken(candidate.accelerators_per_replica),
+        per_node=machine.accelerators,
+        node_usd=bought.usd_per_hour * (Decimal(HOURS_PER_MONTH) if is_baseline else terms.burst_hours),
+        reservable=reservable,
+        weights=_weights(machine, terms),
+    )
+
+
+def pool_key(option: Option, tier: Tier) -> PoolKey:
+    """What an option shares with all others of the same key."""
+    here = option.at(tier)
+    bought = option.baseline if tier == "baseline" else here.burst
+    return (here.machine.id, tier, () if bought is None else bought.capacity_types, here.spans_nodes)

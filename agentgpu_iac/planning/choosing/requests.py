@@ -36,5 +36,7 @@ def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, floa
 
 
 def _largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
-    tokens = min(longest_uncached_prompt_tokens(demand.shape, prefix_hit_ratio), demand.context_tokens)
-    return tokens, max(tokens, min(demand.shape.longest_history_tokens, demand.context_tokens))
+    shape = demand.shape
+    tokens = min(longest_uncached_prompt_tokens(shape, prefix_hit_ratio), demand.context_tokens)
+    end = max(shape.first_prompt_tokens, shape.longest_history_tokens)
+    return tokens, max(tokens, min(end, demand.context_tokens))

@@ -17,7 +17,9 @@ class Service:
     sessions: int
     """Sessions that it holds, or inputs ahead of a request."""
     generating: int
-    """Requests that are computed at once: those with which everything below is judged."""
+    """Requests that are computed at once, with which latency is judged."""
+    most_generating: int
+    """The most with which every budget is met, with which the rates are counted."""
     ttft_ms: float | None
     tpot_ms: float | None
     ttft_at_ms: float | None
@@ -110,6 +112,7 @@ def answering(engine: Speed | None, demand: Demand, load: pooling.Load, ahead: i
     return Service(
         sessions=ahead,
         generating=ahead,
+        most_generating=ahead,
         ttft_ms=None,
         tpot_ms=None,
         ttft_at_ms=None,

@@ -39,6 +39,11 @@ def shared_options(
                 mates.setdefault(option.deployments[0], option)
     groups: list[Option] = []
     complete = True
+    need = {
+        (option.deployments, accelerator): _need_gib(option)
+        for accelerator, mates in cheapest.items()
+        for option in mates.values()
+    }
     for accelerator, mates in sorted(cheapest.items()):
         machine = min((option.machine for option in mates.values()), key=_price_and_id)
         members = [option for option in mates.values() if option.machine.id == machine.id]
@@ -47,7 +52,9 @@ def shared_options(
                 group
                 for size in range(2, MAX_ENGINES_PER_ACCELERATOR + 1)
                 for group in itertools.combinations(members, size)
-                if _serves_nobody_twice(group, served) and _fits(group, tolerated, accelerator)
+                if _serves_nobody_twice(group, served)
+                and sum(need[option.deployments, accelerator] for option in group) <= _limit_gib(group)
+                and _fits(group, tolerated, accelerator)
             ]
         else:
             complete = False

@@ -7,28 +7,14 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import GeneratingPlan, SessionLoad
 from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
-from agentgpu_iac.planning.choosing.service import Service, in_time
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.sizing.generating import RequestTime, pause_at_rate
 from agentgpu_iac.sizing.ledger import Line
-from agentgpu_iac.sizing.paging import largest
 from agentgpu_iac.spec.vocabulary import Tier
 from agentgpu_iac.units import ceil_div, rounded
 
 
-def most_in_time(candidate: Candidate, round_trip_ms: float) -> Service:
-    """The service of a replica that computes as many requests at once as its budgets and seats allow."""
-    if candidate.demand.load is not None:
-        return candidate.service
-    replica, seats, planned = replica_service(candidate, round_trip_ms), candidate.max_num_seqs, candidate.service
-    most = planned.generating + largest(
-        lambda more: in_time(replica.computing(planned.generating + more, seats), candidate.demand),
-        max(0, seats - planned.generating),
-    )
-    return replica.computing(most, seats)
-
-
-def generating_plan(candidate: Candidate, tier: Tier, most: Service) -> GeneratingPlan | None:
+def generating_plan(candidate: Candidate, tier: Tier) -> GeneratingPlan | None:
     """How many of the sessions of a replica of that tier generate; None where it holds none, or nothing of its speed is known."""
     if candidate.demand.load is not None:
         return None
@@ -36,12 +22,13 @@ def generating_plan(candidate: Candidate, tier: Tier, most: Service) -> Generati
     time = replica.asking.time
     if time is None:
         return None
+    most = candidate.service.most_generating
     return GeneratingPlan(
         quantile=candidate.demand.quantile,
         planned=candidate.service.generating,
-        most=most.generating,
-        normal=_load(candidate, replica, time, most.generating, peak=False) if tier == "baseline" else None,
-        peak=_load(candidate, replica, time, most.generating, peak=True),
+        most=most,
+        normal=_load(candidate, replica, time, most, peak=False) if tier == "baseline" else None,
+        peak=_load(candidate, replica, time, most, peak=True),
     )
 
 

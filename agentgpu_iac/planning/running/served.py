@@ -1,11 +1,10 @@
 """What the plan says of each agent, whether a deployment serves it alone or beside others: its name there, its budgets and the
-figures beside them, and its part of the load and so of the cost.
+figures beside them, and its part of the load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 
 from agentgpu_iac.plan import AgentPlan, Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
@@ -16,8 +15,6 @@ from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.units import rounded
 
-_CENT = Decimal("0.01")
-
 
 def served_names(demand: Demand) -> tuple[str, ...]:
     """The agents of a deployment, in the order of the stack."""
@@ -27,25 +24,19 @@ def served_names(demand: Demand) -> tuple[str, ...]:
 def agent_plans(
     placed: Sequence[Placed],
     tiers: Mapping[str, Sequence[Workload]],
-    usd_per_month: Mapping[str, Decimal],
     order: Sequence[str],
 ) -> tuple[AgentPlan, ...]:
-    """Every agent in the given order. ``usd_per_month`` is what each deployment takes of the expected cost."""
+    """Every agent in the given order."""
     found = {
-        each.name: each
-        for member in placed
-        for each in _of_deployment(member, tiers[member.candidate.demand.name][0], usd_per_month)
+        each.name: each for member in placed for each in _of_deployment(member, tiers[member.candidate.demand.name][0])
     }
     return tuple(found[name] for name in order)
 
 
-def _of_deployment(member: Placed, baseline: Workload, usd_per_month: Mapping[str, Decimal]) -> Iterator[AgentPlan]:
+def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
     candidate = member.candidate
-    demand, whole = candidate.demand, usd_per_month[candidate.demand.name].quantize(_CENT)
-    ratios = load_ratios(demand)
-    shares = [(whole * Decimal(str(ratio))).quantize(_CENT) for ratio in ratios]
-    shares[0] += whole - sum(shares)
-    for served, ratio, share in zip(demand.served, ratios, shares, strict=True):
+    demand = candidate.demand
+    for served, ratio in zip(demand.served, load_ratios(demand), strict=True):
         agent = served.agent
         ttft_ms, e2e_ms = _own_latency(member, served)
         yield AgentPlan(
@@ -70,7 +61,6 @@ def _of_deployment(member: Placed, baseline: Workload, usd_per_month: Mapping[st
             e2e_ms=_optional(e2e_ms, 1),
             fallback=agent.fallback,
             load_ratio=rounded(ratio, 6),
-            usd_per_month=share,
         )
 
 

@@ -34,15 +34,14 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory, leaving
-from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
-from agentgpu_iac.planning.choosing.service import Service
+from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len, replica_service
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_in
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, shared_memory, watching
 from agentgpu_iac.planning.running.answering import pooling_plan
 from agentgpu_iac.planning.running.answering import waiting_room as room_of_requests
-from agentgpu_iac.planning.running.generating import generating_plan, most_in_time
+from agentgpu_iac.planning.running.generating import generating_plan
 from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.planning.running.served import served_names
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
@@ -78,11 +77,9 @@ def workload_plan(
     probes = _probes(start, least_patience_s)
     leaves = member.drain if notice is None else leaving.on_spot(member.drain, notice)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
-    most = most_in_time(candidate, spec.network.round_trip_ms)
-    waiting_room = _waiting_room(candidate, most)
-    admission = _admission(
-        candidate, most.generating, waiting_room, spec, catalog.queue_limit(agent.engine, release.version)
-    )
+    most = candidate.service.most_generating
+    waiting_room = _waiting_room(candidate, spec.network.round_trip_ms)
+    admission = _admission(candidate, most, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
     metrics = watching.metrics_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
@@ -126,9 +123,7 @@ def workload_plan(
         template_variables=variables,
         asks_for_prefix_cache=candidate.prefix_cache == "when-told",
         shutdown_timeout_s=leaves.shutdown_timeout_s,
-        limit_arguments=limit_arguments(
-            catalog.engine_limits(agent.engine, release.version), most.generating, admission
-        ),
+        limit_arguments=limit_arguments(catalog.engine_limits(agent.engine, release.version), most, admission),
         ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
         tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
     )
@@ -178,10 +173,10 @@ def workload_plan(
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
         port=PORT,
-        generating=generating_plan(candidate, pool.tier, most),
+        generating=generating_plan(candidate, pool.tier),
         memory=memory_plan,
         latency=_latency_plan(candidate, spec),
-        throughput=_throughput_plan(candidate, pool.tier, replicas),
+        throughput=_throughput_plan(member, pool.tier, replicas),
         replicas=ReplicaRange(min=replicas if pool.tier == "baseline" else 0, max=replicas),
         cold_start_s=start,
         probes=probes,
@@ -228,10 +223,10 @@ def workload_plan(
 
 
 def _replica_usd_per_hour(candidate: Candidate, pool: Pool) -> Decimal:
-    """The part of a node's price that falls on one replica."""
+    """The part of a node's price that falls on one replica; of the nodes' mean, where reserved capacity carries some."""
     taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
     engines = pool.engines_per_accelerator
-    return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
+    return usd_per_hour(pool.usd_per_hour / pool.nodes * taken / pool.machine.accelerators / engines)
 
 
 def _memory_share(member: Placed) -> float:
@@ -272,6 +267,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         kv_bytes_per_token=terms.kv_bytes_per_token,
         draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
         kv_per_session_gib=rounded(terms.kv_per_session_gib, 6),
+        shared_kv_gib=rounded(terms.shared_kv_gib, 6),
         kv_gib=rounded(kv_gib),
         activation_gib=rounded(terms.activation_gib(seats)),
         non_torch_gib=rounded(terms.non_torch_gib),
@@ -338,13 +334,18 @@ def _miss_ratio(
     return rounded(tails.miss_ratio(predicted_ms, budget_ms, error_ratio), 3)
 
 
-def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> ThroughputPlan:
-    """Both tiers together meet the peak; the baseline alone meets normal load."""
-    demand, service = candidate.demand, candidate.service
+def _throughput_plan(member: Placed, tier: Tier, replicas: int) -> ThroughputPlan:
+    """Both tiers together meet the peak; the baseline alone meets normal load.
+
+    Beside a baseline on other machines the burst has its even part of the peak.
+    """
+    candidate, demand, service = member.candidate, member.candidate.demand, member.candidate.service
 
     def needed(normal: float, peak: float, each: float | None) -> float:
         if tier == "baseline":
             return peak if candidate.burst_replicas == 0 else normal
+        if member.beside is not None:
+            return peak * candidate.burst_replicas / candidate.peak_replicas
         return max(0.0, peak - candidate.baseline_replicas * (each or 0.0))
 
     hit = candidate.prefix_hit_ratio
@@ -407,7 +408,7 @@ def _rollout(
         outage_s=here.same_weights_s,
         outages=here,
         fixed_nodes_outages=none if (first and not elsewhere) or leaves_no_gap else away,
-        surge_usd=surge_cost(pool.purchase.usd_per_hour, member, replicas, start, node_pool.idle_s)
+        surge_usd=surge_cost(pool.purchase.next_usd_per_hour, member, replicas, start, node_pool.idle_s)
         if way == "surge-node"
         else Decimal(0),
         progress_deadline_s=_progress_deadline_s(start, probes),
@@ -434,20 +435,21 @@ def _progress_deadline_s(start: ColdStartPlan, probes: ProbePlan) -> int:
     return math.ceil(start.upper.total) + probes.startup_s
 
 
-def _waiting_room(candidate: Candidate, most: Service) -> int | None:
+def _waiting_room(candidate: Candidate, round_trip_ms: float) -> int | None:
     """Requests that may wait behind the most that are computed at once and still meet the TTFT budget; None: there is none.
 
     Behind those one ends every (time of one answer) / requests; what is left of the TTFT budget after this request's own
     TTFT, divided by that, is how many may stand in line.
     """
-    demand, service = candidate.demand, most
+    demand, most = candidate.demand, candidate.service.most_generating
     if demand.load is not None:
         return room_of_requests(candidate, demand)
+    service = replica_service(candidate, round_trip_ms).computing(most)
     if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
         return None
     per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
-    return math.floor(spare_ms * most.generating / per_answer_ms)
+    return math.floor(spare_ms * most / per_answer_ms)
 
 
 def _admission(
@@ -537,6 +539,13 @@ def _spread(candidate: Candidate, pool: Pool, replicas: int) -> tuple[Topology, 
 
 def _chosen_because(member: Placed) -> str:
     candidate, option = member.candidate, member.option
+    if member.beside is not None:
+        more = candidate.burst_replicas
+        return (
+            f"with the baseline on {member.beside.accelerator.name} the cheapest placement in which {more} "
+            f"replica{'s' if more > 1 else ''} more of {candidate.accelerators_per_replica} x "
+            f"{candidate.accelerator.name} carry the peak: every replica has the same part of it"
+        )
     if option.is_shared:
         others = option.engines_per_accelerator - 1
         return (

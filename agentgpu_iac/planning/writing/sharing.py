@@ -36,7 +36,7 @@ def _apart(alone: Sequence[Deployment], settled: Settled, terms: Terms) -> Itera
             deployments=tuple(dict.fromkeys(chosen[agent] for agent in agents)),
             differ_in=fields,
             together_usd_per_month=None,
-            apart_usd_per_month=sum(least, Decimal(0)),
+            apart_usd_per_month=sum(least, Decimal(0)).quantize(_CENT),
             reason=f"their engines would be started otherwise: they differ in {', '.join(fields)}",
         )
 
@@ -57,7 +57,10 @@ def _group(
 ) -> SharingPlan:
     together = next((position for position, each in enumerate(considered) if each.agents == group), None)
     shared = None if together is None else _least(settled.options[together], terms)
-    apart = sum((_least(settled.options[position], terms) or Decimal(0) for position in group), Decimal(0))
+    shared = None if shared is None else shared.quantize(_CENT)
+    apart = sum((_least(settled.options[position], terms) or Decimal(0) for position in group), Decimal(0)).quantize(
+        _CENT
+    )
     members = set(group)
     chosen = tuple(
         member.candidate.demand.name for member in settled.placed if set(considered[member.position].agents) <= members
@@ -90,4 +93,4 @@ def _reason(chosen: int, agents: int, may: bool, together: Decimal | None, apart
 
 
 def _least(options: Sequence[Option], terms: Terms) -> Decimal | None:
-    return min((option.usd_per_month_alone(terms).quantize(_CENT) for option in options), default=None)
+    return min((option.usd_per_month_alone(terms) for option in options), default=None)
