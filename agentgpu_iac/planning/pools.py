@@ -44,9 +44,10 @@ _NAME_LIMIT = 63 - len("model-cache-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One agent in its chosen option, with the release that it runs on."""
+    """One deployment in its chosen option, with the release that it runs on."""
 
     position: int
+    """As in its option."""
     candidate: candidates.Candidate
     option: Option
     release: EngineRelease
@@ -105,9 +106,13 @@ class Pool:
 
 
 def placed_agents(
-    placement: Placement, releases: Sequence[EngineRelease], stack: str, round_trip_ms: float
+    placement: Placement,
+    releases: Mapping[int, EngineRelease],
+    served: Sequence[tuple[int, ...]],
+    stack: str,
+    round_trip_ms: float,
 ) -> tuple[Placed, ...]:
-    """Every agent in its chosen option, in the order of the stack; those of a group know its name."""
+    """Every deployment in its chosen option, in the order of the first agents that they serve; those of a group know its name."""
     members: list[Placed] = []
     number = 0
     for option in placement.options:
@@ -115,7 +120,7 @@ def placed_agents(
         if option.is_shared:
             number += 1
             group = f"{stack}-share-{number}"
-        for position, candidate in zip(option.agents, option.candidates, strict=True):
+        for position, candidate in zip(option.deployments, option.candidates, strict=True):
             there = candidate
             if option.is_shared:
                 there = candidates.shared(candidate, option.engines_per_accelerator, round_trip_ms)
@@ -131,7 +136,7 @@ def placed_agents(
                     burst=_burst_elsewhere(option, there, release),
                 )
             )
-    return tuple(sorted(members, key=lambda member: member.position))
+    return tuple(sorted(members, key=lambda member: served[member.position]))
 
 
 def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: EngineRelease) -> Placed | None:
@@ -140,7 +145,7 @@ def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: En
         return None
     (candidate,) = there.candidates
     return Placed(
-        position=option.agents[0],
+        position=option.deployments[0],
         candidate=candidate,
         option=there,
         release=release,
@@ -153,7 +158,7 @@ def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: En
 def pools_of(
     placed: Sequence[Placed], stack: str, terms: Terms, joint: Mapping[tuple[int, Tier], Joint]
 ) -> tuple[Pool, ...]:
-    """Baseline pools first, then burst pools, each in the order of the agents.
+    """Baseline pools first, then burst pools, each in the order of the deployments.
 
     They are the pools that the placement priced, by the same terms.
     """
@@ -186,7 +191,7 @@ def _distinct(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
 
 
 def _with_digest(pool: Pool) -> str:
-    agents = (member.candidate.demand.agent.name for member in pool.members)
+    agents = (member.candidate.demand.name for member in pool.members)
     return _shortened(pool.name, (pool.tier, *pool.machine.id, *pool.purchase.capacity_types, *agents))
 
 
@@ -205,7 +210,7 @@ def _parts(
     together: dict[Joint | int, list[Placed]] = {}
     for member in rest:
         together.setdefault(joint.get((member.position, tier), member.position), []).append(member)
-    alone = tuple(((member,), member.candidate.demand.agent.name, None) for member in fill)
+    alone = tuple(((member,), member.candidate.demand.name, None) for member in fill)
     return (
         *alone,
         *((tuple(mates), "", there.nodes if isinstance(there, Joint) else None) for there, mates in together.items()),
@@ -213,7 +218,7 @@ def _parts(
 
 
 def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
-    """The pools of each agent, by its position in the stack."""
+    """The pools of each deployment, by its position."""
     found: dict[int, list[Pool]] = {}
     for pool in pools:
         for member in pool.members:

@@ -124,7 +124,7 @@ def on_one_machine(parts: Parts) -> list[Option]:
     """The pairs that are no mix: options that the planner has without them."""
     return [
         Option(
-            agents=(parts.position,),
+            deployments=(parts.position,),
             candidates=(replace(first.candidate, baseline_replicas=there, peak_replicas=peak),),
             machine=first.machine,
             baseline=first.purchase,

@@ -98,7 +98,7 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(seats)
     room = budget_gib - terms.cold_start_gib - terms.loaded_gib - terms.overhead_gib(seats) + graphs_outside
     if demand.model.keeps_kv:
-        wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
+        wanted = max(min(wanted, demand.longest_context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted
 
 

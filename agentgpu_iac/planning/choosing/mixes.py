@@ -256,14 +256,14 @@ def _mixed(position: int, pair: _Pair) -> Option:
 
     baseline, burst = pair.baseline.part, pair.burst.part
     there = Option(
-        agents=(position,),
+        deployments=(position,),
         candidates=(counted(burst.candidate),),
         machine=burst.machine,
         baseline=burst.purchase,
         burst=burst.purchase,
     )
     return Option(
-        agents=(position,),
+        deployments=(position,),
         candidates=(counted(baseline.candidate),),
         machine=baseline.machine,
         baseline=baseline.purchase,

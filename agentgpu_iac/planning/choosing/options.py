@@ -38,7 +38,8 @@ from agentgpu_iac.planning.choosing.tiers import (
     spare_replicas,
     warm_replicas,
 )
-from agentgpu_iac.planning.demand import Demand, without_shared_prefix
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.deployments import without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
@@ -69,10 +70,10 @@ class OnAccelerator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentFits:
-    """Where one agent fits, whatever that costs, and why not elsewhere."""
+    """Where one deployment fits, whatever that costs, and why not elsewhere."""
 
     position: int
-    """Of the agent in the stack."""
+    """Of the deployment: those of one agent each come first, in the order of the stack."""
     demand: Demand
     release: EngineRelease | None
     """Set unless the engine was refused."""
@@ -86,7 +87,7 @@ class AgentFits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """Everything that was found for one agent: what would serve it, and why the rest does not."""
+    """Everything that was found for one deployment: what would serve it, and why the rest does not."""
 
     demand: Demand
     release: EngineRelease | None
@@ -390,7 +391,7 @@ def _buy(
     ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
     options = [
         Option(
-            agents=(found.position,),
+            deployments=(found.position,),
             candidates=(each.candidate,),
             machine=machine,
             baseline=baseline,

@@ -5,7 +5,7 @@ several accelerators are shared by the options of the same pool, so their number
 number of reserved nodes of a pool that reserved capacity may carry, whatever its machines:
 
     minimise   sum over pools of price x nodes - saving x reserved nodes
-    subject to every agent is covered by exactly one option
+    subject to every agent is covered by exactly one option, of itself or of a deployment that serves it with others
                accelerators taken in a pool <= accelerators per node x nodes,  nodes whole
                reserved nodes of a pool <= reserved ratio x nodes of its normal load,  whole;  none beside a background agent
 
@@ -54,16 +54,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One way to serve one agent, or a group of agents together on one accelerator."""
+    """One way to serve one deployment, or a group of them together on one accelerator."""
 
-    agents: tuple[int, ...]
-    """Positions of the agents in the stack."""
+    deployments: tuple[int, ...]
+    """Their positions: first each agent by itself, in the order of the stack, then those that serve several."""
     candidates: tuple[Candidate, ...]
     machine: Machine
     baseline: Purchase
     burst: Purchase | None
     replicas_per_accelerator: int = 1
-    """Of one agent that shares with itself; agents that share with others have one replica each."""
+    """Of one deployment that shares with itself; those that share with others have one replica each."""
     drain: DrainPlan | None = None
     """How a replica leaves, by which its burst was bought; None for engines that share an accelerator."""
     elsewhere: Option | None = None
@@ -77,7 +77,7 @@ class Option:
     @property
     def engines_per_accelerator(self) -> int:
         """Engines that share one accelerator; 1: each has its own."""
-        return len(self.agents) * self.replicas_per_accelerator
+        return len(self.deployments) * self.replicas_per_accelerator
 
     @property
     def is_shared(self) -> bool:
@@ -210,7 +210,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The chosen option of each agent, and how far from optimal it may be over the options considered."""
+    """The chosen option of each deployment, and how far from optimal it may be over the options considered."""
 
     options: tuple[Option, ...]
     gap_ratio: float
@@ -219,40 +219,61 @@ class Placement:
     usd: Decimal = Decimal(0)
     """What it costs in a month."""
     joint: Mapping[tuple[int, Tier], Joint] = field(default_factory=dict)
-    """Where machines of a pool are alike: the pool that an agent's tier shares with others."""
+    """Where machines of a pool are alike: the pool that a deployment's tier shares with others."""
 
 
 def place(
-    by_agent: Sequence[Sequence[Option]], groups: Sequence[Option], groups_complete: bool, terms: Terms
+    by_deployment: Sequence[Sequence[Option]],
+    groups: Sequence[Option],
+    groups_complete: bool,
+    terms: Terms,
+    served: Sequence[tuple[int, ...]] = (),
 ) -> Placement:
-    """Choose one option per agent at the least total cost. Every agent must have at least one option of its own."""
+    """Choose options that serve every agent once at the least total cost. Every agent must have one of its own at least.
+
+    ``served`` are the positions of the agents of each deployment; without it each has one.
+    """
+    served = served or [(position,) for position in range(len(by_deployment))]
     ranked = [
         sorted(options if terms.owned else _where_cheapest(options), key=lambda option: option.rank(terms))
-        for options in by_agent
+        for options in by_deployment
     ]
     alone = [_safe(options, terms) for options in ranked]
+    several = [position for position, agents in enumerate(served) if len(agents) > 1]
+    for position in several:
+        own = [alone[agent] for agent in served[position]]
+        if ranked[position] and not terms.owned and not _pays_together(ranked[position], own, terms):
+            ranked[position], alone[position] = [], None
     useful_groups = [group for group in groups if terms.owned or _may_pay(group, alone, terms)]
     survivors = ranked if terms.owned else _survivors(ranked, alone, terms)
     if (
         not terms.owned
         and not useful_groups
+        and not any(ranked[position] for position in several)
         and all(option.is_apart(terms) for options in survivors for option in options)
     ):
-        cheapest = tuple(options[0] for options in survivors)
+        cheapest = tuple(options[0] for options in survivors if options)
         usd = sum((option.usd_per_month_alone(terms) for option in cheapest), Decimal(0))
         return Placement(options=cheapest, gap_ratio=0.0, groups_complete=groups_complete, usd=usd)
     options = [option for options in survivors for option in options] + useful_groups
-    order = sorted(range(len(options)), key=lambda number: (options[number].size, number))
+    agents = [tuple(agent for each in option.deployments for agent in served[each]) for option in options]
+    order = sorted(
+        range(len(options)),
+        key=lambda number: (len(options[number].deployments) / len(agents[number]), options[number].size, number),
+    )
     limits = tuple(Limit(name=_in_words(machine, count), most=count) for machine, count in terms.owned.items())
-    rules = Rules(agents=len(by_agent), reserved_ratio=terms.reserved_ratio, alike=terms.alike, limits=limits)
-    known = [safe[1] for safe in alone if safe is not None]
-    most_usd = sum(known, Decimal(0)) if len(known) == len(alone) else None
-    found = choose([_column(option, terms) for option in options], order, rules, most_usd)
-    chosen = sorted((options[number] for number in found.columns), key=lambda option: option.agents)
+    rules = Rules(
+        agents=len(served) - len(several), reserved_ratio=terms.reserved_ratio, alike=terms.alike, limits=limits
+    )
+    known = [safe[1] for safe, its in zip(alone, served, strict=True) if safe is not None and len(its) == 1]
+    most_usd = sum(known, Decimal(0)) if len(known) == rules.agents else None
+    columns = [_column(option, terms, its) for option, its in zip(options, agents, strict=True)]
+    found = choose(columns, order, rules, most_usd)
+    chosen = sorted((options[number] for number in found.columns), key=lambda option: option.deployments)
     joint = {
-        (agent, tier): there
+        (position, tier): there
         for (column, key), there in found.joint.items()
-        for agent in options[column].agents
+        for position in options[column].deployments
         for tier in TIERS
         if pool_key(options[column], tier) == key
     }
@@ -309,9 +330,17 @@ def _safe(ranked: Sequence[Option], terms: Terms) -> _Safe:
     return min(bounded, key=lambda pair: pair[1], default=None)
 
 
+def _pays_together(ranked: Sequence[Option], alone: Sequence[_Safe], terms: Terms) -> bool:
+    """Whether a deployment could cost no more than what its agents can fall back on by themselves."""
+    certain = [fallback[1] for fallback in alone if fallback is not None]
+    if len(certain) < len(alone):
+        return True
+    return min(option.least_usd_per_month(terms) for option in ranked) <= sum(certain)
+
+
 def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
     """Whether the group could cost less than its agents do without it."""
-    safe = [alone[agent] for agent in group.agents]
+    safe = [alone[position] for position in group.deployments]
     return any(fallback is None for fallback in safe) or group.usd_per_month_alone(terms) < sum(
         fallback[1] for fallback in safe if fallback
     )
@@ -366,8 +395,8 @@ def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
     return kept
 
 
-def _column(option: Option, terms: Terms) -> Column:
-    """An option as the program counts it."""
+def _column(option: Option, terms: Terms, agents: tuple[int, ...] = ()) -> Column:
+    """An option as the program counts it, for the agents that it serves."""
     direct, takes = Decimal(0), []
     weights: dict[str, float] = {}
     for tier in TIERS:
@@ -382,7 +411,7 @@ def _column(option: Option, terms: Terms) -> Column:
             continue
         takes.append(_take(option, tier, bought, terms))
     return Column(
-        agents=option.agents,
+        agents=agents,
         direct_usd=direct,
         takes=tuple(takes),
         least_usd=option.least_usd_per_month(terms),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.running import generating, pace
 from agentgpu_iac.planning.writing.ledger.answering import rate_lines
 from agentgpu_iac.sizing.ledger import Line
@@ -13,16 +14,21 @@ from agentgpu_iac.sizing.ledger import Line
 SECTION = "Throughput and replicas"
 
 
+def _volume(demand: Demand) -> str:
+    agent = demand.agent
+    daily = agent.traffic.conversations_per_day
+    if daily is None:
+        return "no daily volume stated"
+    return f"{daily:,} x {agent.conversation.turns} turns / 86,400 s"
+
+
 def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
     """Rates of the baseline, and the replicas of both tiers."""
     if candidate.demand.load is not None:
         yield from rate_lines(candidate, baseline)
         return
-    agent, rates = candidate.demand.agent, baseline.throughput
-    daily = agent.traffic.conversations_per_day
-    volume = (
-        f"{daily:,} x {agent.conversation.turns} turns / 86,400 s" if daily is not None else "no daily volume stated"
-    )
+    rates = baseline.throughput
+    volume = "; ".join(map(_volume, candidate.demand.served))
     yield Line(
         name="requiredOutputTokensPerS",
         formula="max(daily volume x burst factor / 86,400 s, sessions / seconds per turn) x tokens per turn",
