@@ -39,10 +39,13 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
 """Fields that no change is reported of, by their path in the plan's words, with the reason."""
 
 KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
+    p.AgentCost: ("agent",),
     p.AlertPlan: ("name", "agent"),
     p.Assumption: ("agent", "part", "field"),
+    p.BesideItem: ("what",),
     p.CachedModel: ("model",),
     p.CachedRepository: ("path",),
+    p.CallCost: ("agent", "seller"),
     p.ClosedHours: ("schedule",),
     p.EngineFile: ("name",),
     p.EnvironmentVariable: ("name",),

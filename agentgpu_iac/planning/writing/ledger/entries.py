@@ -65,10 +65,9 @@ def entries(
             found += (_entry(workload.name, filling.SECTION, line) for line in filled)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
-            if workload.tier == "baseline":
-                found += (_entry(workload.name, cost.SECTION, line) for line in cost.agent_lines(costs[agent]))
             counted = account.quota_lines(pools[pool], quotas)
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
+        found += (_entry(baseline.name, cost.AGENT_SECTION, line) for line in cost.agent_lines(costs[agent]))
     return tuple(found)
 
 
