@@ -22,6 +22,7 @@ from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
 from agentgpu_iac.plan.findings import Rejection, Warning
+from agentgpu_iac.plan.generating import GeneratingPlan, SessionLoad
 from agentgpu_iac.plan.hosts import (
     FrontPlan,
     HostEngine,
@@ -112,6 +113,7 @@ __all__ = (
     "FlowControlPlan",
     "FrontPlan",
     "GatewayPlan",
+    "GeneratingPlan",
     "GitOpsPlan",
     "HostEngine",
     "HostPlan",
@@ -162,6 +164,7 @@ __all__ = (
     "SecretVariable",
     "SecurityPlan",
     "ServingEngine",
+    "SessionLoad",
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",

@@ -23,6 +23,8 @@ class MemoryPlan(Document):
     """The same of the draft; 0 without one."""
     kv_per_session_gib: float
     """KV cache of one session at ``contextTokens``, in whole pages, the draft's included."""
+    shared_kv_gib: float = 0.0
+    """Part of it that is the prefix which all sessions share (``sharedPrefixTokens``): a replica holds it once."""
     kv_gib: float
     """KV cache of all sessions of one replica, on one accelerator; at least what the engine wants free for one request of
     that length before it starts."""
@@ -67,7 +69,7 @@ class MemoryPlan(Document):
 
 
 class LatencyPlan(Document):
-    """Latency with every session of the replica generating at once; unset where the accelerator has no data."""
+    """Latency while ``generating.planned`` requests are computed at once; unset where the accelerator has no data."""
 
     ttft_ms: float | None
     """Request sent to first token: network + mean queue + prefill of the longest prompt + one step."""

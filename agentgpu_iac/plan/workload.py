@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from agentgpu_iac.plan.engine import EnginePlan
+from agentgpu_iac.plan.generating import GeneratingPlan
 from agentgpu_iac.plan.model_cache import ModelCachePlan
 from agentgpu_iac.plan.pooling import PoolingPlan
 from agentgpu_iac.plan.replica import (
@@ -98,6 +99,9 @@ class Workload(Document):
     """Fixed KV budget of an engine that shares its accelerator."""
     port: int
     """Port of the engine and its Service."""
+    generating: GeneratingPlan | None = None
+    """How many of its sessions generate at once; null where it holds none or no time of a request is known, and in plans of
+    before: all of them."""
     memory: MemoryPlan
     """Memory of one accelerator."""
     latency: LatencyPlan
@@ -150,6 +154,11 @@ class Workload(Document):
     def seats_per_group(self) -> int:
         """Seats of each attention group."""
         return self.max_num_seqs if self.max_num_seqs_per_group is None else self.max_num_seqs_per_group
+
+    @property
+    def most_generating(self) -> int:
+        """Requests that one replica may compute at once: all its seats, where nothing says fewer."""
+        return self.max_num_seqs if self.generating is None else self.generating.most
 
     @property
     def kind(self) -> Literal["Deployment", "LeaderWorkerSet"]:

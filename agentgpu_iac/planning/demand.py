@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from agentgpu_iac.catalog.model import Model
@@ -59,6 +59,8 @@ class Demand:
     computed_context_tokens: int
     turns_per_s: float
     turns_per_s_peak: float
+    quantile: float = 0.99
+    """Share of the time for which no more requests are generated at once than planned."""
     percentile: float = 95.0
     """Part of the requests, in percent, for which the budgets of TTFT and TPOT hold."""
     margin: float = 0.0
@@ -82,6 +84,18 @@ class Demand:
             return self.turns_per_s / self.turns_per_s_peak
         return self.concurrent / self.peak
 
+    @property
+    def pause_s(self) -> float:
+        """Between two requests of a session: its user thinks, or its tool runs."""
+        return self.shape.pause_s_per_turn / self.shape.requests_per_turn
+
+    @property
+    def shared_kv_tokens(self) -> int:
+        """Prefix that a replica holds once; none where memory is stated for each session, and what is shared is not."""
+        talk, by_hand = self.agent.conversation, self.agent.overrides.context_tokens
+        for_each = talk.max_context_tokens is not None or by_hand is not None
+        return 0 if for_each and talk.shared_prefix_tokens is None else self.shape.shared_tokens
+
     def climbed(self, after_s: float) -> float:
         """How much of the way from normal load to the peak is behind so many seconds after a burst began: it climbs evenly."""
         return 1.0 if self.ramp_s <= after_s else after_s / self.ramp_s
@@ -104,6 +118,14 @@ class Demand:
             return override if peak else override * self.normal_ratio
         return self.requests_per_s(peak=peak) * uncached_tokens_per_request(self.shape, prefix_hit_ratio)
 
+    def asked_per_s(self, prefix_hit_ratio: float, *, peak: bool) -> float:
+        """Requests in a second that the token rates stand for: those of the sessions and the daily volume, or set by hand."""
+        rates = [self.output_tokens_per_s(peak=peak) / self.shape.output_tokens_per_request]
+        uncached = uncached_tokens_per_request(self.shape, prefix_hit_ratio)
+        if uncached > 0:
+            rates.append(self.prefill_tokens_per_s(prefix_hit_ratio, peak=peak) / uncached)
+        return max(rates)
+
 
 def peak_sessions(agent: Agent) -> int:
     """The most sessions at once: stated, or concurrent x burst factor, rounded up."""
@@ -125,6 +147,7 @@ def demand(
     thinking: ThinkingChoice = UNKNOWN,
     latency: Latency | None = None,
     callers: Mapping[str, Demand] = MappingProxyType({}),
+    quantile: float = 0.99,
 ) -> Demand:
     """Derive the demand of one agent. ``callers`` are the demands of agents that may ask it, by name.
 
@@ -164,6 +187,7 @@ def demand(
         computed_context_tokens=computed,
         turns_per_s=max(volume, pace),
         turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak),
+        quantile=quantile,
         percentile=latency.percentile,
         margin=latency.margin or 0.0,
         ramp_s=agent.traffic.ramp_s,
@@ -215,6 +239,13 @@ def _of_requests(
         longest_input_tokens=longest,
         ramp_s=min(ramps),
     )
+
+
+def without_shared_prefix(demand: Demand) -> Demand:
+    """The same where the engine keeps no prefixes."""
+    if demand.load is not None:
+        return demand
+    return replace(demand, shape=session_shape(demand.agent.conversation, shares_prefix=False))
 
 
 def wanted_model_len(demand: Demand) -> int:

@@ -106,7 +106,13 @@ def _demands(
     for agent, model, choice in sorted(together, key=lambda each: each[0].requests is not None):
         draft = draft_model(agent, catalog)
         found[agent.name] = demand(
-            with_checkpoint_cache(agent, model, catalog), model, draft, choice, spec.latency, found
+            with_checkpoint_cache(agent, model, catalog),
+            model,
+            draft,
+            choice,
+            spec.latency,
+            found,
+            quantile=spec.capacity.quantile,
         )
     return tuple(found[agent.name] for agent in spec.agents)
 

@@ -57,6 +57,8 @@ class Load:
     requests of one burst."""
     requests_per_s: float = 0.0
     """Poisson: arrivals. Bursts: requests of all bursts together; 0: one burst."""
+    pause_s: float = 0.0
+    """Closed loop: from an answer to the slot's next request on average, each a random part of the mean (exponential)."""
     together: bool = False
     """A closed loop's slots all start at once, and what they wait for then counts; else the loop has run for a while."""
     seed: int = 1
@@ -73,6 +75,8 @@ class Outcome:
     output_tokens: tuple[float, ...]
     output_tokens_per_s: float
     prompt_tokens_per_s: float
+    spans_ms: tuple[tuple[float, float], ...] = ()
+    """(sent, last token) of each."""
 
 
 def mean(values: Sequence[float]) -> float:
@@ -118,6 +122,8 @@ class _Client:
         self._numbers = even(load.seed)
         self._coming: list[tuple[float, int, Asked]] = []
         """(when the scheduler gets it, number, request)."""
+        self._pausing: list[tuple[float, int]] = []
+        """(when it sends again, slot)."""
         self._server_free_ms = -math.inf
         self._number = 0
 
@@ -129,7 +135,7 @@ class _Client:
         load = self._load
         slots = max(1, load.slots)
         rounds = max(1, round(load.requests / slots))
-        stepped, times = _stepped(slots, rounds, together=load.together)
+        stepped, times = (rounds, 1) if load.pause_s else _stepped(slots, rounds, together=load.together)
         last = stepped if load.together else stepped + 1
         done = [0] * slots
         for slot in range(slots):
@@ -142,7 +148,7 @@ class _Client:
                 if number or load.together:
                     samples.extend([asked] * (times if number else 1))
                 if number + 1 < last:
-                    self._send(asked.last_ms + self._host.request_ms / 2, asked.slot)
+                    self._pause(asked.last_ms + self._host.request_ms / 2, asked.slot)
         if not load.together:
             return self._result(samples, math.fsum(asked.last_ms - asked.sent_ms for asked in samples) / slots)
         return self._result(samples, max(asked.last_ms for asked in samples) * len(samples) / (stepped * slots))
@@ -164,14 +170,27 @@ class _Client:
         return self._result(samples, max(asked.last_ms for asked in samples))
 
     def _on_the_way(self) -> bool:
-        return bool(self._coming) or not self._steps.idle
+        return bool(self._coming or self._pausing) or not self._steps.idle
+
+    def _pause(self, at_ms: float, slot: int) -> None:
+        """A slot has its answer, and sends again at once or after a pause of its own."""
+        if not self._load.pause_s:
+            self._send(at_ms, slot)
+            return
+        heapq.heappush(self._pausing, (at_ms - math.log(next(self._numbers)) * self._load.pause_s * 1000, slot))
 
     def _advance(self) -> list[Asked]:
         """To the next finished requests, or the next arrival."""
-        steps, coming = self._steps, self._coming
-        while coming and (steps.idle or coming[0][0] <= steps.now_ms):
-            steps.push(heapq.heappop(coming)[2])
-        return steps.advance(coming[0][0] if coming else math.inf)
+        steps, coming, pausing = self._steps, self._coming, self._pausing
+        while coming or pausing:
+            sent = bool(coming) and not (pausing and pausing[0][0] <= coming[0][0])
+            if not steps.idle and (coming[0][0] if sent else pausing[0][0]) > steps.now_ms:
+                break
+            if sent:
+                steps.push(heapq.heappop(coming)[2])
+            else:
+                self._send(*heapq.heappop(pausing))
+        return steps.advance(min(coming[0][0] if coming else math.inf, pausing[0][0] if pausing else math.inf))
 
     def _open_loop(self) -> Iterator[float]:
         load = self._load
@@ -222,6 +241,7 @@ class _Client:
             output_tokens=tuple(float(asked.output_tokens) for asked in samples),
             output_tokens_per_s=sum(asked.output_tokens for asked in samples) / span_s,
             prompt_tokens_per_s=sum(asked.prompt_tokens for asked in samples) / span_s,
+            spans_ms=tuple((asked.sent_ms, asked.last_ms) for asked in samples),
         )
 
 

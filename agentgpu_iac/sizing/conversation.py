@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.spec.model import Conversation
 
 
@@ -25,21 +26,25 @@ class SessionShape:
     """Generated in one turn: answer and reasoning."""
     output_tokens_per_request: float
     new_tokens_per_request: float
-    """Prompt tokens that no earlier request of the session had, on average."""
+    """Prompt tokens that no earlier request of the session had and that no other session shares, on average."""
     first_prompt_tokens: int
-    """Prompt of the first request: system prompt and input. Nothing of it is cached."""
+    """Prompt of the first request: system prompt and input. Nothing of it is cached but the shared prefix."""
+    shared_tokens: int
+    """Prefix that all sessions share, in whole blocks: stored and read once by a replica."""
     history_tokens: float
-    """Mean context that a later request finds from before."""
+    """Mean context of its own that a later request finds from before."""
     longest_history_tokens: int
-    """Context that the last turn's first request finds from before."""
+    """Context that the last turn's first request finds from before, the shared prefix included."""
     largest_new_tokens: int
     """The largest addition that a later request brings: the input, or one tool result."""
     pause_s_per_turn: float
     """Think time and tool time of one turn, during which nothing is generated."""
 
 
-def session_shape(conversation: Conversation) -> SessionShape:
+def session_shape(conversation: Conversation, *, shares_prefix: bool = True) -> SessionShape:
     """Derive the growth of a session's context from its conversation.
+
+    Engines share whole blocks of a prefix, if they keep any (``shares_prefix``).
 
     context after turn k = system prompt + k x (input + tool calls x result + output); reasoning tokens are added
     only while their turn is being generated, because the chat templates of reasoning models drop them afterwards.
@@ -53,6 +58,9 @@ def session_shape(conversation: Conversation) -> SessionShape:
     turns = conversation.turns
     system = conversation.system_prompt_tokens
     requests = 1 + calls.per_turn
+    same = system if conversation.shared_prefix_tokens is None else min(system, conversation.shared_prefix_tokens)
+    shared = same // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS if shares_prefix else 0
+    own = system - shared
     return SessionShape(
         last_turn_tokens=system + turns * kept_per_turn + reasoning,
         expected_tokens=system + (turns + 1) / 2 * kept_per_turn,
@@ -60,9 +68,10 @@ def session_shape(conversation: Conversation) -> SessionShape:
         output_tokens_per_turn=generated,
         output_tokens_per_request=generated / requests,
         new_tokens_per_request=(conversation.input_tokens_per_turn + tool_tokens_per_turn) / requests
-        + system / (turns * requests),
+        + own / (turns * requests),
         first_prompt_tokens=system + conversation.input_tokens_per_turn,
-        history_tokens=system * (1 - 1 / (turns * requests)) + (turns - 1) / 2 * kept_per_turn,
+        shared_tokens=shared,
+        history_tokens=own * (1 - 1 / (turns * requests)) + (turns - 1) / 2 * kept_per_turn,
         longest_history_tokens=system + (turns - 1) * kept_per_turn,
         largest_new_tokens=max(conversation.input_tokens_per_turn, calls.result_tokens if calls.per_turn else 0),
         pause_s_per_turn=conversation.think_time_s + calls.per_turn * calls.seconds,
@@ -79,6 +88,7 @@ def request_shape(input_tokens: int, inputs_per_request: int) -> SessionShape:
         output_tokens_per_request=0,
         new_tokens_per_request=input_tokens * inputs_per_request,
         first_prompt_tokens=input_tokens,
+        shared_tokens=0,
         history_tokens=0,
         longest_history_tokens=0,
         largest_new_tokens=input_tokens,
@@ -94,8 +104,8 @@ def uncached_tokens_per_request(shape: SessionShape, prefix_hit_ratio: float) ->
 def longest_uncached_prompt_tokens(shape: SessionShape, prefix_hit_ratio: float) -> float:
     """The largest uncached prompt over the conversation, against which the TTFT budget is held.
 
-    Either the very first request (nothing cached), or a request of the last turn (its history cached as far as
+    Either the very first request (nothing cached but what all share), or a request of the last turn (its history cached as far as
     ``prefix_hit_ratio`` says).
     """
-    last = shape.largest_new_tokens + (1 - prefix_hit_ratio) * shape.longest_history_tokens
-    return max(float(shape.first_prompt_tokens), last)
+    last = shape.largest_new_tokens + (1 - prefix_hit_ratio) * (shape.longest_history_tokens - shape.shared_tokens)
+    return max(float(shape.first_prompt_tokens - shape.shared_tokens), last)

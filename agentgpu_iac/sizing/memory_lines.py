@@ -38,6 +38,7 @@ def memory_lines(terms: MemoryTerms, seats: int, budget: Budget) -> tuple[Line, 
         *_draft(terms),
         _kv_per_token(terms),
         _kv_per_session(terms),
+        *_shared_kv(terms),
         _kv(terms, seats),
         *_overhead(terms, seats),
         *_total(terms, seats, budget),
@@ -189,15 +190,37 @@ def _kv_per_session(terms: MemoryTerms) -> Line:
     )
 
 
+def _shared_kv(terms: MemoryTerms) -> Iterator[Line]:
+    if terms.shared_tokens:
+        yield _gib(
+            "sharedKvGib",
+            f"kvBytesPerToken x shared prefix in blocks of {KV_BLOCK_TOKENS} / 2^30",
+            f"{terms.kv_bytes_per_token:,} B x {terms.shared_tokens:,} / 2^30",
+            terms.shared_kv_gib,
+            "conversation.sharedPrefixTokens: engines that cache prefixes keep equal blocks once",
+            digits=6,
+        )
+
+
 def _kv(terms: MemoryTerms, seats: int) -> Line:
-    if terms.kv_gib(seats) > seats * terms.kv_per_session_gib:
+    held_gib = seats * terms.kv_own_gib + terms.shared_kv_gib
+    if terms.kv_gib(seats) > held_gib:
         return _gib(
             "kvGib",
-            "what the engine wants free for one request of the longest length before it starts, which is more than "
-            "kvPerSessionGib x maxNumSeqs",
+            "what the engine wants free for one request of the longest length before it starts, which is more than all "
+            "sessions hold",
             f"{terms.kv_gib(seats):.9f}",
             terms.kv_gib(seats),
             "vLLM's check at start: windows with the tokens of its batches in flight",
+        )
+    if terms.shared_tokens:
+        shared = f"{terms.kv_bytes_per_token:,} B x {terms.shared_tokens:,}"
+        return _gib(
+            "kvGib",
+            f"(kvPerSessionGib - sharedKvGib) x {_seats_field(terms)} + sharedKvGib",
+            f"(({_session_bytes(terms)} - {shared}) x {seats} + {shared}) / 2^30",
+            held_gib,
+            "every session keeps its memory, also while a tool runs; whole blocks of the prefix that all share are held once",
         )
     return _gib(
         "kvGib",

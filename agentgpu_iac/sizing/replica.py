@@ -143,6 +143,8 @@ class MemoryTerms:
     included."""
     kv_per_session_gib: float
     """The draft's included."""
+    shared_tokens: int
+    """Prefix in whole blocks that all sessions share and that is held once."""
     longest_tokens: int
     """The longest sequence that is let in: as long as a session, or longer where most are shorter."""
     draft_shares_pages: bool
@@ -225,7 +227,18 @@ class MemoryTerms:
 
     def kv_gib(self, sessions: int) -> float:
         """KV cache of all sessions; at least what the engine wants free for the first of them before it starts."""
-        return max(sessions * self.kv_per_session_gib, self.start_kv_gib(self.longest_tokens) if sessions else 0.0)
+        held = sessions * self.kv_own_gib + self.shared_kv_gib
+        return max(held, self.start_kv_gib(self.longest_tokens)) if sessions else 0.0
+
+    @property
+    def shared_kv_gib(self) -> float:
+        """KV cache of the prefix that all sessions share. Windows, states and the draft's cache each session has for itself."""
+        return gib(self.kv_bytes_per_token * self.shared_tokens)
+
+    @property
+    def kv_own_gib(self) -> float:
+        """KV cache of one session beside that prefix."""
+        return self.kv_per_session_gib - self.shared_kv_gib
 
     def start_kv_gib(self, tokens: int) -> float:
         """KV cache that the engine wants for one request of that length before it starts: no window is cut yet then."""
@@ -273,13 +286,13 @@ class MemoryTerms:
 
     def _most_held(self, cap: int) -> int:
         """The same, of what sessions hold once they run."""
-        free = self.limit_gib - self.loaded_gib - self.overhead_gib(0)
+        free = self.limit_gib - self.loaded_gib - self.overhead_gib(0) - self.shared_kv_gib
         if self.by_hand.overhead_gib is not None:
-            return _floor_div(free, self.kv_per_session_gib, cap)
+            return _floor_div(free, self.kv_own_gib, cap)
         ratio, peak = self.by_hand.overhead_ratio, self.activation
         free_of_activation = free + (peak.gib(0) - peak.sampler_base_gib) * ratio
-        by_logits = _floor_div(free_of_activation, self.kv_per_session_gib + peak.logits_gib_per_seat * ratio, cap)
-        return min(_floor_div(free, self.kv_per_session_gib, cap), by_logits)
+        by_logits = _floor_div(free_of_activation, self.kv_own_gib + peak.logits_gib_per_seat * ratio, cap)
+        return min(_floor_div(free, self.kv_own_gib, cap), by_logits)
 
 
 _ROUNDING = 1e-9
@@ -297,10 +310,11 @@ def memory_terms(
     by_hand: ByHand = NOTHING_BY_HAND,
     *,
     longest_tokens: int = 0,
+    shared_tokens: int = 0,
     reserve_ratio: float = RESERVE_RATIO,
 ) -> MemoryTerms:
     """Memory of one accelerator of the replica, with sessions of ``context_tokens`` each, and room for one of
-    ``longest_tokens``.
+    ``longest_tokens``. All of them share the first ``shared_tokens``.
     """
     model, version, width = replica.model, replica.accounted_as, replica.dtype_bytes
     tensor, pipeline = replica.tensor_parallel, replica.pipeline_parallel
@@ -343,6 +357,7 @@ def memory_terms(
         draft_kv_bytes_per_token=draft.kv_bytes_per_token,
         kv_fixed_bytes=fixed,
         kv_per_session_gib=((per_token + draft.kv_bytes_per_token) * tokens + fixed) / GIB,
+        shared_tokens=min(shared_tokens, context_tokens) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS,
         longest_tokens=max(context_tokens, longest_tokens),
         draft_shares_pages=draft.shares_pages,
         page_gib=gib(page_bytes(request)),

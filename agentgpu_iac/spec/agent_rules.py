@@ -101,6 +101,7 @@ def conversation_rules(conversation: Mapping[str, Data], at: Steps) -> Iterator[
     """A context holds a turn, and its tokens can be counted."""
     yield from _context_holds_a_turn(conversation, at)
     yield from _conversation_is_finite(conversation, at)
+    yield from _prompt_holds_its_shared_part(conversation, at)
 
 
 def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
@@ -117,6 +118,18 @@ def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterat
         message=f"{limit:,} tokens cannot hold the system prompt and one turn, {sum(known):,} tokens",
         hint=" + ".join(f"{count:,} {part}" for part, count in parts if count),
     )
+
+
+def _prompt_holds_its_shared_part(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
+    """What all sessions share is the beginning of the system prompt."""
+    shared, system = conversation.get("sharedPrefixTokens"), conversation.get("systemPromptTokens")
+    if is_count(shared) and is_count(system) and shared > system:
+        yield Violation(
+            steps=(*at, "sharedPrefixTokens"),
+            message=f"{shared:,} tokens are more than the system prompt that they are the beginning of, {system:,} tokens",
+            hint=f"line {LINE}: count tool definitions and whatever else every session begins with as systemPromptTokens",
+            other=(*at, "systemPromptTokens"),
+        )
 
 
 def thinking_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:

@@ -50,7 +50,13 @@ class TestPeak:
 
 
 class TestRates:
-    TURN: ClassVar = {"turns": 4, "inputTokensPerTurn": 100, "outputTokensPerTurn": 50, "systemPromptTokens": 1000}
+    TURN: ClassVar = {
+        "turns": 4,
+        "inputTokensPerTurn": 100,
+        "outputTokensPerTurn": 50,
+        "systemPromptTokens": 1000,
+        "sharedPrefixTokens": 0,
+    }
 
     def test_the_pace_of_the_sessions(self):
         """10 s of thought and an answer just within its budgets: 500 ms + 50 x 50 ms, so 13 s a turn."""

@@ -16,6 +16,7 @@ CATALOG = make_catalog(ROWS, accelerators=(QUICK, BROAD))
 CONVERSATION = {
     "turns": 1,
     "systemPromptTokens": 6000,
+    "sharedPrefixTokens": 0,
     "inputTokensPerTurn": 500,
     "outputTokensPerTurn": 2000,
     "thinkTimeS": 60.0,

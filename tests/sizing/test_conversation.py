@@ -16,8 +16,13 @@ from agentgpu_iac.sizing.conversation import (
 from agentgpu_iac.spec.model import Conversation, ToolCalls
 from tests.thoroughness import examples
 
-PLAIN = Conversation(turns=4, system_prompt_tokens=1000, input_tokens_per_turn=100, output_tokens_per_turn=50)
-"""After turn k the context is 1,000 + 150 k: 1,150, 1,300, 1,450, 1,600."""
+PLAIN = Conversation(
+    turns=4, system_prompt_tokens=1000, input_tokens_per_turn=100, output_tokens_per_turn=50, shared_prefix_tokens=0
+)
+"""After turn k the context is 1,000 + 150 k: 1,150, 1,300, 1,450, 1,600; nothing of it is another session's too."""
+
+SHARED = PLAIN.model_copy(update={"shared_prefix_tokens": None})
+"""The system prompt is that of all sessions: 62 blocks of 16, and 8 tokens of a block that no two sessions share."""
 
 TOOLS = PLAIN.model_copy(update={"tool_calls": ToolCalls(per_turn=2.0, seconds=3.0, result_tokens=200)})
 """Each turn adds 100 + 2 x 200 + 50 = 550, in three requests: 1,550, 2,100, 2,650, 3,200."""
@@ -39,6 +44,26 @@ def test_a_plain_conversation():
     assert shape.pause_s_per_turn == PLAIN.think_time_s == 10.0
     # 1,000 of system prompt once in four requests, and 100 of input in each
     assert shape.new_tokens_per_request == 1000 / 4 + 100
+
+
+def test_what_all_sessions_share_is_read_by_none_of_them():
+    shape, plain = session_shape(SHARED), session_shape(PLAIN)
+    assert (shape.shared_tokens, plain.shared_tokens) == (992, 0)
+    assert shape.new_tokens_per_request == 8 / 4 + 100
+    assert uncached_tokens_per_request(shape, 0.0) == uncached_tokens_per_request(plain, 0.0) - 992
+    assert longest_uncached_prompt_tokens(shape, 1.0) == 108  # the first request
+    assert longest_uncached_prompt_tokens(shape, 0.0) == 1450 + 100 - 992  # the last one, none of its history cached
+    assert (shape.last_turn_tokens, shape.expected_tokens) == (plain.last_turn_tokens, plain.expected_tokens)
+
+
+def test_a_part_of_the_prompt_may_be_shared():
+    half = session_shape(PLAIN.model_copy(update={"shared_prefix_tokens": 500}))
+    assert half.shared_tokens == 496
+    assert half.new_tokens_per_request == 504 / 4 + 100
+
+
+def test_engines_that_keep_no_prefixes_share_none():
+    assert session_shape(SHARED, shares_prefix=False) == session_shape(PLAIN)
 
 
 def test_one_turn_is_system_prompt_input_and_output():

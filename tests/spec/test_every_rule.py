@@ -171,6 +171,11 @@ BAD = (
         "agents[0].conversation.turns",
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
     ),
+    (
+        "_prompt_holds_its_shared_part",
+        "agents[0].conversation.sharedPrefixTokens",
+        with_agent("conversation: {sharedPrefixTokens: 501, systemPromptTokens: 500}"),
+    ),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
     ("request_rules", "agents[0].sessions", with_agent("requests: {perS: 1}", "sessions: {concurrent: 2}")),

@@ -33,10 +33,10 @@ def too_few_seats(candidate: Candidate) -> Warning | None:
     )
 
 
-def burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
+def burst_outruns_cold_start(candidate: Candidate, tiers: Sequence[Workload]) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
     demand, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
-    cold_s = baseline.cold_start_s.upper.alone_total
+    baseline, cold_s = tiers[0], tiers[-1].cold_start_s.upper.alone_total
     if not demand.user_facing or demand.peak == demand.concurrent or ramp_s >= cold_s:
         return None
     warm, seats = candidate.baseline_replicas, candidate.max_num_seqs
@@ -187,7 +187,7 @@ def slow_answer(candidate: Candidate, baseline: Workload) -> Warning | None:
     wanted = candidate.demand.shape.output_tokens_per_turn
     return warning(
         "answer-over-2s",
-        f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with every session generating; "
+        f"a complete answer of {wanted:,} tokens takes {latency.e2e_ms / 1000:,.1f} s with as many requests as planned; "
         f"{fitting:,} tokens fit into 2 s. Set e2eMs to make it a budget",
         baseline.agent,
     )
@@ -239,7 +239,7 @@ def spot_without_notice(tiers: Sequence[Workload]) -> Warning | None:
         return warning(
             "spot-without-notice",
             f"tier {workload.tier} runs on spot of a provider that gives no notice: a reclaimed node loses up to "
-            f"{workload.max_num_seqs} answers per replica at once",
+            f"{workload.most_generating} answers per replica at once",
             workload.agent,
         )
     return None

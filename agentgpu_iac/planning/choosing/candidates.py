@@ -12,6 +12,7 @@ from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRele
 from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
+from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.replica import MemoryTerms
@@ -55,6 +56,8 @@ class Candidate:
     """Whole nodes that one replica takes; where more than one, its pipeline stages are spread over them."""
     gbps_between_nodes: float = 0.0
     """Rate at which they hand one another activations, as the latency counts it."""
+    engines: int = 1
+    """Busy engines that take turns on its accelerator."""
 
     @property
     def accelerators_per_replica(self) -> int:
@@ -67,9 +70,9 @@ class Candidate:
         return self.groups.seats(self.max_num_seqs)
 
     @property
-    def counted_sessions(self) -> int:
-        """Sessions by which its steps are timed: every attention group as full as the fullest."""
-        return self.groups.counted(self.max_num_seqs)
+    def counted_requests(self) -> int:
+        """Requests by which its steps are timed: those that it computes, every attention group as full as the fullest."""
+        return self.groups.counted(self.service.generating)
 
     @property
     def accelerators_per_pod(self) -> int:
@@ -106,18 +109,41 @@ def shared(candidate: Candidate, engines: int, round_trip_ms: float) -> Candidat
     every rate divided by N. That is the worst case; idle neighbours cost nothing. The network is not shared, and
     what was measured and set by hand stays as it is.
     """
-    service = _beside(candidate, engines, round_trip_ms, candidate.peak_replicas)
-    return replace(candidate, service=with_overrides(service, candidate.demand), computed_service=service)
+    service = with_overrides(
+        _beside(candidate, engines, round_trip_ms, candidate.peak_replicas, by_hand=True), candidate.demand
+    )
+    computed = _beside(candidate, engines, round_trip_ms, candidate.peak_replicas)
+    return replace(candidate, engines=engines, service=service, computed_service=computed)
 
 
-def _beside(candidate: Candidate, engines: int, round_trip_ms: float, replicas: int) -> Service:
+def replica_service(
+    candidate: Candidate, round_trip_ms: float, *, engines: int | None = None, by_hand: bool = True
+) -> ReplicaService:
+    """One replica before its sessions, ``engines`` of them taking turns: as many as are chosen if unset."""
+    return ReplicaService(
+        candidate.demand,
+        candidate.speed,
+        candidate.prefix_hit_ratio,
+        candidate.groups,
+        round_trip_ms,
+        by_hand=by_hand,
+        engines=candidate.engines if engines is None else engines,
+    )
+
+
+def _beside(
+    candidate: Candidate, engines: int, round_trip_ms: float, replicas: int, *, by_hand: bool = False
+) -> Service:
     """What is left of the service when ``engines`` busy engines take turns on its accelerator.
 
-    An engine that generates nothing then has more inputs ahead of each: the fewest with which its rate, shared, still
-    carries the load.
+    Slower answers leave more requests to be computed at once. An engine that generates nothing then has more inputs ahead of
+    each: the fewest with which its rate, shared, still carries the load.
     """
     demand = candidate.demand
-    if demand.load is None or candidate.speed is None:
+    if demand.load is None:
+        beside = replica_service(candidate, round_trip_ms, engines=engines, by_hand=by_hand)
+        return beside.holding(candidate.max_num_seqs)
+    if candidate.speed is None:
         return slowed(candidate.computed_service, engines, round_trip_ms)
     needed = demand.prefill_tokens_per_s(0.0, peak=True) / replicas
     low, high = candidate.computed_service.sessions, max(candidate.most_sessions, candidate.computed_service.sessions)
@@ -142,7 +168,7 @@ def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float, rep
     output_tokens_per_s = demand.output_tokens_per_s(peak=True) / replicas
     prefill_tokens_per_s = demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True) / replicas
     for engines in range(most, 1, -1):
-        service = with_overrides(_beside(candidate, engines, round_trip_ms, replicas), demand)
+        service = with_overrides(_beside(candidate, engines, round_trip_ms, replicas, by_hand=True), demand)
         enough = within(output_tokens_per_s, service.output_tokens_per_s) and within(
             prefill_tokens_per_s, service.prefill_tokens_per_s
         )

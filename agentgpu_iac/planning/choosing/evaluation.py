@@ -22,17 +22,15 @@ from agentgpu_iac.planning.choosing.service import (
     Service,
     answering,
     in_time,
-    largest_prompt,
-    mean_request,
-    prefill_ms,
     with_margin,
     with_overrides,
     within,
 )
+from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
-from agentgpu_iac.sizing import latency, memory, pooling, replica, tails
+from agentgpu_iac.sizing import memory, pooling, replica
 from agentgpu_iac.sizing.calibration import is_measured
 from agentgpu_iac.sizing.capacity import RESERVE_RATIO, usable_words
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
@@ -86,12 +84,12 @@ class Rules:
 class Evaluator:
     """Evaluates one agent on every accelerator; a value object around the demand and the rules of the stack."""
 
-    __slots__ = ("_demand", "_rules", "_wanted_ttft_ms")
+    __slots__ = ("_demand", "_rules", "_serving")
 
     def __init__(self, demand: Demand, rules: Rules) -> None:
         self._demand = demand
         self._rules = rules
-        self._wanted_ttft_ms = demand.budget_ttft_ms
+        self._serving: dict[tuple[int, float, Groups, bool], ReplicaService] = {}
 
     @property
     def demand(self) -> Demand:
@@ -399,6 +397,7 @@ class Evaluator:
                 overhead_source="" if calibration is None else calibration.source,
             ),
             longest_tokens=demand.longest_input_tokens,
+            shared_tokens=demand.shared_kv_tokens,
         )
         return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
@@ -414,51 +413,23 @@ class Evaluator:
     def _service(
         self, engine: Speed | None, hit: float, sessions: int, groups: Groups, *, by_hand: bool = True
     ) -> Service:
-        demand, counted = self._demand, groups.counted(sessions)
+        demand = self._demand
         if demand.load is not None:
             service = answering(engine, demand, demand.load, sessions, self._rules.round_trip_ms)
             return with_overrides(service, demand) if by_hand else service
-        ttft = tpot = ttft_at = tpot_at = uncached_ttft = queue = prefill = decode = work = out = read = ttft_error = (
-            tpot_error
-        ) = None
-        if engine is not None:
-            request = mean_request(demand, hit)
-            state = latency.steady(engine, request, counted)
-            answer = latency.answer(engine, request, state, counted, counted)
-            prefill = prefill_ms(engine, request, counted, *largest_prompt(demand, hit))
-            cold = prefill_ms(engine, request, counted, demand.context_tokens, demand.context_tokens)
-            work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
-            queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
-            ttft = self._rules.round_trip_ms + queue + prefill + decode
-            late = tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio
-            ttft_at = self._rules.round_trip_ms + late + prefill + decode
-            tpot_at = tails.tpot_at(state, request, demand.percentile) * engine.measured_tpot_ratio
-            uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
-            share = sessions / counted
-            out, read = answer.output_tokens_per_s * share, answer.prefill_tokens_per_s * share
-            ttft_error, tpot_error = answer.ttft_error_ratio, answer.tpot_error_ratio
-        service = Service(
-            sessions=sessions,
-            ttft_ms=ttft,
-            tpot_ms=tpot,
-            ttft_at_ms=ttft_at,
-            tpot_at_ms=tpot_at,
-            e2e_ms=None,
-            uncached_ttft_ms=uncached_ttft,
-            queue_ms=queue,
-            prefill_ms=prefill,
-            decode_ms=decode,
-            prompt_work_ms=work,
-            output_tokens_per_s=out,
-            prefill_tokens_per_s=read,
-            ttft_error_ratio=ttft_error,
-            tpot_error_ratio=tpot_error,
-            calibrated=engine is not None and engine.calibrated,
-        )
-        return with_overrides(service, demand) if by_hand else service
+        return self._replica(engine, hit, groups, by_hand=by_hand).holding(sessions)
+
+    def _replica(self, engine: Speed | None, hit: float, groups: Groups, *, by_hand: bool = True) -> ReplicaService:
+        key = (id(engine), hit, groups, by_hand)
+        if key not in self._serving:  # which holds the engine, so that no other one gets its id
+            round_trip_ms = self._rules.round_trip_ms
+            self._serving[key] = ReplicaService(self._demand, engine, hit, groups, round_trip_ms, by_hand=by_hand)
+        return self._serving[key]
 
     def _most_sessions_in_time(self, engine: Speed | None, hit: float, by_memory: int, groups: Groups) -> int:
         """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
+        if self._demand.load is None:
+            return self._replica(engine, hit, groups).most_sessions(by_memory)
         if in_time(self._service(engine, hit, by_memory, groups), self._demand):
             return by_memory
         low, high = 0, by_memory

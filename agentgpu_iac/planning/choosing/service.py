@@ -6,15 +6,19 @@ from dataclasses import dataclass, replace
 
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, pooling
-from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 from agentgpu_iac.sizing.speed import Speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """Latency and throughput of one replica with a number of sessions generating at once, overrides applied."""
+    """Latency and throughput of one replica that holds a number of sessions, some of which generate; overrides applied."""
 
     sessions: int
+    """Sessions that it holds, or inputs ahead of a request."""
+    generating: int
+    """Requests that are computed at once, with which latency is judged."""
+    most_generating: int
+    """The most with which every budget is met, with which the rates are counted."""
     ttft_ms: float | None
     tpot_ms: float | None
     ttft_at_ms: float | None
@@ -35,22 +39,6 @@ class Service:
     e2e_at_ms: float | None = None
     """A whole answer at the percentile, where it is all that is promised: of models that generate nothing."""
     e2e_error_ratio: float | None = None
-
-
-def mean_request(demand: Demand, prefix_hit_ratio: float) -> latency.Request:
-    """What a request asks of the engine on average, with that share of earlier context in its cache."""
-    shape = demand.shape
-    return latency.Request(
-        prompt_tokens=uncached_tokens_per_request(shape, prefix_hit_ratio),
-        context_tokens=min(shape.expected_tokens, demand.context_tokens),
-        output_tokens=shape.output_tokens_per_request,
-    )
-
-
-def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
-    """The largest prompt that must be read, and the context that it ends at, in tokens: the TTFT budget is held against it."""
-    tokens = min(longest_uncached_prompt_tokens(demand.shape, prefix_hit_ratio), demand.context_tokens)
-    return tokens, max(tokens, min(demand.shape.longest_history_tokens, demand.context_tokens))
 
 
 def prefill_ms(engine: Speed, request: latency.Request, sessions: float, tokens: float, end_tokens: float) -> float:
@@ -116,6 +104,8 @@ def answering(engine: Speed | None, demand: Demand, load: pooling.Load, ahead: i
     found = None if engine is None else pooling.answering(engine, load, ahead, demand.percentile)
     return Service(
         sessions=ahead,
+        generating=ahead,
+        most_generating=ahead,
         ttft_ms=None,
         tpot_ms=None,
         ttft_at_ms=None,

@@ -2,15 +2,16 @@
 
 The baseline is fixed, so the queries give what exceeds it, and count what is asked and not what is let in::
 
-    requests   max(0, running + waiting + refused a second x time of a request - baseline replicas x seats x theta)
+    requests   max(0, running + waiting + refused a second x time of a request - baseline replicas x requests x theta)
     sessions   max(0, (the same, averaged) x sessions behind a request - sessions of the baseline)
     KV cache   max(0, KV use, averaged, x sessions behind a request - the baseline's)
 
 over both tiers, with what one replica takes as targets. They are 0 at normal load, and mean the same whether no burst replica
-runs or many do, which a mean over the running ones would not. theta is the part of the seats from which another replica is
-wanted. Refused requests are seats that are missing (Little: as many as come in the time that one holds a seat): without
-them a burst would be seen no larger than what the replicas of the moment let in, and come up one cold start at a time.
-Completed requests never count: a long stream completes nothing for a minute.
+runs or many do, which a mean over the running ones would not. Requests are those that a replica computes at once within its
+budgets, sessions those that it holds; theta is the part of either from which another replica is wanted. Refused requests are
+seats that are missing (Little: as many as come in the time that one holds a seat): without them a burst would be seen no
+larger than what the replicas of the moment let in, and come up one cold start at a time. Completed requests never count: a
+long stream completes nothing for a minute.
 """
 
 from __future__ import annotations
@@ -76,9 +77,7 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
     return tuple(
         workload.model_copy(
             update={
-                "scaling": _scaling(
-                    workload, baselines[workload.agent].replicas.min, peaks.get(workload.agent, ()), stack, spec
-                )
+                "scaling": _scaling(workload, baselines[workload.agent], peaks.get(workload.agent, ()), stack, spec)
             }
         )
         if workload.tier == "burst"
@@ -93,9 +92,11 @@ def seats_wanted(seats: float, utilization_ratio: float) -> float:
 
 
 def seats_held(burst: Workload) -> float:
-    """Requests that a replica holds when it serves what it is bought for: its seats, or the inputs of its planned rate."""
+    """Requests that a replica holds when it serves what it is bought for: those within its budgets, or the inputs of its planned
+    rate.
+    """
     held = None if burst.pooling is None else burst.pooling.inputs_in_flight
-    return burst.max_num_seqs if held is None else min(float(burst.max_num_seqs), held)
+    return burst.most_generating if held is None else min(float(burst.max_num_seqs), held)
 
 
 def stay_s(cold_start_s: float, pace: PacePlan | None) -> int:
@@ -109,7 +110,7 @@ def stay_s(cold_start_s: float, pace: PacePlan | None) -> int:
 
 
 def _scaling(
-    burst: Workload, baseline_replicas: int, peaks: Sequence[ScheduledScale], stack: str, spec: StackSpec
+    burst: Workload, baseline: Workload, peaks: Sequence[ScheduledScale], stack: str, spec: StackSpec
 ) -> ScalingPlan | None:
     wanted = spec.scaling
     metrics = burst.metrics
@@ -123,12 +124,12 @@ def _scaling(
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
         prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
-        baseline_replicas=baseline_replicas,
+        baseline_replicas=baseline.replicas.min,
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
-        triggers=tuple(_triggers(burst, metrics, baseline_replicas, stack, spec)),
+        triggers=tuple(_triggers(burst, metrics, baseline, stack, spec)),
         schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         averaged_s=averaged_s(burst.pace) if burst.pace is not None and burst.pace.sessions_per_request > 1 else 0,
         counts_refused=refused_by(burst, metrics, spec),
@@ -139,6 +140,12 @@ def _scaling(
         fallback_failures=_FALLBACK_FAILURES,
         fallback_replicas=_FALLBACK_REPLICAS,
     )
+
+
+def _normal_requests(baseline: Workload) -> float:
+    """Requests that the baseline computes at once at normal load, for the quantile of the time that is planned for."""
+    normal = None if baseline.generating is None else baseline.generating.normal
+    return 0.0 if normal is None else float(baseline.replicas.min * normal.generating)
 
 
 def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
@@ -158,31 +165,58 @@ def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None
 
 
 def _triggers(
-    burst: Workload, metrics: MetricsPlan, baseline_replicas: int, stack: str, spec: StackSpec
+    burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: str, spec: StackSpec
 ) -> Iterator[Trigger]:
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
     seats, pace = seats_wanted(seats_held(burst), theta), burst.pace
+    baseline_replicas = baseline.replicas.min
+    at_rest, each = _even_part(burst, baseline, seats)
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
     missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))
-    yield Trigger(name="requests", query=_excess(f"{now}{missing}", baseline_replicas * seats), threshold=seats)
-    floor, each = baseline_replicas * seats, seats
+    floor = max(at_rest, _normal_requests(baseline))
+    yield Trigger(name="requests", query=_excess(f"{now}{missing}", floor), threshold=each)
     behind, averaged = "", now
     used = None if metrics.kv_usage is None else f"{metrics.kv_usage}{{{chosen}}}"
     of_groups = "" if burst.attention_data_parallel_size == 1 else f" / {burst.attention_data_parallel_size}"
     if pace is not None and pace.sessions_per_request > 1:
-        floor, each = _sessions_wanted(burst, pace, baseline_replicas, seats)
+        floor, each = _sessions_wanted(burst, pace, baseline_replicas, seats_wanted(burst.max_num_seqs, theta))
         behind, window = f" * {decimal(pace.sessions_per_request)}", f"[{averaged_s(pace)}s]"
         averaged = " + ".join(f"sum(avg_over_time({gauge}{window}))" for gauge in series)
         used = None if used is None else f"avg_over_time({used}{window})"
         yield Trigger(name="sessions", query=_excess(f"({averaged}{missing}){behind}", floor), threshold=each)
     if used is not None:
-        ratio = max(_LEAST_KV_RATIO, rounded(burst.memory.planned_kv_ratio * each / burst.max_num_seqs, 3))
+        at_base, ratio = (
+            max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / tier.max_num_seqs, 3))
+            for tier in (baseline, burst)
+        )
         yield Trigger(
             name="kv-cache",
-            query=_excess(f"sum({used}){of_groups}{behind}", rounded(floor / each * ratio, 6)),
+            query=_excess(f"sum({used}){of_groups}{behind}", rounded(floor / each * at_base, 6)),
             threshold=ratio,
         )
+
+
+def _even_part(burst: Workload, baseline: Workload, seats: float) -> tuple[float, float]:
+    """(requests that the baseline holds before a burst is wanted, requests from which one burst replica more is).
+
+    Where the baseline is on other machines every replica gets the same part of the load, so that those of the burst, on
+    which the others' seats are no help, come in step with it: all of them at the peak.
+    """
+    at_rest = baseline.replicas.min * seats
+    if burst.pooling is not None or not _differ(burst, baseline):
+        return at_rest, seats
+    at_rest = max(at_rest, float(burst.sessions_concurrent))
+    at_peak = (burst.sessions_peak - at_rest) / burst.replicas.max
+    return rounded(at_rest, 3), rounded(min(seats, at_peak) if at_peak > 0 else seats, 3)
+
+
+def _differ(burst: Workload, baseline: Workload) -> bool:
+    """Whether the two tiers are different engines."""
+    first, second = (
+        (tier.accelerator, tier.tensor_parallel_size, tier.pipeline_parallel_size) for tier in (baseline, burst)
+    )
+    return first != second
 
 
 def _sessions_wanted(
@@ -238,8 +272,8 @@ def _missing(burst: Workload, metrics: MetricsPlan, stack: str, spec: StackSpec,
             tries = "" if spec.network.router == "none" else f" / clamp_max({replicas}, {MAX_TRIES})"
             yield f"{refused}{tries} * {decimal(burst.pace.request_s if burst.pace else 0.0)}"
         case "at-limit":
-            held = burst.max_num_seqs + max(1, burst.admission.max_waiting_requests or 0)
-            whole = burst.replicas.max * seats_wanted(burst.max_num_seqs, spec.scaling.utilization_ratio)
+            held = burst.most_generating + max(1, burst.admission.max_waiting_requests or 0)
+            whole = burst.replicas.max * seats_wanted(burst.most_generating, spec.scaling.utilization_ratio)
             yield f"(({now}) >= bool {held} * {replicas}) * {decimal(whole)}"
         case _:
             return

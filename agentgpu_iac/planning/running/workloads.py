@@ -34,13 +34,14 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, host_memory, leaving
-from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len
+from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len, replica_service
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_in
 from agentgpu_iac.planning.engines.limits import limit_arguments
 from agentgpu_iac.planning.pools import Placed, Pool, replacement
 from agentgpu_iac.planning.running import security, shared_memory, watching
 from agentgpu_iac.planning.running.answering import pooling_plan
 from agentgpu_iac.planning.running.answering import waiting_room as room_of_requests
+from agentgpu_iac.planning.running.generating import generating_plan
 from agentgpu_iac.planning.running.pace import pace_plan
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory, starting, tails
@@ -75,8 +76,9 @@ def workload_plan(
     probes = _probes(start, least_patience_s)
     leaves = member.drain if notice is None else leaving.on_spot(member.drain, notice)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
-    waiting_room = _waiting_room(candidate)
-    admission = _admission(candidate, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
+    most = candidate.service.most_generating
+    waiting_room = _waiting_room(candidate, spec.network.round_trip_ms)
+    admission = _admission(candidate, most, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
     metrics = watching.metrics_plan(
         catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
     )
@@ -119,9 +121,7 @@ def workload_plan(
         template_variables=variables,
         asks_for_prefix_cache=candidate.prefix_cache == "when-told",
         shutdown_timeout_s=leaves.shutdown_timeout_s,
-        limit_arguments=limit_arguments(
-            catalog.engine_limits(agent.engine, release.version), candidate.max_num_seqs, admission
-        ),
+        limit_arguments=limit_arguments(catalog.engine_limits(agent.engine, release.version), most, admission),
         ttft_edges_s=() if metrics is None else metrics.ttft_edges_s,
         tpot_edges_s=() if metrics is None else metrics.tpot_edges_s,
     )
@@ -170,9 +170,10 @@ def workload_plan(
         gpu_memory_utilization=utilization,
         kv_cache_memory_bytes=kv_budget_bytes,
         port=PORT,
+        generating=generating_plan(candidate, pool.tier),
         memory=memory_plan,
         latency=_latency_plan(candidate, spec),
-        throughput=_throughput_plan(candidate, pool.tier, replicas),
+        throughput=_throughput_plan(member, pool.tier, replicas),
         replicas=ReplicaRange(min=replicas if pool.tier == "baseline" else 0, max=replicas),
         cold_start_s=start,
         probes=probes,
@@ -265,6 +266,7 @@ def _memory_plan(member: Placed, pool: Pool, share: float) -> tuple[MemoryPlan, 
         kv_bytes_per_token=terms.kv_bytes_per_token,
         draft_kv_bytes_per_token=terms.draft_kv_bytes_per_token,
         kv_per_session_gib=rounded(terms.kv_per_session_gib, 6),
+        shared_kv_gib=rounded(terms.shared_kv_gib, 6),
         kv_gib=rounded(kv_gib),
         activation_gib=rounded(terms.activation_gib(seats)),
         non_torch_gib=rounded(terms.non_torch_gib),
@@ -331,13 +333,18 @@ def _miss_ratio(
     return rounded(tails.miss_ratio(predicted_ms, budget_ms, error_ratio), 3)
 
 
-def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> ThroughputPlan:
-    """Both tiers together meet the peak; the baseline alone meets normal load."""
-    demand, service = candidate.demand, candidate.service
+def _throughput_plan(member: Placed, tier: Tier, replicas: int) -> ThroughputPlan:
+    """Both tiers together meet the peak; the baseline alone meets normal load.
+
+    Beside a baseline on other machines the burst has its even part of the peak.
+    """
+    candidate, demand, service = member.candidate, member.candidate.demand, member.candidate.service
 
     def needed(normal: float, peak: float, each: float | None) -> float:
         if tier == "baseline":
             return peak if candidate.burst_replicas == 0 else normal
+        if member.beside is not None:
+            return peak * candidate.burst_replicas / candidate.peak_replicas
         return max(0.0, peak - candidate.baseline_replicas * (each or 0.0))
 
     hit = candidate.prefix_hit_ratio
@@ -427,24 +434,27 @@ def _progress_deadline_s(start: ColdStartPlan, probes: ProbePlan) -> int:
     return math.ceil(start.upper.total) + probes.startup_s
 
 
-def _waiting_room(candidate: Candidate) -> int | None:
-    """Requests that may wait behind full seats and still meet the TTFT budget; None where there is none.
+def _waiting_room(candidate: Candidate, round_trip_ms: float) -> int | None:
+    """Requests that may wait behind the most that are computed at once and still meet the TTFT budget; None: there is none.
 
-    Behind a full replica a seat becomes free every (time of one answer) / seats; what is left of the TTFT budget after
-    this request's own TTFT, divided by that, is how many may stand in line.
+    Behind those one ends every (time of one answer) / requests; what is left of the TTFT budget after this request's own
+    TTFT, divided by that, is how many may stand in line.
     """
-    demand, service = candidate.demand, candidate.service
+    demand, most = candidate.demand, candidate.service.most_generating
     if demand.load is not None:
         return room_of_requests(candidate, demand)
+    service = replica_service(candidate, round_trip_ms).computing(most)
     if demand.budget_ttft_ms is None or service.ttft_ms is None or service.tpot_ms is None:
         return None
     per_answer_ms = service.ttft_ms + demand.shape.output_tokens_per_request * service.tpot_ms
     spare_ms = max(0.0, demand.budget_ttft_ms - service.ttft_ms)
-    return math.floor(spare_ms * candidate.max_num_seqs / per_answer_ms)
+    return math.floor(spare_ms * most / per_answer_ms)
 
 
-def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit: EngineLimit | None) -> AdmissionPlan:
-    """Requests that the engine may hold at once: all its seats' worth, and those that can wait in time.
+def _admission(
+    candidate: Candidate, most: int, waiting: int | None, spec: StackSpec, limit: EngineLimit | None
+) -> AdmissionPlan:
+    """Requests that the engine may hold at once: the ``most`` that it computes within its budgets, and those that can wait.
 
     Behind a Gateway nobody asks a second replica, so that an engine must not refuse: the picker holds what the engines
     have no room for.
@@ -454,7 +464,7 @@ def _admission(candidate: Candidate, waiting: int | None, spec: StackSpec, limit
     """
     if waiting is None or spec.network.router == "gateway":
         return AdmissionPlan(max_waiting_requests=None, max_queued_requests=None, max_queued_tokens=None)
-    requests = candidate.max_num_seqs + waiting
+    requests = most + waiting
     return AdmissionPlan(
         max_waiting_requests=waiting,
         max_queued_requests=requests,
@@ -527,6 +537,13 @@ def _spread(candidate: Candidate, pool: Pool, replicas: int) -> tuple[Topology, 
 
 def _chosen_because(member: Placed) -> str:
     candidate, option = member.candidate, member.option
+    if member.beside is not None:
+        more = candidate.burst_replicas
+        return (
+            f"with the baseline on {member.beside.accelerator.name} the cheapest placement in which {more} "
+            f"replica{'s' if more > 1 else ''} more of {candidate.accelerators_per_replica} x "
+            f"{candidate.accelerator.name} carry the peak: every replica has the same part of it"
+        )
     if option.is_shared:
         others = option.engines_per_accelerator - 1
         return (

@@ -74,11 +74,13 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     its_pools = homes(pools)
     workloads = tuple(
         workload_plan(
-            member,
+            member.at(pool.tier),
             pool,
             pools_by_name[pool.name],
             caching.among_others(
-                member.candidate, settled.starts[member.position, pool.name], pools_by_name[pool.name].filler
+                member.at(pool.tier).candidate,
+                settled.starts[member.position, pool.name],
+                pools_by_name[pool.name].filler,
             ),
             spec,
             catalog,

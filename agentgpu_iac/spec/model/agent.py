@@ -24,6 +24,8 @@ from agentgpu_iac.spec.model.requests import Requests
 from agentgpu_iac.spec.repository import with_revision_of_page
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
+_SYSTEM_PROMPT_TOKENS = 500
+
 
 class ToolCalls(Document):
     """Tools that an agent calls while a session waits with its memory held."""
@@ -45,21 +47,34 @@ class Conversation(Document):
     """New tokens that the user or caller sends in one turn (an assumption: 150)."""
     output_tokens_per_turn: PositiveCount = 150
     """Tokens that the agent answers in one turn, without reasoning (an assumption: 150)."""
-    system_prompt_tokens: Count = 500
-    """System prompt and tool definitions, once per session (an assumption: 500)."""
+    system_prompt_tokens: Count = _SYSTEM_PROMPT_TOKENS
+    """System prompt and tool definitions, at the start of each session (an assumption: 500, or sharedPrefixTokens if more)."""
+    shared_prefix_tokens: Count | None = None
+    """How many of them are the same in all sessions, from the first token on. A replica stores and reads those once, where its
+    engine keeps prefixes. Unset: the whole system prompt. 0: each session has another, such as one that begins with a date."""
     reasoning_tokens_per_turn: Count | None = None
     """Reasoning tokens generated before each answer. They hold memory while generated, then leave the context. Unset: as
     ``thinking`` says, none or the model's typical figure."""
     max_context_tokens: PositiveCount | None = None
     """The most context that one session may hold. Set: memory is reserved for all of it in every session.
-    Unset: memory is reserved for the context of the last turn."""
+    Unset: memory is reserved for the context of the last turn, of which a shared prefix is held once."""
     think_time_s: NonNegative = 10.0
     """Pause of the user or caller between two turns (an assumption: 10 s)."""
     tool_calls: ToolCalls = ToolCalls()
     """Tool calls, during which the session keeps its memory."""
     prefix_hit_ratio: Ratio | None = None
-    """Share of a session's earlier context found in the prefix cache at its next request. Unset: 1 with
+    """Share of a session's own earlier context found in the prefix cache at its next request. Unset: 1 with
     session-affine routing, since memory is reserved for every session; 1 / replicas with round robin."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prompt_of_its_shared_part(cls, document: object) -> object:
+        """A prompt of which only the shared part is told is at least that long."""
+        if not isinstance(document, dict) or document.get("systemPromptTokens") is not None:
+            return document
+        shared = document.get("sharedPrefixTokens")
+        longer = isinstance(shared, int) and not isinstance(shared, bool) and shared > _SYSTEM_PROMPT_TOKENS
+        return {**document, "systemPromptTokens": shared} if longer else document
 
 
 class Sessions(Document):

@@ -69,6 +69,9 @@ class Capacity(Document):
     """How images come to nodes whose user data is ours (Amazon Linux 2023 on EKS). parallel: layers are fetched and unpacked
     side by side (nodeadm's gate FastImagePull, which AWS calls experimental), wherever the disk takes 600 MiB/s. default:
     containerd as it is."""
+    quantile: Annotated[float, Field(ge=0.9, le=0.9999)] = 0.99
+    """Share of the time for which no replica generates more requests at once than it is planned with. Sessions that think or
+    wait for a tool hold memory and ask for nothing: how many ask at once varies, and the plan is made for this quantile."""
     max_price_age_days: Annotated[int, Field(ge=1, le=3650)] = 90
     """Prices older than this, in days, are warned of, with their age beside the cost. They are counted all the same:
     ``agentgpu catalog update`` asks for those of today."""

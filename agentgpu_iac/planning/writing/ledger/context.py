@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.writing.ledger.answering import input_lines
+from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Context"
@@ -36,6 +37,16 @@ def context_lines(demand: Demand) -> Iterator[Line]:
         unit="tokens",
         source="spec: the last turn",
     )
+    if shape.shared_tokens:
+        yield Line(
+            name="sharedTokens",
+            formula=f"whole blocks of {KV_BLOCK_TOKENS} of the prefix that all sessions share",
+            inputs=f"{shape.shared_tokens // KV_BLOCK_TOKENS:,} x {KV_BLOCK_TOKENS}",
+            value=shape.shared_tokens,
+            result=f"{shape.shared_tokens:,} tokens",
+            unit="tokens",
+            source="spec: conversation.sharedPrefixTokens, the system prompt if unset; a replica stores and reads them once",
+        )
     expected = min(round(shape.expected_tokens), demand.context_tokens)
     mean = "system prompt + (turns + 1) / 2 x (input + tool results + output)"
     sum_of_mean = (

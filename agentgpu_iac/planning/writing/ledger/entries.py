@@ -39,7 +39,8 @@ def entries(
 ) -> tuple[LedgerEntry, ...]:
     """Every number of every agent with its sum, in the order of the agents.
 
-    Context, memory and latency stand at the baseline: the burst tier runs the same engine. ``pools`` are by name.
+    Context, memory and latency stand at the baseline: the burst tier runs the same engine, and has lines of its own where it
+    is another candidate or on another machine. ``pools`` are by name.
     """
     members: dict[str, set[str]] = {}
     for workloads in tiers.values():
@@ -57,6 +58,8 @@ def entries(
         workloads = tiers[member.candidate.demand.agent.name]
         baseline, agent = workloads[0], workloads[0].agent
         found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
+        if member.burst is not None:
+            found += _with_overrides(workloads[-1].name, _sections(member.burst, workloads[-1]), ())
         for workload in workloads:
             pool = workload.node_pool
             lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.service import largest_prompt, mean_request
+from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
 from agentgpu_iac.planning.writing.ledger.answering import answer_lines
 from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.sizing.speed import Speed
 
-SECTION = "Latency with every session generating"
+SECTION = "Latency with as many requests as are planned to generate"
 
 
 def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Iterator[Line]:
@@ -25,7 +25,7 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    state = latency.steady(engine, request, candidate.counted_sessions)
+    state = latency.steady(engine, request, candidate.counted_requests)
     yield _line(
         "ttftMs",
         "network + queue + prefill + first step",
@@ -126,12 +126,12 @@ def _queue(workload: Workload, engine: Speed, state: latency.Steady, engines: in
         queue_ms,
         f"{queue_ms:.1f} ms",
         f"steps of {state.step_ms:.2f} ms on average, with a deviation of {math.sqrt(state.spread_ms2):.2f}; each other "
-        f"session brings a prompt every {state.cycle_ms:,.0f} ms, and {state.prompts_in_a_step:,.1f} fit into a step",
+        f"request brings a prompt every {state.cycle_ms:,.0f} ms, and {state.prompts_in_a_step:,.1f} fit into a step",
     )
 
 
 def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.counted_sessions
+    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.counted_requests
     tokens, end_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
     decode = engine.decode_ms(sessions, request.context_tokens)
     reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode)
@@ -145,18 +145,18 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: l
         prefill_ms,
         f"{prefill_ms:.1f} ms",
         f"{tokens:,.0f} tokens at most, in steps of {engine.max_batched_tokens:,}"
-        + ("" if engine.prompts_apart else " that also give every session a token"),
+        + ("" if engine.prompts_apart else " that also give every running request a token"),
     )
 
 
 def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    batch, decode_ms = engine.batch(candidate.counted_sessions), workload.latency.decode_ms or 0.0
+    batch, decode_ms = engine.batch(candidate.counted_requests), workload.latency.decode_ms or 0.0
     group = max(1.0, batch / engine.attention_groups)
     terms = [
         f"{engine.launches_ms:.4f}",
         f"({engine.dense_weights_ms:.4f}^2 + ({group:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
     ]
-    formula = "launches + (weights^2 + (sessions x arithmetic)^2)^0.5"
+    formula = "launches + (weights^2 + (requests x arithmetic)^2)^0.5"
     if engine.experts:
         touched = engine.touched_experts(batch) * engine.expert_weights_ms
         terms.append(f"({touched:.4f}^2 + ({batch:.6g} x {engine.expert_ms_per_token:.6f})^2)^0.5")
@@ -167,24 +167,24 @@ def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: la
     if last is not None:
         terms.append(f"{batch:.6g} x {last:.6f}")
     if engine.stages > 1:
-        terms.append(f"{engine.paced_ms(candidate.counted_sessions, request.context_tokens):.4f}")
+        terms.append(f"{engine.paced_ms(candidate.counted_requests, request.context_tokens):.4f}")
     return _line(
         "decodeMs",
-        f"{formula} + sessions x (KV cache + host + all-reduce)"
+        f"{formula} + requests x (KV cache + host + all-reduce)"
         + (
             ""
             if engine.stages == 1
-            else f" + pace of the slowest of {engine.stages} stages; sessions of the fullest of as many batches"
+            else f" + pace of the slowest of {engine.stages} stages; requests of the fullest of as many batches"
         )
         + (
             ""
             if engine.attention_groups == 1
-            else f"; {candidate.seats_per_group} sessions in each of the attention groups"
+            else f"; {candidate.groups.seats(candidate.service.generating)} requests in the fullest of the attention groups"
         ),
         scaled(" + ".join(terms), engines, engine.measured_ttft_ratio),
         decode_ms,
         f"{decode_ms:.1f} ms",
-        f"one step with every session at {request.context_tokens:,.0f} tokens of context; weights and KV cache are read once",
+        f"one step with every request at {request.context_tokens:,.0f} tokens of context; weights and KV cache are read once",
     )
 
 
@@ -202,6 +202,6 @@ def _tpot(candidate: Candidate, workload: Workload, engine: Speed, state: latenc
         ),
         tpot_ms,
         f"{tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}",
-        f"a step of those who decode; {max(0, candidate.counted_sessions - 1)} other sessions bring a prompt every "
+        f"a step of those who decode; {max(0, candidate.counted_requests - 1)} other requests bring a prompt every "
         f"{state.cycle_ms:,.0f} ms each",
     )

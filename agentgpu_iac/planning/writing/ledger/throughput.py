@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.running import pace
+from agentgpu_iac.planning.running import generating, pace
 from agentgpu_iac.planning.writing.ledger.answering import rate_lines
 from agentgpu_iac.sizing.ledger import Line
 
@@ -41,6 +41,8 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
         unit="tokens/s",
         source="spec",
     )
+    if baseline.generating is not None:
+        yield from generating.lines(baseline.generating, baseline.max_num_seqs)
     if baseline.pace is not None:
         yield from pace.lines(baseline.pace)
     yield Line(

@@ -1,0 +1,111 @@
+"""How the sessions of one replica ask it: how many it holds, and for how many of them it generates at once.
+
+A replica is bought for the sessions that it holds, which need memory, and judged with those that generate, which need
+compute (``sizing.generating``): at ``capacity.quantile`` of the time, at normal load and at the peak, while a burst arrives.
+"""
+
+from __future__ import annotations
+
+import math
+
+from agentgpu_iac.planning.choosing.requests import mean_request
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.sizing import latency
+from agentgpu_iac.sizing.generating import (
+    Generating,
+    RequestTime,
+    generating,
+    pause_at_rate,
+    with_arrivals,
+)
+from agentgpu_iac.sizing.groups import Groups
+from agentgpu_iac.sizing.speed import Speed
+
+_ROUNDING = 1e-9
+
+
+class Asking:
+    """The sessions of one agent before a replica, for any number that it holds."""
+
+    __slots__ = ("_demand", "_hit", "_known", "_time")
+
+    def __init__(
+        self,
+        demand: Demand,
+        engine: Speed | None,
+        prefix_hit_ratio: float,
+        groups: Groups,
+        *,
+        by_hand: bool = True,
+        engines: int = 1,
+    ) -> None:
+        """``engines`` busy engines take turns on the accelerator. Figures measured and set by hand count if ``by_hand``."""
+        self._demand = demand
+        self._hit = prefix_hit_ratio
+        self._time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
+        self._known: dict[int, int] = {}
+
+    @property
+    def time(self) -> RequestTime | None:
+        """What a request takes in ms by how many are computed; None, and all count as generating, where nothing is known."""
+        return self._time
+
+    def planned(self, sessions: int) -> int:
+        """Requests for which a replica with so many sessions is judged: those of the peak, or of normal load if more."""
+        if sessions not in self._known:
+            normal = min(sessions, self._demand.concurrent)
+            self._known[sessions] = max(
+                1,
+                self.at_quantile(sessions, self.pause_ms(sessions, peak=True), peak=True),
+                self.at_quantile(normal, self.pause_ms(normal, peak=False), peak=False),
+            )
+        return self._known[sessions]
+
+    def pause_ms(self, sessions: int, *, peak: bool) -> float:
+        """Between two requests of a session: as stated, or shorter where the daily volume leaves less."""
+        demand = self._demand
+        if self._time is None or not sessions:
+            return 0.0
+        everybody = demand.peak if peak else demand.concurrent
+        rate = demand.asked_per_s(self._hit, peak=peak) * sessions / everybody / 1000
+        return min(demand.pause_s * 1000, pause_at_rate(sessions, rate, self._time))
+
+    def law(self, sessions: int, pause_ms: float) -> Generating:
+        """How many of so many sessions generate, by share of the time, once they are there."""
+        if self._time is None:
+            return Generating(first=sessions, shares=(1.0,))
+        return generating(sessions, pause_ms, self._time)
+
+    def at_quantile(self, sessions: int, pause_ms: float, *, peak: bool) -> int:
+        """How many generate at most for the planned quantile of the time; at the peak while the last of them arrive."""
+        demand, law = self._demand, self.law(sessions, pause_ms)
+        there = max(law.at(demand.quantile), math.ceil(law.mean - _ROUNDING))
+        if not peak or demand.normal_ratio == 1 or self._time is None:
+            return there
+        new, within_ms = sessions * (1 - demand.normal_ratio), demand.ramp_s * 1000
+        return max(there, with_arrivals(sessions, pause_ms, self._time, demand.quantile, new=new, within=within_ms))
+
+
+def _request_time(
+    demand: Demand, engine: Speed | None, hit: float, groups: Groups, *, by_hand: bool, engines: int
+) -> RequestTime | None:
+    """The mean time of a request on its seat, the network left out."""
+    given, further = demand.agent.overrides, max(0.0, demand.shape.output_tokens_per_request - 1)
+    ttft, tpot = (given.ttft_ms, given.tpot_ms) if by_hand else (None, None)
+    if ttft is not None and tpot is not None:
+        constant = ttft + further * tpot
+        return RequestTime(lambda _: constant)
+    if engine is None:
+        return None
+    request = mean_request(demand, hit)
+
+    def time_ms(requests: int) -> float:
+        counted = groups.counted(requests)
+        state = latency.steady(engine, request, counted)
+        if ttft is None and tpot is None:
+            return state.cycle_ms * engine.measured_tpot_ratio * engines
+        answer = latency.answer(engine, request, state, counted, counted)
+        first = answer.ttft_ms * engines if ttft is None else ttft
+        return first + further * (answer.tpot_ms * engines if tpot is None else tpot)
+
+    return RequestTime(time_ms)
