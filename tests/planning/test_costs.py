@@ -83,7 +83,7 @@ class TestHeldCapacity:
 
     def test_a_burst_is_counted_as_what_finds_no_room_is_bought(self) -> None:
         found = plan(
-            make_agent(traffic=BURST),
+            make_agent(traffic=BURST, overrides={"maxNumSeqs": 4}),
             catalog=make_catalog(SMALL),
             accelerators=only("small-40"),
             capacity={"reservation": "on-demand"},
@@ -156,7 +156,7 @@ class TestBeside:
     """What no sum holds is listed with what is known of it."""
 
     def test_a_cluster_on_aws(self) -> None:
-        found = plan(make_agent(traffic=BURST), catalog=make_catalog(SMALL))
+        found = plan(make_agent(traffic=BURST, overrides={"maxNumSeqs": 4}), catalog=make_catalog(SMALL))
         known = beside(found)
         assert known["the EKS control plane"] == Decimal("72.00")
         assert known["the NAT gateway"] == Decimal("32.40")
