@@ -42,10 +42,13 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
 
 KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.AgentPlan: ("name",),
+    p.AgentCost: ("agent",),
     p.AlertPlan: ("name", "agent"),
     p.Assumption: ("agent", "part", "field"),
+    p.BesideItem: ("what",),
     p.CachedModel: ("model",),
     p.CachedRepository: ("path",),
+    p.CallCost: ("agent", "seller"),
     p.ClosedHours: ("schedule",),
     p.EngineFile: ("name",),
     p.EnvironmentVariable: ("name",),

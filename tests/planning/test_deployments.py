@@ -12,7 +12,7 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.endpoints import endpoints
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
 from agentgpu_iac.planning.demand import Demand, demand, wanted_model_len
-from agentgpu_iac.planning.deployments import deployments, together, with_context_for
+from agentgpu_iac.planning.deployments import deployments, together, with_context_for, without_shared_prefix
 from agentgpu_iac.review.explain import explain
 from tests.planning.scenes import CATALOG, load, make_agent, plan
 
@@ -134,6 +134,17 @@ class TestTogether:
         assert found.longest_context_tokens == 9_000
         assert wanted_model_len(found) == wanted_model_len(parts[1])
 
+    def test_each_agent_s_own_prefix_is_held_once(self):
+        parts = demands(
+            agent("a", 3, conversation={"systemPromptTokens": 1_600}),
+            agent("b", 1, conversation={"systemPromptTokens": 160}),
+        )
+        found = together("x", parts)
+        assert [part.shared_kv_tokens for part in parts] == [1_600, 160]
+        assert found.shared_kv_tokens == 1_232  # 16 tokens a block; the mean is 1,240
+        assert found.shared_kv_tokens + found.other_prefix_kv_tokens == 1_600 + 160
+        assert without_shared_prefix(found).shared_kv_tokens == 0
+
     def test_chance_deals_long_sessions_out(self):
         long = {"conversation": {"maxContextTokens": 9_000}}
         found = together("x", demands(agent("a", 3, conversation={"maxContextTokens": 1_000}), agent("b", 1, **long)))
@@ -160,7 +171,10 @@ class TestTogether:
         assert generating(found) == pytest.approx(sum(map(generating, parts)))
 
     def test_unlike_prompts_vary_more(self):
-        short, long = ({"conversation": {"inputTokensPerTurn": tokens, "turns": 1}} for tokens in (100, 5_900))
+        short, long = (
+            {"conversation": {"inputTokensPerTurn": tokens, "turns": 1, "systemPromptTokens": 0}}
+            for tokens in (600, 6_400)
+        )
         alike, unlike = (
             demands(agent("a", **short), agent("b", **short)),
             demands(agent("a", **short), agent("b", **long)),
@@ -171,7 +185,7 @@ class TestTogether:
         assert found.prompt_spread == pytest.approx((600**2 + 6_400**2) / 2 / 3_500**2)
 
     def test_the_longest_prompt_of_any_must_be_in_time(self):
-        parts = demands(agent("a"), agent("b", conversation={"systemPromptTokens": 6_000}))
+        parts = demands(agent("a"), agent("b", conversation={"inputTokensPerTurn": 6_000}))
         assert largest_prompt(together("x", parts), 1.0) == largest_prompt(parts[1], 1.0)
 
     def test_the_way_up_is_that_of_those_who_climb(self):
@@ -276,7 +290,7 @@ class TestPlanned:
         assert [each.adapters for each in found.agents] == [("style-a",), ("style-b",)]
 
     def test_stays_apart_where_the_strictest_budget_would_cost_more(self):
-        long = {"systemPromptTokens": 60_000, "thinkTimeS": 0}
+        long = {"inputTokensPerTurn": 60_000, "turns": 1, "thinkTimeS": 0}
         found = plan(
             agent("voice", 1, latencyClass="voice"),
             agent("digest", 1, latencyClass="background", conversation=long),

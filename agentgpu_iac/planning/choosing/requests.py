@@ -32,7 +32,8 @@ def _prompt_spread(demand: Demand, prefix_hit_ratio: float) -> float:
 
 def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
     """The largest prompt that must be read, and the context that it ends at, in tokens: the TTFT budget is held against it."""
-    return max(_largest_prompt(member, prefix_hit_ratio) for member in demand.served)
+    prompts = [_largest_prompt(member, prefix_hit_ratio) for member in demand.served]
+    return max(tokens for tokens, _ in prompts), max(end for _, end in prompts)
 
 
 def _largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:

@@ -31,7 +31,7 @@ class Tokens:
     new: float
     """Of prompts, that no earlier request of the session had."""
     history: float
-    """Of prompts, that an earlier one had."""
+    """Of prompts, that an earlier one had, or that all sessions share."""
     generated: float
     requests: float
     """Calls of the engine."""
@@ -52,7 +52,7 @@ def tokens_of(demand: Demand) -> Tokens:
     requests = turns * shape.requests_per_turn
     return Tokens(
         new=requests * shape.new_tokens_per_request,
-        history=requests * shape.history_tokens,
+        history=requests * (shape.history_tokens + shape.shared_tokens),
         generated=turns * shape.output_tokens_per_turn,
         requests=requests,
     )

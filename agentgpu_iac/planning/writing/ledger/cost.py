@@ -10,6 +10,7 @@ from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import HOURS_PER_MONTH
 
 SECTION = "Cost"
+AGENT_SECTION = "Cost by agent"
 
 
 def cost_lines(items: Iterable[LineItem], agent: str, members: set[str], burst_hours: Decimal) -> Iterator[Line]:

@@ -69,18 +69,14 @@ def entries(
             found += (_entry(workload.name, filling.SECTION, line) for line in filled)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
-            if workload.tier == "baseline":
-                found += (
-                    _entry(workload.name, cost.SECTION, line)
-                    for served, ratio in zip(
-                        member.candidate.demand.served, load_ratios(member.candidate.demand), strict=True
-                    )
-                    for line in cost.agent_lines(
-                        costs[served.name], "" if len(workload.served) == 1 else served.name, ratio
-                    )
-                )
             counted = account.quota_lines(pools[pool], quotas)
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
+        demand = member.candidate.demand
+        found += (
+            _entry(baseline.name, cost.AGENT_SECTION, line)
+            for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
+            for line in cost.agent_lines(costs[served.name], "" if len(demand.served) == 1 else served.name, ratio)
+        )
     return tuple(found)
 
 
