@@ -172,6 +172,11 @@ BAD = (
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
     ),
     (
+        "fan_out_rules",
+        "agents[0].fanOut[0].agent",
+        with_agent("fanOut: [{agent: nobody}]"),
+    ),
+    (
         "_prompt_holds_its_shared_part",
         "agents[0].conversation.sharedPrefixTokens",
         with_agent("conversation: {sharedPrefixTokens: 501, systemPromptTokens: 500}"),

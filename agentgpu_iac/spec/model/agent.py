@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.model.fan_out import FanOut
 from agentgpu_iac.spec.model.fields import (
     Count,
     Name,
@@ -228,6 +229,8 @@ class Agent(Document):
     """Volume and burst."""
     interruptible: bool = False
     """The agent's state is checkpointed, or its work can be retried: a lost replica costs time, not an answer."""
+    fan_out: tuple[FanOut, ...] = ()
+    """Sub-agents that it starts in its turns. The time that it waits for them is ``conversation.toolCalls.seconds``."""
     fallback: Name | None = None
     """Agent of this stack that answers when this one cannot."""
     lora_adapters: tuple[LoraAdapter, ...] = ()
