@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from agentgpu_iac.calculators.answering import WholeAnswer, whole_answer
 from agentgpu_iac.calculators.question import (
+    Case,
     CaseRejection,
     PredictQuestion,
     config_of,
@@ -15,7 +17,7 @@ from agentgpu_iac.calculators.question import (
     without_assumed_tower,
 )
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.sizing import arrivals, latency, memory, replica, tails
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.seats import recipe_kv_dtype, tuned_seats
@@ -91,7 +93,7 @@ _SPARED = (
 )
 
 
-def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | CaseRejection:
+def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | WholeAnswer | CaseRejection:
     """Predict latency and throughput of one replica at a load.
 
     More requests than the KV cache holds wait for a seat: the admitted ones set TPOT, and the wait is part of TTFT. With
@@ -99,20 +101,16 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     state: a closed loop that has run for a while, or Poisson arrivals at the rate.
 
     Raises:
-        BadInput: the model or accelerator is unknown, or no load is given that the arrivals need.
+        BadInput: the model or accelerator is unknown, or no load is given that the arrivals need; what is generated is not told
+            of a model that generates, or told of one that does not.
     """
     _check_load(question)
     case = resolved(question, catalog)
     spread = case.spread
     if case.refused is not None:
         return case.refused
-    if case.model.pooling is not None:
-        message = f"{case.model.id} generates nothing, and predict answers with TTFT and TPOT"
-        hint = "write it into a stack with requests: {perS, inputTokens}; agentgpu explain then has its answer term by term"
-        raise BadInput.one("predict", message, hint=hint)
-    length = question.max_model_len or min(
-        case.model.max_context_tokens, question.input_tokens + question.output_tokens
-    )
+    output_tokens = _generated(question, case)
+    length = question.max_model_len or min(case.model.max_context_tokens, question.input_tokens + output_tokens)
     # Times are of requests in words, with the compile cache full: what a first start with pictures holds is ``size``'s.
     config = replace(config_of(question, case, length), cold_start=False, reads_pictures=False)
     report = memory.engine_memory(config)
@@ -135,7 +133,9 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     if engine is None:
         message = f"no sourced bandwidth or TFLOPS figure for {case.accelerator.name}"
         return CaseRejection(constraint="no-latency-data", need=None, limit=None, unit="TFLOPS", message=message)
-    held = question.input_tokens + question.output_tokens * port.held_output_share
+    if case.model.pooling is not None:
+        return whole_answer(question, case, engine, list(case.warnings))
+    held = question.input_tokens + output_tokens * port.held_output_share
     by_cache = tuned_seats(
         case.model,
         case.accelerator,
@@ -144,7 +144,7 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         kv_dtype=case.kv_dtype,
         engine=question.engine,
         prompt_tokens=float(question.input_tokens),
-        output_tokens=float(question.output_tokens),
+        output_tokens=float(output_tokens),
     )
     if question.gpu_memory_utilization is not None:
         by_cache = max(1.0, memory.seats(report, math.ceil(held)) * spread.attention_groups)
@@ -154,8 +154,8 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
         engine=engine,
         request=latency.Request(
             prompt_tokens=question.input_tokens * (1 - question.prefix_hit_ratio),
-            context_tokens=question.input_tokens + question.output_tokens / 2,
-            output_tokens=float(question.output_tokens),
+            context_tokens=question.input_tokens + output_tokens / 2,
+            output_tokens=float(output_tokens),
         ),
         seats=min(by_cache, float(limit * spread.attention_groups)),
         cache_tokens=by_cache * held,
@@ -171,6 +171,18 @@ def predict(question: PredictQuestion, catalog: Catalog) -> PredictAnswer | Case
     if question.accepted_tokens > 1:
         warnings.append("speculative decoding is arithmetic only here: no measured run backs it")
     return _answer(asked, warnings)
+
+
+def _generated(question: PredictQuestion, case: Case) -> int:
+    """Tokens that a request generates: told of every model that generates, and of no other."""
+    if case.model.pooling is not None:
+        if question.output_tokens is not None:
+            message = f"{case.model.id} generates nothing, and its answers come whole"
+            raise BadInput.one("predict", message, hint="leave output-tokens out")
+        return 0
+    if question.output_tokens is None:
+        raise BadInput([Fault(source="predict", path="output-tokens", message="is required")])
+    return question.output_tokens
 
 
 def _check_load(question: PredictQuestion) -> None:

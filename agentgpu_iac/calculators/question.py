@@ -113,8 +113,8 @@ class PredictQuestion(Question):
 
     input_tokens: Tokens
     """Prompt tokens of a request."""
-    output_tokens: Tokens
-    """Generated tokens of a request."""
+    output_tokens: Tokens | None = None
+    """Generated tokens of a request; of a model that generates nothing, none."""
     concurrency: Annotated[float, Field(gt=0, le=MAX_COUNT)] | None = None
     """Requests asked for at once (closed loop); with attention data parallelism, of each of its groups."""
     request_rate: Annotated[float, Field(gt=0, le=MAX_COUNT)] | None = None
@@ -349,7 +349,7 @@ def _too_long(question: Question, model: Model) -> CaseRejection | None:
     """Engines refuse to start with a length beyond the model's own, and to answer a request beyond it."""
     asked = question.max_model_len or 0
     if isinstance(question, PredictQuestion):
-        asked = max(asked, question.input_tokens + question.output_tokens)
+        asked = max(asked, question.input_tokens + (question.output_tokens or 0))
     if asked <= model.max_context_tokens:
         return None
     return CaseRejection(

@@ -14,6 +14,7 @@ from agentgpu_iac.catalog.join import NoAcceleratorError, accelerator_of
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    Charge,
     EngineHostMemory,
     EngineLimit,
     EngineParsers,
@@ -29,6 +30,7 @@ from agentgpu_iac.catalog.model import (
     ServiceRelease,
     SkyPilotName,
     Thinking,
+    TokenPrice,
     VcpuQuota,
     VolumeType,
 )
@@ -88,6 +90,10 @@ class CatalogOverlay(Document):
     """Known by target and version."""
     quotas: tuple[VcpuQuota, ...] = ()
     """Known by provider, capacity type and code."""
+    charges: tuple[Charge, ...] = ()
+    """Known by provider and id: what is billed beside the nodes."""
+    token_prices: tuple[TokenPrice, ...] = ()
+    """Known by model, seller and router: what you pay for calls."""
     calibrations: tuple[Calibration, ...] = ()
     """What your own runs measured; ``agentgpu calibrate`` writes these."""
 
@@ -211,6 +217,10 @@ def _merged(base: Rows, own: CatalogOverlay, digest_of_both: str) -> Rows:
         volumes=_replaced(base.volumes, own.volumes, lambda row: row.id),
         kubernetes=_replaced(base.kubernetes, own.kubernetes, lambda row: (row.target, row.version)),
         quotas=_replaced(base.quotas, own.quotas, lambda row: (row.provider, row.capacity_type, row.code)),
+        charges=_replaced(base.charges, own.charges, lambda row: (row.provider, row.id)),
+        token_prices=_replaced(
+            base.token_prices, own.token_prices, lambda row: (row.model.casefold(), row.seller, row.via)
+        ),
         calibrations=own.calibrations,
         digest=digest_of_both,
     )

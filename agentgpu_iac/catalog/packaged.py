@@ -19,6 +19,7 @@ from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    Charge,
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
@@ -40,6 +41,7 @@ from agentgpu_iac.catalog.model import (
     Shortcut,
     SkyPilotName,
     Thinking,
+    TokenPrice,
     VcpuQuota,
     VolumeType,
 )
@@ -78,12 +80,15 @@ class Rows:
     kernels: tuple[Kernels, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    token_prices: tuple[TokenPrice, ...] = ()
     calibrations: tuple[Calibration, ...] = ()
     digest: str = ""
 
 
 FILES = (
     "accelerators.json",
+    "charges.json",
     "engine_host_memory.json",
     "engine_limits.json",
     "engine_metrics.json",
@@ -113,6 +118,7 @@ FILES = (
     "shortcuts.json",
     "skypilot.json",
     "thinking.json",
+    "token_prices.csv",
     "volumes.json",
 )
 """The data files, in the order in which they enter the digest."""
@@ -159,6 +165,8 @@ def rows_in(folder: Traversable) -> Rows:
         kernels=_json_rows(content["kernels.json"], Kernels),
         kubernetes=_json_rows(content["kubernetes.json"], KubernetesRelease),
         quotas=_json_rows(content["quotas.json"], VcpuQuota),
+        charges=_json_rows(content["charges.json"], Charge),
+        token_prices=_csv_rows(content["token_prices.csv"], TokenPrice),
         digest=digest(content[name] for name in FILES),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 from agentgpu_iac.catalog import shapes
 from agentgpu_iac.catalog.checkpoint import stored_as_listed, with_repacks
+from agentgpu_iac.catalog.days import newest
 from agentgpu_iac.catalog.engine_facts import EngineFacts
 from agentgpu_iac.catalog.engine_versions import EngineVersion
 from agentgpu_iac.catalog.huggingface import model_from_config
@@ -23,6 +23,8 @@ from agentgpu_iac.catalog.missing import UnsizableError
 from agentgpu_iac.catalog.model import (
     Accelerator,
     Calibration,
+    Charge,
+    ChargeId,
     EngineHostMemory,
     EngineLimit,
     EngineMetrics,
@@ -47,6 +49,7 @@ from agentgpu_iac.catalog.model import (
     Shortcut,
     SkyPilotName,
     Thinking,
+    TokenPrice,
     VcpuQuota,
     VolumeType,
 )
@@ -81,7 +84,6 @@ POOLING_FILE = "1_Pooling/config.json"
 _LARGEST_TEXT = 50 * 2**20
 """The largest file that is read as a whole: the index of a checkpoint of many experts has 20 MB."""
 _OfVersion = TypeVar("_OfVersion", EngineFacts, EngineHostMemory, EngineParsers, EngineRelease)
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +122,21 @@ class Catalog:
     volumes: tuple[VolumeType, ...] = ()
     kubernetes: tuple[KubernetesRelease, ...] = ()
     quotas: tuple[VcpuQuota, ...] = ()
+    charges: tuple[Charge, ...] = ()
+    token_prices: tuple[TokenPrice, ...] = ()
     places: frozenset[tuple[str, str]] = frozenset()
     """Each (provider, region) that some price names, whether its machines can be planned with or not."""
     newest_date: str = ""
     """The newest day on which a price or a version was read, YYYY-MM-DD: how old the facts are, since nothing here has a
     clock. Empty: no row has a day."""
+    asked_on: str = ""
+    """The day on which somebody asks, YYYY-MM-DD, where one is given; empty: nobody says."""
     base_directory: Path | None = None
+
+    @property
+    def day(self) -> str:
+        """The day that ages are counted to: the one that was given, else the newest that the catalog names."""
+        return self.asked_on or self.newest_date
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
         """Look an accelerator up by its id.
@@ -309,6 +320,10 @@ class Catalog:
         """The types of network volume whose prices are known for a provider."""
         return tuple(row for row in self.volumes if row.provider == provider)
 
+    def charge(self, provider: str, charge: ChargeId) -> Charge | None:
+        """What a provider bills beside the nodes; None where its price is not known."""
+        return next((row for row in self.charges if (row.provider, row.id) == (provider, charge)), None)
+
     def quota(self, provider: str, instance_type: str, capacity_type: CapacityType) -> VcpuQuota | None:
         """The quota that counts a machine bought that way; None where none is known. Reserved ones run on demand."""
         way = "on-demand" if capacity_type == "reserved" else capacity_type
@@ -393,20 +408,22 @@ def _header(path: Path) -> bytes:
         return stream.read(header_length(stream.read(LENGTH_BYTES), size))
 
 
-def load_catalog(overlay: Path | None = None, base_directory: Path | None = None) -> Catalog:
+def load_catalog(overlay: Path | None = None, base_directory: Path | None = None, asked_on: str = "") -> Catalog:
     """Load the catalog of the package, with a user's own rows on top.
 
     Args:
         overlay: A ``CatalogOverlay`` file whose rows add to ours, or replace those of the same name.
         base_directory: Where relative paths of models start: the folder of the stack spec.
+        asked_on: The day, YYYY-MM-DD, that ages of prices count to; empty: the newest that the catalog names, so that the
+            same catalog always gives the same plan.
 
     Raises:
         BadInput: the overlay cannot be read or has faults; names all of them.
     """
     if overlay is None:
-        return dataclasses.replace(_packaged_catalog(), base_directory=base_directory)
+        return dataclasses.replace(_packaged_catalog(), base_directory=base_directory, asked_on=asked_on)
     rows, own_prices = with_overlay(packaged_rows(), overlay)
-    return dataclasses.replace(catalog_of(rows, own_prices), base_directory=base_directory)
+    return dataclasses.replace(catalog_of(rows, own_prices), base_directory=base_directory, asked_on=asked_on)
 
 
 @cache
@@ -453,16 +470,16 @@ def catalog_of(rows: Rows, own_prices: Iterable[Price] = ()) -> Catalog:
         volumes=tuple(sorted(rows.volumes, key=lambda row: row.id)),
         kubernetes=tuple(sorted(rows.kubernetes, key=lambda row: (row.target, order(row.version)))),
         quotas=tuple(sorted(rows.quotas, key=lambda row: (row.provider, row.capacity_type, row.code))),
-        newest_date=_newest_date(rows, own_prices),
+        token_prices=tuple(sorted(rows.token_prices, key=lambda row: (row.model.casefold(), row.seller, row.via))),
+        charges=tuple(sorted(rows.charges, key=lambda row: (row.provider, row.id))),
+        newest_date=newest(
+            [
+                *(row.date for row in (*rows.prices, *own_prices)),
+                *(row.date for row in rows.volumes),
+                *(row.date for row in rows.kubernetes),
+            ]
+        ),
     )
-
-
-def _newest_date(rows: Rows, own_prices: Iterable[Price]) -> str:
-    """The newest date that names a day: a source that gives the month alone does not say how old it is."""
-    dates = [row.date for row in (*rows.prices, *own_prices)]
-    dates += [row.date for row in rows.volumes]
-    dates += [row.date for row in rows.kubernetes]
-    return max((day for day in dates if _DAY.fullmatch(day)), default="")
 
 
 def gate_of(repository: str, gates: Iterable[Gate]) -> bool | None:

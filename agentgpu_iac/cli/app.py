@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,6 +66,14 @@ SourceArgument = Annotated[
 ]
 OverlayOption = Annotated[
     Path | None, typer.Option("--catalog", help="Your own catalog rows on top of ours (prices, models, accelerators).")
+]
+TodayOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--today",
+        formats=["%Y-%m-%d"],
+        help="Day that ages of prices count to; left out, the newest that the catalog names, so that plans stay the same.",
+    ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the answer.")]
 

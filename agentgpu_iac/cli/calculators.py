@@ -103,7 +103,9 @@ def predict(
     model: ModelOption = None,
     accelerator: AcceleratorOption = None,
     input_tokens: Annotated[int | None, typer.Option(help="Prompt tokens of a request.")] = None,
-    output_tokens: Annotated[int | None, typer.Option(help="Generated tokens of a request.")] = None,
+    output_tokens: Annotated[
+        int | None, typer.Option(help="Generated tokens of a request; none of embedding models.")
+    ] = None,
     concurrency: Annotated[
         float | None, typer.Option(help="Requests at once in each attention group (closed loop).")
     ] = None,

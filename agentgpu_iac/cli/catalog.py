@@ -30,6 +30,7 @@ class CatalogKind(StrEnum):
 class LiveProvider(StrEnum):
     """Providers whose prices can be asked for."""
 
+    AWS = "aws"
     SPHERON = "spheron"
 
 
@@ -76,6 +77,10 @@ def catalog_update(
     url: Annotated[
         str | None, typer.Option(help="Address of the provider's API, where it is not the usual one.")
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(help="Region of AWS to ask about, again for each; left out, all that the catalog knows."),
+    ] = None,
     format: FormatOption = Format.TABLE,
 ) -> None:
     """Ask a provider for its prices of today, and write them as a catalog overlay for --catalog.
@@ -85,7 +90,7 @@ def catalog_update(
     """
     from agentgpu_iac.cli import output, update
 
-    made = update.ask(provider.value, url)
+    made = update.ask(provider.value, url, tuple(region or ()))
     with writing(output_file):
         update.write(made, output_file)
     if format is Format.JSON:

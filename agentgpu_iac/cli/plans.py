@@ -14,6 +14,7 @@ from agentgpu_iac.cli.app import (
     PlanFormat,
     SourceArgument,
     SpecArgument,
+    TodayOption,
     writing,
 )
 from agentgpu_iac.errors import EXIT_NO, BadInput
@@ -36,9 +37,11 @@ def plan(
             help="A plan of this stack that was saved: print what planning again would change; exit code 1 if anything."
         ),
     ] = None,
+    today: TodayOption = None,
 ) -> None:
     """Size, price and place an agent stack."""
     from agentgpu_iac.cli import output
+    from agentgpu_iac.cli.price_ages import since_then
     from agentgpu_iac.cli.sources import load_both
     from agentgpu_iac.plan.reading import load_plan
     from agentgpu_iac.plan.writing import plan_text
@@ -50,7 +53,7 @@ def plan(
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
     try:
         saved = None if locked is None else load_plan(locked)
-        made = make_plan(*load_both(spec, catalog))
+        made = make_plan(*load_both(spec, catalog, today))
     except NoPlan as refusal:
         rejections = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
         _print_data({"feasible": False, "message": str(refusal), "rejections": rejections}, format)
@@ -70,6 +73,8 @@ def plan(
         _print_data(made.model_dump(mode="json", by_alias=True), format)
     else:
         _print_blocks(plan_view(made, str(spec)), format)
+    if today is None and (grown := since_then(made.cost.price_age)):
+        typer.echo(grown, err=True)
 
 
 def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat) -> None:
@@ -109,13 +114,14 @@ def explain(
     agent: Annotated[str | None, typer.Argument(help="Agent to explain; all of them when left out.")] = None,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
+    today: TodayOption = None,
 ) -> None:
     """Walk through each number: formula, inputs, result, source; then the runners-up and the rejected."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.sources import source
     from agentgpu_iac.review import explain as explaining
 
-    made = source(spec, catalog).plan
+    made = source(spec, catalog, today=today).plan
     if format is Format.JSON:
         entries = explaining.explain(made, str(spec), agent)
         output.write_json([entry.model_dump(mode="json", by_alias=True) for entry in entries])
@@ -147,6 +153,7 @@ def render(
         ),
     ] = None,
     format: FormatOption = Format.TABLE,
+    today: TodayOption = None,
 ) -> None:
     """Write the plan's files: a Kustomize tree of manifests, what virtual machines run, or SkyServe's services.
 
@@ -162,7 +169,7 @@ def render(
 
     if (directory is None) is (check is None):
         raise BadInput.one("render", "needs one of --output and --check: a folder to write, or one to look at")
-    made = source(spec, catalog).plan
+    made = source(spec, catalog, today=today).plan
     files = render_plan(made)
     if validate:
         from agentgpu_iac.rendering.validate import validation

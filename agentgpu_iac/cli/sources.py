@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
@@ -23,14 +24,17 @@ class Source:
     """None: the plan was saved, and neither its spec nor its catalog is at hand."""
 
 
-def load_both(spec: Path, overlay: Path | None) -> tuple[LoadedStack, Catalog]:
-    """An agent stack, and the catalog that it is planned with."""
-    return load(spec), load_catalog(overlay, base_directory=spec.parent)
+def load_both(spec: Path, overlay: Path | None, today: datetime | None = None) -> tuple[LoadedStack, Catalog]:
+    """An agent stack, and the catalog that it is planned with, asked on a day."""
+    return load(spec), load_catalog(overlay, base_directory=spec.parent, asked_on=_day(today))
 
 
-def source(path: Path, overlay: Path | None, *, overlay_is_for_others: bool = False) -> Source:
+def source(
+    path: Path, overlay: Path | None, *, today: datetime | None = None, overlay_is_for_others: bool = False
+) -> Source:
     """The plan of an agent stack, or a saved plan.
 
+    ``today``: the day on which somebody asks, where one is given.
     ``overlay_is_for_others``: another file of the same command may be the one whose catalog it is.
     """
     raw = read_file(path, MAX_PLAN_BYTES)  # once: the path may be a pipe
@@ -39,7 +43,14 @@ def source(path: Path, overlay: Path | None, *, overlay_is_for_others: bool = Fa
         if overlay is not None and not overlay_is_for_others:
             message = f"changes nothing: {path} is a plan, which is made already"
             raise BadInput.one("--catalog", message, hint="leave it out, or name the agent stack")
+        if today is not None:
+            message = f"changes nothing: {path} is a plan, which is made already"
+            raise BadInput.one("--today", message, hint="leave it out, or name the agent stack")
         return Source(plan=saved, made_from=None)
     loaded = load_bytes(raw, source_of(path))
-    catalog = load_catalog(overlay, base_directory=path.parent)
+    catalog = load_catalog(overlay, base_directory=path.parent, asked_on=_day(today))
     return Source(plan=make_plan(loaded, catalog), made_from=(loaded, catalog))
+
+
+def _day(today: datetime | None) -> str:
+    return "" if today is None else today.date().isoformat()

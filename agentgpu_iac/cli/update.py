@@ -5,34 +5,41 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentgpu_iac.catalog.live import AMAZON
+from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.cli.output import yaml_text
 from agentgpu_iac.errors import BadInput, MissingExtra, OutsideFailure
 from agentgpu_iac.inputs import read_start
 from agentgpu_iac.review.blocks import Block, Commands, Listing, Paragraph
 
 if TYPE_CHECKING:
-    from agentgpu_iac.provisioning.spheron.prices import Update
+    from agentgpu_iac.catalog.live import Update
 
+_ASKERS = {
+    AMAZON: "agentgpu_iac.provisioning.aws.live_prices",
+    MARKETPLACE: "agentgpu_iac.provisioning.spheron.prices",
+}
+"""Who asks each provider."""
 _FIRST_LINE = "# Made by agentgpu catalog update --provider"
 
 
-def ask(provider: str, url: str | None) -> Update:
-    """Read the offers. Raises MissingExtra without an HTTP client, OutsideFailure where nothing of use is sold."""
+def ask(provider: str, url: str | None, regions: Sequence[str] = ()) -> Update:
+    """Read the prices. Raises MissingExtra without the library that asks, OutsideFailure where nothing of use is sold."""
+    now = datetime.now(UTC)
     try:
-        client = importlib.import_module("agentgpu_iac.provisioning.spheron.client")
-        prices = importlib.import_module("agentgpu_iac.provisioning.spheron.prices")
+        prices = importlib.import_module(_ASKERS[provider])
     except ModuleNotFoundError as error:
         raise MissingExtra("catalog update", provider, error) from None
-    spheron = client.Spheron(url=url or client.URL)
-    try:
-        made: Update = prices.update_of(spheron.offers(), datetime.now(UTC).date().isoformat(), url or client.URL)
-    finally:
-        spheron.close()
+    made: Update = (
+        prices.ask(url, now.isoformat(timespec="seconds"), regions)
+        if provider == AMAZON
+        else prices.ask(url, now.date().isoformat())
+    )
     if not made.offers_used:
         raise OutsideFailure(f"{provider} offers nothing now that a plan could use; nothing was written")
     return made
@@ -44,7 +51,7 @@ def write(made: Update, path: Path) -> None:
         raise BadInput.one(str(path), "the file was not made by this command", hint="name another one")
     rows = made.overlay.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     head = {"apiVersion": made.overlay.api_version, "kind": made.overlay.kind}
-    text = f"{_FIRST_LINE} spheron; the next update replaces it.\n{yaml_text({**head, **rows})}"
+    text = f"{_FIRST_LINE} {made.provider}; the next update replaces it.\n{yaml_text({**head, **rows})}"
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -72,14 +79,15 @@ def summary(made: Update, path: Path) -> dict[str, Any]:
 def view(made: Update, path: Path) -> Iterator[Block]:
     """The same for people."""
     rows = made.overlay
+    kinds = len({(price.provider, price.instance_type) for price in rows.prices})
     yield Paragraph(
-        text=f"{path}: {len(rows.prices)} prices of {len(rows.instance_types)} kinds of machines, from {made.offers_used} "
-        f"offers. {made.not_usable} more cannot be planned with now: no cloud-init, sold out or under maintenance."
+        text=f"{path}: {len(rows.prices)} prices of {kinds} kinds of machines, from {made.offers_used} "
+        f"offers. {made.not_usable} more cannot be planned with now: {made.not_usable_since}."
     )
     if made.not_mapped:
         yield Paragraph(text="Not among the catalog's accelerators:")
         yield Listing(items=made.not_mapped)
     if made.not_readable:
-        yield Paragraph(text="Not understood:")
+        yield Paragraph(text="Not answered, or not understood:")
         yield Listing(items=made.not_readable)
     yield Commands(lines=(f"agentgpu plan SPEC --catalog {path}",))

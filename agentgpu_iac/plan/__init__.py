@@ -17,7 +17,7 @@ from agentgpu_iac.plan.cluster import (
     SecurityPlan,
 )
 from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
-from agentgpu_iac.plan.cost import Alternative, Cost, LineItem
+from agentgpu_iac.plan.cost import AgentCost, Alternative, BesideItem, CallCost, Cost, LineItem, PriceAge
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
@@ -87,14 +87,17 @@ __all__ = (
     "ALERTS",
     "PLAN_VERSION",
     "AdmissionPlan",
+    "AgentCost",
     "AlertName",
     "AlertPlan",
     "AlertUnit",
     "Alternative",
     "Architecture",
     "Assumption",
+    "BesideItem",
     "CachedModel",
     "CachedRepository",
+    "CallCost",
     "ClosedHours",
     "ClusterObjectsPlan",
     "ColdStartPlan",
@@ -137,6 +140,7 @@ __all__ = (
     "PodPlan",
     "PolicyPlan",
     "PoolingPlan",
+    "PriceAge",
     "PriorityClassPlan",
     "PriorityLevel",
     "ProbePlan",

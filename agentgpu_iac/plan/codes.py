@@ -36,6 +36,7 @@ WarningCode = Literal[
     "no-reasoning-parser",
     "no-tool-parser",
     "nobody-logs-in",
+    "old-prices",
     "other-checkpoint",
     "pair-template",
     "other-instance-types",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 
@@ -52,6 +54,98 @@ class Alternative(Document):
     """Why it was not taken."""
 
 
+class BesideItem(Document):
+    """Something that is billed beside the nodes, and what is known of its price."""
+
+    what: str
+    """What it is."""
+    usd_per_month: Money | None
+    """Over 720 h; null: it depends on what no plan knows."""
+    formula: str
+    """How that comes about, or what is known of the price."""
+    price_date: str = ""
+    """When the price was read; empty: none is known."""
+    price_source: str = ""
+    """Where it is from."""
+
+
+class AgentCost(Document):
+    """What one agent causes of the cost of the nodes."""
+
+    agent: str
+    """Agent."""
+    usd_per_month: Money
+    """Its part of the baseline and of the expected burst hours: of nodes that several agents are on, by the accelerators
+    that it takes there."""
+    asked_per_month: float | None
+    """Conversations in 30 days of ``traffic.conversationsPerDay``, or requests of a model that generates nothing in 720 h
+    of ``requests.perS``; null: the spec does not say how many."""
+    asked: Literal["conversations", "requests"] = "conversations"
+    """What is counted."""
+    usd_per_1000: Money | None
+    """Of a thousand of those; null where their number is not known."""
+
+
+class CallCost(Document):
+    """What it would cost to call an agent's model by the token, instead of running it."""
+
+    agent: str
+    """Agent."""
+    seller: str
+    """Who runs the model, and through whose router it is called where that is another."""
+    usd_per_million_input: Money
+    """Price of a prompt that nothing of is cached."""
+    usd_per_million_cached: Money | None
+    """Price of what is cached; null: the seller grants nothing for it."""
+    usd_per_million_output: Money | None
+    """Price of an answer; null for a model that generates nothing."""
+    asked: Literal["conversations", "requests"]
+    """What the figures below are about."""
+    input_tokens: float
+    """Prompt tokens of one of them that nothing was cached of."""
+    cached_tokens: float
+    """Those that the same session sent before: each request sends its history again, and all of it is counted as cached."""
+    output_tokens: float
+    """Tokens generated in one of them, thinking included."""
+    usd_per_1000: Money
+    """A thousand of them, called."""
+    usd_per_month: Money | None
+    """All of a month, called; null: the spec does not say how many there are."""
+    self_hosted_usd_per_month: Money
+    """The agent's part of this plan's nodes."""
+    times_as_dear: float | None
+    """Self-hosted over called, in a month; below 1 self-hosting is cheaper. null: how many are asked is not known."""
+    break_even_per_day: float | None
+    """How many a day cost as much when called as the planned nodes do; null: the warm replicas do not carry so many."""
+    carried_per_day: float | None
+    """How many a day the warm replicas carry if they come evenly; null: it is not predicted."""
+    price_date: str
+    """When the price was read."""
+    price_source: str
+    """Where it is from."""
+
+
+class PriceAge(Document):
+    """How old the prices are that were counted."""
+
+    day: str
+    """The day that ages count to: the one given with ``--today``, else the newest date of the catalog, so that the same
+    catalog always gives the same plan."""
+    oldest_date: str
+    """When the oldest price was read; empty: none has a date."""
+    days: int | None
+    """Days from then to that day; a date without its day counts from the first of its month. null: none has a date."""
+    undated: int
+    """Line items whose price has no date in its source."""
+    limit_days: int
+    """``capacity.maxPriceAgeDays``: prices that are older are warned of."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the oldest price is older than it may be."""
+        return self.days is not None and self.days > self.limit_days
+
+
 class Cost(Document):
     """What the plan costs, and how sure we are that nothing on offer is cheaper."""
 
@@ -65,6 +159,17 @@ class Cost(Document):
     """The parts."""
     alternatives: tuple[Alternative, ...]
     """What else would work."""
+    by_agent: tuple[AgentCost, ...] = ()
+    """What each agent causes of it, in the order of the stack."""
+    calls: tuple[CallCost, ...] = ()
+    """For each agent the cheapest sellers of its model by the token; nothing where no price of it is known, or where the agent
+    has adapters of its own."""
+    beside: tuple[BesideItem, ...] = ()
+    """What is in none of these sums."""
+    beside_usd_per_month: Money | None = None
+    """Of that, what is known."""
+    price_age: PriceAge | None = None
+    """How old those prices are; null: no date is known to count to."""
     dearest_baseline_usd_per_month: Money | None = None
     """The baseline if every node were the dearest type that may stand in, bought the dearest way; null: none may."""
     dearest_peak_usd_per_hour: Money | None = None

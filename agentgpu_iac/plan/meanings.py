@@ -43,6 +43,11 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
     "undated-price": Meaning(
         "a price has no date in its source", "put a price of your own with its date into a catalog overlay"
     ),
+    "old-prices": Meaning(
+        "prices that were read longer ago than `capacity.maxPriceAgeDays`, on the day given with `--today`, else on the "
+        "catalog's newest date",
+        "ask for those of today with `agentgpu catalog update`, or raise the limit",
+    ),
     "skyserve-clouds": Meaning(
         "sellers that SkyPilot does not know, and whose offerings are left out",
         "nothing, or take another target for those sellers",
@@ -429,6 +434,7 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "image-registry": "safety-and-cost",
     "key-not-everywhere": "safety-and-cost",
     "kubernetes-support-ends": "safety-and-cost",
+    "old-prices": "safety-and-cost",
     "undated-price": "safety-and-cost",
     "unpinned": "safety-and-cost",
     "unpriced": "safety-and-cost",

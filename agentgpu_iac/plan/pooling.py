@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import PoolingKind
 
@@ -11,6 +13,18 @@ _FEW = 10
 def per_second(rate: float) -> str:
     """A rate as people read it: one decimal below ten, where it says something."""
     return f"{rate:,.0f}" if rate >= _FEW or float(rate).is_integer() else f"{rate:,.1f}"
+
+
+def first_answer_words(are_pooled: Iterable[bool]) -> str:
+    """What a column of first answers is headed: those of models that generate, of models that don't, or of both."""
+    kinds = set(are_pooled)
+    return "TTFT" if kinds <= {False} else "answer" if kinds == {True} else "TTFT or answer"
+
+
+def seats_words(are_pooled: Iterable[bool]) -> str:
+    """The same of what a replica has at once."""
+    kinds = set(are_pooled)
+    return "sessions" if kinds <= {False} else "inputs" if kinds == {True} else "sessions or inputs"
 
 
 class PoolingPlan(Document):

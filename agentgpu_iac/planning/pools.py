@@ -52,6 +52,14 @@ class Placed:
     share_group: str | None
     drain: DrainPlan
     """How a replica leaves, before the notice of whoever takes its node back."""
+    burst: Placed | None = None
+    """The same agent in what carries its burst, where that is another candidate or another machine."""
+    beside: candidates.Candidate | None = None
+    """There: what carries the baseline."""
+
+    def at(self, tier: Tier) -> Placed:
+        """The agent in what carries a tier."""
+        return self.burst if tier == "burst" and self.burst is not None else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +127,26 @@ def placed_agents(
                     release=release,
                     share_group=group,
                     drain=option.drain or replica_drain(there, release),
+                    burst=_burst_elsewhere(option, there, release),
                 )
             )
     return tuple(sorted(members, key=lambda member: member.position))
+
+
+def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: EngineRelease) -> Placed | None:
+    there = option.elsewhere
+    if there is None:
+        return None
+    (candidate,) = there.candidates
+    return Placed(
+        position=option.agents[0],
+        candidate=candidate,
+        option=there,
+        release=release,
+        share_group=None,
+        drain=there.drain or replica_drain(candidate, release),
+        beside=baseline,
+    )
 
 
 def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, ...]:
@@ -133,7 +158,7 @@ def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, 
     facts: dict[tuple[str, ...], tuple[Tier, Machine, Purchase]] = {}
     tiers: tuple[Tier, ...] = ("baseline", "burst")
     for tier in tiers:
-        for member in placed:
+        for member in (each.at(tier) for each in placed):
             purchase = member.option.baseline if tier == "baseline" else member.option.burst
             if purchase is None or (tier == "burst" and not member.candidate.burst_replicas):
                 continue
@@ -259,7 +284,7 @@ def _shortened(name: str, what: Iterable[str]) -> str:
 def _with_held_capacity(
     purchase: Purchase, machine: Machine, spec: StackSpec
 ) -> tuple[tuple[CapacityType, ...], Literal["none", "on-demand", "capacity-block"]]:
-    """Held capacity comes first wherever Karpenter or EKS could use it; what it costs is not known here."""
+    """Held capacity comes first wherever Karpenter or EKS could use it; a baseline is billed by it (``_is_held``)."""
     held, ways = spec.capacity.reservation, purchase.capacity_types
     if held == "none" or not target_of(spec).makes_nodes_of(machine.instance.provider):
         return ways, "none"
@@ -370,7 +395,7 @@ def node_pool_plan(
     )
     by_karpenter, surge_nodes = _makes_nodes(pool, spec), _surge_nodes(pool, spec)
     room = caching.nvme_room_gib(machine) if storage == "nvme" else caching.volume_gib(models_gib, step=100)
-    preferred = machine.way(purchase.capacity_types[0])
+    preferred = machine.way(purchase.price_of)
     bought = [way for name in purchase.capacity_types if (way := machine.way(name)) is not None]
     ways, reservation = _with_held_capacity(purchase, machine, spec)
     return NodePool(

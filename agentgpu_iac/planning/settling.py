@@ -17,13 +17,14 @@ it has: more is warm than need be, never less.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import ColdStartPlan
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale
+from agentgpu_iac.planning.choosing.mixes import mixed_options
+from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale, seated
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms, place
 from agentgpu_iac.planning.choosing.tiers import seats_in_time
 from agentgpu_iac.planning.pools import Placed, Pool, homes, placed_agents, pool_models, pools_of
@@ -62,26 +63,53 @@ def settle(
     whether all were considered, stay as they are: none of them has a burst.
     """
     releases = tuple(fits.release for fits in found if fits.release is not None)
-    bought = [each.options for each in first]
+    bought = list(first)
     counted_gib: list[dict[MachineId, float]] = [{} for _ in found]
     for round_number in range(_ROUNDS + 1):
-        placement = place(bought, *groups, terms)
+        mixes = mixed_options([each.parts for each in bought], terms)
+        options = [(*each.options, *mixed) for each, mixed in zip(bought, mixes, strict=True)]
+        placement = place(options, *groups, terms)
+        seats = [_seated(option, found, bought, spec) for option in placement.options]
+        placement = replace(placement, options=tuple(seats))
         placed = placed_agents(placement, releases, stack, spec.network.round_trip_ms)
         pools = pools_of(placed, stack, terms)
         starts, late_gib = _starts(placed, pools, spec)
         if not late_gib:
-            return Settled(placement=placement, options=tuple(bought), placed=placed, pools=pools, starts=starts)
+            return Settled(
+                placement=placement,
+                options=tuple(each.options for each in bought),
+                placed=placed,
+                pools=pools,
+                starts=starts,
+            )
         if round_number < _ROUNDS - 1:
             raised = {position: {machine: gib} for (position, machine), gib in late_gib.items()}
         else:
             most_gib = _models_gib((member.candidate for member in placed), spec)
-            raised = {
-                position: {option.machine.id: most_gib for option in options} for position, options in enumerate(bought)
-            }
+            raised = {position: dict.fromkeys(_machines(each), most_gib) for position, each in enumerate(bought)}
         for position, gib_by_machine in raised.items():
             counted_gib[position].update(gib_by_machine)
-            bought[position] = on_sale(found[position], spec, catalog, counted_gib[position]).options
+            bought[position] = on_sale(found[position], spec, catalog, counted_gib[position])
     raise RuntimeError("the placement did not settle, though every node was counted with all models of the stack")
+
+
+def _machines(found: AgentOptions) -> set[MachineId]:
+    """Every machine that may carry something of the agent."""
+    return {option.machine.id for option in found.options} | {part.machine.id for part in found.parts.bursts}
+
+
+def _seated(option: Option, found: Sequence[AgentFits], bought: Sequence[AgentOptions], spec: StackSpec) -> Option:
+    """The option with its seats settled, where it is a mix."""
+    if option.elsewhere is None:
+        return option
+    (position,) = option.agents
+    there = option.elsewhere
+    cold_s = next(
+        part.cold_s
+        for part in bought[position].parts.bursts
+        if part.machine.id == there.machine.id and part.candidate.sizes == there.candidates[0].sizes
+    )
+    return seated(option, found[position], spec, cold_s)
 
 
 def _starts(
@@ -98,11 +126,14 @@ def _starts(
     alone = target_of(spec).can.replica_fills_machine
     for member in placed:
         for pool in its_pools[member.position]:
-            gib = _models_gib([member.candidate], spec) if alone else in_pool[pool.name]
+            here = member.at(pool.tier)
+            gib = _models_gib([here.candidate], spec) if alone else in_pool[pool.name]
             start = caching.cold_start_plan(
-                member.candidate, pool.machine, member.release, gib, spec, pool.engines_per_accelerator
+                here.candidate, pool.machine, here.release, gib, spec, pool.engines_per_accelerator
             )
             starts[member.position, pool.name] = start
+            if member.burst is not None and pool.tier == "baseline":
+                continue  # nobody waits for a start there
             if not seats_in_time(member.candidate, start.upper.total, spec.capacity):
                 key = (member.position, pool.machine.id)
                 late_gib[key] = max(gib, late_gib.get(key, 0.0))

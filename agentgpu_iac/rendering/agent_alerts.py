@@ -133,7 +133,7 @@ def _preemptions(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) 
 
 def _requests_rejected(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:
     workload, metrics, plan = tiers[0], metrics_of(tiers[0]), watched.plan
-    seats = sum(each.replicas.max for each in tiers) * workload.max_num_seqs
+    seats = sum(each.replicas.max * each.max_num_seqs for each in tiers)
     routed = plan.router is not None and workload.agent in plan.router.agents
     retried = "The router tries another replica before a caller sees that. " if routed else ""
     return Said(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import MetricsPlan, Workload
-from agentgpu_iac.plan.series import decimal
+from agentgpu_iac.plan.series import TIER_SERIES_LABEL, decimal
 from agentgpu_iac.plan.watching import ERRORS, KV_CACHE_FULL
 from agentgpu_iac.rendering.watched import Watched
 from agentgpu_iac.units import money_text
@@ -36,12 +36,13 @@ def agent_panels(watched: Watched, tiers: Sequence[Workload]) -> Iterator[Panel]
     """An agent's panels, without those whose series are not known for the engine's version."""
     workload = tiers[0]
     if workload.metrics is not None:
-        yield from _engine_panels(watched, workload, workload.metrics)
+        yield from _engine_panels(watched, tiers, workload.metrics)
     yield _replicas(watched, tiers)
     yield from _cost(watched, tiers)
 
 
-def _engine_panels(watched: Watched, workload: Workload, metrics: MetricsPlan) -> Iterator[Panel]:
+def _engine_panels(watched: Watched, tiers: Sequence[Workload], metrics: MetricsPlan) -> Iterator[Panel]:
+    workload = tiers[0]
     plan, chosen = watched.plan, watched.of_agent(workload.agent)
     if metrics.ttft is not None:
         yield _latency(
@@ -104,14 +105,14 @@ def _engine_panels(watched: Watched, workload: Workload, metrics: MetricsPlan) -
         )
     if metrics.running is not None and metrics.waiting is not None:
         yield Panel(
-            title=f"{'Requests' if workload.pooling is None else 'Inputs'} and seats ({workload.most_generating} a replica)",
+            title=f"{'Requests' if workload.pooling is None else 'Inputs'} and seats ({_seats_in_words(tiers)} a replica)",
             unit="short",
             description="Running requests take a seat each; waiting ones have none yet. Seats are the requests that "
             "replicas which answer may compute at once.",
             lines=(
                 ("running", f"sum({metrics.running}{{{chosen}}})"),
                 ("waiting", f"sum({metrics.waiting}{{{chosen}}})"),
-                ("seats", f"{workload.most_generating} * sum(up{{{chosen}}})"),
+                ("seats", _seats(tiers, chosen)),
             ),
         )
     troubles = tuple(
@@ -231,6 +232,20 @@ def _running(watched: Watched, workload: Workload) -> str:
     return f"({watched.replicas_up(workload)} or vector(0))"
 
 
+def _seats(tiers: Sequence[Workload], chosen: str) -> str:
+    """Seats of the replicas that answer: tier by tier where theirs differ."""
+    if len({workload.most_generating for workload in tiers}) == 1:
+        return f"{tiers[0].most_generating} * sum(up{{{chosen}}})"
+    return " + ".join(
+        f'{workload.most_generating} * (sum(up{{{chosen},{TIER_SERIES_LABEL}="{workload.tier}"}}) or vector(0))'
+        for workload in tiers
+    )
+
+
+def _seats_in_words(tiers: Sequence[Workload]) -> str:
+    return " or ".join(dict.fromkeys(str(workload.most_generating) for workload in tiers))
+
+
 def overview(watched: Watched, agents: Sequence[Sequence[Workload]], chosen_by: str) -> Iterator[Panel]:
     """The first row: one figure each, over the agents that the variable chooses.
 
@@ -247,7 +262,7 @@ def overview(watched: Watched, agents: Sequence[Sequence[Workload]], chosen_by: 
         return " + ".join(f"({part} or vector(0))" for part in parts)
 
     running = [
-        (f"sum({metrics.running}{{{of(tiers)}}})", f"{tiers[0].most_generating} * sum(up{{{of(tiers)}}})")
+        (f"sum({metrics.running}{{{of(tiers)}}})", _seats(tiers, of(tiers)))
         for tiers, metrics in engines
         if metrics.running is not None
     ]

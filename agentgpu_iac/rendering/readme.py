@@ -13,6 +13,7 @@ from agentgpu_iac.plan import Plan, RenderedFile, Warning, Workload
 from agentgpu_iac.plan.endpoints import ADDRESS, endpoints
 from agentgpu_iac.plan.machine_paths import MACHINE_FOLDER, SECRETS_FILE, SETUP, pool_folder
 from agentgpu_iac.plan.meanings import RANKS, WARNINGS
+from agentgpu_iac.plan.pooling import first_answer_words, seats_words
 from agentgpu_iac.plan.watching import EXPORTER_MISSING
 from agentgpu_iac.rendering.dashboard import SIDECAR_LABEL
 from agentgpu_iac.rendering.helm_values import FOLDER as VALUES
@@ -78,8 +79,9 @@ def _table(columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterato
 
 
 def _agents(plan: Plan) -> Iterator[str]:
-    columns = ("agent", "tier", "model", "accelerators a replica", "replicas", "sessions a replica")
-    ttft = f"TTFT p{plan.watching.percentile:g} ms"
+    pooled = [workload.pooling is not None for workload in plan.workloads]
+    columns = ("agent", "tier", "model", "accelerators a replica", "replicas", f"{seats_words(pooled)} a replica")
+    ttft = f"{first_answer_words(pooled)} p{plan.watching.percentile:g} ms"
     return _table((*columns, ttft), (_agent(workload) for workload in plan.workloads))
 
 

@@ -15,6 +15,12 @@ from typing import Final
 Steps = tuple[str, ...]
 Reasons = Mapping[Steps, str]
 
+
+def _asked_and_given(resource: str, why: str) -> Reasons:
+    """A resource of a container whose limit is what it asks for."""
+    return {("containers", "resources", part, resource): why for part in ("requests", "limits")}
+
+
 _POD: Final[Reasons] = MappingProxyType(
     {
         ("spec", "replicas"): "replicas.min",
@@ -26,14 +32,10 @@ _POD: Final[Reasons] = MappingProxyType(
         ("spec", "progressDeadlineSeconds"): "coldStartS, with its margin",
         ("spec", "terminationGracePeriodSeconds"): "drain.gracePeriodS",
         ("sleep", "seconds"): "drain.preStopS",
-        ("containers", "resources", "requests", "cpu"): "pod.cpuMilli",
-        ("containers", "resources", "limits", "cpu"): "pod.cpuMilli",
-        ("containers", "resources", "requests", "memory"): "pod.memoryMib",
-        ("containers", "resources", "limits", "memory"): "pod.memoryMib",
-        ("containers", "resources", "requests", "nvidia.com/gpu"): "pod.accelerators",
-        ("containers", "resources", "limits", "nvidia.com/gpu"): "pod.accelerators",
-        ("containers", "resources", "requests", "vpc.amazonaws.com/efa"): "pod.efaInterfaces",
-        ("containers", "resources", "limits", "vpc.amazonaws.com/efa"): "pod.efaInterfaces",
+        **_asked_and_given("cpu", "pod.cpuMilli"),
+        **_asked_and_given("memory", "pod.memoryMib"),
+        **_asked_and_given("nvidia.com/gpu", "pod.accelerators"),
+        **_asked_and_given("vpc.amazonaws.com/efa", "pod.efaInterfaces"),
         ("startupProbe", "periodSeconds"): "probes.startupPeriodS",
         ("startupProbe", "failureThreshold"): "probes.startupFailureThreshold: the longest start, in periods",
         ("readinessProbe", "periodSeconds"): "probes.readinessPeriodS",
@@ -58,10 +60,8 @@ _ROUTER: Final[Reasons] = MappingProxyType(
         ("spec", "replicas"): "router.replicas",
         ("spec", "terminationGracePeriodSeconds"): "router.drain.gracePeriodS",
         ("sleep", "seconds"): "router.drain.preStopS",
-        ("containers", "resources", "requests", "cpu"): "router.cpuMilli",
-        ("containers", "resources", "limits", "cpu"): "router.cpuMilli",
-        ("containers", "resources", "requests", "memory"): "router.memoryMib",
-        ("containers", "resources", "limits", "memory"): "router.memoryMib",
+        **_asked_and_given("cpu", "router.cpuMilli"),
+        **_asked_and_given("memory", "router.memoryMib"),
         ("containers", "ports", "containerPort"): "router.routes.port",
         ("volumes", "tmp", "emptyDir", "sizeLimit"): "router.scratchMib",
         ("stop_grace_period",): "router.drain.gracePeriodS",
@@ -74,10 +74,8 @@ _PICKER: Final[Reasons] = MappingProxyType(
     {
         ("spec", "replicas"): "router.replicas",
         ("spec", "terminationGracePeriodSeconds"): "router.drain.gracePeriodS",
-        ("containers", "resources", "requests", "cpu"): "router.cpuMilli",
-        ("containers", "resources", "limits", "cpu"): "router.cpuMilli",
-        ("containers", "resources", "requests", "memory"): "router.memoryMib",
-        ("containers", "resources", "limits", "memory"): "router.memoryMib",
+        **_asked_and_given("cpu", "router.cpuMilli"),
+        **_asked_and_given("memory", "router.memoryMib"),
         ("timeouts", "request"): "router.routes.answerTimeoutS",
         ("targetPorts", "number"): "port",
     }

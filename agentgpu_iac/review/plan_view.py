@@ -6,7 +6,9 @@ import shlex
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import NodePool, Plan, Warning, Workload
+from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.units import figure
 
 _BAR_CELLS = 10
@@ -39,6 +41,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
         yield _quotas(plan)
     yield Heading(text="Cost")
     yield _cost(plan)
+    yield from cost_blocks(plan)
     if plan.overrides:
         yield Heading(text="Set by hand")
         yield Listing(
@@ -72,6 +75,7 @@ def bar(ratio: float) -> str:
 
 
 def _agents(plan: Plan) -> Table:
+    pooled = [workload.pooling is not None for workload in plan.workloads]
     at = " ".join(dict.fromkeys(f"p{workload.latency.percentile:g}" for workload in plan.workloads)) + " ms"
     columns = (
         "agent",
@@ -82,8 +86,8 @@ def _agents(plan: Plan) -> Table:
         "seqs",
         "VRAM need / have",
         "",
-        f"TTFT {at}",
-        f"TPOT {at}",
+        f"{first_answer_words(pooled)} {at}",
+        *(() if all(pooled) else (f"TPOT {at}",)),
         "replicas",
     )
     rows = tuple(
@@ -106,18 +110,19 @@ def _agents(plan: Plan) -> Table:
                 workload.latency.first_answer_budget_ms,
                 workload.latency.ttft_error_ratio or workload.latency.e2e_error_ratio,
             ),
-            "answers whole"
-            if workload.pooling is not None
-            else _against(
-                workload.latency.tpot_at_percentile_ms,
-                workload.latency.budget_tpot_ms,
-                workload.latency.tpot_error_ratio,
-            ),
+            *(() if all(pooled) else (_tpot(workload),)),
             _replicas(workload),
         )
         for workload in plan.workloads
     )
     return Table(columns=columns, rows=rows, right=frozenset({5, 6}))
+
+
+def _tpot(workload: Workload) -> str:
+    if workload.pooling is not None:
+        return "answers whole"
+    latency = workload.latency
+    return _against(latency.tpot_at_percentile_ms, latency.budget_tpot_ms, latency.tpot_error_ratio)
 
 
 def _against(value: float | None, budget: float | None, error: float | None) -> str:

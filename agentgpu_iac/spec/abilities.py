@@ -53,6 +53,8 @@ class Abilities:
     """Engines of several agents may stay together on one accelerator."""
     shares_among_replicas: bool
     """Engines of one agent may, too: a rollout finds room there."""
+    mixes_replicas: bool
+    """Replicas of one agent may be on different accelerators, behind one address."""
     spans_nodes: bool
     """A replica may go over several machines."""
     replica_fills_machine: bool
@@ -157,6 +159,7 @@ _EKS: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=False,
+    mixes_replicas=True,
     spans_nodes=True,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -176,6 +179,7 @@ _KUBERNETES: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=False,
+    mixes_replicas=True,
     spans_nodes=True,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -196,6 +200,7 @@ _SPHERON: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=True,
+    mixes_replicas=True,
     spans_nodes=False,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -229,6 +234,7 @@ _COMPOSE: Final = Abilities(
     serves_by_sky=False,
     shares_accelerators=True,
     shares_among_replicas=True,
+    mixes_replicas=True,
     spans_nodes=False,
     replica_fills_machine=False,
     keeps_sessions=True,
@@ -249,6 +255,7 @@ _SKYSERVE: Final = Abilities(
     serves_by_sky=True,
     shares_accelerators=False,
     shares_among_replicas=False,
+    mixes_replicas=False,
     spans_nodes=False,
     replica_fills_machine=True,
     keeps_sessions=False,

@@ -6,7 +6,7 @@ from typing import Final
 
 from agentgpu_iac.sizing import starting
 from agentgpu_iac.targets import machines
-from agentgpu_iac.targets.port import TargetPort
+from agentgpu_iac.targets.port import NotPriced, TargetPort
 
 COMPOSE: Final = TargetPort(
     name="compose",
@@ -16,5 +16,10 @@ COMPOSE: Final = TargetPort(
     why_not_shared_in_part=machines.shared_on_small_machines,
     why_not_scaled=machines.NOT_SCALED,
     left_out=machines.without_containers,
+    not_priced=(
+        NotPriced(
+            what="disks, traffic and addresses", why="whoever rents out the machines bills them in their own way"
+        ),
+    ),
     idle=machines.IDLE,
 )

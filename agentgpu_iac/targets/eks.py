@@ -8,6 +8,7 @@ from agentgpu_iac.sizing import starting
 from agentgpu_iac.targets.port import (
     CANNOT_BE_NODES,
     HOSTS_IDLE,
+    NotPriced,
     TargetPort,
     containers_left_out,
     no_choice_of_accelerator,
@@ -26,5 +27,22 @@ EKS: Final = TargetPort(
     node_error_ratio=starting.NODE_ERROR_RATIO,
     why_not_shared_in_part=no_choice_of_accelerator,
     left_out=containers_left_out(CANNOT_BE_NODES),
+    charges=(
+        "control-plane",
+        "extended-support",
+        "system-nodes",
+        "nat-gateway",
+        "public-address",
+        "nat-traffic",
+        "logs",
+    ),
+    bills_root_volumes=True,
+    not_priced=(
+        NotPriced(what="traffic between zones and to callers", why="it grows with prompts and answers"),
+        NotPriced(
+            what="buckets, keys, load balancers and other volumes",
+            why="they do not depend on the agents, or you make them",
+        ),
+    ),
     idle=(HOSTS_IDLE,),
 )

@@ -12,6 +12,7 @@ from agentgpu_iac.targets.port import (
     NODE_IMAGE_IDLE,
     RENEWAL_IDLE,
     Idle,
+    NotPriced,
     TargetPort,
     containers_left_out,
     no_choice_of_accelerator,
@@ -23,6 +24,12 @@ KUBERNETES: Final = TargetPort(
     node_error_ratio=starting.NODE_ERROR_RATIO_ELSEWHERE,
     why_not_shared_in_part=no_choice_of_accelerator,
     left_out=containers_left_out(CANNOT_BE_NODES),
+    not_priced=(
+        NotPriced(
+            what="everything else of your cluster: control plane, other nodes, disks, traffic, logs",
+            why="it is there, and no part of the plan",
+        ),
+    ),
     idle=(
         HOSTS_IDLE,
         NODE_IMAGE_IDLE,

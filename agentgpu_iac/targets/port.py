@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.model import ChargeId, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Plan
 from agentgpu_iac.spec.abilities import ABILITIES, Abilities
@@ -36,6 +36,15 @@ class LeftOut:
     """Code of the rejection."""
     message: str
     instance_types: frozenset[OnOffer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotPriced:
+    """Something that is billed beside the nodes, of whose cost a plan knows nothing."""
+
+    what: str
+    why: str
+    """What it depends on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +106,12 @@ class TargetPort:
     settled: Callable[[StackSpec], StackSpec] = lambda spec: spec
     """The spec with what nobody wrote down filled in as it is there; what somebody wrote and the target cannot do, the
     rules of the spec have refused before."""
+    charges: tuple[ChargeId, ...] = ()
+    """What is billed beside its nodes at a price that the catalog knows."""
+    bills_root_volumes: bool = False
+    """Whether the nodes' disks are network volumes, which are billed by themselves."""
+    not_priced: tuple[NotPriced, ...]
+    """What is billed beside them all at a price that nobody knows here."""
     idle: tuple[Idle, ...] = ()
     """What a spec may hold without any effect there."""
 

@@ -23,6 +23,7 @@ from agentgpu_iac.targets.port import (
     ROLLOUT_IDLE,
     Idle,
     LeftOut,
+    NotPriced,
     OnOffer,
     TargetPort,
     by_provider,
@@ -87,6 +88,10 @@ SKYSERVE: Final = TargetPort(
     left_out=_left_out,
     weights_fault=_no_weights,
     settled=_settled,
+    not_priced=(
+        NotPriced(what="SkyServe's controller", why="a machine of its own in a cloud that SkyPilot chooses"),
+        NotPriced(what="disks, traffic and addresses of the replicas", why="each cloud bills them in its own way"),
+    ),
     idle=(
         CLUSTER_IDLE,
         HOSTS_IDLE,

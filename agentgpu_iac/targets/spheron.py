@@ -7,7 +7,7 @@ from typing import Final
 from agentgpu_iac.catalog.marketplace import MARKETPLACE
 from agentgpu_iac.sizing import starting
 from agentgpu_iac.targets import machines
-from agentgpu_iac.targets.port import TargetPort
+from agentgpu_iac.targets.port import NotPriced, TargetPort
 
 SPHERON: Final = TargetPort(
     name="spheron",
@@ -18,5 +18,8 @@ SPHERON: Final = TargetPort(
     why_not_shared_in_part=machines.shared_on_small_machines,
     why_not_scaled=machines.NOT_SCALED,
     left_out=machines.without_containers,
+    not_priced=(
+        NotPriced(what="taxes, and what Spheron may bill beside the machines", why="an offer names one price an hour"),
+    ),
     idle=machines.IDLE,
 )

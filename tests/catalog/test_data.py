@@ -47,6 +47,8 @@ KEYS = {
     "volumes": lambda row: row.id,
     "kernels": lambda row: (row.accelerator, row.engine),
     "kubernetes": lambda row: (row.target, row.version),
+    "charges": lambda row: (row.provider, row.id),
+    "token_prices": lambda row: (row.model.casefold(), row.seller, row.via),
     "quotas": lambda row: (row.provider, row.capacity_type, row.code),
 }
 
@@ -77,6 +79,8 @@ def test_nothing_was_lost():
         "volumes": 2,
         "kernels": 27,
         "kubernetes": 4,
+        "charges": 7,
+        "token_prices": 231,
         "quotas": 5,
     }
 
@@ -96,6 +100,7 @@ def test_nothing_was_lost():
         "kernels",
         "kubernetes",
         "quotas",
+        "charges",
         "engine_facts",
         "engine_versions",
         "gates",
@@ -137,6 +142,7 @@ def test_rows_are_sorted(name):
             [int(part) for part in row["since"].split(".")],
         ),
         "engine_parsers.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
+        "charges.json": lambda row: (row["provider"], row["id"]),
         "engines.json": lambda row: (row["engine"], [int(part) for part in row["version"].split(".")]),
         "gpu_aliases.json": lambda row: (row["provider"], row["gpu"], row.get("instanceType", "")),
         "instance_types.json": lambda row: (row["provider"], row["name"]),
@@ -156,6 +162,7 @@ def test_rows_are_sorted(name):
         "shortcuts.json": lambda row: row["id"],
         "skypilot.json": lambda row: (row["provider"], row["accelerator"]),
         "thinking.json": lambda row: row["id"],
+        "token_prices.csv": lambda row: (row["model"].casefold(), row["seller"], row["via"]),
         "volumes.json": lambda row: row["id"],
     }
     text = (DATA / name).read_text()
@@ -270,6 +277,13 @@ def test_a_price_of_a_local_zone_is_none_of_its_region():
     zones = {row.zone: row.region for row in ROWS.prices if row.provider == "aws" and row.zone}
     assert {region for zone, region in zones.items() if not STANDARD_ZONE.fullmatch(zone)} == local
     assert not local & {region for zone, region in zones.items() if STANDARD_ZONE.fullmatch(zone)}
+
+
+def test_every_token_price_is_of_a_model_of_the_catalog():
+    models = {row.id for row in ROWS.models}
+    assert {row.model for row in ROWS.token_prices} <= models
+    for row in ROWS.token_prices:
+        assert row.usd_per_million_cached is None or row.usd_per_million_cached <= row.usd_per_million_input, row
 
 
 def test_every_provider_is_known():

@@ -85,6 +85,7 @@ def _sold(provider: str, machine: str) -> bool:
 
 EVERY_ROW = frozenset(
     {
+        "charges.json",
         "gates.json",
         "kubernetes.json",
         "providers.json",
@@ -112,6 +113,7 @@ KEPT: dict[str, Callable[[dict[str, Any]], bool]] = {
         _sold(row["provider"], row["instanceType"]) and (row["provider"] != "aws" or row["region"] in REGIONS)
     ),
     "skypilot.json": lambda row: row["accelerator"] in ACCELERATORS,
+    "token_prices.csv": lambda row: row["model"] in MODELS,
 }
 """File -> which of its rows stay."""
 

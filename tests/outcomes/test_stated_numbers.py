@@ -57,6 +57,11 @@ STATED: dict[str, tuple[Any, str]] = {
     "planning.choosing.leaving.NOTICE_DETECTION_S": (5, "the handler polls the metadata service every five seconds"),
     "sizing.groups._BALANCER_SPREAD": (0.5, "vLLM 0.33's balancer stepped: p95 of the fullest group above the mean"),
     "sizing.groups._CERTAINTY": (0.95, "the percentile that budgets hold for by default"),
+    "sizing.starting.RESTART_INIT_S_PER_LAYER": (0.696, "restarts of vLLM before 0.17, bench/data/restarts.json"),
+    "sizing.starting._LOADED_WHOLE_SINCE": (
+        "0.17",
+        "first release after those on torch 2.9, use_aot_compile in envs.py",
+    ),
     "sizing.paging._TOKENS_AT_FULL_LENGTH_SINCE": ("0.20.1", "start-up logs of Gemma-4-31B before and after"),
     "sizing.activation._LOGITS_COPIES_IN_16_BIT": (
         0.5,

@@ -219,6 +219,7 @@ def make_catalog(
         volumes=packaged_rows().volumes,
         kubernetes=packaged_rows().kubernetes,
         quotas=packaged_rows().quotas,
+        charges=packaged_rows().charges,
         newest_date=NEWEST_DATE,
         engine_facts=packaged_rows().engine_facts,
         engine_options=packaged_rows().engine_options,

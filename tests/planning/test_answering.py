@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.plan.endpoints import endpoints
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.rendering import langgraph
+from agentgpu_iac.sizing import pooling
 from tests.planning.flags import FlagList, split
 from tests.planning.scenes import MODELS, codes, load, make_agent, make_catalog, make_model, only, plan, workload
 from tests.spec.files import faults_of, with_agent
@@ -411,16 +412,49 @@ class TestCalculators:
         assert answer["maxConcurrency"] >= 1
         assert (answer["kvCacheGib"] == 0) == (model == "BAAI/bge-m3")
 
+    ASKED: ClassVar = {"model": "BAAI/bge-m3", "accelerator": "l4", "input-tokens": 512}
+
     def test_predict_says_that_nothing_is_generated(self) -> None:
-        question = {
-            "model": "BAAI/bge-m3",
-            "accelerator": "l4",
-            "input-tokens": 9,
-            "output-tokens": 9,
-            "concurrency": 1,
-        }
-        with pytest.raises(BadInput, match="generates nothing"):
-            PREDICT.answer(question, load_catalog())
+        for asked in ({"output-tokens": 9, "concurrency": 1}, {"arrivals": "burst", "requests": 9}):
+            with pytest.raises(BadInput, match="generates nothing"):
+                PREDICT.answer({**self.ASKED, **asked}, load_catalog())
+
+    def test_predict_of_a_closed_loop_is_paced_by_its_slower_half(self) -> None:
+        catalog = load_catalog()
+        alone, many = (PREDICT.answer({**self.ASKED, "concurrency": slots}, catalog) for slots in (1, 64))
+        assert alone["answerMs"] == pytest.approx(pooling.HOST_MS_PER_REQUEST + alone["stepMs"], abs=0.01)
+        assert many["requestsPerS"] == pytest.approx(1000 * many["inputsPerStep"] / many["stepMs"], rel=0.001)
+        assert many["answerMs"] == pytest.approx(64_000 / many["requestsPerS"], rel=0.001)
+        assert (alone["answerErrorRatio"], alone["answerAtPercentileMs"]) == (pooling.ERROR_RATIO, None)
+        assert any("4 inputs fit a step" in warning for warning in many["warnings"])
+
+    def test_predict_gives_what_was_measured_of_the_server(self) -> None:
+        """414.91 requests/s of 512 tokens, which the constant is from: the server is the slower half (pull request 23000)."""
+        asked = {**self.ASKED, "model": "Snowflake/snowflake-arctic-embed-m-v1.5", "accelerator": "h100-sxm"}
+        found = PREDICT.answer({**asked, "concurrency": 1000}, load_catalog())
+        assert found["requestsPerS"] == pytest.approx(414.91, rel=0.001)
+
+    def test_the_band_holds_what_engines_gave_on_an_accelerator(self) -> None:
+        """bge-large on one L4, 256 inputs of 449 tokens at once, steps of 16,384 tokens: requests/s of four engines."""
+        asked = {**self.ASKED, "model": "BAAI/bge-large-en-v1.5", "input-tokens": 449, "max-num-batched-tokens": 16_384}
+        found = PREDICT.answer({**asked, "concurrency": 256}, load_catalog())
+        late = [found["inputTokensPerS"] / (per_s * 115_000) for per_s in (0.54, 0.51, 0.43, 0.41)]
+        assert max(late) <= 1 + found["answerErrorRatio"] < 1.02 * max(late)
+        assert min(late) == pytest.approx(1.39, abs=0.02)
+
+    def test_predict_at_a_rate_waits_longer_and_refuses_what_grows_for_ever(self) -> None:
+        catalog = load_catalog()
+        few, more = (PREDICT.answer({**self.ASKED, "request-rate": rate}, catalog) for rate in (5, 100))
+        assert few["answerMs"] < more["answerMs"] < more["answerAtPercentileMs"]
+        late = PREDICT.answer({**self.ASKED, "request-rate": 100, "percentile": 99}, catalog)
+        assert late["answerAtPercentileMs"] > more["answerAtPercentileMs"]
+        most = more["mostRequestsPerS"]
+        refused = PREDICT.answer({**self.ASKED, "request-rate": most + 1}, catalog)["rejection"]
+        assert (refused["constraint"], refused["limit"]) == ("request-rate", pytest.approx(most, abs=0.01))
+
+    def test_what_is_generated_is_told_of_every_other_model(self) -> None:
+        with pytest.raises(BadInput, match="output-tokens: is required"):
+            PREDICT.answer({**self.ASKED, "model": "Qwen/Qwen3-8B", "concurrency": 1}, load_catalog())
 
 
 def test_the_models_people_use_are_planned() -> None:

@@ -117,6 +117,7 @@ NOTHING_ASKS = {
     "serves_by_sky",
     "replica_fills_machine",
     "shares_among_replicas",
+    "mixes_replicas",
     "one_region",
     "makes_machines",
 }

@@ -6,6 +6,7 @@ out.
 """
 
 from agentgpu_iac.catalog.model.accelerators import Accelerator, DenseTflops
+from agentgpu_iac.catalog.model.charges import Charge, ChargeId
 from agentgpu_iac.catalog.model.engines import (
     Calibration,
     EngineHostMemory,
@@ -48,6 +49,7 @@ from agentgpu_iac.catalog.model.selling import Exclusion, LocalZone, Offering, P
 from agentgpu_iac.catalog.model.services import RouterRelease, RouterSoftware, ServiceRelease, ServiceSoftware
 from agentgpu_iac.catalog.model.shortcuts import Phase, Shortcut, ShortcutId
 from agentgpu_iac.catalog.model.thinking import EngineOption, Option, Thinking, Thinks, Word
+from agentgpu_iac.catalog.model.token_prices import TokenPrice
 from agentgpu_iac.catalog.model.volumes import VolumeId, VolumeType
 
 __all__ = (
@@ -57,6 +59,8 @@ __all__ = (
     "AttentionIndex",
     "CacheMethod",
     "Calibration",
+    "Charge",
+    "ChargeId",
     "CheckpointCache",
     "DecodeAttention",
     "DenseTflops",
@@ -106,6 +110,7 @@ __all__ = (
     "SkyPilotName",
     "Thinking",
     "Thinks",
+    "TokenPrice",
     "Tower",
     "VcpuQuota",
     "VolumeId",

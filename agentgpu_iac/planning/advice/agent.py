@@ -55,7 +55,7 @@ def _of_sessions(context: Context, candidate: Candidate, tiers: Sequence[Workloa
     """What an agent meets that holds sessions."""
     baseline = tiers[0]
     yield load.too_few_seats(candidate)
-    yield load.burst_outruns_cold_start(candidate, baseline)
+    yield load.burst_outruns_cold_start(candidate, tiers)
     yield load.burst_shares_gateway(context, candidate, tiers)
     yield load.everyone_at_once(candidate, baseline)
     yield load.lone_replica(context, candidate, baseline)

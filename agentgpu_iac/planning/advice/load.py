@@ -33,10 +33,10 @@ def too_few_seats(candidate: Candidate) -> Warning | None:
     )
 
 
-def burst_outruns_cold_start(candidate: Candidate, baseline: Workload) -> Warning | None:
+def burst_outruns_cold_start(candidate: Candidate, tiers: Sequence[Workload]) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
     demand, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
-    cold_s = baseline.cold_start_s.upper.alone_total
+    baseline, cold_s = tiers[0], tiers[-1].cold_start_s.upper.alone_total
     if not demand.user_facing or demand.peak == demand.concurrent or ramp_s >= cold_s:
         return None
     warm, seats = candidate.baseline_replicas, candidate.max_num_seqs

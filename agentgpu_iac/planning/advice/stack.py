@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from agentgpu_iac.catalog.days import days_between
+from agentgpu_iac.catalog.live import LIVE_PROVIDERS
 from agentgpu_iac.catalog.model import ServiceSoftware
-from agentgpu_iac.plan import Warning, Workload
+from agentgpu_iac.plan import NodePool, Warning, Workload
 from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.planning.advice.capacity import capacity_warnings
 from agentgpu_iac.planning.advice.context import Context
@@ -33,6 +35,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
     yield from _kubernetes_support(context)
     yield from _router_warnings(context)
     yield from _unpriced(context)
+    yield from _old_prices(context)
     for pool in context.node_pools:
         if not pool.price_date:
             yield warning(
@@ -87,7 +90,7 @@ SUPPORT_NOTICE_MONTHS = 3
 
 def _kubernetes_support(context: Context) -> Iterator[Warning]:
     """A version that leaves standard support soon, or has, as far as the newest date of the catalog tells."""
-    today, version = context.catalog.newest_date, context.node_pools[0].kubernetes_version
+    today, version = context.catalog.day, context.node_pools[0].kubernetes_version
     release = context.catalog.kubernetes_release(context.spec.target, version)
     if release is None or not today:
         return
@@ -103,8 +106,42 @@ def _kubernetes_support(context: Context) -> Iterator[Warning]:
     instead = f". pins.kubernetesVersion takes longer ones: {', '.join(longer)}" if longer else ""
     yield warning(
         "kubernetes-support-ends",
-        f"Kubernetes {version} {has} standard support until {ends}, and the catalog's newest date is {today}. "
+        f"Kubernetes {version} {has} standard support until {ends}, and {_that_day(context)} is {today}. "
         f"Extended support costs more for each cluster hour{instead}",
+    )
+
+
+def _that_day(context: Context) -> str:
+    """What the day is that ages count to."""
+    return "today" if context.catalog.asked_on else "the catalog's newest date"
+
+
+def _old_prices(context: Context) -> Iterator[Warning]:
+    """Prices that are older than they may be, oldest first, on the day that ages count to."""
+    age = context.cost.price_age
+    if age is None or not age.is_over:
+        return
+    old = {
+        (pool.provider, item.instance_type, pool.region, item.capacity_type): item.price_date
+        for item in context.cost.line_items
+        for pool in (context.pools[item.node_pool],)
+        if item.price_date and days_between(item.price_date, age.day) > age.limit_days
+    }
+    parts = [
+        f"{machine} ({provider}, {region}, {way}) of {date}"
+        for (provider, machine, region, way), date in sorted(old.items(), key=lambda each: (each[1], each[0]))
+    ]
+    live = sorted({provider for provider, *_ in old} & set(LIVE_PROVIDERS))
+    fresh = " or ".join(f"agentgpu catalog update --provider {provider} -o prices.yaml" for provider in live)
+    yield warning(
+        "old-prices",
+        f"the cost counts prices that are up to {age.days} days old, {age.limit_days} at most are wanted "
+        f"(capacity.maxPriceAgeDays), and {_that_day(context)} is {age.day}: {'; '.join(parts)}. "
+        + (
+            f"{fresh} asks for those of today, for --catalog"
+            if live
+            else "Put those that you pay into a catalog overlay"
+        ),
     )
 
 
@@ -270,7 +307,7 @@ def _held_capacity(context: Context) -> Iterator[Warning]:
         f"{KARPENTER_DISCOVERY_TAG}: {context.stack}, with node groups what agentgpu:capacityReservationIds names"
     )
     if pools[0].reservation == "on-demand":
-        rest = "the cost counts its nodes at the on-demand price, at which a reservation is billed whether it is used or not"
+        rest = f"{_counted(context, pools)}, and a reservation is billed on demand whether it is used or not"
     else:
         rest = (
             "the cost counts its nodes at the price that they have without it, since a block was paid when it was bought. "
@@ -278,6 +315,17 @@ def _held_capacity(context: Context) -> Iterator[Warning]:
             "earlier"
         )
     yield warning("held-capacity", f"{first}; {rest}")
+
+
+def _counted(context: Context, pools: Sequence[NodePool]) -> str:
+    """By which prices the cost counts the nodes of these pools: as the line items have it."""
+    names = {pool.name for pool in pools}
+    ways: dict[str, dict[str, None]] = {}
+    for item in context.cost.line_items:
+        if item.node_pool in names:
+            ways.setdefault(item.capacity_type, {})[item.tier] = None
+    parts = [f"those of the {' and '.join(tiers)} at the {way} price" for way, tiers in ways.items()]
+    return f"the cost counts {', '.join(parts)}"
 
 
 def _router_warnings(context: Context) -> Iterator[Warning]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentgpu_iac.plan import Architecture, Pattern
+from agentgpu_iac.plan import Architecture, Pattern, PriceAge
 from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural
@@ -78,12 +78,13 @@ def _scales(context: Context) -> bool:
 def headline(context: Context) -> str:
     """The plan in one or two sentences."""
     counted: dict[str, int] = {}
-    for pool in context.node_pools:
-        if pool.tier == "baseline":
-            bought = "" if pool.capacity_types[0] == "on-demand" else f", {pool.capacity_types[0]}"
+    for item in context.cost.line_items:
+        if item.tier == "baseline":
+            pool = context.pools[item.node_pool]
+            bought = "" if item.capacity_type == "on-demand" else f", {item.capacity_type}"
             accelerator = context.catalog.accelerator(pool.accelerator).name
-            kind = f"{pool.instance_types[0]} ({pool.accelerators_per_node} x {accelerator}{bought})"
-            counted[kind] = counted.get(kind, 0) + pool.min
+            kind = f"{item.instance_type} ({pool.accelerators_per_node} x {accelerator}{bought})"
+            counted[kind] = counted.get(kind, 0) + item.nodes
     nodes = [f"{count} x {kind}" for kind, count in counted.items()]
     keep = "keeps" if sum(counted.values()) == 1 else "keep"
     burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
@@ -115,8 +116,18 @@ def headline(context: Context) -> str:
     cost = context.cost
     return (
         f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "
-        f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak."
+        f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak"
+        f"{_at_prices(cost.price_age)}."
     )
+
+
+def _at_prices(age: PriceAge | None) -> str:
+    """How old the prices are, where they are older than wanted or nobody knows it."""
+    if age is None:
+        return ""
+    old = f"up to {age.days} days old" if age.is_over else ""
+    undated = "without a date" if age.undated else ""
+    return f", at prices {' or '.join(filter(None, (old, undated)))}" if old or undated else ""
 
 
 def _group_ratios(context: Context) -> dict[str, float]:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Constraint, Rejection
+from agentgpu_iac.plan import Constraint, DrainPlan, Rejection
 from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
+from agentgpu_iac.planning.choosing.mixes import Part, Parts
 from agentgpu_iac.planning.choosing.on_offer import Offers
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
@@ -90,6 +91,8 @@ class AgentOptions:
     """Set unless the engine was refused."""
     options: tuple[Option, ...]
     rejections: tuple[Rejection, ...]
+    parts: Parts
+    """What its tiers may be made of, where baseline and burst may differ."""
 
 
 def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_offer: Offers) -> AgentFits:
@@ -168,8 +171,10 @@ def on_sale(
     ``node_models_gib`` is what a node's cache is filled with on some machines; on the others it is this agent's models.
     """
     options: list[Option] = []
+    baselines: list[Part] = []
+    bursts: list[Part] = []
     rejections = list(found.rejections)
-    ready: dict[tuple[int, str, str, float], Candidate] = {}
+    ready: dict[tuple[int, str, str, float], _Ready] = {}
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -181,8 +186,10 @@ def on_sale(
             key = (id(result.candidate), machine.instance.provider, machine.instance.name, models_gib)
             if key not in ready:  # the same machine starts as fast in every region
                 ready[key] = _ready(found, result, spec, models_gib)
-            ways = _buy(found, ready[key], machine, spec, catalog)
+            ways, its_baselines, its_burst = _buy(found, result, ready[key], spec, catalog)
             bought.extend(ways)
+            baselines.extend(its_baselines)
+            bursts.extend(its_burst)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
         options.extend((*bought, *_several_per_accelerator(bought, spec)))
@@ -193,7 +200,47 @@ def on_sale(
         elif by_reserve:
             rejections.append(min(by_reserve, key=shortfall))
     return AgentOptions(
-        demand=found.demand, release=found.release, options=tuple(options), rejections=tuple(rejections)
+        demand=found.demand,
+        release=found.release,
+        options=tuple(options),
+        rejections=tuple(rejections),
+        parts=_parts(found, baselines, bursts, spec),
+    )
+
+
+def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], spec: StackSpec) -> Parts:
+    """The parts of the agent's tiers; none where the target's replicas are all alike."""
+    if not target_of(spec).can.mixes_replicas:
+        return Parts(position=found.position)
+
+    def warm(candidate: Candidate, cold_s: float, peak: int) -> int:
+        return warm_replicas(replace(candidate, peak_replicas=peak), cold_s, spec.capacity)
+
+    return Parts(
+        position=found.position,
+        baselines=tuple(baselines),
+        bursts=tuple(bursts),
+        warm=warm,
+        any_count=spec.network.routing == "session-affine",
+    )
+
+
+def seated(option: Option, found: AgentFits, spec: StackSpec, cold_s: float) -> Option:
+    """A mix with as many seats on its warm replicas as hold whoever comes before the burst has started."""
+    there, (candidate,) = option.elsewhere, option.candidates
+    if there is None or found.evaluator is None or found.release is None:
+        return option
+    warm = candidate.baseline_replicas
+    seats = seats_for_warm(candidate, warm, cold_s, spec.capacity)
+    ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    (more,) = there.candidates
+    if (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
+        more = found.evaluator.reseated(more, warm=warm, seats=ready.max_num_seqs)
+    return replace(
+        option,
+        candidates=(ready,),
+        drain=replica_drain(ready, found.release),
+        elsewhere=replace(there, candidates=(more,), drain=replica_drain(more, found.release)),
     )
 
 
@@ -285,43 +332,70 @@ def _over_nodes(
     return results, [min(barred, key=shortfall)] if barred else []
 
 
-def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float) -> Candidate:
-    """The candidate with the replicas and the seats that are warm there, by how long one takes to start."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A candidate on a kind of machine, wherever that is."""
+
+    candidate: Candidate
+    """With the replicas and the seats that are warm there, by how long one takes to start."""
+    cold_s: float
+    """How late a replica may be that starts there."""
+    drain: DrainPlan | None
+    """How one leaves, where some come with a burst."""
+
+
+def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float) -> _Ready:
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
     if found.release is None or found.evaluator is None:
-        return candidate
+        return _Ready(candidate=candidate, cold_s=0.0, drain=None)
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
     warm = warm_replicas(candidate, cold_s, capacity)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
-    return found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    there = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    drain = replica_drain(there, found.release) if there.burst_replicas else None
+    return _Ready(candidate=there, cold_s=cold_s, drain=drain)
 
 
-def _buy(found: AgentFits, ready: Candidate, machine: Machine, spec: StackSpec, catalog: Catalog) -> list[Option]:
-    """Every way to buy the machine that the tiers allow; none where it is not offered so."""
+def _buy(
+    found: AgentFits, fit: Fit, ready: _Ready, spec: StackSpec, catalog: Catalog
+) -> tuple[list[Option], list[Part], list[Part]]:
+    """Every way to buy the machine for both tiers, none where it is not offered so; and for the baseline and the burst alone."""
     if found.release is None:
-        return []
-    capacity = spec.capacity
-    burst = leaving = None
-    if ready.burst_replicas:
-        leaving = replica_drain(ready, found.release)
-        notice = catalog.provider(machine.instance.provider).interruption_notice_s
-        grace_s = spot_grace_s(found.demand, ready.service.tpot_ms)
-        burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
-        if burst is None:
-            return []
-    return [
-        Option(
-            agents=(found.position,),
-            candidates=(ready,),
-            machine=machine,
-            baseline=baseline,
-            burst=burst,
-            drain=leaving,
-        )
-        for baseline in baseline_purchases(found.demand, machine, capacity)
-    ]
+        return [], [], []
+    candidate, machine, capacity = ready.candidate, fit.machine, spec.capacity
+    notice = catalog.provider(machine.instance.provider).interruption_notice_s
+    grace_s = spot_grace_s(found.demand, candidate.service.tpot_ms)
+    burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
+    ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
+    alone = candidate.nodes == 1
+    baselines = [Part(candidate=fit.candidate, machine=machine, purchase=way) for way in ways if alone]
+    bursts: list[Part] = []
+    if burst is not None and alone:
+        bursts.append(Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready.cold_s))
+    if candidate.burst_replicas and burst is None:
+        return [], baselines, bursts
+    return (
+        [
+            Option(
+                agents=(found.position,),
+                candidates=(candidate,),
+                machine=machine,
+                baseline=baseline,
+                burst=burst if candidate.burst_replicas else None,
+                drain=ready.drain,
+            )
+            for baseline in ways
+        ],
+        baselines,
+        bursts,
+    )
+
+
+def _is_held(machine: Machine, spec: StackSpec) -> bool:
+    """Whether nodes of a baseline go into on-demand reservations first, as Karpenter and EKS place them."""
+    return spec.capacity.reservation == "on-demand" and target_of(spec).makes_nodes_of(machine.instance.provider)
 
 
 def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:

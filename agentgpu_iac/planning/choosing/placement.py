@@ -24,24 +24,21 @@ from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved, normal_nodes, saved_usd_per_hour
-from agentgpu_iac.planning.choosing.solver import Row, cheapest
+from agentgpu_iac.planning.choosing.solver import Row, Solution, cheapest
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
 _NO_GAP = 1e-6
 """A gap below the tolerance of the solver is none."""
-_TIE_WEIGHT = 1e-7
-_MOST_TIE_USD = 1e-3
-"""What the tie-break may weigh in the objective: a ten-millionth of the plan's cost, and a tenth of a cent at most."""
-_TOLD_APART = 1e-6
-"""Objectives that differ by so much are told apart by the solver, whose tolerances are 1e-7 and its gap 1e-9."""
-_MOST_MAGNIFIED = 1e7
-"""Beyond it the digits of a double end."""
+_MAGNIFIED = 1e4
+"""Objective of the solver, whose tolerances are absolute: a cent of a million USD is a ten-thousandth of it."""
+_EQUAL_USD = Decimal("0.001")
+"""Placements whose costs differ by no more in a month cost the same."""
 
-PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], int]
-"""Machine, tier, capacity types, and the option's number for a pool of its own (0: shared by all replicas within a
-machine, -1: by all replicas over several: whole free machines are there for them only where nothing else runs)."""
+PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool]
+"""Machine, tier, capacity types, and whether replicas go over several machines: whole free machines are there for them only
+where nothing else runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +67,13 @@ class Option:
     """Of one agent that shares with itself; agents that share with others have one replica each."""
     drain: DrainPlan | None = None
     """How a replica leaves, by which its burst was bought; None for engines that share an accelerator."""
+    elsewhere: Option | None = None
+    """What carries the burst, where that is another candidate or another machine: this option then has the baseline alone,
+    and of the other one only the burst is bought. Both count the warm replicas and those of the peak alike."""
+
+    def at(self, tier: Tier) -> Option:
+        """The option that carries a tier."""
+        return self.elsewhere if tier == "burst" and self.elsewhere is not None else self
 
     @property
     def engines_per_accelerator(self) -> int:
@@ -88,6 +92,9 @@ class Option:
 
     def accelerators(self, tier: Tier) -> int:
         """Accelerators taken in a tier, in even slots of the machine."""
+        here = self.at(tier)
+        if here is not self:
+            return here.accelerators(tier)
         candidate = self.candidates[0]
         if self.is_shared:
             return ceil_div(candidate.baseline_replicas, self.replicas_per_accelerator) if tier == "baseline" else 0
@@ -109,7 +116,13 @@ class Option:
 
     def nodes_alone(self, tier: Tier) -> int:
         """Machines that the option needs by itself."""
-        return ceil_div(self.accelerators(tier), self.machine.accelerators)
+        return ceil_div(self.accelerators(tier), self.at(tier).machine.accelerators)
+
+    @property
+    def shared_machines(self) -> tuple[tuple[str, str, str], ...]:
+        """Machines that others may be on as well, or whose nodes are reserved together."""
+        there = self.at("burst").machine
+        return (self.machine.id,) if there.accelerators == 1 else (self.machine.id, there.id)
 
     def has_own_pool(self, terms: Terms) -> bool:
         """Whether no other option is ever on the nodes of its baseline."""
@@ -126,6 +139,8 @@ class Option:
 
     def is_apart(self, terms: Terms) -> bool:
         """Whether it costs the same in any company as it does by itself."""
+        if self.at("burst").machine.accelerators > 1:
+            return False
         return self.machine.accelerators == 1 and (self.has_own_pool(terms) or not self.may_be_reserved(terms))
 
     def baseline_usd_alone(self, terms: Terms) -> Decimal:
@@ -140,9 +155,10 @@ class Option:
 
     def burst_usd_alone(self, terms: Terms) -> Decimal:
         """What the burst costs in a month by itself, for its expected hours."""
-        if self.burst is None:
+        bought = self.at("burst").burst
+        if bought is None:
             return Decimal(0)
-        return self.burst.usd_per_hour * self.nodes_alone("burst") * terms.burst_hours
+        return bought.usd_per_hour * self.nodes_alone("burst") * terms.burst_hours
 
     def usd_per_month_alone(self, terms: Terms) -> Decimal:
         """What the option costs by itself: the baseline all month, the burst for its expected hours."""
@@ -165,20 +181,25 @@ class Option:
         hourly = self.baseline.usd_per_hour
         if self.may_be_reserved(terms) and self.is_user_facing():
             hourly -= saved_usd_per_hour(self.machine, self.baseline)
-        cost = hourly * self.accelerators("baseline") * HOURS_PER_MONTH
-        if self.burst is not None:
-            cost += self.burst.usd_per_hour * self.accelerators("burst") * terms.burst_hours
-        return cost / self.machine.accelerators
+        cost = hourly * self.accelerators("baseline") * HOURS_PER_MONTH / self.machine.accelerators
+        there = self.at("burst")
+        if there.burst is not None:
+            taken = there.burst.usd_per_hour * self.accelerators("burst") * terms.burst_hours
+            cost += taken / there.machine.accelerators
+        return cost
 
     def rank(self, terms: Terms) -> tuple[object, ...]:
         """Order by cost, then by size, then by name, so that ties fall the same way every time."""
-        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id)
+        there = () if self.elsewhere is None else self.elsewhere.machine.id
+        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id, there)
 
     @property
     def size(self) -> tuple[int, int, int]:
         """What decides between equal costs: what one failure takes away, what is taken in all, and the machines of a replica."""
         taken = self.accelerators("baseline") + self.accelerators("burst")
         largest = max(candidate.accelerators_per_replica for candidate in self.candidates)
+        if self.elsewhere is not None:
+            largest = max(largest, self.elsewhere.candidates[0].accelerators_per_replica)
         return largest, taken, self.candidates[0].nodes
 
 
@@ -205,8 +226,10 @@ def place(
             options=tuple(options[0] for options in survivors), gap_ratio=0.0, groups_complete=groups_complete
         )
     columns = [option for options in survivors for option in options] + useful_groups
-    scale = float(sum(options[0].usd_per_month_alone(terms) for options in ranked)) or 1.0
-    chosen, gap = _solve(columns, len(by_agent), terms, scale)
+    start = [options[0] if safe is None else safe[0] for options, safe in zip(ranked, alone, strict=True)]
+    shared = [min(options, key=lambda option: option.least_usd_per_month(terms)) for options in ranked]
+    most_usd = min(usd_per_month(start, terms), usd_per_month(shared, terms))
+    chosen, gap = _solve(columns, len(by_agent), terms, most_usd)
     return Placement(options=tuple(chosen), gap_ratio=gap, groups_complete=groups_complete)
 
 
@@ -230,68 +253,73 @@ def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
 def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms: Terms) -> list[list[Option]]:
     """Drop options that cannot be part of a cheapest placement.
 
-    An option that costs the same alone and in company (one accelerator on its machine, nothing reserved or a pool of its
-    own) counts only if it is its agent's cheapest of those. A pool that several share is worth keeping only if some
-    agent's share of it, all of it reserved where it may be, may cost less than what that agent can fall back on; if it
-    is kept, the others may ride along, so their options stay too.
+    A machine that several share is worth keeping only if some agent's share of it, all of it reserved where it may be, may
+    cost less than what that agent can fall back on, or if a mix may be on it (``mixes``); if it is kept, the others may
+    ride along, so their options stay too.
     """
     kept_machines = {
-        option.machine.id
+        machine
         for options, safe in zip(ranked, alone, strict=True)
         for option in options
-        if not option.is_apart(terms) and (safe is None or option.least_usd_per_month(terms) < safe[1])
+        if not option.is_apart(terms)
+        and (option.elsewhere is not None or safe is None or option.least_usd_per_month(terms) < safe[1])
+        for machine in option.shared_machines
     }
-    kept_machines |= {safe[0].machine.id for safe in alone if safe is not None and not safe[0].is_apart(terms)}
+    kept_machines |= {machine for safe in alone if safe is not None for machine in safe[0].shared_machines}
     return [
-        [
-            *[option for option in options if option.is_apart(terms)][:1],
-            *_pareto(
-                [option for option in options if option.machine.id in kept_machines and not option.is_apart(terms)],
-                terms,
-            ),
-        ]
+        _pareto(
+            [
+                option
+                for option in options
+                if option.is_apart(terms) or kept_machines.issuperset(option.shared_machines)
+            ],
+            terms,
+        )
         for options in ranked
     ]
 
 
 def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
-    """Options that no other one of the same pools undercuts in both tiers, in the order given.
+    """Options that no other one undercuts: neither in what it takes of the same pools nor in what it costs beside them.
 
-    Where nodes may be reserved, it must need no less at normal load either: that is how many may be.
+    Where nodes may be reserved, the other must need no less at normal load either: that is how many may be.
     """
-    best: dict[object, list[tuple[int, int, int]]] = {}
+    best: dict[object, list[tuple[Decimal, ...]]] = {}
     kept: list[Option] = []
     for option in options:
-        burst = option.burst.capacity_types if option.burst else ()
-        reserved = option.may_be_reserved(terms)
-        own = reserved and option.has_own_pool(terms)
-        taken = (
-            option.accelerators("baseline"),
-            option.accelerators("burst"),
-            -option.normal_slots if reserved else 0,
-        )
-        pools = (option.machine.id, option.baseline.capacity_types, burst, option.spans_nodes, own)
-        seen = best.setdefault(pools, [])
-        if not any(all(theirs <= mine for theirs, mine in zip(other, taken, strict=True)) for other in seen):
-            seen.append(taken)
+        direct, pools = _paid(option, terms)
+        reserved = any(key[1] == "baseline" for key, _, _ in pools) and option.may_be_reserved(terms)
+        normal = Decimal(-option.normal_slots if reserved else 0)
+        takes = (direct, *(Decimal(taken) for _, taken, _ in pools), normal)
+        seen = best.setdefault(tuple(key for key, _, _ in pools), [])
+        if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
+            seen.append(takes)
             kept.append(option)
     return kept
 
 
-def _pools_of(option: Option, number: int, terms: Terms) -> list[tuple[PoolKey, int, Decimal]]:
-    """(pool, accelerators taken, planning price of a node) for the tiers of an option."""
-    own = number + 1 if option.has_own_pool(terms) else -1 if option.spans_nodes else 0
-    pools: list[tuple[PoolKey, int, Decimal]] = [
-        (
-            (option.machine.id, "baseline", option.baseline.capacity_types, own),
-            option.accelerators("baseline"),
-            option.baseline.usd_per_hour,
-        )
-    ]
-    if option.burst is not None and option.accelerators("burst"):
-        key: PoolKey = (option.machine.id, "burst", option.burst.capacity_types, -1 if option.spans_nodes else 0)
-        pools.append((key, option.accelerators("burst"), option.burst.usd_per_hour))
-    return pools
+_Taken = tuple[PoolKey, int, Decimal]
+"""Pool that options share, accelerators taken there, and the planning price of a node for a month."""
+
+
+def _paid(option: Option, terms: Terms) -> tuple[Decimal, tuple[_Taken, ...]]:
+    """What an option costs whoever else is chosen, and what it takes of pools whose nodes are counted for all together."""
+    shared: list[_Taken] = []
+    direct = Decimal(0)
+    alone = option.machine.accelerators == 1 and not option.may_be_reserved(terms)
+    if alone or option.has_own_pool(terms):
+        direct += option.baseline_usd_alone(terms)
+    else:
+        key: PoolKey = (option.machine.id, "baseline", option.baseline.capacity_types, option.spans_nodes)
+        shared.append((key, option.accelerators("baseline"), option.baseline.usd_per_hour * HOURS_PER_MONTH))
+    there = option.at("burst")
+    if there.burst is not None and (taken := option.accelerators("burst")):
+        if there.machine.accelerators == 1:
+            direct += option.burst_usd_alone(terms)
+        else:
+            burst_key: PoolKey = (there.machine.id, "burst", there.burst.capacity_types, there.spans_nodes)
+            shared.append((burst_key, taken, there.burst.usd_per_hour * terms.burst_hours))
+    return direct, tuple(shared)
 
 
 class _Problem:
@@ -312,62 +340,114 @@ class _Problem:
         """A weighted sum of columns that stays between two bounds."""
         self.rows.append(Row(least=least, most=most, weights=tuple(weights.items())))
 
-    def solve(self) -> tuple[Sequence[float], float]:
-        """The cheapest values of the columns, and the optimality gap."""
-        found = cheapest(self.costs, self.most, self.rows)
-        gap = max(0.0, found.gap_ratio)
-        return found.values, 0.0 if gap < _NO_GAP else gap
 
-
-def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -> tuple[list[Option], float]:
-    """The columns of the cheapest placement, and the optimality gap. ``scale`` is about what it costs.
-
-    Of equal costs the smaller replicas are taken. The objective is so large that the solver tells them apart, whatever its
-    version: its tolerances are absolute.
-    """
+def _program(columns: Sequence[Option], agents: int, terms: Terms) -> _Problem:
+    """What is chosen among: a column for each option, in their order, then those of nodes; costs are USD a month."""
     problem = _Problem()
     taken_in: dict[PoolKey, dict[int, float]] = {}
     node_usd: dict[PoolKey, float] = {}
+    per_node: dict[PoolKey, int] = {}
     reservable: dict[PoolKey, list[int]] = {}
-    tie_step = min(_TIE_WEIGHT, _MOST_TIE_USD / scale) / len(columns) / agents
-    magnified = min(_MOST_MAGNIFIED, max(1.0, _TOLD_APART / tie_step))
-    tie_step, scale = tie_step * magnified, scale / magnified
-    by_size = sorted(range(len(columns)), key=lambda number: (columns[number].size, number))
-    place_of = {number: place for place, number in enumerate(by_size)}
-    for number, option in enumerate(columns):
-        direct = Decimal(0)
-        for key, taken, price in _pools_of(option, number, terms):
-            hours = Decimal(HOURS_PER_MONTH) if key[1] == "baseline" else terms.burst_hours
-            if key[1] == "baseline" and (option.has_own_pool(terms) or option.is_apart(terms)):
-                direct += option.baseline_usd_alone(terms)
-            elif key[1] == "burst" and option.machine.accelerators == 1:
-                direct += price * taken * hours
-            else:
-                taken_in.setdefault(key, {})[number] = float(taken)
-                node_usd[key] = float(price * hours)
-                if key[1] == "baseline" and option.may_be_reserved(terms):
-                    reservable.setdefault(key, []).append(number)
-        problem.column(float(direct) / scale + tie_step * place_of[number], 1.0)
     covers: list[dict[int, float]] = [{} for _ in range(agents)]
     for number, option in enumerate(columns):
+        direct, pools = _paid(option, terms)
+        for key, taken, node in pools:
+            taken_in.setdefault(key, {})[number] = float(taken)
+            node_usd[key] = float(node)
+            per_node[key] = option.at(key[1]).machine.accelerators
+            if key[1] == "baseline" and option.may_be_reserved(terms):
+                reservable.setdefault(key, []).append(number)
+        problem.column(float(direct), 1.0)
         for agent in option.agents:
             covers[agent][number] = 1.0
-    nodes = {key: problem.column(usd / scale) for key, usd in node_usd.items()}
+    nodes = {key: problem.column(usd) for key, usd in node_usd.items()}
     for cover in covers:
         problem.row(1.0, 1.0, cover)
     for key, taken_by in taken_in.items():
-        accelerators = columns[next(iter(taken_by))].machine.accelerators
-        problem.row(-math.inf, 0.0, {**taken_by, nodes[key]: -float(accelerators)})
+        problem.row(-math.inf, 0.0, {**taken_by, nodes[key]: -float(per_node[key])})
     for key, numbers in reservable.items():
-        _reserve(problem, columns, numbers, nodes[key], terms, scale)
-    values, gap = problem.solve()
-    chosen = [option for number, option in enumerate(columns) if values[number] > 0.5]
-    return sorted(chosen, key=lambda option: option.agents), gap
+        _reserve(problem, columns, numbers, nodes[key], terms)
+    return problem
 
 
-def _reserve(
-    problem: _Problem, columns: Sequence[Option], numbers: Sequence[int], nodes: int, terms: Terms, scale: float
-) -> None:
+def _solve(columns: Sequence[Option], agents: int, terms: Terms, most_usd: Decimal) -> tuple[list[Option], float]:
+    """The columns of the cheapest placement, and the optimality gap. ``most_usd`` is what some placement costs.
+
+    First the least cost is found, then the one among all placements of that cost whose options stand first: by size, then
+    in the order given. Places are whole numbers, which every version of the solver tells apart; they are squared, so that
+    two agents that change places change the sum.
+    """
+    least = _least(columns, agents, terms)
+    left = _within(columns, least, most_usd, terms)
+    problem = _program(left, agents, terms)
+    scale = float(most_usd) or 1.0
+    found = cheapest([cost / scale * _MAGNIFIED for cost in problem.costs], problem.most, problem.rows)
+    gap = max(0.0, found.gap_ratio)
+    chosen = _chosen(left, found)
+    usd = usd_per_month(chosen, terms)
+    tied = _within(left, least, usd + _EQUAL_USD, terms)
+    by_size = sorted(range(len(tied)), key=lambda number: (tied[number].size, number))
+    if len(tied) > agents:
+        problem = _program(tied, agents, terms)
+        problem.row(-math.inf, float(usd + _EQUAL_USD), dict(enumerate(problem.costs)))
+        places = [0.0] * len(problem.costs)
+        for place, number in enumerate(by_size):
+            places[number] = float(place * place)
+        first = _chosen(tied, cheapest(places, problem.most, problem.rows))
+        if usd_per_month(first, terms) <= usd + 2 * _EQUAL_USD:
+            chosen = first
+    return sorted(chosen, key=lambda option: option.agents), 0.0 if gap < _NO_GAP else gap
+
+
+def _chosen(columns: Sequence[Option], found: Solution) -> list[Option]:
+    return [option for number, option in enumerate(columns) if found.values[number] > 0.5]
+
+
+def _least(columns: Sequence[Option], agents: int, terms: Terms) -> list[Decimal]:
+    """What each agent costs at least in any company, in any of its options."""
+    least: list[Decimal | None] = [None] * agents
+    for option in columns:
+        share = option.least_usd_per_month(terms) / len(option.agents)
+        for agent in option.agents:
+            known = least[agent]
+            least[agent] = share if known is None else min(known, share)
+    return [Decimal(0) if usd is None else usd for usd in least]
+
+
+def _within(columns: Sequence[Option], least: Sequence[Decimal], usd: Decimal, terms: Terms) -> list[Option]:
+    """The options of which a placement may hold one and cost no more than that: the others cost what they cost at least."""
+    room = usd - sum(least)
+    return [
+        option
+        for option in columns
+        if option.least_usd_per_month(terms) - sum(least[agent] for agent in option.agents) <= room + _EQUAL_USD
+    ]
+
+
+def usd_per_month(chosen: Sequence[Option], terms: Terms) -> Decimal:
+    """What a placement costs: machines of one pool are filled together, and reserved as far as they may be."""
+    total = Decimal(0)
+    members: dict[PoolKey, list[Option]] = {}
+    taken_in: dict[PoolKey, int] = {}
+    node_usd: dict[PoolKey, Decimal] = {}
+    for option in chosen:
+        direct, pools = _paid(option, terms)
+        total += direct
+        for key, taken, node in pools:
+            members.setdefault(key, []).append(option)
+            taken_in[key] = taken_in.get(key, 0) + taken
+            node_usd[key] = node
+    for key, options in members.items():
+        nodes = ceil_div(taken_in[key], options[0].at(key[1]).machine.accelerators)
+        total += node_usd[key] * nodes
+        if key[1] == "baseline" and all(each.may_be_reserved(terms) and each.is_user_facing() for each in options):
+            slots = sum(each.normal_slots for each in options)
+            reserved = most_reserved(normal_nodes(nodes, slots, options[0].slots_per_node), terms.reserved_ratio)
+            total -= saved_usd_per_hour(options[0].machine, options[0].baseline) * HOURS_PER_MONTH * reserved
+    return total
+
+
+def _reserve(problem: _Problem, columns: Sequence[Option], numbers: Sequence[int], nodes: int, terms: Terms) -> None:
     """Let reserved capacity carry nodes of a pool: those of its normal load that the observed load always filled.
 
     ``numbers`` are the columns that may be in the pool, and ``nodes`` the one of its nodes.
@@ -383,7 +463,7 @@ def _reserve(
         by_agent[agents] = max(by_agent.get(agents, 0), columns[number].normal_slots)
     most = most_reserved(ceil_div(sum(by_agent.values()), slots), terms.reserved_ratio)
     saved = saved_usd_per_hour(first.machine, first.baseline) * HOURS_PER_MONTH
-    reserved = problem.column(-float(saved) / scale, float(most))
+    reserved = problem.column(-float(saved), float(most))
     at_normal_load = problem.column(0.0)
     problem.row(
         -math.inf, float(slots - 1), {at_normal_load: float(slots)} | {number: -w for number, w in facing.items()}

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac.plan import Constraint, RejectionUnit
@@ -34,8 +34,22 @@ class Purchase:
 
     capacity_types: tuple[CapacityType, ...]
     usd_per_hour: Decimal
-    """One node bought the preferred way."""
+    """One node at the price that it is billed at."""
     fallback_usd_per_hour: Decimal | None
+    billed_as: CapacityType | None = None
+    """The way by whose price nodes are billed, where it is not the preferred one: capacity that is held is billed on
+    demand, whoever runs on it."""
+
+    @property
+    def price_of(self) -> CapacityType:
+        """The way whose price counts."""
+        return self.billed_as or self.capacity_types[0]
+
+    @property
+    def next_usd_per_hour(self) -> Decimal:
+        """One node more than planned: reserved capacity carries the planned ones alone."""
+        reserved = self.price_of == "reserved" and self.fallback_usd_per_hour is not None
+        return self.fallback_usd_per_hour if reserved and self.fallback_usd_per_hour is not None else self.usd_per_hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +130,21 @@ def reserved_ratio(observed: Observed, sessions: int) -> float:
     return min(1.0, observed.baseline_sessions / sessions)
 
 
-def baseline_purchases(demand: Demand, machine: Machine, capacity: Capacity) -> tuple[Purchase, ...]:
+def baseline_purchases(
+    demand: Demand, machine: Machine, capacity: Capacity, *, held: bool = False
+) -> tuple[Purchase, ...]:
     """Every way in which this agent's baseline may be bought on this machine; none where it is not offered so.
 
-    Reserved capacity is no choice of its own: it lowers the price of on-demand nodes that were chosen anyway.
+    Reserved capacity is no choice of its own: it lowers the price of on-demand nodes that were chosen anyway. ``held``:
+    its nodes go into capacity that is held, where they are billed on demand whatever finds no room there is bought as.
     """
     on_demand, spot = machine.usd_per_hour("on-demand"), machine.usd_per_hour("spot")
     ways: list[Purchase] = []
     if is_spot_eligible(demand, capacity) and capacity.on_demand_floor_ratio == 0 and spot is not None:
-        ways.append(_spot_first(spot, on_demand))
+        first = _spot_first(spot, on_demand)
+        if held and on_demand is not None:
+            first = replace(first, usd_per_hour=on_demand, billed_as="on-demand")
+        ways.append(first)
     if on_demand is not None:
         ways.append(_only_on_demand(on_demand))
     return tuple(ways)

@@ -112,7 +112,6 @@ def stay_s(cold_start_s: float, pace: PacePlan | None) -> int:
 def _scaling(
     burst: Workload, baseline: Workload, peaks: Sequence[ScheduledScale], stack: str, spec: StackSpec
 ) -> ScalingPlan | None:
-    baseline_replicas = baseline.replicas.min
     wanted = spec.scaling
     metrics = burst.metrics
     if wanted.method == "none" or metrics is None or metrics.running is None or metrics.waiting is None:
@@ -125,14 +124,12 @@ def _scaling(
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
         prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
-        baseline_replicas=baseline_replicas,
+        baseline_replicas=baseline.replicas.min,
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
-        triggers=tuple(
-            _triggers(burst, metrics, baseline_replicas, stack, spec, normal_requests=_normal_requests(baseline))
-        ),
+        triggers=tuple(_triggers(burst, metrics, baseline, stack, spec)),
         schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         averaged_s=averaged_s(burst.pace) if burst.pace is not None and burst.pace.sessions_per_request > 1 else 0,
         counts_refused=refused_by(burst, metrics, spec),
@@ -168,21 +165,17 @@ def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None
 
 
 def _triggers(
-    burst: Workload,
-    metrics: MetricsPlan,
-    baseline_replicas: int,
-    stack: str,
-    spec: StackSpec,
-    *,
-    normal_requests: float,
+    burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: str, spec: StackSpec
 ) -> Iterator[Trigger]:
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
     seats, pace = seats_wanted(seats_held(burst), theta), burst.pace
+    baseline_replicas = baseline.replicas.min
+    at_rest, each = _even_part(burst, baseline, seats)
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
     missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))
-    floor, each = max(baseline_replicas * seats, normal_requests), seats
-    yield Trigger(name="requests", query=_excess(f"{now}{missing}", floor), threshold=seats)
+    floor = max(at_rest, _normal_requests(baseline))
+    yield Trigger(name="requests", query=_excess(f"{now}{missing}", floor), threshold=each)
     behind, averaged = "", now
     used = None if metrics.kv_usage is None else f"{metrics.kv_usage}{{{chosen}}}"
     of_groups = "" if burst.attention_data_parallel_size == 1 else f" / {burst.attention_data_parallel_size}"
@@ -193,12 +186,37 @@ def _triggers(
         used = None if used is None else f"avg_over_time({used}{window})"
         yield Trigger(name="sessions", query=_excess(f"({averaged}{missing}){behind}", floor), threshold=each)
     if used is not None:
-        ratio = max(_LEAST_KV_RATIO, rounded(burst.memory.planned_kv_ratio * each / burst.max_num_seqs, 3))
+        at_base, ratio = (
+            max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / tier.max_num_seqs, 3))
+            for tier in (baseline, burst)
+        )
         yield Trigger(
             name="kv-cache",
-            query=_excess(f"sum({used}){of_groups}{behind}", rounded(floor / each * ratio, 6)),
+            query=_excess(f"sum({used}){of_groups}{behind}", rounded(floor / each * at_base, 6)),
             threshold=ratio,
         )
+
+
+def _even_part(burst: Workload, baseline: Workload, seats: float) -> tuple[float, float]:
+    """(requests that the baseline holds before a burst is wanted, requests from which one burst replica more is).
+
+    Where the baseline is on other machines every replica gets the same part of the load, so that those of the burst, on
+    which the others' seats are no help, come in step with it: all of them at the peak.
+    """
+    at_rest = baseline.replicas.min * seats
+    if burst.pooling is not None or not _differ(burst, baseline):
+        return at_rest, seats
+    at_rest = max(at_rest, float(burst.sessions_concurrent))
+    at_peak = (burst.sessions_peak - at_rest) / burst.replicas.max
+    return rounded(at_rest, 3), rounded(min(seats, at_peak) if at_peak > 0 else seats, 3)
+
+
+def _differ(burst: Workload, baseline: Workload) -> bool:
+    """Whether the two tiers are different engines."""
+    first, second = (
+        (tier.accelerator, tier.tensor_parallel_size, tier.pipeline_parallel_size) for tier in (baseline, burst)
+    )
+    return first != second
 
 
 def _sessions_wanted(

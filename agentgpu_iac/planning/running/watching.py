@@ -212,7 +212,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         return _alert(name, baseline.agent, threshold, unit, **when)
 
     if metrics is not None and metrics.kv_usage is not None:
-        yield alert(KV_CACHE_FULL, kv_cache_full_ratio(baseline), "of the KV cache")
+        yield alert(KV_CACHE_FULL, max(map(kv_cache_full_ratio, tiers)), "of the KV cache")
     over = rounded(1 - baseline.latency.percentile / 100, 6)
     slow = _share(over, urgent)
     if metrics is not None and metrics.ttft is not None and metrics.ttft_edge_s is not None:

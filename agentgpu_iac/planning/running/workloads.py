@@ -173,7 +173,7 @@ def workload_plan(
         generating=generating_plan(candidate, pool.tier),
         memory=memory_plan,
         latency=_latency_plan(candidate, spec),
-        throughput=_throughput_plan(candidate, pool.tier, replicas),
+        throughput=_throughput_plan(member, pool.tier, replicas),
         replicas=ReplicaRange(min=replicas if pool.tier == "baseline" else 0, max=replicas),
         cold_start_s=start,
         probes=probes,
@@ -222,10 +222,10 @@ def workload_plan(
 
 
 def _replica_usd_per_hour(candidate: Candidate, pool: Pool) -> Decimal:
-    """The part of a node's price that falls on one replica."""
+    """The part of a node's price that falls on one replica; of the nodes' mean, where reserved capacity carries some."""
     taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
     engines = pool.engines_per_accelerator
-    return usd_per_hour(pool.purchase.usd_per_hour * taken / pool.machine.accelerators / engines)
+    return usd_per_hour(pool.usd_per_hour / pool.nodes * taken / pool.machine.accelerators / engines)
 
 
 def _memory_share(member: Placed) -> float:
@@ -333,13 +333,18 @@ def _miss_ratio(
     return rounded(tails.miss_ratio(predicted_ms, budget_ms, error_ratio), 3)
 
 
-def _throughput_plan(candidate: Candidate, tier: Tier, replicas: int) -> ThroughputPlan:
-    """Both tiers together meet the peak; the baseline alone meets normal load."""
-    demand, service = candidate.demand, candidate.service
+def _throughput_plan(member: Placed, tier: Tier, replicas: int) -> ThroughputPlan:
+    """Both tiers together meet the peak; the baseline alone meets normal load.
+
+    Beside a baseline on other machines the burst has its even part of the peak.
+    """
+    candidate, demand, service = member.candidate, member.candidate.demand, member.candidate.service
 
     def needed(normal: float, peak: float, each: float | None) -> float:
         if tier == "baseline":
             return peak if candidate.burst_replicas == 0 else normal
+        if member.beside is not None:
+            return peak * candidate.burst_replicas / candidate.peak_replicas
         return max(0.0, peak - candidate.baseline_replicas * (each or 0.0))
 
     hit = candidate.prefix_hit_ratio
@@ -402,7 +407,7 @@ def _rollout(
         outage_s=here.same_weights_s,
         outages=here,
         fixed_nodes_outages=none if (first and not elsewhere) or leaves_no_gap else away,
-        surge_usd=surge_cost(pool.purchase.usd_per_hour, member, replicas, start, node_pool.idle_s)
+        surge_usd=surge_cost(pool.purchase.next_usd_per_hour, member, replicas, start, node_pool.idle_s)
         if way == "surge-node"
         else Decimal(0),
         progress_deadline_s=_progress_deadline_s(start, probes),
@@ -532,6 +537,13 @@ def _spread(candidate: Candidate, pool: Pool, replicas: int) -> tuple[Topology, 
 
 def _chosen_because(member: Placed) -> str:
     candidate, option = member.candidate, member.option
+    if member.beside is not None:
+        more = candidate.burst_replicas
+        return (
+            f"with the baseline on {member.beside.accelerator.name} the cheapest placement in which {more} "
+            f"replica{'s' if more > 1 else ''} more of {candidate.accelerators_per_replica} x "
+            f"{candidate.accelerator.name} carry the peak: every replica has the same part of it"
+        )
     if option.is_shared:
         others = option.engines_per_accelerator - 1
         return (

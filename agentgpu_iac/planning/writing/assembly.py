@@ -33,7 +33,10 @@ from agentgpu_iac.planning.running.workloads import workload_plan
 from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing import overrides
 from agentgpu_iac.planning.writing.assumptions import assumptions
+from agentgpu_iac.planning.writing.beside import with_beside
+from agentgpu_iac.planning.writing.calling import call_costs
 from agentgpu_iac.planning.writing.costs import (
+    by_agent,
     cost,
     other_accelerators,
     second_replicas,
@@ -71,11 +74,13 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     its_pools = homes(pools)
     workloads = tuple(
         workload_plan(
-            member,
+            member.at(pool.tier),
             pool,
             pools_by_name[pool.name],
             caching.among_others(
-                member.candidate, settled.starts[member.position, pool.name], pools_by_name[pool.name].filler
+                member.at(pool.tier).candidate,
+                settled.starts[member.position, pool.name],
+                pools_by_name[pool.name].filler,
             ),
             spec,
             catalog,
@@ -94,7 +99,20 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)
     less = with_less_reserve(placed, decided.less_reserve, its_pools, decided.terms)
     total = with_dearest(
-        cost(pools, (*others, *less, *second), decided.terms.burst_hours, settled.placement.gap_ratio), node_pools
+        cost(
+            pools,
+            (*others, *less, *second),
+            decided.terms.burst_hours,
+            settled.placement.gap_ratio,
+            day=catalog.day,
+            max_price_age_days=spec.capacity.max_price_age_days,
+        ),
+        node_pools,
+    )
+    shares = by_agent(placed, its_pools, decided.terms)
+    calls = call_costs(placed, tiers, shares, catalog.token_prices)
+    total = with_beside(total, spec, catalog, node_pools, decided.terms.burst_hours).model_copy(
+        update={"by_agent": shares, "calls": calls}
     )
     router = router_plan(spec, catalog, workloads)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router)
@@ -157,7 +175,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
-        ledger=entries(placed, tiers, total.line_items, by_hand, decided.terms.burst_hours, pools_by_name, quotas),
+        ledger=entries(placed, tiers, total, by_hand, decided.terms.burst_hours, pools_by_name, quotas),
         assumptions=assumptions(loaded.stack.spec, spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.plan import Alternative, Cost, LineItem, NodePool
+from agentgpu_iac.plan import AgentCost, Alternative, Cost, LineItem, NodePool
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.service import Service
+from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.writing.price_ages import price_age
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.targets import target_of
@@ -19,14 +21,23 @@ _CENT = Decimal("0.01")
 _ALTERNATIVES_PER_AGENT = 3
 
 
-def cost(pools: Sequence[Pool], alternatives: tuple[Alternative, ...], burst_hours: Decimal, gap_ratio: float) -> Cost:
-    """What the pools cost, line by line."""
+def cost(
+    pools: Sequence[Pool],
+    alternatives: tuple[Alternative, ...],
+    burst_hours: Decimal,
+    gap_ratio: float,
+    *,
+    day: str,
+    max_price_age_days: int,
+) -> Cost:
+    """What the pools cost, line by line; ``day`` is the one that the age of their prices counts to."""
     items = tuple(item for pool in pools for item in _line_items(pool, burst_hours))
     return Cost(
         baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
         peak_usd_per_hour=usd_per_hour(_sum(item.usd_per_hour * item.nodes for item in items)),
         expected_usd_per_month=_sum(item.usd_per_month for item in items),
         line_items=items,
+        price_age=price_age(items, day, max_price_age_days),
         alternatives=alternatives,
         optimality_gap_ratio=gap_ratio,
     )
@@ -36,18 +47,26 @@ def with_dearest(total: Cost, node_pools: Sequence[NodePool]) -> Cost:
     """The same with what it would be if every node were the dearest type that may stand in; as it is where none may."""
     if all(pool.dearest_usd_per_hour is None for pool in node_pools):
         return total
-    rates = [
-        (pool, pool.usd_per_hour if pool.dearest_usd_per_hour is None else pool.dearest_usd_per_hour)
+    hourly = [
+        (
+            pool.tier,
+            _pool_usd_per_hour(pool, total)
+            if pool.dearest_usd_per_hour is None
+            else pool.dearest_usd_per_hour * pool.max,
+        )
         for pool in node_pools
     ]
     return total.model_copy(
         update={
-            "dearest_baseline_usd_per_month": _sum(
-                usd_per_month(rate * pool.max) for pool, rate in rates if pool.tier == "baseline"
-            ),
-            "dearest_peak_usd_per_hour": usd_per_hour(_sum(rate * pool.max for pool, rate in rates)),
+            "dearest_baseline_usd_per_month": _sum(usd_per_month(usd) for tier, usd in hourly if tier == "baseline"),
+            "dearest_peak_usd_per_hour": usd_per_hour(_sum(usd for _, usd in hourly)),
         }
     )
+
+
+def _pool_usd_per_hour(pool: NodePool, total: Cost) -> Decimal:
+    """All nodes of a pool as they are bought."""
+    return _sum(item.usd_per_hour * item.nodes for item in total.line_items if item.node_pool == pool.name)
 
 
 def _sum(amounts: Iterable[Decimal]) -> Decimal:
@@ -55,8 +74,8 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
-    nodes, ways = pool.nodes, pool.purchase.capacity_types
-    split: list[tuple[CapacityType, int]] = [(ways[0], nodes)]
+    nodes = pool.nodes
+    split: list[tuple[CapacityType, int]] = [(pool.purchase.price_of, nodes)]
     if pool.reserved_nodes:
         split = [("reserved", pool.reserved_nodes), ("on-demand", nodes - pool.reserved_nodes)]
     items: list[LineItem] = []
@@ -137,6 +156,36 @@ def with_less_reserve(
     return tuple(found)
 
 
+_DAYS_PER_MONTH = HOURS_PER_MONTH // 24
+
+
+def by_agent(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], terms: Terms) -> tuple[AgentCost, ...]:
+    """What each agent causes of the nodes' cost, and what that is for a thousand of what it is asked."""
+    found: list[AgentCost] = []
+    for member in placed:
+        demand = member.candidate.demand
+        usd = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
+        asked = _asked_per_month(demand)
+        found.append(
+            AgentCost(
+                agent=demand.agent.name,
+                usd_per_month=usd.quantize(_CENT),
+                asked_per_month=asked,
+                asked="conversations" if demand.load is None else "requests",
+                usd_per_1000=None if not asked else (usd * 1000 / Decimal(str(asked))).quantize(Decimal("0.0001")),
+            )
+        )
+    return tuple(found)
+
+
+def _asked_per_month(demand: Demand) -> float | None:
+    """What the spec says of it; what sessions could ask at most is no volume."""
+    requests, daily = demand.agent.requests, demand.agent.traffic.conversations_per_day
+    if demand.load is not None:
+        return None if requests is None or requests.per_s is None else requests.per_s * HOURS_PER_MONTH * 3600
+    return None if not daily else float(daily * _DAYS_PER_MONTH)
+
+
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
     price = pool.usd_per_hour
@@ -192,8 +241,8 @@ def second_replicas(
         lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
         if not lone or pool.free_accelerators >= candidate.accelerators_per_replica:
             continue
-        hourly = usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes)
-        price, both = usd_per_month(hourly), usd_per_month(hourly * 2)
+        here = usd_per_month(usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes))
+        more = usd_per_month(usd_per_hour(pool.purchase.next_usd_per_hour * candidate.nodes))
         found.append(
             Alternative(
                 agent=candidate.demand.agent.name,
@@ -201,8 +250,8 @@ def second_replicas(
                 accelerator=candidate.accelerator.id,
                 instance_type=pool.machine.instance.name,
                 replicas=2,
-                usd_per_month=both,
-                delta_usd_per_month=both - price,
+                usd_per_month=here + more,
+                delta_usd_per_month=more,
                 note=buys,
             )
         )

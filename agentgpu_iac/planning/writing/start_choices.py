@@ -75,7 +75,11 @@ def _choices(
     pool = next((pool for pool in pools if pool.tier == "burst"), pools[0])
     gib = caching.models_gib(pool_models(pool, spec))
     start = Start(
-        candidate=member.candidate, machine=pool.machine, release=member.release, spec=spec, node_models_gib=gib
+        candidate=member.at(pool.tier).candidate,
+        machine=pool.machine,
+        release=member.release,
+        spec=spec,
+        node_models_gib=gib,
     )
     for row in catalog.shortcuts:
         yield _choice(row, start, member, terms)

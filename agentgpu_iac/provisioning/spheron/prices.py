@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from agentgpu_iac.catalog.join import ANY_REGION, NoAcceleratorError
+from agentgpu_iac.catalog.live import Update
 from agentgpu_iac.catalog.marketplace import MARKETPLACE, SOLD_AS
 from agentgpu_iac.catalog.model import GpuAlias, InstanceType, Price
 from agentgpu_iac.catalog.overlay import CatalogOverlay
 from agentgpu_iac.catalog.packaged import packaged_rows
+from agentgpu_iac.provisioning.spheron import client
 from agentgpu_iac.provisioning.spheron.client import URL, Offer, Offers
 from agentgpu_iac.provisioning.spheron.offers import catalog_accelerator
 from agentgpu_iac.spec.vocabulary import CapacityType
@@ -17,17 +18,13 @@ from agentgpu_iac.spec.vocabulary import CapacityType
 _BOUGHT = {instance_type: capacity_type for capacity_type, types in SOLD_AS.items() for instance_type in types}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Update:
-    """Rows for a catalog overlay, and the offers that gave none."""
-
-    overlay: CatalogOverlay
-    offers_used: int
-    not_mapped: tuple[str, ...]
-    """GPUs that the catalog cannot name, each once, and why."""
-    not_usable: int
-    """Offers that no plan could use now: no cloud-init, sold out, under maintenance, no price."""
-    not_readable: tuple[str, ...]
+def ask(url: str | None, date: str) -> Update:
+    """Read the offers. Raises OutsideFailure where the marketplace does not answer."""
+    spheron = client.Spheron(url=url or URL)
+    try:
+        return update_of(spheron.offers(), date, url or URL)
+    finally:
+        spheron.close()
 
 
 def update_of(offers: Offers, date: str, url: str = URL) -> Update:
@@ -66,10 +63,12 @@ def update_of(offers: Offers, date: str, url: str = URL) -> Update:
         prices=tuple(_price(cheapest[key], machine_type(*key[:2]), key[2], date, source) for key in sorted(cheapest)),
     )
     return Update(
+        provider=MARKETPLACE,
         overlay=overlay,
         offers_used=used,
         not_mapped=tuple(sorted(not_mapped)),
         not_usable=unusable,
+        not_usable_since="no cloud-init, sold out or under maintenance",
         not_readable=offers.unreadable,
     )
 

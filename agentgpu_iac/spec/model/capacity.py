@@ -72,6 +72,9 @@ class Capacity(Document):
     quantile: Annotated[float, Field(ge=0.9, le=0.9999)] = 0.99
     """Share of the time for which no replica generates more requests at once than it is planned with. Sessions that think or
     wait for a tool hold memory and ask for nothing: how many ask at once varies, and the plan is made for this quantile."""
+    max_price_age_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """Prices older than this, in days, are warned of, with their age beside the cost. They are counted all the same:
+    ``agentgpu catalog update`` asks for those of today."""
     memory_reserve_ratio: Annotated[float, Field(ge=0, le=0.8)] = 0.20
     """Share of an accelerator's memory that the need of its engines leaves free in steady state, for what is not foreseen: a
     load above the planned one, an error of the sum, a start with a cold cache. Less admits smaller accelerators; never

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from agentgpu_iac.plan import LineItem
+from agentgpu_iac.plan import AgentCost, LineItem
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import HOURS_PER_MONTH
 
@@ -25,6 +25,30 @@ def cost_lines(items: Iterable[LineItem], agent: str, members: set[str], burst_h
             result=f"USD {item.usd_per_month:,.2f} a month",
             unit="USD",
             source=f"{item.price_source}, {item.price_date or 'undated'}",
+        )
+
+
+def agent_lines(cost: AgentCost) -> Iterator[Line]:
+    """What one agent causes of all of them, in a month and for a thousand of what it is asked."""
+    yield Line(
+        name="usdPerMonth",
+        formula="its part of each pool: by accelerators taken, or by engines where they share one",
+        inputs="pools above",
+        value=float(cost.usd_per_month),
+        result=f"USD {cost.usd_per_month:,.2f} a month",
+        unit="USD",
+        source="sum",
+    )
+    if cost.usd_per_1000 is not None and cost.asked_per_month:
+        spec = "traffic.conversationsPerDay x 30" if cost.asked == "conversations" else "requests.perS x 720 h"
+        yield Line(
+            name="usdPer1000",
+            formula=f"USD a month / {cost.asked} a month x 1,000",
+            inputs=f"{cost.usd_per_month:,.2f} / {cost.asked_per_month:,.0f} x 1,000",
+            value=float(cost.usd_per_1000),
+            result=f"USD {cost.usd_per_1000:,.4f} for 1,000 {cost.asked}",
+            unit="USD",
+            source=f"spec: {spec}",
         )
 
 

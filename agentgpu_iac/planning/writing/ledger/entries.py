@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.plan import LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
+from agentgpu_iac.plan import Cost, LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.writing.ledger import (
     account,
@@ -31,7 +31,7 @@ _Section = tuple[str, Iterable[Line]]
 def entries(
     placed: Sequence[Placed],
     tiers: Mapping[str, Sequence[Workload]],
-    items: Sequence[LineItem],
+    total: Cost,
     overrides: Sequence[Override],
     burst_hours: Decimal,
     pools: Mapping[str, NodePool],
@@ -39,23 +39,27 @@ def entries(
 ) -> tuple[LedgerEntry, ...]:
     """Every number of every agent with its sum, in the order of the agents.
 
-    Context, memory and latency stand at the baseline: the burst tier runs the same engine. ``pools`` are by name.
+    Context, memory and latency stand at the baseline: the burst tier runs the same engine, and has lines of its own where it
+    is another candidate or on another machine. ``pools`` are by name.
     """
     members: dict[str, set[str]] = {}
     for workloads in tiers.values():
         for workload in workloads:
             members.setdefault(workload.node_pool, set()).add(workload.agent)
     by_pool: dict[str, list[LineItem]] = {}
-    for item in items:
+    for item in total.line_items:
         by_pool.setdefault(item.node_pool, []).append(item)
     by_hand: dict[str, list[Override]] = {}
     for override in overrides:
         by_hand.setdefault(override.agent, []).append(override)
+    costs = {each.agent: each for each in total.by_agent}
     found: list[LedgerEntry] = []
     for member in placed:
         workloads = tiers[member.candidate.demand.agent.name]
         baseline, agent = workloads[0], workloads[0].agent
         found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
+        if member.burst is not None:
+            found += _with_overrides(workloads[-1].name, _sections(member.burst, workloads[-1]), ())
         for workload in workloads:
             pool = workload.node_pool
             lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
@@ -64,6 +68,8 @@ def entries(
             found += (_entry(workload.name, filling.SECTION, line) for line in filled)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
+            if workload.tier == "baseline":
+                found += (_entry(workload.name, cost.SECTION, line) for line in cost.agent_lines(costs[agent]))
             counted = account.quota_lines(pools[pool], quotas)
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
     return tuple(found)

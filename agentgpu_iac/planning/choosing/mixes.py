@@ -1,0 +1,246 @@
+"""Mixes: an agent's baseline on one candidate and machine, and its burst on another.
+
+Replicas of one agent stand behind one address, and whatever spreads its sessions over them spreads them evenly: it knows
+nothing of how large each is. So a mix has as many replicas at the peak as the weaker of its two candidates alone would
+need, and no replica is asked for more than it carries. The warm ones hold whoever comes before the burst's own machine
+has started.
+
+What could be combined is cut down first, by what no placement can gain from. A part on a machine that several share is
+worth its place only if its share of the machine costs some agent less than a part whose price hangs on nobody else; where
+none does, all who would be there are served elsewhere at no more, and the whole pool goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.reservations import saved_usd_per_hour
+from agentgpu_iac.planning.choosing.tiers import Purchase, sessions_before_ready
+from agentgpu_iac.spec.vocabulary import CapacityType, Tier
+from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A candidate on a machine, bought for one tier."""
+
+    candidate: Candidate
+    """As it would serve alone: its replicas of normal load and of the peak."""
+    machine: Machine
+    purchase: Purchase
+    cold_s: float = 0.0
+    """How late a replica of a burst may be that starts there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What one agent's tiers may be made of."""
+
+    position: int
+    """Of the agent in the stack."""
+    baselines: tuple[Part, ...] = ()
+    bursts: tuple[Part, ...] = ()
+    warm: Callable[[Candidate, float, int], int] = lambda candidate, _cold_s, _peak: candidate.baseline_replicas
+    """Replicas of a baseline that must be warm where a replica of the burst takes so long to start, of so many in all."""
+    any_count: bool = True
+    """Whether a session finds its context however many replicas there are."""
+
+
+def mixed_options(by_agent: Sequence[Parts], terms: Terms) -> list[list[Option]]:
+    """For each agent the mixes that may be part of a cheapest placement; seats are not settled yet."""
+    baselines = _useful([_counted(parts.baselines, "baseline", terms) for parts in by_agent])
+    bursts = _useful([_counted(parts.bursts, "burst", terms) for parts in by_agent])
+    return [
+        [_mixed(parts.position, pair) for pair in _best(_pairs(parts, mine, more))]
+        for parts, mine, more in zip(by_agent, baselines, bursts, strict=True)
+    ]
+
+
+_PoolId = tuple[str | CapacityType, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """A part with what is compared: all that is asked of it more than once."""
+
+    part: Part
+    pool: _PoolId
+    """What it shares with others who are there."""
+    slots: int
+    """Accelerators that a replica takes of its machine, in even slots."""
+    shares: bool
+    """Whether a replica leaves room on its machines for somebody else."""
+    certain_usd: Decimal
+    """The most that a replica costs in a month, alone on its machines."""
+    least_usd: Decimal
+    """The least: its share of the machine, reserved where that may be."""
+    kind: tuple[object, ...]
+    """What one router must find alike in all replicas: attention groups, and contexts kept as well."""
+    wants: tuple[float, ...]
+    """What makes a mix with it take more replicas of either tier: no mix is dearer with a part that wants no more of each."""
+
+
+def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
+    hours = Decimal(HOURS_PER_MONTH) if tier == "baseline" else terms.burst_hours
+    found: list[_Counted] = []
+    for part in parts:
+        candidate, machine, hourly = part.candidate, part.machine, part.purchase.usd_per_hour
+        slots = machine.accelerators_taken(candidate.accelerators_per_replica)
+        least = hourly
+        if tier == "baseline" and terms.reserved_ratio > 0 and candidate.demand.user_facing:
+            least -= saved_usd_per_hour(machine, part.purchase)
+        wants: tuple[float, ...] = (candidate.peak_replicas, _early(part))
+        if tier == "baseline":
+            wants = (candidate.peak_replicas, candidate.normal_replicas, -_holds(candidate))
+        found.append(
+            _Counted(
+                part=part,
+                pool=(*machine.id, *part.purchase.capacity_types),
+                slots=slots,
+                shares=slots % machine.accelerators != 0,
+                certain_usd=hourly * ceil_div(slots, machine.accelerators) * hours,
+                least_usd=least * slots * hours / machine.accelerators,
+                kind=(candidate.sizes.attention_dp, candidate.prefix_hit_ratio),
+                wants=wants,
+            )
+        )
+    return found
+
+
+def _early(part: Part) -> float:
+    """How many come before a replica is ready that starts there: of sessions, or of the climb where nobody keeps a seat."""
+    demand = part.candidate.demand
+    if demand.load is not None:
+        return demand.climbed(part.cold_s)
+    return sessions_before_ready(demand, part.cold_s)
+
+
+def _holds(candidate: Candidate) -> float:
+    """What a warm replica holds of those who come early."""
+    if candidate.demand.load is not None:
+        return candidate.service.prefill_tokens_per_s or 0.0
+    return candidate.most_sessions
+
+
+def _serves_as_well(other: _Counted, part: _Counted) -> bool:
+    """Whether the other takes its place in any mix without more replicas of either tier."""
+    return other.kind == part.kind and all(theirs <= mine for theirs, mine in zip(other.wants, part.wants, strict=True))
+
+
+def _useful(by_agent: Sequence[Sequence[_Counted]]) -> list[list[_Counted]]:
+    """The parts of a tier that nothing makes needless, agent by agent."""
+    fronts = [_front(parts) for parts in by_agent]
+    kept: set[_PoolId] = set()
+    for parts, front in zip(by_agent, fronts, strict=True):
+        for part in parts:
+            if part.shares and part.pool not in kept and not any(_makes_needless(other, part) for other in front):
+                kept.add(part.pool)
+    found: list[list[_Counted]] = []
+    for parts, front in zip(by_agent, fronts, strict=True):
+        shared = [part for part in parts if part.shares and part.pool in kept]
+        in_front = [part for part in front if not (part.shares and part.pool in kept)]
+        found.append([*in_front, *_fewest(shared)])
+    return found
+
+
+def _front(parts: Sequence[_Counted]) -> list[_Counted]:
+    """Parts that no other one undercuts at what a replica costs at most, cheapest first."""
+    front: list[_Counted] = []
+    for part in sorted(parts, key=lambda part: (part.certain_usd, part.slots, part.pool)):
+        if not any(_serves_as_well(other, part) for other in front):
+            front.append(part)
+    return front
+
+
+def _makes_needless(other: _Counted, part: _Counted) -> bool:
+    return other is not part and other.certain_usd <= part.least_usd and _serves_as_well(other, part)
+
+
+def _fewest(parts: Sequence[_Counted]) -> list[_Counted]:
+    """Of the parts in one pool those that no other one there undercuts."""
+    kept: dict[_PoolId, list[_Counted]] = {}
+    for part in sorted(parts, key=lambda part: (part.pool, part.slots)):
+        there = kept.setdefault(part.pool, [])
+        if not any(other.slots <= part.slots and _serves_as_well(other, part) for other in there):
+            there.append(part)
+    return [part for there in kept.values() for part in there]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    baseline: _Counted
+    burst: _Counted
+    warm: int
+    peak: int
+
+    @property
+    def tiers(self) -> tuple[tuple[Tier, _Counted, int], ...]:
+        """(tier, part, replicas)."""
+        return (("baseline", self.baseline, self.warm), ("burst", self.burst, self.peak - self.warm))
+
+
+def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted]) -> Iterator[_Pair]:
+    for baseline in baselines:
+        mine = baseline.part
+        warm_of: dict[tuple[float, int], int] = {}
+        for burst in bursts:
+            its = burst.part
+            peaks = (mine.candidate.peak_replicas, its.candidate.peak_replicas)
+            same = mine.candidate.sizes == its.candidate.sizes and mine.machine.id == its.machine.id
+            if same or baseline.kind != burst.kind or (not parts.any_count and peaks[0] != peaks[1]):
+                continue
+            peak = max(peaks)
+            key = (burst.wants[1], peak)
+            if key not in warm_of:
+                warm_of[key] = parts.warm(mine.candidate, its.cold_s, peak)
+            if warm_of[key] < peak:
+                yield _Pair(baseline=baseline, burst=burst, warm=warm_of[key], peak=peak)
+
+
+def _best(pairs: Iterable[_Pair]) -> list[_Pair]:
+    """Pairs that no other one undercuts, neither in what it takes of the same pools nor in what it costs beside them."""
+    by_pools: dict[tuple[tuple[Tier, _PoolId], ...], list[tuple[tuple[Decimal, ...], _Pair]]] = {}
+    for pair in pairs:
+        paid = sum((part.certain_usd * count for _, part, count in pair.tiers if not part.shares), Decimal(0))
+        shared = [(tier, part, count) for tier, part, count in pair.tiers if part.shares]
+        takes = (paid, *(Decimal(part.slots * count) for _, part, count in shared))
+        by_pools.setdefault(tuple((tier, part.pool) for tier, part, _ in shared), []).append((takes, pair))
+    kept: list[_Pair] = []
+    for found in by_pools.values():
+        seen: list[tuple[Decimal, ...]] = []
+        for takes, pair in sorted(found, key=lambda each: (each[0], _names(each[1]))):
+            if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
+                seen.append(takes)
+                kept.append(pair)
+    return kept
+
+
+def _names(pair: _Pair) -> tuple[object, ...]:
+    return tuple((part.slots, part.pool) for _, part, _ in pair.tiers)
+
+
+def _mixed(position: int, pair: _Pair) -> Option:
+    def counted(candidate: Candidate) -> Candidate:
+        return replace(candidate, baseline_replicas=pair.warm, peak_replicas=pair.peak)
+
+    baseline, burst = pair.baseline.part, pair.burst.part
+    there = Option(
+        agents=(position,),
+        candidates=(counted(burst.candidate),),
+        machine=burst.machine,
+        baseline=burst.purchase,
+        burst=burst.purchase,
+    )
+    return Option(
+        agents=(position,),
+        candidates=(counted(baseline.candidate),),
+        machine=baseline.machine,
+        baseline=baseline.purchase,
+        burst=None,
+        elsewhere=there,
+    )

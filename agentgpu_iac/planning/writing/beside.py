@@ -1,0 +1,99 @@
+"""What is billed beside the nodes: what a plan's sums leave out, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from agentgpu_iac.catalog.model import Charge
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import BesideItem, Cost, NodePool
+from agentgpu_iac.sizing.loading import volume_usd_per_month
+from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.targets import target_of
+from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_month
+
+_ROOT_VOLUME = "ebs-gp3"
+_EXTENDED = "extended-support"
+
+
+def with_beside(
+    total: Cost, spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool], burst_hours: Decimal
+) -> Cost:
+    """The cost with what it leaves out."""
+    items = (*_charges(spec, catalog, pools), *_root_volumes(spec, catalog, pools, burst_hours), *_not_priced(spec))
+    known = [item.usd_per_month for item in items if item.usd_per_month is not None]
+    return total.model_copy(
+        update={"beside": items, "beside_usd_per_month": sum(known, Decimal("0.00")) if known else None}
+    )
+
+
+def _charges(spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool]) -> Iterator[BesideItem]:
+    """What runs or is used beside the nodes, at its price; of what is paid by the GB no plan knows how much there is."""
+    target, pool = target_of(spec), pools[0]
+    for name in target.charges:
+        row = catalog.charge(pool.provider, name)
+        if row is None:
+            continue
+        usd, formula = _of(row)
+        if name == _EXTENDED:
+            usd, formula = _extended(row, spec, catalog, pool.kubernetes_version)
+        yield BesideItem(
+            what=row.what,
+            usd_per_month=usd,
+            formula=f"{formula}{_elsewhere(row.region, pool.region)}",
+            price_date=row.date,
+            price_source="; ".join(row.sources),
+        )
+
+
+def _of(row: Charge) -> tuple[Decimal | None, str]:
+    if row.per == "gb":
+        return None, f"USD {row.usd.normalize():f} a GB; how many there are is not known"
+    times = f"{row.count} x " if row.count > 1 else ""
+    return usd_per_month(row.usd * row.count), f"{times}USD {row.usd.normalize():f} an hour x {HOURS_PER_MONTH} h"
+
+
+def _extended(row: Charge, spec: StackSpec, catalog: Catalog, version: str) -> tuple[Decimal | None, str]:
+    """Nothing until the version leaves standard support; as far as that day is known."""
+    release = catalog.kubernetes_release(spec.target, version)
+    usd, formula = _of(row)
+    if release is None or not catalog.day:
+        return None, f"{formula}, from the end of the standard support of {version} on, which is not known"
+    ends = release.standard_support_ends
+    if ends < catalog.day:
+        return usd, f"{formula}: the standard support of {version} ended on {ends}"
+    return Decimal("0.00"), f"{formula} = USD {usd:,.2f} once the standard support of {version} is over, after {ends}"
+
+
+def _elsewhere(of: str, region: str) -> str:
+    return "" if of in ("any", region) else f", at the price of {of}"
+
+
+def _root_volumes(
+    spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool], burst_hours: Decimal
+) -> Iterator[BesideItem]:
+    """The nodes' disks: all month for those that are always there, for the expected hours of the others."""
+    volume = next((row for row in catalog.volumes if row.id == _ROOT_VOLUME), None)
+    if volume is None or not target_of(spec).bills_root_volumes:
+        return
+    usd, parts = Decimal(0), []
+    for pool in pools:
+        each = volume_usd_per_month(volume, pool.root_volume_gib, pool.root_volume_mib_per_s, pool.root_volume_iops)
+        hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else burst_hours
+        usd += each * pool.max * hours / HOURS_PER_MONTH
+        size = f"{pool.root_volume_gib} GiB, {pool.root_volume_mib_per_s} MiB/s"
+        while_there = "" if pool.tier == "baseline" else f" for {hours:g} of {HOURS_PER_MONTH} h"
+        parts.append(f"{pool.max} x USD {each:,.2f} ({volume.name}, {size}){while_there}")
+    yield BesideItem(
+        what="root volumes of the nodes",
+        usd_per_month=usd.quantize(Decimal("0.01")),
+        formula=" + ".join(parts) + _elsewhere(volume.region, pools[0].region),
+        price_date=volume.date,
+        price_source="; ".join(volume.sources),
+    )
+
+
+def _not_priced(spec: StackSpec) -> Iterator[BesideItem]:
+    for each in target_of(spec).not_priced:
+        yield BesideItem(what=each.what, usd_per_month=None, formula=each.why)

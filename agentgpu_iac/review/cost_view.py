@@ -1,0 +1,105 @@
+"""What a plan says of its cost beside the sums: by agent, called by the token instead, and what is in no sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agentgpu_iac.plan import CallCost, Plan
+from agentgpu_iac.review.blocks import Block, Heading, Listing, Table
+
+
+def cost_blocks(plan: Plan) -> Iterator[Block]:
+    """Those parts of the plan on one screen, as far as there is something to say."""
+    yield from _by_agent(plan)
+    yield from _calls(plan)
+    yield from _beside(plan)
+
+
+def _by_agent(plan: Plan) -> Iterator[Block]:
+    """What each agent causes, where there are several, or how many ask it is known."""
+    costs = plan.cost.by_agent
+    if len(costs) < 2 and all(each.usd_per_1000 is None for each in costs):
+        return
+    yield Heading(text="Cost by agent")
+    yield Table(
+        columns=("agent", "USD a month", "asked a month", "USD per 1,000"),
+        rows=tuple(
+            (
+                each.agent,
+                f"{each.usd_per_month:,.2f}",
+                "not said" if each.asked_per_month is None else f"{each.asked_per_month:,.0f} {each.asked}",
+                "" if each.usd_per_1000 is None else f"{each.usd_per_1000:,.4f}",
+            )
+            for each in costs
+        ),
+        right=frozenset({1, 2, 3}),
+    )
+
+
+def _beside(plan: Plan) -> Iterator[Block]:
+    """What is in no sum above, and what is known of it."""
+    cost = plan.cost
+    if not cost.beside:
+        return
+    yield Heading(text="Not in the cost")
+    rows = [
+        (
+            item.what,
+            "not known" if item.usd_per_month is None else f"{item.usd_per_month:,.2f}",
+            f"{item.formula} ({item.price_date})" if item.price_date else item.formula,
+        )
+        for item in cost.beside
+    ]
+    if cost.beside_usd_per_month is not None:
+        rows.append(("as far as it is known", f"{cost.beside_usd_per_month:,.2f}", ""))
+    yield Table(columns=("billed beside the nodes", "USD a month", "how"), rows=tuple(rows), right=frozenset({1}))
+
+
+def _calls(plan: Plan) -> Iterator[Block]:
+    """What calling each model by the token costs in place of running it: the cheapest seller of each agent."""
+    cheapest = {call.agent: call for call in reversed(plan.cost.calls)}
+    if not cheapest:
+        return
+    yield Heading(text="Rent or call")
+    calls = [cheapest[each.agent] for each in plan.cost.by_agent if each.agent in cheapest]
+    yield Table(
+        columns=(
+            "agent",
+            "seller",
+            "USD per 1,000",
+            "called, USD a month",
+            "self-hosted",
+            "break-even a day",
+            "carried a day",
+        ),
+        rows=tuple(
+            (
+                call.agent,
+                f"{call.seller} ({call.price_date})",
+                f"{call.usd_per_1000:,.4f}",
+                "" if call.usd_per_month is None else f"{call.usd_per_month:,.2f}",
+                f"{call.self_hosted_usd_per_month:,.2f}",
+                "none" if call.break_even_per_day is None else f"{call.break_even_per_day:,.0f} {call.asked}",
+                "" if call.carried_per_day is None else f"{call.carried_per_day:,.0f}",
+            )
+            for call in calls
+        ),
+        right=frozenset({2, 3, 4, 5, 6}),
+    )
+    yield Listing(items=tuple(_call_words(call) for call in calls))
+
+
+def _call_words(call: CallCost) -> str:
+    """What the row comes to, in a sentence made from its numbers."""
+    if call.break_even_per_day is None:
+        beyond = f"{call.agent}: the warm replicas carry no volume at which they are cheaper than {call.seller}"
+    else:
+        beyond = (
+            f"{call.agent}: from {call.break_even_per_day:,.0f} {call.asked} a day on the planned nodes are cheaper than "
+            f"{call.seller}"
+        )
+    if call.times_as_dear is None:
+        return f"{beyond}; how many there are the spec does not say"
+    if call.times_as_dear >= 1:
+        return f"{beyond}; at the volume of the spec they cost {call.times_as_dear:,.1f} times as much"
+    return f"{beyond}; at the volume of the spec calling costs {1 / call.times_as_dear:,.1f} times as much"

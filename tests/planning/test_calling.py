@@ -1,0 +1,122 @@
+"""Rent or call: what a model costs by the token beside what its nodes cost, by sums that can be done by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from agentgpu_iac.catalog.model import TokenPrice
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.plan import CallCost, Plan
+from agentgpu_iac.planning.writing.calling import Tokens
+from agentgpu_iac.review.blocks import plain_text
+from agentgpu_iac.review.plan_view import plan_view
+from tests.planning.scenes import make_agent, make_catalog, offerings, plan
+
+TALK = {"turns": 4, "inputTokensPerTurn": 100, "outputTokensPerTurn": 50, "systemPromptTokens": 1000}
+"""In a conversation 1,000 + 4 x 100 tokens of prompt are new, 3 x 1,000 + (1 + 2 + 3) x 150 were sent before."""
+
+
+def price(seller: str, of_input: str, of_output: str | None, cached: str | None = None, **more: Any) -> TokenPrice:
+    return TokenPrice(
+        seller=seller,
+        model=more.pop("model", "test/dense"),
+        usd_per_million_input=Decimal(of_input),
+        usd_per_million_cached=None if cached is None else Decimal(cached),
+        usd_per_million_output=None if of_output is None else Decimal(of_output),
+        date="2026-08-01",
+        source="test",
+        **more,
+    )
+
+
+def selling(*prices: TokenPrice) -> Catalog:
+    return dataclasses.replace(make_catalog(offerings("s1", "small-40", on_demand="1.00")), token_prices=prices)
+
+
+def calls(*prices: TokenPrice, **agent: Any) -> tuple[CallCost, ...]:
+    return planned(*prices, **agent).cost.calls
+
+
+def planned(*prices: TokenPrice, **agent: Any) -> Plan:
+    return plan(make_agent(**{"conversation": TALK, **agent}), catalog=selling(*prices))
+
+
+def test_a_conversation_is_counted_token_by_token() -> None:
+    (call,) = calls(price("acme", "1", "10"), traffic={"conversationsPerDay": 100})
+    assert (call.input_tokens, call.cached_tokens, call.output_tokens) == (1400, 3900, 200)
+    assert call.usd_per_1000 == Decimal("7.3")  # 5,300 tokens at 1 + 200 at 10, in millionths
+    assert call.usd_per_month == Decimal("21.90")
+    assert call.self_hosted_usd_per_month == Decimal("720.00")
+    assert call.times_as_dear == pytest.approx(720 / 21.9, abs=1e-4)
+
+
+def test_cached_tokens_count_at_their_own_price() -> None:
+    (call,) = calls(price("acme", "1", "10", cached="0.1"))
+    assert call.usd_per_1000 == Decimal("3.79")  # 1,400 at 1, 3,900 at 0.1, 200 at 10
+
+
+def test_each_request_of_a_turn_sends_the_history_again() -> None:
+    alone = calls(price("acme", "1", "10"))[0]
+    tools = calls(
+        price("acme", "1", "10"), conversation={**TALK, "toolCalls": {"perTurn": 1, "seconds": 1, "resultTokens": 100}}
+    )[0]
+    assert tools.cached_tokens > 2 * alone.cached_tokens
+
+
+def test_break_even_is_where_both_cost_the_same() -> None:
+    (call,) = calls(price("acme", "10", "100"), traffic={"conversationsPerDay": 100})
+    assert call.break_even_per_day is not None
+    month = call.break_even_per_day * 30 * float(call.usd_per_1000) / 1000
+    assert month == pytest.approx(720.0, rel=1e-3)
+    assert call.carried_per_day is not None
+    assert call.break_even_per_day <= call.carried_per_day
+
+
+def test_a_price_below_what_the_nodes_ever_reach_has_no_break_even() -> None:
+    (call,) = calls(price("acme", "0.001", "0.001"))
+    assert call.break_even_per_day is None
+    assert call.usd_per_month is None
+    assert call.times_as_dear is None
+
+
+def test_the_cheapest_sellers_of_this_model_come_first() -> None:
+    found = calls(
+        price("a", "3", "3"),
+        price("b", "1", "1"),
+        price("c", "2", "2", via="router"),
+        price("d", "4", "4"),
+        price("e", "0.1", "0.1", model="test/tiny"),
+        price("f", "0.1", None),  # no price of an answer is no price of a conversation
+    )
+    assert [call.seller for call in found] == ["b", "c by router", "a"]
+
+
+def test_adapters_of_ones_own_are_sold_by_nobody() -> None:
+    assert not calls(price("acme", "1", "1"), loraAdapters=[{"name": "tone", "source": "acme/tone"}])
+
+
+@pytest.mark.parametrize(
+    ("day", "says"),
+    [
+        (1, "at the volume of the spec they cost 3,287.7 times as much"),
+        (None, "how many there are the spec does not say"),
+    ],
+)
+def test_the_sentence_is_made_from_the_numbers(day: int | None, says: str) -> None:
+    traffic = {} if day is None else {"traffic": {"conversationsPerDay": day}}
+    shown = plain_text(plan_view(planned(price("acme", "1", "10"), **traffic), "stack.yaml"))
+    assert "Rent or call" in shown
+    assert says in shown
+
+
+def test_nothing_is_shown_where_nobody_sells_it() -> None:
+    assert "Rent or call" not in plain_text(plan_view(planned(), "stack.yaml"))
+
+
+def test_a_cached_price_above_the_prompts_is_not_paid() -> None:
+    tokens = Tokens(new=1e6, history=1e6, generated=0, requests=1)
+    assert tokens.usd(price("acme", "1", "1", cached="2")) == 2
