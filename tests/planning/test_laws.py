@@ -365,7 +365,8 @@ class TestBudgetOfTheMonth:
         )
         agent = make_agent(
             sessions={"concurrent": 15, "peak": 60},
-            conversation={"thinkTimeS": 60.0, "systemPromptTokens": 4000},
+            conversation={"thinkTimeS": 60.0, "systemPromptTokens": 4000, "sharedPrefixTokens": 0},
+            pausedCache="keep",
             ttftMs=3000,
             tpotMs=150,
         )

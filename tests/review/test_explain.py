@@ -333,7 +333,8 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 2, imagePull parallel, quantile 0.99, maxPriceAgeDays 90, memoryReserveRatio 0.2, shareAccelerators auto"
+            "reservation none, priceCapRatio 2, imagePull parallel, quantile 0.99, maxPriceAgeDays 90, "
+            "memoryReserveRatio 0.2, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (

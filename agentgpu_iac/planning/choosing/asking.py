@@ -39,11 +39,15 @@ class Asking:
         *,
         by_hand: bool = True,
         engines: int = 1,
+        reload_ms: float = 0.0,
     ) -> None:
-        """``engines`` busy engines take turns on the accelerator. Figures measured and set by hand count if ``by_hand``."""
+        """``engines`` busy engines take turns on the accelerator. Figures measured and set by hand count if ``by_hand``. A
+        request first waits ``reload_ms`` for what its session left in host memory.
+        """
         self._demand = demand
         self._hit = prefix_hit_ratio
-        self._time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
+        time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
+        self._time = time if time is None or not reload_ms else RequestTime(lambda requests: time(requests) + reload_ms)
         self._known: dict[int, int] = {}
 
     @property
