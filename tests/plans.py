@@ -472,7 +472,7 @@ def make_machines_plan(
         observability=Observability(**(observability or {})),
         agents=(Agent(name="support", model="Qwen/Qwen3-8B"),),
     )
-    hosts = host_plans(spec, load_catalog(), plan.workloads, plan.node_pools, plan.router)
+    hosts = host_plans(spec, load_catalog(), plan.workloads, plan.node_pools, plan.router, plan.served_agents)
     watching = watching_plan(spec, plan.workloads, plan.node_pools, plan.router)
     if observability is None:
         watching = watching.model_copy(update={"alerts": (), "dashboard": False})

@@ -143,7 +143,7 @@ def _revisions(plan: Plan, loaded: LoadedStack, places: Places, left: list[str])
     """Every repository that the agents name: models, drafts and adapters."""
     from_hub = loaded.stack.spec.model_cache.source == "huggingface"
     for index, agent in enumerate(loaded.stack.spec.agents):
-        workload = next(each for each in plan.workloads if each.agent == agent.name)
+        workload = next(each for each in plan.workloads if agent.name in each.served)
         for steps, repository, revision in _repositories(agent, workload.model):
             if _COMMIT.fullmatch(revision):
                 continue

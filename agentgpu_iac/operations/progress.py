@@ -33,6 +33,9 @@ class WorkloadProgress(Document):
 
     name: str
     agent: str
+    """Its deployment."""
+    agents: tuple[str, ...]
+    """Agents that it serves."""
     tier: str
     min: int
     """Replicas that the plan always has."""
@@ -95,6 +98,7 @@ def _told(
     return WorkloadProgress(
         name=workload.name,
         agent=workload.agent,
+        agents=workload.served,
         tier=workload.tier,
         min=workload.replicas.min,
         max=workload.replicas.max,

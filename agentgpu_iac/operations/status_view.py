@@ -74,10 +74,11 @@ def _shortened(text: str) -> str:
 def progress_table(workloads: tuple[WorkloadProgress, ...]) -> Table:
     """How far each workload is."""
     return Table(
-        columns=("workload", "planned", "wanted", "ready", "stage", "for s", "plan s", "waiting for"),
+        columns=("workload", "serves", "planned", "wanted", "ready", "stage", "for s", "plan s", "waiting for"),
         rows=tuple(
             (
                 each.name,
+                ", ".join(each.agents),
                 str(each.min) if each.min == each.max else f"{each.min}..{each.max}",
                 str(each.wanted),
                 str(each.ready),
@@ -88,7 +89,7 @@ def progress_table(workloads: tuple[WorkloadProgress, ...]) -> Table:
             )
             for each in workloads
         ),
-        right=frozenset({1, 2, 3, 5, 6}),
+        right=frozenset({2, 3, 4, 6, 7}),
     )
 
 

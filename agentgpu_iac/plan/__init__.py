@@ -6,6 +6,7 @@ as the project grows; none is renamed.
 """
 
 from agentgpu_iac.plan.account import VcpuNeed
+from agentgpu_iac.plan.agent import AgentPlan, SharingPlan
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -88,6 +89,7 @@ __all__ = (
     "PLAN_VERSION",
     "AdmissionPlan",
     "AgentCost",
+    "AgentPlan",
     "AlertName",
     "AlertPlan",
     "AlertUnit",
@@ -165,6 +167,7 @@ __all__ = (
     "SecurityPlan",
     "ServingEngine",
     "SessionLoad",
+    "SharingPlan",
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan.document import Plan
-from agentgpu_iac.plan.workload import Workload
 
 
 def gateway_path(stack: str, agent: str) -> str:
@@ -11,12 +10,13 @@ def gateway_path(stack: str, agent: str) -> str:
     return f"/{stack}/{agent}/v1"
 
 
-def base_url(plan: Plan, workload: Workload) -> str:
+def base_url(plan: Plan, agent: str) -> str:
     """OpenAI base URL of an agent: through the Gateway where that has a name, else inside the cluster. Both tiers answer."""
     gateway = plan.router.gateway if plan.router is not None else None
     if gateway is not None and gateway.hostname is not None:
-        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(plan.stack, workload.agent)}"
-    return f"http://{workload.agent}.{plan.stack}.svc.cluster.local:{workload.port}/v1"
+        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(plan.stack, agent)}"
+    port = next(workload.port for workload in plan.workloads if agent in workload.served)
+    return f"http://{agent}.{plan.stack}.svc.cluster.local:{port}/v1"
 
 
 def server_name(stack: str) -> str:

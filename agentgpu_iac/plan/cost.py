@@ -75,8 +75,8 @@ class AgentCost(Document):
     agent: str
     """Agent."""
     usd_per_month: Money
-    """Its part of the baseline and of the expected burst hours: of nodes that several agents are on, by the accelerators
-    that it takes there."""
+    """Its part of the baseline and of the expected burst hours: of nodes that several deployments are on, by the
+    accelerators that are taken there; of a deployment that serves several agents by ``agents[].loadRatio``."""
     asked_per_month: float | None
     """Conversations in 30 days of ``traffic.conversationsPerDay``, or requests of a model that generates nothing in 720 h
     of ``requests.perS``; null: the spec does not say how many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from agentgpu_iac.plan.account import VcpuNeed
+from agentgpu_iac.plan.agent import AgentPlan, SharingPlan
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -23,7 +24,7 @@ from agentgpu_iac.plan.router import RouterPlan
 from agentgpu_iac.plan.sky_service import SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
 from agentgpu_iac.plan.watching import WatchingPlan
-from agentgpu_iac.plan.workload import Workload
+from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.vocabulary import Target
 
@@ -65,7 +66,11 @@ class Plan(Document):
     headline: str
     """The plan in two sentences."""
     workloads: tuple[Workload, ...]
-    """One entry per agent and tier."""
+    """One entry per deployment and tier."""
+    agents: tuple[AgentPlan, ...] = ()
+    """One entry per agent, in the order of the spec. Empty in plans of before, where each agent is a deployment."""
+    sharing: tuple[SharingPlan, ...] = ()
+    """Agents of one model and engine, and why they share their replicas or do not."""
     node_pools: tuple[NodePool, ...]
     """The nodes."""
     priority_classes: tuple[PriorityClassPlan, ...]
@@ -113,6 +118,18 @@ class Plan(Document):
     provenance: Provenance
     """What the plan was made from."""
 
+    @property
+    def served_agents(self) -> tuple[AgentPlan, ...]:
+        """Every agent; of plans of before as their workloads tell."""
+        return self.agents or tuple(_agent_of(tiers) for tiers in tiers_by_agent(self.workloads).values())
+
+    def deployment_of(self, agent: str) -> str:
+        """The deployment that serves an agent. Raises KeyError for an unknown one."""
+        for workload in self.workloads:
+            if agent in workload.served:
+                return workload.agent
+        raise KeyError(agent)
+
     def pool(self, name: str) -> NodePool:
         """The node pool of that name. Raises KeyError for an unknown one."""
         for pool in self.node_pools:
@@ -124,3 +141,29 @@ class Plan(Document):
     def karpenter_pools(self) -> tuple[NodePool, ...]:
         """The node pools whose nodes Karpenter makes, where it is chosen over node groups."""
         return tuple(pool for pool in self.node_pools if pool.autoscaler == "karpenter")
+
+
+def _agent_of(tiers: tuple[Workload, ...]) -> AgentPlan:
+    """The agent of a deployment that serves one, from its workloads."""
+    first, latency = tiers[0], tiers[0].latency
+    return AgentPlan(
+        name=first.agent,
+        deployment=first.agent,
+        role=first.role,
+        latency_class=first.latency_class,
+        user_facing=first.user_facing,
+        served_model_name=first.served_model_name,
+        adapters=tuple(each.served_as for each in first.model_cache.adapters if each.served_as is not None),
+        sessions_concurrent=first.sessions_concurrent,
+        sessions_peak=first.sessions_peak,
+        context_tokens=first.memory.context_tokens,
+        requests_per_session=first.requests_per_session,
+        budget_ttft_ms=latency.budget_ttft_ms,
+        budget_tpot_ms=latency.budget_tpot_ms,
+        budget_e2e_ms=latency.budget_e2e_ms,
+        ttft_at_percentile_ms=latency.ttft_at_percentile_ms,
+        tpot_at_percentile_ms=latency.tpot_at_percentile_ms,
+        e2e_ms=latency.e2e_ms,
+        fallback=first.fallback,
+        load_ratio=1.0,
+    )

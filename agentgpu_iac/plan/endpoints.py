@@ -9,6 +9,7 @@ import json
 from typing import Any, Final, Literal
 
 from agentgpu_iac.plan.addresses import base_url
+from agentgpu_iac.plan.agent import AgentPlan
 from agentgpu_iac.plan.document import Plan
 from agentgpu_iac.plan.thinking import ThinkingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
@@ -69,7 +70,8 @@ class Endpoint(Document):
 
 def endpoints(plan: Plan) -> tuple[Endpoint, ...]:
     """One for each agent, in their order."""
-    return tuple(_endpoint(plan, tiers) for tiers in tiers_by_agent(plan.workloads).values())
+    tiers = tiers_by_agent(plan.workloads)
+    return tuple(_endpoint(plan, agent, tiers[agent.deployment]) for agent in plan.served_agents)
 
 
 def as_json(endpoint: Endpoint) -> dict[str, Any]:
@@ -93,26 +95,26 @@ def variables(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
     return tuple((f"{prefix}_{key}", value) for key, value in values if value is not None)
 
 
-def _endpoint(plan: Plan, tiers: tuple[Workload, ...]) -> Endpoint:
-    agent = tiers[0]
+def _endpoint(plan: Plan, agent: AgentPlan, tiers: tuple[Workload, ...]) -> Endpoint:
+    first = tiers[0]
     key = plan.security.api_key_secret
     url, address_from = _address(plan, agent)
     router = plan.router
-    route = None if router is None else next((each for each in router.routes if each.agent == agent.agent), None)
+    route = None if router is None else next((each for each in router.routes if each.agent == agent.name), None)
     return Endpoint(
-        agent=agent.agent,
+        agent=agent.name,
         base_url=url,
         address_from=address_from,
         model=agent.served_model_name,
         latency_class=agent.latency_class,
         context_tokens=min(tier.max_model_len for tier in tiers),
-        kind=None if agent.pooling is None else agent.pooling.kind,
-        routes=() if agent.pooling is None else agent.pooling.routes,
+        kind=None if first.pooling is None else first.pooling.kind,
+        routes=() if first.pooling is None else first.pooling.routes,
         session_header=router.session_header
         if router is not None and route is not None and router.kind == "nginx" and route.policy == "session-affine"
         else None,
-        adapters=tuple(each.served_as for each in agent.model_cache.adapters if each.served_as is not None),
-        **_thinking(agent.thinking),
+        adapters=agent.adapters,
+        **_thinking(first.thinking),
         fallback=agent.fallback,
         api_key_secret=key,
         api_key_variable=None if key is None else API_KEY_VARIABLE,
@@ -135,14 +137,14 @@ def _thinking(thinking: ThinkingPlan | None) -> dict[str, Any]:
     }
 
 
-def _address(plan: Plan, agent: Workload) -> tuple[str, str]:
+def _address(plan: Plan, agent: AgentPlan) -> tuple[str, str]:
     for service in plan.sky_services:
-        if service.agent == agent.agent:
+        if service.agent == agent.deployment:
             return f"http://{ADDRESS}/v1", f"`sky serve status --endpoint {service.name}`"
     for host in plan.hosts:
         for route in host.routes if plan.front is None else plan.front.routes:
-            if route.agent == agent.agent and route.port is not None:
+            if route.agent == agent.name and route.port is not None:
                 if not host.caller_ranges:
                     return f"http://127.0.0.1:{route.port}/v1", ""
                 return f"https://{ADDRESS}:{route.port}/v1", "the address of the machine, or of the one in front"
-    return base_url(plan, agent), ""
+    return base_url(plan, agent.name), ""

@@ -23,17 +23,17 @@ _MAX_SKY_SERVICE = 253
 
 
 def workload_name(agent: str, tier: Tier) -> str:
-    """Name of an agent in one tier."""
+    """Name of a deployment in one tier."""
     return agent if tier == "baseline" else f"{agent}{BURST_ENDING}"
 
 
 def engines_service(agent: str) -> str:
-    """Service of an agent's pods themselves, for the NGINX that stands in front of them."""
+    """Service of a deployment's pods themselves, for the NGINX that stands in front of them."""
     return f"{agent}{ENGINES_ENDING}"
 
 
 def endpoint_picker(agent: str) -> str:
-    """Name of every object that makes up an agent's endpoint picker."""
+    """Name of every object that makes up a deployment's endpoint picker."""
     return f"{agent}{PICKER_ENDING}"
 
 
@@ -129,8 +129,9 @@ def _services(plan: Plan, agent: str, tiers: tuple[Workload, ...]) -> Iterator[C
     """The Services of a cluster, among them those that the controller of groups makes, one for each."""
     if plan.hosts or plan.sky_services:
         return
-    yield Claim(space="Service", name=agent, bearer=f"agent {agent}", agent=agent)
-    if plan.router is not None and agent in plan.router.agents:
+    for name in tiers[0].served:
+        yield Claim(space="Service", name=name, bearer=f"agent {name}", agent=name)
+    if plan.router is not None and agent in plan.router.deployments:
         name = engines_service(agent) if plan.router.gateway is None else endpoint_picker(agent)
         yield Claim(space="Service", name=name, bearer=f"what stands before agent {agent}", agent=agent)
     for workload in tiers:

@@ -52,6 +52,8 @@ class RoutePlan(Document):
 
     agent: str
     """The agent."""
+    deployment: str | None = None
+    """Deployment that answers it; null in plans of before: the one that has the agent's name."""
     port: int | None
     """Port of the router's pods that belongs to this agent; null behind a Gateway."""
     policy: Literal["session-affine", "round-robin"]
@@ -62,7 +64,8 @@ class RoutePlan(Document):
     """Header by which the engine is told the group; null: it is not told."""
     max_connections: int | None
     """Requests that one router replica lets through at once: ``maxQueuedRequests`` x all replicas of the peak, which is
-    what their seats and queues take. null: no limit, since the engines have none, or since there would be more of them than
+    what their seats and queues take; of a deployment that serves several agents the part of this one's sessions at the peak, so
+    that none crowds out another. null: no limit, since the engines have none, or since there would be more of them than
     the 65,535 that NGINX counts."""
     refusal_statuses: tuple[int, ...] = (503,)
     """HTTP statuses by which its engines turn a request away; another replica is then asked."""
@@ -78,6 +81,11 @@ class RoutePlan(Document):
     answer_timeout_s: int
     """The longest silence of an engine, and so the longest answer that is not streamed: ``maxModelLen`` tokens at 50 ms
     or the planned TPOT, between 60 and 3,600."""
+
+    @property
+    def leads_to(self) -> str:
+        """The deployment that answers."""
+        return self.deployment or self.agent
 
 
 class ExporterPlan(Document):
@@ -139,3 +147,8 @@ class RouterPlan(Document):
     def agents(self) -> frozenset[str]:
         """The agents behind it."""
         return frozenset(route.agent for route in self.routes)
+
+    @cached_property
+    def deployments(self) -> frozenset[str]:
+        """The deployments behind it."""
+        return frozenset(route.leads_to for route in self.routes)

@@ -1,4 +1,4 @@
-"""One agent in one tier."""
+"""One deployment in one tier."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ from agentgpu_iac.spec.vocabulary import GroupChoice, KvCacheDtype, LatencyClass
 
 
 class Workload(Document):
-    """One agent in one tier, the baseline first for each agent."""
+    """One deployment in one tier, the baseline first for each deployment."""
 
     agent: str
-    """Agent of the spec."""
+    """Name of the deployment: the agent's own where it serves one, else made from the model's."""
+    agents: tuple[str, ...] = ()
+    """Agents of the spec that it serves. Empty in plans of before: the one that it is named after."""
     role: str | None
     """As in the spec."""
     tier: Tier
     """``baseline`` is always warm, ``burst`` comes on demand."""
     name: str
-    """Name of its Kubernetes objects: the agent's, with ``-burst`` for the burst tier."""
+    """Name of its Kubernetes objects: the deployment's, with ``-burst`` for the burst tier."""
     node_pool: str
     """Name of its node pool."""
     share_group: str | None
@@ -57,7 +59,7 @@ class Workload(Document):
     pooling: PoolingPlan | None = None
     """What is asked of a model that generates nothing; null: it chats."""
     served_model_name: str
-    """Model name under which requests ask for it."""
+    """Model name under which requests ask for it, and the first where it has several; each agent's stands in ``agents``."""
     engine: EnginePlan
     """Engine process."""
     accelerator: str
@@ -138,11 +140,11 @@ class Workload(Document):
     pod: PodPlan
     """Pod resources."""
     sessions_concurrent: int
-    """Sessions of the agent at normal load."""
+    """Sessions at normal load, of all agents."""
     sessions_peak: int
-    """Sessions of the agent at the peak."""
+    """Sessions at the peak, of all agents."""
     fallback: str | None
-    """Agent that callers should turn to when this one cannot answer; its address stands beside this one's."""
+    """Agent that callers should turn to when this one cannot answer; null where several agents have one each, in ``agents``."""
     chosen_because: str
     """One sentence: why this accelerator."""
     metrics: MetricsPlan | None
@@ -155,6 +157,16 @@ class Workload(Document):
     """One replica's part of its node, bought the preferred way."""
     requests_per_session: float
     """Requests to the engine in one conversation."""
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """Agents that it serves."""
+        return self.agents or (self.agent,)
+
+    @property
+    def title(self) -> str:
+        """Its deployment in sentences, with whom it serves where that is more than the one that it is named after."""
+        return self.agent if self.served == (self.agent,) else f"{self.agent} ({', '.join(self.served)})"
 
     @property
     def seats_per_group(self) -> int:
@@ -173,7 +185,7 @@ class Workload(Document):
 
 
 def tiers_by_agent(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
-    """The workloads of each agent, the baseline first, in the order of the agents."""
+    """The workloads of each deployment by its name, the baseline first, in the order of the deployments."""
     found: dict[str, tuple[Workload, ...]] = {}
     for workload in workloads:
         found[workload.agent] = (*found.get(workload.agent, ()), workload)

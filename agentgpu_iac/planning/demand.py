@@ -1,4 +1,7 @@
-"""What one agent asks for: its sessions, its budgets and its token rates, derived once from the spec.
+"""What a deployment is asked for: its sessions, its budgets and its token rates, derived once from the spec.
+
+A deployment is a model with its engine that serves one agent or several; what one agent asks for is derived here, and
+``deployments`` puts the demands of several together.
 
 Two demands are derived separately and the larger counts: the volume of the day (conversations per day x burst
 factor, spread over 24 h) and the pace of the sessions (sessions x tokens per turn / seconds per turn). Both sides
@@ -9,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
 from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.conversation import SessionShape, request_shape, session_shape, uncached_tokens_per_request
+from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.spec.model import Agent, Latency, Requests
 from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
 from agentgpu_iac.units import SECONDS_PER_DAY, round_up
@@ -57,9 +61,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """One agent's demand. Token rates are per second; ``*_peak`` includes the burst."""
+    """A deployment's demand. Token rates are per second; ``*_peak`` includes the burst."""
 
     agent: Agent
+    """The agent; of a deployment that serves several, what they have in common under the deployment's name."""
     model: Model
     draft: Model | None
     """The draft model of speculative decoding, where the catalog holds it."""
@@ -95,11 +100,46 @@ class Demand:
     """Who starts it as a sub-agent, and what comes of that; part of its sessions and turns."""
     ramp_s: float = 0.0
     """Seconds from normal load to the peak: of the agent, or of the one that asks it and climbs fastest."""
+    members: tuple[Demand, ...] = ()
+    """What each of the agents asks for, where the deployment serves several; empty: it serves the one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the deployment: the agent's own where it serves one."""
+        return self.agent.name
+
+    @property
+    def served(self) -> tuple[Demand, ...]:
+        """What each agent asks for."""
+        return self.members or (self,)
+
+    @property
+    def longest_context_tokens(self) -> int:
+        """Context of its longest sessions."""
+        return max(self.context_tokens, *(member.context_tokens for member in self.served))
 
     @property
     def longest_asked(self) -> int:
         """The longest sequence that the engine is asked to take: a session, or the length that is set by hand."""
-        return max(self.context_tokens, self.agent.overrides.max_model_len or 0, self.longest_input_tokens)
+        return max(self.longest_context_tokens, self.agent.overrides.max_model_len or 0, self.longest_input_tokens)
+
+    @property
+    def stated_prefix_hit_ratio(self) -> float | None:
+        """Share of earlier context that the spec says is found in the prefix cache: the least that it says of any agent."""
+        stated = [member.agent.conversation.prefix_hit_ratio for member in self.served]
+        return min((ratio for ratio in stated if ratio is not None), default=None)
+
+    @property
+    def requests_per_conversation(self) -> float:
+        """Requests to the engine in a conversation, on average over those of the peak's sessions."""
+        each = [member.agent.conversation.turns * member.shape.requests_per_turn for member in self.served]
+        sessions = [member.peak for member in self.served]
+        return sum(one * count for one, count in zip(each, sessions, strict=True)) / sum(sessions)
+
+    @property
+    def most_requests_per_conversation(self) -> float:
+        """Requests to the engine in the conversation that has most."""
+        return max(member.agent.conversation.turns * member.shape.requests_per_turn for member in self.served)
 
     @property
     def normal_ratio(self) -> float:
@@ -116,25 +156,44 @@ class Demand:
     @property
     def together(self) -> int:
         """Sessions that ask at the same moments, since they were started together."""
-        return max((each.count for each in self.started), default=1)
+        return max((each.count for member in self.served for each in member.started), default=1)
 
     @property
     def shared_kv_tokens(self) -> int:
-        """Prefix that a replica holds once; none where memory is stated for each session, and what is shared is not."""
+        """Prefix that a replica holds once; none where memory is stated for each session, and what is shared is not.
+
+        Of sessions of several agents the mean one, by which each of them holds less for itself.
+        """
+        if self.members:
+            held = sum(member.peak * member.shared_kv_tokens for member in self.members) / self.peak
+            return int(held) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS
         talk, by_hand = self.agent.conversation, self.agent.overrides.context_tokens
         for_each = talk.max_context_tokens is not None or by_hand is not None
         return 0 if for_each and talk.shared_prefix_tokens is None else self.shape.shared_tokens
 
+    @property
+    def other_prefix_kv_tokens(self) -> int:
+        """What is held once beyond that: each agent has a prefix of its own."""
+        return sum(member.shared_kv_tokens for member in self.members) - self.shared_kv_tokens if self.members else 0
+
     def climbed(self, after_s: float) -> float:
         """How much of the way from normal load to the peak is behind so many seconds after a burst began: it climbs evenly."""
+        rises = [member.peak - member.concurrent for member in self.members]
+        if sum(rises):
+            ways = [rise * member.climbed(after_s) for rise, member in zip(rises, self.members, strict=True)]
+            return sum(ways) / sum(rises)
         return 1.0 if self.ramp_s <= after_s else after_s / self.ramp_s
 
     def requests_per_s(self, *, peak: bool) -> float:
         """Calls of the engine in a second, at normal load or at the peak."""
+        if self.members:
+            return sum(member.requests_per_s(peak=peak) for member in self.members)
         return (self.turns_per_s_peak if peak else self.turns_per_s) * self.shape.requests_per_turn
 
     def output_tokens_per_s(self, *, peak: bool) -> float:
         """Tokens to be generated in a second."""
+        if self.members:
+            return sum(member.output_tokens_per_s(peak=peak) for member in self.members)
         override = self.agent.overrides.required_output_tokens_per_s
         if override is not None:
             return override if peak else override * self.normal_ratio
@@ -142,6 +201,8 @@ class Demand:
 
     def prefill_tokens_per_s(self, prefix_hit_ratio: float, *, peak: bool) -> float:
         """Prompt tokens to be read in a second, the cached ones left out."""
+        if self.members:
+            return sum(member.prefill_tokens_per_s(prefix_hit_ratio, peak=peak) for member in self.members)
         override = self.agent.overrides.required_prefill_tokens_per_s
         if override is not None:
             return override if peak else override * self.normal_ratio
@@ -149,6 +210,8 @@ class Demand:
 
     def asked_per_s(self, prefix_hit_ratio: float, *, peak: bool) -> float:
         """Requests in a second that the token rates stand for: those of the sessions and the daily volume, or set by hand."""
+        if self.members:
+            return sum(member.asked_per_s(prefix_hit_ratio, peak=peak) for member in self.members)
         rates = [self.output_tokens_per_s(peak=peak) / self.shape.output_tokens_per_request]
         uncached = uncached_tokens_per_request(self.shape, prefix_hit_ratio)
         if uncached > 0:
@@ -327,13 +390,6 @@ def _of_requests(
     )
 
 
-def without_shared_prefix(demand: Demand) -> Demand:
-    """The same where the engine keeps no prefixes."""
-    if demand.load is not None:
-        return demand
-    return replace(demand, shape=session_shape(demand.agent.conversation, shares_prefix=False))
-
-
 def asking_order(agents: Sequence[Agent]) -> Iterator[str]:
     """Names of the agents: each after those that start it, and what generates nothing at the end."""
     left = {agent.name: agent for agent in agents if agent.requests is None}
@@ -348,6 +404,8 @@ def asking_order(agents: Sequence[Agent]) -> Iterator[str]:
 
 def wanted_model_len(demand: Demand) -> int:
     """The engine's longest sequence: the stated context; else twice the planned one, so that a long talk is not cut."""
+    if demand.members:
+        return max(wanted_model_len(member) for member in demand.members)
     if demand.load is not None:
         return min(demand.longest_input_tokens, demand.model.max_context_tokens)
     stated = demand.agent.conversation.max_context_tokens

@@ -1,13 +1,14 @@
 """The planner: one agent stack and the catalog in, one plan out.
 
-resolve names -> demand of each agent -> candidates on every accelerator -> options on every machine -> placement ->
-plan. Each step is a pure function of the one before; the plan is assembled at the end from what was chosen.
+resolve names -> demand of each agent -> deployments that could serve them -> candidates on every accelerator -> options on
+every machine -> placement -> plan. Each step is a pure function of the one before; the plan is assembled at the end from what
+was chosen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Model
@@ -17,14 +18,24 @@ from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
-from agentgpu_iac.planning.choosing.on_offer import offers
-from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, fits, on_sale, shortfall, with_less_reserve
+from agentgpu_iac.planning.choosing.on_offer import Offers, offers
+from agentgpu_iac.planning.choosing.options import (
+    AgentFits,
+    AgentOptions,
+    MachineId,
+    fits,
+    on_sale,
+    shortfall,
+    with_less_reserve,
+)
 from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import Demand, asking_order, demand
+from agentgpu_iac.planning.deployments import Deployment, deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.references import draft_model, resolve_models
 from agentgpu_iac.planning.settling import settle
@@ -77,24 +88,55 @@ def _make_plan(
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
     demands = _demands(spec, models, thinking, catalog)
-    found = tuple(fits(position, each, spec, catalog, on_offer) for position, each in enumerate(demands))
-    by_agent = tuple(on_sale(each, spec, catalog, {}) for each in found)
-    _require_options(by_agent, spec)
+    considered = deployments(demands)
+    found = tuple(fits(position, each.demand, spec, catalog, on_offer) for position, each in enumerate(considered))
+    on_sale_alone = tuple(on_sale(each, spec, catalog, {}) for each in found)
+    _require_options(on_sale_alone[: len(demands)], spec)
     terms = Terms(
         burst_hours=Decimal(str(spec.capacity.burst_hours_per_month)),
         reserved_ratio=reserved_ratio(spec.observed, sum(each.concurrent for each in demands if each.user_facing)),
         fillers_apart=target_of(spec).can.runs_machines,
+        alike=target_of(spec).can.runs_machines,
+        owned=_owned(spec, on_offer),
     )
-    less_reserve = tuple(
-        with_less_reserve(fitted, options, spec, catalog, on_offer)
-        for fitted, options in zip(found, by_agent, strict=True)
+    market = _Market(
+        considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog
     )
-    plan = _assembled(loaded, spec, catalog, found, by_agent, terms, less_reserve)
+    plan = _assembled(loaded, spec, market)
     budget = spec.capacity.budget_usd_per_month
     if budget is not None and plan.cost.baseline_usd_per_month > budget:
-        plan = _assembled(loaded, spec, catalog, found, by_agent, terms, less_reserve, least_baseline=True)
+        plan = _assembled(loaded, spec, market, least_baseline=True)
         _require_budget(plan, budget)
     return plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Market:
+    """What could serve the agents, and what that is priced by; sequences are in the order of the deployments."""
+
+    considered: tuple[Deployment, ...]
+    found: tuple[AgentFits, ...]
+    on_sale: tuple[AgentOptions, ...]
+    """When each has nodes for itself."""
+    on_offer: Offers
+    terms: Terms
+    catalog: Catalog
+
+    @property
+    def served(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of the agents that each deployment serves."""
+        return tuple(each.agents for each in self.considered)
+
+
+def _owned(spec: StackSpec, on_offer: Offers) -> dict[MachineId, int]:
+    """How many machines of each kind there are, where the stack has its own."""
+    counts = {(each.machine, each.provider): each.count for each in spec.capacity.inventory}
+    return {
+        machine.id: counts.get((name, provider)) or counts[name, None]
+        for machine in on_offer.machines
+        for provider, name, _ in (machine.id,)
+        if counts
+    }
 
 
 def _demands(
@@ -118,59 +160,73 @@ def _demands(
     return tuple(found[agent.name] for agent in spec.agents)
 
 
-def _assembled(
-    loaded: LoadedStack,
-    spec: StackSpec,
-    catalog: Catalog,
-    found: Sequence[AgentFits],
-    by_agent: Sequence[AgentOptions],
-    terms: Terms,
-    less_reserve: Sequence[Sequence[Option]],
-    *,
-    least_baseline: bool = False,
-) -> Plan:
-    """Place the agents at the least expected cost, or with the least baseline whatever the burst then costs."""
-    groups, complete = _groups(by_agent, spec)
+def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_baseline: bool = False) -> Plan:
+    """Place the deployments at the least expected cost, or with the least baseline whatever the burst then costs."""
+    catalog, terms = market.catalog, market.terms
+    groups, complete = _groups(market, spec)
     target = target_of(spec)
-    refused = tuple(lacks.not_shared(groups, target))
+    seen = groups
     if not target.can.shares_accelerators:
         groups = ()
     priced_by = replace(terms, burst_hours=Decimal(0)) if least_baseline else terms
-    settled = settle(found, by_agent, (groups, complete), priced_by, loaded.stack.metadata.name, spec, catalog)
+    try:
+        settled = settle(
+            market.found,
+            market.on_sale,
+            (groups, complete),
+            priced_by,
+            loaded.stack.metadata.name,
+            spec,
+            catalog,
+            served=market.served,
+        )
+    except Conflict as conflict:
+        raise NoPlan(
+            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
+            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
+        ) from None
+    chosen = tuple(member.position for member in settled.placed)
+    placed = [market.on_sale[position] for position in chosen]
     decided = Decisions(
         settled=settled,
         rejections=(
-            *(rejection for each in by_agent for rejection in each.rejections),
-            *_not_shared(by_agent, spec),
-            *refused,
+            *(rejection for each in placed for rejection in each.rejections),
+            *_not_shared(placed, spec),
+            *lacks.not_shared([group for group in seen if set(group.deployments) <= set(chosen)], target),
         ),
         terms=terms,
-        less_reserve=less_reserve,
+        less_reserve={
+            position: with_less_reserve(
+                market.found[position], market.on_sale[position], spec, catalog, market.on_offer
+            )
+            for position in chosen
+        },
+        considered=market.considered,
     )
     return assemble(loaded, spec, catalog, decided)
 
 
-def _groups(by_agent: Sequence[AgentOptions], spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
-    """Agents that could stay together on one accelerator, and whether all such groups were considered."""
-    if spec.capacity.share_accelerators != "auto" or len(by_agent) < 2:
+def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
+    """Deployments that could stay together on one accelerator, and whether all such groups were considered."""
+    if spec.capacity.share_accelerators != "auto" or len(market.on_sale) < 2:
         return (), True
     tolerated = {
-        (option.agents[0], option.candidates[0].accelerator.id): tolerated_engines(
+        (option.deployments[0], option.candidates[0].accelerator.id): tolerated_engines(
             option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms
         )
-        for found in by_agent
+        for found in market.on_sale
         for option in found.options
         if option.machine.accelerators == 1
     }
-    return shared_options([found.options for found in by_agent], tolerated)
+    return shared_options([found.options for found in market.on_sale], tolerated, market.served)
 
 
-def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
+def _not_shared(placed: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:
     """Sharing that was looked at and refused on machines of several accelerators; the target says why."""
     if spec.capacity.share_accelerators != "auto":
         return
     why = target_of(spec).why_not_shared_in_part(spec)
-    for option in unshareable([found.options for found in by_agent]):
+    for option in unshareable([found.options for found in placed]):
         candidate, machine = option.candidates[0], option.machine
         message = (
             f"it could share one {candidate.accelerator.name} with others, but {machine.instance.name} has "
@@ -182,12 +238,12 @@ def _not_shared(by_agent: Sequence[AgentOptions], spec: StackSpec) -> Iterator[R
         )
 
 
-def _require_options(by_agent: Sequence[AgentOptions], spec: StackSpec) -> None:
+def _require_options(by_deployment: Sequence[AgentOptions], spec: StackSpec) -> None:
     lines: list[str] = []
-    for found in by_agent:
+    for found in by_deployment:
         if found.options:
             continue
-        name = found.demand.agent.name
+        name = found.demand.name
         lines.append(f"agent {name!r} ({found.demand.model.id}, {found.demand.precision}) fits nothing on offer:")
         nearest = sorted(found.rejections, key=shortfall)[:5]
         lines += [f"  {rejection.accelerator}: {rejection.message}" for rejection in nearest]
@@ -197,7 +253,7 @@ def _require_options(by_agent: Sequence[AgentOptions], spec: StackSpec) -> None:
                 "accelerators (agentgpu catalog list excluded says what cannot, and why)"
             )
     if lines:
-        raise NoPlan("\n".join(lines), (rejection for found in by_agent for rejection in found.rejections))
+        raise NoPlan("\n".join(lines), (rejection for found in by_deployment for rejection in found.rejections))
 
 
 def _require_budget(plan: Plan, budget: Decimal) -> None:

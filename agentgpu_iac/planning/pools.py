@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -26,6 +26,7 @@ from agentgpu_iac.planning.choosing import caching, candidates
 from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
 from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
 from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.program import Joint
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.siblings import most_usd_per_hour, siblings
 from agentgpu_iac.planning.choosing.tiers import Purchase
@@ -43,9 +44,10 @@ _NAME_LIMIT = 63 - len("model-cache-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One agent in its chosen option, with the release that it runs on."""
+    """One deployment in its chosen option, with the release that it runs on."""
 
     position: int
+    """As in its option."""
     candidate: candidates.Candidate
     option: Option
     release: EngineRelease
@@ -104,9 +106,13 @@ class Pool:
 
 
 def placed_agents(
-    placement: Placement, releases: Sequence[EngineRelease], stack: str, round_trip_ms: float
+    placement: Placement,
+    releases: Mapping[int, EngineRelease],
+    served: Sequence[tuple[int, ...]],
+    stack: str,
+    round_trip_ms: float,
 ) -> tuple[Placed, ...]:
-    """Every agent in its chosen option, in the order of the stack; those of a group know its name."""
+    """Every deployment in its chosen option, in the order of the first agents that they serve; those of a group know its name."""
     members: list[Placed] = []
     number = 0
     for option in placement.options:
@@ -114,7 +120,7 @@ def placed_agents(
         if option.is_shared:
             number += 1
             group = f"{stack}-share-{number}"
-        for position, candidate in zip(option.agents, option.candidates, strict=True):
+        for position, candidate in zip(option.deployments, option.candidates, strict=True):
             there = candidate
             if option.is_shared:
                 there = candidates.shared(candidate, option.engines_per_accelerator, round_trip_ms)
@@ -130,7 +136,7 @@ def placed_agents(
                     burst=_burst_elsewhere(option, there, release),
                 )
             )
-    return tuple(sorted(members, key=lambda member: member.position))
+    return tuple(sorted(members, key=lambda member: served[member.position]))
 
 
 def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: EngineRelease) -> Placed | None:
@@ -139,7 +145,7 @@ def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: En
         return None
     (candidate,) = there.candidates
     return Placed(
-        position=option.agents[0],
+        position=option.deployments[0],
         candidate=candidate,
         option=there,
         release=release,
@@ -149,8 +155,10 @@ def _burst_elsewhere(option: Option, baseline: candidates.Candidate, release: En
     )
 
 
-def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, ...]:
-    """Baseline pools first, then burst pools, each in the order of the agents.
+def pools_of(
+    placed: Sequence[Placed], stack: str, terms: Terms, joint: Mapping[tuple[int, Tier], Joint]
+) -> tuple[Pool, ...]:
+    """Baseline pools first, then burst pools, each in the order of the deployments.
 
     They are the pools that the placement priced, by the same terms.
     """
@@ -169,9 +177,9 @@ def pools_of(placed: Sequence[Placed], stack: str, terms: Terms) -> tuple[Pool, 
             facts[key] = (tier, machine, purchase)
     regions = {machine.region for _, machine, _ in facts.values()}
     pools = (
-        _pool(stack, *facts[key], part, len(regions) > 1, agent)
+        _pool(stack, *facts[key], part, several_regions=len(regions) > 1, agent=agent, nodes=nodes)
         for key, members in gathered.items()
-        for part, agent in _parts(tuple(members), *facts[key][:2], terms)
+        for part, agent, nodes in _parts(tuple(members), *facts[key][:2], terms, joint)
     )
     return tuple(_with_reservation(pool, terms.reserved_ratio) for pool in _distinct(tuple(pools)))
 
@@ -183,27 +191,34 @@ def _distinct(pools: tuple[Pool, ...]) -> tuple[Pool, ...]:
 
 
 def _with_digest(pool: Pool) -> str:
-    agents = (member.candidate.demand.agent.name for member in pool.members)
+    agents = (member.candidate.demand.name for member in pool.members)
     return _shortened(pool.name, (pool.tier, *pool.machine.id, *pool.purchase.capacity_types, *agents))
 
 
 def _parts(
-    members: tuple[Placed, ...], tier: Tier, machine: Machine, terms: Terms
-) -> tuple[tuple[tuple[Placed, ...], str], ...]:
+    members: tuple[Placed, ...], tier: Tier, machine: Machine, terms: Terms, joint: Mapping[tuple[int, Tier], Joint]
+) -> tuple[tuple[tuple[Placed, ...], str, int | None], ...]:
     """The members as one pool, or as several: virtual machines of a pool are alike, so who fills whole machines has its own.
 
-    That takes no more machines. Each part comes with the name of the agent that it is for, where it is for one.
+    That takes no more machines. Others are together as the program chose. Each part comes with the name of the agent that it
+    is for, where it is for one, and with its machines, where they are not just those that its slots fill.
     """
     if not terms.fillers_apart or len(members) == 1 or members[0].share_group is not None:
-        return ((members, ""),)
+        return ((members, "", None),)
     fill = [member for member in members if member.option.accelerators(tier) % machine.accelerators == 0]
-    rest = tuple(member for member in members if member.option.accelerators(tier) % machine.accelerators)
-    alone = tuple(((member,), member.candidate.demand.agent.name) for member in fill)
-    return (*alone, (rest, "")) if rest else alone
+    rest = [member for member in members if member.option.accelerators(tier) % machine.accelerators]
+    together: dict[Joint | int, list[Placed]] = {}
+    for member in rest:
+        together.setdefault(joint.get((member.position, tier), member.position), []).append(member)
+    alone = tuple(((member,), member.candidate.demand.name, None) for member in fill)
+    return (
+        *alone,
+        *((tuple(mates), "", there.nodes if isinstance(there, Joint) else None) for there, mates in together.items()),
+    )
 
 
 def homes(pools: Sequence[Pool]) -> dict[int, tuple[Pool, ...]]:
-    """The pools of each agent, by its position in the stack."""
+    """The pools of each deployment, by its position."""
     found: dict[int, list[Pool]] = {}
     for pool in pools:
         for member in pool.members:
@@ -217,15 +232,18 @@ def _pool(
     machine: Machine,
     purchase: Purchase,
     members: tuple[Placed, ...],
+    *,
     several_regions: bool,
     agent: str,
+    nodes: int | None,
 ) -> Pool:
     first = members[0]
     own = f"{stack}-{tier}-{agent}" if agent else f"{stack}-{tier}"
     stem = (first.share_group or own) + ("-groups" if first.option.spans_nodes else "")
     shared = first.share_group is not None
     slots = sum(member.option.accelerators(tier) for member in members)
-    nodes = first.option.accelerators(tier) if shared else ceil_div(slots, machine.accelerators)
+    if nodes is None:
+        nodes = first.option.accelerators(tier) if shared else ceil_div(slots, machine.accelerators)
     used = sum(
         (member.candidate.baseline_replicas if tier == "baseline" else member.candidate.burst_replicas)
         * member.candidate.accelerators_per_replica

@@ -49,6 +49,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     for field, ids in (("allow", spec.accelerators.allow), ("deny", spec.accelerators.deny)):
         faults += _unknown(loaded, f"spec.accelerators.{field}", ids, accelerators, "accelerator")
     faults += _unknown(loaded, "spec.providers", spec.providers, {row.id for row in catalog.providers}, "provider")
+    faults += _inventory_faults(loaded, catalog)
     providers = target_of(spec).allowed_providers(spec)
     regions = {
         region
@@ -70,6 +71,22 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     return tuple(
         _told(agent, model, catalog) for agent, model in zip(spec.agents, models, strict=True) if model is not None
     )
+
+
+def _inventory_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
+    """Machines of yours that nothing describes, so that nobody knows what they hold."""
+    owned = loaded.stack.spec.capacity.inventory
+    kinds = {(offering.instance_type.name, offering.provider) for offering in catalog.offerings} if owned else set()
+    return [
+        loaded.fault(
+            f"spec.capacity.inventory[{position}].machine",
+            f"unknown instance type {each.machine!r}" + (f" of {each.provider}" if each.provider else ""),
+            did_you_mean(each.machine, sorted({name for name, _ in kinds}))
+            or "describe it in an overlay (--catalog): accelerators, memory and CPU",
+        )
+        for position, each in enumerate(owned)
+        if not any(name == each.machine and each.provider in (None, provider) for name, provider in kinds)
+    ]
 
 
 def _places(catalog: Catalog) -> set[tuple[str, str]]:

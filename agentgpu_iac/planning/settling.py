@@ -41,11 +41,11 @@ class Settled:
 
     placement: Placement
     options: tuple[tuple[Option, ...], ...]
-    """What would serve each agent, with the replicas that the last round made warm."""
+    """What would serve each deployment, with the replicas that the last round made warm."""
     placed: tuple[Placed, ...]
     pools: tuple[Pool, ...]
     starts: Mapping[tuple[int, str], ColdStartPlan]
-    """The cold start of each agent in each of its pools, by its position and the pool's name."""
+    """The cold start of each deployment in each of its pools, by its position and the pool's name."""
 
 
 def settle(
@@ -56,23 +56,25 @@ def settle(
     stack: str,
     spec: StackSpec,
     catalog: Catalog,
+    *,
+    served: Sequence[tuple[int, ...]],
 ) -> Settled:
-    """Place the agents until no pool's cold start asks for more warm seats than were chosen.
+    """Place the deployments until no pool's cold start asks for more warm seats than were chosen.
 
-    ``first`` is what is on sale for each agent when it has nodes for itself. Groups of agents on one accelerator, and
-    whether all were considered, stay as they are: none of them has a burst.
+    ``first`` is what is on sale for each when it has nodes for itself, and ``served`` whom it serves. Groups of deployments on
+    one accelerator, and whether all were considered, stay as they are: none of them has a burst.
     """
-    releases = tuple(fits.release for fits in found if fits.release is not None)
+    releases = {fits.position: fits.release for fits in found if fits.release is not None}
     bought = list(first)
     counted_gib: list[dict[MachineId, float]] = [{} for _ in found]
     for round_number in range(_ROUNDS + 1):
         mixes = mixed_options([each.parts for each in bought], terms)
         options = [(*each.options, *mixed) for each, mixed in zip(bought, mixes, strict=True)]
-        placement = place(options, *groups, terms)
+        placement = place(options, *groups, terms, served)
         seats = [_seated(option, found, bought, spec) for option in placement.options]
         placement = replace(placement, options=tuple(seats))
-        placed = placed_agents(placement, releases, stack, spec.network.round_trip_ms)
-        pools = pools_of(placed, stack, terms)
+        placed = placed_agents(placement, releases, served, stack, spec.network.round_trip_ms)
+        pools = pools_of(placed, stack, terms, placement.joint)
         starts, late_gib = _starts(placed, pools, spec)
         if not late_gib:
             return Settled(
@@ -102,7 +104,7 @@ def _seated(option: Option, found: Sequence[AgentFits], bought: Sequence[AgentOp
     """The option with its seats settled, where it is a mix."""
     if option.elsewhere is None:
         return option
-    (position,) = option.agents
+    (position,) = option.deployments
     there = option.elsewhere
     cold_s = next(
         part.cold_s

@@ -25,7 +25,7 @@ def _kv_cache_full(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]
         expression=(
             f"max by ({_BY_POD}) ({metrics.kv_usage}{{{watched.of_agent(workload.agent)}}}) > {decimal(alert.threshold)}"
         ),
-        summary=f"The KV cache of {workload.agent} is nearly full",
+        summary=f"The KV cache of {workload.title} is nearly full",
         description=(
             "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its KV cache, over "
             f"{alert.threshold:.0%}. The plan holds {workload.max_num_seqs} sessions of "
@@ -60,7 +60,7 @@ def _slow(
         expression=in_both_windows(
             alert, f"sum({every} - ignoring (le) {fast})", f"sum({every} and ignoring (le) {fast})"
         ),
-        summary=f"{workload.agent} misses its {words} budget",
+        summary=f"{workload.title} misses its {words} budget",
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the requests took longer than {edge_s * 1000:g} ms, over "
             f"{alert.threshold:.0%} {windows_in_words(alert)}. {promised}"
@@ -122,7 +122,7 @@ def _preemptions(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) 
             f"sum by ({_BY_POD}) (increase({metrics.preemptions}{{{chosen}}}[{alert.window_s}s])) "
             f"> {decimal(alert.threshold)}"
         ),
-        summary=f"{workload.agent} throws running requests out of the KV cache",
+        summary=f"{workload.title} throws running requests out of the KV cache",
         description=(
             f"{{{{ $labels.pod }}}} preempted {{{{ $value | humanize }}}} requests in {alert.window_s // 60} min; the plan has "
             f"room for {workload.max_num_seqs} sessions of {workload.memory.context_tokens:,} tokens: they are longer than that."
@@ -134,14 +134,14 @@ def _preemptions(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) 
 def _requests_rejected(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:
     workload, metrics, plan = tiers[0], metrics_of(tiers[0]), watched.plan
     seats = sum(each.replicas.max * each.max_num_seqs for each in tiers)
-    routed = plan.router is not None and workload.agent in plan.router.agents
+    routed = plan.router is not None and workload.agent in plan.router.deployments
     retried = "The router tries another replica before a caller sees that. " if routed else ""
     return Said(
         expression=(
             f"sum(increase({metrics.rejections}{{{watched.of_agent(workload.agent)}}}[{alert.window_s}s])) "
             f"> {decimal(alert.threshold)}"
         ),
-        summary=f"Replicas of {workload.agent} refuse requests",
+        summary=f"Replicas of {workload.title} refuse requests",
         description=(
             f"{{{{ $value | humanize }}}} requests were refused (503) in {alert.window_s // 60} min, for longer than "
             f"{alert.for_s} s. {retried}A replica lets {workload.admission.max_queued_requests} requests queue; all replicas "
@@ -174,7 +174,7 @@ def _errors(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Sa
         failed = f"clamp_min({failed} - (sum(increase({metrics.rejections}{{{chosen}}}WINDOW)) or vector(0)), 0)"
     return Said(
         expression=in_both_windows(alert, failed, f"sum(increase({metrics.answers}{{{chosen}}}WINDOW))"),
-        summary=f"Engines of {workload.agent} answer with errors",
+        summary=f"Engines of {workload.title} answer with errors",
         description=(
             f"{{{{ $value | humanizePercentage }}}} of the answers were errors of the engine (5xx, refusals left out), over "
             f"{alert.threshold:.0%} {windows_in_words(alert)}."
@@ -187,7 +187,7 @@ def _replicas_below_plan(watched: Watched, alert: AlertPlan, tiers: Sequence[Wor
     workload, wanted = tiers[0], watched.warm_replicas(tiers)
     return Said(
         expression=f"({watched.warm_up(tiers)}) < {wanted}",
-        summary=f"{workload.agent} has fewer replicas than planned",
+        summary=f"{workload.title} has fewer replicas than planned",
         description=(
             f"{{{{ $value }}}} of {wanted} {'baseline ' if watched.host is None else ''}replicas answer, for longer than "
             f"{alert.for_s} s; a cold start takes {workload.cold_start_s.total:.0f} s. They carry "
@@ -235,7 +235,7 @@ def _metrics_missing(watched: Watched, alert: AlertPlan, tiers: Sequence[Workloa
         expression=(
             f"count((up{{{chosen}}} == 1) unless on (pod) {metrics.telltale}{{{chosen}}}) > {decimal(alert.threshold)}"
         ),
-        summary=f"The alerts of {workload.agent} are deaf",
+        summary=f"The alerts of {workload.title} are deaf",
         description=(
             f"{{{{ $value }}}} replicas answer and do not export {metrics.telltale}, which the plan expects of "
             f"{workload.engine.name} {workload.engine.version}: what is missing cannot fire."
@@ -263,7 +263,7 @@ def _scaler_failing(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload
         expression = f"sum({counted}) > {decimal(alert.threshold)}"
     return Said(
         expression=expression,
-        summary=f"The burst tier of {burst.agent} is not scaled",
+        summary=f"The burst tier of {burst.title} is not scaled",
         description=(
             f"What scales {burst.name} gets no value for its metrics: the tier stays as it is, between {least} and "
             f"{burst.replicas.max} replicas, whatever the load."

@@ -155,7 +155,7 @@ def _placed(watched: Watched, agents: Sequence[Sequence[Workload]]) -> Iterator[
         yield {
             "id": next(ids),
             "type": "row",
-            "title": f"{workload.agent}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}",
+            "title": f"{workload.title}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}",
             "collapsed": False,
             "gridPos": {"h": 1, "w": 24, "x": 0, "y": top},
             "panels": [],

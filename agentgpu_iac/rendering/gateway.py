@@ -1,4 +1,4 @@
-"""Agents behind a Gateway of yours: a route and an InferencePool each, and the endpoint picker that the pool names.
+"""Agents behind a Gateway of yours: a route each, and for each deployment an InferencePool and the endpoint picker that it names.
 
 The Gateway asks the picker, for every request, which pod should have it. The picker reads the engines' own metrics and
 remembers which prompts went where: sessions return to the replica that holds their context because their prompts begin
@@ -8,6 +8,7 @@ alike, and no header is needed. Several agents share the Gateway's addresses, so
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -73,7 +74,7 @@ class HttpRouteContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferencePoolContext(Context):
-    """The engines of one agent, and who picks among them."""
+    """The engines of one deployment, and who picks among them."""
 
     template: ClassVar[str] = "inference-pool.yaml.j2"
     name: str
@@ -97,7 +98,7 @@ class EndpointPickerConfigContext(Context):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointPickerContext(Context):
-    """The picker of one agent."""
+    """The picker of one deployment."""
 
     template: ClassVar[str] = "endpoint-picker.yaml.j2"
     name: str
@@ -153,18 +154,20 @@ def gateway_drafts(plan: Plan) -> tuple[Draft, ...]:
     """Everything that stands between the Gateway and the engines; nothing where there is no Gateway."""
     if plan.router is None or plan.router.gateway is None:
         return ()
-    routes = {route.agent: route for route in plan.router.routes}
+    routes: dict[str, list[RoutePlan]] = {}
+    for route in plan.router.routes:
+        routes.setdefault(route.leads_to, []).append(route)
     contexts = (
         context
-        for agent in agents(plan)
-        if (route := routes.get(agent.agent)) is not None
-        for context in _agent_contexts(plan, plan.router, plan.router.gateway, route, agent)
+        for deployment in agents(plan)
+        if (its := routes.get(deployment.agent)) is not None
+        for context in _contexts(plan, plan.router, plan.router.gateway, its, deployment)
     )
     return tuple(Draft(folder=GATEWAY, context=context) for context in contexts)
 
 
-def _agent_contexts(
-    plan: Plan, router: RouterPlan, gateway: GatewayPlan, route: RoutePlan, agent: Workload
+def _contexts(
+    plan: Plan, router: RouterPlan, gateway: GatewayPlan, routes: Sequence[RoutePlan], agent: Workload
 ) -> tuple[Context, ...]:
     picker = endpoint_picker(agent.agent)
     own_labels = labels(
@@ -172,20 +175,23 @@ def _agent_contexts(
     )
     selector = ((COMPONENT_LABEL, ENDPOINT_PICKER_COMPONENT), (AGENT_LABEL, agent.agent))
     config = ConfigMapContext(
-        name=picker, namespace=plan.stack, labels=own_labels, data=((_CONFIG, _config(route)),)
+        name=picker, namespace=plan.stack, labels=own_labels, data=((_CONFIG, _config(routes[0])),)
     )  # fmt: skip
     return (
-        HttpRouteContext(
-            name=agent.agent,
-            namespace=plan.stack,
-            labels=own_labels,
-            gateway=gateway.name,
-            gateway_namespace=gateway.namespace,
-            has_hostnames=gateway.hostname is not None,
-            hostnames=() if gateway.hostname is None else (gateway.hostname,),
-            path=gateway_path(plan.stack, agent.agent),
-            pool=agent.agent,
-            timeout=f"{route.answer_timeout_s}s",
+        *(
+            HttpRouteContext(
+                name=route.agent,
+                namespace=plan.stack,
+                labels=own_labels,
+                gateway=gateway.name,
+                gateway_namespace=gateway.namespace,
+                has_hostnames=gateway.hostname is not None,
+                hostnames=() if gateway.hostname is None else (gateway.hostname,),
+                path=gateway_path(plan.stack, route.agent),
+                pool=agent.agent,
+                timeout=f"{route.answer_timeout_s}s",
+            )
+            for route in routes
         ),
         InferencePoolContext(
             name=agent.agent,

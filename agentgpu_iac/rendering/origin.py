@@ -59,10 +59,13 @@ class Origins:
         self._digests: dict[tuple[str, str], str] = {}
 
     def of_agent(self, agent: str, component: str = "engine") -> str:
-        """Of a file about one agent."""
-        workloads = (workload for workload in self._plan.workloads if workload.agent == agent)
-        fields = ", ".join(part for part in (f"agent {agent} in spec.agents", _FIELDS.get(component, "")) if part)
-        return self._lines(f"agent {agent}", self._digest("agent", agent, workloads), fields, f"SPEC {agent}")
+        """Of a file about one agent, or about a deployment that serves several."""
+        workloads = [workload for workload in self._plan.workloads if agent in (workload.agent, *workload.served)]
+        served = workloads[0].served
+        about = f"agent {agent}" if len(served) == 1 else f"deployment {agent} of {', '.join(served)}"
+        who = f"agent{'s' if len(served) > 1 else ''} {', '.join(served)} in spec.agents"
+        fields = ", ".join(part for part in (who, _FIELDS.get(component, "")) if part)
+        return self._lines(about, self._digest("agent", agent, workloads), fields, f"SPEC {agent}")
 
     def of_pool(self, pool: str, component: str = "node-pool") -> str:
         """Of a file about one node pool, or about its machines."""

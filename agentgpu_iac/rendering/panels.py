@@ -209,11 +209,14 @@ def hourly(watched: Watched, tiers: Sequence[Workload]) -> str:
 def _cost(watched: Watched, tiers: Sequence[Workload]) -> Iterator[Panel]:
     """What the running replicas cost at the plan's prices, in total and per finished conversation."""
     workload, sum_of = tiers[0], hourly(watched, tiers)
+    served = [agent for agent in watched.plan.served_agents if agent.deployment == workload.agent]
+    parts = tuple((f"of it {agent.name}", f"({sum_of}) * {decimal(agent.load_ratio)}") for agent in served)
     yield Panel(
         title="Cost per hour, at the plan's prices",
         unit="currencyUSD",
-        description="Replicas that answer, each at its part of its machine. Idle machines and other bills are not in it.",
-        lines=(("USD an hour", sum_of),),
+        description="Replicas that answer, each at its part of its machine. Idle machines and other bills are not in it."
+        + (" Agents that share them have the parts of the planned load." if len(served) > 1 else ""),
+        lines=(("USD an hour", sum_of), *(parts if len(served) > 1 else ())),
     )
     if workload.metrics is not None and workload.metrics.success is not None and workload.pooling is None:
         sessions = (

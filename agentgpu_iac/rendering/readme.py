@@ -89,7 +89,7 @@ def _agent(workload: Workload) -> tuple[str, ...]:
     ttft = workload.latency.first_answer_at_percentile_ms
     budget = workload.latency.first_answer_budget_ms
     return (
-        workload.agent,
+        workload.title,
         workload.tier,
         f"{workload.model} {workload.precision}",
         f"{workload.accelerators_per_replica} x {workload.accelerator}",

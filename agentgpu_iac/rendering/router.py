@@ -1,7 +1,7 @@
 """NGINX in front of the agents: one Deployment for the stack, and two Services for each agent behind it.
 
 Callers keep the one address that they know: the agent's Service leads to NGINX, at a port of NGINX that belongs to the
-agent. NGINX finds the agent's engines by a headless Service, ``<agent>-engines``.
+agent. NGINX finds the engines by a headless Service, ``<deployment>-engines``; a deployment may serve several agents.
 
 Agents are told apart by port and not by host name: a port-forward, an ingress or an alias changes the Host header, and
 a request must never come to another agent's engines for that. Services name the port, and each pod says which number
@@ -160,7 +160,7 @@ def router_drafts(plan: Plan) -> tuple[Draft, ...]:
             for agent in agents(plan)
             if agent.agent in routed
             for service in (
-                _public_service(plan, agent),
+                *(_public_service(plan, agent, name) for name in agent.served),
                 engine_service(plan, agent, engines_service(agent.agent), headless=True),
             )
         ),
@@ -205,7 +205,9 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
             nginx_route(
                 route,
                 listen=(str(route_port(route)),),
-                engines=(f"{engines_service(route.agent)}.{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve",),
+                engines=(
+                    f"{engines_service(route.leads_to)}.{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve",
+                ),
             )
             for route in router.routes
         ),
@@ -349,15 +351,15 @@ def exporter_arguments(status_port: int, listen: str) -> tuple[str, ...]:
     return (f"--nginx.scrape-uri=http://127.0.0.1:{status_port}/status", f"--web.listen-address={listen}")
 
 
-def _public_service(plan: Plan, agent: Workload) -> ServiceContext:
+def _public_service(plan: Plan, deployment: Workload, agent: str) -> ServiceContext:
     return ServiceContext(
-        name=agent.agent,
+        name=agent,
         namespace=plan.stack,
-        labels=labels(plan.stack, ROUTER_COMPONENT, name="nginx", more=((AGENT_LABEL, agent.agent),)),
+        labels=labels(plan.stack, ROUTER_COMPONENT, name="nginx", more=((AGENT_LABEL, deployment.agent),)),
         selector=_selector(),
         headless=False,
         port_name=HTTP_PORT,
         app_protocol="http",
-        port=agent.port,
-        target_port=port_name(agent.agent),
+        port=deployment.port,
+        target_port=port_name(agent),
     )

@@ -57,12 +57,13 @@ class DisruptionBudgetContext(Context):
 
 
 def service_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """The disruption budget of each agent, and its Service where no router takes its place."""
+    """The disruption budget of each deployment, and the Services of its agents where no router takes their place."""
     routed = behind_nginx(plan)
     contexts: tuple[Context, ...] = (
         *(
-            engine_service(plan, workload, workload.agent, headless=False)
+            engine_service(plan, workload, agent, headless=False)
             for workload in agents(plan)
+            for agent in workload.served
             if workload.agent not in routed
         ),
         *(
@@ -75,7 +76,7 @@ def service_drafts(plan: Plan) -> tuple[Draft, ...]:
 
 
 def engine_service(plan: Plan, agent: Workload, name: str, *, headless: bool) -> ServiceContext:
-    """A name for the engines of an agent, in all tiers."""
+    """A name for the engines of a deployment, in all tiers."""
     return ServiceContext(
         name=name,
         namespace=plan.stack,
@@ -119,7 +120,7 @@ def engine_selector(agent: str) -> Pairs:
 
 
 def behind_nginx(plan: Plan) -> frozenset[str]:
-    """Agents whose own Service leads to NGINX, which finds the engines by another."""
+    """Deployments whose agents' Services lead to NGINX, which finds the engines by another."""
     if plan.router is None or plan.router.kind != "nginx":
         return frozenset()
-    return plan.router.agents
+    return plan.router.deployments

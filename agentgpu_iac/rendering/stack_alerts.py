@@ -120,7 +120,7 @@ def _router_nearly_full(watched: Watched, alert: AlertPlan, _: Sequence[Workload
 
 def _picker_down(watched: Watched, alert: AlertPlan, _: Sequence[Workload]) -> Said:
     router = watched.plan.router
-    names = "|".join(endpoint_picker(route.agent) for route in (() if router is None else router.routes))
+    names = "|".join(endpoint_picker(name) for name in (() if router is None else sorted(router.deployments)))
     ready = f'kube_deployment_status_replicas_ready{{{watched.of_stack},deployment=~"{names}"}}'
     return Said(
         expression=f"(count({ready} > 0) or vector(0)) < {decimal(alert.threshold)}",

@@ -33,16 +33,22 @@ NOT_COMPARED: Final[Mapping[str, str]] = {
     "cost.priceAge": "when prices were read; the prices are compared",
     "cost.lineItems.priceSource": "where a price was read; the price is compared",
     "nodePools.priceSource": "where a price was read; the price is compared",
+    "agents.usdPerMonth": "compared as money, ahead of everything else",
+    "sharing": "what was looked at; what was taken is compared",
     "workloads.chosenBecause": "a sentence made of figures that are compared",
     "workloads.modelCache.choices": "where weights could lie instead; where they lie is compared",
 }
 """Fields that no change is reported of, by their path in the plan's words, with the reason."""
 
 KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
+    p.AgentPlan: ("name",),
+    p.AgentCost: ("agent",),
     p.AlertPlan: ("name", "agent"),
     p.Assumption: ("agent", "part", "field"),
+    p.BesideItem: ("what",),
     p.CachedModel: ("model",),
     p.CachedRepository: ("path",),
+    p.CallCost: ("agent", "seller"),
     p.ClosedHours: ("schedule",),
     p.EngineFile: ("name",),
     p.EnvironmentVariable: ("name",),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.plan import LedgerEntry, Plan, StartChoice, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.served_view import served_blocks
 
 
 def explain(plan: Plan, source: str, agent: str | None = None) -> tuple[LedgerEntry, ...]:
@@ -27,16 +28,20 @@ def explain_view(plan: Plan, source: str, agent: str | None = None) -> tuple[Blo
 
 
 def _explained(plan: Plan, source: str, agent: str | None) -> tuple[str, ...]:
-    """The agent of that name, or all of them."""
+    """The deployment of that name or of the agent of that name, or all of them."""
     if not plan.ledger:
         tool = plan.provenance.tool_version
         raise BadInput.one(source, f"the plan holds no sums: agentgpu {tool} made it", hint="plan the stack again")
-    agents = tuple(dict.fromkeys(workload.agent for workload in plan.workloads))
+    deployments = tuple(dict.fromkeys(workload.agent for workload in plan.workloads))
     if agent is None:
-        return agents
+        return deployments
+    if agent in deployments:
+        return (agent,)
+    agents = {each.name: each.deployment for each in plan.served_agents}
     if agent not in agents:
-        raise BadInput.one(source, f"there is no agent {agent!r} in the stack", hint=did_you_mean(agent, agents))
-    return (agent,)
+        known = (*agents, *deployments)
+        raise BadInput.one(source, f"there is no agent {agent!r} in the stack", hint=did_you_mean(agent, known))
+    return (agents[agent],)
 
 
 def _entries(plan: Plan, agent: str) -> tuple[LedgerEntry, ...]:
@@ -48,6 +53,7 @@ def _view(plan: Plan, agent: str) -> Iterator[Block]:
     workload = next(workload for workload in plan.workloads if workload.agent == agent)
     entries = _entries(plan, agent)
     yield Heading(text=f"{agent}: {workload.model} on {workload.accelerators_per_replica} x {workload.accelerator}")
+    yield from served_blocks(plan, agent)
     for section in dict.fromkeys(entry.section for entry in entries):
         yield Paragraph(text=f"{section}:")
         yield Table(
@@ -61,9 +67,11 @@ def _view(plan: Plan, agent: str) -> Iterator[Block]:
     yield from _storage(workload)
     yield from _starts(plan, agent)
     yield from _choices(plan, agent)
-    if assumed := tuple(_assumptions(plan, agent)):
-        yield Paragraph(text="Assumed, since the spec does not say:")
-        yield Listing(items=assumed)
+    for served in workload.served:
+        if assumed := tuple(_assumptions(plan, served)):
+            whose = "" if len(workload.served) == 1 else f" of {served}"
+            yield Paragraph(text=f"Assumed, since the spec does not say{whose}:")
+            yield Listing(items=assumed)
 
 
 def _storage(workload: Workload) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from agentgpu_iac.plan import NodePool, Plan, Warning, Workload
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
+from agentgpu_iac.review.served_view import served_blocks
 from agentgpu_iac.units import figure
 
 _BAR_CELLS = 10
@@ -32,6 +33,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
             if workload.tier == "baseline"
         )
     )
+    yield from served_blocks(plan)
     yield Heading(text="Node pools")
     yield _pools(plan)
     yield from _stand_ins(plan)
@@ -54,7 +56,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
         yield Heading(text="Warnings")
         yield Listing(items=tuple(map(sentence, plan.warnings)))
     yield Heading(text="Next")
-    first = plan.workloads[0].agent
+    first = plan.served_agents[0].name
     yield Commands(
         lines=(
             f"agentgpu explain {shlex.quote(spec_path)} {first}",

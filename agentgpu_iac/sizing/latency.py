@@ -40,6 +40,9 @@ class Request:
     context_tokens: float
     """Mean context while it generates."""
     output_tokens: float
+    prompt_spread: float = 1.0
+    """Mean square of the prompts over the square of their mean: 1 where all are alike, more where agents with short prompts and
+    agents with long ones ask one engine."""
 
     @property
     def prompt_end_tokens(self) -> float:

@@ -202,10 +202,19 @@ def _shared_kv(terms: MemoryTerms) -> Iterator[Line]:
             "conversation.sharedPrefixTokens: engines that cache prefixes keep equal blocks once",
             digits=6,
         )
+    if terms.other_prefix_tokens:
+        yield _gib(
+            "otherPrefixKvGib",
+            f"kvBytesPerToken x prefixes of the agents beyond their mean, in blocks of {KV_BLOCK_TOKENS} / 2^30",
+            f"{terms.kv_bytes_per_token:,} B x {terms.other_prefix_tokens:,} / 2^30",
+            terms.other_prefix_kv_gib,
+            "conversation.sharedPrefixTokens: sessions of each agent share its own prefix, and all prefixes are held",
+            digits=6,
+        )
 
 
 def _kv(terms: MemoryTerms, seats: int, field: str) -> Line:
-    held_gib = seats * terms.kv_own_gib + terms.shared_kv_gib
+    held_gib = seats * terms.kv_own_gib + terms.shared_kv_gib + terms.other_prefix_kv_gib
     if terms.kv_gib(seats) > held_gib:
         return _gib(
             "kvGib",
@@ -215,12 +224,15 @@ def _kv(terms: MemoryTerms, seats: int, field: str) -> Line:
             terms.kv_gib(seats),
             "vLLM's check at start: windows with the tokens of its batches in flight",
         )
-    if terms.shared_tokens:
+    if terms.shared_tokens or terms.other_prefix_tokens:
         shared = f"{terms.kv_bytes_per_token:,} B x {terms.shared_tokens:,}"
+        others = (
+            f" + {terms.kv_bytes_per_token:,} B x {terms.other_prefix_tokens:,}" if terms.other_prefix_tokens else ""
+        )
         return _gib(
             "kvGib",
-            f"(kvPerSessionGib - sharedKvGib) x {field} + sharedKvGib",
-            f"(({_session_bytes(terms)} - {shared}) x {seats} + {shared}) / 2^30",
+            f"(kvPerSessionGib - sharedKvGib) x {field} + sharedKvGib" + (" + otherPrefixKvGib" if others else ""),
+            f"(({_session_bytes(terms)} - {shared}) x {seats} + {shared}{others}) / 2^30",
             held_gib,
             "every session keeps its memory, also while a tool runs; whole blocks of the prefix that all share are held once",
         )

@@ -145,6 +145,8 @@ class MemoryTerms:
     """The draft's included."""
     shared_tokens: int
     """Prefix in whole blocks that all sessions share and that is held once."""
+    other_prefix_tokens: int
+    """Prefixes held once beside it: where sessions of several agents share a replica, each agent's share its own."""
     longest_tokens: int
     """The longest sequence that is let in: as long as a session, or longer where most are shorter."""
     draft_shares_pages: bool
@@ -227,13 +229,18 @@ class MemoryTerms:
 
     def kv_gib(self, sessions: int) -> float:
         """KV cache of all sessions; at least what the engine wants free for the first of them before it starts."""
-        held = sessions * self.kv_own_gib + self.shared_kv_gib
+        held = sessions * self.kv_own_gib + self.shared_kv_gib + self.other_prefix_kv_gib
         return max(held, self.start_kv_gib(self.longest_tokens)) if sessions else 0.0
 
     @property
     def shared_kv_gib(self) -> float:
         """KV cache of the prefix that all sessions share. Windows, states and the draft's cache each session has for itself."""
         return gib(self.kv_bytes_per_token * self.shared_tokens)
+
+    @property
+    def other_prefix_kv_gib(self) -> float:
+        """KV cache of the prefixes that are held once beside it."""
+        return gib(self.kv_bytes_per_token * self.other_prefix_tokens)
 
     @property
     def kv_own_gib(self) -> float:
@@ -286,7 +293,7 @@ class MemoryTerms:
 
     def _most_held(self, cap: int) -> int:
         """The same, of what sessions hold once they run."""
-        free = self.limit_gib - self.loaded_gib - self.overhead_gib(0) - self.shared_kv_gib
+        free = self.limit_gib - self.loaded_gib - self.overhead_gib(0) - self.shared_kv_gib - self.other_prefix_kv_gib
         if self.by_hand.overhead_gib is not None:
             return _floor_div(free, self.kv_own_gib, cap)
         ratio, peak = self.by_hand.overhead_ratio, self.activation
@@ -311,10 +318,11 @@ def memory_terms(
     *,
     longest_tokens: int = 0,
     shared_tokens: int = 0,
+    other_prefix_tokens: int = 0,
     reserve_ratio: float = RESERVE_RATIO,
 ) -> MemoryTerms:
     """Memory of one accelerator of the replica, with sessions of ``context_tokens`` each, and room for one of
-    ``longest_tokens``. All of them share the first ``shared_tokens``.
+    ``longest_tokens``. All of them share the first ``shared_tokens``; ``other_prefix_tokens`` are held once beside those.
     """
     model, version, width = replica.model, replica.accounted_as, replica.dtype_bytes
     tensor, pipeline = replica.tensor_parallel, replica.pipeline_parallel
@@ -358,6 +366,7 @@ def memory_terms(
         kv_fixed_bytes=fixed,
         kv_per_session_gib=((per_token + draft.kv_bytes_per_token) * tokens + fixed) / GIB,
         shared_tokens=min(shared_tokens, context_tokens) // KV_BLOCK_TOKENS * KV_BLOCK_TOKENS,
+        other_prefix_tokens=other_prefix_tokens,
         longest_tokens=max(context_tokens, longest_tokens),
         draft_shares_pages=draft.shares_pages,
         page_gib=gib(page_bytes(request)),

@@ -4,7 +4,8 @@ The others are counted as users who come by themselves. A request that comes mee
 (long steps are met more often), waits for the rest of it, shares its own step with those that came meanwhile, and behind
 full steps waits for those before (Sakasegawa's wait of a server that takes many at once). The sum is counted as a gamma
 variable of its mean and variance, read by Wilson and Hilferty's cube. No wait is longer than all prompts that can be ahead.
-Prompts that share the steps of an answer are counted as Poisson. ``tests/sizing/test_closed_form.py`` holds both against
+Prompts that share the steps of an answer are counted as Poisson; unlike ones as fewer, by the second moment of a compound
+Poisson sum (its variance is the number x the mean square). ``tests/sizing/test_closed_form.py`` holds both against
 stepping a replica through Poisson arrivals.
 """
 
@@ -77,7 +78,7 @@ def tpot_at(state: Steady, request: Request, percentile: float) -> float:
     prompts = state.prompts_per_ms * max(0.0, request.output_tokens - 1) / state.accepted_tokens * state.step_ms
     if prompts <= 0:
         return state.tpot_ms
-    own = prompts / state.reading.slots  # of one's own batch
+    own = prompts / state.reading.slots / request.prompt_spread  # of one's own batch; as few as vary as much together
     more = prompts_in_an_answer(own, percentile) / own
     step = state.decode_ms + max(0.0, state.step_ms - state.decode_ms) * more
     return max(state.step_ms, min(state.longest_ms, step)) / state.accepted_tokens

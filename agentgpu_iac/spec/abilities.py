@@ -77,6 +77,8 @@ class Abilities:
     """The identity by which pods read a bucket is set up here."""
     serves_one_developer: bool
     """It is a developer's own machine too, on which Ollama stands in for the engines."""
+    buys_from: tuple[str, ...] = ()
+    """Whose machines it makes; those of others join none of them. Empty: whoever runs the stack joins what there is."""
     refuses: tuple[Refusal, ...] = ()
     needs: tuple[Need, ...] = ()
 
@@ -116,6 +118,12 @@ _NO_STREAM: Final = Refusal(
     words=("auto", "always"),
     message="engines get the keys to a bucket by EKS Pod Identity, and the identity of pods is not set up by us here",
     hint="leave it out, so that the node's cache is filled, or use target: eks",
+)
+
+_NO_INVENTORY: Final = Refusal(
+    at=("spec", "capacity", "inventory"),
+    message="machines are made here when the stack is deployed, so none of them is there before",
+    hint="use target: kubernetes for nodes or compose for machines that you have",
 )
 
 _NOTHING_SCALES_MACHINES: Final = "nothing scales virtual machines: whoever runs the stack starts and ends them"
@@ -171,6 +179,8 @@ _EKS: Final = Abilities(
     makes_machines=False,
     opens_buckets_to_pods=True,
     serves_one_developer=False,
+    buys_from=("aws",),
+    refuses=(_NO_INVENTORY,),
 )
 
 _KUBERNETES: Final = Abilities(
@@ -212,7 +222,8 @@ _SPHERON: Final = Abilities(
     makes_machines=True,
     opens_buckets_to_pods=False,
     serves_one_developer=False,
-    refuses=_on_machines("spheron"),
+    buys_from=("spheron",),
+    refuses=(*_on_machines("spheron"), _NO_INVENTORY),
     needs=(
         Need(
             at=("spec", "security", "apiKeySecret"),
@@ -268,6 +279,7 @@ _SKYSERVE: Final = Abilities(
     opens_buckets_to_pods=False,
     serves_one_developer=False,
     refuses=(
+        _NO_INVENTORY,
         Refusal(
             at=("spec", "network", "router"),
             words=("nginx", "gateway"),

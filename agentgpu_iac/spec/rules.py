@@ -56,6 +56,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from _inventory_rules(part(spec, "capacity"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
@@ -63,6 +64,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _namespace_rules(part(data, "metadata"), target)
     yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
+    yield from _provider_rules(items(spec, "providers"), target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from engine_rules(agent, target, at)
@@ -215,6 +217,22 @@ def _target_rules(data: Data, target: str) -> Iterator[Violation]:
             yield Violation(steps=refusal.at, message=refusal.message, hint=refusal.hint)
 
 
+def _provider_rules(providers: Sequence[Data], target: str) -> Iterator[Violation]:
+    """Where a target makes machines of its own sellers, nothing joins the machines of others to them."""
+    abilities = abilities_of(target)
+    own = () if abilities is None else abilities.buys_from
+    if abilities is None or not own or (len(providers) == 1 and not abilities.makes_nodes_on_demand):
+        return
+    for index, provider in enumerate(providers):
+        if isinstance(provider, str) and provider not in own:
+            yield Violation(
+                steps=("spec", "providers", index),
+                message=f"target {target} makes machines of {' and '.join(own)} alone, and nothing in front joins those of "
+                f"{shown(provider)} to them",
+                hint=f"leave {provider} out, use target: kubernetes, whose nodes you join yourself, or plan a stack for each",
+            )
+
+
 def _value_at(data: Data, steps: Steps) -> Data:
     """What the file holds at the end of some keys; None where it holds nothing."""
     for step in steps:
@@ -335,6 +353,24 @@ def _schedule_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, D
 
 
 _QUARTERS_OF_AN_HOUR = 4
+
+
+def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
+    """Each kind of machine stands there once, with all that there are."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, owned in enumerate(mapping(each) for each in items(capacity, "inventory")):
+        machine, provider = owned.get("machine"), owned.get("provider") or ""
+        if not isinstance(machine, str) or not isinstance(provider, str):
+            continue
+        at: Steps = ("spec", "capacity", "inventory")
+        first = seen.setdefault((machine, provider), index)
+        if first != index:
+            yield Violation(
+                steps=(*at, index, "machine"),
+                message=f"{shown(machine)} is in the inventory already, in line {LINE}",
+                hint="write each kind once, with all that there are as its count",
+                other=(*at, first, "machine"),
+            )
 
 
 def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:

@@ -75,7 +75,6 @@ INFORMATIONAL = {
     ("Tower", "heads"): "for people: the profile of its encoder is counted by its widths",
     ("Tower", "patch_size"): "for people: the profile of its encoder is counted by its tokens",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
-    ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",
 }
 """(class, field): why no decision reads it."""
 

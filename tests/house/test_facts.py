@@ -20,8 +20,8 @@ MACHINE = re.compile(
 """Instance types of AWS, Google Cloud, Azure and Lambda."""
 
 MONEY_NAME = re.compile(r"(?:^|_)(?:usd|USD)(?:_|$|Per)|[pP]rice|PRICE|[cC]ost_?[pP]er")
-STEPS = frozenset({"_MICRO_USD", "_MOST_TIE_USD"})
-"""What money is rounded to, and below which two costs are equal."""
+STEPS = frozenset({"_MICRO_USD", "_MOST_TIE_USD", "max_price_age_days"})
+"""What money is rounded to, below which two costs are equal, and days."""
 
 ALLOWED = {
     (

@@ -246,7 +246,8 @@ def reordered(catalog: Catalog, order: Any) -> Catalog:
 
 
 def make_agent(name: str = "support", model: str = "test/dense", **changes: Any) -> dict[str, Any]:
-    return {"name": name, "model": model, "sessions": {"concurrent": 4}, **changes}
+    """An agent with replicas of its own, unless it is said otherwise: most tests of several are about how they get on apart."""
+    return {"name": name, "model": model, "isolation": "dedicated", "sessions": {"concurrent": 4}, **changes}
 
 
 def load(*agents: dict[str, Any], **spec: Any) -> LoadedStack:

@@ -39,6 +39,7 @@ def agents(
     return st.builds(
         lambda latency_class, model, concurrent, conversation, traffic: make_agent(
             model=model,
+            isolation="shared",
             latencyClass=latency_class,
             sessions={"concurrent": concurrent},
             conversation=conversation,

@@ -17,7 +17,8 @@ from agentgpu_iac.review.plan_view import plan_view
 from tests.planning.scenes import make_agent, make_catalog, offerings, plan
 
 TALK = {"turns": 4, "inputTokensPerTurn": 100, "outputTokensPerTurn": 50, "systemPromptTokens": 1000}
-"""In a conversation 1,000 + 4 x 100 tokens of prompt are new, 3 x 1,000 + (1 + 2 + 3) x 150 were sent before."""
+"""All prompts hold 4 x 1,000 + 4 x 100 + (1 + 2 + 3) x 150 = 5,300 tokens. 992 of the system prompt are whole blocks that all
+sessions share; of the rest 8 + 400 are new in a conversation, and 4,892 were sent before."""
 
 
 def price(seller: str, of_input: str, of_output: str | None, cached: str | None = None, **more: Any) -> TokenPrice:
@@ -47,7 +48,7 @@ def planned(*prices: TokenPrice, **agent: Any) -> Plan:
 
 def test_a_conversation_is_counted_token_by_token() -> None:
     (call,) = calls(price("acme", "1", "10"), traffic={"conversationsPerDay": 100})
-    assert (call.input_tokens, call.cached_tokens, call.output_tokens) == (1400, 3900, 200)
+    assert (call.input_tokens, call.cached_tokens, call.output_tokens) == (408, 4892, 200)
     assert call.usd_per_1000 == Decimal("7.3")  # 5,300 tokens at 1 + 200 at 10, in millionths
     assert call.usd_per_month == Decimal("21.90")
     assert call.self_hosted_usd_per_month == Decimal("720.00")
@@ -56,7 +57,7 @@ def test_a_conversation_is_counted_token_by_token() -> None:
 
 def test_cached_tokens_count_at_their_own_price() -> None:
     (call,) = calls(price("acme", "1", "10", cached="0.1"))
-    assert call.usd_per_1000 == Decimal("3.79")  # 1,400 at 1, 3,900 at 0.1, 200 at 10
+    assert call.usd_per_1000 == Decimal("2.8972")  # 408 at 1, 4,892 at 0.1, 200 at 10
 
 
 def test_each_request_of_a_turn_sends_the_history_again() -> None:
@@ -64,7 +65,7 @@ def test_each_request_of_a_turn_sends_the_history_again() -> None:
     tools = calls(
         price("acme", "1", "10"), conversation={**TALK, "toolCalls": {"perTurn": 1, "seconds": 1, "resultTokens": 100}}
     )[0]
-    assert tools.cached_tokens > 2 * alone.cached_tokens
+    assert (alone.cached_tokens, tools.cached_tokens) == (4892, 10992)
 
 
 def test_break_even_is_where_both_cost_the_same() -> None:

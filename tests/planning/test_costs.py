@@ -83,7 +83,7 @@ class TestHeldCapacity:
 
     def test_a_burst_is_counted_as_what_finds_no_room_is_bought(self) -> None:
         found = plan(
-            make_agent(traffic=BURST),
+            make_agent(traffic=BURST, overrides={"maxNumSeqs": 4}),
             catalog=make_catalog(SMALL),
             accelerators=only("small-40"),
             capacity={"reservation": "on-demand"},
@@ -142,7 +142,7 @@ class TestByAgent:
         assert busy.usd_per_1000 == busy.usd_per_month / 3
         assert (idle.asked_per_month, idle.usd_per_1000) == (None, None)
         names = {one.name: one.agent for one in found.workloads}
-        lines = {(names[one.workload], one.name): one for one in found.ledger if one.section == "Cost"}
+        lines = {(names[one.workload], one.name): one for one in found.ledger if one.section == "Cost by agent"}
         assert lines["busy", "usdPerMonth"].value == float(busy.usd_per_month)
         assert lines["busy", "usdPer1000"].value == float(busy.usd_per_1000)
         assert ("idle", "usdPer1000") not in lines
@@ -156,7 +156,7 @@ class TestBeside:
     """What no sum holds is listed with what is known of it."""
 
     def test_a_cluster_on_aws(self) -> None:
-        found = plan(make_agent(traffic=BURST), catalog=make_catalog(SMALL))
+        found = plan(make_agent(traffic=BURST, overrides={"maxNumSeqs": 4}), catalog=make_catalog(SMALL))
         known = beside(found)
         assert known["the EKS control plane"] == Decimal("72.00")
         assert known["the NAT gateway"] == Decimal("32.40")

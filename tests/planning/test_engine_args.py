@@ -27,7 +27,7 @@ def check(one: Workload) -> dict[str, list[str]]:
     assert FLAGS.faults(one.engine.args) == []
     words, flags = split(one.engine.args)
     assert words == (f"/models/{one.model_cache.path}",)
-    assert flags["--served-model-name"] == [one.served_model_name]
+    assert flags["--served-model-name"] == list(one.served)
     assert flags["--tensor-parallel-size"] == [str(one.tensor_parallel_size)]
     assert flags["--pipeline-parallel-size"] == [str(one.pipeline_parallel_size)]
     assert flags["--max-model-len"] == [str(one.max_model_len)]

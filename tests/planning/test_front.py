@@ -13,7 +13,7 @@ from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.running.machines import host_plans
 from agentgpu_iac.spec.loader import load_text
 from agentgpu_iac.spec.model import Agent, Hosts, StackSpec
-from tests.plans import make_machines_plan, make_pool, make_route, make_router, make_workload
+from tests.plans import make_machines_plan, make_plan, make_pool, make_route, make_router, make_workload
 
 CATALOG = load_catalog()
 
@@ -52,7 +52,10 @@ def front_of(*pools: p.NodePool, agents: tuple[str, ...] = ("support",)) -> p.Fr
     homes = zip(agents, pools, strict=True)
     workloads = tuple(make_workload(agent=agent, name=agent, node_pool=pool.name) for agent, pool in homes)
     router = make_router(routes=tuple(make_route(agent=one, port=10_000 + n) for n, one in enumerate(agents)))
-    return front_plan(spec, "demo", workloads, pools, host_plans(spec, CATALOG, workloads, pools, router), router)
+    served = make_plan(workloads=workloads, node_pools=pools).served_agents
+    return front_plan(
+        spec, "demo", workloads, pools, host_plans(spec, CATALOG, workloads, pools, router, served), router
+    )
 
 
 def test_one_machine_is_in_front_of_nobody() -> None:

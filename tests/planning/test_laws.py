@@ -88,6 +88,26 @@ class TestSameAnswer:
         assert abs(other.cost.expected_usd_per_month - expected) <= Decimal("0.05") * max(1, Decimal(factor))
 
 
+class TestSharing:
+    @LAWS
+    @given(stacks(models=("test/dense", "test/tiny")), rules)
+    def test_agents_of_one_model_never_cost_more_together(self, stack, spec):
+        apart = planned([{**agent, "isolation": "dedicated"} for agent in stack], spec)
+        assume(apart is not None)
+        found = planned(stack, spec)
+        assert found.cost.expected_usd_per_month <= apart.cost.expected_usd_per_month + slack(
+            apart.cost.expected_usd_per_month
+        )
+        served = sorted(
+            agent for workload in found.workloads if workload.tier == "baseline" for agent in workload.served
+        )
+        assert served == sorted(agent["name"] for agent in stack) == sorted(each.name for each in found.agents)
+        shares = sum(each.usd_per_month for each in found.cost.by_agent)
+        assert abs(shares - found.cost.expected_usd_per_month) <= Decimal("0.01") * (
+            len(found.node_pools) * 2 + len(stack)
+        )
+
+
 class TestWithinLimits:
     """Each limit is looked at in each plan: planning is what takes time."""
 
@@ -132,7 +152,7 @@ class TestWithinLimits:
     def seats_carry_the_sessions(self, found, stack, spec):
         """Baseline replicas carry the concurrent sessions; both tiers together carry the peak."""
         for agent in stack:
-            tiers = {one.tier: one for one in found.workloads if one.agent == agent["name"]}
+            tiers = {one.tier: one for one in found.workloads if agent["name"] in one.served}
             baseline = tiers["baseline"]
             assert baseline.replicas.min == baseline.replicas.max >= 1
             assert baseline.replicas.min * baseline.max_num_seqs >= baseline.sessions_concurrent
@@ -169,9 +189,11 @@ class TestWithinLimits:
         """An accelerator on offer that an agent is not on is an alternative, or is rejected with a reason."""
         on_offer = {row.accelerator for row in OFFERINGS}
         for agent in stack:
-            chosen = {one.accelerator for one in found.workloads if one.agent == agent["name"]}
-            other = {one.accelerator for one in found.cost.alternatives if one.agent == agent["name"]}
-            rejected = {one.accelerator for one in found.rejections if one.agent == agent["name"]}
+            chosen = {one.accelerator for one in found.workloads if agent["name"] in one.served}
+            other = {
+                one.accelerator for one in found.cost.alternatives if one.agent == found.deployment_of(agent["name"])
+            }
+            rejected = {one.accelerator for one in found.rejections if one.agent == found.deployment_of(agent["name"])}
             assert chosen | other | rejected == on_offer
             assert all(one.message and one.constraint for one in found.rejections)
 

@@ -13,7 +13,7 @@ from agentgpu_iac.planning.planner import make_plan as planned
 from agentgpu_iac.planning.running.machines import host_plans
 from agentgpu_iac.spec.loader import load_text
 from agentgpu_iac.spec.model import Agent, Hosts, StackSpec
-from tests.plans import make_machines_plan, make_pool, make_route, make_router, make_workload
+from tests.plans import make_machines_plan, make_plan, make_pool, make_route, make_router, make_workload
 
 CATALOG = load_catalog()
 
@@ -25,7 +25,8 @@ def spec(target: Any = "compose", **hosts: Any) -> StackSpec:
 def hosts(pool: p.NodePool, *workloads: p.Workload) -> tuple[p.HostPlan, ...]:
     here = tuple(one.model_copy(update={"node_pool": pool.name}) for one in workloads)
     routes = tuple(make_route(agent=one.agent, port=10_000 + number) for number, one in enumerate(here))
-    return host_plans(spec(), CATALOG, here, (pool,), make_router(routes=routes))
+    served = make_plan(workloads=here, node_pools=(pool,)).served_agents
+    return host_plans(spec(), CATALOG, here, (pool,), make_router(routes=routes), served)
 
 
 def workload(name: str, replicas: int, accelerators: int = 1, **changes: Any) -> p.Workload:
@@ -135,7 +136,7 @@ def test_who_may_call_decides_where_nginx_listens(callers: tuple[str, ...], list
 
 
 def test_targets_with_a_cluster_have_no_machines() -> None:
-    assert host_plans(spec("kubernetes"), CATALOG, (make_workload(),), (make_pool(),), make_router()) == ()
+    assert host_plans(spec("kubernetes"), CATALOG, (make_workload(),), (make_pool(),), make_router(), ()) == ()
 
 
 def test_ollama_is_for_the_target_whose_machine_may_be_a_developer_s() -> None:
@@ -184,8 +185,9 @@ def test_the_plan_says_what_machines_leave_open() -> None:
         one.code for one in named.warnings
     )
     assert "several-machines" not in {one.code for one in plan_of("compose").warnings}
-    apart = "  capacity: {shareAccelerators: never}\n  agents:"  # else both replicas may be on one card
-    many = STACK.format(target="compose", hosts="{}").replace("  agents:", apart)
+    # else both replicas may be on one card, or on the two of one machine
+    apart = "  capacity: {shareAccelerators: never}\n  agents:"
+    many = STACK.format(target="compose", hosts="{}").replace("  agents:", apart).replace("l40s", "h200-sxm")
     many += "      overrides: {baselineReplicas: 2}\n"
     assert "several-machines" in {one.code for one in planned(load_text(many, "stack.yaml"), CATALOG).warnings}
     keyless = STACK.format(target="compose", hosts=open_to).replace("  security: {apiKeySecret: callers}\n", "")

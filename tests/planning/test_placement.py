@@ -73,7 +73,7 @@ def option(
     assert on_demand is not None
     assert on_spot is not None
     return Option(
-        agents=(position,),
+        deployments=(position,),
         candidates=(Replicas(baseline, burst, size),),  # type: ignore[arg-type]
         machine=where,
         baseline=bought(on_spot, "spot", "on-demand") if baseline_on_spot else bought(on_demand, "on-demand"),
@@ -83,7 +83,7 @@ def option(
 
 def group(members: tuple[Option, ...]) -> Option:
     return Option(
-        agents=tuple(one.agents[0] for one in members),
+        deployments=tuple(one.deployments[0] for one in members),
         candidates=tuple(one.candidates[0] for one in members),
         machine=members[0].machine,
         baseline=members[0].baseline,
@@ -112,7 +112,7 @@ def brute_force(
     best = None
     for count in range(len(groups) + 1):
         for together in itertools.combinations(groups, count):
-            covered = [agent for one in together for agent in one.agents]
+            covered = [agent for one in together for agent in one.deployments]
             if len(covered) != len(set(covered)):
                 continue
             alone = [options for agent, options in enumerate(by_agent) if agent not in covered]
@@ -155,7 +155,7 @@ def problems(draw):
 def test_against_brute_force(problem):
     by_agent, groups, burst_hours = problem
     found = place(by_agent, groups, True, Terms(burst_hours=burst_hours))
-    covered = sorted(agent for one in found.options for agent in one.agents)
+    covered = sorted(agent for one in found.options for agent in one.deployments)
     assert covered == list(range(len(by_agent)))
     assert found.gap_ratio == 0.0
     least = brute_force(by_agent, groups, lambda chosen: cost(chosen, burst_hours))

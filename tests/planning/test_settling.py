@@ -9,10 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.errors import Infeasible
-from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan import Plan, Workload, tiers_by_agent
 from agentgpu_iac.planning import settling
 from agentgpu_iac.planning.choosing import tiers
 from agentgpu_iac.planning.demand import demand
+from agentgpu_iac.planning.deployments import together
 from tests.planning.scenes import MODELS, load, make_agent, make_catalog, offerings, plan, workload
 from tests.thoroughness import examples
 
@@ -34,22 +35,24 @@ RUSH = make_agent(
 NEIGHBOUR = make_agent("neighbour", "test/big", sessions={"concurrent": 4}, conversation={"thinkTimeS": 60.0})
 
 
-def early(agent: dict[str, Any], tier: Workload) -> int:
+def early(agents: list[dict[str, Any]], tier: Workload) -> int:
     """Sessions that come before a replica of the tier, started with the burst, is ready."""
-    spec = load(agent).stack.spec.agents[0]
-    model = next(one for one in MODELS if one.id == agent["model"])
-    return tiers.sessions_before_ready(demand(spec, model), tier.cold_start_s.upper.alone_total)
+    model = next(one for one in MODELS if one.id == tier.model)
+    asked = [demand(one, model) for one in load(*agents).stack.spec.agents]
+    whole = asked[0] if len(asked) == 1 else together("all", asked)
+    return tiers.sessions_before_ready(whole, tier.cold_start_s.upper.alone_total)
 
 
 def turned_away(found: Plan, agents: list[dict[str, Any]]) -> dict[str, int]:
-    """Callers of each user-facing agent who come before the planned cold start is over and find no warm seat."""
+    """Callers of each user-facing deployment who come before the planned cold start is over and find no warm seat."""
+    by_name = {agent["name"]: agent for agent in agents}
     away: dict[str, int] = {}
-    for agent in agents:
-        tiers_of_it = [one for one in found.workloads if one.agent == agent["name"]]
-        baseline = next(one for one in tiers_of_it if one.tier == "baseline")
+    for name, its_tiers in tiers_by_agent(found.workloads).items():
+        baseline = its_tiers[0]
         if baseline.user_facing:
             seats = baseline.replicas.min * baseline.max_num_seqs
-            away[baseline.agent] = max(0, max(early(agent, one) for one in tiers_of_it) - seats)
+            come = max(early([by_name[agent] for agent in baseline.served], one) for one in its_tiers)
+            away[name] = max(0, come - seats)
     return away
 
 

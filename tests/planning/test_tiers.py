@@ -112,7 +112,7 @@ class TestBackground:
         assert bought(found) == ("spot", "on-demand")
 
     def test_the_on_demand_floor(self):
-        """Half of four replicas stay on-demand, and warm; the rest comes as a burst on spot."""
+        """Half of four replicas stay on-demand; warm are only as many as normal load needs where that is cheaper."""
         agent = make_agent(
             latencyClass="background",
             sessions={"concurrent": 1, "peak": 4},
@@ -121,12 +121,23 @@ class TestBackground:
         assert bought(plan(agent, catalog=ONE_CARD)) == ("spot", "on-demand")
         found = plan(agent, catalog=ONE_CARD, capacity={"onDemandFloorRatio": 0.5})
         assert bought(found) == ("on-demand",)
+        assert bought(found, "burst") == ("on-demand",)
+        assert workload(found).replicas.min == 1
+        assert workload(found, tier="burst").replicas.max == 3
+        whole = plan(agent, catalog=ONE_CARD, capacity={"onDemandFloorRatio": 1.0})
+        assert {one.capacity_types for one in whole.node_pools} == {("on-demand",)}
+        assert workload(whole).replicas.min == 1
+
+    def test_the_on_demand_floor_is_warm_where_the_burst_runs_all_month(self):
+        agent = make_agent(
+            latencyClass="background",
+            sessions={"concurrent": 1, "peak": 4},
+            overrides={"maxNumSeqs": 1},
+        )
+        always = {"onDemandFloorRatio": 0.5, "burstHoursPerMonth": 720}
+        found = plan(agent, catalog=ONE_CARD, capacity=always)
         assert bought(found, "burst") == ("spot", "on-demand")
         assert workload(found).replicas.min == 2
-        assert workload(found, tier="burst").replicas.max == 2
-        whole = plan(agent, catalog=ONE_CARD, capacity={"onDemandFloorRatio": 1.0})
-        assert [one.capacity_types for one in whole.node_pools] == [("on-demand",)]
-        assert workload(whole).replicas.min == 4
 
 
 class TestReserved:

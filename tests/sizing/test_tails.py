@@ -43,6 +43,14 @@ def test_a_percentile_is_no_mean(request_, sessions):
     assert queues[-1] <= SPEED.first_token_ms + SPEED.host_ms_per_request + most + 1e-9
 
 
+def test_unlike_prompts_make_the_pace_vary_as_fewer_longer_ones_do():
+    alike = latency.Request(prompt_tokens=1_000, context_tokens=1500, output_tokens=150)
+    unlike = latency.Request(prompt_tokens=1_000, context_tokens=1500, output_tokens=150, prompt_spread=4.0)
+    state = latency.steady(SPEED, alike, 20)
+    above = [tails.tpot_at(state, each, 95) - tails.tpot_at(state, each, 50) for each in (alike, unlike)]
+    assert above[1] == pytest.approx(2 * above[0])  # a quarter of the prompts, each four times as much
+
+
 def test_a_wait_is_a_gamma_variable_of_its_mean_and_variance():
     """Exponential where the deviation is the mean: 3.0 means at p95, 0.69 at the median, and never more than there is."""
     one = tails.Wait(mean_ms=10.0, variance_ms2=100.0, most_ms=1000.0)

@@ -27,6 +27,12 @@ WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
 
 BAD = (
     ("_accelerator_rules", "accelerators.deny[0]", with_spec("accelerators: {allow: [l4], deny: [l4]}")),
+    (
+        "_inventory_rules",
+        "capacity.inventory[1].machine",
+        with_spec("target: compose", "capacity: {inventory: [{machine: a, count: 1}, {machine: a, count: 2}]}"),
+    ),
+    ("_provider_rules", "providers[1]", with_spec("providers: [aws, spheron]")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
     ("_model_source_rules", "modelCache.source", with_spec("modelCache: {source: s3}")),
     ("_model_source_rules", "modelCache.bucket", with_spec("modelCache: {bucket: s3://models}")),

@@ -176,7 +176,7 @@ def _gate_unknown(context: Context, candidate: Candidate) -> Warning | None:
         "gate-unknown",
         f"whether the hub gives {', '.join(repositories)} without a token is not known, and no {gates.TOKEN_FIELD} is named: "
         "with a gate, nodes would be paid for and never start",
-        demand.agent.name,
+        demand.name,
     )
 
 

@@ -20,7 +20,7 @@ _ORCHESTRATOR_ROLES = frozenset({"orchestrator"})
 def other_engine(candidate: Candidate) -> Warning | None:
     """An engine that may suit the agent better."""
     agent = candidate.demand.agent
-    calls = agent.conversation.tool_calls.per_turn
+    calls = max(member.agent.conversation.tool_calls.per_turn for member in candidate.demand.served)
     better = PORTS[agent.engine].better_for_steps
     if better is None or (calls < 1 and not has_role(candidate, _ORCHESTRATOR_ROLES)):
         return None
@@ -87,7 +87,7 @@ def speculation_unmeasured(candidate: Candidate) -> Warning | None:
         "speculative-unmeasured",
         f"speculative decoding ({speculative.method}, {speculative.tokens} tokens a step) is counted in memory only: it may "
         "speed up or slow down, and TPOT is predicted as if it did neither; set speculative.acceptedTokens once measured",
-        candidate.demand.agent.name,
+        candidate.demand.name,
     )
 
 
@@ -148,24 +148,24 @@ def precision_warnings(candidate: Candidate) -> Iterator[Warning]:
             "quantised-at-load",
             f"the engine makes FP8 weights from the {demand.model.native_precision} checkpoint at load: check answer quality, "
             "or name a published FP8 checkpoint",
-            demand.agent.name,
+            demand.name,
         )
     elif needs_other_checkpoint(demand.model, demand.precision):
         yield warning(
             "other-checkpoint",
             assumed_repack(demand.model, demand.precision),
-            demand.agent.name,
+            demand.name,
         )
     elif demand.model.unclear:
-        yield warning("quantisation-unclear", "; ".join(demand.model.unclear), demand.agent.name)
+        yield warning("quantisation-unclear", "; ".join(demand.model.unclear), demand.name)
     if demand.model.unread:
-        yield warning("shape-unclear", "; ".join(demand.model.unread), demand.agent.name)
+        yield warning("shape-unclear", "; ".join(demand.model.unread), demand.name)
     if _keeps_cache_as_asked(demand):
         yield warning(
             "checkpoint-cache",
             f"the checkpoint of {demand.model.id} asks for a KV cache in FP8, and the engine is told so: kvCacheDtype: bf16 "
             "keeps it in 16 bit",
-            demand.agent.name,
+            demand.name,
         )
 
 
@@ -184,5 +184,5 @@ def weights_unpacked(candidate: Candidate) -> Warning | None:
         "weight-only-precision",
         f"{candidate.accelerator.name} has no {demand.precision} units: the weights are unpacked to 16 bit as they are read, "
         "which saves memory and bandwidth and slows prompts down; no measured run backs the speed on it",
-        demand.agent.name,
+        demand.name,
     )

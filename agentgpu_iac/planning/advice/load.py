@@ -29,13 +29,13 @@ def too_few_seats(candidate: Candidate) -> Warning | None:
         "too-few-seats",
         f"as set by hand, {warm:,} sessions have a seat at normal load ({demand.concurrent:,} are expected) and {all_seats:,} at "
         f"the peak ({demand.peak:,} are expected): the rest wait or are turned away",
-        demand.agent.name,
+        demand.name,
     )
 
 
 def burst_outruns_cold_start(candidate: Candidate, tiers: Sequence[Workload]) -> Warning | None:
     """Who carries the sessions that arrive before burst replicas could be ready, and who would not be carried."""
-    demand, ramp_s = candidate.demand, candidate.demand.agent.traffic.ramp_s
+    demand, ramp_s = candidate.demand, candidate.demand.ramp_s
     baseline, cold_s = tiers[0], tiers[-1].cold_start_s.upper.alone_total
     if not demand.user_facing or demand.peak == demand.concurrent or ramp_s >= cold_s:
         return None
@@ -78,13 +78,13 @@ def burst_shares_gateway(context: Context, candidate: Candidate, tiers: Sequence
         f"warm replicas hold whoever comes within {late.alone_total:,.0f} s, the start of a node that fills its cache alone; if "
         f"all {filler.nodes_at_once} nodes of the burst fill theirs at once, they share one gateway, a start may take "
         f"{late.total:,.0f} s, and about {away:.0%} are turned away: source: s3 goes round the gateway",
-        demand.agent.name,
+        demand.name,
     )
 
 
 def everyone_at_once(candidate: Candidate, baseline: Workload) -> Warning | None:
     """When all sessions of a replica send their prompt in the same moment, the prompts queue for the prefill."""
-    latency, ramp_s = baseline.latency, candidate.demand.agent.traffic.ramp_s
+    latency, ramp_s = baseline.latency, candidate.demand.ramp_s
     if latency.budget_ttft_ms is None or latency.prefill_ms is None or candidate.speed is None:
         return None
     prefill_ms = max(latency.prefill_ms, 0.001)
@@ -152,7 +152,7 @@ def never_in_cache(candidate: Candidate, baseline: Workload) -> Warning | None:
     """An engine that keeps no context between requests reads every prompt whole."""
     if candidate.prefix_cache != "never":
         return None
-    stated = candidate.demand.agent.conversation.prefix_hit_ratio
+    stated = candidate.demand.stated_prefix_hit_ratio
     return warning(
         "hybrid-not-cached",
         f"{PORTS[baseline.engine.name].title} {baseline.engine.version} is not known to cache prefixes of "

@@ -37,7 +37,7 @@ def purchase_rejections(context: Context) -> tuple[Rejection, ...]:
         )
         for candidate in context.candidates
         if candidate.demand.user_facing
-        for workload in context.tiers[candidate.demand.agent.name]
+        for workload in context.tiers[candidate.demand.name]
         for pool in (context.pools[workload.node_pool],)
         for on_offer in (ways.get((pool.provider, pool.instance_types[0], pool.region), set()),)
         for refusal in _refusals(context, candidate, workload, pool, may_reserve, on_offer)

@@ -256,7 +256,7 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
 
 def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator[Warning]:
     """Schedules that cannot be kept as they stand."""
-    by_agent = {workload.agent: workload for workload in bursts}
+    by_agent = {agent: workload for workload in bursts for agent in workload.served}
     wanted = context.spec.scaling
     for peak in wanted.schedule:
         burst = by_agent.get(peak.agent)

@@ -23,16 +23,16 @@ _REASONER_ROLES = frozenset({"reasoner"})
 
 def has_role(candidate: Candidate, roles: frozenset[str]) -> bool:
     """Whether the agent has one of these roles, in any case."""
-    return (candidate.demand.agent.role or "").casefold() in roles
+    return any((member.agent.role or "").casefold() in roles for member in candidate.demand.served)
 
 
 def is_reasoning_heavy(candidate: Candidate) -> bool:
     """Long reasoning or long contexts: the KV cache rules the choice of accelerator."""
-    conversation = candidate.demand.agent.conversation
+    reasoning = [member.agent.conversation.reasoning_tokens_per_turn or 0 for member in candidate.demand.served]
     accelerators = candidate.accelerators_per_replica
     return (
         has_role(candidate, _REASONER_ROLES)
-        or (conversation.reasoning_tokens_per_turn or 0) >= REASONING_TOKENS_PER_TURN
+        or max(reasoning) >= REASONING_TOKENS_PER_TURN
         or candidate.memory.kv_per_session_gib * accelerators >= REASONING_KV_GIB
     )
 
@@ -40,10 +40,10 @@ def is_reasoning_heavy(candidate: Candidate) -> bool:
 def pattern(context: Context) -> Pattern:
     """The mission's pattern that the stack follows."""
     candidates = context.candidates
-    peaks = [candidate.demand.peak for candidate in candidates]
+    peaks = [member.peak for candidate in candidates for member in candidate.demand.served]
     if max(peaks) >= max(HIGH_CONCURRENCY_SESSIONS, RULING_SHARE * sum(peaks)):
         return "high-concurrency-api"
-    if len(candidates) > 1:
+    if len(peaks) > 1:
         return "multi-agent-orchestration"
     return "reasoning-heavy" if is_reasoning_heavy(candidates[0]) else "single-agent"
 

@@ -17,7 +17,7 @@ def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warn
     demand, plan, facts = candidate.demand, baseline.thinking, candidate.demand.model.thinking
     if plan is None:
         return
-    name, model = demand.agent.name, demand.model.id
+    name, model = demand.name, demand.model.id
     if facts is None:
         yield warning(
             "thinking-unknown",
@@ -50,7 +50,7 @@ def thinking_warnings(candidate: Candidate, baseline: Workload) -> Iterator[Warn
 def _switched_off(candidate: Candidate, baseline: Workload, facts: Thinking) -> str:
     """What was switched off, and what it would cost to have it."""
     agent, tpot = candidate.demand.agent, baseline.latency.tpot_ms
-    tokens = typical_tokens_per_turn(agent, facts)
+    tokens = max(typical_tokens_per_turn(member.agent, facts) for member in candidate.demand.served)
     wait = f", {(facts.typical_tokens or 0) * tpot / 1000:,.0f} s before the first word" if tpot is not None else ""
     return (
         f"{candidate.demand.model.id} reasons before it answers unless told not to: for the latency class "

@@ -80,10 +80,11 @@ class Candidate:
 
     @property
     def kv_offload_gib(self) -> float:
-        """Host memory of one replica for KV cache: as asked for, or that of all its sessions where paused ones are moved there."""
+        """Host memory of a replica for KV cache: as asked for, or that of all its sessions where paused ones are moved there."""
         if self.away is None or self.away.to != "offload":
             return self.demand.agent.kv_offload_gib or 0.0
-        held = self.max_num_seqs * self.memory.kv_own_gib + self.memory.shared_kv_gib
+        terms = self.memory
+        held = self.max_num_seqs * terms.kv_own_gib + terms.shared_kv_gib + terms.other_prefix_kv_gib
         return float(math.ceil(held * self.accelerators_per_replica))
 
     @property
@@ -115,7 +116,7 @@ def max_model_len(candidate: Candidate, release: EngineRelease, budget_gib: floa
     graphs_outside = 0.0 if in_budget else terms.cuda_graph_gib(seats)
     room = budget_gib - terms.cold_start_gib - terms.loaded_gib - terms.overhead_gib(seats) + graphs_outside
     if demand.model.keeps_kv:
-        wanted = max(min(wanted, demand.context_tokens), terms.longest_model_len(room, wanted))
+        wanted = max(min(wanted, demand.longest_context_tokens), terms.longest_model_len(room, wanted))
     return demand.agent.overrides.max_model_len or wanted, wanted
 
 

@@ -29,6 +29,7 @@ from agentgpu_iac.planning.choosing.service import (
 )
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
+from agentgpu_iac.planning.deployments import with_context_for
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import memory, pooling, replica
@@ -202,6 +203,20 @@ class Evaluator:
         nodes: int = 1,
         gbps_between_nodes: float = 0.0,
     ) -> Candidate | Rejection:
+        """One parallelism; where several replicas hold sessions of several agents, with the contexts that chance deals them."""
+        result = self._evaluate_sizes(accelerator, parallel, nodes, gbps_between_nodes)
+        evaluator = self
+        while isinstance(result, Candidate) and result.peak_replicas > 1:
+            dealt = with_context_for(evaluator.demand, result.most_sessions)
+            if dealt.context_tokens == evaluator.demand.context_tokens:
+                break
+            evaluator = Evaluator(dealt, self._rules)
+            result = evaluator._evaluate_sizes(accelerator, parallel, nodes, gbps_between_nodes)
+        return result
+
+    def _evaluate_sizes(
+        self, accelerator: Accelerator, parallel: Sizes, nodes: int, gbps_between_nodes: float
+    ) -> Candidate | Rejection:
         demand, groups = self._demand, self._groups(parallel)
         batched = demand.agent.overrides.max_num_batched_tokens or self._batched_tokens(accelerator, groups)
         terms = self._memory_terms(accelerator, parallel, batched)
@@ -271,7 +286,8 @@ class Evaluator:
         """
         if self._demand.load is not None:
             return self._tokens_of_a_step(accelerator)
-        prompt = longest_uncached_prompt_tokens(self._demand.shape, self._hit_ratio(1, groups))
+        hit = self._hit_ratio(1, groups)
+        prompt = max(longest_uncached_prompt_tokens(member.shape, hit) for member in self._demand.served)
         prompt = max(prompt, groups.seats(self._demand.agent.overrides.max_num_seqs or 1))
         rows = rows_per_step(self._demand.agent)
         if rows > 1:
@@ -425,8 +441,9 @@ class Evaluator:
                 overhead_ratio=(calibration and calibration.overhead_ratio) or 1.0,
                 overhead_source="" if calibration is None else calibration.source,
             ),
-            longest_tokens=demand.longest_input_tokens,
+            longest_tokens=max(demand.longest_input_tokens, demand.longest_context_tokens),
             shared_tokens=demand.shared_kv_tokens,
+            other_prefix_tokens=demand.other_prefix_kv_tokens,
         )
         return memory.with_reserve(terms, self._rules.reserve_ratio, agent.engine, self._rules.release)
 
@@ -434,7 +451,7 @@ class Evaluator:
         """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""
         if self._rules.prefix_cache == "never" or (self._away is not None and self._away.to == "drop"):
             return 0.0
-        stated = self._demand.agent.conversation.prefix_hit_ratio
+        stated = self._demand.stated_prefix_hit_ratio
         base = 1.0 if stated is None else stated
         places = groups.count if groups.choice == "balanced" else 1
         return base / (places if self._rules.session_affine else places * replicas)
@@ -566,7 +583,7 @@ class Evaluator:
         message: str,
     ) -> Rejection:
         return Rejection(
-            agent=self._demand.agent.name,
+            agent=self._demand.name,
             accelerator=accelerator.id,
             instance_type=None,
             tensor_parallel_size=parallel.tensor if parallel else None,

@@ -41,7 +41,7 @@ def not_shared(groups: Sequence[Option], target: TargetPort) -> Iterator[Rejecti
         return
     seen: set[int] = set()
     for option in groups:
-        for position, candidate in zip(option.agents, option.candidates, strict=True):
+        for position, candidate in zip(option.deployments, option.candidates, strict=True):
             if position in seen:
                 continue
             seen.add(position)

@@ -45,8 +45,8 @@ class Parts:
     """Of the agent in the stack."""
     baselines: tuple[Part, ...] = ()
     bursts: tuple[Part, ...] = ()
-    warm: Callable[[Candidate, float, int], int] = lambda candidate, _cold_s, _peak: candidate.baseline_replicas
-    """Replicas of a baseline that must be warm where a replica of the burst takes so long to start, of so many in all."""
+    warm: Callable[[Candidate, Part, int], int] = lambda candidate, _burst, _peak: candidate.baseline_replicas
+    """Replicas of a baseline that must be warm beside such a burst, of so many in all."""
     any_count: bool = True
     """Whether a session finds its context however many replicas there are."""
 
@@ -55,8 +55,14 @@ def mixed_options(by_agent: Sequence[Parts], terms: Terms) -> list[list[Option]]
     """For each agent the mixes that may be part of a cheapest placement; seats are not settled yet."""
     baselines = _useful([_counted(parts.baselines, "baseline", terms) for parts in by_agent])
     bursts = _useful([_counted(parts.bursts, "burst", terms) for parts in by_agent])
+    if terms.owned:  # what is dearer may be all that is left
+        baselines = [_counted(parts.baselines, "baseline", terms) for parts in by_agent]
+        bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
     return [
-        [_mixed(parts.position, pair) for pair in _best(_pairs(parts, mine, more))]
+        [
+            _mixed(parts.position, pair)
+            for pair in (_pairs(parts, mine, more) if terms.owned else _best(_pairs(parts, mine, more)))
+        ]
         for parts, mine, more in zip(by_agent, baselines, bursts, strict=True)
     ]
 
@@ -88,13 +94,14 @@ class _Counted:
 def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
     hours = Decimal(HOURS_PER_MONTH) if tier == "baseline" else terms.burst_hours
     found: list[_Counted] = []
-    for part in parts:
+    for part in _where_cheapest(parts):
         candidate, machine, hourly = part.candidate, part.machine, part.purchase.usd_per_hour
         slots = machine.accelerators_taken(candidate.accelerators_per_replica)
         least = hourly
         if tier == "baseline" and terms.reserved_ratio > 0 and candidate.demand.user_facing:
             least -= saved_usd_per_hour(machine, part.purchase)
-        wants: tuple[float, ...] = (candidate.peak_replicas, _early(part))
+        on_spot = float("spot" in part.purchase.capacity_types)
+        wants: tuple[float, ...] = (candidate.peak_replicas, _early(part), on_spot)
         if tier == "baseline":
             wants = (candidate.peak_replicas, candidate.normal_replicas, -_holds(candidate))
         found.append(
@@ -110,6 +117,23 @@ def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
             )
         )
     return found
+
+
+def _where_cheapest(parts: Iterable[Part]) -> Iterable[Part]:
+    """Of a kind of machine that is sold in several places the cheapest: whoever is elsewhere could be there for no more."""
+    best: dict[tuple[object, ...], Part] = {}
+    for part in parts:
+        instance = part.machine.instance
+        key = (id(part.candidate), instance.provider, instance.name, part.purchase.capacity_types)
+        known = best.get(key)
+        if known is None or _place_and_price(part) < _place_and_price(known):
+            best[key] = part
+    return best.values()
+
+
+def _place_and_price(part: Part) -> tuple[Decimal, Decimal, str]:
+    reserved = part.machine.usd_per_hour("reserved")
+    return part.purchase.usd_per_hour, part.purchase.usd_per_hour if reserved is None else reserved, part.machine.region
 
 
 def _early(part: Part) -> float:
@@ -187,7 +211,7 @@ class _Pair:
 def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted]) -> Iterator[_Pair]:
     for baseline in baselines:
         mine = baseline.part
-        warm_of: dict[tuple[float, int], int] = {}
+        warm_of: dict[tuple[float, bool, int], int] = {}
         for burst in bursts:
             its = burst.part
             peaks = (mine.candidate.peak_replicas, its.candidate.peak_replicas)
@@ -195,9 +219,9 @@ def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counte
             if same or baseline.kind != burst.kind or (not parts.any_count and peaks[0] != peaks[1]):
                 continue
             peak = max(peaks)
-            key = (burst.wants[1], peak)
+            key = (burst.wants[1], "spot" in its.purchase.capacity_types, peak)
             if key not in warm_of:
-                warm_of[key] = parts.warm(mine.candidate, its.cold_s, peak)
+                warm_of[key] = parts.warm(mine.candidate, its, peak)
             if warm_of[key] < peak:
                 yield _Pair(baseline=baseline, burst=burst, warm=warm_of[key], peak=peak)
 
@@ -230,14 +254,14 @@ def _mixed(position: int, pair: _Pair) -> Option:
 
     baseline, burst = pair.baseline.part, pair.burst.part
     there = Option(
-        agents=(position,),
+        deployments=(position,),
         candidates=(counted(burst.candidate),),
         machine=burst.machine,
         baseline=burst.purchase,
         burst=burst.purchase,
     )
     return Option(
-        agents=(position,),
+        deployments=(position,),
         candidates=(counted(baseline.candidate),),
         machine=baseline.machine,
         baseline=baseline.purchase,

@@ -31,12 +31,14 @@ from agentgpu_iac.planning.choosing.rejections import (
 )
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
 from agentgpu_iac.planning.choosing.tiers import (
+    Purchase,
     baseline_purchases,
-    burst_purchase,
+    burst_purchases,
     seats_for_warm,
     warm_replicas,
 )
-from agentgpu_iac.planning.demand import Demand, without_shared_prefix
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.deployments import without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
@@ -67,10 +69,10 @@ class OnAccelerator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentFits:
-    """Where one agent fits, whatever that costs, and why not elsewhere."""
+    """Where one deployment fits, whatever that costs, and why not elsewhere."""
 
     position: int
-    """Of the agent in the stack."""
+    """Of the deployment: those of one agent each come first, in the order of the stack."""
     demand: Demand
     release: EngineRelease | None
     """Set unless the engine was refused."""
@@ -84,7 +86,7 @@ class AgentFits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOptions:
-    """Everything that was found for one agent: what would serve it, and why the rest does not."""
+    """Everything that was found for one deployment: what would serve it, and why the rest does not."""
 
     demand: Demand
     release: EngineRelease | None
@@ -169,7 +171,8 @@ def _with_stated_memory_kept(demand: Demand, found: Sequence[OnAccelerator]) -> 
     Unless it says otherwise (``pausedCache``).
     """
     agent = demand.agent
-    stated = agent.conversation.max_context_tokens is not None or agent.overrides.context_tokens is not None
+    served = [member.agent for member in demand.served]
+    stated = any(each.conversation.max_context_tokens or each.overrides.context_tokens for each in served)
     kept = (each.candidate for on in found for each in on.results if isinstance(each, Fit) and not each.candidate.away)
     if agent.paused_cache != "auto" or not stated or not any(candidate.peak_replicas == 1 for candidate in kept):
         return found
@@ -190,7 +193,9 @@ def on_sale(
     baselines: list[Part] = []
     bursts: list[Part] = []
     rejections = list(found.rejections)
-    ready: dict[tuple[int, str, str, float], _Ready] = {}
+    ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
+    seated: dict[tuple[int, int, int], Candidate] = {}
+    on_spot = (True, False) if spec.capacity.on_demand_floor_ratio else (True,)
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -201,7 +206,7 @@ def on_sale(
             machine, models_gib = result.machine, node_models_gib.get(result.machine.id, 0.0)
             key = (id(result.candidate), machine.instance.provider, machine.instance.name, models_gib)
             if key not in ready:  # the same machine starts as fast in every region
-                ready[key] = _ready(found, result, spec, models_gib)
+                ready[key] = tuple(_ready(found, result, spec, models_gib, seated, on_spot=each) for each in on_spot)
             ways, its_baselines, its_burst = _buy(found, result, ready[key], spec, catalog)
             bought.extend(ways)
             baselines.extend(its_baselines)
@@ -229,8 +234,9 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
     if not target_of(spec).can.mixes_replicas:
         return Parts(position=found.position)
 
-    def warm(candidate: Candidate, cold_s: float, peak: int) -> int:
-        return warm_replicas(replace(candidate, peak_replicas=peak), cold_s, spec.capacity)
+    def warm(candidate: Candidate, burst: Part, peak: int) -> int:
+        on_spot = "spot" in burst.purchase.capacity_types
+        return warm_replicas(replace(candidate, peak_replicas=peak), burst.cold_s, spec.capacity, on_spot=on_spot)
 
     return Parts(
         position=found.position,
@@ -358,55 +364,75 @@ class _Ready:
     """How late a replica may be that starts there."""
     drain: DrainPlan | None
     """How one leaves, where some come with a burst."""
+    on_spot: bool = True
+    """Whether its burst may be on spot: a share of the replicas that stays on-demand is then warm."""
 
 
-def _ready(found: AgentFits, fit: Fit, spec: StackSpec, node_models_gib: float) -> _Ready:
+def _ready(
+    found: AgentFits,
+    fit: Fit,
+    spec: StackSpec,
+    node_models_gib: float,
+    seated: dict[tuple[int, int, int], Candidate],
+    *,
+    on_spot: bool,
+) -> _Ready:
+    """The candidate on such a machine; ``seated`` remembers it with as many replicas and seats, wherever that was."""
     candidate, machine, capacity = fit.candidate, fit.machine, spec.capacity
     if found.release is None or found.evaluator is None:
         return _Ready(candidate=candidate, cold_s=0.0, drain=None)
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
-    warm = warm_replicas(candidate, cold_s, capacity)
+    warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
-    there = found.evaluator.reseated(candidate, warm=warm, seats=seats)
+    key = (id(candidate), warm, seats)
+    there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
     drain = replica_drain(there, found.release) if there.burst_replicas else None
-    return _Ready(candidate=there, cold_s=cold_s, drain=drain)
+    return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
 
 
 def _buy(
-    found: AgentFits, fit: Fit, ready: _Ready, spec: StackSpec, catalog: Catalog
+    found: AgentFits, fit: Fit, ready: Sequence[_Ready], spec: StackSpec, catalog: Catalog
 ) -> tuple[list[Option], list[Part], list[Part]]:
     """Every way to buy the machine for both tiers, none where it is not offered so; and for the baseline and the burst alone."""
     if found.release is None:
         return [], [], []
-    candidate, machine, capacity = ready.candidate, fit.machine, spec.capacity
+    machine, capacity = fit.machine, spec.capacity
     notice = catalog.provider(machine.instance.provider).interruption_notice_s
-    grace_s = spot_grace_s(found.demand, candidate.service.tpot_ms)
-    burst = burst_purchase(found.demand, machine, capacity, notice, grace_s)
+    grace_s = spot_grace_s(found.demand, ready[0].candidate.service.tpot_ms)
+    bursts = burst_purchases(found.demand, machine, capacity, notice, grace_s)
     ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
-    alone = candidate.nodes == 1
-    baselines = [Part(candidate=fit.candidate, machine=machine, purchase=way) for way in ways if alone]
-    bursts: list[Part] = []
-    if burst is not None and alone:
-        bursts.append(Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready.cold_s))
-    if candidate.burst_replicas and burst is None:
-        return [], baselines, bursts
+    options = [
+        Option(
+            deployments=(found.position,),
+            candidates=(each.candidate,),
+            machine=machine,
+            baseline=baseline,
+            burst=burst,
+            drain=each.drain,
+        )
+        for each in ready
+        for burst in _its_bursts(each, bursts)
+        for baseline in ways
+    ]
+    if fit.candidate.nodes > 1:
+        return options, [], []
+    cold_s = ready[0].cold_s
     return (
-        [
-            Option(
-                agents=(found.position,),
-                candidates=(candidate,),
-                machine=machine,
-                baseline=baseline,
-                burst=burst if candidate.burst_replicas else None,
-                drain=ready.drain,
-            )
-            for baseline in ways
-        ],
-        baselines,
-        bursts,
+        options,
+        [Part(candidate=fit.candidate, machine=machine, purchase=way) for way in ways],
+        [Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=cold_s) for burst in bursts],
     )
+
+
+def _its_bursts(ready: _Ready, bursts: Sequence[Purchase]) -> Sequence[Purchase | None]:
+    """How the burst of such replicas is bought: not at all where there is none."""
+    if not ready.candidate.burst_replicas:
+        return (None,)
+    if ready.on_spot:
+        return bursts[:1]
+    return [burst for burst in bursts if "spot" not in burst.capacity_types]
 
 
 def _is_held(machine: Machine, spec: StackSpec) -> bool:

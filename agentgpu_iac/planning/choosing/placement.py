@@ -5,7 +5,7 @@ several accelerators are shared by the options of the same pool, so their number
 number of reserved nodes of a pool that reserved capacity may carry, whatever its machines:
 
     minimise   sum over pools of price x nodes - saving x reserved nodes
-    subject to every agent is covered by exactly one option
+    subject to every agent is covered by exactly one option, of itself or of a deployment that serves it with others
                accelerators taken in a pool <= accelerators per node x nodes,  nodes whole
                reserved nodes of a pool <= reserved ratio x nodes of its normal load,  whole;  none beside a background agent
 
@@ -15,26 +15,21 @@ HiGHS solves it to optimality (one thread, fixed seed: the same input gives the 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
-from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved, normal_nodes, saved_usd_per_hour
-from agentgpu_iac.planning.choosing.solver import Row, Solution, cheapest
+from agentgpu_iac.planning.choosing.program import Column, Joint, Limit, Reservable, Rules, Take, choose
+from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
-_NO_GAP = 1e-6
-"""A gap below the tolerance of the solver is none."""
-_MAGNIFIED = 1e4
-"""Objective of the solver, whose tolerances are absolute: a cent of a million USD is a ten-thousandth of it."""
-_EQUAL_USD = Decimal("0.001")
-"""Placements whose costs differ by no more in a month cost the same."""
+TIERS: Final[tuple[Tier, ...]] = ("baseline", "burst")
 
 PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool]
 """Machine, tier, capacity types, and whether replicas go over several machines: whole free machines are there for them only
@@ -51,20 +46,24 @@ class Terms:
     """Share of the nodes of normal load that reserved capacity may carry."""
     fillers_apart: bool = False
     """Whether agents that fill whole machines have pools of their own, as on virtual machines."""
+    alike: bool = False
+    """Whether all machines of a pool run the same, as virtual machines do."""
+    owned: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """How many machines of a kind there are, where the stack has its own: then no other may be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One way to serve one agent, or a group of agents together on one accelerator."""
+    """One way to serve one deployment, or a group of them together on one accelerator."""
 
-    agents: tuple[int, ...]
-    """Positions of the agents in the stack."""
+    deployments: tuple[int, ...]
+    """Their positions: first each agent by itself, in the order of the stack, then those that serve several."""
     candidates: tuple[Candidate, ...]
     machine: Machine
     baseline: Purchase
     burst: Purchase | None
     replicas_per_accelerator: int = 1
-    """Of one agent that shares with itself; agents that share with others have one replica each."""
+    """Of one deployment that shares with itself; those that share with others have one replica each."""
     drain: DrainPlan | None = None
     """How a replica leaves, by which its burst was bought; None for engines that share an accelerator."""
     elsewhere: Option | None = None
@@ -78,7 +77,7 @@ class Option:
     @property
     def engines_per_accelerator(self) -> int:
         """Engines that share one accelerator; 1: each has its own."""
-        return len(self.agents) * self.replicas_per_accelerator
+        return len(self.deployments) * self.replicas_per_accelerator
 
     @property
     def is_shared(self) -> bool:
@@ -136,6 +135,12 @@ class Option:
     def is_user_facing(self) -> bool:
         """Whether all of its agents have somebody who waits."""
         return all(candidate.demand.user_facing for candidate in self.candidates)
+
+    def pays_alone(self, tier: Tier, terms: Terms) -> bool:
+        """Whether nobody else is ever on its nodes of a tier, or nobody else's presence there changes what it pays."""
+        if tier == "burst":
+            return self.at(tier).machine.accelerators == 1
+        return self.has_own_pool(terms) or (self.machine.accelerators == 1 and not self.may_be_reserved(terms))
 
     def is_apart(self, terms: Terms) -> bool:
         """Whether it costs the same in any company as it does by itself."""
@@ -205,32 +210,115 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The chosen option of each agent, and how far from optimal it may be over the options considered."""
+    """The chosen option of each deployment, and how far from optimal it may be over the options considered."""
 
     options: tuple[Option, ...]
     gap_ratio: float
     groups_complete: bool
     """False: there were too many small agents to consider every group of them."""
+    usd: Decimal = Decimal(0)
+    """What it costs in a month."""
+    joint: Mapping[tuple[int, Tier], Joint] = field(default_factory=dict)
+    """Where machines of a pool are alike: the pool that a deployment's tier shares with others."""
 
 
 def place(
-    by_agent: Sequence[Sequence[Option]], groups: Sequence[Option], groups_complete: bool, terms: Terms
+    by_deployment: Sequence[Sequence[Option]],
+    groups: Sequence[Option],
+    groups_complete: bool,
+    terms: Terms,
+    served: Sequence[tuple[int, ...]] = (),
 ) -> Placement:
-    """Choose one option per agent at the least total cost. Every agent must have at least one option of its own."""
-    ranked = [sorted(options, key=lambda option: option.rank(terms)) for options in by_agent]
+    """Choose options that serve every agent once at the least total cost. Every agent must have one of its own at least.
+
+    ``served`` are the positions of the agents of each deployment; without it each has one.
+    """
+    served = served or [(position,) for position in range(len(by_deployment))]
+    ranked = [
+        sorted(options if terms.owned else _where_cheapest(options), key=lambda option: option.rank(terms))
+        for options in by_deployment
+    ]
     alone = [_safe(options, terms) for options in ranked]
-    useful_groups = [group for group in groups if _may_pay(group, alone, terms)]
-    survivors = _survivors(ranked, alone, terms)
-    if not useful_groups and all(option.is_apart(terms) for options in survivors for option in options):
-        return Placement(
-            options=tuple(options[0] for options in survivors), gap_ratio=0.0, groups_complete=groups_complete
+    several = [position for position, agents in enumerate(served) if len(agents) > 1]
+    for position in several:
+        own = [alone[agent] for agent in served[position]]
+        if ranked[position] and not terms.owned and not _pays_together(ranked[position], own, terms):
+            ranked[position], alone[position] = [], None
+    useful_groups = [group for group in groups if terms.owned or _may_pay(group, alone, terms)]
+    survivors = ranked if terms.owned else _survivors(ranked, alone, terms)
+    if (
+        not terms.owned
+        and not useful_groups
+        and not any(ranked[position] for position in several)
+        and all(option.is_apart(terms) for options in survivors for option in options)
+    ):
+        cheapest = tuple(options[0] for options in survivors if options)
+        usd = sum((option.usd_per_month_alone(terms) for option in cheapest), Decimal(0))
+        return Placement(options=cheapest, gap_ratio=0.0, groups_complete=groups_complete, usd=usd)
+    options = [option for options in survivors for option in options] + useful_groups
+    agents = [tuple(agent for each in option.deployments for agent in served[each]) for option in options]
+    order = sorted(
+        range(len(options)),
+        key=lambda number: (len(options[number].deployments) / len(agents[number]), options[number].size, number),
+    )
+    limits = tuple(Limit(name=_in_words(machine, count), most=count) for machine, count in terms.owned.items())
+    rules = Rules(
+        agents=len(served) - len(several), reserved_ratio=terms.reserved_ratio, alike=terms.alike, limits=limits
+    )
+    known = [safe[1] for safe, its in zip(alone, served, strict=True) if safe is not None and len(its) == 1]
+    most_usd = sum(known, Decimal(0)) if len(known) == rules.agents else None
+    columns = [_column(option, terms, its) for option, its in zip(options, agents, strict=True)]
+    found = choose(columns, order, rules, most_usd)
+    chosen = sorted((options[number] for number in found.columns), key=lambda option: option.deployments)
+    joint = {
+        (position, tier): there
+        for (column, key), there in found.joint.items()
+        for position in options[column].deployments
+        for tier in TIERS
+        if pool_key(options[column], tier) == key
+    }
+    return Placement(
+        options=tuple(chosen),
+        gap_ratio=found.gap_ratio,
+        groups_complete=groups_complete,
+        usd=found.usd,
+        joint=joint,
+    )
+
+
+def _where_cheapest(options: Iterable[Option]) -> list[Option]:
+    """Of a kind of machine that is sold in several places those that no other place undercuts in every way to buy it.
+
+    Whoever is elsewhere could be there for no more, all together.
+    """
+    best: dict[tuple[object, ...], list[tuple[tuple[Decimal, ...], Option]]] = {}
+    for option in options:
+        instance, there = option.machine.instance, option.at("burst")
+        if there is not option:
+            best.setdefault((id(option),), []).append(((), option))
+            continue
+        burst, reserved = option.burst, option.machine.usd_per_hour("reserved")
+        prices: tuple[Decimal, ...] = (
+            option.baseline.usd_per_hour,
+            Decimal(0) if burst is None else burst.usd_per_hour,
+            option.baseline.usd_per_hour if reserved is None else reserved,
         )
-    columns = [option for options in survivors for option in options] + useful_groups
-    start = [options[0] if safe is None else safe[0] for options, safe in zip(ranked, alone, strict=True)]
-    shared = [min(options, key=lambda option: option.least_usd_per_month(terms)) for options in ranked]
-    most_usd = min(usd_per_month(start, terms), usd_per_month(shared, terms))
-    chosen, gap = _solve(columns, len(by_agent), terms, most_usd)
-    return Placement(options=tuple(chosen), gap_ratio=gap, groups_complete=groups_complete)
+        key = (
+            *(id(candidate) for candidate in option.candidates),
+            option.replicas_per_accelerator,
+            (instance.provider, instance.name),
+            option.baseline.capacity_types,
+            None if burst is None else burst.capacity_types,
+        )
+        best.setdefault(key, []).append((prices, option))
+    kept: list[Option] = []
+    for found in best.values():
+        seen: list[tuple[Decimal, ...]] = []
+        for prices, option in sorted(found, key=lambda each: (each[0], each[1].machine.id)):
+            if not any(all(theirs <= mine for theirs, mine in zip(other, prices, strict=True)) for other in seen):
+                seen.append(prices)
+                kept.append(option)
+    return kept
 
 
 _Safe = tuple[Option, Decimal] | None
@@ -242,9 +330,17 @@ def _safe(ranked: Sequence[Option], terms: Terms) -> _Safe:
     return min(bounded, key=lambda pair: pair[1], default=None)
 
 
+def _pays_together(ranked: Sequence[Option], alone: Sequence[_Safe], terms: Terms) -> bool:
+    """Whether a deployment could cost no more than what its agents can fall back on by themselves."""
+    certain = [fallback[1] for fallback in alone if fallback is not None]
+    if len(certain) < len(alone):
+        return True
+    return min(option.least_usd_per_month(terms) for option in ranked) <= sum(certain)
+
+
 def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
     """Whether the group could cost less than its agents do without it."""
-    safe = [alone[agent] for agent in group.agents]
+    safe = [alone[position] for position in group.deployments]
     return any(fallback is None for fallback in safe) or group.usd_per_month_alone(terms) < sum(
         fallback[1] for fallback in safe if fallback
     )
@@ -287,192 +383,76 @@ def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
     best: dict[object, list[tuple[Decimal, ...]]] = {}
     kept: list[Option] = []
     for option in options:
-        direct, pools = _paid(option, terms)
-        reserved = any(key[1] == "baseline" for key, _, _ in pools) and option.may_be_reserved(terms)
+        column = _column(option, terms)
+        reserved = any(take.reservable is not None for take in column.takes)
         normal = Decimal(-option.normal_slots if reserved else 0)
-        takes = (direct, *(Decimal(taken) for _, taken, _ in pools), normal)
-        seen = best.setdefault(tuple(key for key, _, _ in pools), [])
+        takes = (column.direct_usd, *(Decimal(take.slots) for take in column.takes), normal)
+        each = tuple(take.slots_each for take in column.takes) if terms.alike else ()
+        seen = best.setdefault((tuple(take.pool for take in column.takes), each), [])
         if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
             seen.append(takes)
             kept.append(option)
     return kept
 
 
-_Taken = tuple[PoolKey, int, Decimal]
-"""Pool that options share, accelerators taken there, and the planning price of a node for a month."""
-
-
-def _paid(option: Option, terms: Terms) -> tuple[Decimal, tuple[_Taken, ...]]:
-    """What an option costs whoever else is chosen, and what it takes of pools whose nodes are counted for all together."""
-    shared: list[_Taken] = []
-    direct = Decimal(0)
-    alone = option.machine.accelerators == 1 and not option.may_be_reserved(terms)
-    if alone or option.has_own_pool(terms):
-        direct += option.baseline_usd_alone(terms)
-    else:
-        key: PoolKey = (option.machine.id, "baseline", option.baseline.capacity_types, option.spans_nodes)
-        shared.append((key, option.accelerators("baseline"), option.baseline.usd_per_hour * HOURS_PER_MONTH))
-    there = option.at("burst")
-    if there.burst is not None and (taken := option.accelerators("burst")):
-        if there.machine.accelerators == 1:
-            direct += option.burst_usd_alone(terms)
-        else:
-            burst_key: PoolKey = (there.machine.id, "burst", there.burst.capacity_types, there.spans_nodes)
-            shared.append((burst_key, taken, there.burst.usd_per_hour * terms.burst_hours))
-    return direct, tuple(shared)
-
-
-class _Problem:
-    """A mixed-integer problem in the making: columns with their costs, and rows over them."""
-
-    def __init__(self) -> None:
-        self.costs: list[float] = []
-        self.most: list[float] = []
-        self.rows: list[Row] = []
-
-    def column(self, cost: float, most: float = math.inf) -> int:
-        """A whole number from 0 to ``most``; returns its position."""
-        self.costs.append(cost)
-        self.most.append(most)
-        return len(self.costs) - 1
-
-    def row(self, least: float, most: float, weights: dict[int, float]) -> None:
-        """A weighted sum of columns that stays between two bounds."""
-        self.rows.append(Row(least=least, most=most, weights=tuple(weights.items())))
-
-
-def _program(columns: Sequence[Option], agents: int, terms: Terms) -> _Problem:
-    """What is chosen among: a column for each option, in their order, then those of nodes; costs are USD a month."""
-    problem = _Problem()
-    taken_in: dict[PoolKey, dict[int, float]] = {}
-    node_usd: dict[PoolKey, float] = {}
-    per_node: dict[PoolKey, int] = {}
-    reservable: dict[PoolKey, list[int]] = {}
-    covers: list[dict[int, float]] = [{} for _ in range(agents)]
-    for number, option in enumerate(columns):
-        direct, pools = _paid(option, terms)
-        for key, taken, node in pools:
-            taken_in.setdefault(key, {})[number] = float(taken)
-            node_usd[key] = float(node)
-            per_node[key] = option.at(key[1]).machine.accelerators
-            if key[1] == "baseline" and option.may_be_reserved(terms):
-                reservable.setdefault(key, []).append(number)
-        problem.column(float(direct), 1.0)
-        for agent in option.agents:
-            covers[agent][number] = 1.0
-    nodes = {key: problem.column(usd) for key, usd in node_usd.items()}
-    for cover in covers:
-        problem.row(1.0, 1.0, cover)
-    for key, taken_by in taken_in.items():
-        problem.row(-math.inf, 0.0, {**taken_by, nodes[key]: -float(per_node[key])})
-    for key, numbers in reservable.items():
-        _reserve(problem, columns, numbers, nodes[key], terms)
-    return problem
-
-
-def _solve(columns: Sequence[Option], agents: int, terms: Terms, most_usd: Decimal) -> tuple[list[Option], float]:
-    """The columns of the cheapest placement, and the optimality gap. ``most_usd`` is what some placement costs.
-
-    First the least cost is found, then the one among all placements of that cost whose options stand first: by size, then
-    in the order given. Places are whole numbers, which every version of the solver tells apart; they are squared, so that
-    two agents that change places change the sum.
-    """
-    least = _least(columns, agents, terms)
-    left = _within(columns, least, most_usd, terms)
-    problem = _program(left, agents, terms)
-    scale = float(most_usd) or 1.0
-    found = cheapest([cost / scale * _MAGNIFIED for cost in problem.costs], problem.most, problem.rows)
-    gap = max(0.0, found.gap_ratio)
-    chosen = _chosen(left, found)
-    usd = usd_per_month(chosen, terms)
-    tied = _within(left, least, usd + _EQUAL_USD, terms)
-    by_size = sorted(range(len(tied)), key=lambda number: (tied[number].size, number))
-    if len(tied) > agents:
-        problem = _program(tied, agents, terms)
-        problem.row(-math.inf, float(usd + _EQUAL_USD), dict(enumerate(problem.costs)))
-        places = [0.0] * len(problem.costs)
-        for place, number in enumerate(by_size):
-            places[number] = float(place * place)
-        first = _chosen(tied, cheapest(places, problem.most, problem.rows))
-        if usd_per_month(first, terms) <= usd + 2 * _EQUAL_USD:
-            chosen = first
-    return sorted(chosen, key=lambda option: option.agents), 0.0 if gap < _NO_GAP else gap
-
-
-def _chosen(columns: Sequence[Option], found: Solution) -> list[Option]:
-    return [option for number, option in enumerate(columns) if found.values[number] > 0.5]
-
-
-def _least(columns: Sequence[Option], agents: int, terms: Terms) -> list[Decimal]:
-    """What each agent costs at least in any company, in any of its options."""
-    least: list[Decimal | None] = [None] * agents
-    for option in columns:
-        share = option.least_usd_per_month(terms) / len(option.agents)
-        for agent in option.agents:
-            known = least[agent]
-            least[agent] = share if known is None else min(known, share)
-    return [Decimal(0) if usd is None else usd for usd in least]
-
-
-def _within(columns: Sequence[Option], least: Sequence[Decimal], usd: Decimal, terms: Terms) -> list[Option]:
-    """The options of which a placement may hold one and cost no more than that: the others cost what they cost at least."""
-    room = usd - sum(least)
-    return [
-        option
-        for option in columns
-        if option.least_usd_per_month(terms) - sum(least[agent] for agent in option.agents) <= room + _EQUAL_USD
-    ]
-
-
-def usd_per_month(chosen: Sequence[Option], terms: Terms) -> Decimal:
-    """What a placement costs: machines of one pool are filled together, and reserved as far as they may be."""
-    total = Decimal(0)
-    members: dict[PoolKey, list[Option]] = {}
-    taken_in: dict[PoolKey, int] = {}
-    node_usd: dict[PoolKey, Decimal] = {}
-    for option in chosen:
-        direct, pools = _paid(option, terms)
-        total += direct
-        for key, taken, node in pools:
-            members.setdefault(key, []).append(option)
-            taken_in[key] = taken_in.get(key, 0) + taken
-            node_usd[key] = node
-    for key, options in members.items():
-        nodes = ceil_div(taken_in[key], options[0].at(key[1]).machine.accelerators)
-        total += node_usd[key] * nodes
-        if key[1] == "baseline" and all(each.may_be_reserved(terms) and each.is_user_facing() for each in options):
-            slots = sum(each.normal_slots for each in options)
-            reserved = most_reserved(normal_nodes(nodes, slots, options[0].slots_per_node), terms.reserved_ratio)
-            total -= saved_usd_per_hour(options[0].machine, options[0].baseline) * HOURS_PER_MONTH * reserved
-    return total
-
-
-def _reserve(problem: _Problem, columns: Sequence[Option], numbers: Sequence[int], nodes: int, terms: Terms) -> None:
-    """Let reserved capacity carry nodes of a pool: those of its normal load that the observed load always filled.
-
-    ``numbers`` are the columns that may be in the pool, and ``nodes`` the one of its nodes.
-    """
-    first = columns[numbers[0]]
-    slots = first.slots_per_node
-    facing = {number: float(columns[number].normal_slots) for number in numbers if columns[number].is_user_facing()}
-    if not facing:
-        return
-    by_agent: dict[tuple[int, ...], int] = {}
-    for number in facing:
-        agents = columns[number].agents
-        by_agent[agents] = max(by_agent.get(agents, 0), columns[number].normal_slots)
-    most = most_reserved(ceil_div(sum(by_agent.values()), slots), terms.reserved_ratio)
-    saved = saved_usd_per_hour(first.machine, first.baseline) * HOURS_PER_MONTH
-    reserved = problem.column(-float(saved), float(most))
-    at_normal_load = problem.column(0.0)
-    problem.row(
-        -math.inf, float(slots - 1), {at_normal_load: float(slots)} | {number: -w for number, w in facing.items()}
+def _column(option: Option, terms: Terms, agents: tuple[int, ...] = ()) -> Column:
+    """An option as the program counts it, for the agents that it serves."""
+    direct, takes = Decimal(0), []
+    weights: dict[str, float] = {}
+    for tier in TIERS:
+        here = option.at(tier)
+        bought = option.baseline if tier == "baseline" else here.burst
+        if bought is None or not option.accelerators(tier):
+            continue
+        if option.pays_alone(tier, terms):
+            direct += option.baseline_usd_alone(terms) if tier == "baseline" else option.burst_usd_alone(terms)
+            for name, weight in _weights(here.machine, terms).items():
+                weights[name] = weights.get(name, 0.0) + weight * option.nodes_alone(tier)
+            continue
+        takes.append(_take(option, tier, bought, terms))
+    return Column(
+        agents=agents,
+        direct_usd=direct,
+        takes=tuple(takes),
+        least_usd=option.least_usd_per_month(terms),
+        weights=weights,
     )
-    problem.row(-math.inf, ROUNDING, {reserved: 1.0, at_normal_load: -terms.reserved_ratio})
-    problem.row(-math.inf, 0.0, {reserved: 1.0, nodes: -1.0})
-    beside: dict[tuple[int, ...], dict[int, float]] = {}
-    for number in numbers:
-        if number not in facing:
-            beside.setdefault(columns[number].agents, {})[number] = float(most)
-    for background in beside.values():
-        problem.row(-math.inf, float(most), {reserved: 1.0, **background})
+
+
+def _weights(machine: Machine, terms: Terms) -> dict[str, float]:
+    """What a machine weighs among those that there are."""
+    count = terms.owned.get(machine.id)
+    return {} if count is None else {_in_words(machine.id, count): 1.0}
+
+
+def _in_words(machine: tuple[str, str, str], count: int) -> str:
+    return f"{count} x {machine[1]}"
+
+
+def _take(option: Option, tier: Tier, bought: Purchase, terms: Terms) -> Take:
+    here, is_baseline = option.at(tier), tier == "baseline"
+    candidate, machine = here.candidates[0], here.machine
+    reservable = None
+    if is_baseline and option.may_be_reserved(terms):
+        reservable = Reservable(
+            saved_usd=saved_usd_per_hour(machine, bought) * HOURS_PER_MONTH,
+            normal_slots=option.normal_slots,
+            slots_per_node=option.slots_per_node,
+            user_facing=option.is_user_facing(),
+        )
+    return Take(
+        pool=pool_key(option, tier),
+        replicas=candidate.baseline_replicas if is_baseline else candidate.burst_replicas,
+        slots_each=machine.accelerators_taken(candidate.accelerators_per_replica),
+        per_node=machine.accelerators,
+        node_usd=bought.usd_per_hour * (Decimal(HOURS_PER_MONTH) if is_baseline else terms.burst_hours),
+        reservable=reservable,
+        weights=_weights(machine, terms),
+    )
+
+
+def pool_key(option: Option, tier: Tier) -> PoolKey:
+    """What an option shares with all others of the same key."""
+    here = option.at(tier)
+    bought = option.baseline if tier == "baseline" else here.burst
+    return (here.machine.id, tier, () if bought is None else bought.capacity_types, here.spans_nodes)

@@ -80,7 +80,12 @@ class Machine:
 
 
 def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, ...]:
-    """The machines that the stack may use, cheapest first (by the cheapest way to buy them)."""
+    """The machines that the stack may use, cheapest first (by the cheapest way to buy them).
+
+    Where it says which there are, those alone, at what they cost.
+    """
+    if spec.capacity.inventory:
+        return tuple(_owned(offerings, spec))
     usable = tuple(_usable(offerings, spec))
     dearest = _stand_ins(usable, offerings)
     gathered: dict[tuple[str, str, str], list[tuple[Offering, Way]]] = {}
@@ -102,9 +107,36 @@ def machines(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Machine, .
     return tuple(sorted(found, key=lambda machine: (min(way.usd_per_hour for way in machine.ways), machine.id)))
 
 
+def _owned(offerings: Sequence[Offering], spec: StackSpec) -> Iterator[Machine]:
+    """Machines of the inventory, in its order; of several places where such are sold the first names its own."""
+    for owned in spec.capacity.inventory:
+        alike = [
+            offering
+            for offering in offerings
+            if offering.instance_type.name == owned.machine and owned.provider in (None, offering.provider)
+        ]
+        if not alike:
+            continue
+        first = min(alike, key=lambda offering: (offering.provider, offering.region, offering.capacity_type))
+        way = Way(
+            capacity_type="on-demand",
+            usd_per_hour=owned.usd_per_hour,
+            price_known=True,
+            price_date="",
+            price_source="spec: capacity.inventory",
+        )
+        yield Machine(
+            instance=first.instance_type,
+            accelerator=first.accelerator,
+            accelerators=first.accelerator_count,
+            region=first.region,
+            ways=(way,),
+        )
+
+
 def unpriced(offerings: Sequence[Offering], spec: StackSpec) -> tuple[Unpriced, ...]:
     """What is on offer but left out for want of a price, one for each instance type, in the order of their names."""
-    usable = tuple(_usable(offerings, spec))
+    usable = () if spec.capacity.inventory else tuple(_usable(offerings, spec))
     dearest = _stand_ins(usable, offerings)
     gathered: dict[tuple[str, str, str], set[CapacityType]] = {}
     for offering in usable:

@@ -21,7 +21,7 @@ def demand_rejection(
 ) -> Rejection:
     """An agent is turned away before any parallelism is tried: from a machine, or from all of them."""
     return Rejection(
-        agent=demand.agent.name,
+        agent=demand.name,
         accelerator="any" if machine is None else machine.accelerator,
         instance_type=None if machine is None else machine.instance.name,
         tensor_parallel_size=None,

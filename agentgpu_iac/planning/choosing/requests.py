@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.deployments import requests_at_pace
 from agentgpu_iac.sizing import latency
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens, uncached_tokens_per_request
 
@@ -14,11 +15,28 @@ def mean_request(demand: Demand, prefix_hit_ratio: float) -> latency.Request:
         prompt_tokens=uncached_tokens_per_request(shape, prefix_hit_ratio),
         context_tokens=min(shape.expected_tokens, demand.context_tokens),
         output_tokens=shape.output_tokens_per_request,
+        prompt_spread=_prompt_spread(demand, prefix_hit_ratio),
     )
+
+
+def _prompt_spread(demand: Demand, prefix_hit_ratio: float) -> float:
+    """Of the agents' mean prompts, each as often as its sessions ask."""
+    prompts = [uncached_tokens_per_request(member.shape, prefix_hit_ratio) for member in demand.members]
+    if len(set(prompts)) < 2:
+        return 1.0
+    rates = [requests_at_pace(member) for member in demand.members]
+    mean = sum(rate * prompt for rate, prompt in zip(rates, prompts, strict=True)) / sum(rates)
+    square = sum(rate * prompt * prompt for rate, prompt in zip(rates, prompts, strict=True)) / sum(rates)
+    return max(1.0, square / mean / mean)
 
 
 def largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
     """The largest prompt that must be read, and the context that it ends at, in tokens: the TTFT budget is held against it."""
+    prompts = [_largest_prompt(member, prefix_hit_ratio) for member in demand.served]
+    return max(tokens for tokens, _ in prompts), max(end for _, end in prompts)
+
+
+def _largest_prompt(demand: Demand, prefix_hit_ratio: float) -> tuple[float, float]:
     shape = demand.shape
     tokens = min(longest_uncached_prompt_tokens(shape, prefix_hit_ratio), demand.context_tokens)
     end = max(shape.first_prompt_tokens, shape.longest_history_tokens)

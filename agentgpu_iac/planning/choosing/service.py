@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, pooling
+from agentgpu_iac.sizing.conversation import SessionShape
 from agentgpu_iac.sizing.speed import Speed
 
 
@@ -99,23 +100,29 @@ def with_reload(service: Service, reload_ms: float, late_ms: float) -> Service:
 
 def with_overrides(service: Service, demand: Demand) -> Service:
     """The service with what was measured and set by hand in place, and the time of a whole answer that follows."""
-    given, shape = demand.agent.overrides, demand.shape
+    given, shapes = demand.agent.overrides, [member.shape for member in demand.served]
     if demand.load is not None:
         return replace(service, prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s)
     ttft, tpot = given.ttft_ms or service.ttft_ms, given.tpot_ms or service.tpot_ms
-    e2e = None
-    if ttft is not None and tpot is not None:
-        e2e = shape.requests_per_turn * ttft + max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn) * tpot
+    whole = [answer for shape in shapes if (answer := whole_answer_ms(shape, ttft, tpot)) is not None]
     return replace(
         service,
         ttft_ms=ttft,
         tpot_ms=tpot,
         ttft_at_ms=given.ttft_ms or service.ttft_at_ms,
         tpot_at_ms=given.tpot_ms or service.tpot_at_ms,
-        e2e_ms=e2e,
+        e2e_ms=max(whole, default=None),
         output_tokens_per_s=given.output_tokens_per_s or service.output_tokens_per_s,
         prefill_tokens_per_s=given.prefill_tokens_per_s or service.prefill_tokens_per_s,
     )
+
+
+def whole_answer_ms(shape: SessionShape, ttft_ms: float | None, tpot_ms: float | None) -> float | None:
+    """Time of a complete answer: the first token of each request of a turn, and what follows."""
+    if ttft_ms is None or tpot_ms is None:
+        return None
+    after = max(0.0, shape.output_tokens_per_turn - shape.requests_per_turn)
+    return shape.requests_per_turn * ttft_ms + after * tpot_ms
 
 
 def answering(engine: Speed | None, demand: Demand, load: pooling.Load, ahead: int, round_trip_ms: float) -> Service:

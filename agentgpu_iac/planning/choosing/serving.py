@@ -122,7 +122,8 @@ class ReplicaService:
         state = latency.steady(engine, request, counted)
         answer = latency.answer(engine, request, state, counted, counted)
         prefill = prefill_ms(engine, request, counted, *largest_prompt(demand, hit))
-        cold = prefill_ms(engine, request, counted, demand.context_tokens, demand.context_tokens)
+        longest = demand.longest_context_tokens
+        cold = prefill_ms(engine, request, counted, longest, longest)
         network, decode, share = self._round_trip_ms, answer.first_step_ms, requests / counted
         late = tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio
         return Service(

@@ -1,4 +1,4 @@
-"""Engines that share one accelerator: groups of agents, and replicas of one agent, that stay resident there together."""
+"""Engines that share one accelerator: groups of deployments, and replicas of one, that stay resident there together."""
 
 from __future__ import annotations
 
@@ -14,40 +14,52 @@ from agentgpu_iac.planning.engines import PORTS
 
 MAX_ENGINES_PER_ACCELERATOR = 4
 """More engines than this on one accelerator would wait for one another too long to be useful."""
-_MAX_ENUMERATED_AGENTS = 10
-"""Up to this many agents every group is considered (375 of them); beyond, first-fit groups only."""
+_MAX_ENUMERATED = 10
+"""Up to this many deployments every group is considered (375 of them); beyond, first-fit groups only."""
 
 
 def shared_options(
-    by_agent: Sequence[Sequence[Option]], tolerated: dict[tuple[int, str], int]
+    by_deployment: Sequence[Sequence[Option]],
+    tolerated: dict[tuple[int, str], int],
+    served: Sequence[tuple[int, ...]] = (),
 ) -> tuple[tuple[Option, ...], bool]:
-    """Groups of agents that fit together on one accelerator, and whether all groups were considered.
+    """Groups of deployments that fit together on one accelerator, and whether all groups were considered.
 
-    Only options of one accelerator on a single-accelerator machine, that carry the agent's whole peak in one replica
+    Only options of one accelerator on a single-accelerator machine, that carry the whole peak in one replica
     and are bought on-demand, may join: the group then needs no autoscaler, which could not see it anyway.
-    ``tolerated`` says how many busy engines each (agent, accelerator) can bear.
+    ``tolerated`` says how many busy engines each (deployment, accelerator) can bear; ``served`` are the agents of each, of
+    whom a group serves none twice.
     """
+    served = served or [(position,) for position in range(len(by_deployment))]
     cheapest: dict[str, dict[int, Option]] = {}
-    for options in by_agent:
+    for options in by_deployment:
         for option in sorted(options, key=lambda option: (option.baseline.usd_per_hour, option.machine.id)):
             if _may_share(option):
                 mates = cheapest.setdefault(option.candidates[0].accelerator.id, {})
-                mates.setdefault(option.agents[0], option)
+                mates.setdefault(option.deployments[0], option)
     groups: list[Option] = []
     complete = True
+    need = {
+        (option.deployments, accelerator): _need_gib(option)
+        for accelerator, mates in cheapest.items()
+        for option in mates.values()
+    }
     for accelerator, mates in sorted(cheapest.items()):
         machine = min((option.machine for option in mates.values()), key=_price_and_id)
         members = [option for option in mates.values() if option.machine.id == machine.id]
-        if len(members) <= _MAX_ENUMERATED_AGENTS:
+        if len(members) <= _MAX_ENUMERATED:
             sets = [
                 group
                 for size in range(2, MAX_ENGINES_PER_ACCELERATOR + 1)
                 for group in itertools.combinations(members, size)
-                if _fits(group, tolerated, accelerator)
+                if _serves_nobody_twice(group, served)
+                and sum(need[option.deployments, accelerator] for option in group) <= _limit_gib(group)
+                and _fits(group, tolerated, accelerator)
             ]
         else:
             complete = False
-            sets = _first_fit(members, tolerated, accelerator)
+            of_one = [option for option in members if len(served[option.deployments[0]]) == 1]
+            sets = _first_fit(of_one, tolerated, accelerator)
         groups.extend(_merge(group) for group in sets)
     return tuple(groups), complete
 
@@ -131,10 +143,15 @@ def _limit_gib(group: Sequence[Option]) -> float:
 
 def _fits(group: Sequence[Option], tolerated: dict[tuple[int, str], int], accelerator: str) -> bool:
     return sum(map(_need_gib, group)) <= _limit_gib(group) and all(
-        tolerated[option.agents[0], accelerator] >= len(group)
+        tolerated[option.deployments[0], accelerator] >= len(group)
         and host_memory.fits(option.candidates[0], option.machine, len(group))
         for option in group
     )
+
+
+def _serves_nobody_twice(group: Sequence[Option], served: Sequence[tuple[int, ...]]) -> bool:
+    agents = [agent for option in group for agent in served[option.deployments[0]]]
+    return len(set(agents)) == len(agents)
 
 
 def _first_fit(
@@ -143,10 +160,10 @@ def _first_fit(
     """First-fit decreasing: good groups for many agents, without trying them all."""
     bins: list[list[Option]] = []
     open_bins: list[list[Option]] = []
-    need_gib = {member.agents: _need_gib(member) for member in members}
-    for option in sorted(members, key=lambda member: (-need_gib[member.agents], member.agents)):
+    need_gib = {member.deployments: _need_gib(member) for member in members}
+    for option in sorted(members, key=lambda member: (-need_gib[member.deployments], member.deployments)):
         for group in open_bins:
-            if sum(need_gib[member.agents] for member in (*group, option)) > option.candidates[0].memory.limit_gib:
+            if sum(need_gib[member.deployments] for member in (*group, option)) > option.candidates[0].memory.limit_gib:
                 continue
             if _fits([*group, option], tolerated, accelerator):
                 group.append(option)
@@ -159,9 +176,9 @@ def _first_fit(
 
 
 def _merge(group: Sequence[Option]) -> Option:
-    ordered = sorted(group, key=lambda option: option.agents)
+    ordered = sorted(group, key=lambda option: option.deployments)
     return Option(
-        agents=tuple(option.agents[0] for option in ordered),
+        deployments=tuple(option.deployments[0] for option in ordered),
         candidates=tuple(option.candidates[0] for option in ordered),
         machine=ordered[0].machine,
         baseline=ordered[0].baseline,

@@ -40,11 +40,15 @@ class Solution:
     """How far the cost may lie above the best possible, as a share of it."""
 
 
+class Unsolvable(RuntimeError):
+    """No values satisfy all rows."""
+
+
 def cheapest(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row]) -> Solution:
     """Whole numbers between 0 and ``most`` that satisfy all rows at the least total cost.
 
     Raises:
-        RuntimeError: there are none, which the caller's model rules out.
+        Unsolvable: there are none.
     """
     with _silent_stdout():
         return _solved(costs, most, rows)
@@ -77,8 +81,9 @@ def _solved(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row]) 
         at = np.array([variable for variable, _ in row.weights], dtype=np.int32)
         solver.addRow(row.least, row.most, len(at), at, np.array([weight for _, weight in row.weights]))
     solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-        raise RuntimeError(f"the placement solver stopped with {solver.getModelStatus()}")
+    status = solver.getModelStatus()
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise Unsolvable(f"the placement solver stopped with {status}")
     return Solution(values=tuple(solver.getSolution().col_value), gap_ratio=float(solver.getInfo().mip_gap))
 
 

@@ -78,17 +78,17 @@ def replicas_before_ready(candidate: Candidate, cold_start_s: float) -> int:
     return ceil_ratio(normal + (peak - normal) * demand.climbed(cold_start_s), each)
 
 
-def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity) -> int:
+def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity, *, on_spot: bool = True) -> int:
     """Replicas that must always run: those for normal load and, user-facing, those for whoever comes too early.
 
-    The share of the peak that stays on-demand (onDemandFloorRatio) is warm too.
+    Where the burst is ``on_spot``, the share of the replicas that stays on-demand (onDemandFloorRatio) is warm too.
     """
     demand, warm = candidate.demand, candidate.baseline_replicas
     if demand.agent.overrides.baseline_replicas is not None or not candidate.burst_replicas:
         return warm
     if demand.user_facing and capacity.fast_burst == "absorb":
         warm = max(warm, replicas_before_ready(candidate, cold_start_s))
-    floor = math.ceil(capacity.on_demand_floor_ratio * candidate.peak_replicas - 1e-6)
+    floor = math.ceil(capacity.on_demand_floor_ratio * candidate.peak_replicas - 1e-6) if on_spot else 0
     return min(candidate.peak_replicas, max(warm, floor))
 
 
@@ -150,17 +150,24 @@ def baseline_purchases(
     return tuple(ways)
 
 
-def burst_purchase(
+def burst_purchases(
     demand: Demand, machine: Machine, capacity: Capacity, notice_s: int, drain_s: int
-) -> Purchase | None:
-    """How this agent's burst is bought on this machine: spot where it is safe, else on-demand."""
+) -> tuple[Purchase, ...]:
+    """How this agent's burst may be bought on this machine: on spot where it is safe, else on-demand.
+
+    Where a share of its replicas stays on-demand, it is bought either way: on spot beside enough warm replicas that are
+    not, or on-demand beside no more than must be warm anyway.
+    """
     on_demand, spot = machine.usd_per_hour("on-demand"), machine.usd_per_hour("spot")
     safe = is_spot_eligible(demand, capacity) or (
         capacity.spot == "auto" and spot_refusal(demand, capacity, notice_s, drain_s) is None
     )
     if safe and spot is not None and (on_demand is None or spot <= on_demand):
-        return _spot_first(spot, on_demand)
-    return None if on_demand is None else _only_on_demand(on_demand)
+        first = _spot_first(spot, on_demand)
+        if on_demand is None or not capacity.on_demand_floor_ratio:
+            return (first,)
+        return first, _only_on_demand(on_demand)
+    return () if on_demand is None else (_only_on_demand(on_demand),)
 
 
 def is_spot_eligible(demand: Demand, capacity: Capacity) -> bool:

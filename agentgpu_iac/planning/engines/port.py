@@ -49,9 +49,14 @@ def never(_: Model) -> bool:
     return False
 
 
-def agent_name(settings: EngineSettings) -> str:
-    """Requests ask for the model by the agent's name."""
+def deployment_name(settings: EngineSettings) -> str:
+    """Requests ask for the model by the deployment's name, which is the agent's where it serves one."""
     return settings.agent.name
+
+
+def first_agent(settings: EngineSettings) -> str:
+    """Requests ask for the model by their agent's name: the first of them is what the engine's own series call it."""
+    return settings.served_names[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,9 @@ class EnginePort:
     must get their answers without the key."""
     api_key_args: tuple[str, ...] = ()
     """What hands the variable over where the engine reads none: Kubernetes puts its value in for ``$(NAME)``."""
-    served_model_name: Callable[[EngineSettings], str] = agent_name
+    served_model_name: Callable[[EngineSettings], str] = deployment_name
+    takes_several_names: bool = False
+    """A model may be asked for by several names, so that each agent of a deployment has its own."""
     group_header: str | None = None
     """Header by which a request names its attention group, where the version knows it."""
     groups_of_one: bool = False

@@ -27,6 +27,8 @@ class EngineSettings:
     """What the plan decided for one engine process."""
 
     agent: Agent
+    served_names: tuple[str, ...]
+    """The agents that it serves."""
     model: Model
     version: str
     parsers: KnownParsers

@@ -12,7 +12,7 @@ from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.versions import at_least
 from agentgpu_iac.plan import EnvironmentVariable, WeightLoader
 from agentgpu_iac.plan.mounts import ENGINE_CACHE_MOUNT, MODELS_MOUNT
-from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always
+from agentgpu_iac.planning.engines.port import EnginePort, Wishes, always, first_agent
 from agentgpu_iac.planning.engines.settings import (
     DTYPES,
     LEADER_ADDRESS,
@@ -84,7 +84,7 @@ def _shared_args(settings: EngineSettings) -> list[str]:
     agent, model, version = settings.agent, settings.model, settings.version
     args = [
         settings.bucket_address or f"{MODELS_MOUNT}/{settings.model_path}",
-        *("--served-model-name", agent.name),
+        *("--served-model-name", *settings.served_names),
         *_pooling_args(model),
         *("--host", "0.0.0.0"),  # noqa: S104 - inside a pod, reached through its Service only
         *("--port", str(PORT)),
@@ -241,6 +241,8 @@ VLLM = EnginePort(
     why_not_older="has the engine V0, which is gone and whose accounting differs",
     fixes_kv_since=_FIXED_KV_SINCE,
     moves_kv_since=_MOVES_KV_SINCE,
+    served_model_name=first_agent,
+    takes_several_names=True,
     health_path="/health",
     ready_path="/health",
     pipeline_parallel=True,

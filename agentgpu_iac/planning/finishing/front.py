@@ -48,12 +48,12 @@ def front_plan(
     front = next((pool for pool in node_pools if pool.tier == "baseline" and pool.min > 0), None)
     if front is None or sum(pool.max for pool in node_pools) == 1:
         return None
-    agents = {workload.name: workload.agent for workload in workloads}
+    deployments = {workload.name: workload.agent for workload in workloads}
     return FrontPlan(
         node_pool=front.name,
         server_name=server_name(stack),
         routes=router.routes,
-        others=tuple(_others(front, node_pools, {host.node_pool: host for host in hosts}, agents)),
+        others=tuple(_others(front, node_pools, {host.node_pool: host for host in hosts}, deployments)),
         worker_connections=2 * router.worker_connections,
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
         idle_timeout_s=max(route.answer_timeout_s for route in router.routes) + _IDLE_MARGIN_S,
@@ -61,7 +61,7 @@ def front_plan(
 
 
 def _others(
-    front: NodePool, node_pools: Sequence[NodePool], hosts: dict[str, HostPlan], agents: dict[str, str]
+    front: NodePool, node_pools: Sequence[NodePool], hosts: dict[str, HostPlan], deployments: dict[str, str]
 ) -> Iterator[OtherMachine]:
     ports = count(FIRST_MACHINE_PORT)
     for pool in node_pools:
@@ -73,7 +73,10 @@ def _others(
                 index=index,
                 routes=tuple(
                     MachineRoute(
-                        agent=route.agent, port=next(ports), target_port=port, engines=_engines(route, host, agents)
+                        agent=route.agent,
+                        port=next(ports),
+                        target_port=port,
+                        engines=_engines(route, host, deployments),
                     )
                     for route in host.routes
                     if (port := route.port) is not None
@@ -81,5 +84,5 @@ def _others(
             )
 
 
-def _engines(route: RoutePlan, host: HostPlan, agents: dict[str, str]) -> int:
-    return sum(agents[engine.workload] == route.agent for engine in host.engines)
+def _engines(route: RoutePlan, host: HostPlan, deployments: dict[str, str]) -> int:
+    return sum(deployments[engine.workload] == route.leads_to for engine in host.engines)

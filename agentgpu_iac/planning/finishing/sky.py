@@ -57,7 +57,7 @@ def services(
     if not target_of(spec).can.serves_by_sky:
         return ()
     return tuple(
-        _service(member, options[member.position], tiers[member.candidate.demand.agent.name], spec, catalog, stack)
+        _service(member, options[member.position], tiers[member.candidate.demand.name], spec, catalog, stack)
         for member in placed
     )
 

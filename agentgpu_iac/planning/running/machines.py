@@ -6,13 +6,14 @@ listen on the loopback only. NGINX is what callers reach: every agent has a port
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.plan import (
+    AgentPlan,
     HostEngine,
     HostPlan,
     HostSecret,
@@ -25,7 +26,7 @@ from agentgpu_iac.plan import (
     token_variables,
 )
 from agentgpu_iac.planning.running import security
-from agentgpu_iac.planning.running.routing import MAX_TRIES, countable
+from agentgpu_iac.planning.running.routing import MAX_TRIES, connections_of, countable
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
 from agentgpu_iac.units import ceil_div
@@ -77,6 +78,7 @@ def host_plans(
     workloads: Sequence[Workload],
     node_pools: Sequence[NodePool],
     router: RouterPlan | None,
+    agents: Sequence[AgentPlan],
 ) -> tuple[HostPlan, ...]:
     """What a machine of each pool runs; nothing for targets that have a cluster.
 
@@ -84,7 +86,8 @@ def host_plans(
     """
     if not target_of(spec).can.runs_machines or router is None:
         return ()
-    return tuple(_host_plan(spec, catalog, pool, _members(pool, workloads), router) for pool in node_pools)
+    by_name = {agent.name: agent for agent in agents}
+    return tuple(_host_plan(spec, catalog, pool, _members(pool, workloads), router, by_name) for pool in node_pools)
 
 
 def _members(pool: NodePool, workloads: Sequence[Workload]) -> tuple[Workload, ...]:
@@ -92,7 +95,12 @@ def _members(pool: NodePool, workloads: Sequence[Workload]) -> tuple[Workload, .
 
 
 def _host_plan(
-    spec: StackSpec, catalog: Catalog, pool: NodePool, members: Sequence[Workload], router: RouterPlan
+    spec: StackSpec,
+    catalog: Catalog,
+    pool: NodePool,
+    members: Sequence[Workload],
+    router: RouterPlan,
+    agents: Mapping[str, AgentPlan],
 ) -> HostPlan:
     engines = tuple(_engines(pool, members))
     callers = spec.hosts.caller_ranges
@@ -103,9 +111,13 @@ def _host_plan(
         node_pool=pool.name,
         engines=engines,
         routes=tuple(
-            _route(route, [(workload, engines) for workload in members if workload.agent == route.agent])
+            _route(
+                route,
+                agents[route.agent],
+                [(workload, engines) for workload in members if workload.agent == route.leads_to],
+            )
             for route in router.routes
-            if any(workload.agent == route.agent for workload in members)
+            if any(workload.agent == route.leads_to for workload in members)
         ),
         listen=_listen(callers),
         listen_queue=LISTEN_QUEUE,
@@ -152,14 +164,14 @@ def _engines(pool: NodePool, members: Sequence[Workload]) -> Iterator[HostEngine
             first += 0 if shared else workload.accelerators_per_replica
 
 
-def _route(route: RoutePlan, tiers: Sequence[tuple[Workload, Sequence[HostEngine]]]) -> RoutePlan:
+def _route(route: RoutePlan, agent: AgentPlan, tiers: Sequence[tuple[Workload, Sequence[HostEngine]]]) -> RoutePlan:
     """The agent's route as far as this machine's engines carry it."""
     here = [(workload, sum(engine.workload == workload.name for engine in engines)) for workload, engines in tiers]
     limits = [workload.admission.max_queued_requests for workload, _ in here]
     requests = sum(limit * count for limit, (_, count) in zip(limits, here, strict=True) if limit is not None)
     return route.model_copy(
         update={
-            "max_connections": None if None in limits else countable(requests),
+            "max_connections": None if None in limits else countable(connections_of(agent, here[0][0], requests)),
             "max_tries": min(MAX_TRIES, sum(count for _, count in here)),
         }
     )

@@ -22,7 +22,7 @@ def pace_plan(candidate: Candidate) -> PacePlan | None:
     demand = candidate.demand
     if demand.load is not None:
         return pace_of_requests(candidate)
-    shape, seats, pause_s = demand.shape, candidate.max_num_seqs, demand.pause_s
+    seats, pause_s = candidate.max_num_seqs, demand.pause_s
     time = replica_service(candidate, 0.0).asking.time
     if time is None:
         return None
@@ -36,7 +36,7 @@ def pace_plan(candidate: Candidate) -> PacePlan | None:
         request_s=request_s,
         pause_s=pause_s,
         sessions_per_request=rounded(cycle_s / request_s, 3) if request_s else 1.0,
-        conversation_s=rounded(demand.agent.conversation.turns * shape.requests_per_turn * cycle_s, 1),
+        conversation_s=rounded(demand.most_requests_per_conversation * cycle_s, 1),
         normal_sessions=rounded(max(demand.concurrent, demand.requests_per_s(peak=False) * cycle_s), 3),
         peak_sessions=rounded(max(demand.peak, demand.requests_per_s(peak=True) * cycle_s), 3),
     )

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
+    AgentPlan,
     DrainPlan,
     ExporterPlan,
     FlowControlPlan,
@@ -89,12 +90,20 @@ _PICKER_MEMORY_MIB = 1_024
 """For some ten requests a second; the picker's own guide says 0.5 to 1 core for one request a second of 100,000 tokens."""
 
 
-def router_plan(spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload]) -> RouterPlan | None:
+def router_plan(
+    spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload], agents: Sequence[AgentPlan]
+) -> RouterPlan | None:
     """The stack's router and its routes; None where the Services alone spread connections."""
-    routed = tuple(tiers for tiers in tiers_by_agent(workloads).values() if _is_routed(spec, tiers))
-    if not routed:
+    deployments = {name: tiers for name, tiers in tiers_by_agent(workloads).items() if _is_routed(spec, tiers)}
+    if not deployments:
         return None
-    return _gateway(spec, catalog, routed) if spec.network.router == "gateway" else _nginx(spec, catalog, routed)
+    routed = tuple(deployments.values())
+    routes = tuple(
+        _route(spec, deployments[agent.deployment], agent, index)
+        for index, agent in enumerate(agent for agent in agents if agent.deployment in deployments)
+    )
+    make = _gateway if spec.network.router == "gateway" else _nginx
+    return make(spec, catalog, routed, routes)
 
 
 def _is_routed(spec: StackSpec, tiers: Sequence[Workload]) -> bool:
@@ -123,7 +132,9 @@ def _replicas(tiers: Sequence[Workload]) -> int:
     return sum(tier.replicas.max for tier in tiers)
 
 
-def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, ...]]) -> RouterPlan:
+def _nginx(
+    spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, ...]], routes: tuple[RoutePlan, ...]
+) -> RouterPlan:
     release = catalog.router("nginx")
     connections = sum(_connections(tiers) for tiers in routed)
     cpu_milli = math.ceil(sum(_tokens_per_s(tiers) for tiers in routed) * CHUNK_CPU_US / 1_000)
@@ -146,7 +157,7 @@ def _nginx(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, .
         drain=_drain(routed),
         gateway=None,
         exporter=_exporter(spec, catalog),
-        routes=tuple(_route(spec, tiers, FIRST_PORT + index) for index, tiers in enumerate(routed)),
+        routes=routes,
     )
 
 
@@ -164,7 +175,9 @@ def _exporter(spec: StackSpec, catalog: Catalog) -> ExporterPlan | None:
     )
 
 
-def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, ...]]) -> RouterPlan:
+def _gateway(
+    spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload, ...]], routes: tuple[RoutePlan, ...]
+) -> RouterPlan:
     release, gateway = catalog.router("endpoint-picker"), spec.network.gateway
     return RouterPlan(
         kind="gateway",
@@ -188,7 +201,7 @@ def _gateway(spec: StackSpec, catalog: Catalog, routed: Sequence[tuple[Workload,
             name=gateway.name, namespace=gateway.namespace, hostname=gateway.hostname, scheme=gateway.scheme
         ),
         exporter=None,
-        routes=tuple(_route(spec, tiers, None) for tiers in routed),
+        routes=routes,
     )
 
 
@@ -196,16 +209,19 @@ def _priority(routed: Sequence[tuple[Workload, ...]]) -> PriorityLevel:
     return priorities.highest(workload.pod.priority for tiers in routed for workload in tiers)
 
 
-def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> RoutePlan:
+def _route(spec: StackSpec, tiers: Sequence[Workload], agent: AgentPlan, index: int) -> RoutePlan:
     first = tiers[0]
     budget_ms = first.latency.first_answer_budget_ms
     return RoutePlan(
-        agent=first.agent,
-        port=port,
+        agent=agent.name,
+        deployment=agent.deployment,
+        port=None if spec.network.router == "gateway" else FIRST_PORT + index,
         policy=first.routing.policy,
         attention_groups=first.attention_data_parallel_size if _by_session(first) else 1,
         group_header=PORTS[first.engine.name].group_header if _by_session(first) else None,
-        max_connections=None if first.admission.max_queued_requests is None else countable(_connections(tiers)),
+        max_connections=None
+        if first.admission.max_queued_requests is None
+        else countable(connections_of(agent, first, _connections(tiers))),
         refusal_statuses=_refusal_statuses(tiers),
         max_tries=min(MAX_TRIES, _replicas(tiers)),
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
@@ -213,6 +229,13 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], port: int | None) -> Rout
         flow_control=_flow_control(first) if spec.network.router == "gateway" else None,
         answer_timeout_s=max(answer_timeout_s(tier) for tier in tiers),
     )
+
+
+def connections_of(agent: AgentPlan, first: Workload, requests: int) -> int:
+    """An agent's part of the requests that its deployment holds: that of its sessions at the peak, rounded up."""
+    if len(first.served) == 1 or not first.sessions_peak:
+        return requests
+    return ceil_div(requests * agent.sessions_peak, first.sessions_peak)
 
 
 def countable(requests: int) -> int | None:

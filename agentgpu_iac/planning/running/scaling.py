@@ -77,7 +77,13 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
     return tuple(
         workload.model_copy(
             update={
-                "scaling": _scaling(workload, baselines[workload.agent], peaks.get(workload.agent, ()), stack, spec)
+                "scaling": _scaling(
+                    workload,
+                    baselines[workload.agent],
+                    [peak for agent in workload.served for peak in peaks.get(agent, ())],
+                    stack,
+                    spec,
+                )
             }
         )
         if workload.tier == "burst"

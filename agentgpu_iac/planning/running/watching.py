@@ -223,7 +223,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
         yield alert(PREEMPTIONS, 0.0, "preemptions", window_s=_LONG_WINDOW_S)
     if metrics is not None and metrics.rejections is not None and baseline.admission.max_queued_requests is not None:
         outlasts_s = cold_s if len(tiers) > 1 else _LEAST_FOR_S
-        retried = router is not None and baseline.agent in router.agents
+        retried = router is not None and baseline.agent in router.deployments
         yield alert(
             REQUESTS_REJECTED,
             0.0,
@@ -281,7 +281,7 @@ def _stack_alerts(
         if any("spot" in pool.capacity_types for pool in node_pools):
             yield alert(SPOT_NODE_LOST, 0.0, "nodes", window_s=_LONG_WINDOW_S, for_s=0)
     if router is not None:
-        routed = [workload for workload in workloads if workload.agent in router.agents]
+        routed = [workload for workload in workloads if workload.agent in router.deployments]
         urgent = "critical" if any(workload.user_facing for workload in routed) else "warning"
         if router.exporter is not None:
             yield alert(ROUTER_DOWN, 1.0, "routers", severity=urgent, for_s=_ROUTER_FOR_S)

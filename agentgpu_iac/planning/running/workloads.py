@@ -1,4 +1,4 @@
-"""Workloads: one agent in one tier, as the plan writes it down. What was chosen is spelled out; how a pod starts, stops,
+"""Workloads: one deployment in one tier, as the plan writes it down. What was chosen is spelled out; how a pod starts, stops,
 rolls out and turns requests away follows from it.
 """
 
@@ -43,6 +43,7 @@ from agentgpu_iac.planning.running.answering import pooling_plan
 from agentgpu_iac.planning.running.answering import waiting_room as room_of_requests
 from agentgpu_iac.planning.running.generating import generating_plan
 from agentgpu_iac.planning.running.pace import pace_plan
+from agentgpu_iac.planning.running.served import served_names
 from agentgpu_iac.planning.thinking import thinking_plan, told_to_engine
 from agentgpu_iac.sizing import memory, starting, tails
 from agentgpu_iac.sizing.engines import SIZING_PORTS
@@ -60,7 +61,7 @@ _STREAMER_LIMIT = "RUNAI_STREAMER_MEMORY_LIMIT"
 def workload_plan(
     member: Placed, pool: Pool, node_pool: NodePool, start: ColdStartPlan, spec: StackSpec, catalog: Catalog
 ) -> Workload:
-    """The agent in the tier of that pool, whose replicas start there as ``start`` says."""
+    """The deployment in the tier of that pool, whose replicas start there as ``start`` says."""
     candidate, release = member.candidate, member.release
     demand, agent = candidate.demand, candidate.demand.agent
     storage = caching.storage(pool.machine, caching.models_gib(node_pool.cached_models), spec)
@@ -96,6 +97,7 @@ def workload_plan(
         utilization = port.shared_memory_share or own_part
     settings = EngineSettings(
         agent=agent.model_copy(update={"kv_offload_gib": candidate.kv_offload_gib or None}),
+        served_names=served_names(demand),
         model=demand.model,
         version=release.version,
         parsers=parsers_in(catalog, agent.engine, release.version),
@@ -127,6 +129,7 @@ def workload_plan(
     )
     return Workload(
         agent=agent.name,
+        agents=served_names(demand),
         role=agent.role,
         tier=pool.tier,
         name=workload_name(agent.name, pool.tier),
@@ -217,9 +220,7 @@ def workload_plan(
         pace=pace_plan(candidate),
         scaling=None,
         replica_usd_per_hour=_replica_usd_per_hour(candidate, pool),
-        requests_per_session=1.0
-        if demand.load is not None
-        else rounded(agent.conversation.turns * demand.shape.requests_per_turn),
+        requests_per_session=1.0 if demand.load is not None else rounded(demand.requests_per_conversation),
     )
 
 
@@ -471,7 +472,8 @@ def _admission(
     return AdmissionPlan(
         max_waiting_requests=waiting,
         max_queued_requests=requests,
-        max_queued_tokens=requests * max(candidate.demand.context_tokens, candidate.demand.longest_input_tokens),
+        max_queued_tokens=requests
+        * max(candidate.demand.longest_context_tokens, candidate.demand.longest_input_tokens),
         refusal_status=None if limit is None else limit.status,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentgpu_iac import __version__
@@ -23,12 +23,14 @@ from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.on_offer import offers
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.solver import solver_version
+from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan
 from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
 from agentgpu_iac.planning.running.routing import router_plan
+from agentgpu_iac.planning.running.served import agent_plans
 from agentgpu_iac.planning.running.workloads import workload_plan
 from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing import overrides
@@ -44,6 +46,7 @@ from agentgpu_iac.planning.writing.costs import (
     with_less_reserve,
 )
 from agentgpu_iac.planning.writing.ledger.entries import entries
+from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
@@ -52,14 +55,17 @@ from agentgpu_iac.targets import target_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """What the planner decided; each sequence is in the order of the agents."""
+    """What the planner decided."""
 
     settled: Settled
     rejections: tuple[Rejection, ...]
     terms: Terms
     """By which the stack's cost is told, whatever it was chosen for."""
-    less_reserve: Sequence[Sequence[Option]] = ()
-    """For each agent, what would serve it where the memory's reserve alone turned it away."""
+    less_reserve: Mapping[int, Sequence[Option]]
+    """For each deployment that was chosen, by its position, what would serve it where the memory's reserve alone turned it
+    away."""
+    considered: Sequence[Deployment]
+    """The deployments among which was chosen."""
 
 
 def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: Decisions) -> Plan:
@@ -114,8 +120,10 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     total = with_beside(total, spec, catalog, node_pools, decided.terms.burst_hours).model_copy(
         update={"by_agent": shares, "calls": calls}
     )
-    router = router_plan(spec, catalog, workloads)
-    hosts = machines.host_plans(spec, catalog, workloads, node_pools, router)
+    order = [agent.name for agent in spec.agents]
+    agents = agent_plans(placed, tiers, order)
+    router = router_plan(spec, catalog, workloads, agents)
+    hosts = machines.host_plans(spec, catalog, workloads, node_pools, router, agents)
     sky_services = sky.services(placed, settled.options, tiers, spec, catalog, name)
     context = advice.Context(
         spec=spec,
@@ -125,7 +133,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         tiers=tiers,
         pools=pools_by_name,
         router=router,
-        routed=router.agents if router is not None else frozenset(),
+        routed=router.deployments if router is not None else frozenset(),
         cost=total,
         second_replicas={alternative.agent: alternative for alternative in second if alternative.agent is not None},
         groups_complete=settled.placement.groups_complete,
@@ -135,7 +143,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     by_hand = tuple(
         override
         for candidate in context.candidates
-        for override in overrides.of(candidate, tiers[candidate.demand.agent.name][0])
+        for override in overrides.of(candidate, tiers[candidate.demand.name][0])
     )
     made = Plan(
         api_version=PLAN_VERSION,
@@ -145,6 +153,8 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         architecture=advice.architecture(context),
         headline=advice.headline(context),
         workloads=workloads,
+        agents=agents,
+        sharing=sharing(decided.considered, settled, decided.terms, order),
         node_pools=node_pools,
         priority_classes=priorities.classes(workloads) if spec.cluster_objects.priority_classes else (),
         cluster_objects=ClusterObjectsPlan(
@@ -191,6 +201,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
 def _refuse_clashes(made: Plan, loaded: LoadedStack) -> None:
     """No two things of the plan bear one name, whatever its target keeps by names."""
     positions = {agent.name: position for position, agent in enumerate(loaded.stack.spec.agents)}
+    positions |= {workload.agent: positions[workload.served[0]] for workload in made.workloads}
     faults = [
         loaded.fault(
             "metadata.name" if clash.agent is None else f"spec.agents[{positions[clash.agent]}].name",

@@ -15,6 +15,7 @@ from agentgpu_iac.catalog.model import TokenPrice
 from agentgpu_iac.plan import AgentCost, CallCost, Workload
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.pools import Placed
+from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.sizing.conversation import uncached_tokens_per_request
 from agentgpu_iac.units import HOURS_PER_MONTH, SECONDS_PER_DAY, rounded, usd
 
@@ -30,7 +31,7 @@ class Tokens:
     new: float
     """Of prompts, that no earlier request of the session had."""
     history: float
-    """Of prompts, that an earlier one had."""
+    """Of prompts, that an earlier one had, or that all sessions share."""
     generated: float
     requests: float
     """Calls of the engine."""
@@ -51,7 +52,7 @@ def tokens_of(demand: Demand) -> Tokens:
     requests = turns * shape.requests_per_turn
     return Tokens(
         new=requests * shape.new_tokens_per_request,
-        history=requests * shape.history_tokens,
+        history=requests * (shape.history_tokens + shape.shared_tokens),
         generated=turns * shape.output_tokens_per_turn,
         requests=requests,
     )
@@ -68,22 +69,21 @@ def call_costs(
     return tuple(
         found
         for member in placed
-        for found in _of_agent(member, tiers[member.candidate.demand.agent.name][0], own, prices)
+        for served, ratio in zip(member.candidate.demand.served, load_ratios(member.candidate.demand), strict=True)
+        for found in _of_agent(member, served, ratio, tiers[member.candidate.demand.name][0], own[served.name], prices)
     )
 
 
 def _of_agent(
-    member: Placed, warm: Workload, costs: Mapping[str, AgentCost], prices: Sequence[TokenPrice]
+    member: Placed, demand: Demand, ratio: float, warm: Workload, cost: AgentCost, prices: Sequence[TokenPrice]
 ) -> Iterator[CallCost]:
-    demand = member.candidate.demand
     if demand.agent.lora_adapters:
         return
     folded, tokens = demand.model.id.casefold(), tokens_of(demand)
     sold = [price for price in prices if price.model.casefold() == folded]
     if tokens.generated:
         sold = [price for price in sold if price.usd_per_million_output is not None]
-    cost = costs[demand.agent.name]
-    carried = _carried_per_day(member, warm, tokens)
+    carried = _carried_per_day(member, demand, ratio, warm, tokens)
     for price in sorted(sold, key=lambda price: (tokens.usd(price), price.seller, price.via))[:_SELLERS_PER_AGENT]:
         each = tokens.usd(price)
         month = None if cost.asked_per_month is None else each * usd(cost.asked_per_month)
@@ -109,12 +109,12 @@ def _of_agent(
         )
 
 
-def _carried_per_day(member: Placed, warm: Workload, tokens: Tokens) -> float | None:
-    """What the warm replicas generate and read in a day, by what one conversation takes of each."""
-    throughput, shape = warm.throughput, member.candidate.demand.shape
+def _carried_per_day(member: Placed, demand: Demand, ratio: float, warm: Workload, tokens: Tokens) -> float | None:
+    """What the agent's part of the warm replicas generates and reads in a day, by what one conversation takes of each."""
+    throughput, shape = warm.throughput, demand.shape
     read = tokens.requests * uncached_tokens_per_request(shape, member.candidate.prefix_hit_ratio)
     limits = [
-        rate * SECONDS_PER_DAY / needed
+        rate * ratio * SECONDS_PER_DAY / needed
         for rate, needed in (
             (throughput.output_tokens_per_s, tokens.generated),
             (throughput.prefill_tokens_per_s, read),

@@ -11,6 +11,7 @@ from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.planning.writing.price_ages import price_age
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
@@ -110,7 +111,7 @@ def other_accelerators(
     pools: Mapping[int, Sequence[Pool]],
     terms: Terms,
 ) -> tuple[Alternative, ...]:
-    """For each agent the next accelerators that would serve it; ``options`` are in the order of the agents."""
+    """For each deployment the next accelerators that would serve it; ``options`` are by their positions."""
     found: list[Alternative] = []
     for member in placed:
         here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
@@ -128,14 +129,14 @@ def other_accelerators(
 
 def with_less_reserve(
     placed: Sequence[Placed],
-    options: Sequence[Sequence[Option]],
+    options: Mapping[int, Sequence[Option]],
     pools: Mapping[int, Sequence[Pool]],
     terms: Terms,
 ) -> tuple[Alternative, ...]:
-    """For each agent the cheapest of what the memory's reserve alone turned away, where that is cheaper."""
+    """For each deployment the cheapest of what the memory's reserve alone turned away, where that is cheaper."""
     found: list[Alternative] = []
     for member in placed:
-        refused = options[member.position] if options else ()
+        refused = options[member.position]
         if not refused:
             continue
         here = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0)).quantize(_CENT)
@@ -164,17 +165,18 @@ def by_agent(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], term
     found: list[AgentCost] = []
     for member in placed:
         demand = member.candidate.demand
-        usd = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
-        asked = _asked_per_month(demand)
-        found.append(
-            AgentCost(
-                agent=demand.agent.name,
-                usd_per_month=usd.quantize(_CENT),
-                asked_per_month=asked,
-                asked="conversations" if demand.load is None else "requests",
-                usd_per_1000=None if not asked else (usd * 1000 / Decimal(str(asked))).quantize(Decimal("0.0001")),
+        whole = sum((_part(member, pool, terms) for pool in pools[member.position]), Decimal(0))
+        for served, ratio in zip(demand.served, load_ratios(demand), strict=True):
+            usd, asked = whole * Decimal(str(ratio)), _asked_per_month(served)
+            found.append(
+                AgentCost(
+                    agent=served.name,
+                    usd_per_month=usd.quantize(_CENT),
+                    asked_per_month=asked,
+                    asked="conversations" if served.load is None else "requests",
+                    usd_per_1000=None if not asked else (usd * 1000 / Decimal(str(asked))).quantize(Decimal("0.0001")),
+                )
             )
-        )
     return tuple(found)
 
 
@@ -187,7 +189,7 @@ def _asked_per_month(demand: Demand) -> float | None:
 
 
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
-    """What one agent causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
+    """What one deployment causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
     price = pool.usd_per_hour
     hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else terms.burst_hours
     if pool.shared:
@@ -201,7 +203,7 @@ def _alternative(member: Placed, option: Option, price: Decimal, delta: Decimal)
     replicas = candidate.peak_replicas
     why = "dearer" if delta > 0 else "cheaper alone, but not for the stack as a whole"
     return Alternative(
-        agent=member.candidate.demand.agent.name,
+        agent=member.candidate.demand.name,
         description=f"{replicas} x {count} {candidate.accelerator.name} on {_nodes(candidate)}{option.machine.instance.name}",
         accelerator=candidate.accelerator.id,
         instance_type=option.machine.instance.name,
@@ -245,7 +247,7 @@ def second_replicas(
         more = usd_per_month(usd_per_hour(pool.purchase.next_usd_per_hour * candidate.nodes))
         found.append(
             Alternative(
-                agent=candidate.demand.agent.name,
+                agent=candidate.demand.name,
                 description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
                 accelerator=candidate.accelerator.id,
                 instance_type=pool.machine.instance.name,

@@ -47,7 +47,7 @@ def _targets(member: Placed, capacity: Capacity, terms: Terms) -> Iterator[Start
         if longest_s > 0:
             usd = _baseline_usd(member, warm, terms)
             yield StartTarget(
-                agent=candidate.demand.agent.name,
+                agent=candidate.demand.name,
                 warm_replicas=warm,
                 cold_start_s=longest_s,
                 usd_per_month=usd,
@@ -92,7 +92,7 @@ def _choice(row: Shortcut, start: Start, member: Placed, terms: Terms) -> StartC
     warm = candidate.baseline_replicas if keeps else warm_for(candidate, cold_s, start.spec.capacity)
     usd, now = _baseline_usd(member, warm, terms), _baseline_usd(member, candidate.baseline_replicas, terms)
     return StartChoice(
-        agent=candidate.demand.agent.name,
+        agent=candidate.demand.name,
         choice=row.id,
         title=row.title,
         status=found.status,

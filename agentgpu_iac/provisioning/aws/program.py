@@ -442,7 +442,7 @@ def _outputs(
     return {
         "clusterName": cluster.name,
         "kubeconfig": cluster.kubeconfig,
-        "agentUrls": {workload.agent: base_url(plan, workload) for workload in plan.workloads},
+        "agentUrls": {agent.name: base_url(plan, agent.name) for agent in plan.served_agents},
         OUTPUT: cost,
         "reservedCapacity": list(site.reservations(plan)),
         "prerequisites": list(

@@ -73,7 +73,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             scaled=scaled_by_others(plan),
         ),
     )
-    pulumi.export("agentUrls", {workload.agent: base_url(plan, workload) for workload in plan.workloads})
+    pulumi.export("agentUrls", {agent.name: base_url(plan, agent.name) for agent in plan.served_agents})
     pulumi.export(OUTPUT, cost)
     pulumi.export("prerequisites", list(prerequisites(plan, manifests, handed_over)))
     pulumi.export("notApplied", [str(manifest) for manifest in manifests.waiting])

@@ -80,7 +80,7 @@ def _engines_of(machine: Machine, route: RoutePlan) -> tuple[str, ...]:
     return tuple(
         f"{LOOPBACK}:{engine.port}"
         for engine in machine.host.engines
-        if machine.workloads[engine.workload].agent == route.agent
+        if machine.workloads[engine.workload].agent == route.leads_to
     )
 
 

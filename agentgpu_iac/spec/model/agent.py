@@ -227,6 +227,9 @@ class Agent(Document):
     """Shape of one session."""
     traffic: Traffic = Traffic()
     """Volume and burst."""
+    isolation: Literal["shared", "dedicated"] = "shared"
+    """shared: agents of one model, engine and settings have their replicas in common where that is cheaper. dedicated: this
+    agent has replicas of its own."""
     interruptible: bool = False
     """The agent's state is checkpointed, or its work can be retried: a lost replica costs time, not an answer."""
     fan_out: tuple[FanOut, ...] = ()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document, Money
-from agentgpu_iac.spec.model.fields import Count, CronSpec, Name, Ratio, Text, TimeZone
+from agentgpu_iac.spec.model.fields import Count, CronSpec, Name, PositiveCount, Ratio, Text, TimeZone
 from agentgpu_iac.spec.vocabulary import Storage
 
 
@@ -33,13 +34,27 @@ class MaintenanceWindow(Document):
     clock is UTC, so zones with summer time are refused."""
 
 
+class OwnMachine(Document):
+    """Machines of yours, all of one kind."""
+
+    machine: Text
+    """What they are like: an instance type of the catalog, or of your overlay, which says what it holds."""
+    provider: Text | None = None
+    """Whose instance type that is, where several have one of that name."""
+    count: PositiveCount
+    """How many there are. A plan never uses more."""
+    usd_per_hour: Annotated[Money, Field(ge=0)] = Decimal(0)
+    """What one costs you in an hour; 0 where it is paid for anyway."""
+
+
 class Capacity(Document):
     """How capacity may be bought, and how nodes are renewed."""
 
     spot: Literal["auto", "never"] = "auto"
     """auto: spot where it is safe (background or interruptible agents; bursts that can drain in time)."""
     on_demand_floor_ratio: Ratio = 0.0
-    """Share of a spot-eligible agent's replicas that stay on-demand all the same."""
+    """Share of a spot-eligible agent's replicas that stay on-demand all the same, those of the burst too: either that many
+    are warm and on-demand, or the whole burst is on-demand, whichever is cheaper."""
     burst_without_notice: Literal["reject", "accept"] = "reject"
     """accept: user-facing bursts may run on spot of a provider that documents no interruption notice."""
     fast_burst: Literal["absorb", "turn-away"] = "absorb"
@@ -79,6 +94,8 @@ class Capacity(Document):
     """Share of an accelerator's memory that the need of its engines leaves free in steady state, for what is not foreseen: a
     load above the planned one, an error of the sum, a start with a cold cache. Less admits smaller accelerators; never
     less is left than what the engine's own share of the memory leaves, with the error of our sum."""
+    inventory: tuple[OwnMachine, ...] = ()
+    """The machines that there are. The plan then uses these alone, and no more of them than you have."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 

@@ -17,6 +17,9 @@ def context_lines(demand: Demand) -> Iterator[Line]:
     if demand.load is not None:
         yield from input_lines(demand)
         return
+    if demand.members:
+        yield from _shared_lines(demand)
+        return
     conversation, shape = demand.agent.conversation, demand.shape
     calls = conversation.tool_calls
     tools = round(calls.per_turn * calls.result_tokens)
@@ -65,6 +68,32 @@ def context_lines(demand: Demand) -> Iterator[Line]:
     )
 
 
+def _shared_lines(demand: Demand) -> Iterator[Line]:
+    """The contexts of several agents' sessions, put together."""
+    yield _thinking_line(demand)
+    sums = " + ".join(f"{member.peak:,} x {member.context_tokens:,} ({member.name})" for member in demand.members)
+    yield Line(
+        name="contextTokens",
+        formula="mean of the agents' contexts by their sessions; over several replicas of S seats plus 2.326 standard "
+        "deviations / sqrt(S), and never more than the longest",
+        inputs=f"({sums}) / {demand.peak:,}; the longest is {demand.longest_context_tokens:,}",
+        value=demand.context_tokens,
+        result=f"{demand.context_tokens:,} tokens",
+        unit="tokens",
+        source="spec: the last turn of each; 99 % of the replicas hold no more, if chance deals sessions out",
+    )
+    expected = min(round(demand.shape.expected_tokens), demand.context_tokens)
+    yield Line(
+        name="expectedContextTokens",
+        formula="mean of the agents' contexts over their turns, by the time that each is generated",
+        inputs=", ".join(f"{member.shape.expected_tokens:,.0f} ({member.name})" for member in demand.members),
+        value=expected,
+        result=f"{expected:,} tokens",
+        unit="tokens",
+        source="spec: mean over the turns; a paused session keeps its cache",
+    )
+
+
 def _thinking_line(demand: Demand) -> Line:
     """Reasoning tokens of a turn, and who says so."""
     choice, facts = demand.thinking, demand.model.thinking
@@ -77,7 +106,7 @@ def _thinking_line(demand: Demand) -> Line:
         source = "whether the model thinks is not known"
     elif choice.typical:
         formula, source = "what the model typically thinks x requests of a turn", f"catalog: thinking, {facts.id}"
-        inputs = f"{facts.typical_tokens or 0:,} x {demand.shape.requests_per_turn:g}"
+        inputs = f"{facts.typical_tokens or 0:,} x {max(member.shape.requests_per_turn for member in demand.served):g}"
     elif choice.reason == "latency-class":
         source = f"latency class {demand.agent.latency_class}"
     elif choice.reason == "model":

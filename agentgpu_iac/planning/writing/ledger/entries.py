@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from agentgpu_iac.plan import Cost, LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
+from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.planning.writing.ledger import (
     account,
     context,
@@ -55,7 +56,7 @@ def entries(
     costs = {each.agent: each for each in total.by_agent}
     found: list[LedgerEntry] = []
     for member in placed:
-        workloads = tiers[member.candidate.demand.agent.name]
+        workloads = tiers[member.candidate.demand.name]
         baseline, agent = workloads[0], workloads[0].agent
         found += _with_overrides(baseline.name, _sections(member, baseline), by_hand.get(agent, ()))
         if member.burst is not None:
@@ -68,10 +69,14 @@ def entries(
             found += (_entry(workload.name, filling.SECTION, line) for line in filled)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
-            if workload.tier == "baseline":
-                found += (_entry(workload.name, cost.SECTION, line) for line in cost.agent_lines(costs[agent]))
             counted = account.quota_lines(pools[pool], quotas)
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
+        demand = member.candidate.demand
+        found += (
+            _entry(baseline.name, cost.AGENT_SECTION, line)
+            for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
+            for line in cost.agent_lines(costs[served.name], "" if len(demand.served) == 1 else served.name, ratio)
+        )
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.demand import Started
+from agentgpu_iac.planning.demand import Demand, Started
 from agentgpu_iac.planning.running import generating, pace
 from agentgpu_iac.planning.writing.ledger.answering import rate_lines
 from agentgpu_iac.sizing.ledger import Line
@@ -35,17 +35,23 @@ def _sub_agents(started: Iterable[Started]) -> Iterator[Line]:
         )
 
 
+def _volume(demand: Demand) -> str:
+    agent = demand.agent
+    daily = agent.traffic.conversations_per_day
+    if daily is None:
+        return "no daily volume stated"
+    return f"{daily:,} x {agent.conversation.turns} turns / 86,400 s"
+
+
 def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
     """Rates of the baseline, and the replicas of both tiers."""
     if candidate.demand.load is not None:
         yield from rate_lines(candidate, baseline)
         return
-    agent, rates = candidate.demand.agent, baseline.throughput
-    daily = agent.traffic.conversations_per_day
-    volume = (
-        f"{daily:,} x {agent.conversation.turns} turns / 86,400 s" if daily is not None else "no daily volume stated"
-    )
-    yield from _sub_agents(candidate.demand.started)
+    rates = baseline.throughput
+    volume = "; ".join(map(_volume, candidate.demand.served))
+    for member in candidate.demand.served:
+        yield from _sub_agents(member.started)
     yield Line(
         name="requiredOutputTokensPerS",
         formula="max(daily volume x burst factor / 86,400 s, sessions / seconds per turn) x tokens per turn",

@@ -1,0 +1,99 @@
+"""What the plan says of each agent, whether a deployment serves it alone or beside others: its name there, its budgets and the
+figures beside them, and its part of the load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from agentgpu_iac.plan import AgentPlan, Workload
+from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
+from agentgpu_iac.planning.choosing.service import prefill_ms, whole_answer_ms
+from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.pools import Placed
+from agentgpu_iac.units import rounded
+
+
+def served_names(demand: Demand) -> tuple[str, ...]:
+    """The agents of a deployment, in the order of the stack."""
+    return tuple(member.name for member in demand.served)
+
+
+def agent_plans(
+    placed: Sequence[Placed],
+    tiers: Mapping[str, Sequence[Workload]],
+    order: Sequence[str],
+) -> tuple[AgentPlan, ...]:
+    """Every agent in the given order."""
+    found = {
+        each.name: each for member in placed for each in _of_deployment(member, tiers[member.candidate.demand.name][0])
+    }
+    return tuple(found[name] for name in order)
+
+
+def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
+    candidate = member.candidate
+    demand = candidate.demand
+    for served, ratio in zip(demand.served, load_ratios(demand), strict=True):
+        agent = served.agent
+        ttft_ms, e2e_ms = _own_latency(member, served)
+        yield AgentPlan(
+            name=agent.name,
+            deployment=demand.name,
+            role=agent.role,
+            latency_class=agent.latency_class,
+            user_facing=served.user_facing,
+            served_model_name=served_as(baseline, agent.name),
+            adapters=tuple(adapter.name for adapter in agent.lora_adapters),
+            sessions_concurrent=served.concurrent,
+            sessions_peak=served.peak,
+            context_tokens=served.context_tokens,
+            requests_per_session=1.0
+            if served.load is not None
+            else rounded(agent.conversation.turns * served.shape.requests_per_turn),
+            budget_ttft_ms=served.budget_ttft_ms,
+            budget_tpot_ms=served.budget_tpot_ms,
+            budget_e2e_ms=served.budget_e2e_ms,
+            ttft_at_percentile_ms=_optional(ttft_ms, 1),
+            tpot_at_percentile_ms=_optional(candidate.service.tpot_at_ms, 2),
+            e2e_ms=_optional(e2e_ms, 1),
+            fallback=agent.fallback,
+            load_ratio=rounded(ratio, 6),
+        )
+
+
+def served_as(baseline: Workload, agent: str) -> str:
+    """The name by which requests ask for an agent: its own where the engine takes several names, else the engine's only one."""
+    return agent if PORTS[baseline.engine.name].takes_several_names else baseline.served_model_name
+
+
+def load_ratios(demand: Demand) -> list[float]:
+    """Each agent's part of the KV cache that all sessions of the peak hold; 1 for an agent by itself."""
+    held = [member.peak * member.context_tokens for member in demand.served]
+    return [part / sum(held) for part in held] if demand.members else [1.0]
+
+
+def _own_latency(member: Placed, served: Demand) -> tuple[float | None, float | None]:
+    """TTFT at the percentile and the time of a complete answer of one agent, whose longest prompt is its own."""
+    candidate = member.candidate
+    service = candidate.service
+    if not candidate.demand.members or service.ttft_at_ms is None or service.ttft_ms is None:
+        return service.ttft_at_ms, service.e2e_ms
+    less_ms = _prompt_ms(candidate, candidate.demand) - _prompt_ms(candidate, served)
+    less_ms *= member.option.engines_per_accelerator
+    return service.ttft_at_ms - less_ms, whole_answer_ms(served.shape, service.ttft_ms - less_ms, service.tpot_ms)
+
+
+def _prompt_ms(candidate: Candidate, demand: Demand) -> float:
+    if candidate.speed is None:
+        return 0.0
+    hit, request = candidate.prefix_hit_ratio, mean_request(candidate.demand, candidate.prefix_hit_ratio)
+    return prefill_ms(
+        candidate.speed, request, candidate.groups.counted(candidate.service.generating), *largest_prompt(demand, hit)
+    )
+
+
+def _optional(value: float | None, digits: int) -> float | None:
+    return None if value is None else rounded(value, digits)
