@@ -108,6 +108,8 @@ class LatencyPlan(Document):
     """The same for TPOT."""
     network_ms: float
     """``network.roundTripMs`` of the spec."""
+    reload_ms: float = 0.0
+    """Part of the TTFT: the longest history of a session comes back from host memory; 0 where caches are kept or dropped."""
     queue_ms: float | None
     """Engine and host time, and the mean wait for the prompts of other sessions; of a model that generates nothing, the step
     that runs when a request comes."""

@@ -104,6 +104,12 @@ class Workload(Document):
     generating: GeneratingPlan | None = None
     """How many of its sessions generate at once; null where it holds none or no time of a request is known, and in plans of
     before: all of them."""
+    paused_cache: Literal["keep", "offload", "drop"] = "keep"
+    """Where the KV cache of a session is while it pauses: on the accelerator; in host memory, from which its next request gets
+    it back; or nowhere, so that it is read again."""
+    resident_sessions: int | None = None
+    """Sessions of a replica whose KV cache its accelerators hold at once: maxNumSeqs where paused ones are kept, else as many
+    as may generate; null where it holds none, and in plans of before."""
     memory: MemoryPlan
     """Memory of one accelerator."""
     latency: LatencyPlan

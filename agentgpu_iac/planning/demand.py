@@ -11,7 +11,7 @@ of every comparison are the same kind of token: output against output, uncached 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -35,6 +35,28 @@ _CLASS_BUDGETS_MS: dict[LatencyClass, tuple[float | None, float | None]] = {
 SEATS_FOR_VOLUME = 256
 """Seats that one replica may be given where a daily volume asks for more throughput than the stated sessions would
 make; memory and latency allow fewer if they must. An engine's default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Sub-agents that one agent starts: sessions and turns that follow from its own."""
+
+    by: str
+    count: int
+    """At once: they ask together."""
+    per_s: float
+    """Sub-agents started in a second."""
+    per_s_peak: float
+    session_s: float
+    """How long one is there; 0: as long as the session that started it."""
+    sessions: float
+    """Held on average."""
+    sessions_peak: float
+    most_peak: int
+    """Of all callers' sessions once each."""
+    turns_per_s: float
+    turns_per_s_peak: float
+    ramp_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +96,8 @@ class Demand:
     """What its requests bring, where its model generates nothing: it then holds no sessions."""
     longest_input_tokens: int = 0
     """The longest input that such a model is given."""
+    started: tuple[Started, ...] = ()
+    """Who starts it as a sub-agent, and what comes of that; part of its sessions and turns."""
     ramp_s: float = 0.0
     """Seconds from normal load to the peak: of the agent, or of the one that asks it and climbs fastest."""
     members: tuple[Demand, ...] = ()
@@ -128,6 +152,11 @@ class Demand:
     def pause_s(self) -> float:
         """Between two requests of a session: its user thinks, or its tool runs."""
         return self.shape.pause_s_per_turn / self.shape.requests_per_turn
+
+    @property
+    def together(self) -> int:
+        """Sessions that ask at the same moments, since they were started together."""
+        return max((each.count for member in self.served for each in member.started), default=1)
 
     @property
     def shared_kv_tokens(self) -> int:
@@ -212,7 +241,7 @@ def demand(
     callers: Mapping[str, Demand] = MappingProxyType({}),
     quantile: float = 0.99,
 ) -> Demand:
-    """Derive the demand of one agent. ``callers`` are the demands of agents that may ask it, by name.
+    """Derive the demand of one agent. ``callers`` are the demands of agents that may ask or start it, by name.
 
     A background agent has no pace of its own (it takes what it gets), so only its daily volume counts. For the
     others a turn takes the think and tool time plus an answer that just meets the budgets.
@@ -224,13 +253,17 @@ def demand(
     class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
     ttft = agent.ttft_ms if agent.ttft_ms is not None else class_ttft
     tpot = agent.tpot_ms if agent.tpot_ms is not None else class_tpot
-    concurrent, peak = agent.sessions.concurrent, peak_sessions(agent)
+    started = tuple(_started(agent, shape, callers, ttft, tpot))
+    concurrent, peak = _sessions(agent, started)
     daily = agent.traffic.conversations_per_day
     volume = daily * agent.conversation.turns / SECONDS_PER_DAY if daily is not None else 0.0
     pace, pace_peak = 0.0, 0.0
     if ttft is not None and tpot is not None:
         seconds = _seconds_per_turn(shape, ttft, tpot)
-        pace, pace_peak = concurrent / seconds, peak / seconds
+        own, own_peak = _own_sessions(agent, started)
+        pace, pace_peak = own / seconds, own_peak / seconds
+    ramps = [each.ramp_s for each in started] + ([agent.traffic.ramp_s] if _own_sessions(agent, started)[0] else [])
+    asked, asked_peak = sum(each.turns_per_s for each in started), sum(each.turns_per_s_peak for each in started)
     computed = agent.conversation.max_context_tokens or shape.last_turn_tokens
     return Demand(
         agent=agent,
@@ -242,21 +275,74 @@ def demand(
         user_facing=agent.latency_class != "background",
         concurrent=concurrent,
         peak=peak,
-        most_seats=peak if daily is None else max(peak, SEATS_FOR_VOLUME),
+        most_seats=peak if daily is None and not started else max(peak, SEATS_FOR_VOLUME),
         budget_ttft_ms=ttft,
         budget_tpot_ms=tpot,
         budget_e2e_ms=agent.e2e_ms,
         context_tokens=agent.overrides.context_tokens or computed,
         computed_context_tokens=computed,
-        turns_per_s=max(volume, pace),
-        turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak),
+        turns_per_s=max(volume, pace) + asked,
+        turns_per_s_peak=max(volume * agent.traffic.burst_factor, pace_peak) + asked_peak,
         quantile=quantile,
         percentile=latency.percentile,
         margin=latency.margin or 0.0,
-        ramp_s=agent.traffic.ramp_s,
+        started=started,
+        ramp_s=min(ramps),
     )
 
 
+def _own_sessions(agent: Agent, started: Sequence[Started]) -> tuple[int, int]:
+    """Sessions at normal load and at the peak that nobody of the stack starts: none of a sub-agent whose spec names none."""
+    if started and "sessions" not in agent.model_fields_set:
+        return 0, 0
+    return agent.sessions.concurrent, peak_sessions(agent)
+
+
+def _sessions(agent: Agent, started: Sequence[Started]) -> tuple[int, int]:
+    """All sessions at normal load and at the peak: of sub-agents at least all that are started together."""
+    own, own_peak = _own_sessions(agent, started)
+    together = max((each.count for each in started), default=0)
+    concurrent = own + max(together, math.ceil(sum(each.sessions for each in started) - _ROUNDING))
+    peak = own_peak + max(together, math.ceil(sum(each.sessions_peak for each in started) - _ROUNDING))
+    return concurrent, max(concurrent, peak)
+
+
+def _started(
+    agent: Agent, shape: SessionShape, callers: Mapping[str, Demand], ttft_ms: float | None, tpot_ms: float | None
+) -> Iterator[Started]:
+    """What follows from the agents that start it.
+
+    A sub-agent with a context of its own is there for a conversation: its turns, of which the last one is followed by no
+    thought. By Little's law so many are held as are started in that time, and never more than its callers, which wait for
+    them, have started once each. Others stay with the session that started them.
+    """
+    turns = agent.conversation.turns
+    session_s = turns * _seconds_per_turn(shape, ttft_ms or 0.0, tpot_ms or 0.0) - agent.conversation.think_time_s
+    for caller in callers.values():
+        for fan in caller.agent.fan_out:
+            if fan.agent != agent.name:
+                continue
+            per_s, per_s_peak = (
+                each * fan.per_turn * fan.count for each in (caller.turns_per_s, caller.turns_per_s_peak)
+            )
+            most, most_peak = caller.concurrent * fan.count, caller.peak * fan.count
+            fresh = fan.fresh_context
+            yield Started(
+                by=caller.agent.name,
+                count=fan.count,
+                per_s=per_s,
+                per_s_peak=per_s_peak,
+                session_s=session_s if fresh else 0.0,
+                sessions=min(most, per_s * session_s) if fresh else most,
+                sessions_peak=min(most_peak, per_s_peak * session_s) if fresh else most_peak,
+                most_peak=most_peak,
+                turns_per_s=per_s * (turns if fresh else 1),
+                turns_per_s_peak=per_s_peak * (turns if fresh else 1),
+                ramp_s=caller.ramp_s,
+            )
+
+
+_ROUNDING = 1e-6
 LONGEST_INPUT_TOKENS = 8_192
 """The longest input of a model that takes longer ones, where nobody says: as long as most embedding models take."""
 
@@ -302,6 +388,18 @@ def _of_requests(
         longest_input_tokens=longest,
         ramp_s=min(ramps),
     )
+
+
+def asking_order(agents: Sequence[Agent]) -> Iterator[str]:
+    """Names of the agents: each after those that start it, and what generates nothing at the end."""
+    left = {agent.name: agent for agent in agents if agent.requests is None}
+    while left:
+        started = {fan.agent for agent in left.values() for fan in agent.fan_out}
+        free = [name for name in left if name not in started] or list(left)
+        for name in free:
+            yield name
+            del left[name]
+    yield from (agent.name for agent in agents if agent.requests is not None)
 
 
 def wanted_model_len(demand: Demand) -> int:

@@ -96,6 +96,7 @@ def engine_settings(demand: Demand) -> dict[str, object] | None:
         "thinking": demand.thinking.mode,
         "speculative": agent.speculative,
         "kvOffloadGib": agent.kv_offload_gib,
+        "pausedCache": agent.paused_cache,
         "toolCallParser": agent.tool_call_parser,
         "reasoningParser": agent.reasoning_parser,
         "textOnly": agent.text_only,

@@ -35,7 +35,7 @@ from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, mates_of, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
-from agentgpu_iac.planning.demand import Demand, demand
+from agentgpu_iac.planning.demand import Demand, asking_order, demand
 from agentgpu_iac.planning.deployments import Deployment, deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.references import draft_model, resolve_models
@@ -143,10 +143,11 @@ def _owned(spec: StackSpec, on_offer: Offers) -> dict[MachineId, int]:
 def _demands(
     spec: StackSpec, models: Sequence[Model], thinking: Sequence[ThinkingChoice], catalog: Catalog
 ) -> tuple[Demand, ...]:
-    """What each agent asks for, in order: those first that have turns of their own, since they ask the others."""
+    """What each agent asks for, in order; those first that nobody starts or asks, since they ask the others."""
     found: dict[str, Demand] = {}
-    together = tuple(zip(spec.agents, models, thinking, strict=True))
-    for agent, model, choice in sorted(together, key=lambda each: each[0].requests is not None):
+    together = {each[0].name: each for each in zip(spec.agents, models, thinking, strict=True)}
+    for name in asking_order(spec.agents):
+        agent, model, choice = together[name]
         draft = draft_model(agent, catalog)
         found[agent.name] = demand(
             with_checkpoint_cache(agent, model, catalog),

@@ -29,6 +29,8 @@ class Budget:
     gib: float
     source: str
     """Which flag or default says so."""
+    seats_field: str | None = None
+    """The field of the plan with the seats that are summed, where it is not the usual one."""
 
 
 def memory_lines(terms: MemoryTerms, seats: int, budget: Budget) -> tuple[Line, ...]:
@@ -39,7 +41,7 @@ def memory_lines(terms: MemoryTerms, seats: int, budget: Budget) -> tuple[Line, 
         _kv_per_token(terms),
         _kv_per_session(terms),
         *_shared_kv(terms),
-        _kv(terms, seats),
+        _kv(terms, seats, budget.seats_field or _seats_field(terms)),
         *_overhead(terms, seats),
         *_total(terms, seats, budget),
     )
@@ -211,7 +213,7 @@ def _shared_kv(terms: MemoryTerms) -> Iterator[Line]:
         )
 
 
-def _kv(terms: MemoryTerms, seats: int) -> Line:
+def _kv(terms: MemoryTerms, seats: int, field: str) -> Line:
     held_gib = seats * terms.kv_own_gib + terms.shared_kv_gib + terms.other_prefix_kv_gib
     if terms.kv_gib(seats) > held_gib:
         return _gib(
@@ -229,15 +231,14 @@ def _kv(terms: MemoryTerms, seats: int) -> Line:
         )
         return _gib(
             "kvGib",
-            f"(kvPerSessionGib - sharedKvGib) x {_seats_field(terms)} + sharedKvGib"
-            + (" + otherPrefixKvGib" if others else ""),
+            f"(kvPerSessionGib - sharedKvGib) x {field} + sharedKvGib" + (" + otherPrefixKvGib" if others else ""),
             f"(({_session_bytes(terms)} - {shared}) x {seats} + {shared}{others}) / 2^30",
             held_gib,
             "every session keeps its memory, also while a tool runs; whole blocks of the prefix that all share are held once",
         )
     return _gib(
         "kvGib",
-        f"kvPerSessionGib x {_seats_field(terms)}",
+        f"kvPerSessionGib x {field}",
         f"{_session_bytes(terms)} x {seats} / 2^30",
         seats * terms.kv_per_session_gib,
         "every session keeps its memory, also while a tool runs",

@@ -251,3 +251,63 @@ def caller_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
             if name in first:
                 yield duplicate("caller", name, steps, first[name])
             first.setdefault(name, steps)
+
+
+def fan_out_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """A sub-agent is another agent of the stack that chats, started in one place of each agent, and the way down ends."""
+    chats = {name: None for agent in agents if isinstance(name := agent.get("name"), str) and "requests" not in agent}
+    starts: dict[str, dict[str, Steps]] = {}
+    for index, agent in enumerate(agents):
+        own = agent.get("name")
+        first: dict[str, Steps] = {}
+        for place, started in enumerate(items(agent, "fanOut")):
+            steps: Steps = ("spec", "agents", index, "fanOut", place, "agent")
+            name = mapping(started).get("agent")
+            if not isinstance(name, str):
+                continue
+            if name not in chats:
+                message = f"no agent of this stack that chats is named {shown(name)}"
+                yield Violation(steps=steps, message=message, hint=did_you_mean(name, chats))
+            elif name == own:
+                yield Violation(
+                    steps=steps,
+                    message="an agent cannot be its own sub-agent",
+                    hint="give the sub-agent a name of its own",
+                )
+            elif name in first:
+                yield duplicate("sub-agent", name, steps, first[name])
+            first.setdefault(name, steps)
+        if isinstance(own, str):
+            starts[own] = {name: steps for name, steps in first.items() if name != own and name in chats}
+    below = {name for started in starts.values() for name in started}
+    for index, agent in enumerate(agents):
+        if items(agent, "fanOut") and agent.get("name") not in below and _has_no_pace(agent):
+            yield Violation(
+                steps=("spec", "agents", index, "fanOut"),
+                message="how often sub-agents are started is not known: the agent is in the background and has no daily volume",
+                hint="write traffic.conversationsPerDay, or ttftMs and tpotMs",
+            )
+    for steps, name in _started_in_a_circle(starts):
+        yield Violation(
+            steps=steps,
+            message=f"{shown(name)} starts, through others, the agent that starts it: nothing says how many there are",
+            hint="leave out one of the steps of the circle",
+        )
+
+
+def _has_no_pace(agent: Mapping[str, Data]) -> bool:
+    """Whether nothing says how many turns the agent has in a second."""
+    timed = agent.get("latencyClass") != "background" or ("ttftMs" in agent and "tpotMs" in agent)
+    return not timed and "conversationsPerDay" not in part(agent, "traffic")
+
+
+def _started_in_a_circle(starts: Mapping[str, Mapping[str, Steps]]) -> Iterator[tuple[Steps, str]]:
+    """One step of what is left once every agent that starts only finished ones is finished."""
+    left = {name: dict(started) for name, started in starts.items()}
+    while ended := [name for name, started in left.items() if not any(each in left for each in started)]:
+        for name in ended:
+            del left[name]
+    for started in left.values():
+        name, steps = next((name, steps) for name, steps in started.items() if name in left)
+        yield steps, name
+        return

@@ -18,6 +18,7 @@ from agentgpu_iac.spec.agent_rules import (
     conversation_rules,
     duplicate,
     engine_rules,
+    fan_out_rules,
     request_rules,
     session_rules,
     speculative_rules,
@@ -53,6 +54,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
     yield from caller_rules(agents)
+    yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
     yield from _inventory_rules(part(spec, "capacity"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))

@@ -168,4 +168,4 @@ def test_only_memory_refuses_sessions_that_hardly_ever_ask():
     except NoPlan:
         pytest.fail("they fit")
     assert one.generating.planned <= 2
-    assert one.memory.utilization_ratio > 0.6
+    assert one.paused_cache != "keep" or one.memory.utilization_ratio > 0.6

@@ -129,7 +129,8 @@ class TestWithinLimits:
         for one in found.workloads:
             memory = one.memory
             assert memory.total_gib == pytest.approx(memory.weights_gib + memory.kv_gib + memory.overhead_gib, abs=3e-4)
-            assert memory.kv_gib == pytest.approx(memory.kv_per_session_gib * one.max_num_seqs, abs=1e-2)
+            own_gib = memory.kv_per_session_gib - memory.shared_kv_gib
+            assert memory.kv_gib == pytest.approx(own_gib * one.max_num_seqs + memory.shared_kv_gib, abs=1e-2)
             assert memory.utilization_ratio == pytest.approx(memory.total_gib / memory.capacity_gib, abs=1e-4)
             taken[one.share_group or one.name] += memory.total_gib
             assert taken[one.share_group or one.name] <= 0.80 * memory.capacity_gib + 1e-3
@@ -284,6 +285,27 @@ class TestAStricterBudget:
         assert costs == sorted(costs)
 
 
+class TestALongerPause:
+    """Sessions that think longer, or whose tools take longer, never cost more."""
+
+    @LAWS
+    @given(agents(), rules, st.sampled_from(["think", "tool"]), st.floats(0.5, 600))
+    def test_is_never_dearer(self, agent, spec, kind, more_s):
+        before = planned([agent], spec)
+        assume(before is not None)
+        slower = copy.deepcopy(agent)
+        talk = slower["conversation"]
+        if kind == "think":
+            talk["thinkTimeS"] += more_s
+        else:
+            assume("toolCalls" in talk)
+            talk["toolCalls"]["seconds"] += more_s
+        after = planned([slower], spec)
+        assert after is not None
+        expected = before.cost.expected_usd_per_month
+        assert after.cost.expected_usd_per_month <= expected + slack(expected)
+
+
 class TestMoreSessions:
     """More sessions never need less."""
 
@@ -365,7 +387,8 @@ class TestBudgetOfTheMonth:
         )
         agent = make_agent(
             sessions={"concurrent": 15, "peak": 60},
-            conversation={"thinkTimeS": 60.0, "systemPromptTokens": 4000},
+            conversation={"thinkTimeS": 60.0, "systemPromptTokens": 4000, "sharedPrefixTokens": 0},
+            pausedCache="keep",
             ttftMs=3000,
             tpotMs=150,
         )

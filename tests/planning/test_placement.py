@@ -325,7 +325,15 @@ class TestSharedMachines:
 
 CARD = make_catalog(offerings("l1", "large-80", on_demand="3.00"))
 THREE = tuple(
-    make_agent(f"agent-{one}", "test/tiny", sessions={"concurrent": 2}, ttftMs=2000.0, tpotMs=200.0) for one in range(3)
+    make_agent(
+        f"agent-{one}",
+        "test/tiny",
+        sessions={"concurrent": 2},
+        ttftMs=2000.0,
+        tpotMs=200.0,
+        conversation={"thinkTimeS": 0},
+    )
+    for one in range(3)
 )
 
 

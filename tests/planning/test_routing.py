@@ -85,7 +85,7 @@ def test_a_router_lets_through_what_the_replicas_take() -> None:
     found = plan(CROWD)
     one = workload(found, "crowd")
     assert one.admission.max_queued_requests is not None
-    assert one.admission.max_queued_requests >= one.max_num_seqs
+    assert one.admission.max_queued_requests >= one.generating.most
     assert route(found).max_connections == replicas(found, "crowd") * one.admission.max_queued_requests
     assert router(found).worker_connections > 2 * replicas(found, "crowd") * one.admission.max_queued_requests
 

@@ -333,8 +333,8 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack": "target eks",
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
-            "reservation none, priceCapRatio 2, imagePull parallel, maxPriceAgeDays 90, memoryReserveRatio 0.2, "
-            "shareAccelerators auto"
+            "reservation none, priceCapRatio 2, imagePull parallel, quantile 0.99, maxPriceAgeDays 90, "
+            "memoryReserveRatio 0.2, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (
@@ -465,7 +465,7 @@ def test_sections_come_in_reading_order() -> None:
     assert paragraphs[:6] == [
         "Context:",
         "Memory of one accelerator:",
-        "Latency with every session generating:",
+        "Latency with as many requests as are planned to generate:",
         "Throughput and replicas:",
         "Cold start:",
         "Cost:",

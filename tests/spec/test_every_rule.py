@@ -178,6 +178,21 @@ BAD = (
         with_agent("conversation: {turns: 1000000, outputTokensPerTurn: 851}"),
     ),
     (
+        "fan_out_rules",
+        "agents[0].fanOut[0].agent",
+        with_agent("fanOut: [{agent: nobody}]"),
+    ),
+    ("fan_out_rules", "agents[0].fanOut[0].agent", with_agent("fanOut: [{agent: support}]")),
+    ("fan_out_rules", "agents[0].fanOut[1].agent", with_second("fanOut: [{agent: other}, {agent: other}]")),
+    ("fan_out_rules", "agents[0].fanOut", with_second("latencyClass: background", "fanOut: [{agent: other}]")),
+    (
+        "fan_out_rules",
+        "agents[0].fanOut[0].agent",
+        with_second(
+            "fanOut: [{agent: other}]", second="name: other, model: Qwen/Qwen3-14B, fanOut: [{agent: support}]"
+        ),
+    ),
+    (
         "_prompt_holds_its_shared_part",
         "agents[0].conversation.sharedPrefixTokens",
         with_agent("conversation: {sharedPrefixTokens: 501, systemPromptTokens: 500}"),
@@ -229,6 +244,12 @@ ALLOWED = (
     with_agent("thinking: auto", "conversation: {reasoningTokensPerTurn: 0}"),
     with_second(second="name: burst, model: m"),
     with_second("requests: {callers: [{agent: other, perTurn: 2}]}"),
+    with_second("fanOut: [{agent: other, count: 3}]"),
+    with_second(
+        "latencyClass: background",
+        "traffic: {conversationsPerDay: 10}",
+        "fanOut: [{agent: other, freshContext: false}]",
+    ),
     with_agent(
         "requests: {perS: 0.5, inputTokens: 2, longestInputTokens: 2}", "e2eMs: 100", "traffic: {burstFactor: 2}"
     ),

@@ -20,6 +20,7 @@ from agentgpu_iac.sizing.generating import (
 )
 from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.speed import Speed
+from agentgpu_iac.units import ceil_div
 
 _ROUNDING = 1e-9
 
@@ -38,11 +39,15 @@ class Asking:
         *,
         by_hand: bool = True,
         engines: int = 1,
+        reload_ms: float = 0.0,
     ) -> None:
-        """``engines`` busy engines take turns on the accelerator. Figures measured and set by hand count if ``by_hand``."""
+        """``engines`` busy engines take turns on the accelerator. Figures measured and set by hand count if ``by_hand``. A
+        request first waits ``reload_ms`` for what its session left in host memory.
+        """
         self._demand = demand
         self._hit = prefix_hit_ratio
-        self._time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
+        time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
+        self._time = time if time is None or not reload_ms else RequestTime(lambda requests: time(requests) + reload_ms)
         self._known: dict[int, int] = {}
 
     @property
@@ -76,14 +81,27 @@ class Asking:
             return Generating(first=sessions, shares=(1.0,))
         return generating(sessions, pause_ms, self._time)
 
+    def _together_at(self, sessions: int, pause_ms: float) -> int:
+        """How many generate at the quantile where sub-agents that were started together ask together."""
+        together = min(sessions, self._demand.together)
+        if self._time is None or together <= 1:
+            return self.law(sessions, pause_ms).at(self._demand.quantile)
+        groups = ceil_div(sessions, together)
+        return together * generating(groups, pause_ms, _groups_time(self._time, together)).at(self._demand.quantile)
+
     def at_quantile(self, sessions: int, pause_ms: float, *, peak: bool) -> int:
         """How many generate at most for the planned quantile of the time; at the peak while the last of them arrive."""
         demand, law = self._demand, self.law(sessions, pause_ms)
-        there = max(law.at(demand.quantile), math.ceil(law.mean - _ROUNDING))
+        there = min(sessions, max(self._together_at(sessions, pause_ms), math.ceil(law.mean - _ROUNDING)))
         if not peak or demand.normal_ratio == 1 or self._time is None:
             return there
         new, within_ms = sessions * (1 - demand.normal_ratio), demand.ramp_s * 1000
         return max(there, with_arrivals(sessions, pause_ms, self._time, demand.quantile, new=new, within=within_ms))
+
+
+def _groups_time(time: RequestTime, together: int) -> RequestTime:
+    """The time of requests that come together, by how many such groups are computed."""
+    return RequestTime(lambda groups: time(groups * together))
 
 
 def _request_time(

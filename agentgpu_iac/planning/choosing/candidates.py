@@ -6,6 +6,7 @@ many replicas the baseline and the peak need; what that costs is decided where m
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
@@ -15,6 +16,7 @@ from agentgpu_iac.planning.choosing.service import Service, answering, in_time, 
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.sizing.groups import Groups
+from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import MemoryTerms
 from agentgpu_iac.sizing.speed import Speed
 
@@ -56,6 +58,8 @@ class Candidate:
     """Whole nodes that one replica takes; where more than one, its pipeline stages are spread over them."""
     gbps_between_nodes: float = 0.0
     """Rate at which they hand one another activations, as the latency counts it."""
+    away: Away | None = None
+    """Where the cache of sessions that pause is, if not on its accelerators."""
     engines: int = 1
     """Busy engines that take turns on its accelerator."""
 
@@ -67,7 +71,21 @@ class Candidate:
     @property
     def seats_per_group(self) -> int:
         """Seats of each attention group: what one accelerator holds KV cache for."""
-        return self.groups.seats(self.max_num_seqs)
+        return self.groups.seats(self.resident_sessions)
+
+    @property
+    def resident_sessions(self) -> int:
+        """Sessions whose KV cache the accelerators hold: all, or those that a replica may generate for at once."""
+        return self.max_num_seqs if self.away is None else self.service.most_generating
+
+    @property
+    def kv_offload_gib(self) -> float:
+        """Host memory of a replica for KV cache: as asked for, or that of all its sessions where paused ones are moved there."""
+        if self.away is None or self.away.to != "offload":
+            return self.demand.agent.kv_offload_gib or 0.0
+        terms = self.memory
+        held = self.max_num_seqs * terms.kv_own_gib + terms.shared_kv_gib + terms.other_prefix_kv_gib
+        return float(math.ceil(held * self.accelerators_per_replica))
 
     @property
     def counted_requests(self) -> int:
@@ -128,6 +146,7 @@ def replica_service(
         round_trip_ms,
         by_hand=by_hand,
         engines=candidate.engines if engines is None else engines,
+        away=candidate.away,
     )
 
 

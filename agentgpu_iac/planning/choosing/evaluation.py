@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
@@ -11,13 +11,14 @@ from agentgpu_iac.catalog.model import Accelerator, Calibration, EngineHostMemor
 from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing import several_nodes
-from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
 from agentgpu_iac.planning.choosing.parallelism import (
     Sizes,
     legal_parallelism,
     parallelism_over_nodes,
     set_by_hand_fault,
 )
+from agentgpu_iac.planning.choosing.pausing import ways_away
 from agentgpu_iac.planning.choosing.service import (
     Service,
     answering,
@@ -37,6 +38,7 @@ from agentgpu_iac.sizing.capacity import RESERVE_RATIO, usable_words
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
+from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.vocabulary import GroupChoice
@@ -85,10 +87,11 @@ class Rules:
 class Evaluator:
     """Evaluates one agent on every accelerator; a value object around the demand and the rules of the stack."""
 
-    __slots__ = ("_demand", "_rules", "_serving")
+    __slots__ = ("_away", "_demand", "_rules", "_serving")
 
-    def __init__(self, demand: Demand, rules: Rules) -> None:
+    def __init__(self, demand: Demand, rules: Rules, away: Away | None = None) -> None:
         self._demand = demand
+        self._away = away
         self._rules = rules
         self._serving: dict[tuple[int, float, Groups, bool], ReplicaService] = {}
 
@@ -135,8 +138,8 @@ class Evaluator:
             if sizes.accelerators > most_per_replica:
                 continue
             result = self._evaluate_one(accelerator, sizes)
-            results.append(result)
-            enough = isinstance(result, Candidate) and result.peak_replicas == 1
+            results.extend(self._with_paused(result))
+            enough = any(isinstance(each, Candidate) and each.peak_replicas == 1 for each in results)
             if enough and not self._rules.fills_machines:
                 break
         if not results and (wide := several_nodes.wide_experts(self._demand, most_per_replica)):
@@ -148,6 +151,30 @@ class Evaluator:
                 self._reject(accelerator, None, "parallelism", None, most_per_replica, "accelerators", message)
             )
         return results
+
+    def _with_paused(self, result: Candidate | Rejection) -> Iterator[Candidate | Rejection]:
+        """A candidate and its alternatives; only those that the spec asks for, where it names one."""
+        asked = self._demand.agent.paused_cache
+        if isinstance(result, Rejection) or asked in ("auto", "keep"):
+            yield result
+            if isinstance(result, Candidate):
+                yield from self._not_kept(result)
+            return
+        others = tuple(self._not_kept(result))
+        yield from others
+        if not others:
+            message = f"pausedCache: {asked} is not possible within the budgets, by this engine and for this model"
+            yield self._reject(result.accelerator, result.sizes, "engine-feature", None, None, "", message)
+
+    def _not_kept(self, kept: Candidate) -> Iterator[Candidate]:
+        """The same with the cache of sessions that pause in host memory, or dropped, where fewer replicas then do."""
+        for away in ways_away(kept, self._rules.release):
+            terms, engine, batched = kept.memory, kept.speed, kept.max_num_batched_tokens
+            elsewhere = Evaluator(self._demand, self._rules, away)
+            other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
+            fewer = isinstance(other, Candidate) and other.peak_replicas < kept.peak_replicas
+            if isinstance(other, Candidate) and (fewer or self._demand.agent.paused_cache != "auto"):
+                yield other
 
     def evaluate_over_nodes(
         self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float
@@ -352,8 +379,11 @@ class Evaluator:
             computed_burst_replicas=peak - baseline,
             prefix_hit_ratio=hit,
             prefix_cache=self._rules.prefix_cache,
-            service=with_overrides(computed, demand),
+            service=self._service(engine, hit, seats, groups)
+            if demand.load is None
+            else with_overrides(computed, demand),
             computed_service=computed,
+            away=self._away,
             offload=self._rules.offload,
             must_stream=self._rules.must_stream,
         )
@@ -364,15 +394,14 @@ class Evaluator:
             return candidate
         if self._demand.load is not None:
             return replace(candidate, baseline_replicas=warm, peak_replicas=max(warm, candidate.peak_replicas))
-        groups = candidate.groups
-        computed = self._service(candidate.speed, candidate.prefix_hit_ratio, seats, groups, by_hand=False)
+        round_trip_ms = self._rules.round_trip_ms
         return replace(
             candidate,
             baseline_replicas=warm,
             peak_replicas=max(warm, candidate.peak_replicas),
             max_num_seqs=seats,
-            service=with_overrides(computed, self._demand),
-            computed_service=computed,
+            service=replica_service(candidate, round_trip_ms).holding(seats),
+            computed_service=replica_service(candidate, round_trip_ms, by_hand=False).holding(seats),
         )
 
     def _both_replicas(self, full: Service, hit: float) -> tuple[int, int]:
@@ -420,7 +449,7 @@ class Evaluator:
 
     def _hit_ratio(self, replicas: int, groups: Groups) -> float:
         """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""
-        if self._rules.prefix_cache == "never":
+        if self._rules.prefix_cache == "never" or (self._away is not None and self._away.to == "drop"):
             return 0.0
         stated = self._demand.stated_prefix_hit_ratio
         base = 1.0 if stated is None else stated
@@ -440,7 +469,9 @@ class Evaluator:
         key = (id(engine), hit, groups, by_hand)
         if key not in self._serving:  # which holds the engine, so that no other one gets its id
             round_trip_ms = self._rules.round_trip_ms
-            self._serving[key] = ReplicaService(self._demand, engine, hit, groups, round_trip_ms, by_hand=by_hand)
+            self._serving[key] = ReplicaService(
+                self._demand, engine, hit, groups, round_trip_ms, by_hand=by_hand, away=self._away
+            )
         return self._serving[key]
 
     def _most_sessions_in_time(self, engine: Speed | None, hit: float, by_memory: int, groups: Groups) -> int:

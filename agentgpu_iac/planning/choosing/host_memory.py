@@ -106,7 +106,7 @@ def host_memory(candidate: Candidate, pod_memory_mib: int | None = None, streame
     checked for the whole. Memory of the ranks' own is divided.
     """
     accelerators, offload = candidate.accelerators_per_pod, candidate.offload
-    asked_mib = ceil((candidate.demand.agent.kv_offload_gib or 0.0) * 1024)
+    asked_mib = ceil(candidate.kv_offload_gib * 1024)
     in_shm = offload is not None and offload.kv_offload_in == "shm"
     shm_mib = min(_MAX_SHM_MIB, _SHM_MIB_PER_ACCELERATOR * accelerators)
     return HostMemory(
@@ -150,7 +150,7 @@ def fits(candidate: Candidate, machine: Machine, engines: int = 1) -> bool:
 def need_mib(candidate: Candidate) -> int:
     """Host memory that a pod needs; 0 where it asks for nothing beyond an engine, as its part then is enough."""
     streams_mib = least_streamer_mib(candidate) * candidate.accelerators_per_pod if candidate.must_stream else 0
-    if not candidate.demand.agent.kv_offload_gib and not streams_mib:
+    if not candidate.kv_offload_gib and not streams_mib:
         return 0
     return host_memory(candidate, streamer_mib=streams_mib).need_mib
 

@@ -158,12 +158,29 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         release=release,
         evaluator=evaluator,
         own_models_gib=0.0 if first is None else caching.models_gib(caching.cached_models([first], spec)),
-        on=tuple(on),
+        on=tuple(_with_stated_memory_kept(demand, on)),
         rejections=(
             *(unpriced_rejection(demand, sold) for sold in on_offer.unpriced),
             *(left_out_rejection(demand, left_out) for left_out in on_offer.left_out),
         ),
     )
+
+
+def _with_stated_memory_kept(demand: Demand, found: Sequence[OnAccelerator]) -> Sequence[OnAccelerator]:
+    """Nothing but kept caches where the spec states the memory of each session and one replica of some size keeps all of them.
+
+    Unless it says otherwise (``pausedCache``).
+    """
+    agent = demand.agent
+    served = [member.agent for member in demand.served]
+    stated = any(each.conversation.max_context_tokens or each.overrides.context_tokens for each in served)
+    kept = (each.candidate for on in found for each in on.results if isinstance(each, Fit) and not each.candidate.away)
+    if agent.paused_cache != "auto" or not stated or not any(candidate.peak_replicas == 1 for candidate in kept):
+        return found
+    return [
+        replace(on, results=tuple(each for each in on.results if not isinstance(each, Fit) or not each.candidate.away))
+        for on in found
+    ]
 
 
 def on_sale(

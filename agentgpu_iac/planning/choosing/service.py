@@ -37,6 +37,10 @@ class Service:
     ttft_error_ratio: float | None
     tpot_error_ratio: float | None
     calibrated: bool
+    reload_ms: float = 0.0
+    """Part of the TTFT: the longest history comes back from host memory."""
+    late_reload_ms: float = 0.0
+    """The same at the percentile."""
     e2e_at_ms: float | None = None
     """A whole answer at the percentile, where it is all that is promised: of models that generate nothing."""
     e2e_error_ratio: float | None = None
@@ -76,6 +80,21 @@ def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
         e2e_at_ms=answered(service.e2e_at_ms),
         output_tokens_per_s=share(service.output_tokens_per_s),
         prefill_tokens_per_s=share(service.prefill_tokens_per_s),
+    )
+
+
+def with_reload(service: Service, reload_ms: float, late_ms: float) -> Service:
+    """The same where a request first waits for what its session left in host memory."""
+
+    def later(value: float | None, by_ms: float) -> float | None:
+        return None if value is None else value + by_ms
+
+    return replace(
+        service,
+        reload_ms=reload_ms,
+        late_reload_ms=late_ms,
+        ttft_ms=later(service.ttft_ms, reload_ms),
+        ttft_at_ms=later(service.ttft_at_ms, late_ms),
     )
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from agentgpu_iac.planning.choosing.asking import Asking
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
-from agentgpu_iac.planning.choosing.service import Service, in_time, prefill_ms, slowed, with_overrides
+from agentgpu_iac.planning.choosing.service import Service, in_time, prefill_ms, slowed, with_overrides, with_reload
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.paging import largest
+from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.speed import Speed
 from agentgpu_iac.spec.model import MAX_COUNT
 
@@ -19,6 +20,7 @@ class ReplicaService:
     """One replica before its sessions: an engine, the share of prompts that it finds cached, and how sessions ask."""
 
     __slots__ = (
+        "_away",
         "_by_hand",
         "_demand",
         "_engine",
@@ -42,14 +44,21 @@ class ReplicaService:
         *,
         by_hand: bool = True,
         engines: int = 1,
+        away: Away | None = None,
     ) -> None:
-        """With what was measured and set by hand in place if ``by_hand``; ``engines`` busy engines take turns."""
+        """With what was measured and set by hand in place if ``by_hand``; ``engines`` busy engines take turns. ``away``: sessions
+        that pause are not kept on the accelerators.
+        """
         self._demand, self._engine, self._hit, self._groups = demand, engine, prefix_hit_ratio, groups
         self._round_trip_ms, self._by_hand, self._engines = round_trip_ms, by_hand, engines
         self._known: dict[int, Service] = {}
         self._in_time, self._late = 0, MAX_COUNT
         """The most requests that are known to be in time, and the fewest known to be late."""
-        self.asking = Asking(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
+        self._away = away
+        reload_ms = 0.0 if away is None else away.mean_ms
+        self.asking = Asking(
+            demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms
+        )
 
     def holding(self, sessions: int) -> Service:
         """With so many sessions held: latency while as many generate as ask, and the rate at the most within every budget."""
@@ -66,11 +75,13 @@ class ReplicaService:
 
     def most(self, requests: int) -> int:
         """The most requests, up to those, that are computed at once within every budget: latency only grows with them."""
+        if self._away is not None:
+            requests = min(requests, self._away.resident)
         low = min(self._in_time, requests)
         high = min(self._late, requests + 1)
         while high - low > 1:
             middle = requests if high > requests and low == self._in_time else (low + high) // 2
-            if in_time(self.computing(middle), self._demand):
+            if self._is_in_time(middle):
                 low = self._in_time = middle
             else:
                 high = self._late = middle
@@ -78,15 +89,28 @@ class ReplicaService:
 
     def most_sessions(self, by_memory: int) -> int:
         """The most sessions, up to those that memory holds, that meet every budget with as many requests as they generate."""
+        if self._away is not None:
+            by_memory = self._demand.most_seats
         most = self.most(by_memory)
         if not most or self.asking.planned(by_memory) <= most:
             return by_memory if most else 0
         return largest(lambda sessions: self.asking.planned(sessions) <= most, by_memory)
 
+    def _is_in_time(self, requests: int) -> bool:
+        keeps_up = self._away is None or self._away.keeps_up(self._asked_per_ms(requests))
+        return keeps_up and in_time(self.computing(requests), self._demand)
+
+    def _asked_per_ms(self, requests: int) -> float:
+        time = self.asking.time
+        return 0.0 if time is None else time.rate(requests)
+
     def computing(self, requests: int) -> Service:
         """With so many requests computed at once, and sessions held."""
         if requests not in self._known:
             service = slowed(self._alone(requests), self._engines, self._round_trip_ms)
+            if self._away is not None and self._away.longest_ms:
+                late_ms = self._away.late_ms(self._asked_per_ms(requests))
+                service = with_reload(service, self._away.longest_ms, late_ms)
             self._known[requests] = with_overrides(service, self._demand) if self._by_hand else service
         return self._known[requests]
 

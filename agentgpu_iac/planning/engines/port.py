@@ -91,6 +91,8 @@ class EnginePort:
     """First version whose model may be an address in S3, streamed to the accelerators; unset: none is known to."""
     why_not_older: str = "is older than what was read of its options"
     """What is wrong with versions before ``planned_since``."""
+    moves_kv_since: str | None = None
+    """First version whose KV cache in host memory was read, with what it takes there; None: none was."""
     fixes_kv_since: str | None = None
     """First version whose KV cache can be given as a fixed amount; unset: every planned one."""
     refuses_tools_without_parser: bool = False
@@ -125,6 +127,10 @@ class EnginePort:
     def runs_on(self, compute_capability: str) -> bool:
         """Whether the engine runs on accelerators of this compute capability."""
         return self.oldest_capability is None or at_least(compute_capability, self.oldest_capability)
+
+    def moves_kv_to_host(self, version: str) -> bool:
+        """Whether blocks that the accelerator has no room for stay in host memory, and come back from there."""
+        return self.moves_kv_since is not None and at_least(version, self.moves_kv_since)
 
     def fixes_kv(self, model: Model, version: str | None) -> bool:
         """Whether this version, the newest where none is named, can be given a fixed KV cache for the model."""

@@ -35,6 +35,8 @@ _SPECULATION_SINCE = {"ngram": "0.11", "eagle3": "0.11", "mtp": "0.11", "draft-m
 """First version of the catalog that has the method: SpeculativeConfig of the wheels of 0.11.0, 0.17.0, 0.19.0, 0.22.0 and
 0.33.0. 0.11.0 names draft_model and refuses it."""
 _KV_OFFLOAD_SINCE = "0.11.1"
+_MOVES_KV_SINCE = "0.17"
+"""First release whose host memory for moved KV cache is known (catalog: engine_host_memory)."""
 _STREAMS_SINCE = "0.8.4"
 """First release read with both runai_streamer and fastsafetensors among its load formats."""
 _STREAMS_BUCKETS_SINCE = "0.22"
@@ -238,6 +240,7 @@ VLLM = EnginePort(
     planned_since=V1_FIRST_VERSION,
     why_not_older="has the engine V0, which is gone and whose accounting differs",
     fixes_kv_since=_FIXED_KV_SINCE,
+    moves_kv_since=_MOVES_KV_SINCE,
     served_model_name=first_agent,
     takes_several_names=True,
     health_path="/health",

@@ -96,7 +96,7 @@ def workload_plan(
         own_part = math.ceil(memory_plan.engine_budget_gib / memory_plan.capacity_gib * 100) / 100
         utilization = port.shared_memory_share or own_part
     settings = EngineSettings(
-        agent=agent,
+        agent=agent.model_copy(update={"kv_offload_gib": candidate.kv_offload_gib or None}),
         served_names=served_names(demand),
         model=demand.model,
         version=release.version,
@@ -174,6 +174,8 @@ def workload_plan(
         kv_cache_memory_bytes=kv_budget_bytes,
         port=PORT,
         generating=generating_plan(candidate, pool.tier),
+        paused_cache="keep" if candidate.away is None else candidate.away.to,
+        resident_sessions=candidate.resident_sessions if demand.load is None else None,
         memory=memory_plan,
         latency=_latency_plan(candidate, spec),
         throughput=_throughput_plan(member, pool.tier, replicas),
@@ -317,6 +319,7 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
         tpot_error_ratio=service.tpot_error_ratio,
         network_ms=spec.network.round_trip_ms,
         queue_ms=_optional(service.queue_ms),
+        reload_ms=rounded(service.reload_ms, 1),
         prefill_ms=_optional(service.prefill_ms),
         decode_ms=_optional(service.decode_ms),
         prompt_work_ms=_optional(service.prompt_work_ms, 3),

@@ -16,6 +16,7 @@ from agentgpu_iac.spec.model.agent import (
 )
 from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, MaintenanceWindow, ModelCache, Observed
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, KubernetesVersion, Pins
+from agentgpu_iac.spec.model.fan_out import FanOut
 from agentgpu_iac.spec.model.fields import (
     ADDRESS_RANGE,
     MAX_COUNT,
@@ -62,6 +63,7 @@ __all__ = (
     "CronSpec",
     "DnsName",
     "ExternalSecrets",
+    "FanOut",
     "GatewayRef",
     "GitOps",
     "Hosts",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.model.fan_out import FanOut
 from agentgpu_iac.spec.model.fields import (
     Count,
     Name,
@@ -231,6 +232,8 @@ class Agent(Document):
     agent has replicas of its own."""
     interruptible: bool = False
     """The agent's state is checkpointed, or its work can be retried: a lost replica costs time, not an answer."""
+    fan_out: tuple[FanOut, ...] = ()
+    """Sub-agents that it starts in its turns. The time that it waits for them is ``conversation.toolCalls.seconds``."""
     fallback: Name | None = None
     """Agent of this stack that answers when this one cannot."""
     lora_adapters: tuple[LoraAdapter, ...] = ()
@@ -240,6 +243,10 @@ class Agent(Document):
     kv_offload_gib: Positive | None = None
     """Host memory of one replica into which the engine moves KV cache that the accelerator has no room for. It is counted in
     the pod's memory; the planned sessions still fit the accelerator without it."""
+    paused_cache: Literal["auto", "keep", "offload", "drop"] = "auto"
+    """Where a session's KV cache is while its user thinks or its tool runs. keep: on the accelerator. offload: in host memory,
+    loaded back before the next request (vLLM). drop: nowhere, and the next request reads its history again. auto: the cheapest
+    that meets the budgets; kept where there is no TTFT budget, and where one replica can keep a stated context for all."""
     thinking: Switch = "auto"
     """Whether the model reasons before it answers, where a request does not say. off: the engine is told so. on: it is told
     so, and sized by reasoningTokensPerTurn, or by the model's typical figure. auto: on where reasoningTokensPerTurn is above

@@ -28,8 +28,9 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     state = latency.steady(engine, request, candidate.counted_requests)
     yield _line(
         "ttftMs",
-        "network + queue + prefill + first step",
-        f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}",
+        "network + queue + prefill + first step" + (" + reload" if times.reload_ms else ""),
+        f"{times.network_ms:.1f} + {times.queue_ms or 0:.1f} + {times.prefill_ms:.1f} + {times.decode_ms or 0:.1f}"
+        + (f" + {times.reload_ms:.1f}" if times.reload_ms else ""),
         times.ttft_ms,
         f"{times.ttft_ms:.1f} ms ±{times.ttft_error_ratio or 0:.0%}",
         f"steps of {workload.engine.name} {workload.engine.version}: launches, and "
@@ -40,7 +41,7 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     )
     by_hand = candidate.demand.agent.overrides
     if by_hand.ttft_ms is None:
-        yield _ttft_at_percentile(workload, engine, state, engines)
+        yield _ttft_at_percentile(workload, engine, state, engines, candidate.service.late_reload_ms)
     yield _queue(workload, engine, state, engines)
     yield _prefill(candidate, workload, engine, request, engines)
     yield _decode(candidate, workload, engine, request, engines)
@@ -77,15 +78,20 @@ def _miss(ratio: float | None) -> str:
     return "" if ratio is None else f"; {ratio:.0%} likely over it, by the stated error"
 
 
-def _ttft_at_percentile(workload: Workload, engine: Speed, state: latency.Steady, engines: int) -> Line:
+def _ttft_at_percentile(
+    workload: Workload, engine: Speed, state: latency.Steady, engines: int, reload_ms: float
+) -> Line:
     times = workload.latency
     late = tails.queue_at(state, times.percentile) * engine.measured_ttft_ratio * engines
     waits = tails.wait(state)
     value = times.ttft_at_percentile_ms or 0.0
     return _line(
         "ttftAtPercentileMs",
-        "network + queue at the percentile + prefill + first step; that queue is host time and a gamma variable's percentile",
-        f"{times.network_ms:.1f} + {late:.1f} + {times.prefill_ms or 0:.1f} + {times.decode_ms or 0:.1f}",
+        "network + queue at the percentile + prefill + first step"
+        + (" + reload and three mean waits for its link" if reload_ms else "")
+        + "; that queue is host time and a gamma variable's percentile",
+        f"{times.network_ms:.1f} + {late:.1f} + {times.prefill_ms or 0:.1f} + {times.decode_ms or 0:.1f}"
+        + (f" + {reload_ms:.1f}" if reload_ms else ""),
         value,
         f"{value:.1f} ms at p{times.percentile:g} ±{times.ttft_error_ratio or 0:.0%}"
         + _budget(times.budget_ttft_ms)

@@ -23,4 +23,10 @@ def lines(candidate: Candidate, baseline: Workload) -> tuple[Line, ...]:
         source = f"{flag} {baseline.gpu_memory_utilization:g}, the default of {engine.name} {engine.version}"
     seats = candidate.seats_per_group
     budget_gib = candidate.memory.need_gib(seats) + candidate.memory.cold_start_gib + baseline.memory.headroom_gib
-    return memory_lines.memory_lines(candidate.memory, seats, memory_lines.Budget(gib=budget_gib, source=source))
+    return memory_lines.memory_lines(
+        candidate.memory,
+        seats,
+        memory_lines.Budget(
+            gib=budget_gib, source=source, seats_field=None if candidate.away is None else "residentSessions"
+        ),
+    )

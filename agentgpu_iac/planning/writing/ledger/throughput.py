@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.demand import Demand, Started
 from agentgpu_iac.planning.running import generating, pace
 from agentgpu_iac.planning.writing.ledger.answering import rate_lines
 from agentgpu_iac.sizing.ledger import Line
 
 SECTION = "Throughput and replicas"
+
+
+def _sub_agents(started: Iterable[Started]) -> Iterator[Line]:
+    """Sessions that other agents start."""
+    for each in started:
+        held = "held as long as the session that started them"
+        inputs = f"{each.sessions_peak:,.6g}"
+        if each.session_s:
+            held = (
+                "x seconds that one is there with answers just within their budgets, at most those of each session once"
+            )
+            inputs = f"min({each.most_peak:,}, {each.per_s_peak:.6f} x {each.session_s:.6f})"
+        yield Line(
+            name="startedSessions",
+            formula=f"sub-agents that {each.by} starts in a second at the peak, {each.count} at once, {held}",
+            inputs=inputs,
+            value=each.sessions_peak,
+            result=f"{each.sessions_peak:,.4g} sessions",
+            unit="",
+            source="spec: fanOut",
+        )
 
 
 def _volume(demand: Demand) -> str:
@@ -29,6 +50,8 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
         return
     rates = baseline.throughput
     volume = "; ".join(map(_volume, candidate.demand.served))
+    for member in candidate.demand.served:
+        yield from _sub_agents(member.started)
     yield Line(
         name="requiredOutputTokensPerS",
         formula="max(daily volume x burst factor / 86,400 s, sessions / seconds per turn) x tokens per turn",
