@@ -57,6 +57,7 @@ SEED := 1
 
 bench: accuracy ## Speed of plan and render for 1 to 1,000 agents; accuracy of every prediction
 	$(BIN)/python bench/bench.py
+	$(BIN)/python -m bench.market
 
 accuracy: $(VENV)/.dev ## Hold predictions against measured rows and a peer; rewrites docs/accuracy.md (about eight minutes)
 	$(BIN)/python bench/accuracy.py --peer

@@ -1,9 +1,9 @@
 """The placement over the whole market: time, gap and cost, against simpler ways to choose, on the same options.
 
-Run with ``python bench/market.py`` (part of ``make bench``). One row for each generated stack or size: what the planner
-chose, one card type for all agents, every agent's cheapest by itself, and Mélange's formulation (Griggs and others, 2024)
-with the same solver: peak replicas of each agent on one machine type, on demand all month, whole machines of a type for all
-agents together.
+Run with ``python -m bench.market`` (part of ``make bench``); after it the most agents, and how many generated stacks. One row
+for each size, then what others cost as parts of what the planner asks: one machine for both tiers, one card type for all
+agents, every agent's cheapest by itself, and Mélange's formulation (Griggs and others, 2024) with the same solver: peak
+replicas of each agent on one machine type, on demand all month, whole machines of a type for all agents together.
 """
 
 from __future__ import annotations
@@ -166,12 +166,12 @@ def growth(sizes: Sequence[int], catalog: Catalog) -> None:
         )
 
 
-def main(sizes: Sequence[int] = SIZES, stacks: int = 100) -> None:
+def main(most: int = SIZES[-1], stacks: int = 100) -> None:
     """Both tables."""
     catalog = load_catalog()
-    growth(sizes, catalog)
+    growth([size for size in SIZES if size <= most], catalog)
     compared(stacks, catalog)
 
 
 if __name__ == "__main__":
-    main(*([int(each)] for each in sys.argv[1:2]), *(int(each) for each in sys.argv[2:3]))
+    main(*(int(each) for each in sys.argv[1:3]))

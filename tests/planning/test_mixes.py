@@ -55,7 +55,8 @@ def test_every_replica_carries_its_even_part_of_the_peak(mixed: Plan) -> None:
 def test_the_burst_has_lines_of_its_own_and_files_of_its_own(mixed: Plan) -> None:
     baseline, burst = mixed.workloads
     sections = [{entry.section for entry in mixed.ledger if entry.workload == tier.name} for tier in (baseline, burst)]
-    assert sections[0] == sections[1]
+    assert sections[0] - sections[1] <= {"Cost by agent"}
+    assert sections[1] <= sections[0]
     files = {file.path: file.content.decode() for file in render(mixed)}
     for tier in (baseline, burst):
         manifest = files[f"base/deployment-{tier.name}.yaml"]
@@ -98,3 +99,10 @@ def test_an_added_machine_never_raises_the_cost() -> None:
         cost = plan(*agents, catalog=make_catalog(rows)).cost.expected_usd_per_month
         assert cost <= last
         last = cost
+
+
+def test_all_prices_times_a_factor_keep_the_choice(mixed: Plan) -> None:
+    rows = tuple(row.model_copy(update={"usd_per_hour": (row.usd_per_hour or 0) * 7}) for row in ROWS)
+    dearer = plan(make_agent(ttftMs=3000, **SLOW), catalog=make_catalog(rows))
+    assert [pool.instance_types for pool in dearer.node_pools] == [pool.instance_types for pool in mixed.node_pools]
+    assert [tier.replicas for tier in dearer.workloads] == [tier.replicas for tier in mixed.workloads]
