@@ -36,18 +36,25 @@ class Seen:
 
     seconds: float = 0.0
     options: list[Sequence[Option]] = field(default_factory=list)
+    """Of each deployment: first each agent by itself, then those that serve several."""
+    served: Sequence[tuple[int, ...]] = ()
     terms: Terms | None = None
+
+    @property
+    def apart(self) -> list[Sequence[Option]]:
+        """Those of each agent by itself."""
+        return [options for options, agents in zip(self.options, self.served, strict=True) if len(agents) == 1]
 
 
 def planned(text: str, catalog: Catalog) -> tuple[Any, Seen, float]:
     """The plan, what its placement saw, and CPU seconds in all."""
     seen, place, mixes = Seen(), settling.place, settling.mixed_options
 
-    def timed_place(options: Any, groups: Any, complete: bool, terms: Terms) -> Any:
+    def timed_place(options: Any, groups: Any, complete: bool, terms: Terms, served: Any = ()) -> Any:
         before = time.process_time()
-        found = place(options, groups, complete, terms)
+        found = place(options, groups, complete, terms, served)
         seen.seconds += time.process_time() - before
-        seen.options, seen.terms = list(options), terms
+        seen.options, seen.terms, seen.served = list(options), terms, served
         return found
 
     def timed_mixes(*args: Any) -> Any:
@@ -69,7 +76,7 @@ def greedy(seen: Seen) -> Decimal:
     """Every agent's cheapest by itself, on machines of its own."""
     terms = seen.terms
     assert terms is not None
-    return sum((min(each.usd_per_month_alone(terms) for each in options) for options in seen.options), Decimal(0))
+    return sum((min(each.usd_per_month_alone(terms) for each in options) for options in seen.apart), Decimal(0))
 
 
 def one_card(seen: Seen) -> Decimal | None:
@@ -77,10 +84,10 @@ def one_card(seen: Seen) -> Decimal | None:
     terms = seen.terms
     assert terms is not None
     cards: dict[str, list[Decimal | None]] = {}
-    for position, options in enumerate(seen.options):
+    for position, options in enumerate(seen.apart):
         for each in options:
             if each.elsewhere is None:
-                best = cards.setdefault(each.machine.accelerator, [None] * len(seen.options))
+                best = cards.setdefault(each.machine.accelerator, [None] * len(seen.apart))
                 usd, known = each.usd_per_month_alone(terms), best[position]
                 best[position] = usd if known is None else min(known, usd)
     sums = [sum(each for each in best if each is not None) for best in cards.values() if None not in best]
@@ -91,15 +98,14 @@ def one_machine(seen: Seen) -> Decimal:
     """The same program with one machine for both tiers of each agent."""
     terms = seen.terms
     assert terms is not None
-    return place(
-        [[each for each in options if each.elsewhere is None] for options in seen.options], (), True, terms
-    ).usd
+    alone = [[each for each in options if each.elsewhere is None] for options in seen.options]
+    return place(alone, (), True, terms, seen.served).usd
 
 
 def melange(seen: Seen) -> Decimal:
     """Mélange's formulation with the same solver."""
     columns: list[Column] = []
-    for position, options in enumerate(seen.options):
+    for position, options in enumerate(seen.apart):
         cheapest: dict[tuple[Any, ...], Column] = {}
         for option in options:
             price, candidate = option.machine.usd_per_hour("on-demand"), option.candidates[0]
@@ -118,7 +124,7 @@ def melange(seen: Seen) -> Decimal:
             if known is None or usd < known.least_usd:
                 cheapest[option.machine.id] = column
         columns.extend(sorted(cheapest.values(), key=lambda column: column.least_usd)[:40])
-    return choose(columns, range(len(columns)), Rules(agents=len(seen.options)), None).usd
+    return choose(columns, range(len(columns)), Rules(agents=len(seen.apart)), None).usd
 
 
 def compared(count: int, catalog: Catalog) -> None:

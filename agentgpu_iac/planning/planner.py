@@ -7,6 +7,7 @@ was chosen.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -31,7 +32,7 @@ from agentgpu_iac.planning.choosing.options import (
 from agentgpu_iac.planning.choosing.placement import Option, Terms
 from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
-from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, shared_options, unshareable
+from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, mates_of, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import Demand, asking_order, demand
@@ -210,13 +211,16 @@ def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]
     """Deployments that could stay together on one accelerator, and whether all such groups were considered."""
     if spec.capacity.share_accelerators != "auto" or len(market.on_sale) < 2:
         return (), True
+    mates = [option for found in market.on_sale for option in mates_of(found.options)]
+    times = Counter(option.candidates[0].accelerator.id for option in mates)
     tolerated = {
-        (option.deployments[0], option.candidates[0].accelerator.id): tolerated_engines(
+        (option.deployments[0], accelerator): tolerated_engines(
             option.candidates[0], MAX_ENGINES_PER_ACCELERATOR, spec.network.round_trip_ms
         )
-        for found in market.on_sale
-        for option in found.options
-        if option.machine.accelerators == 1
+        if times[accelerator] > 1
+        else 1
+        for option in mates
+        for accelerator in (option.candidates[0].accelerator.id,)
     }
     return shared_options([found.options for found in market.on_sale], tolerated, market.served)
 

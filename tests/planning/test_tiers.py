@@ -140,6 +140,27 @@ class TestBackground:
         assert workload(found).replicas.min == 2
 
 
+class TestLosses:
+    """What may be lost while normal load is carried."""
+
+    ROWS = make_catalog(
+        (*offerings("s1", "small-40", on_demand="1.00"), *offerings("s8", "small-40", 8, on_demand="1.50"))
+    )
+
+    @pytest.mark.parametrize(
+        ("survive", "machine", "warm"), [("nothing", "s1", 1), ("replica", "s8", 2), ("node", "s1", 2)]
+    )
+    def test_warm_replicas_carry_normal_load_after_it(self, survive, machine, warm):
+        capacity = {"survive": survive, "shareAccelerators": "never"}
+        found = plan(make_agent(), catalog=self.ROWS, capacity=capacity)
+        assert (workload(found).replicas.min, found.node_pools[0].instance_types[0]) == (warm, machine)
+
+    def test_a_background_agent_waits(self):
+        capacity = {"survive": "node", "shareAccelerators": "never"}
+        found = plan(make_agent(latencyClass="background"), catalog=self.ROWS, capacity=capacity)
+        assert workload(found).replicas.min == 1
+
+
 class TestReserved:
     STABLE: ClassVar = {"days": 30, "baselineRatio": 0.8, "baselineSessions": 4}
 

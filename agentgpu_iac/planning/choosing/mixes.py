@@ -35,6 +35,8 @@ class Part:
     purchase: Purchase
     cold_s: float = 0.0
     """How late a replica of a burst may be that starts there."""
+    spare: int = 0
+    """Warm replicas of a baseline beyond those of normal load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +47,8 @@ class Parts:
     """Of the agent in the stack."""
     baselines: tuple[Part, ...] = ()
     bursts: tuple[Part, ...] = ()
-    warm: Callable[[Candidate, Part, int], int] = lambda candidate, _burst, _peak: candidate.baseline_replicas
-    """Replicas of a baseline that must be warm beside such a burst, of so many in all."""
+    warm: Callable[[Part, Part, int], int] = lambda baseline, _burst, _peak: baseline.candidate.baseline_replicas
+    """Replicas of such a baseline that must be warm beside such a burst, of so many in all."""
     any_count: bool = True
     """Whether a session finds its context however many replicas there are."""
 
@@ -103,7 +105,7 @@ def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
         on_spot = float("spot" in part.purchase.capacity_types)
         wants: tuple[float, ...] = (candidate.peak_replicas, _early(part), on_spot)
         if tier == "baseline":
-            wants = (candidate.peak_replicas, candidate.normal_replicas, -_holds(candidate))
+            wants = (candidate.peak_replicas, candidate.normal_replicas + part.spare, -_holds(candidate))
         found.append(
             _Counted(
                 part=part,
@@ -221,7 +223,7 @@ def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counte
             peak = max(peaks)
             key = (burst.wants[1], "spot" in its.purchase.capacity_types, peak)
             if key not in warm_of:
-                warm_of[key] = parts.warm(mine.candidate, its, peak)
+                warm_of[key] = parts.warm(mine, its, peak)
             if warm_of[key] < peak:
                 yield _Pair(baseline=baseline, burst=burst, warm=warm_of[key], peak=peak)
 

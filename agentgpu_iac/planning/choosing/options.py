@@ -35,6 +35,7 @@ from agentgpu_iac.planning.choosing.tiers import (
     baseline_purchases,
     burst_purchases,
     seats_for_warm,
+    spare_replicas,
     warm_replicas,
 )
 from agentgpu_iac.planning.demand import Demand
@@ -234,9 +235,10 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
     if not target_of(spec).can.mixes_replicas:
         return Parts(position=found.position)
 
-    def warm(candidate: Candidate, burst: Part, peak: int) -> int:
+    def warm(baseline: Part, burst: Part, peak: int) -> int:
+        whole = replace(baseline.candidate, peak_replicas=peak)
         on_spot = "spot" in burst.purchase.capacity_types
-        return warm_replicas(replace(candidate, peak_replicas=peak), burst.cold_s, spec.capacity, on_spot=on_spot)
+        return warm_replicas(whole, burst.cold_s, spec.capacity, on_spot=on_spot, spare=baseline.spare)
 
     return Parts(
         position=found.position,
@@ -384,7 +386,8 @@ def _ready(
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
-    warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot)
+    spare = spare_replicas(candidate, machine, capacity)
+    warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot, spare=spare)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     key = (id(candidate), warm, seats)
     there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
@@ -421,7 +424,15 @@ def _buy(
     cold_s = ready[0].cold_s
     return (
         options,
-        [Part(candidate=fit.candidate, machine=machine, purchase=way) for way in ways],
+        [
+            Part(
+                candidate=fit.candidate,
+                machine=machine,
+                purchase=way,
+                spare=spare_replicas(fit.candidate, machine, capacity),
+            )
+            for way in ways
+        ],
         [Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=cold_s) for burst in bursts],
     )
 

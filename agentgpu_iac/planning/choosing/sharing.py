@@ -33,10 +33,8 @@ def shared_options(
     served = served or [(position,) for position in range(len(by_deployment))]
     cheapest: dict[str, dict[int, Option]] = {}
     for options in by_deployment:
-        for option in sorted(options, key=lambda option: (option.baseline.usd_per_hour, option.machine.id)):
-            if _may_share(option):
-                mates = cheapest.setdefault(option.candidates[0].accelerator.id, {})
-                mates.setdefault(option.deployments[0], option)
+        for option in mates_of(options):
+            cheapest.setdefault(option.candidates[0].accelerator.id, {})[option.deployments[0]] = option
     groups: list[Option] = []
     complete = True
     need = {
@@ -62,6 +60,15 @@ def shared_options(
             sets = _first_fit(of_one, tolerated, accelerator)
         groups.extend(_merge(group) for group in sets)
     return tuple(groups), complete
+
+
+def mates_of(options: Sequence[Option]) -> list[Option]:
+    """Of one deployment the options that may join a group: on each accelerator the one on the cheapest machine."""
+    found: dict[str, Option] = {}
+    for option in sorted(options, key=lambda option: (option.baseline.usd_per_hour, option.machine.id)):
+        if _may_share(option):
+            found.setdefault(option.candidates[0].accelerator.id, option)
+    return list(found.values())
 
 
 def with_several_per_accelerator(option: Option, tolerated: int) -> Option | None:

@@ -59,10 +59,10 @@ def way(row: Shortcut, start: Start) -> Way:
     return Way(status="not-here", why_not=row.why_not, start=spared)
 
 
-def warm_for(candidate: Candidate, cold_start_s: float, capacity: Capacity) -> int:
+def warm_for(candidate: Candidate, cold_start_s: float, capacity: Capacity, spare: int = 0) -> int:
     """Replicas that must be warm where another one takes so long."""
     unhurried = replace(candidate, baseline_replicas=min(candidate.normal_replicas, candidate.peak_replicas))
-    return warm_replicas(unhurried, cold_start_s, capacity)
+    return warm_replicas(unhurried, cold_start_s, capacity, spare=spare)
 
 
 def longest_start_s(candidate: Candidate, warm: int) -> float:

@@ -78,18 +78,35 @@ def replicas_before_ready(candidate: Candidate, cold_start_s: float) -> int:
     return ceil_ratio(normal + (peak - normal) * demand.climbed(cold_start_s), each)
 
 
-def warm_replicas(candidate: Candidate, cold_start_s: float, capacity: Capacity, *, on_spot: bool = True) -> int:
-    """Replicas that must always run: those for normal load and, user-facing, those for whoever comes too early.
+def spare_replicas(candidate: Candidate, machine: Machine, capacity: Capacity) -> int:
+    """Warm replicas beyond those of normal load, so that they carry it after a loss (``capacity.survive``).
+
+    A node may hold as many of one agent's replicas as have room there, so that its loss may take them all.
+    """
+    demand = candidate.demand
+    if capacity.survive == "nothing" or not demand.user_facing or demand.agent.overrides.baseline_replicas is not None:
+        return 0
+    if capacity.survive == "replica":
+        return 1
+    return max(1, machine.accelerators // machine.accelerators_taken(candidate.accelerators_per_replica))
+
+
+def warm_replicas(
+    candidate: Candidate, cold_start_s: float, capacity: Capacity, *, on_spot: bool = True, spare: int = 0
+) -> int:
+    """Replicas that must always run: those for normal load with ``spare`` ones and, user-facing, those for whoever comes too
+    early.
 
     Where the burst is ``on_spot``, the share of the replicas that stays on-demand (onDemandFloorRatio) is warm too.
     """
     demand, warm = candidate.demand, candidate.baseline_replicas
     if demand.agent.overrides.baseline_replicas is not None or not candidate.burst_replicas:
-        return warm
+        return warm + spare
+    after_a_loss = warm + spare
     if demand.user_facing and capacity.fast_burst == "absorb":
         warm = max(warm, replicas_before_ready(candidate, cold_start_s))
     floor = math.ceil(capacity.on_demand_floor_ratio * candidate.peak_replicas - 1e-6) if on_spot else 0
-    return min(candidate.peak_replicas, max(warm, floor))
+    return max(after_a_loss, min(candidate.peak_replicas, max(warm, floor)))
 
 
 def seats_in_time(candidate: Candidate, cold_start_s: float, capacity: Capacity) -> bool:

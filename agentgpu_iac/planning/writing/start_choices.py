@@ -13,6 +13,7 @@ from agentgpu_iac.plan import StartChoice, StartTarget
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.placement import Terms
 from agentgpu_iac.planning.choosing.shortcuts import Start, longest_start_s, warm_for, way
+from agentgpu_iac.planning.choosing.tiers import spare_replicas
 from agentgpu_iac.planning.pools import Placed, Pool, pool_models
 from agentgpu_iac.spec.model import Capacity, StackSpec
 from agentgpu_iac.units import rounded
@@ -42,7 +43,7 @@ def start_targets(placed: Sequence[Placed], spec: StackSpec, terms: Terms) -> tu
 def _targets(member: Placed, capacity: Capacity, terms: Terms) -> Iterator[StartTarget]:
     candidate = member.candidate
     now = _baseline_usd(member, candidate.baseline_replicas, terms)
-    for warm in range(warm_for(candidate, 0.0, capacity), candidate.baseline_replicas):
+    for warm in range(warm_for(candidate, 0.0, capacity, _spare(member, capacity)), candidate.baseline_replicas):
         longest_s = math.floor(longest_start_s(candidate, warm) * 10) / 10
         if longest_s > 0:
             usd = _baseline_usd(member, warm, terms)
@@ -53,6 +54,10 @@ def _targets(member: Placed, capacity: Capacity, terms: Terms) -> Iterator[Start
                 usd_per_month=usd,
                 delta_usd_per_month=usd - now,
             )
+
+
+def _spare(member: Placed, capacity: Capacity) -> int:
+    return spare_replicas(member.candidate, member.option.machine, capacity)
 
 
 def is_absorbed(member: Placed, spec: StackSpec) -> bool:
@@ -89,7 +94,10 @@ def _choice(row: Shortcut, start: Start, member: Placed, terms: Terms) -> StartC
     candidate, found = member.candidate, way(row, start)
     cold_s = rounded(found.start.upper_total, 1)
     keeps = row.keeps_nodes or found.status == "taken"
-    warm = candidate.baseline_replicas if keeps else warm_for(candidate, cold_s, start.spec.capacity)
+    capacity = start.spec.capacity
+    warm = warm_for(candidate, cold_s, capacity, _spare(member, capacity))
+    if keeps:
+        warm = candidate.baseline_replicas
     usd, now = _baseline_usd(member, warm, terms), _baseline_usd(member, candidate.baseline_replicas, terms)
     return StartChoice(
         agent=candidate.demand.name,

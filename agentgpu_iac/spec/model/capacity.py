@@ -94,6 +94,9 @@ class Capacity(Document):
     """Share of an accelerator's memory that the need of its engines leaves free in steady state, for what is not foreseen: a
     load above the planned one, an error of the sum, a start with a cold cache. Less admits smaller accelerators; never
     less is left than what the engine's own share of the memory leaves, with the error of our sum."""
+    survive: Literal["nothing", "replica", "node"] = "nothing"
+    """What may be lost while the warm replicas of a user-facing agent still carry its normal load. replica: one is warm beyond
+    those; node: as many as a node may hold of them. The burst is left out."""
     inventory: tuple[OwnMachine, ...] = ()
     """The machines that there are. The plan then uses these alone, and no more of them than you have."""
     share_accelerators: Literal["auto", "never"] = "auto"
