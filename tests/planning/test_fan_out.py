@@ -21,7 +21,7 @@ def lead(concurrent=26, **fan):
 
 
 def worker(**changes):
-    return {"name": "worker", "model": "test/tiny", "conversation": TURN, **changes}
+    return {"name": "worker", "model": "test/tiny", "isolation": "dedicated", "conversation": TURN, **changes}
 
 
 def planned(*agents, **spec):
