@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import QUANTILE_Z, context_spread
@@ -71,7 +70,7 @@ def context_lines(demand: Demand) -> Iterator[Line]:
 
 
 def _shared_lines(demand: Demand) -> Iterator[Line]:
-    """The contexts of several agents' sessions, put together; then each agent's own."""
+    """The contexts of several agents' sessions, put together."""
     yield _thinking_line(demand)
     formula, inputs = _mixed_context(demand)
     yield Line(
@@ -94,9 +93,6 @@ def _shared_lines(demand: Demand) -> Iterator[Line]:
         unit="tokens",
         source="spec: mean over the turns; a paused session keeps its cache",
     )
-    for member in demand.members:
-        for line in context_lines(member):
-            yield replace(line, name=f"{line.name} of {member.name}")
 
 
 def _mixed_context(demand: Demand) -> tuple[str, str]:

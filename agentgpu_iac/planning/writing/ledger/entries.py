@@ -70,14 +70,11 @@ def entries(
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)
             found += (_entry(workload.name, rollout.SECTION, line) for line in rolled)
             if workload.tier == "baseline":
+                demand = member.candidate.demand
                 found += (
-                    _entry(workload.name, cost.SECTION, line)
-                    for served, ratio in zip(
-                        member.candidate.demand.served, load_ratios(member.candidate.demand), strict=True
-                    )
-                    for line in cost.agent_lines(
-                        costs[served.name], "" if len(workload.served) == 1 else served.name, ratio
-                    )
+                    _entry(workload.name, f"{cost.SECTION} of {served.name}", line)
+                    for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
+                    for line in cost.agent_lines(costs[served.name], ratio)
                 )
             counted = account.quota_lines(pools[pool], quotas)
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
@@ -87,6 +84,8 @@ def entries(
 def _sections(member: Placed, baseline: Workload) -> Iterator[_Section]:
     candidate = member.candidate
     yield context.SECTION, context.context_lines(candidate.demand)
+    for served in candidate.demand.members:
+        yield f"{context.SECTION} of {served.name}", context.context_lines(served)
     yield memory.SECTION, memory.lines(candidate, baseline)
     yield host.SECTION, host.lines(candidate, baseline)
     yield latency.SECTION, latency.latency_lines(candidate, baseline, member.option.engines_per_accelerator)
