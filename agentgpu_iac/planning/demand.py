@@ -102,6 +102,9 @@ class Demand:
     """Seconds from normal load to the peak: of the agent, or of the one that asks it and climbs fastest."""
     members: tuple[Demand, ...] = ()
     """What each of the agents asks for, where the deployment serves several; empty: it serves the one."""
+    dealt_seats: int | None = None
+    """Seats of the replicas over which chance deals sessions of several agents, for whom ``context_tokens`` is then enough;
+    None: all are on one replica, or all contexts are alike."""
 
     @property
     def name(self) -> str:

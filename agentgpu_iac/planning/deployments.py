@@ -23,7 +23,7 @@ from agentgpu_iac.spec.reserved import reserved
 from agentgpu_iac.spec.vocabulary import LatencyClass
 
 _STRICTEST_FIRST: tuple[LatencyClass, ...] = ("voice", "chat", "background")
-_QUANTILE_Z = 2.326
+QUANTILE_Z = 2.326
 """Standard deviations below which 99 % of a normal distribution lie."""
 _TPOT_WITHOUT_BUDGET_MS = 50.0
 """Pace at which the answers of an agent without a budget are counted, to weigh its requests among the others'."""
@@ -218,12 +218,19 @@ def with_context_for(demand: Demand, seats: int) -> Demand:
     """The same where the sessions are dealt out over replicas of so many seats: the mean that 99 % of them stay below."""
     if not demand.members:
         return demand
+    mean, spread = context_spread(demand)
+    if not spread:
+        return demand
+    likely = math.ceil(mean + QUANTILE_Z * spread / math.sqrt(seats))
+    context = max(demand.context_tokens, min(demand.longest_context_tokens, likely))
+    return replace(demand, context_tokens=context, computed_context_tokens=context, dealt_seats=seats)
+
+
+def context_spread(demand: Demand) -> tuple[float, float]:
+    """Mean and standard deviation of the contexts of a deployment's sessions at the peak."""
     mean = _mean(demand.members, [member.peak for member in demand.members])
     squares = sum(member.peak * (member.context_tokens - mean) ** 2 for member in demand.members)
-    spread = math.sqrt(squares / sum(member.peak for member in demand.members))
-    likely = math.ceil(mean + _QUANTILE_Z * spread / math.sqrt(seats))
-    context = max(demand.context_tokens, min(demand.longest_context_tokens, likely))
-    return replace(demand, context_tokens=context, computed_context_tokens=context)
+    return mean, math.sqrt(squares / demand.peak)
 
 
 def _mean(members: Sequence[Demand], sessions: Sequence[int]) -> float:

@@ -142,7 +142,7 @@ class TestByAgent:
         assert busy.usd_per_1000 == busy.usd_per_month / 3
         assert (idle.asked_per_month, idle.usd_per_1000) == (None, None)
         names = {one.name: one.agent for one in found.workloads}
-        lines = {(names[one.workload], one.name): one for one in found.ledger if one.section == "Cost by agent"}
+        lines = {(names[one.workload], one.name): one for one in found.ledger if one.section.startswith("Cost of ")}
         assert lines["busy", "usdPerMonth"].value == float(busy.usd_per_month)
         assert lines["busy", "usdPer1000"].value == float(busy.usd_per_1000)
         assert ("idle", "usdPer1000") not in lines

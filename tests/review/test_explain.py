@@ -104,7 +104,7 @@ def by_hand(step: LedgerEntry) -> bool:
 
 
 def baseline(planned: Planned, agent: str) -> Workload:
-    return next(one for one in planned.plan.workloads if one.agent == agent and one.tier == "baseline")
+    return next(one for one in planned.plan.workloads if agent in one.served and one.tier == "baseline")
 
 
 def assert_sums_add_up(planned: Planned) -> None:
@@ -144,7 +144,11 @@ def test_the_sums_of_every_kind_of_model_add_up(lines: tuple[str, ...]) -> None:
 @every_example
 def test_the_context_is_the_sum_of_the_turns_or_the_stated_limit(path: Path) -> None:
     for agent in example(path).loaded.stack.spec.agents:
-        step = next(one for one in example(path).steps(agent.name) if one.name == "contextTokens")
+        sections = ("Context", f"Context of {agent.name}")
+        *together, step = (
+            one for one in example(path).steps(agent.name) if one.name == "contextTokens" and one.section in sections
+        )
+        assert all(worked_out(one.inputs) == pytest.approx(first_number(one.result), abs=1) for one in together)
         limit = agent.conversation.max_context_tokens
         if agent.requests is not None:
             assert step.inputs == "requests.inputTokens"

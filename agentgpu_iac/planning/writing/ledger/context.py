@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.deployments import QUANTILE_Z, context_spread
 from agentgpu_iac.planning.writing.ledger.answering import input_lines
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
 from agentgpu_iac.sizing.ledger import Line
@@ -71,27 +72,53 @@ def context_lines(demand: Demand) -> Iterator[Line]:
 def _shared_lines(demand: Demand) -> Iterator[Line]:
     """The contexts of several agents' sessions, put together."""
     yield _thinking_line(demand)
-    sums = " + ".join(f"{member.peak:,} x {member.context_tokens:,} ({member.name})" for member in demand.members)
+    formula, inputs = _mixed_context(demand)
     yield Line(
         name="contextTokens",
-        formula="mean of the agents' contexts by their sessions; over several replicas of S seats plus 2.326 standard "
-        "deviations / sqrt(S), and never more than the longest",
-        inputs=f"({sums}) / {demand.peak:,}; the longest is {demand.longest_context_tokens:,}",
+        formula=formula,
+        inputs=inputs,
         value=demand.context_tokens,
         result=f"{demand.context_tokens:,} tokens",
         unit="tokens",
-        source="spec: the last turn of each; 99 % of the replicas hold no more, if chance deals sessions out",
+        source=f"the contexts of {', '.join(member.name for member in demand.members)} below; 99 % of the replicas hold no more, "
+        "if chance deals sessions out",
     )
     expected = min(round(demand.shape.expected_tokens), demand.context_tokens)
     yield Line(
         name="expectedContextTokens",
         formula="mean of the agents' contexts over their turns, by the time that each is generated",
-        inputs=", ".join(f"{member.shape.expected_tokens:,.0f} ({member.name})" for member in demand.members),
+        inputs=f"{demand.shape.expected_tokens:,.4f}",
         value=expected,
         result=f"{expected:,} tokens",
         unit="tokens",
         source="spec: mean over the turns; a paused session keeps its cache",
     )
+
+
+def _mixed_context(demand: Demand) -> tuple[str, str]:
+    """The sum behind the context for which each session's memory is reserved."""
+
+    def mean(sessions: Sequence[int]) -> str:
+        parts = (
+            f"{count:,} x {member.context_tokens:,}" for count, member in zip(sessions, demand.members, strict=True)
+        )
+        return f"({' + '.join(parts)}) / {sum(sessions):,}"
+
+    peak, normal = ([getattr(member, load) for member in demand.members] for load in ("peak", "concurrent"))
+    formula, inputs = "mean of the agents' contexts by their sessions", mean(peak)
+    if [count * demand.concurrent for count in peak] != [count * demand.peak for count in normal]:
+        formula += ", at the peak or at normal load"
+        inputs = f"max({inputs}, {mean(normal)})"
+    if demand.dealt_seats is not None:
+        _, spread = context_spread(demand)
+        formula += (
+            "; over replicas of S seats at least that of the peak + 2.326 x deviation / S^0.5, and the longest at most"
+        )
+        inputs = (
+            f"min({demand.longest_context_tokens:,}, max({inputs}, {mean(peak)} + {QUANTILE_Z} x {spread:.4f} / "
+            f"{demand.dealt_seats}^0.5))"
+        )
+    return formula, inputs
 
 
 def _thinking_line(demand: Demand) -> Line:

@@ -10,7 +10,6 @@ from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import HOURS_PER_MONTH
 
 SECTION = "Cost"
-AGENT_SECTION = "Cost by agent"
 
 
 def cost_lines(items: Iterable[LineItem], agent: str, members: set[str], burst_hours: Decimal) -> Iterator[Line]:
@@ -29,15 +28,14 @@ def cost_lines(items: Iterable[LineItem], agent: str, members: set[str], burst_h
         )
 
 
-def agent_lines(cost: AgentCost, among: str, ratio: float) -> Iterator[Line]:
+def agent_lines(cost: AgentCost, ratio: float) -> Iterator[Line]:
     """What one agent causes of all of them, in a month and for a thousand of what it is asked.
 
-    ``among`` is its name where its deployment serves others too, and ``ratio`` its part of the load there.
+    ``ratio`` is its part of its deployment's load.
     """
-    of = f" of {among}" if among else ""
-    part = f", x {ratio:.4g} of the KV cache that the sessions of the peak hold" if among else ""
+    part = f", x {ratio:.4g} of the KV cache that the sessions of the peak hold" if ratio < 1 else ""
     yield Line(
-        name=f"usdPerMonth{of}",
+        name="usdPerMonth",
         formula=f"its part of each pool: by accelerators taken, or by engines where they share one{part}",
         inputs="pools above",
         value=float(cost.usd_per_month),
@@ -48,7 +46,7 @@ def agent_lines(cost: AgentCost, among: str, ratio: float) -> Iterator[Line]:
     if cost.usd_per_1000 is not None and cost.asked_per_month:
         spec = "traffic.conversationsPerDay x 30" if cost.asked == "conversations" else "requests.perS x 720 h"
         yield Line(
-            name=f"usdPer1000{of}",
+            name="usdPer1000",
             formula=f"USD a month / {cost.asked} a month x 1,000",
             inputs=f"{cost.usd_per_month:,.2f} / {cost.asked_per_month:,.0f} x 1,000",
             value=float(cost.usd_per_1000),

@@ -73,9 +73,9 @@ def entries(
             found += (_entry(workload.name, account.SECTION, line) for line in counted)
         demand = member.candidate.demand
         found += (
-            _entry(baseline.name, cost.AGENT_SECTION, line)
+            _entry(baseline.name, f"{cost.SECTION} of {served.name}", line)
             for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
-            for line in cost.agent_lines(costs[served.name], "" if len(demand.served) == 1 else served.name, ratio)
+            for line in cost.agent_lines(costs[served.name], ratio)
         )
     return tuple(found)
 
@@ -83,6 +83,8 @@ def entries(
 def _sections(member: Placed, baseline: Workload) -> Iterator[_Section]:
     candidate = member.candidate
     yield context.SECTION, context.context_lines(candidate.demand)
+    for served in candidate.demand.members:
+        yield f"{context.SECTION} of {served.name}", context.context_lines(served)
     yield memory.SECTION, memory.lines(candidate, baseline)
     yield host.SECTION, host.lines(candidate, baseline)
     yield latency.SECTION, latency.latency_lines(candidate, baseline, member.option.engines_per_accelerator)

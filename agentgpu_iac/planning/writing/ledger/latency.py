@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
+from agentgpu_iac.planning.choosing.service import whole_answer_ms
 from agentgpu_iac.planning.writing.ledger.answering import answer_lines
 from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.ledger import Line
@@ -48,6 +49,10 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     yield _tpot(candidate, workload, engine, state, engines)
     if by_hand.tpot_ms is None:
         yield _tpot_at_percentile(workload, engine, request, state, engines)
+    shape = max(
+        (member.shape for member in candidate.demand.served),
+        key=lambda each: whole_answer_ms(each, times.ttft_ms, times.tpot_ms) or 0.0,
+    )
     yield _line(
         "e2eMs",
         "requests x TTFT + (output tokens - requests) x TPOT",
