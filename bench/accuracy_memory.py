@@ -18,6 +18,7 @@ from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.catalog.versions import at_least, before
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import activation, memory, outside_torch
+from agentgpu_iac.sizing.draft import Draft
 from agentgpu_iac.sizing.kv_cache import V1_FIRST_VERSION
 from agentgpu_iac.spec.vocabulary import Precision
 from agentgpu_iac.units import GIB
@@ -137,6 +138,7 @@ def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> S
         dtype_bytes=4 if row.get("dtype") == "float32" else 2,
         expert_parallel=row["tp"] if "--enable-expert-parallel" in (row.get("notes") or "") else 1,
         prefix_cached="prefix caching off" not in (row.get("inferred") or []),
+        draft=_draft(row),
     )
     return Start(
         name=name,
@@ -147,6 +149,12 @@ def _joined(row: dict[str, Any], aliases: dict[str, Any], catalog: Catalog) -> S
         config=config,
         row=row,
     )
+
+
+def _draft(row: dict[str, Any]) -> Draft | None:
+    """The model's own layer for multi-token prediction, where a row says how many tokens it proposes."""
+    method, _, tokens = (row.get("speculative") or "").partition(" k=")
+    return Draft(tokens=int(tokens), layers=1) if method == "mtp" and tokens else None
 
 
 def _not_compared(row: dict[str, Any], version: str) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,6 @@ from agentgpu_iac.catalog.versions import before
 from agentgpu_iac.sizing import loading, starting
 
 DATA = Path(__file__).with_name("data")
-
-JUDGED_ONLY = frozenset({"DEEP_GEMM_WARM_UP_S"})
-"""Constants that one source tells: with it left out they are 0, as nothing else speaks for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +39,8 @@ class Start:
     warm_up_s: float | None
     """Init less compile, where a log tells init."""
     first_answer_s: float | None
+    served: bool = True
+    """By a process of its own; else in that of its caller."""
 
 
 def starts() -> tuple[Start, ...]:
@@ -54,23 +53,53 @@ def restarts() -> tuple[Start, ...]:
     return tuple(_read(row) for row in json.loads((DATA / "restarts.json").read_text(encoding="utf-8")))
 
 
-def fit_restarts(rows: Sequence[Start]) -> float:
-    """The constant of restarts: the geometric mean over sources, each counted once however many rows it has.
+SERVER_S = 11.0
+"""What an engine takes more that is served than one in the process of its caller: its own process, which imports again, and the
+server. 9 + 8 s (0.19, A100) and 5 + 2 s (0.13, GB10) between the lines of two logs."""
 
-    One laboratory measured most of them, all on two hosts.
+
+def fit_restarts(rows: Sequence[Start]) -> dict[str, float]:
+    """The constants of restarts: geometric means over sources, each counted once however many rows it has.
+
+    One laboratory measured most of them, all on two hosts. First the init of dense models for each layer, then what is left.
     """
+    found: dict[str, float] = {}
+    for name, is_older in (("RESTART_INIT_S_PER_LAYER", True), ("NEWER_RESTART_INIT_S_PER_LAYER", False)):
+        told = _by_origin(
+            (row, row.warm_up_s / row.engine.layers)
+            for row in rows
+            if row.warm_up_s is not None
+            and not (row.engine.has_experts or row.engine.has_recurrent_layers)
+            and before(row.engine.version or "", "0.17") is is_older
+        )
+        if told:
+            found[name] = told
+    with shipped_but(found):
+        left = _by_origin(
+            (row, max(5.0, row.seconds - predicted_restart_s(row) + starting.RESTART_S)) for row in rows if row.whole
+        )
+    return {**found, "RESTART_S": left}
+
+
+def _by_origin(told: Iterable[tuple[Start, float]]) -> float:
     by_origin: dict[str, list[float]] = {}
-    for row in rows:
-        again = starting.restart_s(row.engine) - starting.RESTART_S
-        by_origin.setdefault(row.origin, []).append(max(5.0, row.seconds - again))
-    return _typical([_typical(found) for found in by_origin.values()])
+    for row, value in told:
+        by_origin.setdefault(row.origin, []).append(value)
+    return _typical([_typical(values) for values in by_origin.values()]) if by_origin else 0.0
+
+
+def predicted_restart_s(row: Start) -> float:
+    """What is predicted of the part that was measured."""
+    if not row.whole:
+        return starting.restart_init_s(row.engine)
+    return starting.restart_s(row.engine) - (0.0 if row.served else SERVER_S)
 
 
 def restarts_left_out(rows: Sequence[Start]) -> Iterator[tuple[Start, float]]:
-    """Every restart with measured over predicted when its source is not among the rows that the constant is from."""
+    """Every restart with measured over predicted when its source is not among the rows that the constants are from."""
     for origin in sorted({row.origin for row in rows}):
-        with shipped_but({"RESTART_S": fit_restarts([row for row in rows if row.origin != origin])}):
-            yield from ((row, row.seconds / starting.restart_s(row.engine)) for row in rows if row.origin == origin)
+        with shipped_but(fit_restarts([row for row in rows if row.origin != origin])):
+            yield from ((row, row.seconds / predicted_restart_s(row)) for row in rows if row.origin == origin)
 
 
 def _read(row: dict[str, Any]) -> Start:
@@ -94,6 +123,7 @@ def _read(row: dict[str, Any]) -> Start:
         compile_s=row.get("compile_s"),
         warm_up_s=init,
         first_answer_s=row.get("first_answer_s"),
+        served=row.get("served", True),
     )
 
 

@@ -35,6 +35,20 @@ GiB and Granite-8B 0.84 of 0.85."""
 _STAGE_BUFFERS = 2
 """Residual-wide buffers in which a pipeline stage receives its input: Llama-3.1-8B 1.03, 1.05 to 1.10 logged."""
 
+_MIXED_COPIES = 2
+"""Queries, keys and values as they are projected, and normed, rotated or made contiguous; the output of attention is one more."""
+_CONVOLVED_COPIES = 3
+"""Inputs of a recurrent layer's scan: projected, convolved, and split ..."""
+_SCANNED_COPIES = 6
+"""... and of the width of its values: the gate, three products of a chunk, its output, and the gated one ..."""
+_SCAN_CHUNK_TOKENS = 64
+"""... and the state, once for each chunk of so many tokens (gated delta net of the wheels of 0.20.0 to 0.33.0). With experts'
+workspaces 84 KB a token of Qwen3.6-35B over four cards; 86 by logs at 2,048 to 32,768 batched tokens (A100, 0.27)."""
+_CONVOLUTION_TOKENS = 3
+"""Tokens that a session keeps of the short convolution, whose kernel is 4 in all known models."""
+_STATE_WIDTH = 128
+"""Numbers of state for each one of the values: the width of a key head, or Mamba's state, in nearly all known models."""
+
 _LOGITS_COPIES_IN_16_BIT = 0.5
 """Of a sampler that holds the logits in 16 bit alone (``runner``): Qwen3-32B on H100, 0.26, 1.73 of 1.71 GiB, where the layer's
 end is the larger."""
@@ -113,9 +127,10 @@ def feed_forward_gib(
     experts: ExpertRun | None = None,
     encodes: bool = True,
 ) -> float:
-    """Peak inside a layer, in GiB: batched tokens x (gate, up and their product + residual-wide buffers), or experts.
+    """Peak inside a layer, in GiB: batched tokens x (gate, up and their product + residual-wide buffers), or experts, or what
+    mixes tokens; the last beside the experts' workspaces where those stay.
 
-    Models that see take pictures through their tower first, and hold their embeddings then; the larger of both counts.
+    Models that see take pictures through their tower first, and hold them and their embeddings then; the larger of both counts.
     """
     residual_buffers = _FEED_FORWARD_BUFFERS + (_STAGE_BUFFERS if stage_input else 0)
     residual = residual_buffers * max_num_batched_tokens * model.hidden_size * dtype_bytes
@@ -123,12 +138,16 @@ def feed_forward_gib(
     workspace = _expert_workspace_bytes(model, run, max_num_batched_tokens)
     dense_width = 0 if model.experts else model.intermediate_size
     dense = max_num_batched_tokens * 3 * dense_width / tensor_parallel * dtype_bytes
-    layer = residual + max(workspace, dense)
+    mixing = max_num_batched_tokens * _mixing_width(model, tensor_parallel) * dtype_bytes
+    kept = workspace if _keeps_workspace(version) else 0.0
+    layer = residual + max(workspace, dense, kept + mixing)
     encoder = encoder_of(model) if encodes else None
     if encoder is None:
         return gib(layer)
     embeddings = encoder.held_tokens(version, max_num_batched_tokens) * model.hidden_size * dtype_bytes
-    return gib(max(layer, encoder.profiled_bytes(max_num_batched_tokens)) + embeddings)
+    pictures = encoder.input_bytes(max_num_batched_tokens)
+    encoded = encoder.profiled_bytes(max_num_batched_tokens, tensor_parallel)
+    return gib(max(layer + pictures, encoded) + embeddings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +205,21 @@ def activation_peak(
         if pooled
         else logits_gib_per_sequence(model, version, dtype_bytes, in_16_bit=run.in_16_bit) * run.rows_per_step,
     )
+
+
+def _mixing_width(model: Model, tensor_parallel: int) -> float:
+    """Numbers of a token that are alive on a rank while a layer mixes tokens: attention, or the scan of a recurrent layer."""
+    by_head = model.head_dim + (model.value_head_dim or model.head_dim)
+    heads = model.attention_heads / tensor_parallel
+    kv_heads = heads if model.kv_lora_rank else max(1.0, model.kv_heads / tensor_parallel)
+    queries = heads * model.head_dim
+    attention = _MIXED_COPIES * (queries + kv_heads * by_head) + heads * (by_head - model.head_dim)
+    if model.recurrent is None:
+        return attention
+    state = model.recurrent.state_elements
+    convolved, width = model.recurrent.convolution_elements / _CONVOLUTION_TOKENS, state / _STATE_WIDTH
+    scan = _CONVOLVED_COPIES * convolved + _SCANNED_COPIES * width + state / _SCAN_CHUNK_TOKENS
+    return max(attention, scan / tensor_parallel)
 
 
 def _keeps_workspace(version: str) -> bool:

@@ -73,84 +73,88 @@ ACTIVATION_PASSES = 8.0
 """Times that a layer of a prompt moves one residual-wide vector a token through memory (norms, rotary, residual); the
 rows do not tell 4 from 16."""
 
+VECTORS_HANDED_OVER = 2
+"""Residual-wide vectors of a token that a pipeline stage hands to the next: the hidden states and the residual beside them
+(``make_empty_intermediate_tensors`` of the models in vLLM 0.33, SGLang's ``PPProxyTensors``)."""
+
 CONSTANTS = Constants(
-    prompt_reduce_ms=0.109,
+    prompt_reduce_ms=0.107,
     captured_launch_ms_per_layer=0.406,
-    step_ms=0.319,
+    step_ms=0.326,
     eager_launch_ms_per_layer=0.183,
-    routing_shape=2.64,
-    sequence_ms=0.0145,
+    routing_shape=2.55,
+    sequence_ms=0.0144,
     families=MappingProxyType(
         {
             "vllm": EngineFamily(
                 host_ms_per_request=0.4,
                 prompt_launch_ms_per_layer=0.282,
-                prompt_experts_launch_ms=0.518,
+                prompt_experts_launch_ms=0.524,
                 prompt_factor=0.995,
                 first_token_steps=0.0,
             ),
             "tensorrt-llm": EngineFamily(
                 host_ms_per_request=0.4,
-                prompt_launch_ms_per_layer=0.176,
-                prompt_experts_launch_ms=0.242,
-                prompt_factor=0.95,
+                prompt_launch_ms_per_layer=0.178,
+                prompt_experts_launch_ms=0.244,
+                prompt_factor=0.951,
                 first_token_steps=0.0,
             ),
             "sglang": EngineFamily(
                 host_ms_per_request=0.4,
-                prompt_launch_ms_per_layer=0.276,
+                prompt_launch_ms_per_layer=0.279,
                 prompt_experts_launch_ms=1.22,
-                prompt_factor=1.34,
+                prompt_factor=1.33,
                 first_token_steps=1.0,
             ),
         }
     ),
     generations=MappingProxyType(
         {
-            "vllm-0.12": Generation(launch_ms_per_layer=0.0167, first_token_ms=12),
-            "vllm-0.15": Generation(launch_ms_per_layer=0.0265, first_token_ms=12.3),
-            "vllm-0.18": Generation(launch_ms_per_layer=0.0168, first_token_ms=11.5),
-            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0123, first_token_ms=10.4),
-            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00663, first_token_ms=12.3),
-            "sglang-0.5.1": Generation(launch_ms_per_layer=0.011, first_token_ms=10),
+            "vllm-0.12": Generation(launch_ms_per_layer=0.0166, first_token_ms=12),
+            "vllm-0.15": Generation(launch_ms_per_layer=0.0264, first_token_ms=12.3),
+            "vllm-0.18": Generation(launch_ms_per_layer=0.0167, first_token_ms=11.4),
+            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0122, first_token_ms=10.4),
+            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.0066, first_token_ms=12.3),
+            "sglang-0.5.1": Generation(launch_ms_per_layer=0.0111, first_token_ms=10),
             "sglang-0.5.6": Generation(launch_ms_per_layer=0.037, first_token_ms=10),
-            "sglang-0.5.9": Generation(launch_ms_per_layer=0.036, first_token_ms=10.2),
+            "sglang-0.5.9": Generation(launch_ms_per_layer=0.0376, first_token_ms=10.3),
         }
     ),
 )
 
 UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
     {
-        "prompt_reduce_ms": 0.57,
-        "captured_launch_ms_per_layer": 0.44,
+        "prompt_reduce_ms": 0.63,
+        "captured_launch_ms_per_layer": 0.38,
         "step_ms": 1.01,
-        "routing_shape": 0.31,
-        "sequence_ms": 0.24,
+        "routing_shape": 0.37,
+        "sequence_ms": 0.22,
         "vllm.prompt_launch_ms_per_layer": 0.48,
-        "vllm.prompt_experts_launch_ms": 0.64,
+        "vllm.prompt_experts_launch_ms": 0.63,
         "vllm.prompt_factor": 0.17,
-        "tensorrt-llm.prompt_launch_ms_per_layer": 0.13,
-        "tensorrt-llm.prompt_experts_launch_ms": 0.33,
+        "tensorrt-llm.prompt_launch_ms_per_layer": 0.12,
+        "tensorrt-llm.prompt_experts_launch_ms": 0.37,
         "tensorrt-llm.prompt_factor": 0.09,
-        "sglang.prompt_launch_ms_per_layer": 0.29,
+        "sglang.prompt_launch_ms_per_layer": 0.30,
         "sglang.prompt_experts_launch_ms": 1.01,
         "sglang.prompt_factor": 0.15,
-        "vllm-0.12.launch_ms_per_layer": 0.16,
+        "vllm-0.12.launch_ms_per_layer": 0.17,
         "vllm-0.12.first_token_ms": 0.19,
         "vllm-0.15.launch_ms_per_layer": 1.01,
         "vllm-0.15.first_token_ms": 0.35,
-        "vllm-0.18.launch_ms_per_layer": 0.38,
-        "vllm-0.18.first_token_ms": 0.13,
-        "tensorrt-llm-1.0.launch_ms_per_layer": 0.42,
+        "vllm-0.18.launch_ms_per_layer": 0.42,
+        "vllm-0.18.first_token_ms": 0.17,
+        "tensorrt-llm-1.0.launch_ms_per_layer": 0.39,
         "tensorrt-llm-1.0.first_token_ms": 0.04,
-        "tensorrt-llm-1.2.launch_ms_per_layer": 0.81,
+        "tensorrt-llm-1.2.launch_ms_per_layer": 0.82,
         "tensorrt-llm-1.2.first_token_ms": 0.23,
-        "sglang-0.5.1.launch_ms_per_layer": 0.35,
+        "sglang-0.5.1.launch_ms_per_layer": 0.34,
         "sglang-0.5.1.first_token_ms": 0.00,
         "sglang-0.5.6.launch_ms_per_layer": 1.01,
         "sglang-0.5.6.first_token_ms": 0.00,
-        "sglang-0.5.9.launch_ms_per_layer": 0.59,
-        "sglang-0.5.9.first_token_ms": 0.36,
+        "sglang-0.5.9.launch_ms_per_layer": 0.49,
+        "sglang-0.5.9.first_token_ms": 0.03,
     }
 )
 """How far each fitted constant moves, at most, when the rows of one card or of one model family are left out: a ratio above or

@@ -34,14 +34,25 @@ class Encoder:
     """Further embeddings of each token that are handed to the first layers of the language model."""
     item_tokens_of_old: int | None = None
     """Tokens that 0.11 counted for the largest item, where they differ."""
+    patch_width: int = 0
+    """Numbers of one patch as it goes in: colours, height, width and frames; 0: not known."""
+    is_divided: bool = True
+    """Tensor parallelism divides its feed-forward; else every rank has the whole tower."""
 
-    def profiled_bytes(self, max_num_batched_tokens: int) -> float:
+    def profiled_bytes(self, max_num_batched_tokens: int, tensor_parallel: int = 1) -> float:
         """Peak of one layer over all items that are encoded at once: feed-forward twice, the residual five times.
 
-        One picture of Qwen3.5 is 1.75 GiB; 1.75 to 1.80 logged on A100, and 1.85 for each more on four (0.27).
+        One picture of Qwen3.5 is 1.75 GiB; 1.75 to 1.80 logged on A100. On two ranks 1.23, on four 0.97.
         """
-        items = max(1, max_num_batched_tokens // self.item_tokens)
-        return items * self.item_patches * (2 * self.intermediate_size + 5 * self.hidden_size) * 2.0
+        width = self.intermediate_size / (tensor_parallel if self.is_divided else 1)
+        return self._patches(max_num_batched_tokens) * (2 * width + 5 * self.hidden_size) * 2.0
+
+    def input_bytes(self, max_num_batched_tokens: int) -> float:
+        """The items themselves, which ``profile_run`` holds to its end (0.11.0 to 0.33.0)."""
+        return self._patches(max_num_batched_tokens) * self.patch_width * 2.0
+
+    def _patches(self, max_num_batched_tokens: int) -> int:
+        return max(1, max_num_batched_tokens // self.item_tokens) * self.item_patches
 
     def held_tokens(self, version: str, max_num_batched_tokens: int) -> int:
         """Tokens whose embeddings are held meanwhile, each as many times as there are levels."""
@@ -52,7 +63,9 @@ class Encoder:
         return held * (1 + self.deepstack_levels)
 
 
-_QWEN = Encoder(hidden_size=1152, intermediate_size=4304, item_tokens=16_384, item_patches=65_536)
+_QWEN = Encoder(
+    hidden_size=1152, intermediate_size=4304, item_tokens=16_384, item_patches=65_536, patch_width=2 * 3 * 16 * 16
+)
 _ENCODERS: tuple[tuple[str, Encoder], ...] = (
     (
         "qwen3_vl",
@@ -63,19 +76,53 @@ _ENCODERS: tuple[tuple[str, Encoder], ...] = (
             item_patches=65_536,
             deepstack_levels=3,
             item_tokens_of_old=153_600,
+            patch_width=2 * 3 * 16 * 16,
         ),
     ),
     ("qwen3_5", _QWEN),
-    ("qwen2_5_vl", Encoder(hidden_size=1280, intermediate_size=3420, item_tokens=16_384, item_patches=65_536)),
-    ("gemma3", Encoder(hidden_size=1152, intermediate_size=4304, item_tokens=256, item_patches=4_096)),
-    ("gemma4", Encoder(hidden_size=1152, intermediate_size=4304, item_tokens=2_496, item_patches=20_160)),
-    ("mistral3", Encoder(hidden_size=1024, intermediate_size=4096, item_tokens=3_025, item_patches=12_100)),
-    ("llama4", Encoder(hidden_size=1408, intermediate_size=5632, item_tokens=2_448, item_patches=9_792)),
+    (
+        "qwen2_5_vl",
+        Encoder(
+            hidden_size=1280,
+            intermediate_size=3420,
+            item_tokens=16_384,
+            item_patches=65_536,
+            patch_width=2 * 3 * 14 * 14,
+        ),
+    ),
+    (
+        "gemma3",
+        Encoder(hidden_size=1152, intermediate_size=4304, item_tokens=256, item_patches=4_096, patch_width=3 * 14 * 14),
+    ),
+    (
+        "gemma4",
+        Encoder(
+            hidden_size=1152,
+            intermediate_size=4304,
+            item_tokens=2_496,
+            item_patches=20_160,
+            patch_width=3 * 16 * 16,
+            is_divided=False,
+        ),
+    ),
+    (
+        "mistral3",
+        Encoder(
+            hidden_size=1024, intermediate_size=4096, item_tokens=3_025, item_patches=12_100, patch_width=3 * 14 * 14
+        ),
+    ),
+    (
+        "llama4",
+        Encoder(
+            hidden_size=1408, intermediate_size=5632, item_tokens=2_448, item_patches=9_792, patch_width=3 * 14 * 14
+        ),
+    ),
 )
 """By the beginning of the model type. Widths: config.json copies of Qwen3-VL, Qwen3.5 and Gemma 4 in PyPI aiconfigurator-core
 0.12.0, of the others the vision configs of PyPI transformers 5; largest items: the processors of vLLM 0.27.0 (qwen3_vl.py;
 gemma4_mm.py: 32 frames of 70 tokens and 8 more, 9 patches a token; pixtral.py: 1,540 pixels in patches of 28; Llama 4: 17
-tiles of 144 tokens). 153,600: 12,288 tokens of a video times 12.5 (0.11.0). Read 2026-11-27."""
+tiles of 144 tokens). Gemma 4's tower is transformers' own, which no rank divides (gemma4_mm.py); the others are made of
+vLLM's divided layers (wheels of 0.20.0 and 0.29.0). 153,600: 12,288 tokens of a video times 12.5 (0.11.0). Read 2026-11-27."""
 _WIDEST_WITHOUT_TOWER = {"gemma3": 1152}
 """Families whose models up to this width read text alone (Gemma 3 of 270 M and 1 B)."""
 _SMALL_TOWERS = {
@@ -104,6 +151,7 @@ def encoder_of(model: Model) -> Encoder | None:
         intermediate_size=tower.intermediate_size,
         item_tokens=tokens,
         item_patches=tokens * tower.patches_per_token,
+        is_divided=False,
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from agentgpu_iac.sizing.speed import Speed
+from agentgpu_iac.sizing.speed import Speed, fullest
 
 CACHE_ERROR_RATIO = 0.05
 """How far off the seats are that a cache holds: a plan's stated error of its KV cache. The wait for one moves by much more."""
@@ -27,6 +27,8 @@ _SEARCHES = 40
 """Most rounds of the search for the cycle; it ends when the cycle is known."""
 _PRECISION = 1e-8
 _MOST_LOAD = 0.999
+_FEW = 1e-9
+"""Prompts in a step: next to none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class Reading:
     beside_ms: float
     """The decode step that each of them is as well; 0 where prompts are read apart."""
     stages: int
-    """Pipeline stages: one chunk follows the other through them, and the others wait for it in one at a time."""
+    """Pipeline stages: one chunk follows the other through them, and so do the batches of the others."""
 
     @property
     def reading_ms(self) -> float:
@@ -64,8 +66,17 @@ class Reading:
 
     @property
     def added_ms(self) -> float:
-        """What it adds to steps that run anyway."""
-        return self.chunks * max(0.0, self.chunk_ms - self.beside_ms) / self.stages
+        """What it adds to steps that run anyway.
+
+        A pipeline's round is as long as its slowest batch: a chunk delays all of them by all that it adds, unless chunks in
+        the other batches do so at the same time.
+        """
+        return max(1.0, self.chunks / self.stages) * max(0.0, self.chunk_ms - self.beside_ms)
+
+    @property
+    def slots(self) -> float:
+        """Batches of a round on which prompts fall by chance: all of a pipeline's, unless one prompt's chunks fill them."""
+        return max(1.0, self.stages / self.chunks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +117,11 @@ class Steady:
     def shares_step(self) -> float:
         """How far prompts share steps: 0 where one fills a step, towards 1 where many fit."""
         return 1 - 1 / self.prompts_in_a_step
+
+    @property
+    def queue_ms_per_prompt(self) -> float:
+        """Time of one of the prompts that wait for the same batch, when prompts fill the steps."""
+        return self.served_ms * self.reading.slots
 
     @property
     def ttft_ms(self) -> float:
@@ -221,29 +237,29 @@ class _Loop:
             self.served_ms = self.least_ms / self.many / engine.stages
         self.further_ms = self.added_ms
         if self.many > 1.0001:
-            self.further_ms = min(
-                self.added_ms, max(0.0, full - self.reading.chunk_ms) / (self.many - 1) / engine.stages
-            )
+            self.further_ms = min(self.added_ms, max(0.0, full - self.reading.chunk_ms) / (self.many - 1))
         self.longest_ms = math.inf if self.apart else max(full, self.reading.chunk_ms)
 
     def at(self, cycle_ms: float) -> tuple[float, float, float]:
         """(mean wait, mean step, its variance) if a cycle takes so long."""
-        rate, step, each, load = self.others / cycle_ms, self.decode_ms, self.added_ms, 0.0
+        rate, step, load, slots = self.others / cycle_ms, self.decode_ms, 0.0, self.reading.slots
+        added = self.added_ms
         most = self.longest_ms
         if self.generated:  # while one is answered, each other brings one prompt
             most = min(most, self.decode_ms + self.others * self.added_ms / self.generated)
         for _ in range(_SETTLES):
             coming = rate * step
-            first = -math.expm1(-coming) / coming if coming > 1e-9 else 1.0
-            each = self.added_ms * first + self.further_ms * (1 - first)
-            load = min(_MOST_LOAD, rate * each)
+            some, together = -math.expm1(-coming), fullest(coming, slots)  # any at all; those of the fullest batch
+            added = self.added_ms * some + self.further_ms * max(0.0, together - some)
+            load = min(_MOST_LOAD, added / step)
             step = min(most, self.decode_ms / (1 - load))
+            added = added / together if together > _FEW else self.added_ms
         growth = min(0.95, load * self.shares)
-        spread = each * each * rate * step / (1 - growth * growth)
+        spread = added * added * fullest(rate * step, slots) / (1 - growth * growth)
         if not self.apart:
             spread = min(spread, max(0.0, max(self.longest_ms, self.reading.reading_ms) - step) * step)
         seen = step + spread * self.shares / step
-        came = min(rate * seen, self.many, self.others)
+        came = min(rate * seen / slots, self.many, self.others)
         return seen / 2 + self.shares * self.further_ms * came, step, spread
 
     def steady(self) -> Steady:

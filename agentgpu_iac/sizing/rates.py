@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from agentgpu_iac.catalog.model import Accelerator, KernelFormat, Model
+from agentgpu_iac.catalog.model import Accelerator, KernelFormat, Model, Module
+from agentgpu_iac.catalog.quantisation.formats import PLAIN
 from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, state_bytes
-from agentgpu_iac.sizing.weights import expert_parameters, parts, read_bytes
+from agentgpu_iac.sizing.weights import expert_parameters, parts, read_bytes, stored_bits
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 
 _DENSE = frozenset({"attention", "recurrent", "feed_forward", "shared_experts", "other"})
@@ -59,20 +60,30 @@ def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_p
 def kernel_formats(model: Model, precision: Precision, *, weight_only: bool) -> tuple[KernelFormat, KernelFormat]:
     """Whose kernels multiply the dense layers, and the routed experts: by the format that most of each is stored in.
 
-    FP8 experts are scaled in blocks, as their makers publish them, and so is what lies beside them in FP8. Weight-only
-    kernels unpack what they read and compute in 16 bit.
+    Weight-only kernels unpack what they read and compute in 16 bit.
     """
     stored = parts(model, precision)
 
     def of(kinds: Collection[str]) -> KernelFormat:
-        by_format: dict[Precision, int] = {}
+        by_format: dict[tuple[Precision, bool], int] = {}
         for module in stored:
             if module.kind in kinds:
-                by_format[module.precision] = by_format.get(module.precision, 0) + module.parameters
-        most = max(by_format, key=lambda each: (by_format[each], each), default=precision)
-        return _kernel_format(most, weight_only=weight_only, in_blocks=bool(model.experts))
+                kept = (module.precision, _in_blocks(model, module))
+                by_format[kept] = by_format.get(kept, 0) + module.parameters
+        most, in_blocks = max(by_format, key=lambda each: (by_format[each], each), default=(precision, False))
+        return _kernel_format(most, weight_only=weight_only, in_blocks=in_blocks)
 
     return of(_DENSE), of({"routed_experts"})
+
+
+def _in_blocks(model: Model, part: Module) -> bool:
+    """Whether FP8 is scaled in blocks: as the file says; where no file is named, as the makers of mixtures publish them.
+
+    An engine that makes FP8 of 16 bit as it loads, which is how a dense model without a file is served, scales by tensor.
+    """
+    if part.bits is not None or part in model.modules:
+        return stored_bits(part) > PLAIN["fp8"]
+    return bool(model.experts)
 
 
 def _kernel_format(stored: Precision, *, weight_only: bool, in_blocks: bool) -> KernelFormat:

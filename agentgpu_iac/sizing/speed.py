@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
 from agentgpu_iac.sizing import calibration, kernels
@@ -23,6 +24,7 @@ from agentgpu_iac.sizing.layout import Layout, layout
 from agentgpu_iac.sizing.rates import kernel_formats, work_of
 from agentgpu_iac.sizing.weights import layer_count, read_spread
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
+from agentgpu_iac.units import ceil_div
 
 CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
 """Accelerators of the measured runs: 2,406 closed-loop points of vLLM, TensorRT-LLM and SGLang."""
@@ -32,6 +34,7 @@ SEVERAL_NODES_FACTOR = 1.5
 """How much wider the band is for a replica over several nodes: no measured run had one. What each step waits for
 messages between nodes is not in the answer, only their bytes are. A judgement as well."""
 
+_NORMAL = NormalDist()
 _SPARSE_ATTENTION = frozenset({"glm_moe_dsa", "deepseek_v32"})
 
 
@@ -62,6 +65,20 @@ class Serving:
     own_run: Calibration | None = None
     """What the user measured beside a prediction; its ratios scale the answers."""
     constants: Constants = CONSTANTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What pipeline stages have of a step."""
+
+    fullest_share: float = 1.0
+    """Share of the layers in the stage with the most of them, which is not the last."""
+    last_share: float = 1.0
+    """Share of the layers in the last one."""
+    head_ms: float = 0.0
+    """Reading the output's head there."""
+    own_ms: float = 0.0
+    """What each of them takes for itself: the host's step, and launching the message to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +138,9 @@ class Speed:
     accepted_tokens: float
     attention_groups: int
     stages: int
-    """Pipeline stages that a step passes one after another."""
+    """Pipeline stages that a step passes one after another; as many batches are under way, one behind the other."""
+    stage: Stage
+    """How unevenly they share the step."""
     max_batched_tokens: int
     prompts_apart: bool
     """The engine reads prompts in steps of their own, and decoding waits."""
@@ -173,7 +192,12 @@ class Speed:
         batch of tokens touches a part (``touched_experts``). Without graphs the host launches kernel after kernel, and is
         waited for where it is slower than they are.
         """
-        batch = max(1.0, requests / self.stages)
+        through = self._decode_through_ms(requests, context_tokens)
+        return through + self.pace_ms(through, requests)
+
+    def _decode_through_ms(self, requests: float, context_tokens: float) -> float:
+        """The way of the fullest batch through all stages."""
+        batch = self.batch(requests)
         group = max(1.0, batch / self.attention_groups) if self.attention_groups > 1 else batch
         touched = self.touched_experts(batch)
         on_accelerator = (
@@ -185,6 +209,36 @@ class Speed:
             + group * self.sequence_ms
         )
         return max(on_accelerator, self.eager_launch_ms)
+
+    def batch(self, requests: float) -> float:
+        """Requests in one step: in a pipeline, of the fullest of its batches.
+
+        A request stays in the batch that was scheduled when it came, and no engine evens them out (vLLM 0.33 packs all that
+        wait into the next one), so they are as uneven as chance makes them.
+        """
+        if self.stages == 1:
+            return max(1.0, requests)
+        return max(1.0, fullest(requests, self.stages))
+
+    def paced_ms(self, requests: float, context_tokens: float) -> float:
+        """``pace_ms`` of a decode step."""
+        return self.pace_ms(self._decode_through_ms(requests, context_tokens), requests)
+
+    def pace_ms(self, through_ms: float, requests: float) -> float:
+        """How much longer than its way through the stages a batch's round is in a pipeline that is full.
+
+        One batch follows the other through the slowest stage: that with a layer more, or the last, which also has the output's
+        head and the work of each sequence. Nothing where the pipeline has one stage, or one batch.
+        """
+        if self.stages == 1:
+            return 0.0
+        batch = self.batch(requests)
+        last_ms = self.stage.head_ms + batch / self.attention_groups * self.sequence_ms
+        layers_ms = max(0.0, through_ms - last_ms - self.stages * self.stage.own_ms)
+        slowest_ms = self.stage.own_ms + max(
+            layers_ms * self.stage.fullest_share, layers_ms * self.stage.last_share + last_ms
+        )
+        return max(0.0, min(float(self.stages), max(1.0, requests)) * slowest_ms - through_ms)
 
     def alone_ms(self, prompt_tokens: float) -> float:
         """TTFT of a request that nothing runs beside: the server's way, its prompt, and what the scheduler lags behind."""
@@ -210,7 +264,7 @@ class Speed:
         """
         if prompt_tokens <= 0:
             return self.decode_ms(requests, context_tokens)
-        batch = requests / self.stages
+        batch = self.batch(requests) if requests else 0.0
         group = batch / self.attention_groups
         memory = self.dense_weights_ms + self.touched_experts(batch + prompt_tokens) * self.expert_weights_ms
         arithmetic = group * self.dense_ms_per_token + batch * self.expert_ms_per_token
@@ -222,7 +276,8 @@ class Speed:
             math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
         tokens = group + prompt_tokens / (1 if of_one_group else self.attention_groups)
-        return self._chunk_launch_ms(tokens) + on_accelerator + group * self.sequence_ms
+        through = self._chunk_launch_ms(tokens) + on_accelerator + group * self.sequence_ms
+        return through + self.pace_ms(through, requests)
 
     def touched_experts(self, batch: float) -> float:
         """Share of the experts that a step of ``batch`` tokens reads.
@@ -233,9 +288,9 @@ class Speed:
         """
         if not self.experts:
             return 0.0
-        one = self.experts_per_token / self.experts
-        further = max(0.0, batch - 1) * -math.log1p(-one) if one < 1 else math.inf
-        return 1 - (1 - one) * math.pow(1 + further / self.routing_shape, -self.routing_shape)
+        by_a_token = self.experts_per_token / self.experts
+        further = max(0.0, batch - 1) * -math.log1p(-by_a_token) if by_a_token < 1 else math.inf
+        return 1 - (1 - by_a_token) * math.pow(1 + further / self.routing_shape, -self.routing_shape)
 
     def kv_ms(self, context_tokens: float) -> float:
         """Reading the KV cache of one session."""
@@ -258,11 +313,37 @@ def _routing_ms_per_token(model: Model, accelerator: Accelerator, spread: Layout
     return moved / (accelerator.bandwidth_gb_per_s * 1e6)
 
 
-def _hand_over_ms_per_token(model: Model, serving: Serving) -> float:
-    """Sending one token's activations, 16 bit wide, from node to node."""
+def stage_of(model: Model, stages: int, head_ms: float, own_ms: float) -> Stage:
+    """Layers as vLLM deals them out: what is left over goes to stages before the last (``get_pp_indices``)."""
+    if stages == 1:
+        return Stage()
+    layers = layer_count(model)
+    return Stage(
+        fullest_share=ceil_div(layers, stages) / layers,
+        last_share=layers // stages / layers,
+        head_ms=head_ms,
+        own_ms=own_ms,
+    )
+
+
+def fullest(requests: float, batches: float) -> float:
+    """The most that falls on one of so many batches, where chance deals requests out: the mean, and Blom's expected maximum of
+    normal deviates of its spread. Never more than all of them.
+    """
+    if batches <= 1 or requests <= 0:
+        return requests
+    mean = requests / batches
+    above = _NORMAL.inv_cdf((batches - 0.375) / (batches + 0.25))
+    return min(requests, mean + above * math.sqrt(mean))
+
+
+def _hand_over_ms_per_token(model: Model, serving: Serving, stages: int, gb_per_s: float) -> float:
+    """Sending one token's activations, 16 bit wide, from stage to stage: within nodes at ``gb_per_s``."""
+    handed_bytes = calibration.VECTORS_HANDED_OVER * model.hidden_size * 2
+    within = (stages - serving.nodes) * handed_bytes / (gb_per_s * 1e6) if stages > serving.nodes else 0.0
     if serving.nodes == 1:
-        return 0.0
-    return (serving.nodes - 1) * model.hidden_size * 2 / (serving.gbps_between_nodes / 8 * 1e6)
+        return within
+    return within + (serving.nodes - 1) * handed_bytes / (serving.gbps_between_nodes / 8 * 1e6)
 
 
 def speed_of(
@@ -297,7 +378,10 @@ def speed_of(
     reduces = reduces_of(model, spread)
     reduce_ms, reduce_gb_per_s = kernels.all_reduce(accelerator, engine, width)
     reduce_ms_per_token = reduces.vectors_per_token * model.hidden_size * 2 / (reduce_gb_per_s * 1e6)
-    hand_over_ms = _hand_over_ms_per_token(model, serving)
+    hop_ms, hop_gb_per_s = kernels.all_reduce(accelerator, engine, 2)
+    hand_over_ms = _hand_over_ms_per_token(model, serving, pipeline_parallel, hop_gb_per_s)
+    own_ms = constants.step_ms + (hop_ms if pipeline_parallel > 1 else 0.0)
+    head_bytes = model.vocab_size * model.hidden_size * 2 / spread.tensor_parallel
     dense_ms = work.dense_flops / spread.tensor_parallel / dense.flops_per_ms
     expert_ms = work.expert_flops / width / routed.flops_per_ms
     routing_ms = _routing_ms_per_token(model, accelerator, spread, routed.passes) if model.experts else 0.0
@@ -337,7 +421,7 @@ def speed_of(
         attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair,
         own_prompt_ms_per_token=family.prompt_factor * (by_all_ms + by_one_ms) + hand_over_ms,
         own_attention_ms_per_token_pair=family.prompt_factor * attention.prompt_ms_per_pair * groups,
-        launches_ms=constants.step_ms * pipeline_parallel + in_graph_ms,
+        launches_ms=own_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
         prompt_launch_ms=prompt_launch_ms,
@@ -350,6 +434,7 @@ def speed_of(
         accepted_tokens=max(1.0, serving.accepted_tokens),
         attention_groups=groups,
         stages=pipeline_parallel,
+        stage=stage_of(model, pipeline_parallel, head_bytes / dense.bytes_per_ms, own_ms),
         max_batched_tokens=max_batched_tokens,
         prompts_apart=SIZING_PORTS[serving.engine].prompts_apart,
         bandwidth_share=dense.bytes_per_ms / (accelerator.bandwidth_gb_per_s * 1e6),

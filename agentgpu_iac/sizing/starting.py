@@ -5,8 +5,8 @@ or buys what must be there before it (warm replicas) takes the upper figure; wha
 one. Both come from here, with the error that measured starts showed, and nowhere else is there a constant of a start.
 
 The engine's own phases are fitted on the measured starts of ``bench/data/starts.json`` and judged with each source left out
-(``bench/accuracy_starting.py``): median error 29 %, and all 25 took no
-longer than 1.95 times the predicted.
+(``bench/accuracy_starting.py``): median error 26 %, and all 26 took no longer than 1.95 times the predicted, where one in
+twenty is meant to.
 """
 
 from __future__ import annotations
@@ -68,29 +68,37 @@ _NEWER_SINCE = "0.20"
 RANKS_S = 12.0
 """Added by each doubling of the ranks: their processes, and the groups that they join (38 to 51 s from one rank to two, same
 logs)."""
-COMPILE_S = 13.6
+COMPILE_S = 12.8
 """torch.compile of a model of no layers ..."""
-COMPILE_S_PER_LAYER = 0.45
-"""... and of each layer: 19.4 and 31.1 s at 32 layers, 22.1 s at 24, 25.9 s at 42, 42.2 s at 94; 64.8 s at 30 under WSL2. Kept
-on the node's cache afterwards."""
-WARM_UP_S = 39.0
+COMPILE_S_PER_LAYER = 0.428
+"""... and of each layer: 19.4 and 31.1 s at 32 layers, 22.1 s at 24, 25.9 s at 42, 24 s at 48, 42.2 s at 94; 64.8 s at 30 under
+WSL2. Kept on the node's cache afterwards."""
+WARM_UP_S = 40.0
 """Profiling, KV allocation, autotuning and graph capture of a dense model: init less compile (14 to 90 s in seven logs). It
 follows neither layers nor size there."""
-EXPERTS_WARM_UP_S = 68.0
+EXPERTS_WARM_UP_S = 69.0
 """The same of a mixture of experts: grouped kernels are tuned (22 to 151 s in five logs)."""
-RECURRENT_WARM_UP_S = 151.0
+RECURRENT_WARM_UP_S = 153.0
 """The same of models with recurrent layers, with or without experts: Triton kernels of the scans (64 to 269 s in twelve)."""
-DEEP_GEMM_WARM_UP_S = 158.0
-"""Added by FP8 experts on Hopper and data-centre Blackwell, whose DeepGEMM kernels are compiled at start: 480 s of
-DeepSeek-V4-Flash (vllm#43189) less the phases above, its weights counted as off a local disk. One source."""
+DEEP_GEMM_WARM_UP_S = 160.0
+"""Added by FP8 experts on Hopper and data-centre Blackwell, whose DeepGEMM kernels are compiled at start, and others when first
+used: 480 s of DeepSeek-V4-Flash (vllm#43189) less the phases above, its weights counted as off a local disk; 264 s of init of
+Qwen3-30B-A3B on H100 (vllm#47456), 82 of them DeepGEMM's and 120 of kernels that are compiled when first used."""
 FIRST_ANSWER_S = 11.5
 """Ready to the first answer of a dense model: kernels of shapes that the warm-up left out (11 and 12 s, two starts)."""
 EXPERTS_FIRST_ANSWER_S = 50.0
 """The same of a mixture of experts (32 to 67 s, seven starts)."""
-RESTART_S = 52.0
-"""Container start to ready, less the weights, of a dense model on one rank whose compiled code is kept and whose files lie in
-memory: each of five sources counts once (``bench/data/restarts.json``). Hosts differ by a factor of two: 20 to 45 s without
-a container, 31 to 62 s with one."""
+RESTART_S = 28.6
+"""Container start to ready, less weights and init, of a dense model on one rank whose compiled code is kept and whose files lie
+in memory: imports of the server's process and of the engine's, CUDA context, the server itself. Each of fourteen sources
+counts once (``bench/data/restarts.json``); hosts differ by a factor of three."""
+RESTART_INIT_S_PER_LAYER = 0.696
+"""Init of a restart for each layer: the code of all layers is traced again, loaded graph by graph, and captured. .38 to .62 on
+two hosts of one laboratory, .56, .56, .85 and 1.22 on others (0.9 to 0.13)."""
+NEWER_RESTART_INIT_S_PER_LAYER = 0.255
+"""The same where compiled code is loaded as a whole, without tracing: .21 and .31 (0.19 and 0.26)."""
+_LOADED_WHOLE_SINCE = "0.17"
+"""First release of those after torch 2.9 (0.16), with which ``use_aot_compile`` is on by default (envs.py, 0.13.0 to 0.20.0)."""
 ENGINE_ERROR_RATIO = 0.95
 """How much longer an engine's phases may take, together: 1.645 standard deviations (0.40 of the logarithm) of the measured
 starts, each predicted with its source left out; lognormal, one start in twenty is slower."""
@@ -251,8 +259,15 @@ def warm_up_s(engine: Starting) -> float:
 
 
 def restart_s(engine: Starting) -> float:
-    """Container start to ready where the engine has run before, less the weights: what is tuned anew takes as long as ever."""
-    return RESTART_S + RANKS_S * math.log2(max(1, engine.ranks)) + warm_up_s(engine) - WARM_UP_S
+    """Container start to ready where the engine has run before, less the weights."""
+    return RESTART_S + RANKS_S * math.log2(max(1, engine.ranks)) + restart_init_s(engine)
+
+
+def restart_init_s(engine: Starting) -> float:
+    """Its part after the weights: by layers, and what is tuned anew takes as long as ever."""
+    older = engine.version is not None and before(engine.version, _LOADED_WHOLE_SINCE)
+    per_layer = RESTART_INIT_S_PER_LAYER if older and engine.is_measured else NEWER_RESTART_INIT_S_PER_LAYER
+    return per_layer * engine.layers + warm_up_s(engine) - WARM_UP_S
 
 
 def cold_start(

@@ -6,7 +6,9 @@ What a scheduler does in a step, from the engines' sources (vLLM 0.32 ``v1/core/
 * running requests come first, each with one token; prompts fill what is left of the step's tokens, first come, first served;
 * a request is let in while there is a seat and room in the KV cache for its prompt (vLLM: blocks are handed out as it
   grows, and the youngest starts again when none is left), or for its prompt and answer (the others);
-* SGLang reads prompts in steps of their own, while decoding stands still; TensorRT-LLM reads a prompt whole if it can.
+* SGLang reads prompts in steps of their own, while decoding stands still; TensorRT-LLM reads a prompt whole if it can;
+* a pipeline has a batch under way for each stage. A step is then a round of them all, as long as its slowest batch: the others
+  wait behind it in every stage. What waits goes into the next batch with room; chunks of one prompt follow one another.
 
 Between events (an arrival, a first token, a last one, a full cache) steps differ by their contexts alone, and their sum is
 closed. A fleet steps the same code: ``push`` what a router sends here, ``advance`` to the next event.
@@ -38,7 +40,7 @@ class StepTimes(Protocol):
 
     @property
     def stages(self) -> int:
-        """Pipeline stages: a prompt delays the others by its time in one of them."""
+        """Pipeline stages: as many batches follow one another through them."""
         ...
 
     def decode_ms(self, requests: float, context_tokens: float) -> float:
@@ -136,6 +138,7 @@ class Steps:
         "_order",
         "_passing",
         "_prompts",
+        "_round_ms",
         "_rules",
         "_running",
         "_sequence",
@@ -168,6 +171,8 @@ class Steps:
         self._order: list[Asked] = []
         """Let in, oldest first; those that finished are dropped when they are met."""
         self._sequence = 0
+        self._round_ms = 0.0
+        """The last step: of a pipeline, the round of its batches."""
         self._used = 0.0
 
     @property
@@ -189,6 +194,7 @@ class Steps:
         """Put a request at the end of the queue; to be called in the order of arrival, not before its time is reached."""
         if self.idle:
             self._clock = max(self._clock, asked.arrives_ms)
+            self._round_ms = 0.0
         self._coming.append(asked)
 
     def advance(self, until_ms: float = math.inf) -> list[Asked]:
@@ -217,7 +223,9 @@ class Steps:
     def _let_in(self) -> None:
         """First come, first served, while there are tokens in the step, seats, and room in the cache."""
         rules = self._rules
-        budget = rules.step_tokens - sum(each.to_read - each.read_tokens for each in self._prompts)
+        budget = rules.step_tokens * self._engine.stages - sum(
+            each.to_read - each.read_tokens for each in self._prompts
+        )
         if not rules.prompts_apart:
             budget -= self._decoding
         while self._waiting and budget > 0 and self._running < rules.seats:
@@ -227,7 +235,7 @@ class Steps:
                 need += asked.output_tokens
             if self._used + need > rules.cache_tokens and self._running:
                 return
-            whole = rules.whole_prompts and asked.to_read <= rules.step_tokens - self._decoding
+            whole = rules.whole_prompts and asked.to_read <= rules.step_tokens - self._decoding / self._engine.stages
             if whole and asked.to_read > budget:
                 return
             self._waiting.popleft()
@@ -239,40 +247,52 @@ class Steps:
             budget -= asked.to_read
 
     def _prompt_step(self) -> list[Asked]:
-        """One step with prompts in it."""
-        rules, decoding = self._rules, 0 if self._rules.prompts_apart else self._decoding
-        budget = max(1, rules.step_tokens - decoding)
+        """One step with prompts in it; of a pipeline, a round of its batches."""
+        engine, decoding = self._engine, 0 if self._rules.prompts_apart else self._decoding
+        mean = self._contexts / decoding if decoding else 0.0
+        longest = 0.0
+        done: list[tuple[float, Asked]] = []
+        read_ms = span = ahead = 0.0
+        for number in range(engine.stages):
+            going_on = bool(self._prompts) and self._prompts[0].read_tokens > 0
+            tokens, pairs, read = self._fill(decoding, behind_ms=self._round_ms * (1 - (number + 1) / engine.stages))
+            if not tokens:
+                continue
+            ahead = ahead + span / engine.stages if going_on and longest else 0.0
+            span = engine.step_ms(decoding, mean, tokens, pairs)
+            longest = max(longest, span)
+            read_ms = max(read_ms, self._clock + ahead + span)
+            done += [(read_ms, asked) for asked in read]
+        self._clock += longest
+        self._unseen = 0
+        self._round_ms = longest
+        finished = self._decoded(engine.accepted_tokens) if decoding else []
+        for at_ms, asked in done:
+            if engine.stages > 1:
+                self._passing.append((at_ms, asked))
+            else:
+                finished += self._first_token(asked)
+        self._make_room()
+        return finished
+
+    def _fill(self, decoding: int, behind_ms: float) -> tuple[float, float, list[Asked]]:
+        """(prompt tokens, token pairs, prompts read to their end) of one batch of a round, scheduled so long before the last."""
+        budget = max(1, self._rules.step_tokens - math.ceil(decoding / self._engine.stages))
         tokens = pairs = 0.0
         done = []
-        for asked in self._prompts:
+        while self._prompts and budget:
+            asked = self._prompts[0]
+            if behind_ms and asked.arrives_ms > self._clock - behind_ms:
+                break  # for a later batch
             take = min(budget, asked.to_read - asked.read_tokens)
-            if not take:
-                break
             before = asked.cached_tokens + asked.read_tokens
             tokens += take
             pairs += take * (before + take / 2)
             budget -= take
             asked.read_tokens += take
             if asked.read_tokens >= asked.to_read:
-                done.append(asked)
-        mean = self._contexts / decoding if decoding else 0.0
-        engine = self._engine
-        span = engine.step_ms(decoding, mean, tokens, pairs)
-        read_ms = self._clock + span
-        if engine.stages > 1:
-            beside = engine.decode_ms(decoding, mean) if decoding else 0.0
-            span = beside + max(0.0, span - beside) / engine.stages
-        self._clock += span
-        self._unseen = 0
-        finished = self._decoded(engine.accepted_tokens) if decoding else []
-        for asked in done:
-            self._prompts.popleft()
-            if engine.stages > 1:
-                self._passing.append((read_ms, asked))
-            else:
-                finished += self._first_token(asked)
-        self._make_room()
-        return finished
+                done.append(self._prompts.popleft())
+        return tokens, pairs, done
 
     def _passed(self) -> list[Asked]:
         """Prompts whose last chunk has left the pipeline."""
@@ -347,6 +367,7 @@ class Steps:
             span = steps * (first + growth * (steps - 1) / 2)
         self._clock += span
         self._unseen = (self._unseen + steps) % rules.receive_every
+        self._round_ms = first
         finished = self._decoded(steps * each)
         self._make_room()
         return finished

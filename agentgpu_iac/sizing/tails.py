@@ -48,9 +48,9 @@ def wait(state: Steady) -> Wait:
         return Wait(mean_ms=0.0, variance_ms2=0.0, most_ms=0.0)
     rate, shares = state.prompts_per_ms, state.shares_step
     seen = state.step_ms + state.spread_ms2 / state.step_ms
-    came = rate * seen
+    came = rate * seen / state.reading.slots
     load = min(_MOST_LOAD, rate * state.served_ms)
-    behind = state.served_ms * load ** math.sqrt(2 * (state.prompts_in_a_step + 1)) / (2 * (1 - load))
+    behind = state.queue_ms_per_prompt * load ** math.sqrt(2 * (state.prompts_in_a_step + 1)) / (2 * (1 - load))
     further = shares * state.further_ms
     return Wait(
         mean_ms=seen / 2 + further * min(came, state.prompts_in_a_step) + behind,
@@ -77,7 +77,8 @@ def tpot_at(state: Steady, request: Request, percentile: float) -> float:
     prompts = state.prompts_per_ms * max(0.0, request.output_tokens - 1) / state.accepted_tokens * state.step_ms
     if prompts <= 0:
         return state.tpot_ms
-    more = prompts_in_an_answer(prompts, percentile) / prompts
+    own = prompts / state.reading.slots  # of one's own batch
+    more = prompts_in_an_answer(own, percentile) / own
     step = state.decode_ms + max(0.0, state.step_ms - state.decode_ms) * more
     return max(state.step_ms, min(state.longest_ms, step)) / state.accepted_tokens
 

@@ -29,7 +29,11 @@ spec:
       model: Qwen/Qwen3-14B
       sessions: {{concurrent: 30, peak: 120}}
       traffic: {{burstFactor: 4, rampS: 900}}
+      ttftMs: 5000
+      tpotMs: 200
+      overrides: {{maxNumSeqs: 100}}
 """
+"""100 seats hold those who come before a second replica is ready (about 85), not the peak; budgets are far from binding."""
 ON_DEMAND: tuple[CapacityType, ...] = ("on-demand",)
 SPOT_FIRST: tuple[CapacityType, ...] = ("spot", "on-demand")
 

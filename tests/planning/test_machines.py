@@ -184,7 +184,9 @@ def test_the_plan_says_what_machines_leave_open() -> None:
         one.code for one in named.warnings
     )
     assert "several-machines" not in {one.code for one in plan_of("compose").warnings}
-    many = STACK.format(target="compose", hosts="{}") + "      overrides: {baselineReplicas: 2}\n"
+    apart = "  capacity: {shareAccelerators: never}\n  agents:"  # else both replicas may be on one card
+    many = STACK.format(target="compose", hosts="{}").replace("  agents:", apart)
+    many += "      overrides: {baselineReplicas: 2}\n"
     assert "several-machines" in {one.code for one in planned(load_text(many, "stack.yaml"), CATALOG).warnings}
     keyless = STACK.format(target="compose", hosts=open_to).replace("  security: {apiKeySecret: callers}\n", "")
     codes = {one.code for one in planned(load_text(keyless, "stack.yaml"), CATALOG).warnings}

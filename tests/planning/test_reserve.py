@@ -13,7 +13,8 @@ CATALOG = make_catalog(
     offerings("s1", "small-40", on_demand="1.00") + offerings("l1", "large-80", on_demand="4.00"),
     models=(TIGHT, DENSE),
 )
-AGENT = make_agent(model="test/tight")
+AGENT = make_agent(model="test/tight", ttftMs=5000, tpotMs=200)
+"""Memory alone decides: a step reads the weights in some 45 ms on the small card."""
 
 
 def with_reserve(ratio: float | None, **spec: object):

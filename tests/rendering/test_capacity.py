@@ -29,6 +29,9 @@ spec:
       model: Qwen/Qwen3-14B
       sessions: {concurrent: 30, peak: 120}
       traffic: {burstFactor: 4, rampS: 900}
+      ttftMs: 5000
+      tpotMs: 200
+      overrides: {maxNumSeqs: 100}
     - name: digest
       model: Qwen/Qwen3-8B
       latencyClass: background

@@ -61,7 +61,9 @@ STACKS = {
     "several": plan(
         make_agent("a"),
         make_agent("b", "test/tiny", latencyClass="background"),
-        make_agent("c", "test/big", sessions={"concurrent": 30}),
+        make_agent(
+            "c", "test/big", sessions={"concurrent": 30}, overrides={"tensorParallelSize": 8}
+        ),  # fills a machine
     ),
     "shared": plan(make_agent("a", "test/tiny"), make_agent("b", "test/tiny"), accelerators=only("small-40")),
 }

@@ -320,7 +320,10 @@ def listed(blocks: tuple[Block, ...]) -> dict[str, str]:
 def test_what_the_spec_leaves_out_is_listed() -> None:
     said = listed(view(stack("model: Qwen/Qwen3-14B", "conversation: {turns: 3}", "ttftMs: 400")))
     assert said == {
-        "agent": "engine vllm, kvCacheDtype auto, latencyClass chat, interruptible false, thinking off, trustRemoteCode false",
+        "agent": (
+            "engine vllm, kvCacheDtype auto, latencyClass chat, interruptible false, thinking off, textOnly false, "
+            "trustRemoteCode false"
+        ),
         "sessions": "concurrent 1",
         "conversation": (
             "inputTokensPerTurn 150, outputTokensPerTurn 150, systemPromptTokens 500, reasoningTokensPerTurn 0, thinkTimeS 10"

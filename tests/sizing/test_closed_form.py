@@ -15,15 +15,19 @@ from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
 from agentgpu_iac.spec.vocabulary import Engine, Precision
 
 CATALOG = load_catalog()
-SHAPES: tuple[tuple[str, str, Engine, int, Precision, int], ...] = (
-    ("meta-llama/Llama-3.1-8B-Instruct", "h100-sxm", "vllm", 1, "bf16", 8192),
-    ("meta-llama/Llama-3.1-8B-Instruct", "l40s", "vllm", 1, "bf16", 2048),
-    ("meta-llama/Llama-3.1-70B-Instruct", "h100-sxm", "vllm", 4, "bf16", 8192),
-    ("openai/gpt-oss-120b", "b200-sxm", "vllm", 1, "mxfp4", 16384),
-    ("Qwen/Qwen3-14B", "h100-sxm", "sglang", 1, "bf16", 8192),
-    ("Qwen/Qwen3-32B", "h200-sxm", "tensorrt-llm", 1, "bf16", 8192),
+Shape = tuple[str, str, Engine, int, Precision, int, int]
+SHAPES: tuple[Shape, ...] = (
+    ("meta-llama/Llama-3.1-8B-Instruct", "h100-sxm", "vllm", 1, "bf16", 8192, 1),
+    ("meta-llama/Llama-3.1-8B-Instruct", "l40s", "vllm", 1, "bf16", 2048, 1),
+    ("meta-llama/Llama-3.1-70B-Instruct", "h100-sxm", "vllm", 4, "bf16", 8192, 1),
+    ("openai/gpt-oss-120b", "b200-sxm", "vllm", 1, "mxfp4", 16384, 1),
+    ("Qwen/Qwen3-14B", "h100-sxm", "sglang", 1, "bf16", 8192, 1),
+    ("Qwen/Qwen3-32B", "h200-sxm", "tensorrt-llm", 1, "bf16", 8192, 1),
 )
-CASES = 36
+PIPELINES: tuple[Shape, ...] = (
+    ("meta-llama/Llama-3.1-70B-Instruct", "h100-sxm", "vllm", 1, "bf16", 8192, 4),
+    ("meta-llama/Llama-3.1-8B-Instruct", "l40s", "vllm", 1, "bf16", 2048, 2),
+)
 STATED = {  # median, 80th percentile of |ln(closed form / stepped)|
     "ttft": (0.10, 0.40),
     "tpot": (0.08, 0.25),
@@ -32,15 +36,15 @@ STATED = {  # median, 80th percentile of |ln(closed form / stepped)|
 }
 
 
-def speed(shape: tuple[str, str, Engine, int, Precision, int]) -> Speed:
-    model, card, engine, tensor, precision, batched = shape
+def speed(shape: Shape) -> Speed:
+    model, card, engine, tensor, precision, batched, stages = shape
     built = speed_of(
         CATALOG.model(model),
         CATALOG.accelerator(card),
         precision=precision,
         kv_dtype="auto",
         tensor_parallel=tensor,
-        pipeline_parallel=1,
+        pipeline_parallel=stages,
         max_batched_tokens=batched,
         serving=Serving(engine=engine),
     )
@@ -48,13 +52,17 @@ def speed(shape: tuple[str, str, Engine, int, Precision, int]) -> Speed:
     return built
 
 
-@pytest.fixture(scope="module")
-def errors() -> dict[str, list[float]]:
+@pytest.fixture(scope="module", params=[SHAPES, PIPELINES], ids=["one stage", "pipelines"])
+def errors(request) -> dict[str, list[float]]:
+    return _errors(request.param)
+
+
+def _errors(shapes: tuple[Shape, ...]) -> dict[str, list[float]]:
     """Of loads drawn at random, from far below to beyond what prompts alone fill."""
     draw = random.Random(11)
-    built = [(speed(shape), SIZING_PORTS[shape[2]]) for shape in SHAPES]
+    built = [(speed(shape), SIZING_PORTS[shape[2]]) for shape in shapes]
     found: dict[str, list[float]] = {name: [] for name in STATED}
-    for number in range(CASES):
+    for number in range(6 * len(shapes)):
         engine, port = built[number % len(built)]
         prompt = round(10 ** draw.uniform(1.3, 4.0))
         end, output = prompt * draw.choice([1, 1, 2, 4]), round(10 ** draw.uniform(1, 2.7))

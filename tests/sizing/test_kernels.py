@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from agentgpu_iac.catalog.huggingface import model_from_config
 from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import kernels
 from agentgpu_iac.sizing.attention import SPARSE_ATTENTION_TOKENS
 from agentgpu_iac.sizing.launches import attention_launches_ms, feed_forward_launches_ms, reduces_of
 from agentgpu_iac.sizing.layout import Layout
-from agentgpu_iac.sizing.rates import work_of
+from agentgpu_iac.sizing.rates import kernel_formats, work_of
 from agentgpu_iac.sizing.seats import tuned_seats
 from agentgpu_iac.sizing.speed import Serving, speed_of
 from tests.sizing.rows import make_accelerator, make_model
 
 CATALOG = load_catalog()
 MODEL = CATALOG.model("meta-llama/Llama-3.1-8B-Instruct")
+
+LLAMA = {
+    "model_type": "llama",
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "torch_dtype": "bfloat16",
+}
 
 
 def replica(model, card, *, precision="bf16", tensor=1, **serving):
@@ -228,3 +244,29 @@ def test_a_short_prompt_runs_in_graphs_where_the_engine_captures_steps_of_its_si
     assert default.prefill_ms(513, 513) == eager.prefill_ms(513, 513) > wide.prefill_ms(513, 513)
     assert default.step_ms(12, 500, 500, 125_000) < default.step_ms(13, 500, 500, 125_000) - 10
     assert replica(model, card, engine="tensorrt-llm").captured_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "dense"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block"),
+        ({"quant_method": "fp8", "activation_scheme": "dynamic"}, "fp8"),
+        (None, "fp8"),
+    ],
+    ids=["blocks", "channels", "made at load"],
+)
+def test_fp8_runs_in_the_kernels_of_what_the_file_scales(quantisation, dense):
+    """Qwen3-32B-FP8 is dense and scaled in blocks; an engine that makes FP8 itself scales by tensor."""
+    model = MODEL
+    if quantisation is not None:
+        model = model_from_config(json.dumps({**LLAMA, "quantization_config": quantisation}), "config.json")
+    assert kernel_formats(model, "fp8", weight_only=False)[0] == dense
+
+
+def test_experts_of_a_file_without_blocks_are_not_in_blocks():
+    """Mistral's FP8 is by tensor; a mixture without a file is taken as its maker publishes it."""
+    by_tensor, assumed = (
+        CATALOG.model(name) for name in ("mistralai/Mistral-Small-4-119B-2603", "Qwen/Qwen3.6-35B-A3B")
+    )
+    assert kernel_formats(by_tensor, "fp8", weight_only=False) == ("fp8", "fp8")
+    assert kernel_formats(assumed, "fp8", weight_only=False) == ("fp8-block", "fp8-block")

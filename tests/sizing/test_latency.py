@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,8 @@ GENERATION = CONSTANTS.generations["vllm-0.18"]
 """vLLM without a version is taken as the newest."""
 VLLM = CONSTANTS.families["vllm"]
 PROMPT_LAUNCHES_MS = 32 * VLLM.prompt_launch_ms_per_layer
+HOP_MS = 0.0058
+"""A message from card to card over PCIe: that of the smallest all-reduce."""
 MATRIX_MS, ATTENTION_MS = 0.003, 0.012
 """Launches of a card that no table is of."""
 DENSE_STEP_MS = CONSTANTS.step_ms + 32 * (GENERATION.launch_ms_per_layer + 4 * MATRIX_MS + ATTENTION_MS)
@@ -276,10 +279,25 @@ class TestHardware:
 
     def test_pipeline_stages_split_the_batch_and_add_steps(self):
         one, three = engine(), engine(pipeline=3)
-        assert three.launches_ms == pytest.approx(one.launches_ms + 2 * CONSTANTS.step_ms)
+        assert three.launches_ms == pytest.approx(one.launches_ms + 2 * CONSTANTS.step_ms + 3 * HOP_MS)
         assert three.dense_weights_ms == one.dense_weights_ms  # every token still passes all layers
-        assert three.decode_ms(30, 2000) - three.launches_ms == pytest.approx(one.decode_ms(10, 2000) - one.launches_ms)
         assert three.decode_ms(1, 2000) > one.decode_ms(1, 2000)
+
+    def test_a_full_pipeline_goes_at_the_pace_of_its_slowest_stage(self):
+        """32 layers are 11, 11 and 10, and the last of them has the head and samples. Of 30 requests chance puts 12.6 into the
+        fullest of three batches: 10 and 0.81 roots of it."""
+        one, three = engine(), engine(pipeline=3)
+        batch = 10 + NormalDist().inv_cdf(2.625 / 3.25) * math.sqrt(10)
+        assert three.batch(30) == pytest.approx(batch)
+        assert 12.4 < batch < 12.9
+        hand_over = 2 * batch * 2 * 4096 * 2 / (19 * 1e6)
+        own = CONSTANTS.step_ms + HOP_MS
+        through = one.decode_ms(batch, 2000) + 2 * CONSTANTS.step_ms + 3 * HOP_MS + hand_over
+        last = 2 * 128_256 * 4096 / READ_BYTES_PER_MS + batch * CONSTANTS.sequence_ms
+        layers = through - last - 3 * own
+        slowest = own + max(layers * 11 / 32, layers * 10 / 32 + last)
+        assert three.decode_ms(30, 2000) == pytest.approx(3 * slowest)
+        assert three.decode_ms(30, 2000) > through
 
     def test_long_prompts_are_read_in_chunks(self):
         """Each chunk reads the weights and launches all layers once more; the arithmetic is the same."""

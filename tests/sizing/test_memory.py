@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agentgpu_iac.catalog.model import EngineRelease, LayerCounts, RecurrentShape
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import memory
-from agentgpu_iac.sizing.activation import activation_peak
+from agentgpu_iac.sizing.activation import ExpertRun, activation_peak
 from agentgpu_iac.sizing.draft import Draft
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.outside_torch import captures, cuda_graphs, has_own_all_reduce
@@ -300,7 +300,26 @@ class TestOverhead:
         states = 8192 * 2048 * 2 / GIB
         assert memory.sampler_base_gib(model, "0.16.0", 1, 8192) == pytest.approx(states)
         assert memory.sampler_base_gib(model, "0.17.0", 1, 8192) == pytest.approx(states + workspaces)
-        assert memory.feed_forward_gib(model, "0.19.0", 1, 8192) == pytest.approx(4 * states + workspaces)
+        assert memory.feed_forward_gib(model, "0.16.0", 1, 8192) == pytest.approx(4 * states + workspaces)
+
+    def test_they_stay_while_the_next_layer_attends(self):
+        """Qwen3-235B over four H100 (0.20): 157 to 170 KB for each of 8,192 to 65,536 batched tokens, 161 by this formula."""
+        model = make_moe()
+        mixed = 8192 * (2 * (16 * 128 + 2 * 16 * 128) + 16 * 128) * 2 / GIB
+        older, newer = (memory.feed_forward_gib(model, version, 1, 8192) for version in ("0.16.0", "0.17.0"))
+        assert newer - older == pytest.approx(mixed)
+        large = CATALOG.model("Qwen/Qwen3-235B-A22B-Instruct-2507")
+        few, many = (
+            memory.feed_forward_gib(large, "0.20.0", 4, batched, experts=ExpertRun(groups=1, split=1, eight_bit=True))
+            for batched in (8192, 65_536)
+        )
+        assert (many - few) * GIB / (65_536 - 8192) == pytest.approx(163e3, rel=0.03)
+
+    def test_a_scan_takes_what_its_states_are_wide(self):
+        """Qwen3.6-35B over four A100 (0.27): 1.6 GiB more for 16,384 more batched tokens, picture and embeddings included."""
+        hybrid = CATALOG.model("Qwen/Qwen3.6-35B-A3B")
+        few, many = (memory.feed_forward_gib(hybrid, "0.27.0", 4, batched) for batched in (16_384, 32_768))
+        assert many - few == pytest.approx(1.6, rel=0.05)
 
     def test_a_pipeline_stage_holds_its_input_too(self):
         """Llama-3.1-8B, first of two and of four stages: 1.05 to 1.10 GiB logged."""

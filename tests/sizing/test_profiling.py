@@ -116,9 +116,23 @@ class TestPictures:
 
     def test_an_engine_that_is_told_not_to_read_them_holds_none(self) -> None:
         plain = terms("Qwen/Qwen3.5-35B-A3B", "a100-80gb-pcie", "0.19.0", reads_pictures=False)
-        assert (
-            plain.activation_gib(1) < 0.5 < terms("Qwen/Qwen3.5-35B-A3B", "a100-80gb-pcie", "0.19.0").activation_gib(1)
+        reads = terms("Qwen/Qwen3.5-35B-A3B", "a100-80gb-pcie", "0.19.0")
+        assert plain.activation_gib(1) == pytest.approx(1.34, rel=0.01)
+        assert reads.activation_gib(1) == pytest.approx(1.75 + 16_384 * 2048 * 2 / 2**30, rel=0.01)
+
+    def test_ranks_share_a_tower_that_the_engine_divides(self) -> None:
+        """Qwen3.8-27B in FP8 on two RTX 5090 (0.27, club-3090 issue 1087): 1.59 GiB of peak activation; 1.91 undivided."""
+        one, two = (
+            terms("Qwen/Qwen3.8-27B", "rtx-5090", "0.27.0", precision="fp8", tensor_parallel=ranks).activation_gib(2)
+            for ranks in (1, 2)
         )
+        assert one == pytest.approx(1.91, rel=0.01)
+        assert two == pytest.approx(1.59, rel=0.15)
+
+    def test_ranks_do_not_share_the_tower_of_transformers(self) -> None:
+        encoder = encoder_of(make_model(architecture="gemma4", hidden_size=5376))
+        assert encoder is not None
+        assert encoder.profiled_bytes(8192, 8) == encoder.profiled_bytes(8192)
 
 
 class TestExperts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from typing import ClassVar
 
@@ -20,9 +21,9 @@ CATALOG = load_catalog()
 class TestJudgedBySourcesLeftOut:
     def test_as_stated(self):
         ratios = [ratio for _, ratio in LEFT_OUT]
-        assert len(ratios) == len(STARTS) == 25
-        assert statistics.median(abs(ratio - 1) for ratio in ratios) == pytest.approx(0.29, abs=0.01)
-        assert accuracy.spread(ratios) == pytest.approx(0.39, abs=0.01)
+        assert len(ratios) == len(STARTS) == 26
+        assert statistics.median(abs(ratio - 1) for ratio in ratios) == pytest.approx(0.257, abs=0.005)
+        assert accuracy.spread(ratios) == pytest.approx(0.36, abs=0.01)
 
     def test_nineteen_in_twenty_take_no_longer_than_the_upper_figure(self):
         at_worst = 1 + starting.ENGINE_ERROR_RATIO
@@ -45,20 +46,50 @@ class TestRestarts:
     OUTSIDE: ClassVar = [ratio for _, ratio in accuracy.restarts_left_out(RESTARTS)]
 
     def test_as_stated_and_far_from_a_cold_start(self):
-        """Hosts differ by a factor of two, and one laboratory measured most: the error is what it is."""
-        assert len(self.OUTSIDE) == 37
-        assert statistics.median(abs(ratio - 1) for ratio in self.OUTSIDE) == pytest.approx(0.555, abs=0.005)
+        """The bar is 35 %. Hosts differ by a factor of three, and 22 of 48 rows are of one fast host: by rows it is not met."""
+        by_origin = {}
+        for row, ratio in accuracy.restarts_left_out(self.RESTARTS):
+            by_origin.setdefault(row.origin, []).append(abs(ratio - 1))
+        assert (len(self.OUTSIDE), len(by_origin)) == (48, 14)
+        assert statistics.median(map(statistics.median, by_origin.values())) == pytest.approx(0.302, abs=0.005)
+        assert statistics.median(abs(ratio - 1) for ratio in self.OUTSIDE) == pytest.approx(0.411, abs=0.005)
         cold = [row.seconds / accuracy.predicted_s(row) for row in self.RESTARTS]
-        assert statistics.median(abs(1 / ratio - 1) for ratio in cold) > 2
+        assert statistics.median(abs(1 / ratio - 1) for ratio in cold) > 1.8
 
-    def test_nine_in_ten_take_no_longer_than_the_upper_figure(self):
+    def test_nineteen_in_twenty_take_no_longer_than_the_upper_figure(self):
         at_worst = 1 + starting.ENGINE_ERROR_RATIO
-        assert sum(ratio <= at_worst for ratio in self.OUTSIDE) / len(self.OUTSIDE) >= 0.9
+        assert sum(ratio <= at_worst for ratio in self.OUTSIDE) / len(self.OUTSIDE) >= 0.95
+
+    def test_layers_tell_models_of_one_host_apart(self):
+        """Without them the same host was 1.5 times as slow with 48 layers as with 24; what is left is the host."""
+        for part in ("examples/model_size", "figure-10/gpu1"):
+            rows = json.loads((accuracy.DATA / "restarts.json").read_text(encoding="utf-8"))
+            names = [row["source"] for row in rows]
+            found = [
+                ratio
+                for (row, ratio), source in zip(
+                    ((row, row.seconds / accuracy.predicted_restart_s(row)) for row in self.RESTARTS),
+                    names,
+                    strict=True,
+                )
+                if part in source
+            ]
+            assert len(found) == 11
+            assert max(found) / min(found) < 1.2
+
+    def test_the_constants_are_what_the_rows_say(self):
+        for name, value in accuracy.fit_restarts(self.RESTARTS).items():
+            assert getattr(starting, name) == pytest.approx(value, rel=0.01), name
 
     def test_each_source_counts_once(self):
-        assert accuracy.fit_restarts(self.RESTARTS) == pytest.approx(starting.RESTART_S, rel=0.01)
+        once = accuracy.fit_restarts(self.RESTARTS)
         twice = self.RESTARTS + tuple(row for row in self.RESTARTS if row.origin.startswith("upb"))
-        assert accuracy.fit_restarts(twice) == pytest.approx(starting.RESTART_S, rel=0.01)
+        assert accuracy.fit_restarts(twice) == pytest.approx(once)
+
+    def test_code_that_is_loaded_as_a_whole_is_not_traced(self):
+        older, newer = (starting.restart_init_s(starting.Starting(layers=48, version=v)) for v in ("0.16.0", "0.17.0"))
+        assert older == pytest.approx(48 * 0.696)
+        assert newer == starting.restart_init_s(starting.Starting(layers=48)) == pytest.approx(48 * 0.255)
 
     def test_a_restart_is_sooner_than_a_start_on_a_warm_node_and_waits_for_what_is_tuned_anew(self):
         def of(**kind):
@@ -87,7 +118,7 @@ class TestTheEnginesOwnPart:
         assert waits == sorted(waits)
 
     def test_deeper_and_wider_is_slower(self):
-        assert starting.compile_s(starting.Starting(layers=94)) == pytest.approx(13.6 + 94 * 0.45)
+        assert starting.compile_s(starting.Starting(layers=94)) == pytest.approx(12.8 + 94 * 0.428)
         one, eight = (starting.imports_s(starting.Starting(layers=32, ranks=ranks)) for ranks in (1, 8))
         assert eight - one == pytest.approx(36)
 

@@ -84,12 +84,20 @@ class TestOneRequest:
         (four,) = served(RULES, asks(prompt=4000), engine=Engine(stages=4))
         assert four.first_ms == pytest.approx(one.first_ms * (1 + 3 / 4) / 4, rel=0.1)
 
-    def test_others_wait_for_a_prompt_in_one_stage(self):
+    @pytest.mark.parametrize(
+        ("prompts", "least", "most"),
+        [
+            (1, 1.0, 1.0),  # in one batch: the others wait behind it in every stage
+            (4, 0.25, 0.4),  # in all four at once
+            (8, 0.25, 0.4),
+        ],
+    )
+    def test_a_round_of_a_pipeline_is_as_long_as_its_slowest_batch(self, prompts, least, most):
         def late(stages: int) -> float:
             steps, running = Steps(Engine(stages=stages), RULES), asks(output=50)
             steps.push(running)
             steps.advance(15.0)
-            for _ in range(8):
+            for _ in range(prompts):
                 steps.push(asks(prompt=900, output=1))
             while not steps.idle:
                 steps.advance()
@@ -97,7 +105,21 @@ class TestOneRequest:
 
         (alone,) = served(RULES, asks(output=50))
         without = alone.last_ms - alone.first_ms
-        assert late(4) - without == pytest.approx((late(1) - without) / 4, rel=0.01)
+        share = (late(4) - without) / (late(1) - without)
+        assert least - 1e-9 <= share <= most + 1e-9
+
+    def test_prompts_that_come_one_after_another_fall_on_batches_of_their_own(self):
+        def late(*, together: bool) -> float:
+            steps, running = Steps(Engine(stages=4), RULES), asks(output=50)
+            steps.push(running)
+            steps.advance(50.0)
+            for number in range(4):
+                steps.push(asks(prompt=200, output=1, at=steps.now_ms - (0.0 if together else 10.0 - 2.5 * number)))
+            while not steps.idle:
+                steps.advance()
+            return running.last_ms
+
+        assert late(together=False) < late(together=True)
 
 
 class TestScheduling:

@@ -48,11 +48,11 @@ def legal_parallelism(demand: Demand, *, groups_are_run: bool = False) -> tuple[
 
     TP must divide the query heads, and the KV heads or be a multiple of them; an odd number of accelerators is
     therefore reached by PP only. PP may not exceed the layers. Attention groups are tried where they can win:
-    see ``_with_groups``.
+    see ``_with_groups``. Of as many accelerators those in fewer stages come first: a stage works only while another waits.
     """
     sizes = (*_without_groups(demand), *(_with_groups(demand) if groups_are_run else ()))
     return tuple(
-        sorted(sizes, key=lambda each: (each.accelerators, each.attention_dp > 1, each.pipeline, each.attention_dp))
+        sorted(sizes, key=lambda each: (each.accelerators, each.pipeline, each.attention_dp > 1, each.attention_dp))
     )
 
 

@@ -34,6 +34,10 @@ _NO_GAP = 1e-6
 _TIE_WEIGHT = 1e-7
 _MOST_TIE_USD = 1e-3
 """What the tie-break may weigh in the objective: a ten-millionth of the plan's cost, and a tenth of a cent at most."""
+_TOLD_APART = 1e-6
+"""Objectives that differ by so much are told apart by the solver, whose tolerances are 1e-7 and its gap 1e-9."""
+_MOST_MAGNIFIED = 1e7
+"""Beyond it the digits of a double end."""
 
 PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], int]
 """Machine, tier, capacity types, and the option's number for a pool of its own (0: shared by all replicas within a
@@ -167,10 +171,15 @@ class Option:
         return cost / self.machine.accelerators
 
     def rank(self, terms: Terms) -> tuple[object, ...]:
-        """Order by cost, then by fewer accelerators, then by name, so that ties fall the same way every time."""
+        """Order by cost, then by size, then by name, so that ties fall the same way every time."""
+        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """What decides between equal costs: what one failure takes away, what is taken in all, and the machines of a replica."""
         taken = self.accelerators("baseline") + self.accelerators("burst")
-        cost = self.usd_per_month_alone(terms)
-        return (cost, taken, self.candidates[0].nodes, self.machine.accelerators, self.machine.id)
+        largest = max(candidate.accelerators_per_replica for candidate in self.candidates)
+        return largest, taken, self.candidates[0].nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,12 +320,20 @@ class _Problem:
 
 
 def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -> tuple[list[Option], float]:
-    """The columns of the cheapest placement, and the optimality gap. ``scale`` is about what it costs."""
+    """The columns of the cheapest placement, and the optimality gap. ``scale`` is about what it costs.
+
+    Of equal costs the smaller replicas are taken. The objective is so large that the solver tells them apart, whatever its
+    version: its tolerances are absolute.
+    """
     problem = _Problem()
     taken_in: dict[PoolKey, dict[int, float]] = {}
     node_usd: dict[PoolKey, float] = {}
     reservable: dict[PoolKey, list[int]] = {}
-    tie_weight = min(_TIE_WEIGHT, _MOST_TIE_USD / scale)
+    tie_step = min(_TIE_WEIGHT, _MOST_TIE_USD / scale) / len(columns) / agents
+    magnified = min(_MOST_MAGNIFIED, max(1.0, _TOLD_APART / tie_step))
+    tie_step, scale = tie_step * magnified, scale / magnified
+    by_size = sorted(range(len(columns)), key=lambda number: (columns[number].size, number))
+    place_of = {number: place for place, number in enumerate(by_size)}
     for number, option in enumerate(columns):
         direct = Decimal(0)
         for key, taken, price in _pools_of(option, number, terms):
@@ -330,7 +347,7 @@ def _solve(columns: Sequence[Option], agents: int, terms: Terms, scale: float) -
                 node_usd[key] = float(price * hours)
                 if key[1] == "baseline" and option.may_be_reserved(terms):
                     reservable.setdefault(key, []).append(number)
-        problem.column(float(direct) / scale + tie_weight * number / len(columns) / agents, 1.0)
+        problem.column(float(direct) / scale + tie_step * place_of[number], 1.0)
     covers: list[dict[int, float]] = [{} for _ in range(agents)]
     for number, option in enumerate(columns):
         for agent in option.agents:

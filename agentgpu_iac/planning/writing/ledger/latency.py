@@ -150,7 +150,7 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: l
 
 
 def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    batch, decode_ms = max(1.0, candidate.counted_sessions / engine.stages), workload.latency.decode_ms or 0.0
+    batch, decode_ms = engine.batch(candidate.counted_sessions), workload.latency.decode_ms or 0.0
     group = max(1.0, batch / engine.attention_groups)
     terms = [
         f"{engine.launches_ms:.4f}",
@@ -166,10 +166,16 @@ def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: la
     terms.append(f"{group:.6g} x ({' + '.join(f'{term:.6f}' for term in each)})")
     if last is not None:
         terms.append(f"{batch:.6g} x {last:.6f}")
+    if engine.stages > 1:
+        terms.append(f"{engine.paced_ms(candidate.counted_sessions, request.context_tokens):.4f}")
     return _line(
         "decodeMs",
         f"{formula} + sessions x (KV cache + host + all-reduce)"
-        + ("" if engine.stages == 1 else f"; sessions / {engine.stages} stages")
+        + (
+            ""
+            if engine.stages == 1
+            else f" + pace of the slowest of {engine.stages} stages; sessions of the fullest of as many batches"
+        )
         + (
             ""
             if engine.attention_groups == 1

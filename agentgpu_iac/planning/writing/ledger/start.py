@@ -73,8 +73,8 @@ def start_lines(workload: Workload) -> Iterator[Line]:
             value=start.restart_total,
             result=f"{start.restart_total:g} s, {late.restart_total or 0.0:g} s at worst",
             unit="s",
-            source=f"{starting.RESTART_S:g} s of a dense model on one rank, measured restarts; an engine that exits is away so "
-            "long",
+            source=f"{starting.RESTART_S:g} s of imports and server on one rank and an init by layers, measured restarts; an "
+            "engine that exits is away so long",
         )
 
 
