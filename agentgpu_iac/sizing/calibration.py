@@ -3,7 +3,7 @@
 What kernels reach is no constant: it is a fact of the catalog (``kernels.json``). Fitted is what no table of kernels holds:
 the host's time of a step and of a sequence, a layer's small kernels by engine generation, launches of prompts, how evenly
 experts are asked for, and the time of a first token. ``bench/accuracy_latency.py --constants`` fits them to up to eight rows of
-each group (model, accelerator, engine) of the 2,406 measured points of ``bench/data/serving.csv``, of at most 128 requests at
+each group (model, accelerator, engine) of the 2,348 judged points of ``bench/data/serving.csv``, of at most 128 requests at
 once, each stepped through the protocol of its client, by robust least squares with a prior on every constant; its other
 tables judge all rows. ``UNCERTAINTY_RATIO`` says how far each moves when the rows of one card or one model family are left out.
 The host's time of a request is not fitted: closed loops do not tell it from their own queue.
@@ -174,20 +174,21 @@ class ErrorRatios:
 
 ERROR_RATIOS: Mapping[str, ErrorRatios] = MappingProxyType(
     {
-        "vllm-0.12": ErrorRatios(ttft=1.1, tpot=0.20, experts_tpot=0.50),
-        "vllm-0.15": ErrorRatios(ttft=0.40, tpot=0.22, experts_tpot=0.22),
-        "vllm-0.18": ErrorRatios(ttft=0.40, tpot=0.22, experts_tpot=0.22),
-        "tensorrt-llm-1.0": ErrorRatios(ttft=0.52, tpot=0.25, experts_tpot=0.25),
-        "tensorrt-llm-1.2": ErrorRatios(ttft=0.35, tpot=0.22, experts_tpot=0.30),
-        "sglang-0.5.1": ErrorRatios(ttft=0.85, tpot=0.19, experts_tpot=0.28),
-        "sglang-0.5.6": ErrorRatios(ttft=1.5, tpot=0.25, experts_tpot=0.28),
-        "sglang-0.5.9": ErrorRatios(ttft=0.70, tpot=0.32, experts_tpot=0.32),
+        "vllm-0.12": ErrorRatios(ttft=1.10, tpot=0.20, experts_tpot=0.53),
+        "vllm-0.15": ErrorRatios(ttft=0.40, tpot=0.18, experts_tpot=0.18),
+        "vllm-0.18": ErrorRatios(ttft=0.40, tpot=0.18, experts_tpot=0.18),
+        "tensorrt-llm-1.0": ErrorRatios(ttft=0.51, tpot=0.22, experts_tpot=0.24),
+        "tensorrt-llm-1.2": ErrorRatios(ttft=0.30, tpot=0.20, experts_tpot=0.37),
+        "sglang-0.5.1": ErrorRatios(ttft=0.48, tpot=0.19, experts_tpot=0.28),
+        "sglang-0.5.6": ErrorRatios(ttft=0.48, tpot=0.22, experts_tpot=0.28),
+        "sglang-0.5.9": ErrorRatios(ttft=0.40, tpot=0.22, experts_tpot=0.27),
     }
 )
 """By generation of the engine, on cards of the measured runs: the 80th percentile of the larger of the errors with the card and
-with the model family left out. TTFT of vLLM since 0.14 is wider than its 30 to 33 %, since nearly all its rows are of one
-source: without it the 80th percentile is 41 to 50 %. TTFT of SGLang is what its rows were off by before they were known to
-hold streaming intervals; no row tells it without. Kinds that a generation has no rows of (dense models in vLLM since 0.14,
+with the model family left out. TTFT of vLLM since 0.14 is wider than its 23 to 29 %, and so is its TPOT (13 to 18 %), since
+nearly all its rows are of one source: without it the 80th percentile of TTFT is 39 to 47 %. TTFT of SGLang since 0.5.9 is
+what holds 80 % without the family; without the card it is 44 %. Before, no row tells it: 48 %, which holds 80 % of the newer rows
+with a source left out. Kinds that a generation has no rows of (dense models in vLLM since 0.14, and in SGLang since 0.5.9,
 mixtures of experts in SGLang before 0.5.4) take those of the generation beside it. vLLM before 0.14 has a source of mixtures
 of experts that is off by a factor of two for no reason that its rows give."""
 OTHER_CARDS: Mapping[bool, ErrorRatios] = MappingProxyType(
