@@ -27,7 +27,7 @@ from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import ceil_div
 
 CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
-"""Accelerators of the measured runs: 2,406 closed-loop points of vLLM, TensorRT-LLM and SGLang."""
+"""Accelerators of the measured runs: 2,348 closed-loop points of vLLM, TensorRT-LLM and SGLang; of GB200, services alone."""
 UNCALIBRATED_FACTOR = 1.5
 """How much wider the band is where no measured run used the engine, or speculation: a judgement, no measurement."""
 SEVERAL_NODES_FACTOR = 1.5
