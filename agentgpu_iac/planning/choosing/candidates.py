@@ -67,9 +67,9 @@ class Candidate:
         return self.groups.seats(self.max_num_seqs)
 
     @property
-    def counted_sessions(self) -> int:
-        """Sessions by which its steps are timed: every attention group as full as the fullest."""
-        return self.groups.counted(self.max_num_seqs)
+    def full_speed(self) -> Speed | None:
+        """Its speed with every seat taken: steps wait for the fullest attention group."""
+        return None if self.speed is None else self.speed.with_fullest_group(self.groups.fullness(self.max_num_seqs))
 
     @property
     def accelerators_per_pod(self) -> int:

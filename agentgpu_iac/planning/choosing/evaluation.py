@@ -414,7 +414,7 @@ class Evaluator:
     def _service(
         self, engine: Speed | None, hit: float, sessions: int, groups: Groups, *, by_hand: bool = True
     ) -> Service:
-        demand, counted = self._demand, groups.counted(sessions)
+        demand = self._demand
         if demand.load is not None:
             service = answering(engine, demand, demand.load, sessions, self._rules.round_trip_ms)
             return with_overrides(service, demand) if by_hand else service
@@ -422,11 +422,11 @@ class Evaluator:
             tpot_error
         ) = None
         if engine is not None:
-            request = mean_request(demand, hit)
-            state = latency.steady(engine, request, counted)
-            answer = latency.answer(engine, request, state, counted, counted)
-            prefill = prefill_ms(engine, request, counted, *largest_prompt(demand, hit))
-            cold = prefill_ms(engine, request, counted, demand.context_tokens, demand.context_tokens)
+            request, engine = mean_request(demand, hit), engine.with_fullest_group(groups.fullness(sessions))
+            state = latency.steady(engine, request, sessions)
+            answer = latency.answer(engine, request, state, sessions, sessions)
+            prefill = prefill_ms(engine, request, sessions, *largest_prompt(demand, hit))
+            cold = prefill_ms(engine, request, sessions, demand.context_tokens, demand.context_tokens)
             work = engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens)
             queue, decode, tpot = answer.queue_ms, answer.first_step_ms, answer.tpot_ms
             ttft = self._rules.round_trip_ms + queue + prefill + decode
@@ -434,8 +434,7 @@ class Evaluator:
             ttft_at = self._rules.round_trip_ms + late + prefill + decode
             tpot_at = tails.tpot_at(state, request, demand.percentile) * engine.measured_tpot_ratio
             uncached_ttft = self._rules.round_trip_ms + queue + cold + decode
-            share = sessions / counted
-            out, read = answer.output_tokens_per_s * share, answer.prefill_tokens_per_s * share
+            out, read = answer.output_tokens_per_s, answer.prefill_tokens_per_s
             ttft_error, tpot_error = answer.ttft_error_ratio, answer.tpot_error_ratio
         service = Service(
             sessions=sessions,

@@ -53,9 +53,9 @@ def _generating_s(candidate: Candidate, load: float) -> float | None:
     """Time that a mean request holds its seat while that many are generated, the network left out."""
     demand, given, service = candidate.demand, candidate.demand.agent.overrides, candidate.service
     ttft_ms, tpot_ms = given.ttft_ms, given.tpot_ms
-    if candidate.speed is not None and (ttft_ms is None or tpot_ms is None):
-        counted = load * candidate.counted_sessions / candidate.max_num_seqs
-        answer = latency.predict(candidate.speed, mean_request(demand, candidate.prefix_hit_ratio), counted)
+    engine = candidate.full_speed
+    if engine is not None and (ttft_ms is None or tpot_ms is None):
+        answer = latency.predict(engine, mean_request(demand, candidate.prefix_hit_ratio), load)
         ttft_ms = answer.ttft_ms if ttft_ms is None else ttft_ms
         tpot_ms = answer.tpot_ms if tpot_ms is None else tpot_ms
     ttft_ms = service.ttft_ms if ttft_ms is None else ttft_ms

@@ -21,11 +21,11 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     if candidate.demand.load is not None:
         yield from answer_lines(candidate, workload, engines)
         return
-    engine, times, shape = candidate.speed, workload.latency, candidate.demand.shape
+    engine, times, shape = candidate.full_speed, workload.latency, candidate.demand.shape
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    state = latency.steady(engine, request, candidate.counted_sessions)
+    state = latency.steady(engine, request, candidate.max_num_seqs)
     yield _line(
         "ttftMs",
         "network + queue + prefill + first step",
@@ -131,7 +131,7 @@ def _queue(workload: Workload, engine: Speed, state: latency.Steady, engines: in
 
 
 def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.counted_sessions
+    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.max_num_seqs
     tokens, end_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
     decode = engine.decode_ms(sessions, request.context_tokens)
     reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode)
@@ -150,8 +150,8 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: l
 
 
 def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    batch, decode_ms = engine.batch(candidate.counted_sessions), workload.latency.decode_ms or 0.0
-    group = max(1.0, batch / engine.attention_groups)
+    batch, decode_ms = engine.batch(candidate.max_num_seqs), workload.latency.decode_ms or 0.0
+    group = max(1.0, engine.fullest_group(batch))
     terms = [
         f"{engine.launches_ms:.4f}",
         f"({engine.dense_weights_ms:.4f}^2 + ({group:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
@@ -167,7 +167,7 @@ def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: la
     if last is not None:
         terms.append(f"{batch:.6g} x {last:.6f}")
     if engine.stages > 1:
-        terms.append(f"{engine.paced_ms(candidate.counted_sessions, request.context_tokens):.4f}")
+        terms.append(f"{engine.paced_ms(candidate.max_num_seqs, request.context_tokens):.4f}")
     return _line(
         "decodeMs",
         f"{formula} + sessions x (KV cache + host + all-reduce)"
@@ -202,6 +202,6 @@ def _tpot(candidate: Candidate, workload: Workload, engine: Speed, state: latenc
         ),
         tpot_ms,
         f"{tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}",
-        f"a step of those who decode; {max(0, candidate.counted_sessions - 1)} other sessions bring a prompt every "
+        f"a step of those who decode; {max(0, candidate.max_num_seqs - 1)} other sessions bring a prompt every "
         f"{state.cycle_ms:,.0f} ms each",
     )
