@@ -21,7 +21,7 @@ import accuracy_loading
 import accuracy_memory
 import accuracy_starting
 import peer
-from serving_rows import DATA, read_cases
+from serving_rows import DATA, judged_cases
 
 from agentgpu_iac.catalog.store import load_catalog
 
@@ -132,7 +132,7 @@ def starting_section() -> str:
 
 def latency_section() -> str:
     """TTFT and TPOT against closed-loop runs through their own protocols, left out by card, family and source."""
-    cases = list(read_cases(load_catalog()))
+    cases = list(judged_cases(load_catalog()))
     results = accuracy_latency.outcomes(cases)
 
     def show() -> None:

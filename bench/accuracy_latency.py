@@ -6,7 +6,8 @@
 An error is |predicted / measured - 1|. "Left out" predicts every row with constants that never saw its card, its model's
 family, or its source (``fitting`` says how). It is still a little kind: terms and priors were chosen with all rows in view.
 Rows whose TTFT holds a setting of the engine that they do not say count for TPOT alone, and are told apart. Rows that are
-hardly what their columns claim are marked and stay in every figure.
+hardly what their columns claim are marked and stay in every figure. Rows that are no replica of one engine, as their sources
+say, are in none (``recipes.SERVICES``).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import itertools
 import fitting
 import numpy as np
 from fitting import Lines, Problem, Vector
-from serving_rows import Case, read_cases
+from recipes import SERVICES
+from serving_rows import Case, judged_cases
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing.calibration import generation_of
@@ -206,6 +208,13 @@ def print_marked(results: Iterable[Outcome]) -> None:
         print(f"  {where} {case.precision} x{case.spread.accelerators} C={case.concurrency:g}: {one.implausible}")
 
 
+def print_services() -> None:
+    """Rows that are no replica of one engine, with what their source says: in no figure."""
+    print("\nRows that are no replica of one engine, as their sources say, and are not judged")
+    for (backend, version, system), reason in SERVICES.items():
+        print(f"  {backend} {version or '(no version)'} {system}: {reason}")
+
+
 def print_speed(cases: Sequence[Case]) -> None:
     """Time of building a replica, of the closed form that planning asks, and of stepping through a protocol."""
     some = cases[::20]
@@ -255,6 +264,7 @@ def print_all(results: Sequence[Outcome], cases: Sequence[Case]) -> None:
     print_bands(results)
     print_left_out_80(results)
     print_marked(results)
+    print_services()
     print_speed(cases)
 
 
@@ -263,7 +273,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--constants", action="store_true", help="refit on all rows and print the constants")
     arguments = parser.parse_args()
-    cases = list(read_cases(load_catalog()))
+    cases = list(judged_cases(load_catalog()))
     if arguments.constants:
         print_constants(cases)
         return

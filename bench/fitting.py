@@ -38,6 +38,7 @@ PRIORS: dict[str, tuple[float, float]] = {
     "prompt_reduce_ms": (0.05, 0.7),
     "prompt_launch_ms_per_layer": (0.2, 0.3),
     "prompt_experts_launch_ms": (0.3, 0.7),
+    "captured_launch_ms_per_layer": (0.1, 0.7),
     "launch_ms_per_layer": (0.012, 0.6),
     "prompt_factor": (1.1, 0.15),
     "first_token_ms": (10.0, 0.5),
@@ -121,9 +122,10 @@ def run(case: Case, engine: Speed) -> tuple[float, float]:
     outcome = arrivals.run(
         engine,
         port.scheduling(
-            seats=port.default_seats(case.accelerator) * groups,
+            seats=case.recipe.seats or port.default_seats(case.accelerator) * groups,
             step_tokens=engine.max_batched_tokens * groups,
             cache_tokens=case.seats * held,
+            receive_every=case.recipe.receive_every or 1,
         ),
         arrivals.Host(
             request_ms=latency.way_ms(engine, engine.decode_ms(min(case.seats, slots), request.context_tokens)),
@@ -151,6 +153,8 @@ def speed(case: Case, constants: Constants) -> Speed:
             version=case.version,
             attention_dp=case.attention_dp,
             expert_parallel=case.expert_parallel,
+            expert_kernel=case.recipe.expert_kernel,
+            captured_tokens=case.recipe.captured_tokens,
             constants=constants,
         ),
     )
@@ -228,7 +232,7 @@ class Problem:
 def _replica_key(case: Case) -> tuple[object, ...]:
     where = (case.model.id, case.accelerator.id, case.engine, case.version, case.precision, case.kv_dtype)
     widths = (case.tensor_parallel, case.attention_dp, case.expert_parallel)
-    return (*where, *widths, case.step_tokens, case.length_low)
+    return (*where, *widths, case.step_tokens, case.length_low, case.recipe)
 
 
 def _numbered(keys: Sequence[object]) -> list[int]:

@@ -46,6 +46,18 @@ EXPERTS = {
 BYTES = {"bf16": 2, "fp8": 1, "fp8-block": 1, "int8": 1, "nvfp4": 0.5625, "int4": 0.53125, "mxfp4": 0.53125}
 LEFT_OUT = {("vllm", "fp8-block"), ("trtllm", "fp8")}
 """Matrices whose tables time something else."""
+ANY = ("", "", "")
+BUILDS = {
+    ("vllm", "mxfp4"): (("triton", "oaitriton", "w4a16"), ("flashinfer", "mxfp4_bf16", "w4a16"), ANY),
+    ("vllm", "fp8-block"): (("flashinfer", "fp8moe_flashinfer", ""), ("triton", "triton|vllm_fused_moe", ""), ANY),
+    ("sglang", "mxfp4"): (("flashinfer", "flashinfer_trtllm", "w4a8"), ("triton", "fused_moe_triton", "w4a16"), ANY),
+    ("sglang", "fp8-block"): (("flashinfer", "flashinfer_trtllm", ""), ("triton", "fused_moe_triton", ""), ANY),
+}
+"""Experts of an engine and format that tables time with several kernels: (name, part of the kernel's name, of the type's). The
+first that a card has is what the engine takes by itself: vLLM OpenAI's Triton kernels for MXFP4 on Hopper and FlashInfer's
+on Blackwell (``quantization/mxfp4.py``), SGLang FlashInfer's on Blackwell and Triton elsewhere (``server_args.py``). Marlin
+for MXFP4, which VLLM_MXFP4_USE_MARLIN asks for, is taken from the INT4 tables: those of MXFP4 hold another model's
+activation beside it."""
 FEWEST = 100
 FEW_TOKENS, MANY_TOKENS = 64, 16_384
 CACHED_BYTES = 1.5e8
@@ -123,8 +135,10 @@ def main() -> None:
         table = table[(table.moe_ep_size == 1) & (table.num_tokens <= MANY_TOKENS)]
         table = table.assign(form=table.moe_dtype.map(EXPERTS))
         for form, each in table.dropna(subset="form").groupby("form"):
-            experts.setdefault((system, engine, form), []).append((version, each))
-    for (system, engine, form), versions in sorted(experts.items()):
+            for kernel, build, kind in BUILDS.get((engine, form), (ANY,)):
+                own = each[each.kernel_source.str.contains(build) & each.moe_dtype.str.contains(kind)]
+                experts.setdefault((system, engine, form, kernel), []).append((version, own))
+    for (system, engine, form, kernel), versions in sorted(experts.items(), key=_as_listed):
         version, each = max(
             (one for one in versions if len(one[1]) >= FEWEST), key=lambda one: _order(one[0]), default=("", None)
         )
@@ -132,7 +146,8 @@ def main() -> None:
             continue
         shape = ["num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size"]
         data = each.assign(log=np.log(each.latency)).groupby(shape, as_index=False).log.mean()
-        if len(data) < FEWEST:
+        others = row(system, engine, version)["experts"]
+        if len(data) < FEWEST or (not kernel and any(other["format"] == form for other in others)):
             continue
         tokens, top, count = data.num_tokens.to_numpy(float), data.topk.to_numpy(), data.num_experts.to_numpy()
         wide, inner = data.hidden_size.to_numpy(), data.inter_size.to_numpy() / data.moe_tp_size.to_numpy()
@@ -151,6 +166,7 @@ def main() -> None:
         row(system, engine, version)["experts"].append(
             {
                 "format": form,
+                **({"kernel": kernel} if kernel else {}),
                 "launchUs": _3(launch),
                 "launchUsPerThousandWide": _3(found[4]),
                 "bandwidthShare": _3(read),
@@ -207,7 +223,18 @@ def main() -> None:
             row(system, engine, version)["allReduces"].append(
                 {"accelerators": int(width), "launchUs": _3(np.median(small)), "gbPerS": _3(rate_gb)}
             )
+    for found in rows.values():
+        packed = next((each for each in found["experts"] if each["format"] == "int4"), None)
+        if found["engine"] == "vllm" and packed and any(each["format"] == "mxfp4" for each in found["experts"]):
+            found["experts"].append({**packed, "format": "mxfp4", "kernel": "marlin"})
     print(json.dumps([rows[key] for key in sorted(rows)], indent=1))
+
+
+def _as_listed(item):
+    """Cards, engines and formats by name, kernels as ``BUILDS`` lists them."""
+    system, engine, form, kernel = item[0]
+    listed = [name for name, _, _ in BUILDS.get((engine, form), (ANY,))]
+    return system, engine, form, listed.index(kernel)
 
 
 def _window(table):

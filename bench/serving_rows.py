@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from recipes import SERVICES, UNKNOWN, Recipe, recipe_of
+
 from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.sizing.latency import Request
@@ -107,7 +109,10 @@ class Case:
     step_tokens: int | None
     """Most tokens of a step, where the row says."""
     ttft_holds: str
-    """What the TTFT holds besides, by a setting that the row does not say: not predictable, and told apart."""
+    """What the TTFT holds besides, by a setting that nothing says: not predictable, and told apart."""
+    service: str
+    """Why it is no replica of one engine, as its source says; empty: it is one. Others are not judged."""
+    recipe: Recipe
     ttft_ms: float
     tpot_ms: float
 
@@ -158,6 +163,11 @@ def read_cases(catalog: Catalog, path: Path = DATA) -> Iterator[Case]:
             yield _case(catalog, line, row)
 
 
+def judged_cases(catalog: Catalog, path: Path = DATA) -> Iterator[Case]:
+    """All rows that are a replica of one engine, as far as their sources say."""
+    return (case for case in read_cases(catalog, path) if not case.service)
+
+
 def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
     name, precision = _SAME_SHAPE.get(row["model_path"], (row["model_path"], None))
     model = catalog.model(name)
@@ -168,10 +178,14 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
     if model.native_precision == "mxfp4":
         weights = "mxfp4"
     tensor, groups, expert = _sizes(row, model)
-    spread = layout(accelerator, tensor, groups, expert)
-    kv_dtype = recipe_kv_dtype(engine, accelerator, weights)
     prompt, output = float(row["isl"]), float(row["osl"])
     asked = protocol_of(row)
+    concurrency = float(row["batch_size"]) * max(1, _count(row["attention_dp_size"]) or groups)
+    recipe = UNKNOWN if asked.client != "inferencemax" else recipe_of(row, tensor, round(concurrency))
+    if recipe.experts_whole and expert == 1:
+        expert = tensor
+    spread = layout(accelerator, tensor, groups, expert)
+    kv_dtype = recipe.kv_dtype or recipe_kv_dtype(engine, accelerator, weights)
     limit = tuned_seats(
         model,
         accelerator,
@@ -196,13 +210,15 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         expert_parallel=expert,
         spread=spread,
         request=Request(prompt_tokens=prompt, context_tokens=prompt + output / 2, output_tokens=output),
-        concurrency=float(row["batch_size"]) * max(1, _count(row["attention_dp_size"]) or groups),
+        concurrency=concurrency,
         seats=limit,
         client=asked.client,
         rounds=asked.rounds,
         length_low=asked.length_low,
-        step_tokens=asked.step_tokens,
-        ttft_holds=row["ttft_holds"],
+        step_tokens=recipe.step_tokens or asked.step_tokens,
+        ttft_holds="" if recipe.receive_every and recipe.warmed_up else row["ttft_holds"],
+        service=SERVICES.get((row["backend"], row["backend_version"], row["system"]), ""),
+        recipe=recipe,
         ttft_ms=float(row["silicon_ttft_ms"]),
         tpot_ms=float(row["silicon_tpot_ms"]),
     )

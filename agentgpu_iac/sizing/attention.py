@@ -71,7 +71,7 @@ def attention_of(
     return Attention(
         launch_ms=decode.launch_us / 1e3,
         kv_ms_per_token=math.hypot(work.kv_bytes_per_token / bytes_per_ms, _latent_ms(model, spread, flops_per_ms)),
-        kv_ms_per_session=work.kv_bytes_per_session / bytes_per_ms,
+        kv_ms_per_session=(work.kv_bytes_per_session + work.state_bytes) / bytes_per_ms,  # a state is written, too
         prompt_ms_per_pair=per_pair,
         prompt_ms_per_token=per_token + per_window,
     )

@@ -55,6 +55,8 @@ class Constants:
 
     prompt_reduce_ms: float
     """Launching one all-reduce of a prompt chunk, outside CUDA graphs, until all accelerators have."""
+    captured_launch_ms_per_layer: float
+    """Prompt chunks whose kernels are in pieces of CUDA graphs: launching a layer's attention and the piece after it."""
     step_ms: float
     """One engine step: scheduler, input copies, sampling. All rows."""
     routing_shape: float
@@ -76,81 +78,83 @@ VECTORS_HANDED_OVER = 2
 (``make_empty_intermediate_tensors`` of the models in vLLM 0.33, SGLang's ``PPProxyTensors``)."""
 
 CONSTANTS = Constants(
-    prompt_reduce_ms=0.0927,
-    step_ms=0.284,
+    prompt_reduce_ms=0.109,
+    captured_launch_ms_per_layer=0.406,
+    step_ms=0.319,
     eager_launch_ms_per_layer=0.183,
-    routing_shape=2.32,
-    sequence_ms=0.0114,
+    routing_shape=2.64,
+    sequence_ms=0.0145,
     families=MappingProxyType(
         {
             "vllm": EngineFamily(
                 host_ms_per_request=0.4,
-                prompt_launch_ms_per_layer=0.278,
-                prompt_experts_launch_ms=0.455,
-                prompt_factor=1.04,
+                prompt_launch_ms_per_layer=0.282,
+                prompt_experts_launch_ms=0.518,
+                prompt_factor=0.995,
                 first_token_steps=0.0,
             ),
             "tensorrt-llm": EngineFamily(
                 host_ms_per_request=0.4,
-                prompt_launch_ms_per_layer=0.174,
-                prompt_experts_launch_ms=0.255,
-                prompt_factor=0.997,
+                prompt_launch_ms_per_layer=0.176,
+                prompt_experts_launch_ms=0.242,
+                prompt_factor=0.95,
                 first_token_steps=0.0,
             ),
             "sglang": EngineFamily(
                 host_ms_per_request=0.4,
-                prompt_launch_ms_per_layer=0.252,
-                prompt_experts_launch_ms=1.07,
-                prompt_factor=1.38,
+                prompt_launch_ms_per_layer=0.276,
+                prompt_experts_launch_ms=1.22,
+                prompt_factor=1.34,
                 first_token_steps=1.0,
             ),
         }
     ),
     generations=MappingProxyType(
         {
-            "vllm-0.12": Generation(launch_ms_per_layer=0.0178, first_token_ms=11.6),
-            "vllm-0.15": Generation(launch_ms_per_layer=0.0211, first_token_ms=10.3),
-            "vllm-0.18": Generation(launch_ms_per_layer=0.00901, first_token_ms=8.6),
-            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.01, first_token_ms=10.6),
-            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00804, first_token_ms=15.6),
-            "sglang-0.5.1": Generation(launch_ms_per_layer=0.0113, first_token_ms=10),
-            "sglang-0.5.6": Generation(launch_ms_per_layer=0.0356, first_token_ms=10),
-            "sglang-0.5.9": Generation(launch_ms_per_layer=0.029, first_token_ms=9.73),
+            "vllm-0.12": Generation(launch_ms_per_layer=0.0167, first_token_ms=12),
+            "vllm-0.15": Generation(launch_ms_per_layer=0.0265, first_token_ms=12.3),
+            "vllm-0.18": Generation(launch_ms_per_layer=0.0168, first_token_ms=11.5),
+            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0123, first_token_ms=10.4),
+            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00663, first_token_ms=12.3),
+            "sglang-0.5.1": Generation(launch_ms_per_layer=0.011, first_token_ms=10),
+            "sglang-0.5.6": Generation(launch_ms_per_layer=0.037, first_token_ms=10),
+            "sglang-0.5.9": Generation(launch_ms_per_layer=0.036, first_token_ms=10.2),
         }
     ),
 )
 
 UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
     {
-        "prompt_reduce_ms": 0.70,
+        "prompt_reduce_ms": 0.57,
+        "captured_launch_ms_per_layer": 0.44,
         "step_ms": 1.01,
-        "routing_shape": 0.34,
-        "sequence_ms": 0.20,
-        "vllm.prompt_launch_ms_per_layer": 0.45,
-        "vllm.prompt_experts_launch_ms": 0.59,
-        "vllm.prompt_factor": 0.12,
-        "tensorrt-llm.prompt_launch_ms_per_layer": 0.18,
-        "tensorrt-llm.prompt_experts_launch_ms": 0.41,
+        "routing_shape": 0.31,
+        "sequence_ms": 0.24,
+        "vllm.prompt_launch_ms_per_layer": 0.48,
+        "vllm.prompt_experts_launch_ms": 0.64,
+        "vllm.prompt_factor": 0.17,
+        "tensorrt-llm.prompt_launch_ms_per_layer": 0.13,
+        "tensorrt-llm.prompt_experts_launch_ms": 0.33,
         "tensorrt-llm.prompt_factor": 0.09,
-        "sglang.prompt_launch_ms_per_layer": 0.16,
-        "sglang.prompt_experts_launch_ms": 0.38,
-        "sglang.prompt_factor": 0.18,
-        "vllm-0.12.launch_ms_per_layer": 0.29,
-        "vllm-0.12.first_token_ms": 0.15,
-        "vllm-0.15.launch_ms_per_layer": 0.94,
-        "vllm-0.15.first_token_ms": 0.05,
-        "vllm-0.18.launch_ms_per_layer": 1.01,
+        "sglang.prompt_launch_ms_per_layer": 0.29,
+        "sglang.prompt_experts_launch_ms": 1.01,
+        "sglang.prompt_factor": 0.15,
+        "vllm-0.12.launch_ms_per_layer": 0.16,
+        "vllm-0.12.first_token_ms": 0.19,
+        "vllm-0.15.launch_ms_per_layer": 1.01,
+        "vllm-0.15.first_token_ms": 0.35,
+        "vllm-0.18.launch_ms_per_layer": 0.38,
         "vllm-0.18.first_token_ms": 0.13,
-        "tensorrt-llm-1.0.launch_ms_per_layer": 0.77,
-        "tensorrt-llm-1.0.first_token_ms": 0.06,
-        "tensorrt-llm-1.2.launch_ms_per_layer": 0.61,
-        "tensorrt-llm-1.2.first_token_ms": 0.46,
-        "sglang-0.5.1.launch_ms_per_layer": 0.38,
+        "tensorrt-llm-1.0.launch_ms_per_layer": 0.42,
+        "tensorrt-llm-1.0.first_token_ms": 0.04,
+        "tensorrt-llm-1.2.launch_ms_per_layer": 0.81,
+        "tensorrt-llm-1.2.first_token_ms": 0.23,
+        "sglang-0.5.1.launch_ms_per_layer": 0.35,
         "sglang-0.5.1.first_token_ms": 0.00,
         "sglang-0.5.6.launch_ms_per_layer": 1.01,
         "sglang-0.5.6.first_token_ms": 0.00,
-        "sglang-0.5.9.launch_ms_per_layer": 0.87,
-        "sglang-0.5.9.first_token_ms": 0.10,
+        "sglang-0.5.9.launch_ms_per_layer": 0.59,
+        "sglang-0.5.9.first_token_ms": 0.36,
     }
 )
 """How far each fitted constant moves, at most, when the rows of one card or of one model family are left out: a ratio above or

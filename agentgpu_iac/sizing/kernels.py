@@ -106,9 +106,18 @@ def without_quantising(accelerator: Accelerator, engine: Engine, kernel: Achieve
     return kernel if plain is None else replace(kernel, launch_ms=min(kernel.launch_ms, plain.launch_ms))
 
 
-def experts(accelerator: Accelerator, engine: Engine, kernel_format: KernelFormat, hidden_size: int) -> Achieved | None:
-    """One layer of routed experts of a format; None where no TFLOPS figure of the accelerator has a source."""
-    kernel = _stand_in(accelerator, engine, kernel_format, lambda table: table.experts, _EXPERTS)
+def experts(
+    accelerator: Accelerator, engine: Engine, kernel_format: KernelFormat, hidden_size: int, name: str = ""
+) -> Achieved | None:
+    """One layer of routed experts of a format; None where no TFLOPS figure of the accelerator has a source.
+
+    ``name``: the kernels that the engine was told to take; its own choice where no table has them.
+    """
+
+    def chosen(table: Kernels) -> Iterable[ExpertKernel]:
+        return sorted(table.experts, key=lambda each: each.kernel != name) if name else table.experts
+
+    kernel = _stand_in(accelerator, engine, kernel_format, chosen, _EXPERTS)
     if kernel is None:
         return None
     launch_us = kernel.launch_us + kernel.launch_us_per_thousand_wide * hidden_size / 1e3

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.catalog.model import Accelerator, KernelFormat, Model, Module
 from agentgpu_iac.catalog.quantisation.formats import PLAIN
-from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session
+from agentgpu_iac.sizing.kv_cache import kv_bytes_per_session, state_bytes
 from agentgpu_iac.sizing.weights import expert_parameters, parts, read_bytes, stored_bits
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
 
@@ -30,6 +30,8 @@ class Work:
     dense_flops: float
     kv_bytes_per_token: float
     kv_bytes_per_session: float
+    state_bytes: float
+    """Of that, what each step replaces: the states of recurrent layers."""
 
 
 def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_parallel: int) -> Work:
@@ -51,6 +53,7 @@ def work_of(model: Model, precision: Precision, kv_dtype: KvCacheDtype, tensor_p
         dense_flops=2.0 * max(0, model.params_active - active - looked_up),
         kv_bytes_per_token=per_token,
         kv_bytes_per_session=max(0.0, short - per_token * 16_384),
+        state_bytes=model.layers.recurrent * state_bytes(model, tensor_parallel),
     )
 
 

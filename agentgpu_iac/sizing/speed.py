@@ -58,6 +58,10 @@ class Serving:
     weight_only: bool = False
     """The card has no units for the precision of the weights: kernels unpack them as they are read. 4-bit integers always
     are."""
+    captured_tokens: int | None = None
+    """Largest step with prompts whose kernels are in graphs; unset: the engine's default."""
+    expert_kernel: str = ""
+    """Kernels of the experts that the engine was told to take; unset: its own choice."""
     own_run: Calibration | None = None
     """What the user measured beside a prediction; its ratios scale the answers."""
     constants: Constants = CONSTANTS
@@ -119,6 +123,10 @@ class Speed:
     """Host and sampler work of one running sequence of an attention group."""
     prompt_launch_ms: float
     """Launches of one prompt chunk, whose kernels are in no graph, and the small ones between them."""
+    captured_launch_ms: float
+    """The same of a chunk whose kernels are in pieces of graphs, all but attention."""
+    captured_tokens: int
+    """Largest step with prompts that is: of one attention group."""
     eager_launch_ms: float
     """The host launching one decode step whose kernels are in no graph; 0: they are in one."""
     first_token_ms: float
@@ -161,7 +169,11 @@ class Speed:
         chunks = math.ceil(tokens / self.max_batched_tokens)
         touched = self.touched_experts(tokens / chunks)
         memory = chunks * (self.dense_weights_ms + touched * self.expert_weights_ms)
-        return math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory) + chunks * self.prompt_launch_ms
+        launches = chunks * self._chunk_launch_ms(tokens / chunks)
+        return math.hypot(self.own_arithmetic_ms(tokens, context_tokens), memory) + launches
+
+    def _chunk_launch_ms(self, tokens_of_a_group: float) -> float:
+        return self.captured_launch_ms if tokens_of_a_group <= self.captured_tokens else self.prompt_launch_ms
 
     def own_arithmetic_ms(self, tokens: float, context_tokens: float) -> float:
         """Arithmetic and traffic of a prompt that is read alone, by one attention group."""
@@ -263,7 +275,8 @@ class Speed:
         on_accelerator = (
             math.hypot(arithmetic, memory) + group * self.kv_ms(context_tokens) + batch * self.all_reduce_ms_per_token
         )
-        through = self.prompt_launch_ms + on_accelerator + group * self.sequence_ms
+        tokens = group + prompt_tokens / (1 if of_one_group else self.attention_groups)
+        through = self._chunk_launch_ms(tokens) + on_accelerator + group * self.sequence_ms
         return through + self.pace_ms(through, requests)
 
     def touched_experts(self, batch: float) -> float:
@@ -351,9 +364,10 @@ def speed_of(
         model, precision, weight_only=serving.weight_only or precision == "int4"
     )
     dense = kernels.matrices(accelerator, engine, dense_format)
-    routed = kernels.experts(accelerator, engine, expert_format, model.hidden_size)
+    routed = kernels.experts(accelerator, engine, expert_format, model.hidden_size, serving.expert_kernel)
     if dense is None or routed is None:
         return None
+    plain = kernels.matrices(accelerator, engine, "bf16") or dense
     if dense.format in SIZING_PORTS[engine].fused_formats:
         dense = kernels.without_quantising(accelerator, engine, dense)
     spread = layout(accelerator, tensor_parallel, serving.attention_dp, serving.expert_parallel)
@@ -378,11 +392,18 @@ def speed_of(
     family = constants.families[family_of(engine)]
     generation = constants.generations[generation_of(engine, serving.version)]
     in_graph_ms = (
-        attention_launches_ms(model, dense, attention.launch_ms, sparse=sparse)
-        + feed_forward_launches_ms(model, dense, routed)
+        attention_launches_ms(model, dense, plain, attention.launch_ms, sparse=sparse)
+        + feed_forward_launches_ms(model, dense, plain, routed)
         + layer_count(model) * generation.launch_ms_per_layer
         + reduces.count * reduce_ms
     )
+    captured = serving.captured_tokens
+    if captured is None:
+        captured = SIZING_PORTS[engine].captured_prompt_tokens
+    prompt_launch_ms = reduces.count * constants.prompt_reduce_ms + layer_count(model) * (
+        family.prompt_launch_ms_per_layer + (family.prompt_experts_launch_ms if model.experts else 0.0)
+    )
+    in_pieces_ms = in_graph_ms + layer_count(model) * constants.captured_launch_ms_per_layer
     ttft_error, tpot_error = _error_ratios(model, accelerator, serving)
     unknown = read_spread(model, precision)
     return Speed(
@@ -403,9 +424,9 @@ def speed_of(
         launches_ms=own_ms * pipeline_parallel + in_graph_ms,
         all_reduce_ms_per_token=reduce_ms_per_token + hand_over_ms,
         sequence_ms=constants.sequence_ms,
-        prompt_launch_ms=layer_count(model)
-        * (family.prompt_launch_ms_per_layer + (family.prompt_experts_launch_ms if model.experts else 0.0))
-        + reduces.count * constants.prompt_reduce_ms,
+        prompt_launch_ms=prompt_launch_ms,
+        captured_launch_ms=min(prompt_launch_ms, in_pieces_ms),  # pieces of graphs take no longer than their kernels
+        captured_tokens=0 if serving.enforce_eager else captured,
         eager_launch_ms=constants.eager_launch_ms_per_layer * layer_count(model) if serving.enforce_eager else 0.0,
         first_token_ms=generation.first_token_ms,
         first_token_steps=family.first_token_steps,

@@ -70,6 +70,9 @@ class Scheduling:
     """Prompts are read in steps of their own, and decoding waits."""
     whole_prompts: bool = False
     """A prompt that fits into a step is not cut."""
+    receive_every: int = 1
+    """Steps without prompts after which the engine looks for new requests (SGLang's ``--scheduler-recv-interval``): after a step
+    with prompts, and when it is idle, it does at once (``managers/scheduler_recv_skipper.py``)."""
 
 
 class Asked:
@@ -127,6 +130,7 @@ class Steps:
 
     __slots__ = (
         "_clock",
+        "_coming",
         "_contexts",
         "_count",
         "_decoding",
@@ -139,6 +143,7 @@ class Steps:
         "_running",
         "_sequence",
         "_targets",
+        "_unseen",
         "_used",
         "_waiting",
     )
@@ -147,6 +152,10 @@ class Steps:
         self._engine = engine
         self._rules = scheduling
         self._clock = 0.0
+        self._coming: deque[Asked] = deque()
+        """Sent, and not yet looked for."""
+        self._unseen = 0
+        """Steps since the engine looked for new requests."""
         self._waiting: deque[Asked] = deque()
         self._prompts: deque[Asked] = deque()
         """Let in, not yet read to their end."""
@@ -174,23 +183,26 @@ class Steps:
     @property
     def idle(self) -> bool:
         """Nothing runs and nothing waits."""
-        return not self._running and not self._waiting
+        return not self._running and not self._waiting and not self._coming
 
     @property
     def requests(self) -> int:
         """Running and waiting."""
-        return self._running + len(self._waiting)
+        return self._running + len(self._waiting) + len(self._coming)
 
     def push(self, asked: Asked) -> None:
         """Put a request at the end of the queue; to be called in the order of arrival, not before its time is reached."""
         if self.idle:
             self._clock = max(self._clock, asked.arrives_ms)
             self._round_ms = 0.0
-        self._waiting.append(asked)
+        self._coming.append(asked)
 
     def advance(self, until_ms: float = math.inf) -> list[Asked]:
         """Step until requests finish (they are returned), or the step that runs at ``until_ms`` is over, or all is idle."""
-        while self._clock < until_ms and (self._running or self._waiting):
+        while self._clock < until_ms and not self.idle:
+            if self._coming and (not self._running or not self._unseen):
+                self._waiting += self._coming
+                self._coming.clear()
             if self._waiting:
                 self._let_in()
             if self._passing and (finished := self._passed()):
@@ -253,6 +265,7 @@ class Steps:
             done += [(read_ms, asked) for asked in read]
         self._clock += longest
         self._round_ms = longest
+        self._unseen = 0
         finished = self._decoded(engine.accepted_tokens) if decoding else []
         for at_ms, asked in done:
             if engine.stages > 1:
@@ -334,13 +347,15 @@ class Steps:
 
     def _decode_steps(self, until_ms: float) -> list[Asked]:
         """As many steps as pass without an event: no prompt is read, and each request's context grows by one a step."""
-        engine, decoding = self._engine, self._decoding
+        engine, decoding, rules = self._engine, self._decoding, self._rules
         each = engine.accepted_tokens
         while self._targets[0][2].ends_at != self._targets[0][0]:
             heapq.heappop(self._targets)
         steps = max(1, math.ceil((self._targets[0][0] - self._count - _EPSILON) / each))
-        if not self._rules.keeps_room_for_output:
-            room = self._rules.cache_tokens - self._used
+        if self._coming:
+            steps = min(steps, rules.receive_every - self._unseen)
+        if not rules.keeps_room_for_output:
+            room = rules.cache_tokens - self._used
             if room < steps * each * decoding:
                 steps = max(1, int(room / (each * decoding)))
         mean = self._contexts / decoding
@@ -352,6 +367,7 @@ class Steps:
             span = steps * (first + growth * (steps - 1) / 2)
         self._clock += span
         self._round_ms = first
+        self._unseen = (self._unseen + steps) % rules.receive_every
         finished = self._decoded(steps * each)
         self._make_room()
         return finished

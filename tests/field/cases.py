@@ -119,15 +119,16 @@ EDGE = (
     "",
     (
         "    - {name: vllm, model: Qwen/Qwen3-14B, sessions: {concurrent: 30, peak: 120}, "
-        "traffic: {burstFactor: 4, rampS: 900}}\n"
+        "traffic: {burstFactor: 4, rampS: 900}, ttftMs: 5000, tpotMs: 200, overrides: {maxNumSeqs: 100}}\n"
     ),
 )
+"""One warm replica and one that comes with the burst: 100 seats hold those who come before it is ready, not the peak."""
 ARGO = (
     "  gitops: {tool: argocd, repository: 'https://git.example.com/x/y.git', path: deploy/argo, overlay: karpenter}\n",
     EDGE[1].replace("name: vllm", "name: chat"),
 )
-ARGO_SCALED = (ARGO[0], ARGO[1].replace("concurrent: 30, peak: 120", "concurrent: 120, peak: 480"))
-"""Four times the case's sessions: two replicas serve those at their peak, so that nothing is scaled."""
+ARGO_UNSCALED = (ARGO[0], ARGO[1].replace(", peak: 120", "").replace("burstFactor: 4", "burstFactor: 1"))
+"""The same without a peak: nothing is scaled."""
 SLOW_START = (
     "  accelerators: {allow: [l40s]}\n",
     (
@@ -527,12 +528,12 @@ CASES = (
         reported="snese/sample-openclaw-multi-tenant-platform issue 200; JiRaska/open-bank-oss pull request 273",
         right="the scaled Deployment states no replicas, and Argo CD does not set them back",
         holds=lambda: (
-            (scaled := files(*ARGO_SCALED, "base/deployment-chat-burst.yaml"))
+            (scaled := files(*ARGO, "base/deployment-chat-burst.yaml"))
             and "\n  replicas:" not in scaled
-            and "RespectIgnoreDifferences=true" in files(*ARGO_SCALED, "gitops/application-")
-            and "/spec/replicas" in files(*ARGO_SCALED, "gitops/application-")
-            and "\n  replicas:" in files(*ARGO, "base/deployment-chat")
-            and "/spec/replicas" not in files(*ARGO, "gitops/application-")
+            and "RespectIgnoreDifferences=true" in files(*ARGO, "gitops/application-")
+            and "/spec/replicas" in files(*ARGO, "gitops/application-")
+            and "\n  replicas:" in files(*ARGO_UNSCALED, "base/deployment-chat")
+            and "/spec/replicas" not in files(*ARGO_UNSCALED, "gitops/application-")
         ),
     ),
     Case(

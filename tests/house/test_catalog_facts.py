@@ -73,7 +73,6 @@ INFORMATIONAL = {
     ("Offering", "term"): "the commitment behind a reserved price, for people: `catalog list offerings`",
     ("Provider", "name"): "for people: sentences name the id that a spec takes",
     ("Tower", "heads"): "for people: the profile of its encoder is counted by its widths",
-    ("Tower", "is_assumed"): "said where a refusal of the calculators rests on it; it changes no sum",
     ("Tower", "patch_size"): "for people: the profile of its encoder is counted by its tokens",
     ("VcpuQuota", "date"): "when the source was read: says how old the row is",
     ("VolumeType", "region"): "one region's prices stand for all: they rank storage, and no total holds them",
@@ -119,6 +118,7 @@ ASKED = (
     {"model": "Qwen/Qwen3.6-27B", "accelerator": "rtx-5090", "precision": "nvfp4", "max-model-len": 8192},
     {"model": str(CONFIGS / "br-33.json"), "accelerator": "b200-sxm", "engine-version": "0.16.0"},
     {"model": str(CONFIGS / "br-36.json"), "accelerator": "b200-sxm", "tp": 8, "engine-version": "0.32.0"},
+    {"model": str(CONFIGS / "br-67.json"), "accelerator": "l40s", "max-model-len": 131_072},
 )
 LOCAL = ("br-36.json", "br-24.json", "br-28.json", "br-29.json")
 """Configs that between them have every kind of layer that no model of the catalog has."""

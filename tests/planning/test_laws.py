@@ -300,16 +300,25 @@ class TestBudgetOfTheMonth:
     CAPACITY: ClassVar = {"fastBurst": "turn-away", "burstHoursPerMonth": 720.0, "spot": "never"}
 
     def test_is_refused_only_if_no_plan_meets_it(self):
-        """One large card carries everybody at 3.00; one small one is warm at 1.00 and the others come with the burst."""
-        agent = make_agent(
-            sessions={"concurrent": 5, "peak": 60}, conversation={"thinkTimeS": 60.0, "systemPromptTokens": 3000}
+        """One large card carries everybody at 2.50; one small one is warm at 1.00 and two more come with the burst, since the
+        memory of two does not hold 60 sessions. Budgets of time are far from binding."""
+        catalog = make_catalog(
+            offerings("s1", "small-40", on_demand="1.00") + offerings("l1", "large-80", on_demand="2.50")
         )
-        without = plan(agent, capacity=self.CAPACITY)
-        small = plan(agent, capacity=self.CAPACITY, accelerators=only("small-40"))
+        agent = make_agent(
+            sessions={"concurrent": 15, "peak": 60},
+            conversation={"thinkTimeS": 60.0, "systemPromptTokens": 4000},
+            ttftMs=3000,
+            tpotMs=150,
+        )
+        without = plan(agent, catalog=catalog, capacity=self.CAPACITY)
+        small = plan(agent, catalog=catalog, capacity=self.CAPACITY, accelerators=only("small-40"))
+        assert without.cost.expected_usd_per_month == Decimal("1800.00")
+        assert small.cost.baseline_usd_per_month == Decimal("720.00")
         assert small.cost.baseline_usd_per_month < without.cost.baseline_usd_per_month
         assert small.cost.expected_usd_per_month > without.cost.expected_usd_per_month
         budget = float(small.cost.baseline_usd_per_month)
-        found = make_plan(load(agent, capacity={**self.CAPACITY, "budgetUsdPerMonth": budget}), CATALOG)
+        found = make_plan(load(agent, capacity={**self.CAPACITY, "budgetUsdPerMonth": budget}), catalog)
         assert found.cost.baseline_usd_per_month <= small.cost.baseline_usd_per_month
         assert found.cost.expected_usd_per_month >= without.cost.expected_usd_per_month
 

@@ -494,3 +494,32 @@ def test_pools_in_two_regions_have_different_names():
     if len(regions) < 2:
         raise RuntimeError("the scene no longer has pools in two regions")
     assert len({pool.name for pool in found.node_pools}) == len(found.node_pools)
+
+
+class TestEqualCosts:
+    """The smaller replicas are taken: one failure takes less away."""
+
+    TERMS = Terms(burst_hours=Decimal(72))
+
+    @pytest.mark.parametrize("price", ["9.00", "9000.00"])
+    def test_of_one_agent(self, price):
+        eight = machine("eight", 8, price)
+        ways = [option(0, eight, 3, size=2), option(0, eight, 7), option(0, eight, 1, size=4)]
+        (chosen,) = place([ways[:2]], [], True, self.TERMS).options
+        assert chosen.candidates[0].accelerators_per_replica == 1
+        (chosen,) = place([ways[::2]], [], True, self.TERMS).options
+        assert chosen.candidates[0].accelerators_per_replica == 2
+
+    @pytest.mark.parametrize("price", ["9.00", "9000.00"])
+    def test_of_several_that_share_machines(self, price):
+        eight = machine("eight", 8, price)
+        by_agent = [[option(number, eight, 2, size=2), option(number, eight, 5)] for number in range(3)]
+        chosen = place(by_agent, [], True, self.TERMS).options
+        assert [one.candidates[0].accelerators_per_replica for one in chosen] == [1, 1, 1]
+
+    def test_but_never_at_a_higher_cost(self):
+        """Five cards each would take three machines of four, four cards two."""
+        four = machine("four", 4, "9000.00")
+        by_agent = [[option(number, four, 2, size=2), option(number, four, 5)] for number in range(2)]
+        chosen = place(by_agent, [], True, self.TERMS).options
+        assert [one.candidates[0].accelerators_per_replica for one in chosen] == [2, 2]

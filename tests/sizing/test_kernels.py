@@ -11,8 +11,9 @@ from agentgpu_iac.catalog.model import DenseTflops
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.sizing import kernels
 from agentgpu_iac.sizing.attention import SPARSE_ATTENTION_TOKENS
+from agentgpu_iac.sizing.launches import attention_launches_ms, feed_forward_launches_ms, reduces_of
 from agentgpu_iac.sizing.layout import Layout
-from agentgpu_iac.sizing.rates import kernel_formats
+from agentgpu_iac.sizing.rates import kernel_formats, work_of
 from agentgpu_iac.sizing.seats import tuned_seats
 from agentgpu_iac.sizing.speed import Serving, speed_of
 from tests.sizing.rows import make_accelerator, make_model
@@ -193,3 +194,79 @@ def test_experts_of_a_file_without_blocks_are_not_in_blocks():
     )
     assert kernel_formats(by_tensor, "fp8", weight_only=False) == ("fp8", "fp8")
     assert kernel_formats(assumed, "fp8", weight_only=False) == ("fp8-block", "fp8-block")
+
+
+def test_experts_of_one_format_have_the_kernels_that_the_engine_takes_or_is_told_to():
+    """vLLM takes OpenAI's Triton kernels for MXFP4 on Hopper; Marlin, if asked for, reads prompts at half their rate."""
+    card, model = CATALOG.accelerator("h200-sxm"), CATALOG.model("openai/gpt-oss-120b")
+    own, told, unknown = (
+        kernels.experts(card, "vllm", "mxfp4", model.hidden_size, name) for name in ("", "marlin", "no such kernels")
+    )
+    assert own == unknown == kernels.experts(card, "vllm", "mxfp4", model.hidden_size, "triton")
+    assert 1.5 < own.flops_per_ms / told.flops_per_ms < 2.5
+    by_default, by_marlin = (replica(model, card, precision="mxfp4", expert_kernel=name) for name in ("", "marlin"))
+    assert by_marlin.prefill_ms(8000, 8000) > 1.2 * by_default.prefill_ms(8000, 8000)
+
+
+def test_tables_of_two_kernels_are_not_one():
+    """SGLang's FP8 experts on Blackwell were fitted to FlashInfer's and Triton's rows together."""
+    for card in ("b200-sxm", "b300-sxm", "gb200"):
+        table = next(each for each in CATALOG.accelerator(card).kernels if each.engine == "sglang")
+        assert [each.kernel for each in table.experts if each.format == "fp8-block"] == ["flashinfer", "triton"]
+
+
+def test_what_no_checkpoint_quantises_is_launched_as_16_bit_matrices_are():
+    """Routers, and both halves of a latent that attention absorbs: DeepSeek-V3's were counted as quantised ones."""
+    model = CATALOG.model("deepseek-ai/DeepSeek-R1")
+    dense, plain = (kernels.matrices(CATALOG.accelerator("b200-sxm"), "sglang", each) for each in ("fp8-block", "bf16"))
+    assert plain.launch_ms < dense.launch_ms
+    mixers = attention_launches_ms(model, dense, plain, 0.0, sparse=False)
+    assert mixers == pytest.approx(61 * (3 * dense.launch_ms + 2 * plain.launch_ms))
+
+
+def test_shared_experts_run_beside_the_routed_ones():
+    model = CATALOG.model("deepseek-ai/DeepSeek-R1")
+    card = CATALOG.accelerator("h200-sxm")
+    dense = kernels.matrices(card, "sglang", "bf16")
+    routed = kernels.experts(card, "sglang", "fp8-block", model.hidden_size)
+    assert routed.launch_ms > 2 * dense.launch_ms
+    alone = model.model_copy(update={"shared_experts": None})
+    both, without = (feed_forward_launches_ms(each, dense, dense, routed) for each in (model, alone))
+    assert both == without == pytest.approx(61 * (dense.launch_ms + routed.launch_ms))
+
+
+def test_a_norm_over_all_heads_waits_for_all_that_share_them():
+    """MiniMax-M2 norms queries and keys over all heads: a third all-reduce in each layer."""
+    model = CATALOG.model("MiniMaxAI/MiniMax-M2.5")
+    other = model.model_copy(update={"architecture": "qwen3_moe"})
+    for shared, counts in ((4, (186, 124)), (1, (0, 0))):
+        spread = Layout(accelerators=shared, attention_groups=1, expert_groups=1)
+        assert tuple(reduces_of(each, spread).count for each in (model, other)) == counts
+
+
+def test_the_state_of_a_recurrent_layer_is_read_and_written():
+    model = CATALOG.model("Qwen/Qwen3.5-397B-A17B")
+    work = work_of(model, "bf16", "auto", 1)
+    assert work.state_bytes == pytest.approx(work.kv_bytes_per_session)
+    built = replica(model, CATALOG.accelerator("h200-sxm"), tensor=8)
+    share = next(
+        row.bandwidth_share
+        for table in CATALOG.accelerator("h200-sxm").kernels
+        if table.engine == "vllm"
+        for row in table.decode_attention
+        if row.kv_bytes == 2
+    )
+    assert built.kv_ms_per_session == pytest.approx(2 * work.state_bytes / 8 / (4.8e9 * share), rel=0.01)
+
+
+def test_a_short_prompt_runs_in_graphs_where_the_engine_captures_steps_of_its_size():
+    """vLLM captures pieces of steps up to 512 tokens: a short turn waits for few launches."""
+    card = CATALOG.accelerator("h100-sxm")
+    model = CATALOG.model("Qwen/Qwen3-30B-A3B-Instruct-2507")
+    default, wide, eager = (
+        replica(model, card, **told) for told in ({}, {"captured_tokens": 2048}, {"enforce_eager": True})
+    )
+    assert default.prefill_ms(500, 500) < 0.8 * eager.prefill_ms(500, 500)
+    assert default.prefill_ms(513, 513) == eager.prefill_ms(513, 513) > wide.prefill_ms(513, 513)
+    assert default.step_ms(12, 500, 500, 125_000) < default.step_ms(13, 500, 500, 125_000) - 10
+    assert replica(model, card, engine="tensorrt-llm").captured_tokens == 0

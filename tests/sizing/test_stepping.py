@@ -276,3 +276,32 @@ class TestClients:
     @pytest.mark.parametrize(("percent", "value"), [(50, 3.0), (0, 1.0), (95, 4.8), (75, 4.0)])
     def test_percentiles(self, percent, value):
         assert arrivals.percentile((5.0, 1.0, 3.0, 2.0, 4.0), percent) == pytest.approx(value)
+
+
+class TestLookingForRequests:
+    """SGLang told to look for new requests every so many steps of decoding."""
+
+    @pytest.mark.parametrize(("every", "waited"), [(1, 1), (10, 8)])
+    def test_a_request_waits_until_the_engine_looks(self, every, waited):
+        rules = Scheduling(seats=8, step_tokens=1000, prompts_apart=True, receive_every=every)
+        steps = Steps(Engine(), rules)
+        steps.push(asks(prompt=1, output=100))
+        late = asks(prompt=100, output=2, at=steps.now_ms)
+        steps.advance(40.0)  # its prompt and three steps of 10.1 ms, to the fourth
+        came = steps.now_ms
+        steps.push(late)
+        while math.isnan(late.first_ms):
+            steps.advance(steps.now_ms + 1)
+        own = 10 + 0.1 + 1e-6 * 100 * 50
+        assert late.first_ms - came == pytest.approx((waited - 1) * 10.1 + own, abs=0.5)
+
+    def test_after_a_prompt_it_looks_at_once(self):
+        rules = Scheduling(seats=8, step_tokens=1000, prompts_apart=True, receive_every=50)
+        steps = Steps(Engine(), rules)
+        steps.push(asks(prompt=1000, output=100))
+        steps.advance(5.0)
+        late = asks(prompt=1000, output=2, at=steps.now_ms)
+        steps.push(late)
+        while math.isnan(late.first_ms):
+            steps.advance(steps.now_ms + 1)
+        assert late.first_ms < 2 * (10 + 1 + 0.5 + 0.2)

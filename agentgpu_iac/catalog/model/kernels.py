@@ -36,8 +36,13 @@ class MatrixKernel(Document):
 
 
 class ExpertKernel(MatrixKernel):
-    """Routing tokens to experts and multiplying them: one layer of a mixture of experts."""
+    """Routing tokens to experts and multiplying them: one layer of a mixture of experts.
 
+    Of several for one format the first is what the engine takes by itself.
+    """
+
+    kernel: str = ""
+    """Whose kernels they are, where an engine has several for a format."""
     launch_us_per_thousand_wide: Float
     """Added to that for each thousand of the hidden size: routing, quantising and summing one token."""
     passes: Float

@@ -61,6 +61,8 @@ class SizingPort:
     """Prompts are read in steps of their own, and decoding waits for them."""
     whole_prompts: bool = False
     """A prompt that fits into a step is read whole."""
+    captured_prompt_tokens: int = 0
+    """Largest step with prompts whose kernels are in graphs, all but attention, when it is told nothing."""
     fused_formats: frozenset[KernelFormat] = frozenset()
     """Formats of dense layers whose inputs it quantises in the norm or activation before, with no kernel of their own."""
     default_seats: Callable[[Accelerator], int]
@@ -75,13 +77,16 @@ class SizingPort:
         """Part of its output that a request holds room for on average."""
         return 1.0 if self.keeps_room_for_output else 0.5
 
-    def scheduling(self, *, seats: int, step_tokens: int, cache_tokens: float, fixed_tokens: float = 0.0) -> Scheduling:
+    def scheduling(
+        self, *, seats: int, step_tokens: int, cache_tokens: float, fixed_tokens: float = 0.0, receive_every: int = 1
+    ) -> Scheduling:
         """How a replica of it fills its steps; all sizes are of the whole replica."""
         return Scheduling(
             seats=seats,
             step_tokens=step_tokens,
             cache_tokens=cache_tokens,
             fixed_tokens=fixed_tokens,
+            receive_every=receive_every,
             keeps_room_for_output=self.keeps_room_for_output,
             prompts_apart=self.prompts_apart,
             whole_prompts=self.whole_prompts,

@@ -62,6 +62,7 @@ VLLM = SizingPort(
     default_seats=default_max_num_seqs,
     leaves_towers_out=leaves_towers_out,
     default_step_tokens=default_max_num_batched_tokens,
+    captured_prompt_tokens=512,  # max_cudagraph_capture_size, pieces of steps (``config/vllm.py``)
     fused_formats=frozenset({"fp8"}),  # compiled: Inductor joins the quantising of a tensor with what is before it
     deals_all_experts_out=True,  # 0.33.0: FusedMoEParallelConfig.make takes TP x DP for it, whatever the sizes
     deals_experts_unevenly=True,  # 0.33.0: determine_expert_map gives the first ranks one expert more
