@@ -42,8 +42,10 @@ _CONVOLVED_COPIES = 3
 _SCANNED_COPIES = 6
 """... and of the width of its values: the gate, three products of a chunk, its output, and the gated one ..."""
 _SCAN_CHUNK_TOKENS = 64
-"""... and the state, once for each chunk of so many tokens (gated delta net of the wheels of 0.20.0 to 0.33.0). With experts'
-workspaces 84 KB a token of Qwen3.6-35B over four cards; 86 by logs at 2,048 to 32,768 batched tokens (A100, 0.27)."""
+"""... and the state, once for each chunk of so many tokens (gated delta net). vLLM's profiling run goes through the scan with 64
+tokens only (``_warmup_prefill_kernels``, 0.27.0), while a step that is served takes all of it; what fills the same room in the
+profile was not found. With experts' workspaces it is 84 KB a token of Qwen3.6-35B over four cards, 84 and 86 by logs (A100,
+0.27: 16,384 tokens more, and a start without graphs)."""
 _CONVOLUTION_TOKENS = 3
 """Tokens that a session keeps of the short convolution, whose kernel is 4 in all known models."""
 _STATE_WIDTH = 128
@@ -208,12 +210,16 @@ def activation_peak(
 
 
 def _mixing_width(model: Model, tensor_parallel: int) -> float:
-    """Numbers of a token that are alive on a rank while a layer mixes tokens: attention, or the scan of a recurrent layer."""
-    by_head = model.head_dim + (model.value_head_dim or model.head_dim)
-    heads = model.attention_heads / tensor_parallel
-    kv_heads = heads if model.kv_lora_rank else max(1.0, model.kv_heads / tensor_parallel)
-    queries = heads * model.head_dim
-    attention = _MIXED_COPIES * (queries + kv_heads * by_head) + heads * (by_head - model.head_dim)
+    """Numbers of a token that are alive on a rank while a layer mixes tokens.
+
+    Latent attention is not counted: what its profiling makes room for follows the length, and no log tells it apart.
+    """
+    attention = 0.0
+    if not model.kv_lora_rank:
+        by_head = model.head_dim + (model.value_head_dim or model.head_dim)
+        heads = model.attention_heads / tensor_parallel
+        kv_heads = max(1.0, model.kv_heads / tensor_parallel)
+        attention = _MIXED_COPIES * (heads * model.head_dim + kv_heads * by_head) + heads * (by_head - model.head_dim)
     if model.recurrent is None:
         return attention
     state = model.recurrent.state_elements
