@@ -184,13 +184,14 @@ ERROR_RATIOS: Mapping[str, ErrorRatios] = MappingProxyType(
         "sglang-0.5.9": ErrorRatios(ttft=0.55, tpot=0.22, experts_tpot=0.30),
     }
 )
-"""By generation of the engine, on cards of the measured runs: the 80th percentile of the larger of the errors with the card and
-with the model family left out. TTFT of vLLM since 0.14 is wider than its 23 to 29 %, and so is its TPOT (13 to 18 %), since
-nearly all its rows are of one source: without it the 80th percentile of TTFT is 39 to 47 %. SGLang's bands
-since 0.5.9 are wider than their 45 and 27 %, which hold fewer where the source is left out too (TTFT 48 % of that alone); before,
-no row tells its TTFT: that of the newer rows stands for it. Kinds that a generation has no rows of (dense models in vLLM since 0.14, and in SGLang since 0.5.9,
-mixtures of experts in SGLang before 0.5.4) take those of the generation beside it. vLLM before 0.14 has a source of mixtures
-of experts that is off by a factor of two for no reason that its rows give."""
+"""By generation of the engine, on cards of the measured runs: the 80th percentile of the larger of the errors with the
+card and with the model family left out. TTFT of vLLM since 0.14 is wider than its 23 to 29 %, and so is its TPOT (13 to
+18 %), since nearly all its rows are of one source: without it the 80th percentile of TTFT is 39 to 47 %. SGLang's bands
+since 0.5.9 are wider than their 45 and 27 %, which hold fewer where the source is left out too (TTFT 48 % of that
+alone); before, no row tells its TTFT: that of the newer rows stands for it. Kinds that a generation has no rows of
+(dense models in vLLM since 0.14, and in SGLang since 0.5.9, mixtures of experts in SGLang before 0.5.4) take those of
+the generation beside it. vLLM before 0.14 has a source of mixtures of experts that is off by a factor of two for no
+reason that its rows give."""
 OTHER_CARDS: Mapping[bool, ErrorRatios] = MappingProxyType(
     {
         True: ErrorRatios(ttft=0.45, tpot=0.20, experts_tpot=0.35),
