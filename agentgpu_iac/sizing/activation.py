@@ -246,7 +246,9 @@ def _latent_context_bytes(model: Model, tensor_parallel: int, dtype_bytes: int) 
     """
     if not model.kv_lora_rank:
         return 0.0
-    by_head = 2 * (model.head_dim - (model.qk_rope_head_dim or 0))  # keys without position, and values of the same width
+    by_head = 2 * (
+        model.head_dim - (model.qk_rope_head_dim or 0)
+    )  # keys without position, and values of the same width
     return _LATENT_CONTEXT_TOKENS * model.attention_heads / tensor_parallel * by_head * dtype_bytes
 
 
