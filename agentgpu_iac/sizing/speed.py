@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import NormalDist
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
@@ -346,8 +347,13 @@ def fullest(requests: float, batches: float) -> float:
     if batches <= 1 or requests <= 0:
         return requests
     mean = requests / batches
-    above = _NORMAL.inv_cdf((batches - 0.375) / (batches + 0.25))
-    return min(requests, mean + above * math.sqrt(mean))
+    return min(requests, mean + _expected_maximum(batches) * math.sqrt(mean))
+
+
+@lru_cache(maxsize=1024)
+def _expected_maximum(deviates: float) -> float:
+    """Blom's approximation of the greatest of so many normal deviates."""
+    return _NORMAL.inv_cdf((deviates - 0.375) / (deviates + 0.25))
 
 
 def _hand_over_ms_per_token(model: Model, serving: Serving, stages: int, gb_per_s: float) -> float:
