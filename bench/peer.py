@@ -322,7 +322,7 @@ def main() -> None:
     print_table(lines)
     services = sum(row.is_service for row in rows)
     print(
-        f"\n{len(rows)} rows, {services} of services and no replica of one engine, {asked} asked, {len(both)} answered by both; refused by reason:"
+        f"\n{len(rows)} rows, {services} of them of services; {asked} asked, {len(both)} answered by both; refused by reason:"
     )
     for reason, count in reasons.items():
         print(f"{count:5}  {reason}")
