@@ -21,7 +21,7 @@ demo: $(VENV)/.runtime ## Plan the customer-service stack and write its manifest
 test: $(VENV)/.dev ## Run the test suite
 	$(BIN)/python -m pytest -n 2
 
-laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries a quarter of them
+laws: $(VENV)/.dev ## Try every law on all of its examples; make test tries an eighth of them
 	AGENTGPU_LAWS=whole $(BIN)/python -m pytest -n 2 -m hypothesis
 
 check: lint ## Everything but the tests: style, types, import contract

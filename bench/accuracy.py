@@ -162,6 +162,9 @@ def peer_section() -> str:
         peer.print_table(peer.summaries(answered))
         for reason, count in peer.refusals(refused).items():
             print(f"{count:5d} rows not compared: {reason}")
+        print(
+            f"{sum(row.is_service for row in rows):5d} rows not compared: measured through a service of several engines"
+        )
 
     note = (
         "\nOurs is in sample here (its constants were fitted on these rows; the left-out figures are above), and the peer "

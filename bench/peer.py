@@ -5,9 +5,9 @@
 The peer lives in ``.tools/aiconfigurator`` (made on first use from ``requirements/peer.txt``) and answers as one process.
 Rows are taken in turn from every (model, system, engine), shuffled within each by a fixed seed, until so many are
 answered by both or the time is spent (all of them take about two minutes). An error is |predicted / measured - 1|. No
-row is left out silently: what either side does not answer is counted by reason. Our side is as shipped and asked for the protocol
-that each row was measured with, which the peer cannot be told: where its constants were fitted to such rows, these are
-figures in sample.
+row is left out silently: what either side does not answer is counted by reason, and so are rows that were no replica of one
+engine. Our side is as shipped and asked for the protocol, and for what the engine was told, of each row, which the peer cannot be
+told: where its constants were fitted to such rows, these are figures in sample.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recipes import SERVICES, UNKNOWN, recipe_of
 from serving_rows import protocol_of
 
 from agentgpu_iac.calculators.predict import predict
@@ -86,6 +87,11 @@ class Row:
     @property
     def group(self) -> tuple[str, str, str]:
         return self.cells["model_path"], self.cells["system"], self.cells["backend"]
+
+    @property
+    def is_service(self) -> bool:
+        """Measured through a service of several engines, as its source says: neither side answers for those."""
+        return (self.cells["backend"], self.cells["backend_version"], self.cells["system"]) in SERVICES
 
     def number(self, column: str) -> int:
         return int(self.cells[column] or 0)
@@ -167,12 +173,15 @@ def our_question(row: Row, catalog: Catalog) -> PredictQuestion:
     model = catalog.model(OUR_NAMES.get(cells["model_path"], cells["model_path"]))
     accelerator = catalog.accelerator(cells["system"].replace("_", "-"))
     engine = ENGINES[cells["backend"]]
+    slots = row.number("batch_size") * max(1, layout.attention_dp)
+    recipe = recipe_of(cells, layout.tensor, slots) if asked.client == "inferencemax" else UNKNOWN
     return PredictQuestion.model_validate(
         {
             "model": model.id,
             "accelerator": accelerator.id,
             "engine": engine,
-            "kv-cache-dtype": recipe_kv_dtype(engine, accelerator, precision or model.native_precision),
+            "kv-cache-dtype": recipe.kv_dtype
+            or recipe_kv_dtype(engine, accelerator, precision or model.native_precision),
             "engine-version": cells["backend_version"] or None,
             "precision": precision,
             "tp": layout.tensor,
@@ -184,9 +193,10 @@ def our_question(row: Row, catalog: Catalog) -> PredictQuestion:
             "concurrency": row.number("batch_size"),
             "arrivals": "closed",
             "start-together": True,
-            "requests": row.number("batch_size") * max(1, layout.attention_dp) * asked.rounds,
+            "requests": slots * asked.rounds,
             "length-spread": asked.length_low,
-            "max-num-batched-tokens": asked.step_tokens,
+            "max-num-batched-tokens": recipe.step_tokens or asked.step_tokens,
+            "max-num-seqs": recipe.seats,
         }
     )
 
@@ -227,7 +237,7 @@ def compare(rows: Sequence[Row], most: int, budget_s: float) -> tuple[list[Compa
     with process as runner:
         assert runner.stdin is not None
         assert runner.stdout is not None
-        for row in in_turn(rows):
+        for row in in_turn([row for row in rows if not row.is_service]):
             if len(both) >= most or time.monotonic() > deadline:
                 break
             runner.stdin.write(json.dumps(peer_case(row)) + "\n")
@@ -310,13 +320,17 @@ def main() -> None:
         raise SystemExit("no row that both answer")
     lines, reasons, asked = summaries(both), refusals(refused), len(both) + len(refused)
     print_table(lines)
-    print(f"\n{len(rows)} rows, {asked} asked, {len(both)} answered by both; refused by reason:")
+    services = sum(row.is_service for row in rows)
+    print(
+        f"\n{len(rows)} rows, {services} of them of services; {asked} asked, {len(both)} answered by both; refused by reason:"
+    )
     for reason, count in reasons.items():
         print(f"{count:5}  {reason}")
     if arguments.output:
         result = {
             "seed": SEED,
             "rows": len(rows),
+            "services": services,
             "asked": asked,
             "table": lines,
             "refused": reasons,

@@ -105,7 +105,7 @@ def lack_of_code(rows: Iterable[EngineVersion], engine: Engine, version: str, ac
 
 def first_with(rows: Iterable[EngineVersion], engine: Engine, version: str, kind: Kind, name: str) -> str | None:
     """The first release read that has a thing, where this version is known to lack it; else None."""
-    return _first(rows, engine, version, lambda row: name in row.named(kind))
+    return _first(_oldest_first(rows, engine), version, lambda row: name in row.named(kind))
 
 
 def first_on(rows: Iterable[EngineVersion], engine: Engine, version: str, compute_capability: str) -> str | None:
@@ -113,19 +113,21 @@ def first_on(rows: Iterable[EngineVersion], engine: Engine, version: str, comput
     built = tuple(row for row in rows if row.compute_capabilities)
     if compute_capability.startswith("gfx"):
         return None
-    return _first(built, engine, version, lambda row: row.runs_on(compute_capability))
+    return _first(_oldest_first(built, engine), version, lambda row: row.runs_on(compute_capability))
 
 
 def lacked_names(rows: Sequence[EngineVersion], engine: Engine, version: str, kind: Kind) -> frozenset[str]:
     """Everything of one kind that this version is known to lack."""
-    names = {name for row in rows if row.engine == engine for name in row.named(kind)}
-    return frozenset(name for name in names if first_with(rows, engine, version, kind, name))
+    own = [(row, frozenset(row.named(kind))) for row in _oldest_first(rows, engine)]
+    first = {name: index for index, (_, names) in reversed(tuple(enumerate(own))) for name in names}
+    return frozenset(name for name, index in first.items() if index and at_least(own[index - 1][0].version, version))
 
 
-def _first(
-    rows: Iterable[EngineVersion], engine: Engine, version: str, has: Callable[[EngineVersion], bool]
-) -> str | None:
-    own = sorted((row for row in rows if row.engine == engine), key=lambda row: order(row.version))
+def _oldest_first(rows: Iterable[EngineVersion], engine: Engine) -> list[EngineVersion]:
+    return sorted((row for row in rows if row.engine == engine), key=lambda row: order(row.version))
+
+
+def _first(own: Sequence[EngineVersion], version: str, has: Callable[[EngineVersion], bool]) -> str | None:
     found = next((index for index, row in enumerate(own) if has(row)), None)
     if found in (None, 0):
         return None

@@ -37,13 +37,18 @@ _STAGE_BUFFERS = 2
 
 _MIXED_COPIES = 2
 """Queries, keys and values as they are projected, and normed, rotated or made contiguous; the output of attention is one more."""
+_LATENT_CONTEXT_TOKENS = 65_536
+"""Rows that vLLM keeps for the earlier context of prompts with latent attention, at most (``mla_attention.py``,
+``determine_chunked_prefill_workspace_size``, alike in 0.11.0 and 0.33.0): no log of a start tells them apart."""
 _CONVOLVED_COPIES = 3
 """Inputs of a recurrent layer's scan: projected, convolved, and split ..."""
 _SCANNED_COPIES = 6
 """... and of the width of its values: the gate, three products of a chunk, its output, and the gated one ..."""
 _SCAN_CHUNK_TOKENS = 64
-"""... and the state, once for each chunk of so many tokens (gated delta net of the wheels of 0.20.0 to 0.33.0). With experts'
-workspaces 84 KB a token of Qwen3.6-35B over four cards; 86 by logs at 2,048 to 32,768 batched tokens (A100, 0.27)."""
+"""... and the state, once for each chunk of so many tokens (gated delta net). vLLM's profiling run goes through the scan with 64
+tokens only (``_warmup_prefill_kernels``, 0.27.0), while a step that is served takes all of it; what fills the same room in the
+profile was not found. With experts' workspaces it is 84 KB a token of Qwen3.6-35B over four cards, 84 and 86 by logs (A100,
+0.27: 16,384 tokens more, and a start without graphs)."""
 _CONVOLUTION_TOKENS = 3
 """Tokens that a session keeps of the short convolution, whose kernel is 4 in all known models."""
 _STATE_WIDTH = 128
@@ -139,6 +144,7 @@ def feed_forward_gib(
     dense_width = 0 if model.experts else model.intermediate_size
     dense = max_num_batched_tokens * 3 * dense_width / tensor_parallel * dtype_bytes
     mixing = max_num_batched_tokens * _mixing_width(model, tensor_parallel) * dtype_bytes
+    mixing += _latent_context_bytes(model, tensor_parallel, dtype_bytes)
     kept = workspace if _keeps_workspace(version) else 0.0
     layer = residual + max(workspace, dense, kept + mixing)
     encoder = encoder_of(model) if encodes else None
@@ -208,12 +214,13 @@ def activation_peak(
 
 
 def _mixing_width(model: Model, tensor_parallel: int) -> float:
-    """Numbers of a token that are alive on a rank while a layer mixes tokens: attention, or the scan of a recurrent layer."""
-    by_head = model.head_dim + (model.value_head_dim or model.head_dim)
-    heads = model.attention_heads / tensor_parallel
-    kv_heads = heads if model.kv_lora_rank else max(1.0, model.kv_heads / tensor_parallel)
-    queries = heads * model.head_dim
-    attention = _MIXED_COPIES * (queries + kv_heads * by_head) + heads * (by_head - model.head_dim)
+    """Numbers of a token that are alive on a rank while a layer mixes tokens; of latent attention, ``_latent_context_bytes``."""
+    attention = 0.0
+    if not model.kv_lora_rank:
+        by_head = model.head_dim + (model.value_head_dim or model.head_dim)
+        heads = model.attention_heads / tensor_parallel
+        kv_heads = max(1.0, model.kv_heads / tensor_parallel)
+        attention = _MIXED_COPIES * (heads * model.head_dim + kv_heads * by_head) + heads * (by_head - model.head_dim)
     if model.recurrent is None:
         return attention
     state = model.recurrent.state_elements
@@ -229,6 +236,20 @@ def _keeps_workspace(version: str) -> bool:
     Qwen3-235B 1.41 of 1.40 without it.
     """
     return at_least(version, _LEAN_SAMPLER_VERSION)
+
+
+def _latent_context_bytes(model: Model, tensor_parallel: int, dtype_bytes: int) -> float:
+    """The earlier context of a prompt as latent attention unfolds it for each head of a rank, for which the profiling run makes
+    room: 0.5 GiB of DeepSeek-V3 over eight cards, 4 GiB where each has all heads.
+
+    vLLM takes fewer rows for a longest sequence under 8,192 tokens; the full ones are counted.
+    """
+    if not model.kv_lora_rank:
+        return 0.0
+    by_head = 2 * (
+        model.head_dim - (model.qk_rope_head_dim or 0)
+    )  # keys without position, and values of the same width
+    return _LATENT_CONTEXT_TOKENS * model.attention_heads / tensor_parallel * by_head * dtype_bytes
 
 
 def _expert_workspace_bytes(model: Model, run: ExpertRun, max_num_batched_tokens: int) -> float:

@@ -3,7 +3,7 @@
 What kernels reach is no constant: it is a fact of the catalog (``kernels.json``). Fitted is what no table of kernels holds:
 the host's time of a step and of a sequence, a layer's small kernels by engine generation, launches of prompts, how evenly
 experts are asked for, and the time of a first token. ``bench/accuracy_latency.py --constants`` fits them to up to eight rows of
-each group (model, accelerator, engine) of the 2,406 measured points of ``bench/data/serving.csv``, of at most 128 requests at
+each group (model, accelerator, engine) of the 2,348 judged points of ``bench/data/serving.csv``, of at most 128 requests at
 once, each stepped through the protocol of its client, by robust least squares with a prior on every constant; its other
 tables judge all rows. ``UNCERTAINTY_RATIO`` says how far each moves when the rows of one card or one model family are left out.
 The host's time of a request is not fitted: closed loops do not tell it from their own queue.
@@ -78,83 +78,83 @@ VECTORS_HANDED_OVER = 2
 (``make_empty_intermediate_tensors`` of the models in vLLM 0.33, SGLang's ``PPProxyTensors``)."""
 
 CONSTANTS = Constants(
-    prompt_reduce_ms=0.109,
+    prompt_reduce_ms=0.107,
     captured_launch_ms_per_layer=0.406,
-    step_ms=0.319,
+    step_ms=0.326,
     eager_launch_ms_per_layer=0.183,
-    routing_shape=2.64,
-    sequence_ms=0.0145,
+    routing_shape=2.55,
+    sequence_ms=0.0144,
     families=MappingProxyType(
         {
             "vllm": EngineFamily(
                 host_ms_per_request=0.4,
                 prompt_launch_ms_per_layer=0.282,
-                prompt_experts_launch_ms=0.518,
+                prompt_experts_launch_ms=0.524,
                 prompt_factor=0.995,
                 first_token_steps=0.0,
             ),
             "tensorrt-llm": EngineFamily(
                 host_ms_per_request=0.4,
-                prompt_launch_ms_per_layer=0.176,
-                prompt_experts_launch_ms=0.242,
-                prompt_factor=0.95,
+                prompt_launch_ms_per_layer=0.178,
+                prompt_experts_launch_ms=0.244,
+                prompt_factor=0.951,
                 first_token_steps=0.0,
             ),
             "sglang": EngineFamily(
                 host_ms_per_request=0.4,
-                prompt_launch_ms_per_layer=0.276,
+                prompt_launch_ms_per_layer=0.279,
                 prompt_experts_launch_ms=1.22,
-                prompt_factor=1.34,
+                prompt_factor=1.33,
                 first_token_steps=1.0,
             ),
         }
     ),
     generations=MappingProxyType(
         {
-            "vllm-0.12": Generation(launch_ms_per_layer=0.0167, first_token_ms=12),
-            "vllm-0.15": Generation(launch_ms_per_layer=0.0265, first_token_ms=12.3),
-            "vllm-0.18": Generation(launch_ms_per_layer=0.0168, first_token_ms=11.5),
-            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0123, first_token_ms=10.4),
-            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.00663, first_token_ms=12.3),
-            "sglang-0.5.1": Generation(launch_ms_per_layer=0.011, first_token_ms=10),
+            "vllm-0.12": Generation(launch_ms_per_layer=0.0166, first_token_ms=12),
+            "vllm-0.15": Generation(launch_ms_per_layer=0.0264, first_token_ms=12.3),
+            "vllm-0.18": Generation(launch_ms_per_layer=0.0167, first_token_ms=11.4),
+            "tensorrt-llm-1.0": Generation(launch_ms_per_layer=0.0122, first_token_ms=10.4),
+            "tensorrt-llm-1.2": Generation(launch_ms_per_layer=0.0066, first_token_ms=12.3),
+            "sglang-0.5.1": Generation(launch_ms_per_layer=0.0111, first_token_ms=10),
             "sglang-0.5.6": Generation(launch_ms_per_layer=0.037, first_token_ms=10),
-            "sglang-0.5.9": Generation(launch_ms_per_layer=0.036, first_token_ms=10.2),
+            "sglang-0.5.9": Generation(launch_ms_per_layer=0.0376, first_token_ms=10.3),
         }
     ),
 )
 
 UNCERTAINTY_RATIO: Mapping[str, float] = MappingProxyType(
     {
-        "prompt_reduce_ms": 0.57,
-        "captured_launch_ms_per_layer": 0.44,
+        "prompt_reduce_ms": 0.63,
+        "captured_launch_ms_per_layer": 0.38,
         "step_ms": 1.01,
-        "routing_shape": 0.31,
-        "sequence_ms": 0.24,
+        "routing_shape": 0.37,
+        "sequence_ms": 0.22,
         "vllm.prompt_launch_ms_per_layer": 0.48,
-        "vllm.prompt_experts_launch_ms": 0.64,
+        "vllm.prompt_experts_launch_ms": 0.63,
         "vllm.prompt_factor": 0.17,
-        "tensorrt-llm.prompt_launch_ms_per_layer": 0.13,
-        "tensorrt-llm.prompt_experts_launch_ms": 0.33,
+        "tensorrt-llm.prompt_launch_ms_per_layer": 0.12,
+        "tensorrt-llm.prompt_experts_launch_ms": 0.37,
         "tensorrt-llm.prompt_factor": 0.09,
-        "sglang.prompt_launch_ms_per_layer": 0.29,
+        "sglang.prompt_launch_ms_per_layer": 0.30,
         "sglang.prompt_experts_launch_ms": 1.01,
         "sglang.prompt_factor": 0.15,
-        "vllm-0.12.launch_ms_per_layer": 0.16,
+        "vllm-0.12.launch_ms_per_layer": 0.17,
         "vllm-0.12.first_token_ms": 0.19,
         "vllm-0.15.launch_ms_per_layer": 1.01,
         "vllm-0.15.first_token_ms": 0.35,
-        "vllm-0.18.launch_ms_per_layer": 0.38,
-        "vllm-0.18.first_token_ms": 0.13,
-        "tensorrt-llm-1.0.launch_ms_per_layer": 0.42,
+        "vllm-0.18.launch_ms_per_layer": 0.42,
+        "vllm-0.18.first_token_ms": 0.17,
+        "tensorrt-llm-1.0.launch_ms_per_layer": 0.39,
         "tensorrt-llm-1.0.first_token_ms": 0.04,
-        "tensorrt-llm-1.2.launch_ms_per_layer": 0.81,
+        "tensorrt-llm-1.2.launch_ms_per_layer": 0.82,
         "tensorrt-llm-1.2.first_token_ms": 0.23,
-        "sglang-0.5.1.launch_ms_per_layer": 0.35,
+        "sglang-0.5.1.launch_ms_per_layer": 0.34,
         "sglang-0.5.1.first_token_ms": 0.00,
         "sglang-0.5.6.launch_ms_per_layer": 1.01,
         "sglang-0.5.6.first_token_ms": 0.00,
-        "sglang-0.5.9.launch_ms_per_layer": 0.59,
-        "sglang-0.5.9.first_token_ms": 0.36,
+        "sglang-0.5.9.launch_ms_per_layer": 0.49,
+        "sglang-0.5.9.first_token_ms": 0.03,
     }
 )
 """How far each fitted constant moves, at most, when the rows of one card or of one model family are left out: a ratio above or
@@ -174,22 +174,24 @@ class ErrorRatios:
 
 ERROR_RATIOS: Mapping[str, ErrorRatios] = MappingProxyType(
     {
-        "vllm-0.12": ErrorRatios(ttft=1.1, tpot=0.20, experts_tpot=0.50),
-        "vllm-0.15": ErrorRatios(ttft=0.40, tpot=0.22, experts_tpot=0.22),
-        "vllm-0.18": ErrorRatios(ttft=0.40, tpot=0.22, experts_tpot=0.22),
-        "tensorrt-llm-1.0": ErrorRatios(ttft=0.52, tpot=0.25, experts_tpot=0.25),
-        "tensorrt-llm-1.2": ErrorRatios(ttft=0.35, tpot=0.22, experts_tpot=0.30),
-        "sglang-0.5.1": ErrorRatios(ttft=0.85, tpot=0.19, experts_tpot=0.28),
-        "sglang-0.5.6": ErrorRatios(ttft=1.5, tpot=0.25, experts_tpot=0.28),
-        "sglang-0.5.9": ErrorRatios(ttft=0.70, tpot=0.32, experts_tpot=0.32),
+        "vllm-0.12": ErrorRatios(ttft=1.10, tpot=0.20, experts_tpot=0.53),
+        "vllm-0.15": ErrorRatios(ttft=0.40, tpot=0.18, experts_tpot=0.18),
+        "vllm-0.18": ErrorRatios(ttft=0.40, tpot=0.18, experts_tpot=0.18),
+        "tensorrt-llm-1.0": ErrorRatios(ttft=0.51, tpot=0.22, experts_tpot=0.24),
+        "tensorrt-llm-1.2": ErrorRatios(ttft=0.30, tpot=0.20, experts_tpot=0.37),
+        "sglang-0.5.1": ErrorRatios(ttft=0.55, tpot=0.19, experts_tpot=0.28),
+        "sglang-0.5.6": ErrorRatios(ttft=0.55, tpot=0.22, experts_tpot=0.28),
+        "sglang-0.5.9": ErrorRatios(ttft=0.55, tpot=0.22, experts_tpot=0.30),
     }
 )
-"""By generation of the engine, on cards of the measured runs: the 80th percentile of the larger of the errors with the card and
-with the model family left out. TTFT of vLLM since 0.14 is wider than its 30 to 33 %, since nearly all its rows are of one
-source: without it the 80th percentile is 41 to 50 %. TTFT of SGLang is what its rows were off by before they were known to
-hold streaming intervals; no row tells it without. Kinds that a generation has no rows of (dense models in vLLM since 0.14,
-mixtures of experts in SGLang before 0.5.4) take those of the generation beside it. vLLM before 0.14 has a source of mixtures
-of experts that is off by a factor of two for no reason that its rows give."""
+"""By generation of the engine, on cards of the measured runs: the 80th percentile of the larger of the errors with the
+card and with the model family left out. TTFT of vLLM since 0.14 is wider than its 23 to 29 %, and so is its TPOT (13 to
+18 %), since nearly all its rows are of one source: without it the 80th percentile of TTFT is 39 to 47 %. SGLang's bands
+since 0.5.9 are wider than their 45 and 27 %, which hold fewer where the source is left out too (TTFT 48 % of that
+alone); before, no row tells its TTFT: that of the newer rows stands for it. Kinds that a generation has no rows of
+(dense models in vLLM since 0.14, and in SGLang since 0.5.9, mixtures of experts in SGLang before 0.5.4) take those of
+the generation beside it. vLLM before 0.14 has a source of mixtures of experts that is off by a factor of two for no
+reason that its rows give."""
 OTHER_CARDS: Mapping[bool, ErrorRatios] = MappingProxyType(
     {
         True: ErrorRatios(ttft=0.45, tpot=0.20, experts_tpot=0.35),

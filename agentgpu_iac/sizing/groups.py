@@ -49,9 +49,9 @@ class Groups:
                 high = middle - 1
         return low
 
-    def counted(self, sessions: int) -> int:
-        """Sessions by which a step is timed: all groups wait for the fullest, so all count as full as that one."""
-        return sessions if self.count == 1 or sessions <= 1 else self.count * self.seats(sessions)
+    def fullness(self, sessions: int) -> float:
+        """Sessions of the fullest group over those of a mean one: all groups wait for it in each layer."""
+        return 1.0 if self.count == 1 or sessions <= 1 else self.count * self.seats(sessions) / sessions
 
     @property
     def _spread(self) -> float:

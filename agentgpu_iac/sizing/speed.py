@@ -11,7 +11,8 @@ Accelerators and engines that none of those runs used get a wider band and are m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import NormalDist
 
 from agentgpu_iac.catalog.model import Accelerator, Calibration, Model
@@ -27,7 +28,7 @@ from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, Precision
 from agentgpu_iac.units import ceil_div
 
 CALIBRATED = frozenset({"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm", "gb200"})
-"""Accelerators of the measured runs: 2,406 closed-loop points of vLLM, TensorRT-LLM and SGLang."""
+"""Accelerators of the measured runs: 2,348 closed-loop points of vLLM, TensorRT-LLM and SGLang; of GB200, services alone."""
 UNCALIBRATED_FACTOR = 1.5
 """How much wider the band is where no measured run used the engine, or speculation: a judgement, no measurement."""
 SEVERAL_NODES_FACTOR = 1.5
@@ -153,6 +154,8 @@ class Speed:
     calibrated: bool
     ttft_error_ratio: float
     tpot_error_ratio: float
+    group_fullness: float = 1.0
+    """Requests of the fullest attention group over those of a mean one."""
     measured_ttft_ratio: float = 1.0
     """Measured / predicted TTFT of a run of the user's own; 1 where there is none."""
     measured_tpot_ratio: float = 1.0
@@ -198,7 +201,7 @@ class Speed:
     def _decode_through_ms(self, requests: float, context_tokens: float) -> float:
         """The way of the fullest batch through all stages."""
         batch = self.batch(requests)
-        group = max(1.0, batch / self.attention_groups) if self.attention_groups > 1 else batch
+        group = max(1.0, self.fullest_group(batch)) if self.attention_groups > 1 else batch
         touched = self.touched_experts(batch)
         on_accelerator = (
             self.launches_ms
@@ -219,6 +222,17 @@ class Speed:
         if self.stages == 1:
             return max(1.0, requests)
         return max(1.0, fullest(requests, self.stages))
+
+    def fullest_group(self, batch: float) -> float:
+        """Requests of the fullest attention group, for which the others wait in each layer."""
+        return batch / self.attention_groups * self.group_fullness
+
+    def with_fullest_group(self, fullness: float) -> Speed:
+        """The same where the fullest attention group has so many times the requests of a mean one.
+
+        They are no more requests in all: experts, all-reduces and prompts are those of the whole replica.
+        """
+        return self if fullness <= 1 else replace(self, group_fullness=fullness)
 
     def paced_ms(self, requests: float, context_tokens: float) -> float:
         """``pace_ms`` of a decode step."""
@@ -265,7 +279,7 @@ class Speed:
         if prompt_tokens <= 0:
             return self.decode_ms(requests, context_tokens)
         batch = self.batch(requests) if requests else 0.0
-        group = batch / self.attention_groups
+        group = self.fullest_group(batch)
         memory = self.dense_weights_ms + self.touched_experts(batch + prompt_tokens) * self.expert_weights_ms
         arithmetic = group * self.dense_ms_per_token + batch * self.expert_ms_per_token
         per_token, per_pair = self.prompt_ms_per_token, self.attention_ms_per_token_pair
@@ -333,8 +347,13 @@ def fullest(requests: float, batches: float) -> float:
     if batches <= 1 or requests <= 0:
         return requests
     mean = requests / batches
-    above = _NORMAL.inv_cdf((batches - 0.375) / (batches + 0.25))
-    return min(requests, mean + above * math.sqrt(mean))
+    return min(requests, mean + _expected_maximum(batches) * math.sqrt(mean))
+
+
+@lru_cache(maxsize=1024)
+def _expected_maximum(deviates: float) -> float:
+    """Blom's approximation of the greatest of so many normal deviates."""
+    return _NORMAL.inv_cdf((deviates - 0.375) / (deviates + 0.25))
 
 
 def _hand_over_ms_per_token(model: Model, serving: Serving, stages: int, gb_per_s: float) -> float:

@@ -264,8 +264,8 @@ class Steps:
             read_ms = max(read_ms, self._clock + ahead + span)
             done += [(read_ms, asked) for asked in read]
         self._clock += longest
-        self._round_ms = longest
         self._unseen = 0
+        self._round_ms = longest
         finished = self._decoded(engine.accepted_tokens) if decoding else []
         for at_ms, asked in done:
             if engine.stages > 1:
@@ -366,8 +366,8 @@ class Steps:
             steps = min(steps, _steps_until(until_ms - self._clock, first, growth))
             span = steps * (first + growth * (steps - 1) / 2)
         self._clock += span
-        self._round_ms = first
         self._unseen = (self._unseen + steps) % rules.receive_every
+        self._round_ms = first
         finished = self._decoded(steps * each)
         self._make_room()
         return finished

@@ -56,6 +56,10 @@ INFORMATIONAL = {
     ("Accelerator", "tdp_w"): "no sum of ours is about power",
     ("EngineLimit", "tried"): "how its meaning was tried: says how sure the row is",
     ("EngineOption", "before"): "the newest release read without it: how much too late `since` may be",
+    (
+        "ExpertKernel",
+        "kernel",
+    ): "measured runs name theirs: plans let the engine choose, which takes the first",
     ("ExtraWeights", "what"): "in words, for people",
     ("Gate", "date"): "when the sources were read: gates open and close, and this says how old a row is",
     ("Kernels", "engine_version"): "which release the tables are of: says how old the row is",

@@ -68,3 +68,20 @@ def test_the_lines_of_an_explanation_are_those_of_the_plan() -> None:
     lines = [" ".join(line.split()) for line in block.splitlines()]
     assert len(lines) == 2
     assert set(lines) <= printed
+
+
+def test_the_change_that_is_offered_does_what_is_said() -> None:
+    """The README plans its example again with FP8 weights."""
+    said = " ".join(
+        README.read_text().partition("Try a change before you believe it: ")[2].partition("\n\n")[0].split()
+    )
+    text = (ROOT / STACK).read_text()
+    as_it_is, changed = (
+        make_plan(load_text(each, STACK), load_catalog())
+        for each in (text, text.replace("model: Qwen/Qwen3-14B", "model: Qwen/Qwen3-14B\n      precision: fp8"))
+    )
+    free, freer = (round(100 * (1 - plan.workloads[0].memory.utilization_ratio)) for plan in (as_it_is, changed))
+    assert f"leaves {freer}% of each accelerator free instead of {free}%" in said
+    assert as_it_is.cost.baseline_usd_per_month == changed.cost.baseline_usd_per_month
+    assert f"still for USD {changed.cost.baseline_usd_per_month:,.2f} a month" in said
+    assert "quantised-at-load" in {each.code for each in changed.warnings}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import product
 from typing import Any
@@ -17,8 +18,20 @@ from agentgpu_iac.plan import Plan, Workload
 from agentgpu_iac.planning.planner import NoPlan
 from agentgpu_iac.rendering.render import render
 from agentgpu_iac.sizing.groups import Groups
+from agentgpu_iac.sizing.latency import Request, steady
+from agentgpu_iac.sizing.speed import Serving, speed_of
 from tests.planning.flags import FlagList, split
-from tests.planning.scenes import codes, make_agent, make_catalog, make_model, offerings, only, plan, workload
+from tests.planning.scenes import (
+    codes,
+    make_accelerator,
+    make_agent,
+    make_catalog,
+    make_model,
+    offerings,
+    only,
+    plan,
+    workload,
+)
 from tests.thoroughness import examples
 
 LATENT: dict[str, Any] = {
@@ -87,13 +100,15 @@ class TestSeats:
             assert seats * count >= sessions
             assert seats <= sessions
             assert groups.seats(sessions + 1) >= seats
-            assert groups.counted(sessions + 1) >= groups.counted(sessions) >= sessions
+            assert groups.fullness(sessions) * sessions == pytest.approx(count * seats if sessions > 1 else 1)
+            assert groups.fullness(sessions) >= 1
             most = groups.sessions(seats)
             assert groups.seats(most) <= seats < groups.seats(most + 1)
 
     def test_one_group_is_as_if_there_were_none(self):
         for sessions in (1, 7, 500):
-            assert Groups().seats(sessions) == Groups().sessions(sessions) == Groups().counted(sessions) == sessions
+            assert Groups().seats(sessions) == Groups().sessions(sessions) == sessions
+            assert Groups().fullness(sessions) == 1
 
     def test_a_hash_spreads_worse_than_the_least_loaded(self):
         assert Groups(count=8, choice="by-session").seats(100) > Groups(count=8).seats(100) == 15
@@ -131,6 +146,34 @@ class TestPlanned:
         assert one.max_num_seqs_per_group == one.seats_per_group == groups.seats(one.max_num_seqs) < one.max_num_seqs
         assert memory.kv_gib == pytest.approx(memory.kv_per_session_gib * one.seats_per_group, abs=1e-3)
         assert memory.total_gib <= 0.8 * memory.capacity_gib
+
+    def test_all_wait_for_the_fullest_group_but_nobody_asks_more_often(self):
+        """Of 96 sessions by a hash over eight groups the fullest has 21: a step reads the cache of 21 on each card, the experts
+        and the prompts of 96."""
+        engine = speed_of(
+            GROUPED,
+            make_accelerator("large-80", 80.0, 2400.0, 900.0, nvlink_gb_per_s=900.0),
+            precision="bf16",
+            kv_dtype="auto",
+            tensor_parallel=8,
+            pipeline_parallel=1,
+            max_batched_tokens=2048,
+            serving=Serving(attention_dp=8, expert_parallel=8),
+        )
+        assert engine is not None
+        groups = Groups(count=8, choice="by-session")
+        full = engine.with_fullest_group(groups.fullness(96))
+        more = groups.seats(96) - 12
+        assert more > 0
+        arithmetic = [
+            math.hypot(engine.dense_weights_ms, seats * engine.dense_ms_per_token) for seats in (12, 12 + more)
+        ]
+        attended = more * (engine.kv_ms(8000) + engine.sequence_ms)
+        expected = attended + arithmetic[1] - arithmetic[0]
+        assert full.decode_ms(96, 8000) - engine.decode_ms(96, 8000) == pytest.approx(expected)
+        request = Request(prompt_tokens=300, context_tokens=8000, output_tokens=150)
+        others = [steady(each, request, 96).others for each in (engine, full)]
+        assert others == [95, 95]
 
     def test_the_arguments_are_the_engines(self, grouped):
         one = workload(grouped)

@@ -170,32 +170,6 @@ def test_a_quantising_that_is_part_of_the_norm_before_is_not_launched_again():
     assert launched["sglang", "fp8"] > launched["sglang", "bf16"]
 
 
-@pytest.mark.parametrize(
-    ("quantisation", "dense"),
-    [
-        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block"),
-        ({"quant_method": "fp8", "activation_scheme": "dynamic"}, "fp8"),
-        (None, "fp8"),
-    ],
-    ids=["blocks", "channels", "made at load"],
-)
-def test_fp8_runs_in_the_kernels_of_what_the_file_scales(quantisation, dense):
-    """Qwen3-32B-FP8 is dense and scaled in blocks; an engine that makes FP8 itself scales by tensor."""
-    model = MODEL
-    if quantisation is not None:
-        model = model_from_config(json.dumps({**LLAMA, "quantization_config": quantisation}), "config.json")
-    assert kernel_formats(model, "fp8", weight_only=False)[0] == dense
-
-
-def test_experts_of_a_file_without_blocks_are_not_in_blocks():
-    """Mistral's FP8 is by tensor; a mixture without a file is taken as its maker publishes it."""
-    by_tensor, assumed = (
-        CATALOG.model(name) for name in ("mistralai/Mistral-Small-4-119B-2603", "Qwen/Qwen3.6-35B-A3B")
-    )
-    assert kernel_formats(by_tensor, "fp8", weight_only=False) == ("fp8", "fp8")
-    assert kernel_formats(assumed, "fp8", weight_only=False) == ("fp8-block", "fp8-block")
-
-
 def test_experts_of_one_format_have_the_kernels_that_the_engine_takes_or_is_told_to():
     """vLLM takes OpenAI's Triton kernels for MXFP4 on Hopper; Marlin, if asked for, reads prompts at half their rate."""
     card, model = CATALOG.accelerator("h200-sxm"), CATALOG.model("openai/gpt-oss-120b")
@@ -270,3 +244,29 @@ def test_a_short_prompt_runs_in_graphs_where_the_engine_captures_steps_of_its_si
     assert default.prefill_ms(513, 513) == eager.prefill_ms(513, 513) > wide.prefill_ms(513, 513)
     assert default.step_ms(12, 500, 500, 125_000) < default.step_ms(13, 500, 500, 125_000) - 10
     assert replica(model, card, engine="tensorrt-llm").captured_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("quantisation", "dense"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block"),
+        ({"quant_method": "fp8", "activation_scheme": "dynamic"}, "fp8"),
+        (None, "fp8"),
+    ],
+    ids=["blocks", "channels", "made at load"],
+)
+def test_fp8_runs_in_the_kernels_of_what_the_file_scales(quantisation, dense):
+    """Qwen3-32B-FP8 is dense and scaled in blocks; an engine that makes FP8 itself scales by tensor."""
+    model = MODEL
+    if quantisation is not None:
+        model = model_from_config(json.dumps({**LLAMA, "quantization_config": quantisation}), "config.json")
+    assert kernel_formats(model, "fp8", weight_only=False)[0] == dense
+
+
+def test_experts_of_a_file_without_blocks_are_not_in_blocks():
+    """Mistral's FP8 is by tensor; a mixture without a file is taken as its maker publishes it."""
+    by_tensor, assumed = (
+        CATALOG.model(name) for name in ("mistralai/Mistral-Small-4-119B-2603", "Qwen/Qwen3.6-35B-A3B")
+    )
+    assert kernel_formats(by_tensor, "fp8", weight_only=False) == ("fp8", "fp8")
+    assert kernel_formats(assumed, "fp8", weight_only=False) == ("fp8-block", "fp8-block")

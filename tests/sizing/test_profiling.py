@@ -8,6 +8,7 @@ import pytest
 
 from agentgpu_iac.catalog.model import LayerCounts
 from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.sizing.activation import ExpertRun, feed_forward_gib
 from agentgpu_iac.sizing.encoders import encoder_of
 from agentgpu_iac.sizing.memory import with_reserve
 from agentgpu_iac.sizing.outside_torch import cold_start_gib
@@ -166,6 +167,17 @@ class TestExperts:
         model = CATALOG.model(self.NAME)
         more = 8192 * (model.hidden_size + 8 * (model.moe_intermediate_size or 0) / 8) / 2**30
         assert eight.activation.feed_forward_gib - plain.activation.feed_forward_gib == pytest.approx(more)
+
+
+def test_latent_attention_has_room_for_the_context_of_64k_tokens_in_the_heads_of_a_rank() -> None:
+    """vLLM profiles with what ``kv_b_proj`` makes of its whole workspace: 65,536 rows x 128 heads x (128 + 128) x 2 B."""
+    whole, eighth = (
+        feed_forward_gib(
+            CATALOG.model("deepseek-ai/DeepSeek-V3"), "0.33.0", ranks, 2048, experts=ExpertRun(groups=1, split=8)
+        )
+        for ranks in (1, 8)
+    )
+    assert 0.875 * 4.0 <= whole - eighth < 4.0
 
 
 class TestColdStarts:

@@ -124,13 +124,13 @@ def linears_of(facts: ModelFacts, layers: Sequence[Layer]) -> tuple[Linear, ...]
         found.append(Linear(kind="tower", names=names, parameters=towers, columns=0))
     draft = (*(f"{name}.layers.0.mlp.up_proj" for name in DRAFT), f"layers.{len(layers)}.mlp.up_proj")
     found.append(Linear(kind="draft", names=draft, parameters=1, columns=0))
+    made = {layer: tuple(part for part in _parts(facts, layer) if part.parameters) for layer in set(layers)}
     for index, layer in enumerate(layers):
-        for part in _parts(facts, layer):
-            if part.parameters:
-                names = tuple(f"layers.{index}.{name}" for name in part.names)
-                found.append(
-                    Linear(kind=part.kind, names=names, parameters=part.parameters, columns=part.columns, layer=index)
-                )
+        for part in made[layer]:
+            names = tuple(f"layers.{index}.{name}" for name in part.names)
+            found.append(
+                Linear(kind=part.kind, names=names, parameters=part.parameters, columns=part.columns, layer=index)
+            )
     return tuple(found)
 
 

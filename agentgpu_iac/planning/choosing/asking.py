@@ -118,11 +118,11 @@ def _request_time(
     request = mean_request(demand, hit)
 
     def time_ms(requests: int) -> float:
-        counted = groups.counted(requests)
-        state = latency.steady(engine, request, counted)
+        full = engine.with_fullest_group(groups.fullness(requests))
+        state = latency.steady(full, request, requests)
         if ttft is None and tpot is None:
             return state.cycle_ms * engine.measured_tpot_ratio * engines
-        answer = latency.answer(engine, request, state, counted, counted)
+        answer = latency.answer(full, request, state, requests, requests)
         first = answer.ttft_ms * engines if ttft is None else ttft
         return first + further * (answer.tpot_ms * engines if tpot is None else tpot)
 

@@ -88,9 +88,11 @@ class Candidate:
         return float(math.ceil(held * self.accelerators_per_replica))
 
     @property
-    def counted_requests(self) -> int:
-        """Requests by which its steps are timed: those that it computes, every attention group as full as the fullest."""
-        return self.groups.counted(self.service.generating)
+    def full_speed(self) -> Speed | None:
+        """Its speed with the requests that generate at once: steps wait for the fullest attention group."""
+        return (
+            None if self.speed is None else self.speed.with_fullest_group(self.groups.fullness(self.service.generating))
+        )
 
     @property
     def accelerators_per_pod(self) -> int:

@@ -115,16 +115,16 @@ class ReplicaService:
         return self._known[requests]
 
     def _alone(self, requests: int) -> Service:
-        demand, engine, hit, counted = self._demand, self._engine, self._hit, self._groups.counted(requests)
-        if engine is None:
+        demand, hit = self._demand, self._hit
+        if self._engine is None:
             return _unknown(requests)
-        request = mean_request(demand, hit)
-        state = latency.steady(engine, request, counted)
-        answer = latency.answer(engine, request, state, counted, counted)
-        prefill = prefill_ms(engine, request, counted, *largest_prompt(demand, hit))
+        request, engine = mean_request(demand, hit), self._engine.with_fullest_group(self._groups.fullness(requests))
+        state = latency.steady(engine, request, requests)
+        answer = latency.answer(engine, request, state, requests, requests)
+        prefill = prefill_ms(engine, request, requests, *largest_prompt(demand, hit))
         longest = demand.longest_context_tokens
-        cold = prefill_ms(engine, request, counted, longest, longest)
-        network, decode, share = self._round_trip_ms, answer.first_step_ms, requests / counted
+        cold = prefill_ms(engine, request, requests, longest, longest)
+        network, decode = self._round_trip_ms, answer.first_step_ms
         late = tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio
         return Service(
             sessions=requests,
@@ -140,8 +140,8 @@ class ReplicaService:
             prefill_ms=prefill,
             decode_ms=decode,
             prompt_work_ms=engine.prompt_arithmetic_ms(request.prompt_tokens, request.prompt_end_tokens),
-            output_tokens_per_s=answer.output_tokens_per_s * share,
-            prefill_tokens_per_s=answer.prefill_tokens_per_s * share,
+            output_tokens_per_s=answer.output_tokens_per_s,
+            prefill_tokens_per_s=answer.prefill_tokens_per_s,
             ttft_error_ratio=answer.ttft_error_ratio,
             tpot_error_ratio=answer.tpot_error_ratio,
             calibrated=engine.calibrated,

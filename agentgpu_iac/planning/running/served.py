@@ -87,12 +87,11 @@ def _own_latency(member: Placed, served: Demand) -> tuple[float | None, float | 
 
 
 def _prompt_ms(candidate: Candidate, demand: Demand) -> float:
-    if candidate.speed is None:
+    engine = candidate.full_speed
+    if engine is None:
         return 0.0
     hit, request = candidate.prefix_hit_ratio, mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    return prefill_ms(
-        candidate.speed, request, candidate.groups.counted(candidate.service.generating), *largest_prompt(demand, hit)
-    )
+    return prefill_ms(engine, request, candidate.service.generating, *largest_prompt(demand, hit))
 
 
 def _optional(value: float | None, digits: int) -> float | None:

@@ -38,7 +38,7 @@ spec:
     - name: chat
       model: Qwen/Qwen3-14B
       sessions: {{concurrent: 30, peak: 120}}
-      traffic: {{burstFactor: 4, rampS: 900}}
+      traffic: {{burstFactor: 4, rampS: 1800}}
 """
 ANNOTATION = "karpenter.sh/do-not-disrupt"
 CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"

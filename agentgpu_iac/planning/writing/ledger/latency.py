@@ -22,11 +22,11 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     if candidate.demand.load is not None:
         yield from answer_lines(candidate, workload, engines)
         return
-    engine, times, shape = candidate.speed, workload.latency, candidate.demand.shape
+    engine, times, shape = candidate.full_speed, workload.latency, candidate.demand.shape
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    state = latency.steady(engine, request, candidate.counted_requests)
+    state = latency.steady(engine, request, candidate.service.generating)
     yield _line(
         "ttftMs",
         "network + queue + prefill + first step" + (" + reload" if times.reload_ms else ""),
@@ -142,7 +142,7 @@ def _queue(workload: Workload, engine: Speed, state: latency.Steady, engines: in
 
 
 def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.counted_requests
+    prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.service.generating
     tokens, end_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
     decode = engine.decode_ms(sessions, request.context_tokens)
     reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode)
@@ -161,8 +161,8 @@ def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: l
 
 
 def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
-    batch, decode_ms = engine.batch(candidate.counted_requests), workload.latency.decode_ms or 0.0
-    group = max(1.0, batch / engine.attention_groups)
+    batch, decode_ms = engine.batch(candidate.service.generating), workload.latency.decode_ms or 0.0
+    group = max(1.0, engine.fullest_group(batch))
     terms = [
         f"{engine.launches_ms:.4f}",
         f"({engine.dense_weights_ms:.4f}^2 + ({group:.6g} x {engine.dense_ms_per_token:.6f})^2)^0.5",
@@ -178,7 +178,7 @@ def _decode(candidate: Candidate, workload: Workload, engine: Speed, request: la
     if last is not None:
         terms.append(f"{batch:.6g} x {last:.6f}")
     if engine.stages > 1:
-        terms.append(f"{engine.paced_ms(candidate.counted_requests, request.context_tokens):.4f}")
+        terms.append(f"{engine.paced_ms(candidate.service.generating, request.context_tokens):.4f}")
     return _line(
         "decodeMs",
         f"{formula} + requests x (KV cache + host + all-reduce)"
@@ -213,6 +213,6 @@ def _tpot(candidate: Candidate, workload: Workload, engine: Speed, state: latenc
         ),
         tpot_ms,
         f"{tpot_ms:.2f} ms ±{times.tpot_error_ratio or 0:.0%}",
-        f"a step of those who decode; {max(0, candidate.counted_requests - 1)} other requests bring a prompt every "
+        f"a step of those who decode; {max(0, candidate.service.generating - 1)} other requests bring a prompt every "
         f"{state.cycle_ms:,.0f} ms each",
     )
