@@ -21,8 +21,6 @@ from agentgpu_iac.sizing.speed import Speed, fullest
 CACHE_ERROR_RATIO = 0.05
 """How far off the seats are that a cache holds: a plan's stated error of its KV cache. The wait for one moves by much more."""
 
-_SETTLES = 3
-"""Rounds in which a step and the prompts that share it settle."""
 _SEARCHES = 40
 """Most rounds of the search for the cycle; it ends when the cycle is known."""
 _PRECISION = 1e-8
@@ -233,9 +231,10 @@ class _Loop:
         alone = read_prompt(engine, tokens, end, 1, context, decode_ms=engine.decode_ms(1, context))
         self.least_ms = alone.chunk_ms
         self.served_ms = alone.chunks * alone.chunk_ms / engine.stages
-        if self.many > 1 and tokens > 0:
-            earlier = max(0.0, end - tokens) + tokens / 2
+        earlier = max(0.0, end - tokens) + tokens / 2
+        if tokens > 0:  # prompts fill steps to the brim, whole or in parts
             full = engine.step_ms(0.0 if self.apart else requests, context, room, room * earlier)
+        if self.many > 1 and tokens > 0:
             self.least_ms = engine.step_ms(0.0 if self.apart else 1.0, context, room, room * earlier)
             self.served_ms = self.least_ms / self.many / engine.stages
         self.further_ms = self.added_ms
@@ -245,18 +244,19 @@ class _Loop:
 
     def at(self, cycle_ms: float) -> tuple[float, float, float]:
         """(mean wait, mean step, its variance) if a cycle takes so long."""
-        rate, step, load, slots = self.others / cycle_ms, self.decode_ms, 0.0, self.reading.slots
-        added = self.added_ms
+        rate, slots = self.others / cycle_ms, self.reading.slots
         most = self.longest_ms
         if self.generated:  # while one is answered, each other brings one prompt
             most = min(most, self.decode_ms + self.others * self.added_ms / self.generated)
-        for _ in range(_SETTLES):
-            coming = rate * step
-            some, together = -math.expm1(-coming), fullest(coming, slots)  # any at all; those of the fullest batch
-            added = self.added_ms * some + self.further_ms * max(0.0, together - some)
-            load = min(_MOST_LOAD, added / step)
-            step = min(most, self.decode_ms / (1 - load))
-            added = added / together if together > _FEW else self.added_ms
+        # What prompts add grows with the step, ever less: the secant of two steps too short leads just beyond the one that fits.
+        first = self.decode_ms + self._added(rate * self.decode_ms, slots)
+        second = self.decode_ms + self._added(rate * first, slots)
+        slope = min(_MOST_LOAD, (second - first) / (first - self.decode_ms)) if first > self.decode_ms else 0.0
+        step = min(most, self.decode_ms + (first - self.decode_ms) / (1 - slope))
+        step = min(most, self.decode_ms + self._added(rate * step, slots))
+        load = min(_MOST_LOAD, 1 - self.decode_ms / step)
+        together = fullest(rate * step, slots)
+        added = (step - self.decode_ms) / together if together > _FEW else self.added_ms
         growth = min(0.95, load * self.shares)
         spread = added * added * fullest(rate * step, slots) / (1 - growth * growth)
         if not self.apart:
@@ -264,6 +264,11 @@ class _Loop:
         seen = step + spread * self.shares / step
         came = min(rate * seen / slots, self.many, self.others)
         return seen / 2 + self.shares * self.further_ms * came, step, spread
+
+    def _added(self, coming: float, slots: float) -> float:
+        """What so many prompts in a step add to it: the first of them, and the others of the fullest batch."""
+        some = -math.expm1(-coming)
+        return self.added_ms * some + self.further_ms * max(0.0, fullest(coming, slots) - some)
 
     def steady(self) -> Steady:
         """Find the cycle that its own prompts and steps make."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -118,3 +119,17 @@ def test_alone_there_is_nothing_to_wait_for():
     assert state.wait_ms == 0.0
     assert state.step_ms == state.decode_ms
     assert tails.wait(state).at(99) == 0.0
+
+
+@pytest.mark.parametrize(("prompt", "output"), [(1, 1), (40, 4), (40, 16)])
+def test_short_answers_in_company_settle(prompt: int, output: int) -> None:
+    """The first prompt in a step takes most of the time: the step that fits was sought by a rule that swung about it."""
+    engine = speed(SHAPES[3])
+    request = latency.Request(prompt_tokens=prompt, context_tokens=30_000, output_tokens=output)
+    found = [latency.steady(engine, request, slots) for slots in range(2, 80)]
+    for few, more in itertools.pairwise(found):
+        assert few.ttft_ms < more.ttft_ms
+        assert few.tpot_ms < more.tpot_ms
+    for state in found:
+        every_prompt_ms = state.reading.added_ms + state.further_ms * (state.others - 1)
+        assert state.step_ms <= state.decode_ms + every_prompt_ms

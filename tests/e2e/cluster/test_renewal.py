@@ -164,7 +164,7 @@ def settled(running: ControlPlane, made: Tree, tmp_path_factory: pytest.TempPath
     name = claim["metadata"]["name"]
 
     def waits() -> bool:
-        found = running.get(f"{CLAIMS}/{name}")["status"]["conditions"]
+        found = running.get(f"{CLAIMS}/{name}").get("status", {}).get("conditions", ())
         return any(each["type"] == "Initialized" and each.get("reason") == "StartupTaintsExist" for each in found)
 
     running.until("Karpenter waits for the startup taint", waits)
@@ -326,7 +326,7 @@ def test_nodes_are_renewed_inside_the_window_alone(
 
     def replacement() -> str:
         for each in claims_of(running, pool):
-            if each["metadata"]["name"] not in before and each["status"].get("nodeName"):
+            if each["metadata"]["name"] not in before and each.get("status", {}).get("nodeName"):
                 return str(each["status"]["nodeName"])
         return ""
 
