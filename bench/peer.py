@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recipes import SERVICES, UNKNOWN, recipe_of
+from recipes import UNKNOWN, recipe_of, service_of
 from serving_rows import protocol_of
 
 from agentgpu_iac.calculators.predict import predict
@@ -91,7 +91,7 @@ class Row:
     @property
     def is_service(self) -> bool:
         """Measured through a service of several engines, as its source says: neither side answers for those."""
-        return (self.cells["backend"], self.cells["backend_version"], self.cells["system"]) in SERVICES
+        return bool(service_of(self.cells))
 
     def number(self, column: str) -> int:
         return int(self.cells[column] or 0)

@@ -41,6 +41,11 @@ SERVICES: Mapping[tuple[str, str, str], str] = {
 """(engine, version, card) of rows that are no replica of one engine, with what their source says of them."""
 
 
+def service_of(row: Mapping[str, str]) -> str:
+    """Why a row is no replica of one engine, as its source says; empty: it is one."""
+    return SERVICES.get((row["backend"], row["backend_version"], row["system"]), "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What a script told its engine."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes import SERVICES, UNKNOWN, Recipe, recipe_of
+from recipes import UNKNOWN, Recipe, recipe_of, service_of
 
 from agentgpu_iac.catalog.model import Accelerator, Model
 from agentgpu_iac.catalog.store import Catalog
@@ -217,7 +217,7 @@ def _case(catalog: Catalog, line: int, row: dict[str, str]) -> Case:
         length_low=asked.length_low,
         step_tokens=recipe.step_tokens or asked.step_tokens,
         ttft_holds="" if recipe.receive_every and recipe.warmed_up else row["ttft_holds"],
-        service=SERVICES.get((row["backend"], row["backend_version"], row["system"]), ""),
+        service=service_of(row),
         recipe=recipe,
         ttft_ms=float(row["silicon_ttft_ms"]),
         tpot_ms=float(row["silicon_tpot_ms"]),

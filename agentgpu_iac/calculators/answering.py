@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from agentgpu_iac.calculators.question import Case, CaseRejection, PredictQuestion
+from agentgpu_iac.calculators.question import Case, CaseRejection, PredictQuestion, too_fast
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.engines import SIZING_PORTS
@@ -90,14 +90,11 @@ def _at_a_rate(
     seats = pooling.seats_of_a_step(engine.max_batched_tokens, load)
     most = pooling.answering(engine, load, pooling.most_ahead(seats, load, percentile), percentile).inputs_per_s
     if rate > most:
-        return CaseRejection(
-            constraint="request-rate",
-            need=rate,
-            limit=rounded(most, 3),
-            unit="requests/s",
-            message=f"{rate:g} requests/s of one input are asked for, and a replica answers {most:.3g} within a percentile "
-            f"of {percentile:g}: its queue would grow for ever; use more replicas",
+        message = (
+            f"{rate:g} requests/s of one input are asked for, and a replica answers {most:.3g} within a percentile "
+            f"of {percentile:g}: its queue would grow for ever; use more replicas"
         )
+        return too_fast(rate, most, message)
     mean = 1.0
     for _ in range(_ROUNDS):
         mean = (mean + rate * pooling.step_ms(engine, load, max(1.0, mean)) * engine.measured_ttft_ratio / 1000) / 2

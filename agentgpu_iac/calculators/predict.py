@@ -14,6 +14,7 @@ from agentgpu_iac.calculators.question import (
     config_of,
     does_not_fit,
     resolved,
+    too_fast,
     without_assumed_tower,
 )
 from agentgpu_iac.catalog.store import Catalog
@@ -205,14 +206,11 @@ def _answer(asked: _Asked, warnings: list[str]) -> PredictAnswer | CaseRejection
     rate = question.request_rate
     if rate is not None and question.concurrency is None and rate > asked.most_per_s:
         most = asked.most_per_s
-        return CaseRejection(
-            constraint="request-rate",
-            need=rate,
-            limit=rounded(most, 3),
-            unit="requests/s",
-            message=f"{rate:g} requests/s are asked for, and a replica with all {asked.seats:.0f} seats taken serves "
-            f"{most:.3g}: its queue would grow for ever; use more replicas, or give a concurrency as a ceiling",
+        message = (
+            f"{rate:g} requests/s are asked for, and a replica with all {asked.seats:.0f} seats taken serves "
+            f"{most:.3g}: its queue would grow for ever; use more replicas, or give a concurrency as a ceiling"
         )
+        return too_fast(rate, most, message)
     if question.arrivals is None and rate is None:
         return _steady(asked, warnings)
     load, protocol = _load(asked)

@@ -394,6 +394,13 @@ def _impossible(message: str, need: float, limit: float | None, unit: str) -> Ca
     )
 
 
+def too_fast(rate: float, most: float, message: str) -> CaseRejection:
+    """More requests a second than a replica serves: both rates."""
+    return CaseRejection(
+        constraint="request-rate", need=rate, limit=rounded(most, 3), unit="requests/s", message=message
+    )
+
+
 def _no_kernels(accelerator: Accelerator, precision: Precision) -> CaseRejection:
     message = f"{accelerator.name} has no kernels for {precision} weights"
     return CaseRejection(constraint="precision", need=None, limit=None, unit="", message=message)

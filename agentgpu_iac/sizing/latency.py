@@ -258,7 +258,7 @@ class _Loop:
         together = fullest(rate * step, slots)
         added = (step - self.decode_ms) / together if together > _FEW else self.added_ms
         growth = min(0.95, load * self.shares)
-        spread = added * added * fullest(rate * step, slots) / (1 - growth * growth)
+        spread = added * added * together / (1 - growth * growth)
         if not self.apart:
             spread = min(spread, max(0.0, max(self.longest_ms, self.reading.reading_ms) - step) * step)
         seen = step + spread * self.shares / step
