@@ -137,7 +137,7 @@ class Demand:
         """Requests to the engine in a conversation, on average over those of the peak's sessions."""
         each = [member.agent.conversation.turns * member.shape.requests_per_turn for member in self.served]
         sessions = [member.peak for member in self.served]
-        return sum(one * count for one, count in zip(each, sessions, strict=True)) / sum(sessions)
+        return sum(requests * count for requests, count in zip(each, sessions, strict=True)) / sum(sessions)
 
     @property
     def most_requests_per_conversation(self) -> float:
