@@ -18,7 +18,18 @@ from agentgpu_iac.plan.cluster import (
     SecurityPlan,
 )
 from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
-from agentgpu_iac.plan.cost import AgentCost, Alternative, BesideItem, CallCost, Cost, LineItem, PriceAge
+from agentgpu_iac.plan.cost import (
+    AgentCost,
+    Alternative,
+    BesideItem,
+    BreakEven,
+    CallCost,
+    CommitmentCost,
+    Cost,
+    CoveredNodes,
+    LineItem,
+    PriceAge,
+)
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
@@ -97,6 +108,7 @@ __all__ = (
     "Architecture",
     "Assumption",
     "BesideItem",
+    "BreakEven",
     "CachedModel",
     "CachedRepository",
     "CallCost",
@@ -104,8 +116,10 @@ __all__ = (
     "ClusterObjectsPlan",
     "ColdStartPlan",
     "ColdStartUpper",
+    "CommitmentCost",
     "Constraint",
     "Cost",
+    "CoveredNodes",
     "DrainPlan",
     "EngineFile",
     "EnginePlan",

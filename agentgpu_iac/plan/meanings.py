@@ -48,6 +48,17 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "catalog's newest date",
         "ask for those of today with `agentgpu catalog update`, or raise the limit",
     ),
+    "commitment-beyond-baseline": Meaning(
+        "more is committed, or may be, than the baseline uses: what that is, and what the rest costs",
+        "commit as much as the baseline uses, or let more agents run on such machines",
+    ),
+    "commitment-ended": Meaning(
+        "a commitment has ended by the day of the plan, and is not counted", "take it out of `capacity.commitments`"
+    ),
+    "commitment-on-a-forecast": Meaning(
+        "the plan signs a commitment before 30 days of production have shown that the load is there",
+        "measure first (`observed`), or sign for less",
+    ),
     "skyserve-clouds": Meaning(
         "sellers that SkyPilot does not know, and whose offerings are left out",
         "nothing, or take another target for those sellers",
@@ -434,6 +445,9 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "image-registry": "safety-and-cost",
     "key-not-everywhere": "safety-and-cost",
     "kubernetes-support-ends": "safety-and-cost",
+    "commitment-beyond-baseline": "safety-and-cost",
+    "commitment-ended": "safety-and-cost",
+    "commitment-on-a-forecast": "safety-and-cost",
     "old-prices": "safety-and-cost",
     "undated-price": "safety-and-cost",
     "unpinned": "safety-and-cost",

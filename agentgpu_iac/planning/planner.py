@@ -14,11 +14,13 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.errors import Infeasible
+from agentgpu_iac.errors import BadInput, Infeasible
 from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
+from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers
 from agentgpu_iac.planning.choosing.options import (
     AgentFits,
@@ -29,7 +31,7 @@ from agentgpu_iac.planning.choosing.options import (
     shortfall,
     with_less_reserve,
 )
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, mates_of, shared_options, unshareable
@@ -63,6 +65,8 @@ def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
     models = resolve_models(loaded, catalog)
+    if faults := commitment_faults(loaded, catalog):
+        raise BadInput(faults)
     settled, thinking = settled_thinking(loaded, models, catalog)
     if not target_of(settled).can.one_region or len(settled.regions) < 2:
         return _make_plan(loaded, settled, models, thinking, catalog)
@@ -99,6 +103,7 @@ def _make_plan(
         fillers_apart=target_of(spec).can.runs_machines,
         alike=target_of(spec).can.runs_machines,
         owned=_owned(spec, on_offer),
+        commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
     )
     market = _Market(
         considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog

@@ -20,9 +20,11 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
 from agentgpu_iac.planning.choosing import caching
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.on_offer import offers
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.solver import solver_version
+from agentgpu_iac.planning.covering import commitment_costs
 from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan
@@ -112,6 +114,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             settled.placement.gap_ratio,
             day=catalog.day,
             max_price_age_days=spec.capacity.max_price_age_days,
+            commitments=commitment_costs(pools, settled.placement, decided.terms, on_offer),
         ),
         node_pools,
     )
