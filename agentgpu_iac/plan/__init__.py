@@ -17,7 +17,7 @@ from agentgpu_iac.plan.cluster import (
     SecretStorePlan,
     SecurityPlan,
 )
-from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
+from agentgpu_iac.plan.codes import AlertUnit, Constraint, DriverConstraint, RejectionUnit, WarningCode
 from agentgpu_iac.plan.cost import (
     AgentCost,
     Alternative,
@@ -31,6 +31,7 @@ from agentgpu_iac.plan.cost import (
     PriceAge,
 )
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
+from agentgpu_iac.plan.driver import Driver
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
 from agentgpu_iac.plan.findings import Rejection, Warning
@@ -121,6 +122,8 @@ __all__ = (
     "Cost",
     "CoveredNodes",
     "DrainPlan",
+    "Driver",
+    "DriverConstraint",
     "EngineFile",
     "EnginePlan",
     "EnvironmentVariable",

@@ -117,6 +117,22 @@ Constraint = Literal[
 ]
 """What stopped a candidate; ``plan.meanings`` says what its need and limit are, and what would lift it."""
 
+DriverConstraint = Literal[
+    "by-hand",
+    "card",
+    "cold-start",
+    "e2e",
+    "kv-memory",
+    "least",
+    "output-rate",
+    "paused-cache",
+    "prompt-rate",
+    "survive",
+    "tpot",
+    "ttft",
+]
+"""What a deployment's price stands at; ``plan.meanings`` says what each is."""
+
 RejectionUnit = Literal[
     "",
     "GiB",

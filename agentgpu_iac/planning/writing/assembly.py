@@ -47,6 +47,7 @@ from agentgpu_iac.planning.writing.costs import (
     with_dearest,
     with_less_reserve,
 )
+from agentgpu_iac.planning.writing.drivers import drivers
 from agentgpu_iac.planning.writing.ledger.entries import entries
 from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
@@ -177,6 +178,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
         sky_services=sky_services,
         cost=total,
+        drivers=drivers(placed, settled.options, shares, decided.rejections, on_offer, decided.terms, spec),
         start_choices=start_choices(placed, its_pools, spec, catalog, decided.terms),
         start_targets=start_targets(placed, spec, decided.terms),
         overrides=by_hand,
