@@ -39,12 +39,13 @@ from agentgpu_iac.planning.choosing.tiers import (
     spare_replicas,
     warm_replicas,
 )
+from agentgpu_iac.planning.choosing.zones import baseline_zones, burst_zones
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
-from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.model import Capacity, StackSpec
 from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.targets import target_of
 
@@ -207,7 +208,8 @@ def on_sale(
     rejections = list(found.rejections)
     ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
     seated: dict[tuple[int, int, int], Candidate] = {}
-    on_spot = (True, False) if spec.capacity.on_demand_floor_ratio else (True,)
+    either = spec.capacity.on_demand_floor_ratio or spec.capacity.max_share_per_pool is not None
+    on_spot = (True, False) if either else (True,)
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -256,6 +258,8 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
         baselines=tuple(baselines),
         bursts=tuple(bursts),
         warm=warm,
+        zones=baseline_zones(found.demand, spec.capacity),
+        burst_zones=lambda burst, replicas: _zones_of(burst.purchase, replicas, spec.capacity),
         any_count=spec.network.routing == "session-affine",
     )
 
@@ -353,8 +357,10 @@ def _over_nodes(
     for machine in available:
         if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
             continue
-        bar = lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec)) or several_nodes.bar(
-            evaluator.demand, machine, release
+        bar = (
+            lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec))
+            or several_nodes.bar(evaluator.demand, machine, release)
+            or several_nodes.bar_in_zones(evaluator.demand, machine, spec.capacity)
         )
         if bar is not None:
             barred.append(bar)
@@ -425,9 +431,13 @@ def _buy(
             baseline=baseline,
             burst=burst,
             drain=each.drain,
+            zones=baseline_zones(found.demand, capacity),
+            burst_zones=zones,
         )
         for each in ready
         for burst in _its_bursts(each, bursts)
+        for zones in (_zones_of(burst, each.candidate.burst_replicas, capacity),)
+        if zones is not None
         for baseline in ways
     ]
     if fit.candidate.nodes > 1:
@@ -446,6 +456,10 @@ def _buy(
         ],
         [Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=cold_s) for burst in bursts],
     )
+
+
+def _zones_of(burst: Purchase | None, replicas: int, capacity: Capacity) -> int | None:
+    return burst_zones(replicas, capacity, on_spot=burst is not None and "spot" in burst.capacity_types)
 
 
 def _its_bursts(ready: _Ready, bursts: Sequence[Purchase]) -> Sequence[Purchase | None]:
