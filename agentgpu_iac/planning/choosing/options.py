@@ -33,9 +33,11 @@ from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
 from agentgpu_iac.planning.choosing.tiers import (
     Purchase,
+    Second,
     baseline_purchases,
     burst_purchases,
     seats_for_warm,
+    spare_for_second,
     spare_replicas,
     warm_replicas,
 )
@@ -85,6 +87,8 @@ class AgentFits:
     on: tuple[OnAccelerator, ...]
     rejections: tuple[Rejection, ...]
     """Of the agent as a whole."""
+    second: Second | None = None
+    """Two warm replicas at least, whatever the spec says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +231,9 @@ def on_sale(
             bursts.extend(its_burst)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
-        options.extend((*bought, *_several_per_accelerator(bought, spec)))
+        options.extend(bought)
+        if spec.capacity.survive != "node" and found.second != "machine":  # all of one accelerator go with its node
+            options.extend(_several_per_accelerator(bought, spec))
         by_reserve = [refusal for refusal in refusals if refusal.reserve_ratio is not None]
         if not bought and refusals:
             rejections.append(min(refusals, key=shortfall))
@@ -403,13 +409,21 @@ def _ready(
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
-    spare = spare_replicas(candidate, machine, capacity)
+    spare = _spare(found, fit, spec)
     warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot, spare=spare)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     key = (id(candidate), warm, seats)
     there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
     drain = replica_drain(there, found.release) if there.burst_replicas else None
     return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
+
+
+def _spare(found: AgentFits, fit: Fit, spec: StackSpec) -> int:
+    """Warm replicas beyond those of normal load."""
+    asked = spare_replicas(fit.candidate, fit.machine, spec.capacity)
+    if found.second is None:
+        return asked
+    return max(asked, spare_for_second(fit.candidate, fit.machine, found.second))
 
 
 def _buy(
@@ -450,7 +464,7 @@ def _buy(
                 candidate=fit.candidate,
                 machine=machine,
                 purchase=way,
-                spare=spare_replicas(fit.candidate, machine, capacity),
+                spare=_spare(found, fit, spec),
             )
             for way in ways
         ],
