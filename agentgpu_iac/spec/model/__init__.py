@@ -37,6 +37,7 @@ from agentgpu_iac.spec.model.fields import (
 )
 from agentgpu_iac.spec.model.requests import Caller, Requests
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
+from agentgpu_iac.spec.model.schedule import AgentSchedule, OpenWindow, Work
 from agentgpu_iac.spec.model.serving import (
     GatewayRef,
     Latency,
@@ -54,6 +55,7 @@ __all__ = (
     "AcceleratorChoice",
     "AddressRange",
     "Agent",
+    "AgentSchedule",
     "AgentStack",
     "Caller",
     "Capacity",
@@ -79,6 +81,7 @@ __all__ = (
     "NonNegative",
     "Observability",
     "Observed",
+    "OpenWindow",
     "Overrides",
     "ParserName",
     "Pins",
@@ -99,4 +102,5 @@ __all__ = (
     "ToolCalls",
     "Traffic",
     "Url",
+    "Work",
 )
