@@ -255,7 +255,9 @@ def _zone(timezone: str) -> ZoneInfo:
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"no time zone is named {timezone!r}; the rules of the spec let no such name through") from None
+        raise ValueError(
+            f"no time zone is named {timezone!r}; the rules of the spec let no such name through"
+        ) from None
 
 
 def _union(spans: Iterable[tuple[int, int]]) -> int:

@@ -33,7 +33,7 @@ def zone_rules(document: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
     timezone = document.get("timezone")
     if isinstance(timezone, str) and not is_zone(timezone):
         known = zones()
-        near = did_you_mean(timezone, {name: None for name in sorted(known)})
+        near = did_you_mean(timezone, dict.fromkeys(sorted(known)))
         if len(known) == 1:
             near = "this machine has no time zones but UTC: install its package tzdata"
         yield Violation(
@@ -243,7 +243,7 @@ def peak_hours_rules(scaling: Mapping[str, Data], agents: Sequence[Mapping[str, 
         if uncovered(wanted, closed) is None:
             yield Violation(
                 steps=(*at, "start"),
-                message=f"{shown(name)} does not run at the hours of this peak",
+                message=f"{shown(str(name))} does not run at the hours of this peak",
                 hint=f"its schedule is on line {LINE}: let the two meet, or leave the peak out",
                 other=("spec", "agents", found[0], "schedule"),
             )

@@ -26,6 +26,7 @@ from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import Column, Joint, Limit, Reservable, Rules, Take, choose
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
+from agentgpu_iac.planning.opening import NodeHours
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
@@ -69,6 +70,8 @@ class Option:
     elsewhere: Option | None = None
     """What carries the burst, where that is another candidate or another machine: this option then has the baseline alone,
     and of the other one only the burst is bought. Both count the warm replicas and those of the peak alike."""
+    open: NodeHours | None = None
+    """Set: its nodes are its own and come and go with its schedule. None: they are there around the clock."""
 
     def at(self, tier: Tier) -> Option:
         """The option that carries a tier."""
@@ -126,11 +129,11 @@ class Option:
     def has_own_pool(self, terms: Terms) -> bool:
         """Whether no other option is ever on the nodes of its baseline."""
         fills = self.accelerators("baseline") % self.machine.accelerators == 0
-        return self.is_shared or (terms.fillers_apart and fills)
+        return self.is_shared or self.open is not None or (terms.fillers_apart and fills)
 
     def may_be_reserved(self, terms: Terms) -> bool:
         """Whether reserved capacity could carry nodes of its baseline, in the right company."""
-        return terms.reserved_ratio > 0 and saved_usd_per_hour(self.machine, self.baseline) > 0
+        return self.open is None and terms.reserved_ratio > 0 and saved_usd_per_hour(self.machine, self.baseline) > 0
 
     def is_user_facing(self) -> bool:
         """Whether all of its agents have somebody who waits."""
@@ -139,11 +142,13 @@ class Option:
     def pays_alone(self, tier: Tier, terms: Terms) -> bool:
         """Whether nobody else is ever on its nodes of a tier, or nobody else's presence there changes what it pays."""
         if tier == "burst":
-            return self.at(tier).machine.accelerators == 1
+            return self.open is not None or self.at(tier).machine.accelerators == 1
         return self.has_own_pool(terms) or (self.machine.accelerators == 1 and not self.may_be_reserved(terms))
 
     def is_apart(self, terms: Terms) -> bool:
         """Whether it costs the same in any company as it does by itself."""
+        if self.open is not None:
+            return True
         if self.at("burst").machine.accelerators > 1:
             return False
         return self.machine.accelerators == 1 and (self.has_own_pool(terms) or not self.may_be_reserved(terms))
@@ -151,6 +156,8 @@ class Option:
     def baseline_usd_alone(self, terms: Terms) -> Decimal:
         """What the baseline costs in a month by itself."""
         nodes = self.nodes_alone("baseline")
+        if self.open is not None:
+            return self.baseline.usd_per_hour * self.open.node_hours(nodes, self.candidates[0].nodes)
         price = self.baseline.usd_per_hour * nodes
         if self.may_be_reserved(terms) and self.is_user_facing():
             at_normal_load = normal_nodes(nodes, self.normal_slots, self.slots_per_node)
@@ -163,7 +170,11 @@ class Option:
         bought = self.at("burst").burst
         if bought is None:
             return Decimal(0)
-        return bought.usd_per_hour * self.nodes_alone("burst") * terms.burst_hours
+        return bought.usd_per_hour * self.nodes_alone("burst") * self.burst_hours(terms)
+
+    def burst_hours(self, terms: Terms) -> Decimal:
+        """Expected hours of its burst in a month: no more than those in which it runs."""
+        return terms.burst_hours if self.open is None else min(terms.burst_hours, self.open.hours)
 
     def usd_per_month_alone(self, terms: Terms) -> Decimal:
         """What the option costs by itself: the baseline all month, the burst for its expected hours."""
@@ -183,6 +194,8 @@ class Option:
 
     def least_usd_per_month(self, terms: Terms) -> Decimal:
         """A bound that no sharing of machines can beat: the part of each machine that the option takes."""
+        if self.open is not None:
+            return self.usd_per_month_alone(terms)
         hourly = self.baseline.usd_per_hour
         if self.may_be_reserved(terms) and self.is_user_facing():
             hourly -= saved_usd_per_hour(self.machine, self.baseline)
@@ -196,7 +209,14 @@ class Option:
     def rank(self, terms: Terms) -> tuple[object, ...]:
         """Order by cost, then by size, then by name, so that ties fall the same way every time."""
         there = () if self.elsewhere is None else self.elsewhere.machine.id
-        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id, there)
+        return (
+            self.usd_per_month_alone(terms),
+            self.open is not None,
+            *self.size,
+            self.machine.accelerators,
+            self.machine.id,
+            there,
+        )
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -306,6 +326,7 @@ def _where_cheapest(options: Iterable[Option]) -> list[Option]:
         key = (
             *(id(candidate) for candidate in option.candidates),
             option.replicas_per_accelerator,
+            option.open,
             (instance.provider, instance.name),
             option.baseline.capacity_types,
             None if burst is None else burst.capacity_types,
