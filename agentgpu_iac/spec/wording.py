@@ -106,6 +106,8 @@ PATTERN_WORDS: Final = {
     "closes": _CLOCK,
     "by": _CLOCK,
     "days": "weekdays such as mon-fri or sat,sun",
+    "starts": "a day in quotes, such as '2027-01-04'",
+    "ends": "a day in quotes, such as '2027-01-18'",
     "timezone": "an IANA time zone such as Europe/Berlin",
     "prometheusUrl": "an address that starts with http:// or https://",
     "runbookBaseUrl": "an address that starts with http:// or https://",

@@ -174,7 +174,7 @@ class TestJumps:
         assert sum(kept) - sum(asked) <= 5 * 120
 
     def test_without_that_keda_would_run_all_day_or_not_at_all(self):
-        """Why: a start that the clock leaves out keeps the trigger open from the end before on, an end that it leaves out closed."""
+        """A start that the clock leaves out keeps the trigger open from the end before on, an end that it leaves out closed."""
         first = datetime(2027, 3, 26, tzinfo=UTC)
         early, late = opened("02:30", "06:00"), opened("22:00", "02:30")
         assert sum(active(early, first, 5)) - sum(wanted(early, first, 5)) >= 20 * 60

@@ -33,7 +33,7 @@ def schedule_warnings(context: Context, candidate: Candidate) -> Iterator[Warnin
         yield warning(
             "schedule-needs-autoscaler",
             f"{pool.max} node{plural(pool.max)} of {pool.name} are counted for {hours.node_hours_per_month:g} of 720 h a month: "
-            "an autoscaler of yours must make them when replicas of the windows are pending, and take them away when they are empty",
+            "an autoscaler of yours must make them when replicas are pending, and take them away when they are empty",
             demand.name,
         )
     if demand.user_facing and not hours.replicas_outside:
