@@ -201,7 +201,7 @@ def _price_of(pool: NodePool) -> str:
 
 def _hours(item: LineItem) -> str:
     """How long the nodes are there, where it is not all month."""
-    return "" if item.hours_per_month == HOURS_PER_MONTH else f", {item.hours_per_month:g} h a month"
+    return "" if item.hours_per_month == HOURS_PER_MONTH else f", {float(item.hours_per_month):g} h a month"
 
 
 def _cost(plan: Plan) -> Table:
