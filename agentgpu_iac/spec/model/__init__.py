@@ -38,6 +38,7 @@ from agentgpu_iac.spec.model.fields import (
 )
 from agentgpu_iac.spec.model.requests import Caller, Requests
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
+from agentgpu_iac.spec.model.schedule import AgentSchedule, OpenWindow, Work
 from agentgpu_iac.spec.model.serving import (
     GatewayRef,
     Latency,
@@ -55,6 +56,7 @@ __all__ = (
     "AcceleratorChoice",
     "AddressRange",
     "Agent",
+    "AgentSchedule",
     "AgentStack",
     "Caller",
     "Capacity",
@@ -81,6 +83,7 @@ __all__ = (
     "NonNegative",
     "Observability",
     "Observed",
+    "OpenWindow",
     "Overrides",
     "ParserName",
     "Pins",
@@ -102,4 +105,5 @@ __all__ = (
     "ToolCalls",
     "Traffic",
     "Url",
+    "Work",
 )
