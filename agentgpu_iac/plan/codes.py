@@ -17,6 +17,9 @@ WarningCode = Literal[
     "calibrated-by-you",
     "callers-not-asked",
     "callers-on-the-machine",
+    "commitment-beyond-baseline",
+    "commitment-ended",
+    "commitment-on-a-forecast",
     "efa-image",
     "engine-suggestion",
     "fixed-size-pool",
@@ -113,6 +116,22 @@ Constraint = Literal[
     "wide-experts",
 ]
 """What stopped a candidate; ``plan.meanings`` says what its need and limit are, and what would lift it."""
+
+DriverConstraint = Literal[
+    "by-hand",
+    "card",
+    "cold-start",
+    "e2e",
+    "kv-memory",
+    "least",
+    "output-rate",
+    "paused-cache",
+    "prompt-rate",
+    "survive",
+    "tpot",
+    "ttft",
+]
+"""What a deployment's price stands at; ``plan.meanings`` says what each is."""
 
 RejectionUnit = Literal[
     "",

@@ -14,11 +14,13 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.errors import Infeasible
+from agentgpu_iac.errors import BadInput, Infeasible
 from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
+from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers
 from agentgpu_iac.planning.choosing.options import (
     AgentFits,
@@ -29,17 +31,19 @@ from agentgpu_iac.planning.choosing.options import (
     shortfall,
     with_less_reserve,
 )
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
+from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, mates_of, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import Demand, asking_order, demand
 from agentgpu_iac.planning.deployments import Deployment, deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
+from agentgpu_iac.planning.pools import Placed, homes
 from agentgpu_iac.planning.references import draft_model, resolve_models
-from agentgpu_iac.planning.settling import settle
+from agentgpu_iac.planning.settling import Settled, settle
 from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
 from agentgpu_iac.spec.loader import LoadedStack
@@ -55,27 +59,44 @@ class NoPlan(Infeasible):
         super().__init__(message)
 
 
-def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
+class OverBudget(NoPlan):
+    """The cheapest baseline costs more than ``capacity.budgetUsdPerMonth`` allows."""
+
+    def __init__(self, need: Decimal, budget: Decimal) -> None:
+        self.need_usd_per_month, self.budget_usd_per_month = need, budget
+        super().__init__(
+            f"the cheapest baseline needs USD {need:,.2f} a month, over the budget of USD {budget:,.2f} "
+            "(capacity.budgetUsdPerMonth); agentgpu levers plans the changes that bring it under"
+        )
+
+
+def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | None = None) -> Plan:
     """Plan an agent stack, in the cheapest of its regions where one cluster must hold it all.
+
+    ``evaluators`` remember what other plans over the same catalog have evaluated.
 
     Raises:
         BadInput: the spec names something that the catalog does not know.
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
     models = resolve_models(loaded, catalog)
+    if faults := commitment_faults(loaded, catalog):
+        raise BadInput(faults)
     settled, thinking = settled_thinking(loaded, models, catalog)
+    evaluators = evaluators or Evaluators()
     if not target_of(settled).can.one_region or len(settled.regions) < 2:
-        return _make_plan(loaded, settled, models, thinking, catalog)
+        return _make_plan(loaded, settled, models, thinking, catalog, evaluators)
     plans: list[Plan] = []
     refusals: list[NoPlan] = []
     for region in settled.regions:
         spec = settled.model_copy(update={"regions": (region,)})
         try:
-            plans.append(_make_plan(loaded, spec, models, thinking, catalog))
+            plans.append(_make_plan(loaded, spec, models, thinking, catalog, evaluators))
         except NoPlan as refusal:
             refusals.append(refusal)
     if not plans:
-        raise refusals[0]
+        dear = [refusal for refusal in refusals if isinstance(refusal, OverBudget)]
+        raise min(dear, key=lambda refusal: refusal.need_usd_per_month) if dear else refusals[0]
     return min(plans, key=lambda plan: plan.cost.expected_usd_per_month)
 
 
@@ -85,12 +106,15 @@ def _make_plan(
     models: Sequence[Model],
     thinking: Sequence[ThinkingChoice],
     catalog: Catalog,
+    evaluators: Evaluators,
 ) -> Plan:
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
     demands = _demands(spec, models, thinking, catalog)
     considered = deployments(demands)
-    found = tuple(fits(position, each.demand, spec, catalog, on_offer) for position, each in enumerate(considered))
+    found = tuple(
+        fits(position, each.demand, spec, catalog, on_offer, evaluators) for position, each in enumerate(considered)
+    )
     on_sale_alone = tuple(on_sale(each, spec, catalog, {}) for each in found)
     _require_options(on_sale_alone[: len(demands)], spec)
     terms = Terms(
@@ -99,6 +123,7 @@ def _make_plan(
         fillers_apart=target_of(spec).can.runs_machines,
         alike=target_of(spec).can.runs_machines,
         owned=_owned(spec, on_offer),
+        commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
     )
     market = _Market(
         considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog
@@ -164,28 +189,10 @@ def _demands(
 def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_baseline: bool = False) -> Plan:
     """Place the deployments at the least expected cost, or with the least baseline whatever the burst then costs."""
     catalog, terms = market.catalog, market.terms
-    groups, complete = _groups(market, spec)
+    seen, _ = groups = _groups(market, spec)
     target = target_of(spec)
-    seen = groups
-    if not target.can.shares_accelerators:
-        groups = ()
     priced_by = replace(terms, burst_hours=Decimal(0)) if least_baseline else terms
-    try:
-        settled = settle(
-            market.found,
-            market.on_sale,
-            (groups, complete),
-            priced_by,
-            loaded.stack.metadata.name,
-            spec,
-            catalog,
-            served=market.served,
-        )
-    except Conflict as conflict:
-        raise NoPlan(
-            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
-            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
-        ) from None
+    settled = _settled(loaded, spec, market, priced_by, groups)
     chosen = tuple(member.position for member in settled.placed)
     placed = [market.on_sale[position] for position in chosen]
     decided = Decisions(
@@ -203,8 +210,84 @@ def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_b
             for position in chosen
         },
         considered=market.considered,
+        second_replicas=_second_replicas(loaded, spec, market, priced_by, settled),
     )
     return assemble(loaded, spec, catalog, decided)
+
+
+def _settled(
+    loaded: LoadedStack,
+    spec: StackSpec,
+    market: _Market,
+    priced_by: Terms,
+    groups: tuple[tuple[Option, ...], bool],
+) -> Settled:
+    """The cheapest placement, settled."""
+    try:
+        return settle(
+            market.found,
+            market.on_sale,
+            groups if target_of(spec).can.shares_accelerators else ((), groups[1]),
+            priced_by,
+            loaded.stack.metadata.name,
+            spec,
+            market.catalog,
+            served=market.served,
+        )
+    except Conflict as conflict:
+        raise NoPlan(
+            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
+            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
+        ) from None
+
+
+_MOST_SECOND_REPLICAS = 8
+_MOST_DEPLOYMENTS = 24
+"""Agents whose second warm replica is planned, and deployments among which: each takes a placement of its own. In larger stacks
+``agentgpu levers`` plans one for all of them (``capacity.survive``)."""
+
+
+def _second_replicas(
+    loaded: LoadedStack, spec: StackSpec, market: _Market, priced_by: Terms, settled: Settled
+) -> dict[int, Settled]:
+    """The cheapest placement with another warm replica of each user-facing deployment that would lack one in a rollout.
+
+    By the deployment's position: everything is placed anew, since two small replicas may cost less than another large one.
+    Nothing where it would stand on a machine that nobody is led to, or where a machine must be another and none is.
+    """
+    can = target_of(spec).can
+    if can.runs_machines and not can.makes_machines:
+        return {}
+    alone = [member for member in settled.placed if _is_alone(member, settled)]
+    if len(alone) > _MOST_SECOND_REPLICAS or len(market.considered) > _MOST_DEPLOYMENTS:
+        return {}
+    found: dict[int, Settled] = {}
+    for member in alone:
+        agents = set(market.considered[member.position].agents)
+        asked = tuple(
+            replace(each, second="machine" if can.runs_machines else "replica")
+            if agents & set(considered.agents)
+            else each
+            for each, considered in zip(market.found, market.considered, strict=True)
+        )
+        sold = tuple(
+            on_sale(each, spec, market.catalog, {}) if each.second else already
+            for each, already in zip(asked, market.on_sale, strict=True)
+        )
+        other = replace(market, found=asked, on_sale=sold)
+        try:
+            found[member.position] = _settled(loaded, spec, other, priced_by, _groups(other, spec))
+        except NoPlan:
+            continue  # of the machines that there are too few
+    return found
+
+
+def _is_alone(member: Placed, settled: Settled) -> bool:
+    """Whether nobody serves while the deployment's one warm replica is replaced, and no accelerator is free for another."""
+    candidate = member.candidate
+    pool = next(pool for pool in homes(settled.pools)[member.position] if pool.tier == "baseline")
+    lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
+    return lone and pool.free_accelerators < candidate.accelerators_per_replica
 
 
 def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
@@ -263,7 +346,4 @@ def _require_options(by_deployment: Sequence[AgentOptions], spec: StackSpec) -> 
 def _require_budget(plan: Plan, budget: Decimal) -> None:
     need = plan.cost.baseline_usd_per_month
     if need > budget:
-        raise NoPlan(
-            f"the cheapest baseline needs USD {need:,.2f} a month, over the budget of USD {budget:,.2f} "
-            "(capacity.budgetUsdPerMonth)"
-        )
+        raise OverBudget(need, budget)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.plan import AgentCost, Alternative, Cost, LineItem, NodePool
+from agentgpu_iac.plan import AgentCost, Alternative, CommitmentCost, Cost, LineItem, NodePool
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.pools import Placed, Pool, homes
 from agentgpu_iac.planning.running.served import load_ratios
+from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing.price_ages import price_age
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
@@ -30,18 +32,37 @@ def cost(
     *,
     day: str,
     max_price_age_days: int,
+    commitments: tuple[CommitmentCost, ...] = (),
 ) -> Cost:
     """What the pools cost, line by line; ``day`` is the one that the age of their prices counts to."""
+    paid = _sum(each.usd_per_month for each in commitments)
+    covered = [cover for each in commitments for cover in each.covers]
+    in_baseline = _sum(cover.usd_per_month for cover in covered if cover.tier == "baseline")
     items = tuple(item for pool in pools for item in _line_items(pool, burst_hours))
     return Cost(
-        baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
-        peak_usd_per_hour=usd_per_hour(_sum(item.usd_per_hour * item.nodes for item in items)),
-        expected_usd_per_month=_sum(item.usd_per_month for item in items),
+        baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline")
+        + (paid - in_baseline),
+        peak_usd_per_hour=usd_per_hour(
+            _sum(item.usd_per_hour * item.nodes for item in items) + _at_the_peak(pools, paid)
+        ),
+        expected_usd_per_month=_sum(item.usd_per_month for item in items)
+        + (paid - _sum(cover.usd_per_month for cover in covered)),
         line_items=items,
+        commitments=commitments,
         price_age=price_age(items, day, max_price_age_days),
         alternatives=alternatives,
         optimality_gap_ratio=gap_ratio,
     )
+
+
+def _at_the_peak(pools: Sequence[Pool], paid_per_month: Decimal) -> Decimal:
+    """What commitments cost more in an hour than the nodes that they cover do, while everything runs."""
+    covered = _sum(
+        each.nodes * (pool.purchase.fallback_usd_per_hour or pool.purchase.usd_per_hour)
+        for pool in pools
+        for each in pool.covered
+    )
+    return paid_per_month / HOURS_PER_MONTH - covered
 
 
 def with_dearest(total: Cost, node_pools: Sequence[NodePool]) -> Cost:
@@ -190,11 +211,11 @@ def _asked_per_month(demand: Demand) -> float | None:
 
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one deployment causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
-    price = pool.usd_per_hour
     hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else terms.burst_hours
+    month = pool.usd_per_hour * hours - pool.saved_usd_per_month
     if pool.shared:
-        return price * hours / len(pool.members)
-    return price * hours * member.option.accelerators(pool.tier) / max(1, pool.accelerators_taken)
+        return month / len(pool.members)
+    return month * member.option.accelerators(pool.tier) / max(1, pool.accelerators_taken)
 
 
 def _alternative(member: Placed, option: Option, price: Decimal, delta: Decimal) -> Alternative:
@@ -227,42 +248,53 @@ def _service_words(service: Service) -> str:
 
 
 def second_replicas(
-    placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], spec: StackSpec
+    settled: Settled, with_second: Mapping[int, Settled], terms: Terms, spec: StackSpec
 ) -> tuple[Alternative, ...]:
-    """A second warm replica for each user-facing agent whose only one would be away during a rollout.
-
-    Nothing where it would stand on a machine that nobody is led to.
-    """
-    buys = _second_buys(spec)
-    if not buys:
-        return ()
+    """A second warm replica for each user-facing agent whose only one would be away during a rollout, as it would be planned."""
     found: list[Alternative] = []
-    for member in placed:
-        candidate = member.candidate
-        pool = next(pool for pool in pools[member.position] if pool.tier == "baseline")
-        lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
-        if not lone or pool.free_accelerators >= candidate.accelerators_per_replica:
+    here = homes(settled.pools)
+    for member in settled.placed:
+        other = with_second.get(member.position)
+        if other is None:
             continue
-        here = usd_per_month(usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes))
-        more = usd_per_month(usd_per_hour(pool.purchase.next_usd_per_hour * candidate.nodes))
+        names = {served.name for served in member.candidate.demand.served}
+        there = [each for each in other.placed if names & {served.name for served in each.candidate.demand.served}]
+        more = (other.placement.usd - settled.placement.usd).quantize(_CENT)
+        now = sum((_part(member, pool, terms) for pool in here[member.position]), Decimal(0)).quantize(_CENT)
+        first = there[0].candidate
+        pools = [pool for each in there for pool in homes(other.pools)[each.position] if pool.tier == "baseline"]
         found.append(
             Alternative(
-                agent=candidate.demand.name,
-                description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
-                accelerator=candidate.accelerator.id,
-                instance_type=pool.machine.instance.name,
-                replicas=2,
-                usd_per_month=here + more,
+                agent=member.candidate.demand.name,
+                description=f"a second warm replica: {_and(_in_words(each) for each in there)}",
+                accelerator=first.accelerator.id,
+                instance_type=there[0].option.machine.instance.name,
+                replicas=sum(each.candidate.baseline_replicas for each in there),
+                usd_per_month=now + more,
                 delta_usd_per_month=more,
-                note=buys,
+                note=_second_buys(spec, on_several_nodes=all(pool.nodes > first.nodes for pool in pools)),
             )
         )
     return tuple(found)
 
 
-def _second_buys(spec: StackSpec) -> str:
-    """What a replica on another machine is good for; empty where nothing leads callers there."""
-    can = target_of(spec).can
-    if not can.runs_machines:
-        return "no outage at rollouts or when a node fails"
-    return "no outage when the machine that is not in front fails" if can.makes_machines else ""
+def _in_words(member: Placed) -> str:
+    candidate = member.candidate
+    if member.option.is_shared:
+        on = f"each {candidate.accelerator.name} of {member.option.machine.instance.name}"
+        return f"{candidate.baseline_replicas} engines, {member.option.engines_per_accelerator} on {on}"
+    return (
+        f"{candidate.baseline_replicas} x {candidate.accelerators_per_replica} {candidate.accelerator.name} on "
+        f"{_nodes(candidate)}{member.option.machine.instance.name}"
+    )
+
+
+def _and(words: Iterable[str]) -> str:
+    return " and ".join(words)
+
+
+def _second_buys(spec: StackSpec, *, on_several_nodes: bool) -> str:
+    """What a second warm replica is good for."""
+    if target_of(spec).can.runs_machines:
+        return "no outage when the machine that is not in front fails"
+    return "no outage at rollouts or when a node fails" if on_several_nodes else "no outage at rollouts"
