@@ -249,6 +249,23 @@ BAD = (
         "agents[0].conversation.sharedPrefixTokens",
         with_agent("conversation: {sharedPrefixTokens: 501, systemPromptTokens: 500}"),
     ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.thinkTimeQuantiles",
+        with_agent(
+            "conversation: {thinkTimeS: 4, thinkTimeQuantiles: [{percent: 50, seconds: 2}, {percent: 95, seconds: 9}]}"
+        ),
+    ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.toolCalls.quantiles",
+        with_agent("conversation: {toolCalls: {quantiles: [{percent: 50, seconds: 2}]}}"),
+    ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.toolCalls.quantiles[1].percent",
+        with_agent("conversation: {toolCalls: {quantiles: [{percent: 95, seconds: 2}, {percent: 50, seconds: 9}]}}"),
+    ),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
     ("request_rules", "agents[0].sessions", with_agent("requests: {perS: 1}", "sessions: {concurrent: 2}")),
