@@ -72,6 +72,14 @@ BAD = (
             "target: compose", f"capacity: {{inventory: [{{machine: a, count: 1}}], commitments: [{{{RESERVED}}}]}}"
         ),
     ),
+    (
+        "_zone_rules",
+        "capacity.survive",
+        with_spec("capacity: {survive: zone}", "clusterObjects: {topologySpread: false}"),
+    ),
+    ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
+    ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
+    ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
     ("_provider_rules", "providers[1]", with_spec("providers: [aws, spheron]")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
     ("_model_source_rules", "modelCache.source", with_spec("modelCache: {source: s3}")),
