@@ -34,6 +34,7 @@ from agentgpu_iac.spec.model import (
 from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
+from agentgpu_iac.spec.tenancy_rules import paid_fallback_rules, proxy_rules, team_rules
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
@@ -53,6 +54,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _caller_rules(part(spec, "network"), part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
+    yield from team_rules(spec, agents)
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
@@ -64,6 +66,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _namespace_rules(part(data, "metadata"), target)
     yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
+    yield from proxy_rules(data, agents, target)
     yield from _provider_rules(items(spec, "providers"), target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
@@ -73,6 +76,7 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from conversation_rules(part(agent, "conversation"), (*at, "conversation"))
         yield from thinking_rules(agent, at)
         yield from request_rules(agent, at)
+        yield from paid_fallback_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:

@@ -47,6 +47,7 @@ from agentgpu_iac.spec.model.serving import (
     ScheduledScale,
 )
 from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
+from agentgpu_iac.spec.model.tenancy import ModelProxy, PaidFallback, Team
 
 __all__ = (
     "ADDRESS_RANGE",
@@ -74,12 +75,14 @@ __all__ = (
     "MaintenanceWindow",
     "Metadata",
     "ModelCache",
+    "ModelProxy",
     "Name",
     "Network",
     "NonNegative",
     "Observability",
     "Observed",
     "Overrides",
+    "PaidFallback",
     "ParserName",
     "Pins",
     "Policy",
@@ -94,6 +97,7 @@ __all__ = (
     "Sessions",
     "Speculative",
     "StackSpec",
+    "Team",
     "Text",
     "TimeZone",
     "ToolCalls",
