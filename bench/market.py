@@ -19,7 +19,8 @@ from typing import Any
 from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.errors import Infeasible
 from agentgpu_iac.planning import settling
-from agentgpu_iac.planning.choosing.placement import Option, Terms, place
+from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.placement import Option, place
 from agentgpu_iac.planning.choosing.program import Column, Rules, Take, choose
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import load_text

@@ -22,8 +22,10 @@ from agentgpu_iac.errors import EXIT_NO, BadInput
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agentgpu_iac.catalog.store import Catalog
     from agentgpu_iac.plan import Plan, RenderedFile
     from agentgpu_iac.review.blocks import Block
+    from agentgpu_iac.spec.loader import LoadedStack
 
 
 def plan(
@@ -45,7 +47,7 @@ def plan(
     from agentgpu_iac.cli.sources import load_both
     from agentgpu_iac.plan.reading import load_plan
     from agentgpu_iac.plan.writing import plan_text
-    from agentgpu_iac.planning.planner import NoPlan, make_plan
+    from agentgpu_iac.planning.planner import NoPlan, OverBudget, make_plan
     from agentgpu_iac.review.blocks import markdown, plain_text
     from agentgpu_iac.review.plan_view import plan_view
 
@@ -53,10 +55,14 @@ def plan(
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
     try:
         saved = None if locked is None else load_plan(locked)
-        made = make_plan(*load_both(spec, catalog, today))
+        loaded, facts = load_both(spec, catalog, today)
+        made = make_plan(loaded, facts)
     except NoPlan as refusal:
-        rejections = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
-        _print_data({"feasible": False, "message": str(refusal), "rejections": rejections}, format)
+        data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
+        data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
+        if isinstance(refusal, OverBudget):
+            data["waysOut"] = _ways_out(loaded, facts, format)
+        _print_data(data, format)
         raise
     if saved is not None:
         _compare_with_saved(saved, made, format)
@@ -75,6 +81,17 @@ def plan(
         _print_blocks(plan_view(made, str(spec)), format)
     if today is None and (grown := since_then(made.cost.price_age)):
         typer.echo(grown, err=True)
+
+
+def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list[Any]:
+    """The changes that bring a stack within its budget: as data, and for people printed."""
+    from agentgpu_iac.planning.levers.levers import levers
+    from agentgpu_iac.review.levers_view import ways_out_view
+
+    found = levers(loaded, catalog)
+    if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
+        _print_blocks(ways_out_view(found), format)
+    return [lever.model_dump(mode="json", by_alias=True) for lever in found.ways_out]
 
 
 def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat) -> None:

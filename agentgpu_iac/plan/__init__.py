@@ -17,9 +17,21 @@ from agentgpu_iac.plan.cluster import (
     SecretStorePlan,
     SecurityPlan,
 )
-from agentgpu_iac.plan.codes import AlertUnit, Constraint, RejectionUnit, WarningCode
-from agentgpu_iac.plan.cost import AgentCost, Alternative, BesideItem, CallCost, Cost, LineItem, PriceAge
+from agentgpu_iac.plan.codes import AlertUnit, Constraint, DriverConstraint, RejectionUnit, WarningCode
+from agentgpu_iac.plan.cost import (
+    AgentCost,
+    Alternative,
+    BesideItem,
+    BreakEven,
+    CallCost,
+    CommitmentCost,
+    Cost,
+    CoveredNodes,
+    LineItem,
+    PriceAge,
+)
 from agentgpu_iac.plan.document import PLAN_VERSION, Architecture, Pattern, Plan, Provenance
+from agentgpu_iac.plan.driver import Driver
 from agentgpu_iac.plan.engine import EngineFile, EnginePlan, EnvironmentVariable, SecretVariable, ServingEngine
 from agentgpu_iac.plan.files import RenderedFile
 from agentgpu_iac.plan.findings import Rejection, Warning
@@ -98,6 +110,7 @@ __all__ = (
     "Architecture",
     "Assumption",
     "BesideItem",
+    "BreakEven",
     "CachedModel",
     "CachedRepository",
     "CallCost",
@@ -105,9 +118,13 @@ __all__ = (
     "ClusterObjectsPlan",
     "ColdStartPlan",
     "ColdStartUpper",
+    "CommitmentCost",
     "Constraint",
     "Cost",
+    "CoveredNodes",
     "DrainPlan",
+    "Driver",
+    "DriverConstraint",
     "EngineFile",
     "EnginePlan",
     "EnvironmentVariable",

@@ -18,6 +18,9 @@ WarningCode = Literal[
     "calibrated-by-you",
     "callers-not-asked",
     "callers-on-the-machine",
+    "commitment-beyond-baseline",
+    "commitment-ended",
+    "commitment-on-a-forecast",
     "efa-image",
     "engine-suggestion",
     "fallback-demand",
@@ -117,6 +120,22 @@ Constraint = Literal[
     "wide-experts",
 ]
 """What stopped a candidate; ``plan.meanings`` says what its need and limit are, and what would lift it."""
+
+DriverConstraint = Literal[
+    "by-hand",
+    "card",
+    "cold-start",
+    "e2e",
+    "kv-memory",
+    "least",
+    "output-rate",
+    "paused-cache",
+    "prompt-rate",
+    "survive",
+    "tpot",
+    "ttft",
+]
+"""What a deployment's price stands at; ``plan.meanings`` says what each is."""
 
 RejectionUnit = Literal[
     "",

@@ -33,6 +33,76 @@ class LineItem(Document):
     """Where it is from."""
 
 
+class CoveredNodes(Document):
+    """Nodes that a commitment covers."""
+
+    node_pool: str
+    """Pool."""
+    tier: Tier
+    """Tier."""
+    nodes: float
+    """How many; a savings plan may cover one in part."""
+    usd_per_month: Money
+    """What they would cost without it."""
+
+
+class BreakEven(Document):
+    """From when on a commitment pays for one kind of machine."""
+
+    machine: str
+    """Instance type."""
+    region: str
+    """The region that its on-demand price is of: the cheapest that the commitment covers."""
+    on_demand_usd_per_hour: Money
+    """One, on demand."""
+    committed_usd_per_hour: Money
+    """One, by the commitment, with its part of what is paid upfront."""
+    hours_per_month: float
+    """Hours on demand that cost as much as the commitment does in a month of 720 h: whoever runs one for longer pays less with
+    it. Above 720: never."""
+
+
+class CommitmentCost(Document):
+    """What a commitment of the spec costs, and what it is used for."""
+
+    position: int
+    """In ``capacity.commitments``."""
+    kind: Literal["reserved", "savings-plan", "capacity-block"]
+    """What it is."""
+    machines: tuple[str, ...]
+    """Instance types that it covers and the stack may use."""
+    region: str | None
+    """Where it holds; null: everywhere."""
+    signed: bool
+    """true: it is paid in any case. false: the plan signs as much as pays."""
+    most: float
+    """As much as the spec states: machines, or USD an hour."""
+    committed: float
+    """As much as is paid for: all that is signed, or what the plan signs."""
+    usd_per_hour: Money
+    """What one machine costs in an hour, its part of the upfront sum included; of a savings plan each USD."""
+    upfront_usd: Money
+    """What is paid at once for all that is committed."""
+    term_months: int | None
+    """How long it binds."""
+    starts: str | None
+    """First day of a capacity block."""
+    ends: str | None
+    """When it ends."""
+    hours_per_month: float
+    """Hours of a month in which it holds: fewer than 720 for a short capacity block."""
+    usd_per_month: Money
+    """What is paid for it in a month, used or not."""
+    covers: tuple[CoveredNodes, ...]
+    """What uses it."""
+    covers_usd_per_month: Money
+    """What that would cost without it."""
+    unused_ratio: float
+    """Share of what is committed that the baseline leaves unused."""
+    break_even: tuple[BreakEven, ...]
+    """From when on it pays, for each kind of machine."""
+
+
 class Alternative(Document):
     """Something else that would work, and what it would cost."""
 
@@ -150,7 +220,8 @@ class Cost(Document):
     """What the plan costs, and how sure we are that nothing on offer is cheaper."""
 
     baseline_usd_per_month: Money
-    """The baseline tier over 720 h, at the preferred capacity type."""
+    """The baseline tier over 720 h, at the preferred capacity type, with ``commitments``: less what they cover, and more by
+    what they cost."""
     peak_usd_per_hour: Money
     """Baseline and burst tier together, at the peak."""
     expected_usd_per_month: Money
@@ -159,6 +230,8 @@ class Cost(Document):
     """The parts."""
     alternatives: tuple[Alternative, ...]
     """What else would work."""
+    commitments: tuple[CommitmentCost, ...] = ()
+    """``capacity.commitments``: ``lineItems`` count every node as if there were none, and the sums above count both."""
     by_agent: tuple[AgentCost, ...] = ()
     """What each agent causes of it, in the order of the stack."""
     calls: tuple[CallCost, ...] = ()

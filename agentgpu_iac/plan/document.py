@@ -15,6 +15,7 @@ from agentgpu_iac.plan.cluster import (
     SecurityPlan,
 )
 from agentgpu_iac.plan.cost import Cost
+from agentgpu_iac.plan.driver import Driver
 from agentgpu_iac.plan.findings import Rejection, Warning
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan
 from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
@@ -102,6 +103,8 @@ class Plan(Document):
     """One for each agent where the target is ``skyserve``; empty for the others."""
     cost: Cost
     """What it costs."""
+    drivers: tuple[Driver, ...] = ()
+    """What the price of each deployment stands at, the dearest deployment first."""
     start_choices: tuple[StartChoice, ...] = ()
     """What would shorten the starts of agents whose burst is absorbed by warm replicas, and what that would save."""
     start_targets: tuple[StartTarget, ...] = ()

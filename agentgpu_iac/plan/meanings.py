@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from agentgpu_iac.plan.codes import Constraint, WarningCode
+from agentgpu_iac.plan.codes import Constraint, DriverConstraint, WarningCode
 
 
 class Meaning(NamedTuple):
@@ -47,6 +47,17 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "prices that were read longer ago than `capacity.maxPriceAgeDays`, on the day given with `--today`, else on the "
         "catalog's newest date",
         "ask for those of today with `agentgpu catalog update`, or raise the limit",
+    ),
+    "commitment-beyond-baseline": Meaning(
+        "more is committed, or may be, than the baseline uses: what that is, and what the rest costs",
+        "commit as much as the baseline uses, or let more agents run on such machines",
+    ),
+    "commitment-ended": Meaning(
+        "a commitment has ended by the day of the plan, and is not counted", "take it out of `capacity.commitments`"
+    ),
+    "commitment-on-a-forecast": Meaning(
+        "the plan signs a commitment before 30 days of production have shown that the load is there",
+        "measure first (`observed`), or sign for less",
     ),
     "skyserve-clouds": Meaning(
         "sellers that SkyPilot does not know, and whose offerings are left out",
@@ -454,9 +465,51 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "image-registry": "safety-and-cost",
     "key-not-everywhere": "safety-and-cost",
     "kubernetes-support-ends": "safety-and-cost",
+    "commitment-beyond-baseline": "safety-and-cost",
+    "commitment-ended": "safety-and-cost",
+    "commitment-on-a-forecast": "safety-and-cost",
     "old-prices": "safety-and-cost",
     "undated-price": "safety-and-cost",
     "unpinned": "safety-and-cost",
     "unpriced": "safety-and-cost",
 }
 """Rank of the codes that have one; the others are good to know."""
+
+DRIVERS: Final[Mapping[DriverConstraint, Meaning]] = {
+    "kv-memory": Meaning(
+        "GiB on one accelerator with one replica less; the limit is what may be in use",
+        "shorten the context, keep it in FP8 (`kvCacheDtype`), move that of pauses away (`pausedCache`), or keep less in reserve",
+    ),
+    "paused-cache": Meaning(
+        "requests that may generate at once while the context of the others is away; the limit is what the accelerators hold",
+        "shorten the context, or keep less in reserve",
+    ),
+    "ttft": Meaning("ms to the first token with one replica less; the limit is the budget", "raise `ttftMs`"),
+    "tpot": Meaning("ms for each token with one replica less; the limit is the budget", "raise `tpotMs`"),
+    "e2e": Meaning("ms for a whole answer with one replica less; the limit is the budget", "raise `e2eMs`"),
+    "output-rate": Meaning(
+        "tokens generated in a second at the peak; the limit is what one replica less would generate",
+        "fewer conversations a day, or shorter answers",
+    ),
+    "prompt-rate": Meaning(
+        "tokens of prompts in a second at the peak; the limit is what one replica less would read",
+        "fewer conversations a day or requests, or shorter prompts",
+    ),
+    "cold-start": Meaning(
+        "seconds that a new replica takes at worst; the limit is what one warm replica less would allow",
+        "shorten the start (`agentgpu explain` lists the ways), a longer ramp, or `capacity.fastBurst: turn-away`",
+    ),
+    "survive": Meaning(
+        "replicas that are warm; the limit is those that normal load needs", "`capacity.survive: nothing`"
+    ),
+    "card": Meaning(
+        "what the next cheaper machine would take; the limit is what it may: `refused` says of what",
+        "what the rejection's own constraint says",
+    ),
+    "by-hand": Meaning("replicas as set by hand; the limit is those that are computed", "leave `overrides` out"),
+    "least": Meaning(
+        "nothing: one replica is the least there is, and no limit with a figure keeps it from a cheaper machine",
+        "share it with other agents, or call the model by the token",
+    ),
+}
+"""Everything that the price of a deployment may stand at."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from agentgpu_iac.plan.meanings import CONSTRAINTS, WARNINGS, Meaning
+from agentgpu_iac.plan.meanings import CONSTRAINTS, DRIVERS, WARNINGS, Meaning
 from agentgpu_iac.plan.schema import plan_schema
 from agentgpu_iac.spec.reference import parts_text
 
@@ -37,6 +37,7 @@ def plan_reference_text() -> str:
                 "Rejection constraints", ("constraint", "need and limit are", "what would lift it"), CONSTRAINTS.items()
             ),
             _LAST,
+            *_codes("What drives the price", ("constraint", "need and limit are", "what loosens it"), DRIVERS.items()),
         )
     )
 

@@ -32,6 +32,16 @@ _CLASS_BUDGETS_MS: dict[LatencyClass, tuple[float | None, float | None]] = {
 """(TTFT, TPOT) of each latency class."""
 
 
+def budgets_ms(agent: Agent) -> tuple[float | None, float | None, float | None]:
+    """(TTFT, TPOT, whole answer) that an agent may take: its own, else those of its class."""
+    ttft, tpot = _CLASS_BUDGETS_MS[agent.latency_class]
+    return (
+        agent.ttft_ms if agent.ttft_ms is not None else ttft,
+        agent.tpot_ms if agent.tpot_ms is not None else tpot,
+        agent.e2e_ms,
+    )
+
+
 SEATS_FOR_VOLUME = 256
 """Seats that one replica may be given where a daily volume asks for more throughput than the stated sessions would
 make; memory and latency allow fewer if they must. An engine's default."""
@@ -137,7 +147,7 @@ class Demand:
         """Requests to the engine in a conversation, on average over those of the peak's sessions."""
         each = [member.agent.conversation.turns * member.shape.requests_per_turn for member in self.served]
         sessions = [member.peak for member in self.served]
-        return sum(one * count for one, count in zip(each, sessions, strict=True)) / sum(sessions)
+        return sum(requests * count for requests, count in zip(each, sessions, strict=True)) / sum(sessions)
 
     @property
     def most_requests_per_conversation(self) -> float:
@@ -253,9 +263,7 @@ def demand(
     if agent.requests is not None:
         return _of_requests(agent, agent.requests, model, latency, callers)
     shape = session_shape(agent.conversation)
-    class_ttft, class_tpot = _CLASS_BUDGETS_MS[agent.latency_class]
-    ttft = agent.ttft_ms if agent.ttft_ms is not None else class_ttft
-    tpot = agent.tpot_ms if agent.tpot_ms is not None else class_tpot
+    ttft, tpot, _ = budgets_ms(agent)
     started = tuple(_started(agent, shape, callers, ttft, tpot))
     concurrent, peak = _sessions(agent, started)
     daily = agent.traffic.conversations_per_day

@@ -151,11 +151,11 @@ def _without_conflicts(members: Sequence[int], demands: Sequence[Demand]) -> lis
     return [tuple(part) for part in parts]
 
 
-def _conflict(one: Agent, other: Agent) -> bool:
+def _conflict(agent: Agent, other: Agent) -> bool:
     """Whether one stands in for the other and must be up while it is not; or whether they call two adapters by one name."""
-    if one.fallback == other.name or other.fallback == one.name:
+    if agent.fallback == other.name or other.fallback == agent.name:
         return True
-    adapters = {adapter.name: adapter for adapter in one.lora_adapters}
+    adapters = {adapter.name: adapter for adapter in agent.lora_adapters}
     return any(adapters.get(adapter.name, adapter) != adapter for adapter in other.lora_adapters)
 
 

@@ -14,11 +14,13 @@ from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.errors import Infeasible
+from agentgpu_iac.errors import BadInput, Infeasible
 from agentgpu_iac.plan import Plan, Rejection
 from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
+from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers
 from agentgpu_iac.planning.choosing.options import (
     AgentFits,
@@ -29,9 +31,10 @@ from agentgpu_iac.planning.choosing.options import (
     shortfall,
     with_less_reserve,
 )
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.program import Conflict
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
+from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, mates_of, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
@@ -55,27 +58,44 @@ class NoPlan(Infeasible):
         super().__init__(message)
 
 
-def make_plan(loaded: LoadedStack, catalog: Catalog) -> Plan:
+class OverBudget(NoPlan):
+    """The cheapest baseline costs more than ``capacity.budgetUsdPerMonth`` allows."""
+
+    def __init__(self, need: Decimal, budget: Decimal) -> None:
+        self.need_usd_per_month, self.budget_usd_per_month = need, budget
+        super().__init__(
+            f"the cheapest baseline needs USD {need:,.2f} a month, over the budget of USD {budget:,.2f} "
+            "(capacity.budgetUsdPerMonth); agentgpu levers plans the changes that bring it under"
+        )
+
+
+def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | None = None) -> Plan:
     """Plan an agent stack, in the cheapest of its regions where one cluster must hold it all.
+
+    ``evaluators`` remember what other plans over the same catalog have evaluated.
 
     Raises:
         BadInput: the spec names something that the catalog does not know.
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
     models = resolve_models(loaded, catalog)
+    if faults := commitment_faults(loaded, catalog):
+        raise BadInput(faults)
     settled, thinking = settled_thinking(loaded, models, catalog)
+    evaluators = evaluators or Evaluators()
     if not target_of(settled).can.one_region or len(settled.regions) < 2:
-        return _make_plan(loaded, settled, models, thinking, catalog)
+        return _make_plan(loaded, settled, models, thinking, catalog, evaluators)
     plans: list[Plan] = []
     refusals: list[NoPlan] = []
     for region in settled.regions:
         spec = settled.model_copy(update={"regions": (region,)})
         try:
-            plans.append(_make_plan(loaded, spec, models, thinking, catalog))
+            plans.append(_make_plan(loaded, spec, models, thinking, catalog, evaluators))
         except NoPlan as refusal:
             refusals.append(refusal)
     if not plans:
-        raise refusals[0]
+        dear = [refusal for refusal in refusals if isinstance(refusal, OverBudget)]
+        raise min(dear, key=lambda refusal: refusal.need_usd_per_month) if dear else refusals[0]
     return min(plans, key=lambda plan: plan.cost.expected_usd_per_month)
 
 
@@ -85,12 +105,15 @@ def _make_plan(
     models: Sequence[Model],
     thinking: Sequence[ThinkingChoice],
     catalog: Catalog,
+    evaluators: Evaluators,
 ) -> Plan:
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
     demands = _demands(spec, models, thinking, catalog)
     considered = deployments(demands)
-    found = tuple(fits(position, each.demand, spec, catalog, on_offer) for position, each in enumerate(considered))
+    found = tuple(
+        fits(position, each.demand, spec, catalog, on_offer, evaluators) for position, each in enumerate(considered)
+    )
     on_sale_alone = tuple(on_sale(each, spec, catalog, {}) for each in found)
     _require_options(on_sale_alone[: len(demands)], spec)
     terms = Terms(
@@ -99,6 +122,7 @@ def _make_plan(
         fillers_apart=target_of(spec).can.runs_machines,
         alike=target_of(spec).can.runs_machines,
         owned=_owned(spec, on_offer),
+        commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
     )
     market = _Market(
         considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog
@@ -263,7 +287,4 @@ def _require_options(by_deployment: Sequence[AgentOptions], spec: StackSpec) -> 
 def _require_budget(plan: Plan, budget: Decimal) -> None:
     need = plan.cost.baseline_usd_per_month
     if need > budget:
-        raise NoPlan(
-            f"the cheapest baseline needs USD {need:,.2f} a month, over the budget of USD {budget:,.2f} "
-            "(capacity.budgetUsdPerMonth)"
-        )
+        raise OverBudget(need, budget)

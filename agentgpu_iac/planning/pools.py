@@ -24,7 +24,8 @@ from agentgpu_iac.plan import (
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, candidates
 from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
-from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms
+from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.placement import Option, Placement
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import Joint
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
@@ -65,6 +66,18 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """Nodes of a pool that a commitment covers."""
+
+    number: int
+    """Of the commitment, among those of the terms."""
+    nodes: Decimal
+    """A savings plan may cover one in part."""
+    usd_per_month: Decimal
+    """What they would cost without it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """A node pool before it is written down: who is in it, and how it is bought."""
 
@@ -80,6 +93,9 @@ class Pool:
     free_accelerators: int
     reserved_nodes: int = 0
     """Nodes that reserved capacity carries."""
+    covered: tuple[Covered, ...] = ()
+    saved_usd_per_month: Decimal = Decimal(0)
+    """What its nodes cost less, since commitments cover some: at what those cost, as far as it uses them."""
 
     @property
     def engines_per_accelerator(self) -> int:

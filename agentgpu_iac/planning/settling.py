@@ -23,10 +23,12 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import ColdStartPlan
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import mixed_options
 from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale, seated
-from agentgpu_iac.planning.choosing.placement import Option, Placement, Terms, place
+from agentgpu_iac.planning.choosing.placement import Option, Placement, place
 from agentgpu_iac.planning.choosing.tiers import seats_in_time
+from agentgpu_iac.planning.covering import covered_pools
 from agentgpu_iac.planning.pools import Placed, Pool, homes, placed_agents, pool_models, pools_of
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -74,7 +76,7 @@ def settle(
         seats = [_seated(option, found, bought, spec) for option in placement.options]
         placement = replace(placement, options=tuple(seats))
         placed = placed_agents(placement, releases, served, stack, spec.network.round_trip_ms)
-        pools = pools_of(placed, stack, terms, placement.joint)
+        pools = covered_pools(pools_of(placed, stack, terms, placement.joint), placement, terms)
         starts, late_gib = _starts(placed, pools, spec)
         if not late_gib:
             return Settled(

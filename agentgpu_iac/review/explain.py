@@ -161,6 +161,22 @@ def _choices(plan: Plan, agent: str) -> Iterator[Block]:
             ),
             right=frozenset({2, 3}),
         )
+    drivers = [driver for driver in plan.drivers if agent in (driver.agent, *driver.agents)]
+    if drivers:
+        yield Paragraph(text="What its price stands at:")
+        yield Table(
+            columns=("limit", "need", "there is", "why"),
+            rows=tuple(
+                (
+                    driver.constraint if driver.refused is None else f"{driver.constraint} ({driver.refused})",
+                    _figure(driver.need, driver.unit),
+                    _figure(driver.limit, driver.unit),
+                    driver.message,
+                )
+                for driver in drivers
+            ),
+            right=frozenset({1, 2}),
+        )
     yield Paragraph(
         text=f"The placement is the cheapest over all candidates considered; optimality gap {plan.cost.optimality_gap_ratio:.2%}."
     )

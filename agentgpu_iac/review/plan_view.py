@@ -207,6 +207,15 @@ def _cost(plan: Plan) -> Table:
         )
         for item in cost.line_items
     ]
+    for each in cost.commitments:
+        what = f"{', '.join(each.machines)}, {each.kind}, {'signed' if each.signed else 'to sign'}"
+        amount = f"USD {each.committed:g} an hour" if each.kind == "savings-plan" else f"{each.committed:g}"
+        hours = ", ".join(f"{pair.hours_per_month:,.0f} h a month" for pair in each.break_even)
+        rows.append((f"{amount} x {what}, pays from {hours}", f"{each.usd_per_month:,.2f}"))
+        rows += [
+            (f"covered by it: {cover.nodes:g} nodes of {cover.node_pool}", f"-{cover.usd_per_month:,.2f}")
+            for cover in each.covers
+        ]
     rows.append(("baseline, a month of 720 h", f"{cost.baseline_usd_per_month:,.2f}"))
     if cost.expected_usd_per_month != cost.baseline_usd_per_month:
         rows.append(("baseline and the expected burst hours, a month", f"{cost.expected_usd_per_month:,.2f}"))

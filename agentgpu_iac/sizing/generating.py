@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _NEGLIGIBLE = 1e-13
 """Where shares of the time, against the largest one, are no longer counted."""
-_HALVINGS = 60
 _ROUNDING = 1e-9
 
 
@@ -36,20 +35,27 @@ class RequestTime:
     The numbers are the same for every S, so that sessions are compared on one curve. It never falls, nor does the rate.
     """
 
-    __slots__ = ("_at", "_numbers", "_times")
+    __slots__ = ("_at", "_known", "_numbers", "_rates", "_times", "_whole")
 
     def __init__(self, at: Callable[[int], float]) -> None:
         self._at = at
         self._numbers = [1]
         self._times = [at(1)]
+        self._rates = [1 / self._times[0] if self._times[0] else math.inf]
+        self._whole = [self._times[0]]
+        """By number of requests, without gaps; as for one below one."""
+        self._known: tuple[int, float, Generating] | None = None
+        """Sessions, pause and what ``generating`` last said of them."""
 
     def __call__(self, requests: float) -> float:
         """In the unit of what was asked; below one request as for one."""
         while self._numbers[-1] < requests:
             self._append(_next(self._numbers[-1]))
         place = bisect.bisect_left(self._numbers, requests)
-        if not place:
-            return self._times[0]
+        return self._within(place, requests) if place else self._times[0]
+
+    def _within(self, place: int, requests: float) -> float:
+        """Between the number of that place and the one before."""
         low, high = self._numbers[place - 1], self._numbers[place]
         below, above = self._times[place - 1], self._times[place]
         return below + (above - below) * (requests - low) / (high - low)
@@ -58,6 +64,26 @@ class RequestTime:
         last, before = self._times[-1], self._numbers[-1]
         self._numbers.append(requests)
         self._times.append(min(max(self._at(requests), last), last * requests / before))
+        self._rates.append(requests / self._times[-1] if self._times[-1] else math.inf)
+
+    def whole_to(self, requests: int) -> list[float]:
+        """The time at each whole number, at least up to that one."""
+        whole = self._whole
+        while len(whole) <= requests:
+            place = bisect.bisect_left(self._numbers, len(whole))
+            if place == len(self._numbers):
+                self._append(_next(self._numbers[-1]))
+            last = min(self._numbers[place], max(requests, 2 * len(whole)))
+            whole.extend(
+                self._within(place, number) if place else self._times[0] for number in range(len(whole), last + 1)
+            )
+        return whole
+
+    def law(self, sessions: int, pause: float) -> Generating:
+        """How many of so many sessions are computed: asked several times in a row, and worked out once."""
+        if self._known is None or self._known[:2] != (sessions, pause):
+            self._known = (sessions, pause, _law(sessions, pause, self))
+        return self._known[2]
 
     def rate(self, requests: float) -> float:
         """Requests answered in a unit of time while so many are computed."""
@@ -65,16 +91,16 @@ class RequestTime:
 
     def requests_at(self, rate: float, most: float) -> float:
         """How many are computed on average where so many come in a unit of time (Little: rate x time); ``most`` if more."""
-        if self.rate(most) <= rate:
+        while self._rates[-1] <= rate and self._numbers[-1] < most:
+            self._append(_next(self._numbers[-1]))
+        place = bisect.bisect_right(self._rates, rate)
+        if not place:
+            return min(most, rate * self._times[0])
+        if place == len(self._rates):
             return most
-        low, high = 0.0, most
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            if middle > rate * self(middle):
-                high = middle
-            else:
-                low = middle
-        return high
+        low, time = self._numbers[place - 1], self._times[place - 1]
+        slope = (self._times[place] - time) / (self._numbers[place] - low)
+        return min(most, rate * (time - slope * low) / (1 - rate * slope))
 
 
 def _next(requests: int) -> int:
@@ -115,33 +141,45 @@ def generating(sessions: int, pause: float, time: RequestTime) -> Generating:
     """How many of ``sessions`` generate, that pause for so long between two requests, in the unit of ``time``."""
     if not sessions or pause <= 0 or not time(1):
         return Generating(first=sessions if pause <= 0 else 0, shares=(1.0,))
+    return time.law(sessions, pause)
 
-    def grows(number: int) -> float:
-        return (sessions - number + 1) * time(number) / (number * pause)
 
-    low, high = 0, sessions
-    while low < high:  # the likeliest number: P grows up to it
-        middle = (low + high + 1) // 2
-        if grows(middle) >= 1:
+def _likeliest(sessions: int, pause: float, time: RequestTime) -> int:
+    """P grows up to this number: what it is multiplied by from one number to the next never grows."""
+    low, high = 0, 1
+    while high <= sessions and (sessions - high + 1) * time(high) >= high * pause:
+        low, high = high, 2 * high
+    high = min(high, sessions + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (sessions - middle + 1) * time(middle) >= middle * pause:
             low = middle
         else:
-            high = middle - 1
-    below = list(_falling(low, -1, lambda number: 1 / grows(number), last=0))
-    above = list(_falling(low, 1, lambda number: grows(number + 1), last=sessions))
+            high = middle
+    return low
+
+
+def _law(sessions: int, pause: float, time: RequestTime) -> Generating:
+    """From the likeliest number outwards, as long as the weights count."""
+    likeliest = _likeliest(sessions, pause, time)
+    whole = time.whole_to(likeliest)
+    below, weight = [], 1.0
+    for number in range(likeliest, 0, -1):
+        weight *= number * pause / ((sessions - number + 1) * whole[number])
+        if weight < _NEGLIGIBLE:
+            break
+        below.append(weight)
+    above, weight = [], 1.0
+    for number in range(likeliest + 1, sessions + 1):
+        if number == len(whole):
+            time.whole_to(number)
+        weight *= (sessions - number + 1) * whole[number] / (number * pause)
+        if weight < _NEGLIGIBLE:
+            break
+        above.append(weight)
     weights = (*reversed(below), 1.0, *above)
     total = math.fsum(weights)
-    return Generating(first=low - len(below), shares=tuple(weight / total for weight in weights))
-
-
-def _falling(start: int, step: int, ratio: Callable[[int], float], *, last: int) -> Iterator[float]:
-    """Weights from the likeliest number outwards, as long as they count."""
-    weight, number = 1.0, start
-    while number != last:
-        weight *= ratio(number)
-        if weight < _NEGLIGIBLE:
-            return
-        number += step
-        yield weight
+    return Generating(first=likeliest - len(below), shares=tuple(weight / total for weight in weights))
 
 
 def pause_at_rate(sessions: int, rate: float, time: RequestTime) -> float:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agentgpu_iac.sizing.speed import Speed, fullest
 
@@ -187,6 +188,7 @@ def step_room(engine: Speed) -> float:
     return float(engine.max_batched_tokens * engine.attention_groups)
 
 
+@lru_cache(maxsize=8192)
 def steady(engine: Speed, request: Request, concurrency: float) -> Steady:
     """The steady state of ``concurrency`` requests that all have a seat."""
     return _Loop(engine, request, max(1.0, concurrency)).steady()
@@ -206,11 +208,14 @@ class _Loop:
         "least_ms",
         "longest_ms",
         "many",
+        "most_ms",
         "others",
         "reading",
         "requests",
         "served_ms",
         "shares",
+        "slots",
+        "widest_ms",
     )
 
     def __init__(self, engine: Speed, request: Request, requests: float) -> None:
@@ -241,26 +246,28 @@ class _Loop:
         if self.many > 1.0001:
             self.further_ms = min(self.added_ms, max(0.0, full - self.reading.chunk_ms) / (self.many - 1))
         self.longest_ms = math.inf if self.apart else max(full, self.reading.chunk_ms)
+        self.slots = self.reading.slots
+        self.widest_ms = max(self.longest_ms, self.reading.reading_ms)
+        self.most_ms = self.longest_ms
+        if self.generated:  # while one is answered, each other brings one prompt
+            self.most_ms = min(self.most_ms, self.decode_ms + self.others * self.added_ms / self.generated)
 
     def at(self, cycle_ms: float) -> tuple[float, float, float]:
         """(mean wait, mean step, its variance) if a cycle takes so long."""
-        rate, slots = self.others / cycle_ms, self.reading.slots
-        most = self.longest_ms
-        if self.generated:  # while one is answered, each other brings one prompt
-            most = min(most, self.decode_ms + self.others * self.added_ms / self.generated)
+        rate, slots, decode, most = self.others / cycle_ms, self.slots, self.decode_ms, self.most_ms
         # What prompts add grows with the step, ever less: the secant of two steps too short leads just beyond the one that fits.
-        first = self.decode_ms + self._added(rate * self.decode_ms, slots)
-        second = self.decode_ms + self._added(rate * first, slots)
-        slope = min(_MOST_LOAD, (second - first) / (first - self.decode_ms)) if first > self.decode_ms else 0.0
-        step = min(most, self.decode_ms + (first - self.decode_ms) / (1 - slope))
-        step = min(most, self.decode_ms + self._added(rate * step, slots))
-        load = min(_MOST_LOAD, 1 - self.decode_ms / step)
+        first = decode + self._added(rate * decode, slots)
+        second = decode + self._added(rate * first, slots)
+        slope = min(_MOST_LOAD, (second - first) / (first - decode)) if first > decode else 0.0
+        step = min(most, decode + (first - decode) / (1 - slope))
+        step = min(most, decode + self._added(rate * step, slots))
+        load = min(_MOST_LOAD, 1 - decode / step)
         together = fullest(rate * step, slots)
-        added = (step - self.decode_ms) / together if together > _FEW else self.added_ms
+        added = (step - decode) / together if together > _FEW else self.added_ms
         growth = min(0.95, load * self.shares)
         spread = added * added * together / (1 - growth * growth)
         if not self.apart:
-            spread = min(spread, max(0.0, max(self.longest_ms, self.reading.reading_ms) - step) * step)
+            spread = min(spread, max(0.0, self.widest_ms - step) * step)
         seen = step + spread * self.shares / step
         came = min(rate * seen / slots, self.many, self.others)
         return seen / 2 + self.shares * self.further_ms * came, step, spread
@@ -268,7 +275,8 @@ class _Loop:
     def _added(self, coming: float, slots: float) -> float:
         """What so many prompts in a step add to it: the first of them, and the others of the fullest batch."""
         some = -math.expm1(-coming)
-        return self.added_ms * some + self.further_ms * max(0.0, fullest(coming, slots) - some)
+        together = coming if slots <= 1 else fullest(coming, slots)
+        return self.added_ms * some + (self.further_ms * (together - some) if together > some else 0.0)
 
     def steady(self) -> Steady:
         """Find the cycle that its own prompts and steps make."""

@@ -10,9 +10,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,12 @@ from agentgpu_iac.spec.model import AgentStack
 from agentgpu_iac.spec.rules import violations
 from agentgpu_iac.spec.scalars import character_name
 from agentgpu_iac.spec.yaml_tree import (
+    Data,
     ListNode,
     MapNode,
     Node,
     Place,
+    Steps,
     Tree,
     compose,
     data_of,
@@ -97,6 +100,36 @@ def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES) -> Loaded
     if faults or stack is None:
         raise BadInput(faults)
     return LoadedStack(stack=stack, source=source, sha256=hashlib.sha256(raw).hexdigest(), tree=tree)
+
+
+def changed(loaded: LoadedStack, values: Mapping[Steps, Data]) -> LoadedStack:
+    """The same stack with other values at some places, by the same rules as if the file held them.
+
+    Places of faults are those of the file.
+
+    Raises:
+        BadInput: the stack would hold faults; carries all of them.
+    """
+    data: Data = data_of(loaded.tree.root)
+    for steps, value in values.items():
+        data = _with_value(data, steps, value)
+    stack, errors = _validated(data)
+    faults = document_faults(loaded.tree, loaded.source, AgentStack, errors, violations(data))
+    if faults or stack is None:
+        raise BadInput(faults)
+    text = json.dumps(data, sort_keys=True, default=str)
+    return replace(loaded, stack=stack, sha256=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _with_value(data: Data, steps: Steps, value: Data) -> Data:
+    if not steps:
+        return value
+    first, rest = steps[0], steps[1:]
+    if isinstance(first, int):
+        items = data if isinstance(data, tuple) else ()
+        return tuple(_with_value(item, rest, value) if at == first else item for at, item in enumerate(items))
+    entries = data if isinstance(data, dict) else {}
+    return {**entries, first: _with_value(entries.get(first), rest, value)}
 
 
 def _decoded(raw: bytes, source: str) -> str:

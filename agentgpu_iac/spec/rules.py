@@ -24,6 +24,7 @@ from agentgpu_iac.spec.agent_rules import (
     speculative_rules,
     thinking_rules,
 )
+from agentgpu_iac.spec.commitment_rules import commitment_rules
 from agentgpu_iac.spec.cron import cron_fault
 from agentgpu_iac.spec.model import (
     ADDRESS_RANGE,
@@ -59,6 +60,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
     yield from _inventory_rules(part(spec, "capacity"))
+    yield from commitment_rules(part(spec, "capacity"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)

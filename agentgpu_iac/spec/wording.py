@@ -107,6 +107,8 @@ PATTERN_WORDS: Final = {
     "hostname": "a host name such as agents.example.com",
     "start": _CRON,
     "end": _CRON,
+    "starts": "a day in quotes, such as '2027-01-04'",
+    "ends": "a day in quotes, such as '2027-01-18'",
     "timezone": "an IANA time zone such as Europe/Berlin",
     "baseUrl": "an address that starts with http:// or https://",
     "prometheusUrl": "an address that starts with http:// or https://",

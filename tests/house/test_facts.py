@@ -20,7 +20,7 @@ MACHINE = re.compile(
 """Instance types of AWS, Google Cloud, Azure and Lambda."""
 
 MONEY_NAME = re.compile(r"(?:^|_)(?:usd|USD)(?:_|$|Per)|[pP]rice|PRICE|[cC]ost_?[pP]er")
-STEPS = frozenset({"_MICRO_USD", "_MOST_TIE_USD", "max_price_age_days"})
+STEPS = frozenset({"_MICRO_USD", "EQUAL_USD", "max_price_age_days"})
 """What money is rounded to, below which two costs are equal, and days."""
 
 ALLOWED = {

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from agentgpu_iac import plan
-from agentgpu_iac.plan.meanings import CONSTRAINTS, WARNINGS
+from agentgpu_iac.plan.meanings import CONSTRAINTS, DRIVERS, WARNINGS
 from agentgpu_iac.plan.reference import plan_reference_text
 from agentgpu_iac.plan.schema import plan_schema
 from agentgpu_iac.spec.document import Document, camel
@@ -51,8 +51,10 @@ def test_every_code_has_its_meaning_and_its_row() -> None:
     assert set(WARNINGS) == set(get_args(plan.WarningCode))
     assert set(CONSTRAINTS) == set(get_args(plan.Constraint))
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|", PAGE.partition("## Warning codes")[2], re.MULTILINE)
-    assert rows == [*WARNINGS, *CONSTRAINTS]
-    assert all(meaning.says and meaning.remedy for meaning in (*WARNINGS.values(), *CONSTRAINTS.values()))
+    assert set(DRIVERS) == set(get_args(plan.DriverConstraint))
+    assert rows == [*WARNINGS, *CONSTRAINTS, *DRIVERS]
+    meanings = (*WARNINGS.values(), *CONSTRAINTS.values(), *DRIVERS.values())
+    assert all(meaning.says and meaning.remedy for meaning in meanings)
 
 
 def test_every_code_is_used() -> None:
@@ -60,3 +62,4 @@ def test_every_code_is_used() -> None:
     given = set(re.findall(r'"([a-z0-9-]+)"', PLANNING))
     assert set(get_args(plan.WarningCode)) - given == set()
     assert set(get_args(plan.Constraint)) - given == set()
+    assert set(get_args(plan.DriverConstraint)) - given == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -43,8 +44,8 @@ STATED: dict[str, tuple[Any, str]] = {
         4,
         "a judgement: more would wait for one another too long",
     ),
-    "planning.choosing.sharing._MAX_ENUMERATED_AGENTS": (10, "375 groups of up to four among ten agents"),
-    "planning.choosing.placement._TIE_WEIGHT": (1e-7, "far below a hundredth of a cent of any plan"),
+    "planning.choosing.sharing._MAX_ENUMERATED": (10, "375 groups of up to four among ten deployments"),
+    "planning.choosing.program.EQUAL_USD": (Decimal("0.001"), "a tenth of the cent that a plan prints"),
     "planning.running.routing.DEFAULT_RETRY_MS": (10_000, "where no TTFT budget bounds another try"),
     "planning.running.routing._SPARE_CONNECTIONS": (512, "idle connections, probes and metrics"),
     "planning.running.scaling._MOST_STABILIZATION_S": (3_600, "limit of the HPA's API: stabilizationWindowSeconds"),

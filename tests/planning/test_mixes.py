@@ -12,8 +12,12 @@ from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.render import render
 from tests.planning.scenes import make_agent, make_catalog, offerings, plan, workload
 
-SLOW = {"sessions": {"concurrent": 20}, "traffic": {"burstFactor": 5, "rampS": 7200}}
-"""A burst that climbs so slowly that nobody comes before a new replica is ready."""
+SLOW = {
+    "sessions": {"concurrent": 20},
+    "conversation": {"thinkTimeS": 0},
+    "traffic": {"burstFactor": 5, "rampS": 7200},
+}
+"""All sessions generate; a burst that climbs so slowly that nobody comes before a new replica is ready."""
 ROWS = (
     *offerings("g6e.xlarge", "small-40", on_demand="1.00"),
     *offerings("p5.48xlarge", "large-80", on_demand="3.00", spot="0.20"),
@@ -76,7 +80,9 @@ def test_a_burst_is_wanted_only_above_normal_load(mixed: Plan) -> None:
 
 
 def test_whoever_comes_before_the_slower_machine_has_started_finds_a_warm_seat() -> None:
-    agent = make_agent(ttftMs=3000, sessions={"concurrent": 40}, traffic={"burstFactor": 5, "rampS": 900})
+    agent = make_agent(
+        ttftMs=3000, **SLOW | {"sessions": {"concurrent": 40}, "traffic": {"burstFactor": 5, "rampS": 900}}
+    )
     rows = (*ROWS[:1], *offerings("p5.48xlarge", "large-80", on_demand="9.00", spot="0.20"))
     found = plan(agent, catalog=make_catalog(rows))
     baseline, burst = workload(found), workload(found, tier="burst")

@@ -13,8 +13,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import Part, Parts, mixed_options
-from agentgpu_iac.planning.choosing.placement import Option, Terms, place
+from agentgpu_iac.planning.choosing.placement import Option, place
 from agentgpu_iac.planning.choosing.pricing import Machine
 from tests.planning.test_placement import bought, machine
 from tests.thoroughness import examples

@@ -39,7 +39,7 @@ def question(one: Workload, agent: Agent) -> dict[str, Any]:
         "engine": one.engine.name,
         "engine-version": one.engine.version,
         "max-model-len": one.max_model_len,
-        "max-num-seqs": one.max_num_seqs,
+        "max-num-seqs": one.seats_per_group,
         "max-num-batched-tokens": one.max_num_batched_tokens,
         "gpu-memory-utilization": 1.0,
     }
@@ -56,7 +56,7 @@ def question(one: Workload, agent: Agent) -> dict[str, Any]:
 
 
 def admitted(one: Workload, catalog: Catalog) -> float:
-    """Requests of the planned context that ``predict`` lets run at once, asked with the plan's flags for all its seats."""
+    """Requests of the planned context that ``predict`` lets run at once, asked with the plan's flags for all its sessions."""
     asked = question(one, Agent(name="x", model=one.model))
     for name in ("lora-slots", "lora-rank"):
         asked.pop(name, None)
@@ -76,7 +76,8 @@ def admitted(one: Workload, catalog: Catalog) -> float:
 def hold_against_size(found: Plan, agents: tuple[Agent, ...], catalog: Catalog) -> int:
     by_name = {agent.name: agent for agent in agents}
     for one in found.workloads:
-        answer = SIZE.answer(question(one, by_name[one.agent]), catalog)
+        (flags,) = {tuple(question(one, by_name[name]).items()) for name in one.served}
+        answer = SIZE.answer(dict(flags), catalog)
         assert "rejection" not in answer, answer
         planned = one.memory
         assert answer["weightsGib"] == pytest.approx(planned.weights_gib + planned.draft_weights_gib, abs=2e-4)
@@ -90,7 +91,7 @@ def hold_against_size(found: Plan, agents: tuple[Agent, ...], catalog: Catalog) 
         assert answer["draftKvBytesPerToken"] == planned.draft_kv_bytes_per_token
         assert answer["capacityGib"] == planned.capacity_gib
         if one.kv_cache_memory_bytes is None and one.latency.tpot_ms is not None and agents[0].speculative is None:
-            assert admitted(one, catalog) == pytest.approx(one.max_num_seqs, abs=0.01)
+            assert admitted(one, catalog) == pytest.approx(one.resident_sessions, abs=0.01)
     return len(found.workloads)
 
 

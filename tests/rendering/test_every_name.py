@@ -175,12 +175,13 @@ def test_where_agents_name_objects_no_other_object_has_a_name_that_an_agent_may_
     bare: set[str] = set()
     others: dict[tuple[str, str], str] = {}
     for where, plan in trees().items():
+        agents = {agent.name for agent in plan.served_agents}
         for draft in object_drafts(plan):
             made = manifest(draft)
             of_agent = dict(getattr(draft.context, "labels", ())).get(AGENT_LABEL)
             if made.name == of_agent and made.name != plan.stack:
                 bare.add(made.kind)
-            elif made.name != plan.stack:
+            elif made.name != plan.stack and made.name not in agents:
                 others[made.kind, made.name] = where
     assert {"Deployment", "Service", "InferencePool"} <= bare
     free = {

@@ -57,7 +57,10 @@ def asked(found: Plan) -> dict[str, Decimal]:
 
 STACKS = {
     "one": plan(make_agent()),
-    "burst": plan(make_agent(traffic={"burstFactor": 20.0, "rampS": 3000.0}), accelerators=only("small-40")),
+    "burst": plan(
+        make_agent(traffic={"burstFactor": 20.0, "rampS": 3000.0}, conversation={"thinkTimeS": 0}),
+        accelerators=only("small-40"),
+    ),
     "several": plan(
         make_agent("a"),
         make_agent("b", "test/tiny", latencyClass="background"),

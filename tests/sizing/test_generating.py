@@ -52,6 +52,20 @@ class TestByHand:
         assert len(law.shares) < 500
         assert law.mean == pytest.approx(20_000 / 101, rel=1e-6)
 
+    @pytest.mark.parametrize("sessions", [1, 2, 5, 37, 260])
+    @pytest.mark.parametrize("pause", [0.01, 3.0, 40.0, 2000.0])
+    def test_the_product_term_by_term(self, sessions, pause):
+        """From none to all of them, whatever is likely."""
+        grown = [0.0]
+        for number in range(1, sessions + 1):
+            grown.append(grown[-1] + math.log((sessions - number + 1) * SLOWER(number) / (number * pause)))
+        weights = [math.exp(weight - max(grown)) for weight in grown]
+        law, whole = generating(sessions, pause, SLOWER), math.fsum(weights)
+        by_hand = {number: weight / whole for number, weight in enumerate(weights)}
+        for number, share in enumerate(law.shares, start=law.first):
+            assert share == pytest.approx(by_hand[number], rel=1e-9)
+        assert math.fsum(law.shares) == pytest.approx(1)
+
     def test_nobody_asks_of_nobody(self):
         assert generating(0, 10.0, SLOWER).at(0.99) == 0
 
@@ -85,6 +99,11 @@ class TestVolume:
         computed = SLOWER.requests_at(1.0, 50)
         assert computed == pytest.approx(SLOWER(computed))  # Little: rate x time
         assert 50 / (pause + SLOWER(computed)) == pytest.approx(1.0)
+
+    @pytest.mark.parametrize("rate", [0.001, 0.09, 0.4, 1.3, 1.6])
+    def test_as_many_are_computed_as_come_in_their_time(self, rate):
+        computed = SLOWER.requests_at(rate, 1000)
+        assert computed == pytest.approx(rate * SLOWER(computed), rel=1e-9)
 
     def test_a_rate_beyond_all_of_them_leaves_none(self):
         assert pause_at_rate(5, 10.0, SLOWER) == 0.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import agent_rules, rules, tenancy_rules
+from agentgpu_iac.spec import agent_rules, commitment_rules, rules, tenancy_rules
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -29,6 +29,14 @@ TEAM = "teams: [{{name: desk, keySecret: desk-key{}}}]"
 PAID = "paidFallback: {{apiModel: openai/gpt-5-mini, keySecret: seller-key{}}}"
 REDIS = "proxy: {redisSecret: redis}"
 PRICED = ", usdPerMillionInput: 1, usdPerMillionOutput: 2"
+
+RESERVED = "kind: reserved, machine: a, count: 1, usdPerHour: 1"
+RATES = "rates: [{machine: a, usdPerHour: 1}]"
+
+
+def committed(stated: str) -> str:
+    return with_spec(f"capacity: {{commitments: [{{{stated}}}]}}")
+
 
 BAD = (
     ("team_rules", "teams[1].name", with_spec("teams: [{name: a, keySecret: k}, {name: a, keySecret: l}]")),
@@ -59,6 +67,38 @@ BAD = (
         "_inventory_rules",
         "capacity.inventory[1].machine",
         with_spec("target: compose", "capacity: {inventory: [{machine: a, count: 1}, {machine: a, count: 2}]}"),
+    ),
+    ("_plan_rules", "capacity.commitments[0].kind", committed("kind: savings-plan, usdPerHour: 1")),
+    *(
+        (
+            "_plan_rules",
+            f"capacity.commitments[0].{key}",
+            committed(f"kind: savings-plan, usdPerHour: 1, {RATES}, {key}: {v}"),
+        )
+        for key, v in (("machine", "a"), ("count", "1"), ("upfrontUsd", "1"))
+    ),
+    (
+        "_plan_rules",
+        "capacity.commitments[0].rates[1].machine",
+        committed(
+            "kind: savings-plan, usdPerHour: 1, rates: [{machine: a, usdPerHour: 1}, {machine: a, usdPerHour: 2}]"
+        ),
+    ),
+    ("_machine_rules", "capacity.commitments[0].kind", committed("kind: reserved, machine: a, usdPerHour: 1")),
+    ("_machine_rules", "capacity.commitments[0].rates", committed(f"{RESERVED}, {RATES}")),
+    (
+        "_term_rules",
+        "capacity.commitments[0].kind",
+        committed("kind: capacity-block, machine: a, count: 1, usdPerHour: 1"),
+    ),
+    ("_term_rules", "capacity.commitments[0].upfrontUsd", committed(f"{RESERVED}, upfrontUsd: 5")),
+    ("_day_rules", "capacity.commitments[0].ends", committed(f"{RESERVED}, starts: '2027-01-02', ends: '2027-01-02'")),
+    (
+        "_place_rules",
+        "capacity.commitments",
+        with_spec(
+            "target: compose", f"capacity: {{inventory: [{{machine: a, count: 1}}], commitments: [{{{RESERVED}}}]}}"
+        ),
     ),
     ("_provider_rules", "providers[1]", with_spec("providers: [aws, spheron]")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
@@ -285,7 +325,7 @@ ALLOWED = (
 )
 """Close to what is forbidden, and not."""
 
-MODULES = (rules, agent_rules, tenancy_rules)
+MODULES = (rules, agent_rules, commitment_rules, tenancy_rules)
 TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 
@@ -339,7 +379,8 @@ def test_every_place_that_finds_a_fault_is_reached(monkeypatch: pytest.MonkeyPat
 
     for module in MODULES:
         for maker in MAKERS:
-            monkeypatch.setattr(module, maker, noticing(getattr(module, maker)))
+            if hasattr(module, maker):
+                monkeypatch.setattr(module, maker, noticing(getattr(module, maker)))
     for _, _, text in BAD:
         faults_of(text)
     assert reached == places

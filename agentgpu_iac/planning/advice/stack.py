@@ -11,6 +11,7 @@ from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.plan import NodePool, Warning, Workload
 from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.planning.advice.capacity import capacity_warnings
+from agentgpu_iac.planning.advice.commitments import commitment_warnings
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.proxying import proxy_warnings
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
@@ -50,6 +51,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
                 "it has a fixed size, is made as a managed node group, and is not given to Karpenter",
             )
     yield from capacity_warnings(context)
+    yield from commitment_warnings(context)
     yield from _held_capacity(context)
     if spec.gitops is not None and (applied := gitops.overlay(spec, context.node_pools)) != spec.gitops.overlay:
         yield warning(

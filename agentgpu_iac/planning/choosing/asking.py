@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 class Asking:
     """The sessions of one agent before a replica, for any number that it holds."""
 
-    __slots__ = ("_demand", "_hit", "_known", "_time")
+    __slots__ = ("_demand", "_hit", "_known", "_normal", "_time")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Asking:
         time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
         self._time = time if time is None or not reload_ms else RequestTime(lambda requests: time(requests) + reload_ms)
         self._known: dict[int, int] = {}
+        self._normal: dict[int, int] = {}
 
     @property
     def time(self) -> RequestTime | None:
@@ -58,13 +59,14 @@ class Asking:
     def planned(self, sessions: int) -> int:
         """Requests for which a replica with so many sessions is judged: those of the peak, or of normal load if more."""
         if sessions not in self._known:
-            normal = min(sessions, self._demand.concurrent)
-            self._known[sessions] = max(
-                1,
-                self.at_quantile(sessions, self.pause_ms(sessions, peak=True), peak=True),
-                self.at_quantile(normal, self.pause_ms(normal, peak=False), peak=False),
-            )
+            at_peak = self.at_quantile(sessions, self.pause_ms(sessions, peak=True), peak=True)
+            self._known[sessions] = max(1, at_peak, self._at_normal_load(min(sessions, self._demand.concurrent)))
         return self._known[sessions]
+
+    def _at_normal_load(self, sessions: int) -> int:
+        if sessions not in self._normal:
+            self._normal[sessions] = self.at_quantile(sessions, self.pause_ms(sessions, peak=False), peak=False)
+        return self._normal[sessions]
 
     def pause_ms(self, sessions: int, *, peak: bool) -> float:
         """Between two requests of a session: as stated, or shorter where the daily volume leaves less."""

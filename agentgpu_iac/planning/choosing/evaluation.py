@@ -167,13 +167,22 @@ class Evaluator:
             yield self._reject(result.accelerator, result.sizes, "engine-feature", None, None, "", message)
 
     def _not_kept(self, kept: Candidate) -> Iterator[Candidate]:
-        """The same with the cache of sessions that pause in host memory, or dropped, where fewer replicas then do."""
+        """The same with the cache of sessions that pause in host memory, or dropped, where fewer replicas then do.
+
+        Which only makes requests longer, so that it is no help where memory has room for a session more; or, where fewer replicas
+        find more of their prompts cached, for all of them in one.
+        """
+        terms = kept.memory
+        more = kept.most_sessions + 1 if self._rules.session_affine else kept.demand.peak
+        no_help = kept.peak_replicas == 1 or terms.most_sessions(more) >= more
+        if no_help and kept.demand.agent.paused_cache == "auto":
+            return
         for away in ways_away(kept, self._rules.release):
-            terms, engine, batched = kept.memory, kept.speed, kept.max_num_batched_tokens
-            elsewhere = Evaluator(self._demand, self._rules, away)
+            engine, batched = kept.speed, kept.max_num_batched_tokens
+            elsewhere = Evaluator(kept.demand, self._rules, away)
             other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
             fewer = isinstance(other, Candidate) and other.peak_replicas < kept.peak_replicas
-            if isinstance(other, Candidate) and (fewer or self._demand.agent.paused_cache != "auto"):
+            if isinstance(other, Candidate) and (fewer or kept.demand.agent.paused_cache != "auto"):
                 yield other
 
     def evaluate_over_nodes(

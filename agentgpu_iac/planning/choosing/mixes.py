@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase, sessions_before_ready
@@ -57,13 +58,13 @@ def mixed_options(by_agent: Sequence[Parts], terms: Terms) -> list[list[Option]]
     """For each agent the mixes that may be part of a cheapest placement; seats are not settled yet."""
     baselines = _useful([_counted(parts.baselines, "baseline", terms) for parts in by_agent])
     bursts = _useful([_counted(parts.bursts, "burst", terms) for parts in by_agent])
-    if terms.owned:  # what is dearer may be all that is left
+    if terms.keeps_all:  # what is dearer may be all that is left
         baselines = [_counted(parts.baselines, "baseline", terms) for parts in by_agent]
         bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
     return [
         [
             _mixed(parts.position, pair)
-            for pair in (_pairs(parts, mine, more) if terms.owned else _best(_pairs(parts, mine, more)))
+            for pair in (_pairs(parts, mine, more) if terms.keeps_all else _best(_pairs(parts, mine, more), terms))
         ]
         for parts, mine, more in zip(by_agent, baselines, bursts, strict=True)
     ]
@@ -82,7 +83,7 @@ class _Counted:
     slots: int
     """Accelerators that a replica takes of its machine, in even slots."""
     shares: bool
-    """Whether a replica leaves room on its machines for somebody else."""
+    """Whether a replica leaves room on its machines for somebody else, or may be covered by a commitment that others use too."""
     certain_usd: Decimal
     """The most that a replica costs in a month, alone on its machines."""
     least_usd: Decimal
@@ -96,12 +97,12 @@ class _Counted:
 def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
     hours = Decimal(HOURS_PER_MONTH) if tier == "baseline" else terms.burst_hours
     found: list[_Counted] = []
-    for part in _where_cheapest(parts):
+    for part in _where_cheapest(parts, tier, terms):
         candidate, machine, hourly = part.candidate, part.machine, part.purchase.usd_per_hour
         slots = machine.accelerators_taken(candidate.accelerators_per_replica)
-        least = hourly
+        least = terms.least_usd_per_hour(machine, part.purchase, tier)
         if tier == "baseline" and terms.reserved_ratio > 0 and candidate.demand.user_facing:
-            least -= saved_usd_per_hour(machine, part.purchase)
+            least = min(least, hourly - saved_usd_per_hour(machine, part.purchase))
         on_spot = float("spot" in part.purchase.capacity_types)
         wants: tuple[float, ...] = (candidate.peak_replicas, _early(part), on_spot)
         if tier == "baseline":
@@ -111,7 +112,7 @@ def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
                 part=part,
                 pool=(*machine.id, *part.purchase.capacity_types),
                 slots=slots,
-                shares=slots % machine.accelerators != 0,
+                shares=slots % machine.accelerators != 0 or terms.is_committed(machine, part.purchase, tier),
                 certain_usd=hourly * ceil_div(slots, machine.accelerators) * hours,
                 least_usd=least * slots * hours / machine.accelerators,
                 kind=(candidate.sizes.attention_dp, candidate.prefix_hit_ratio),
@@ -121,12 +122,13 @@ def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
     return found
 
 
-def _where_cheapest(parts: Iterable[Part]) -> Iterable[Part]:
+def _where_cheapest(parts: Iterable[Part], tier: Tier, terms: Terms) -> Iterable[Part]:
     """Of a kind of machine that is sold in several places the cheapest: whoever is elsewhere could be there for no more."""
     best: dict[tuple[object, ...], Part] = {}
     for part in parts:
         instance = part.machine.instance
-        key = (id(part.candidate), instance.provider, instance.name, part.purchase.capacity_types)
+        covered = part.machine.region if terms.is_committed(part.machine, part.purchase, tier) else ""
+        key = (id(part.candidate), instance.provider, instance.name, part.purchase.capacity_types, covered)
         known = best.get(key)
         if known is None or _place_and_price(part) < _place_and_price(known):
             best[key] = part
@@ -228,13 +230,17 @@ def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counte
                 yield _Pair(baseline=baseline, burst=burst, warm=warm_of[key], peak=peak)
 
 
-def _best(pairs: Iterable[_Pair]) -> list[_Pair]:
-    """Pairs that no other one undercuts, neither in what it takes of the same pools nor in what it costs beside them."""
+def _best(pairs: Iterable[_Pair], terms: Terms) -> list[_Pair]:
+    """Pairs that no other one undercuts, neither in what it takes of the same pools nor in what it costs beside them.
+
+    Where the baseline has a budget, each tier by itself.
+    """
     by_pools: dict[tuple[tuple[Tier, _PoolId], ...], list[tuple[tuple[Decimal, ...], _Pair]]] = {}
     for pair in pairs:
-        paid = sum((part.certain_usd * count for _, part, count in pair.tiers if not part.shares), Decimal(0))
+        alone = [part.certain_usd * count if not part.shares else Decimal(0) for _, part, count in pair.tiers]
+        paid = (sum(alone),) if terms.budget_usd is None else tuple(alone)
         shared = [(tier, part, count) for tier, part, count in pair.tiers if part.shares]
-        takes = (paid, *(Decimal(part.slots * count) for _, part, count in shared))
+        takes = (*map(Decimal, paid), *(Decimal(part.slots * count) for _, part, count in shared))
         by_pools.setdefault(tuple((tier, part.pool) for tier, part, _ in shared), []).append((takes, pair))
     kept: list[_Pair] = []
     for found in by_pools.values():

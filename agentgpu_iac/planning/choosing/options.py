@@ -29,6 +29,7 @@ from agentgpu_iac.planning.choosing.rejections import (
     left_out_rejection,
     unpriced_rejection,
 )
+from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
 from agentgpu_iac.planning.choosing.tiers import (
     Purchase,
@@ -98,8 +99,18 @@ class AgentOptions:
     """What its tiers may be made of, where baseline and burst may differ."""
 
 
-def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_offer: Offers) -> AgentFits:
-    """Where the agent fits: every parallelism of every accelerator, on every machine that the stack may use."""
+def fits(
+    position: int,
+    demand: Demand,
+    spec: StackSpec,
+    catalog: Catalog,
+    on_offer: Offers,
+    evaluators: Evaluators | None = None,
+) -> AgentFits:
+    """Where the agent fits: every parallelism of every accelerator, on every machine that the stack may use.
+
+    ``evaluators`` remember what was evaluated before.
+    """
     if demand.agent.engine not in PORTS:
         return _nowhere(position, demand, (_refused_engine(demand),))
     release = catalog.release(demand.agent.engine, demand.agent.engine_version)
@@ -134,7 +145,7 @@ def fits(position: int, demand: Demand, spec: StackSpec, catalog: Catalog, on_of
         if catalog.calibrations
         else {},
     )
-    evaluator = Evaluator(demand, rules)
+    evaluator = (evaluators or Evaluators()).of(demand, rules)
     on: list[OnAccelerator] = []
     first: Candidate | None = None
     for accelerator, available in _by_accelerator(on_offer.machines, catalog):

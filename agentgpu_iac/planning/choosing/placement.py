@@ -8,6 +8,8 @@ number of reserved nodes of a pool that reserved capacity may carry, whatever it
     subject to every agent is covered by exactly one option, of itself or of a deployment that serves it with others
                accelerators taken in a pool <= accelerators per node x nodes,  nodes whole
                reserved nodes of a pool <= reserved ratio x nodes of its normal load,  whole;  none beside a background agent
+               nodes that a commitment covers <= those of the kinds that it names, and <= its size (``commitments``)
+               machines, vCPUs, the baseline's cost <= what there is of them (``limits``)
 
 Where no pool is shared the problem falls apart into one minimum per agent, which is then taken directly; otherwise
 HiGHS solves it to optimality (one thread, fixed seed: the same input gives the same answer).
@@ -16,14 +18,16 @@ HiGHS solves it to optimality (one thread, fixed seed: the same input gives the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.commitments import bounds
+from agentgpu_iac.planning.choosing.limits import Terms, node_weights, reserved_weights
 from agentgpu_iac.planning.choosing.pricing import Machine
-from agentgpu_iac.planning.choosing.program import Column, Joint, Limit, Reservable, Rules, Take, choose
+from agentgpu_iac.planning.choosing.program import Column, Joint, Reservable, Rules, Take, choose
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
@@ -34,22 +38,6 @@ TIERS: Final[tuple[Tier, ...]] = ("baseline", "burst")
 PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool]
 """Machine, tier, capacity types, and whether replicas go over several machines: whole free machines are there for them only
 where nothing else runs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What options are priced by, alone and together."""
-
-    burst_hours: Decimal
-    """Hours of burst in a month."""
-    reserved_ratio: float = 0.0
-    """Share of the nodes of normal load that reserved capacity may carry."""
-    fillers_apart: bool = False
-    """Whether agents that fill whole machines have pools of their own, as on virtual machines."""
-    alike: bool = False
-    """Whether all machines of a pool run the same, as virtual machines do."""
-    owned: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
-    """How many machines of a kind there are, where the stack has its own: then no other may be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +120,13 @@ class Option:
         """Whether reserved capacity could carry nodes of its baseline, in the right company."""
         return terms.reserved_ratio > 0 and saved_usd_per_hour(self.machine, self.baseline) > 0
 
+    def is_committed(self, terms: Terms) -> bool:
+        """Whether a commitment may cover nodes of it."""
+        there = self.at("burst")
+        return terms.is_committed(self.machine, self.baseline, "baseline") or terms.is_committed(
+            there.machine, there.burst, "burst"
+        )
+
     def is_user_facing(self) -> bool:
         """Whether all of its agents have somebody who waits."""
         return all(candidate.demand.user_facing for candidate in self.candidates)
@@ -144,19 +139,46 @@ class Option:
 
     def is_apart(self, terms: Terms) -> bool:
         """Whether it costs the same in any company as it does by itself."""
-        if self.at("burst").machine.accelerators > 1:
+        if self.at("burst").machine.accelerators > 1 or self.is_committed(terms):
             return False
         return self.machine.accelerators == 1 and (self.has_own_pool(terms) or not self.may_be_reserved(terms))
 
     def baseline_usd_alone(self, terms: Terms) -> Decimal:
         """What the baseline costs in a month by itself."""
-        nodes = self.nodes_alone("baseline")
-        price = self.baseline.usd_per_hour * nodes
-        if self.may_be_reserved(terms) and self.is_user_facing():
-            at_normal_load = normal_nodes(nodes, self.normal_slots, self.slots_per_node)
-            saved = saved_usd_per_hour(self.machine, self.baseline)
-            price -= saved * most_reserved(at_normal_load, terms.reserved_ratio)
+        price = self.baseline.usd_per_hour * self.nodes_alone("baseline")
+        price -= saved_usd_per_hour(self.machine, self.baseline) * self._reserved_alone(terms)
         return price * HOURS_PER_MONTH
+
+    def _reserved_alone(self, terms: Terms) -> int:
+        """Nodes of its baseline that reserved capacity carries, by itself."""
+        if not self.may_be_reserved(terms) or not self.is_user_facing():
+            return 0
+        at_normal_load = normal_nodes(self.nodes_alone("baseline"), self.normal_slots, self.slots_per_node)
+        return most_reserved(at_normal_load, terms.reserved_ratio)
+
+    def weights_alone(self, tier: Tier, bought: Purchase, terms: Terms) -> dict[str, float]:
+        """What the nodes of a tier weigh in each row, by themselves."""
+        machine = self.at(tier).machine
+        each, nodes = node_weights(machine, tier, bought, terms), self.nodes_alone(tier)
+        found = {name: weight * nodes for name, weight in each.items()}
+        reserved = self._reserved_alone(terms) if tier == "baseline" else 0
+        if reserved:
+            saved_usd = saved_usd_per_hour(machine, bought) * HOURS_PER_MONTH
+            for name, weight in reserved_weights(machine, saved_usd, bought, terms).items():
+                found[name] += weight * reserved
+        return found
+
+    def covered_usd_alone(self, terms: Terms) -> Decimal:
+        """The most that commitments could cover of what it pays alone in a month."""
+        found = Decimal(0)
+        for tier in TIERS:
+            here = self.at(tier)
+            bought = self.baseline if tier == "baseline" else here.burst
+            if bought is None or not self.pays_alone(tier, terms) or not terms.is_committed(here.machine, bought, tier):
+                continue
+            nodes = self.nodes_alone(tier) - (self._reserved_alone(terms) if tier == "baseline" else 0)
+            found += bought.usd_per_hour * nodes * (HOURS_PER_MONTH if tier == "baseline" else terms.burst_hours)
+        return found
 
     def burst_usd_alone(self, terms: Terms) -> Decimal:
         """What the burst costs in a month by itself, for its expected hours."""
@@ -183,13 +205,15 @@ class Option:
 
     def least_usd_per_month(self, terms: Terms) -> Decimal:
         """A bound that no sharing of machines can beat: the part of each machine that the option takes."""
-        hourly = self.baseline.usd_per_hour
+        hourly = terms.least_usd_per_hour(self.machine, self.baseline, "baseline")
         if self.may_be_reserved(terms) and self.is_user_facing():
-            hourly -= saved_usd_per_hour(self.machine, self.baseline)
+            reserved = self.baseline.usd_per_hour - saved_usd_per_hour(self.machine, self.baseline)
+            hourly = min(hourly, reserved)
         cost = hourly * self.accelerators("baseline") * HOURS_PER_MONTH / self.machine.accelerators
         there = self.at("burst")
         if there.burst is not None:
-            taken = there.burst.usd_per_hour * self.accelerators("burst") * terms.burst_hours
+            each = terms.least_usd_per_hour(there.machine, there.burst, "burst")
+            taken = each * self.accelerators("burst") * terms.burst_hours
             cost += taken / there.machine.accelerators
         return cost
 
@@ -220,6 +244,10 @@ class Placement:
     """What it costs in a month."""
     joint: Mapping[tuple[int, Tier], Joint] = field(default_factory=dict)
     """Where machines of a pool are alike: the pool that a deployment's tier shares with others."""
+    committed: tuple[float, ...] = ()
+    """How much there is of each commitment of the terms: machines, or USD an hour."""
+    covered: Mapping[tuple[int, str], float] = field(default_factory=dict)
+    """Nodes that each commitment covers, by its place among the terms and the nodes' meter."""
 
 
 def place(
@@ -235,19 +263,19 @@ def place(
     """
     served = served or [(position,) for position in range(len(by_deployment))]
     ranked = [
-        sorted(options if terms.owned else _where_cheapest(options), key=lambda option: option.rank(terms))
+        sorted(options if terms.keeps_all else _where_cheapest(options, terms), key=lambda option: option.rank(terms))
         for options in by_deployment
     ]
     alone = [_safe(options, terms) for options in ranked]
     several = [position for position, agents in enumerate(served) if len(agents) > 1]
     for position in several:
         own = [alone[agent] for agent in served[position]]
-        if ranked[position] and not terms.owned and not _pays_together(ranked[position], own, terms):
+        if ranked[position] and not terms.keeps_all and not _pays_together(ranked[position], own, terms):
             ranked[position], alone[position] = [], None
-    useful_groups = [group for group in groups if terms.owned or _may_pay(group, alone, terms)]
-    survivors = ranked if terms.owned else _survivors(ranked, alone, terms)
+    useful_groups = [group for group in groups if terms.keeps_all or _may_pay(group, alone, terms)]
+    survivors = ranked if terms.keeps_all else _survivors(ranked, alone, terms)
     if (
-        not terms.owned
+        not terms.keeps_all
         and not useful_groups
         and not any(ranked[position] for position in several)
         and all(option.is_apart(terms) for options in survivors for option in options)
@@ -261,9 +289,13 @@ def place(
         range(len(options)),
         key=lambda number: (len(options[number].deployments) / len(agents[number]), options[number].size, number),
     )
-    limits = tuple(Limit(name=_in_words(machine, count), most=count) for machine, count in terms.owned.items())
+    machines = {here.machine.id: here.machine for option in options for here in (option, option.at("burst"))}
     rules = Rules(
-        agents=len(served) - len(several), reserved_ratio=terms.reserved_ratio, alike=terms.alike, limits=limits
+        agents=len(served) - len(several),
+        reserved_ratio=terms.reserved_ratio,
+        alike=terms.alike,
+        limits=terms.limits,
+        commitments=bounds(terms.commitments, machines, terms.burst_hours, terms.budget_name),
     )
     known = [safe[1] for safe, its in zip(alone, served, strict=True) if safe is not None and len(its) == 1]
     most_usd = sum(known, Decimal(0)) if len(known) == rules.agents else None
@@ -281,12 +313,14 @@ def place(
         options=tuple(chosen),
         gap_ratio=found.gap_ratio,
         groups_complete=groups_complete,
-        usd=found.usd,
+        usd=found.usd + terms.fixed_usd,
         joint=joint,
+        committed=found.committed,
+        covered=found.covered,
     )
 
 
-def _where_cheapest(options: Iterable[Option]) -> list[Option]:
+def _where_cheapest(options: Iterable[Option], terms: Terms) -> list[Option]:
     """Of a kind of machine that is sold in several places those that no other place undercuts in every way to buy it.
 
     Whoever is elsewhere could be there for no more, all together.
@@ -309,6 +343,7 @@ def _where_cheapest(options: Iterable[Option]) -> list[Option]:
             (instance.provider, instance.name),
             option.baseline.capacity_types,
             None if burst is None else burst.capacity_types,
+            option.machine.region if option.is_committed(terms) else "",
         )
         best.setdefault(key, []).append((prices, option))
     kept: list[Option] = []
@@ -333,7 +368,7 @@ def _safe(ranked: Sequence[Option], terms: Terms) -> _Safe:
 def _pays_together(ranked: Sequence[Option], alone: Sequence[_Safe], terms: Terms) -> bool:
     """Whether a deployment could cost no more than what its agents can fall back on by themselves."""
     certain = [fallback[1] for fallback in alone if fallback is not None]
-    if len(certain) < len(alone):
+    if len(certain) < len(alone) or terms.budget_usd is not None:
         return True
     return min(option.least_usd_per_month(terms) for option in ranked) <= sum(certain)
 
@@ -341,9 +376,10 @@ def _pays_together(ranked: Sequence[Option], alone: Sequence[_Safe], terms: Term
 def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
     """Whether the group could cost less than its agents do without it."""
     safe = [alone[position] for position in group.deployments]
-    return any(fallback is None for fallback in safe) or group.usd_per_month_alone(terms) < sum(
-        fallback[1] for fallback in safe if fallback
-    )
+    if terms.budget_usd is not None or any(fallback is None for fallback in safe):
+        return True
+    usd = group.least_usd_per_month(terms) if group.is_committed(terms) else group.usd_per_month_alone(terms)
+    return usd < sum(fallback[1] for fallback in safe if fallback)
 
 
 def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms: Terms) -> list[list[Option]]:
@@ -358,7 +394,7 @@ def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms
         for options, safe in zip(ranked, alone, strict=True)
         for option in options
         if not option.is_apart(terms)
-        and (option.elsewhere is not None or safe is None or option.least_usd_per_month(terms) < safe[1])
+        and (option.elsewhere is not None or safe is None or _could_pay(option, safe, terms))
         for machine in option.shared_machines
     }
     kept_machines |= {machine for safe in alone if safe is not None for machine in safe[0].shared_machines}
@@ -375,10 +411,20 @@ def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms
     ]
 
 
+def _could_pay(option: Option, safe: tuple[Option, Decimal], terms: Terms) -> bool:
+    """Whether it could cost less than that; where the baseline has a budget, or less of that."""
+    if option.least_usd_per_month(terms) < safe[1]:
+        return True
+    within = replace(terms, burst_hours=Decimal(0))
+    most = None if terms.budget_usd is None else safe[0].most_usd_per_month(within)
+    return most is not None and option.least_usd_per_month(within) < most
+
+
 def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
     """Options that no other one undercuts: neither in what it takes of the same pools nor in what it costs beside them.
 
-    Where nodes may be reserved, the other must need no less at normal load either: that is how many may be.
+    Where nodes may be reserved, the other must need no less at normal load either: that is how many may be. Where commitments
+    may cover nodes, or a limit counts them, it must have no more of those, and cost no more beside them.
     """
     best: dict[object, list[tuple[Decimal, ...]]] = {}
     kept: list[Option] = []
@@ -386,9 +432,12 @@ def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
         column = _column(option, terms)
         reserved = any(take.reservable is not None for take in column.takes)
         normal = Decimal(-option.normal_slots if reserved else 0)
-        takes = (column.direct_usd, *(Decimal(take.slots) for take in column.takes), normal)
+        beside = column.direct_usd - option.covered_usd_alone(terms)
+        weights = tuple(Decimal(str(column.weights[name])) for name in sorted(column.weights))
+        takes = (column.direct_usd, beside, *weights, *(Decimal(take.slots) for take in column.takes), normal)
         each = tuple(take.slots_each for take in column.takes) if terms.alike else ()
-        seen = best.setdefault((tuple(take.pool for take in column.takes), each), [])
+        key = (tuple(take.pool for take in column.takes), each, tuple(sorted(column.weights)))
+        seen = best.setdefault(key, [])
         if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
             seen.append(takes)
             kept.append(option)
@@ -406,8 +455,8 @@ def _column(option: Option, terms: Terms, agents: tuple[int, ...] = ()) -> Colum
             continue
         if option.pays_alone(tier, terms):
             direct += option.baseline_usd_alone(terms) if tier == "baseline" else option.burst_usd_alone(terms)
-            for name, weight in _weights(here.machine, terms).items():
-                weights[name] = weights.get(name, 0.0) + weight * option.nodes_alone(tier)
+            for name, weight in option.weights_alone(tier, bought, terms).items():
+                weights[name] = weights.get(name, 0.0) + weight
             continue
         takes.append(_take(option, tier, bought, terms))
     return Column(
@@ -419,26 +468,18 @@ def _column(option: Option, terms: Terms, agents: tuple[int, ...] = ()) -> Colum
     )
 
 
-def _weights(machine: Machine, terms: Terms) -> dict[str, float]:
-    """What a machine weighs among those that there are."""
-    count = terms.owned.get(machine.id)
-    return {} if count is None else {_in_words(machine.id, count): 1.0}
-
-
-def _in_words(machine: tuple[str, str, str], count: int) -> str:
-    return f"{count} x {machine[1]}"
-
-
 def _take(option: Option, tier: Tier, bought: Purchase, terms: Terms) -> Take:
     here, is_baseline = option.at(tier), tier == "baseline"
     candidate, machine = here.candidates[0], here.machine
     reservable = None
     if is_baseline and option.may_be_reserved(terms):
+        saved_usd = saved_usd_per_hour(machine, bought) * HOURS_PER_MONTH
         reservable = Reservable(
-            saved_usd=saved_usd_per_hour(machine, bought) * HOURS_PER_MONTH,
+            saved_usd=saved_usd,
             normal_slots=option.normal_slots,
             slots_per_node=option.slots_per_node,
             user_facing=option.is_user_facing(),
+            weights=reserved_weights(machine, saved_usd, bought, terms),
         )
     return Take(
         pool=pool_key(option, tier),
@@ -447,7 +488,7 @@ def _take(option: Option, tier: Tier, bought: Purchase, terms: Terms) -> Take:
         per_node=machine.accelerators,
         node_usd=bought.usd_per_hour * (Decimal(HOURS_PER_MONTH) if is_baseline else terms.burst_hours),
         reservable=reservable,
-        weights=_weights(machine, terms),
+        weights=node_weights(machine, tier, bought, terms),
     )
 
 

@@ -5,6 +5,8 @@ whose nodes are paid for all together. What limits all of them is a row like any
 first and refused afterwards. Where no choice keeps every limit, a smallest set of limits that cannot be kept together is
 named: each is left out in turn, and stays out where the others still exclude every plan.
 
+A commitment is a bounded column of its own: it covers nodes that others brought, of the kinds that it names, up to its size.
+
 Ties are decided by a second program, whose objective is made of whole numbers: among all choices of the least cost, the one
 whose columns stand first. The solver's tolerances never weigh a tie against a cent.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved
@@ -26,6 +28,10 @@ _MAGNIFIED = 1e4
 """Objective of the solver, whose tolerances are absolute: a cent of a million USD is a ten-thousandth of it."""
 _NO_GAP = 1e-6
 """A gap below the tolerance of the solver is none."""
+_PLACES = 9
+"""Decimal places of a node that is covered in part."""
+_NEARLY_WHOLE = 1e-6
+"""The solver's tolerance: a part that is so close to a whole number is one."""
 _MOST_JOINT_NODES = 6
 """Machines of one joint pool where all must be alike; more agents than fill so many have pools of their own."""
 
@@ -40,6 +46,8 @@ class Reservable:
     slots_per_node: int
     user_facing: bool
     """Beside a background agent nothing is reserved."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """What a reserved node weighs more, or less, in each limit than one that is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +95,36 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cover:
+    """What a commitment does for nodes of one kind."""
+
+    meter: str
+    """The weight by which such nodes are counted."""
+    takes: float
+    """What a covered node takes of the commitment."""
+    saved_usd: Decimal
+    """What a covered node costs less in a month."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """What covering a node weighs in each limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A commitment: paid for as much of it as there is, and there may be no more."""
+
+    most: float
+    usd: Decimal
+    """What one of it costs in a month; 0 where it is paid in any case."""
+    signed: bool
+    """Whether all of it is there already."""
+    whole: bool
+    """Whether it comes in whole pieces."""
+    covers: tuple[Cover, ...]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """What one of it weighs in each limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What holds for every choice."""
 
@@ -96,6 +134,7 @@ class Rules:
     alike: bool = False
     """Whether all machines of a pool run the same: agents then share a pool only where their replicas divide evenly."""
     limits: tuple[Limit, ...] = ()
+    commitments: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +157,10 @@ class Choice:
     usd: Decimal
     """What they cost in a month."""
     gap_ratio: float
+    committed: tuple[float, ...] = ()
+    """How much there is of each commitment."""
+    covered: Mapping[tuple[int, str], float] = field(default_factory=dict)
+    """Nodes that each commitment covers, by its number and the nodes' meter."""
 
 
 class Conflict(Exception):
@@ -157,7 +200,14 @@ def choose(columns: Sequence[Column], order: Sequence[int], rules: Rules, most_u
             answer, chosen, left = second, first, tied
     columns_chosen = tuple(left[number] for number in answer.chosen(chosen))
     joint = {(left[number], pool): there for (number, pool), there in answer.joint(chosen).items()}
-    return Choice(columns=columns_chosen, joint=joint, usd=answer.usd(chosen), gap_ratio=0.0 if gap < _NO_GAP else gap)
+    return Choice(
+        columns=columns_chosen,
+        joint=joint,
+        usd=answer.usd(chosen),
+        gap_ratio=0.0 if gap < _NO_GAP else gap,
+        committed=answer.committed(chosen),
+        covered=answer.covered(chosen),
+    )
 
 
 def _least(columns: Sequence[Column], agents: int) -> list[Decimal]:
@@ -186,9 +236,8 @@ def _conflict(columns: Sequence[Column], rules: Rules) -> tuple[str, ...]:
     kept = list(rules.limits)
     for limit in rules.limits:
         others = tuple(each for each in kept if each is not limit)
-        fewer = Rules(agents=rules.agents, reserved_ratio=rules.reserved_ratio, alike=rules.alike, limits=others)
         try:
-            _Program(columns, fewer).cheapest()
+            _Program(columns, replace(rules, limits=others)).cheapest()
         except Unsolvable:
             kept = list(others)
     return tuple(limit.name for limit in kept)
@@ -203,7 +252,13 @@ class _Program:
         self._usd: list[Decimal] = []
         self._most: list[float] = []
         self._rows: list[Row] = []
-        self._weights: dict[str, dict[int, float]] = {limit.name: {} for limit in rules.limits}
+        meters = {cover.meter for bound in rules.commitments for cover in bound.covers}
+        self._weights: dict[str, dict[int, float]] = {
+            name: {} for name in sorted(meters | {limit.name for limit in rules.limits})
+        }
+        self._in_parts: set[int] = set()
+        self._committed: list[int | None] = []
+        self._covered: dict[tuple[int, str], int] = {}
         self._bins: dict[tuple[int, Hashable, Joint], int] = {}
         covers: list[dict[int, float]] = [{} for _ in range(rules.agents)]
         takers: dict[Hashable, list[tuple[int, Take]]] = {}
@@ -220,12 +275,40 @@ class _Program:
                 self._alike(pool, members)
             else:
                 self._filled(members)
+        self._commit(rules.commitments)
         for limit in rules.limits:
             self._row(-math.inf, limit.most, self._weights[limit.name])
 
-    def _variable(self, usd: Decimal, most: float = math.inf, weights: Mapping[str, float] | None = None) -> int:
-        """A whole number from 0 to ``most``; returns its position."""
+    def _commit(self, commitments: Sequence[Bound]) -> None:
+        """What is committed, and the nodes that it covers: of each kind no more than there are."""
+        by_meter: dict[str, dict[int, float]] = {}
+        for number, bound in enumerate(commitments):
+            size = None if bound.signed else self._variable(bound.usd, bound.most, bound.weights, whole=bound.whole)
+            self._committed.append(size)
+            taken: dict[int, float] = {} if size is None else {size: -1.0}
+            for cover in bound.covers:
+                there = self._variable(-cover.saved_usd, weights=cover.weights, whole=False)
+                self._covered[number, cover.meter] = there
+                by_meter.setdefault(cover.meter, {})[there] = 1.0
+                taken[there] = cover.takes
+            if bound.covers:
+                self._row(-math.inf, bound.most if size is None else 0.0, taken)
+        for meter, covering in by_meter.items():
+            nodes = {position: -weight for position, weight in self._weights[meter].items()}
+            self._row(-math.inf, 0.0, covering | nodes)
+
+    def _variable(
+        self,
+        usd: Decimal,
+        most: float = math.inf,
+        weights: Mapping[str, float] | None = None,
+        *,
+        whole: bool = True,
+    ) -> int:
+        """A number from 0 to ``most``, a whole one unless it is said otherwise; returns its position."""
         position = len(self._usd)
+        if not whole:
+            self._in_parts.add(position)
         self._usd.append(usd)
         self._most.append(most)
         for name, weight in (weights or {}).items():
@@ -257,10 +340,8 @@ class _Program:
         taken: list[dict[int, float]] = [{} for _ in bins]
         for number, take in members:
             nodes = ceil_div(take.slots, take.per_node)
-            saved = self._saved(take, nodes)
-            own = self._variable(
-                take.node_usd * nodes - saved, 1.0, {name: w * nodes for name, w in take.weights.items()}
-            )
+            own = self._variable(take.node_usd * nodes, 1.0, {name: w * nodes for name, w in take.weights.items()})
+            self._reserve_own(take, nodes, own)
             ways = {own: 1.0}
             for place, (size, _) in enumerate(bins):
                 each = ceil_div(take.replicas, size) * take.slots_each
@@ -273,17 +354,21 @@ class _Program:
         for (_, machines), by in zip(bins, taken, strict=True):
             self._row(-math.inf, 0.0, {**by, machines: -float(first.per_node)})
 
-    def _saved(self, take: Take, nodes: int) -> Decimal:
-        """What is reserved of a pool that a column has for itself."""
+    def _reserve_own(self, take: Take, nodes: int, own: int) -> None:
+        """Let reserved capacity carry nodes of a pool that a column has for itself."""
         found = take.reservable
         if found is None or not found.user_facing:
-            return Decimal(0)
+            return
         at_normal_load = min(nodes, ceil_div(found.normal_slots, found.slots_per_node))
-        return found.saved_usd * most_reserved(at_normal_load, self._rules.reserved_ratio)
+        most = most_reserved(at_normal_load, self._rules.reserved_ratio)
+        if most:
+            reserved = self._variable(-found.saved_usd, float(most), found.weights)
+            self._row(-math.inf, 0.0, {reserved: 1.0, own: -float(most)})
 
     def _reserve(self, members: Sequence[tuple[int, Reservable]], nodes: int) -> None:
         """Let reserved capacity carry nodes of a pool: those of its normal load that the observed load always filled."""
-        ratio, slots, saved_usd = self._rules.reserved_ratio, members[0][1].slots_per_node, members[0][1].saved_usd
+        first = members[0][1]
+        ratio, slots, saved_usd = self._rules.reserved_ratio, first.slots_per_node, first.saved_usd
         facing = {number: float(each.normal_slots) for number, each in members if each.user_facing}
         if not facing:
             return
@@ -293,7 +378,10 @@ class _Program:
                 agents = self._columns[number].agents
                 by_agents[agents] = max(by_agents.get(agents, 0), each.normal_slots)
         most = most_reserved(ceil_div(sum(by_agents.values()), slots), ratio)
-        reserved, at_normal_load = self._variable(-saved_usd, float(most)), self._variable(Decimal(0))
+        reserved, at_normal_load = (
+            self._variable(-saved_usd, float(most), first.weights),
+            self._variable(Decimal(0)),
+        )
         self._row(
             -math.inf, float(slots - 1), {at_normal_load: float(slots)} | {number: -w for number, w in facing.items()}
         )
@@ -309,7 +397,8 @@ class _Program:
     def cheapest(self) -> Solution:
         """The values that cost the least."""
         whole = float(max((abs(usd) for usd in self._usd), default=Decimal(1))) or 1.0
-        return cheapest([float(usd) / whole * _MAGNIFIED for usd in self._usd], self._most, self._rows)
+        costs = [float(usd) / whole * _MAGNIFIED for usd in self._usd]
+        return cheapest(costs, self._most, self._rows, in_parts=self._in_parts)
 
     def first(self, usd: Decimal, places: Sequence[int]) -> Solution | None:
         """Of the values that cost no more, those whose columns stand first.
@@ -324,14 +413,31 @@ class _Program:
         costs = {number: float(cost) for number, cost in enumerate(self._usd) if cost}
         row = Row(least=-math.inf, most=float(usd + EQUAL_USD), weights=tuple(costs.items()))
         try:
-            found = cheapest(objective, self._most, [*self._rows, row])
+            found = cheapest(objective, self._most, [*self._rows, row], in_parts=self._in_parts)
         except Unsolvable:
             return None
         return found if self.usd(found) <= usd + 2 * EQUAL_USD else None
 
     def usd(self, found: Solution) -> Decimal:
         """What the values cost in a month."""
-        return sum((cost * round(value) for cost, value in zip(self._usd, found.values, strict=True)), Decimal(0))
+        return sum((cost * self._value(found, at) for at, cost in enumerate(self._usd) if cost), Decimal(0))
+
+    def _value(self, found: Solution, position: int) -> Decimal:
+        value = found.values[position]
+        if position in self._in_parts and abs(value - round(value)) > _NEARLY_WHOLE:
+            return Decimal(repr(round(value, _PLACES)))
+        return Decimal(round(value))
+
+    def committed(self, found: Solution) -> tuple[float, ...]:
+        """How much there is of each commitment."""
+        return tuple(
+            bound.most if at is None else float(self._value(found, at))
+            for bound, at in zip(self._rules.commitments, self._committed, strict=True)
+        )
+
+    def covered(self, found: Solution) -> dict[tuple[int, str], float]:
+        """Nodes that each commitment covers; nothing where it covers none."""
+        return {key: count for key, at in self._covered.items() if (count := float(self._value(found, at)))}
 
     def chosen(self, found: Solution) -> list[int]:
         """The columns that are chosen."""

@@ -55,6 +55,8 @@ def prefill_ms(engine: Speed, request: latency.Request, sessions: float, tokens:
 
 def slowed(service: Service, engines: int, round_trip_ms: float) -> Service:
     """What is left of the service when ``engines`` busy engines take turns; the network does not slow down."""
+    if engines == 1:
+        return service
 
     def times(value: float | None) -> float | None:
         return None if value is None else value * engines

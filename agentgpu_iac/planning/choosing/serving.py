@@ -20,6 +20,7 @@ class ReplicaService:
     """One replica before its sessions: an engine, the share of prompts that it finds cached, and how sessions ask."""
 
     __slots__ = (
+        "_asked",
         "_away",
         "_by_hand",
         "_demand",
@@ -51,6 +52,8 @@ class ReplicaService:
         """
         self._demand, self._engine, self._hit, self._groups = demand, engine, prefix_hit_ratio, groups
         self._round_trip_ms, self._by_hand, self._engines = round_trip_ms, by_hand, engines
+        self._asked: tuple[latency.Request, tuple[float, float]] | None = None
+        """A mean request, and the largest prompt."""
         self._known: dict[int, Service] = {}
         self._in_time, self._late = 0, MAX_COUNT
         """The most requests that are known to be in time, and the fewest known to be late."""
@@ -118,10 +121,13 @@ class ReplicaService:
         demand, hit = self._demand, self._hit
         if self._engine is None:
             return _unknown(requests)
-        request, engine = mean_request(demand, hit), self._engine.with_fullest_group(self._groups.fullness(requests))
+        if self._asked is None:
+            self._asked = mean_request(demand, hit), largest_prompt(demand, hit)
+        request, largest_prompts = self._asked
+        engine = self._engine.with_fullest_group(self._groups.fullness(requests))
         state = latency.steady(engine, request, requests)
         answer = latency.answer(engine, request, state, requests, requests)
-        prefill = prefill_ms(engine, request, requests, *largest_prompt(demand, hit))
+        prefill = prefill_ms(engine, request, requests, *largest_prompts)
         longest = demand.longest_context_tokens
         cold = prefill_ms(engine, request, requests, longest, longest)
         network, decode = self._round_trip_ms, answer.first_step_ms

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import metadata
@@ -44,14 +44,16 @@ class Unsolvable(RuntimeError):
     """No values satisfy all rows."""
 
 
-def cheapest(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row]) -> Solution:
-    """Whole numbers between 0 and ``most`` that satisfy all rows at the least total cost.
+def cheapest(
+    costs: Sequence[float], most: Sequence[float], rows: Sequence[Row], *, in_parts: Collection[int] = ()
+) -> Solution:
+    """Numbers between 0 and ``most`` that satisfy all rows at the least total cost; whole ones, but for those ``in_parts``.
 
     Raises:
         Unsolvable: there are none.
     """
     with _silent_stdout():
-        return _solved(costs, most, rows)
+        return _solved(costs, most, rows, in_parts)
 
 
 def solver_version() -> str:
@@ -59,7 +61,7 @@ def solver_version() -> str:
     return f"{_LIBRARY} {metadata.version(_LIBRARY)}"
 
 
-def _solved(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row]) -> Solution:
+def _solved(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row], in_parts: Collection[int]) -> Solution:
     import highspy  # noqa: PLC0415 - heavy, and most stacks never get here
     import numpy as np  # noqa: PLC0415
 
@@ -76,7 +78,10 @@ def _solved(costs: Sequence[float], most: Sequence[float], rows: Sequence[Row]) 
     solver.addVars(total, np.zeros(total), np.array(most))
     indices = np.arange(total, dtype=np.int32)
     solver.changeColsCost(total, indices, np.array(costs))
-    solver.changeColsIntegrality(total, indices, np.full(total, highspy.HighsVarType.kInteger))
+    kinds = np.full(total, highspy.HighsVarType.kInteger)
+    for position in in_parts:
+        kinds[position] = highspy.HighsVarType.kContinuous
+    solver.changeColsIntegrality(total, indices, kinds)
     for row in rows:
         at = np.array([variable for variable, _ in row.weights], dtype=np.int32)
         solver.addRow(row.least, row.most, len(at), at, np.array([weight for _, weight in row.weights]))

@@ -21,9 +21,11 @@ from agentgpu_iac.plan.addresses import agent_url
 from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
 from agentgpu_iac.planning.choosing import caching
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.on_offer import offers
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.solver import solver_version
+from agentgpu_iac.planning.covering import commitment_costs
 from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan
@@ -47,6 +49,7 @@ from agentgpu_iac.planning.writing.costs import (
     with_dearest,
     with_less_reserve,
 )
+from agentgpu_iac.planning.writing.drivers import drivers
 from agentgpu_iac.planning.writing.ledger.entries import entries, proxy_entries
 from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
@@ -114,6 +117,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             settled.placement.gap_ratio,
             day=catalog.day,
             max_price_age_days=spec.capacity.max_price_age_days,
+            commitments=commitment_costs(pools, settled.placement, decided.terms, on_offer),
         ),
         node_pools,
     )
@@ -188,6 +192,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
         sky_services=sky_services,
         cost=total,
+        drivers=drivers(placed, settled.options, shares, decided.rejections, on_offer, decided.terms, spec),
         start_choices=start_choices(placed, its_pools, spec, catalog, decided.terms),
         start_targets=start_targets(placed, spec, decided.terms),
         overrides=by_hand,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from agentgpu_iac.plan import AgentCost, Alternative, Cost, LineItem, NodePool
+from agentgpu_iac.plan import AgentCost, Alternative, CommitmentCost, Cost, LineItem, NodePool
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.pools import Placed, Pool
@@ -30,18 +31,37 @@ def cost(
     *,
     day: str,
     max_price_age_days: int,
+    commitments: tuple[CommitmentCost, ...] = (),
 ) -> Cost:
     """What the pools cost, line by line; ``day`` is the one that the age of their prices counts to."""
+    paid = _sum(each.usd_per_month for each in commitments)
+    covered = [cover for each in commitments for cover in each.covers]
+    in_baseline = _sum(cover.usd_per_month for cover in covered if cover.tier == "baseline")
     items = tuple(item for pool in pools for item in _line_items(pool, burst_hours))
     return Cost(
-        baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline"),
-        peak_usd_per_hour=usd_per_hour(_sum(item.usd_per_hour * item.nodes for item in items)),
-        expected_usd_per_month=_sum(item.usd_per_month for item in items),
+        baseline_usd_per_month=_sum(item.usd_per_month for item in items if item.tier == "baseline")
+        + (paid - in_baseline),
+        peak_usd_per_hour=usd_per_hour(
+            _sum(item.usd_per_hour * item.nodes for item in items) + _at_the_peak(pools, paid)
+        ),
+        expected_usd_per_month=_sum(item.usd_per_month for item in items)
+        + (paid - _sum(cover.usd_per_month for cover in covered)),
         line_items=items,
+        commitments=commitments,
         price_age=price_age(items, day, max_price_age_days),
         alternatives=alternatives,
         optimality_gap_ratio=gap_ratio,
     )
+
+
+def _at_the_peak(pools: Sequence[Pool], paid_per_month: Decimal) -> Decimal:
+    """What commitments cost more in an hour than the nodes that they cover do, while everything runs."""
+    covered = _sum(
+        each.nodes * (pool.purchase.fallback_usd_per_hour or pool.purchase.usd_per_hour)
+        for pool in pools
+        for each in pool.covered
+    )
+    return paid_per_month / HOURS_PER_MONTH - covered
 
 
 def with_dearest(total: Cost, node_pools: Sequence[NodePool]) -> Cost:
@@ -190,11 +210,11 @@ def _asked_per_month(demand: Demand) -> float | None:
 
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one deployment causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
-    price = pool.usd_per_hour
     hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else terms.burst_hours
+    month = pool.usd_per_hour * hours - pool.saved_usd_per_month
     if pool.shared:
-        return price * hours / len(pool.members)
-    return price * hours * member.option.accelerators(pool.tier) / max(1, pool.accelerators_taken)
+        return month / len(pool.members)
+    return month * member.option.accelerators(pool.tier) / max(1, pool.accelerators_taken)
 
 
 def _alternative(member: Placed, option: Option, price: Decimal, delta: Decimal) -> Alternative:

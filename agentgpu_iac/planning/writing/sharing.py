@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from agentgpu_iac.plan import SharingPlan
-from agentgpu_iac.planning.choosing.placement import Option, Terms
+from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.deployments import Deployment, unlike
 from agentgpu_iac.planning.settling import Settled
 

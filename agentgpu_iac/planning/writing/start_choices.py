@@ -11,7 +11,7 @@ from agentgpu_iac.catalog.model import Shortcut
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import StartChoice, StartTarget
 from agentgpu_iac.planning.choosing import caching
-from agentgpu_iac.planning.choosing.placement import Terms
+from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.shortcuts import Start, longest_start_s, warm_for, way
 from agentgpu_iac.planning.choosing.tiers import spare_replicas
 from agentgpu_iac.planning.pools import Placed, Pool, pool_models

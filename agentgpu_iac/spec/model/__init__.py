@@ -16,6 +16,7 @@ from agentgpu_iac.spec.model.agent import (
 )
 from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, MaintenanceWindow, ModelCache, Observed
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, KubernetesVersion, Pins
+from agentgpu_iac.spec.model.commitments import Commitment, SavingsRate
 from agentgpu_iac.spec.model.fan_out import FanOut
 from agentgpu_iac.spec.model.fields import (
     ADDRESS_RANGE,
@@ -59,6 +60,7 @@ __all__ = (
     "Caller",
     "Capacity",
     "ClusterObjects",
+    "Commitment",
     "Conversation",
     "Count",
     "CronSpec",
@@ -91,6 +93,7 @@ __all__ = (
     "PrometheusAuth",
     "Ratio",
     "Requests",
+    "SavingsRate",
     "Scaling",
     "ScheduledScale",
     "Security",

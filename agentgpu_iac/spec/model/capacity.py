@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agentgpu_iac.spec.document import Document, Money
+from agentgpu_iac.spec.model.commitments import Commitment
 from agentgpu_iac.spec.model.fields import Count, CronSpec, Name, PositiveCount, Ratio, Text, TimeZone
 from agentgpu_iac.spec.vocabulary import Storage
 
@@ -99,6 +100,9 @@ class Capacity(Document):
     those; node: as many as a node may hold of them. The burst is left out."""
     inventory: tuple[OwnMachine, ...] = ()
     """The machines that there are. The plan then uses these alone, and no more of them than you have."""
+    commitments: tuple[Commitment, ...] = ()
+    """What is committed, or may be: reserved instances, savings plans and capacity blocks. Such nodes are counted at what the
+    commitment costs, and what nothing uses of it is counted too."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 

@@ -93,7 +93,8 @@ def test_each_baseline_node_is_a_machine_with_the_rendered_cloud_init_and_the_se
         'https://machines.qa.internal:10000/v1/models -H "Authorization: Bearer $KEY"'
     )
     assert "certificate" in recording.outputs
-    assert recording.outputs["usdPerHour"] == {"planned": "1.52", "paid": "1.6"}
+    planned = 2 * plan().node_pools[0].usd_per_hour
+    assert recording.outputs["usdPerHour"] == {"planned": str(planned.normalize()), "paid": "1.6"}
     assert json.loads(first.inputs["market"]) == json.loads(plan().node_pools[0].market.model_dump_json(by_alias=True))
 
 

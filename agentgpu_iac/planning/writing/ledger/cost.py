@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from agentgpu_iac.plan import AgentCost, LineItem
+from agentgpu_iac.plan import AgentCost, CommitmentCost, LineItem
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import HOURS_PER_MONTH
 
@@ -26,6 +26,46 @@ def cost_lines(items: Iterable[LineItem], agent: str, members: set[str], burst_h
             unit="USD",
             source=f"{item.price_source}, {item.price_date or 'undated'}",
         )
+
+
+def commitment_lines(commitments: Iterable[CommitmentCost], pool: str) -> Iterator[Line]:
+    """What commitments cover of a pool's nodes, and from when on each pays."""
+    for each in commitments:
+        name, source = f"commitment {each.position + 1} ({each.kind})", f"spec: capacity.commitments[{each.position}]"
+        covered = [cover for cover in each.covers if cover.node_pool == pool]
+        for cover in covered:
+            yield Line(
+                name=f"{name} covers",
+                formula="nodes that it covers, at what they would cost; they cost what is committed instead",
+                inputs=f"{cover.nodes:.6g} of the pool's nodes, {each.hours_per_month:g} h a month",
+                value=float(cover.usd_per_month),
+                result=f"USD {cover.usd_per_month:,.2f} a month",
+                unit="USD",
+                source=source,
+            )
+        if not covered:
+            continue
+        yield Line(
+            name=f"{name} costs",
+            formula="committed x USD/h x hours a month, used or not; upfront sums are spread over the term",
+            inputs=f"{each.committed:.6g} x {_shortest(each.usd_per_hour)} x {each.hours_per_month:g}, "
+            f"{each.unused_ratio:.1%} of it unused",
+            value=float(each.usd_per_month),
+            result=f"USD {each.usd_per_month:,.2f} a month",
+            unit="USD",
+            source=source,
+        )
+        for pair in each.break_even:
+            yield Line(
+                name=f"{name} pays from",
+                formula=f"committed USD/h x {each.hours_per_month:g} h / USD/h on demand",
+                inputs=f"{pair.machine} in {pair.region}: {_shortest(pair.committed_usd_per_hour)} x "
+                f"{each.hours_per_month:g} / {_shortest(pair.on_demand_usd_per_hour)}",
+                value=pair.hours_per_month,
+                result=f"{pair.hours_per_month:,.1f} h a month",
+                unit="h",
+                source=source,
+            )
 
 
 def agent_lines(cost: AgentCost, ratio: float) -> Iterator[Line]:

@@ -66,6 +66,8 @@ def entries(
             pool = workload.node_pool
             lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
             found += (_entry(workload.name, cost.SECTION, line) for line in lines)
+            bound = cost.commitment_lines(total.commitments, pool)
+            found += (_entry(workload.name, cost.SECTION, line) for line in bound)
             filled = filling.filling_lines(pools[pool])
             found += (_entry(workload.name, filling.SECTION, line) for line in filled)
             rolled = rollout.rollout_lines(workload, pools[pool].idle_s)

@@ -1,0 +1,116 @@
+"""What the choice may not exceed, whatever it is made of: machines that there are, quotas of the account, the budget.
+
+Each is a row of the program, and each has a name in the words in which a refusal names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from agentgpu_iac.planning.choosing.commitments import Committed, applies, least_usd_per_hour, meter
+from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.program import Limit
+from agentgpu_iac.planning.choosing.tiers import Purchase
+from agentgpu_iac.spec.vocabulary import Tier
+from agentgpu_iac.units import HOURS_PER_MONTH
+
+MachineId = tuple[str, str, str]
+"""(provider, instance type, region)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """vCPUs of some machines that may run at once."""
+
+    name: str
+    """In the words in which a refusal names it."""
+    most: int
+    vcpus: Mapping[tuple[MachineId, bool], int]
+    """What a node counts, by its machine and whether it is bought on spot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What options are priced by, alone and together, and what all of them together may not exceed."""
+
+    burst_hours: Decimal
+    """Hours of burst in a month."""
+    reserved_ratio: float = 0.0
+    """Share of the nodes of normal load that reserved capacity may carry."""
+    fillers_apart: bool = False
+    """Whether agents that fill whole machines have pools of their own, as on virtual machines."""
+    alike: bool = False
+    """Whether all machines of a pool run the same, as virtual machines do."""
+    owned: Mapping[MachineId, int] = field(default_factory=dict)
+    """How many machines of a kind there are, where the stack has its own: then no other may be used."""
+    commitments: tuple[Committed, ...] = ()
+    quotas: tuple[Quota, ...] = ()
+    budget_usd: Decimal | None = None
+    """The most that the baseline may cost in a month, where it is a row."""
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether what is dearer may be all that is left, so that nothing is dropped for its price."""
+        return bool(self.owned or self.quotas)
+
+    def least_usd_per_hour(self, machine: Machine, bought: Purchase, tier: Tier) -> Decimal:
+        """The least that a node costs, with whatever commitment covers it."""
+        covered = least_usd_per_hour(machine, bought, tier, self.commitments)
+        return bought.usd_per_hour if covered is None else min(covered, bought.usd_per_hour)
+
+    def is_committed(self, machine: Machine, bought: Purchase | None, tier: Tier) -> bool:
+        """Whether a commitment may cover nodes that are bought so."""
+        return bought is not None and applies(bought) and any(each.covers(machine, tier) for each in self.commitments)
+
+    @property
+    def fixed_usd(self) -> Decimal:
+        """What is paid in a month whatever is chosen."""
+        return sum((each.fixed_usd for each in self.commitments), Decimal(0))
+
+    @property
+    def budget_name(self) -> str:
+        """The budget in the words in which a refusal names it."""
+        return "" if self.budget_usd is None else f"a baseline of USD {self.budget_usd:,.2f} a month"
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """All rows, with their names."""
+        found = [Limit(name=in_words(machine, count), most=count) for machine, count in self.owned.items()]
+        found += [Limit(name=quota.name, most=quota.most) for quota in self.quotas]
+        if self.budget_usd is not None:
+            found.append(Limit(name=self.budget_name, most=float(self.budget_usd - self.fixed_usd)))
+        return tuple(found)
+
+
+def in_words(machine: MachineId, count: int) -> str:
+    """Machines that there are, in words."""
+    return f"{count} x {machine[1]}"
+
+
+def node_weights(machine: Machine, tier: Tier, bought: Purchase, terms: Terms) -> dict[str, float]:
+    """What a node weighs in each row, and among those that commitments may cover."""
+    found: dict[str, float] = {}
+    count = terms.owned.get(machine.id)
+    if count is not None:
+        found[in_words(machine.id, count)] = 1.0
+    for quota in terms.quotas:
+        vcpus = quota.vcpus.get((machine.id, "spot" in bought.capacity_types[:1]))
+        if vcpus:
+            found[quota.name] = float(vcpus)
+    if terms.is_committed(machine, bought, tier):
+        found[meter(machine.id, tier)] = 1.0
+    if terms.budget_usd is not None and tier == "baseline":
+        found[terms.budget_name] = float(bought.usd_per_hour * HOURS_PER_MONTH)
+    return found
+
+
+def reserved_weights(machine: Machine, saved_usd: Decimal, bought: Purchase, terms: Terms) -> dict[str, float]:
+    """What a node of the baseline weighs more that reserved capacity carries: it is paid, and nothing else covers it."""
+    found: dict[str, float] = {}
+    if terms.is_committed(machine, bought, "baseline"):
+        found[meter(machine.id, "baseline")] = -1.0
+    if terms.budget_usd is not None:
+        found[terms.budget_name] = -float(saved_usd)
+    return found
