@@ -65,11 +65,11 @@ _ENVIRONMENT: Final = (
 )
 """It asks nobody for prices, shows no pages, and writes to its scratch volume alone."""
 
-_Model = tuple[str, str, tuple[str, ...], str, tuple[int, ...], int, int, int, float, float]
-"""Model name, LiteLLM's name of what serves it, the one address where it is ours to say, its key, the one limit of what is under
-way, seconds of silence, seconds of an answer, longest prompt, and USD a token in and out."""
 _Cap = tuple[int, float, str]
 """Longest answer, USD, and LiteLLM's word for the window."""
+_Model = tuple[str, str, tuple[str, ...], str, tuple[int, ...], int, int, int, float, float, tuple[_Cap, ...]]
+"""Model name, LiteLLM's name of what serves it, the one address where it is ours to say, its key, the one limit of what is under
+way, seconds of silence, seconds of an answer, longest prompt, USD a token in and out, and the one cap of what is paid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,6 @@ class LiteLlmContext(Context):
 
     template: ClassVar[str] = "litellm.yaml.j2"
     models: tuple[_Model, ...]
-    caps: dict[str, tuple[_Cap, ...]]
     max_fallbacks: int
     checks_length: bool
     has_fallbacks: bool
@@ -100,6 +99,7 @@ class ProxyDeploymentContext(Context):
     version: str
     progress_deadline_s: int
     rolls: bool
+    replaces: bool
     content_sha256: str
     service_account: str
     uid: int
@@ -161,10 +161,6 @@ def litellm(plan: Plan, proxy: ProxyPlan) -> LiteLlmContext:
     fallbacks = tuple((route.model, route.fallbacks) for route in proxy.routes if route.fallbacks)
     return LiteLlmContext(
         models=(*(_route(route, key) for route in proxy.routes), *(_paid(paid) for paid in proxy.paid)),
-        caps={
-            **{route.model: () for route in proxy.routes},
-            **{paid.model: ((paid.max_tokens, float(paid.budget_usd), _WINDOWS[paid.window]),) for paid in proxy.paid},
-        },
         max_fallbacks=max((len(found) for _, found in fallbacks), default=0),
         checks_length=bool(proxy.paid),
         has_fallbacks=bool(fallbacks),
@@ -187,6 +183,7 @@ def _route(route: ProxyRoute, key: str) -> _Model:
         route.max_tokens,
         usd,
         usd,
+        (),
     )
 
 
@@ -202,6 +199,7 @@ def _paid(paid: PaidRoute) -> _Model:
         paid.max_tokens,
         float(paid.usd_per_million_input / _MILLION),
         float(paid.usd_per_million_output / _MILLION),
+        ((paid.max_tokens, float(paid.budget_usd), _WINDOWS[paid.window]),),
     )
 
 
@@ -274,6 +272,7 @@ def _deployment(plan: Plan, proxy: ProxyPlan, config: ConfigMapContext) -> Proxy
         version=proxy.version,
         progress_deadline_s=2 * proxy.start_s + proxy.drain.grace_period_s,
         rolls=proxy.redis_secret is not None,
+        replaces=proxy.redis_secret is None,
         content_sha256=hashlib.sha256(content.encode()).hexdigest(),
         service_account=SERVICE_ACCOUNT,
         uid=PROXY_UID,
