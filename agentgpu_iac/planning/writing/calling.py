@@ -59,6 +59,20 @@ def tokens_of(demand: Demand) -> Tokens:
     )
 
 
+def usd_per_million_tokens(placed: Sequence[Placed], costs: Iterable[AgentCost]) -> dict[str, Decimal]:
+    """What a million tokens of each agent cost here, prompts with their history and answers alike, where the spec says how many
+    conversations there are.
+    """
+    own = {cost.agent: cost for cost in costs}
+    found: dict[str, Decimal] = {}
+    for served in (each for member in placed for each in member.candidate.demand.served):
+        cost, tokens = own[served.name], tokens_of(served)
+        in_a_month = usd(tokens.new + tokens.history + tokens.generated) * usd(cost.asked_per_month or 0)
+        if in_a_month:
+            found[served.name] = (cost.usd_per_month * _MILLION / in_a_month).quantize(Decimal("0.000001"))
+    return found
+
+
 def call_costs(
     placed: Sequence[Placed],
     tiers: Mapping[str, Sequence[Workload]],

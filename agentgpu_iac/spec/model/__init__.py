@@ -50,6 +50,7 @@ from agentgpu_iac.spec.model.serving import (
     ScheduledScale,
 )
 from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
+from agentgpu_iac.spec.model.tenancy import ModelProxy, PaidFallback, Team
 
 __all__ = (
     "ADDRESS_RANGE",
@@ -79,6 +80,7 @@ __all__ = (
     "MaintenanceWindow",
     "Metadata",
     "ModelCache",
+    "ModelProxy",
     "Name",
     "Network",
     "NonNegative",
@@ -86,6 +88,7 @@ __all__ = (
     "Observed",
     "OpenWindow",
     "Overrides",
+    "PaidFallback",
     "ParserName",
     "Pins",
     "Policy",
@@ -102,6 +105,7 @@ __all__ = (
     "Sessions",
     "Speculative",
     "StackSpec",
+    "Team",
     "Text",
     "TimeZone",
     "ToolCalls",

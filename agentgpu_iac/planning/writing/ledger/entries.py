@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from agentgpu_iac.plan import Cost, LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
+from agentgpu_iac.plan import AgentPlan, Cost, LedgerEntry, LineItem, NodePool, Override, ProxyPlan, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.planning.writing.ledger import (
@@ -15,6 +15,7 @@ from agentgpu_iac.planning.writing.ledger import (
     host,
     latency,
     memory,
+    proxying,
     rollout,
     start,
     throughput,
@@ -80,6 +81,22 @@ def entries(
             for line in cost.agent_lines(costs[served.name], ratio)
         )
     return tuple(found)
+
+
+def proxy_entries(
+    proxy: ProxyPlan | None, agents: Sequence[AgentPlan], tiers: Mapping[str, Sequence[Workload]]
+) -> Iterator[LedgerEntry]:
+    """What stands in front, agent by agent, and for all of them at the first."""
+    if proxy is None:
+        return
+    behind = [agent for agent in agents if agent.name in proxy.agents]
+    deployments = dict.fromkeys(agent.deployment for agent in behind)
+    every = [tier for deployment in deployments for tier in tiers[deployment]]
+    for index, agent in enumerate(behind):
+        own = tiers[agent.deployment]
+        section = proxying.SECTION if len(own[0].served) == 1 else f"{proxying.SECTION} of {agent.name}"
+        lines = (*(proxying.stack_lines(proxy, every) if index == 0 else ()), *proxying.proxy_lines(proxy, agent, own))
+        yield from (_entry(own[0].name, section, line) for line in lines)
 
 
 def _sections(member: Placed, baseline: Workload) -> Iterator[_Section]:
