@@ -130,7 +130,7 @@ def _scaling(
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
         prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
-        baseline_replicas=baseline.replicas.min,
+        baseline_replicas=baseline.replicas.max,
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
@@ -154,7 +154,7 @@ def _scaling(
 def _normal_requests(baseline: Workload) -> float:
     """Requests that the baseline computes at once at normal load, for the quantile of the time that is planned for."""
     normal = None if baseline.generating is None else baseline.generating.normal
-    return 0.0 if normal is None else float(baseline.replicas.min * normal.generating)
+    return 0.0 if normal is None else float(baseline.replicas.max * normal.generating)
 
 
 def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
@@ -178,7 +178,7 @@ def _triggers(
 ) -> Iterator[Trigger]:
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
     seats, pace = seats_wanted(seats_held(burst), theta), burst.pace
-    baseline_replicas = baseline.replicas.min
+    baseline_replicas = baseline.replicas.max
     at_rest, each = _even_part(burst, baseline, seats)
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
@@ -220,7 +220,7 @@ def _even_part(burst: Workload, baseline: Workload, seats: float) -> tuple[float
     Where the baseline is on other machines every replica gets the same part of the load, so that those of the burst, on
     which the others' seats are no help, come in step with it: all of them at the peak.
     """
-    at_rest = baseline.replicas.min * seats
+    at_rest = baseline.replicas.max * seats
     if burst.pooling is not None or not _differ(burst, baseline):
         return at_rest, seats
     at_rest = max(at_rest, float(burst.sessions_concurrent))
