@@ -114,6 +114,9 @@ class NodePool(Document):
     """Hours outside ``capacity.maintenanceWindow``; empty: nodes may be renewed at any time."""
     reservation: Literal["none", "on-demand", "capacity-block"] = "none"
     """Held EC2 capacity that its nodes use first (``capacity.reservation``)."""
+    zones: int = 1
+    """Zones over which its replicas are spread evenly, so that the loss of one takes no more than its part; 1: wherever there is
+    room."""
     nodes_per_replica: int = 1
     """Whole nodes that one of its replicas takes: they come, and are renewed, together."""
     usd_per_hour: Money

@@ -110,7 +110,10 @@ class Workload(Document):
     it back; or nowhere, so that it is read again."""
     resident_sessions: int | None = None
     """Sessions of a replica whose KV cache its accelerators hold at once: maxNumSeqs where paused ones are kept, else as many
-    as may generate; null where it holds none, and in plans of before."""
+    as may generate, and of those that pause as many as are to find theirs; null where it holds none, and in plans of before."""
+    paused_found_ratio: float = 1.0
+    """Share of the requests that find their session's cache on the accelerators after its pause, as planned: the others load it
+    back from the host, or read it again. 1 where it is kept, and in plans of before."""
     memory: MemoryPlan
     """Memory of one accelerator."""
     latency: LatencyPlan

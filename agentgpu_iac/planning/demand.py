@@ -22,6 +22,7 @@ from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
 from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.conversation import SessionShape, request_shape, session_shape, uncached_tokens_per_request
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
+from agentgpu_iac.sizing.pauses import user_s
 from agentgpu_iac.spec.model import Agent, Latency, Requests
 from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
 from agentgpu_iac.units import round_up
@@ -352,7 +353,7 @@ def _started(
     them, have started once each. Others stay with the session that started them.
     """
     turns = agent.conversation.turns
-    session_s = turns * _seconds_per_turn(shape, ttft_ms or 0.0, tpot_ms or 0.0) - agent.conversation.think_time_s
+    session_s = turns * _seconds_per_turn(shape, ttft_ms or 0.0, tpot_ms or 0.0) - user_s(agent.conversation)
     for caller in callers.values():
         for fan in caller.agent.fan_out:
             if fan.agent != agent.name:

@@ -31,6 +31,7 @@ from agentgpu_iac.planning.choosing.program import Joint
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.siblings import most_usd_per_hour, siblings
 from agentgpu_iac.planning.choosing.tiers import Purchase
+from agentgpu_iac.planning.choosing.zones import in_zones
 from agentgpu_iac.planning.kubernetes_version import kubernetes_version
 from agentgpu_iac.planning.opening import EMPTY_S, NodeHours
 from agentgpu_iac.spec.model import StackSpec
@@ -95,6 +96,8 @@ class Pool:
     free_accelerators: int
     reserved_nodes: int = 0
     """Nodes that reserved capacity carries."""
+    zones: int = 1
+    """Zones over which its replicas are spread evenly."""
     covered: tuple[Covered, ...] = ()
     saved_usd_per_month: Decimal = Decimal(0)
     """What its nodes cost less, since commitments cover some: at what those cost, as far as it uses them."""
@@ -215,7 +218,7 @@ def pools_of(
             group = member.share_group or ("over-nodes" if member.option.spans_nodes else "")
             if member.option.open is not None:
                 group = f"{_BY_THE_CLOCK}{member.position}"
-            key = (tier, *machine.id, *purchase.capacity_types, group)
+            key = (tier, *machine.id, *purchase.capacity_types, group, str(member.option.zones_in(tier)))
             gathered.setdefault(key, []).append(member)
             facts[key] = (tier, machine, purchase)
     regions = {machine.region for _, machine, _ in facts.values()}
@@ -288,7 +291,7 @@ def _pool(
     shared = first.share_group is not None
     slots = sum(member.option.accelerators(tier) for member in members)
     if nodes is None:
-        nodes = first.option.accelerators(tier) if shared else ceil_div(slots, machine.accelerators)
+        nodes = first.option.accelerators(tier) if shared else _nodes_of(members, tier, machine)
     used = sum(
         (member.candidate.baseline_replicas if tier == "baseline" else member.candidate.burst_replicas)
         * member.candidate.accelerators_per_replica
@@ -301,10 +304,22 @@ def _pool(
         purchase=purchase,
         members=members,
         shared=shared,
+        zones=1 if shared else first.option.zones_in(tier),
         nodes=nodes,
         accelerators_taken=slots,
         free_accelerators=0 if shared else nodes * machine.accelerators - used,
     )
+
+
+def _nodes_of(members: Sequence[Placed], tier: Tier, machine: Machine) -> int:
+    """Nodes that the members fill, in each zone by itself where they are spread over zones."""
+    zones = members[0].option.zones_in(tier)
+    taken = [0] * zones
+    for member in members:
+        each = machine.accelerators_taken(member.candidate.accelerators_per_replica)
+        for zone, replicas in enumerate(in_zones(member.option.replicas(tier), zones)):
+            taken[zone] += replicas * each
+    return sum(ceil_div(slots, machine.accelerators) for slots in taken)
 
 
 def _with_reservation(pool: Pool, ratio: float) -> Pool:
@@ -363,10 +378,11 @@ def replacement(member: Placed, pool: Pool, spec: StackSpec) -> Replacement:
 
     A node for a while costs little; several whole ones with a fabric between them do not, and may not be had at all, so a
     replica over several nodes brings its own only where the spec says so. Machines that stay replace every engine that has
-    changed at once, whatever is free beside it.
+    changed at once, whatever is free beside it. Replicas that are spread over zones leave one after another: the new one then
+    goes where the old one was, and the spread stays even.
     """
     wanted, makes_nodes = spec.capacity.rollout, _makes_nodes(pool, spec)
-    if target_of(spec).can.changes_machines_in_place:
+    if target_of(spec).can.changes_machines_in_place or pool.zones > 1:
         return "in-place"
     if pool.free_accelerators >= member.candidate.accelerators_per_replica:
         return "free"
@@ -479,6 +495,7 @@ def node_pool_plan(
         idle_s=EMPTY_S if pool.open is not None else _IDLE_AFTER_SURGE_S if surge_nodes else _IDLE_S[pool.tier],
         closed_hours=_closed_hours(spec) if by_karpenter else (),
         reservation=reservation,
+        zones=pool.zones,
         nodes_per_replica=max(member.candidate.nodes for member in pool.members),
         usd_per_hour=usd_per_hour(purchase.usd_per_hour),
         fallback_usd_per_hour=None

@@ -62,6 +62,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
     yield from commitment_rules(part(spec, "capacity"))
+    yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
@@ -220,7 +221,7 @@ def _target_rules(data: Data, target: str) -> Iterator[Violation]:
             yield Violation(steps=need.at, message=need.message, hint=need.hint)
     for refusal in abilities.refuses:
         value = _value_at(data, refusal.at)
-        if value in refusal.words if refusal.words else isinstance(value, dict | tuple) and value:
+        if value in refusal.words if refusal.words else value not in (None, (), {}):
             yield Violation(steps=refusal.at, message=refusal.message, hint=refusal.hint)
 
 
@@ -378,6 +379,26 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
                 hint="write each kind once, with all that there are as its count",
                 other=(*at, first, "machine"),
             )
+
+
+def _zone_rules(capacity: Mapping[str, Data], objects: Mapping[str, Data]) -> Iterator[Violation]:
+    """What is spread over zones has a constraint that spreads it, and a share of spot some spot."""
+    spread = ("maxSharePerPool",) if capacity.get("maxSharePerPool") is not None else ()
+    for key in (*spread, *(("survive",) if capacity.get("survive") == "zone" else ())):
+        if objects.get("topologySpread") is False:
+            yield Violation(
+                steps=("spec", "capacity", key),
+                message=f"it spreads replicas over zones, and topologySpread on line {LINE} is false",
+                hint="leave one of the two out",
+                other=("spec", "clusterObjects", "topologySpread"),
+            )
+    if spread and capacity.get("spot") == "never":
+        yield Violation(
+            steps=("spec", "capacity", "maxSharePerPool"),
+            message=f"a share of spot is limited, and nothing is on spot: line {LINE}",
+            hint="leave one of the two out",
+            other=("spec", "capacity", "spot"),
+        )
 
 
 def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:

@@ -76,6 +76,14 @@ BAD = (
             "target: compose", f"capacity: {{inventory: [{{machine: a, count: 1}}], commitments: [{{{RESERVED}}}]}}"
         ),
     ),
+    (
+        "_zone_rules",
+        "capacity.survive",
+        with_spec("capacity: {survive: zone}", "clusterObjects: {topologySpread: false}"),
+    ),
+    ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
+    ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
+    ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
     ("_provider_rules", "providers[1]", with_spec("providers: [aws, spheron]")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
     ("_model_source_rules", "modelCache.source", with_spec("modelCache: {source: s3}")),
@@ -240,6 +248,23 @@ BAD = (
         "_prompt_holds_its_shared_part",
         "agents[0].conversation.sharedPrefixTokens",
         with_agent("conversation: {sharedPrefixTokens: 501, systemPromptTokens: 500}"),
+    ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.thinkTimeQuantiles",
+        with_agent(
+            "conversation: {thinkTimeS: 4, thinkTimeQuantiles: [{percent: 50, seconds: 2}, {percent: 95, seconds: 9}]}"
+        ),
+    ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.toolCalls.quantiles",
+        with_agent("conversation: {toolCalls: {quantiles: [{percent: 50, seconds: 2}]}}"),
+    ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.toolCalls.quantiles[1].percent",
+        with_agent("conversation: {toolCalls: {quantiles: [{percent: 95, seconds: 2}, {percent: 50, seconds: 9}]}}"),
     ),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),

@@ -33,19 +33,22 @@ from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
 from agentgpu_iac.planning.choosing.tiers import (
     Purchase,
+    Second,
     baseline_purchases,
     burst_purchases,
     seats_for_warm,
+    spare_for_second,
     spare_replicas,
     warm_replicas,
 )
+from agentgpu_iac.planning.choosing.zones import baseline_zones, burst_zones
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
 from agentgpu_iac.planning.opening import NodeHours, lead_minutes, tail_minutes
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
-from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.model import Capacity, StackSpec
 from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.targets import target_of
 
@@ -85,6 +88,8 @@ class AgentFits:
     on: tuple[OnAccelerator, ...]
     rejections: tuple[Rejection, ...]
     """Of the agent as a whole."""
+    second: Second | None = None
+    """Two warm replicas at least, whatever the spec says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +214,8 @@ def on_sale(
     ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
     seated: dict[tuple[int, int, int], Candidate] = {}
     openings: dict[tuple[int, str, str], NodeHours] = {}
-    on_spot = (True, False) if spec.capacity.on_demand_floor_ratio else (True,)
+    either = spec.capacity.on_demand_floor_ratio or spec.capacity.max_share_per_pool is not None
+    on_spot = (True, False) if either else (True,)
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -228,7 +234,9 @@ def on_sale(
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
         by_the_clock = _by_the_clock(found, bought, spec, openings)
-        options.extend((*bought, *_several_per_accelerator(bought, spec), *by_the_clock))
+        all_go = spec.capacity.survive == "node" or found.second == "machine"  # all of one accelerator go with its node
+        several = () if all_go else _several_per_accelerator(bought, spec)
+        options.extend((*bought, *several, *by_the_clock))
         by_reserve = [refusal for refusal in refusals if refusal.reserve_ratio is not None]
         if not bought and refusals:
             rejections.append(min(refusals, key=shortfall))
@@ -259,6 +267,8 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
         baselines=tuple(baselines),
         bursts=tuple(bursts),
         warm=warm,
+        zones=baseline_zones(found.demand, spec.capacity),
+        burst_zones=lambda burst, replicas: _zones_of(burst.purchase, replicas, spec.capacity),
         any_count=spec.network.routing == "session-affine",
     )
 
@@ -356,8 +366,10 @@ def _over_nodes(
     for machine in available:
         if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
             continue
-        bar = lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec)) or several_nodes.bar(
-            evaluator.demand, machine, release
+        bar = (
+            lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec))
+            or several_nodes.bar(evaluator.demand, machine, release)
+            or several_nodes.bar_in_zones(evaluator.demand, machine, spec.capacity)
         )
         if bar is not None:
             barred.append(bar)
@@ -400,13 +412,21 @@ def _ready(
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
-    spare = spare_replicas(candidate, machine, capacity)
+    spare = _spare(found, fit, spec)
     warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot, spare=spare)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     key = (id(candidate), warm, seats)
     there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
     drain = replica_drain(there, found.release) if there.burst_replicas else None
     return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
+
+
+def _spare(found: AgentFits, fit: Fit, spec: StackSpec) -> int:
+    """Warm replicas beyond those of normal load."""
+    asked = spare_replicas(fit.candidate, fit.machine, spec.capacity)
+    if found.second is None:
+        return asked
+    return max(asked, spare_for_second(fit.candidate, fit.machine, found.second))
 
 
 def _buy(
@@ -428,9 +448,13 @@ def _buy(
             baseline=baseline,
             burst=burst,
             drain=each.drain,
+            zones=baseline_zones(found.demand, capacity),
+            burst_zones=zones,
         )
         for each in ready
         for burst in _its_bursts(each, bursts)
+        for zones in (_zones_of(burst, each.candidate.burst_replicas, capacity),)
+        if zones is not None
         for baseline in ways
     ]
     if fit.candidate.nodes > 1:
@@ -443,12 +467,16 @@ def _buy(
                 candidate=fit.candidate,
                 machine=machine,
                 purchase=way,
-                spare=spare_replicas(fit.candidate, machine, capacity),
+                spare=_spare(found, fit, spec),
             )
             for way in ways
         ],
         [Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=cold_s) for burst in bursts],
     )
+
+
+def _zones_of(burst: Purchase | None, replicas: int, capacity: Capacity) -> int | None:
+    return burst_zones(replicas, capacity, on_spot=burst is not None and "spot" in burst.capacity_types)
 
 
 def _its_bursts(ready: _Ready, bursts: Sequence[Purchase]) -> Sequence[Purchase | None]:

@@ -30,15 +30,16 @@ from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import Column, Joint, Reservable, Rules, Take, choose
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
+from agentgpu_iac.planning.choosing.zones import in_zones
 from agentgpu_iac.planning.opening import NodeHours
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
 TIERS: Final[tuple[Tier, ...]] = ("baseline", "burst")
 
-PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool]
-"""Machine, tier, capacity types, and whether replicas go over several machines: whole free machines are there for them only
-where nothing else runs."""
+PoolKey = tuple[tuple[str, str, str], Tier, tuple[CapacityType, ...], bool, int]
+"""Machine, tier, capacity types, whether replicas go over several machines, since whole free machines are there for them only
+where nothing else runs, and the zones over which replicas are spread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,15 @@ class Option:
     and of the other one only the burst is bought. Both count the warm replicas and those of the peak alike."""
     open: NodeHours | None = None
     """Set: its nodes are its own and come and go with its schedule. None: they are there around the clock."""
+
+    zones: int = 1
+    """Zones over which its warm replicas are spread."""
+    burst_zones: int = 1
+    """Zones over which its burst is spread, where it carries one."""
+
+    def zones_in(self, tier: Tier) -> int:
+        """Zones over which the replicas of a tier are spread."""
+        return self.zones if tier == "baseline" else self.at("burst").burst_zones
 
     def at(self, tier: Tier) -> Option:
         """The option that carries a tier."""
@@ -88,8 +98,12 @@ class Option:
         candidate = self.candidates[0]
         if self.is_shared:
             return ceil_div(candidate.baseline_replicas, self.replicas_per_accelerator) if tier == "baseline" else 0
-        replicas = candidate.baseline_replicas if tier == "baseline" else candidate.burst_replicas
-        return replicas * self.machine.accelerators_taken(candidate.accelerators_per_replica)
+        return self.replicas(tier) * self.machine.accelerators_taken(candidate.accelerators_per_replica)
+
+    def replicas(self, tier: Tier) -> int:
+        """Replicas of a tier."""
+        candidate = self.at(tier).candidates[0]
+        return candidate.baseline_replicas if tier == "baseline" else candidate.burst_replicas
 
     @property
     def normal_slots(self) -> int:
@@ -106,7 +120,11 @@ class Option:
 
     def nodes_alone(self, tier: Tier) -> int:
         """Machines that the option needs by itself."""
-        return ceil_div(self.accelerators(tier), self.at(tier).machine.accelerators)
+        here, zones = self.at(tier), self.zones_in(tier)
+        if zones == 1 or self.is_shared:
+            return ceil_div(self.accelerators(tier), here.machine.accelerators)
+        each = here.machine.accelerators_taken(here.candidates[0].accelerators_per_replica)
+        return sum(ceil_div(count * each, here.machine.accelerators) for count in in_zones(self.replicas(tier), zones))
 
     @property
     def shared_machines(self) -> tuple[tuple[str, str, str], ...]:
@@ -465,7 +483,13 @@ def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
         normal = Decimal(-option.normal_slots if reserved else 0)
         beside = column.direct_usd - option.covered_usd_alone(terms)
         weights = tuple(Decimal(str(column.weights[name])) for name in sorted(column.weights))
-        takes = (column.direct_usd, beside, *weights, *(Decimal(take.slots) for take in column.takes), normal)
+        takes = (
+            column.direct_usd,
+            beside,
+            *weights,
+            *(Decimal(slots) for take in column.takes for slots in take.slots_in_zones),
+            normal,
+        )
         each = tuple(take.slots_each for take in column.takes) if terms.alike else ()
         key = (tuple(take.pool for take in column.takes), each, tuple(sorted(column.weights)))
         seen = best.setdefault(key, [])
@@ -514,7 +538,8 @@ def _take(option: Option, tier: Tier, bought: Purchase, terms: Terms) -> Take:
         )
     return Take(
         pool=pool_key(option, tier),
-        replicas=candidate.baseline_replicas if is_baseline else candidate.burst_replicas,
+        replicas=option.replicas(tier),
+        zones=option.zones_in(tier),
         slots_each=machine.accelerators_taken(candidate.accelerators_per_replica),
         per_node=machine.accelerators,
         node_usd=bought.usd_per_hour * (Decimal(HOURS_PER_MONTH) if is_baseline else terms.burst_hours),
@@ -527,4 +552,10 @@ def pool_key(option: Option, tier: Tier) -> PoolKey:
     """What an option shares with all others of the same key."""
     here = option.at(tier)
     bought = option.baseline if tier == "baseline" else here.burst
-    return (here.machine.id, tier, () if bought is None else bought.capacity_types, here.spans_nodes)
+    return (
+        here.machine.id,
+        tier,
+        () if bought is None else bought.capacity_types,
+        here.spans_nodes,
+        option.zones_in(tier),
+    )

@@ -104,8 +104,9 @@ def _prompt_ms(candidate: Candidate, demand: Demand) -> float:
     engine = candidate.full_speed
     if engine is None:
         return 0.0
-    hit, request = candidate.prefix_hit_ratio, mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    return prefill_ms(engine, request, candidate.service.generating, *largest_prompt(demand, hit))
+    request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
+    prompt = largest_prompt(demand, candidate.longest_prompt_hit_ratio)
+    return prefill_ms(engine, request, candidate.service.generating, *prompt)
 
 
 def _optional(value: float | None, digits: int) -> float | None:

@@ -70,6 +70,9 @@ class Decisions:
     away."""
     considered: Sequence[Deployment]
     """The deployments among which was chosen."""
+    second_replicas: Mapping[int, Settled]
+    """For each user-facing deployment that would lack a replica in a rollout, by its position, what would be chosen with another
+    one warm."""
 
 
 def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: Decisions) -> Plan:
@@ -106,7 +109,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     }
     node_pools = tuple(pools_by_name.values())
     tiers = tiers_by_agent(workloads)
-    second = second_replicas(placed, its_pools, spec)
+    second = second_replicas(settled, decided.second_replicas, decided.terms, spec)
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)
     less = with_less_reserve(placed, decided.less_reserve, its_pools, decided.terms)
     total = with_dearest(

@@ -12,8 +12,9 @@ from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.opening import open_days, windows_per_month, work_seconds
-from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.pools import Placed, Pool, homes
 from agentgpu_iac.planning.running.served import load_ratios
+from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing.price_ages import price_age
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
@@ -270,42 +271,53 @@ def _service_words(service: Service) -> str:
 
 
 def second_replicas(
-    placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], spec: StackSpec
+    settled: Settled, with_second: Mapping[int, Settled], terms: Terms, spec: StackSpec
 ) -> tuple[Alternative, ...]:
-    """A second warm replica for each user-facing agent whose only one would be away during a rollout.
-
-    Nothing where it would stand on a machine that nobody is led to.
-    """
-    buys = _second_buys(spec)
-    if not buys:
-        return ()
+    """A second warm replica for each user-facing agent whose only one would be away during a rollout, as it would be planned."""
     found: list[Alternative] = []
-    for member in placed:
-        candidate = member.candidate
-        pool = next(pool for pool in pools[member.position] if pool.tier == "baseline")
-        lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
-        if not lone or pool.free_accelerators >= candidate.accelerators_per_replica:
+    here = homes(settled.pools)
+    for member in settled.placed:
+        other = with_second.get(member.position)
+        if other is None:
             continue
-        here = usd_per_month(usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes))
-        more = usd_per_month(usd_per_hour(pool.purchase.next_usd_per_hour * candidate.nodes))
+        names = {served.name for served in member.candidate.demand.served}
+        there = [each for each in other.placed if names & {served.name for served in each.candidate.demand.served}]
+        more = (other.placement.usd - settled.placement.usd).quantize(_CENT)
+        now = sum((_part(member, pool, terms) for pool in here[member.position]), Decimal(0)).quantize(_CENT)
+        first = there[0].candidate
+        pools = [pool for each in there for pool in homes(other.pools)[each.position] if pool.tier == "baseline"]
         found.append(
             Alternative(
-                agent=candidate.demand.name,
-                description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
-                accelerator=candidate.accelerator.id,
-                instance_type=pool.machine.instance.name,
-                replicas=2,
-                usd_per_month=here + more,
+                agent=member.candidate.demand.name,
+                description=f"a second warm replica: {_and(_in_words(each) for each in there)}",
+                accelerator=first.accelerator.id,
+                instance_type=there[0].option.machine.instance.name,
+                replicas=sum(each.candidate.baseline_replicas for each in there),
+                usd_per_month=now + more,
                 delta_usd_per_month=more,
-                note=buys,
+                note=_second_buys(spec, on_several_nodes=all(pool.nodes > first.nodes for pool in pools)),
             )
         )
     return tuple(found)
 
 
-def _second_buys(spec: StackSpec) -> str:
-    """What a replica on another machine is good for; empty where nothing leads callers there."""
-    can = target_of(spec).can
-    if not can.runs_machines:
-        return "no outage at rollouts or when a node fails"
-    return "no outage when the machine that is not in front fails" if can.makes_machines else ""
+def _in_words(member: Placed) -> str:
+    candidate = member.candidate
+    if member.option.is_shared:
+        on = f"each {candidate.accelerator.name} of {member.option.machine.instance.name}"
+        return f"{candidate.baseline_replicas} engines, {member.option.engines_per_accelerator} on {on}"
+    return (
+        f"{candidate.baseline_replicas} x {candidate.accelerators_per_replica} {candidate.accelerator.name} on "
+        f"{_nodes(candidate)}{member.option.machine.instance.name}"
+    )
+
+
+def _and(words: Iterable[str]) -> str:
+    return " and ".join(words)
+
+
+def _second_buys(spec: StackSpec, *, on_several_nodes: bool) -> str:
+    """What a second warm replica is good for."""
+    if target_of(spec).can.runs_machines:
+        return "no outage when the machine that is not in front fails"
+    return "no outage at rollouts or when a node fails" if on_several_nodes else "no outage at rollouts"

@@ -29,13 +29,25 @@ from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Pre
 _SYSTEM_PROMPT_TOKENS = 500
 
 
+class Quantile(Document):
+    """How long something takes at most, for a part of the times."""
+
+    percent: Annotated[float, Field(gt=0, lt=100)]
+    """Part of the times that take no longer, in percent: 50 for the median."""
+    seconds: Annotated[float, Field(gt=0, le=10**9)]
+    """How long."""
+
+
 class ToolCalls(Document):
     """Tools that an agent calls while a session waits with its memory held."""
 
     per_turn: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """Tool calls in one turn, on average. Each is a further request to the model."""
     seconds: NonNegative = 2.0
-    """How long one tool call takes (an assumption: 2 s)."""
+    """How long one tool call takes on average (an assumption: 2 s). Most take less than half of it, few take long."""
+    quantiles: tuple[Quantile, ...] = ()
+    """Instead of ``seconds``: two times or more that you measured, such as the median and the 95th percentile, shortest first.
+    What a cache is worth during a call depends on them."""
     result_tokens: Count = 200
     """Tokens of one tool result that enter the context (an assumption: 200)."""
 
@@ -61,7 +73,10 @@ class Conversation(Document):
     """The most context that one session may hold. Set: memory is reserved for all of it in every session.
     Unset: memory is reserved for the context of the last turn, of which a shared prefix is held once."""
     think_time_s: NonNegative = 10.0
-    """Pause of the user or caller between two turns (an assumption: 10 s)."""
+    """Pause of the user or caller between two turns, on average (an assumption: 10 s)."""
+    think_time_quantiles: tuple[Quantile, ...] = ()
+    """Instead of ``thinkTimeS``: two pauses or more that you measured, such as the median and the 95th percentile, shortest
+    first."""
     tool_calls: ToolCalls = ToolCalls()
     """Tool calls, during which the session keeps its memory."""
     prefix_hit_ratio: Ratio | None = None
