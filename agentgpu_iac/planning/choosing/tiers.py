@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from agentgpu_iac.plan import Constraint, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
@@ -24,6 +25,8 @@ from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.units import ceil_div, ceil_ratio
 
+Second = Literal["replica", "machine"]
+"""What a second warm replica is for: to serve while the first is replaced, or while its machine is away."""
 RESERVE_AFTER_DAYS = 30
 RESERVE_STABILITY_RATIO = 0.8
 """Lowest daily load over mean daily load from which a baseline counts as stable."""
@@ -92,6 +95,14 @@ def spare_replicas(candidate: Candidate, machine: Machine, capacity: Capacity) -
     if capacity.survive == "zone":
         return surviving(candidate.baseline_replicas, capacity.zones) - candidate.baseline_replicas
     return max(1, machine.accelerators // machine.accelerators_taken(candidate.accelerators_per_replica))
+
+
+def spare_for_second(candidate: Candidate, machine: Machine, second: Second) -> int:
+    """Warm replicas beyond those of normal load where two at least are asked for; on machines that fail apart, if so."""
+    least = 2
+    if second == "machine":
+        least = 1 + max(1, machine.accelerators // machine.accelerators_taken(candidate.accelerators_per_replica))
+    return max(0, least - candidate.baseline_replicas)
 
 
 def warm_replicas(

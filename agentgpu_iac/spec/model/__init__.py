@@ -9,6 +9,7 @@ from agentgpu_iac.spec.model.agent import (
     Conversation,
     LoraAdapter,
     Overrides,
+    Quantile,
     Sessions,
     Speculative,
     ToolCalls,
@@ -45,6 +46,7 @@ from agentgpu_iac.spec.model.fields import (
 )
 from agentgpu_iac.spec.model.requests import Caller, Requests
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
+from agentgpu_iac.spec.model.schedule import AgentSchedule, OpenWindow, Work
 from agentgpu_iac.spec.model.serving import (
     GatewayRef,
     Latency,
@@ -63,6 +65,7 @@ __all__ = (
     "AccountQuota",
     "AddressRange",
     "Agent",
+    "AgentSchedule",
     "AgentStack",
     "Caller",
     "Capacity",
@@ -89,6 +92,7 @@ __all__ = (
     "NonNegative",
     "Observability",
     "Observed",
+    "OpenWindow",
     "Overrides",
     "ParserName",
     "Pins",
@@ -96,6 +100,7 @@ __all__ = (
     "Positive",
     "PositiveCount",
     "PrometheusAuth",
+    "Quantile",
     "Ratio",
     "Requests",
     "SavingsRate",
@@ -110,4 +115,5 @@ __all__ = (
     "ToolCalls",
     "Traffic",
     "Url",
+    "Work",
 )
