@@ -65,6 +65,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _inventory_rules(part(spec, "capacity"))
     yield from commitment_rules(part(spec, "capacity"))
     yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
+    yield from _quota_rules(part(spec, "capacity"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
@@ -382,6 +383,24 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
                 message=f"{shown(machine)} is in the inventory already, in line {LINE}",
                 hint="write each kind once, with all that there are as its count",
                 other=(*at, first, "machine"),
+            )
+
+
+def _quota_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
+    """Each quota has one number in a region."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, stated in enumerate(mapping(each) for each in items(capacity, "quotas")):
+        code, region = stated.get("code"), stated.get("region") or ""
+        if not isinstance(code, str) or not isinstance(region, str):
+            continue
+        at: Steps = ("spec", "capacity", "quotas")
+        first = seen.setdefault((code, region), index)
+        if first != index:
+            yield Violation(
+                steps=(*at, index, "code"),
+                message=f"the quota {code} has a number already, in line {LINE}",
+                hint="write it once for each region",
+                other=(*at, first, "code"),
             )
 
 

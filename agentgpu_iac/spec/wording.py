@@ -106,6 +106,7 @@ PATTERN_WORDS: Final = {
     "adminRanges": _RANGE,
     "store": _DNS,
     "hostname": "a host name such as agents.example.com",
+    "code": "a code such as L-417A185B, as vcpuQuotas in the plan has it",
     "start": _CRON,
     "end": _CRON,
     "opens": _CLOCK,

@@ -112,6 +112,11 @@ BAD = (
     ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
     ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
     ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
+    (
+        "_quota_rules",
+        "capacity.quotas[1].code",
+        with_spec("capacity: {quotas: [{code: L-417A185B, vcpus: 8}, {code: L-417A185B, vcpus: 9}]}"),
+    ),
     ("_provider_rules", "providers[1]", with_spec("providers: [aws, spheron]")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
     ("_model_source_rules", "modelCache.source", with_spec("modelCache: {source: s3}")),

@@ -15,7 +15,14 @@ from agentgpu_iac.spec.model.agent import (
     ToolCalls,
     Traffic,
 )
-from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, MaintenanceWindow, ModelCache, Observed
+from agentgpu_iac.spec.model.capacity import (
+    AcceleratorChoice,
+    AccountQuota,
+    Capacity,
+    MaintenanceWindow,
+    ModelCache,
+    Observed,
+)
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, KubernetesVersion, Pins
 from agentgpu_iac.spec.model.commitments import Commitment, SavingsRate
 from agentgpu_iac.spec.model.fan_out import FanOut
@@ -56,6 +63,7 @@ __all__ = (
     "ADDRESS_RANGE",
     "MAX_COUNT",
     "AcceleratorChoice",
+    "AccountQuota",
     "AddressRange",
     "Agent",
     "AgentSchedule",
