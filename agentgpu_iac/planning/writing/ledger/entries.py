@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from agentgpu_iac.plan import AgentPlan, Cost, LedgerEntry, LineItem, NodePool, Override, ProxyPlan, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import load_ratios
+from agentgpu_iac.planning.writing.calling import carried, days_per_month
 from agentgpu_iac.planning.writing.ledger import (
     account,
+    calls,
     context,
     cost,
     filling,
@@ -53,6 +55,7 @@ def entries(
     for override in overrides:
         by_hand.setdefault(override.agent, []).append(override)
     costs = {each.agent: each for each in total.by_agent}
+    cheapest = {each.agent: each for each in reversed(total.calls)}
     found: list[LedgerEntry] = []
     for member in placed:
         workloads = tiers[member.candidate.demand.name]
@@ -79,6 +82,17 @@ def entries(
             _entry(baseline.name, f"{cost.SECTION} of {served.name}", line)
             for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
             for line in cost.agent_lines(costs[served.name], ratio)
+        )
+        found += (
+            _entry(baseline.name, f"{calls.SECTION} of {served.name}", line)
+            for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
+            if served.name in cheapest
+            for line in calls.call_lines(
+                cheapest[served.name],
+                costs[served.name],
+                carried(member, served, ratio, baseline),
+                days_per_month(served),
+            )
         )
     return tuple(found)
 
