@@ -8,6 +8,7 @@ from typing import Literal
 from agentgpu_iac.plan.engine import EnginePlan
 from agentgpu_iac.plan.generating import GeneratingPlan
 from agentgpu_iac.plan.model_cache import ModelCachePlan
+from agentgpu_iac.plan.open_hours import OpenHoursPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
@@ -156,6 +157,8 @@ class Workload(Document):
     """How its sessions ask. null: no time of a request is known."""
     scaling: ScalingPlan | None
     """What scales it; set for a burst tier that something scales."""
+    open_hours: OpenHoursPlan | None = None
+    """Hours in which its replicas are there; set for a baseline that follows a schedule. null: around the clock."""
     replica_usd_per_hour: Money
     """One replica's part of its node, bought the preferred way."""
     requests_per_session: float

@@ -245,7 +245,7 @@ def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
     for steps, why in meant:
         yield Violation(steps=steps, message=f"{steps[-1]} has no meaning beside requests: {why}", hint="leave it out")
     requests = part(agent, "requests")
-    if requests.get("perS") is None and not items(requests, "callers"):
+    if requests.get("perS") is None and not items(requests, "callers") and agent.get("work") is None:
         yield Violation(
             steps=(*at, "requests"),
             message="nobody asks: neither 'perS' nor 'callers' is there",
@@ -253,7 +253,7 @@ def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
         )
     traffic = part(agent, "traffic")
     for key in ("burstFactor", "rampS"):
-        if requests.get("perS") is None and traffic.get(key) is not None:
+        if requests.get("perS") is None and traffic.get(key) is not None and agent.get("work") is None:
             yield Violation(
                 steps=(*at, "traffic", key),
                 message=f"{key} is about perS, and only callers ask here: their own traffic says how they climb",
@@ -332,7 +332,7 @@ def fan_out_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
 def _has_no_pace(agent: Mapping[str, Data]) -> bool:
     """Whether nothing says how many turns the agent has in a second."""
     timed = agent.get("latencyClass") != "background" or ("ttftMs" in agent and "tpotMs" in agent)
-    return not timed and "conversationsPerDay" not in part(agent, "traffic")
+    return not timed and "conversationsPerDay" not in part(agent, "traffic") and "work" not in agent
 
 
 def _started_in_a_circle(starts: Mapping[str, Mapping[str, Steps]]) -> Iterator[tuple[Steps, str]]:

@@ -22,6 +22,7 @@ from agentgpu_iac.spec.model.fields import (
     Text,
 )
 from agentgpu_iac.spec.model.requests import Requests
+from agentgpu_iac.spec.model.schedule import AgentSchedule, Work
 from agentgpu_iac.spec.repository import with_revision_of_page
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
@@ -242,6 +243,11 @@ class Agent(Document):
     """Shape of one session."""
     traffic: Traffic = Traffic()
     """Volume and burst."""
+    schedule: AgentSchedule | None = None
+    """Hours in which the agent runs; its sessions, its pace and its daily volume are those of these hours. Unset: around the
+    clock."""
+    work: Work | None = None
+    """A batch with a deadline, in place of sessions and a daily volume: ``latencyClass: background``, with a ``schedule``."""
     isolation: Literal["shared", "dedicated"] = "shared"
     """shared: agents of one model, engine and settings have their replicas in common where that is cheaper. dedicated: this
     agent has replicas of its own."""
