@@ -61,11 +61,10 @@ class Parts:
 
 def mixed_options(by_agent: Sequence[Parts], terms: Terms) -> list[list[Option]]:
     """For each agent the mixes that may be part of a cheapest placement; seats are not settled yet."""
-    baselines = _useful([_counted(parts.baselines, "baseline", terms) for parts in by_agent])
-    bursts = _useful([_counted(parts.bursts, "burst", terms) for parts in by_agent])
-    if terms.keeps_all:  # what is dearer may be all that is left
-        baselines = [_counted(parts.baselines, "baseline", terms) for parts in by_agent]
-        bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
+    baselines = [_counted(parts.baselines, "baseline", terms, _warm_for_slowest(parts)) for parts in by_agent]
+    bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
+    if not terms.keeps_all:  # else what is dearer may be all that is left
+        baselines, bursts = _useful(baselines), _useful(bursts)
     return [
         [
             _mixed(parts.position, pair)
@@ -103,7 +102,25 @@ class _Counted:
     """What makes a mix with it take more replicas of either tier: no mix is dearer with a part that wants no more of each."""
 
 
-def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
+def _warm_for_slowest(parts: Parts) -> Callable[[Part], float]:
+    """How many of a baseline's replicas are warm beside the burst that starts last."""
+    slowest = max(parts.bursts, key=lambda part: part.cold_s, default=None)
+    known: dict[int, float] = {}
+
+    def warm(part: Part) -> float:
+        if slowest is None:
+            return 0.0
+        if id(part.candidate) not in known:
+            known[id(part.candidate)] = parts.warm(part, slowest, part.candidate.peak_replicas)
+        return known[id(part.candidate)]
+
+    return warm
+
+
+def _counted(
+    parts: Iterable[Part], tier: Tier, terms: Terms, warm: Callable[[Part], float] = lambda _: 0.0
+) -> list[_Counted]:
+    """``warm``: how many of a baseline's replicas are kept so beside a slow burst."""
     hours = Decimal(HOURS_PER_MONTH) if tier == "baseline" else terms.burst_hours
     found: list[_Counted] = []
     for part in _where_cheapest(parts, tier, terms):
@@ -116,7 +133,8 @@ def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
         on_spot = float("spot" in part.purchase.capacity_types)
         wants: tuple[float, ...] = (candidate.peak_replicas, _early(part), on_spot)
         if tier == "baseline":
-            wants = (candidate.peak_replicas, candidate.normal_replicas + part.spare, -_holds(candidate))
+            normal = candidate.normal_replicas + part.spare
+            wants = (candidate.peak_replicas, normal, -_holds(candidate), warm(part))
         found.append(
             _Counted(
                 part=part,
