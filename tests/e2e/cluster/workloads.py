@@ -13,8 +13,8 @@ from tests.e2e.cluster.trees import Tree
 
 
 def baseline(made: Tree) -> tuple[Workload, ...]:
-    """The workloads that always run."""
-    return tuple(each for each in made.plan.workloads if each.tier == "baseline")
+    """The workloads that always run: those that a schedule takes to none outside its windows do not."""
+    return tuple(each for each in made.plan.workloads if each.tier == "baseline" and each.replicas.min)
 
 
 def deployments(made: Tree) -> tuple[Workload, ...]:
