@@ -359,6 +359,8 @@ class PodPlan(Document):
     """vpc.amazonaws.com/efa requested: all of the node's for a replica over several nodes, else none."""
     priority: PriorityLevel
     """Which of the stack's priority classes the pod has."""
+    zones: int = 1
+    """Zones over which replicas must be spread evenly; 1: they need not."""
     spread: tuple[Topology, ...]
     """Over what replicas are spread where that is possible; empty where it would cost nodes or means nothing."""
 

@@ -41,8 +41,9 @@ from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import Demand, asking_order, demand
 from agentgpu_iac.planning.deployments import Deployment, deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
+from agentgpu_iac.planning.pools import Placed, homes
 from agentgpu_iac.planning.references import draft_model, resolve_models
-from agentgpu_iac.planning.settling import settle
+from agentgpu_iac.planning.settling import Settled, settle
 from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
 from agentgpu_iac.spec.loader import LoadedStack
@@ -188,28 +189,10 @@ def _demands(
 def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_baseline: bool = False) -> Plan:
     """Place the deployments at the least expected cost, or with the least baseline whatever the burst then costs."""
     catalog, terms = market.catalog, market.terms
-    groups, complete = _groups(market, spec)
+    seen, _ = groups = _groups(market, spec)
     target = target_of(spec)
-    seen = groups
-    if not target.can.shares_accelerators:
-        groups = ()
     priced_by = replace(terms, burst_hours=Decimal(0)) if least_baseline else terms
-    try:
-        settled = settle(
-            market.found,
-            market.on_sale,
-            (groups, complete),
-            priced_by,
-            loaded.stack.metadata.name,
-            spec,
-            catalog,
-            served=market.served,
-        )
-    except Conflict as conflict:
-        raise NoPlan(
-            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
-            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
-        ) from None
+    settled = _settled(loaded, spec, market, priced_by, groups)
     chosen = tuple(member.position for member in settled.placed)
     placed = [market.on_sale[position] for position in chosen]
     decided = Decisions(
@@ -227,8 +210,84 @@ def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_b
             for position in chosen
         },
         considered=market.considered,
+        second_replicas=_second_replicas(loaded, spec, market, priced_by, settled),
     )
     return assemble(loaded, spec, catalog, decided)
+
+
+def _settled(
+    loaded: LoadedStack,
+    spec: StackSpec,
+    market: _Market,
+    priced_by: Terms,
+    groups: tuple[tuple[Option, ...], bool],
+) -> Settled:
+    """The cheapest placement, settled."""
+    try:
+        return settle(
+            market.found,
+            market.on_sale,
+            groups if target_of(spec).can.shares_accelerators else ((), groups[1]),
+            priced_by,
+            loaded.stack.metadata.name,
+            spec,
+            market.catalog,
+            served=market.served,
+        )
+    except Conflict as conflict:
+        raise NoPlan(
+            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
+            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
+        ) from None
+
+
+_MOST_SECOND_REPLICAS = 8
+_MOST_DEPLOYMENTS = 24
+"""Agents whose second warm replica is planned, and deployments among which: each takes a placement of its own. In larger stacks
+``agentgpu levers`` plans one for all of them (``capacity.survive``)."""
+
+
+def _second_replicas(
+    loaded: LoadedStack, spec: StackSpec, market: _Market, priced_by: Terms, settled: Settled
+) -> dict[int, Settled]:
+    """The cheapest placement with another warm replica of each user-facing deployment that would lack one in a rollout.
+
+    By the deployment's position: everything is placed anew, since two small replicas may cost less than another large one.
+    Nothing where it would stand on a machine that nobody is led to, or where a machine must be another and none is.
+    """
+    can = target_of(spec).can
+    if can.runs_machines and not can.makes_machines:
+        return {}
+    alone = [member for member in settled.placed if _is_alone(member, settled)]
+    if len(alone) > _MOST_SECOND_REPLICAS or len(market.considered) > _MOST_DEPLOYMENTS:
+        return {}
+    found: dict[int, Settled] = {}
+    for member in alone:
+        agents = set(market.considered[member.position].agents)
+        asked = tuple(
+            replace(each, second="machine" if can.runs_machines else "replica")
+            if agents & set(considered.agents)
+            else each
+            for each, considered in zip(market.found, market.considered, strict=True)
+        )
+        sold = tuple(
+            on_sale(each, spec, market.catalog, {}) if each.second else already
+            for each, already in zip(asked, market.on_sale, strict=True)
+        )
+        other = replace(market, found=asked, on_sale=sold)
+        try:
+            found[member.position] = _settled(loaded, spec, other, priced_by, _groups(other, spec))
+        except NoPlan:
+            continue  # of the machines that there are too few
+    return found
+
+
+def _is_alone(member: Placed, settled: Settled) -> bool:
+    """Whether nobody serves while the deployment's one warm replica is replaced, and no accelerator is free for another."""
+    candidate = member.candidate
+    pool = next(pool for pool in homes(settled.pools)[member.position] if pool.tier == "baseline")
+    lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
+    return lone and pool.free_accelerators < candidate.accelerators_per_replica
 
 
 def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:

@@ -31,14 +31,17 @@ from agentgpu_iac.planning.choosing.program import Joint
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.siblings import most_usd_per_hour, siblings
 from agentgpu_iac.planning.choosing.tiers import Purchase
+from agentgpu_iac.planning.choosing.zones import in_zones
 from agentgpu_iac.planning.kubernetes_version import kubernetes_version
+from agentgpu_iac.planning.opening import EMPTY_S, NodeHours
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import ceil_div, usd_per_hour
+from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div, rounded, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
+_BY_THE_CLOCK = "by-the-clock-"
 _NAME_LIMIT = 63 - len("model-cache-")
 """Pool names stand in the names of their model cache's objects, which are labels too."""
 
@@ -93,6 +96,8 @@ class Pool:
     free_accelerators: int
     reserved_nodes: int = 0
     """Nodes that reserved capacity carries."""
+    zones: int = 1
+    """Zones over which its replicas are spread evenly."""
     covered: tuple[Covered, ...] = ()
     saved_usd_per_month: Decimal = Decimal(0)
     """What its nodes cost less, since commitments cover some: at what those cost, as far as it uses them."""
@@ -101,6 +106,29 @@ class Pool:
     def engines_per_accelerator(self) -> int:
         """Engines that share one accelerator; 1: each has its own."""
         return self.members[0].option.engines_per_accelerator
+
+    @property
+    def open(self) -> NodeHours | None:
+        """For how long its nodes are there, where they come and go with a schedule."""
+        return self.members[0].option.open
+
+    @property
+    def kept_nodes(self) -> int:
+        """Nodes that are there all month: those of a baseline, or what its schedule leaves outside the windows."""
+        if self.tier == "burst":
+            return 0
+        return self.nodes if self.open is None else self.open.kept(self.nodes, self.members[0].candidate.nodes)
+
+    def other_hours(self, burst_hours: Decimal) -> Decimal:
+        """Hours of a month in which its other nodes are there: those of a schedule, or the expected ones of the burst."""
+        if self.open is None:
+            return burst_hours if self.tier == "burst" else Decimal(HOURS_PER_MONTH)
+        return min(burst_hours, self.open.hours) if self.tier == "burst" else self.open.hours
+
+    def node_hours(self, burst_hours: Decimal) -> Decimal:
+        """Hours of all its nodes in a month."""
+        kept = self.kept_nodes
+        return Decimal(HOURS_PER_MONTH) * kept + self.other_hours(burst_hours) * (self.nodes - kept)
 
     @property
     def normal_nodes(self) -> int:
@@ -188,7 +216,9 @@ def pools_of(
                 continue
             machine = member.option.machine
             group = member.share_group or ("over-nodes" if member.option.spans_nodes else "")
-            key = (tier, *machine.id, *purchase.capacity_types, group)
+            if member.option.open is not None:
+                group = f"{_BY_THE_CLOCK}{member.position}"
+            key = (tier, *machine.id, *purchase.capacity_types, group, str(member.option.zones_in(tier)))
             gathered.setdefault(key, []).append(member)
             facts[key] = (tier, machine, purchase)
     regions = {machine.region for _, machine, _ in facts.values()}
@@ -219,6 +249,8 @@ def _parts(
     That takes no more machines. Others are together as the program chose. Each part comes with the name of the agent that it
     is for, where it is for one, and with its machines, where they are not just those that its slots fill.
     """
+    if members[0].option.open is not None:
+        return ((members, members[0].candidate.demand.name, None),)
     if not terms.fillers_apart or len(members) == 1 or members[0].share_group is not None:
         return ((members, "", None),)
     fill = [member for member in members if member.option.accelerators(tier) % machine.accelerators == 0]
@@ -259,7 +291,7 @@ def _pool(
     shared = first.share_group is not None
     slots = sum(member.option.accelerators(tier) for member in members)
     if nodes is None:
-        nodes = first.option.accelerators(tier) if shared else ceil_div(slots, machine.accelerators)
+        nodes = first.option.accelerators(tier) if shared else _nodes_of(members, tier, machine)
     used = sum(
         (member.candidate.baseline_replicas if tier == "baseline" else member.candidate.burst_replicas)
         * member.candidate.accelerators_per_replica
@@ -272,10 +304,22 @@ def _pool(
         purchase=purchase,
         members=members,
         shared=shared,
+        zones=1 if shared else first.option.zones_in(tier),
         nodes=nodes,
         accelerators_taken=slots,
         free_accelerators=0 if shared else nodes * machine.accelerators - used,
     )
+
+
+def _nodes_of(members: Sequence[Placed], tier: Tier, machine: Machine) -> int:
+    """Nodes that the members fill, in each zone by itself where they are spread over zones."""
+    zones = members[0].option.zones_in(tier)
+    taken = [0] * zones
+    for member in members:
+        each = machine.accelerators_taken(member.candidate.accelerators_per_replica)
+        for zone, replicas in enumerate(in_zones(member.option.replicas(tier), zones)):
+            taken[zone] += replicas * each
+    return sum(ceil_div(slots, machine.accelerators) for slots in taken)
 
 
 def _with_reservation(pool: Pool, ratio: float) -> Pool:
@@ -286,7 +330,7 @@ def _with_reservation(pool: Pool, ratio: float) -> Pool:
     saved = saved_usd_per_hour(pool.machine, pool.purchase)
     nodes = most_reserved(pool.normal_nodes, ratio)
     user_facing = all(member.candidate.demand.user_facing for member in pool.members)
-    if pool.tier == "burst" or not user_facing or not saved or not nodes:
+    if pool.tier == "burst" or not user_facing or not saved or not nodes or pool.open is not None:
         return pool
     on_demand = pool.purchase.usd_per_hour
     ways: tuple[CapacityType, ...] = ("reserved", "on-demand")
@@ -334,10 +378,11 @@ def replacement(member: Placed, pool: Pool, spec: StackSpec) -> Replacement:
 
     A node for a while costs little; several whole ones with a fabric between them do not, and may not be had at all, so a
     replica over several nodes brings its own only where the spec says so. Machines that stay replace every engine that has
-    changed at once, whatever is free beside it.
+    changed at once, whatever is free beside it. Replicas that are spread over zones leave one after another: the new one then
+    goes where the old one was, and the spread stays even.
     """
     wanted, makes_nodes = spec.capacity.rollout, _makes_nodes(pool, spec)
-    if target_of(spec).can.changes_machines_in_place:
+    if target_of(spec).can.changes_machines_in_place or pool.zones > 1:
         return "in-place"
     if pool.free_accelerators >= member.candidate.accelerators_per_replica:
         return "free"
@@ -443,12 +488,14 @@ def node_pool_plan(
         region=machine.region,
         accelerator=machine.accelerator,
         accelerators_per_node=machine.accelerators,
-        min=pool.nodes if pool.tier == "baseline" else 0,
+        min=pool.kept_nodes,
+        open_hours_per_month=None if pool.open is None else rounded(float(pool.open.hours), 2),
         max=pool.nodes,
         surge_nodes=surge_nodes,
-        idle_s=_IDLE_AFTER_SURGE_S if surge_nodes else _IDLE_S[pool.tier],
+        idle_s=EMPTY_S if pool.open is not None else _IDLE_AFTER_SURGE_S if surge_nodes else _IDLE_S[pool.tier],
         closed_hours=_closed_hours(spec) if by_karpenter else (),
         reservation=reservation,
+        zones=pool.zones,
         nodes_per_replica=max(member.candidate.nodes for member in pool.members),
         usd_per_hour=usd_per_hour(purchase.usd_per_hour),
         fallback_usd_per_hour=None

@@ -79,6 +79,9 @@ class DeploymentContext(Context):
     priority_class: str | None
     spread_keys: tuple[str, ...]
     """Node labels over which replicas are spread where that is possible."""
+    must_spread: bool
+    """Whether replicas must be spread evenly over ``zones`` zones."""
+    zones: int
     spreads: bool
     node_selector: Pairs
     taint_key: str
@@ -210,7 +213,9 @@ def _deployment(plan: Plan, workload: Workload, pool: NodePool) -> DeploymentCon
         has_priority=bool(plan.priority_classes),
         priority_class=priority_of(plan, workload.pod.priority),
         spread_keys=topology_keys(workload.pod.spread),
-        spreads=bool(workload.pod.spread),
+        must_spread=workload.pod.zones > 1,
+        zones=workload.pod.zones,
+        spreads=bool(workload.pod.spread) or workload.pod.zones > 1,
         node_selector=((POOL_LABEL, workload.node_pool),),
         taint_key=ACCELERATOR_RESOURCE,
         image=workload.engine.image,
@@ -295,7 +300,7 @@ def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext
 
 
 def _replicas(workload: Workload) -> tuple[int, ...]:
-    return () if workload.scaling else (workload.replicas.min,)
+    return () if workload.scaling or workload.open_hours else (workload.replicas.min,)
 
 
 def _labels(plan: Plan, workload: Workload, component: str) -> Pairs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import AgentPlan, Plan
-from agentgpu_iac.review.blocks import Block, Listing, Paragraph, Table
+from agentgpu_iac.review.blocks import Block, Heading, Listing, Table
 
 
 def served_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
@@ -17,7 +17,7 @@ def served_blocks(plan: Plan, deployment: str | None = None) -> Iterator[Block]:
         and sum(each.deployment == agent.deployment for each in plan.agents) > 1
     ]
     if served:
-        yield Paragraph(text="Agents that share a deployment:")
+        yield Heading(text="Agents that share a deployment")
         yield _table(served)
     reasons = [
         f"{', '.join(each.agents)} ({each.model}): {each.reason}"

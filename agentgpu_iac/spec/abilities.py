@@ -128,6 +128,20 @@ _NO_INVENTORY: Final = Refusal(
     hint="use target: kubernetes for nodes or compose for machines that you have",
 )
 
+_NO_ZONES: Final = (
+    Refusal(
+        at=("spec", "capacity", "survive"),
+        words=("zone",),
+        message="nothing here says in which zone a machine stands",
+        hint="write survive: node, or use target: eks or kubernetes",
+    ),
+    Refusal(
+        at=("spec", "capacity", "maxSharePerPool"),
+        message="a pool of spot is one instance type in one zone, and nothing here says in which zone a machine stands",
+        hint="leave it out (spot: never keeps the burst on demand), or use target: eks or kubernetes",
+    ),
+)
+
 _NOTHING_SCALES_MACHINES: Final = "nothing scales virtual machines: whoever runs the stack starts and ends them"
 
 
@@ -159,6 +173,7 @@ def _on_machines(target: Target) -> tuple[Refusal, ...]:
         ),
         _NO_EKS_AGENT,
         _NO_STREAM,
+        *_NO_ZONES,
         *_no_cluster(target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"),
     )
 
@@ -312,6 +327,7 @@ _SKYSERVE: Final = Abilities(
         ),
         _NO_EKS_AGENT,
         _NO_STREAM,
+        *_NO_ZONES,
         *_no_cluster("skyserve", "SkyServe has", "sky serve up takes each secret from your shell"),
     ),
 )

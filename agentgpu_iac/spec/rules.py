@@ -35,6 +35,7 @@ from agentgpu_iac.spec.model import (
 from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
+from agentgpu_iac.spec.schedule_rules import agent_schedule_rules, cover_rules, peak_hours_rules, work_rules
 from agentgpu_iac.spec.tenancy_rules import paid_fallback_rules, proxy_rules, team_rules
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
@@ -59,8 +60,11 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from peak_hours_rules(part(spec, "scaling"), agents)
+    yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
     yield from commitment_rules(part(spec, "capacity"))
+    yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
@@ -79,6 +83,8 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from thinking_rules(agent, at)
         yield from request_rules(agent, at)
         yield from paid_fallback_rules(agent, at)
+        yield from agent_schedule_rules(agent, target, part(spec, "scaling"), at)
+        yield from work_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
@@ -219,7 +225,7 @@ def _target_rules(data: Data, target: str) -> Iterator[Violation]:
             yield Violation(steps=need.at, message=need.message, hint=need.hint)
     for refusal in abilities.refuses:
         value = _value_at(data, refusal.at)
-        if value in refusal.words if refusal.words else isinstance(value, dict | tuple) and value:
+        if value in refusal.words if refusal.words else value not in (None, (), {}):
             yield Violation(steps=refusal.at, message=refusal.message, hint=refusal.hint)
 
 
@@ -377,6 +383,26 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
                 hint="write each kind once, with all that there are as its count",
                 other=(*at, first, "machine"),
             )
+
+
+def _zone_rules(capacity: Mapping[str, Data], objects: Mapping[str, Data]) -> Iterator[Violation]:
+    """What is spread over zones has a constraint that spreads it, and a share of spot some spot."""
+    spread = ("maxSharePerPool",) if capacity.get("maxSharePerPool") is not None else ()
+    for key in (*spread, *(("survive",) if capacity.get("survive") == "zone" else ())):
+        if objects.get("topologySpread") is False:
+            yield Violation(
+                steps=("spec", "capacity", key),
+                message=f"it spreads replicas over zones, and topologySpread on line {LINE} is false",
+                hint="leave one of the two out",
+                other=("spec", "clusterObjects", "topologySpread"),
+            )
+    if spread and capacity.get("spot") == "never":
+        yield Violation(
+            steps=("spec", "capacity", "maxSharePerPool"),
+            message=f"a share of spot is limited, and nothing is on spot: line {LINE}",
+            hint="leave one of the two out",
+            other=("spec", "capacity", "spot"),
+        )
 
 
 def _window_rules(window: Mapping[str, Data]) -> Iterator[Violation]:

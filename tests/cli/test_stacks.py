@@ -123,7 +123,7 @@ def test_explain_one_agent_or_all() -> None:
     assert one.out.startswith("coder: meta-llama/Llama-2-13b-chat-hf on ")
     whole = agentgpu("explain", trio).out
     assert [line.split(":")[0] for line in whole.splitlines() if " on 1 x " in line and ": " in line][:1] == [
-        "orchestrator"
+        "mistral-7b-instruct-v0-3"
     ]
     assert one.out.strip() in whole
 

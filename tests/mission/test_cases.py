@@ -33,9 +33,13 @@ def planned(source: str) -> Plan:
 
 def on(name: str, accelerator: str, *, target: str | None = None) -> Plan:
     """The case restricted to one accelerator, from whichever provider sells it."""
+    return planned(restricted(text(name), accelerator, target=target))
+
+
+def restricted(source: str, accelerator: str, *, target: str | None = None) -> str:
+    """The same on that accelerator alone, whoever sells it."""
     allow = f"target: {target or 'kubernetes'}\n  accelerators: {{allow: [{accelerator}]}}"
-    source = re.sub(r"target: \w+", allow, text(name), count=1)
-    return planned(source.replace("  providers: [hyperstack]\n", ""))
+    return re.sub(r"target: \w+", allow, source, count=1).replace("  providers: [hyperstack]\n", "")
 
 
 def need_gb(plan: Plan) -> float:
@@ -100,8 +104,13 @@ def test_three_h200_are_no_tensor_parallel_size_but_three_pipeline_stages() -> N
     assert plan.workloads[0].memory.utilization_ratio <= 0.80
 
 
+def apart(name: str) -> str:
+    """The case as the playbook has it: an engine for each agent, though they have one model."""
+    return text(name).replace("      role:", "      isolation: dedicated\n      role:")
+
+
 def test_orchestrator_needs_about_80_gb_and_fits_two_h100_pcie() -> None:
-    plan = on("orchestrator", "h100-pcie")
+    plan = planned(restricted(apart("orchestrator"), "h100-pcie"))
     assert need_gb(plan) == pytest.approx(80, rel=0.10)
     assert need_gb(plan) == pytest.approx(79.5, abs=0.2)
     assert accepted(plan, "h100-pcie", 2)
@@ -117,11 +126,23 @@ def test_orchestrator_needs_about_80_gb_and_fits_two_h100_pcie() -> None:
 
 
 def test_orchestrator_takes_two_a100_at_todays_prices() -> None:
-    plan = make_plan(load(STACKS / "examples" / "orchestrator.yaml"), CATALOG)
+    plan = planned(apart("orchestrator"))
     assert accepted(plan, "a100-80gb-pcie", 2)
     h100 = [one for one in plan.cost.alternatives if one.accelerator == "h100-pcie"]
     assert h100
     assert all(one.delta_usd_per_month > 0 for one in h100)
+    assert plan.pattern == "multi-agent-orchestration"
+
+
+def test_orchestrator_in_one_deployment_takes_half_of_that() -> None:
+    """One copy of 13.5 GiB of weights instead of four: 80 - 3 x 14.5 = 36 GB."""
+    plan, four = planned(text("orchestrator")), planned(apart("orchestrator"))
+    (one,) = plan.workloads
+    assert one.served == tuple(agent.name for agent in plan.served_agents)
+    assert len(one.served) == 4
+    assert need_gb(plan) == pytest.approx(need_gb(four) - 3 * one.memory.weights_gib * GIB / GB, abs=0.1)
+    assert accepted(plan, "a100-80gb-pcie", 1)
+    assert plan.cost.baseline_usd_per_month * 2 == four.cost.baseline_usd_per_month
     assert plan.pattern == "multi-agent-orchestration"
 
 
@@ -292,7 +313,7 @@ def test_customer_service_on_one_h100_pcie_makes_the_playbooks_tokens() -> None:
     ("name", "pattern", "architecture"),
     [
         ("qa", "single-agent", "single-node"),
-        ("multi-agent", "multi-agent-orchestration", "several-nodes"),
+        ("multi-agent", "multi-agent-orchestration", "single-node"),
         ("tiered", "multi-agent-orchestration", "tiered-by-complexity"),
         ("high-concurrency", "high-concurrency-api", "several-nodes"),
         ("reasoning", "reasoning-heavy", "single-node"),

@@ -189,3 +189,54 @@ class TestBeside:
         assert found.cost.beside
         assert set(beside(found).values()) == {None}
         assert found.cost.beside_usd_per_month is None
+
+
+class TestSecondReplica:
+    """What another warm replica costs is asked of the planner: two small ones may cost less than one more large one."""
+
+    CARDS = (
+        *offerings("s1", "small-40", on_demand="1.00"),
+        *offerings("l1", "large-80", on_demand="1.90"),
+    )
+    AGENT = make_agent(sessions={"concurrent": 22}, conversation={"maxContextTokens": 8192}, pausedCache="keep")
+
+    def test_two_small_ones_in_place_of_another_large_one(self) -> None:
+        catalog = make_catalog(self.CARDS)
+        found = plan(self.AGENT, catalog=catalog)
+        assert [item.instance_type for item in found.cost.line_items] == ["l1"]
+        (second,) = (other for other in found.cost.alternatives if "second warm replica" in other.description)
+        doubled = plan({**self.AGENT, "overrides": {"baselineReplicas": 2}}, catalog=catalog)
+        more = doubled.cost.expected_usd_per_month - found.cost.expected_usd_per_month
+        assert (
+            second.delta_usd_per_month == more == Decimal("72.00")
+        )  # 2 x 720 in place of 1,368; another large one: 1,368
+        assert second.description == "a second warm replica: 2 x 1 SMALL-40 on s1"
+        assert second.replicas == 2
+        (told,) = (each.message for each in found.warnings if each.code == "single-replica")
+        assert told.endswith("a second warm replica: 2 x 1 SMALL-40 on s1 costs USD 72.00 a month more")
+
+    def test_nobody_else_gets_one(self) -> None:
+        other = make_agent("other", "test/tiny", sessions={"concurrent": 1})
+        found = plan(self.AGENT, other, catalog=make_catalog(self.CARDS))
+        seconds = {
+            each.agent: each.delta_usd_per_month
+            for each in found.cost.alternatives
+            if "second warm replica" in each.description
+        }
+        both = plan(self.AGENT, other, catalog=make_catalog(self.CARDS), capacity={"survive": "replica"})
+        more = both.cost.expected_usd_per_month - found.cost.expected_usd_per_month
+        assert seconds
+        assert all(0 < each <= more for each in seconds.values())
+
+    def test_engines_on_one_accelerator_do_not_survive_its_node(self) -> None:
+        small = make_agent(model="test/tiny", sessions={"concurrent": 1}, conversation={"maxContextTokens": 4096})
+        nodes = {
+            survive: sum(
+                item.nodes
+                for item in plan(
+                    small, target="compose", catalog=make_catalog(self.CARDS), capacity={"survive": survive}
+                ).cost.line_items
+            )
+            for survive in ("replica", "node")
+        }
+        assert nodes == {"replica": 1, "node": 2}

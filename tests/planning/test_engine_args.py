@@ -31,9 +31,9 @@ def check(one: Workload) -> dict[str, list[str]]:
     assert flags["--tensor-parallel-size"] == [str(one.tensor_parallel_size)]
     assert flags["--pipeline-parallel-size"] == [str(one.pipeline_parallel_size)]
     assert flags["--max-model-len"] == [str(one.max_model_len)]
-    assert flags["--max-num-seqs"] == [str(one.max_num_seqs)]
+    assert flags["--max-num-seqs"] == [str(one.seats_per_group)]
     assert flags["--max-num-batched-tokens"] == [str(one.max_num_batched_tokens)]
-    assert one.max_num_batched_tokens >= one.max_num_seqs
+    assert one.max_num_batched_tokens >= one.seats_per_group >= one.most_generating
     assert set(flags["--kv-cache-dtype"]) <= KV_CACHE_DTYPES
     assert int(flags["--shutdown-timeout"][0]) == one.drain.shutdown_timeout_s
     if one.kv_cache_memory_bytes is None:

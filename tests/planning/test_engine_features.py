@@ -39,8 +39,10 @@ class TestSpeculation:
         without, one = planned(None), planned(DRAFT)
         assert one.memory.draft_weights_gib == pytest.approx(1.5e9 * 2 / GIB, abs=0.1)
         assert one.memory.draft_kv_bytes_per_token == without.memory.kv_bytes_per_token  # the same 32 layers of 8 heads
-        assert one.memory.kv_gib == pytest.approx(2 * without.memory.kv_gib, abs=2e-4)
-        assert one.memory.total_gib > without.memory.total_gib + one.memory.draft_weights_gib + without.memory.kv_gib
+        assert (one.max_num_seqs, without.max_num_seqs) == (4, 4)
+        drafted_gib = 4 * one.memory.draft_kv_bytes_per_token * one.memory.context_tokens / GIB
+        assert one.memory.kv_gib == pytest.approx(without.memory.kv_gib + drafted_gib, abs=2e-4)
+        assert one.memory.total_gib > without.memory.total_gib + one.memory.draft_weights_gib + drafted_gib
         parts = (one.memory.weights_gib, one.memory.draft_weights_gib, one.memory.kv_gib, one.memory.overhead_gib)
         assert one.memory.total_gib == pytest.approx(sum(parts), abs=1e-3)
 

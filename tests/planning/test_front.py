@@ -89,6 +89,7 @@ spec:
     - name: support
       model: mistralai/Mistral-7B-Instruct-v0.3
       sessions: {concurrent: 100}
+      pausedCache: keep
       conversation: {maxContextTokens: 4096}
 """
 

@@ -130,7 +130,9 @@ class TestWithinLimits:
             memory = one.memory
             assert memory.total_gib == pytest.approx(memory.weights_gib + memory.kv_gib + memory.overhead_gib, abs=3e-4)
             own_gib = memory.kv_per_session_gib - memory.shared_kv_gib
-            assert memory.kv_gib == pytest.approx(own_gib * one.max_num_seqs + memory.shared_kv_gib, abs=1e-2)
+            assert memory.kv_gib == pytest.approx(own_gib * one.resident_sessions + memory.shared_kv_gib, abs=1e-2)
+            assert one.most_generating <= one.resident_sessions <= one.max_num_seqs
+            assert one.resident_sessions == one.max_num_seqs or one.paused_cache != "keep"
             assert memory.utilization_ratio == pytest.approx(memory.total_gib / memory.capacity_gib, abs=1e-4)
             taken[one.share_group or one.name] += memory.total_gib
             assert taken[one.share_group or one.name] <= 0.80 * memory.capacity_gib + 1e-3

@@ -227,6 +227,16 @@ def test_an_instance_type_sold_in_no_zone_is_bad_input() -> None:
         zones_for(make_pool(), zones)
 
 
+def test_a_pool_that_is_spread_has_as_many_zones_as_are_planned() -> None:
+    kinds = frozenset({"g6e.xlarge"})
+    zones = tuple(Zone(name=f"us-east-1{letter}", instance_types=kinds) for letter in "abc")
+    assert zones_for(make_pool(zones=2), zones) == ("us-east-1a", "us-east-1b")
+    with pytest.raises(BadInput, match=r"is spread over 2 zones, but its nodes may stand in us-east-1a"):
+        zones_for(make_pool(zones=2), zones[:1])
+    with pytest.raises(BadInput, match=r"may stand in us-east-1b alone"):
+        zones_for(make_pool(zones=2), zones, at="us-east-1b")
+
+
 def test_long_names_stay_within_what_aws_accepts() -> None:
     long = "a" * 40 + "-burst-" + "b" * 16
     pools = tuple(make_pool(name=long + end, capacity_types=("spot", "on-demand")) for end in "xy")

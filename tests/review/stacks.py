@@ -33,6 +33,14 @@ def example(path: Path) -> Planned:
 
 
 @cache
+def apart(path: Path) -> Planned:
+    """One of the examples with a deployment for each agent."""
+    return _planned(
+        load_text(path.read_text().replace("      model:", "      isolation: dedicated\n      model:"), path.name)
+    )
+
+
+@cache
 def stack(*lines: str, name: str = "demo") -> Planned:
     """A stack of one agent with these further lines about it."""
     text = f"apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {{name: {name}}}\nspec:\n"

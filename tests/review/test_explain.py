@@ -14,7 +14,7 @@ from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.model import Agent, StackSpec
 from tests.examples import EXAMPLES
 from tests.review.arithmetic import first_number, worked_out
-from tests.review.stacks import Planned, example, stack
+from tests.review.stacks import Planned, apart, example, stack
 
 # A step whose inputs are a sum, and how far its printed inputs, being rounded, may lead from its printed result.
 TOLERANCES = {
@@ -195,7 +195,7 @@ def test_the_cost_of_a_burst_tier_adds_up() -> None:
 
 
 def test_the_ttft_of_engines_that_share_adds_up() -> None:
-    planned = example(next(path for path in EXAMPLES if path.stem == "trio"))
+    planned = apart(next(path for path in EXAMPLES if path.stem == "trio"))
     sharing = [one.agent for one in planned.plan.workloads if one.share_group is not None]
     assert sharing
     for agent in sharing:
@@ -325,8 +325,8 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
     said = listed(view(stack("model: Qwen/Qwen3-14B", "conversation: {turns: 3}", "ttftMs: 400")))
     assert said == {
         "agent": (
-            "engine vllm, kvCacheDtype auto, latencyClass chat, interruptible false, thinking off, textOnly false, "
-            "trustRemoteCode false"
+            "engine vllm, kvCacheDtype auto, latencyClass chat, isolation shared, interruptible false, pausedCache auto, "
+            "thinking off, textOnly false, trustRemoteCode false"
         ),
         "sessions": "concurrent 1",
         "conversation": (
@@ -338,7 +338,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         "stack capacity": (
             "spot auto, onDemandFloorRatio 0, burstWithoutNotice reject, fastBurst absorb, burstHoursPerMonth 72, "
             "reservation none, priceCapRatio 2, imagePull parallel, quantile 0.99, maxPriceAgeDays 90, "
-            "memoryReserveRatio 0.2, shareAccelerators auto"
+            "memoryReserveRatio 0.2, survive nothing, shareAccelerators auto"
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (

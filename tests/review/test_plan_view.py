@@ -89,7 +89,8 @@ def test_answers_that_come_whole_have_no_column_of_tpot() -> None:
     pooled = tuple(one for one in plan.workloads if one.pooling is not None)
     rows = table_of(sections(plan_view(plan.model_copy(update={"workloads": pooled}), "s.yaml"))["Agents"])
     assert [column for column in rows[0] if "p95" in column] == ["answer p95 ms"]
-    page = readme(plan.model_copy(update={"workloads": pooled}), ()).content.decode()
+    agents = tuple(agent for agent in plan.agents if agent.deployment in {tier.agent for tier in pooled})
+    page = readme(plan.model_copy(update={"workloads": pooled, "agents": agents}), ()).content.decode()
     assert "| inputs a replica | answer p95 ms |" in page
     assert "| sessions or inputs a replica | TTFT or answer p95 ms |" in readme(plan, ()).content.decode()
     assert "| sessions a replica | TTFT p95 ms |" in readme(make_plan(), ()).content.decode()
@@ -128,7 +129,8 @@ def test_the_costs(plan: Plan) -> None:
     expected = said.get("baseline and the expected burst hours, a month", float(cost.baseline_usd_per_month))
     assert expected == float(cost.expected_usd_per_month)
     for row, item in zip(rows, cost.line_items, strict=False):
-        assert row["item"] == f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}"
+        hours = "" if item.hours_per_month == 720 else f", {float(item.hours_per_month):g} h a month"
+        assert row["item"] == f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}{hours}"
         assert first_number(row["USD"]) == float(item.usd_per_month)
     for alternative in cost.alternatives[:8]:
         (row,) = (

@@ -110,7 +110,14 @@ def lone_replica(context: Context, candidate: Candidate, baseline: Workload) -> 
     if not candidate.demand.user_facing or not fixed:
         return None
     second = context.second_replicas.get(baseline.agent)
-    price = f"; a second warm replica costs USD {second.delta_usd_per_month:,.2f} a month more" if second else ""
+    price = ""
+    if second is not None:
+        more = second.delta_usd_per_month
+        price = (
+            f"; {second.description} costs USD {more:,.2f} a month more"
+            if more
+            else f"; {second.description} costs no more"
+        )
     count = f"{baseline.replicas.max} replicas" if baseline.replicas.max > 1 else "one replica and no spare accelerator"
     what = f"every rollout is an outage of {fixed}"
     if target_of(context.spec).can.changes_machines_in_place:

@@ -22,6 +22,7 @@ from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.reservations import saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase, sessions_before_ready
+from agentgpu_iac.planning.choosing.zones import in_zones
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
@@ -50,6 +51,10 @@ class Parts:
     bursts: tuple[Part, ...] = ()
     warm: Callable[[Part, Part, int], int] = lambda baseline, _burst, _peak: baseline.candidate.baseline_replicas
     """Replicas of such a baseline that must be warm beside such a burst, of so many in all."""
+    zones: int = 1
+    """Zones over which the warm replicas are spread."""
+    burst_zones: Callable[[Part, int], int | None] = lambda _burst, _replicas: 1
+    """Zones over which so many replicas of a burst are spread; None where it may not be bought so."""
     any_count: bool = True
     """Whether a session finds its context however many replicas there are."""
 
@@ -205,6 +210,8 @@ class _Pair:
     burst: _Counted
     warm: int
     peak: int
+    zones: tuple[int, int] = (1, 1)
+    """Over which either tier is spread."""
 
     @property
     def tiers(self) -> tuple[tuple[Tier, _Counted, int], ...]:
@@ -226,8 +233,10 @@ def _pairs(parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counte
             key = (burst.wants[1], "spot" in its.purchase.capacity_types, peak)
             if key not in warm_of:
                 warm_of[key] = parts.warm(mine, its, peak)
-            if warm_of[key] < peak:
-                yield _Pair(baseline=baseline, burst=burst, warm=warm_of[key], peak=peak)
+            more = peak - warm_of[key]
+            zones = parts.burst_zones(its, more) if more > 0 else None
+            if zones is not None:
+                yield _Pair(baseline=baseline, burst=burst, warm=warm_of[key], peak=peak, zones=(parts.zones, zones))
 
 
 def _best(pairs: Iterable[_Pair], terms: Terms) -> list[_Pair]:
@@ -235,13 +244,22 @@ def _best(pairs: Iterable[_Pair], terms: Terms) -> list[_Pair]:
 
     Where the baseline has a budget, each tier by itself.
     """
-    by_pools: dict[tuple[tuple[Tier, _PoolId], ...], list[tuple[tuple[Decimal, ...], _Pair]]] = {}
+    by_pools: dict[tuple[tuple[Tier, int, _PoolId], ...], list[tuple[tuple[Decimal, ...], _Pair]]] = {}
     for pair in pairs:
         alone = [part.certain_usd * count if not part.shares else Decimal(0) for _, part, count in pair.tiers]
         paid = (sum(alone),) if terms.budget_usd is None else tuple(alone)
-        shared = [(tier, part, count) for tier, part, count in pair.tiers if part.shares]
-        takes = (*map(Decimal, paid), *(Decimal(part.slots * count) for _, part, count in shared))
-        by_pools.setdefault(tuple((tier, part.pool) for tier, part, _ in shared), []).append((takes, pair))
+        shared = [
+            (tier, part, count, zones)
+            for (tier, part, count), zones in zip(pair.tiers, pair.zones, strict=True)
+            if part.shares
+        ]
+        takes = (
+            *map(Decimal, paid),
+            *(Decimal(part.slots * each) for _, part, count, zones in shared for each in in_zones(count, zones)),
+        )
+        by_pools.setdefault(tuple((tier, zones, part.pool) for tier, part, _, zones in shared), []).append(
+            (takes, pair)
+        )
     kept: list[_Pair] = []
     for found in by_pools.values():
         seen: list[tuple[Decimal, ...]] = []
@@ -267,6 +285,7 @@ def _mixed(position: int, pair: _Pair) -> Option:
         machine=burst.machine,
         baseline=burst.purchase,
         burst=burst.purchase,
+        burst_zones=pair.zones[1],
     )
     return Option(
         deployments=(position,),
@@ -275,4 +294,5 @@ def _mixed(position: int, pair: _Pair) -> Option:
         baseline=baseline.purchase,
         burst=None,
         elsewhere=there,
+        zones=pair.zones[0],
     )

@@ -14,7 +14,7 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, DrainPlan, Rejection
-from agentgpu_iac.planning import speculation
+from agentgpu_iac.planning import priorities, speculation
 from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
@@ -33,18 +33,22 @@ from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, with_several_per_accelerator
 from agentgpu_iac.planning.choosing.tiers import (
     Purchase,
+    Second,
     baseline_purchases,
     burst_purchases,
     seats_for_warm,
+    spare_for_second,
     spare_replicas,
     warm_replicas,
 )
+from agentgpu_iac.planning.choosing.zones import baseline_zones, burst_zones
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
+from agentgpu_iac.planning.opening import NodeHours, lead_minutes, tail_minutes
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
-from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.model import Capacity, StackSpec
 from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.targets import target_of
 
@@ -84,6 +88,8 @@ class AgentFits:
     on: tuple[OnAccelerator, ...]
     rejections: tuple[Rejection, ...]
     """Of the agent as a whole."""
+    second: Second | None = None
+    """Two warm replicas at least, whatever the spec says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +213,9 @@ def on_sale(
     rejections = list(found.rejections)
     ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
     seated: dict[tuple[int, int, int], Candidate] = {}
-    on_spot = (True, False) if spec.capacity.on_demand_floor_ratio else (True,)
+    openings: dict[tuple[int, str, str], NodeHours] = {}
+    either = spec.capacity.on_demand_floor_ratio or spec.capacity.max_share_per_pool is not None
+    on_spot = (True, False) if either else (True,)
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
@@ -225,7 +233,10 @@ def on_sale(
             bursts.extend(its_burst)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
-        options.extend((*bought, *_several_per_accelerator(bought, spec)))
+        by_the_clock = _by_the_clock(found, bought, spec, openings)
+        all_go = spec.capacity.survive == "node" or found.second == "machine"  # all of one accelerator go with its node
+        several = () if all_go else _several_per_accelerator(bought, spec)
+        options.extend((*bought, *several, *by_the_clock))
         by_reserve = [refusal for refusal in refusals if refusal.reserve_ratio is not None]
         if not bought and refusals:
             rejections.append(min(refusals, key=shortfall))
@@ -256,6 +267,8 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
         baselines=tuple(baselines),
         bursts=tuple(bursts),
         warm=warm,
+        zones=baseline_zones(found.demand, spec.capacity),
+        burst_zones=lambda burst, replicas: _zones_of(burst.purchase, replicas, spec.capacity),
         any_count=spec.network.routing == "session-affine",
     )
 
@@ -353,8 +366,10 @@ def _over_nodes(
     for machine in available:
         if machine.accelerators < several_nodes.LEAST_ACCELERATORS or not several_nodes.are_needed(on_one, machine):
             continue
-        bar = lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec)) or several_nodes.bar(
-            evaluator.demand, machine, release
+        bar = (
+            lacks.bar_over_nodes(evaluator.demand, machine, target_of(spec))
+            or several_nodes.bar(evaluator.demand, machine, release)
+            or several_nodes.bar_in_zones(evaluator.demand, machine, spec.capacity)
         )
         if bar is not None:
             barred.append(bar)
@@ -397,13 +412,21 @@ def _ready(
     own_gib = 0.0 if caching.streams(candidate, machine, found.release, spec) else found.own_models_gib
     start = caching.cold_start(candidate, machine, found.release, spec, node_models_gib=max(own_gib, node_models_gib))
     cold_s = caching.latest_start_s(candidate, start)
-    spare = spare_replicas(candidate, machine, capacity)
+    spare = _spare(found, fit, spec)
     warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot, spare=spare)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     key = (id(candidate), warm, seats)
     there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
     drain = replica_drain(there, found.release) if there.burst_replicas else None
     return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
+
+
+def _spare(found: AgentFits, fit: Fit, spec: StackSpec) -> int:
+    """Warm replicas beyond those of normal load."""
+    asked = spare_replicas(fit.candidate, fit.machine, spec.capacity)
+    if found.second is None:
+        return asked
+    return max(asked, spare_for_second(fit.candidate, fit.machine, found.second))
 
 
 def _buy(
@@ -425,9 +448,13 @@ def _buy(
             baseline=baseline,
             burst=burst,
             drain=each.drain,
+            zones=baseline_zones(found.demand, capacity),
+            burst_zones=zones,
         )
         for each in ready
         for burst in _its_bursts(each, bursts)
+        for zones in (_zones_of(burst, each.candidate.burst_replicas, capacity),)
+        if zones is not None
         for baseline in ways
     ]
     if fit.candidate.nodes > 1:
@@ -440,12 +467,16 @@ def _buy(
                 candidate=fit.candidate,
                 machine=machine,
                 purchase=way,
-                spare=spare_replicas(fit.candidate, machine, capacity),
+                spare=_spare(found, fit, spec),
             )
             for way in ways
         ],
         [Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=cold_s) for burst in bursts],
     )
+
+
+def _zones_of(burst: Purchase | None, replicas: int, capacity: Capacity) -> int | None:
+    return burst_zones(replicas, capacity, on_spot=burst is not None and "spot" in burst.capacity_types)
 
 
 def _its_bursts(ready: _Ready, bursts: Sequence[Purchase]) -> Sequence[Purchase | None]:
@@ -460,6 +491,47 @@ def _its_bursts(ready: _Ready, bursts: Sequence[Purchase]) -> Sequence[Purchase 
 def _is_held(machine: Machine, spec: StackSpec) -> bool:
     """Whether nodes of a baseline go into on-demand reservations first, as Karpenter and EKS place them."""
     return spec.capacity.reservation == "on-demand" and target_of(spec).makes_nodes_of(machine.instance.provider)
+
+
+def _by_the_clock(
+    found: AgentFits, bought: Sequence[Option], spec: StackSpec, known: dict[tuple[int, str, str], NodeHours]
+) -> Iterator[Option]:
+    """The same options on nodes of their own that come and go with the deployment's windows.
+
+    None on machines that are paid around the clock whoever is on them: those that there are, and held capacity. ``known``
+    remembers a candidate's hours on a machine, which are the same in every region.
+    """
+    if found.demand.opening is None or not target_of(spec).can.scales_on_metrics or spec.capacity.inventory:
+        return
+    for option in bought:
+        (candidate,), machine = option.candidates, option.machine
+        if spec.capacity.reservation != "none" and target_of(spec).makes_nodes_of(machine.instance.provider):
+            continue
+        key = (id(candidate), machine.instance.provider, machine.instance.name)
+        if key not in known:
+            known[key] = _node_hours(found, option, spec)
+        yield replace(option, open=known[key])
+
+
+def _node_hours(found: AgentFits, option: Option, spec: StackSpec) -> NodeHours:
+    """For how long the option's nodes are there: all of them start, and fill their caches, before the window opens."""
+    (candidate,), machine, opening = option.candidates, option.machine, found.demand.opening
+    if found.release is None or opening is None:
+        raise ValueError("an option has a release, and one by the clock has windows")
+    streams = caching.streams(candidate, machine, found.release, spec)
+    cached = () if streams else caching.cached_models([candidate], spec)
+    level = priorities.level(found.demand, "baseline")
+    filler = caching.filler(cached, level, spec, machine, option.nodes_alone("baseline"))
+    start = caching.cold_start_plan(candidate, machine, found.release, caching.models_gib(cached), spec)
+    lead = lead_minutes(caching.among_others(candidate, start, filler).upper.total)
+    drain = option.drain or replica_drain(candidate, found.release)
+    tail = tail_minutes(drain.grace_period_s)
+    return NodeHours(
+        lead_minutes=lead,
+        tail_minutes=tail,
+        hours=opening.node_hours(lead, tail),
+        replicas_outside=min(opening.replicas_outside, candidate.baseline_replicas),
+    )
 
 
 def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:

@@ -20,6 +20,7 @@ from decimal import Decimal
 
 from agentgpu_iac.planning.choosing.reservations import ROUNDING, most_reserved
 from agentgpu_iac.planning.choosing.solver import Row, Solution, Unsolvable, cheapest
+from agentgpu_iac.planning.choosing.zones import in_zones
 from agentgpu_iac.units import ceil_div
 
 EQUAL_USD = Decimal("0.001")
@@ -62,6 +63,8 @@ class Take:
     """Accelerators of a node."""
     node_usd: Decimal
     """What a node of the pool costs in a month."""
+    zones: int = 1
+    """Zones over which the replicas are spread evenly, each on nodes of its own; the same for all in a pool."""
     reservable: Reservable | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     """What a node weighs in each limit."""
@@ -70,6 +73,11 @@ class Take:
     def slots(self) -> int:
         """Accelerators taken in all."""
         return self.replicas * self.slots_each
+
+    @property
+    def slots_in_zones(self) -> tuple[int, ...]:
+        """Accelerators taken in each zone, the fullest first."""
+        return tuple(replicas * self.slots_each for replicas in in_zones(self.replicas, self.zones))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,11 +328,13 @@ class _Program:
         self._rows.append(Row(least=least, most=most, weights=tuple(weights.items())))
 
     def _filled(self, members: Sequence[tuple[int, Take]]) -> None:
-        """A pool whose nodes are filled by all together."""
+        """A pool whose nodes are filled by all together, zone by zone where they are spread over zones."""
         first = members[0][1]
-        nodes = self._variable(first.node_usd, weights=first.weights)
-        taken = {number: float(take.slots) for number, take in members}
-        self._row(-math.inf, 0.0, {**taken, nodes: -float(first.per_node)})
+        nodes: list[int] = []
+        for zone in range(first.zones):
+            nodes.append(self._variable(first.node_usd, weights=first.weights))
+            taken = {number: float(take.slots_in_zones[zone]) for number, take in members}
+            self._row(-math.inf, 0.0, {**taken, nodes[-1]: -float(first.per_node)})
         reservable = [(number, take.reservable) for number, take in members if take.reservable is not None]
         if reservable:
             self._reserve(reservable, nodes)
@@ -365,7 +375,7 @@ class _Program:
             reserved = self._variable(-found.saved_usd, float(most), found.weights)
             self._row(-math.inf, 0.0, {reserved: 1.0, own: -float(most)})
 
-    def _reserve(self, members: Sequence[tuple[int, Reservable]], nodes: int) -> None:
+    def _reserve(self, members: Sequence[tuple[int, Reservable]], nodes: Sequence[int]) -> None:
         """Let reserved capacity carry nodes of a pool: those of its normal load that the observed load always filled."""
         first = members[0][1]
         ratio, slots, saved_usd = self._rules.reserved_ratio, first.slots_per_node, first.saved_usd
@@ -386,7 +396,7 @@ class _Program:
             -math.inf, float(slots - 1), {at_normal_load: float(slots)} | {number: -w for number, w in facing.items()}
         )
         self._row(-math.inf, ROUNDING, {reserved: 1.0, at_normal_load: -ratio})
-        self._row(-math.inf, 0.0, {reserved: 1.0, nodes: -1.0})
+        self._row(-math.inf, 0.0, {reserved: 1.0, **dict.fromkeys(nodes, -1.0)})
         beside: dict[tuple[int, ...], dict[int, float]] = {}
         for number, each in members:
             if not each.user_facing:

@@ -14,8 +14,10 @@ from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import demand_rejection
+from agentgpu_iac.planning.choosing.zones import baseline_zones
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.spec.model import Capacity
 
 LEAST_ACCELERATORS = 8
 """Smaller machines have larger ones of the same accelerator beside them, which keep a replica in one piece."""
@@ -95,3 +97,15 @@ def bar(demand: Demand, machine: Machine, release: EngineRelease) -> Rejection |
             demand, machine, "no-fabric", message, need=LEAST_FABRIC_GBPS, limit=machine.fabric_gbps, unit="Gbps"
         )
     return None
+
+
+def bar_in_zones(demand: Demand, machine: Machine, capacity: Capacity) -> Rejection | None:
+    """Why no replica goes over several machines where replicas are spread over zones."""
+    zones = baseline_zones(demand, capacity)
+    if zones == 1:
+        return None
+    message = (
+        f"one {machine.instance.name} does not hold the model, and replicas over several machines, which keep to one zone, are "
+        f"not spread over {zones} zones (capacity.survive)"
+    )
+    return demand_rejection(demand, machine, "several-nodes", message)

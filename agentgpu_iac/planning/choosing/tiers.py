@@ -13,16 +13,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from agentgpu_iac.plan import Constraint, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.leaving import NOTICE_DETECTION_S
 from agentgpu_iac.planning.choosing.pricing import Machine
+from agentgpu_iac.planning.choosing.zones import baseline_zones, surviving
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.spec.model import Capacity, Observed
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.units import ceil_div, ceil_ratio
 
+Second = Literal["replica", "machine"]
+"""What a second warm replica is for: to serve while the first is replaced, or while its machine is away."""
 RESERVE_AFTER_DAYS = 30
 RESERVE_STABILITY_RATIO = 0.8
 """Lowest daily load over mean daily load from which a baseline counts as stable."""
@@ -88,7 +92,17 @@ def spare_replicas(candidate: Candidate, machine: Machine, capacity: Capacity) -
         return 0
     if capacity.survive == "replica":
         return 1
+    if capacity.survive == "zone":
+        return surviving(candidate.baseline_replicas, capacity.zones) - candidate.baseline_replicas
     return max(1, machine.accelerators // machine.accelerators_taken(candidate.accelerators_per_replica))
+
+
+def spare_for_second(candidate: Candidate, machine: Machine, second: Second) -> int:
+    """Warm replicas beyond those of normal load where two at least are asked for; on machines that fail apart, if so."""
+    least = 2
+    if second == "machine":
+        least = 1 + max(1, machine.accelerators // machine.accelerators_taken(candidate.accelerators_per_replica))
+    return max(0, least - candidate.baseline_replicas)
 
 
 def warm_replicas(
@@ -97,16 +111,18 @@ def warm_replicas(
     """Replicas that must always run: those for normal load with ``spare`` ones and, user-facing, those for whoever comes too
     early.
 
-    Where the burst is ``on_spot``, the share of the replicas that stays on-demand (onDemandFloorRatio) is warm too.
+    They are as many in each zone where they are spread over zones. Where the burst is ``on_spot``, the share of the replicas
+    that stays on-demand (onDemandFloorRatio) is warm too.
     """
     demand, warm = candidate.demand, candidate.baseline_replicas
     if demand.agent.overrides.baseline_replicas is not None or not candidate.burst_replicas:
         return warm + spare
+    zones = baseline_zones(demand, capacity)
     after_a_loss = warm + spare
     if demand.user_facing and capacity.fast_burst == "absorb":
         warm = max(warm, replicas_before_ready(candidate, cold_start_s))
     floor = math.ceil(capacity.on_demand_floor_ratio * candidate.peak_replicas - 1e-6) if on_spot else 0
-    return max(after_a_loss, min(candidate.peak_replicas, max(warm, floor)))
+    return zones * ceil_div(max(after_a_loss, min(candidate.peak_replicas, max(warm, floor))), zones)
 
 
 def seats_in_time(candidate: Candidate, cold_start_s: float, capacity: Capacity) -> bool:
@@ -173,7 +189,7 @@ def burst_purchases(
     """How this agent's burst may be bought on this machine: on spot where it is safe, else on-demand.
 
     Where a share of its replicas stays on-demand, it is bought either way: on spot beside enough warm replicas that are
-    not, or on-demand beside no more than must be warm anyway.
+    not, or on-demand beside no more than must be warm anyway. The same holds where its share of a pool of spot is limited.
     """
     on_demand, spot = machine.usd_per_hour("on-demand"), machine.usd_per_hour("spot")
     safe = is_spot_eligible(demand, capacity) or (
@@ -181,7 +197,8 @@ def burst_purchases(
     )
     if safe and spot is not None and (on_demand is None or spot <= on_demand):
         first = _spot_first(spot, on_demand)
-        if on_demand is None or not capacity.on_demand_floor_ratio:
+        either = capacity.on_demand_floor_ratio or capacity.max_share_per_pool is not None
+        if on_demand is None or not either:
             return (first,)
         return first, _only_on_demand(on_demand)
     return () if on_demand is None else (_only_on_demand(on_demand),)

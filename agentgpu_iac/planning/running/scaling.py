@@ -2,7 +2,7 @@
 
 The baseline is fixed, so the queries give what exceeds it, and count what is asked and not what is let in::
 
-    requests   max(0, running + waiting + refused a second x time of a request - baseline replicas x requests x theta)
+    requests   max(0, running + waiting + refused a second x time of a request - requests of the baseline)
     sessions   max(0, (the same, averaged) x sessions behind a request - sessions of the baseline)
     KV cache   max(0, KV use, averaged, x sessions behind a request - the baseline's)
 
@@ -30,7 +30,8 @@ from agentgpu_iac.plan import (
     Trigger,
     Workload,
 )
-from agentgpu_iac.plan.series import PICKER_QUEUE, decimal, selector
+from agentgpu_iac.plan.scaling import API_VERSIONS
+from agentgpu_iac.plan.series import PICKER_QUEUE, decimal, selector, wanted_replicas
 from agentgpu_iac.planning.running.routing import MAX_TRIES
 from agentgpu_iac.planning.running.watching import SCRAPE_INTERVAL_S
 from agentgpu_iac.spec.model import PrometheusAuth, ScheduledScale, StackSpec
@@ -48,7 +49,6 @@ _MOST_PERIOD_S = 1_800
 _FALLBACK_FAILURES = 3
 _FALLBACK_REPLICAS = 1
 """Not 0: with 0 KEDA would take a running burst down when Prometheus stops answering."""
-_API_VERSIONS: Final = {"Deployment": "apps/v1", "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
 _AUTH_PARAMETERS: Final[dict[str, tuple[Literal["bearer", "basic", "custom"], tuple[tuple[str, str], ...]]]] = {
     "bearer": ("bearer", (("bearerToken", "token"),)),
     "basic": ("basic", (("username", "username"), ("password", "password"))),
@@ -126,7 +126,7 @@ def _scaling(
     stays_s = stay_s(cold_s, burst.pace)
     return ScalingPlan(
         method=wanted.method,
-        target_api_version=_API_VERSIONS[burst.kind],
+        target_api_version=API_VERSIONS[burst.kind],
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
         prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
@@ -135,7 +135,10 @@ def _scaling(
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
-        triggers=tuple(_triggers(burst, metrics, baseline, stack, spec)),
+        triggers=tuple(
+            trigger.model_copy(update={"query": _while_closed(trigger.query, baseline, stack, spec)})
+            for trigger in _triggers(burst, metrics, baseline, stack, spec)
+        ),
         schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         averaged_s=averaged_s(burst.pace) if burst.pace is not None and burst.pace.sessions_per_request > 1 else 0,
         counts_refused=refused_by(burst, metrics, spec),
@@ -174,13 +177,11 @@ def _triggers(
     burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: str, spec: StackSpec
 ) -> Iterator[Trigger]:
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
-    seats, pace = seats_wanted(seats_held(burst), theta), burst.pace
-    baseline_replicas = baseline.replicas.min
-    at_rest, each = _even_part(burst, baseline, seats)
+    pace, baseline_replicas = burst.pace, baseline.replicas.min
+    floor, each = _requests_wanted(burst, baseline, theta)
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
     missing = "".join(f" + {term}" for term in _missing(burst, metrics, stack, spec, now))
-    floor = max(at_rest, _normal_requests(baseline))
     yield Trigger(name="requests", query=_excess(f"{now}{missing}", floor), threshold=each)
     behind, averaged = "", now
     used = None if metrics.kv_usage is None else f"{metrics.kv_usage}{{{chosen}}}"
@@ -193,7 +194,7 @@ def _triggers(
         yield Trigger(name="sessions", query=_excess(f"({averaged}{missing}){behind}", floor), threshold=each)
     if used is not None:
         at_base, ratio = (
-            max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / tier.max_num_seqs, 3))
+            max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / _in_the_cache(tier), 3))
             for tier in (baseline, burst)
         )
         yield Trigger(
@@ -203,18 +204,36 @@ def _triggers(
         )
 
 
-def _even_part(burst: Workload, baseline: Workload, seats: float) -> tuple[float, float]:
-    """(requests that the baseline holds before a burst is wanted, requests from which one burst replica more is).
+def _while_closed(query: str, baseline: Workload, stack: str, spec: StackSpec) -> str:
+    """The same query; 0 while the baseline's schedule leaves no replica of it, whose series would else be missing."""
+    if baseline.open_hours is None or baseline.open_hours.replicas_outside:
+        return query
+    wanted = wanted_replicas(stack, baseline.kind, baseline.name, spec.observability.cluster)
+    return f"({query}) or sum({wanted} == 0)"
 
-    Where the baseline is on other machines every replica gets the same part of the load, so that those of the burst, on
-    which the others' seats are no help, come in step with it: all of them at the peak.
+
+def _requests_wanted(burst: Workload, baseline: Workload, theta: float) -> tuple[float, float]:
+    """(requests that the baseline computes before a burst is wanted, requests from which one burst replica more is).
+
+    The baseline computes what its own machines do within the budgets, and normal load whatever theta says. Where it is on other
+    machines every replica gets the same part of the load, so that those of the burst, on which the others' seats are no help,
+    come in step with it: all of them at the peak. Where sessions pause, it is they that are counted in step.
     """
-    at_rest = baseline.replicas.min * seats
-    if burst.pooling is not None or not _differ(burst, baseline):
+    seats = seats_wanted(seats_held(burst), theta)
+    at_rest = baseline.replicas.min * seats_wanted(seats_held(baseline), theta)
+    if burst.pooling is not None:
+        return at_rest, seats
+    at_rest = max(at_rest, _normal_requests(baseline))
+    if not _differ(burst, baseline) or (burst.pace is not None and burst.pace.sessions_per_request > 1):
         return at_rest, seats
     at_rest = max(at_rest, float(burst.sessions_concurrent))
     at_peak = (burst.sessions_peak - at_rest) / burst.replicas.max
     return rounded(at_rest, 3), rounded(min(seats, at_peak) if at_peak > 0 else seats, 3)
+
+
+def _in_the_cache(tier: Workload) -> int:
+    """Sessions that fill its planned part of the KV cache: fewer than it holds where those that pause are not kept there."""
+    return tier.max_num_seqs if tier.resident_sessions is None else tier.resident_sessions
 
 
 def _differ(burst: Workload, baseline: Workload) -> bool:

@@ -175,6 +175,7 @@ def workload_plan(
         port=PORT,
         generating=generating_plan(candidate, pool.tier),
         paused_cache="keep" if candidate.away is None else candidate.away.to,
+        paused_found_ratio=1.0 if candidate.away is None else candidate.away.found,
         resident_sessions=candidate.resident_sessions if demand.load is None else None,
         memory=memory_plan,
         latency=_latency_plan(candidate, spec),
@@ -521,6 +522,7 @@ def _pod(candidate: Candidate, pool: Pool, replicas: int, streamer_mib: int, *, 
         accelerators=candidate.accelerators_per_pod,
         efa_interfaces=instance.efa_interfaces if candidate.nodes > 1 else 0,
         priority=priorities.level(candidate.demand, pool.tier),
+        zones=pool.zones,
         spread=_spread(candidate, pool, replicas) if spread else (),
     )
 
@@ -537,7 +539,9 @@ def _spread(candidate: Candidate, pool: Pool, replicas: int) -> tuple[Topology, 
     taken = pool.machine.accelerators_taken(candidate.accelerators_per_replica)
     alone_on_node = 2 * taken > pool.machine.accelerators
     spreads = replicas > 1 and pool.nodes > 1 and (pool.tier == "baseline" or alone_on_node)
-    return ("zone", "host") if spreads else ()
+    if not spreads:
+        return ()
+    return ("zone", "host") if pool.zones == 1 else ("host",)
 
 
 def _chosen_because(member: Placed) -> str:

@@ -32,6 +32,7 @@ from agentgpu_iac.planning.finishing.front import front_plan
 from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
+from agentgpu_iac.planning.running.open_hours import by_the_clock
 from agentgpu_iac.planning.running.proxying import proxy_plan
 from agentgpu_iac.planning.running.routing import router_plan
 from agentgpu_iac.planning.running.served import agent_plans
@@ -71,6 +72,9 @@ class Decisions:
     away."""
     considered: Sequence[Deployment]
     """The deployments among which was chosen."""
+    second_replicas: Mapping[int, Settled]
+    """For each user-facing deployment that would lack a replica in a rollout, by its position, what would be chosen with another
+    one warm."""
 
 
 def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: Decisions) -> Plan:
@@ -99,6 +103,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for member in placed
         for pool in its_pools[member.position]
     )
+    workloads = by_the_clock(workloads, {member.candidate.demand.name: member for member in placed}, spec)
     workloads = scaling.scaled(workloads, name, spec)
     pools_by_name = {
         name: leaving_pool(pool, [workload for workload in workloads if workload.node_pool == name])
@@ -106,7 +111,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     }
     node_pools = tuple(pools_by_name.values())
     tiers = tiers_by_agent(workloads)
-    second = second_replicas(placed, its_pools, spec)
+    second = second_replicas(settled, decided.second_replicas, decided.terms, spec)
     others = other_accelerators(placed, settled.options, its_pools, decided.terms)
     less = with_less_reserve(placed, decided.less_reserve, its_pools, decided.terms)
     total = with_dearest(
@@ -205,7 +210,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
         ledger=(
-            *entries(placed, tiers, total, by_hand, decided.terms.burst_hours, pools_by_name, quotas),
+            *entries(placed, tiers, total, by_hand, pools_by_name, quotas),
             *proxy_entries(proxy, agents, tiers),
         ),
         assumptions=assumptions(loaded.stack.spec, spec),

@@ -11,8 +11,10 @@ from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.demand import Demand
-from agentgpu_iac.planning.pools import Placed, Pool
+from agentgpu_iac.planning.opening import open_days, windows_per_month, work_seconds
+from agentgpu_iac.planning.pools import Placed, Pool, homes
 from agentgpu_iac.planning.running.served import load_ratios
+from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing.price_ages import price_age
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
@@ -74,15 +76,26 @@ def with_dearest(total: Cost, node_pools: Sequence[NodePool]) -> Cost:
             _pool_usd_per_hour(pool, total)
             if pool.dearest_usd_per_hour is None
             else pool.dearest_usd_per_hour * pool.max,
+            _mean_hours(pool),
         )
         for pool in node_pools
     ]
     return total.model_copy(
         update={
-            "dearest_baseline_usd_per_month": _sum(usd_per_month(usd) for tier, usd in hourly if tier == "baseline"),
-            "dearest_peak_usd_per_hour": usd_per_hour(_sum(usd for _, usd in hourly)),
+            "dearest_baseline_usd_per_month": _sum(
+                (usd * hours).quantize(_CENT) for tier, usd, hours in hourly if tier == "baseline"
+            ),
+            "dearest_peak_usd_per_hour": usd_per_hour(_sum(usd for _, usd, _ in hourly)),
         }
     )
+
+
+def _mean_hours(pool: NodePool) -> Decimal:
+    """Hours of a month in which a node of the pool is there, on average over its nodes."""
+    if pool.open_hours_per_month is None:
+        return Decimal(HOURS_PER_MONTH)
+    whole = HOURS_PER_MONTH * pool.min + Decimal(str(pool.open_hours_per_month)) * (pool.max - pool.min)
+    return whole / pool.max
 
 
 def _pool_usd_per_hour(pool: NodePool, total: Cost) -> Decimal:
@@ -95,19 +108,20 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
-    nodes = pool.nodes
-    split: list[tuple[CapacityType, int]] = [(pool.purchase.price_of, nodes)]
+    nodes, kept, month_h = pool.nodes, pool.kept_nodes, Decimal(HOURS_PER_MONTH)
+    split: list[tuple[CapacityType, int, Decimal]] = [
+        (pool.purchase.price_of, kept, month_h),
+        (pool.purchase.price_of, nodes - kept, pool.other_hours(burst_hours)),
+    ]
     if pool.reserved_nodes:
-        split = [("reserved", pool.reserved_nodes), ("on-demand", nodes - pool.reserved_nodes)]
+        split = [("reserved", pool.reserved_nodes, month_h), ("on-demand", nodes - pool.reserved_nodes, month_h)]
     items: list[LineItem] = []
-    for way, count in split:
+    for way, count, hours in split:
         bought = pool.machine.way(way)
         if not count or bought is None:
             continue
         price = usd_per_hour(bought.usd_per_hour)
-        month = (
-            usd_per_month(price * count) if pool.tier == "baseline" else (price * count * burst_hours).quantize(_CENT)
-        )
+        month = usd_per_month(price * count) if hours == month_h else (price * count * hours).quantize(_CENT)
         items.append(
             LineItem(
                 node_pool=pool.name,
@@ -116,6 +130,7 @@ def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
                 instance_type=pool.machine.instance.name,
                 nodes=count,
                 usd_per_hour=price,
+                hours_per_month=hours.quantize(_CENT),
                 usd_per_month=month,
                 price_known=bought.price_known,
                 price_date=bought.price_date,
@@ -178,6 +193,7 @@ def with_less_reserve(
 
 
 _DAYS_PER_MONTH = HOURS_PER_MONTH // 24
+_DAYS_PER_WEEK = 7
 
 
 def by_agent(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], terms: Terms) -> tuple[AgentCost, ...]:
@@ -205,12 +221,20 @@ def _asked_per_month(demand: Demand) -> float | None:
     requests, daily = demand.agent.requests, demand.agent.traffic.conversations_per_day
     if demand.load is not None:
         return None if requests is None or requests.per_s is None else requests.per_s * HOURS_PER_MONTH * 3600
-    return None if not daily else float(daily * _DAYS_PER_MONTH)
+    if demand.agent.work is not None:
+        return _work_per_month(demand)
+    return None if not daily else float(daily * _DAYS_PER_MONTH * open_days(demand.agent) / _DAYS_PER_WEEK)
+
+
+def _work_per_month(demand: Demand) -> float:
+    """Conversations, or requests of a model that generates nothing, that its work is made of."""
+    each = demand.agent.conversation.turns if demand.load is None else 1
+    return demand.turns_per_s / each * work_seconds(demand.agent) * windows_per_month(demand.agent)
 
 
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one deployment causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
-    hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else terms.burst_hours
+    hours = pool.node_hours(terms.burst_hours) / pool.nodes
     month = pool.usd_per_hour * hours - pool.saved_usd_per_month
     if pool.shared:
         return month / len(pool.members)
@@ -247,42 +271,53 @@ def _service_words(service: Service) -> str:
 
 
 def second_replicas(
-    placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], spec: StackSpec
+    settled: Settled, with_second: Mapping[int, Settled], terms: Terms, spec: StackSpec
 ) -> tuple[Alternative, ...]:
-    """A second warm replica for each user-facing agent whose only one would be away during a rollout.
-
-    Nothing where it would stand on a machine that nobody is led to.
-    """
-    buys = _second_buys(spec)
-    if not buys:
-        return ()
+    """A second warm replica for each user-facing agent whose only one would be away during a rollout, as it would be planned."""
     found: list[Alternative] = []
-    for member in placed:
-        candidate = member.candidate
-        pool = next(pool for pool in pools[member.position] if pool.tier == "baseline")
-        lone = candidate.demand.user_facing and candidate.baseline_replicas == 1
-        if not lone or pool.free_accelerators >= candidate.accelerators_per_replica:
+    here = homes(settled.pools)
+    for member in settled.placed:
+        other = with_second.get(member.position)
+        if other is None:
             continue
-        here = usd_per_month(usd_per_hour(pool.purchase.usd_per_hour * candidate.nodes))
-        more = usd_per_month(usd_per_hour(pool.purchase.next_usd_per_hour * candidate.nodes))
+        names = {served.name for served in member.candidate.demand.served}
+        there = [each for each in other.placed if names & {served.name for served in each.candidate.demand.served}]
+        more = (other.placement.usd - settled.placement.usd).quantize(_CENT)
+        now = sum((_part(member, pool, terms) for pool in here[member.position]), Decimal(0)).quantize(_CENT)
+        first = there[0].candidate
+        pools = [pool for each in there for pool in homes(other.pools)[each.position] if pool.tier == "baseline"]
         found.append(
             Alternative(
-                agent=candidate.demand.name,
-                description=f"a second warm replica on another {_nodes(candidate)}{pool.machine.instance.name}",
-                accelerator=candidate.accelerator.id,
-                instance_type=pool.machine.instance.name,
-                replicas=2,
-                usd_per_month=here + more,
+                agent=member.candidate.demand.name,
+                description=f"a second warm replica: {_and(_in_words(each) for each in there)}",
+                accelerator=first.accelerator.id,
+                instance_type=there[0].option.machine.instance.name,
+                replicas=sum(each.candidate.baseline_replicas for each in there),
+                usd_per_month=now + more,
                 delta_usd_per_month=more,
-                note=buys,
+                note=_second_buys(spec, on_several_nodes=all(pool.nodes > first.nodes for pool in pools)),
             )
         )
     return tuple(found)
 
 
-def _second_buys(spec: StackSpec) -> str:
-    """What a replica on another machine is good for; empty where nothing leads callers there."""
-    can = target_of(spec).can
-    if not can.runs_machines:
-        return "no outage at rollouts or when a node fails"
-    return "no outage when the machine that is not in front fails" if can.makes_machines else ""
+def _in_words(member: Placed) -> str:
+    candidate = member.candidate
+    if member.option.is_shared:
+        on = f"each {candidate.accelerator.name} of {member.option.machine.instance.name}"
+        return f"{candidate.baseline_replicas} engines, {member.option.engines_per_accelerator} on {on}"
+    return (
+        f"{candidate.baseline_replicas} x {candidate.accelerators_per_replica} {candidate.accelerator.name} on "
+        f"{_nodes(candidate)}{member.option.machine.instance.name}"
+    )
+
+
+def _and(words: Iterable[str]) -> str:
+    return " and ".join(words)
+
+
+def _second_buys(spec: StackSpec, *, on_several_nodes: bool) -> str:
+    """What a second warm replica is good for."""
+    if target_of(spec).can.runs_machines:
+        return "no outage when the machine that is not in front fails"
+    return "no outage at rollouts or when a node fails" if on_several_nodes else "no outage at rollouts"

@@ -77,9 +77,17 @@ def zones_for(
             path=f"nodePools.{pool.name}",
             hint="name a reservation in one of these zones",
         )
+    if pool.zones > 1 and (single or at is not None or len(found) < pool.zones):
+        where = f"{at or found[0]} alone" if single or at is not None else " and ".join(found)
+        raise BadInput.one(
+            PLAN,
+            f"{pool.name} is spread over {pool.zones} zones, but its nodes may stand in {where}",
+            path=f"nodePools.{pool.name}",
+            hint="choose another region or accelerator, hold no capacity for it, or take capacity.survive: node",
+        )
     if pool.nodes_per_replica > 1 or single:
         return (at or found[0],)
-    return found
+    return found if pool.zones == 1 else found[: pool.zones]
 
 
 def sold_in(pool: NodePool, zones: tuple[Zone, ...], names: tuple[str, ...]) -> tuple[str, ...]:

@@ -95,9 +95,16 @@ class Capacity(Document):
     """Share of an accelerator's memory that the need of its engines leaves free in steady state, for what is not foreseen: a
     load above the planned one, an error of the sum, a start with a cold cache. Less admits smaller accelerators; never
     less is left than what the engine's own share of the memory leaves, with the error of our sum."""
-    survive: Literal["nothing", "replica", "node"] = "nothing"
+    survive: Literal["nothing", "replica", "node", "zone"] = "nothing"
     """What may be lost while the warm replicas of a user-facing agent still carry its normal load. replica: one is warm beyond
-    those; node: as many as a node may hold of them. The burst is left out."""
+    those; node: as many as a node may hold of them; zone: as many in each of ``zones`` zones that the others carry it. The
+    burst is left out."""
+    zones: Annotated[int, Field(ge=2, le=6)] = 2
+    """Zones over which ``survive: zone`` spreads the warm replicas, and the most over which a burst on spot goes
+    (``maxSharePerPool``)."""
+    max_share_per_pool: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The largest share of an agent's burst that may be on one pool of spot, which is one instance type in one zone. Such a
+    burst is spread over zones, and bought on demand where those are too few."""
     inventory: tuple[OwnMachine, ...] = ()
     """The machines that there are. The plan then uses these alone, and no more of them than you have."""
     commitments: tuple[Commitment, ...] = ()
