@@ -33,7 +33,7 @@ def _plan_rules(stated: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
         yield Violation(
             steps=(*at, "kind"),
             message="a savings plan covers machines at its rates, but 'rates' is missing",
-            hint="write rates: [{machine: p5.48xlarge, usdPerHour: ...}]",
+            hint="write rates: [{machine: INSTANCE_TYPE, usdPerHour: ...}]",
         )
     for key, instead in (
         ("machine", "name it in rates"),
@@ -61,7 +61,7 @@ def _machine_rules(stated: Mapping[str, Data], at: Steps, what: str) -> Iterator
         yield Violation(
             steps=(*at, "kind"),
             message=f"of {what} it must be said which and how many: {' and '.join(map(repr, missing))} missing",
-            hint="write machine: p5.48xlarge and count: 2",
+            hint="write machine: INSTANCE_TYPE and count: 2",
         )
     if items(stated, "rates"):
         yield Violation(

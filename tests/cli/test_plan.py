@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from agentgpu_iac.plan import Plan
-from agentgpu_iac.units import HOURS_PER_MONTH
 from tests.cli.running import FAULTY, SMALL, TOO_LARGE, agentgpu
 from tests.examples import CUSTOMER_SERVICE, EXAMPLES
 
@@ -253,7 +252,7 @@ def test_the_contract_holds_for_every_example(path: Path) -> None:
         assert one["memory"]["utilizationRatio"] <= 0.8
     months = [one for one in plan["cost"]["lineItems"] if one["tier"] == "baseline"]
     assert all(
-        one["usdPerMonth"] == pytest.approx(one["nodes"] * one["usdPerHour"] * HOURS_PER_MONTH, abs=0.02)
+        one["usdPerMonth"] == pytest.approx(one["nodes"] * one["usdPerHour"] * one["hoursPerMonth"], abs=0.02)
         for one in months
     )
     assert plan["cost"]["baselineUsdPerMonth"] == pytest.approx(sum(one["usdPerMonth"] for one in months), abs=0.01)

@@ -134,7 +134,11 @@ def test_the_costs(plan: Plan) -> None:
         assert first_number(row["USD"]) == float(item.usd_per_month)
     for alternative in cost.alternatives[:8]:
         (row,) = (
-            one for one in rows if alternative.description in one["item"] and (alternative.agent or "") in one["item"]
+            one
+            for one in rows
+            if one["item"].startswith("instead, ")
+            and f"{alternative.description} ({alternative.note})" in one["item"]
+            and (alternative.agent or "") in one["item"]
         )
         assert row["USD"] == f"{alternative.delta_usd_per_month:+,.2f} a month"
 

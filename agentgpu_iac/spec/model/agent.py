@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -84,15 +84,13 @@ class Conversation(Document):
     """Share of a session's own earlier context found in the prefix cache at its next request. Unset: 1 with
     session-affine routing, since memory is reserved for every session; 1 / replicas with round robin."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _prompt_of_its_shared_part(cls, document: object) -> object:
+    @model_validator(mode="after")
+    def _prompt_of_its_shared_part(self) -> Self:
         """A prompt of which only the shared part is told is at least that long."""
-        if not isinstance(document, dict) or document.get("systemPromptTokens") is not None:
-            return document
-        shared = document.get("sharedPrefixTokens")
-        longer = isinstance(shared, int) and not isinstance(shared, bool) and shared > _SYSTEM_PROMPT_TOKENS
-        return {**document, "systemPromptTokens": shared} if longer else document
+        shared = self.shared_prefix_tokens
+        if shared is None or shared <= self.system_prompt_tokens or "system_prompt_tokens" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"system_prompt_tokens": shared})
 
 
 class Sessions(Document):

@@ -30,8 +30,10 @@ BURSTING = (
     SPEC.replace("24]}", "24], adminRanges: [203.0.113.7/32]}")
     .replace("  agents:", "  capacity: {burstWithoutNotice: accept}\n  accelerators: {allow: [h100-sxm]}\n  agents:")
     .replace("{concurrent: 20}", "{concurrent: 50, peak: 200}\n      traffic: {rampS: 3600}")
+    .replace("{maxContextTokens: 4096}", "{maxContextTokens: 4096, thinkTimeS: 0}")
 )
-FRONT, BURST = "qa-baseline-spheron-h100-sxm-od-0", "qa-burst-spheron-h100-sxm-spot-0"
+FRONT = "qa-baseline-spheron-h100-sxm-any-od-0"
+BURST = "qa-burst-spheron-1h100-80s-32v-fin-03-1000-fe6372c9-0"
 LOGIN = private(make_key())
 
 

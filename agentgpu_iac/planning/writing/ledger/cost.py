@@ -43,7 +43,7 @@ def hours_lines(workload: Workload, idle_s: int) -> Iterator[Line]:
         formula="cold start at worst + KEDA's polling + its HPA's, in whole minutes",
         inputs=f"{start_s:g} + {hours.polling_interval_s} + {HPA_S}",
         value=hours.lead_s,
-        result=f"{hours.lead_s // 60} min before each window",
+        result=f"{hours.lead_s} s before each window",
         unit="s",
         source="keda 2.20: pkg/scalers/cron_scaler.go; an HPA looks every 15 s",
     )
