@@ -56,6 +56,7 @@ from agentgpu_iac.plan.model_cache import (
     token_variables,
 )
 from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
+from agentgpu_iac.plan.open_hours import OpenHoursPlan, WorkPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
@@ -151,6 +152,7 @@ __all__ = (
     "NamedSecret",
     "NodePool",
     "NodeTypePlan",
+    "OpenHoursPlan",
     "OtherMachine",
     "Override",
     "PacePlan",
@@ -203,6 +205,7 @@ __all__ = (
     "WarningCode",
     "WatchingPlan",
     "WeightLoader",
+    "WorkPlan",
     "Workload",
     "tiers_by_agent",
     "token_variables",

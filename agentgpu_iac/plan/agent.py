@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agentgpu_iac.plan.open_hours import WorkPlan
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import LatencyClass
 
@@ -43,6 +44,8 @@ class AgentPlan(Document):
     """Planned TPOT, likewise."""
     e2e_ms: float | None
     """Planned time of its complete answer."""
+    work: WorkPlan | None = None
+    """What it has to do in each window; null: it has no work with a deadline."""
     fallback: str | None
     """Agent that callers should turn to when this one cannot answer."""
     load_ratio: float

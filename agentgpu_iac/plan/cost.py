@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.spec.document import Document, Money
@@ -23,8 +24,11 @@ class LineItem(Document):
     """How many."""
     usd_per_hour: Money
     """One node."""
+    hours_per_month: Money = Decimal(720)
+    """Hours of a month in which they are there: 720 for the baseline, those of its agents' schedule where it follows one, and
+    the expected burst hours for the burst tier."""
     usd_per_month: Money
-    """All nodes of the line over 720 h for the baseline; over the expected burst hours for the burst tier."""
+    """All nodes of the line over those hours."""
     price_known: bool = True
     """False: usdPerHour stands for a price that nobody knows; priceSource says whose it is."""
     price_date: str

@@ -122,6 +122,21 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "a schedule wants more burst replicas than the plan has nodes for",
         "raise the agent's peak, or lower the schedule's `replicas`",
     ),
+    "schedule-not-followed": Meaning(
+        "an agent's windows change nothing, and why", "do what the message names, or remove the schedule"
+    ),
+    "schedule-saves-no-nodes": Meaning(
+        "replicas go outside their windows, and nodes that are paid around the clock stay, and why",
+        "nothing, or what the message names",
+    ),
+    "schedule-needs-autoscaler": Meaning(
+        "nodes are counted for the hours of a schedule, and nothing of ours takes them away",
+        "have an autoscaler of yours make and end them, or count 720 h",
+    ),
+    "nobody-outside-schedule": Meaning(
+        "an agent that somebody waits for has no replica outside its windows",
+        "nothing where that is meant, or set `schedule.replicasOutside: 1`",
+    ),
     "schedule-ignored": Meaning("a schedule that nothing keeps, and why", "do what the message names, or remove it"),
     "gitops-overlay": Meaning(
         "Karpenter makes none of the nodes, so the GitOps tool is told to apply another overlay than the spec names",
@@ -434,6 +449,10 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "queue-not-limited": "serving",
     "router-needed": "serving",
     "schedule-ignored": "serving",
+    "schedule-needs-autoscaler": "safety-and-cost",
+    "schedule-not-followed": "safety-and-cost",
+    "schedule-saves-no-nodes": "to-know",
+    "nobody-outside-schedule": "serving",
     "single-replica": "serving",
     "skyserve-not-scaled": "serving",
     "spot-without-notice": "serving",

@@ -99,9 +99,13 @@ class NodePool(Document):
     accelerators_per_node: int
     """Whole accelerators of one node."""
     min: int
-    """Nodes that are always there; 0 for a burst pool."""
+    """Nodes that are always there; 0 for a burst pool, and what ``schedule.replicasOutside`` leaves of one that follows a
+    schedule."""
     max: int
     """Nodes at the peak."""
+    open_hours_per_month: float | None = None
+    """Hours of a month of 720 h in which its nodes beyond ``min`` are there for the windows of its deployment, a start before
+    and a drain after each; null: it follows no schedule."""
     surge_nodes: int = 0
     """Nodes beyond ``max`` that rollouts may add for a while, where an autoscaler makes them."""
     idle_s: int = 3600

@@ -34,6 +34,14 @@ def selector(stack: str, agent: str, cluster: str | None = None) -> str:
     return f'namespace="{stack}",{AGENT_SERIES_LABEL}="{agent}"{in_cluster(cluster)}'
 
 
+def wanted_replicas(stack: str, kind: str, name: str, cluster: str | None = None) -> str:
+    """How many replicas a workload is told to have, by kube-state-metrics; the leaders' set stands for a LeaderWorkerSet."""
+    chosen = f'namespace="{stack}"{in_cluster(cluster)}'
+    if kind == "Deployment":
+        return f'kube_deployment_spec_replicas{{{chosen},deployment="{name}"}}'
+    return f'kube_statefulset_replicas{{{chosen},statefulset="{name}"}}'
+
+
 def decimal(value: float) -> str:
     """A number in its shortest plain form, to the millionth, as PromQL and KEDA read it."""
     return f"{value:.6f}".rstrip("0").rstrip(".")

@@ -8,6 +8,7 @@ from typing import Literal
 from agentgpu_iac.plan.engine import EnginePlan
 from agentgpu_iac.plan.generating import GeneratingPlan
 from agentgpu_iac.plan.model_cache import ModelCachePlan
+from agentgpu_iac.plan.open_hours import OpenHoursPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
@@ -109,7 +110,10 @@ class Workload(Document):
     it back; or nowhere, so that it is read again."""
     resident_sessions: int | None = None
     """Sessions of a replica whose KV cache its accelerators hold at once: maxNumSeqs where paused ones are kept, else as many
-    as may generate; null where it holds none, and in plans of before."""
+    as may generate, and of those that pause as many as are to find theirs; null where it holds none, and in plans of before."""
+    paused_found_ratio: float = 1.0
+    """Share of the requests that find their session's cache on the accelerators after its pause, as planned: the others load it
+    back from the host, or read it again. 1 where it is kept, and in plans of before."""
     memory: MemoryPlan
     """Memory of one accelerator."""
     latency: LatencyPlan
@@ -153,6 +157,8 @@ class Workload(Document):
     """How its sessions ask. null: no time of a request is known."""
     scaling: ScalingPlan | None
     """What scales it; set for a burst tier that something scales."""
+    open_hours: OpenHoursPlan | None = None
+    """Hours in which its replicas are there; set for a baseline that follows a schedule. null: around the clock."""
     replica_usd_per_hour: Money
     """One replica's part of its node, bought the preferred way."""
     requests_per_session: float

@@ -27,7 +27,8 @@ def covered_pools(pools: Sequence[Pool], placement: Placement, terms: Terms) -> 
         covered: list[Covered] = []
         for number, each in enumerate(terms.commitments):
             key = (number, meter(pool.machine.id, pool.tier))
-            nodes = min(free, left.get(key, Decimal(0))) if applies(_on_demand(pool)) else Decimal(0)
+            may_be = pool.open is None and applies(_on_demand(pool))
+            nodes = min(free, left.get(key, Decimal(0))) if may_be else Decimal(0)
             if not nodes:
                 continue
             free -= nodes

@@ -3,9 +3,10 @@
 A deployment is a model with its engine that serves one agent or several; what one agent asks for is derived here, and
 ``deployments`` puts the demands of several together.
 
-Two demands are derived separately and the larger counts: the volume of the day (conversations per day x burst
-factor, spread over 24 h) and the pace of the sessions (sessions x tokens per turn / seconds per turn). Both sides
-of every comparison are the same kind of token: output against output, uncached prompt against uncached prompt.
+Two demands are derived separately and the larger counts: the volume of the day (conversations per day x burst factor, spread
+over 24 h or over the hours of the agent's schedule; or its work, over the time to the deadline) and the pace of the sessions
+(sessions x tokens per turn / seconds per turn). Both sides of every comparison are the same kind of token: output against
+output, uncached prompt against uncached prompt.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.planning.opening import Opening, opening_of, seconds_of_a_day, work_seconds
 from agentgpu_iac.planning.thinking import UNKNOWN, ThinkingChoice
 from agentgpu_iac.sizing import pooling
 from agentgpu_iac.sizing.conversation import SessionShape, request_shape, session_shape, uncached_tokens_per_request
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
+from agentgpu_iac.sizing.pauses import user_s
 from agentgpu_iac.spec.model import Agent, Latency, Requests
 from agentgpu_iac.spec.vocabulary import LatencyClass, Precision
-from agentgpu_iac.units import SECONDS_PER_DAY, round_up
+from agentgpu_iac.units import round_up
 
 _CLASS_BUDGETS_MS: dict[LatencyClass, tuple[float | None, float | None]] = {
     "voice": (200.0, 50.0),
@@ -30,6 +33,11 @@ _CLASS_BUDGETS_MS: dict[LatencyClass, tuple[float | None, float | None]] = {
     "background": (None, None),
 }
 """(TTFT, TPOT) of each latency class."""
+
+
+TPOT_OF_WORK_MS = 50.0
+"""Pace of the answers by which the sessions of work follow from its rate, where it has no TPOT budget (an assumption: that of
+the voice and chat classes)."""
 
 
 def budgets_ms(agent: Agent) -> tuple[float | None, float | None, float | None]:
@@ -110,6 +118,8 @@ class Demand:
     """Who starts it as a sub-agent, and what comes of that; part of its sessions and turns."""
     ramp_s: float = 0.0
     """Seconds from normal load to the peak: of the agent, or of the one that asks it and climbs fastest."""
+    opening: Opening | None = None
+    """The hours in which it runs; None: around the clock. Rates are those of these hours."""
     members: tuple[Demand, ...] = ()
     """What each of the agents asks for, where the deployment serves several; empty: it serves the one."""
     dealt_seats: int | None = None
@@ -267,7 +277,11 @@ def demand(
     started = tuple(_started(agent, shape, callers, ttft, tpot))
     concurrent, peak = _sessions(agent, started)
     daily = agent.traffic.conversations_per_day
-    volume = daily * agent.conversation.turns / SECONDS_PER_DAY if daily is not None else 0.0
+    volume = _turns_of_work(agent, shape)
+    if agent.work is not None:
+        concurrent = peak = max(1, math.ceil(volume * _seconds_per_turn(shape, ttft or 0.0, tpot or TPOT_OF_WORK_MS)))
+    elif daily is not None:
+        volume = daily * agent.conversation.turns / seconds_of_a_day(agent)
     pace, pace_peak = 0.0, 0.0
     if ttft is not None and tpot is not None:
         seconds = _seconds_per_turn(shape, ttft, tpot)
@@ -286,7 +300,7 @@ def demand(
         user_facing=agent.latency_class != "background",
         concurrent=concurrent,
         peak=peak,
-        most_seats=peak if daily is None and not started else max(peak, SEATS_FOR_VOLUME),
+        most_seats=peak if not volume and not started else max(peak, SEATS_FOR_VOLUME),
         budget_ttft_ms=ttft,
         budget_tpot_ms=tpot,
         budget_e2e_ms=agent.e2e_ms,
@@ -299,7 +313,18 @@ def demand(
         margin=latency.margin or 0.0,
         started=started,
         ramp_s=min(ramps),
+        opening=opening_of(agent),
     )
+
+
+def _turns_of_work(agent: Agent, shape: SessionShape) -> float:
+    """Turns in a second that have its work done by the deadline."""
+    work = agent.work
+    if work is None:
+        return 0.0
+    if work.requests is not None:
+        return work.requests / shape.requests_per_turn / work_seconds(agent)
+    return (work.tokens or 0) / shape.output_tokens_per_turn / work_seconds(agent)
 
 
 def _own_sessions(agent: Agent, started: Sequence[Started]) -> tuple[int, int]:
@@ -328,7 +353,7 @@ def _started(
     them, have started once each. Others stay with the session that started them.
     """
     turns = agent.conversation.turns
-    session_s = turns * _seconds_per_turn(shape, ttft_ms or 0.0, tpot_ms or 0.0) - agent.conversation.think_time_s
+    session_s = turns * _seconds_per_turn(shape, ttft_ms or 0.0, tpot_ms or 0.0) - user_s(agent.conversation)
     for caller in callers.values():
         for fan in caller.agent.fan_out:
             if fan.agent != agent.name:
@@ -367,7 +392,10 @@ def _of_requests(
     """
     tokens, each = requests.input_tokens, requests.inputs_per_request
     class_ttft, _ = _CLASS_BUDGETS_MS[agent.latency_class]
-    own, asking = requests.per_s or 0.0, [(callers[each.agent], each.per_turn) for each in requests.callers]
+    own = requests.per_s or 0.0
+    if agent.work is not None:
+        own = (agent.work.requests or (agent.work.tokens or 0) / (tokens * each)) / work_seconds(agent)
+    asking = [(callers[each.agent], each.per_turn) for each in requests.callers]
     ramps = [found.agent.traffic.ramp_s for found, _ in asking] + ([agent.traffic.ramp_s] if own else [])
     longest = requests.longest_input_tokens or max(tokens, min(LONGEST_INPUT_TOKENS, model.max_context_tokens))
     return Demand(
@@ -398,6 +426,7 @@ def _of_requests(
         ),
         longest_input_tokens=longest,
         ramp_s=min(ramps),
+        opening=opening_of(agent),
     )
 
 

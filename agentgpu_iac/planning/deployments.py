@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.opening import joined
 from agentgpu_iac.sizing.conversation import SessionShape, session_shape
 from agentgpu_iac.spec.model import Agent, Sessions, Traffic
 from agentgpu_iac.spec.reserved import reserved
@@ -202,6 +203,7 @@ def together(name: str, members: Sequence[Demand]) -> Demand:
         turns_per_s=sum(member.turns_per_s for member in members),
         turns_per_s_peak=sum(member.turns_per_s_peak for member in members),
         ramp_s=min(member.ramp_s for member in members),
+        opening=joined(member.opening for member in members),
     )
 
 

@@ -87,4 +87,4 @@ def pooling_faults(loaded: LoadedStack, agent: Agent, model: Model, at: str) -> 
 def _has_no_pace(agent: Agent) -> bool:
     """Whether nothing says how many turns the agent has in a second."""
     timed = agent.latency_class != "background" or (agent.ttft_ms is not None and agent.tpot_ms is not None)
-    return not timed and agent.traffic.conversations_per_day is None
+    return not timed and agent.traffic.conversations_per_day is None and agent.work is None

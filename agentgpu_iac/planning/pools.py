@@ -33,13 +33,15 @@ from agentgpu_iac.planning.choosing.siblings import most_usd_per_hour, siblings
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.planning.choosing.zones import in_zones
 from agentgpu_iac.planning.kubernetes_version import kubernetes_version
+from agentgpu_iac.planning.opening import EMPTY_S, NodeHours
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import ceil_div, usd_per_hour
+from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div, rounded, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
+_BY_THE_CLOCK = "by-the-clock-"
 _NAME_LIMIT = 63 - len("model-cache-")
 """Pool names stand in the names of their model cache's objects, which are labels too."""
 
@@ -104,6 +106,29 @@ class Pool:
     def engines_per_accelerator(self) -> int:
         """Engines that share one accelerator; 1: each has its own."""
         return self.members[0].option.engines_per_accelerator
+
+    @property
+    def open(self) -> NodeHours | None:
+        """For how long its nodes are there, where they come and go with a schedule."""
+        return self.members[0].option.open
+
+    @property
+    def kept_nodes(self) -> int:
+        """Nodes that are there all month: those of a baseline, or what its schedule leaves outside the windows."""
+        if self.tier == "burst":
+            return 0
+        return self.nodes if self.open is None else self.open.kept(self.nodes, self.members[0].candidate.nodes)
+
+    def other_hours(self, burst_hours: Decimal) -> Decimal:
+        """Hours of a month in which its other nodes are there: those of a schedule, or the expected ones of the burst."""
+        if self.open is None:
+            return burst_hours if self.tier == "burst" else Decimal(HOURS_PER_MONTH)
+        return min(burst_hours, self.open.hours) if self.tier == "burst" else self.open.hours
+
+    def node_hours(self, burst_hours: Decimal) -> Decimal:
+        """Hours of all its nodes in a month."""
+        kept = self.kept_nodes
+        return Decimal(HOURS_PER_MONTH) * kept + self.other_hours(burst_hours) * (self.nodes - kept)
 
     @property
     def normal_nodes(self) -> int:
@@ -191,6 +216,8 @@ def pools_of(
                 continue
             machine = member.option.machine
             group = member.share_group or ("over-nodes" if member.option.spans_nodes else "")
+            if member.option.open is not None:
+                group = f"{_BY_THE_CLOCK}{member.position}"
             key = (tier, *machine.id, *purchase.capacity_types, group, str(member.option.zones_in(tier)))
             gathered.setdefault(key, []).append(member)
             facts[key] = (tier, machine, purchase)
@@ -222,6 +249,8 @@ def _parts(
     That takes no more machines. Others are together as the program chose. Each part comes with the name of the agent that it
     is for, where it is for one, and with its machines, where they are not just those that its slots fill.
     """
+    if members[0].option.open is not None:
+        return ((members, members[0].candidate.demand.name, None),)
     if not terms.fillers_apart or len(members) == 1 or members[0].share_group is not None:
         return ((members, "", None),)
     fill = [member for member in members if member.option.accelerators(tier) % machine.accelerators == 0]
@@ -301,7 +330,7 @@ def _with_reservation(pool: Pool, ratio: float) -> Pool:
     saved = saved_usd_per_hour(pool.machine, pool.purchase)
     nodes = most_reserved(pool.normal_nodes, ratio)
     user_facing = all(member.candidate.demand.user_facing for member in pool.members)
-    if pool.tier == "burst" or not user_facing or not saved or not nodes:
+    if pool.tier == "burst" or not user_facing or not saved or not nodes or pool.open is not None:
         return pool
     on_demand = pool.purchase.usd_per_hour
     ways: tuple[CapacityType, ...] = ("reserved", "on-demand")
@@ -459,10 +488,11 @@ def node_pool_plan(
         region=machine.region,
         accelerator=machine.accelerator,
         accelerators_per_node=machine.accelerators,
-        min=pool.nodes if pool.tier == "baseline" else 0,
+        min=pool.kept_nodes,
+        open_hours_per_month=None if pool.open is None else rounded(float(pool.open.hours), 2),
         max=pool.nodes,
         surge_nodes=surge_nodes,
-        idle_s=_IDLE_AFTER_SURGE_S if surge_nodes else _IDLE_S[pool.tier],
+        idle_s=EMPTY_S if pool.open is not None else _IDLE_AFTER_SURGE_S if surge_nodes else _IDLE_S[pool.tier],
         closed_hours=_closed_hours(spec) if by_karpenter else (),
         reservation=reservation,
         zones=pool.zones,

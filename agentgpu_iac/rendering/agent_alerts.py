@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from agentgpu_iac.plan import AlertPlan, Workload, watching
 from agentgpu_iac.plan.pooling import per_second
-from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal
+from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, TIER_SERIES_LABEL, decimal, wanted_replicas
 from agentgpu_iac.rendering.alert_words import Said, count_in_words, in_both_windows, metrics_of, windows_in_words
 from agentgpu_iac.rendering.names import pod_pattern
 from agentgpu_iac.rendering.watched import Watched
@@ -185,8 +185,12 @@ def _errors(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Sa
 
 def _replicas_below_plan(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:
     workload, wanted = tiers[0], watched.warm_replicas(tiers)
+    least = str(wanted)
+    if workload.open_hours is not None and watched.host is None:
+        told = wanted_replicas(watched.plan.stack, workload.kind, workload.name, watched.cluster)
+        least = f"clamp_max(sum({told}), {wanted})"
     return Said(
-        expression=f"({watched.warm_up(tiers)}) < {wanted}",
+        expression=f"({watched.warm_up(tiers)}) < {least}",
         summary=f"{workload.title} has fewer replicas than planned",
         description=(
             f"{{{{ $value }}}} of {wanted} {'baseline ' if watched.host is None else ''}replicas answer, for longer than "
@@ -245,22 +249,40 @@ def _metrics_missing(watched: Watched, alert: AlertPlan, tiers: Sequence[Workloa
     )
 
 
+def _keda_errors(watched: Watched, alert: AlertPlan, names: str) -> str:
+    matches = "=~" if "|" in names else "="
+    counted = " or ".join(
+        f'increase(keda_scaler_detail_errors_total{{{label}="{watched.plan.stack}",scaledObject{matches}"{names}"'
+        f"{watched.beside}}}[{alert.window_s}s])"
+        for label in ("exported_namespace", "namespace")
+    )
+    return f"sum({counted}) > {decimal(alert.threshold)}"
+
+
+def _clock_failing(watched: Watched, alert: AlertPlan, baseline: Workload) -> Said:
+    """The clock alone scales the agent: what fails then is its zone or KEDA itself."""
+    return Said(
+        expression=_keda_errors(watched, alert, baseline.name),
+        summary=f"The schedule of {baseline.title} is not kept",
+        description=f"KEDA cannot ask the clock for {baseline.name}: its replicas stay as they are, in its windows and outside.",
+        first="kubectl describe the ScaledObject: does KEDA know the time zone? Until then scale by hand.",
+    )
+
+
 def _scaler_failing(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) -> Said:
-    burst = next(workload for workload in tiers if workload.scaling is not None)
+    scaled = [workload for workload in tiers if workload.scaling is not None or workload.open_hours is not None]
+    if all(workload.scaling is None for workload in scaled):
+        return _clock_failing(watched, alert, scaled[0])
+    burst = next(workload for workload in scaled if workload.scaling is not None)
     least = 0 if burst.scaling is None else burst.scaling.min_replicas
-    stack = watched.plan.stack
     if burst.scaling is not None and burst.scaling.method == "hpa":
         expression = (
             f"sum(kube_horizontalpodautoscaler_status_condition{{{watched.of_stack},"
             f'horizontalpodautoscaler="{burst.name}",condition="ScalingActive",status="false"}}) > {decimal(alert.threshold)}'
         )
     else:
-        counted = " or ".join(
-            f'increase(keda_scaler_detail_errors_total{{{label}="{stack}",scaledObject="{burst.name}"{watched.beside}}}'
-            f"[{alert.window_s}s])"
-            for label in ("exported_namespace", "namespace")
-        )
-        expression = f"sum({counted}) > {decimal(alert.threshold)}"
+        objects = scaled if burst.scaling is not None and burst.scaling.method == "keda" else scaled[:1]
+        expression = _keda_errors(watched, alert, "|".join(each.name for each in objects))
     return Said(
         expression=expression,
         summary=f"The burst tier of {burst.title} is not scaled",

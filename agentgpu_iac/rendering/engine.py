@@ -300,7 +300,7 @@ def _leader_worker_set(plan: Plan, workload: Workload) -> LeaderWorkerSetContext
 
 
 def _replicas(workload: Workload) -> tuple[int, ...]:
-    return () if workload.scaling else (workload.replicas.min,)
+    return () if workload.scaling or workload.open_hours else (workload.replicas.min,)
 
 
 def _labels(plan: Plan, workload: Workload, component: str) -> Pairs:

@@ -108,18 +108,18 @@ _SCALING: Final[Reasons] = MappingProxyType(
     {
         ("spec", "minReplicas"): "scaling.minReplicas",
         ("spec", "maxReplicas"): "scaling.maxReplicas",
-        ("spec", "minReplicaCount"): "scaling.minReplicas",
-        ("spec", "maxReplicaCount"): "scaling.maxReplicas",
-        ("spec", "pollingInterval"): "scaling.pollingIntervalS",
-        ("spec", "cooldownPeriod"): "scaling.cooldownS",
+        ("spec", "minReplicaCount"): "scaling.minReplicas, or openHours.replicasOutside of a baseline",
+        ("spec", "maxReplicaCount"): "scaling.maxReplicas, or replicas.max of a baseline",
+        ("spec", "pollingInterval"): "scaling.pollingIntervalS, or openHours.pollingIntervalS of a baseline",
+        ("spec", "cooldownPeriod"): "scaling.cooldownS, or none by the clock",
         ("fallback", "failureThreshold"): "scaling.fallbackFailures",
         ("fallback", "replicas"): "scaling.fallbackReplicas",
-        ("scaleDown", "stabilizationWindowSeconds"): "scaling.scaleDownStabilizationS",
-        ("scaleDown", "policies", "periodSeconds"): "scaling.scaleDownPeriodS",
+        ("scaleDown", "stabilizationWindowSeconds"): "scaling.scaleDownStabilizationS, or none by the clock",
+        ("scaleDown", "policies", "periodSeconds"): "scaling.scaleDownPeriodS, or all at once by the clock",
         ("scaleUp", "policies", "value"): "scaling.maxReplicas: all at once",
         ("target", "averageValue"): "scaling.triggers.threshold",
         ("metadata", "threshold"): "scaling.triggers.threshold",
-        ("metadata", "desiredReplicas"): "scaling.schedules.replicas",
+        ("metadata", "desiredReplicas"): "scaling.schedules.replicas, or openHours.windows.replicas of a baseline",
     }
 )
 

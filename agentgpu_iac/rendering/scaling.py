@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgpu_iac.plan import Plan, ScalingPlan, Workload
+from agentgpu_iac.plan import OpenHoursPlan, Plan, ScalingPlan, Schedule, Workload
+from agentgpu_iac.plan.scaling import API_VERSIONS
 from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, decimal
 from agentgpu_iac.rendering.context import Context, Draft, Pairs
 from agentgpu_iac.rendering.names import SCALING, labels, workload_labels
@@ -60,6 +62,25 @@ class ScaledObjectContext(Context):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledObjectContext(Context):
+    """One baseline, scaled by KEDA by the clock."""
+
+    template: ClassVar[str] = "scheduled-object.yaml.j2"
+    name: str
+    namespace: str
+    labels: Pairs
+    target_api_version: str
+    target_kind: str
+    target_name: str
+    polling_interval_s: int
+    min_replicas: int
+    max_replicas: int
+    hpa_name: str
+    schedules: tuple[tuple[str, str, str, str, str], ...]
+    """(name, time zone, start, end, replicas)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerAuthenticationContext(Context):
     """How KEDA proves to Prometheus who it is, for all burst tiers of the stack."""
 
@@ -95,8 +116,8 @@ class HorizontalPodAutoscalerContext(Context):
 
 
 def scaling_drafts(plan: Plan) -> tuple[Draft, ...]:
-    """One object for each burst tier that something scales: never two on one workload."""
-    return (*_authentication(plan), *_scalers(plan))
+    """One object for each tier that something scales: never two on one workload."""
+    return (*_authentication(plan), *_scalers(plan), *_by_the_clock(plan))
 
 
 def _authentication(plan: Plan) -> tuple[Draft, ...]:
@@ -129,6 +150,38 @@ def _scalers(plan: Plan) -> tuple[Draft, ...]:
     )
 
 
+def _by_the_clock(plan: Plan) -> tuple[Draft, ...]:
+    return tuple(
+        Draft(folder=SCALING, context=_scheduled_object(plan, workload, workload.open_hours))
+        for workload in plan.workloads
+        if workload.open_hours is not None
+    )
+
+
+def _scheduled_object(plan: Plan, workload: Workload, hours: OpenHoursPlan) -> ScheduledObjectContext:
+    about = (*workload_labels(workload), (_KEDA_LABEL, workload.name))
+    return ScheduledObjectContext(
+        name=workload.name,
+        namespace=plan.stack,
+        labels=labels(plan.stack, _COMPONENT, name=workload.name, more=about),
+        target_api_version=API_VERSIONS[workload.kind],
+        target_kind=workload.kind,
+        target_name=workload.name,
+        polling_interval_s=hours.polling_interval_s,
+        min_replicas=hours.replicas_outside,
+        max_replicas=workload.replicas.max,
+        hpa_name=f"keda-hpa-{workload.name}",
+        schedules=_schedules(hours.windows),
+    )
+
+
+def _schedules(schedules: Sequence[Schedule]) -> tuple[tuple[str, str, str, str, str], ...]:
+    return tuple(
+        (f"schedule-{number}", schedule.timezone, schedule.start, schedule.end, str(schedule.replicas))
+        for number, schedule in enumerate(schedules, start=1)
+    )
+
+
 def _scaled_object(plan: Plan, workload: Workload, scaling: ScalingPlan) -> ScaledObjectContext:
     auth = scaling.prometheus_auth
     about = (*workload_labels(workload), (_KEDA_LABEL, workload.name))
@@ -153,10 +206,7 @@ def _scaled_object(plan: Plan, workload: Workload, scaling: ScalingPlan) -> Scal
         aws_regions=() if auth is None or auth.aws_region is None else (auth.aws_region,),
         authentications=() if auth is None else (_AUTHENTICATION,),
         queries=tuple((trigger.name, trigger.query, decimal(trigger.threshold)) for trigger in scaling.triggers),
-        schedules=tuple(
-            (f"schedule-{number}", schedule.timezone, schedule.start, schedule.end, str(schedule.replicas))
-            for number, schedule in enumerate(scaling.schedules, start=1)
-        ),
+        schedules=_schedules(scaling.schedules),
     )
 
 

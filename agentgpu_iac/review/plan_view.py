@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from agentgpu_iac.plan import NodePool, Plan, Warning, Workload
+from agentgpu_iac.plan import LineItem, NodePool, Plan, Warning, Workload
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
+from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.served_view import served_blocks
-from agentgpu_iac.units import figure
+from agentgpu_iac.units import HOURS_PER_MONTH, figure
 
 _BAR_CELLS = 10
 _SHOWN_ALTERNATIVES = 8
@@ -32,6 +33,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
             for workload in plan.workloads
             if workload.tier == "baseline"
         )
+        + hours_lines(plan)
     )
     yield from served_blocks(plan)
     yield Heading(text="Node pools")
@@ -197,11 +199,16 @@ def _price_of(pool: NodePool) -> str:
     return ("" if pool.price_known else "unknown, counted as of ") + (pool.price_date or "undated")
 
 
+def _hours(item: LineItem) -> str:
+    """How long the nodes are there, where it is not all month."""
+    return "" if item.hours_per_month == HOURS_PER_MONTH else f", {float(item.hours_per_month):g} h a month"
+
+
 def _cost(plan: Plan) -> Table:
     cost = plan.cost
     rows = [
         (
-            f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}"
+            f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}{_hours(item)}"
             + ("" if item.price_known else " (price unknown)"),
             f"{item.usd_per_month:,.2f}",
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agentgpu_iac.sizing.kv_cache import KV_BLOCK_TOKENS
+from agentgpu_iac.sizing.pauses import tool_s, user_s
 from agentgpu_iac.spec.model import Conversation
 
 
@@ -74,7 +75,7 @@ def session_shape(conversation: Conversation, *, shares_prefix: bool = True) -> 
         history_tokens=own * (1 - 1 / (turns * requests)) + (turns - 1) / 2 * kept_per_turn,
         longest_history_tokens=system + (turns - 1) * kept_per_turn,
         largest_new_tokens=max(conversation.input_tokens_per_turn, calls.result_tokens if calls.per_turn else 0),
-        pause_s_per_turn=conversation.think_time_s + calls.per_turn * calls.seconds,
+        pause_s_per_turn=user_s(conversation) + calls.per_turn * tool_s(calls),
     )
 
 

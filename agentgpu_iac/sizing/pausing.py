@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ _PCIE_5_GB_PER_S = 41.7
 2026, KV offloading connector)."""
 _MOST_BUSY = 0.8
 """Part of the link's time above which nobody is promised a reload."""
+_ROUNDING = 1e-9
 _LATE_WAITS = 3.0
 """A 95th percentile of a wait that is spread as an exponential, in means."""
 
@@ -32,15 +34,42 @@ class Away:
 
     to: Literal["offload", "drop"]
     resident: int
-    """Sessions whose cache its accelerators hold at once: those that it generates for."""
+    """Sessions whose cache its accelerators hold at once: those that it generates for, and those that paused last."""
     mean_ms: float
-    """Loading back what a mean request finds from before; 0 where it is dropped."""
+    """Loading back what a mean request finds from before, where it is not on the accelerators; 0 where it is dropped."""
     longest_ms: float
     """Loading back the longest history."""
+    found: float = 0.0
+    """Part of the requests that find their session's cache on the accelerators, since the pause was short."""
+    reloaded_ratio: float = 0.0
+    """Part of the earlier context that a reload brings back: none where it is dropped, and where the engine moves prompts alone
+    all but what the request before generated."""
+    held_ratio: float = 0.0
+    """Part of the sessions that pause whose cache must still be there for that (``pauses``)."""
+
+    @property
+    def waits_ms(self) -> float:
+        """What a request waits for its cache, on average over those that find it too."""
+        return (1 - self.found) * self.mean_ms
+
+    def held(self, sessions: int, generating: int) -> int:
+        """Sessions whose cache the accelerators hold: of those that generate, and of as many others as must find theirs."""
+        return generating + math.ceil(self.held_ratio * max(0, sessions - generating) - _ROUNDING)
+
+    @property
+    def prompts_ratio(self) -> float:
+        """Part of the earlier context that need not be read again, on average: of those that find it all, of the others what is
+        loaded back.
+        """
+        return self.found + (1 - self.found) * self.reloaded_ratio
+
+    def longest_prompt_hit_ratio(self, hit_ratio: float) -> float:
+        """Share of earlier context in the cache for the request that waits longest, which finds nothing on the accelerators."""
+        return hit_ratio * self.reloaded_ratio / self.prompts_ratio if self.prompts_ratio else 0.0
 
     def busy_ratio(self, requests_per_ms: float) -> float:
         """Part of its time that the link loads."""
-        return requests_per_ms * self.mean_ms
+        return requests_per_ms * self.waits_ms
 
     def keeps_up(self, requests_per_ms: float) -> bool:
         """Whether the link is free often enough."""

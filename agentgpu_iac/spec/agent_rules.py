@@ -102,6 +102,8 @@ def conversation_rules(conversation: Mapping[str, Data], at: Steps) -> Iterator[
     yield from _context_holds_a_turn(conversation, at)
     yield from _conversation_is_finite(conversation, at)
     yield from _prompt_holds_its_shared_part(conversation, at)
+    yield from _times_are_a_distribution(conversation, "thinkTimeS", "thinkTimeQuantiles", at)
+    yield from _times_are_a_distribution(part(conversation, "toolCalls"), "seconds", "quantiles", (*at, "toolCalls"))
 
 
 def _context_holds_a_turn(conversation: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
@@ -130,6 +132,38 @@ def _prompt_holds_its_shared_part(conversation: Mapping[str, Data], at: Steps) -
             hint=f"line {LINE}: count tool definitions and whatever else every session begins with as systemPromptTokens",
             other=(*at, "systemPromptTokens"),
         )
+
+
+def _times_are_a_distribution(times: Mapping[str, Data], mean: str, quantiles: str, at: Steps) -> Iterator[Violation]:
+    """Quantiles say what a mean would: two at least, from short to long."""
+    stated = items(times, quantiles)
+    if not stated:
+        return
+    if times.get(mean) is not None:
+        yield Violation(
+            steps=(*at, quantiles),
+            message=f"the mean that follows from {quantiles} is not {mean}",
+            hint=f"line {LINE}: leave {mean} out, or give it without {quantiles}",
+            other=(*at, mean),
+        )
+    if len(stated) == 1:
+        yield Violation(
+            steps=(*at, quantiles),
+            message="one quantile is no distribution",
+            hint="add another, such as {percent: 95, seconds: ...}, or give the mean alone as " + mean,
+        )
+    for index in range(1, len(stated)):
+        before, after = mapping(stated[index - 1]), mapping(stated[index])
+        for key, allowed in (("percent", "more"), ("seconds", "no less")):
+            low, high = before.get(key), after.get(key)
+            if not isinstance(low, int | float) or not isinstance(high, int | float):
+                continue
+            if high < low or (high == low and key == "percent"):
+                yield Violation(
+                    steps=(*at, quantiles, index, key),
+                    message=f"{key} must be {allowed} than {low:g}, that of the entry before; not {high:g}",
+                    hint="write quantiles from short to long",
+                )
 
 
 def thinking_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
@@ -211,7 +245,7 @@ def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
     for steps, why in meant:
         yield Violation(steps=steps, message=f"{steps[-1]} has no meaning beside requests: {why}", hint="leave it out")
     requests = part(agent, "requests")
-    if requests.get("perS") is None and not items(requests, "callers"):
+    if requests.get("perS") is None and not items(requests, "callers") and agent.get("work") is None:
         yield Violation(
             steps=(*at, "requests"),
             message="nobody asks: neither 'perS' nor 'callers' is there",
@@ -219,7 +253,7 @@ def request_rules(agent: Mapping[str, Data], at: Steps) -> Iterator[Violation]:
         )
     traffic = part(agent, "traffic")
     for key in ("burstFactor", "rampS"):
-        if requests.get("perS") is None and traffic.get(key) is not None:
+        if requests.get("perS") is None and traffic.get(key) is not None and agent.get("work") is None:
             yield Violation(
                 steps=(*at, "traffic", key),
                 message=f"{key} is about perS, and only callers ask here: their own traffic says how they climb",
@@ -298,7 +332,7 @@ def fan_out_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
 def _has_no_pace(agent: Mapping[str, Data]) -> bool:
     """Whether nothing says how many turns the agent has in a second."""
     timed = agent.get("latencyClass") != "background" or ("ttftMs" in agent and "tpotMs" in agent)
-    return not timed and "conversationsPerDay" not in part(agent, "traffic")
+    return not timed and "conversationsPerDay" not in part(agent, "traffic") and "work" not in agent
 
 
 def _started_in_a_circle(starts: Mapping[str, Mapping[str, Steps]]) -> Iterator[tuple[Steps, str]]:

@@ -35,6 +35,7 @@ from agentgpu_iac.spec.model import (
 from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
+from agentgpu_iac.spec.schedule_rules import agent_schedule_rules, cover_rules, peak_hours_rules, work_rules
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
@@ -57,6 +58,8 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from peak_hours_rules(part(spec, "scaling"), agents)
+    yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
     yield from commitment_rules(part(spec, "capacity"))
     yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
@@ -76,6 +79,8 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from conversation_rules(part(agent, "conversation"), (*at, "conversation"))
         yield from thinking_rules(agent, at)
         yield from request_rules(agent, at)
+        yield from agent_schedule_rules(agent, target, part(spec, "scaling"), at)
+        yield from work_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:

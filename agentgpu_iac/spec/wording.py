@@ -73,6 +73,7 @@ _UNITS: Final = (
 
 _DNS = "a Kubernetes name: lower-case letters, digits, hyphens and dots, 63 at most"
 _CRON = "five cron fields with one space between them, such as 0 8 * * 1-5"
+_CLOCK = 'a time of day in quotes, such as "22:00"; "24:00" is the end of the day'
 _DAY = "a day such as 2026-11-27"
 _RANGE = "an address range such as 203.0.113.0/24"
 
@@ -101,6 +102,10 @@ PATTERN_WORDS: Final = {
     "hostname": "a host name such as agents.example.com",
     "start": _CRON,
     "end": _CRON,
+    "opens": _CLOCK,
+    "closes": _CLOCK,
+    "by": _CLOCK,
+    "days": "weekdays such as mon-fri or sat,sun",
     "starts": "a day in quotes, such as '2027-01-04'",
     "ends": "a day in quotes, such as '2027-01-18'",
     "timezone": "an IANA time zone such as Europe/Berlin",

@@ -80,8 +80,6 @@ def test_the_change_that_is_offered_does_what_is_said() -> None:
         make_plan(load_text(each, STACK), load_catalog())
         for each in (text, text.replace("model: Qwen/Qwen3-14B", "model: Qwen/Qwen3-14B\n      precision: fp8"))
     )
-    free, freer = (round(100 * (1 - plan.workloads[0].memory.utilization_ratio)) for plan in (as_it_is, changed))
-    assert f"leaves {freer}% of each accelerator free instead of {free}%" in said
-    assert as_it_is.cost.baseline_usd_per_month == changed.cost.baseline_usd_per_month
-    assert f"still for USD {changed.cost.baseline_usd_per_month:,.2f} a month" in said
+    before, after = (plan.cost.baseline_usd_per_month for plan in (as_it_is, changed))
+    assert f"an {changed.workloads[0].accelerator.upper()}, for USD {after:,.2f} a month instead of USD {before:,.2f}" in said
     assert "quantised-at-load" in {each.code for each in changed.warnings}

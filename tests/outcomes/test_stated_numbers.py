@@ -23,7 +23,6 @@ STATED: dict[str, tuple[Any, str]] = {
     "planning.engines.sglang._FASTSAFETENSORS_SINCE": ("0.5.9", "load formats of the released wheels"),
     "planning.engines.sglang._STREAMS_SINCE": ("0.5.15", "load formats of the released wheels"),
     "planning.engines.sglang._SHARED_STATIC_SHARE": (0.95, "free memory is at least need and a fifth of the card"),
-    "planning.engines.sglang._GB": (10**9, "--hicache-size counts decimal gigabytes"),
     "planning.engines.sglang._MOST_RANKS": (16, "whole GB for each rank of the largest replica"),
     "planning.engines.tensorrt_llm._SINCE": ("1.1", "oldest trtllm-serve whose flags were read"),
     "planning.engines.tensorrt_llm._TOOL_PARSERS_SINCE": ("1.2", "--tool_parser of the released wheels"),

@@ -129,7 +129,8 @@ def test_the_costs(plan: Plan) -> None:
     expected = said.get("baseline and the expected burst hours, a month", float(cost.baseline_usd_per_month))
     assert expected == float(cost.expected_usd_per_month)
     for row, item in zip(rows, cost.line_items, strict=False):
-        assert row["item"] == f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}"
+        hours = "" if item.hours_per_month == 720 else f", {float(item.hours_per_month):g} h a month"
+        assert row["item"] == f"{item.nodes} x {item.instance_type}, {item.capacity_type}, {item.tier}{hours}"
         assert first_number(row["USD"]) == float(item.usd_per_month)
     for alternative in cost.alternatives[:8]:
         (row,) = (

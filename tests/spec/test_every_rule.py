@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import agent_rules, commitment_rules, rules
+from agentgpu_iac.spec import agent_rules, commitment_rules, rules, schedule_rules
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -22,6 +22,10 @@ STORE = "externalSecrets: {store: vault}"
 GITOPS = "gitops: {tool: flux, repository: 'https://example.org/r', path: p}"
 PUBLIC = "hosts: {callerRanges: [10.0.0.0/8]}"
 SCHEDULE = "scaling: {{schedule: [{{agent: {agent}, start: {start}, end: 0 9 * * *, replicas: 1}}]}}"
+
+NIGHT = "schedule: {windows: [{opens: '22:00', closes: '06:00'}]}"
+BATCH = ("latencyClass: background", NIGHT)
+AT_NIGHT = f"name: other, model: Qwen/Qwen3-14B, latencyClass: background, {NIGHT}"
 
 WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
 
@@ -245,6 +249,23 @@ BAD = (
         "agents[0].conversation.sharedPrefixTokens",
         with_agent("conversation: {sharedPrefixTokens: 501, systemPromptTokens: 500}"),
     ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.thinkTimeQuantiles",
+        with_agent(
+            "conversation: {thinkTimeS: 4, thinkTimeQuantiles: [{percent: 50, seconds: 2}, {percent: 95, seconds: 9}]}"
+        ),
+    ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.toolCalls.quantiles",
+        with_agent("conversation: {toolCalls: {quantiles: [{percent: 50, seconds: 2}]}}"),
+    ),
+    (
+        "_times_are_a_distribution",
+        "agents[0].conversation.toolCalls.quantiles[1].percent",
+        with_agent("conversation: {toolCalls: {quantiles: [{percent: 95, seconds: 2}, {percent: 50, seconds: 9}]}}"),
+    ),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: off", "conversation: {reasoningTokensPerTurn: 1}")),
     ("thinking_rules", "agents[0].thinking", with_agent("thinking: on", "conversation: {reasoningTokensPerTurn: 0}")),
     ("request_rules", "agents[0].sessions", with_agent("requests: {perS: 1}", "sessions: {concurrent: 2}")),
@@ -269,6 +290,64 @@ BAD = (
         "_fallback_rules",
         "agents[0].fallback",
         with_second("fallback: other", second="name: other, model: m, requests: {perS: 1}"),
+    ),
+    (
+        "zone_rules",
+        "agents[0].schedule.timezone",
+        with_agent("schedule: {timezone: Europe/Berlim, windows: [{opens: '22:00', closes: '06:00'}]}"),
+    ),
+    (
+        "zone_rules",
+        "scaling.schedule[0].timezone",
+        with_spec(SCHEDULE.format(agent="support, timezone: Nowhere/Land", start="0 8 * * *")),
+    ),
+    (
+        "_window_is_open",
+        "agents[0].schedule.windows[0].closes",
+        with_agent("schedule: {windows: [{opens: '22:00', closes: '22:00'}]}"),
+    ),
+    (
+        "_window_is_open",
+        "agents[0].schedule.windows[0].opens",
+        with_agent("schedule: {windows: [{opens: '24:00', closes: '06:00'}]}"),
+    ),
+    ("agent_schedule_rules", "agents[0].schedule", with_agent(NIGHT).replace("spec:", "spec:\n  target: compose")),
+    (
+        "agent_schedule_rules",
+        "agents[0].schedule",
+        with_agent(NIGHT).replace("spec:", "spec:\n  scaling: {method: none}"),
+    ),
+    (
+        "agent_schedule_rules",
+        "agents[0].schedule.replicasOutside",
+        with_agent(NIGHT[:-1] + ", replicasOutside: 3}", "overrides: {baselineReplicas: 2}"),
+    ),
+    ("work_rules", "agents[0].work", with_agent(*BATCH, "work: {requests: 9, tokens: 9}")),
+    ("work_rules", "agents[0].work", with_agent(NIGHT, "work: {requests: 9}")),
+    ("work_rules", "agents[0].work", with_agent("latencyClass: background", "work: {requests: 9}")),
+    ("work_rules", "agents[0].sessions", with_agent(*BATCH, "sessions: {concurrent: 4}", "work: {requests: 9}")),
+    (
+        "work_rules",
+        "agents[0].traffic.conversationsPerDay",
+        with_agent(*BATCH, "traffic: {conversationsPerDay: 9}", "work: {tokens: 9}"),
+    ),
+    ("work_rules", "agents[0].work.by", with_agent(*BATCH, "work: {requests: 9, by: '06:30'}")),
+    ("cover_rules", "agents[0].fallback", with_second("fallback: other", second=AT_NIGHT)),
+    (
+        "cover_rules",
+        "agents[0].fanOut[0].agent",
+        with_second(
+            *BATCH[:1],
+            NIGHT,
+            "traffic: {conversationsPerDay: 9}",
+            "fanOut: [{agent: other}]",
+            second=f"{AT_NIGHT}, work: {{requests: 9}}",
+        ),
+    ),
+    (
+        "peak_hours_rules",
+        "scaling.schedule[0].start",
+        with_agent(NIGHT).replace("spec:", "spec:\n  " + SCHEDULE.format(agent="support", start="0 8 * * *")),
     ),
 )
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
@@ -301,11 +380,19 @@ ALLOWED = (
     with_agent(
         "requests: {perS: 0.5, inputTokens: 2, longestInputTokens: 2}", "e2eMs: 100", "traffic: {burstFactor: 2}"
     ),
+    with_agent(NIGHT),
+    with_agent(NIGHT[:-1] + ", replicasOutside: 2}", "overrides: {baselineReplicas: 2}"),
+    with_agent("schedule: {windows: [{opens: '00:00', closes: '24:00'}]}"),
+    with_agent(*BATCH, "work: {requests: 9, by: '06:00'}"),
+    with_agent(*BATCH, "work: {tokens: 9}"),
+    with_second("fallback: other", second=AT_NIGHT[:-1] + ", replicasOutside: 1}"),
+    with_second(*BATCH, "fallback: other", second=AT_NIGHT),
+    with_agent(NIGHT).replace("spec:", "spec:\n  " + SCHEDULE.format(agent="support", start="0 5 * * *")),
     SMALLEST.replace("customer-service", "kube").replace("spec:", "spec:\n  target: kubernetes"),
 )
 """Close to what is forbidden, and not."""
 
-MODULES = (rules, agent_rules, commitment_rules)
+MODULES = (rules, agent_rules, commitment_rules, schedule_rules)
 TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 

@@ -8,6 +8,7 @@ from agentgpu_iac.plan import Warning, Workload
 from agentgpu_iac.planning import gates
 from agentgpu_iac.planning.advice import answering, engine, load
 from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.schedules import schedule_warnings
 from agentgpu_iac.planning.advice.thinking import thinking_warnings
 from agentgpu_iac.planning.advice.wording import warning
 from agentgpu_iac.planning.choosing import caching, streaming
@@ -43,6 +44,7 @@ def agent_warnings(context: Context, candidate: Candidate) -> Iterator[Warning]:
     ):
         if found is not None:
             yield found
+    yield from schedule_warnings(context, candidate)
     yield from engine.precision_warnings(candidate)
     if pooled:
         return

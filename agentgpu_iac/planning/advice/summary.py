@@ -107,8 +107,8 @@ def headline(context: Context) -> str:
     if not peak:
         carries = f"{'answers' if keep == 'keeps' else 'answer'} the {per_second(answered)} requests/s of the peak"
     elif burst:
-        grown = f"{burst} node{plural(burst)}"
-        carries = f"{keep} {sessions:,} session{plural(sessions)} warm, and {grown} more carry {peak:,} at the peak"
+        grown = f"{burst} node{plural(burst)} more {'carries' if burst == 1 else 'carry'}"
+        carries = f"{keep} {sessions:,} session{plural(sessions)} warm, and {grown} {peak:,} at the peak"
     else:
         carries = f"{keep} the {peak:,} session{plural(peak)} of the peak resident"
     if peak and answered:

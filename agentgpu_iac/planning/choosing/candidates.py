@@ -6,7 +6,6 @@ many replicas the baseline and the peak need; what that costs is decided where m
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
@@ -15,6 +14,7 @@ from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
+from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import MemoryTerms
@@ -75,8 +75,17 @@ class Candidate:
 
     @property
     def resident_sessions(self) -> int:
-        """Sessions whose KV cache the accelerators hold: all, or those that a replica may generate for at once."""
-        return self.max_num_seqs if self.away is None else self.service.most_generating
+        """Sessions whose KV cache the accelerators hold: all, or those that a replica may generate for at once and, of those that
+        pause, as many as are to find theirs.
+        """
+        if self.away is None:
+            return self.max_num_seqs
+        return max(self.service.most_generating, self.away.held(self.max_num_seqs, self.service.generating))
+
+    @property
+    def longest_prompt_hit_ratio(self) -> float:
+        """Share of earlier context that the largest prompt finds in the cache."""
+        return self.prefix_hit_ratio if self.away is None else self.away.longest_prompt_hit_ratio(self.prefix_hit_ratio)
 
     @property
     def kv_offload_gib(self) -> float:
@@ -85,7 +94,7 @@ class Candidate:
             return self.demand.agent.kv_offload_gib or 0.0
         terms = self.memory
         held = self.max_num_seqs * terms.kv_own_gib + terms.shared_kv_gib + terms.other_prefix_kv_gib
-        return float(math.ceil(held * self.accelerators_per_replica))
+        return PORTS[self.demand.agent.engine].host_cache_gib(held, self.accelerators_per_replica)
 
     @property
     def full_speed(self) -> Speed | None:

@@ -177,13 +177,17 @@ class Evaluator:
         no_help = kept.peak_replicas == 1 or terms.most_sessions(more) >= more
         if no_help and kept.demand.agent.paused_cache == "auto":
             return
-        for away in ways_away(kept, self._rules.release):
-            engine, batched = kept.speed, kept.max_num_batched_tokens
-            elsewhere = Evaluator(kept.demand, self._rules, away)
-            other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
-            fewer = isinstance(other, Candidate) and other.peak_replicas < kept.peak_replicas
-            if isinstance(other, Candidate) and (fewer or kept.demand.agent.paused_cache != "auto"):
-                yield other
+        engine, batched = kept.speed, kept.max_num_batched_tokens
+        for ways in ways_away(kept, self._rules.release):
+            found: list[Candidate] = []
+            for away in ways:
+                elsewhere = Evaluator(kept.demand, self._rules, away)
+                other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
+                if isinstance(other, Candidate):
+                    found.append(other)
+            best = min(found, key=lambda each: (each.peak_replicas, each.baseline_replicas), default=None)
+            if best and (best.peak_replicas < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
+                yield best
 
     def evaluate_over_nodes(
         self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float
@@ -458,10 +462,12 @@ class Evaluator:
 
     def _hit_ratio(self, replicas: int, groups: Groups) -> float:
         """Where nobody brings a session back to its replica, or to its attention group there, its context is found by chance."""
-        if self._rules.prefix_cache == "never" or (self._away is not None and self._away.to == "drop"):
+        if self._rules.prefix_cache == "never":
             return 0.0
         stated = self._demand.stated_prefix_hit_ratio
         base = 1.0 if stated is None else stated
+        if self._away is not None:
+            base *= self._away.prompts_ratio
         places = groups.count if groups.choice == "balanced" else 1
         return base / (places if self._rules.session_affine else places * replicas)
 

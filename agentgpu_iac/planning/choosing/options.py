@@ -14,7 +14,7 @@ from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, DrainPlan, Rejection
-from agentgpu_iac.planning import speculation
+from agentgpu_iac.planning import priorities, speculation
 from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
@@ -45,6 +45,7 @@ from agentgpu_iac.planning.choosing.zones import baseline_zones, burst_zones
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import without_shared_prefix
 from agentgpu_iac.planning.engines import PORTS, Wishes, parsers_in
+from agentgpu_iac.planning.opening import NodeHours, lead_minutes, tail_minutes
 from agentgpu_iac.planning.references import accounting_version
 from agentgpu_iac.sizing.encoders import has_towers
 from agentgpu_iac.spec.model import Capacity, StackSpec
@@ -212,6 +213,7 @@ def on_sale(
     rejections = list(found.rejections)
     ready: dict[tuple[int, str, str, float], tuple[_Ready, ...]] = {}
     seated: dict[tuple[int, int, int], Candidate] = {}
+    openings: dict[tuple[int, str, str], NodeHours] = {}
     either = spec.capacity.on_demand_floor_ratio or spec.capacity.max_share_per_pool is not None
     on_spot = (True, False) if either else (True,)
     for on in found.on:
@@ -231,9 +233,10 @@ def on_sale(
             bursts.extend(its_burst)
             if not ways:
                 refusals.append(_not_sold(result.candidate, result.machine))
-        options.extend(bought)
-        if spec.capacity.survive != "node" and found.second != "machine":  # all of one accelerator go with its node
-            options.extend(_several_per_accelerator(bought, spec))
+        by_the_clock = _by_the_clock(found, bought, spec, openings)
+        all_go = spec.capacity.survive == "node" or found.second == "machine"  # all of one accelerator go with its node
+        several = () if all_go else _several_per_accelerator(bought, spec)
+        options.extend((*bought, *several, *by_the_clock))
         by_reserve = [refusal for refusal in refusals if refusal.reserve_ratio is not None]
         if not bought and refusals:
             rejections.append(min(refusals, key=shortfall))
@@ -488,6 +491,47 @@ def _its_bursts(ready: _Ready, bursts: Sequence[Purchase]) -> Sequence[Purchase 
 def _is_held(machine: Machine, spec: StackSpec) -> bool:
     """Whether nodes of a baseline go into on-demand reservations first, as Karpenter and EKS place them."""
     return spec.capacity.reservation == "on-demand" and target_of(spec).makes_nodes_of(machine.instance.provider)
+
+
+def _by_the_clock(
+    found: AgentFits, bought: Sequence[Option], spec: StackSpec, known: dict[tuple[int, str, str], NodeHours]
+) -> Iterator[Option]:
+    """The same options on nodes of their own that come and go with the deployment's windows.
+
+    None on machines that are paid around the clock whoever is on them: those that there are, and held capacity. ``known``
+    remembers a candidate's hours on a machine, which are the same in every region.
+    """
+    if found.demand.opening is None or not target_of(spec).can.scales_on_metrics or spec.capacity.inventory:
+        return
+    for option in bought:
+        (candidate,), machine = option.candidates, option.machine
+        if spec.capacity.reservation != "none" and target_of(spec).makes_nodes_of(machine.instance.provider):
+            continue
+        key = (id(candidate), machine.instance.provider, machine.instance.name)
+        if key not in known:
+            known[key] = _node_hours(found, option, spec)
+        yield replace(option, open=known[key])
+
+
+def _node_hours(found: AgentFits, option: Option, spec: StackSpec) -> NodeHours:
+    """For how long the option's nodes are there: all of them start, and fill their caches, before the window opens."""
+    (candidate,), machine, opening = option.candidates, option.machine, found.demand.opening
+    if found.release is None or opening is None:
+        raise ValueError("an option has a release, and one by the clock has windows")
+    streams = caching.streams(candidate, machine, found.release, spec)
+    cached = () if streams else caching.cached_models([candidate], spec)
+    level = priorities.level(found.demand, "baseline")
+    filler = caching.filler(cached, level, spec, machine, option.nodes_alone("baseline"))
+    start = caching.cold_start_plan(candidate, machine, found.release, caching.models_gib(cached), spec)
+    lead = lead_minutes(caching.among_others(candidate, start, filler).upper.total)
+    drain = option.drain or replica_drain(candidate, found.release)
+    tail = tail_minutes(drain.grace_period_s)
+    return NodeHours(
+        lead_minutes=lead,
+        tail_minutes=tail,
+        hours=opening.node_hours(lead, tail),
+        replicas_outside=min(opening.replicas_outside, candidate.baseline_replicas),
+    )
 
 
 def _several_per_accelerator(options: Sequence[Option], spec: StackSpec) -> Iterator[Option]:

@@ -24,13 +24,14 @@ from typing import Final
 
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.commitments import bounds
+from agentgpu_iac.planning.choosing.commitments import bounds, meter
 from agentgpu_iac.planning.choosing.limits import Terms, node_weights, reserved_weights
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import Column, Joint, Reservable, Rules, Take, choose
 from agentgpu_iac.planning.choosing.reservations import most_reserved, normal_nodes, saved_usd_per_hour
 from agentgpu_iac.planning.choosing.tiers import Purchase
 from agentgpu_iac.planning.choosing.zones import in_zones
+from agentgpu_iac.planning.opening import NodeHours
 from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div
 
@@ -58,6 +59,8 @@ class Option:
     elsewhere: Option | None = None
     """What carries the burst, where that is another candidate or another machine: this option then has the baseline alone,
     and of the other one only the burst is bought. Both count the warm replicas and those of the peak alike."""
+    open: NodeHours | None = None
+    """Set: its nodes are its own and come and go with its schedule. None: they are there around the clock."""
 
     zones: int = 1
     """Zones over which its warm replicas are spread."""
@@ -132,14 +135,16 @@ class Option:
     def has_own_pool(self, terms: Terms) -> bool:
         """Whether no other option is ever on the nodes of its baseline."""
         fills = self.accelerators("baseline") % self.machine.accelerators == 0
-        return self.is_shared or (terms.fillers_apart and fills)
+        return self.is_shared or self.open is not None or (terms.fillers_apart and fills)
 
     def may_be_reserved(self, terms: Terms) -> bool:
         """Whether reserved capacity could carry nodes of its baseline, in the right company."""
-        return terms.reserved_ratio > 0 and saved_usd_per_hour(self.machine, self.baseline) > 0
+        return self.open is None and terms.reserved_ratio > 0 and saved_usd_per_hour(self.machine, self.baseline) > 0
 
     def is_committed(self, terms: Terms) -> bool:
-        """Whether a commitment may cover nodes of it."""
+        """Whether a commitment may cover nodes of it: it is paid around the clock, so none that come and go with windows."""
+        if self.open is not None:
+            return False
         there = self.at("burst")
         return terms.is_committed(self.machine, self.baseline, "baseline") or terms.is_committed(
             there.machine, there.burst, "burst"
@@ -152,17 +157,22 @@ class Option:
     def pays_alone(self, tier: Tier, terms: Terms) -> bool:
         """Whether nobody else is ever on its nodes of a tier, or nobody else's presence there changes what it pays."""
         if tier == "burst":
-            return self.at(tier).machine.accelerators == 1
+            return self.open is not None or self.at(tier).machine.accelerators == 1
         return self.has_own_pool(terms) or (self.machine.accelerators == 1 and not self.may_be_reserved(terms))
 
     def is_apart(self, terms: Terms) -> bool:
         """Whether it costs the same in any company as it does by itself."""
+        if self.open is not None:
+            return True
         if self.at("burst").machine.accelerators > 1 or self.is_committed(terms):
             return False
         return self.machine.accelerators == 1 and (self.has_own_pool(terms) or not self.may_be_reserved(terms))
 
     def baseline_usd_alone(self, terms: Terms) -> Decimal:
         """What the baseline costs in a month by itself."""
+        if self.open is not None:
+            nodes = self.nodes_alone("baseline")
+            return self.baseline.usd_per_hour * self.open.node_hours(nodes, self.candidates[0].nodes)
         price = self.baseline.usd_per_hour * self.nodes_alone("baseline")
         price -= saved_usd_per_hour(self.machine, self.baseline) * self._reserved_alone(terms)
         return price * HOURS_PER_MONTH
@@ -179,6 +189,11 @@ class Option:
         machine = self.at(tier).machine
         each, nodes = node_weights(machine, tier, bought, terms), self.nodes_alone(tier)
         found = {name: weight * nodes for name, weight in each.items()}
+        if self.open is not None:
+            found.pop(meter(machine.id, tier), None)
+            if terms.budget_name in found:
+                found[terms.budget_name] = float(self.baseline_usd_alone(terms))
+            return found
         reserved = self._reserved_alone(terms) if tier == "baseline" else 0
         if reserved:
             saved_usd = saved_usd_per_hour(machine, bought) * HOURS_PER_MONTH
@@ -189,6 +204,8 @@ class Option:
     def covered_usd_alone(self, terms: Terms) -> Decimal:
         """The most that commitments could cover of what it pays alone in a month."""
         found = Decimal(0)
+        if self.open is not None:
+            return found
         for tier in TIERS:
             here = self.at(tier)
             bought = self.baseline if tier == "baseline" else here.burst
@@ -203,7 +220,11 @@ class Option:
         bought = self.at("burst").burst
         if bought is None:
             return Decimal(0)
-        return bought.usd_per_hour * self.nodes_alone("burst") * terms.burst_hours
+        return bought.usd_per_hour * self.nodes_alone("burst") * self.burst_hours(terms)
+
+    def burst_hours(self, terms: Terms) -> Decimal:
+        """Expected hours of its burst in a month: no more than those in which it runs."""
+        return terms.burst_hours if self.open is None else min(terms.burst_hours, self.open.hours)
 
     def usd_per_month_alone(self, terms: Terms) -> Decimal:
         """What the option costs by itself: the baseline all month, the burst for its expected hours."""
@@ -223,6 +244,8 @@ class Option:
 
     def least_usd_per_month(self, terms: Terms) -> Decimal:
         """A bound that no sharing of machines can beat: the part of each machine that the option takes."""
+        if self.open is not None:
+            return self.usd_per_month_alone(terms)
         hourly = terms.least_usd_per_hour(self.machine, self.baseline, "baseline")
         if self.may_be_reserved(terms) and self.is_user_facing():
             reserved = self.baseline.usd_per_hour - saved_usd_per_hour(self.machine, self.baseline)
@@ -238,7 +261,14 @@ class Option:
     def rank(self, terms: Terms) -> tuple[object, ...]:
         """Order by cost, then by size, then by name, so that ties fall the same way every time."""
         there = () if self.elsewhere is None else self.elsewhere.machine.id
-        return (self.usd_per_month_alone(terms), *self.size, self.machine.accelerators, self.machine.id, there)
+        return (
+            self.usd_per_month_alone(terms),
+            self.open is not None,
+            *self.size,
+            self.machine.accelerators,
+            self.machine.id,
+            there,
+        )
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -358,6 +388,7 @@ def _where_cheapest(options: Iterable[Option], terms: Terms) -> list[Option]:
         key = (
             *(id(candidate) for candidate in option.candidates),
             option.replicas_per_accelerator,
+            option.open,
             (instance.provider, instance.name),
             option.baseline.capacity_types,
             None if burst is None else burst.capacity_types,

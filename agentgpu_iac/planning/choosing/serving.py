@@ -58,7 +58,7 @@ class ReplicaService:
         self._in_time, self._late = 0, MAX_COUNT
         """The most requests that are known to be in time, and the fewest known to be late."""
         self._away = away
-        reload_ms = 0.0 if away is None else away.mean_ms
+        reload_ms = 0.0 if away is None else away.waits_ms
         self.asking = Asking(
             demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms
         )
@@ -95,9 +95,14 @@ class ReplicaService:
         if self._away is not None:
             by_memory = self._demand.most_seats
         most = self.most(by_memory)
-        if not most or self.asking.planned(by_memory) <= most:
+        if not most or self._has_room(by_memory, most):
             return by_memory if most else 0
-        return largest(lambda sessions: self.asking.planned(sessions) <= most, by_memory)
+        return largest(lambda sessions: self._has_room(sessions, most), by_memory)
+
+    def _has_room(self, sessions: int, most: int) -> bool:
+        """Whether no more of them generate than are in time, and the others find their cache as often as it is planned."""
+        planned = self.asking.planned(sessions)
+        return planned <= most and (self._away is None or self._away.held(sessions, planned) <= self._away.resident)
 
     def _is_in_time(self, requests: int) -> bool:
         keeps_up = self._away is None or self._away.keeps_up(self._asked_per_ms(requests))
@@ -122,7 +127,8 @@ class ReplicaService:
         if self._engine is None:
             return _unknown(requests)
         if self._asked is None:
-            self._asked = mean_request(demand, hit), largest_prompt(demand, hit)
+            worst = hit if self._away is None else self._away.longest_prompt_hit_ratio(hit)
+            self._asked = mean_request(demand, hit), largest_prompt(demand, worst)
         request, largest_prompts = self._asked
         engine = self._engine.with_fullest_group(self._groups.fullness(requests))
         state = latency.steady(engine, request, requests)

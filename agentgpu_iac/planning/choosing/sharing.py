@@ -123,6 +123,7 @@ def _could_share(option: Option) -> bool:
     candidate = option.candidates[0]
     return (
         candidate.peak_replicas == 1
+        and option.open is None
         and not candidate.demand.agent.overrides.baseline_replicas
         and _takes_a_part(option)
     )

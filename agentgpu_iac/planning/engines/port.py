@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from agentgpu_iac.planning.engines.parsers import KnownParsers
 from agentgpu_iac.planning.engines.settings import EngineSettings
 from agentgpu_iac.spec.model import Agent
 from agentgpu_iac.spec.vocabulary import ENGINE_TITLES, Precision
+from agentgpu_iac.units import GB, GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,10 @@ class EnginePort:
     """What is wrong with versions before ``planned_since``."""
     moves_kv_since: str | None = None
     """First version whose KV cache in host memory was read, with what it takes there; None: none was."""
+    moves_prompts_alone_since: str | None = None
+    """First version that moves the cache of prompts and not of what was generated; unset: every one moves all."""
+    host_cache_in_gb_each: bool = False
+    """Host memory for KV cache is asked for in whole decimal gigabytes for each accelerator; else in GiB for all of a replica."""
     fixes_kv_since: str | None = None
     """First version whose KV cache can be given as a fixed amount; unset: every planned one."""
     refuses_tools_without_parser: bool = False
@@ -131,6 +137,16 @@ class EnginePort:
     def moves_kv_to_host(self, version: str) -> bool:
         """Whether blocks that the accelerator has no room for stay in host memory, and come back from there."""
         return self.moves_kv_since is not None and at_least(version, self.moves_kv_since)
+
+    def moves_prompts_alone(self, version: str) -> bool:
+        """Whether what a request generated is not among what comes back from host memory."""
+        return _since(self.moves_prompts_alone_since, version)
+
+    def host_cache_gib(self, each_gib: float, accelerators: int) -> float:
+        """Host memory of a replica, as it can be asked for, that holds so much for each of its accelerators."""
+        if not self.host_cache_in_gb_each:
+            return float(math.ceil(each_gib * accelerators))
+        return math.ceil(each_gib * GIB / GB) * GB / GIB * accelerators
 
     def fixes_kv(self, model: Model, version: str | None) -> bool:
         """Whether this version, the newest where none is named, can be given a fixed KV cache for the model."""

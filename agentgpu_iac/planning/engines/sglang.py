@@ -23,7 +23,7 @@ from agentgpu_iac.planning.engines.settings import (
 from agentgpu_iac.sizing.memory import is_hybrid
 from agentgpu_iac.spec.model import Speculative
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
-from agentgpu_iac.units import GIB
+from agentgpu_iac.units import GB, GIB
 
 _SINCE = "0.5"
 _SPECULATION_SINCE = {"ngram": "0.5.6", "draft-model": "0.5.6", "eagle3": "0.5.1", "mtp": "0.5.1"}
@@ -41,7 +41,10 @@ _KV_DTYPES: dict[KvCacheDtype, str] = {"auto": "auto", "bf16": "bf16", "fp16": "
 _SHARED_STATIC_SHARE = 0.95
 """--mem-fraction-static beside other engines: it must not be what limits the cache, --max-total-tokens is. Free memory
 when the engine starts is at least its own need and a fifth of the card, of which 0.95 always holds weights and cache."""
-_GB = 10**9
+_ROUNDING = 1e-6
+_MOVES_KV_SINCE = "0.5.23"
+"""First release read whose host memory takes what was asked for, written through as soon as it is computed (arg_groups: its
+default), and may be smaller than the accelerator's."""
 _MOST_RANKS = 16
 
 
@@ -79,7 +82,7 @@ def sglang_args(settings: EngineSettings) -> tuple[str, ...]:
     if agent.speculative is not None:
         args += _speculative_args(agent.speculative, settings.draft_path)
     if agent.kv_offload_gib is not None:
-        each_gb = math.floor(agent.kv_offload_gib * GIB / _GB / settings.ranks)
+        each_gb = math.floor(agent.kv_offload_gib * GIB / GB / settings.ranks + _ROUNDING)
         args += ["--enable-hierarchical-cache", "--hicache-size", str(each_gb)]
     if settings.loader != "default":
         args += ["--load-format", _LOAD_FORMATS[settings.loader]]
@@ -171,4 +174,6 @@ SGLANG = EnginePort(
     shared_memory_share=_SHARED_STATIC_SHARE,
     streams_unasked_since=None,
     drains_since=_SINCE,
+    moves_kv_since=_MOVES_KV_SINCE,
+    host_cache_in_gb_each=True,
 )

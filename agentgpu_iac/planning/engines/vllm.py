@@ -37,6 +37,9 @@ _SPECULATION_SINCE = {"ngram": "0.11", "eagle3": "0.11", "mtp": "0.11", "draft-m
 _KV_OFFLOAD_SINCE = "0.11.1"
 _MOVES_KV_SINCE = "0.17"
 """First release whose host memory for moved KV cache is known (catalog: engine_host_memory)."""
+_MOVES_PROMPTS_ALONE_SINCE = "0.23"
+"""First release after 0.22.0, which moved all; the wheels of 0.26.0, 0.28.0 and 0.33.0 leave out what was generated
+(v1/kv_offload/base.py: offload_prompt_only; pull 43797)."""
 _STREAMS_SINCE = "0.8.4"
 """First release read with both runai_streamer and fastsafetensors among its load formats."""
 _STREAMS_BUCKETS_SINCE = "0.22"
@@ -241,6 +244,7 @@ VLLM = EnginePort(
     why_not_older="has the engine V0, which is gone and whose accounting differs",
     fixes_kv_since=_FIXED_KV_SINCE,
     moves_kv_since=_MOVES_KV_SINCE,
+    moves_prompts_alone_since=_MOVES_PROMPTS_ALONE_SINCE,
     served_model_name=first_agent,
     takes_several_names=True,
     health_path="/health",

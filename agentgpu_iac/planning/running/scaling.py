@@ -30,7 +30,8 @@ from agentgpu_iac.plan import (
     Trigger,
     Workload,
 )
-from agentgpu_iac.plan.series import PICKER_QUEUE, decimal, selector
+from agentgpu_iac.plan.scaling import API_VERSIONS
+from agentgpu_iac.plan.series import PICKER_QUEUE, decimal, selector, wanted_replicas
 from agentgpu_iac.planning.running.routing import MAX_TRIES
 from agentgpu_iac.planning.running.watching import SCRAPE_INTERVAL_S
 from agentgpu_iac.spec.model import PrometheusAuth, ScheduledScale, StackSpec
@@ -48,7 +49,6 @@ _MOST_PERIOD_S = 1_800
 _FALLBACK_FAILURES = 3
 _FALLBACK_REPLICAS = 1
 """Not 0: with 0 KEDA would take a running burst down when Prometheus stops answering."""
-_API_VERSIONS: Final = {"Deployment": "apps/v1", "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1"}
 _AUTH_PARAMETERS: Final[dict[str, tuple[Literal["bearer", "basic", "custom"], tuple[tuple[str, str], ...]]]] = {
     "bearer": ("bearer", (("bearerToken", "token"),)),
     "basic": ("basic", (("username", "username"), ("password", "password"))),
@@ -126,7 +126,7 @@ def _scaling(
     stays_s = stay_s(cold_s, burst.pace)
     return ScalingPlan(
         method=wanted.method,
-        target_api_version=_API_VERSIONS[burst.kind],
+        target_api_version=API_VERSIONS[burst.kind],
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
         prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
@@ -135,7 +135,10 @@ def _scaling(
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
         max_replicas=most,
-        triggers=tuple(_triggers(burst, metrics, baseline, stack, spec)),
+        triggers=tuple(
+            trigger.model_copy(update={"query": _while_closed(trigger.query, baseline, stack, spec)})
+            for trigger in _triggers(burst, metrics, baseline, stack, spec)
+        ),
         schedules=tuple(_schedule(peak, most) for peak in peaks) if wanted.method == "keda" else (),
         averaged_s=averaged_s(burst.pace) if burst.pace is not None and burst.pace.sessions_per_request > 1 else 0,
         counts_refused=refused_by(burst, metrics, spec),
@@ -199,6 +202,14 @@ def _triggers(
             query=_excess(f"sum({used}){of_groups}{behind}", rounded(floor / each * at_base, 6)),
             threshold=ratio,
         )
+
+
+def _while_closed(query: str, baseline: Workload, stack: str, spec: StackSpec) -> str:
+    """The same query; 0 while the baseline's schedule leaves no replica of it, whose series would else be missing."""
+    if baseline.open_hours is None or baseline.open_hours.replicas_outside:
+        return query
+    wanted = wanted_replicas(stack, baseline.kind, baseline.name, spec.observability.cluster)
+    return f"({query}) or sum({wanted} == 0)"
 
 
 def _requests_wanted(burst: Workload, baseline: Workload, theta: float) -> tuple[float, float]:

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from agentgpu_iac.plan import AgentPlan, Workload
+from agentgpu_iac.plan import AgentPlan, Workload, WorkPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
 from agentgpu_iac.planning.choosing.service import prefill_ms, whole_answer_ms
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.engines import PORTS
+from agentgpu_iac.planning.opening import work_seconds
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.units import rounded
 
@@ -59,9 +60,22 @@ def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
             ttft_at_percentile_ms=_optional(ttft_ms, 1),
             tpot_at_percentile_ms=_optional(candidate.service.tpot_at_ms, 2),
             e2e_ms=_optional(e2e_ms, 1),
+            work=_work_plan(served),
             fallback=agent.fallback,
             load_ratio=rounded(ratio, 6),
         )
+
+
+def _work_plan(served: Demand) -> WorkPlan | None:
+    if served.agent.work is None:
+        return None
+    seconds, rate = work_seconds(served.agent), served.requests_per_s(peak=False)
+    return WorkPlan(
+        requests_per_window=rounded(rate * seconds, 3),
+        seconds=seconds,
+        requests_per_s=rounded(rate, 6),
+        sessions=served.concurrent,
+    )
 
 
 def served_as(baseline: Workload, agent: str) -> str:
@@ -90,8 +104,9 @@ def _prompt_ms(candidate: Candidate, demand: Demand) -> float:
     engine = candidate.full_speed
     if engine is None:
         return 0.0
-    hit, request = candidate.prefix_hit_ratio, mean_request(candidate.demand, candidate.prefix_hit_ratio)
-    return prefill_ms(engine, request, candidate.service.generating, *largest_prompt(demand, hit))
+    request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
+    prompt = largest_prompt(demand, candidate.longest_prompt_hit_ratio)
+    return prefill_ms(engine, request, candidate.service.generating, *prompt)
 
 
 def _optional(value: float | None, digits: int) -> float | None:

@@ -238,7 +238,7 @@ def _agent_alerts(tiers: Sequence[Workload], router: RouterPlan | None) -> Itera
     yield alert(ENGINE_RESTARTS, float(ENGINE_RESTARTS_MOST), "restarts", window_s=_BURN_WINDOW_S, for_s=0)
     if metrics is not None and metrics.telltale is not None:
         yield alert(METRICS_MISSING, 0.0, "pods", for_s=max(_EXPORTER_FOR_S, cold_s))
-    if any(workload.scaling is not None for workload in tiers):
+    if any(workload.scaling is not None or workload.open_hours is not None for workload in tiers):
         yield alert(SCALER_FAILING, 0.0, "errors", severity=urgent, window_s=_WINDOW_S)
 
 

@@ -175,6 +175,7 @@ def workload_plan(
         port=PORT,
         generating=generating_plan(candidate, pool.tier),
         paused_cache="keep" if candidate.away is None else candidate.away.to,
+        paused_found_ratio=1.0 if candidate.away is None else candidate.away.found,
         resident_sessions=candidate.resident_sessions if demand.load is None else None,
         memory=memory_plan,
         latency=_latency_plan(candidate, spec),

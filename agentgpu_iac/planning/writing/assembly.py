@@ -31,6 +31,7 @@ from agentgpu_iac.planning.finishing.front import front_plan
 from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
+from agentgpu_iac.planning.running.open_hours import by_the_clock
 from agentgpu_iac.planning.running.routing import router_plan
 from agentgpu_iac.planning.running.served import agent_plans
 from agentgpu_iac.planning.running.workloads import workload_plan
@@ -100,6 +101,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for member in placed
         for pool in its_pools[member.position]
     )
+    workloads = by_the_clock(workloads, {member.candidate.demand.name: member for member in placed}, spec)
     workloads = scaling.scaled(workloads, name, spec)
     pools_by_name = {
         name: leaving_pool(pool, [workload for workload in workloads if workload.node_pool == name])
@@ -193,7 +195,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
-        ledger=entries(placed, tiers, total, by_hand, decided.terms.burst_hours, pools_by_name, quotas),
+        ledger=entries(placed, tiers, total, by_hand, pools_by_name, quotas),
         assumptions=assumptions(loaded.stack.spec, spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,

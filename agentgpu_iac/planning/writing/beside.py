@@ -81,7 +81,10 @@ def _root_volumes(
     for pool in pools:
         each = volume_usd_per_month(volume, pool.root_volume_gib, pool.root_volume_mib_per_s, pool.root_volume_iops)
         hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else burst_hours
-        usd += each * pool.max * hours / HOURS_PER_MONTH
+        if pool.open_hours_per_month is not None:
+            hours = Decimal(str(pool.open_hours_per_month))
+            hours = min(hours, burst_hours) if pool.tier == "burst" else hours
+        usd += each * (pool.min * HOURS_PER_MONTH + (pool.max - pool.min) * hours) / HOURS_PER_MONTH
         size = f"{pool.root_volume_gib} GiB, {pool.root_volume_mib_per_s} MiB/s"
         while_there = "" if pool.tier == "baseline" else f" for {hours:g} of {HOURS_PER_MONTH} h"
         parts.append(f"{pool.max} x USD {each:,.2f} ({volume.name}, {size}){while_there}")

@@ -14,10 +14,11 @@ from decimal import Decimal
 from agentgpu_iac.catalog.model import TokenPrice
 from agentgpu_iac.plan import AgentCost, CallCost, Workload
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.opening import open_days, seconds_of_a_day
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.sizing.conversation import uncached_tokens_per_request
-from agentgpu_iac.units import HOURS_PER_MONTH, SECONDS_PER_DAY, rounded, usd
+from agentgpu_iac.units import HOURS_PER_MONTH, rounded, usd
 
 _SELLERS_PER_AGENT = 3
 _DAYS_PER_MONTH = HOURS_PER_MONTH // 24
@@ -83,11 +84,12 @@ def _of_agent(
     sold = [price for price in prices if price.model.casefold() == folded]
     if tokens.generated:
         sold = [price for price in sold if price.usd_per_million_output is not None]
+    days = usd(_DAYS_PER_MONTH * open_days(demand.agent) / 7)
     carried = _carried_per_day(member, demand, ratio, warm, tokens)
     for price in sorted(sold, key=lambda price: (tokens.usd(price), price.seller, price.via))[:_SELLERS_PER_AGENT]:
         each = tokens.usd(price)
         month = None if cost.asked_per_month is None else each * usd(cost.asked_per_month)
-        even = float(cost.usd_per_month / _DAYS_PER_MONTH / each)
+        even = float(cost.usd_per_month / days / each)
         yield CallCost(
             agent=cost.agent,
             seller=price.seller + (f" by {price.via}" if price.via else ""),
@@ -110,11 +112,13 @@ def _of_agent(
 
 
 def _carried_per_day(member: Placed, demand: Demand, ratio: float, warm: Workload, tokens: Tokens) -> float | None:
-    """What the agent's part of the warm replicas generates and reads in a day, by what one conversation takes of each."""
+    """What the agent's part of the warm replicas generates and reads in a day on which it runs, by what one conversation takes
+    of each.
+    """
     throughput, shape = warm.throughput, demand.shape
     read = tokens.requests * uncached_tokens_per_request(shape, member.candidate.prefix_hit_ratio)
     limits = [
-        rate * ratio * SECONDS_PER_DAY / needed
+        rate * ratio * seconds_of_a_day(demand.agent) / needed
         for rate, needed in (
             (throughput.output_tokens_per_s, tokens.generated),
             (throughput.prefill_tokens_per_s, read),

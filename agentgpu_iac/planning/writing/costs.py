@@ -11,6 +11,7 @@ from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.service import Service
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.planning.opening import open_days, windows_per_month, work_seconds
 from agentgpu_iac.planning.pools import Placed, Pool, homes
 from agentgpu_iac.planning.running.served import load_ratios
 from agentgpu_iac.planning.settling import Settled
@@ -75,15 +76,26 @@ def with_dearest(total: Cost, node_pools: Sequence[NodePool]) -> Cost:
             _pool_usd_per_hour(pool, total)
             if pool.dearest_usd_per_hour is None
             else pool.dearest_usd_per_hour * pool.max,
+            _mean_hours(pool),
         )
         for pool in node_pools
     ]
     return total.model_copy(
         update={
-            "dearest_baseline_usd_per_month": _sum(usd_per_month(usd) for tier, usd in hourly if tier == "baseline"),
-            "dearest_peak_usd_per_hour": usd_per_hour(_sum(usd for _, usd in hourly)),
+            "dearest_baseline_usd_per_month": _sum(
+                (usd * hours).quantize(_CENT) for tier, usd, hours in hourly if tier == "baseline"
+            ),
+            "dearest_peak_usd_per_hour": usd_per_hour(_sum(usd for _, usd, _ in hourly)),
         }
     )
+
+
+def _mean_hours(pool: NodePool) -> Decimal:
+    """Hours of a month in which a node of the pool is there, on average over its nodes."""
+    if pool.open_hours_per_month is None:
+        return Decimal(HOURS_PER_MONTH)
+    whole = HOURS_PER_MONTH * pool.min + Decimal(str(pool.open_hours_per_month)) * (pool.max - pool.min)
+    return whole / pool.max
 
 
 def _pool_usd_per_hour(pool: NodePool, total: Cost) -> Decimal:
@@ -96,19 +108,20 @@ def _sum(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
-    nodes = pool.nodes
-    split: list[tuple[CapacityType, int]] = [(pool.purchase.price_of, nodes)]
+    nodes, kept, month_h = pool.nodes, pool.kept_nodes, Decimal(HOURS_PER_MONTH)
+    split: list[tuple[CapacityType, int, Decimal]] = [
+        (pool.purchase.price_of, kept, month_h),
+        (pool.purchase.price_of, nodes - kept, pool.other_hours(burst_hours)),
+    ]
     if pool.reserved_nodes:
-        split = [("reserved", pool.reserved_nodes), ("on-demand", nodes - pool.reserved_nodes)]
+        split = [("reserved", pool.reserved_nodes, month_h), ("on-demand", nodes - pool.reserved_nodes, month_h)]
     items: list[LineItem] = []
-    for way, count in split:
+    for way, count, hours in split:
         bought = pool.machine.way(way)
         if not count or bought is None:
             continue
         price = usd_per_hour(bought.usd_per_hour)
-        month = (
-            usd_per_month(price * count) if pool.tier == "baseline" else (price * count * burst_hours).quantize(_CENT)
-        )
+        month = usd_per_month(price * count) if hours == month_h else (price * count * hours).quantize(_CENT)
         items.append(
             LineItem(
                 node_pool=pool.name,
@@ -117,6 +130,7 @@ def _line_items(pool: Pool, burst_hours: Decimal) -> list[LineItem]:
                 instance_type=pool.machine.instance.name,
                 nodes=count,
                 usd_per_hour=price,
+                hours_per_month=hours.quantize(_CENT),
                 usd_per_month=month,
                 price_known=bought.price_known,
                 price_date=bought.price_date,
@@ -179,6 +193,7 @@ def with_less_reserve(
 
 
 _DAYS_PER_MONTH = HOURS_PER_MONTH // 24
+_DAYS_PER_WEEK = 7
 
 
 def by_agent(placed: Sequence[Placed], pools: Mapping[int, Sequence[Pool]], terms: Terms) -> tuple[AgentCost, ...]:
@@ -206,12 +221,20 @@ def _asked_per_month(demand: Demand) -> float | None:
     requests, daily = demand.agent.requests, demand.agent.traffic.conversations_per_day
     if demand.load is not None:
         return None if requests is None or requests.per_s is None else requests.per_s * HOURS_PER_MONTH * 3600
-    return None if not daily else float(daily * _DAYS_PER_MONTH)
+    if demand.agent.work is not None:
+        return _work_per_month(demand)
+    return None if not daily else float(daily * _DAYS_PER_MONTH * open_days(demand.agent) / _DAYS_PER_WEEK)
+
+
+def _work_per_month(demand: Demand) -> float:
+    """Conversations, or requests of a model that generates nothing, that its work is made of."""
+    each = demand.agent.conversation.turns if demand.load is None else 1
+    return demand.turns_per_s / each * work_seconds(demand.agent) * windows_per_month(demand.agent)
 
 
 def _part(member: Placed, pool: Pool, terms: Terms) -> Decimal:
     """What one deployment causes of a pool's monthly cost: the pool's price by the accelerators that it takes there."""
-    hours = Decimal(HOURS_PER_MONTH) if pool.tier == "baseline" else terms.burst_hours
+    hours = pool.node_hours(terms.burst_hours) / pool.nodes
     month = pool.usd_per_hour * hours - pool.saved_usd_per_month
     if pool.shared:
         return month / len(pool.members)

@@ -9,6 +9,7 @@ from agentgpu_iac.spec.model.agent import (
     Conversation,
     LoraAdapter,
     Overrides,
+    Quantile,
     Sessions,
     Speculative,
     ToolCalls,
@@ -38,6 +39,7 @@ from agentgpu_iac.spec.model.fields import (
 )
 from agentgpu_iac.spec.model.requests import Caller, Requests
 from agentgpu_iac.spec.model.safety import ExternalSecrets, Policy, Security
+from agentgpu_iac.spec.model.schedule import AgentSchedule, OpenWindow, Work
 from agentgpu_iac.spec.model.serving import (
     GatewayRef,
     Latency,
@@ -55,6 +57,7 @@ __all__ = (
     "AcceleratorChoice",
     "AddressRange",
     "Agent",
+    "AgentSchedule",
     "AgentStack",
     "Caller",
     "Capacity",
@@ -81,6 +84,7 @@ __all__ = (
     "NonNegative",
     "Observability",
     "Observed",
+    "OpenWindow",
     "Overrides",
     "ParserName",
     "Pins",
@@ -88,6 +92,7 @@ __all__ = (
     "Positive",
     "PositiveCount",
     "PrometheusAuth",
+    "Quantile",
     "Ratio",
     "Requests",
     "SavingsRate",
@@ -102,4 +107,5 @@ __all__ = (
     "ToolCalls",
     "Traffic",
     "Url",
+    "Work",
 )

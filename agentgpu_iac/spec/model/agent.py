@@ -22,10 +22,20 @@ from agentgpu_iac.spec.model.fields import (
     Text,
 )
 from agentgpu_iac.spec.model.requests import Requests
+from agentgpu_iac.spec.model.schedule import AgentSchedule, Work
 from agentgpu_iac.spec.repository import with_revision_of_page
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
 _SYSTEM_PROMPT_TOKENS = 500
+
+
+class Quantile(Document):
+    """How long something takes at most, for a part of the times."""
+
+    percent: Annotated[float, Field(gt=0, lt=100)]
+    """Part of the times that take no longer, in percent: 50 for the median."""
+    seconds: Annotated[float, Field(gt=0, le=10**9)]
+    """How long."""
 
 
 class ToolCalls(Document):
@@ -34,7 +44,10 @@ class ToolCalls(Document):
     per_turn: Annotated[float, Field(ge=0, le=1000)] = 0.0
     """Tool calls in one turn, on average. Each is a further request to the model."""
     seconds: NonNegative = 2.0
-    """How long one tool call takes (an assumption: 2 s)."""
+    """How long one tool call takes on average (an assumption: 2 s). Most take less than half of it, few take long."""
+    quantiles: tuple[Quantile, ...] = ()
+    """Instead of ``seconds``: two times or more that you measured, such as the median and the 95th percentile, shortest first.
+    What a cache is worth during a call depends on them."""
     result_tokens: Count = 200
     """Tokens of one tool result that enter the context (an assumption: 200)."""
 
@@ -60,7 +73,10 @@ class Conversation(Document):
     """The most context that one session may hold. Set: memory is reserved for all of it in every session.
     Unset: memory is reserved for the context of the last turn, of which a shared prefix is held once."""
     think_time_s: NonNegative = 10.0
-    """Pause of the user or caller between two turns (an assumption: 10 s)."""
+    """Pause of the user or caller between two turns, on average (an assumption: 10 s)."""
+    think_time_quantiles: tuple[Quantile, ...] = ()
+    """Instead of ``thinkTimeS``: two pauses or more that you measured, such as the median and the 95th percentile, shortest
+    first."""
     tool_calls: ToolCalls = ToolCalls()
     """Tool calls, during which the session keeps its memory."""
     prefix_hit_ratio: Ratio | None = None
@@ -227,6 +243,11 @@ class Agent(Document):
     """Shape of one session."""
     traffic: Traffic = Traffic()
     """Volume and burst."""
+    schedule: AgentSchedule | None = None
+    """Hours in which the agent runs; its sessions, its pace and its daily volume are those of these hours. Unset: around the
+    clock."""
+    work: Work | None = None
+    """A batch with a deadline, in place of sessions and a daily volume: ``latencyClass: background``, with a ``schedule``."""
     isolation: Literal["shared", "dedicated"] = "shared"
     """shared: agents of one model, engine and settings have their replicas in common where that is cheaper. dedicated: this
     agent has replicas of its own."""

@@ -5,27 +5,60 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from agentgpu_iac.plan import AgentCost, CommitmentCost, LineItem
+from agentgpu_iac.plan import AgentCost, CommitmentCost, LineItem, OpenHoursPlan, Workload
+from agentgpu_iac.planning.opening import HPA_S
 from agentgpu_iac.sizing.ledger import Line
 from agentgpu_iac.units import HOURS_PER_MONTH
 
 SECTION = "Cost"
 
 
-def cost_lines(items: Iterable[LineItem], agent: str, members: set[str], burst_hours: Decimal) -> Iterator[Line]:
+def cost_lines(
+    items: Iterable[LineItem], agent: str, members: set[str], hours: OpenHoursPlan | None = None
+) -> Iterator[Line]:
     """The line items of one node pool, on which ``members`` are."""
     also = f", shared with {', '.join(sorted(members - {agent}))}" if len(members) > 1 else ""
     for item in items:
-        hours, of = (Decimal(HOURS_PER_MONTH), "") if item.tier == "baseline" else (burst_hours, " of the burst tier")
+        by_the_clock = hours is not None and item.hours_per_month != HOURS_PER_MONTH
+        of = " of its windows" if by_the_clock else " of the burst tier" if item.tier == "burst" else ""
         yield Line(
             name=f"{item.node_pool} ({item.capacity_type})",
             formula=f"nodes x USD/h x hours a month{of}{also}",
-            inputs=f"{item.nodes} x {_shortest(item.usd_per_hour)} x {hours:g}",
+            inputs=f"{item.nodes} x {_shortest(item.usd_per_hour)} x {_shortest(item.hours_per_month)}",
             value=float(item.usd_per_month),
             result=f"USD {item.usd_per_month:,.2f} a month",
             unit="USD",
             source=f"{item.price_source}, {item.price_date or 'undated'}",
         )
+
+
+def hours_lines(workload: Workload, idle_s: int) -> Iterator[Line]:
+    """For how long nodes of a deployment that follows a schedule are there."""
+    hours = workload.open_hours
+    if hours is None:
+        return
+    start_s = workload.cold_start_s.upper.total
+    yield Line(
+        name="leadS",
+        formula="cold start at worst + KEDA's polling + its HPA's, in whole minutes",
+        inputs=f"{start_s:g} + {hours.polling_interval_s} + {HPA_S}",
+        value=hours.lead_s,
+        result=f"{hours.lead_s // 60} min before each window",
+        unit="s",
+        source="keda 2.20: pkg/scalers/cron_scaler.go; an HPA looks every 15 s",
+    )
+    if hours.node_hours_per_month is None:
+        return
+    yield Line(
+        name="nodeHoursPerMonth",
+        formula="(open hours a week + for each stretch of them its start and its end) x 720 / 168",
+        inputs=f"{hours.open_hours_per_week:g} h, {hours.lead_s // 60} min before, and after it KEDA's polling, a drain of "
+        f"{workload.drain.grace_period_s} s and {idle_s} s empty, in whole minutes; what overlaps counts once",
+        value=hours.node_hours_per_month,
+        result=f"{hours.node_hours_per_month:,.2f} h of 720",
+        unit="h",
+        source="spec: schedule",
+    )
 
 
 def commitment_lines(commitments: Iterable[CommitmentCost], pool: str) -> Iterator[Line]:
@@ -84,7 +117,11 @@ def agent_lines(cost: AgentCost, ratio: float) -> Iterator[Line]:
         source="sum",
     )
     if cost.usd_per_1000 is not None and cost.asked_per_month:
-        spec = "traffic.conversationsPerDay x 30" if cost.asked == "conversations" else "requests.perS x 720 h"
+        spec = (
+            "traffic.conversationsPerDay or work, in 30 days"
+            if cost.asked == "conversations"
+            else "requests.perS x 720 h"
+        )
         yield Line(
             name="usdPer1000",
             formula=f"USD a month / {cost.asked} a month x 1,000",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 
 from agentgpu_iac.plan import Cost, LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
@@ -34,7 +33,6 @@ def entries(
     tiers: Mapping[str, Sequence[Workload]],
     total: Cost,
     overrides: Sequence[Override],
-    burst_hours: Decimal,
     pools: Mapping[str, NodePool],
     quotas: Sequence[VcpuNeed],
 ) -> tuple[LedgerEntry, ...]:
@@ -63,7 +61,9 @@ def entries(
             found += _with_overrides(workloads[-1].name, _sections(member.burst, workloads[-1]), ())
         for workload in workloads:
             pool = workload.node_pool
-            lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], burst_hours)
+            hours = cost.hours_lines(workload, pools[pool].idle_s)
+            found += (_entry(workload.name, cost.SECTION, line) for line in hours)
+            lines = cost.cost_lines(by_pool.get(pool, ()), agent, members[pool], baseline.open_hours)
             found += (_entry(workload.name, cost.SECTION, line) for line in lines)
             bound = cost.commitment_lines(total.commitments, pool)
             found += (_entry(workload.name, cost.SECTION, line) for line in bound)

@@ -143,7 +143,7 @@ def _queue(workload: Workload, engine: Speed, state: latency.Steady, engines: in
 
 def _prefill(candidate: Candidate, workload: Workload, engine: Speed, request: latency.Request, engines: int) -> Line:
     prefill_ms, sessions = workload.latency.prefill_ms or 0.0, candidate.service.generating
-    tokens, end_tokens = largest_prompt(candidate.demand, candidate.prefix_hit_ratio)
+    tokens, end_tokens = largest_prompt(candidate.demand, candidate.longest_prompt_hit_ratio)
     decode = engine.decode_ms(sessions, request.context_tokens)
     reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode)
     step = min(decode, reading.reading_ms)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.demand import Demand, Started
+from agentgpu_iac.planning.opening import seconds_of_a_day, work_seconds
 from agentgpu_iac.planning.running import generating, pace
 from agentgpu_iac.planning.writing.ledger.answering import rate_lines
 from agentgpu_iac.sizing.ledger import Line
@@ -38,9 +39,12 @@ def _sub_agents(started: Iterable[Started]) -> Iterator[Line]:
 def _volume(demand: Demand) -> str:
     agent = demand.agent
     daily = agent.traffic.conversations_per_day
+    if (work := agent.work) is not None:
+        asked = f"{work.tokens:,} tokens" if work.requests is None else f"{work.requests:,} requests"
+        return f"{asked} / {work_seconds(agent):,.0f} s from the window's opening to the deadline"
     if daily is None:
         return "no daily volume stated"
-    return f"{daily:,} x {agent.conversation.turns} turns / 86,400 s"
+    return f"{daily:,} x {agent.conversation.turns} turns / {seconds_of_a_day(agent):,.0f} s"
 
 
 def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
@@ -54,7 +58,7 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
         yield from _sub_agents(member.started)
     yield Line(
         name="requiredOutputTokensPerS",
-        formula="max(daily volume x burst factor / 86,400 s, sessions / seconds per turn) x tokens per turn",
+        formula="max(volume x burst factor / the seconds in which it comes, sessions / seconds per turn) x tokens per turn",
         inputs=f"{volume}; {baseline.sessions_concurrent:,} sessions, {baseline.sessions_peak:,} at the peak",
         value=rates.required_output_tokens_per_s,
         result=f"{rates.required_output_tokens_per_s:,.1f} tokens/s of {rates.output_tokens_per_s or 0:,.1f}",
