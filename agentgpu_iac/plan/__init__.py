@@ -58,6 +58,7 @@ from agentgpu_iac.plan.model_cache import (
 from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.open_hours import OpenHoursPlan, WorkPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
+from agentgpu_iac.plan.proxy import PaidRoute, ProxyPlan, ProxyRoute, TeamPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
     ColdStartPlan,
@@ -156,6 +157,7 @@ __all__ = (
     "OtherMachine",
     "Override",
     "PacePlan",
+    "PaidRoute",
     "Pattern",
     "Plan",
     "PodPlan",
@@ -167,6 +169,8 @@ __all__ = (
     "ProbePlan",
     "PrometheusAuthPlan",
     "Provenance",
+    "ProxyPlan",
+    "ProxyRoute",
     "QuotaPlan",
     "Rejection",
     "RejectionUnit",
@@ -194,6 +198,7 @@ __all__ = (
     "StartTarget",
     "StartupTaintPlan",
     "StorageChoice",
+    "TeamPlan",
     "ThinkingMode",
     "ThinkingPlan",
     "ThinkingReason",

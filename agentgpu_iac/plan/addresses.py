@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan.document import Plan
+from agentgpu_iac.plan.router import RouterPlan
+from agentgpu_iac.spec.reserved import PROXY_NAME
 
 
 def gateway_path(stack: str, agent: str) -> str:
@@ -11,12 +13,19 @@ def gateway_path(stack: str, agent: str) -> str:
 
 
 def base_url(plan: Plan, agent: str) -> str:
-    """OpenAI base URL of an agent: through the Gateway where that has a name, else inside the cluster. Both tiers answer."""
-    gateway = plan.router.gateway if plan.router is not None else None
-    if gateway is not None and gateway.hostname is not None:
-        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(plan.stack, agent)}"
+    """OpenAI base URL at which callers ask an agent: that of the proxy where one stands before it, else the agent's own."""
+    if plan.proxy is not None and agent in plan.proxy.agents:
+        return f"http://{PROXY_NAME}.{plan.stack}.svc.cluster.local:{plan.proxy.port}/v1"
     port = next(workload.port for workload in plan.workloads if agent in workload.served)
-    return f"http://{agent}.{plan.stack}.svc.cluster.local:{port}/v1"
+    return agent_url(plan.stack, agent, port, plan.router)
+
+
+def agent_url(stack: str, agent: str, port: int, router: RouterPlan | None) -> str:
+    """The agent's own: through the Gateway where that has a name, else inside the cluster. Both tiers answer."""
+    gateway = router.gateway if router is not None else None
+    if gateway is not None and gateway.hostname is not None:
+        return f"{gateway.scheme}://{gateway.hostname}{gateway_path(stack, agent)}"
+    return f"http://{agent}.{stack}.svc.cluster.local:{port}/v1"
 
 
 def server_name(stack: str) -> str:

@@ -20,6 +20,7 @@ from agentgpu_iac.plan.findings import Rejection, Warning
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan
 from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
 from agentgpu_iac.plan.node_pool import NodePool
+from agentgpu_iac.plan.proxy import ProxyPlan
 from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
 from agentgpu_iac.plan.sky_service import SkyServicePlan
@@ -88,6 +89,8 @@ class Plan(Document):
     """Who applies the manifests."""
     router: RouterPlan | None
     """What spreads requests over replicas; null: the Services alone."""
+    proxy: ProxyPlan | None = None
+    """LiteLLM in front of the agents, which knows teams and asks fallbacks; null: callers come by themselves."""
     policy: PolicyPlan = PolicyPlan()
     """What the spec allows and forbids."""
     hosts: tuple[HostPlan, ...] = ()

@@ -59,9 +59,12 @@ class Endpoint(Document):
     write_into_system_prompt: str | None = None
     """What the system prompt must say, since neither the engine nor a request can."""
     fallback: str | None
-    """Agent to ask where this one refuses."""
+    """Agent to ask where this one refuses; null too where the proxy asks it by itself."""
     api_key_secret: str | None
     """Secret that holds the key to send as a bearer token; null: no key is asked for."""
+    team_key_secrets: dict[str, str] | None = None
+    """Where callers are teams: the Secret of each that may call the agent; its key ``key`` is what that team sends as a bearer
+    token. null: ``apiKeySecret`` holds for all."""
     api_key_variable: str | None
     """Variable in which programs find it."""
     caller_label: str | None
@@ -97,7 +100,11 @@ def variables(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
 
 def _endpoint(plan: Plan, agent: AgentPlan, tiers: tuple[Workload, ...]) -> Endpoint:
     first = tiers[0]
-    key = plan.security.api_key_secret
+    proxy = plan.proxy if plan.proxy is not None and agent.name in plan.proxy.agents else None
+    teams = (
+        {team.name: team.key_secret for team in proxy.teams if agent.name in team.agents} if proxy is not None else {}
+    )
+    key = None if proxy is not None and proxy.teams else plan.security.api_key_secret
     url, address_from = _address(plan, agent)
     router = plan.router
     route = None if router is None else next((each for each in router.routes if each.agent == agent.name), None)
@@ -105,7 +112,7 @@ def _endpoint(plan: Plan, agent: AgentPlan, tiers: tuple[Workload, ...]) -> Endp
         agent=agent.name,
         base_url=url,
         address_from=address_from,
-        model=agent.served_model_name,
+        model=agent.served_model_name if proxy is None else agent.name,
         latency_class=agent.latency_class,
         context_tokens=min(tier.max_model_len for tier in tiers),
         kind=None if first.pooling is None else first.pooling.kind,
@@ -115,9 +122,10 @@ def _endpoint(plan: Plan, agent: AgentPlan, tiers: tuple[Workload, ...]) -> Endp
         else None,
         adapters=agent.adapters,
         **_thinking(first.thinking),
-        fallback=agent.fallback,
+        fallback=agent.fallback if proxy is None else None,
         api_key_secret=key,
-        api_key_variable=None if key is None else API_KEY_VARIABLE,
+        team_key_secrets=teams or None,
+        api_key_variable=None if key is None and not teams else API_KEY_VARIABLE,
         caller_label=f"{CALLER_LABEL}={plan.stack}" if plan.security.callers_need_label else None,
     )
 

@@ -31,6 +31,9 @@ LeverName = Literal[
 """What is changed; ``relaxed`` is a limit that the price stands at, made a little looser, and ``several`` are changes
 together."""
 
+Over = Literal["ttftMs", "peak", "percentile", "coldStartS"]
+"""Fields that a frontier is made over."""
+
 
 class Lever(Document):
     """One change, planned."""
@@ -118,7 +121,7 @@ class Frontier(Document):
 
     stack: str
     """Stack."""
-    over: Literal["ttftMs", "peak", "percentile", "coldStartS"]
+    over: Over
     """Field."""
     agent: str | None
     """Agent whose field it is; null: the stack's."""

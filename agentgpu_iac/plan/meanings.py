@@ -192,6 +192,22 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "a new AMI makes Karpenter renew the node of an agent's only replica, at whatever hour it appears",
         "set `capacity.maintenanceWindow`, or pin the AMI with `pins.amiAlias` and change it when it suits you",
     ),
+    "fallback-demand": Meaning(
+        "what an agent's sessions ask of its fallback while it is down, and what of that finds no seat there",
+        "raise `sessions.peak` of the fallback, add a `paidFallback`, or let callers wait",
+    ),
+    "proxy-alone": Meaning(
+        "one LiteLLM stands in front of the agents; what it counts in its memory is forgotten when it starts anew",
+        "name a Redis in `proxy.redisSecret`",
+    ),
+    "proxy-full": Meaning(
+        "the agents generate more tokens a second than one LiteLLM streams",
+        "name a Redis in `proxy.redisSecret`, or `proxy: {use: none}` where neither teams nor paid fallbacks need it",
+    ),
+    "budget-not-counted": Meaning(
+        "a team has a budget, and agents that it may call have no price of their tokens",
+        "set `traffic.conversationsPerDay` of those agents",
+    ),
     "single-replica": Meaning(
         "how long a rollout, by what it changes, and a lost node leave nobody to serve; and the price of a second replica, where "
         "callers are led to it",
@@ -453,6 +469,9 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "schedule-not-followed": "safety-and-cost",
     "schedule-saves-no-nodes": "to-know",
     "nobody-outside-schedule": "serving",
+    "fallback-demand": "serving",
+    "proxy-alone": "serving",
+    "proxy-full": "serving",
     "single-replica": "serving",
     "skyserve-not-scaled": "serving",
     "spot-without-notice": "serving",
@@ -460,6 +479,7 @@ RANKS: Final[Mapping[WarningCode, Rank]] = {
     "weights-not-filled": "serving",
     "callers-not-asked": "safety-and-cost",
     "callers-on-the-machine": "safety-and-cost",
+    "budget-not-counted": "safety-and-cost",
     "hpa-keeps-one": "safety-and-cost",
     "image-registry": "safety-and-cost",
     "key-not-everywhere": "safety-and-cost",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agentgpu_iac.plan.document import Plan
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
-from agentgpu_iac.spec.reserved import BURST_ENDING, ENGINES_ENDING, PICKER_ENDING, ROUTER_NAME
+from agentgpu_iac.spec.reserved import BURST_ENDING, ENGINES_ENDING, PICKER_ENDING, PROXY_NAME, ROUTER_NAME
 from agentgpu_iac.spec.vocabulary import Tier
 
 MAX_LABEL = 63
@@ -146,6 +146,7 @@ def _tier(workload: Workload) -> str:
 
 __all__ = (
     "MAX_LABEL",
+    "PROXY_NAME",
     "ROUTER_NAME",
     "Clash",
     "clashes",

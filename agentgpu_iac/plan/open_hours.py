@@ -38,4 +38,4 @@ class WorkPlan(Document):
     """The rate that is planned for."""
     sessions: int
     """Requests that its caller keeps open at once, so that the rate comes about with answers at 50 ms a token, or at the
-    agent's TPOT budget."""
+    agent's TPOT budget; of a model that generates nothing as many as all seats."""

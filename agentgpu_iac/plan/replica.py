@@ -151,10 +151,10 @@ class ThroughputPlan(Document):
 
 
 class ReplicaRange(Document):
-    """Replicas of the tier: always ``min``, never more than ``max``."""
+    """Replicas of the tier: always ``min``, never more than ``max``; a baseline has ``max`` in all hours of its schedule."""
 
     min: int
-    """Always running; 0 for a burst tier."""
+    """Always running; 0 for a burst tier, and what stays outside its windows of a baseline that follows a schedule."""
     max: int
     """Never more."""
 

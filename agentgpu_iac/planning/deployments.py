@@ -267,6 +267,7 @@ def _agent(name: str, members: Sequence[Demand]) -> Agent:
             "traffic": Traffic(ramp_s=min(member.ramp_s for member in members)),
             "interruptible": all(agent.interruptible for agent in agents),
             "fallback": None,
+            "paid_fallback": None,
             "lora_adapters": tuple(adapters.values()),
         }
     )

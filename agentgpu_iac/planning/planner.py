@@ -20,7 +20,7 @@ from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
-from agentgpu_iac.planning.choosing.limits import Terms
+from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers
 from agentgpu_iac.planning.choosing.options import (
     AgentFits,
@@ -70,6 +70,24 @@ class OverBudget(NoPlan):
         )
 
 
+class Unkept(NoPlan):
+    """Limits that no placement keeps together, and all but one of which some placement keeps."""
+
+    def __init__(self, names: Sequence[str], *, inventory: bool) -> None:
+        self.names = tuple(names)
+        those, several = " and ".join(names), len(names) > 1
+        if inventory:
+            message = (
+                f"the machines that there are do not carry all agents together: {those} {'are' if several else 'is'} too few "
+                "(capacity.inventory)"
+            )
+        elif several:
+            message = f"no placement keeps these together, and without any one of them there is one: {those}"
+        else:
+            message = f"no placement keeps this, and without it there is one: {those}"
+        super().__init__(message)
+
+
 def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | None = None) -> Plan:
     """Plan an agent stack, in the cheapest of its regions where one cluster must hold it all.
 
@@ -80,7 +98,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | No
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
     models = resolve_models(loaded, catalog)
-    if faults := commitment_faults(loaded, catalog):
+    if faults := [*commitment_faults(loaded, catalog), *quota_faults(loaded, catalog)]:
         raise BadInput(faults)
     settled, thinking = settled_thinking(loaded, models, catalog)
     evaluators = evaluators or Evaluators()
@@ -124,6 +142,7 @@ def _make_plan(
         alike=target_of(spec).can.runs_machines,
         owned=_owned(spec, on_offer),
         commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
+        quotas=quotas(spec.capacity.quotas, on_offer.machines, catalog),
     )
     market = _Market(
         considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog
@@ -131,8 +150,25 @@ def _make_plan(
     plan = _assembled(loaded, spec, market)
     budget = spec.capacity.budget_usd_per_month
     if budget is not None and plan.cost.baseline_usd_per_month > budget:
+        return _within(budget, loaded, spec, market)
+    return plan
+
+
+def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: _Market) -> Plan:
+    """The cheapest plan whose baseline keeps the budget: one more limit of the program.
+
+    Raises:
+        OverBudget: no baseline costs so little, whatever the burst then costs.
+        NoPlan: none does that keeps the other limits too.
+    """
+    limited = replace(market, terms=replace(market.terms, budget_usd=budget))
+    try:
+        plan = _assembled(loaded, spec, limited)
+    except Unkept as refusal:
+        if len(refusal.names) > 1:
+            raise
         plan = _assembled(loaded, spec, market, least_baseline=True)
-        _require_budget(plan, budget)
+    _require_budget(plan, budget)
     return plan
 
 
@@ -235,10 +271,8 @@ def _settled(
             served=market.served,
         )
     except Conflict as conflict:
-        raise NoPlan(
-            f"the machines that there are do not carry all agents together: {' and '.join(conflict.names)} "
-            f"{'is' if len(conflict.names) == 1 else 'are'} too few (capacity.inventory)"
-        ) from None
+        owned = set(priced_by.owned_names)
+        raise Unkept(conflict.names, inventory=set(conflict.names) <= owned) from None
 
 
 _MOST_SECOND_REPLICAS = 8

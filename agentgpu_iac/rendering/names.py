@@ -31,6 +31,7 @@ ENGINE_WORKER_COMPONENT = "engine-worker"
 MODEL_CACHE_COMPONENT = "model-cache"
 ROUTER_COMPONENT = "router"
 ENDPOINT_PICKER_COMPONENT = "endpoint-picker"
+PROXY_COMPONENT = "model-proxy"
 """Components whose pods others must tell apart. An engine serves requests; a worker only works for one of them, on another
 node, and no Service or monitor may take one for the other."""
 

@@ -5,6 +5,7 @@ Each kind of pod has one policy that lists all it may do::
     callers' namespaces -> router, else engines  monitoring namespace -> metrics of engines, routers, pickers
     router -> engines                            fillers -> the models' source, over HTTPS
     Gateway -> endpoint pickers, engines         endpoint pickers -> engines, the Kubernetes API
+    callers' namespaces -> the proxy, and no further where it tells teams apart; the proxy -> router or engines, sellers, Redis
     everyone -> the cluster's DNS                pods of one replica <-> one another
     engines that stream their weights -> S3, over HTTPS, and the agent of Pod Identity
     engines -> nothing else
@@ -29,6 +30,7 @@ from agentgpu_iac.rendering.names import (
     ENGINE_COMPONENT,
     ENGINE_WORKER_COMPONENT,
     MODEL_CACHE_COMPONENT,
+    PROXY_COMPONENT,
     ROUTER_COMPONENT,
     labels,
 )
@@ -40,7 +42,10 @@ _DNS_NAMESPACE = "kube-system"
 _NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where node-local DNS caches listen; they run on the node's network, which no namespace selects."""
 _DNS_PORT = 53
+_HTTP_PORT = 80
 _HTTPS_PORT = 443
+_REDIS_PORTS = (6379, 6380)
+"""Redis' own, without and with TLS."""
 _API_SERVER_PORTS = (443, 6443)
 """Of the Kubernetes API, whose address is no pod's and differs from cluster to cluster."""
 
@@ -127,6 +132,7 @@ def network_policy_drafts(plan: Plan) -> tuple[Draft, ...]:
         _policy(plan, "allow-dns", (), egress=(_dns(),)),
         *(_engine(plan, agent, agent.agent in routed) for agent in agents(plan)),
         *_router(plan),
+        *_proxy(plan),
         *_groups(plan),
         *_fillers(plan),
         *_streaming(plan),
@@ -172,13 +178,13 @@ def _dns() -> Rule:
 def _engine(plan: Plan, agent: Workload, is_behind_router: bool) -> NetworkPolicyContext:
     """An agent behind the router hears the router alone; metrics are on the port on which engines answer."""
     port = Port("TCP", agent.port)
-    asking = _from_pods(ROUTER_COMPONENT, port) if is_behind_router else _from_callers(plan, port)
+    asking = (_from_pods(ROUTER_COMPONENT, port),) if is_behind_router else _asking(plan, agent.served, port)
     picking = (_from_pods(ENDPOINT_PICKER_COMPONENT, port),) if _has_gateway(plan) else ()
     return _policy(
         plan,
         f"engine-{agent.agent}",
         engine_selector(agent.agent),
-        ingress=(asking, *picking, _from_namespace(plan.security.monitoring_namespace, port)),
+        ingress=(*asking, *picking, _from_namespace(plan.security.monitoring_namespace, port)),
     )
 
 
@@ -195,13 +201,21 @@ def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
         watched = _anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
         picker = _component(ENDPOINT_PICKER_COMPONENT)
         return (_policy(plan, ENDPOINT_PICKER_COMPONENT, picker, ingress=asked, egress=(engines, watched)),)
-    ports = tuple(Port("TCP", route.port) for route in plan.router.routes if route.port is not None)
+    on_ports = tuple((route.agent, Port("TCP", route.port)) for route in plan.router.routes if route.port is not None)
+    apart = _kept_apart(plan)
+    behind_proxy = frozenset() if plan.proxy is None else plan.proxy.agents
+    to_callers = tuple(port for agent, port in on_ports if agent not in apart)
+    to_proxy = tuple(port for agent, port in on_ports if agent in behind_proxy)
     return (
         _policy(
             plan,
             ROUTER_COMPONENT,
             _component(ROUTER_COMPONENT),
-            ingress=(_from_callers(plan, *ports), *_asking_exporter(plan)),
+            ingress=(
+                *((_from_callers(plan, *to_callers),) if to_callers else ()),
+                *((_from_pods(PROXY_COMPONENT, *to_proxy),) if to_proxy else ()),
+                *_asking_exporter(plan),
+            ),
             egress=(engines,),
         ),
     )
@@ -223,8 +237,47 @@ def _to_engines(plan: Plan) -> Rule:
     return Rule(namespaces=(), pods=(_component(ENGINE_COMPONENT),), blocks=(), ports=(ports,))
 
 
-def _from_pods(component: str, port: Port) -> Rule:
-    return Rule(namespaces=(), pods=(_component(component),), blocks=(), ports=((port,),))
+def _kept_apart(plan: Plan) -> frozenset[str]:
+    """Agents that callers reach through the proxy alone, since it tells teams apart."""
+    return plan.proxy.agents if plan.proxy is not None and plan.proxy.teams else frozenset()
+
+
+def _asking(plan: Plan, served: tuple[str, ...], port: Port) -> tuple[Rule, ...]:
+    """Who asks engines that no router stands before: callers, the proxy, or both."""
+    callers = () if set(served) <= _kept_apart(plan) else (_from_callers(plan, port),)
+    proxied = plan.proxy is not None and not plan.proxy.agents.isdisjoint(served)
+    return (*callers, *((_from_pods(PROXY_COMPONENT, port),) if proxied else ()))
+
+
+def _proxy(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
+    """It is asked by those who may call, and asks routers, engines, a Gateway, sellers and its Redis."""
+    proxy = plan.proxy
+    if proxy is None:
+        return ()
+    inside = tuple(_component(component) for component in (ROUTER_COMPONENT, ENGINE_COMPONENT))
+    outside = bool(proxy.paid) or (plan.router is not None and plan.router.gateway is not None)
+    egress = (
+        Rule(namespaces=(), pods=inside, blocks=(), ports=()),
+        *((_anywhere(_LINK_LOCAL, Port("TCP", _HTTP_PORT), Port("TCP", _HTTPS_PORT)),) if outside else ()),
+        *(
+            ()
+            if proxy.redis_secret is None
+            else (_anywhere(_LINK_LOCAL, *(Port("TCP", port) for port in _REDIS_PORTS)),)
+        ),
+    )
+    return (
+        _policy(
+            plan,
+            PROXY_COMPONENT,
+            _component(PROXY_COMPONENT),
+            ingress=(_from_callers(plan, Port("TCP", proxy.port)),),
+            egress=egress,
+        ),
+    )
+
+
+def _from_pods(component: str, *ports: Port) -> Rule:
+    return Rule(namespaces=(), pods=(_component(component),), blocks=(), ports=(ports,))
 
 
 def _from_callers(plan: Plan, *ports: Port) -> Rule:

@@ -346,7 +346,7 @@ def overview(watched: Watched, agents: Sequence[Sequence[Workload]], chosen_by: 
                 lines=(("refused", added(refused)),),
                 steps=((None, GREEN), (1.0, YELLOW), (10.0, RED)),
             )
-    baseline = sum(float(tiers[0].replica_usd_per_hour) * tiers[0].replicas.min for tiers in agents)
+    baseline = sum(float(tiers[0].replica_usd_per_hour) * tiers[0].replicas.max for tiers in agents)
     prices = [
         f'{money_text(each.replica_usd_per_hour)} * sum(up{{{of(tiers)},agentgpu_dev_tier="{each.tier}"}})'
         for tiers, _ in engines

@@ -16,6 +16,7 @@ from agentgpu_iac.rendering.manifest import check, manifest, rendered
 from agentgpu_iac.rendering.model_cache import model_cache_drafts
 from agentgpu_iac.rendering.monitoring import monitoring_drafts
 from agentgpu_iac.rendering.network_policy import network_policy_drafts
+from agentgpu_iac.rendering.proxy import proxy_drafts
 from agentgpu_iac.rendering.router import router_drafts
 from agentgpu_iac.rendering.scaling import scaling_drafts
 from agentgpu_iac.rendering.secrets import secret_drafts
@@ -53,6 +54,7 @@ def object_drafts(plan: Plan) -> tuple[Draft, ...]:
         *engine_drafts(plan),
         *service_drafts(plan),
         *router_drafts(plan),
+        *proxy_drafts(plan),
         *gateway_drafts(plan),
         *model_cache_drafts(plan),
         *startup_taint_drafts(plan),

@@ -20,7 +20,13 @@ from typing import Final
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.rendering.manifest import Manifest
-from agentgpu_iac.rendering.names import ENDPOINT_PICKER_COMPONENT, GITOPS, MONITORING, ROUTER_COMPONENT
+from agentgpu_iac.rendering.names import (
+    ENDPOINT_PICKER_COMPONENT,
+    GITOPS,
+    MONITORING,
+    PROXY_COMPONENT,
+    ROUTER_COMPONENT,
+)
 
 ANNOTATION = "argocd.argoproj.io/sync-wave"
 
@@ -56,7 +62,7 @@ _MONITORING_WAVE: Final = WAVE_OF_KIND["PodMonitor"]
 _PRUNED_LAST: Final = frozenset(("NodePool", "EC2NodeClass"))
 _OPTIONS: Final = "argocd.argoproj.io/sync-options"
 _FLUX_PRUNE: Final = "kustomize.toolkit.fluxcd.io/prune"
-_FRONT: Final = frozenset((ROUTER_COMPONENT, ENDPOINT_PICKER_COMPONENT))
+_FRONT: Final = frozenset((ROUTER_COMPONENT, ENDPOINT_PICKER_COMPONENT, PROXY_COMPONENT))
 _PODS: Final = frozenset(("Deployment", "LeaderWorkerSet"))
 
 

@@ -53,7 +53,7 @@ class Watched:
     def warm_replicas(self, tiers: Sequence[Workload]) -> int:
         """Replicas that are to answer whatever the load: those of the baseline, or all that the machine runs."""
         if self.host is None:
-            return tiers[0].replicas.min
+            return tiers[0].replicas.max
         names = {workload.name for workload in tiers}
         return sum(engine.workload in names for engine in self.host.engines)
 

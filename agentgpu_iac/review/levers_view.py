@@ -106,7 +106,7 @@ def frontier_view(found: Frontier) -> tuple[Block, ...]:
     whose = "" if found.agent is None else f" of {found.agent}"
     unit = f" ({found.unit})" if found.unit else ""
     return (
-        Paragraph(text=f"{found.stack}: cost over {found.over}{whose}. Write {found.write}."),
+        Paragraph(text=f"{found.stack}: cost over {found.over}{whose}. As it is: {found.write}."),
         Table(
             columns=(f"{found.over}{unit}", "USD a month", "warm", "USD/h at the peak", "on"),
             rows=tuple(

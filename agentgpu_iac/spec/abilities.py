@@ -69,6 +69,8 @@ class Abilities:
     """Someone can put weights into the model cache of a node, for models that no public place holds."""
     chooses_node_image: bool
     """The nodes' image is chosen here: a spec may pin it, and it brings the driver."""
+    runs_proxy: bool
+    """LiteLLM's proxy can stand in front of the agents, in the path of every request."""
     makes_nodes_on_demand: bool
     """An autoscaler makes and ends single nodes of the target's own provider, and uses capacity that is held there first."""
     makes_machines: bool
@@ -190,6 +192,7 @@ _EKS: Final = Abilities(
     one_region=True,
     fills_cache_by_hand=True,
     chooses_node_image=True,
+    runs_proxy=True,
     makes_nodes_on_demand=True,
     makes_machines=False,
     opens_buckets_to_pods=True,
@@ -212,6 +215,7 @@ _KUBERNETES: Final = Abilities(
     one_region=False,
     fills_cache_by_hand=True,
     chooses_node_image=False,
+    runs_proxy=True,
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,
@@ -233,6 +237,7 @@ _SPHERON: Final = Abilities(
     one_region=False,
     fills_cache_by_hand=True,
     chooses_node_image=False,
+    runs_proxy=False,
     makes_nodes_on_demand=False,
     makes_machines=True,
     opens_buckets_to_pods=False,
@@ -268,6 +273,7 @@ _COMPOSE: Final = Abilities(
     one_region=False,
     fills_cache_by_hand=True,
     chooses_node_image=False,
+    runs_proxy=False,
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,
@@ -289,6 +295,7 @@ _SKYSERVE: Final = Abilities(
     one_region=False,
     fills_cache_by_hand=False,
     chooses_node_image=False,
+    runs_proxy=False,
     makes_nodes_on_demand=False,
     makes_machines=False,
     opens_buckets_to_pods=False,

@@ -217,6 +217,7 @@ _NOT_WITH_REQUESTS: Final[Mapping[str, str]] = {
     "kvOffloadGib": "nothing of an input is kept for a later one",
     "kvCacheDtype": "what it keeps of an input is gone with the step that answers it",
     "loraAdapters": "adapters of models that generate nothing are not planned",
+    "paidFallback": "another model's vectors and scores cannot stand in for its own",
     "fallback": "another model's vectors and scores cannot stand in for its own",
     "interruptible": "each of its requests is answered in a moment: latencyClass: background says that answers may wait",
 }

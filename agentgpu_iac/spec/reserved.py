@@ -15,20 +15,27 @@ from typing import Final
 BURST_ENDING: Final = "-burst"
 ENGINES_ENDING: Final = "-engines"
 PICKER_ENDING: Final = "-picker"
+PAID_ENDING: Final = "-paid"
 
 ROUTER_NAME: Final = "traffic-router"
 """Name of every object that makes up the stack's NGINX."""
+
+PROXY_NAME: Final = "model-proxy"
+"""Name of every object that makes up the LiteLLM in front of the agents."""
 
 RESERVED_ENDINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         BURST_ENDING: "the burst tier of an agent",
         ENGINES_ENDING: "the Service of an agent's engines",
         PICKER_ENDING: "the endpoint picker of an agent",
+        PAID_ENDING: "the paid fallback of an agent",
     }
 )
 """How the names end that are derived from an agent's, and what bears them."""
 
-RESERVED_NAMES: Final[Mapping[str, str]] = MappingProxyType({ROUTER_NAME: "the NGINX in front of the agents"})
+RESERVED_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {ROUTER_NAME: "the NGINX in front of the agents", PROXY_NAME: "the LiteLLM in front of the agents"}
+)
 """Names of parts that a stack has once, beside the bare names of its agents."""
 
 NAMESPACE_PREFIX: Final = "kube-"

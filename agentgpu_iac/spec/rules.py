@@ -36,6 +36,7 @@ from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.schedule_rules import agent_schedule_rules, cover_rules, peak_hours_rules, work_rules
+from agentgpu_iac.spec.tenancy_rules import paid_fallback_rules, proxy_rules, team_rules
 from agentgpu_iac.spec.window import closed_hours, offset_minutes, weekly_starts
 from agentgpu_iac.spec.yaml_tree import Data, Steps
 
@@ -55,6 +56,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _caller_rules(part(spec, "network"), part(spec, "security"))
     yield from _name_rules(agents)
     yield from _fallback_rules(agents)
+    yield from team_rules(spec, agents)
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
@@ -63,6 +65,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _inventory_rules(part(spec, "capacity"))
     yield from commitment_rules(part(spec, "capacity"))
     yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
+    yield from _quota_rules(part(spec, "capacity"))
     yield from _window_rules(part(part(spec, "capacity"), "maintenanceWindow"))
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
@@ -70,6 +73,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _namespace_rules(part(data, "metadata"), target)
     yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
+    yield from proxy_rules(data, agents, target)
     yield from _provider_rules(items(spec, "providers"), target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
@@ -81,6 +85,7 @@ def violations(data: Data) -> Iterator[Violation]:
         yield from request_rules(agent, at)
         yield from agent_schedule_rules(agent, target, part(spec, "scaling"), at)
         yield from work_rules(agent, at)
+        yield from paid_fallback_rules(agent, at)
 
 
 def _accelerator_rules(accelerators: Mapping[str, Data]) -> Iterator[Violation]:
@@ -378,6 +383,24 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
                 message=f"{shown(machine)} is in the inventory already, in line {LINE}",
                 hint="write each kind once, with all that there are as its count",
                 other=(*at, first, "machine"),
+            )
+
+
+def _quota_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
+    """Each quota has one number in a region."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, stated in enumerate(mapping(each) for each in items(capacity, "quotas")):
+        code, region = stated.get("code"), stated.get("region") or ""
+        if not isinstance(code, str) or not isinstance(region, str):
+            continue
+        at: Steps = ("spec", "capacity", "quotas")
+        first = seen.setdefault((code, region), index)
+        if first != index:
+            yield Violation(
+                steps=(*at, index, "code"),
+                message=f"the quota {code} has a number already, in line {LINE}",
+                hint="write it once for each region",
+                other=(*at, first, "code"),
             )
 
 

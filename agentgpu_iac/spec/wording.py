@@ -58,6 +58,10 @@ _BOUNDS: Final = {
 _UNITS: Final = (
     ("TokensPerS", "tokens/s"),
     ("UsdPerMonth", "USD"),
+    ("usdPerMonth", "USD"),
+    ("usdPerDay", "USD"),
+    ("usdPerMillionInput", "USD"),
+    ("usdPerMillionOutput", "USD"),
     ("BytesPerToken", "bytes"),
     ("HoursPerMonth", "h"),
     ("perTurn", "calls"),
@@ -86,9 +90,11 @@ PATTERN_WORDS: Final = {
     "prometheusImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "dcgmExporterImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerExporterImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "proxyImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "grafanaImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "model": "a Hugging Face id such as publisher/model",
+    "apiModel": "the model as LiteLLM names it, the seller first, such as openai/gpt-5-mini",
     "toolCallParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",
     "reasoningParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",
     "bucket": "a bucket, with a prefix if you like, such as s3://acme-models/agents",
@@ -100,6 +106,7 @@ PATTERN_WORDS: Final = {
     "adminRanges": _RANGE,
     "store": _DNS,
     "hostname": "a host name such as agents.example.com",
+    "code": "a code such as L-417A185B, as vcpuQuotas in the plan has it",
     "start": _CRON,
     "end": _CRON,
     "opens": _CLOCK,
@@ -109,6 +116,7 @@ PATTERN_WORDS: Final = {
     "starts": "a day in quotes, such as '2027-01-04'",
     "ends": "a day in quotes, such as '2027-01-18'",
     "timezone": "an IANA time zone such as Europe/Berlin",
+    "baseUrl": "an address that starts with http:// or https://",
     "prometheusUrl": "an address that starts with http:// or https://",
     "runbookBaseUrl": "an address that starts with http:// or https://",
     "cluster": "a name: letters, digits, dots, underscores and hyphens, 63 at most",
@@ -126,7 +134,9 @@ PATTERN_WORDS: Final = {
 }
 """What a text must look like, by key. Names have words of their own."""
 
-NAME_KEYS: Final = frozenset({"name", "fallback", "tokenSecret", "apiKeySecret", "agent", "secret"})
+NAME_KEYS: Final = frozenset(
+    {"name", "fallback", "tokenSecret", "apiKeySecret", "keySecret", "redisSecret", "agent", "agents", "secret"}
+)
 """Keys that hold a Kubernetes name."""
 
 LONGEST_GUESSED_KEY = 64

@@ -10,7 +10,7 @@ import pytest
 from agentgpu_iac.planning.levers import levers as asking
 from tests.cli.running import SMALL, agentgpu
 
-OVER = SMALL.replace("spec:\n", "spec:\n  capacity: {budgetUsdPerMonth: 1000}\n")
+OVER = SMALL.replace("spec:\n", "spec:\n  capacity: {budgetUsdPerMonth: 600}\n")
 
 
 def few(*_: object) -> list[object]:
@@ -43,12 +43,58 @@ def test_an_unknown_agent(small: Path) -> None:
 
 def test_a_plan_over_its_budget_names_the_ways_out(tmp_path: Path) -> None:
     path = tmp_path / "stack.yaml"
-    path.write_text(OVER.replace("1000", "500"), encoding="utf-8")
-    with patch.object(asking, "of_agent", few), patch.object(asking, "of_deployment", few):
+    path.write_text(OVER, encoding="utf-8")
+    with patch.object(asking, "of_agent", few), patch.object(asking, "of_stack", few):
         answer = agentgpu("plan", path, "--format", "json")
-        text = agentgpu("plan", path)
-    assert answer.code == text.code == 1
+    assert answer.code == 1
     assert answer.data["feasible"] is False
-    assert all(way["withinBudget"] for way in answer.data["waysOut"])
-    assert "Ways out" in text.out
-    assert "agentgpu levers" in text.err
+    ways = answer.data["waysOut"]
+    assert "agent support: precision: int4" in {way["write"] for way in ways}
+    assert all(way["withinBudget"] for way in ways)
+    assert "agentgpu levers" in answer.err
+
+
+def test_a_plan_over_its_budget_without_a_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "stack.yaml"
+    path.write_text(OVER, encoding="utf-8")
+    with (
+        patch.object(asking, "of_agent", few),
+        patch.object(asking, "of_stack", few),
+        patch.object(asking, "of_deployment", few),
+    ):
+        answer = agentgpu("plan", path)
+    assert "Ways out" in answer.out
+    assert "None of 0 changes makes a plan possible" in answer.out
+
+
+def test_a_frontier(small: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "ttft.svg"
+    asked = ("frontier", small, "--over", "ttftMs", "--values", "500, 1000")
+    answer = agentgpu(*asked, "--plot", picture, "--format", "json")
+    assert answer.code == 0
+    assert [(point["value"], point["own"], point["planned"]) for point in answer.data["points"]] == [
+        (500.0, True, True),
+        (1000.0, False, True),
+    ]
+    assert picture.read_text(encoding="utf-8").startswith("<svg")
+    assert "(as it is)" in agentgpu(*asked).out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--over", "ttftMs", "--plot", "a.png"), "--plot: writes SVG alone, and a.png does not end in .svg"),
+        (("--over", "ttftMs", "--values", "1,b"), "--values: 'b' is no number (such as --values 200,500,1000)"),
+        (("--over", "ttftMs", "--values", "-1"), "--values: holds a number that is not above 0"),
+        (("--over", "speed"), "--over: knows no 'speed' (one of ttftMs, peak, percentile, coldStartS)"),
+    ],
+)
+def test_a_frontier_that_is_asked_for_wrongly(small: Path, options: tuple[str, ...], told: str) -> None:
+    answer = agentgpu("frontier", small, *options)
+    assert (answer.code, answer.err) == (2, told + "\n")
+
+
+def test_a_frontier_without_any_plan(small: Path) -> None:
+    answer = agentgpu("frontier", small, "--over", "ttftMs", "--values", "1")
+    assert answer.code == 1
+    assert "no plan" in answer.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -363,8 +364,10 @@ def test_rejections_are_data(too_large: Path, format: str, parse: Any) -> None:
 def test_a_budget_that_is_too_small(tmp_path: Path) -> None:
     path = tmp_path / "stack.yaml"
     path.write_text(SMALL.replace("spec:\n", "spec:\n  capacity: {budgetUsdPerMonth: 10}\n"))
-    answer = agentgpu("plan", path, "-f", "json")
+    with patch("agentgpu_iac.planning.levers.levers.of_stack", lambda *_: []):
+        answer = agentgpu("plan", path, "-f", "json")
     assert answer.code == 1
+    assert answer.data["waysOut"] == []
     assert "over the budget of USD 10.00 (capacity.budgetUsdPerMonth)" in answer.err
     assert answer.data["rejections"] == []
 

@@ -81,5 +81,8 @@ def test_the_change_that_is_offered_does_what_is_said() -> None:
         for each in (text, text.replace("model: Qwen/Qwen3-14B", "model: Qwen/Qwen3-14B\n      precision: fp8"))
     )
     before, after = (plan.cost.baseline_usd_per_month for plan in (as_it_is, changed))
-    assert f"an {changed.workloads[0].accelerator.upper()}, for USD {after:,.2f} a month instead of USD {before:,.2f}" in said
+    assert (
+        f"an {changed.workloads[0].accelerator.upper()}, for USD {after:,.2f} a month instead of USD {before:,.2f}"
+        in said
+    )
     assert "quantised-at-load" in {each.code for each in changed.warnings}

@@ -16,6 +16,7 @@ STATED: dict[str, tuple[Any, str]] = {
         8,
         "replicas and hit ratio settle in two or three; a circle ends",
     ),
+    "planning.demand.TPOT_OF_WORK_MS": (50.0, "an assumption: the budget of the voice and chat classes"),
     "planning.demand.SEATS_FOR_VOLUME": (256, "vLLM's own default of --max-num-seqs"),
     "planning.choosing.parallelism.ATTENTION_GROUPS": ((2, 4, 8), "what divides the accelerators of sold machines"),
     "planning.choosing.parallelism._MOST_ACCELERATORS": (16, "the largest machine that is sold"),

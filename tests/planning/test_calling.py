@@ -15,6 +15,7 @@ from agentgpu_iac.planning.writing.calling import Tokens
 from agentgpu_iac.review.blocks import plain_text
 from agentgpu_iac.review.plan_view import plan_view
 from tests.planning.scenes import make_agent, make_catalog, offerings, plan
+from tests.review.arithmetic import first_number, worked_out
 
 TALK = {"turns": 4, "inputTokensPerTurn": 100, "outputTokensPerTurn": 50, "systemPromptTokens": 1000}
 """All prompts hold 4 x 1,000 + 4 x 100 + (1 + 2 + 3) x 150 = 5,300 tokens. 992 of the system prompt are whole blocks that all
@@ -121,3 +122,33 @@ def test_nothing_is_shown_where_nobody_sells_it() -> None:
 def test_a_cached_price_above_the_prompts_is_not_paid() -> None:
     tokens = Tokens(new=1e6, history=1e6, generated=0, requests=1)
     assert tokens.usd(price("acme", "1", "1", cached="2")) == 2
+
+
+@pytest.mark.parametrize("day", [100, None])
+def test_every_figure_has_its_sum(day: int | None) -> None:
+    traffic = {} if day is None else {"traffic": {"conversationsPerDay": day}}
+    found = planned(price("acme", "1", "10", cached="0.1"), price("dearer", "9", "90"), **traffic)
+    call = found.cost.calls[0]
+    lines = {entry.name: entry for entry in found.ledger if entry.section == "Calls of support"}
+    figures = {
+        "calledUsdPer1000": call.usd_per_1000,
+        "breakEvenPerDay": call.break_even_per_day,
+        "carriedPerDay": call.carried_per_day,
+    }
+    if day is not None:
+        figures["calledUsdPerMonth"] = call.usd_per_month
+    assert set(lines) == set(figures)
+    for name, entry in lines.items():
+        assert worked_out(entry.inputs) == pytest.approx(entry.value, rel=1e-4)
+        assert entry.value == pytest.approx(float(figures[name] or entry.value), rel=1e-3)
+        assert first_number(entry.result) == pytest.approx(entry.value, rel=1e-2)
+    assert "test, 2026-08-01" in lines["calledUsdPer1000"].source
+    assert "0.1" in lines["calledUsdPer1000"].inputs
+
+
+def test_a_break_even_that_is_not_carried_says_so() -> None:
+    found = planned(price("acme", "0.001", "0.001"))
+    (entry,) = (entry for entry in found.ledger if entry.name == "breakEvenPerDay")
+    assert "do not carry" in entry.result
+    (carried,) = (entry for entry in found.ledger if entry.name == "carriedPerDay")
+    assert entry.value > carried.value

@@ -201,7 +201,7 @@ def test_the_sums_are_told() -> None:
     lines = {entry.name: entry for entry in found.ledger}
     assert lines["commitment 1 (reserved) covers"].value == 1440.0
     assert lines["commitment 1 (reserved) costs"].value == 720.0
-    assert lines["commitment 1 (reserved) pays from"].value == 360.0
+    assert lines["commitment 1 (reserved) pays from, for s1 in us-east-1"].value == 360.0
 
 
 @pytest.mark.parametrize(

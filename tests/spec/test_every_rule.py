@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import agent_rules, commitment_rules, rules, schedule_rules
+from agentgpu_iac.spec import agent_rules, commitment_rules, rules, schedule_rules, tenancy_rules
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -29,6 +29,11 @@ AT_NIGHT = f"name: other, model: Qwen/Qwen3-14B, latencyClass: background, {NIGH
 
 WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
 
+TEAM = "teams: [{{name: desk, keySecret: desk-key{}}}]"
+PAID = "paidFallback: {{apiModel: openai/gpt-5-mini, keySecret: seller-key{}}}"
+REDIS = "proxy: {redisSecret: redis}"
+PRICED = ", usdPerMillionInput: 1, usdPerMillionOutput: 2"
+
 RESERVED = "kind: reserved, machine: a, count: 1, usdPerHour: 1"
 RATES = "rates: [{machine: a, usdPerHour: 1}]"
 
@@ -38,6 +43,29 @@ def committed(stated: str) -> str:
 
 
 BAD = (
+    ("team_rules", "teams[1].name", with_spec("teams: [{name: a, keySecret: k}, {name: a, keySecret: l}]")),
+    ("team_rules", "teams[1].keySecret", with_spec("teams: [{name: a, keySecret: k}, {name: b, keySecret: k}]")),
+    ("_one_window", "teams[0].usdPerMonth", with_spec(TEAM.format(", usdPerDay: 1, usdPerMonth: 2"))),
+    ("team_rules", "teams[0].agents[0]", with_spec(TEAM.format(", agents: [suport]"))),
+    ("team_rules", "teams[0].agents[1]", with_spec(TEAM.format(", agents: [support, support]"))),
+    (
+        "team_rules",
+        "teams[0].agents[0]",
+        with_spec(TEAM.format(", agents: [support]")) + "      requests: {perS: 1}\n",
+    ),
+    ("_one_window", "agents[0].paidFallback", with_spec(REDIS) + f"      {PAID.format(PRICED)}\n"),
+    ("paid_fallback_rules", "agents[0].paidFallback", with_spec(REDIS) + f"      {PAID.format(', usdPerDay: 1')}\n"),
+    (
+        "_one_window",
+        "agents[0].paidFallback.usdPerMonth",
+        with_spec(REDIS) + f"      {PAID.format(f', usdPerDay: 1, usdPerMonth: 2{PRICED}')}\n",
+    ),
+    ("proxy_rules", "agents[0].paidFallback", with_agent(PAID.format(f", usdPerDay: 1{PRICED}"))),
+    ("proxy_rules", "teams", with_spec("target: skyserve", TEAM.format(""))),
+    ("proxy_rules", "proxy.use", with_spec("proxy: {use: none}", TEAM.format(""))),
+    ("proxy_rules", "proxy.redisSecret", with_spec("proxy: {redisSecret: redis}")),
+    ("proxy_rules", "teams", with_spec(f"network: {{router: gateway, {GATEWAY}}}", TEAM.format(""))),
+    ("proxy_rules", "security.networkPolicies", with_spec("security: {networkPolicies: false}", TEAM.format(""))),
     ("_accelerator_rules", "accelerators.deny[0]", with_spec("accelerators: {allow: [l4], deny: [l4]}")),
     (
         "_inventory_rules",
@@ -84,6 +112,11 @@ BAD = (
     ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
     ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
     ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
+    (
+        "_quota_rules",
+        "capacity.quotas[1].code",
+        with_spec("capacity: {quotas: [{code: L-417A185B, vcpus: 8}, {code: L-417A185B, vcpus: 9}]}"),
+    ),
     ("_provider_rules", "providers[1]", with_spec("providers: [aws, spheron]")),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
     ("_model_source_rules", "modelCache.source", with_spec("modelCache: {source: s3}")),
@@ -392,7 +425,7 @@ ALLOWED = (
 )
 """Close to what is forbidden, and not."""
 
-MODULES = (rules, agent_rules, commitment_rules, schedule_rules)
+MODULES = (rules, agent_rules, commitment_rules, schedule_rules, tenancy_rules)
 TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 

@@ -110,6 +110,7 @@ ASKED: dict[str, Callable[[Target], list[str]]] = {
     "opens_buckets_to_pods": faults(
         at="spec.modelCache.stream", modelCache={"source": "s3", "bucket": "s3://acme-models", "stream": "auto"}
     ),
+    "runs_proxy": faults(at="spec.teams", teams=[{"name": "desk", "keySecret": "desk-key"}]),
     "runs_machines": warnings("hosts.callerRanges", hosts={"callerRanges": ["10.0.0.0/8"]}),
 }
 """What asks for each ability."""

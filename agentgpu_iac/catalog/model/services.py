@@ -26,8 +26,8 @@ class RouterRelease(Document):
     """What a reader should know about it."""
 
 
-ServiceSoftware = Literal["dcgm-exporter", "grafana", "nginx-exporter", "ollama", "prometheus"]
-"""What runs beside the engines on a virtual machine; the exporter beside NGINX in a cluster too."""
+ServiceSoftware = Literal["dcgm-exporter", "grafana", "litellm", "nginx-exporter", "ollama", "prometheus"]
+"""What runs beside the engines on a virtual machine; the exporter beside NGINX, and LiteLLM in front, in a cluster too."""
 
 
 class ServiceRelease(Document):

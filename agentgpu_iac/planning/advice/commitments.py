@@ -42,7 +42,7 @@ def _beyond(each: CommitmentCost) -> Iterator[Warning]:
             f"{_amount(each, each.most * (1 - each.unused_ratio))}: USD {unused:,.2f} a month are paid for what it leaves",
         )
     elif not each.signed and each.committed < each.most:
-        why = "the cheapest plan's baseline has no more such nodes"
+        why = "the baseline of the cheapest plan has no use for more"
         if each.break_even and all(pair.hours_per_month >= HOURS_PER_MONTH for pair in each.break_even):
             why = f"on demand is no dearer in the {HOURS_PER_MONTH} h of a month"
         yield warning(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agentgpu_iac.catalog.store import Catalog
-from agentgpu_iac.plan import Alternative, Cost, NodePool, RouterPlan, SkyServicePlan, Workload
+from agentgpu_iac.plan import AgentPlan, Alternative, Cost, NodePool, ProxyPlan, RouterPlan, SkyServicePlan, Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.spec.model import StackSpec
 
@@ -23,6 +23,9 @@ class Context:
     """The workloads of each agent, the baseline first."""
     pools: Mapping[str, NodePool]
     router: RouterPlan | None
+    proxy: ProxyPlan | None
+    agents: tuple[AgentPlan, ...]
+    """All agents, in the order of the spec."""
     routed: frozenset[str]
     """Agents that have a route."""
     cost: Cost

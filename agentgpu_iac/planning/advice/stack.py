@@ -13,6 +13,7 @@ from agentgpu_iac.plan.nodes import KARPENTER_DISCOVERY_TAG
 from agentgpu_iac.planning.advice.capacity import capacity_warnings
 from agentgpu_iac.planning.advice.commitments import commitment_warnings
 from agentgpu_iac.planning.advice.context import Context
+from agentgpu_iac.planning.advice.proxying import proxy_warnings
 from agentgpu_iac.planning.advice.skyserve import skyserve_warnings
 from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
@@ -35,6 +36,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
     yield from _without_effect(context)
     yield from _kubernetes_support(context)
     yield from _router_warnings(context)
+    yield from proxy_warnings(context)
     yield from _unpriced(context)
     yield from _old_prices(context)
     for pool in context.node_pools:

@@ -93,12 +93,26 @@ class Asking:
 
     def at_quantile(self, sessions: int, pause_ms: float, *, peak: bool) -> int:
         """How many generate at most for the planned quantile of the time; at the peak while the last of them arrive."""
-        demand, law = self._demand, self.law(sessions, pause_ms)
-        there = min(sessions, max(self._together_at(sessions, pause_ms), math.ceil(law.mean - _ROUNDING)))
-        if not peak or demand.normal_ratio == 1 or self._time is None:
+        demand = self._demand
+        if not peak or demand.normal_ratio == 1:
+            return self._there(sessions, pause_ms)
+        return self._arriving(sessions, pause_ms, new=sessions * (1 - demand.normal_ratio), within_s=demand.ramp_s)
+
+    def while_starting(self, sessions: int, *, new: float, within_s: float) -> int:
+        """How many generate at most on a replica that holds so many once ``new`` of them have come within that time, while those
+        that a burst starts are not there yet: it takes their part of who arrives too.
+        """
+        return self._arriving(sessions, self.pause_ms(sessions, peak=True), new=new, within_s=within_s)
+
+    def _there(self, sessions: int, pause_ms: float) -> int:
+        law = self.law(sessions, pause_ms)
+        return min(sessions, max(self._together_at(sessions, pause_ms), math.ceil(law.mean - _ROUNDING)))
+
+    def _arriving(self, sessions: int, pause_ms: float, *, new: float, within_s: float) -> int:
+        there, quantile = self._there(sessions, pause_ms), self._demand.quantile
+        if self._time is None:
             return there
-        new, within_ms = sessions * (1 - demand.normal_ratio), demand.ramp_s * 1000
-        return max(there, with_arrivals(sessions, pause_ms, self._time, demand.quantile, new=new, within=within_ms))
+        return max(there, with_arrivals(sessions, pause_ms, self._time, quantile, new=new, within=within_s * 1000))
 
 
 def _groups_time(time: RequestTime, together: int) -> RequestTime:

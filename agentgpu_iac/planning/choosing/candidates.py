@@ -36,6 +36,8 @@ class Candidate:
     computed_max_num_batched_tokens: int
     most_sessions: int
     """The most sessions that one replica carries within memory and latency."""
+    most_generating: int
+    """The most requests that one replica computes at once within every budget, if it carries that many sessions."""
     max_num_seqs: int
     computed_max_num_seqs: int
     baseline_replicas: int

@@ -383,6 +383,7 @@ class Evaluator:
             max_num_batched_tokens=batched,
             computed_max_num_batched_tokens=self._batched_tokens(accelerator, groups),
             most_sessions=most,
+            most_generating=full.most_generating,
             max_num_seqs=seats,
             computed_max_num_seqs=computed_seats,
             baseline_replicas=final_baseline,

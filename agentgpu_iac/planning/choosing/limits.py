@@ -5,17 +5,22 @@ Each is a row of the program, and each has a name in the words in which a refusa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.errors import Fault, did_you_mean
 from agentgpu_iac.planning.choosing.commitments import Committed, applies, least_usd_per_hour, meter
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import Limit
 from agentgpu_iac.planning.choosing.tiers import Purchase
-from agentgpu_iac.spec.vocabulary import Tier
+from agentgpu_iac.spec.loader import LoadedStack
+from agentgpu_iac.spec.model import AccountQuota
+from agentgpu_iac.spec.vocabulary import CapacityType, Tier
 from agentgpu_iac.units import HOURS_PER_MONTH
 
+_QUOTA_WAYS: tuple[CapacityType, ...] = ("on-demand", "spot")
 MachineId = tuple[str, str, str]
 """(provider, instance type, region)."""
 
@@ -53,7 +58,18 @@ class Terms:
     @property
     def keeps_all(self) -> bool:
         """Whether what is dearer may be all that is left, so that nothing is dropped for its price."""
-        return bool(self.owned or self.quotas)
+        return bool(self.owned)
+
+    def quota_weights(self, machine: Machine, bought: Purchase | None) -> dict[str, float]:
+        """VCPUs of a node by the quotas that count it; a market without quotas drops by price alone."""
+        if bought is None or not self.quotas:
+            return {}
+        kind = (machine.id, "spot" in bought.capacity_types[:1])
+        return {quota.name: float(vcpus) for quota in self.quotas if (vcpus := quota.vcpus.get(kind))}
+
+    def depends_on_place(self, machine: Machine, bought: Purchase | None, tier: Tier) -> bool:
+        """Whether the same kind of machine elsewhere is not the same: a commitment covers it here, or a quota counts it."""
+        return self.is_committed(machine, bought, tier) or bool(self.quota_weights(machine, bought))
 
     def least_usd_per_hour(self, machine: Machine, bought: Purchase, tier: Tier) -> Decimal:
         """The least that a node costs, with whatever commitment covers it."""
@@ -72,7 +88,14 @@ class Terms:
     @property
     def budget_name(self) -> str:
         """The budget in the words in which a refusal names it."""
-        return "" if self.budget_usd is None else f"a baseline of USD {self.budget_usd:,.2f} a month"
+        if self.budget_usd is None:
+            return ""
+        return f"a baseline of at most USD {self.budget_usd:,.2f} a month (capacity.budgetUsdPerMonth)"
+
+    @property
+    def owned_names(self) -> tuple[str, ...]:
+        """The machines that there are, in the words in which a refusal names them."""
+        return tuple(in_words(machine, count) for machine, count in self.owned.items())
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -89,16 +112,47 @@ def in_words(machine: MachineId, count: int) -> str:
     return f"{count} x {machine[1]}"
 
 
+def quotas(stated: Sequence[AccountQuota], machines: Sequence[Machine], catalog: Catalog) -> tuple[Quota, ...]:
+    """What the account may run at once, region by region, over the machines that the stack may use."""
+    found: list[Quota] = []
+    for each in stated:
+        by_region: dict[str, dict[tuple[MachineId, bool], int]] = {}
+        for machine in machines:
+            zone = catalog.local_zone(machine.region)
+            region = machine.region if zone is None else zone.region
+            for way in _QUOTA_WAYS:
+                row = catalog.quota(machine.instance.provider, machine.instance.name, way)
+                if row is not None and row.code == each.code and each.region in (None, region):
+                    by_region.setdefault(region, {})[machine.id, way == "spot"] = machine.instance.vcpu or 0
+        for region, vcpus in by_region.items():
+            named = next(row.name for row in catalog.quotas if row.code == each.code)
+            name = f"{each.vcpus} vCPUs of {named} ({each.code}) in {region} (capacity.quotas)"
+            found.append(Quota(name=name, most=each.vcpus, vcpus=vcpus))
+    return tuple(found)
+
+
+def quota_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
+    """Quotas of codes that nothing is known of, so that nobody knows which machines they count."""
+    known = {row.code: row.name for row in catalog.quotas}
+    listed = ", ".join(f"{code} ({name})" for code, name in sorted(known.items()))
+    return [
+        loaded.fault(
+            f"spec.capacity.quotas[{position}].code",
+            f"no quota of vCPUs with the code {each.code!r} is known",
+            did_you_mean(each.code, sorted(known)) or f"known: {listed}",
+        )
+        for position, each in enumerate(loaded.stack.spec.capacity.quotas)
+        if each.code not in known
+    ]
+
+
 def node_weights(machine: Machine, tier: Tier, bought: Purchase, terms: Terms) -> dict[str, float]:
     """What a node weighs in each row, and among those that commitments may cover."""
     found: dict[str, float] = {}
     count = terms.owned.get(machine.id)
     if count is not None:
         found[in_words(machine.id, count)] = 1.0
-    for quota in terms.quotas:
-        vcpus = quota.vcpus.get((machine.id, "spot" in bought.capacity_types[:1]))
-        if vcpus:
-            found[quota.name] = float(vcpus)
+    found |= terms.quota_weights(machine, bought)
     if terms.is_committed(machine, bought, tier):
         found[meter(machine.id, tier)] = 1.0
     if terms.budget_usd is not None and tier == "baseline":

@@ -12,7 +12,7 @@ none does, all who would be there are served elsewhere at no more, and the whole
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -61,11 +61,10 @@ class Parts:
 
 def mixed_options(by_agent: Sequence[Parts], terms: Terms) -> list[list[Option]]:
     """For each agent the mixes that may be part of a cheapest placement; seats are not settled yet."""
-    baselines = _useful([_counted(parts.baselines, "baseline", terms) for parts in by_agent])
-    bursts = _useful([_counted(parts.bursts, "burst", terms) for parts in by_agent])
-    if terms.keeps_all:  # what is dearer may be all that is left
-        baselines = [_counted(parts.baselines, "baseline", terms) for parts in by_agent]
-        bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
+    baselines = [_counted(parts.baselines, "baseline", terms, _warm_for_slowest(parts)) for parts in by_agent]
+    bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
+    if not terms.keeps_all:  # else what is dearer may be all that is left
+        baselines, bursts = _useful(baselines), _useful(bursts)
     return [
         [
             _mixed(parts.position, pair)
@@ -95,23 +94,47 @@ class _Counted:
     """The least: its share of the machine, reserved where that may be."""
     kind: tuple[object, ...]
     """What one router must find alike in all replicas: attention groups, and contexts kept as well."""
+    most_vcpus: Mapping[str, float]
+    """The most that a replica takes of each quota, alone on its machines."""
+    least_vcpus: Mapping[str, float]
+    """The least: its share of the machine."""
     wants: tuple[float, ...]
     """What makes a mix with it take more replicas of either tier: no mix is dearer with a part that wants no more of each."""
 
 
-def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
+def _warm_for_slowest(parts: Parts) -> Callable[[Part], float]:
+    """How many of a baseline's replicas are warm beside the burst that starts last."""
+    slowest = max(parts.bursts, key=lambda part: part.cold_s, default=None)
+    known: dict[int, float] = {}
+
+    def warm(part: Part) -> float:
+        if slowest is None:
+            return 0.0
+        if id(part.candidate) not in known:
+            known[id(part.candidate)] = parts.warm(part, slowest, part.candidate.peak_replicas)
+        return known[id(part.candidate)]
+
+    return warm
+
+
+def _counted(
+    parts: Iterable[Part], tier: Tier, terms: Terms, warm: Callable[[Part], float] = lambda _: 0.0
+) -> list[_Counted]:
+    """``warm``: how many of a baseline's replicas are kept so beside a slow burst."""
     hours = Decimal(HOURS_PER_MONTH) if tier == "baseline" else terms.burst_hours
     found: list[_Counted] = []
     for part in _where_cheapest(parts, tier, terms):
         candidate, machine, hourly = part.candidate, part.machine, part.purchase.usd_per_hour
         slots = machine.accelerators_taken(candidate.accelerators_per_replica)
+        vcpus = terms.quota_weights(machine, part.purchase)
         least = terms.least_usd_per_hour(machine, part.purchase, tier)
         if tier == "baseline" and terms.reserved_ratio > 0 and candidate.demand.user_facing:
             least = min(least, hourly - saved_usd_per_hour(machine, part.purchase))
         on_spot = float("spot" in part.purchase.capacity_types)
         wants: tuple[float, ...] = (candidate.peak_replicas, _early(part), on_spot)
         if tier == "baseline":
-            wants = (candidate.peak_replicas, candidate.normal_replicas + part.spare, -_holds(candidate))
+            normal = candidate.normal_replicas + part.spare
+            wants = (candidate.peak_replicas, normal, -_holds(candidate), warm(part))
         found.append(
             _Counted(
                 part=part,
@@ -120,6 +143,8 @@ def _counted(parts: Iterable[Part], tier: Tier, terms: Terms) -> list[_Counted]:
                 shares=slots % machine.accelerators != 0 or terms.is_committed(machine, part.purchase, tier),
                 certain_usd=hourly * ceil_div(slots, machine.accelerators) * hours,
                 least_usd=least * slots * hours / machine.accelerators,
+                most_vcpus={name: each * ceil_div(slots, machine.accelerators) for name, each in vcpus.items()},
+                least_vcpus={name: each * slots / machine.accelerators for name, each in vcpus.items()},
                 kind=(candidate.sizes.attention_dp, candidate.prefix_hit_ratio),
                 wants=wants,
             )
@@ -132,8 +157,8 @@ def _where_cheapest(parts: Iterable[Part], tier: Tier, terms: Terms) -> Iterable
     best: dict[tuple[object, ...], Part] = {}
     for part in parts:
         instance = part.machine.instance
-        covered = part.machine.region if terms.is_committed(part.machine, part.purchase, tier) else ""
-        key = (id(part.candidate), instance.provider, instance.name, part.purchase.capacity_types, covered)
+        place = part.machine.region if terms.depends_on_place(part.machine, part.purchase, tier) else ""
+        key = (id(part.candidate), instance.provider, instance.name, part.purchase.capacity_types, place)
         known = best.get(key)
         if known is None or _place_and_price(part) < _place_and_price(known):
             best[key] = part
@@ -161,7 +186,16 @@ def _holds(candidate: Candidate) -> float:
 
 
 def _serves_as_well(other: _Counted, part: _Counted) -> bool:
-    """Whether the other takes its place in any mix without more replicas of either tier."""
+    """Whether the other takes its place in any mix without more replicas of either tier, or more of a quota."""
+    return (
+        other.kind == part.kind
+        and all(theirs <= mine for theirs, mine in zip(other.wants, part.wants, strict=True))
+        and all(most <= part.least_vcpus.get(name, 0.0) for name, most in other.most_vcpus.items())
+    )
+
+
+def _serves_there_as_well(other: _Counted, part: _Counted) -> bool:
+    """The same in one pool, where what is taken of a quota goes with the accelerators."""
     return other.kind == part.kind and all(theirs <= mine for theirs, mine in zip(other.wants, part.wants, strict=True))
 
 
@@ -199,7 +233,7 @@ def _fewest(parts: Sequence[_Counted]) -> list[_Counted]:
     kept: dict[_PoolId, list[_Counted]] = {}
     for part in sorted(parts, key=lambda part: (part.pool, part.slots)):
         there = kept.setdefault(part.pool, [])
-        if not any(other.slots <= part.slots and _serves_as_well(other, part) for other in there):
+        if not any(other.slots <= part.slots and _serves_there_as_well(other, part) for other in there):
             there.append(part)
     return [part for there in kept.values() for part in there]
 
@@ -253,8 +287,13 @@ def _best(pairs: Iterable[_Pair], terms: Terms) -> list[_Pair]:
             for (tier, part, count), zones in zip(pair.tiers, pair.zones, strict=True)
             if part.shares
         ]
+        vcpus = tuple(
+            Decimal(str(sum(part.most_vcpus.get(quota.name, 0.0) * n for _, part, n in pair.tiers if not part.shares)))
+            for quota in terms.quotas
+        )
         takes = (
             *map(Decimal, paid),
+            *vcpus,
             *(Decimal(part.slots * each) for _, part, count, zones in shared for each in in_zones(count, zones)),
         )
         by_pools.setdefault(tuple((tier, zones, part.pool) for tier, part, _, zones in shared), []).append(

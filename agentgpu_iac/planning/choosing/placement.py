@@ -150,6 +150,18 @@ class Option:
             there.machine, there.burst, "burst"
         )
 
+    def depends_on_place(self, terms: Terms) -> bool:
+        """Whether the same machines in another place are not the same."""
+        there = self.at("burst")
+        return terms.depends_on_place(self.machine, self.baseline, "baseline") or terms.depends_on_place(
+            there.machine, there.burst, "burst"
+        )
+
+    def is_counted(self, terms: Terms) -> bool:
+        """Whether a quota counts its machines: nobody can fall back on what may not be there."""
+        there = self.at("burst")
+        return bool(terms.quota_weights(self.machine, self.baseline) or terms.quota_weights(there.machine, there.burst))
+
     def is_user_facing(self) -> bool:
         """Whether all of its agents have somebody who waits."""
         return all(candidate.demand.user_facing for candidate in self.candidates)
@@ -323,7 +335,7 @@ def place(
     useful_groups = [group for group in groups if terms.keeps_all or _may_pay(group, alone, terms)]
     survivors = ranked if terms.keeps_all else _survivors(ranked, alone, terms)
     if (
-        not terms.keeps_all
+        not terms.limits
         and not useful_groups
         and not any(ranked[position] for position in several)
         and all(option.is_apart(terms) for options in survivors for option in options)
@@ -392,7 +404,7 @@ def _where_cheapest(options: Iterable[Option], terms: Terms) -> list[Option]:
             (instance.provider, instance.name),
             option.baseline.capacity_types,
             None if burst is None else burst.capacity_types,
-            option.machine.region if option.is_committed(terms) else "",
+            option.machine.region if option.depends_on_place(terms) else "",
         )
         best.setdefault(key, []).append((prices, option))
     kept: list[Option] = []
@@ -410,7 +422,11 @@ _Safe = tuple[Option, Decimal] | None
 
 def _safe(ranked: Sequence[Option], terms: Terms) -> _Safe:
     """The option that an agent can fall back on at the least certain cost, and that cost; None where none is certain."""
-    bounded = [(option, cost) for option in ranked if (cost := option.most_usd_per_month(terms)) is not None]
+    bounded = [
+        (option, cost)
+        for option in ranked
+        if not option.is_counted(terms) and (cost := option.most_usd_per_month(terms)) is not None
+    ]
     return min(bounded, key=lambda pair: pair[1], default=None)
 
 

@@ -14,13 +14,14 @@ from agentgpu_iac.catalog.model import EngineRelease, Shortcut
 from agentgpu_iac.planning.choosing import caching, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.pricing import Machine
-from agentgpu_iac.planning.choosing.tiers import warm_replicas
+from agentgpu_iac.planning.choosing.tiers import replicas_before_ready, warm_replicas
 from agentgpu_iac.sizing import loading, starting
 from agentgpu_iac.spec.model import Capacity, StackSpec
 from agentgpu_iac.targets import target_of
 
 _SOME_BUCKET = "s3://models"
 """Stands for the bucket that the spec does not name; how fast it is hangs on the machine alone."""
+_HALVINGS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def warm_for(candidate: Candidate, cold_start_s: float, capacity: Capacity, spar
 
 
 def longest_start_s(candidate: Candidate, warm: int) -> float:
-    """The longest start before whose end no more callers come than so many warm replicas have seats for.
+    """The longest start before whose end no more callers come than so many warm replicas have seats for, and answer in time.
 
     The load climbs evenly over the ramp, as ``tiers.sessions_before_ready`` has it.
     """
@@ -75,7 +76,17 @@ def longest_start_s(candidate: Candidate, warm: int) -> float:
     if demand.load is not None and each:  # nobody keeps a seat: by rate
         normal, peak = (demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=at) for at in (False, True))
         carried = warm * each
-    return max(0.0, demand.ramp_s * (carried - normal) / (peak - normal))
+    seated_s = max(0.0, demand.ramp_s * (carried - normal) / (peak - normal))
+    if demand.load is not None or warm >= replicas_before_ready(candidate, seated_s):
+        return seated_s
+    low, high = 0.0, seated_s
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if warm >= replicas_before_ready(candidate, middle):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _pull(start: Start) -> Way:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.plan import Constraint, RejectionUnit
-from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
 from agentgpu_iac.planning.choosing.leaving import NOTICE_DETECTION_S
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.zones import baseline_zones, surviving
@@ -77,9 +77,37 @@ def replicas_before_ready(candidate: Candidate, cold_start_s: float) -> int:
     """Replicas that carry what is asked by then: by seats, or by rate where nobody keeps a seat."""
     demand, each = candidate.demand, candidate.service.prefill_tokens_per_s
     if demand.load is None or not each:
-        return ceil_div(sessions_before_ready(demand, cold_start_s), candidate.most_sessions)
+        return _replicas_for_early(candidate, cold_start_s)
     normal, peak = (demand.prefill_tokens_per_s(0.0, peak=is_peak) for is_peak in (False, True))
     return ceil_ratio(normal + (peak - normal) * demand.climbed(cold_start_s), each)
+
+
+def _replicas_for_early(candidate: Candidate, cold_start_s: float) -> int:
+    """Replicas that hold whoever comes before others are ready, and answer them in time: each takes a larger part of those that
+    arrive than at the peak, and who arrives asks at once. All of the peak's are enough by how they were found.
+    """
+    demand = candidate.demand
+    early = sessions_before_ready(demand, cold_start_s)
+    by_seats, most = ceil_div(early, candidate.most_sessions), candidate.peak_replicas
+    asking = replica_service(candidate, 0.0).asking
+    new, within_s = early - demand.concurrent, min(demand.ramp_s, cold_start_s)
+    if asking.time is None or new <= 0:
+        return by_seats
+
+    def in_time(replicas: int) -> bool:
+        held = ceil_div(early, replicas)
+        generating = asking.while_starting(held, new=new / replicas, within_s=within_s)
+        room = candidate.away is None or candidate.away.held(held, generating) <= candidate.away.resident
+        return room and generating <= candidate.most_generating
+
+    low = by_seats
+    while low < most:
+        middle = (low + most) // 2
+        if in_time(middle):
+            most = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def spare_replicas(candidate: Candidate, machine: Machine, capacity: Capacity) -> int:
@@ -139,7 +167,10 @@ def seats_in_time(candidate: Candidate, cold_start_s: float, capacity: Capacity)
         return candidate.baseline_replicas >= min(
             candidate.peak_replicas, replicas_before_ready(candidate, cold_start_s)
         )
-    return candidate.baseline_replicas * candidate.max_num_seqs >= sessions_before_ready(demand, cold_start_s)
+    enough = candidate.baseline_replicas * candidate.max_num_seqs >= sessions_before_ready(demand, cold_start_s)
+    return enough and candidate.baseline_replicas >= min(
+        candidate.peak_replicas, replicas_before_ready(candidate, cold_start_s)
+    )
 
 
 def seats_for_warm(candidate: Candidate, warm: int, cold_start_s: float, capacity: Capacity) -> int:

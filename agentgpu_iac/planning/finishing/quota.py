@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.plan import NodePool, QuotaPlan, RouterPlan, Workload
+from agentgpu_iac.plan import NodePool, ProxyPlan, QuotaPlan, RouterPlan, Workload
 
 _LEAVING_REPLICAS = 1
 _REPLACEMENT_NODES = 1
@@ -28,9 +28,14 @@ class PodDemand:
     accelerators: int = 0
 
 
-def plan(workloads: Sequence[Workload], node_pools: Sequence[NodePool], router: RouterPlan | None) -> QuotaPlan:
+def plan(
+    workloads: Sequence[Workload],
+    node_pools: Sequence[NodePool],
+    router: RouterPlan | None,
+    proxy: ProxyPlan | None = None,
+) -> QuotaPlan:
     """The sums over all pods of the plan."""
-    demands = (*map(_engines, workloads), *_fillers(node_pools), *_routers(router))
+    demands = (*map(_engines, workloads), *_fillers(node_pools), *_routers(router), *_proxies(proxy))
     return QuotaPlan(
         pods=sum(demand.pods for demand in demands),
         cpu_milli=sum(demand.pods * demand.cpu_milli for demand in demands),
@@ -61,6 +66,18 @@ def _routers(router: RouterPlan | None) -> Iterator[PodDemand]:
             cpu_milli=router.cpu_milli + (0 if exporter is None else exporter.cpu_milli),
             memory_mib=memory_mib,
             memory_limit_mib=memory_mib,
+        )
+
+
+def _proxies(proxy: ProxyPlan | None) -> Iterator[PodDemand]:
+    """LiteLLM, whose rollout surges where something counts for several."""
+    if proxy is not None:
+        surge = _ROUTER_SURGE if proxy.redis_secret is not None else 0
+        yield PodDemand(
+            pods=proxy.replicas + surge + _LEAVING_REPLICAS,
+            cpu_milli=proxy.cpu_milli,
+            memory_mib=proxy.memory_mib,
+            memory_limit_mib=proxy.memory_mib,
         )
 
 

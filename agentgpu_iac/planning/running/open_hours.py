@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agentgpu_iac.plan import OpenHoursPlan, Schedule, Workload
+from agentgpu_iac.plan import OpenHoursPlan, ReplicaRange, Schedule, Workload
 from agentgpu_iac.planning.opening import POLLING_S, Opening, lead_minutes
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.spec.model import StackSpec
@@ -21,14 +21,18 @@ def by_the_clock(
     """
     if not target_of(spec).can.scales_on_metrics:
         return workloads
-    return tuple(
-        workload.model_copy(update={"open_hours": _open_hours(workload, placed[workload.agent], opening)})
-        if workload.tier == "baseline"
-        and workload.share_group is None
-        and (opening := placed[workload.agent].candidate.demand.opening) is not None
-        else workload
-        for workload in workloads
-    )
+    return tuple(_following(workload, placed[workload.agent]) for workload in workloads)
+
+
+def _following(workload: Workload, member: Placed) -> Workload:
+    opening = member.candidate.demand.opening
+    if opening is None or workload.tier == "burst" or workload.share_group is not None:
+        return workload
+    hours = _open_hours(workload, member, opening)
+    if hours is None:
+        return workload
+    replicas = ReplicaRange(min=hours.replicas_outside, max=workload.replicas.max)
+    return workload.model_copy(update={"open_hours": hours, "replicas": replicas})
 
 
 def _open_hours(workload: Workload, member: Placed, opening: Opening) -> OpenHoursPlan | None:

@@ -137,7 +137,7 @@ def _nginx(
 ) -> RouterPlan:
     release = catalog.router("nginx")
     connections = sum(_connections(tiers) for tiers in routed)
-    cpu_milli = math.ceil(sum(_tokens_per_s(tiers) for tiers in routed) * CHUNK_CPU_US / 1_000)
+    cpu_milli = math.ceil(tokens_per_s(routed) * CHUNK_CPU_US / 1_000)
     sharing = ceil_div(max(cpu_milli, 1), _MOST_CPU_MILLI)
     return RouterPlan(
         kind="nginx",
@@ -265,8 +265,12 @@ def _connections(tiers: Sequence[Workload]) -> int:
     return sum(tier.replicas.max * (tier.admission.max_queued_requests or 2 * tier.max_num_seqs) for tier in tiers)
 
 
+def tokens_per_s(routed: Sequence[Sequence[Workload]]) -> float:
+    """Tokens that the replicas of all these deployments can generate; at 50 ms each where their speed is not known."""
+    return sum(_tokens_per_s(tiers) for tiers in routed)
+
+
 def _tokens_per_s(tiers: Sequence[Workload]) -> float:
-    """Tokens that the replicas can generate; at 50 ms each where their speed is not known."""
     return sum(
         tier.replicas.max * (tier.pooling.inputs_per_s or tier.max_num_seqs)
         if tier.pooling is not None

@@ -130,7 +130,7 @@ def _scaling(
         target_kind=burst.kind,
         prometheus_url=wanted.prometheus_url,
         prometheus_auth=_prometheus_auth(wanted.prometheus_auth),
-        baseline_replicas=baseline.replicas.min,
+        baseline_replicas=baseline.replicas.max,
         seats_per_replica=burst.max_num_seqs,
         utilization_ratio=wanted.utilization_ratio,
         min_replicas=1 if wanted.method == "hpa" else 0,
@@ -154,7 +154,7 @@ def _scaling(
 def _normal_requests(baseline: Workload) -> float:
     """Requests that the baseline computes at once at normal load, for the quantile of the time that is planned for."""
     normal = None if baseline.generating is None else baseline.generating.normal
-    return 0.0 if normal is None else float(baseline.replicas.min * normal.generating)
+    return 0.0 if normal is None else float(baseline.replicas.max * normal.generating)
 
 
 def _prometheus_auth(wanted: PrometheusAuth | None) -> PrometheusAuthPlan | None:
@@ -177,7 +177,7 @@ def _triggers(
     burst: Workload, metrics: MetricsPlan, baseline: Workload, stack: str, spec: StackSpec
 ) -> Iterator[Trigger]:
     chosen, theta = selector(stack, burst.agent, spec.observability.cluster), spec.scaling.utilization_ratio
-    pace, baseline_replicas = burst.pace, baseline.replicas.min
+    pace, baseline_replicas = burst.pace, baseline.replicas.max
     floor, each = _requests_wanted(burst, baseline, theta)
     series = tuple(f"{name}{{{chosen}}}" for name in (metrics.running, metrics.waiting))
     now = " + ".join(f"sum({each})" for each in series)
@@ -220,7 +220,7 @@ def _requests_wanted(burst: Workload, baseline: Workload, theta: float) -> tuple
     come in step with it: all of them at the peak. Where sessions pause, it is they that are counted in step.
     """
     seats = seats_wanted(seats_held(burst), theta)
-    at_rest = baseline.replicas.min * seats_wanted(seats_held(baseline), theta)
+    at_rest = baseline.replicas.max * seats_wanted(seats_held(baseline), theta)
     if burst.pooling is not None:
         return at_rest, seats
     at_rest = max(at_rest, _normal_requests(baseline))

@@ -7,6 +7,7 @@ from typing import Final
 
 from agentgpu_iac.plan import NamedSecret, SecretStorePlan, SecretVariable, SecurityPlan
 from agentgpu_iac.planning.engines import EnginePort
+from agentgpu_iac.planning.running.proxying import has_proxy
 from agentgpu_iac.spec.model import StackSpec
 
 API_KEY: Final = "key"
@@ -15,6 +16,9 @@ TOKEN: Final = "token"  # noqa: S105 - the name of a key
 """Key of a model token in its Secret."""
 
 API_KEY_PURPOSE: Final = "is what engines ask callers for"
+REDIS_URL: Final = "url"
+"""Key of the address of a Redis in its Secret."""
+
 TOKEN_PURPOSE: Final = "opens gated models for the cache fillers"  # noqa: S105 - a sentence
 
 
@@ -54,6 +58,15 @@ def _secrets(spec: StackSpec) -> Iterator[NamedSecret]:
         yield _secret(spec, token, TOKEN, TOKEN_PURPOSE)
     if api_key is not None:
         yield _secret(spec, api_key, API_KEY, API_KEY_PURPOSE)
+    if not has_proxy(spec):
+        return
+    for team in spec.teams:
+        yield _secret(spec, team.key_secret, API_KEY, f"is what team {team.name} sends")
+    for agent in spec.agents:
+        if agent.paid_fallback is not None:
+            yield _secret(spec, agent.paid_fallback.key_secret, API_KEY, f"opens the paid fallback of {agent.name}")
+    if spec.proxy.redis_secret is not None:
+        yield _secret(spec, spec.proxy.redis_secret, REDIS_URL, "is where the proxies count together")
 
 
 def _secret(spec: StackSpec, name: str, key: str, purpose: str) -> NamedSecret:

@@ -60,13 +60,13 @@ def _of_deployment(member: Placed, baseline: Workload) -> Iterator[AgentPlan]:
             ttft_at_percentile_ms=_optional(ttft_ms, 1),
             tpot_at_percentile_ms=_optional(candidate.service.tpot_at_ms, 2),
             e2e_ms=_optional(e2e_ms, 1),
-            work=_work_plan(served),
+            work=_work_plan(served, baseline),
             fallback=agent.fallback,
             load_ratio=rounded(ratio, 6),
         )
 
 
-def _work_plan(served: Demand) -> WorkPlan | None:
+def _work_plan(served: Demand, baseline: Workload) -> WorkPlan | None:
     if served.agent.work is None:
         return None
     seconds, rate = work_seconds(served.agent), served.requests_per_s(peak=False)
@@ -74,7 +74,7 @@ def _work_plan(served: Demand) -> WorkPlan | None:
         requests_per_window=rounded(rate * seconds, 3),
         seconds=seconds,
         requests_per_s=rounded(rate, 6),
-        sessions=served.concurrent,
+        sessions=served.concurrent or baseline.replicas.max * baseline.max_num_seqs,
     )
 
 

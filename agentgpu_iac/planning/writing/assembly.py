@@ -17,6 +17,7 @@ from agentgpu_iac.plan import (
     Rejection,
     tiers_by_agent,
 )
+from agentgpu_iac.plan.addresses import agent_url
 from agentgpu_iac.plan.names import clashes
 from agentgpu_iac.planning import advice, priorities
 from agentgpu_iac.planning.choosing import caching
@@ -32,6 +33,7 @@ from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
 from agentgpu_iac.planning.running.open_hours import by_the_clock
+from agentgpu_iac.planning.running.proxying import proxy_plan
 from agentgpu_iac.planning.running.routing import router_plan
 from agentgpu_iac.planning.running.served import agent_plans
 from agentgpu_iac.planning.running.workloads import workload_plan
@@ -39,7 +41,7 @@ from agentgpu_iac.planning.settling import Settled
 from agentgpu_iac.planning.writing import overrides
 from agentgpu_iac.planning.writing.assumptions import assumptions
 from agentgpu_iac.planning.writing.beside import with_beside
-from agentgpu_iac.planning.writing.calling import call_costs
+from agentgpu_iac.planning.writing.calling import call_costs, usd_per_million_tokens
 from agentgpu_iac.planning.writing.costs import (
     by_agent,
     cost,
@@ -49,7 +51,7 @@ from agentgpu_iac.planning.writing.costs import (
     with_less_reserve,
 )
 from agentgpu_iac.planning.writing.drivers import drivers
-from agentgpu_iac.planning.writing.ledger.entries import entries
+from agentgpu_iac.planning.writing.ledger.entries import entries, proxy_entries
 from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
@@ -133,6 +135,15 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     agents = agent_plans(placed, tiers, order)
     router = router_plan(spec, catalog, workloads, agents)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router, agents)
+    proxy = proxy_plan(
+        spec,
+        catalog,
+        tiers,
+        agents,
+        router,
+        {agent.name: agent_url(name, agent.name, tiers[agent.deployment][0].port, router) for agent in agents},
+        usd_per_million_tokens(placed, shares),
+    )
     sky_services = sky.services(placed, settled.options, tiers, spec, catalog, name)
     context = advice.Context(
         spec=spec,
@@ -142,6 +153,8 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         tiers=tiers,
         pools=pools_by_name,
         router=router,
+        proxy=proxy,
+        agents=agents,
         routed=router.deployments if router is not None else frozenset(),
         cost=total,
         second_replicas={alternative.agent: alternative for alternative in second if alternative.agent is not None},
@@ -170,12 +183,13 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values
         ),
         security=security.plan(spec),
-        quota=quota.plan(workloads, node_pools, router)
+        quota=quota.plan(workloads, node_pools, router, proxy)
         if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
         vcpu_quotas=quotas,
         gitops=gitops.plan(spec, workloads, node_pools),
         router=router,
+        proxy=proxy,
         policy=PolicyPlan(
             allow_unpriced=spec.policy.allow_unpriced, budget_usd_per_month=spec.capacity.budget_usd_per_month
         ),
@@ -195,7 +209,10 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         warnings=advice.warnings(context),
         watching=watching.watching_plan(spec, workloads, node_pools, router),
-        ledger=entries(placed, tiers, total, by_hand, pools_by_name, quotas),
+        ledger=(
+            *entries(placed, tiers, total, by_hand, pools_by_name, quotas),
+            *proxy_entries(proxy, agents, tiers),
+        ),
         assumptions=assumptions(loaded.stack.spec, spec),
         provenance=Provenance(
             spec_sha256=loaded.sha256,

@@ -59,6 +59,20 @@ def tokens_of(demand: Demand) -> Tokens:
     )
 
 
+def usd_per_million_tokens(placed: Sequence[Placed], costs: Iterable[AgentCost]) -> dict[str, Decimal]:
+    """What a million tokens of each agent cost here, prompts with their history and answers alike, where the spec says how many
+    conversations there are.
+    """
+    own = {cost.agent: cost for cost in costs}
+    found: dict[str, Decimal] = {}
+    for served in (each for member in placed for each in member.candidate.demand.served):
+        cost, tokens = own[served.name], tokens_of(served)
+        in_a_month = usd(tokens.new + tokens.history + tokens.generated) * usd(cost.asked_per_month or 0)
+        if in_a_month:
+            found[served.name] = (cost.usd_per_month * _MILLION / in_a_month).quantize(Decimal("0.000001"))
+    return found
+
+
 def call_costs(
     placed: Sequence[Placed],
     tiers: Mapping[str, Sequence[Workload]],
@@ -84,8 +98,9 @@ def _of_agent(
     sold = [price for price in prices if price.model.casefold() == folded]
     if tokens.generated:
         sold = [price for price in sold if price.usd_per_million_output is not None]
-    days = usd(_DAYS_PER_MONTH * open_days(demand.agent) / 7)
-    carried = _carried_per_day(member, demand, ratio, warm, tokens)
+    days = usd(days_per_month(demand))
+    enough = carried(member, demand, ratio, warm)
+    per_day = None if enough is None else enough.per_day
     for price in sorted(sold, key=lambda price: (tokens.usd(price), price.seller, price.via))[:_SELLERS_PER_AGENT]:
         each = tokens.usd(price)
         month = None if cost.asked_per_month is None else each * usd(cost.asked_per_month)
@@ -104,25 +119,48 @@ def _of_agent(
             usd_per_month=None if month is None else month.quantize(Decimal("0.01")),
             self_hosted_usd_per_month=cost.usd_per_month,
             times_as_dear=None if not month else rounded(float(cost.usd_per_month / month), 4),
-            break_even_per_day=None if carried is not None and even > carried else rounded(even, 1),
-            carried_per_day=None if carried is None else rounded(carried, 1),
+            break_even_per_day=None if per_day is not None and even > per_day else rounded(even, 1),
+            carried_per_day=None if per_day is None else rounded(per_day, 1),
             price_date=price.date,
             price_source=price.source,
         )
 
 
-def _carried_per_day(member: Placed, demand: Demand, ratio: float, warm: Workload, tokens: Tokens) -> float | None:
-    """What the agent's part of the warm replicas generates and reads in a day on which it runs, by what one conversation takes
-    of each.
-    """
-    throughput, shape = warm.throughput, demand.shape
-    read = tokens.requests * uncached_tokens_per_request(shape, member.candidate.prefix_hit_ratio)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """How many conversations or requests a day one rate of the warm replicas is enough for."""
+
+    what: str
+    """What the replicas do at that rate."""
+    tokens_per_s: float
+    ratio: float
+    """The agent's part of its deployment's load."""
+    needed: float
+    """Tokens of that kind in one conversation or request."""
+    seconds: float
+    """Of a day on which the agent runs."""
+
+    @property
+    def per_day(self) -> float:
+        """How many come of it on such a day, if they come evenly."""
+        return self.tokens_per_s * self.ratio * self.seconds / self.needed
+
+
+def days_per_month(demand: Demand) -> float:
+    """Days of a month on which the agent runs."""
+    return _DAYS_PER_MONTH * open_days(demand.agent) / 7
+
+
+def carried(member: Placed, demand: Demand, ratio: float, warm: Workload) -> Carried | None:
+    """The rate that the agent's part of the warm replicas runs out of first; None where none is predicted."""
+    throughput, tokens = warm.throughput, tokens_of(demand)
+    read = tokens.requests * uncached_tokens_per_request(demand.shape, member.candidate.prefix_hit_ratio)
     limits = [
-        rate * ratio * seconds_of_a_day(demand.agent) / needed
-        for rate, needed in (
-            (throughput.output_tokens_per_s, tokens.generated),
-            (throughput.prefill_tokens_per_s, read),
+        Carried(what=what, tokens_per_s=rate, ratio=ratio, needed=needed, seconds=seconds_of_a_day(demand.agent))
+        for what, rate, needed in (
+            ("generated", throughput.output_tokens_per_s, tokens.generated),
+            ("read", throughput.prefill_tokens_per_s, read),
         )
         if rate and needed
     ]
-    return min(limits, default=None)
+    return min(limits, key=lambda limit: limit.per_day, default=None)

@@ -15,7 +15,14 @@ from agentgpu_iac.spec.model.agent import (
     ToolCalls,
     Traffic,
 )
-from agentgpu_iac.spec.model.capacity import AcceleratorChoice, Capacity, MaintenanceWindow, ModelCache, Observed
+from agentgpu_iac.spec.model.capacity import (
+    AcceleratorChoice,
+    AccountQuota,
+    Capacity,
+    MaintenanceWindow,
+    ModelCache,
+    Observed,
+)
 from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, KubernetesVersion, Pins
 from agentgpu_iac.spec.model.commitments import Commitment, SavingsRate
 from agentgpu_iac.spec.model.fan_out import FanOut
@@ -50,11 +57,13 @@ from agentgpu_iac.spec.model.serving import (
     ScheduledScale,
 )
 from agentgpu_iac.spec.model.stack import AgentStack, Metadata, StackSpec
+from agentgpu_iac.spec.model.tenancy import ModelProxy, PaidFallback, Team
 
 __all__ = (
     "ADDRESS_RANGE",
     "MAX_COUNT",
     "AcceleratorChoice",
+    "AccountQuota",
     "AddressRange",
     "Agent",
     "AgentSchedule",
@@ -79,6 +88,7 @@ __all__ = (
     "MaintenanceWindow",
     "Metadata",
     "ModelCache",
+    "ModelProxy",
     "Name",
     "Network",
     "NonNegative",
@@ -86,6 +96,7 @@ __all__ = (
     "Observed",
     "OpenWindow",
     "Overrides",
+    "PaidFallback",
     "ParserName",
     "Pins",
     "Policy",
@@ -102,6 +113,7 @@ __all__ = (
     "Sessions",
     "Speculative",
     "StackSpec",
+    "Team",
     "Text",
     "TimeZone",
     "ToolCalls",

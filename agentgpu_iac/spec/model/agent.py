@@ -23,6 +23,7 @@ from agentgpu_iac.spec.model.fields import (
 )
 from agentgpu_iac.spec.model.requests import Requests
 from agentgpu_iac.spec.model.schedule import AgentSchedule, Work
+from agentgpu_iac.spec.model.tenancy import PaidFallback
 from agentgpu_iac.spec.repository import with_revision_of_page
 from agentgpu_iac.spec.vocabulary import Engine, KvCacheDtype, LatencyClass, Precision
 
@@ -256,7 +257,9 @@ class Agent(Document):
     fan_out: tuple[FanOut, ...] = ()
     """Sub-agents that it starts in its turns. The time that it waits for them is ``conversation.toolCalls.seconds``."""
     fallback: Name | None = None
-    """Agent of this stack that answers when this one cannot."""
+    """Agent of this stack that answers when this one cannot: when it is down, refuses, or has no seat free."""
+    paid_fallback: PaidFallback | None = None
+    """A paid API that answers when neither this agent nor its ``fallback`` can, under a hard cap."""
     lora_adapters: tuple[LoraAdapter, ...] = ()
     """LoRA adapters served beside the model."""
     speculative: Speculative | None = None

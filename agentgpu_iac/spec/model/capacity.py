@@ -48,6 +48,17 @@ class OwnMachine(Document):
     """What one costs you in an hour; 0 where it is paid for anyway."""
 
 
+class AccountQuota(Document):
+    """vCPUs of some families of machines that your account may run at once in a region."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^L-[0-9A-F]{8}$")]
+    """Which quota, as the plan names those that it needs (``vcpuQuotas``): L-417A185B counts running on-demand P instances."""
+    vcpus: Count
+    """How many it allows; 0: none of these machines may run."""
+    region: Text | None = None
+    """Where; unset: in each region by itself."""
+
+
 class Capacity(Document):
     """How capacity may be bought, and how nodes are renewed."""
 
@@ -107,6 +118,9 @@ class Capacity(Document):
     burst is spread over zones, and bought on demand where those are too few."""
     inventory: tuple[OwnMachine, ...] = ()
     """The machines that there are. The plan then uses these alone, and no more of them than you have."""
+    quotas: tuple[AccountQuota, ...] = ()
+    """What the account may run at once. The plan then keeps within it, with all nodes of the peak as planned; unset: it says what
+    it needs (``vcpuQuotas``)."""
     commitments: tuple[Commitment, ...] = ()
     """What is committed, or may be: reserved instances, savings plans and capacity blocks. Such nodes are counted at what the
     commitment costs, and what nothing uses of it is counted too."""

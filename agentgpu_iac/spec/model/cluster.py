@@ -69,6 +69,8 @@ class Pins(Document):
     """DCGM exporter image of virtual machines, by digest."""
     router_exporter_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Image of the exporter beside NGINX, by digest."""
+    proxy_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
+    """Image of the LiteLLM proxy, by digest."""
     grafana_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None
     """Grafana image of virtual machines, by digest."""
     engine_image: Annotated[str, StringConstraints(pattern=r"^[^\s@]+@sha256:[0-9a-f]{64}$")] | None = None

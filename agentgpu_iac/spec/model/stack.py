@@ -13,6 +13,7 @@ from agentgpu_iac.spec.model.cluster import ClusterObjects, GitOps, Hosts, Pins
 from agentgpu_iac.spec.model.fields import Name, Text
 from agentgpu_iac.spec.model.safety import Policy, Security
 from agentgpu_iac.spec.model.serving import Latency, Network, Observability, Scaling
+from agentgpu_iac.spec.model.tenancy import ModelProxy, Team
 from agentgpu_iac.spec.vocabulary import Target
 
 
@@ -56,6 +57,10 @@ class StackSpec(Document):
     """What may be left out for a cluster."""
     hosts: Hosts = Hosts()
     """Who may reach virtual machines."""
+    teams: Annotated[tuple[Team, ...], Field(max_length=1_000)] = ()
+    """Callers with keys, limits and budgets of their own. Empty: all callers are alike."""
+    proxy: ModelProxy = ModelProxy()
+    """What stands in front of the agents to know teams and to ask fallbacks."""
     policy: Policy = Policy()
     """What is refused."""
     pins: Pins = Pins()

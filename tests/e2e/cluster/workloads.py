@@ -13,8 +13,8 @@ from tests.e2e.cluster.trees import Tree
 
 
 def baseline(made: Tree) -> tuple[Workload, ...]:
-    """The workloads that always run."""
-    return tuple(each for each in made.plan.workloads if each.tier == "baseline")
+    """The workloads that always run: those that a schedule takes to none outside its windows do not."""
+    return tuple(each for each in made.plan.workloads if each.tier == "baseline" and each.replicas.min)
 
 
 def deployments(made: Tree) -> tuple[Workload, ...]:
@@ -28,11 +28,16 @@ def burst(made: Tree) -> tuple[Workload, ...]:
 
 
 def at_rest(made: Tree, body: Object) -> Object:
-    """An object as it is while there is no load: what scales a workload has set 0 replicas, which the manifest leaves open."""
-    scaled = {each.name for each in made.plan.workloads if each.scaling is not None}
-    if body["kind"] != "Deployment" or body["metadata"]["name"] not in scaled:
+    """An object as it is while there is no load and no window is open: what scales a workload has set its fewest replicas, which
+    the manifest leaves open.
+    """
+    scaled = {
+        each.name: each for each in made.plan.workloads if each.scaling is not None or each.open_hours is not None
+    }
+    workload = scaled.get(body["metadata"]["name"])
+    if body["kind"] != "Deployment" or workload is None:
         return body
-    return {**body, "spec": {**body["spec"], "replicas": 0}}
+    return {**body, "spec": {**body["spec"], "replicas": 0 if workload.scaling else workload.replicas.min}}
 
 
 def pods_of(cluster: ControlPlane, made: Tree, workload: Workload) -> list[Object]:

@@ -20,7 +20,7 @@ from agentgpu_iac.spec.loader import load
 from tests.e2e.cluster.trees import STACKS
 from tests.e2e.engine.pods import EnginePod, engine_pods, flags
 from tests.e2e.processes import PATIENCE_S
-from tests.planning import scenes, test_attention_groups
+from tests.planning import scenes, test_attention_groups, test_paused
 from tests.planning.test_engine_args import VARIETY
 from tools.install import path as tool
 
@@ -57,6 +57,7 @@ def planned() -> Iterator[tuple[str, Plan]]:
         yield name, make_plan(load(path), catalog)
     for name, changes in VARIETY.items():
         yield f"agent {name}", scenes.plan(scenes.make_agent(**changes))
+    yield "caches of sessions that pause in host memory", test_paused.long_talks(pausedCache="offload")
     yield (
         "streamed from a bucket",
         scenes.plan(

@@ -410,3 +410,39 @@ def test_a_slow_alert_fires_where_the_promised_percentile_is_over_the_budget(
     ]
     del test["alert_rule_test"]
     test_rules([test], [rule_file(plan, "support")], tmp_path)
+
+
+def test_a_burst_is_not_asked_for_while_the_schedule_leaves_no_replica_and_a_missing_series_is_still_missed(
+    tmp_path: Path,
+) -> None:
+    """Outside the windows nothing answers and the queries are 0; in them nothing that answers is no value, which KEDA takes
+    for a failure. Who is away by the schedule is not missed, and who should be there is.
+    """
+    night = 'schedule: {replicasOutside: 0, windows: [{opens: "08:00", closes: "20:00"}]}'
+    text = BURSTS.replace("VERSION", "0.33.0").replace(
+        "sessions: {concurrent: 100}", f"sessions: {{concurrent: 100}}\n      {night}"
+    )
+    plan = make_plan(load_text(text, "peaks.yaml"), load_catalog())
+    burst = next(one for one in plan.workloads if (one.agent, one.tier) == ("support", "burst"))
+    assert burst.scaling is not None
+    told = series("kube_deployment_spec_replicas", namespace=plan.stack, deployment="support")
+    for trigger in burst.scaling.triggers:
+        counted = {"expr": f"count({trigger.query}) or vector(0)", "eval_time": "10m"}
+        for replicas, found in ((0, 1), (2, 0)):
+            given = [{"series": told, "values": steady(replicas)}]
+            asked = {**counted, "exp_samples": [{"labels": "{}", "value": found}]}
+            test_rules([{"interval": f"{STEP_S}s", "input_series": given, "promql_expr_test": [asked]}], [], tmp_path)
+        test_rules([value_test(trigger.query, {told: steady(0)}, 0.0)], [], tmp_path)
+    (rule,) = [
+        each
+        for each in rule_file(plan, "support")["groups"][0]["rules"]
+        if each.get("alert") == "AgentReplicasBelowPlan"
+    ]
+    for replicas, missing in ((0, 0), (1, 1)):
+        asked = {
+            "expr": f"count({rule['expr']}) or vector(0)",
+            "eval_time": "10m",
+            "exp_samples": [{"labels": "{}", "value": missing}],
+        }
+        given = [{"series": told, "values": steady(replicas)}]
+        test_rules([{"interval": f"{STEP_S}s", "input_series": given, "promql_expr_test": [asked]}], [], tmp_path)

@@ -81,8 +81,8 @@ def rate_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]:
         name="replicas",
         formula="required / delivered tokens per replica, rounded up",
         inputs=f"{asked.inputs_per_s or 0:,.1f} inputs/s on a replica while the percentile holds",
-        value=baseline.replicas.min,
-        result=f"{baseline.replicas.min} warm, {candidate.burst_replicas} more in a burst",
+        value=baseline.replicas.max,
+        result=f"{baseline.replicas.max} warm, {candidate.burst_replicas} more in a burst",
         unit="",
         source="baseline carries normal load and whoever comes before a cold start ends",
     )

@@ -90,10 +90,10 @@ def commitment_lines(commitments: Iterable[CommitmentCost], pool: str) -> Iterat
         )
         for pair in each.break_even:
             yield Line(
-                name=f"{name} pays from",
+                name=f"{name} pays from, for {pair.machine} in {pair.region}",
                 formula=f"committed USD/h x {each.hours_per_month:g} h / USD/h on demand",
-                inputs=f"{pair.machine} in {pair.region}: {_shortest(pair.committed_usd_per_hour)} x "
-                f"{each.hours_per_month:g} / {_shortest(pair.on_demand_usd_per_hour)}",
+                inputs=f"{_shortest(pair.committed_usd_per_hour)} x {each.hours_per_month:g} / "
+                f"{_shortest(pair.on_demand_usd_per_hour)}",
                 value=pair.hours_per_month,
                 result=f"{pair.hours_per_month:,.1f} h a month",
                 unit="h",

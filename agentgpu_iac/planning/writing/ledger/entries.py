@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from agentgpu_iac.plan import Cost, LedgerEntry, LineItem, NodePool, Override, VcpuNeed, Workload
+from agentgpu_iac.plan import AgentPlan, Cost, LedgerEntry, LineItem, NodePool, Override, ProxyPlan, VcpuNeed, Workload
 from agentgpu_iac.planning.pools import Placed
 from agentgpu_iac.planning.running.served import load_ratios
+from agentgpu_iac.planning.writing.calling import carried, days_per_month
 from agentgpu_iac.planning.writing.ledger import (
     account,
+    calls,
     context,
     cost,
     filling,
     host,
     latency,
     memory,
+    proxying,
     rollout,
     start,
     throughput,
@@ -52,6 +55,7 @@ def entries(
     for override in overrides:
         by_hand.setdefault(override.agent, []).append(override)
     costs = {each.agent: each for each in total.by_agent}
+    cheapest = {each.agent: each for each in reversed(total.calls)}
     found: list[LedgerEntry] = []
     for member in placed:
         workloads = tiers[member.candidate.demand.name]
@@ -79,7 +83,34 @@ def entries(
             for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
             for line in cost.agent_lines(costs[served.name], ratio)
         )
+        found += (
+            _entry(baseline.name, f"{calls.SECTION} of {served.name}", line)
+            for served, ratio in zip(demand.served, load_ratios(demand), strict=True)
+            if served.name in cheapest
+            for line in calls.call_lines(
+                cheapest[served.name],
+                costs[served.name],
+                carried(member, served, ratio, baseline),
+                days_per_month(served),
+            )
+        )
     return tuple(found)
+
+
+def proxy_entries(
+    proxy: ProxyPlan | None, agents: Sequence[AgentPlan], tiers: Mapping[str, Sequence[Workload]]
+) -> Iterator[LedgerEntry]:
+    """What stands in front, agent by agent, and for all of them at the first."""
+    if proxy is None:
+        return
+    behind = [agent for agent in agents if agent.name in proxy.agents]
+    deployments = dict.fromkeys(agent.deployment for agent in behind)
+    every = [tier for deployment in deployments for tier in tiers[deployment]]
+    for index, agent in enumerate(behind):
+        own = tiers[agent.deployment]
+        section = proxying.SECTION if len(own[0].served) == 1 else f"{proxying.SECTION} of {agent.name}"
+        lines = (*(proxying.stack_lines(proxy, every) if index == 0 else ()), *proxying.proxy_lines(proxy, agent, own))
+        yield from (_entry(own[0].name, section, line) for line in lines)
 
 
 def _sections(member: Placed, baseline: Workload) -> Iterator[_Section]:

@@ -84,8 +84,8 @@ def throughput_lines(candidate: Candidate, baseline: Workload) -> Iterator[Line]
         inputs=(
             f"{baseline.sessions_concurrent:,} to {baseline.sessions_peak:,} sessions, {baseline.max_num_seqs} on a replica"
         ),
-        value=baseline.replicas.min,
-        result=f"{baseline.replicas.min} warm, {candidate.burst_replicas} more in a burst",
+        value=baseline.replicas.max,
+        result=f"{baseline.replicas.max} warm, {candidate.burst_replicas} more in a burst",
         unit="",
         source="baseline carries normal load and whoever comes before a cold start ends",
     )
