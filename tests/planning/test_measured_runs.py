@@ -45,7 +45,7 @@ metadata: {name: demo}
 spec:
   accelerators: {allow: [l40s]}
   agents:
-    - {name: a, model: Qwen/Qwen3-14B, sessions: {concurrent: 4}}
+    - {name: a, model: Qwen/Qwen3-14B, sessions: {concurrent: 4}, conversation: {thinkTimeS: 0}}
 """
 
 

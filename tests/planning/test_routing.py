@@ -12,7 +12,8 @@ from agentgpu_iac.plan.addresses import base_url
 from agentgpu_iac.planning.running.routing import CONNECT_TIMEOUT_MS
 from tests.planning.scenes import codes, make_agent, plan, workload
 
-CROWD = make_agent("crowd", sessions={"concurrent": 400})
+CROWD = make_agent("crowd", sessions={"concurrent": 400}, conversation={"thinkTimeS": 0})
+"""All of them ask at once, which takes several replicas."""
 ALONE = make_agent("alone", sessions={"concurrent": 1})
 GATEWAY = {"router": "gateway", "gateway": {"name": "agents", "namespace": "gateways"}}
 NAMED = {"router": "gateway", "gateway": {"name": "agents", "namespace": "gateways", "hostname": "agents.example.org"}}
@@ -67,9 +68,9 @@ def test_a_router_that_is_asked_for_has_every_agent(network: dict[str, Any], age
 def test_a_gateway_with_a_name_is_the_address_of_its_agents() -> None:
     found = plan(CROWD, network=NAMED)
     assert "gateway-address" not in codes(found)
-    assert base_url(found, workload(found, "crowd")) == f"https://agents.example.org/{found.stack}/crowd/v1"
+    assert base_url(found, "crowd") == f"https://agents.example.org/{found.stack}/crowd/v1"
     plain = plan(CROWD, network=GATEWAY)
-    assert base_url(plain, workload(plain, "crowd")) == f"http://crowd.{plain.stack}.svc.cluster.local:8000/v1"
+    assert base_url(plain, "crowd") == f"http://crowd.{plain.stack}.svc.cluster.local:8000/v1"
 
 
 def test_without_a_router_the_plan_says_what_it_counts_on() -> None:
@@ -106,7 +107,7 @@ def test_a_request_is_retried_within_the_budget_and_read_for_the_longest_answer(
 
 def test_routers_grow_with_the_tokens_that_pass_them() -> None:
     small = router(plan(CROWD))
-    large = router(plan(make_agent("crowd", sessions={"concurrent": 100_000})))
+    large = router(plan({**CROWD, "sessions": {"concurrent": 100_000}}))
     assert small.replicas == 2
     assert large.replicas * large.cpu_milli > small.replicas * small.cpu_milli
     assert large.memory_mib > small.memory_mib

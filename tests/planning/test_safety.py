@@ -19,13 +19,13 @@ EIGHTS = make_catalog(offerings("s8", "small-40", 8, on_demand="4.00", spot="3.0
 
 
 def bursting(**spec: Any) -> Plan:
-    return plan(make_agent(traffic=BURST), accelerators=only("small-40"), **spec)
+    return plan(make_agent(traffic=BURST, conversation={"thinkTimeS": 0}), accelerators=only("small-40"), **spec)
 
 
 class TestPriorities:
     def test_warm_replicas_stand_above_bursts_and_those_above_background(self) -> None:
         found = plan(
-            make_agent(traffic=BURST),
+            make_agent(traffic=BURST, conversation={"thinkTimeS": 0}),
             make_agent("batch", latencyClass="background"),
             accelerators=only("small-40"),
             capacity={"shareAccelerators": "never"},

@@ -40,7 +40,10 @@ NAMES = tuple(
 )
 SPOT = offerings("s1", "small-40", on_demand="1.00", spot="0.40")
 BURSTY = make_agent(
-    sessions={"concurrent": 20, "peak": 100}, traffic={"rampS": 5000.0}, conversation={"thinkTimeS": 60.0}
+    sessions={"concurrent": 20, "peak": 100},
+    traffic={"rampS": 5000.0},
+    conversation={"thinkTimeS": 60.0},
+    pausedCache="keep",
 )
 
 

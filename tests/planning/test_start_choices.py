@@ -17,7 +17,8 @@ from tests.planning.scenes import CATALOG, make_agent, plan
 
 SHORTCUTS = load_catalog().shortcuts
 WITH_SHORTCUTS = dataclasses.replace(CATALOG, shortcuts=SHORTCUTS)
-BURST: dict[str, Any] = {"sessions": {"concurrent": 20}, "latencyClass": "chat"}
+BURST: dict[str, Any] = {"sessions": {"concurrent": 20}, "latencyClass": "chat", "conversation": {"thinkTimeS": 0}}
+"""Nobody pauses: as many requests as sessions, and several replicas for forty times of them."""
 
 
 @functools.cache

@@ -18,9 +18,12 @@ from tests.thoroughness import examples
 
 ONE_CARD = make_catalog(offerings("s1", "small-40", on_demand="1.00", spot="0.40", reserved="0.60"))
 BURSTY = make_agent(
-    sessions={"concurrent": 20, "peak": 100}, traffic={"rampS": 5000.0}, conversation={"thinkTimeS": 60.0}
+    sessions={"concurrent": 20, "peak": 100},
+    traffic={"rampS": 5000.0},
+    conversation={"thinkTimeS": 60.0},
+    pausedCache="keep",
 )
-"""Needs a burst tier on the small card; the ramp is slower than any cold start."""
+"""Needs a burst tier on the small card, which holds them all; the ramp is slower than any cold start."""
 
 
 def bought(found, tier="baseline", agent="support"):
