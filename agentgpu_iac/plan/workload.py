@@ -89,10 +89,11 @@ class Workload(Document):
     max_model_len: int
     """``--max-model-len``."""
     max_num_seqs: int
-    """Sessions of one replica: ``--max-num-seqs`` where it has one attention group."""
+    """Sessions that one replica holds: ``--max-num-seqs`` where it has one attention group and all of them stay in its cache."""
     max_num_seqs_per_group: int | None = None
-    """Seats of each attention group, ``--max-num-seqs`` where there are several: its part of the sessions, and what the fullest
-    group has more than the mean. null in plans of before: maxNumSeqs."""
+    """``--max-num-seqs`` where it is another number: seats of each of several attention groups (its part of the sessions, and
+    what the fullest group has more than the mean), or the sessions that stay in the cache (``residentSessions``). null in
+    plans of before: maxNumSeqs."""
     max_num_batched_tokens: int
     """``--max-num-batched-tokens`` (of each attention group): the longest uncached prompt in one chunk, between 2,048 and the
     engine's default."""
@@ -178,6 +179,11 @@ class Workload(Document):
     def seats_per_group(self) -> int:
         """Seats of each attention group."""
         return self.max_num_seqs if self.max_num_seqs_per_group is None else self.max_num_seqs_per_group
+
+    @property
+    def sessions_in_cache(self) -> int:
+        """Sessions that fill its planned part of the KV cache: fewer than it holds where those that pause are not kept there."""
+        return self.max_num_seqs if self.resident_sessions is None else self.resident_sessions
 
     @property
     def most_generating(self) -> int:

@@ -28,7 +28,7 @@ def _kv_cache_full(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]
         summary=f"The KV cache of {workload.title} is nearly full",
         description=(
             "{{ $labels.pod }} uses {{ $value | humanizePercentage }} of its KV cache, over "
-            f"{alert.threshold:.0%}. The plan holds {workload.max_num_seqs} sessions of "
+            f"{alert.threshold:.0%}. The plan holds {workload.sessions_in_cache} sessions of "
             f"{workload.memory.context_tokens:,} tokens in "
             f"{workload.memory.planned_kv_ratio:.0%} of it: sessions are longer, or more, than planned."
         ),
@@ -125,7 +125,8 @@ def _preemptions(watched: Watched, alert: AlertPlan, tiers: Sequence[Workload]) 
         summary=f"{workload.title} throws running requests out of the KV cache",
         description=(
             f"{{{{ $labels.pod }}}} preempted {{{{ $value | humanize }}}} requests in {alert.window_s // 60} min; the plan has "
-            f"room for {workload.max_num_seqs} sessions of {workload.memory.context_tokens:,} tokens: they are longer than that."
+            f"room for {workload.sessions_in_cache} sessions of {workload.memory.context_tokens:,} tokens: "
+            "they are longer than that."
         ),
         first="Put the real lengths into conversation and plan again; until then lower overrides.maxNumSeqs.",
     )

@@ -194,7 +194,7 @@ def _triggers(
         yield Trigger(name="sessions", query=_excess(f"({averaged}{missing}){behind}", floor), threshold=each)
     if used is not None:
         at_base, ratio = (
-            max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / _in_the_cache(tier), 3))
+            max(_LEAST_KV_RATIO, rounded(tier.memory.planned_kv_ratio * each / tier.sessions_in_cache, 3))
             for tier in (baseline, burst)
         )
         yield Trigger(
@@ -229,11 +229,6 @@ def _requests_wanted(burst: Workload, baseline: Workload, theta: float) -> tuple
     at_rest = max(at_rest, float(burst.sessions_concurrent))
     at_peak = (burst.sessions_peak - at_rest) / burst.replicas.max
     return rounded(at_rest, 3), rounded(min(seats, at_peak) if at_peak > 0 else seats, 3)
-
-
-def _in_the_cache(tier: Workload) -> int:
-    """Sessions that fill its planned part of the KV cache: fewer than it holds where those that pause are not kept there."""
-    return tier.max_num_seqs if tier.resident_sessions is None else tier.resident_sessions
 
 
 def _differ(burst: Workload, baseline: Workload) -> bool:
