@@ -315,7 +315,7 @@ def test_customer_service_on_one_h100_pcie_makes_the_playbooks_tokens() -> None:
         ("qa", "single-agent", "single-node"),
         ("multi-agent", "multi-agent-orchestration", "single-node"),
         ("tiered", "multi-agent-orchestration", "tiered-by-complexity"),
-        ("high-concurrency", "high-concurrency-api", "several-nodes"),
+        ("high-concurrency", "high-concurrency-api", "tiered-by-complexity"),
         ("reasoning", "reasoning-heavy", "single-node"),
         ("five-agents", "multi-agent-orchestration", "tiered-by-complexity"),
     ],

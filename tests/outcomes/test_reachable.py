@@ -186,10 +186,24 @@ def in_cluster(plan: Plan, tree: Tree, endpoint: Endpoint) -> Iterator[Words]:
     if ".svc.cluster.local" not in host:
         yield from through_gateway(objects, f"/{path}")
         return
+    yield from through_services(objects, host, endpoint.agent, endpoint.model)
+
+
+def through_services(objects: Objects, host: str, agent: str, model: str) -> Iterator[Words]:
     name, port = host.split(".")[0], int(host.rpartition(":")[2])
     service = next(each for each in objects if is_a(each, "Service", name))
     (way,) = (each for each in service["spec"]["ports"] if each["port"] == port)
     pods = list(selected(objects, service["spec"]["selector"]))
+    if name == "model-proxy":
+        config = next(each for each in objects if is_a(each, "ConfigMap", name))["data"]["config.yaml"]
+        (told,) = (
+            each["litellm_params"]
+            for each in yaml.load(config, yaml.CSafeLoader)["model_list"]
+            if each["model_name"] == model
+        )
+        assert told["model"].partition("/")[2] == model
+        yield from through_services(objects, told["api_base"].split("//", 1)[1].partition("/")[0], agent, model)
+        return
     router = [pod for pod in pods if any(each["name"] == "nginx" for each in pod["containers"])]
     if not router:
         yield from (words_of(pod) for pod in pods)
@@ -202,7 +216,7 @@ def in_cluster(plan: Plan, tree: Tree, endpoint: Endpoint) -> Iterator[Words]:
         if each.get("name") == way["targetPort"]
     }
     config = next(each for each in objects if is_a(each, "ConfigMap", "traffic-router"))["data"]["nginx.conf"]
-    for server in servers_of(config, number, endpoint.agent):
+    for server in servers_of(config, number, agent):
         engines = next(each for each in objects if is_a(each, "Service", server.split(".")[0]))
         yield from (words_of(pod) for pod in selected(objects, engines["spec"]["selector"]))
 

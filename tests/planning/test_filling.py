@@ -123,7 +123,9 @@ def test_the_sums_of_a_fill_are_written_down(pinned: Plan) -> None:
 
 def test_a_burst_whose_nodes_share_the_gateway_is_said() -> None:
     """Warm replicas were counted by a node that fills alone."""
-    burst = make_agent(sessions={"concurrent": 40, "peak": 1200}, traffic={"rampS": 1200.0})
+    burst = make_agent(
+        sessions={"concurrent": 40, "peak": 2400}, traffic={"rampS": 1200.0}, conversation={"thinkTimeS": 0}
+    )
     found = plan(burst)
     (tier,) = (each for each in found.workloads if each.tier == "burst")
     late = tier.cold_start_s.upper
