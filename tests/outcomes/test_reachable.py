@@ -190,7 +190,7 @@ def in_cluster(plan: Plan, tree: Tree, endpoint: Endpoint) -> Iterator[Words]:
 
 
 def through_services(objects: Objects, host: str, agent: str, model: str) -> Iterator[Words]:
-    name, port = host.split(".")[0], int(host.rpartition(":")[2])
+    name, port = host.split(".", maxsplit=1)[0], int(host.rpartition(":")[2])
     service = next(each for each in objects if is_a(each, "Service", name))
     (way,) = (each for each in service["spec"]["ports"] if each["port"] == port)
     pods = list(selected(objects, service["spec"]["selector"]))
