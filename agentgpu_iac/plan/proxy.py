@@ -111,7 +111,7 @@ class ProxyPlan(Document):
     port: int
     """Port on which it answers."""
     replicas: int
-    """Two where a Redis counts for both; else one, since each would count for itself."""
+    """As many as the tokens of the peak take, and one more; one where it counts alone."""
     spread: tuple[Topology, ...]
     """Over what they are spread where that is possible."""
     priority: PriorityLevel
@@ -134,6 +134,12 @@ class ProxyPlan(Document):
     """In the order of the agents."""
     teams: tuple[TeamPlan, ...]
     """In the order of the spec. Empty: all callers are alike, and need the stack's key where there is one."""
+
+    @property
+    def counts_alone(self) -> bool:
+        """Whether it counts, in its own memory, what teams may use: then there is one, as two would each allow all of it."""
+        limits = ((team.requests_per_minute, team.tokens_per_minute, team.budget_usd) for team in self.teams)
+        return self.redis_secret is None and any(limit is not None for team in limits for limit in team)
 
     @property
     def agents(self) -> frozenset[str]:

@@ -154,6 +154,15 @@ def test_one_proxy_is_said_to_be_alone_and_a_redis_lets_more_run(office: Plan) -
     assert "proxy-alone" not in codes(office)
 
 
+def test_where_nothing_is_counted_several_run_without_a_redis() -> None:
+    found = plan(make_agent("coder", fallback="chat"), make_agent("chat"))
+    assert found.proxy is not None and found.proxy.redis_secret is None
+    assert found.proxy.replicas >= 2
+    assert not {"proxy-alone", "budget-not-counted"} & codes(found)
+    (file,) = (file for file in render(found) if file.path == "base/deployment-model-proxy.yaml")
+    assert yaml.safe_load(file.content)["spec"]["strategy"]["type"] == "RollingUpdate"
+
+
 def test_there_is_none_where_nobody_needs_it_or_it_is_not_wanted() -> None:
     assert not has_proxy(load(make_agent(), target="kubernetes").stack.spec)
     pair = (make_agent("one", fallback="two"), make_agent("two"))

@@ -24,7 +24,7 @@ def proxy_warnings(context: Context) -> Iterator[Warning]:
 
 
 def _alone(proxy: ProxyPlan) -> Iterator[Warning]:
-    if proxy.redis_secret is not None:
+    if not proxy.counts_alone:
         return
     counts = any(team.budget_usd is not None for team in proxy.teams)
     forgets = (
@@ -42,7 +42,7 @@ def _alone(proxy: ProxyPlan) -> Iterator[Warning]:
 def _full(context: Context, proxy: ProxyPlan) -> Iterator[Warning]:
     deployments = {agent.deployment for agent in context.agents if agent.name in proxy.agents}
     tokens = tokens_behind([tier for name in sorted(deployments) for tier in context.tiers[name]])
-    if proxy.redis_secret is None and cpu_milli(tokens) > CORE_MILLI * proxy.replicas:
+    if proxy.counts_alone and cpu_milli(tokens) > CORE_MILLI * proxy.replicas:
         carried = CORE_MILLI * 1_000 / CHUNK_CPU_US
         yield warning(
             "proxy-full",

@@ -72,7 +72,7 @@ def _routers(router: RouterPlan | None) -> Iterator[PodDemand]:
 def _proxies(proxy: ProxyPlan | None) -> Iterator[PodDemand]:
     """LiteLLM, whose rollout surges where something counts for several."""
     if proxy is not None:
-        surge = _ROUTER_SURGE if proxy.redis_secret is not None else 0
+        surge = 0 if proxy.counts_alone else _ROUTER_SURGE
         yield PodDemand(
             pods=proxy.replicas + surge + _LEAVING_REPLICAS,
             cpu_milli=proxy.cpu_milli,

@@ -137,7 +137,11 @@ def cpu_milli(tokens: float) -> int:
 
 def _replicas(spec: StackSpec, tokens: float) -> int:
     """As many processes as the tokens need and one for one that is lost; one alone where nothing counts for several."""
-    return 1 if spec.proxy.redis_secret is None else ceil_div(max(1, cpu_milli(tokens)), CORE_MILLI) + 1
+    limits = (
+        (team.requests_per_minute, team.tokens_per_minute, team.usd_per_day, team.usd_per_month) for team in spec.teams
+    )
+    counts = any(limit is not None for team in limits for limit in team)
+    return 1 if counts and spec.proxy.redis_secret is None else ceil_div(max(1, cpu_milli(tokens)), CORE_MILLI) + 1
 
 
 def _api(written: Mapping[str, Agent], agent: AgentPlan) -> PaidFallback | None:

@@ -58,5 +58,5 @@ class ModelProxy(Document):
     a ``fallback`` is then named in the endpoints, for callers to heed."""
     redis_secret: Name | None = None
     """Name of a Secret whose key ``url`` is the address of a Redis, such as redis://..., that counts for all proxies; needed by
-    ``paidFallback``. Set: two proxies or more run, and what was spent outlives them. Unset: one, which counts in its memory and
-    forgets when it starts anew."""
+    ``paidFallback``. Set: what was spent outlives the proxies, and two or more run. Unset: where teams have limits there is one
+    proxy, which counts in its memory and forgets when it starts anew."""

@@ -35,6 +35,7 @@ spec:
     - name: support
       model: Qwen/Qwen3-14B
       sessions: {concurrent: 100}
+      conversation: {thinkTimeS: 0}
       traffic: {burstFactor: 6, rampS: 3600}
 """
 

@@ -38,6 +38,7 @@ spec:
     - name: chat
       model: Qwen/Qwen3-14B
       sessions: {{concurrent: 30, peak: 120}}
+      conversation: {{thinkTimeS: 0}}
       traffic: {{burstFactor: 4, rampS: 1800}}
 """
 ANNOTATION = "karpenter.sh/do-not-disrupt"

@@ -29,20 +29,24 @@ kind: AgentStack
 metadata: {name: peaks}
 spec:
   target: eks
+  accelerators: {allow: [rtx-pro-6000-blackwell-server]}
   agents:
     - name: support
       model: Qwen/Qwen3-14B
       sessions: {concurrent: 100}
+      conversation: {thinkTimeS: 0}
       traffic: {burstFactor: 10, rampS: 3600}
     - name: voice
       model: Qwen/Qwen3-8B
       latencyClass: voice
       engineVersion: VERSION
       sessions: {concurrent: 40, peak: 250}
+      conversation: {thinkTimeS: 0}
       traffic: {rampS: 900}
     - name: digest
       model: Qwen/Qwen3-8B
       latencyClass: background
+      conversation: {thinkTimeS: 0}
       traffic: {conversationsPerDay: 4000000, burstFactor: 4}
 """
 
@@ -210,7 +214,7 @@ def loaded(plan: p.Plan, burst: p.Workload, sessions: float, burst_replicas: int
     pods = [("baseline", f"warm-{n}") for n in range(scaling.baseline_replicas)]
     pods += [("burst", f"burst-{n}") for n in range(burst_replicas)]
     each = min(float(scaling.seats_per_replica), sessions / len(pods))
-    cache_gib = burst.memory.kv_gib + burst.memory.headroom_gib
+    cache_gib, shared_gib = burst.memory.kv_gib + burst.memory.headroom_gib, burst.memory.shared_kv_gib
     given: dict[str, str] = {}
     for number, (tier, pod) in enumerate(pods):
         labels = of_agent(plan, burst.agent, agentgpu_dev_tier=tier, pod=pod)
@@ -218,7 +222,7 @@ def loaded(plan: p.Plan, burst: p.Workload, sessions: float, burst_replicas: int
         given[series(str(metrics.running), **labels)] = steady(each)
         given[series(str(metrics.waiting), **labels)] = steady(waiting)
         given[series(str(metrics.kv_usage), **labels)] = steady(
-            min(1.0, each * burst.memory.kv_per_session_gib / cache_gib)
+            min(1.0, (shared_gib + each * (burst.memory.kv_per_session_gib - shared_gib)) / cache_gib)
         )
     return given
 
@@ -258,7 +262,9 @@ def test_the_queries_are_0_at_normal_load_and_ask_for_the_whole_burst_tier_at_th
         triggers, pace = {trigger.name: trigger for trigger in scaling.triggers}, burst.pace
         requests, kv_cache = triggers["requests"], triggers["kv-cache"]
         seats = scaling.seats_per_replica * scaling.utilization_ratio
-        free = scaling.baseline_replicas * seats
+        (warm,) = (one for one in plan.workloads if (one.agent, one.tier) == (burst.agent, "baseline"))
+        at_rest = None if warm.generating is None else warm.generating.normal
+        free = scaling.baseline_replicas * max(seats, 0 if at_rest is None else at_rest.generating)
         peak = peak_requests(burst)
         normal = math.floor(free)
         tests.append(value_test(requests.query, loaded(plan, burst, normal, 0), 0))
