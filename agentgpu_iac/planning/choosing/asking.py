@@ -28,7 +28,7 @@ _ROUNDING = 1e-9
 class Asking:
     """The sessions of one agent before a replica, for any number that it holds."""
 
-    __slots__ = ("_demand", "_hit", "_known", "_normal", "_time")
+    __slots__ = ("_demand", "_hit", "_known", "_normal", "_starting", "_time")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Asking:
         time = _request_time(demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines)
         self._time = time if time is None or not reload_ms else RequestTime(lambda requests: time(requests) + reload_ms)
         self._known: dict[int, int] = {}
+        self._starting: dict[tuple[int, float, float], int] = {}
         self._normal: dict[int, int] = {}
 
     @property
@@ -102,7 +103,11 @@ class Asking:
         """How many generate at most on a replica that holds so many once ``new`` of them have come within that time, while those
         that a burst starts are not there yet: it takes their part of who arrives too.
         """
-        return self._arriving(sessions, self.pause_ms(sessions, peak=True), new=new, within_s=within_s)
+        key = (sessions, new, within_s)
+        if key not in self._starting:
+            pause_ms = self.pause_ms(sessions, peak=True)
+            self._starting[key] = self._arriving(sessions, pause_ms, new=new, within_s=within_s)
+        return self._starting[key]
 
     def _there(self, sessions: int, pause_ms: float) -> int:
         law = self.law(sessions, pause_ms)

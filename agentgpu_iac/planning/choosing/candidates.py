@@ -7,9 +7,11 @@ many replicas the baseline and the peak need; what that costs is decided where m
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import PrefixCache
+from agentgpu_iac.planning.choosing.asking import Asking
 from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
 from agentgpu_iac.planning.choosing.serving import ReplicaService
@@ -161,6 +163,40 @@ def replica_service(
         engines=candidate.engines if engines is None else engines,
         away=candidate.away,
     )
+
+
+def asking_of(candidate: Candidate) -> Asking:
+    """The sessions before one replica; kept, since the same is asked for many starts of a burst."""
+    return _asking(
+        _Itself(candidate.demand),
+        candidate.speed,
+        candidate.prefix_hit_ratio,
+        candidate.groups,
+        candidate.engines,
+        candidate.away,
+    )
+
+
+class _Itself:
+    """A demand as a key, alike to itself alone: it holds what has no hash."""
+
+    __slots__ = ("demand",)
+
+    def __init__(self, demand: Demand) -> None:
+        self.demand = demand
+
+    def __hash__(self) -> int:
+        return id(self.demand)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.demand is self.demand
+
+
+@lru_cache(maxsize=1024)
+def _asking(
+    demand: _Itself, speed: Speed | None, hit_ratio: float, groups: Groups, engines: int, away: Away | None
+) -> Asking:
+    return ReplicaService(demand.demand, speed, hit_ratio, groups, 0.0, engines=engines, away=away).asking
 
 
 def _beside(

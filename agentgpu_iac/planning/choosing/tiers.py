@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Literal
 
 from agentgpu_iac.plan import Constraint, RejectionUnit
-from agentgpu_iac.planning.choosing.candidates import Candidate, replica_service
+from agentgpu_iac.planning.choosing.candidates import Candidate, asking_of
 from agentgpu_iac.planning.choosing.leaving import NOTICE_DETECTION_S
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.zones import baseline_zones, surviving
@@ -89,7 +89,7 @@ def _replicas_for_early(candidate: Candidate, cold_start_s: float) -> int:
     demand = candidate.demand
     early = sessions_before_ready(demand, cold_start_s)
     by_seats, most = ceil_div(early, candidate.most_sessions), candidate.peak_replicas
-    asking = replica_service(candidate, 0.0).asking
+    asking = asking_of(candidate)
     new, within_s = early - demand.concurrent, min(demand.ramp_s, cold_start_s)
     if asking.time is None or new <= 0:
         return by_seats
