@@ -39,7 +39,7 @@ spec:
     - name: support
       model: Qwen/Qwen3-8B
       sessions: {{concurrent: {concurrent}}}
-      conversation: {{maxContextTokens: 8192}}
+      conversation: {{maxContextTokens: 8192, thinkTimeS: 0}}
       traffic: {{burstFactor: 4, rampS: 3600}}{background if digest else ""}
 """
 

@@ -26,10 +26,11 @@ spec:
     - name: qa
       model: mistralai/Mistral-7B-Instruct-v0.3
       sessions: {concurrent: 50, peak: 200}
-      conversation: {maxContextTokens: 4096}
+      conversation: {maxContextTokens: 4096, thinkTimeS: 0}
       traffic: {rampS: 3600}
 """
-FRONT, BURST = "qa-baseline-spheron-h100-sxm-od-0", "qa-burst-spheron-h100-sxm-spot-0"
+FRONT = "qa-baseline-spheron-h100-sxm-any-od-0"
+BURST = "qa-burst-spheron-1h100-80s-32v-fin-03-1000-fe6372c9-0"
 MACHINE = "pulumi-python:dynamic/agentgpu:SpheronMachine"
 LIST, ADDRESSES = "/etc/agentgpu/machines/list", "/etc/agentgpu/machines/addresses.map"
 UPSTREAM = "/etc/agentgpu/machines/upstream-qa.conf"
@@ -39,7 +40,15 @@ UPSTREAM = "/etc/agentgpu/machines/upstream-qa.conf"
 def spheron() -> Iterator[Spheron]:
     made = start()
     made.world.minimum_runtime_minutes = 0
-    spot = offer("h100-spot", price=2.4, spot_price=0.9, gpu_memory=80, interconnectType="SXM5", instanceType="SPOT")
+    spot = offer(
+        "h100-spot",
+        price=2.4,
+        spot_price=0.9,
+        vcpus=32,
+        gpu_memory=80,
+        interconnectType="SXM5",
+        instanceType="SPOT",
+    )
     made.world.groups[1]["offers"].append(spot)
     yield made
     made.close()
