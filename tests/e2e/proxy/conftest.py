@@ -12,8 +12,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,17 @@ def _wait(url: str, process: Process | None = None, log: Path | None = None) -> 
     raise AssertionError(f"{url} does not answer: {log.read_text() if log else ''}")
 
 
+def _answers(office: Office, name: str) -> bool:
+    return office.ask("anybody", name).content == name
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    patience = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < patience
+        time.sleep(0.2)
+
+
 def _at_stand_ins(text: str, plan: Plan, ports: dict[str, int]) -> str:
     for route in plan.proxy.routes if plan.proxy is not None else ():
         text = text.replace(f'"{route.base_url}"', f'"http://{HOST}:{ports[route.agent]}/v1"')
@@ -262,8 +274,10 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 
 @pytest.fixture(autouse=True)
 def well(office: Office) -> None:
-    """Every engine is there and well before each test."""
+    """Every engine is there and well before each test, and the proxy's connections to one that was killed are gone."""
     for name in ENGINES:
         if name not in office.engines:
             office.start_engine(name)
+            _until(partial(_answers, office, name))
+    for name in ENGINES:
         office.tell(name)

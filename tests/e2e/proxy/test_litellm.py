@@ -34,7 +34,7 @@ def test_the_fallback_answers_for_an_agent_that_is_gone(office: Office, stream: 
 
 def test_an_answer_that_breaks_off_says_so(office: Office) -> None:
     """What was streamed cannot be taken back: no fallback goes on with it, and the caller is told, not left with half of it."""
-    office.tell("planner", diesAfter=3)
+    office.tell("planner", diesAfter=3, paceS=0.5)
     answer = office.ask("desk", stream=True)
     assert answer.content.startswith("planner0")
     assert '"error"' in answer.text

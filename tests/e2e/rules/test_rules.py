@@ -47,7 +47,7 @@ spec:
       model: Qwen/Qwen3-8B
       latencyClass: background
       conversation: {thinkTimeS: 0}
-      traffic: {conversationsPerDay: 4000000, burstFactor: 4}
+      traffic: {conversationsPerDay: 200000, burstFactor: 4}
 """
 
 
