@@ -121,9 +121,9 @@ def test_whatever_is_asked_for_fits_memory_batch_and_host(stack, wanted, spec):
         return
     taken: dict[str, float] = {}
     for one in found.workloads:
-        memory, agent = one.memory, wanted[int(one.agent.removeprefix("agent-"))]
+        memory, agent = one.memory, wanted[int(one.served[0].removeprefix("agent-"))]  # who share ask alike
         rows = 1 + agent["speculative"].get("tokens", 3) if "speculative" in agent else 1
-        assert one.max_num_batched_tokens >= rows * one.max_num_seqs
+        assert one.max_num_batched_tokens >= rows * one.seats_per_group
         assert memory.total_gib <= 0.80 * memory.capacity_gib + 1e-3
         assert memory.headroom_gib > -memory.cuda_graph_gib - 1e-3
         assert one.pod.memory_mib >= one.pod.kv_offload_mib + 8 * 1024 * bool(one.pod.kv_offload_mib)
