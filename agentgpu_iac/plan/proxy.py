@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from agentgpu_iac.plan.replica import DrainPlan
@@ -100,6 +101,16 @@ class TeamPlan(Document):
     window: Window | None
     """A day or month by UTC; null where there is no budget."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether anything of what it uses is counted."""
+        return any(limit is not None for limit in (self.requests_per_minute, self.tokens_per_minute, self.budget_usd))
+
+
+def counts_alone(teams: Iterable[TeamPlan], redis_secret: str | None) -> bool:
+    """Whether a proxy counts, in its own memory, what teams may use."""
+    return redis_secret is None and any(team.is_limited for team in teams)
+
 
 class ProxyPlan(Document):
     """LiteLLM's proxy, and all that it is told."""
@@ -138,8 +149,7 @@ class ProxyPlan(Document):
     @property
     def counts_alone(self) -> bool:
         """Whether it counts, in its own memory, what teams may use: then there is one, as two would each allow all of it."""
-        limits = ((team.requests_per_minute, team.tokens_per_minute, team.budget_usd) for team in self.teams)
-        return self.redis_secret is None and any(limit is not None for team in limits for limit in team)
+        return counts_alone(self.teams, self.redis_secret)
 
     @property
     def agents(self) -> frozenset[str]:

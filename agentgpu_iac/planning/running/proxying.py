@@ -6,7 +6,7 @@ LiteLLM is told everything here; see docs/tenancy.md for what it does with each 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
@@ -22,7 +22,7 @@ from agentgpu_iac.plan import (
     Topology,
     Workload,
 )
-from agentgpu_iac.plan.proxy import Window
+from agentgpu_iac.plan.proxy import Window, counts_alone
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import leaving
 from agentgpu_iac.planning.running.routing import (
@@ -93,7 +93,8 @@ def proxy_plan(
         tier for found in {agent.deployment: workloads[agent.deployment] for agent in chats}.values() for tier in found
     ]
     tokens = tokens_behind(behind)
-    replicas = _replicas(spec, tokens)
+    teams = tuple(_team(team, chats, index) for index, team in enumerate(spec.teams))
+    replicas = _replicas(spec, teams, tokens)
     paid = tuple(
         _paid(spec, agent, tiers[agent.name], replicas, index)
         for index, agent in enumerate(chats)
@@ -126,7 +127,7 @@ def proxy_plan(
             )
         ),
         paid=paid,
-        teams=tuple(_team(team, chats, index) for index, team in enumerate(spec.teams)),
+        teams=teams,
     )
 
 
@@ -135,13 +136,9 @@ def cpu_milli(tokens: float) -> int:
     return math.ceil(tokens * CHUNK_CPU_US / 1_000)
 
 
-def _replicas(spec: StackSpec, tokens: float) -> int:
+def _replicas(spec: StackSpec, teams: Iterable[TeamPlan], tokens: float) -> int:
     """As many processes as the tokens need and one for one that is lost; one alone where nothing counts for several."""
-    limits = (
-        (team.requests_per_minute, team.tokens_per_minute, team.usd_per_day, team.usd_per_month) for team in spec.teams
-    )
-    counts = any(limit is not None for team in limits for limit in team)
-    return 1 if counts and spec.proxy.redis_secret is None else ceil_div(max(1, cpu_milli(tokens)), CORE_MILLI) + 1
+    return 1 if counts_alone(teams, spec.proxy.redis_secret) else ceil_div(max(1, cpu_milli(tokens)), CORE_MILLI) + 1
 
 
 def _api(written: Mapping[str, Agent], agent: AgentPlan) -> PaidFallback | None:
