@@ -370,38 +370,36 @@ _QUARTERS_OF_AN_HOUR = 4
 
 def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
     """Each kind of machine stands there once, with all that there are."""
-    seen: dict[tuple[str, str], int] = {}
-    for index, owned in enumerate(mapping(each) for each in items(capacity, "inventory")):
-        machine, provider = owned.get("machine"), owned.get("provider") or ""
-        if not isinstance(machine, str) or not isinstance(provider, str):
-            continue
-        at: Steps = ("spec", "capacity", "inventory")
-        first = seen.setdefault((machine, provider), index)
-        if first != index:
-            yield Violation(
-                steps=(*at, index, "machine"),
-                message=f"{shown(machine)} is in the inventory already, in line {LINE}",
-                hint="write each kind once, with all that there are as its count",
-                other=(*at, first, "machine"),
-            )
+    for at, other, machine in _named_again(capacity, "inventory", "machine", "provider"):
+        yield Violation(
+            steps=at,
+            message=f"{shown(machine)} is in the inventory already, in line {LINE}",
+            hint="write each kind once, with all that there are as its count",
+            other=other,
+        )
 
 
 def _quota_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
     """Each quota has one number in a region."""
+    for at, other, code in _named_again(capacity, "quotas", "code", "region"):
+        yield Violation(
+            steps=at,
+            message=f"the quota {code} has a number already, in line {LINE}",
+            hint="write it once for each region",
+            other=other,
+        )
+
+
+def _named_again(capacity: Mapping[str, Data], key: str, name: str, place: str) -> Iterator[tuple[Steps, Steps, str]]:
+    """Names of a list that stand there already for the same place: where, where first, and the name."""
+    at: Steps = ("spec", "capacity", key)
     seen: dict[tuple[str, str], int] = {}
-    for index, stated in enumerate(mapping(each) for each in items(capacity, "quotas")):
-        code, region = stated.get("code"), stated.get("region") or ""
-        if not isinstance(code, str) or not isinstance(region, str):
-            continue
-        at: Steps = ("spec", "capacity", "quotas")
-        first = seen.setdefault((code, region), index)
-        if first != index:
-            yield Violation(
-                steps=(*at, index, "code"),
-                message=f"the quota {code} has a number already, in line {LINE}",
-                hint="write it once for each region",
-                other=(*at, first, "code"),
-            )
+    for index, stated in enumerate(mapping(each) for each in items(capacity, key)):
+        named, where = stated.get(name), stated.get(place) or ""
+        if isinstance(named, str) and isinstance(where, str):
+            first = seen.setdefault((named, where), index)
+            if first != index:
+                yield (*at, index, name), (*at, first, name), named
 
 
 def _zone_rules(capacity: Mapping[str, Data], objects: Mapping[str, Data]) -> Iterator[Violation]:
