@@ -178,32 +178,16 @@ class Evaluator:
         if no_help and kept.demand.agent.paused_cache == "auto":
             return
         engine, batched = kept.speed, kept.max_num_batched_tokens
-        if not self._may_do_with_fewer(kept):
-            return
         for ways in ways_away(kept, self._rules.release):
             found: list[Candidate] = []
             for away in ways:
                 elsewhere = Evaluator(kept.demand, self._rules, away)
-                if not elsewhere._may_do_with_fewer(kept):
-                    continue
                 other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
                 if isinstance(other, Candidate):
                     found.append(other)
             best = min(found, key=lambda each: (each.peak_replicas, each.baseline_replicas), default=None)
             if best and (best.peak_replicas < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
                 yield best
-
-    def _may_do_with_fewer(self, kept: Candidate) -> bool:
-        """Whether a replica holds the part of the peak that one replica fewer than those would leave it, if memory does."""
-        demand = kept.demand
-        if (
-            demand.agent.paused_cache != "auto"
-            or demand.agent.overrides.max_num_seqs is not None
-            or demand.load is not None
-        ):
-            return True
-        sessions = ceil_div(demand.peak, max(1, kept.peak_replicas - 1))
-        return self._replica(kept.speed, self._hit_ratio(1, kept.groups), kept.groups).serves(sessions)
 
     def evaluate_over_nodes(
         self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float

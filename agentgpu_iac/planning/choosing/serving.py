@@ -99,11 +99,6 @@ class ReplicaService:
             return by_memory if most else 0
         return largest(lambda sessions: self._has_room(sessions, most), by_memory)
 
-    def serves(self, sessions: int) -> bool:
-        """Whether it meets every budget with so many, however many memory holds."""
-        most = self.most(self._demand.most_seats)
-        return most > 0 and sessions <= self._demand.most_seats and self._has_room(sessions, most)
-
     def _has_room(self, sessions: int, most: int) -> bool:
         """Whether no more of them generate than are in time, and the others find their cache as often as it is planned."""
         planned = self.asking.planned(sessions)
