@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
@@ -179,15 +179,36 @@ class Evaluator:
             return
         engine, batched = kept.speed, kept.max_num_batched_tokens
         for ways in ways_away(kept, self._rules.release):
-            found: list[Candidate] = []
-            for away in ways:
+            best: tuple[int, int, int, Candidate] | None = None
+            for fewest_peak, fewest, place, away in sorted(self._at_least(kept, ways), key=lambda each: each[:3]):
+                if best is not None and best[:3] <= (fewest_peak, fewest, place):
+                    break
+                if fewest_peak >= kept.peak_replicas and kept.demand.agent.paused_cache == "auto":
+                    break
                 elsewhere = Evaluator(kept.demand, self._rules, away)
                 other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
                 if isinstance(other, Candidate):
-                    found.append(other)
-            best = min(found, key=lambda each: (each.peak_replicas, each.baseline_replicas), default=None)
-            if best and (best.peak_replicas < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
-                yield best
+                    its = (other.peak_replicas, other.baseline_replicas, place, other)
+                    best = its if best is None else min(best, its, key=lambda each: each[:3])
+            if best and (best[0] < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
+                yield best[-1]
+
+    def _at_least(self, kept: Candidate, ways: Sequence[Away]) -> Iterator[tuple[int, int, int, Away]]:
+        """(fewest replicas of the peak, of normal load, place, way): no request is answered sooner than where all is kept, so that
+        no fewer generate.
+
+        Where chance brings sessions to a replica, fewer replicas find more of their prompts cached, and nothing is known; nor is
+        there anything to know where replicas are set by hand.
+        """
+        demand = kept.demand
+        given = demand.agent.overrides
+        by_hand = given.baseline_replicas is not None or given.burst_replicas is not None
+        is_known = self._rules.session_affine and not by_hand
+        replica = replica_service(kept, self._rules.round_trip_ms)
+        for place, away in enumerate(ways):
+            most = replica.most_sessions_away(away) if is_known else demand.peak
+            if most:
+                yield ceil_div(demand.peak, most), ceil_div(demand.concurrent, most), place, away
 
     def evaluate_over_nodes(
         self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float

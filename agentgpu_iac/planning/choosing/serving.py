@@ -128,11 +128,18 @@ class ReplicaService:
         """Whether no more of them generate than are in time, and the others find their cache as often as it is planned."""
         return self._room_used(sessions, most) <= 1
 
-    def _room_used(self, sessions: int, most: int) -> float:
+    def most_sessions_away(self, away: Away) -> int:
+        """A bound of the most sessions of a replica that keeps no session in a pause: with answers as soon as where all are kept."""
+        most = self.most(away.resident)
+        if not most:
+            return 0
+        return largest_within(lambda sessions: self._room_used(sessions, most, away), 1.0, self._demand.most_seats)
+
+    def _room_used(self, sessions: int, most: int, away: Away | None = None) -> float:
         """By both, what they use of it."""
-        planned = self.asking.planned(sessions)
+        planned, away = self.asking.planned(sessions), away or self._away
         used = planned / most
-        return used if self._away is None else max(used, self._away.held(sessions, planned) / self._away.resident)
+        return used if away is None else max(used, away.held(sessions, planned) / away.resident)
 
     def _used(self, requests: int) -> float:
         """What they use of the tightest budget; infinite where the link to the host does not keep up."""
