@@ -20,6 +20,7 @@ from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
+from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers
 from agentgpu_iac.planning.choosing.options import (
@@ -145,7 +146,7 @@ def _make_plan(
         quotas=quotas(spec.capacity.quotas, on_offer.machines, catalog),
     )
     market = _Market(
-        considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog
+        considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog, known=Known()
     )
     plan = _assembled(loaded, spec, market)
     budget = spec.capacity.budget_usd_per_month
@@ -183,6 +184,7 @@ class _Market:
     on_offer: Offers
     terms: Terms
     catalog: Catalog
+    known: Known
 
     @property
     def served(self) -> tuple[tuple[int, ...], ...]:
@@ -269,6 +271,7 @@ def _settled(
             spec,
             market.catalog,
             served=market.served,
+            known=market.known,
         )
     except Conflict as conflict:
         owned = set(priced_by.owned_names)
@@ -328,7 +331,8 @@ def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]
     """Deployments that could stay together on one accelerator, and whether all such groups were considered."""
     if spec.capacity.share_accelerators != "auto" or len(market.on_sale) < 2:
         return (), True
-    mates = [option for found in market.on_sale for option in mates_of(found.options)]
+    by_deployment = [market.known.of(mates_of, found.options) for found in market.on_sale]
+    mates = [option for found in by_deployment for option in found]
     times = Counter(option.candidates[0].accelerator.id for option in mates)
     tolerated = {
         (option.deployments[0], accelerator): tolerated_engines(
@@ -339,7 +343,7 @@ def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]
         for option in mates
         for accelerator in (option.candidates[0].accelerator.id,)
     }
-    return shared_options([found.options for found in market.on_sale], tolerated, market.served)
+    return shared_options(by_deployment, tolerated, market.served)
 
 
 def _not_shared(placed: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:

@@ -23,6 +23,7 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import ColdStartPlan
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import mixed_options
 from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale, seated
@@ -60,19 +61,22 @@ def settle(
     catalog: Catalog,
     *,
     served: Sequence[tuple[int, ...]],
+    known: Known | None = None,
 ) -> Settled:
     """Place the deployments until no pool's cold start asks for more warm seats than were chosen.
 
     ``first`` is what is on sale for each when it has nodes for itself, and ``served`` whom it serves. Groups of deployments on
-    one accelerator, and whether all were considered, stay as they are: none of them has a burst.
+    one accelerator, and whether all were considered, stay as they are: none of them has a burst. ``known`` is what was worked
+    out when others were settled for the same plan.
     """
+    known = known or Known()
     releases = {fits.position: fits.release for fits in found if fits.release is not None}
     bought = list(first)
     counted_gib: list[dict[MachineId, float]] = [{} for _ in found]
     for round_number in range(_ROUNDS + 1):
-        mixes = mixed_options([each.parts for each in bought], terms)
-        options = [(*each.options, *mixed) for each, mixed in zip(bought, mixes, strict=True)]
-        placement = place(options, *groups, terms, served)
+        mixes = mixed_options([each.parts for each in bought], terms, known)
+        options = [known.of(_both, each.options, mixed) for each, mixed in zip(bought, mixes, strict=True)]
+        placement = place(options, *groups, terms, served, known)
         seats = [_seated(option, found, bought, spec) for option in placement.options]
         placement = replace(placement, options=tuple(seats))
         placed = placed_agents(placement, releases, served, stack, spec.network.round_trip_ms)
@@ -95,6 +99,10 @@ def settle(
             counted_gib[position].update(gib_by_machine)
             bought[position] = on_sale(found[position], spec, catalog, counted_gib[position])
     raise RuntimeError("the placement did not settle, though every node was counted with all models of the stack")
+
+
+def _both(alike: tuple[Option, ...], mixed: tuple[Option, ...]) -> tuple[Option, ...]:
+    return (*alike, *mixed)
 
 
 def _machines(found: AgentOptions) -> set[MachineId]:
