@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Model
@@ -24,7 +24,6 @@ from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers
 from agentgpu_iac.planning.choosing.options import (
-    AgentFits,
     AgentOptions,
     MachineId,
     fits,
@@ -40,11 +39,11 @@ from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, 
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import Demand, asking_order, demand
-from agentgpu_iac.planning.deployments import Deployment, deployments
+from agentgpu_iac.planning.deployments import deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.pools import Placed, homes
 from agentgpu_iac.planning.references import draft_model, resolve_models
-from agentgpu_iac.planning.settling import Settled, settle
+from agentgpu_iac.planning.settling import Market, Settled, settle
 from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
 from agentgpu_iac.spec.loader import LoadedStack
@@ -145,8 +144,14 @@ def _make_plan(
         commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
         quotas=quotas(spec.capacity.quotas, on_offer.machines, catalog),
     )
-    market = _Market(
-        considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog, known=Known()
+    market = Market(
+        considered=considered,
+        found=found,
+        on_sale=on_sale_alone,
+        on_offer=on_offer,
+        terms=terms,
+        catalog=catalog,
+        known=Known(),
     )
     plan = _assembled(loaded, spec, market)
     budget = spec.capacity.budget_usd_per_month
@@ -155,7 +160,7 @@ def _make_plan(
     return plan
 
 
-def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: _Market) -> Plan:
+def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: Market) -> Plan:
     """The cheapest plan whose baseline keeps the budget: one more limit of the program.
 
     Raises:
@@ -171,25 +176,6 @@ def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: _Mark
         plan = _assembled(loaded, spec, market, least_baseline=True)
     _require_budget(plan, budget)
     return plan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Market:
-    """What could serve the agents, and what that is priced by; sequences are in the order of the deployments."""
-
-    considered: tuple[Deployment, ...]
-    found: tuple[AgentFits, ...]
-    on_sale: tuple[AgentOptions, ...]
-    """When each has nodes for itself."""
-    on_offer: Offers
-    terms: Terms
-    catalog: Catalog
-    known: Known
-
-    @property
-    def served(self) -> tuple[tuple[int, ...], ...]:
-        """Positions of the agents that each deployment serves."""
-        return tuple(each.agents for each in self.considered)
 
 
 def _owned(spec: StackSpec, on_offer: Offers) -> dict[MachineId, int]:
@@ -224,7 +210,7 @@ def _demands(
     return tuple(found[agent.name] for agent in spec.agents)
 
 
-def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_baseline: bool = False) -> Plan:
+def _assembled(loaded: LoadedStack, spec: StackSpec, market: Market, *, least_baseline: bool = False) -> Plan:
     """Place the deployments at the least expected cost, or with the least baseline whatever the burst then costs."""
     catalog, terms = market.catalog, market.terms
     seen, _ = groups = _groups(market, spec)
@@ -256,23 +242,14 @@ def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_b
 def _settled(
     loaded: LoadedStack,
     spec: StackSpec,
-    market: _Market,
+    market: Market,
     priced_by: Terms,
     groups: tuple[tuple[Option, ...], bool],
 ) -> Settled:
     """The cheapest placement, settled."""
     try:
-        return settle(
-            market.found,
-            market.on_sale,
-            groups if target_of(spec).can.shares_accelerators else ((), groups[1]),
-            priced_by,
-            loaded.stack.metadata.name,
-            spec,
-            market.catalog,
-            served=market.served,
-            known=market.known,
-        )
+        shares = target_of(spec).can.shares_accelerators
+        return settle(market, groups if shares else ((), groups[1]), priced_by, loaded.stack.metadata.name, spec)
     except Conflict as conflict:
         owned = set(priced_by.owned_names)
         raise Unkept(conflict.names, inventory=set(conflict.names) <= owned) from None
@@ -285,7 +262,7 @@ _MOST_DEPLOYMENTS = 24
 
 
 def _second_replicas(
-    loaded: LoadedStack, spec: StackSpec, market: _Market, priced_by: Terms, settled: Settled
+    loaded: LoadedStack, spec: StackSpec, market: Market, priced_by: Terms, settled: Settled
 ) -> dict[int, Settled]:
     """The cheapest placement with another warm replica of each user-facing deployment that would lack one in a rollout.
 
@@ -327,7 +304,7 @@ def _is_alone(member: Placed, settled: Settled) -> bool:
     return lone and pool.free_accelerators < candidate.accelerators_per_replica
 
 
-def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
+def _groups(market: Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
     """Deployments that could stay together on one accelerator, and whether all such groups were considered."""
     if spec.capacity.share_accelerators != "auto" or len(market.on_sale) < 2:
         return (), True

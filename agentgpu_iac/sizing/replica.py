@@ -261,7 +261,9 @@ class MemoryTerms:
         """
         if self.start_kv_gib(most) <= kv_gib:
             return most
-        blocks = largest_within(lambda count: self.start_kv_gib(count * KV_BLOCK_TOKENS), kv_gib, most // KV_BLOCK_TOKENS)
+        blocks = largest_within(
+            lambda count: self.start_kv_gib(count * KV_BLOCK_TOKENS), kv_gib, most // KV_BLOCK_TOKENS
+        )
         return blocks * KV_BLOCK_TOKENS
 
     def need_gib(self, sessions: int) -> float:

@@ -194,8 +194,7 @@ class Evaluator:
                 yield best[-1]
 
     def _at_least(self, kept: Candidate, ways: Sequence[Away]) -> Iterator[tuple[int, int, int, Away]]:
-        """(fewest replicas of the peak, of normal load, place, way): no request is answered sooner than where all is kept, so that
-        no fewer generate.
+        """(fewest replicas of the peak, of normal load, place, way): no request is answered sooner than where all is kept.
 
         Where chance brings sessions to a replica, fewer replicas find more of their prompts cached, and nothing is known; nor is
         there anything to know where replicas are set by hand.

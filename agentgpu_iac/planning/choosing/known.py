@@ -21,9 +21,7 @@ class Known:
     def __init__(self) -> None:
         self._answers: dict[Hashable, tuple[tuple[object, ...], object]] = {}
 
-    def of(
-        self, question: Callable[_Asked, _Answer], *things: _Asked.args, **by_value: _Asked.kwargs
-    ) -> _Answer:
+    def of(self, question: Callable[_Asked, _Answer], *things: _Asked.args, **by_value: _Asked.kwargs) -> _Answer:
         """The function's answer; its arguments are told apart by identity, those by keyword by value."""
         key = (question, tuple(map(id, things)), tuple(by_value.values()))
         if key not in self._answers:  # which holds them, so that no other thing gets their ids

@@ -338,7 +338,7 @@ def place(
     if (
         not terms.limits
         and not useful_groups
-        and not any(ranked[position] for position in several)
+        and not any(offered[position].ranked for position in several)
         and all(option.is_apart(terms) for options in survivors for option in options)
     ):
         cheapest = tuple(options[0] for options in survivors if options)
@@ -513,8 +513,9 @@ def _could_pay(option: Option, safe: tuple[Option, Decimal], terms: Terms) -> bo
 def _pareto(
     offered: _Offered, terms: Terms, known: Known, *, kept: frozenset[tuple[str, str, str]]
 ) -> tuple[Option, ...]:
-    """Options on those machines, or on nodes of their own, that no other one undercuts: neither in what it takes of the same pools
-    nor in what it costs beside them.
+    """Options on those machines, or on nodes of their own, that no other one undercuts.
+
+    Neither in what it takes of the same pools nor in what it costs beside them.
 
     Where nodes may be reserved, the other must need no less at normal load either: that is how many may be. Where commitments
     may cover nodes, or a limit counts them, it must have no more of those, and cost no more beside them.

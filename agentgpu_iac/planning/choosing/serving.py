@@ -77,7 +77,9 @@ class ReplicaService:
         self._in_time, self._late = (0, 0.0), (MAX_COUNT, math.inf)
         """The most requests that are known to be in time, and the fewest known to be late, with what they use of the budgets."""
         reload_ms = 0.0 if away is None else away.waits_ms
-        self.asking = asking(key, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms)
+        self.asking = asking(
+            key, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms
+        )
 
     def holding(self, sessions: int) -> Service:
         """With so many sessions held: latency while as many generate as ask, and the rate at the most within every budget."""
@@ -129,7 +131,7 @@ class ReplicaService:
         return self._room_used(sessions, most) <= 1
 
     def most_sessions_away(self, away: Away) -> int:
-        """A bound of the most sessions of a replica that keeps no session in a pause: with answers as soon as where all are kept."""
+        """A bound of the sessions of a replica that keeps none in a pause: with answers as soon as where all are kept."""
         most = self.most(away.resident)
         if not most:
             return 0
@@ -261,6 +263,12 @@ def asking(
 
 @lru_cache(maxsize=2048)
 def _asking(
-    demand: Itself[Demand], engine: Speed | None, hit: float, groups: Groups, by_hand: bool, engines: int, reload_ms: float
+    demand: Itself[Demand],
+    engine: Speed | None,
+    hit: float,
+    groups: Groups,
+    by_hand: bool,
+    engines: int,
+    reload_ms: float,
 ) -> Asking:
     return Asking(demand.thing, engine, hit, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms)
