@@ -134,10 +134,14 @@ class Evaluator:
         if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
             message, need, at_most, unit = fault
             return [self._reject(accelerator, None, "parallelism", need, at_most, unit, message)]
+        with_fewer_stages: dict[int, Candidate | Rejection] = {}
         for sizes in legal_parallelism(self._demand, groups_are_run=self._rules.attention_groups):
-            if sizes.accelerators > most_per_replica:
+            fewer = with_fewer_stages.get(sizes.tensor)
+            if sizes.accelerators > most_per_replica or (fewer is not None and self._need_no_stages(fewer, sizes)):
                 continue
             result = self._evaluate_one(accelerator, sizes)
+            if sizes.attention_dp == 1:
+                with_fewer_stages[sizes.tensor] = result
             results.extend(self._with_paused(result))
             enough = any(isinstance(each, Candidate) and each.peak_replicas == 1 for each in results)
             if enough and not self._rules.fills_machines:
@@ -151,6 +155,19 @@ class Evaluator:
                 self._reject(accelerator, None, "parallelism", None, most_per_replica, "accelerators", message)
             )
         return results
+
+    def _need_no_stages(self, fewer: Candidate | Rejection, sizes: Sizes) -> bool:
+        """Whether more stages than those of the same tensor parallelism that was tried are no help.
+
+        A stage gives memory and no time: what serves with room for a session more than it carries serves no more with stages, and
+        a token that comes too late comes later.
+        """
+        if sizes.pipeline == 1 or self._rules.fills_machines or not self._rules.session_affine:
+            return False
+        if isinstance(fewer, Rejection):
+            return fewer.constraint == "tpot"
+        more = fewer.most_sessions + 1
+        return fewer.memory.most_sessions(fewer.groups.seats(more)) >= more
 
     def _with_paused(self, result: Candidate | Rejection) -> Iterator[Candidate | Rejection]:
         """A candidate and its alternatives; only those that the spec asks for, where it names one."""
