@@ -22,7 +22,7 @@ from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
-from agentgpu_iac.planning.choosing.on_offer import Offers, offers
+from agentgpu_iac.planning.choosing.on_offer import Offers, offers, place_matters, where_cheapest
 from agentgpu_iac.planning.choosing.options import (
     AgentOptions,
     MachineId,
@@ -128,6 +128,8 @@ def _make_plan(
 ) -> Plan:
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
+    if not place_matters(spec):
+        on_offer = replace(on_offer, machines=where_cheapest(on_offer.machines))
     demands = _demands(spec, models, thinking, catalog)
     considered = deployments(demands)
     found = tuple(
@@ -228,10 +230,15 @@ def _assembled(loaded: LoadedStack, spec: StackSpec, market: Market, *, least_ba
         ),
         terms=terms,
         less_reserve={
-            position: with_less_reserve(
-                market.found[position], market.on_sale[position], spec, catalog, market.on_offer
+            member.position: with_less_reserve(
+                market.found[member.position],
+                market.on_sale[member.position],
+                spec,
+                catalog,
+                market.on_offer,
+                under_usd=member.option.usd_per_month_alone(terms),
             )
-            for position in chosen
+            for member in settled.placed
         },
         considered=market.considered,
         second_replicas=_second_replicas(loaded, spec, market, priced_by, settled),
