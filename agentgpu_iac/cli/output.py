@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, markdown, plain_text
+from agentgpu_iac.review.blocks import (
+    Block,
+    Commands,
+    Heading,
+    Listing,
+    Paragraph,
+    Table,
+    markdown,
+    plain_text,
+    unfolded,
+)
 
 if TYPE_CHECKING:
     from agentgpu_iac.operations.report import Report
@@ -92,7 +102,7 @@ def _write_rich(blocks: Iterable[Block]) -> None:
     from rich.table import Table as Grid  # noqa: PLC0415
 
     console = Console(highlight=False, markup=False, emoji=False)
-    for block in blocks:
+    for block in unfolded(blocks):
         match block:
             case Heading():
                 console.print()

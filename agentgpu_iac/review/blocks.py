@@ -7,7 +7,10 @@ three ways to print the same blocks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from html import escape
+
+from agentgpu_iac.review.commonmark import code, fenced, inline, visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +43,39 @@ class Commands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows under columns; ``right`` holds the positions of the columns whose figures align to the right."""
+    """Rows under columns; ``right`` holds the positions of the columns whose figures align to the right, ``exact`` of those
+    whose values are read letter by letter."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[int] = frozenset()
+    exact: frozenset[int] = frozenset()
 
 
-Block = Heading | Paragraph | Listing | Commands | Table
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """What is opened by who wants to know more; on a terminal it is simply there, under its summary."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+Block = Heading | Paragraph | Listing | Commands | Table | Folded
+
+
+def unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks for who has no hand to open them."""
+    for block in blocks:
+        if isinstance(block, Folded):
+            yield Heading(text=block.summary)
+            yield from unfolded(block.blocks)
+        else:
+            yield block
 
 
 def plain_text(blocks: Iterable[Block]) -> str:
     """Plain text with aligned columns, for pipes and files."""
-    return "\n".join(_plain(block) for block in blocks).strip("\n") + "\n"
+    return "\n".join(_plain(block) for block in unfolded(blocks)).strip("\n") + "\n"
 
 
 def markdown(blocks: Iterable[Block]) -> str:
@@ -63,15 +86,26 @@ def markdown(blocks: Iterable[Block]) -> str:
 def _plain(block: Block) -> str:
     match block:
         case Heading():
-            return f"\n{block.text}\n{'-' * len(block.text)}"
+            text = visible(block.text)
+            return f"\n{text}\n{'-' * len(text)}"
         case Paragraph():
-            return block.text
+            return visible(block.text)
         case Listing():
-            return "\n".join(f"- {item}" for item in block.items)
+            return "\n".join(f"- {visible(item)}" for item in block.items)
         case Commands():
-            return "\n".join(f"  $ {line}" for line in block.lines)
+            return "\n".join(f"  $ {visible(line)}" for line in block.lines)
         case Table():
-            return "\n".join(_aligned(block))
+            return "\n".join(_aligned(_shown(block)))
+        case Folded():
+            return plain_text((block,))
+
+
+def _shown(table: Table) -> Table:
+    return replace(
+        table,
+        columns=tuple(map(visible, table.columns)),
+        rows=tuple(tuple(map(visible, row)) for row in table.rows),
+    )
 
 
 def _aligned(table: Table) -> Iterable[str]:
@@ -96,22 +130,20 @@ def _aligned(table: Table) -> Iterable[str]:
 def _markdown(block: Block) -> str:
     match block:
         case Heading():
-            return f"## {_escaped(block.text)}"
+            return f"## {inline(block.text)}"
         case Paragraph():
-            return _escaped(block.text)
+            return inline(block.text)
         case Listing():
-            return "\n".join(f"- {_escaped(item)}" for item in block.items)
+            return "\n".join(f"- {inline(item)}" for item in block.items)
         case Commands():
-            return "\n".join(("```sh", *block.lines, "```"))
+            return fenced(block.lines, "sh")
         case Table():
             rule = ["---:" if column in block.right else "---" for column in range(len(block.columns))]
-            lines = [block.columns, tuple(rule), *block.rows]
-            return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;")
-
-
-def _cell(text: str) -> str:
-    return _escaped(text).replace("|", "\\|")
+            head = tuple(inline(column, cell=True) for column in block.columns)
+            rows = (
+                tuple((code if at in block.exact else inline)(cell, cell=True) for at, cell in enumerate(row))
+                for row in block.rows
+            )
+            return "\n".join(f"| {' | '.join(line)} |" for line in (head, tuple(rule), *rows))
+        case Folded():
+            return f"<details><summary>{escape(block.summary)}</summary>\n\n{markdown(block.blocks)}\n</details>"
