@@ -6,7 +6,7 @@ three ways to print the same blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
@@ -44,7 +44,8 @@ class Commands:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows under columns; ``right`` holds the positions of the columns whose figures align to the right, ``exact`` of those
-    whose values are read letter by letter."""
+    whose values are read letter by letter.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

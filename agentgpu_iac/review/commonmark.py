@@ -15,12 +15,12 @@ from typing import Final
 
 _PLAIN_WORD: Final = re.compile(
     r"""["'(]*                                   # opening
-        (?:\$?[^\W_]+(?:[-'’.,/:%+][^\W_]+)*%?)  # letters and digits, single signs between them
+        (?:\$?[^\W_]+(?:[-'\u2019.,/:%+][^\W_]+)*%?)  # letters and digits, single signs between them
         ["'.,;:!?)]*                             # closing
     """,
     re.VERBOSE,
 )
-_PLAIN_SIGNS: Final = frozenset({"-", "+", "–", "—", "x", "/", "=", "->", "…", "·", "±", "≤", "≥"})
+_PLAIN_SIGNS: Final = frozenset({"-", "+", "\u2013", "\u2014", "x", "/", "=", "->", "…", "·", "±", "≤", "≥"})
 _MEANS_MORE: Final = re.compile(
     r"""www\.                           # GitHub and GitLab make a link of it
       | \b[A-Za-z]{1,15}-[0-9]+\b       # GH-12 and the like: an issue
