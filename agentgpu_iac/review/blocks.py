@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Final, Literal
 
-from agentgpu_iac.review.columns import GAP, cut, fitted, padded, visible, width_of, wrapped
+from agentgpu_iac.review.columns import GAP, cut, fitted, padded, width_of, wrapped
+from agentgpu_iac.review.commonmark import code, fenced, inline, visible
 
 Tone = Literal["", "good", "tight", "over", "quiet"]
 """What a figure or a sentence means: within its budget by far; over 90 % of it; over it; beside the point."""
@@ -62,11 +64,14 @@ class Commands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows under columns; ``right`` holds the positions of the columns whose figures align to the right."""
+    """Rows under columns; ``right`` holds the positions of the columns whose figures align to the right, ``exact`` of those
+    whose values are read letter by letter.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[int] = frozenset()
+    exact: frozenset[int] = frozenset()
     whole: frozenset[int] = frozenset()
     """Columns whose cells stay in one line."""
     cuttable: frozenset[int] = frozenset()
@@ -84,7 +89,26 @@ class Drawing:
     lines: tuple[str, ...]
 
 
-Block = Heading | Paragraph | Listing | Commands | Table | Drawing
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """What is opened by who wants to know more; on a terminal it is simply there, under its summary."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+
+Block = Heading | Paragraph | Listing | Commands | Table | Drawing | Folded
+
+
+def unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks for who has no hand to open them."""
+    for block in blocks:
+        if isinstance(block, Folded):
+            yield Heading(text=block.summary)
+            yield from unfolded(block.blocks)
+        else:
+            yield block
+
 
 Style = Tone | Literal["title", "command"]
 
@@ -108,7 +132,7 @@ def plain_text(blocks: Iterable[Block], width: int | None = None) -> str:
 
 def laid_out(blocks: Iterable[Block], width: int | None, *, rules: bool = False) -> Iterator[Line]:
     """The lines of blocks on a screen of a width. ``rules``: lines of hyphens stand where a terminal has bold and dim."""
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(unfolded(blocks)):
         match block:
             case Heading():
                 if number:
@@ -172,24 +196,20 @@ def markdown(blocks: Iterable[Block]) -> str:
 def _markdown(block: Block) -> str:
     match block:
         case Heading():
-            return f"## {_escaped(block.text)}"
+            return f"## {inline(block.text)}"
         case Paragraph():
-            return _escaped(block.text)
+            return inline(block.text)
         case Listing():
-            return "\n".join(f"- {_escaped(item)}" for item in block.items)
-        case Commands():
-            return "\n".join(("```sh", *block.lines, "```"))
-        case Drawing():
-            return "\n".join(("```text", *block.lines, "```"))
+            return "\n".join(f"- {inline(item)}" for item in block.items)
+        case Commands() | Drawing():
+            return fenced(block.lines, "sh" if isinstance(block, Commands) else "text")
         case Table():
             rule = ["---:" if column in block.right else "---" for column in range(len(block.columns))]
-            lines = [block.columns, tuple(rule), *block.rows]
-            return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;")
-
-
-def _cell(text: str) -> str:
-    return _escaped(text).replace("|", "\\|")
+            head = tuple(inline(column, cell=True) for column in block.columns)
+            rows = (
+                tuple((code if at in block.exact else inline)(cell, cell=True) for at, cell in enumerate(row))
+                for row in block.rows
+            )
+            return "\n".join(f"| {' | '.join(line)} |" for line in (head, tuple(rule), *rows))
+        case Folded():
+            return f"<details><summary>{escape(block.summary)}</summary>\n\n{markdown(block.blocks)}\n</details>"

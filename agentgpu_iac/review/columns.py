@@ -13,15 +13,6 @@ _LEAST_CUT: Final = 10
 """Cells of a column that may be cut keep so many characters, as long as no narrower column must give way."""
 
 
-def visible(text: str) -> str:
-    """A text in which nothing moves the cursor or colours a terminal: what is no character to look at is spelt out."""
-    return "".join(each if each == "\n" or _is_shown(each) else ascii(each)[1:-1] for each in text)
-
-
-def _is_shown(character: str) -> bool:
-    return character.isprintable() or character == "\u00a0"
-
-
 def width_of(text: str) -> int:
     """Columns that a text takes on a screen: East Asian characters take two, combining ones none."""
     if text.isascii():
@@ -73,7 +64,8 @@ def cut(text: str, width: int) -> str:
     """A text of one line that ends in … where there is no room for all of it."""
     if width_of(text) <= width:
         return text
-    return _head(text, width - 1).rstrip() + "…" if width > 1 else "…"[:width]
+    head = _head(text, width - 1)
+    return (head.rstrip() if width_of(head) < width else "") + "…"[:width]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, laid_out, plain_text
-from agentgpu_iac.review.columns import cut, fitted, padded, visible, width_of, wrapped
+from agentgpu_iac.review.columns import cut, fitted, padded, width_of, wrapped
 
 WORDS = st.text("ab 漢é\u0301-", max_size=30)
 
@@ -59,9 +59,8 @@ def test_wrapping_keeps_every_character(text: str, width: int) -> None:
 def test_what_moves_a_cursor_is_spelt_out() -> None:
     """A model path of the user's must not colour or clear the terminal of whoever reviews it."""
     hostile = "Qwen\x1b[2J\r\u202e\x07"
-    assert visible(hostile) == r"Qwen\x1b[2J\r\u202e\x07"
-    shown = plain_text((Table(columns=("m",), rows=((hostile,),)), Commands(lines=(hostile,)), Heading(text=hostile)))
-    assert not set(shown) & {"\x1b", "\r", "\u202e", "\x07"}
+    blocks = (Table(columns=("m",), rows=((hostile,),)), Commands(lines=(hostile,)), Heading(text=hostile))
+    assert not set(plain_text(blocks)) & {"\x1b", "\r", "\u202e", "\x07"}
 
 
 def test_wide_characters_take_two_columns() -> None:
