@@ -11,6 +11,7 @@ from agentgpu_iac.cli.app import (
     Format,
     FormatOption,
     OverlayOption,
+    PageFormat,
     PlanFormat,
     SourceArgument,
     SpecArgument,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def plan(
     spec: SpecArgument,
     catalog: OverlayOption = None,
-    format: Annotated[PlanFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PlanFormat.TABLE,
+    format: Annotated[PageFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PageFormat.TABLE,
     output_file: Annotated[Path | None, typer.Option("--output", "-o", help="Write the plan to this file.")] = None,
     locked: Annotated[
         Path | None,
@@ -55,6 +56,10 @@ def plan(
     from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
 
+    is_page = format is PageFormat.HTML
+    if is_page:
+        _check_report(locked)
+    printed = PlanFormat.TABLE if is_page else PlanFormat(format.value)
     if locked is not None and output_file is not None:
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
     try:
@@ -64,28 +69,46 @@ def plan(
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
-        if isinstance(refusal, OverBudget):
-            data["waysOut"] = _ways_out(loaded, facts, format)
-        _print_data(data, format)
+        if isinstance(refusal, OverBudget) and not is_page:
+            data["waysOut"] = _ways_out(loaded, facts, printed)
+        _print_data(data, printed)
         raise
-    view = plan_view if whole or format is PlanFormat.MARKDOWN else plan_page
+    view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
-        _compare_with_saved(saved, made, format)
+        _compare_with_saved(saved, made, printed)
     elif output_file is not None:
         texts = {
-            PlanFormat.JSON: lambda: plan_text(made),
-            PlanFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
-            PlanFormat.MARKDOWN: lambda: markdown(view(made, str(spec))),
-            PlanFormat.TABLE: lambda: plain_text(view(made, str(spec))),
+            PageFormat.JSON: lambda: plan_text(made),
+            PageFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
+            PageFormat.MARKDOWN: lambda: markdown(view(made, str(spec))),
+            PageFormat.TABLE: lambda: plain_text(view(made, str(spec))),
+            PageFormat.HTML: lambda: _report(made),
         }
         with writing(output_file):
             output_file.write_text(texts[format](), encoding="utf-8")
-    elif format in (PlanFormat.JSON, PlanFormat.YAML):
-        _print_data(made.model_dump(mode="json", by_alias=True), format)
+    elif is_page:
+        typer.echo(_report(made), nl=False)
+    elif printed in (PlanFormat.JSON, PlanFormat.YAML):
+        _print_data(made.model_dump(mode="json", by_alias=True), printed)
     else:
-        _print_blocks(view(made, str(spec)), format)
+        _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
         typer.echo(grown, err=True)
+
+
+def _check_report(locked: Path | None) -> None:
+    """A page is of one plan, and needs what draws: both are known before a plan is made."""
+    from agentgpu_iac.review.report.drawing import library
+
+    if locked is not None:
+        raise BadInput.one("--locked", "prints a difference, which has no page; leave --format html out")
+    library()
+
+
+def _report(plan: Plan) -> str:
+    from agentgpu_iac.review.report.page import report_page
+
+    return report_page(plan)
 
 
 def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list[Any]:
