@@ -44,12 +44,12 @@ def diff_view(found: PlanDiff) -> tuple[Block, ...]:
     if found.fit:
         blocks += [Heading(text="Against the budgets"), _fit_table(found.fit)]
     for where in dict.fromkeys(change.where for change in found.changes):
-        rows = tuple(
+        fields = tuple(
             (change.field or "(all of it)", _side(change.before), _side(change.after))
             for change in found.changes
             if change.where == where
         )
-        blocks += [Heading(text=where), Table(columns=("field", "before", "after"), rows=rows)]
+        blocks += [Heading(text=where), Table(columns=("field", "before", "after"), rows=fields)]
     if found.new_warnings:
         blocks += [Heading(text="New warnings"), Listing(items=found.new_warnings)]
     if found.gone_warnings:

@@ -115,8 +115,7 @@ def _values(path: str, kind: str, before: Any, after: Any) -> Iterator[Found]:
     if before == after:
         return
     if isinstance(before, Document) and isinstance(after, Document):
-        for below, place, old, new in differences(before, after, kind):
-            yield f"{path}.{below}", place, old, new
+        yield from ((f"{path}.{below}", *rest) for below, *rest in differences(before, after, kind))  # type: ignore[misc]
     elif isinstance(before, Document) or isinstance(after, Document):
         yield from _one_side(path, kind, before, after)
     elif _holds_parts(before) or _holds_parts(after):

@@ -229,10 +229,14 @@ def _spot_under_users(before: Plan, after: Plan) -> Iterator[SecurityChange]:
             yield SecurityChange(
                 where=f"workload {name}",
                 field="spot under users",
-                before={True: "yes", False: "no"}.get(old.get(name)) if name in old else None,
-                after={True: "yes", False: "no"}.get(new.get(name)) if name in new else None,
+                before=_yes_or_no(old, name),
+                after=_yes_or_no(new, name),
                 reason="people wait for what can be taken away",
             )
+
+
+def _yes_or_no(sides: Mapping[str, bool], name: str) -> str | None:
+    return None if name not in sides else "yes" if sides[name] else "no"
 
 
 def _on_spot(plan: Plan) -> dict[str, bool]:
