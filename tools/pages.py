@@ -109,8 +109,8 @@ def _codes(title: str, says: str, remedy: str, meanings: Iterable[tuple[str, Mea
     yield f"## {title}\n"
     for code, meaning in sorted(meanings):
         yield f"### {code}\n"
-        yield f"{says}: {meaning.says}.\n"
-        yield f"{remedy}: {meaning.remedy}.\n"
+        yield f"{_sentences(f'{says}: {meaning.says}.')}\n"
+        yield f"{_sentences(f'{remedy}: {meaning.remedy}.')}\n"
 
 
 def python_page() -> str:

@@ -2,7 +2,8 @@
 """Builds what a release hands out, the same bytes each time, and tries a release before there is a tag.
 
 ``wheel`` writes the wheel to ``dist``. ``release`` builds wheel and source archive twice, in folders of their own, and
-compares them; with a tag, named by ``RELEASE`` in the environment, it also holds the version and the changelog against it, as the workflow does.
+compares them; with a tag, named by ``RELEASE`` in the environment, it also holds the version and the changelog against
+it, as the workflow does.
 """
 
 from __future__ import annotations
@@ -65,9 +66,13 @@ def tag_faults(tag: str, stated: str, changelog: str) -> list[str]:
     """What keeps a tag from being a release of this version with this changelog."""
     faults = []
     if tag != f"v{stated}":
-        faults.append(f"the tag is {tag}, and agentgpu_iac/__init__.py states {stated}: tag v{stated}, or change __version__")
+        faults.append(
+            f"the tag is {tag}, and agentgpu_iac/__init__.py states {stated}: tag v{stated}, or change __version__"
+        )
     if not re.search(rf"^## \[{re.escape(stated)}\] - \d{{4}}-\d{{2}}-\d{{2}}$", changelog, re.MULTILINE):
-        faults.append(f"CHANGELOG.md has no heading '## [{stated}] - YYYY-MM-DD': move what is under Unreleased below one")
+        faults.append(
+            f"CHANGELOG.md has no heading '## [{stated}] - YYYY-MM-DD': move what is under Unreleased below one"
+        )
     if not re.search(r"^## \[Unreleased\]\n+(?=## \[)", changelog, re.MULTILINE):
         faults.append("CHANGELOG.md: Unreleased must be the first heading, and empty")
     return faults
@@ -88,7 +93,11 @@ def _last_change_s() -> int:
     if stated:
         return int(stated)
     done = subprocess.run(
-        ["git", "log", "-1", "--format=%ct"], cwd=ROOT, check=False, capture_output=True, text=True  # noqa: S607
+        ["git", "log", "-1", "--format=%ct"],  # noqa: S607
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip() else _OLDEST_S
 

@@ -21,7 +21,9 @@ def test_the_workflow_calls_every_stage_and_no_other() -> None:
     """CI runs the targets of .ci/run, and each of them is one of the Makefile."""
     jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"].values()
     called = {target for job in jobs for target in job["strategy"]["matrix"]["target"]}
-    called |= {step["run"].removeprefix("make ") for job in jobs for step in job["steps"] if "{{" not in step.get("run", "{{")}
+    called |= {
+        step["run"].removeprefix("make ") for job in jobs for step in job["steps"] if "{{" not in step.get("run", "{{")
+    }
     assert called == set(STAGES)
     assert set(STAGES) <= set(
         re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -66,14 +68,22 @@ def test_forms_are_read_as_forms() -> None:
         form = yaml.safe_load(path.read_text(encoding="utf-8"))
         if path.name != "config.yml":
             assert {"name", "description", "body"} <= set(form)
-            assert len({part["id"] for part in form["body"] if "id" in part}) == sum("id" in part for part in form["body"])
+            assert len({part["id"] for part in form["body"] if "id" in part}) == sum(
+                "id" in part for part in form["body"]
+            )
 
 
 def test_the_version_has_one_home() -> None:
     assert version() == agentgpu_iac.__version__
     stated = [
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "pyproject.toml", ROOT / "Pulumi.yaml", ROOT / "mkdocs.yml", ROOT / "README.md", ROOT / "SECURITY.md")
+        for path in (
+            ROOT / "pyproject.toml",
+            ROOT / "Pulumi.yaml",
+            ROOT / "mkdocs.yml",
+            ROOT / "README.md",
+            ROOT / "SECURITY.md",
+        )
         if agentgpu_iac.__version__ in path.read_text(encoding="utf-8")
     ]
     assert stated == []

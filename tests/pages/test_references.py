@@ -41,6 +41,6 @@ def test_every_command_and_option_has_its_place() -> None:
 
 
 def test_every_public_name_has_its_place() -> None:
-    assert set(re.findall(r"^## (.*)$", PAGES["python-api.md"], re.MULTILINE)) == {
-        *agentgpu_iac.__all__
-    } - {"__version__"}
+    assert set(re.findall(r"^## (.*)$", PAGES["python-api.md"], re.MULTILINE)) == {*agentgpu_iac.__all__} - {
+        "__version__"
+    }

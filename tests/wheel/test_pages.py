@@ -80,7 +80,9 @@ def programs() -> Path:
 def test_the_page_runs(page: str, programs: Path, tmp_path: Path) -> None:
     supposed = SUPPOSED.get(page, Supposed())
     on_page = [block for block in BLOCKS if block.page == page]
-    if any(f"{word} stacks/" in block.text for block in on_page for word in ("plan", "init", "render", "explain", "levers")):
+    if any(
+        f"{word} stacks/" in block.text for block in on_page for word in ("plan", "init", "render", "explain", "levers")
+    ):
         shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
     for name, source in supposed.files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -113,6 +115,4 @@ def test_the_page_runs(page: str, programs: Path, tmp_path: Path) -> None:
 
 def test_the_doors_and_the_readme_are_among_them() -> None:
     assert {"README.md", *(f"docs/start/{door}.md" for door in ("eks", "cluster", "machine", "review"))} <= set(RUN)
-    counted = [line for block in SHELL for line in lines_of(block.text)]
-    run_here = [line for block in SHELL if runs(block) for line in lines_of(block.text) if not why_not_run(line)]
-    print(f"{len(SHELL)} blocks of shell, {sum(map(runs, SHELL))} run; {len(counted)} lines, {len(run_here)} run")
+    assert sum(map(runs, SHELL)) >= 20

@@ -29,8 +29,12 @@ class _Fetches(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        names = FETCHED | ({"href"} if tag == "link" and values.get("rel") not in {"canonical", "prev", "next"} else set())
-        self.found += [value for name in names if (value := values.get(name) or "").startswith(("http:", "https:", "//"))]
+        names = FETCHED | (
+            {"href"} if tag == "link" and values.get("rel") not in {"canonical", "prev", "next"} else set()
+        )
+        self.found += [
+            value for name in names if (value := values.get(name) or "").startswith(("http:", "https:", "//"))
+        ]
 
 
 def main() -> int:
@@ -47,7 +51,10 @@ def main() -> int:
         for sheet in sorted(SITE.rglob("*.css"))
         if _CSS_ADDRESS.search(sheet.read_text(encoding="utf-8"))
     ]
-    print("\n".join(faults) or f"build/site: {len(pages)} pages, every link leads somewhere, nothing is fetched from elsewhere")
+    print(
+        "\n".join(faults)
+        or f"build/site: {len(pages)} pages, every link leads somewhere, nothing is fetched from elsewhere"
+    )
     return bool(faults)
 
 

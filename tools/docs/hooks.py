@@ -37,7 +37,7 @@ def on_config(config: Any) -> Any:
     return config
 
 
-def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Lead links out of ``docs`` to the pages that the site has of them; others become paths."""
     folder = posixpath.dirname(page.file.src_uri)
 
