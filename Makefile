@@ -40,7 +40,7 @@ docs: $(DOCS)/.built ## Build the pages' site into build/site, strictly: every l
 	$(DOCS)/bin/python tools/docs/build.py
 
 pages: wheel ## Run every command of the README and docs that can run here, from the wheel in empty folders
-	$(BIN)/python -m pytest tests/wheel --durations=5
+	$(BIN)/python -m pytest tests/wheel -n 2 --durations=5
 
 wheel: $(VENV)/.dev ## Build the wheel into dist/; the same commit gives the same bytes
 	$(BIN)/python tools/release.py wheel

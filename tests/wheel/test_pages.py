@@ -7,6 +7,7 @@ are read by ``tests/pages`` alone, and are counted here.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,10 @@ import pytest
 from tests.pages.blocks import BLOCKS, ROOT, WRITTEN, Block
 from tests.pages.commands import commands_of, lines_of, why_not_run
 
-BUILT = ROOT / "build" / "wheel"
+BUILT = ROOT / "build" / "wheel" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 UV = Path(sys.executable).with_name("uv")
 CUSTOMER_SERVICE = "stacks/customer-service.yaml"
+CHECKPOINT = "gemma-4-26b-nvfp4"
 ONE_MACHINE = "stacks/examples/one-machine.yaml"
 
 
@@ -40,9 +42,20 @@ SUPPOSED = {
     "docs/deploy-compose.md": Supposed(files={"stack.yaml": ONE_MACHINE}),
     "docs/deploy-kubernetes.md": Supposed(files={"stacks/my-stack.yaml": "stacks/examples/support.yaml"}),
     "docs/deploy-skyserve.md": Supposed(files={"stack.yaml": CUSTOMER_SERVICE}),
-    "docs/deploy-spheron.md": Supposed(files={"stack.yaml": "stacks/examples/qa.yaml"}),
+    "docs/deploy-spheron.md": Supposed(
+        files={"stack.yaml": "stacks/examples/qa.yaml", "spheron-prices.yaml": "tests/wheel/prices.yaml"}
+    ),
+    "docs/quantisation.md": Supposed(
+        files={
+            f"models/mine/{name}": f"tests/catalog/checkpoints/{CHECKPOINT}/{name}"
+            for name in ("config.json", "model.safetensors.index.json")
+            if (ROOT / "tests/catalog/checkpoints" / CHECKPOINT / name).exists()
+        }
+    ),
     "docs/start/review.md": Supposed(files={"before.yaml": "tests/wheel/before.yaml"}),
 }
+EXTRAS = ("kubernetes-validate", "vl-convert-python")
+"""What the extras ``validate`` and ``report`` bring, which pages use; the others ask somebody outside."""
 SHELL = tuple(block for block in BLOCKS if block.language == "sh" and block.page not in WRITTEN)
 
 
@@ -66,11 +79,18 @@ def programs() -> Path:
     assert len(wheels) == 1, "make wheel"
     shutil.rmtree(BUILT, ignore_errors=True)
     python = BUILT / "bin" / "python"
+    lock_of_extras = BUILT.with_name(f"{BUILT.name}-lock.txt")
+    pins = re.findall(
+        r"^[\w.-]+==[^\s;]+", (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    lock_of_extras.parent.mkdir(parents=True, exist_ok=True)
+    lock_of_extras.write_text("\n".join(pins), encoding="utf-8")
     install = ("pip", "install", "--quiet", "--python", python)
     for words in (
         ("venv", "--quiet", "--python", sys.executable, BUILT),
         (*install, "--require-hashes", "--requirement", ROOT / "requirements" / "runtime.txt"),
         (*install, "--no-deps", wheels[0]),
+        (*install, "--constraint", lock_of_extras, *EXTRAS),
     ):
         subprocess.run([UV, *words], check=True, cwd=ROOT)
     return BUILT / "bin"
@@ -85,7 +105,7 @@ def test_the_page_runs(page: str, programs: Path, tmp_path: Path) -> None:
     ):
         shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
     for name, source in supposed.files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / source, tmp_path / name)
     environment = {
         **{key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "KUBECONFIG", "VIRTUAL_ENV"}},
