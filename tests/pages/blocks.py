@@ -4,7 +4,8 @@ A comment right before a block says what it is::
 
     <!-- file: NAME -->                    the page's folder holds it from here on; ``, faulty``: it is meant to be refused
     <!-- output: COMMAND -->               all that the command prints; ``; exit N`` where its exit code is not 0
-    <!-- output, first N lines at W columns: COMMAND -->   the same on a terminal, its first lines
+    <!-- output, first N lines: COMMAND -->                its first lines
+    <!-- output, first N lines at W columns: COMMAND -->   its first lines on a terminal
     <!-- lines of: COMMAND -->             lines that are among what the command prints
     <!-- not run: REASON -->               nothing here can run it
 """

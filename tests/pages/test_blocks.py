@@ -137,8 +137,10 @@ def with_missing_agents(stack: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("block", of("python"))
-def test_every_program_compiles(block: Block) -> None:
+def test_every_program_compiles_and_is_run_or_says_why_not(block: Block) -> None:
+    """``tests/house/test_public_surface.py`` runs the one of the page about the library."""
     compile(block.text, block.name, "exec")
+    assert block.page == "docs/python.md" or block.kind == "not run"
 
 
 def test_a_command_that_is_not_there_is_seen() -> None:

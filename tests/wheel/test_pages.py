@@ -118,6 +118,8 @@ def test_the_page_runs(page: str, programs: Path, tmp_path: Path) -> None:
         if block not in SHELL or block.kind == "not run":
             continue
         for line in lines_of(block.text):
+            for overlay in re.findall(r"kubectl apply -k (\S+)", line):
+                assert (tmp_path / overlay / "kustomization.yaml").is_file(), f"{block.name}: {line}"
             if why_not_run(line) or not starts_ours(line):
                 continue
             done = subprocess.run(
