@@ -15,7 +15,15 @@ from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, DrainPlan, Rejection
 from agentgpu_iac.planning import priorities, speculation
-from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
+from agentgpu_iac.planning.choosing import (
+    caching,
+    engine_versions,
+    host_memory,
+    joined,
+    lacks,
+    several_nodes,
+    streaming,
+)
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
@@ -83,6 +91,8 @@ class AgentFits:
     release: EngineRelease | None
     """Set unless the engine was refused."""
     evaluator: Evaluator | None
+    beside: Evaluator | None
+    """The same over the way to machines beside the cluster, where there are any."""
     own_models_gib: float
     """What a node's cache holds for this agent alone, where it does not stream."""
     on: tuple[OnAccelerator, ...]
@@ -90,6 +100,10 @@ class AgentFits:
     """Of the agent as a whole."""
     second: Second | None = None
     """Two warm replicas at least, whatever the spec says."""
+
+    def evaluator_on(self, machine: Machine, spec: StackSpec) -> Evaluator | None:
+        """Who evaluates candidates on such a machine."""
+        return self.evaluator if self.beside is None or not joined.is_joined(machine, spec) else self.beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +165,10 @@ def fits(
         if catalog.calibrations
         else {},
     )
-    evaluator = (evaluators or Evaluators()).of(demand, rules)
+    known = evaluators or Evaluators()
+    evaluator = known.of(demand, rules)
+    away = next((machine for machine in on_offer.machines if joined.is_joined(machine, spec)), None)
+    beside = None if away is None else known.of(demand, replace(rules, round_trip_ms=joined.round_trip_ms(away, spec)))
     on: list[OnAccelerator] = []
     first: Candidate | None = None
     for accelerator, available in _by_accelerator(on_offer.machines, catalog):
@@ -159,14 +176,18 @@ def fits(
         if barred is not None:
             on.append(OnAccelerator(results=(barred,), not_tried=()))
             continue
-        largest = max(machine.accelerators for machine in available)
-        evaluated = evaluator.evaluate(accelerator, largest)
-        spanning, not_tried = _over_nodes(evaluated, evaluator, spec, catalog, release, available)
-        results = [
-            found
-            for result in evaluated
-            for found in ([result] if isinstance(result, Rejection) else _on_machines(result, available, spec))
-        ]
+        nodes = [machine for machine in available if beside is None or not joined.is_joined(machine, spec)]
+        results: list[Fit | Rejection] = []
+        spanning: list[Fit | Rejection] = []
+        not_tried: list[Rejection] = []
+        if nodes:
+            evaluated = evaluator.evaluate(accelerator, max(machine.accelerators for machine in nodes))
+            spanning, not_tried = _over_nodes(evaluated, evaluator, spec, catalog, release, nodes)
+            results = _placed(evaluated, nodes, spec)
+        if beside is not None and len(nodes) < len(available):
+            others = [machine for machine in available if joined.is_joined(machine, spec)]
+            evaluated = beside.evaluate(accelerator, max(machine.accelerators for machine in others))
+            results += _placed(evaluated, others, spec)
         on.append(OnAccelerator(results=(*results, *spanning), not_tried=tuple(not_tried)))
         first = first or next((result.candidate for result in on[-1].results if isinstance(result, Fit)), None)
     return AgentFits(
@@ -174,6 +195,7 @@ def fits(
         demand=demand,
         release=release,
         evaluator=evaluator,
+        beside=beside,
         own_models_gib=0.0 if first is None else caching.models_gib(caching.cached_models([first], spec)),
         on=tuple(_with_stated_memory_kept(demand, on)),
         rejections=(
@@ -219,6 +241,7 @@ def on_sale(
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
+        carries_bursts = False
         for result in on.results:
             if isinstance(result, Rejection):
                 refusals.append(result)
@@ -231,14 +254,15 @@ def on_sale(
             bought.extend(ways)
             baselines.extend(its_baselines)
             bursts.extend(its_burst)
-            if not ways:
+            carries_bursts = carries_bursts or bool(its_burst)
+            if not ways and not (found.beside is not None and joined.is_joined(machine, spec)):
                 refusals.append(_not_sold(result.candidate, result.machine))
         by_the_clock = _by_the_clock(found, bought, spec, openings)
         all_go = spec.capacity.survive == "node" or found.second == "machine"  # all of one accelerator go with its node
         several = () if all_go else _several_per_accelerator(bought, spec)
         options.extend((*bought, *several, *by_the_clock))
         by_reserve = [refusal for refusal in refusals if refusal.reserve_ratio is not None]
-        if not bought and refusals:
+        if not bought and refusals and not carries_bursts:
             rejections.append(min(refusals, key=shortfall))
             rejections.extend(on.not_tried)
         elif by_reserve:
@@ -257,6 +281,10 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
     if not target_of(spec).can.mixes_replicas:
         return Parts(position=found.position)
 
+    def zones_of(burst: Part, replicas: int) -> int | None:
+        zones = _zones_of(burst.purchase, replicas, spec.capacity)
+        return zones if zones == 1 or not joined.is_joined(burst.machine, spec) else None
+
     def warm(baseline: Part, burst: Part, peak: int) -> int:
         whole = replace(baseline.candidate, peak_replicas=peak)
         on_spot = "spot" in burst.purchase.capacity_types
@@ -268,7 +296,7 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
         bursts=tuple(bursts),
         warm=warm,
         zones=baseline_zones(found.demand, spec.capacity),
-        burst_zones=lambda burst, replicas: _zones_of(burst.purchase, replicas, spec.capacity),
+        burst_zones=zones_of,
         any_count=spec.network.routing == "session-affine",
     )
 
@@ -282,7 +310,8 @@ def seated(option: Option, found: AgentFits, spec: StackSpec, cold_s: float) -> 
     seats = seats_for_warm(candidate, warm, cold_s, spec.capacity)
     ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
     (more,) = there.candidates
-    if (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
+    beside = found.evaluator_on(there.machine, spec) is not found.evaluator
+    if not beside and (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
         more = found.evaluator.reseated(more, warm=warm, seats=ready.max_num_seqs)
     return replace(
         option,
@@ -328,10 +357,22 @@ def _nowhere(position: int, demand: Demand, rejections: tuple[Rejection, ...]) -
         demand=demand,
         release=None,
         evaluator=None,
+        beside=None,
         own_models_gib=0.0,
         on=(),
         rejections=rejections,
     )
+
+
+def _placed(
+    evaluated: Iterable[Candidate | Rejection], available: Sequence[Machine], spec: StackSpec
+) -> list[Fit | Rejection]:
+    """What was evaluated, on every machine that holds it."""
+    return [
+        found
+        for result in evaluated
+        for found in ([result] if isinstance(result, Rejection) else _on_machines(result, available, spec))
+    ]
 
 
 def _on_machines(candidate: Candidate, available: Iterable[Machine], spec: StackSpec) -> Iterator[Fit | Rejection]:
@@ -339,7 +380,7 @@ def _on_machines(candidate: Candidate, available: Iterable[Machine], spec: Stack
     for machine in available:
         if machine.accelerators < candidate.accelerators_per_pod:
             continue
-        bar = lacks.bar(candidate, machine, target_of(spec))
+        bar = lacks.bar(candidate, machine, target_of(spec)) or joined.bar(candidate, machine, spec)
         if bar is not None:
             yield bar
         elif not host_memory.fits(candidate, machine):
@@ -416,7 +457,8 @@ def _ready(
     warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot, spare=spare)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     key = (id(candidate), warm, seats)
-    there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
+    evaluator = found.evaluator_on(machine, spec) or found.evaluator
+    there = seated.setdefault(key, seated.get(key) or evaluator.reseated(candidate, warm=warm, seats=seats))
     drain = replica_drain(there, found.release) if there.burst_replicas else None
     return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
 
@@ -439,6 +481,16 @@ def _buy(
     notice = catalog.provider(machine.instance.provider).interruption_notice_s
     grace_s = spot_grace_s(found.demand, ready[0].candidate.service.tpot_ms)
     bursts = burst_purchases(found.demand, machine, capacity, notice, grace_s)
+    if found.beside is not None and joined.is_joined(machine, spec):
+        return (
+            [],
+            [],
+            [
+                Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready[0].cold_s)
+                for burst in bursts
+                if fit.candidate.nodes == 1
+            ],
+        )
     ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
     options = [
         Option(
