@@ -75,6 +75,11 @@ limit, tries, and times."""
 Exporter = tuple[str, tuple[str, ...], str, int, str, str]
 """Image, arguments, name and number of its port, CPU, memory. It is one static program, which any user can run."""
 
+_SHORT_LIVED = "keepalive_time 4s;"
+"""NGINX asks other machines through ports of its own. When it reads a new configuration, a worker of the old one may still take
+such a connection; requests would then follow one another on it until that worker is ended, in the middle of one. So none is
+used for longer than the 4 s after which an idle one is closed."""
+
 REQUESTS_ZONE = "requests_in_flight"
 """Memory in which NGINX counts the requests of each agent. Agents have zones of their own name beside it, which no agent's
 can be: it holds an underscore."""
@@ -284,6 +289,7 @@ def nginx_route(
 ) -> Route:
     """One agent's route: where NGINX listens for it, and how it names the engines, or the files that name more of them."""
     balance = ("hash $session consistent;",) if route.policy == "session-affine" else ()
+    balance = (*balance, *((_SHORT_LIVED,) if more_engines else ()))
     limit = () if route.max_connections is None else (f"limit_conn {REQUESTS_ZONE} {route.max_connections};",)
     return (
         route.agent,
