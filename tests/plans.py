@@ -413,6 +413,27 @@ def make_routed_plan(**changes: Any) -> p.Plan:
     )
 
 
+def make_market(**changes: Any) -> p.MarketPlan:
+    """A card on spot."""
+    way = p.MarketWay(
+        instance_type="SPOT",
+        capacity_type="spot",
+        usd_per_hour=Decimal("0.8"),
+        price_cap_usd_per_hour=Decimal("1"),
+    )
+    fields: dict[str, Any] = dict(
+        ways=(way,),
+        accelerators=("l40s",),
+        regions=(),
+        gpu_memory_gb=48.0,
+        vcpus=8,
+        host_memory_gib=32,
+        disk_gib=120,
+        start_timeout_s=1_800,
+    )
+    return p.MarketPlan(**{**fields, **changes})
+
+
 def make_joined_plan(machines: int = 3) -> p.Plan:
     """A tiered agent in a cluster whose burst is on machines beside it, and one that is in the cluster alone."""
     routed = make_routed_plan()
@@ -427,9 +448,16 @@ def make_joined_plan(machines: int = 3) -> p.Plan:
         max=machines,
         cache_path="/var/lib/agentgpu/models",
         beside_cluster=True,
+        market=make_market(),
     )
+    key = p.SecretVariable(variable="VLLM_API_KEY", secret="agents-api-key", key="key")
     away = burst.model_copy(
-        update={"node_pool": pool.name, "replicas": p.ReplicaRange(min=0, max=machines), "scaling": None}
+        update={
+            "node_pool": pool.name,
+            "replicas": p.ReplicaRange(min=0, max=machines),
+            "scaling": None,
+            "engine": burst.engine.model_copy(update={"secret_environment": (key,)}),
+        }
     )
     assert routed.router is not None
     spec = StackSpec(agents=(Agent(name="support", model="Qwen/Qwen3-8B"),))
