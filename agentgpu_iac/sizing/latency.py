@@ -111,6 +111,16 @@ class Steady:
     accepted_tokens: float
 
     @property
+    def widest_ms(self) -> float:
+        """A step full of prompts, or all steps of one prompt that fills several."""
+        return max(self.longest_ms, self.reading.reading_ms)
+
+    @property
+    def met_ms(self) -> float:
+        """Mean step among those that a request meets which comes by itself: a longer one is met more often."""
+        return self.step_ms + self.spread_ms2 / self.step_ms
+
+    @property
     def prompts_per_ms(self) -> float:
         """Prompts of the others."""
         return self.others / self.cycle_ms
@@ -176,6 +186,11 @@ def read_prompt(
         beside_ms=0.0 if engine.prompts_apart else decode_ms,
         stages=engine.stages,
     )
+
+
+def most_variance(least: float, mean: float, most: float) -> float:
+    """The variance that nothing exceeds which lies between two limits and has such a mean (Bhatia and Davis)."""
+    return max(0.0, most - mean) * max(0.0, mean - least)
 
 
 def way_ms(engine: Speed, decode_ms: float) -> float:
@@ -267,7 +282,7 @@ class _Loop:
         growth = min(0.95, load * self.shares)
         spread = added * added * together / (1 - growth * growth)
         if not self.apart:
-            spread = min(spread, max(0.0, self.widest_ms - step) * step)
+            spread = min(spread, most_variance(self.decode_ms, step, self.widest_ms))
         seen = step + spread * self.shares / step
         came = min(rate * seen / slots, self.many, self.others)
         return seen / 2 + self.shares * self.further_ms * came, step, spread

@@ -15,12 +15,14 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from agentgpu_iac.sizing.latency import Request, Steady, steady
+from agentgpu_iac.sizing.latency import Request, Steady, most_variance, steady
 from agentgpu_iac.sizing.speed import Speed
 
 _NORMAL = NormalDist()
 BAND_QUANTILE = 0.9
 """Where a band of the latency model ends above: about 80 % of the measured runs lie within it, a tenth above."""
+_MET_SPREAD_RATIO = 0.75
+"""Variance of the steps that a request meets over that of all steps: less, since short ones are seldom met."""
 _MOST_LOAD = 0.97
 """Beyond it a closed loop is counted: no rate of users is kept up there."""
 
@@ -48,19 +50,28 @@ def wait(state: Steady) -> Wait:
     if state.others <= 0:
         return Wait(mean_ms=0.0, variance_ms2=0.0, most_ms=0.0)
     rate, shares = state.prompts_per_ms, state.shares_step
-    seen = state.step_ms + state.spread_ms2 / state.step_ms
-    came = rate * seen / state.reading.slots
+    seen = state.met_ms
+    to_a_batch = rate / state.reading.slots
+    came = to_a_batch * seen
     load = min(_MOST_LOAD, rate * state.served_ms)
     behind = state.queue_ms_per_prompt * load ** math.sqrt(2 * (state.prompts_in_a_step + 1)) / (2 * (1 - load))
     further = shares * state.further_ms
     return Wait(
         mean_ms=seen / 2 + further * min(came, state.prompts_in_a_step) + behind,
         variance_ms2=seen * seen / 12
-        + state.spread_ms2 / 4
-        + further * further * (came + rate * rate * state.spread_ms2)
+        + _met_spread_ms2(state) / 3
+        + further * further * (came + to_a_batch * to_a_batch * state.spread_ms2)
         + behind * behind,
         most_ms=state.step_ms + state.others * state.served_ms,
     )
+
+
+def _met_spread_ms2(state: Steady) -> float:
+    """Variance of the steps that are met: a part of that of all, and ever less as they all become full."""
+    part = _MET_SPREAD_RATIO * state.spread_ms2
+    if math.isinf(state.longest_ms):
+        return part
+    return min(part, most_variance(state.decode_ms, state.met_ms, state.widest_ms))
 
 
 def prompts_in_an_answer(prompts: float, percentile: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -43,6 +44,17 @@ def early(agents: list[dict[str, Any]], tier: Workload) -> int:
     return tiers.sessions_before_ready(whole, tier.cold_start_s.upper.alone_total)
 
 
+def come(tiers_of_it: Sequence[Workload], agents: list[dict[str, Any]]) -> int:
+    """Sessions that come before the last replica is ready that starts with a burst: all of the peak's where none does.
+
+    Of a tier whose replicas all run at normal load none starts then, however long it would take one to.
+    """
+    starting = [one for one in tiers_of_it if one.replicas.max > one.replicas.min]
+    if not starting:
+        return tiers_of_it[0].sessions_peak
+    return max(early(agents, one) for one in starting)
+
+
 def turned_away(found: Plan, agents: list[dict[str, Any]]) -> dict[str, int]:
     """Callers of each user-facing deployment who come before the planned cold start is over and find no warm seat."""
     by_name = {agent["name"]: agent for agent in agents}
@@ -51,8 +63,7 @@ def turned_away(found: Plan, agents: list[dict[str, Any]]) -> dict[str, int]:
         baseline = its_tiers[0]
         if baseline.user_facing:
             seats = baseline.replicas.min * baseline.max_num_seqs
-            come = max(early([by_name[agent] for agent in baseline.served], one) for one in its_tiers)
-            away[name] = max(0, come - seats)
+            away[name] = max(0, come(its_tiers, [by_name[agent] for agent in baseline.served]) - seats)
     return away
 
 
@@ -88,6 +99,21 @@ class TestOneColdStart:
         agent = {**RUSH, "loraAdapters": adapters, "overrides": {"maxNumSeqs": 4}}
         found = plan(agent, catalog=EIGHTS)
         assert turned_away(found, [agent]) == {"rush": 0}
+
+    def test_of_a_mix_the_start_of_the_burst_counts(self):
+        """A warm replica on another machine would take longer, but none is started there with a burst."""
+        crowd = make_agent(
+            "crowd",
+            "test/big",
+            sessions={"concurrent": 60, "peak": 2400},
+            conversation={"thinkTimeS": 10.0},
+            traffic={"rampS": 1500.0},
+        )
+        found = plan(crowd, catalog=MIXED, target="compose", capacity={"burstHoursPerMonth": 0.0})
+        warm, burst = found.workloads
+        assert warm.cold_start_s.upper.total > burst.cold_start_s.upper.total
+        assert early([crowd], burst) <= warm.replicas.min * warm.max_num_seqs < early([crowd], warm)
+        assert turned_away(found, [crowd]) == {"crowd": 0}
 
     def test_it_ends_though_every_round_finds_longer_starts(self, monkeypatch: pytest.MonkeyPatch):
         """After the last round everyone is counted with all models of the stack."""

@@ -214,15 +214,19 @@ ROWS = sky_catalog(
 class TestLaws:
     @settings(derandomize=True, deadline=None, database=None, max_examples=examples(50))
     @given(stacks(), unreserved)
-    def test_every_agent_is_a_service_that_its_plan_carries(self, stack, spec):
+    def test_every_deployment_is_a_service_that_its_plan_carries(self, stack, spec):
         spec = {**spec, "network": {"routing": "round-robin"}}
         try:
             found = plan(*stack, catalog=ROWS, **spec)
         except NoPlan:
             assume(False)
-        assert [one.agent for one in found.sky_services] == [agent["name"] for agent in stack]
-        for service, agent in zip(found.sky_services, stack, strict=True):
+        by_name = {agent["name"]: Agent.model_validate(agent, by_alias=True) for agent in stack}
+        assert [agent.name for agent in found.agents] == list(by_name)
+        assert [one.agent for one in found.sky_services] == list(dict.fromkeys(one.agent for one in found.workloads))
+        assert {one.deployment for one in found.agents} == {one.agent for one in found.sky_services}
+        for service in found.sky_services:
             tiers = [one for one in found.workloads if one.agent == service.agent]
+            assert list(tiers[0].served) == [one.name for one in found.agents if one.deployment == service.agent]
             warm, most = tiers[0].replicas.min, sum(one.replicas.max for one in tiers)
             assert (service.min_replicas, service.workload) == (warm, tiers[0].name)
             assert service.max_replicas in (warm, most)
@@ -236,10 +240,18 @@ class TestLaws:
                 assert place.on_demand_usd_per_hour is not None
                 assert place.on_demand_usd_per_hour <= service.max_usd_per_hour
             rate = service.requests_per_s_per_replica
-            if rate is not None and agent["latencyClass"] != "background":
-                asked = demand(Agent.model_validate(agent, by_alias=True), MODELS[agent["model"]])
-                assert math.ceil(asked.requests_per_s(peak=False) / rate) <= warm
-                assert math.ceil(asked.requests_per_s(peak=True) / rate) >= most
+            served = [demand(by_name[name], MODELS[by_name[name].model]) for name in tiers[0].served]
+            normal, peak = (sum(each.requests_per_s(peak=is_peak) for each in served) for is_peak in (False, True))
+            if rate is not None and peak > 0:
+                assert math.ceil(normal / rate) <= warm
+                assert math.ceil(peak / rate) >= most
+
+
+def test_agents_that_share_a_model_are_one_service() -> None:
+    agents = [make_agent(name, isolation="shared") for name in ("one", "two")]
+    found = plan(*agents, catalog=sky_catalog(*SPOT))
+    assert (only(found).agent, found.workloads[0].served) == ("dense", ("one", "two"))
+    assert [one.deployment for one in found.agents] == ["dense", "dense"]
 
 
 def test_a_replica_waits_for_no_model_but_its_own() -> None:

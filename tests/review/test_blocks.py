@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, markdown, plain_text
+from agentgpu_iac.review.blocks import Block, Commands, Folded, Heading, Listing, Paragraph, Table, markdown, plain_text
 
 TABLE = Table(columns=("name", "USD"), rows=(("a", "1.00"), ("longer", "1,000.00")), right=frozenset({1}))
 EACH: tuple[Block, ...] = (
@@ -67,15 +67,28 @@ def test_a_table_without_rows_keeps_its_head(as_text: object) -> None:
     assert as_text((Table(columns=("a", "bc"), rows=()),)).startswith(("a  bc\n-  --", "| a | bc |\n| --- | --- |"))
 
 
-def test_markdown_escapes_what_it_would_read_as_its_own() -> None:
+def test_markdown_keeps_what_it_would_read_as_its_own_in_code() -> None:
     nasty = "<script>|</script>"
-    assert markdown((Paragraph(text=nasty),)) == "&lt;script>|&lt;/script>\n"
-    assert markdown((Heading(text=nasty),)) == "## &lt;script>|&lt;/script>\n"
-    assert markdown((Listing(items=(nasty,)),)) == "- &lt;script>|&lt;/script>\n"
+    assert markdown((Paragraph(text=nasty),)) == "`<script>|</script>`\n"
+    assert markdown((Heading(text=nasty),)) == "## `<script>|</script>`\n"
+    assert markdown((Listing(items=(nasty,)),)) == "- `<script>|</script>`\n"
     assert markdown((Table(columns=("a|b", "c"), rows=((nasty, ""),)),)) == (
-        "| a\\|b | c |\n| --- | --- |\n| &lt;script>\\|&lt;/script> |  |\n"
+        "| `a`&#124;`b` | c |\n| --- | --- |\n| `<script>`&#124;`</script>` |  |\n"
+    )
+    assert markdown((Table(columns=("a", "c"), rows=(("0.9", "0.9"),), exact=frozenset({1})),)).endswith(
+        "| 0.9 | `0.9` |\n"
     )
     assert markdown((Commands(lines=("a | b < c",)),)) == "```sh\na | b < c\n```\n"
+
+
+def test_what_is_folded_is_open_on_a_terminal() -> None:
+    fold = Folded(summary="More", blocks=(Paragraph(text="Second."),))
+    assert plain_text((Paragraph(text="First."), fold)) == "First.\n\nMore\n----\nSecond.\n"
+    assert markdown((fold,)) == "<details><summary>More</summary>\n\nSecond.\n\n</details>\n"
+
+
+def test_no_text_of_ours_has_a_line_that_a_value_began() -> None:
+    assert plain_text((Paragraph(text="a\n# b\x1b[2J"), TABLE)).splitlines()[0] == "a␊# b␛[2J"
 
 
 def test_plain_text_escapes_nothing() -> None:
@@ -110,4 +123,4 @@ def test_columns_stand_under_each_other(table: Table) -> None:
 @given(tables())
 def test_markdown_tables_have_as_many_cells_in_every_line(table: Table) -> None:
     for line in markdown((table,)).splitlines():
-        assert line.replace("\\|", "").count("|") == len(table.columns) + 1
+        assert line.count("|") == len(table.columns) + 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.store import load_catalog
@@ -24,6 +26,7 @@ SHAPES = {
     "experts": ("openai/gpt-oss-120b", "b200-sxm", "mxfp4", "vllm"),
 }
 STEP_TOKENS = 8192
+STAGES = (2, 3, 4, 8)
 
 
 def speed(name: str, stages: int) -> Speed:
@@ -42,18 +45,23 @@ def speed(name: str, stages: int) -> Speed:
     return built
 
 
-ENGINES = {(name, stages): speed(name, stages) for name in SHAPES for stages in (1, 2, 3, 4, 8)}
+ENGINES = {(name, stages): speed(name, stages) for name in SHAPES for stages in (1, *STAGES)}
 requests_of_one_step = st.builds(
     Request,
     prompt_tokens=st.floats(1, STEP_TOKENS),
     context_tokens=st.floats(STEP_TOKENS, 30_000),
     output_tokens=st.floats(50, 2000),
 )
-names, several = st.sampled_from(sorted(SHAPES)), st.sampled_from([2, 3, 4, 8])
+names, several = st.sampled_from(sorted(SHAPES)), st.sampled_from(STAGES)
+
+
+dense = st.sampled_from(sorted(set(SHAPES) - {"experts"}))
+percentiles = st.sampled_from([90.0, 95.0, 99.0])
 
 
 @LAWS
-@given(names, several, requests_of_one_step, st.integers(1, 800), st.sampled_from([90.0, 95.0, 99.0]))
+@given(names, several, requests_of_one_step, st.integers(1, 800), percentiles)
+@example("8b-pcie", 2, Request(prompt_tokens=2233.0, context_tokens=8192.0, output_tokens=248.0), 800, 99.0)
 def test_a_pipeline_is_never_faster_than_as_many_replicas(name, stages, request, sessions, percentile):
     """Where one card holds the model and the prompt fits into a step. Of longer ones the chunks follow one another through the
     stages, and are read sooner than by one card. Tokens and waits are compared where the loop is not held up by prompts alone,
@@ -69,6 +77,27 @@ def test_a_pipeline_is_never_faster_than_as_many_replicas(name, stages, request,
     assert piped.ttft_ms >= alone.ttft_ms * nearly
     assert tails.tpot_at(piped, request, percentile) >= tails.tpot_at(alone, request, percentile) * nearly
     assert tails.queue_at(piped, percentile) >= tails.queue_at(alone, percentile) * nearly
+
+
+@LAWS
+@given(
+    dense, st.sampled_from([1, *STAGES]), requests_of_one_step, st.integers(1, 800), st.integers(1, 200), percentiles
+)
+@example("8b", 4, Request(prompt_tokens=1493.0, context_tokens=1493.0, output_tokens=77.0), 742, 222, 99.0)
+@example("8b", 4, Request(prompt_tokens=12915.0, context_tokens=12915.0, output_tokens=6.0), 7, 1, 99.0)
+def test_in_more_company_no_request_waits_less(name, stages, request, sessions, more, percentile):
+    """Steps that are all full vary no more, so that they must not vary by much just before. Not of experts: what runs already
+    touches those of a short prompt too, which then adds less.
+    """
+    few, many = (latency.steady(ENGINES[name, stages], request, each) for each in (sessions, sessions + more))
+    assert tails.queue_at(many, percentile) >= tails.queue_at(few, percentile) * 0.97  # where mean and tail part
+
+
+@given(st.lists(st.floats(0, 1000), min_size=2, max_size=8), st.floats(0, 100), st.floats(0, 100))
+def test_nothing_between_two_limits_varies_by_more(values, below, above):
+    mean = statistics.fmean(values)
+    most = latency.most_variance(min(values) - below, mean, max(values) + above)
+    assert statistics.pvariance(values, mean) <= most + 1e-6
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -1,0 +1,124 @@
+"""Anybody's words as CommonMark that means nothing but those words.
+
+The author of a pull request chooses names, roles, addresses and images, and a review must not let him write its text. So a
+word that any reader of Markdown could take for more than a word stands in a code span: there no renderer looks for
+emphasis, links, images, HTML, mentions, references to issues, commits or emoji. Backslashes would not do: sites look for
+mentions and references after Markdown is read, when the backslash is gone.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+_PLAIN_WORD: Final = re.compile(
+    r"""["'(]*                                   # opening
+        (?:\$?[^\W_]+(?:[-'\u2019.,/:%+][^\W_]+)*%?)  # letters and digits, single signs between them
+        ["'.,;:!?)]*                             # closing
+    """,
+    re.VERBOSE,
+)
+_PLAIN_SIGNS: Final = frozenset({"-", "+", "\u2013", "\u2014", "x", "/", "=", "->", "…", "·", "±", "≤", "≥"})
+_MEANS_MORE: Final = re.compile(
+    r"""www\.                           # GitHub and GitLab make a link of it
+      | \b[A-Za-z]{1,15}-[0-9]+\b       # GH-12 and the like: an issue
+      | \b(?=[0-9a-f]*[0-9])[0-9a-f]{7,64}\b  # a commit
+      | \b(?:mailto|xmpp|https?|ftp):
+      | :[^\s:]+:                       # an emoji
+      | \w\.\w+\.\w                     # a host name, as some sites read it
+      | \$\w.*\$                        # a formula
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def visible(text: str) -> str:
+    """The text with everything in it that a reader cannot see, or that moves what he sees, spelled out.
+
+    Control characters become their pictures (a line break ``␊``), others their number: ``⟨U+202E⟩``.
+    """
+    return "".join(map(_visible, text)) if not text.isascii() or not text.isprintable() else text
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "␡"
+    kind = unicodedata.category(character)
+    if character == " " or not (kind in ("Zs", "Zl", "Zp") or kind.startswith("C")):
+        return character
+    return f"⟨U+{code:04X}⟩"
+
+
+def inline(text: str, *, cell: bool = False) -> str:
+    """A text as one line of CommonMark that reads as ``visible(text)``; ``cell``: in a table of GitHub's Markdown."""
+    pieces = [*_pieces(visible(text))]
+    return "".join(
+        _code(piece, cell=cell) if is_code else _escaped(piece, first=number == 0)
+        for number, (piece, is_code) in enumerate(pieces)
+    )
+
+
+def code(text: str, *, cell: bool = False) -> str:
+    """A whole text as code: a value, which is read as it is written."""
+    return _code(visible(text), cell=cell) if text else ""
+
+
+def fenced(lines: tuple[str, ...], language: str) -> str:
+    """Lines as a block of code, fenced by more backticks than any of them holds."""
+    shown = [visible(line) for line in lines]
+    fence = "`" * max(3, 1 + max((len(run) for line in shown for run in re.findall("`+", line)), default=0))
+    return "\n".join((f"{fence}{language}", *shown, fence))
+
+
+def _pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """The text cut into what is plain and what must be code; neighbours of one kind are one piece."""
+    kind, held = False, ""
+    words = re.split("( +)", text)
+    for number, word in enumerate(words):
+        if not word:
+            continue
+        if number % 2:  # spaces: a single one between two words belongs to either
+            between = 0 < number < len(words) - 1 and words[number - 1] and words[number + 1]
+            is_code = (kind if word == " " and between else True) if held else True
+            if word == " " and between and kind and _is_plain(words[number + 1]):
+                is_code = False
+        else:
+            is_code = not _is_plain(word)
+        if held and is_code != kind:
+            yield held, kind
+            held = ""
+        kind, held = is_code, held + word
+    if held:
+        yield held, kind
+
+
+def _is_plain(word: str) -> bool:
+    if word in _PLAIN_SIGNS:
+        return True
+    return _PLAIN_WORD.fullmatch(word) is not None and _MEANS_MORE.search(word) is None
+
+
+def _escaped(text: str, *, first: bool) -> str:
+    """Plain words; what would begin a list or a rule where a line begins is escaped, and ``$`` and ``>`` anywhere."""
+    made = text.replace(">", "&gt;").replace("$", "\\$")
+    if first and (found := re.match(r"(\d{1,9})?([-+=.)])(?= |$)", made)):
+        made = f"{made[: found.start(2)]}\\{made[found.start(2) :]}"
+    return made
+
+
+def _code(text: str, *, cell: bool) -> str:
+    if cell and "|" in text:
+        parts = re.split(r"(\|+)", text)
+        return "".join(
+            "&#124;" * len(part) if number % 2 else _code(part, cell=False) if part else ""
+            for number, part in enumerate(parts)
+        )
+    runs = {len(run) for run in re.findall("`+", text)}
+    fence = "`" * next(length for length in range(1, len(text) + 2) if length not in runs)
+    needs_room = text.startswith("`") or text.endswith("`") or (text[0] == text[-1] == " " and text.strip(" "))
+    return f"{fence} {text} {fence}" if needs_room else f"{fence}{text}{fence}"
