@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Final, Literal
 
 from agentgpu_iac.plan.account import VcpuNeed
@@ -134,7 +133,7 @@ class Plan(Document):
         """Every agent; of plans of before as their workloads tell."""
         return self.agents or tuple(_agent_of(tiers) for tiers in tiers_by_agent(self.workloads).values())
 
-    @cached_property
+    @property
     def in_cluster(self) -> Plan:
         """The plan as far as it is about the cluster, without machines beside it."""
         beside = {pool.name for pool in self.node_pools if pool.beside_cluster}
