@@ -50,7 +50,7 @@ def register(group: typer.Typer, function: Callable[..., None], *path: str) -> N
 def _ending(name: str) -> str:
     """Examples and where to read on, as the end of a help text; the first mark keeps its lines apart."""
     lines = "\n".join(f"  {PROGRAM} {name} {example}".rstrip() for example in EXAMPLES.get(name, ()))
-    page = f"{DOCUMENTATION}#{name.replace(' ', '-')}"
+    page = f"{DOCUMENTATION}#{PROGRAM}-{'-'.join(name.split())}"
     return f"\b\nExamples:\n{lines}\n\n{page}" if lines else page
 
 

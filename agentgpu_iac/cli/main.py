@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, report, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.credentials import without_credentials
@@ -20,6 +20,7 @@ _COMMANDS = (
     stacks.validate,
     plans.plan,
     plans.explain,
+    report.report,
     plans.render,
     plans.diff,
     levers.levers,

@@ -14,6 +14,7 @@ from agentgpu_iac.cli.app import (
     Format,
     FormatOption,
     OverlayOption,
+    PageFormat,
     PlanFormat,
     SourceArgument,
     SpecArgument,
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
     from agentgpu_iac.review.blocks import Block
     from agentgpu_iac.spec.loader import LoadedStack
 
+_SIDE = "Agent stack, saved plan, rendered folder, or REV:PATH of any of them in Git."
+
 
 def plan(
     spec: SpecArgument = DEFAULT_SPEC,
     catalog: OverlayOption = None,
-    format: Annotated[PlanFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PlanFormat.TABLE,
+    format: Annotated[PageFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PageFormat.TABLE,
     output_file: Annotated[Path | None, typer.Option("--output", "-o", help="Write the plan to this file.")] = None,
     locked: Annotated[
         Path | None,
@@ -59,6 +62,10 @@ def plan(
     from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
 
+    is_page = format is PageFormat.HTML
+    if is_page:
+        _check_report(locked)
+    printed = PlanFormat.TABLE if is_page else PlanFormat(format.value)
     if locked is not None and output_file is not None:
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
     try:
@@ -69,28 +76,46 @@ def plan(
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
-        if isinstance(refusal, OverBudget):
-            data["waysOut"] = _ways_out(loaded, facts, format)
-        _print_data(data, format)
+        if isinstance(refusal, OverBudget) and not is_page:
+            data["waysOut"] = _ways_out(loaded, facts, printed)
+        _print_data(data, printed)
         raise
-    view = plan_view if whole or format is PlanFormat.MARKDOWN else plan_page
+    view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
-        _compare_with_saved(saved, made, format)
+        _compare_with_saved(saved, made, printed)
     elif output_file is not None:
         texts = {
-            PlanFormat.JSON: lambda: plan_text(made),
-            PlanFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
-            PlanFormat.MARKDOWN: lambda: markdown(view(made, str(spec))),
-            PlanFormat.TABLE: lambda: plain_text(view(made, str(spec))),
+            PageFormat.JSON: lambda: plan_text(made),
+            PageFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
+            PageFormat.MARKDOWN: lambda: markdown(view(made, str(spec))),
+            PageFormat.TABLE: lambda: plain_text(view(made, str(spec))),
+            PageFormat.HTML: lambda: _report(made),
         }
         with writing(output_file):
             output_file.write_text(texts[format](), encoding="utf-8")
-    elif format in (PlanFormat.JSON, PlanFormat.YAML):
-        _print_data(made.model_dump(mode="json", by_alias=True), format)
+    elif is_page:
+        typer.echo(_report(made), nl=False)
+    elif printed in (PlanFormat.JSON, PlanFormat.YAML):
+        _print_data(made.model_dump(mode="json", by_alias=True), printed)
     else:
-        _print_blocks(view(made, str(spec)), format)
+        _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
         typer.echo(grown, err=True)
+
+
+def _check_report(locked: Path | None) -> None:
+    """A page is of one plan, and needs what draws: both are known before a plan is made."""
+    from agentgpu_iac.review.report.drawing import library
+
+    if locked is not None:
+        raise BadInput.one("--locked", "prints a difference, which has no page; leave --format html out")
+    library()
+
+
+def _report(plan: Plan) -> str:
+    from agentgpu_iac.review.report.page import report_page
+
+    return report_page(plan)
 
 
 def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list[Any]:
@@ -302,25 +327,26 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
-    after: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
+    before: Annotated[str, typer.Argument(help=_SIDE, metavar="BEFORE")],
+    after: Annotated[str, typer.Argument(help=_SIDE, metavar="AFTER")],
     catalog: OverlayOption = None,
     format: Annotated[
-        PlanFormat, typer.Option("--format", "-f", help="How to print the difference.")
+        PlanFormat,
+        typer.Option("--format", "-f", help="How to print the difference; markdown is the comment of a pull request."),
     ] = PlanFormat.TABLE,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when the plans differ.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when the plans or their files differ.")
+    ] = False,
 ) -> None:
-    """Compare two stacks or plans: what it costs before what it touches."""
-    from agentgpu_iac.cli.sources import source
-    from agentgpu_iac.review.diff import diff as compare
-    from agentgpu_iac.review.diff import diff_view
+    """Compare two stacks or plans: what security must see, what it costs, why, then every field and file."""
+    from agentgpu_iac.cli.sides import compared
+    from agentgpu_iac.review.change_view import diff_comment, diff_view
 
-    first, second = (source(path, catalog, overlay_is_for_others=True) for path in (before, after))
-    if catalog is not None and first.made_from is None and second.made_from is None:
-        raise BadInput.one("--catalog", "changes nothing: both files are plans, which are made already")
-    found = compare(first.plan, second.plan)
+    found = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
-    if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
+    if format is PlanFormat.MARKDOWN:
+        typer.echo(diff_comment(found), nl=False)
+    elif format is PlanFormat.TABLE:
         _print_blocks(diff_view(found), format)
     if exit_code and not found.is_empty:
         raise typer.Exit(EXIT_NO)

@@ -45,7 +45,7 @@ def test_every_command_has_a_short_way_to_its_help_with_examples_and_a_link(path
     answer = agentgpu(*path, "-h")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == agentgpu(*path, "--help").out
-    assert f"{DOCUMENTATION}#{'-'.join(path)}\n" in answer.out
+    assert f"{DOCUMENTATION}#agentgpu-{'-'.join(path)}\n" in answer.out
     assert f"Examples:\n    agentgpu {' '.join(path)}" in answer.out
     assert len(answer.out.partition("Arguments:")[0].partition("Options:")[0].split()) > 6
 

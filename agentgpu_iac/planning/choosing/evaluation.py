@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
@@ -19,13 +19,12 @@ from agentgpu_iac.planning.choosing.parallelism import (
     set_by_hand_fault,
 )
 from agentgpu_iac.planning.choosing.pausing import ways_away
+from agentgpu_iac.planning.choosing.rejections import latency_rejection, memory_rejection, sizes_rejection
 from agentgpu_iac.planning.choosing.service import (
     Service,
     answering,
     in_time,
-    with_margin,
     with_overrides,
-    within,
 )
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
@@ -34,7 +33,7 @@ from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import memory, pooling, replica
 from agentgpu_iac.sizing.calibration import is_measured
-from agentgpu_iac.sizing.capacity import RESERVE_RATIO, usable_words
+from agentgpu_iac.sizing.capacity import RESERVE_RATIO
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
@@ -42,7 +41,7 @@ from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.vocabulary import GroupChoice
-from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
+from agentgpu_iac.units import ceil_div, ceil_ratio
 
 LEAST_BATCHED_TOKENS = 2_048
 """The smallest default of the engine."""
@@ -134,10 +133,14 @@ class Evaluator:
         if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
             message, need, at_most, unit = fault
             return [self._reject(accelerator, None, "parallelism", need, at_most, unit, message)]
+        with_fewer_stages: dict[int, Candidate | Rejection] = {}
         for sizes in legal_parallelism(self._demand, groups_are_run=self._rules.attention_groups):
-            if sizes.accelerators > most_per_replica:
+            fewer = with_fewer_stages.get(sizes.tensor)
+            if sizes.accelerators > most_per_replica or (fewer is not None and self._need_no_stages(fewer, sizes)):
                 continue
             result = self._evaluate_one(accelerator, sizes)
+            if sizes.attention_dp == 1:
+                with_fewer_stages[sizes.tensor] = result
             results.extend(self._with_paused(result))
             enough = any(isinstance(each, Candidate) and each.peak_replicas == 1 for each in results)
             if enough and not self._rules.fills_machines:
@@ -151,6 +154,19 @@ class Evaluator:
                 self._reject(accelerator, None, "parallelism", None, most_per_replica, "accelerators", message)
             )
         return results
+
+    def _need_no_stages(self, fewer: Candidate | Rejection, sizes: Sizes) -> bool:
+        """Whether more stages than those of the same tensor parallelism that was tried are no help.
+
+        A stage gives memory and no time: what serves with room for a session more than it carries serves no more with stages, and
+        a token that comes too late comes later.
+        """
+        if sizes.pipeline == 1 or self._rules.fills_machines or not self._rules.session_affine:
+            return False
+        if isinstance(fewer, Rejection):
+            return fewer.constraint == "tpot"
+        more = fewer.most_sessions + 1
+        return fewer.memory.most_sessions(fewer.groups.seats(more)) >= more
 
     def _with_paused(self, result: Candidate | Rejection) -> Iterator[Candidate | Rejection]:
         """A candidate and its alternatives; only those that the spec asks for, where it names one."""
@@ -179,15 +195,35 @@ class Evaluator:
             return
         engine, batched = kept.speed, kept.max_num_batched_tokens
         for ways in ways_away(kept, self._rules.release):
-            found: list[Candidate] = []
-            for away in ways:
+            best: tuple[int, int, int, Candidate] | None = None
+            for fewest_peak, fewest, place, away in sorted(self._at_least(kept, ways), key=lambda each: each[:3]):
+                if best is not None and best[:3] <= (fewest_peak, fewest, place):
+                    break
+                if fewest_peak >= kept.peak_replicas and kept.demand.agent.paused_cache == "auto":
+                    break
                 elsewhere = Evaluator(kept.demand, self._rules, away)
                 other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
                 if isinstance(other, Candidate):
-                    found.append(other)
-            best = min(found, key=lambda each: (each.peak_replicas, each.baseline_replicas), default=None)
-            if best and (best.peak_replicas < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
-                yield best
+                    its = (other.peak_replicas, other.baseline_replicas, place, other)
+                    best = its if best is None else min(best, its, key=lambda each: each[:3])
+            if best and (best[0] < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
+                yield best[-1]
+
+    def _at_least(self, kept: Candidate, ways: Sequence[Away]) -> Iterator[tuple[int, int, int, Away]]:
+        """(fewest replicas of the peak, of normal load, place, way): no request is answered sooner than where all is kept.
+
+        Where chance brings sessions to a replica, fewer replicas find more of their prompts cached, and nothing is known; nor is
+        there anything to know where replicas are set by hand.
+        """
+        demand = kept.demand
+        given = demand.agent.overrides
+        by_hand = given.baseline_replicas is not None or given.burst_replicas is not None
+        is_known = self._rules.session_affine and not by_hand
+        replica = replica_service(kept, self._rules.round_trip_ms)
+        for place, away in enumerate(ways):
+            most = replica.most_sessions_away(away) if is_known else demand.peak
+            if most:
+                yield ceil_div(demand.peak, most), ceil_div(demand.concurrent, most), place, away
 
     def evaluate_over_nodes(
         self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float
@@ -239,7 +275,7 @@ class Evaluator:
         most = max(wanted, demand.most_seats)
         by_memory = min(most, groups.sessions(terms.most_sessions(groups.seats(most))))
         if by_memory < wanted:
-            return self._reject_memory(accelerator, parallel, terms, wanted)
+            return memory_rejection(demand, accelerator, parallel, terms, groups.seats(wanted), self._rules.release)
         pooled = demand.model.pooling
         if pooled is not None and pooled.whole_inputs and batched < demand.longest_asked:
             message = (
@@ -537,57 +573,6 @@ class Evaluator:
                 low = middle
         return high
 
-    def _reject_memory(
-        self, accelerator: Accelerator, parallel: Sizes, terms: MemoryTerms, replica_sessions: int
-    ) -> Rejection:
-        sessions = self._groups(parallel).seats(replica_sessions)
-        need, limit = terms.need_gib(sessions), terms.limit_gib
-        what = "session" if self._demand.load is None else "input"
-        many = f"one {what}" if sessions == 1 else f"{sessions} {what}s"
-        message = (
-            f"{terms.loaded_gib:.2f} GiB weights + {terms.kv_gib(sessions):.2f} KV cache of {many} + "
-            f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
-            f"over {usable_words(terms.reserve_ratio)} of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
-        )
-        enough = terms.reserve_that_admits(need)
-        if enough is None or enough < memory.least_reserve_ratio(terms, self._demand.agent.engine, self._rules.release):
-            return self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
-        message += f"; the reserve alone refuses it, capacity.memoryReserveRatio {enough:g} would not"
-        refused = self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
-        return refused.model_copy(update={"reserve_ratio": enough})
-
-    def _reject_latency(
-        self,
-        accelerator: Accelerator,
-        parallel: Sizes,
-        engine: Speed | None,
-        hit: float,
-        *,
-        sessions: int = 1,
-    ) -> Rejection:
-        demand = self._demand
-        service = self._service(engine, hit, sessions, self._groups(parallel))
-        checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
-            ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
-            ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
-            ("e2e", *self._whole_answer(service)),
-        )
-        name, need, limit = next((check for check in checks if not within(check[1], check[2])), checks[0])
-        many = "a single session" if sessions == 1 else f"{sessions} sessions"
-        is_mean = name == "e2e" and demand.load is None
-        which = name.upper() if is_mean else f"{name.upper()} p{demand.percentile:g}"
-        room = f" with its margin of {demand.margin:.0%}" if demand.margin and not is_mean else ""
-        if demand.load is not None:
-            many = f"{demand.load.inputs_per_request:,} inputs of {demand.load.input_tokens:,} tokens"
-        message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.0f} ms"
-        return self._reject(accelerator, parallel, name, need, limit, "ms", message)
-
-    def _whole_answer(self, service: Service) -> tuple[float | None, float | None]:
-        """A whole answer, as its budget means it, and that budget."""
-        demand = self._demand
-        value = service.e2e_ms if demand.load is None else with_margin(service.e2e_at_ms, demand)
-        return value, demand.budget_e2e_ms
-
     def _reject(
         self,
         accelerator: Accelerator,
@@ -598,17 +583,12 @@ class Evaluator:
         unit: RejectionUnit,
         message: str,
     ) -> Rejection:
-        return Rejection(
-            agent=self._demand.name,
-            accelerator=accelerator.id,
-            instance_type=None,
-            tensor_parallel_size=parallel.tensor if parallel else None,
-            pipeline_parallel_size=parallel.pipeline if parallel else None,
-            attention_data_parallel_size=parallel.attention_dp if parallel and parallel.attention_dp > 1 else None,
-            precision=self._demand.precision,
-            constraint=constraint,
-            need=None if need is None else rounded(need),
-            limit=None if limit is None else rounded(limit),
-            unit=unit,
-            message=message,
+        return sizes_rejection(
+            self._demand, accelerator, parallel, constraint, message, need=need, limit=limit, unit=unit
         )
+
+    def _reject_latency(
+        self, accelerator: Accelerator, parallel: Sizes, engine: Speed | None, hit: float, *, sessions: int = 1
+    ) -> Rejection:
+        service = self._service(engine, hit, sessions, self._groups(parallel))
+        return latency_rejection(self._demand, accelerator, parallel, service, sessions)

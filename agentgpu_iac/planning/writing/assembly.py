@@ -52,6 +52,7 @@ from agentgpu_iac.planning.writing.costs import (
 )
 from agentgpu_iac.planning.writing.drivers import drivers
 from agentgpu_iac.planning.writing.ledger.entries import entries, proxy_entries
+from agentgpu_iac.planning.writing.refused_prices import with_prices
 from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
@@ -205,7 +206,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         overrides=by_hand,
         rejections=tuple(
             sorted(
-                (*decided.rejections, *advice.purchase_rejections(context)),
+                (*with_prices(decided.rejections, placed, on_offer), *advice.purchase_rejections(context)),
                 key=lambda rejection: (rejection.agent, rejection.accelerator, rejection.constraint),
             )
         ),
