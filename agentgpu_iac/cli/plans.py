@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from agentgpu_iac.review.blocks import Block
     from agentgpu_iac.spec.loader import LoadedStack
 
+_SIDE = "Agent stack, saved plan, rendered folder, or REV:PATH of any of them in Git."
+
 
 def plan(
     spec: SpecArgument,
@@ -40,6 +42,9 @@ def plan(
             help="A plan of this stack that was saved: print what planning again would change; exit code 1 if anything."
         ),
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Print all tables of the plan, not the one screen; Markdown always has them.")
+    ] = False,
     today: TodayOption = None,
 ) -> None:
     """Size, price and place an agent stack."""
@@ -50,6 +55,7 @@ def plan(
     from agentgpu_iac.plan.writing import plan_text
     from agentgpu_iac.planning.planner import NoPlan, OverBudget, make_plan
     from agentgpu_iac.review.blocks import markdown, plain_text
+    from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
 
     is_page = format is PageFormat.HTML
@@ -69,14 +75,15 @@ def plan(
             data["waysOut"] = _ways_out(loaded, facts, printed)
         _print_data(data, printed)
         raise
+    view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
         _compare_with_saved(saved, made, printed)
     elif output_file is not None:
         texts = {
             PageFormat.JSON: lambda: plan_text(made),
             PageFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
-            PageFormat.MARKDOWN: lambda: markdown(plan_view(made, str(spec))),
-            PageFormat.TABLE: lambda: plain_text(plan_view(made, str(spec))),
+            PageFormat.MARKDOWN: lambda: markdown(view(made, str(spec))),
+            PageFormat.TABLE: lambda: plain_text(view(made, str(spec))),
             PageFormat.HTML: lambda: _report(made),
         }
         with writing(output_file):
@@ -86,7 +93,7 @@ def plan(
     elif printed in (PlanFormat.JSON, PlanFormat.YAML):
         _print_data(made.model_dump(mode="json", by_alias=True), printed)
     else:
-        _print_blocks(plan_view(made, str(spec)), printed)
+        _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
         typer.echo(grown, err=True)
 
@@ -151,22 +158,47 @@ def _print_blocks(blocks: Iterable[Block], format: PlanFormat) -> None:
 
 def explain(
     spec: SourceArgument,
-    agent: Annotated[str | None, typer.Argument(help="Agent to explain; all of them when left out.")] = None,
+    agent: Annotated[
+        str | None,
+        typer.Argument(help="Agent to explain, or one of the words cost and warnings; the whole stack when left out."),
+    ] = None,
+    number: Annotated[
+        str | None, typer.Argument(help="Number of the agent, or section of them, to explain in full.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Explain every number in full.")] = False,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
     today: TodayOption = None,
 ) -> None:
-    """Walk through each number: formula, inputs, result, source; then the runners-up and the rejected."""
+    """Say where each number is from: the stack on a page, one agent, one number with its sum, or all of them."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.sources import source
     from agentgpu_iac.review import explain as explaining
+    from agentgpu_iac.review import explain_page as page
 
     made = source(spec, catalog, today=today).plan
-    if format is Format.JSON:
-        entries = explaining.explain(made, str(spec), agent)
+    topic = page.topic_of(made, agent)
+    if number is not None and (whole or topic is not None):
+        raise BadInput.one("explain", f"{'--all' if whole else topic} takes no NUMBER", hint="leave one of them out")
+    if format is Format.JSON and topic is not None:
+        output.write_json(page.topic_data(made, topic))
+    elif format is Format.JSON:
+        entries = (
+            explaining.explain(made, str(spec), agent)
+            if agent is None or number is None
+            else page.numbers_named(made, str(spec), agent, number)
+        )
         output.write_json([entry.model_dump(mode="json", by_alias=True) for entry in entries])
-    else:
+    elif topic is not None:
+        output.write_blocks(page.topic_view(made, topic))
+    elif whole:
         output.write_blocks(explaining.explain_view(made, str(spec), agent))
+    elif agent is None:
+        output.write_blocks(page.stack_page(made, str(spec)))
+    elif number is None:
+        output.write_blocks(page.agent_page(made, str(spec), agent))
+    else:
+        output.write_blocks(page.number_page(made, str(spec), agent, number))
 
 
 def render(
@@ -267,25 +299,26 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
-    after: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
+    before: Annotated[str, typer.Argument(help=_SIDE, metavar="BEFORE")],
+    after: Annotated[str, typer.Argument(help=_SIDE, metavar="AFTER")],
     catalog: OverlayOption = None,
     format: Annotated[
-        PlanFormat, typer.Option("--format", "-f", help="How to print the difference.")
+        PlanFormat,
+        typer.Option("--format", "-f", help="How to print the difference; markdown is the comment of a pull request."),
     ] = PlanFormat.TABLE,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when the plans differ.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when the plans or their files differ.")
+    ] = False,
 ) -> None:
-    """Compare two stacks or plans: what it costs before what it touches."""
-    from agentgpu_iac.cli.sources import source
-    from agentgpu_iac.review.diff import diff as compare
-    from agentgpu_iac.review.diff import diff_view
+    """Compare two stacks or plans: what security must see, what it costs, why, then every field and file."""
+    from agentgpu_iac.cli.sides import compared
+    from agentgpu_iac.review.change_view import diff_comment, diff_view
 
-    first, second = (source(path, catalog, overlay_is_for_others=True) for path in (before, after))
-    if catalog is not None and first.made_from is None and second.made_from is None:
-        raise BadInput.one("--catalog", "changes nothing: both files are plans, which are made already")
-    found = compare(first.plan, second.plan)
+    found = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
-    if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
+    if format is PlanFormat.MARKDOWN:
+        typer.echo(diff_comment(found), nl=False)
+    elif format is PlanFormat.TABLE:
         _print_blocks(diff_view(found), format)
     if exit_code and not found.is_empty:
         raise typer.Exit(EXIT_NO)

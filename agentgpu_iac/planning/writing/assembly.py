@@ -168,13 +168,15 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for candidate in context.candidates
         for override in overrides.of(candidate, tiers[candidate.demand.name][0])
     )
+    facts = advice.facts(context)
     made = Plan(
         api_version=PLAN_VERSION,
         stack=name,
         target=spec.target,
         pattern=advice.pattern(context),
         architecture=advice.architecture(context),
-        headline=advice.headline(context),
+        headline=" ".join(facts),
+        facts=facts,
         workloads=workloads,
         agents=agents,
         sharing=sharing(decided.considered, settled, decided.terms, order),
