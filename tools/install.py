@@ -569,6 +569,7 @@ COMPONENTS: tuple[Component, ...] = (
         programs=(("chromium", "usr/lib/chromium/chromium-headless-shell"),),
     ),
     PythonLibrary(name="browser", cold_s=20, interpreter="browser-python"),
+    PythonLibrary(name="grafana", cold_s=8, interpreter="grafana-python"),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
     PythonLibrary(name="skypilot", cold_s=92, interpreter="sky-python"),
     PythonLibrary(name="langgraph", cold_s=40, interpreter="langgraph-python"),

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 VIEWS = ((1280, "light"), (375, "dark"), (1280, "dark"), (375, "light"))
 """The first page is seen in all of them, the others in the first two."""
 _MOST_STOPS = 2_000
+_PATIENCE_MS = 240_000
+"""A machine that does much else is slow, and no fault of the page."""
 
 _OPEN = "for (const each of document.querySelectorAll('details')) each.open = true"
 _WIDE = """() => [...document.querySelectorAll('body *')]
@@ -59,7 +61,7 @@ def served(page: bytes) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)  # a browser opens connections that it asks nothing on
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -76,6 +78,7 @@ def looked_at(browser: Browser, path: Path, views: int) -> dict[str, Any]:
         for width, scheme in VIEWS[:views]:
             found["views"].append(_view(browser, address, width, scheme))
         page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(_PATIENCE_MS)
         page.goto(address)
         found["tables"] = page.evaluate(_TABLES)
         found["title"] = page.title()
@@ -93,6 +96,7 @@ def looked_at(browser: Browser, path: Path, views: int) -> dict[str, Any]:
 
 def _view(browser: Browser, address: str, width: int, scheme: str) -> dict[str, Any]:
     page = browser.new_page(viewport={"width": width, "height": 812}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_default_timeout(_PATIENCE_MS)
     said: list[str] = []
     requests: list[str] = []
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def seen(plans: dict[str, Plan], tmp_path_factory: pytest.TempPathFactory) -> di
             tool("chromium-root"),
             *(folder / f"{name}.html" for name in plans),
         ],
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
         check=False,
