@@ -64,7 +64,7 @@ accuracy: $(VENV)/.dev ## Hold predictions against measured rows and a peer; rew
 
 lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
-	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster --extra publish -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/skypilot/requirements.txt tools/skypilot/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/langgraph/requirements.txt tools/langgraph/requirements.in

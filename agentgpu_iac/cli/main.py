@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.credentials import without_credentials
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_OUTSIDE, AgentGpuError
@@ -21,6 +21,9 @@ _COMMANDS = (
     plans.explain,
     plans.render,
     plans.diff,
+    publish.check,
+    publish.publish,
+    publish.comment,
     levers.levers,
     levers.frontier,
     callers.endpoints,
