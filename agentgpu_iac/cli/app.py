@@ -45,12 +45,22 @@ app = typer.Typer(
 
 
 class PlanFormat(StrEnum):
-    """How a plan is printed."""
+    """How what is about plans is printed."""
 
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
     MARKDOWN = "markdown"
+
+
+class PageFormat(StrEnum):
+    """How a plan is printed, or made a page of."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    MARKDOWN = "markdown"
+    HTML = "html"
 
 
 class Format(StrEnum):

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.credentials import without_credentials
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_OUTSIDE, AgentGpuError
@@ -19,6 +19,7 @@ _COMMANDS = (
     stacks.validate,
     plans.plan,
     plans.explain,
+    report.report,
     plans.render,
     plans.diff,
     publish.check,

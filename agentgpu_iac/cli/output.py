@@ -1,26 +1,18 @@
-"""Where answers go: JSON and YAML as they are, blocks as Rich tables on a terminal and as plain text in a pipe."""
+"""Where answers go: JSON and YAML as they are, blocks in colour on a terminal and as plain text in a pipe."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from agentgpu_iac.review.blocks import (
-    Block,
-    Commands,
-    Heading,
-    Listing,
-    Paragraph,
-    Table,
-    markdown,
-    plain_text,
-    unfolded,
-)
+from agentgpu_iac.review.blocks import Block, Line, Paragraph, Style, laid_out, markdown, plain_text
 
 if TYPE_CHECKING:
     from agentgpu_iac.operations.report import Report
@@ -46,11 +38,39 @@ def yaml_text(value: Any) -> str:
 
 
 def write_blocks(blocks: Iterable[Block]) -> None:
-    """Print blocks: coloured on a terminal, plain in a pipe."""
+    """Print blocks: within its width and coloured on a terminal, plain in a pipe."""
     if sys.stdout.isatty():
-        _write_rich(blocks)
+        coloured = has_colours()
+        for line in laid_out(blocks, shutil.get_terminal_size().columns):
+            typer.echo(_spelt(line, coloured=coloured))
     else:
         typer.echo(plain_text(blocks), nl=False)
+
+
+def has_colours() -> bool:
+    """Whether a terminal may be sent colours: not where NO_COLOR is set (no-color.org), nor where it is a dumb one."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+
+
+_COLOURS: Final[dict[Style, dict[str, Any]]] = {
+    "title": {"bold": True},
+    "command": {"fg": "cyan"},
+    "good": {"fg": "green"},
+    "tight": {"fg": "yellow"},
+    "over": {"fg": "red", "bold": True},
+    "quiet": {"dim": True},
+}
+"""How a terminal shows what each style means."""
+
+
+def _spelt(line: Line, *, coloured: bool) -> str:
+    """A line with its colours; spaces are never coloured, and none stand at its end."""
+    last = max((at for at, span in enumerate(line) if span.text.strip()), default=-1)
+    parts = [span.text.rstrip() if at == last else span.text for at, span in enumerate(line[: last + 1])]
+    return "".join(
+        typer.style(part, **_COLOURS[span.style]) if coloured and span.style and part.strip() else part
+        for span, part in zip(line, parts, strict=False)
+    )
 
 
 def write_markdown(blocks: Iterable[Block]) -> None:
@@ -87,73 +107,14 @@ def progress() -> Iterator[Callable[[Report], None]]:
         yield tell
         return
 
-    from rich.console import Console, Group  # noqa: PLC0415 - not needed in a pipe
+    from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
     from rich.live import Live  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+    def shown(report: Report) -> str:
+        blocks = (progress_table(report.workloads), Paragraph(text=rest_line(report)))
+        return "\n".join(_spelt(line, coloured=False) for line in laid_out(blocks, console.width))
+
     with Live(console=console, transient=True, auto_refresh=False) as live:
-        yield lambda report: live.update(
-            Group(_grid(progress_table(report.workloads), console.width), rest_line(report)), refresh=True
-        )
-
-
-def _write_rich(blocks: Iterable[Block]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
-    from rich.table import Table as Grid  # noqa: PLC0415
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    for block in unfolded(blocks):
-        match block:
-            case Heading():
-                console.print()
-                console.print(block.text, style="bold")
-            case Paragraph():
-                console.print(block.text)
-            case Listing():
-                items = Grid.grid(padding=(0, 1))
-                for item in block.items:
-                    items.add_row(" •", item)
-                console.print(items)
-            case Commands():
-                for line in block.lines:
-                    console.print(f"  $ {line}", style="cyan", soft_wrap=True)
-            case Table():
-                console.print(_grid(block, console.width))
-
-
-def _grid(table: Table, room: int) -> Any:
-    """Columns beside each other where no word of theirs must be broken, else one record below the other."""
-    from rich.table import Table as Grid  # noqa: PLC0415 - not needed in a pipe
-
-    widths = _widths(table, room - len(_GAP) * (len(table.columns) - 1))
-    if widths is None:
-        records = Grid.grid("name", "value", padding=(0, len(_GAP)))
-        records.columns[0].style = "dim"
-        for number, row in enumerate(table.rows):
-            if number:
-                records.add_row()
-            for column, cell in zip(table.columns, row, strict=True):
-                records.add_row(column, cell)
-        return records
-    grid = Grid(box=None, pad_edge=False, header_style="dim")
-    for position, (column, width) in enumerate(zip(table.columns, widths, strict=True)):
-        grid.add_column(column, justify="right" if position in table.right else "left", width=width)
-    for row in table.rows:
-        grid.add_row(*row)
-    return grid
-
-
-_GAP = "  "
-
-
-def _widths(table: Table, room: int) -> list[int] | None:
-    """A width for each column, the widest giving way first; None where not even the single words fit."""
-    columns = list(zip(table.columns, *table.rows, strict=True))
-    widths = [max(map(len, cells)) for cells in columns]
-    least = [max(len(word) for cell in cells for word in (cell.split() or [""])) for cells in columns]
-    if sum(least) > room:
-        return None
-    while sum(widths) > room:
-        widest = max((at for at in range(len(widths)) if widths[at] > least[at]), key=widths.__getitem__)
-        widths[widest] -= 1
-    return widths
+        yield lambda report: live.update(shown(report), refresh=True)

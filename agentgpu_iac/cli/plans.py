@@ -11,6 +11,7 @@ from agentgpu_iac.cli.app import (
     Format,
     FormatOption,
     OverlayOption,
+    PageFormat,
     PlanFormat,
     SourceArgument,
     SpecArgument,
@@ -33,7 +34,7 @@ _SIDE = "Agent stack, saved plan, rendered folder, or REV:PATH of any of them in
 def plan(
     spec: SpecArgument,
     catalog: OverlayOption = None,
-    format: Annotated[PlanFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PlanFormat.TABLE,
+    format: Annotated[PageFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PageFormat.TABLE,
     output_file: Annotated[Path | None, typer.Option("--output", "-o", help="Write the plan to this file.")] = None,
     locked: Annotated[
         Path | None,
@@ -41,6 +42,9 @@ def plan(
             help="A plan of this stack that was saved: print what planning again would change; exit code 1 if anything."
         ),
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Print all tables of the plan, not the one screen; Markdown always has them.")
+    ] = False,
     today: TodayOption = None,
 ) -> None:
     """Size, price and place an agent stack."""
@@ -51,8 +55,13 @@ def plan(
     from agentgpu_iac.plan.writing import plan_text
     from agentgpu_iac.planning.planner import NoPlan, OverBudget, make_plan
     from agentgpu_iac.review.blocks import markdown, plain_text
+    from agentgpu_iac.review.plan_page import plan_page
     from agentgpu_iac.review.plan_view import plan_view
 
+    is_page = format is PageFormat.HTML
+    if is_page:
+        _check_report(locked)
+    printed = PlanFormat.TABLE if is_page else PlanFormat(format.value)
     if locked is not None and output_file is not None:
         raise BadInput.one("--locked", "prints a difference, so it takes no --output")
     try:
@@ -62,27 +71,46 @@ def plan(
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
-        if isinstance(refusal, OverBudget):
-            data["waysOut"] = _ways_out(loaded, facts, format)
-        _print_data(data, format)
+        if isinstance(refusal, OverBudget) and not is_page:
+            data["waysOut"] = _ways_out(loaded, facts, printed)
+        _print_data(data, printed)
         raise
+    view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
-        _compare_with_saved(saved, made, format)
+        _compare_with_saved(saved, made, printed)
     elif output_file is not None:
         texts = {
-            PlanFormat.JSON: lambda: plan_text(made),
-            PlanFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
-            PlanFormat.MARKDOWN: lambda: markdown(plan_view(made, str(spec))),
-            PlanFormat.TABLE: lambda: plain_text(plan_view(made, str(spec))),
+            PageFormat.JSON: lambda: plan_text(made),
+            PageFormat.YAML: lambda: output.yaml_text(made.model_dump(mode="json", by_alias=True)),
+            PageFormat.MARKDOWN: lambda: markdown(view(made, str(spec))),
+            PageFormat.TABLE: lambda: plain_text(view(made, str(spec))),
+            PageFormat.HTML: lambda: _report(made),
         }
         with writing(output_file):
             output_file.write_text(texts[format](), encoding="utf-8")
-    elif format in (PlanFormat.JSON, PlanFormat.YAML):
-        _print_data(made.model_dump(mode="json", by_alias=True), format)
+    elif is_page:
+        typer.echo(_report(made), nl=False)
+    elif printed in (PlanFormat.JSON, PlanFormat.YAML):
+        _print_data(made.model_dump(mode="json", by_alias=True), printed)
     else:
-        _print_blocks(plan_view(made, str(spec)), format)
+        _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
         typer.echo(grown, err=True)
+
+
+def _check_report(locked: Path | None) -> None:
+    """A page is of one plan, and needs what draws: both are known before a plan is made."""
+    from agentgpu_iac.review.report.drawing import library
+
+    if locked is not None:
+        raise BadInput.one("--locked", "prints a difference, which has no page; leave --format html out")
+    library()
+
+
+def _report(plan: Plan) -> str:
+    from agentgpu_iac.review.report.page import report_page
+
+    return report_page(plan)
 
 
 def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list[Any]:
@@ -130,22 +158,47 @@ def _print_blocks(blocks: Iterable[Block], format: PlanFormat) -> None:
 
 def explain(
     spec: SourceArgument,
-    agent: Annotated[str | None, typer.Argument(help="Agent to explain; all of them when left out.")] = None,
+    agent: Annotated[
+        str | None,
+        typer.Argument(help="Agent to explain, or one of the words cost and warnings; the whole stack when left out."),
+    ] = None,
+    number: Annotated[
+        str | None, typer.Argument(help="Number of the agent, or section of them, to explain in full.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Explain every number in full.")] = False,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
     today: TodayOption = None,
 ) -> None:
-    """Walk through each number: formula, inputs, result, source; then the runners-up and the rejected."""
+    """Say where each number is from: the stack on a page, one agent, one number with its sum, or all of them."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.sources import source
     from agentgpu_iac.review import explain as explaining
+    from agentgpu_iac.review import explain_page as page
 
     made = source(spec, catalog, today=today).plan
-    if format is Format.JSON:
-        entries = explaining.explain(made, str(spec), agent)
+    topic = page.topic_of(made, agent)
+    if number is not None and (whole or topic is not None):
+        raise BadInput.one("explain", f"{'--all' if whole else topic} takes no NUMBER", hint="leave one of them out")
+    if format is Format.JSON and topic is not None:
+        output.write_json(page.topic_data(made, topic))
+    elif format is Format.JSON:
+        entries = (
+            explaining.explain(made, str(spec), agent)
+            if agent is None or number is None
+            else page.numbers_named(made, str(spec), agent, number)
+        )
         output.write_json([entry.model_dump(mode="json", by_alias=True) for entry in entries])
-    else:
+    elif topic is not None:
+        output.write_blocks(page.topic_view(made, topic))
+    elif whole:
         output.write_blocks(explaining.explain_view(made, str(spec), agent))
+    elif agent is None:
+        output.write_blocks(page.stack_page(made, str(spec)))
+    elif number is None:
+        output.write_blocks(page.agent_page(made, str(spec), agent))
+    else:
+        output.write_blocks(page.number_page(made, str(spec), agent, number))
 
 
 def render(

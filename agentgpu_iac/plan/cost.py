@@ -126,6 +126,12 @@ class Alternative(Document):
     """Compared with what the same agent causes of this plan's cost: its part of the nodes that it is on."""
     note: str
     """Why it was not taken."""
+    ttft_at_percentile_ms: float | None = None
+    """TTFT that would be planned for it, at the percentile of ``latency``; null: not predicted, or it generates nothing."""
+    tpot_at_percentile_ms: float | None = None
+    """TPOT, likewise."""
+    e2e_at_percentile_ms: float | None = None
+    """The whole answer of a model that generates nothing, likewise; null: it generates."""
 
 
 class BesideItem(Document):

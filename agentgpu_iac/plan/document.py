@@ -66,7 +66,9 @@ class Plan(Document):
     """What the placement amounts to: one node, or several of which all always run; a burst tier beside the baseline, maybe at
     another provider; or small and large models on cards of their own."""
     headline: str
-    """The plan in two sentences."""
+    """The plan in a few short sentences."""
+    facts: tuple[str, ...] = ()
+    """Those sentences, a fact each. Empty in plans of before: ``headline`` alone."""
     workloads: tuple[Workload, ...]
     """One entry per deployment and tier."""
     agents: tuple[AgentPlan, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan.codes import Constraint, RejectionUnit, WarningCode
-from agentgpu_iac.spec.document import Document
+from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.vocabulary import Precision
 
 
@@ -39,6 +39,10 @@ class Rejection(Document):
     reserve_ratio: float | None = None
     """For memory: the largest ``capacity.memoryReserveRatio`` with which it would be planned, where the reserve alone turns it
     away; null: it does not fit its engine either, or something else stopped it."""
+    usd_per_month: Money | None = None
+    """One replica's part of the cheapest machine that has the accelerator, bought as the deployment's baseline is, over
+    720 h: what it would cost at least. null: no parallelism was tried, no such machine is on offer that way, or what is
+    refused is a way to buy or to share one."""
     message: str
     """The same as a sentence, with the sum."""
 

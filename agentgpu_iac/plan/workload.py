@@ -148,6 +148,9 @@ class Workload(Document):
     """Sessions at normal load, of all agents."""
     sessions_peak: int
     """Sessions at the peak, of all agents."""
+    burst_ramp_s: float | None = None
+    """Seconds from normal load to the peak: of its agents, or of who asks them, that which climbs fastest; null in plans of
+    before."""
     fallback: str | None
     """Agent that callers should turn to when this one cannot answer; null where several agents have one each, in ``agents``."""
     chosen_because: str

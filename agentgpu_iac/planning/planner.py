@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Model
@@ -20,10 +20,10 @@ from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
+from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
-from agentgpu_iac.planning.choosing.on_offer import Offers, offers
+from agentgpu_iac.planning.choosing.on_offer import Offers, offers, place_matters, where_cheapest
 from agentgpu_iac.planning.choosing.options import (
-    AgentFits,
     AgentOptions,
     MachineId,
     fits,
@@ -39,11 +39,11 @@ from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, 
 from agentgpu_iac.planning.choosing.siblings import with_price_cap
 from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import Demand, asking_order, demand
-from agentgpu_iac.planning.deployments import Deployment, deployments
+from agentgpu_iac.planning.deployments import deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.pools import Placed, homes
 from agentgpu_iac.planning.references import draft_model, resolve_models
-from agentgpu_iac.planning.settling import Settled, settle
+from agentgpu_iac.planning.settling import Market, Settled, settle
 from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
 from agentgpu_iac.spec.loader import LoadedStack
@@ -128,6 +128,8 @@ def _make_plan(
 ) -> Plan:
     spec = with_kubernetes_version(with_price_cap(target_of(spec).settled(spec)), catalog)
     on_offer = offers(spec, catalog)
+    if not place_matters(spec):
+        on_offer = replace(on_offer, machines=where_cheapest(on_offer.machines))
     demands = _demands(spec, models, thinking, catalog)
     considered = deployments(demands)
     found = tuple(
@@ -144,8 +146,14 @@ def _make_plan(
         commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
         quotas=quotas(spec.capacity.quotas, on_offer.machines, catalog),
     )
-    market = _Market(
-        considered=considered, found=found, on_sale=on_sale_alone, on_offer=on_offer, terms=terms, catalog=catalog
+    market = Market(
+        considered=considered,
+        found=found,
+        on_sale=on_sale_alone,
+        on_offer=on_offer,
+        terms=terms,
+        catalog=catalog,
+        known=Known(),
     )
     plan = _assembled(loaded, spec, market)
     budget = spec.capacity.budget_usd_per_month
@@ -154,7 +162,7 @@ def _make_plan(
     return plan
 
 
-def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: _Market) -> Plan:
+def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: Market) -> Plan:
     """The cheapest plan whose baseline keeps the budget: one more limit of the program.
 
     Raises:
@@ -170,24 +178,6 @@ def _within(budget: Decimal, loaded: LoadedStack, spec: StackSpec, market: _Mark
         plan = _assembled(loaded, spec, market, least_baseline=True)
     _require_budget(plan, budget)
     return plan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Market:
-    """What could serve the agents, and what that is priced by; sequences are in the order of the deployments."""
-
-    considered: tuple[Deployment, ...]
-    found: tuple[AgentFits, ...]
-    on_sale: tuple[AgentOptions, ...]
-    """When each has nodes for itself."""
-    on_offer: Offers
-    terms: Terms
-    catalog: Catalog
-
-    @property
-    def served(self) -> tuple[tuple[int, ...], ...]:
-        """Positions of the agents that each deployment serves."""
-        return tuple(each.agents for each in self.considered)
 
 
 def _owned(spec: StackSpec, on_offer: Offers) -> dict[MachineId, int]:
@@ -222,7 +212,7 @@ def _demands(
     return tuple(found[agent.name] for agent in spec.agents)
 
 
-def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_baseline: bool = False) -> Plan:
+def _assembled(loaded: LoadedStack, spec: StackSpec, market: Market, *, least_baseline: bool = False) -> Plan:
     """Place the deployments at the least expected cost, or with the least baseline whatever the burst then costs."""
     catalog, terms = market.catalog, market.terms
     seen, _ = groups = _groups(market, spec)
@@ -240,10 +230,15 @@ def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_b
         ),
         terms=terms,
         less_reserve={
-            position: with_less_reserve(
-                market.found[position], market.on_sale[position], spec, catalog, market.on_offer
+            member.position: with_less_reserve(
+                market.found[member.position],
+                market.on_sale[member.position],
+                spec,
+                catalog,
+                market.on_offer,
+                under_usd=member.option.usd_per_month_alone(terms),
             )
-            for position in chosen
+            for member in settled.placed
         },
         considered=market.considered,
         second_replicas=_second_replicas(loaded, spec, market, priced_by, settled),
@@ -254,22 +249,14 @@ def _assembled(loaded: LoadedStack, spec: StackSpec, market: _Market, *, least_b
 def _settled(
     loaded: LoadedStack,
     spec: StackSpec,
-    market: _Market,
+    market: Market,
     priced_by: Terms,
     groups: tuple[tuple[Option, ...], bool],
 ) -> Settled:
     """The cheapest placement, settled."""
     try:
-        return settle(
-            market.found,
-            market.on_sale,
-            groups if target_of(spec).can.shares_accelerators else ((), groups[1]),
-            priced_by,
-            loaded.stack.metadata.name,
-            spec,
-            market.catalog,
-            served=market.served,
-        )
+        shares = target_of(spec).can.shares_accelerators
+        return settle(market, groups if shares else ((), groups[1]), priced_by, loaded.stack.metadata.name, spec)
     except Conflict as conflict:
         owned = set(priced_by.owned_names)
         raise Unkept(conflict.names, inventory=set(conflict.names) <= owned) from None
@@ -282,7 +269,7 @@ _MOST_DEPLOYMENTS = 24
 
 
 def _second_replicas(
-    loaded: LoadedStack, spec: StackSpec, market: _Market, priced_by: Terms, settled: Settled
+    loaded: LoadedStack, spec: StackSpec, market: Market, priced_by: Terms, settled: Settled
 ) -> dict[int, Settled]:
     """The cheapest placement with another warm replica of each user-facing deployment that would lack one in a rollout.
 
@@ -324,11 +311,12 @@ def _is_alone(member: Placed, settled: Settled) -> bool:
     return lone and pool.free_accelerators < candidate.accelerators_per_replica
 
 
-def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
+def _groups(market: Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]:
     """Deployments that could stay together on one accelerator, and whether all such groups were considered."""
     if spec.capacity.share_accelerators != "auto" or len(market.on_sale) < 2:
         return (), True
-    mates = [option for found in market.on_sale for option in mates_of(found.options)]
+    by_deployment = [market.known.of(mates_of, found.options) for found in market.on_sale]
+    mates = [option for found in by_deployment for option in found]
     times = Counter(option.candidates[0].accelerator.id for option in mates)
     tolerated = {
         (option.deployments[0], accelerator): tolerated_engines(
@@ -339,7 +327,7 @@ def _groups(market: _Market, spec: StackSpec) -> tuple[tuple[Option, ...], bool]
         for option in mates
         for accelerator in (option.candidates[0].accelerator.id,)
     }
-    return shared_options([found.options for found in market.on_sale], tolerated, market.served)
+    return shared_options(by_deployment, tolerated, market.served)
 
 
 def _not_shared(placed: Sequence[AgentOptions], spec: StackSpec) -> Iterator[Rejection]:

@@ -23,12 +23,15 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import ColdStartPlan
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import mixed_options
+from agentgpu_iac.planning.choosing.on_offer import Offers
 from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale, seated
 from agentgpu_iac.planning.choosing.placement import Option, Placement, place
 from agentgpu_iac.planning.choosing.tiers import seats_in_time
 from agentgpu_iac.planning.covering import covered_pools
+from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.pools import Placed, Pool, homes, placed_agents, pool_models, pools_of
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -50,29 +53,38 @@ class Settled:
     """The cold start of each deployment in each of its pools, by its position and the pool's name."""
 
 
-def settle(
-    found: Sequence[AgentFits],
-    first: Sequence[AgentOptions],
-    groups: tuple[Sequence[Option], bool],
-    terms: Terms,
-    stack: str,
-    spec: StackSpec,
-    catalog: Catalog,
-    *,
-    served: Sequence[tuple[int, ...]],
-) -> Settled:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """What could serve the agents, and what that is priced by; sequences are in the order of the deployments."""
+
+    considered: tuple[Deployment, ...]
+    found: tuple[AgentFits, ...]
+    on_sale: tuple[AgentOptions, ...]
+    """When each has nodes for itself."""
+    on_offer: Offers
+    terms: Terms
+    catalog: Catalog
+    known: Known
+
+    @property
+    def served(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of the agents that each deployment serves."""
+        return tuple(each.agents for each in self.considered)
+
+
+def settle(market: Market, groups: tuple[Sequence[Option], bool], terms: Terms, stack: str, spec: StackSpec) -> Settled:
     """Place the deployments until no pool's cold start asks for more warm seats than were chosen.
 
-    ``first`` is what is on sale for each when it has nodes for itself, and ``served`` whom it serves. Groups of deployments on
-    one accelerator, and whether all were considered, stay as they are: none of them has a burst.
+    Groups of deployments on one accelerator, and whether all were considered, stay as they are: none of them has a burst.
     """
+    found, catalog, served, known = market.found, market.catalog, market.served, market.known
     releases = {fits.position: fits.release for fits in found if fits.release is not None}
-    bought = list(first)
+    bought = list(market.on_sale)
     counted_gib: list[dict[MachineId, float]] = [{} for _ in found]
     for round_number in range(_ROUNDS + 1):
-        mixes = mixed_options([each.parts for each in bought], terms)
-        options = [(*each.options, *mixed) for each, mixed in zip(bought, mixes, strict=True)]
-        placement = place(options, *groups, terms, served)
+        mixes = mixed_options([each.parts for each in bought], terms, known)
+        options = [known.of(_both, each.options, mixed) for each, mixed in zip(bought, mixes, strict=True)]
+        placement = place(options, *groups, terms, served, known)
         seats = [_seated(option, found, bought, spec) for option in placement.options]
         placement = replace(placement, options=tuple(seats))
         placed = placed_agents(placement, releases, served, stack, spec.network.round_trip_ms)
@@ -95,6 +107,10 @@ def settle(
             counted_gib[position].update(gib_by_machine)
             bought[position] = on_sale(found[position], spec, catalog, counted_gib[position])
     raise RuntimeError("the placement did not settle, though every node was counted with all models of the stack")
+
+
+def _both(alike: tuple[Option, ...], mixed: tuple[Option, ...]) -> tuple[Option, ...]:
+    return (*alike, *mixed)
 
 
 def _machines(found: AgentOptions) -> set[MachineId]:

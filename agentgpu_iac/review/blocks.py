@@ -1,16 +1,32 @@
 """What is shown to a reader, before it is known where: headings, sentences and tables, printed by whoever shows them.
 
 Every view of a plan (table, explanation, difference) is a tuple of blocks; a terminal, a plain pipe and Markdown are
-three ways to print the same blocks.
+three ways to print the same blocks. A tone says what something means; only a terminal has colours for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
+from typing import Final, Literal
 
+from agentgpu_iac.review.columns import GAP, cut, fitted, padded, width_of, wrapped
 from agentgpu_iac.review.commonmark import code, fenced, inline, visible
+
+Tone = Literal["", "good", "tight", "over", "quiet"]
+"""What a figure or a sentence means: within its budget by far; over 90 % of it; over it; beside the point."""
+TIGHT_RATIO: Final = 0.9
+"""Share of a budget above which what is left of it is little: the stated error of a latency alone may be 10 % or more."""
+
+
+def tone_of(ratio: float) -> Tone:
+    """The tone of a figure that takes this share of its budget."""
+    return "over" if ratio > 1 else "tight" if ratio > TIGHT_RATIO else ""
+
+
+MARKS: Final[dict[Tone, str]] = {"tight": "!", "over": "!!"}
+"""What stands behind a figure for readers without colours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +41,7 @@ class Paragraph:
     """A sentence or two."""
 
     text: str
+    tone: Tone = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +49,10 @@ class Listing:
     """Sentences that stand side by side."""
 
     items: tuple[str, ...]
+    tones: tuple[Tone, ...] = ()
+    """One for each item; none: none has any."""
+    one_line: bool = False
+    """An item that is longer than a line of the terminal ends in …, since its whole is told elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +72,21 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     right: frozenset[int] = frozenset()
     exact: frozenset[int] = frozenset()
+    whole: frozenset[int] = frozenset()
+    """Columns whose cells stay in one line."""
+    cuttable: frozenset[int] = frozenset()
+    """Columns whose cells end in … where there is little room."""
+    drop: tuple[int, ...] = ()
+    """Columns that go where there is little room, in this order."""
+    tones: tuple[tuple[int, int, Tone], ...] = ()
+    """Row, column and tone of the cells that have one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Lines that are a picture together, narrow enough for every terminal."""
+
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +97,7 @@ class Folded:
     blocks: tuple[Block, ...]
 
 
-Block = Heading | Paragraph | Listing | Commands | Table | Folded
+Block = Heading | Paragraph | Listing | Commands | Table | Drawing | Folded
 
 
 def unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -74,58 +110,87 @@ def unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
             yield block
 
 
-def plain_text(blocks: Iterable[Block]) -> str:
-    """Plain text with aligned columns, for pipes and files."""
-    return "\n".join(_plain(block) for block in unfolded(blocks)).strip("\n") + "\n"
+Style = Tone | Literal["title", "command"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A part of a line, in one style."""
+
+    text: str
+    style: Style = ""
+
+
+Line = tuple[Span, ...]
+
+
+def plain_text(blocks: Iterable[Block], width: int | None = None) -> str:
+    """Plain text with aligned columns, for pipes and files: as wide as it likes, or within a width."""
+    lines = ("".join(span.text for span in line).rstrip() for line in laid_out(blocks, width, rules=True))
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def laid_out(blocks: Iterable[Block], width: int | None, *, rules: bool = False) -> Iterator[Line]:
+    """The lines of blocks on a screen of a width. ``rules``: lines of hyphens stand where a terminal has bold and dim."""
+    for number, block in enumerate(unfolded(blocks)):
+        match block:
+            case Heading():
+                if number:
+                    yield ()
+                yield from ((Span(text=line, style="title"),) for line in wrapped(visible(block.text), width))
+                if rules:
+                    yield (Span(text="-" * min(width_of(block.text), width or width_of(block.text))),)
+            case Paragraph():
+                yield from ((Span(text=line, style=block.tone),) for line in wrapped(visible(block.text), width))
+            case Listing():
+                yield from _items(block, width, "- " if rules else " • ")
+            case Commands():
+                yield from ((Span(text=f"  $ {visible(line)}", style="command"),) for line in block.lines)
+            case Table():
+                yield from _table(block, width, rules=rules)
+            case Drawing():
+                yield from ((Span(text=visible(line)),) for line in block.lines)
+
+
+def _items(block: Listing, width: int | None, bullet: str) -> Iterator[Line]:
+    room = None if width is None else width - len(bullet)
+    for at, item in enumerate(block.items):
+        tone: Tone = block.tones[at] if block.tones else ""
+        text = visible(item)
+        lines = [cut(text, room)] if block.one_line and room is not None else wrapped(text, room)
+        for number, line in enumerate(lines):
+            yield (Span(text=bullet if number == 0 else " " * len(bullet)), Span(text=line, style=tone))
+
+
+def _table(table: Table, width: int | None, *, rules: bool) -> Iterator[Line]:
+    columns, rows = tuple(map(visible, table.columns)), [tuple(map(visible, row)) for row in table.rows]
+    fit = fitted(columns, rows, width, whole=table.whole, cuttable=table.cuttable, drop=table.drop)
+    tones = {(row, column): tone for row, column, tone in table.tones}
+
+    def lines(cells: Sequence[str], styles: Sequence[Style]) -> Iterator[Line]:
+        parts = [
+            [cut(cells[at], room)] if at in table.cuttable else wrapped(cells[at], room)
+            for at, room in zip(fit.shown, fit.widths, strict=True)
+        ]
+        for number in range(max(map(len, parts))):
+            spans: list[Span] = []
+            for at, room, part in zip(fit.shown, fit.widths, parts, strict=True):
+                text = padded(part[number] if number < len(part) else "", room, right=at in table.right)
+                spans += [Span(text=GAP)] if spans else []
+                spans.append(Span(text=text, style=styles[at]))
+            yield tuple(spans)
+
+    if any(columns):
+        yield from lines(columns, ["quiet"] * len(columns))
+        if rules:
+            yield (Span(text=GAP.join("-" * each for each in fit.widths)),)
+    for row, cells in enumerate(rows):
+        yield from lines(cells, [tones.get((row, column), "") for column in range(len(cells))])
 
 
 def markdown(blocks: Iterable[Block]) -> str:
     """Markdown, for pull requests and reports."""
     return "\n\n".join(_markdown(block) for block in blocks) + "\n"
-
-
-def _plain(block: Block) -> str:
-    match block:
-        case Heading():
-            text = visible(block.text)
-            return f"\n{text}\n{'-' * len(text)}"
-        case Paragraph():
-            return visible(block.text)
-        case Listing():
-            return "\n".join(f"- {visible(item)}" for item in block.items)
-        case Commands():
-            return "\n".join(f"  $ {visible(line)}" for line in block.lines)
-        case Table():
-            return "\n".join(_aligned(_shown(block)))
-        case Folded():
-            return plain_text((block,))
-
-
-def _shown(table: Table) -> Table:
-    return replace(
-        table,
-        columns=tuple(map(visible, table.columns)),
-        rows=tuple(tuple(map(visible, row)) for row in table.rows),
-    )
-
-
-def _aligned(table: Table) -> Iterable[str]:
-    widths = [
-        max(len(table.columns[column]), *(len(row[column]) for row in table.rows), 0)
-        for column in range(len(table.columns))
-    ]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if column in table.right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(padded).rstrip()
-
-    yield line(table.columns)
-    yield "  ".join("-" * width for width in widths)
-    for row in table.rows:
-        yield line(row)
 
 
 def _markdown(block: Block) -> str:
@@ -136,8 +201,8 @@ def _markdown(block: Block) -> str:
             return inline(block.text)
         case Listing():
             return "\n".join(f"- {inline(item)}" for item in block.items)
-        case Commands():
-            return fenced(block.lines, "sh")
+        case Commands() | Drawing():
+            return fenced(block.lines, "sh" if isinstance(block, Commands) else "text")
         case Table():
             rule = ["---:" if column in block.right else "---" for column in range(len(block.columns))]
             head = tuple(inline(column, cell=True) for column in block.columns)

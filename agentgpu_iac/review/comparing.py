@@ -16,6 +16,7 @@ from agentgpu_iac.spec.document import Document, camel
 NOT_COMPARED: Final[Mapping[str, str]] = {
     "apiVersion": "the format, not what is planned",
     "headline": "a sentence made of figures that are compared",
+    "facts": "the same, sentence by sentence",
     "provenance": "what a plan was made from, not what it decides",
     "ledger": "the sums behind figures that are compared",
     "rejections": "what was looked at and not taken; what was taken is compared",

@@ -19,16 +19,20 @@ def explain(plan: Plan, source: str, agent: str | None = None) -> tuple[LedgerEn
     Raises:
         BadInput: the plan has no agent of that name, or no ledger.
     """
-    return tuple(entry for name in _explained(plan, source, agent) for entry in _entries(plan, name))
+    return tuple(entry for name in explained(plan, source, agent) for entry in _entries(plan, name))
 
 
 def explain_view(plan: Plan, source: str, agent: str | None = None) -> tuple[Block, ...]:
     """The explanation as blocks: sums first, then the nearest alternatives and why the cheaper ones do not serve."""
-    return tuple(block for name in _explained(plan, source, agent) for block in _view(plan, name))
+    return tuple(block for name in explained(plan, source, agent) for block in _view(plan, name))
 
 
-def _explained(plan: Plan, source: str, agent: str | None) -> tuple[str, ...]:
-    """The deployment of that name or of the agent of that name, or all of them."""
+def explained(plan: Plan, source: str, agent: str | None) -> tuple[str, ...]:
+    """The deployment of that name or of the agent of that name, or all of them.
+
+    Raises:
+        BadInput: the plan has no agent of that name, or no ledger.
+    """
     if not plan.ledger:
         tool = plan.provenance.tool_version
         raise BadInput.one(source, f"the plan holds no sums: agentgpu {tool} made it", hint="plan the stack again")

@@ -1,4 +1,4 @@
-"""The plan on one screen: what, where, how many, why, how fast, how much a month."""
+"""The whole plan for a reader: what, where, how many, why, how fast, how much a month. ``plan_page`` is its one screen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN_ALTERNATIVES = 8
 
 
 def plan_view(plan: Plan, spec_path: str) -> tuple[Block, ...]:
-    """The plan for a reader in a hurry; everything else is in ``explain`` and in the JSON."""
+    """All of the plan but its sums, which are in ``explain``, and what machines read, which is in the JSON."""
     return tuple(_blocks(plan, spec_path))
 
 
@@ -39,13 +39,7 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
     yield Heading(text="Node pools")
     yield _pools(plan)
     yield from _stand_ins(plan)
-    if plan.vcpu_quotas:
-        yield Heading(text="vCPU quotas of the account")
-        yield Paragraph(text=_needed(plan))
-        yield _quotas(plan)
-    yield Heading(text="Cost")
-    yield _cost(plan)
-    yield from cost_blocks(plan)
+    yield from money_blocks(plan)
     if plan.overrides:
         yield Heading(text="Set by hand")
         yield Listing(
@@ -65,6 +59,17 @@ def _blocks(plan: Plan, spec_path: str) -> Iterator[Block]:
             f"agentgpu render {shlex.quote(spec_path)} -o build/{plan.stack}",
         )
     )
+
+
+def money_blocks(plan: Plan) -> Iterator[Block]:
+    """What the account must allow, and what it costs."""
+    if plan.vcpu_quotas:
+        yield Heading(text="vCPU quotas of the account")
+        yield Paragraph(text=_needed(plan))
+        yield _quotas(plan)
+    yield Heading(text="Cost")
+    yield _cost(plan)
+    yield from cost_blocks(plan)
 
 
 def sentence(warning: Warning) -> str:
@@ -115,7 +120,7 @@ def _agents(plan: Plan) -> Table:
                 workload.latency.ttft_error_ratio or workload.latency.e2e_error_ratio,
             ),
             *(() if all(pooled) else (_tpot(workload),)),
-            _replicas(workload),
+            replicas(workload),
         )
         for workload in plan.workloads
     )
@@ -137,9 +142,10 @@ def _against(value: float | None, budget: float | None, error: float | None) -> 
     return f"{value:.0f}{limit}{band}"
 
 
-def _replicas(workload: Workload) -> str:
-    replicas = workload.replicas
-    return str(replicas.max) if replicas.min == replicas.max else f"{replicas.min}-{replicas.max}"
+def replicas(workload: Workload) -> str:
+    """From how many to how many."""
+    found = workload.replicas
+    return str(found.max) if found.min == found.max else f"{found.min}-{found.max}"
 
 
 def _pools(plan: Plan) -> Table:

@@ -7,7 +7,6 @@ v1/kv_cache_interface.py; platforms/interface.py, before 0.19 model_executor/mod
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -181,18 +180,6 @@ def session_bytes(request: PoolRequest, tokens: int) -> float:
 def page_bytes(request: PoolRequest) -> int:
     """One page of all layers of a group: what the pool is divided into."""
     return _layout(request).group_page_bytes
-
-
-def largest(holds: Callable[[int], bool], most: int) -> int:
-    """The largest number from 1 to ``most`` that holds, of what stops holding somewhere; 0: not even 1."""
-    low, high = 0, most + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if holds(middle):
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def _layout(request: PoolRequest) -> _Layout:

@@ -25,8 +25,9 @@ from agentgpu_iac.sizing.outside_torch import (
     cuda_graphs,
     has_own_all_reduce,
 )
-from agentgpu_iac.sizing.paging import PoolRequest, largest, page_bytes, session_bytes, start_bytes
+from agentgpu_iac.sizing.paging import PoolRequest, page_bytes, session_bytes, start_bytes
 from agentgpu_iac.sizing.runner import counts_graphs, samples_in_16_bit
+from agentgpu_iac.sizing.searching import largest_within
 from agentgpu_iac.sizing.speed import Serving, Speed, speed_of
 from agentgpu_iac.sizing.weights import RankWeights, layer_count, lora_slot_gib, rank_weights, stage_expert_bytes
 from agentgpu_iac.spec.vocabulary import KvCacheDtype, Precision
@@ -260,7 +261,9 @@ class MemoryTerms:
         """
         if self.start_kv_gib(most) <= kv_gib:
             return most
-        blocks = largest(lambda count: self.start_kv_gib(count * KV_BLOCK_TOKENS) <= kv_gib, most // KV_BLOCK_TOKENS)
+        blocks = largest_within(
+            lambda count: self.start_kv_gib(count * KV_BLOCK_TOKENS), kv_gib, most // KV_BLOCK_TOKENS
+        )
         return blocks * KV_BLOCK_TOKENS
 
     def need_gib(self, sessions: int) -> float:
@@ -288,7 +291,7 @@ class MemoryTerms:
         if held and self.need_gib(held) > self.limit_gib * (
             1 + _ROUNDING
         ):  # what the first wants is more than all hold
-            return largest(lambda sessions: self.need_gib(sessions) <= self.limit_gib, held)
+            return largest_within(self.need_gib, self.limit_gib, held)
         return held
 
     def _most_held(self, cap: int) -> int:

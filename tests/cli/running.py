@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 import termios
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +90,8 @@ def installed(*arguments: object, cwd: Path | None = None, stdin: str = "") -> A
     return Answer(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
-def on_a_terminal(*arguments: object, columns: int = 200) -> str:
-    """What the installed command prints on a terminal of so many columns."""
+def on_a_terminal(*arguments: object, columns: int = 200, set_to: Mapping[str, str] | None = None) -> str:
+    """What the installed command prints on a terminal of so many columns, with these variables set."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (50, columns))
     environment = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "FORCE_COLOR")}
@@ -99,7 +100,7 @@ def on_a_terminal(*arguments: object, columns: int = 200) -> str:
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
-        env={**environment, "TERM": "xterm-256color"},
+        env={**environment, "TERM": "xterm-256color", **(set_to or {})},
     ) as process:
         os.close(theirs)
         printed = b""

@@ -316,8 +316,11 @@ def test_markdown_and_table() -> None:
     assert "## Agents\n\n| agent | tier | model |" in markdown
     assert f"```sh\nagentgpu explain {CUSTOMER_SERVICE} support\n" in markdown
     table = agentgpu("plan", CUSTOMER_SERVICE).out
-    assert "\nAgents\n------\nagent    tier      model" in table
+    assert "\nAgents\n------\nagent    model" in table
     assert table == agentgpu("plan", CUSTOMER_SERVICE, "--format", "table").out
+    whole = agentgpu("plan", CUSTOMER_SERVICE, "--all").out
+    assert "\nAgents\n------\nagent    tier      model" in whole
+    assert "\nNot in the cost\n" in whole
 
 
 @pytest.mark.parametrize("format", ["json", "yaml", "markdown", "table"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +117,54 @@ def test_validate_knows_the_catalog() -> None:
 # ---- explain
 
 
-def test_explain_one_agent_or_all() -> None:
-    trio = STACKS / "examples" / "trio.yaml"
-    one = agentgpu("explain", trio, "coder")
-    assert one.code == 0
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved plan of three agents."""
+    path = tmp_path_factory.mktemp("trio") / "trio.json"
+    agentgpu("plan", STACKS / "examples" / "trio.yaml", "-f", "json", "-o", path)
+    return path
+
+
+def test_explain_goes_from_a_page_to_an_agent_to_a_number_to_all(trio: Path) -> None:
+    page, one = agentgpu("explain", trio), agentgpu("explain", trio, "coder")
+    assert (page.code, one.code) == (0, 0)
+    assert len(page.out.splitlines()) <= 45
+    assert page.out.splitlines()[0].endswith(": where its numbers are from")
     assert one.out.startswith("coder: meta-llama/Llama-2-13b-chat-hf on ")
-    whole = agentgpu("explain", trio).out
-    assert [line.split(":")[0] for line in whole.splitlines() if " on 1 x " in line and ": " in line][:1] == [
-        "mistral-7b-instruct-v0-3"
-    ]
-    assert one.out.strip() in whole
+    assert re.search(r"^kvGib +[0-9.]+ GiB ", one.out, re.M)
+    number = agentgpu("explain", trio, "coder", "KVGIB").out
+    assert all(f"\n{word} " in number for word in ("formula", "with", "result", "source"))
+    section = agentgpu("explain", trio, "coder", "cold start").out
+    assert section.count("\nformula ") > 5
+    whole = agentgpu("explain", trio, "--all").out
+    assert agentgpu("explain", trio, "coder", "--all").out.strip() in whole
+    assert len(whole.splitlines()) > 3 * len(page.out.splitlines())
+
+
+def test_no_number_of_the_whole_explanation_is_out_of_reach(trio: Path) -> None:
+    entries = agentgpu("explain", trio, "coder", "-f", "json").data
+    page = agentgpu("explain", trio, "coder").out
+    assert {entry["name"] for entry in entries} <= {name for name in (e["name"] for e in entries) if name in page}
+    alone = agentgpu("explain", trio, "coder", entries[0]["name"], "-f", "json").data
+    assert entries[0] in alone
+
+
+def test_explain_a_number_that_is_not_there(trio: Path) -> None:
+    answer = agentgpu("explain", trio, "coder", "kvGb")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == f"{trio}: coder has no number 'kvGb' (did you mean 'kvGib'?)\n"
+    assert agentgpu("explain", trio, "coder", "kvGib", "--all").code == 2
+    assert agentgpu("explain", trio, "cost", "kvGib").code == 2
+
+
+def test_explain_the_cost_and_the_warnings(trio: Path) -> None:
+    saved = json.loads(trio.read_text())
+    said = agentgpu("explain", trio, "warnings").out
+    assert all(warning["message"] in said for warning in saved["warnings"])
+    groups = agentgpu("explain", trio, "warnings", "-f", "json").data
+    assert sum(len(group["warnings"]) for group in groups) == len(saved["warnings"])
+    assert agentgpu("explain", trio, "cost", "-f", "json").data == saved["cost"]
+    assert "Not in the cost" in agentgpu("explain", trio, "cost").out
 
 
 def test_explain_as_data() -> None:

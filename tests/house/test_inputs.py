@@ -13,6 +13,7 @@ OWN = {
     "catalog/huggingface/architectures.py": "the data files of the package",
     "catalog/packaged.py": "the data files of the package",
     "rendering/templates.py": "the templates of the package",
+    "review/report/page.py": "the style sheet of the package",
     "operations/pinning.py": "an address on the network",
 }
 """What else is opened, and what it is."""

@@ -20,6 +20,7 @@ LOCKS = {
         *PROJECT["project"]["optional-dependencies"]["pulumi"],
         *PROJECT["project"]["optional-dependencies"]["validate"],
         *PROJECT["project"]["optional-dependencies"]["cluster"],
+        *PROJECT["project"]["optional-dependencies"]["report"],
     ],
 }
 

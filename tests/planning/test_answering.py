@@ -93,7 +93,7 @@ class TestWhatIsPlanned:
             10,
             8192,
         )
-        assert found.headline.count("answer 14 requests/s") == 1
+        assert found.facts.count("14 requests/s of the peak are answered.") == 1
 
     def test_the_whole_answer_is_held_to_the_class_or_to_e2e(self) -> None:
         times = workload(planned()).latency

@@ -38,7 +38,7 @@ class TestAges:
         assert age is not None
         assert (age.day, age.oldest_date, age.days, age.limit_days) == (NEWEST_DATE, date, days, 90)
         assert ("old-prices" in codes(found)) is (days > 90)
-        assert (f", at prices up to {days} days old." in found.headline) is (days > 90)
+        assert (f"Prices are up to {days} days old." in found.facts) is (days > 90)
 
     def test_a_day_that_is_given_counts(self) -> None:
         found = plan(catalog=dated("2026-08-20", asked_on="2027-01-01"))
@@ -60,7 +60,8 @@ class TestAges:
         found = plan(catalog=dated(""))
         assert found.cost.price_age is not None
         assert (found.cost.price_age.days, found.cost.price_age.undated) == (None, 1)
-        assert found.headline.endswith(", at prices without a date.")
+        assert found.facts[-1] == "Prices are without a date."
+        assert found.headline == " ".join(found.facts)
 
 
 class TestHeldCapacity:
@@ -124,7 +125,7 @@ class TestReserved:
             ("reserved", 1),
             ("on-demand", 1),
         ]
-        assert found.headline.startswith("1 x s1 (1 x SMALL-40, reserved) + 1 x s1 (1 x SMALL-40) keep")
+        assert found.facts[0] == "1 x s1 (1 x SMALL-40, reserved) + 1 x s1 (1 x SMALL-40)."
         assert found.workloads[0].replica_usd_per_hour == Decimal("0.8")
 
 

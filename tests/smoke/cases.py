@@ -43,10 +43,12 @@ class Case:
         return words[words.index("-f") + 1] if "-f" in words else None
 
 
-def _formats(line: str, *formats: str, code: int = 0, extra: str | None = None, says: str = "") -> tuple[Case, ...]:
-    forms = {"json": "json", "yaml": "yaml"}
+def _formats(
+    line: str, *formats: str, code: int = 0, extra: str | None = None, says: str = "", form: str = ""
+) -> tuple[Case, ...]:
+    forms = {"json": "json", "yaml": "yaml", "html": "html"}
     return tuple(
-        Case(line=f"{line} -f {each}", form=forms.get(each, "text"), code=code, extra=extra, says=says)
+        Case(line=f"{line} -f {each}", form=form or forms.get(each, "text"), code=code, extra=extra, says=says)
         for each in formats
     )
 
@@ -66,7 +68,12 @@ CASES = (
     Case(line="validate {deep}", form="nothing", code=2, says="nested more than 32 levels deep"),
     *_formats(f"plan {FIVE}", *_ALL),
     *_formats(f"plan {CUSTOMER_SERVICE}", "json"),
+    *_formats(f"plan {CUSTOMER_SERVICE}", "html", extra="report"),
     *_formats("plan {too_large}", "json", "yaml", code=1, says="fits nothing on offer"),
+    *_formats("plan {too_large}", "html", code=1, extra="report", says="fits nothing on offer", form="nothing"),
+    Case(line=f"report {CUSTOMER_SERVICE}", form="html", extra="report"),
+    Case(line=f"report {CUSTOMER_SERVICE} -o {{folder}}/report.html", form="nothing", extra="report"),
+    Case(line="report {faulty} -o {folder}/report.html", form="nothing", code=2, extra="report", says="faulty.yaml:"),
     Case(line=f"plan {FIVE} -f json -o {{folder}}/plan.json", form="nothing"),
     *_formats(f"explain {FIVE}", *_BOTH),
     *_formats(f"render {CUSTOMER_SERVICE} -o {{folder}}/tree", *_BOTH),

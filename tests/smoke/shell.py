@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.executable).with_name("agentgpu")
 
-EXTRAS = frozenset(os.environ.get("AGENTGPU_SMOKE_EXTRAS", "cluster pulumi spheron validate").split())
+EXTRAS = frozenset(os.environ.get("AGENTGPU_SMOKE_EXTRAS", "cluster pulumi report spheron validate").split())
 """Extras of this environment, as the one who built it says; all of them where nobody does."""
 
 _ENVIRONMENT = {
@@ -42,6 +42,10 @@ class Answer:
                 return [json.loads(line) for line in self.out.splitlines()]
             case "yaml":
                 return yaml.safe_load(self.out)
+            case "html":
+                if not (self.out.startswith("<!DOCTYPE html>") and self.out.endswith("</html>\n")):
+                    raise ValueError(self.out[:200])
+                return self.out
             case _:
                 return self.out
 

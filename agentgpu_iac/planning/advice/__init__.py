@@ -8,9 +8,9 @@ from agentgpu_iac.planning.advice.agent import agent_warnings
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.purchases import purchase_rejections
 from agentgpu_iac.planning.advice.stack import stack_warnings
-from agentgpu_iac.planning.advice.summary import architecture, headline, pattern
+from agentgpu_iac.planning.advice.summary import architecture, facts, pattern
 
-__all__ = ("Context", "architecture", "headline", "pattern", "purchase_rejections", "warnings")
+__all__ = ("Context", "architecture", "facts", "pattern", "purchase_rejections", "warnings")
 
 
 def warnings(context: Context) -> tuple[Warning, ...]:

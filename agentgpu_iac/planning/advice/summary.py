@@ -1,6 +1,8 @@
-"""What a plan amounts to, in a word or two sentences: its pattern, its architecture and the headline."""
+"""What a plan amounts to, in a word or two sentences: its pattern, its architecture and its facts."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from agentgpu_iac.plan import Architecture, Pattern, PriceAge
 from agentgpu_iac.plan.pooling import per_second
@@ -75,8 +77,8 @@ def _scales(context: Context) -> bool:
     return any(workload.tier == "burst" for workload in context.workloads)
 
 
-def headline(context: Context) -> str:
-    """The plan in one or two sentences."""
+def facts(context: Context) -> tuple[str, ...]:
+    """The plan in short sentences, a fact each: the nodes, what they carry, what stays free, what it costs, how old that is."""
     counted: dict[str, int] = {}
     for item in context.cost.line_items:
         if item.tier == "baseline":
@@ -85,8 +87,17 @@ def headline(context: Context) -> str:
             accelerator = context.catalog.accelerator(pool.accelerator).name
             kind = f"{item.instance_type} ({pool.accelerators_per_node} x {accelerator}{bought})"
             counted[kind] = counted.get(kind, 0) + item.nodes
-    nodes = [f"{count} x {kind}" for kind, count in counted.items()]
-    keep = "keeps" if sum(counted.values()) == 1 else "keep"
+    nodes = " + ".join(f"{count} x {kind}" for kind, count in counted.items())
+    cost = context.cost
+    price = (
+        f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak."
+    )
+    aged = _prices(cost.price_age)
+    return (f"{nodes}.", *_carried(context), _free(context), price, *((aged,) if aged else ()))
+
+
+def _carried(context: Context) -> Iterator[str]:
+    """What the nodes carry, at rest and at the peak."""
     burst = sum(pool.max for pool in context.node_pools if pool.tier == "burst")
     sessions = sum(
         min(candidate.demand.concurrent, candidate.baseline_replicas * candidate.max_num_seqs)
@@ -95,39 +106,35 @@ def headline(context: Context) -> str:
     peak = sum(
         min(candidate.demand.peak, candidate.peak_replicas * candidate.max_num_seqs) for candidate in context.candidates
     )
-    fullest = max(context.workloads, key=lambda workload: workload.memory.utilization_ratio)
-    headroom = 1 - fullest.memory.utilization_ratio
-    if any(workload.share_group for workload in context.workloads):
-        headroom = 1 - max(_group_ratios(context).values())
     answered = sum(
         candidate.demand.requests_per_s(peak=True)
         for candidate in context.candidates
         if candidate.demand.load is not None
     )
-    if not peak:
-        carries = f"{'answers' if keep == 'keeps' else 'answer'} the {per_second(answered)} requests/s of the peak"
-    elif burst:
+    if peak and burst:
         grown = f"{burst} node{plural(burst)} more {'carries' if burst == 1 else 'carry'}"
-        carries = f"{keep} {sessions:,} session{plural(sessions)} warm, and {grown} {peak:,} at the peak"
-    else:
-        carries = f"{keep} the {peak:,} session{plural(peak)} of the peak resident"
-    if peak and answered:
-        carries += f", and answer {per_second(answered)} requests/s"
-    cost = context.cost
-    return (
-        f"{' + '.join(nodes)} {carries}, with at least {headroom:.0%} of each accelerator free. "
-        f"USD {cost.baseline_usd_per_month:,.2f} a month warm, USD {cost.peak_usd_per_hour:,.2f} an hour at the peak"
-        f"{_at_prices(cost.price_age)}."
-    )
+        yield f"{sessions:,} session{plural(sessions)} {'is' if sessions == 1 else 'are'} warm, and {grown} {peak:,} at the peak."
+    elif peak:
+        yield f"{peak:,} session{plural(peak)} of the peak stay{'s' if peak == 1 else ''} resident."
+    if answered:
+        yield f"{per_second(answered)} requests/s of the peak are answered."
 
 
-def _at_prices(age: PriceAge | None) -> str:
+def _free(context: Context) -> str:
+    """What the fullest accelerator keeps free."""
+    fullest = max(workload.memory.utilization_ratio for workload in context.workloads)
+    if any(workload.share_group for workload in context.workloads):
+        fullest = max(_group_ratios(context).values())
+    return f"At least {1 - fullest:.0%} of each accelerator is free."
+
+
+def _prices(age: PriceAge | None) -> str:
     """How old the prices are, where they are older than wanted or nobody knows it."""
     if age is None:
         return ""
     old = f"up to {age.days} days old" if age.is_over else ""
     undated = "without a date" if age.undated else ""
-    return f", at prices {' or '.join(filter(None, (old, undated)))}" if old or undated else ""
+    return f"Prices are {' or '.join(filter(None, (old, undated)))}." if old or undated else ""
 
 
 def _group_ratios(context: Context) -> dict[str, float]:

@@ -14,7 +14,7 @@ from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.planning.choosing.asking import Asking
 from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
-from agentgpu_iac.planning.choosing.serving import ReplicaService
+from agentgpu_iac.planning.choosing.serving import Itself, ReplicaService, asking
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.sizing.groups import Groups
@@ -166,37 +166,16 @@ def replica_service(
 
 
 def asking_of(candidate: Candidate) -> Asking:
-    """The sessions before one replica; kept, since the same is asked for many starts of a burst."""
-    return _asking(
-        _Itself(candidate.demand),
+    """The sessions before one replica."""
+    away = candidate.away
+    return asking(
+        Itself(candidate.demand),
         candidate.speed,
         candidate.prefix_hit_ratio,
         candidate.groups,
-        candidate.engines,
-        candidate.away,
+        engines=candidate.engines,
+        reload_ms=0.0 if away is None else away.waits_ms,
     )
-
-
-class _Itself:
-    """A demand as a key, alike to itself alone: it holds what has no hash."""
-
-    __slots__ = ("demand",)
-
-    def __init__(self, demand: Demand) -> None:
-        self.demand = demand
-
-    def __hash__(self) -> int:
-        return id(self.demand)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other.demand is self.demand
-
-
-@lru_cache(maxsize=1024)
-def _asking(
-    demand: _Itself, speed: Speed | None, hit_ratio: float, groups: Groups, engines: int, away: Away | None
-) -> Asking:
-    return ReplicaService(demand.demand, speed, hit_ratio, groups, 0.0, engines=engines, away=away).asking
 
 
 def _beside(
@@ -232,6 +211,12 @@ def _beside(
 
 def tolerated_engines(candidate: Candidate, most: int, round_trip_ms: float, replicas: int = 1) -> int:
     """How many busy engines may share the accelerator before this agent misses a budget, or its replicas their token rate."""
+    return _tolerated(Itself(candidate), most, round_trip_ms, replicas)  # which is asked in each region
+
+
+@lru_cache(maxsize=4096)
+def _tolerated(itself: Itself[Candidate], most: int, round_trip_ms: float, replicas: int) -> int:
+    candidate = itself.thing
     demand = candidate.demand
     output_tokens_per_s = demand.output_tokens_per_s(peak=True) / replicas
     prefill_tokens_per_s = demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True) / replicas

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from agentgpu_iac.catalog.engine_facts import EngineFacts, Execution
@@ -134,10 +134,14 @@ class Evaluator:
         if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
             message, need, at_most, unit = fault
             return [self._reject(accelerator, None, "parallelism", need, at_most, unit, message)]
+        with_fewer_stages: dict[int, Candidate | Rejection] = {}
         for sizes in legal_parallelism(self._demand, groups_are_run=self._rules.attention_groups):
-            if sizes.accelerators > most_per_replica:
+            fewer = with_fewer_stages.get(sizes.tensor)
+            if sizes.accelerators > most_per_replica or (fewer is not None and self._need_no_stages(fewer, sizes)):
                 continue
             result = self._evaluate_one(accelerator, sizes)
+            if sizes.attention_dp == 1:
+                with_fewer_stages[sizes.tensor] = result
             results.extend(self._with_paused(result))
             enough = any(isinstance(each, Candidate) and each.peak_replicas == 1 for each in results)
             if enough and not self._rules.fills_machines:
@@ -151,6 +155,19 @@ class Evaluator:
                 self._reject(accelerator, None, "parallelism", None, most_per_replica, "accelerators", message)
             )
         return results
+
+    def _need_no_stages(self, fewer: Candidate | Rejection, sizes: Sizes) -> bool:
+        """Whether more stages than those of the same tensor parallelism that was tried are no help.
+
+        A stage gives memory and no time: what serves with room for a session more than it carries serves no more with stages, and
+        a token that comes too late comes later.
+        """
+        if sizes.pipeline == 1 or self._rules.fills_machines or not self._rules.session_affine:
+            return False
+        if isinstance(fewer, Rejection):
+            return fewer.constraint == "tpot"
+        more = fewer.most_sessions + 1
+        return fewer.memory.most_sessions(fewer.groups.seats(more)) >= more
 
     def _with_paused(self, result: Candidate | Rejection) -> Iterator[Candidate | Rejection]:
         """A candidate and its alternatives; only those that the spec asks for, where it names one."""
@@ -179,15 +196,35 @@ class Evaluator:
             return
         engine, batched = kept.speed, kept.max_num_batched_tokens
         for ways in ways_away(kept, self._rules.release):
-            found: list[Candidate] = []
-            for away in ways:
+            best: tuple[int, int, int, Candidate] | None = None
+            for fewest_peak, fewest, place, away in sorted(self._at_least(kept, ways), key=lambda each: each[:3]):
+                if best is not None and best[:3] <= (fewest_peak, fewest, place):
+                    break
+                if fewest_peak >= kept.peak_replicas and kept.demand.agent.paused_cache == "auto":
+                    break
                 elsewhere = Evaluator(kept.demand, self._rules, away)
                 other = elsewhere._settle(kept.accelerator, kept.sizes, terms, engine, batched, away.resident)
                 if isinstance(other, Candidate):
-                    found.append(other)
-            best = min(found, key=lambda each: (each.peak_replicas, each.baseline_replicas), default=None)
-            if best and (best.peak_replicas < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
-                yield best
+                    its = (other.peak_replicas, other.baseline_replicas, place, other)
+                    best = its if best is None else min(best, its, key=lambda each: each[:3])
+            if best and (best[0] < kept.peak_replicas or kept.demand.agent.paused_cache != "auto"):
+                yield best[-1]
+
+    def _at_least(self, kept: Candidate, ways: Sequence[Away]) -> Iterator[tuple[int, int, int, Away]]:
+        """(fewest replicas of the peak, of normal load, place, way): no request is answered sooner than where all is kept.
+
+        Where chance brings sessions to a replica, fewer replicas find more of their prompts cached, and nothing is known; nor is
+        there anything to know where replicas are set by hand.
+        """
+        demand = kept.demand
+        given = demand.agent.overrides
+        by_hand = given.baseline_replicas is not None or given.burst_replicas is not None
+        is_known = self._rules.session_affine and not by_hand
+        replica = replica_service(kept, self._rules.round_trip_ms)
+        for place, away in enumerate(ways):
+            most = replica.most_sessions_away(away) if is_known else demand.peak
+            if most:
+                yield ceil_div(demand.peak, most), ceil_div(demand.concurrent, most), place, away
 
     def evaluate_over_nodes(
         self, accelerator: Accelerator, accelerators_per_node: int, gbps_between_nodes: float

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.pricing import Machine
@@ -59,19 +60,37 @@ class Parts:
     """Whether a session finds its context however many replicas there are."""
 
 
-def mixed_options(by_agent: Sequence[Parts], terms: Terms) -> list[list[Option]]:
+def mixed_options(by_agent: Sequence[Parts], terms: Terms, known: Known | None = None) -> list[tuple[Option, ...]]:
     """For each agent the mixes that may be part of a cheapest placement; seats are not settled yet."""
-    baselines = [_counted(parts.baselines, "baseline", terms, _warm_for_slowest(parts)) for parts in by_agent]
-    bursts = [_counted(parts.bursts, "burst", terms) for parts in by_agent]
-    if not terms.keeps_all:  # else what is dearer may be all that is left
-        baselines, bursts = _useful(baselines), _useful(bursts)
-    return [
-        [
-            _mixed(parts.position, pair)
-            for pair in (_pairs(parts, mine, more) if terms.keeps_all else _best(_pairs(parts, mine, more), terms))
-        ]
-        for parts, mine, more in zip(by_agent, baselines, bursts, strict=True)
-    ]
+    known = known or Known()
+    tiers = [(known.of(_baselines, parts, terms), known.of(_bursts, parts, terms)) for parts in by_agent]
+    kept = [frozenset[_PoolId]().union(*(each.worth for each in of_tier)) for of_tier in zip(*tiers, strict=True)]
+    found: list[tuple[Option, ...]] = []
+    for parts, both in zip(by_agent, tiers, strict=True):
+        if terms.keeps_all:  # what is dearer may be all that is left
+            found.append(known.of(_all_mixes, parts, *both))
+            continue
+        mine, more = (known.of(_useful, each, kept=pools & each.shared) for each, pools in zip(both, kept, strict=True))
+        found.append(known.of(_best_mixes, parts, mine, more, terms))
+    return found
+
+
+def _all_mixes(parts: Parts, baselines: _Tier, bursts: _Tier) -> tuple[Option, ...]:
+    return tuple(_mixed(parts.position, pair) for pair in _pairs(parts, baselines.parts, bursts.parts))
+
+
+def _best_mixes(
+    parts: Parts, baselines: Sequence[_Counted], bursts: Sequence[_Counted], terms: Terms
+) -> tuple[Option, ...]:
+    return tuple(_mixed(parts.position, pair) for pair in _best(_pairs(parts, baselines, bursts), terms))
+
+
+def _baselines(parts: Parts, terms: Terms) -> _Tier:
+    return _tier(_counted(parts.baselines, "baseline", terms, _warm_for_slowest(parts)))
+
+
+def _bursts(parts: Parts, terms: Terms) -> _Tier:
+    return _tier(_counted(parts.bursts, "burst", terms))
 
 
 _PoolId = tuple[str | CapacityType, ...]
@@ -199,20 +218,33 @@ def _serves_there_as_well(other: _Counted, part: _Counted) -> bool:
     return other.kind == part.kind and all(theirs <= mine for theirs, mine in zip(other.wants, part.wants, strict=True))
 
 
-def _useful(by_agent: Sequence[Sequence[_Counted]]) -> list[list[_Counted]]:
-    """The parts of a tier that nothing makes needless, agent by agent."""
-    fronts = [_front(parts) for parts in by_agent]
-    kept: set[_PoolId] = set()
-    for parts, front in zip(by_agent, fronts, strict=True):
-        for part in parts:
-            if part.shares and part.pool not in kept and not any(_makes_needless(other, part) for other in front):
-                kept.add(part.pool)
-    found: list[list[_Counted]] = []
-    for parts, front in zip(by_agent, fronts, strict=True):
-        shared = [part for part in parts if part.shares and part.pool in kept]
-        in_front = [part for part in front if not (part.shares and part.pool in kept)]
-        found.append([*in_front, *_fewest(shared)])
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tier:
+    """The parts of one tier of an agent."""
+
+    parts: tuple[_Counted, ...]
+    front: tuple[_Counted, ...]
+    """Those that no other one undercuts at what a replica costs at most."""
+    shared: frozenset[_PoolId]
+    """Pools where some part shares with others."""
+    worth: frozenset[_PoolId]
+    """Of those the ones where nothing makes some part needless."""
+
+
+def _tier(parts: Sequence[_Counted]) -> _Tier:
+    front, worth = _front(parts), set[_PoolId]()
+    for part in parts:
+        if part.shares and part.pool not in worth and not any(_makes_needless(other, part) for other in front):
+            worth.add(part.pool)
+    shared = frozenset(part.pool for part in parts if part.shares)
+    return _Tier(parts=tuple(parts), front=tuple(front), shared=shared, worth=frozenset(worth))
+
+
+def _useful(tier: _Tier, *, kept: frozenset[_PoolId]) -> list[_Counted]:
+    """The parts of a tier that nothing makes needless, where those pools are kept since some agent gains from them."""
+    shared = [part for part in tier.parts if part.shares and part.pool in kept]
+    in_front = [part for part in tier.front if not (part.shares and part.pool in kept)]
+    return [*in_front, *_fewest(shared)]
 
 
 def _front(parts: Sequence[_Counted]) -> list[_Counted]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced, machines, unpriced
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.targets import LeftOut, OnOffer, target_of
 
 
@@ -32,6 +35,49 @@ def offers(spec: StackSpec, catalog: Catalog) -> Offers:
         unpriced=tuple(offering for offering, offer in without_price if offer not in useless),
         left_out=left_out,
     )
+
+
+def place_matters(spec: StackSpec) -> bool:
+    """Whether a kind of machine is not the same wherever it is sold, but for its price.
+
+    It is not where something is counted by region or zone, where machines are there already, and where a target goes to the next
+    place when the first has none.
+    """
+    capacity = spec.capacity
+    counted = capacity.commitments or capacity.quotas or capacity.max_share_per_pool is not None
+    return bool(
+        counted or capacity.inventory or capacity.survive == "zone" or target_of(spec).can.replica_fills_machine
+    )
+
+
+def where_cheapest(on_offer: Sequence[Machine]) -> tuple[Machine, ...]:
+    """Of each kind of machine the places that no other one undercuts in all ways to buy it that some agent may ask for.
+
+    Baseline and burst are bought on demand, on spot, or one of each; reserved capacity lowers the price of either.
+    """
+    by_kind: dict[tuple[str, str], list[Machine]] = {}
+    for machine in on_offer:
+        by_kind.setdefault((machine.instance.provider, machine.instance.name), []).append(machine)
+    kept = {machine.id for kind in by_kind.values() for ways in _ASKED_FOR for machine in _undercut_by_none(kind, ways)}
+    return tuple(machine for machine in on_offer if machine.id in kept)
+
+
+_ASKED_FOR: tuple[tuple[CapacityType, ...], ...] = (("on-demand",), ("spot",), ("on-demand", "spot"))
+
+
+def _undercut_by_none(kind: Iterable[Machine], ways: Sequence[CapacityType]) -> Iterator[Machine]:
+    priced: list[tuple[tuple[Decimal, ...], Machine]] = []
+    for machine in kind:
+        prices = [machine.usd_per_hour(way) for way in ways]
+        known = [price for price in prices if price is not None]
+        if len(known) == len(prices):
+            reserved = machine.usd_per_hour("reserved")
+            priced.append(((*known, known[0] if reserved is None else reserved), machine))
+    seen: list[tuple[Decimal, ...]] = []
+    for each, machine in sorted(priced, key=lambda pair: (pair[0], pair[1].id)):
+        if not any(all(theirs <= mine for theirs, mine in zip(other, each, strict=True)) for other in seen):
+            seen.append(each)
+            yield machine
 
 
 def _machine(machine: Machine) -> OnOffer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import prefix_cache
@@ -51,6 +52,7 @@ from agentgpu_iac.sizing.encoders import has_towers
 from agentgpu_iac.spec.model import Capacity, StackSpec
 from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.targets import target_of
+from agentgpu_iac.units import HOURS_PER_MONTH
 
 MachineId = tuple[str, str, str]
 """(provider, instance type, region)."""
@@ -293,13 +295,28 @@ def seated(option: Option, found: AgentFits, spec: StackSpec, cold_s: float) -> 
 
 
 def with_less_reserve(
-    fitted: AgentFits, found: AgentOptions, spec: StackSpec, catalog: Catalog, on_offer: Offers
+    fitted: AgentFits,
+    found: AgentOptions,
+    spec: StackSpec,
+    catalog: Catalog,
+    on_offer: Offers,
+    *,
+    under_usd: Decimal,
 ) -> tuple[Option, ...]:
-    """What would serve the agent on the accelerators from which the memory's reserve alone turns it away."""
+    """What would serve the agent on the accelerators from which the memory's reserve alone turns it away, for less in a month.
+
+    Where one machine around the clock costs so much already, nothing is looked for.
+    """
     refused = {rejection.accelerator for rejection in found.rejections if rejection.reserve_ratio is not None}
-    if not refused:
+    around_the_clock = fitted.demand.opening is None and not spec.capacity.inventory
+    machines = tuple(
+        machine
+        for machine in on_offer.machines
+        if machine.accelerator in refused
+        and not (around_the_clock and min(way.usd_per_hour for way in machine.ways) * HOURS_PER_MONTH >= under_usd)
+    )
+    if not machines:
         return ()
-    machines = tuple(machine for machine in on_offer.machines if machine.accelerator in refused)
     capacity = spec.capacity.model_copy(update={"memory_reserve_ratio": 0.0})  # the engine's own share still bounds it
     lenient = spec.model_copy(update={"capacity": capacity})
     fits_there = fits(fitted.position, fitted.demand, lenient, catalog, replace(on_offer, machines=machines))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.serving import Itself
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import requests_at_pace
 from agentgpu_iac.planning.engines import PORTS
@@ -74,6 +76,13 @@ def _by_room(kept: Candidate, away: Away) -> tuple[Away, ...]:
     """
     if kept.demand.agent.overrides.max_num_seqs is not None:
         return (away,)
-    weighed = tuple((member.agent.conversation, requests_at_pace(member)) for member in kept.demand.served)
+    parts = zip(_FOUND, _held_ratios(Itself(kept.demand)), strict=True)
+    return tuple(replace(away, found=found, held_ratio=held) for found, held in parts)
+
+
+@lru_cache(maxsize=256)
+def _held_ratios(itself: Itself[Demand]) -> tuple[float, ...]:
+    """Of the sessions that pause those whose cache is held, for each part of the requests that may find theirs."""
+    weighed = tuple((member.agent.conversation, requests_at_pace(member)) for member in itself.thing.served)
     apart = pauses(weighed if len(weighed) > 1 else ((weighed[0][0], 1.0),))
-    return tuple(replace(away, found=found, held_ratio=apart.held_ratio(found)) for found in _FOUND)
+    return tuple(apart.held_ratio(found) for found in _FOUND)

@@ -25,6 +25,7 @@ from typing import Final
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.commitments import bounds, meter
+from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, node_weights, reserved_weights
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.program import Column, Joint, Reservable, Rules, Take, choose
@@ -316,28 +317,28 @@ def place(
     groups_complete: bool,
     terms: Terms,
     served: Sequence[tuple[int, ...]] = (),
+    known: Known | None = None,
 ) -> Placement:
     """Choose options that serve every agent once at the least total cost. Every agent must have one of its own at least.
 
-    ``served`` are the positions of the agents of each deployment; without it each has one.
+    ``served`` are the positions of the agents of each deployment; without it each has one. ``known`` is what was worked out in
+    an earlier placement.
     """
+    known = known or Known()
     served = served or [(position,) for position in range(len(by_deployment))]
-    ranked = [
-        sorted(options if terms.keeps_all else _where_cheapest(options, terms), key=lambda option: option.rank(terms))
-        for options in by_deployment
-    ]
-    alone = [_safe(options, terms) for options in ranked]
+    offered = [known.of(_offered, options, terms) for options in by_deployment]
     several = [position for position, agents in enumerate(served) if len(agents) > 1]
     for position in several:
-        own = [alone[agent] for agent in served[position]]
-        if ranked[position] and not terms.keeps_all and not _pays_together(ranked[position], own, terms):
-            ranked[position], alone[position] = [], None
+        own = [offered[agent].safe for agent in served[position]]
+        if offered[position].ranked and not terms.keeps_all and not _pays_together(offered[position], own, terms):
+            offered[position] = _NOTHING
+    alone = [each.safe for each in offered]
     useful_groups = [group for group in groups if terms.keeps_all or _may_pay(group, alone, terms)]
-    survivors = ranked if terms.keeps_all else _survivors(ranked, alone, terms)
+    survivors = [each.ranked for each in offered] if terms.keeps_all else _survivors(offered, terms, known)
     if (
         not terms.limits
         and not useful_groups
-        and not any(ranked[position] for position in several)
+        and not any(offered[position].ranked for position in several)
         and all(option.is_apart(terms) for options in survivors for option in options)
     ):
         cheapest = tuple(options[0] for options in survivors if options)
@@ -357,9 +358,11 @@ def place(
         limits=terms.limits,
         commitments=bounds(terms.commitments, machines, terms.burst_hours, terms.budget_name),
     )
-    known = [safe[1] for safe, its in zip(alone, served, strict=True) if safe is not None and len(its) == 1]
-    most_usd = sum(known, Decimal(0)) if len(known) == rules.agents else None
-    columns = [_column(option, terms, its) for option, its in zip(options, agents, strict=True)]
+    certain = [safe[1] for safe, its in zip(alone, served, strict=True) if safe is not None and len(its) == 1]
+    most_usd = sum(certain, Decimal(0)) if len(certain) == rules.agents else None
+    columns = [
+        replace(known.of(_column, option, terms), agents=its) for option, its in zip(options, agents, strict=True)
+    ]
     found = choose(columns, order, rules, most_usd)
     chosen = sorted((options[number] for number in found.columns), key=lambda option: option.deployments)
     joint = {
@@ -430,12 +433,50 @@ def _safe(ranked: Sequence[Option], terms: Terms) -> _Safe:
     return min(bounded, key=lambda pair: pair[1], default=None)
 
 
-def _pays_together(ranked: Sequence[Option], alone: Sequence[_Safe], terms: Terms) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offered:
+    """The options of one deployment, cheapest first, and what is asked of all of them."""
+
+    ranked: tuple[Option, ...]
+    safe: _Safe
+    least_usd: Decimal
+    """A bound that none of them is under, in a month."""
+    worth: frozenset[tuple[str, str, str]]
+    """Machines on which some of them may cost less than what the deployment can fall back on."""
+    shared: frozenset[tuple[str, str, str]]
+    """All machines on which others may be as well."""
+
+
+_NOTHING = _Offered(ranked=(), safe=None, least_usd=Decimal(0), worth=frozenset(), shared=frozenset())
+
+
+def _offered(options: Sequence[Option], terms: Terms) -> _Offered:
+    if not options:
+        return _NOTHING
+    cheapest = options if terms.keeps_all else _where_cheapest(options, terms)
+    ranked = tuple(sorted(cheapest, key=lambda option: option.rank(terms)))
+    safe = _safe(ranked, terms)
+    not_apart = [option for option in ranked if not option.is_apart(terms)]
+    return _Offered(
+        ranked=ranked,
+        safe=safe,
+        least_usd=min(option.least_usd_per_month(terms) for option in ranked),
+        worth=frozenset(
+            machine
+            for option in not_apart
+            if option.elsewhere is not None or safe is None or _could_pay(option, safe, terms)
+            for machine in option.shared_machines
+        ),
+        shared=frozenset(machine for option in not_apart for machine in option.shared_machines),
+    )
+
+
+def _pays_together(offered: _Offered, alone: Sequence[_Safe], terms: Terms) -> bool:
     """Whether a deployment could cost no more than what its agents can fall back on by themselves."""
     certain = [fallback[1] for fallback in alone if fallback is not None]
     if len(certain) < len(alone) or terms.budget_usd is not None:
         return True
-    return min(option.least_usd_per_month(terms) for option in ranked) <= sum(certain)
+    return offered.least_usd <= sum(certain)
 
 
 def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
@@ -447,33 +488,17 @@ def _may_pay(group: Option, alone: Sequence[_Safe], terms: Terms) -> bool:
     return usd < sum(fallback[1] for fallback in safe if fallback)
 
 
-def _survivors(ranked: Sequence[Sequence[Option]], alone: Sequence[_Safe], terms: Terms) -> list[list[Option]]:
+def _survivors(offered: Sequence[_Offered], terms: Terms, known: Known) -> list[tuple[Option, ...]]:
     """Drop options that cannot be part of a cheapest placement.
 
     A machine that several share is worth keeping only if some agent's share of it, all of it reserved where it may be, may
     cost less than what that agent can fall back on, or if a mix may be on it (``mixes``); if it is kept, the others may
     ride along, so their options stay too.
     """
-    kept_machines = {
-        machine
-        for options, safe in zip(ranked, alone, strict=True)
-        for option in options
-        if not option.is_apart(terms)
-        and (option.elsewhere is not None or safe is None or _could_pay(option, safe, terms))
-        for machine in option.shared_machines
-    }
-    kept_machines |= {machine for safe in alone if safe is not None for machine in safe[0].shared_machines}
-    return [
-        _pareto(
-            [
-                option
-                for option in options
-                if option.is_apart(terms) or kept_machines.issuperset(option.shared_machines)
-            ],
-            terms,
-        )
-        for options in ranked
-    ]
+    kept = frozenset[tuple[str, str, str]]().union(
+        *(each.worth for each in offered), *(each.safe[0].shared_machines for each in offered if each.safe is not None)
+    )
+    return [known.of(_pareto, each, terms, known, kept=kept & each.shared) for each in offered]
 
 
 def _could_pay(option: Option, safe: tuple[Option, Decimal], terms: Terms) -> bool:
@@ -485,16 +510,22 @@ def _could_pay(option: Option, safe: tuple[Option, Decimal], terms: Terms) -> bo
     return most is not None and option.least_usd_per_month(within) < most
 
 
-def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
-    """Options that no other one undercuts: neither in what it takes of the same pools nor in what it costs beside them.
+def _pareto(
+    offered: _Offered, terms: Terms, known: Known, *, kept: frozenset[tuple[str, str, str]]
+) -> tuple[Option, ...]:
+    """Options on those machines, or on nodes of their own, that no other one undercuts.
+
+    Neither in what it takes of the same pools nor in what it costs beside them.
 
     Where nodes may be reserved, the other must need no less at normal load either: that is how many may be. Where commitments
     may cover nodes, or a limit counts them, it must have no more of those, and cost no more beside them.
     """
     best: dict[object, list[tuple[Decimal, ...]]] = {}
-    kept: list[Option] = []
-    for option in options:
-        column = _column(option, terms)
+    found: list[Option] = []
+    for option in offered.ranked:
+        if not option.is_apart(terms) and not kept.issuperset(option.shared_machines):
+            continue
+        column = known.of(_column, option, terms)
         reserved = any(take.reservable is not None for take in column.takes)
         normal = Decimal(-option.normal_slots if reserved else 0)
         beside = column.direct_usd - option.covered_usd_alone(terms)
@@ -511,12 +542,12 @@ def _pareto(options: Sequence[Option], terms: Terms) -> list[Option]:
         seen = best.setdefault(key, [])
         if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
             seen.append(takes)
-            kept.append(option)
-    return kept
+            found.append(option)
+    return tuple(found)
 
 
-def _column(option: Option, terms: Terms, agents: tuple[int, ...] = ()) -> Column:
-    """An option as the program counts it, for the agents that it serves."""
+def _column(option: Option, terms: Terms) -> Column:
+    """An option as the program counts it, whoever it serves."""
     direct, takes = Decimal(0), []
     weights: dict[str, float] = {}
     for tier in TIERS:
@@ -531,7 +562,7 @@ def _column(option: Option, terms: Terms, agents: tuple[int, ...] = ()) -> Colum
             continue
         takes.append(_take(option, tier, bought, terms))
     return Column(
-        agents=agents,
+        agents=(),
         direct_usd=direct,
         takes=tuple(takes),
         least_usd=option.least_usd_per_month(terms),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from agentgpu_iac.planning.demand import Demand
@@ -165,10 +166,22 @@ def with_margin(value: float | None, demand: Demand) -> float | None:
 
 
 def in_time(service: Service, demand: Demand) -> bool:
-    """Whether every budget of the agent is met: those of TTFT and TPOT at their percentile and with the margin."""
+    """Whether every budget of the agent is met."""
+    return most_used(service, demand) <= 1
+
+
+def most_used(service: Service, demand: Demand) -> float:
+    """What is used of the tightest of the agent's budgets: of TTFT and TPOT at their percentile and with the margin."""
     whole = service.e2e_ms if demand.load is None else with_margin(service.e2e_at_ms, demand)
-    return (
-        within(with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms)
-        and within(with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms)
-        and within(whole, demand.budget_e2e_ms)
+    return max(
+        _used(with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
+        _used(with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
+        _used(whole, demand.budget_e2e_ms),
     )
+
+
+def _used(value: float | None, budget: float | None) -> float:
+    """Part of a budget; 0 where there is none, or nothing to hold against it. More than 1 exactly where it is not ``within``."""
+    if value is None or budget is None or value == 0:
+        return 0.0
+    return value / budget if value <= budget else max(value / budget, math.nextafter(1.0, 2.0))

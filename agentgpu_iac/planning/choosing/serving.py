@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from functools import lru_cache
+from typing import Generic, TypeVar
 
 from agentgpu_iac.planning.choosing.asking import Asking
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
-from agentgpu_iac.planning.choosing.service import Service, in_time, prefill_ms, slowed, with_overrides, with_reload
+from agentgpu_iac.planning.choosing.service import Service, most_used, prefill_ms, slowed, with_overrides, with_reload
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.groups import Groups
-from agentgpu_iac.sizing.paging import largest
 from agentgpu_iac.sizing.pausing import Away
+from agentgpu_iac.sizing.searching import between, largest_within
 from agentgpu_iac.sizing.speed import Speed
 from agentgpu_iac.spec.model import MAX_COUNT
+
+Thing = TypeVar("Thing")
+
+
+class Itself(Generic[Thing]):
+    """Something as a key, alike to itself alone: it holds what has no hash."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Thing) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and other.thing is self.thing
 
 
 class ReplicaService:
     """One replica before its sessions: an engine, the share of prompts that it finds cached, and how sessions ask."""
 
     __slots__ = (
-        "_asked",
+        "_alone",
         "_away",
         "_by_hand",
         "_demand",
-        "_engine",
         "_engines",
-        "_groups",
-        "_hit",
         "_in_time",
         "_known",
         "_late",
@@ -50,17 +67,18 @@ class ReplicaService:
         """With what was measured and set by hand in place if ``by_hand``; ``engines`` busy engines take turns. ``away``: sessions
         that pause are not kept on the accelerators.
         """
-        self._demand, self._engine, self._hit, self._groups = demand, engine, prefix_hit_ratio, groups
+        key, worst = Itself(demand), prefix_hit_ratio
+        if away is not None:
+            worst = away.longest_prompt_hit_ratio(prefix_hit_ratio)
+        self._demand, self._away = demand, away
         self._round_trip_ms, self._by_hand, self._engines = round_trip_ms, by_hand, engines
-        self._asked: tuple[latency.Request, tuple[float, float]] | None = None
-        """A mean request, and the largest prompt."""
+        self._alone = _alone(key, engine, prefix_hit_ratio, worst, groups, round_trip_ms)
         self._known: dict[int, Service] = {}
-        self._in_time, self._late = 0, MAX_COUNT
-        """The most requests that are known to be in time, and the fewest known to be late."""
-        self._away = away
+        self._in_time, self._late = (0, 0.0), (MAX_COUNT, math.inf)
+        """The most requests that are known to be in time, and the fewest known to be late, with what they use of the budgets."""
         reload_ms = 0.0 if away is None else away.waits_ms
-        self.asking = Asking(
-            demand, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms
+        self.asking = asking(
+            key, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms
         )
 
     def holding(self, sessions: int) -> Service:
@@ -80,15 +98,24 @@ class ReplicaService:
         """The most requests, up to those, that are computed at once within every budget: latency only grows with them."""
         if self._away is not None:
             requests = min(requests, self._away.resident)
-        low = min(self._in_time, requests)
-        high = min(self._late, requests + 1)
-        while high - low > 1:
-            middle = requests if high > requests and low == self._in_time else (low + high) // 2
-            if self._is_in_time(middle):
-                low = self._in_time = middle
-            else:
-                high = self._late = middle
-        return low
+        if requests <= self._in_time[0]:
+            return requests
+        if requests < self._late[0]:
+            self._learn(requests, self._used(requests))
+        if requests > self._in_time[0]:
+            between(self._learnt, 1.0, self._in_time, self._late)
+        return min(requests, self._in_time[0])
+
+    def _learnt(self, requests: int) -> float:
+        used = self._used(requests)
+        self._learn(requests, used)
+        return used
+
+    def _learn(self, requests: int, used: float) -> None:
+        if used <= 1:
+            self._in_time = max(self._in_time, (requests, used))
+        else:
+            self._late = min(self._late, (requests, used))
 
     def most_sessions(self, by_memory: int) -> int:
         """The most sessions, up to those that memory holds, that meet every budget with as many requests as they generate."""
@@ -97,16 +124,30 @@ class ReplicaService:
         most = self.most(by_memory)
         if not most or self._has_room(by_memory, most):
             return by_memory if most else 0
-        return largest(lambda sessions: self._has_room(sessions, most), by_memory)
+        return largest_within(lambda sessions: self._room_used(sessions, most), 1.0, by_memory)
 
     def _has_room(self, sessions: int, most: int) -> bool:
         """Whether no more of them generate than are in time, and the others find their cache as often as it is planned."""
-        planned = self.asking.planned(sessions)
-        return planned <= most and (self._away is None or self._away.held(sessions, planned) <= self._away.resident)
+        return self._room_used(sessions, most) <= 1
 
-    def _is_in_time(self, requests: int) -> bool:
-        keeps_up = self._away is None or self._away.keeps_up(self._asked_per_ms(requests))
-        return keeps_up and in_time(self.computing(requests), self._demand)
+    def most_sessions_away(self, away: Away) -> int:
+        """A bound of the sessions of a replica that keeps none in a pause: with answers as soon as where all are kept."""
+        most = self.most(away.resident)
+        if not most:
+            return 0
+        return largest_within(lambda sessions: self._room_used(sessions, most, away), 1.0, self._demand.most_seats)
+
+    def _room_used(self, sessions: int, most: int, away: Away | None = None) -> float:
+        """By both, what they use of it."""
+        planned, away = self.asking.planned(sessions), away or self._away
+        used = planned / most
+        return used if away is None else max(used, away.held(sessions, planned) / away.resident)
+
+    def _used(self, requests: int) -> float:
+        """What they use of the tightest budget; infinite where the link to the host does not keep up."""
+        if self._away is not None and not self._away.keeps_up(self._asked_per_ms(requests)):
+            return math.inf
+        return most_used(self.computing(requests), self._demand)
 
     def _asked_per_ms(self, requests: int) -> float:
         time = self.asking.time
@@ -115,22 +156,35 @@ class ReplicaService:
     def computing(self, requests: int) -> Service:
         """With so many requests computed at once, and sessions held."""
         if requests not in self._known:
-            service = slowed(self._alone(requests), self._engines, self._round_trip_ms)
+            service = slowed(self._alone.service(requests), self._engines, self._round_trip_ms)
             if self._away is not None and self._away.longest_ms:
                 late_ms = self._away.late_ms(self._asked_per_ms(requests))
                 service = with_reload(service, self._away.longest_ms, late_ms)
             self._known[requests] = with_overrides(service, self._demand) if self._by_hand else service
         return self._known[requests]
 
-    def _alone(self, requests: int) -> Service:
-        demand, hit = self._demand, self._hit
-        if self._engine is None:
-            return _unknown(requests)
-        if self._asked is None:
-            worst = hit if self._away is None else self._away.longest_prompt_hit_ratio(hit)
-            self._asked = mean_request(demand, hit), largest_prompt(demand, worst)
-        request, largest_prompts = self._asked
-        engine = self._engine.with_fullest_group(self._groups.fullness(requests))
+
+class _Alone:
+    """One engine that shares its accelerators with no other, by the requests that it computes; each number worked out once."""
+
+    __slots__ = ("_demand", "_engine", "_groups", "_hit", "_known", "_largest", "_request", "_round_trip_ms")
+
+    def __init__(
+        self, demand: Demand, engine: Speed | None, hit: float, worst_hit: float, groups: Groups, round_trip_ms: float
+    ) -> None:
+        self._demand, self._engine, self._groups, self._round_trip_ms = demand, engine, groups, round_trip_ms
+        self._hit, self._known = hit, dict[int, Service]()
+        self._request, self._largest = mean_request(demand, hit), largest_prompt(demand, worst_hit)
+
+    def service(self, requests: int) -> Service:
+        """With nothing set by hand."""
+        if requests not in self._known:
+            self._known[requests] = _unknown(requests) if self._engine is None else self._with(self._engine, requests)
+        return self._known[requests]
+
+    def _with(self, engine: Speed, requests: int) -> Service:
+        demand, request, largest_prompts = self._demand, self._request, self._largest
+        engine = engine.with_fullest_group(self._groups.fullness(requests))
         state = latency.steady(engine, request, requests)
         answer = latency.answer(engine, request, state, requests, requests)
         prefill = prefill_ms(engine, request, requests, *largest_prompts)
@@ -182,3 +236,39 @@ def _unknown(requests: int) -> Service:
         tpot_error_ratio=None,
         calibrated=False,
     )
+
+
+@lru_cache(maxsize=2048)
+def _alone(
+    demand: Itself[Demand], engine: Speed | None, hit: float, worst_hit: float, groups: Groups, round_trip_ms: float
+) -> _Alone:
+    return _Alone(demand.thing, engine, hit, worst_hit, groups, round_trip_ms)
+
+
+def asking(
+    demand: Itself[Demand],
+    engine: Speed | None,
+    hit: float,
+    groups: Groups,
+    *,
+    by_hand: bool = True,
+    engines: int = 1,
+    reload_ms: float = 0.0,
+) -> Asking:
+    """The sessions before a replica; kept, since the same is asked for many starts of a burst."""
+    given = demand.thing.agent.overrides
+    told = given.ttft_ms is not None or given.tpot_ms is not None
+    return _asking(demand, engine, hit, groups, by_hand and told, engines, reload_ms)
+
+
+@lru_cache(maxsize=2048)
+def _asking(
+    demand: Itself[Demand],
+    engine: Speed | None,
+    hit: float,
+    groups: Groups,
+    by_hand: bool,
+    engines: int,
+    reload_ms: float,
+) -> Asking:
+    return Asking(demand.thing, engine, hit, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms)

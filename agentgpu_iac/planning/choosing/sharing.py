@@ -19,21 +19,22 @@ _MAX_ENUMERATED = 10
 
 
 def shared_options(
-    by_deployment: Sequence[Sequence[Option]],
+    mates_by_deployment: Sequence[Sequence[Option]],
     tolerated: dict[tuple[int, str], int],
     served: Sequence[tuple[int, ...]] = (),
 ) -> tuple[tuple[Option, ...], bool]:
-    """Groups of deployments that fit together on one accelerator, and whether all groups were considered.
+    """Groups of deployments that fit together on one accelerator, of those that may join one (``mates_of``); and whether all
+    groups were considered.
 
     Only options of one accelerator on a single-accelerator machine, that carry the whole peak in one replica
     and are bought on-demand, may join: the group then needs no autoscaler, which could not see it anyway.
     ``tolerated`` says how many busy engines each (deployment, accelerator) can bear; ``served`` are the agents of each, of
     whom a group serves none twice.
     """
-    served = served or [(position,) for position in range(len(by_deployment))]
+    served = served or [(position,) for position in range(len(mates_by_deployment))]
     cheapest: dict[str, dict[int, Option]] = {}
-    for options in by_deployment:
-        for option in mates_of(options):
+    for mates_of_one in mates_by_deployment:
+        for option in mates_of_one:
             cheapest.setdefault(option.candidates[0].accelerator.id, {})[option.deployments[0]] = option
     groups: list[Option] = []
     complete = True
@@ -50,9 +51,10 @@ def shared_options(
                 group
                 for size in range(2, MAX_ENGINES_PER_ACCELERATOR + 1)
                 for group in itertools.combinations(members, size)
-                if _serves_nobody_twice(group, served)
+                if all(tolerated[option.deployments[0], accelerator] >= size for option in group)
+                and _serves_nobody_twice(group, served)
                 and sum(need[option.deployments, accelerator] for option in group) <= _limit_gib(group)
-                and _fits(group, tolerated, accelerator)
+                and all(host_memory.fits(option.candidates[0], option.machine, size) for option in group)
             ]
         else:
             complete = False

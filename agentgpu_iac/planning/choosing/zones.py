@@ -14,6 +14,8 @@ _ROUNDING = 1e-9
 
 def in_zones(replicas: int, zones: int) -> tuple[int, ...]:
     """Replicas in each zone, the fullest first."""
+    if zones == 1:
+        return (replicas,)
     each, more = divmod(replicas, zones)
     return tuple(each + (zone < more) for zone in range(zones))
 

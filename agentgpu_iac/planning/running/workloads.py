@@ -215,6 +215,7 @@ def workload_plan(
         pod=_pod(candidate, pool, replicas, streamer_mib, spread=spec.cluster_objects.topology_spread),
         sessions_concurrent=demand.concurrent,
         sessions_peak=demand.peak,
+        burst_ramp_s=demand.ramp_s,
         fallback=agent.fallback,
         chosen_because=_chosen_because(member),
         metrics=metrics,

@@ -52,6 +52,7 @@ from agentgpu_iac.planning.writing.costs import (
 )
 from agentgpu_iac.planning.writing.drivers import drivers
 from agentgpu_iac.planning.writing.ledger.entries import entries, proxy_entries
+from agentgpu_iac.planning.writing.refused_prices import with_prices
 from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
@@ -167,13 +168,15 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for candidate in context.candidates
         for override in overrides.of(candidate, tiers[candidate.demand.name][0])
     )
+    facts = advice.facts(context)
     made = Plan(
         api_version=PLAN_VERSION,
         stack=name,
         target=spec.target,
         pattern=advice.pattern(context),
         architecture=advice.architecture(context),
-        headline=advice.headline(context),
+        headline=" ".join(facts),
+        facts=facts,
         workloads=workloads,
         agents=agents,
         sharing=sharing(decided.considered, settled, decided.terms, order),
@@ -203,7 +206,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         overrides=by_hand,
         rejections=tuple(
             sorted(
-                (*decided.rejections, *advice.purchase_rejections(context)),
+                (*with_prices(decided.rejections, placed, on_offer), *advice.purchase_rejections(context)),
                 key=lambda rejection: (rejection.agent, rejection.accelerator, rejection.constraint),
             )
         ),

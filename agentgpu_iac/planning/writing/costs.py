@@ -19,7 +19,7 @@ from agentgpu_iac.planning.writing.price_ages import price_age
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
 from agentgpu_iac.targets import target_of
-from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_hour, usd_per_month
+from agentgpu_iac.units import HOURS_PER_MONTH, rounded, usd_per_hour, usd_per_month
 
 _CENT = Decimal("0.01")
 _ALTERNATIVES_PER_AGENT = 3
@@ -255,7 +255,21 @@ def _alternative(member: Placed, option: Option, price: Decimal, delta: Decimal)
         usd_per_month=price,
         delta_usd_per_month=delta,
         note=f"{why}; {_service_words(candidate.service)}",
+        **_latency(candidate.service),
     )
+
+
+def _latency(service: Service) -> dict[str, float | None]:
+    """What would be planned of an alternative's latency."""
+    return {
+        "ttft_at_percentile_ms": _rounded(service.ttft_at_ms),
+        "tpot_at_percentile_ms": _rounded(service.tpot_at_ms),
+        "e2e_at_percentile_ms": _rounded(service.e2e_at_ms),
+    }
+
+
+def _rounded(value_ms: float | None) -> float | None:
+    return None if value_ms is None else rounded(value_ms, 2)
 
 
 def _nodes(candidate: Candidate) -> str:
@@ -296,6 +310,7 @@ def second_replicas(
                 usd_per_month=now + more,
                 delta_usd_per_month=more,
                 note=_second_buys(spec, on_several_nodes=all(pool.nodes > first.nodes for pool in pools)),
+                **_latency(first.service),
             )
         )
     return tuple(found)

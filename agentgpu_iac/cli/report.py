@@ -1,0 +1,32 @@
+"""``report``: a plan as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentgpu_iac.cli.app import OverlayOption, SourceArgument, TodayOption, writing
+
+
+def report(
+    spec: SourceArgument,
+    output_file: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the page to this file; left out, it is printed.")
+    ] = None,
+    catalog: OverlayOption = None,
+    today: TodayOption = None,
+) -> None:
+    """Write a plan as one HTML page that asks for nothing: figures, warnings, assumptions, and every sum behind a click."""
+    from agentgpu_iac.cli.sources import source
+    from agentgpu_iac.review.report.drawing import library
+    from agentgpu_iac.review.report.page import report_page
+
+    library()
+    page = report_page(source(spec, catalog, today=today).plan)
+    if output_file is None:
+        typer.echo(page, nl=False)
+        return
+    with writing(output_file):
+        output_file.write_text(page, encoding="utf-8")

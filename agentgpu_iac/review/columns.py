@@ -1,0 +1,124 @@
+"""Text in the columns of a screen: how wide it is, where it breaks, and which columns of a table there is room for."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+GAP: Final = "  "
+"""Between two columns."""
+_LEAST_CUT: Final = 10
+"""Cells of a column that may be cut keep so many characters, as long as no narrower column must give way."""
+
+
+def width_of(text: str) -> int:
+    """Columns that a text takes on a screen: East Asian characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+    )
+
+
+def padded(text: str, width: int, *, right: bool) -> str:
+    """A text with spaces up to a width."""
+    room = " " * (width - width_of(text))
+    return room + text if right else text + room
+
+
+def wrapped(text: str, width: int | None) -> list[str]:
+    """A text in lines of at most a width, broken between words, and within one that is longer. None: as it is."""
+    if width is None:
+        return text.split("\n")
+    return [line for paragraph in text.split("\n") for line in _wrapped(paragraph, max(1, width))]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines, line = [], ""
+    for word in text.split():
+        rest = word
+        if line and width_of(line) + 1 + width_of(rest) <= width:
+            line = f"{line} {rest}"
+            continue
+        if line:
+            lines.append(line)
+        while width_of(rest) > width:
+            head = _head(rest, width)
+            lines.append(head)
+            rest = rest[len(head) :]
+        line = rest
+    return [*lines, line] if line or not lines else lines
+
+
+def _head(text: str, width: int) -> str:
+    """As many characters of a text as fit, one at least."""
+    end = 1
+    while end < len(text) and width_of(text[: end + 1]) <= width:
+        end += 1
+    return text[:end]
+
+
+def cut(text: str, width: int) -> str:
+    """A text of one line that ends in … where there is no room for all of it."""
+    if width_of(text) <= width:
+        return text
+    head = _head(text, width - 1)
+    return (head.rstrip() if width_of(head) < width else "") + "…"[:width]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """The columns of a table that are shown, and how wide each is."""
+
+    shown: tuple[int, ...]
+    widths: tuple[int, ...]
+
+
+def fitted(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    room: int | None,
+    *,
+    whole: frozenset[int] = frozenset(),
+    cuttable: frozenset[int] = frozenset(),
+    drop: Sequence[int] = (),
+) -> Fitted:
+    """Give each column its width in a room. None: as wide as it likes.
+
+    The widest columns give way first: cells go on in another line, or end in … where their column is ``cuttable``; those of
+    ``whole`` columns do neither. Where that is not enough, the columns of ``drop`` go, in that order; then words break.
+    """
+    cells = list(zip(columns, *rows, strict=True))
+    natural = [max(map(width_of, each)) for each in cells]
+    least = [_least(at, each, natural[at], whole, cuttable) for at, each in enumerate(cells)]
+    shown = list(range(len(columns)))
+    waiting = list(drop)
+    while True:
+        gaps = len(GAP) * (len(shown) - 1)
+        if room is None or sum(natural[at] for at in shown) + gaps <= room:
+            return Fitted(shown=tuple(shown), widths=tuple(natural[at] for at in shown))
+        if sum(least[at] for at in shown) + gaps <= room or not waiting:
+            widths = _narrowed({at: natural[at] for at in shown}, least, room - gaps)
+            return Fitted(shown=tuple(shown), widths=tuple(widths[at] for at in shown))
+        shown.remove(waiting.pop(0))
+
+
+def _least(at: int, cells: Sequence[str], natural: int, whole: frozenset[int], cuttable: frozenset[int]) -> int:
+    if at in whole:
+        return natural
+    if at in cuttable:
+        return min(natural, max(_LEAST_CUT, width_of(cells[0])))
+    return max(width_of(word) for cell in cells for word in (cell.split() or [""]))
+
+
+def _narrowed(widths: dict[int, int], least: Sequence[int], room: int) -> dict[int, int]:
+    """Take from the widest column that still may give, then from the widest of all, down to one character."""
+    narrowed = dict(widths)
+    while sum(narrowed.values()) > room:
+        giving = [at for at in narrowed if narrowed[at] > least[at]] or [at for at in narrowed if narrowed[at] > 1]
+        if not giving:
+            break
+        narrowed[max(giving, key=narrowed.__getitem__)] -= 1
+    return narrowed

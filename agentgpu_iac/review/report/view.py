@@ -1,0 +1,523 @@
+"""What the report says, in its order; how it looks is the template's, and how its figures are drawn ``drawing``'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from agentgpu_iac.plan import AgentPlan, Assumption, LedgerEntry, Plan, Workload
+from agentgpu_iac.plan.meanings import WARNINGS
+from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.cost_view import cost_blocks
+from agentgpu_iac.review.hours_view import hours_lines
+from agentgpu_iac.review.report.candidates import scatter
+from agentgpu_iac.review.report.figure import Figure
+from agentgpu_iac.review.report.memory import memory_figure
+from agentgpu_iac.review.report.money import agents_figure, pools_figure
+from agentgpu_iac.review.report.starts import timeline
+from agentgpu_iac.review.report.tables import Cell, Grid, Sums, anchor, grid, of_block, sections
+from agentgpu_iac.review.report.waterfalls import nearest_first, waterfall
+from agentgpu_iac.review.served_view import served_blocks
+from agentgpu_iac.units import figure
+
+MOST_FIGURES: Final = 8
+"""Figures of one kind that are drawn, one for each deployment; the others have their tables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One of the few numbers at the top."""
+
+    label: str
+    value: Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    """One number with how it comes about."""
+
+    id: str
+    name: str
+    result: str
+    lines: tuple[tuple[str, str], ...]
+    """Formula, with its figures, source: what it is and what it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumSection:
+    """Sums of one part of the plan."""
+
+    title: str
+    sums: tuple[Sum, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumGroup:
+    """Sums of one workload."""
+
+    title: str
+    sections: tuple[SumSection, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A piece of a sentence."""
+
+    text: str
+    is_code: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningItem:
+    """Warnings of one kind."""
+
+    code: str
+    count: int
+    is_several: bool
+    messages: tuple[str, ...]
+    remedy: tuple[Word, ...]
+    """What a reader can do about them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningRank:
+    """Warnings that matter alike."""
+
+    title: str
+    style: str
+    """Class of the style sheet."""
+    items: tuple[WarningItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of the page: sentences, tables and figures under a heading."""
+
+    id: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A plan as a reader goes through it."""
+
+    stack: str
+    headline: tuple[str, ...]
+    facts: tuple[Fact, ...]
+    parts: tuple[Part, ...]
+    warnings: tuple[WarningRank, ...]
+    warning_count: int
+    assumptions: tuple[tuple[str, tuple[str, ...]], ...]
+    """Whose they are, and each of them."""
+    assumption_count: int
+    sums: tuple[SumGroup, ...]
+    sum_count: int
+    provenance: tuple[str, ...]
+
+
+def report(plan: Plan) -> Report:
+    """The report of a plan: it arranges what stands there, and decides nothing."""
+    sums = Sums.of(plan)
+    ranks = tuple(_ranks(plan))
+    waterfalls = tuple(waterfall(workload, f"ttft-{at}", sums) for at, workload in enumerate(nearest_first(plan)))
+    scatters = tuple(scatter(plan, workload, f"candidates-{at}") for at, workload in enumerate(_dearest_first(plan)))
+    return Report(
+        stack=plan.stack,
+        headline=(plan.headline,),
+        facts=tuple(_facts(plan)),
+        parts=(
+            Part(
+                id="glance",
+                title="At a glance",
+                figures=(memory_figure(plan, sums), waterfalls[0], scatters[0], agents_figure(plan)),
+            ),
+            _asked(plan),
+            _planned(plan, sums),
+            _latency(plan, sums, waterfalls),
+            _candidates(plan, scatters),
+            _cost(plan),
+            _starts(plan, sums),
+        ),
+        warnings=ranks,
+        warning_count=len(plan.warnings),
+        assumptions=tuple(_assumptions(plan.assumptions)),
+        assumption_count=len(plan.assumptions),
+        sums=tuple(_sums(plan)),
+        sum_count=len(plan.ledger),
+        provenance=tuple(_provenance(plan)),
+    )
+
+
+def _facts(plan: Plan) -> Iterator[Fact]:
+    cost = plan.cost
+    yield Fact(label="warm, a month", value=Cell(text=f"USD {cost.baseline_usd_per_month:,.2f}"))
+    if cost.expected_usd_per_month != cost.baseline_usd_per_month:
+        value = Cell(text=f"USD {cost.expected_usd_per_month:,.2f}")
+        yield Fact(label="with the expected burst hours", value=value)
+    yield Fact(label="at the peak, an hour", value=Cell(text=f"USD {cost.peak_usd_per_hour:,.2f}"))
+    nodes = sum(pool.max for pool in plan.node_pools)
+    yield Fact(label="nodes at the peak", value=Cell(text=f"{nodes:,}"))
+    tightest = nearest_first(plan)[0]
+    planned, budget = tightest.latency.first_answer_at_percentile_ms, tightest.latency.first_answer_budget_ms
+    if planned is not None and budget:
+        value = Cell(text=f"{planned / budget:.0%} of {budget:,.0f} ms")
+        yield Fact(label=f"tightest first answer: {tightest.name}", value=value)
+
+
+def _asked(plan: Plan) -> Part:
+    agents = plan.served_agents
+    sentences = [f"Target: {plan.target}. Pattern: {plan.pattern}. Architecture: {plan.architecture}."]
+    if plan.policy.budget_usd_per_month is not None:
+        sentences.append(f"Budget: USD {plan.policy.budget_usd_per_month:,.2f} a month.")
+    sentences += [
+        f"Set by hand, {override.agent}: {override.field} = {figure(override.value)} ({override.beside})."
+        for override in plan.overrides
+    ]
+    columns = (
+        "agent",
+        "role",
+        "model",
+        "class",
+        "sessions",
+        "context tokens",
+        "TTFT ms",
+        "TPOT ms",
+        "answer ms",
+        "burst in s",
+    )
+    models = {name: workload for workload in reversed(plan.workloads) for name in workload.served}
+    rows = (
+        (
+            agent.name,
+            agent.role or "",
+            models[agent.name].model if agent.name in models else "",
+            agent.latency_class,
+            f"{agent.sessions_concurrent:,} to {agent.sessions_peak:,}",
+            f"{agent.context_tokens:,}",
+            *_budgets(agent),
+            _ramp(models.get(agent.name)),
+        )
+        for agent in agents
+    )
+    table = grid("Agents as asked for, with their budgets", columns, rows, frozenset({4, 5, 6, 7, 8, 9}))
+    return Part(id="asked", title="What was asked", sentences=tuple(sentences), grids=(table,))
+
+
+def _budgets(agent: AgentPlan) -> tuple[str, str, str]:
+    ttft, tpot, e2e = (
+        "" if value is None else f"{value:,.0f}"
+        for value in (agent.budget_ttft_ms, agent.budget_tpot_ms, agent.budget_e2e_ms)
+    )
+    return ttft, tpot, e2e
+
+
+def _ramp(workload: Workload | None) -> str:
+    if workload is None or workload.burst_ramp_s is None or workload.sessions_peak == workload.sessions_concurrent:
+        return ""
+    return f"{workload.burst_ramp_s:,.0f}"
+
+
+def _planned(plan: Plan, sums: Sums) -> Part:
+    because = (
+        f"{workload.title}: {workload.chosen_because}." for workload in plan.workloads if workload.tier == "baseline"
+    )
+    drivers = (
+        f"What the price of {driver.agent} stands at ({driver.constraint}): {driver.message}."
+        for driver in plan.drivers
+    )
+    shared = of_blocks("Agents that share a deployment", served_blocks(plan))
+    return Part(
+        id="planned",
+        title="What is planned, and why",
+        sentences=(*because, *drivers, *hours_lines(plan), *shared.sentences),
+        grids=(_workloads(plan, sums), *shared.grids, _pools(plan)),
+    )
+
+
+def _workloads(plan: Plan, sums: Sums) -> Grid:
+    columns = (
+        "deployment and tier",
+        "model",
+        "engine",
+        "accelerators",
+        "TP x PP",
+        "seats",
+        "memory need GiB",
+        "TTFT ms",
+        "TPOT ms",
+        "replicas",
+        "pool",
+    )
+    rows = (
+        (
+            workload.name,
+            f"{workload.model}, {workload.precision}",
+            f"{workload.engine.name} {workload.engine.version}",
+            f"{workload.accelerators_per_replica} x {workload.accelerator}",
+            f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}",
+            f"{workload.max_num_seqs:,}",
+            sums.cell(f"{workload.memory.total_gib:,.2f}", workload.name, "totalGib"),
+            _of_sum(sums, workload, workload.latency.ttft_at_percentile_ms, "ttftAtPercentileMs"),
+            _of_sum(sums, workload, workload.latency.tpot_at_percentile_ms, "tpotAtPercentileMs"),
+            sums.cell(_range(workload.replicas.min, workload.replicas.max), workload.name, "replicas"),
+            workload.node_pool,
+        )
+        for workload in plan.workloads
+    )
+    return grid("Deployments", columns, rows, frozenset({5, 6, 7, 8, 9}))
+
+
+def _of_sum(sums: Sums, workload: Workload, value: float | None, name: str) -> Cell:
+    return Cell(text="") if value is None else sums.cell(f"{value:,.1f}", workload.name, name)
+
+
+def _range(least: int, most: int) -> str:
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _pools(plan: Plan) -> Grid:
+    columns = (
+        "pool",
+        "tier",
+        "bought",
+        "instance type",
+        "accelerators",
+        "provider and region",
+        "nodes",
+        "USD/h a node",
+    )
+    rows = (
+        (
+            pool.name,
+            pool.tier,
+            ", else ".join(pool.capacity_types),
+            pool.instance_types[0],
+            f"{pool.accelerators_per_node} x {pool.accelerator}",
+            f"{pool.provider} {pool.region}",
+            _range(pool.min, pool.max),
+            f"{pool.usd_per_hour:,.4f}",
+        )
+        for pool in plan.node_pools
+    )
+    return grid("Node pools", columns, rows, frozenset({6, 7}))
+
+
+def _latency(plan: Plan, sums: Sums, figures: Sequence[Figure]) -> Part:
+    ordered = nearest_first(plan)
+    rows = (
+        (
+            workload.name,
+            f"p{workload.latency.percentile:g}",
+            _of_sum(sums, workload, workload.latency.ttft_at_percentile_ms, "ttftAtPercentileMs"),
+            _number(workload.latency.budget_ttft_ms),
+            _percent(workload.latency.ttft_error_ratio),
+            _percent(workload.latency.ttft_miss_ratio),
+            _of_sum(sums, workload, workload.latency.tpot_at_percentile_ms, "tpotAtPercentileMs"),
+            _number(workload.latency.budget_tpot_ms),
+            _percent(workload.latency.tpot_error_ratio),
+            _percent(workload.latency.tpot_miss_ratio),
+            _of_sum(sums, workload, workload.latency.e2e_at_percentile_ms or workload.latency.e2e_ms, "e2eMs"),
+            _number(workload.latency.budget_e2e_ms),
+        )
+        for workload in ordered
+    )
+    columns = (
+        "deployment and tier",
+        "at",
+        "TTFT ms",
+        "budget",
+        "may be off by",
+        "likely over it",
+        "TPOT ms",
+        "budget",
+        "may be off by",
+        "likely over it",
+        "answer ms",
+        "budget",
+    )
+    table = grid("Latency against its budgets, the tightest first", columns, rows, frozenset(range(2, 12)))
+    return Part(
+        id="latency",
+        title="Latency against its budgets",
+        sentences=(f"At a glance shows {figures[0].title}.", *_not_drawn(len(ordered), "the tightest")),
+        grids=(table,),
+        figures=tuple(figures[1:MOST_FIGURES]),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def _not_drawn(count: int, which: str) -> tuple[str, ...]:
+    if count <= MOST_FIGURES:
+        return ()
+    return (f"Of {count} deployments and tiers {MOST_FIGURES} are drawn, {which}; the tables have all of them.",)
+
+
+def _dearest_first(plan: Plan) -> list[Workload]:
+    """The first tier of each deployment, the dearest deployment first."""
+    firsts: dict[str, Workload] = {}
+    for workload in plan.workloads:
+        firsts.setdefault(workload.agent, workload)
+    costs = {each.agent: each.usd_per_month for each in plan.cost.by_agent}
+    return sorted(firsts.values(), key=lambda workload: -sum(costs.get(agent, 0) for agent in workload.served))
+
+
+def _candidates(plan: Plan, figures: Sequence[Figure]) -> Part:
+    ordered = _dearest_first(plan)
+    gap = f"The placement is the cheapest over all candidates considered; optimality gap {plan.cost.optimality_gap_ratio:.2%}."
+    others = tuple(
+        f"{each.agent + ': ' if each.agent else ''}{each.description}, USD {each.usd_per_month:,.2f} a month ({each.note})"
+        for each in plan.cost.alternatives
+        if each.agent not in {workload.agent for workload in ordered}
+    )
+    return Part(
+        id="candidates",
+        title="What else was looked at",
+        sentences=(
+            gap,
+            f"At a glance shows {figures[0].title}.",
+            *_not_drawn(len(ordered), "the dearest"),
+            *others,
+        ),
+        grids=tuple(each.table for each in figures[MOST_FIGURES:]),
+        figures=tuple(figures[1:MOST_FIGURES]),
+    )
+
+
+def _cost(plan: Plan) -> Part:
+    cost = plan.cost
+    rows: list[tuple[Cell | str, ...]] = [
+        ("baseline, a month of 720 h", f"{cost.baseline_usd_per_month:,.2f}"),
+        ("baseline and the expected burst hours, a month", f"{cost.expected_usd_per_month:,.2f}"),
+        ("at the peak, an hour", f"{cost.peak_usd_per_hour:,.2f}"),
+    ]
+    if cost.beside_usd_per_month is not None:
+        rows.append(("beside the nodes, as far as it is known, a month", f"{cost.beside_usd_per_month:,.2f}"))
+    more = of_blocks("Cost", cost_blocks(plan))
+    age = cost.price_age
+    aged = (
+        (f"The oldest price was read on {age.oldest_date}, {age.days} days before {age.day}.",)
+        if age and age.days
+        else ()
+    )
+    return Part(
+        id="cost",
+        title="Cost",
+        sentences=(*aged, *more.sentences),
+        grids=(grid("Sums in USD", ("what", "USD"), rows, frozenset({1})), *more.grids),
+        figures=(pools_figure(plan),),
+    )
+
+
+def _starts(plan: Plan, sums: Sums) -> Part:
+    ordered = sorted(plan.workloads, key=lambda workload: -workload.cold_start_s.upper.total)
+    figures = tuple(timeline(workload, f"start-{at}", sums) for at, workload in enumerate(ordered))
+    return Part(
+        id="starts",
+        title="Cold starts against the burst",
+        sentences=_not_drawn(len(ordered), "the slowest"),
+        grids=tuple(each.table for each in figures[MOST_FIGURES:]),
+        figures=figures[:MOST_FIGURES],
+    )
+
+
+def of_blocks(title: str, blocks: Iterator[Block]) -> Part:
+    """What another view says, its tables under the headings above them."""
+    sentences: list[str] = []
+    grids: list[Grid] = []
+    caption = title
+    for block in blocks:
+        match block:
+            case Heading():
+                caption = block.text
+            case Paragraph():
+                sentences.append(block.text)
+            case Listing():
+                sentences += block.items
+            case Table():
+                grids.append(of_block(caption, block))
+            case _:
+                raise AssertionError(f"a report has no place for {type(block).__name__}")
+    return Part(id="", title=title, sentences=tuple(sentences), grids=tuple(grids))
+
+
+def _ranks(plan: Plan) -> Iterator[WarningRank]:
+    codes = tuple(dict.fromkeys(warning.code for warning in plan.warnings))
+    items = tuple(
+        WarningItem(
+            code=code,
+            count=len(messages),
+            is_several=len(messages) > 1,
+            messages=messages,
+            remedy=_words(WARNINGS[code].remedy),
+        )
+        for code in codes
+        for messages in (
+            tuple(
+                f"{warning.agent + ': ' if warning.agent else ''}{warning.message}"
+                for warning in plan.warnings
+                if warning.code == code
+            ),
+        )
+    )
+    if items:
+        yield WarningRank(title="Warnings", style="to-know", items=items)
+
+
+def _words(sentence: str) -> tuple[Word, ...]:
+    """A sentence of ours, of which every second piece between backticks is code."""
+    return tuple(Word(text=text, is_code=at % 2 == 1) for at, text in enumerate(sentence.split("`")) if text)
+
+
+def _assumptions(assumptions: Sequence[Assumption]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    owners = tuple(dict.fromkeys(assumed.agent for assumed in assumptions))
+    for owner in owners:
+        lines = tuple(
+            f"{assumed.part + '.' if assumed.part else ''}{assumed.field}: {assumed.value}"
+            for assumed in assumptions
+            if assumed.agent == owner
+        )
+        yield ("the stack" if owner is None else owner, lines)
+
+
+def _sums(plan: Plan) -> Iterator[SumGroup]:
+    owned: dict[str, list[tuple[int, LedgerEntry]]] = {}
+    for position, entry in enumerate(plan.ledger):
+        owned.setdefault(entry.workload, []).append((position, entry))
+    for workload, entries in owned.items():
+        yield SumGroup(
+            title=workload,
+            sections=tuple(
+                SumSection(title=title, sums=tuple(_sum(position, entry) for position, entry in found))
+                for title, found in sections(entries).items()
+            ),
+        )
+
+
+def _sum(position: int, entry: LedgerEntry) -> Sum:
+    lines = (("how", entry.formula), ("with", entry.inputs), ("from", entry.source))
+    return Sum(
+        id=anchor(position),
+        name=entry.name,
+        result=entry.result,
+        lines=tuple((name, text) for name, text in lines if text),
+    )
+
+
+def _provenance(plan: Plan) -> Iterator[str]:
+    made = plan.provenance
+    yield f"agentgpu {made.tool_version}"
+    yield f"catalog {made.catalog_version}"
+    yield f"spec {made.spec_sha256}"
+    if made.solver is not None:
+        yield f"solver {made.solver}"
