@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any, Final
 from agentgpu_iac import __version__
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import AgentGpuError, BadInput, Infeasible
+from agentgpu_iac.inputs import json_of
 from agentgpu_iac.operations.git import Repository, repository_at
 from agentgpu_iac.operations.publishing.branch import base_of, signing_in
 from agentgpu_iac.operations.publishing.description import Published
@@ -183,11 +183,17 @@ def _is_as_published(loaded: LoadedStack, before: bytes | None) -> bool:
     """Whether the published plan is of this very spec. A model's own config.json is in no digest, so it is planned again."""
     if before is None or any(agent.model.endswith(".json") for agent in loaded.stack.spec.agents):
         return False
+    return _provenance(before).get("specSha256") == loaded.sha256
+
+
+def _provenance(raw: bytes) -> Mapping[str, Any]:
+    """What a published plan says that it was made from; nothing where it is none."""
     try:
-        provenance = json.loads(before).get("provenance", {})
-    except ValueError:
-        return False
-    return bool(provenance.get("specSha256") == loaded.sha256)
+        data = json_of(raw, PLAN_FILE, constants=False)
+    except BadInput:
+        return {}
+    found = data.get("provenance") if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _made(tasks: Sequence[_Task], progress: Callable[[int, int, str], None]) -> Iterator[_Made]:
@@ -306,10 +312,7 @@ def _reason(made: Sequence[_Made], there: Mapping[str, PublishedFolder]) -> str:
         found = there.get(each.folder)
         plan = next((file.content for file in each.files or () if file.path == PLAN_FILE), None)
         for raw, is_new in ((None if found is None else found.plan, False), (plan, True)):
-            try:
-                provenance = {} if raw is None else json.loads(raw).get("provenance", {})
-            except ValueError:
-                continue
+            provenance = {} if raw is None else _provenance(raw)
             if is_new:
                 news.add(str(provenance.get("catalogVersion", "")))
             elif provenance:
