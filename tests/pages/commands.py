@@ -18,6 +18,9 @@ NEEDS = {
     "status": "a cluster",
     "pin": "registries and the model hub",
     "catalog update": "a provider's API",
+    "check": "policies and plans of the reader's repository",
+    "comment": "a host of pull requests",
+    "publish": "the reader's repository and its host",
 }
 """Commands of ours that ask somebody outside."""
 ELSEWHERE = {
