@@ -20,6 +20,7 @@ from agentgpu_iac.rendering.templates import template_folder
 from agentgpu_iac.review.commonmark import visible
 from agentgpu_iac.review.report import page as page_module
 from agentgpu_iac.review.report.drawing import cleaned, draw
+from agentgpu_iac.review.report.figure import shortened
 from agentgpu_iac.review.report.page import report_page
 from agentgpu_iac.review.report.tables import Sums
 from agentgpu_iac.review.report.view import MOST_FIGURES, report
@@ -342,3 +343,10 @@ def test_colours_of_drawings_and_keys_are_the_style_sheets(page: str, page_of_fi
     assert used == known
     swatches = {node.attributes["class"].split()[1] for node in parsed(page_of_five).css(".swatch")}
     assert swatches <= set(re.findall(r"\.swatch\.([a-z-]+)", style))
+
+
+def test_labels_take_no_more_room_than_there_is() -> None:
+    assert shortened("support", 15) == "support"
+    assert shortened("customer-service", 15) == "customer-servi…"
+    assert shortened("客户服务代理人员专用系统", 15) == "客户服务代理…"
+    assert shortened("a\u202eb", 15) == "a⟨U+202E⟩b"
