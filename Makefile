@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+DOCS   := build/docs-venv
 STACK  := stacks/customer-service.yaml
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
@@ -9,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test laws check lint smoke tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
+.PHONY: help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -35,6 +36,18 @@ lint: $(VENV)/.dev ## Style only
 smoke: $(VENV)/.dev ## Try every command beside the newest, the lowest and no optional libraries, each in an environment of its own
 	$(BIN)/python tools/smoke.py
 
+docs: $(DOCS)/.built ## Build the pages' site into build/site, strictly: every link and heading is checked, nothing is fetched
+	$(DOCS)/bin/python tools/docs/build.py
+
+pages: wheel ## Run every command of the README and docs that can run here, from the wheel in empty folders
+	$(BIN)/python -m pytest tests/wheel -n 2 --durations=5
+
+wheel: $(VENV)/.dev ## Build the wheel into dist/; the same commit gives the same bytes
+	$(BIN)/python tools/release.py wheel
+
+release: $(VENV)/.dev ## Try a release: build twice, compare, check version and changelog (RELEASE=vX.Y.Z: against that tag)
+	$(BIN)/python tools/release.py release  # which reads RELEASE itself: a tag's name is nothing that make or a shell should read
+
 tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
 	$(PYTHON) tools/install.py
 
@@ -45,9 +58,9 @@ e2e-cluster: $(VENV)/.dev ## Try what we render on a real control plane, engine 
 e2e-pulumi: $(VENV)/.dev ## Try pulumi up on the real CLI, engine and providers, with doubles of the clouds (needs make tools)
 	$(BIN)/python -m pytest tests/e2e/pulumi -n 2 --dist loadfile --durations=10
 
-golden: $(VENV)/.dev ## Rewrite the golden plans and trees and the output in the README; review the difference
-	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/outcomes tests/rendering tests/house
-	git diff --stat -- tests README.md
+golden: $(VENV)/.dev ## Rewrite the golden plans and trees and the output on the pages; review the difference
+	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/outcomes tests/rendering tests/house tests/pages
+	git diff --stat -- tests README.md docs
 
 mutants: $(VENV)/.dev ## Change the core in one place at a time and see whether a test fails: a sample (hours of one core; not in CI)
 	$(BIN)/python -m pytest tests/outcomes/constants.py
@@ -66,6 +79,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster --extra report -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/docs/requirements.txt tools/docs/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/skypilot/requirements.txt tools/skypilot/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/langgraph/requirements.txt tools/langgraph/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/litellm/requirements.txt tools/litellm/requirements.in
@@ -81,6 +95,7 @@ schema: $(VENV)/.runtime ## Export the JSON Schemas of the agent stack and the p
 	$(BIN)/agentgpu schema --format markdown > docs/spec-fields.md
 	$(BIN)/agentgpu schema plan > docs/schema/plan.v1alpha1.json
 	$(BIN)/agentgpu schema plan --format markdown > docs/plan.md
+	$(BIN)/python tools/pages.py
 
 clean: ## Remove what these commands made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -96,4 +111,9 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	$(PIP) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+$(DOCS)/.built: tools/docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement tools/docs/requirements.txt
 	@touch $@

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from agentgpu_iac.review.blocks import Block
     from agentgpu_iac.spec.loader import LoadedStack
 
+_SIDE = "Agent stack, saved plan, rendered folder, or REV:PATH of any of them in Git."
+
 
 def plan(
     spec: SpecArgument,
@@ -297,25 +299,26 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
-    after: Annotated[Path, typer.Argument(help="Agent stack, or a plan printed as JSON or YAML.")],
+    before: Annotated[str, typer.Argument(help=_SIDE, metavar="BEFORE")],
+    after: Annotated[str, typer.Argument(help=_SIDE, metavar="AFTER")],
     catalog: OverlayOption = None,
     format: Annotated[
-        PlanFormat, typer.Option("--format", "-f", help="How to print the difference.")
+        PlanFormat,
+        typer.Option("--format", "-f", help="How to print the difference; markdown is the comment of a pull request."),
     ] = PlanFormat.TABLE,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when the plans differ.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when the plans or their files differ.")
+    ] = False,
 ) -> None:
-    """Compare two stacks or plans: what it costs before what it touches."""
-    from agentgpu_iac.cli.sources import source
-    from agentgpu_iac.review.diff import diff as compare
-    from agentgpu_iac.review.diff import diff_view
+    """Compare two stacks or plans: what security must see, what it costs, why, then every field and file."""
+    from agentgpu_iac.cli.sides import compared
+    from agentgpu_iac.review.change_view import diff_comment, diff_view
 
-    first, second = (source(path, catalog, overlay_is_for_others=True) for path in (before, after))
-    if catalog is not None and first.made_from is None and second.made_from is None:
-        raise BadInput.one("--catalog", "changes nothing: both files are plans, which are made already")
-    found = compare(first.plan, second.plan)
+    found = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
-    if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
+    if format is PlanFormat.MARKDOWN:
+        typer.echo(diff_comment(found), nl=False)
+    elif format is PlanFormat.TABLE:
         _print_blocks(diff_view(found), format)
     if exit_code and not found.is_empty:
         raise typer.Exit(EXIT_NO)

@@ -15,7 +15,7 @@ from typing import Final
 
 _PLAIN_WORD: Final = re.compile(
     r"""["'(]*                                   # opening
-        (?:\$?[^\W_]+(?:[-'\u2019.,/:%+][^\W_]+)*%?)  # letters and digits, single signs between them
+        (?:[-+±]?\$?[^\W_]+(?:[-'\u2019.,/:%+][^\W_]+)*%?)  # letters and digits, single signs between them
         ["'.,;:!?)]*                             # closing
     """,
     re.VERBOSE,
@@ -27,7 +27,7 @@ _MEANS_MORE: Final = re.compile(
       | \b(?=[0-9a-f]*[0-9])[0-9a-f]{7,64}\b  # a commit
       | \b(?:mailto|xmpp|https?|ftp):
       | :[^\s:]+:                       # an emoji
-      | \w\.\w+\.\w                     # a host name, as some sites read it
+      | [^\W\d]\w*\.\w+\.\w            # a host name, as some sites read it
       | \$\w.*\$                        # a formula
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -104,8 +104,8 @@ def _is_plain(word: str) -> bool:
 
 
 def _escaped(text: str, *, first: bool) -> str:
-    """Plain words; what would begin a list or a rule where a line begins is escaped, and ``$`` and ``>`` anywhere."""
-    made = text.replace(">", "&gt;").replace("$", "\\$")
+    """Plain words; what would begin a list or a rule where a line begins is escaped, and ``$`` anywhere."""
+    made = text.replace("$", "\\$")
     if first and (found := re.match(r"(\d{1,9})?([-+=.)])(?= |$)", made)):
         made = f"{made[: found.start(2)]}\\{made[found.start(2) :]}"
     return made

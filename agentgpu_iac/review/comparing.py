@@ -90,8 +90,8 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
 """What names an item of a list."""
 
 PRESENT: Final = "present"
-Found = tuple[str, str | None, str | None]
-"""Path of a field, and what it holds before and after; None where it is not there."""
+Found = tuple[str, str, str | None, str | None]
+"""Path of a field, the same without the names of items, and what it holds before and after; None where it is not there."""
 
 
 def differences(before: Document, after: Document, kind: str = "") -> Iterator[Found]:
@@ -116,24 +116,30 @@ def _values(path: str, kind: str, before: Any, after: Any) -> Iterator[Found]:
     if before == after:
         return
     if isinstance(before, Document) and isinstance(after, Document):
-        yield from ((f"{path}.{below}", *sides) for below, *sides in differences(before, after, kind))  # type: ignore[misc]
-    elif isinstance(before, Document):
-        yield from ((leaf, value, None) for leaf, value in _leaves(path, kind, before))
-    elif isinstance(after, Document):
-        yield from ((leaf, None, value) for leaf, value in _leaves(path, kind, after))
+        yield from ((f"{path}.{below}", *rest) for below, *rest in differences(before, after, kind))  # type: ignore[misc]
+    elif isinstance(before, Document) or isinstance(after, Document):
+        yield from _one_side(path, kind, before, after)
     elif _holds_parts(before) or _holds_parts(after):
         yield from _lists(path, kind, before, after)
     elif isinstance(before, dict):
         for key in sorted({*before, *after}):
             if before.get(key) != after.get(key):
-                yield f"{path}.{key}", before.get(key), after.get(key)
+                yield f"{path}.{key}", kind, before.get(key), after.get(key)
     elif (old := _options(before)) and (new := _options(after)) and old != new:
         for option in dict.fromkeys((*old, *new)):
             if old.get(option) != new.get(option):
-                yield f"{path}[{option}]", old.get(option), new.get(option)
+                yield f"{path}[{option}]", kind, old.get(option), new.get(option)
     else:
         words = shown(before), shown(after)
-        yield path, *(words if words[0] != words[1] else (_exactly(before), _exactly(after)))
+        yield path, kind, *(words if words[0] != words[1] else (_exactly(before), _exactly(after)))
+
+
+def _one_side(path: str, kind: str, before: Any, after: Any) -> Iterator[Found]:
+    """A part that comes or goes."""
+    if isinstance(before, Document):
+        yield from ((leaf, place, value, None) for leaf, place, value in leaves(before, path, kind))
+    else:
+        yield from ((leaf, place, None, value) for leaf, place, value in leaves(after, path, kind))
 
 
 def _options(value: Any) -> dict[str, str]:
@@ -158,12 +164,12 @@ def _lists(path: str, kind: str, before: Sequence[Document], after: Sequence[Doc
     for name in (*old, *(name for name in new if name not in old)):
         place = f"{path}[{name}]"
         if name not in new:
-            yield place, PRESENT, None
+            yield place, kind, PRESENT, None
         elif name not in old:
-            yield place, None, PRESENT
+            yield place, kind, None, PRESENT
         else:
             yield from _values(place, kind, old[name], new[name])
-    yield from ((path, *sides) for sides in orders(old, new))
+    yield from ((path, kind, *sides) for sides in orders(old, new))
 
 
 def orders(before: Mapping[str, Document], after: Mapping[str, Document]) -> Iterator[tuple[str, str]]:
@@ -173,17 +179,41 @@ def orders(before: Mapping[str, Document], after: Mapping[str, Document]) -> Ite
         yield ", ".join(kept[0]), ", ".join(kept[1])
 
 
-def _leaves(path: str, kind: str, part: Document) -> Iterator[tuple[str, str]]:
+def leaves(part: Document, path: str = "", kind: str = "") -> Iterator[tuple[str, str, str]]:
+    """Every field of a part with its path, the same without names of items, and what it holds; lists item by item."""
     for name in type(part).model_fields:
-        value, below, place = getattr(part, name), f"{path}.{camel(name)}", f"{kind}.{camel(name)}"
+        value, below, place = (
+            getattr(part, name),
+            f"{path}.{camel(name)}".lstrip("."),
+            f"{kind}.{camel(name)}".lstrip("."),
+        )
         if place in NOT_COMPARED:
             continue
         if isinstance(value, Document):
-            yield from _leaves(below, place, value)
+            yield from leaves(value, below, place)
         elif _holds_parts(value):
-            yield from ((f"{below}[{item}]", PRESENT) for item in named(value))
+            yield from ((f"{below}[{item}]", place, PRESENT) for item in named(value))
         else:
-            yield below, shown(value)
+            yield below, place, shown(value)
+
+
+def deep_leaves(part: Document, path: str = "", kind: str = "") -> Iterator[tuple[str, str, str]]:
+    """The same into every item of every list."""
+    for name in type(part).model_fields:
+        value, below, place = (
+            getattr(part, name),
+            f"{path}.{camel(name)}".lstrip("."),
+            f"{kind}.{camel(name)}".lstrip("."),
+        )
+        if place in NOT_COMPARED:
+            continue
+        if isinstance(value, Document):
+            yield from deep_leaves(value, below, place)
+        elif _holds_parts(value):
+            for item, inner in named(value).items():
+                yield from deep_leaves(inner, f"{below}[{item}]", place)
+        else:
+            yield below, place, shown(value)
 
 
 def _holds_parts(value: Any) -> bool:

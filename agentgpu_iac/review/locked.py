@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agentgpu_iac.plan import Plan, Provenance
 from agentgpu_iac.review.blocks import Block, Paragraph
-from agentgpu_iac.review.diff import PlanDiff, diff, diff_view
+from agentgpu_iac.review.change_view import diff_view
+from agentgpu_iac.review.diff import PlanDiff, diff
 from agentgpu_iac.spec.document import Document
 
 

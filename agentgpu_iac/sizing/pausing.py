@@ -13,7 +13,8 @@ _PCIE_4_GB_PER_S = 24.8
 """Host to device on PCIe 4.0 x16, pinned, each of eight A100 alone (nvbandwidth 0.8; NVIDIA developer forum, topic 352186)."""
 _PCIE_5_GB_PER_S = 41.7
 """The same on H100 in vLLM's own blocks of 0.5 to 2 MB: half of the 83.4 GB/s of both directions together (vLLM blog, 8 January
-2026, KV offloading connector)."""
+2026, KV offloading connector). Measured on an H100 SXM by itself, pinned, one direction: 42.7, 41.9 and 48.5 GB/s in blocks of
+0.5, 1 and 2 MiB (``docs/sizing.md``)."""
 _MOST_BUSY = 0.8
 """Part of the link's time above which nobody is promised a reload."""
 _ROUNDING = 1e-9

@@ -6,23 +6,11 @@ import math
 from collections.abc import Callable
 
 
-def largest(holds: Callable[[int], bool], most: int) -> int:
-    """The largest number from 1 to ``most`` that holds, of what stops holding somewhere; 0: not even 1."""
-    low, high = 0, most + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if holds(middle):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
 def largest_within(value: Callable[[int], float], limit: float, most: int) -> int:
     """The largest number from 1 to ``most`` whose value is at most ``limit``, of a value that never falls; 0: not even 1.
 
-    The same as ``largest``, asked more seldom: the next number is read off the line between the two nearest values, and is the
-    middle wherever the last one left more than half of what there was.
+    The next number that is tried is read off the line between the two nearest values, and is the middle wherever the last one
+    left more than half of what there was.
     """
     if most < 1:
         return 0

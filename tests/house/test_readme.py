@@ -1,86 +1,111 @@
-"""What the README shows is what the commands print. ``make golden`` rewrites it."""
+"""The README is short, its links lead somewhere, and what the pages say of the example stacks is so."""
 
 from __future__ import annotations
 
-import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.review.blocks import plain_text
-from agentgpu_iac.review.plan_view import plan_view
 from agentgpu_iac.spec.loader import load, load_text
+from tests.pages.blocks import WRITTEN
 
 ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 STACK = "stacks/customer-service.yaml"
+OF_THE_SITE = {"contributing": "CONTRIBUTING.md", "changelog": "CHANGELOG.md", "security-policy": "SECURITY.md"}
+"""Pages of the site whose text stands at the top of the repository."""
 
 
-def shown() -> re.Match[str]:
-    """The first text block: the plan, then the line that ``render`` prints."""
-    found = re.search(
-        r"```text\n(?P<plan>.*?)(?P<render>^build/customer-service: [^\n]*\n)```", README.read_text(), re.S | re.M
-    )
-    assert found is not None
-    return found
+def test_it_is_read_in_three_minutes() -> None:
+    """At 250 words a minute, code aside; a bar of a table is no word."""
+    assert 7_000 <= len(README.encode()) <= 9_000
+    prose = re.sub(r"```.*?```|<!--.*?-->", "", README, flags=re.DOTALL)
+    assert len([word for word in prose.split() if re.search(r"\w", word)]) <= 3 * 250
+    assert README.count("<img ") == 1
+    for path in re.findall(r'(?:src|srcset)="([^"]+)"', README):
+        assert (ROOT / path).is_file(), path
 
 
-def test_the_demo_output_is_real() -> None:
-    plan = make_plan(load(ROOT / STACK), load_catalog(base_directory=ROOT / "stacks"))
-    real = plain_text(plan_view(plan, STACK))
-    block = shown()
-    if os.environ.get("AGENTGPU_UPDATE_GOLDEN"):
-        text = README.read_text()
-        README.write_text(text[: block.start("plan")] + real + text[block.end("plan") :])
-        return
-    assert block["plan"] == real
+def test_its_links_lead_out_of_the_page_that_shows_it() -> None:
+    """It is shown by package indexes too, where a relative link leads nowhere; so addresses are whole, and of our site's
+    pages each one is a page of ``docs``. The picture alone is relative: it shows in a checkout today."""
+    for picture, address in re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", README):
+        if picture:
+            assert (ROOT / address).is_file()
+            continue
+        assert address.startswith("https://"), address
+        if address.startswith(URLS["Documentation"]):
+            page, _, anchor = address.removeprefix(URLS["Documentation"]).strip("/").partition("#")
+            path = ROOT / OF_THE_SITE.get(page, f"docs/{page or 'index'}.md")
+            assert path.is_file(), address
+            assert not anchor
 
 
-def specs() -> list[str]:
-    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.S)
-    return [block for block in blocks if isinstance(yaml.safe_load(block), dict) and "kind: AgentStack" in block]
+def test_each_file_that_it_names_is_there() -> None:
+    for path in re.findall(r"`((?:docs|stacks)/[\w./-]*)`", README):
+        assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("position", range(len(specs())))
-def test_every_spec_in_the_readme_has_a_plan(position: int, tmp_path: Path) -> None:
-    plan = make_plan(load_text(specs()[position], "README.md"), load_catalog(base_directory=tmp_path))
-    assert plan.workloads
+PAGES = ["CONTRIBUTING.md", "SECURITY.md", *(str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("docs/**/*.md")))]
 
 
-@pytest.mark.parametrize(
-    "path", ["README.md", "CONTRIBUTING.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
-)
+def anchors(page: Path) -> set[str]:
+    """What headings of a page can be linked to, as the site and code hosts make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title) for title in titles)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.strip().lower())) for title in plain}
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_links_lead_somewhere(path: str) -> None:
     page = ROOT / path
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-        if "://" not in target:
-            assert (page.parent / target).exists(), target
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        if "://" in target:
+            continue
+        led_to = page.parent / target if target else page
+        assert led_to.exists(), target
+        if anchor and led_to.suffix == ".md":
+            assert anchor in anchors(led_to), f"{target}#{anchor}"
 
 
-def test_the_lines_of_an_explanation_are_those_of_the_plan() -> None:
-    plan = make_plan(load(ROOT / STACK), load_catalog())
-    printed = {" ".join((line.name, line.formula, line.inputs, line.result)) for line in plan.ledger}
-    block = README.read_text().partition("Two of its lines:\n\n```text\n")[2].partition("\n```")[0]
-    lines = [" ".join(line.split()) for line in block.splitlines()]
-    assert len(lines) == 2
-    assert set(lines) <= printed
+@pytest.mark.parametrize("path", ["README.md", *(path for path in PAGES if path not in WRITTEN)])
+def test_one_sentence_a_line(path: str) -> None:
+    """A change of a sentence is a change of its line. Tables have lines of their own, and so have words in brackets."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    text = re.sub(r"```.*?```|<!--.*?-->|`[^`\n]*`|\]\([^)\n]*\)|\([^()\n]*\)", "x", text, flags=re.DOTALL)
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("|")]
+    assert [line for line in lines if re.search(r"[a-z0-9)*]{2}[.!?] +[A-Z]", line)] == []
+
+
+def test_every_page_can_be_found_from_the_others() -> None:
+    """The site's navigation has every page; here every one is linked from some other."""
+    linked = {
+        (ROOT / path).parent.joinpath(target).resolve()
+        for path in PAGES
+        for target in re.findall(r"\]\(([^)#\s]+\.md)", (ROOT / path).read_text(encoding="utf-8"))
+    }
+    assert {(ROOT / path) for path in PAGES if path.startswith("docs/")} - linked <= {ROOT / "docs/index.md"}
 
 
 def test_the_change_that_is_offered_does_what_is_said() -> None:
-    """The README plans its example again with FP8 weights."""
-    said = " ".join(
-        README.read_text().partition("Try a change before you believe it: ")[2].partition("\n\n")[0].split()
-    )
+    """The page plans its example again with FP8 weights."""
+    page = (ROOT / "docs/read-a-plan.md").read_text(encoding="utf-8")
+    said = " ".join(page.partition("Try a change before you believe it: ")[2].partition("\n\n")[0].split())
     text = (ROOT / STACK).read_text()
-    as_it_is, changed = (
-        make_plan(load_text(each, STACK), load_catalog())
-        for each in (text, text.replace("model: Qwen/Qwen3-14B", "model: Qwen/Qwen3-14B\n      precision: fp8"))
+    changed = make_plan(
+        load_text(text.replace("model: Qwen/Qwen3-14B", "model: Qwen/Qwen3-14B\n      precision: fp8"), STACK),
+        load_catalog(),
     )
-    before, after = (plan.cost.baseline_usd_per_month for plan in (as_it_is, changed))
+    before, after = (
+        plan.cost.baseline_usd_per_month for plan in (make_plan(load(ROOT / STACK), load_catalog()), changed)
+    )
     assert (
         f"an {changed.workloads[0].accelerator.upper()}, for USD {after:,.2f} a month instead of USD {before:,.2f}"
         in said

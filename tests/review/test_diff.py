@@ -9,7 +9,8 @@ import pytest
 
 from agentgpu_iac.plan import Plan, ReplicaRange, Warning
 from agentgpu_iac.review.blocks import Heading, Paragraph, Table, markdown, plain_text
-from agentgpu_iac.review.diff import PlanDiff, diff, diff_view
+from agentgpu_iac.review.change_view import diff_view
+from agentgpu_iac.review.diff import PlanDiff, diff
 from tests.examples import EXAMPLES
 from tests.plans import make_plan, make_pool, make_security, make_tiered_plan, make_workload
 from tests.review.stacks import example, stack
@@ -85,6 +86,7 @@ def test_changes_are_listed_by_workload_and_pool_in_the_words_of_the_plan() -> N
     }
     blocks = diff_view(found)
     assert [block.text for block in blocks if isinstance(block, Heading)] == [
+        "Why",
         "workload support",
         "node pool demo-baseline-g6e-xlarge",
     ]
@@ -179,6 +181,13 @@ def test_a_diff_is_data() -> None:
     found = diff(make_plan(), make_tiered_plan())
     document = found.model_dump(mode="json", by_alias=True)
     assert set(document) == {
+        "security",
+        "causes",
+        "chains",
+        "agents",
+        "pools",
+        "fit",
+        "files",
         "before",
         "after",
         "baselineUsdPerMonthBefore",

@@ -173,8 +173,3 @@ class TestTheLongest:
         pages = paging.session_bytes(drafted.replica.pool_request(4096), 4096)
         assert drafted.kv_per_session_gib == pytest.approx(pages / GIB)
         assert drafted.page_gib == pytest.approx(plain.page_gib * 9 / 8)
-
-
-@pytest.mark.parametrize(("limit", "found"), [(0, 0), (1, 1), (7, 7), (10, 10), (99, 10)])
-def test_the_largest_number_that_holds(limit: int, found: int) -> None:
-    assert paging.largest(lambda number: number <= limit, 10) == found

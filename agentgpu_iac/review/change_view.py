@@ -1,0 +1,325 @@
+"""A difference for people: on a terminal whole, and as the comment of a pull request short, with what is long folded away.
+
+What security must see comes first, then the money, why, what is promised, the engine's arguments, every other field, files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Final
+
+from agentgpu_iac.review.blocks import Block, Folded, Heading, Listing, Paragraph, Table, markdown
+from agentgpu_iac.review.causes import Cause, Chain, Term
+from agentgpu_iac.review.diff import Change, FitChange, MoneyChange, PlanDiff, SecurityChange
+
+MOST_LINES: Final = 60
+"""Lines of a comment: what a person reads in two minutes; what is folded away counts too."""
+MOST_CHARACTERS: Final = 60_000
+"""Characters of a comment: GitHub takes 65,536, and what is around it takes some."""
+_MOST_VALUE: Final = 120
+"""Characters of one value in a comment; a terminal shows it whole."""
+_CHAIN_TERMS: Final = 7
+"""Terms of a chain in one sentence; all of them are in the JSON."""
+_TERMS_OF_A_CHAIN: Final = 14
+"""Terms of a chain on a terminal, with their sums; the others are named."""
+
+
+def diff_view(found: PlanDiff) -> tuple[Block, ...]:
+    """The difference as blocks: what it costs before what it touches."""
+    if says_nothing(found):
+        return (Paragraph(text="The two plans are the same."),)
+    blocks: list[Block] = [Paragraph(text=" ".join(costs(found)))]
+    if found.security:
+        rows = tuple(
+            (each.where, each.field, _side(each.before), _side(each.after), each.reason) for each in found.security
+        )
+        blocks += [
+            Heading(text="Look at these first"),
+            Table(columns=("where", "field", "before", "after", "why first"), rows=rows),
+        ]
+    if found.causes or found.chains:
+        blocks += [Heading(text="Why"), *_why(found)]
+    blocks += _money_blocks(found)
+    if found.fit:
+        blocks += [Heading(text="Against the budgets"), _fit_table(found.fit)]
+    for where in dict.fromkeys(change.where for change in found.changes):
+        fields = tuple(
+            (change.field or "(all of it)", _side(change.before), _side(change.after))
+            for change in found.changes
+            if change.where == where
+        )
+        blocks += [Heading(text=where), Table(columns=("field", "before", "after"), rows=fields)]
+    if found.new_warnings:
+        blocks += [Heading(text="New warnings"), Listing(items=found.new_warnings)]
+    if found.gone_warnings:
+        blocks += [Heading(text="Warnings that go"), Listing(items=found.gone_warnings)]
+    if found.files is not None and not found.files.is_empty:
+        blocks += [Heading(text="Files"), Listing(items=tuple(_file_lines(found)))]
+    return tuple(blocks)
+
+
+def says_nothing(found: PlanDiff) -> bool:
+    """Neither a decision nor a file nor a warning differs."""
+    return found.is_empty and not found.new_warnings and not found.gone_warnings
+
+
+def _why(found: PlanDiff) -> Iterator[Block]:
+    if found.causes:
+        yield Listing(items=tuple(map(cause_words, found.causes)))
+    for chain in found.chains:
+        yield Paragraph(text=f"{chain.deployment}, because {_because(chain)}, then:")
+        told = [*_told(chain.terms, _TERMS_OF_A_CHAIN)]
+        left = [term.name for term in chain.terms if term not in told]
+        yield Listing(items=(*map(_term_words, told), *((f"and {', '.join(left)}",) if left else ())))
+
+
+def _term_words(term: Term) -> str:
+    said = f"{term.name}: {_side(term.before)} -> {_side(term.after)}"
+    if not (term.sum_before or term.sum_after):
+        return said
+    return f"{said}, from {_short(_side(term.sum_before), _MOST_VALUE)} to {_short(_side(term.sum_after), _MOST_VALUE)}"
+
+
+def cause_words(cause: Cause) -> str:
+    """A cause in a line."""
+    if cause.before is None or cause.after is None:
+        side, verb = (cause.after, "is set to") if cause.before is None else (cause.before, "is taken away; it was")
+        return f"{cause.what} {verb} {side}"
+    return f"{cause.what}: {cause.before} -> {cause.after}"
+
+
+def _because(chain: Chain) -> str:
+    if chain.causes:
+        return "; ".join(map(cause_words, chain.causes))
+    return "nothing of its own was changed; it follows from the others, or from facts that all rest on"
+
+
+def chain_words(chain: Chain, most: int = _CHAIN_TERMS) -> str:
+    """A chain in one sentence: the causes, then the terms that moved, the money last."""
+    told = [*_told(chain.terms, most)]
+    steps = [f"{term.name} {_side(term.before)} -> {_side(term.after)}" for term in told]
+    left = len(chain.terms) - len(told)
+    more = f" ({left} more terms moved)" if left else ""
+    return f"{chain.deployment}: because {_because(chain)}: {'; then '.join(steps)}{more}"
+
+
+_TOLD: Final = (
+    "sessionsPeak",
+    "model",
+    "accelerator",
+    "contextTokens",
+    "totalGib",
+    "maxNumSeqs",
+    "generating",
+    "ttftAtPercentileMs",
+    "tpotAtPercentileMs",
+    "replicas at the peak",
+    "replicas that are always there",
+    "nodes",
+    "usdPerMonth",
+)
+"""Terms that a sentence tells first."""
+
+
+def _told(terms: Sequence[Term], most: int) -> Iterator[Term]:
+    names = {name: rank for rank, name in enumerate(_TOLD)}
+    ranked = sorted(terms, key=lambda term: (term.name.partition(" of ")[0] not in names, terms.index(term)))
+    kept = ranked[:most]
+    yield from (term for term in terms if term in kept)
+
+
+def _money_blocks(found: PlanDiff) -> Iterator[Block]:
+    for title, items in (("agent", found.agents), ("node pool", found.pools)):
+        if items:
+            yield Heading(text=f"Cost by {title}")
+            yield _money_table(title, items)
+
+
+def _money_table(title: str, items: Sequence[MoneyChange]) -> Table:
+    has_thousand = any(each.before_usd_per_1000 or each.after_usd_per_1000 for each in items)
+    return Table(
+        columns=(title, "USD a month", "change", *(("USD per 1,000",) if has_thousand else ())),
+        rows=tuple(
+            (
+                each.name,
+                f"{_usd(each.before_usd_per_month)} -> {_usd(each.after_usd_per_month)}",
+                f"{each.delta_usd_per_month:+,.2f}",
+                *((_thousand(each),) if has_thousand else ()),
+            )
+            for each in items
+        ),
+        right=frozenset({1, 2, 3}) if has_thousand else frozenset({1, 2}),
+    )
+
+
+def _thousand(each: MoneyChange) -> str:
+    sides = ("-" if usd is None else f"{usd:,.4f}" for usd in (each.before_usd_per_1000, each.after_usd_per_1000))
+    return " -> ".join(sides)
+
+
+def _usd(value: Decimal | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
+
+
+def _fit_table(items: Sequence[FitChange]) -> Table:
+    return Table(
+        columns=("workload", "promise", "before", "after"),
+        rows=tuple(
+            (
+                each.workload,
+                each.what,
+                _ms(each.before_ms, each.before_budget_ms, each.before_miss_ratio),
+                _ms(each.after_ms, each.after_budget_ms, each.after_miss_ratio),
+            )
+            for each in items
+        ),
+    )
+
+
+def _ms(value: float | None, budget: float | None, miss: float | None) -> str:
+    if value is None:
+        return "-" if budget is None else f"not known, budget {budget:,.0f} ms"
+    held = "" if budget is None else f" of {budget:,.0f}"
+    return f"{value:,.0f}{held} ms{'' if miss is None else f', {miss:.0%} likely over it'}"
+
+
+def _side(value: str | None) -> str:
+    return "-" if value in (None, "") else str(value)
+
+
+def _file_lines(found: PlanDiff) -> Iterator[str]:
+    files = found.files
+    if files is not None:
+        for verb, paths in (("new", files.added), ("changed", files.changed), ("deleted", files.deleted)):
+            yield from (f"{verb}: {path}" for path in paths)
+
+
+def diff_comment(found: PlanDiff, *, name: str = "", level: str = "") -> str:
+    """The difference as Markdown of fewer than 60 lines, for a pull request: what is long is folded, and what is folded is
+    shortened where it must be, with how much is left out.
+
+    Args:
+        found: The difference.
+        name: What it is of, in the heading; empty: the stack.
+        level: What is said below the heading, such as why somebody looks.
+    """
+    for most in range(8, 0, -1):
+        text = markdown(tuple(_comment(found, name or found.after, level, most)))
+        if text.count("\n") < MOST_LINES and len(text) < MOST_CHARACTERS:
+            return text
+    return f"{text[:MOST_CHARACTERS].rpartition(chr(10))[0]}\n"
+
+
+def _comment(found: PlanDiff, name: str, level: str, most: int) -> Iterator[Block]:
+    yield Heading(text=f"{name}: {headline(found)}")
+    if level:
+        yield Paragraph(text=level)
+    if says_nothing(found):
+        yield Paragraph(text="The two plans are the same.")
+        return
+    yield Paragraph(text=" ".join(costs(found)))
+    if found.security:
+        yield Paragraph(text="Look at these first:")
+        yield Listing(items=_some(tuple(map(_security_words, found.security)), most, "more of them are below"))
+    if found.causes or found.chains:
+        yield Paragraph(text="Why:")
+        yield Listing(items=_some(tuple(_reasons(found)), most, "more are in the JSON"))
+    if found.agents:
+        yield _rest(_money_table("agent", found.agents), most)
+    if found.fit:
+        yield _rest(_fit_table(found.fit), most)
+    details = tuple(_details(found))
+    if details:
+        table = Table(columns=("of", "what changes"), rows=details)
+        yield Folded(summary=f"Everything that changes ({len(found.changes)} fields)", blocks=(_rest(table, 2 * most),))
+    files = tuple(_files_by_kind(found))
+    if files:
+        count = (
+            0 if found.files is None else sum(map(len, (found.files.added, found.files.changed, found.files.deleted)))
+        )
+        yield Folded(summary=f"Files ({count})", blocks=(Listing(items=files),))
+
+
+def _details(found: PlanDiff) -> Iterator[tuple[str, str]]:
+    """A row for each part with all that changes in it, so that many fields take few lines."""
+    for title, warnings in (("new warnings", found.new_warnings), ("warnings that go", found.gone_warnings)):
+        if warnings:
+            yield f"{title} ({len(warnings)})", _short("; ".join(map(_short, warnings)), 4_000)
+    if found.pools:
+        pools = "; ".join(f"{each.name} {each.delta_usd_per_month:+,.2f}" for each in found.pools)
+        yield "USD a month by node pool", _short(pools, 4_000)
+    for title, is_of in (("engine arguments", True), ("", False)):
+        parts: dict[str, list[str]] = {}
+        for change in found.changes:
+            if (".args[" in change.field or change.field.endswith(".args")) is is_of:
+                parts.setdefault(change.where, []).append(_change_words(change))
+        for where, said in parts.items():
+            yield f"{title} {where}".strip(), _short("; ".join(said), 6_000)
+
+
+def _change_words(change: Change) -> str:
+    field = change.field.removeprefix("engine.args") if ".args[" in change.field else change.field
+    return f"{field or '(all of it)'} {_short(_side(change.before), 60)} -> {_short(_side(change.after), 60)}"
+
+
+def _files_by_kind(found: PlanDiff) -> Iterator[str]:
+    files = found.files
+    if files is not None:
+        for verb, paths in (("new", files.added), ("changed", files.changed), ("deleted", files.deleted)):
+            if paths:
+                yield _short(f"{verb}: {' '.join(paths)}", 8_000)
+
+
+def _rest(table: Table, most: int) -> Table:
+    """The first rows, and what the others are called in one more."""
+    if len(table.rows) <= most:
+        return table
+    left = table.rows[most - 1 :]
+    names = _short(", ".join(dict.fromkeys(row[0] for row in left)), 1_000)
+    last = (f"{len(left)} more: {names}", *("" for _ in table.columns[1:]))
+    return Table(columns=table.columns, rows=(*table.rows[: most - 1], last), right=table.right)
+
+
+def _some(items: tuple[str, ...], most: int, more: str) -> tuple[str, ...]:
+    return items if len(items) <= most else (*items[: most - 1], f"{len(items) - most + 1} {more}")
+
+
+def _short(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _security_words(change: SecurityChange) -> str:
+    was, becomes = _short(_side(change.before), _MOST_VALUE), _short(_side(change.after), _MOST_VALUE)
+    return f"{change.where}: {change.field} {was} -> {becomes} ({change.reason})"
+
+
+def _reasons(found: PlanDiff) -> Iterator[str]:
+    told = {cause for chain in found.chains for cause in chain.causes}
+    yield from (_short(cause_words(cause)) for cause in found.causes if cause not in told)
+    yield from (_short(chain_words(chain), 900) for chain in found.chains)
+
+
+def headline(found: PlanDiff) -> str:
+    """What it comes to, in a few words."""
+    delta = found.expected_delta_usd_per_month
+    if says_nothing(found):
+        return "nothing changes"
+    return "the cost stays" if not delta else f"{delta:+,.2f} USD a month"
+
+
+def costs(found: PlanDiff) -> Iterator[str]:
+    """What it costs, in sentences."""
+    month, hour = found.baseline_delta_usd_per_month, found.peak_delta_usd_per_hour
+    before, after = found.baseline_usd_per_month_before, found.baseline_usd_per_month_after
+    yield f"Baseline: USD {_change(before, after, month, 'a month')}."
+    yield f"Peak: USD {_change(found.peak_usd_per_hour_before, found.peak_usd_per_hour_after, hour, 'an hour')}."
+    if found.expected_delta_usd_per_month != month:
+        yield f"With the expected burst hours: {found.expected_delta_usd_per_month:+,.2f} USD a month."
+
+
+def _change(before: Decimal, after: Decimal, delta: Decimal, time: str) -> str:
+    if not delta:
+        return f"{after:,.2f} {time}, as before"
+    ratio = f", {delta / before:+.1%}" if before else ""
+    return f"{before:,.2f} -> {after:,.2f} {time} ({delta:+,.2f}{ratio})"

@@ -1,0 +1,1 @@
+"""What a reader types, from the built wheel in an empty folder: ``make pages``."""
