@@ -83,7 +83,7 @@ def asked(checkout: Path, count: int) -> list[dict[str, Any]]:
 def main(checkout: str, count: int = 100) -> None:
     """Ask, and write what came."""
     commit = subprocess.run(
-        ["git", "log", "-1", "--format=%h %cs"], cwd=checkout, check=True, capture_output=True, text=True
+        ["git", "log", "-1", "--format=%h (%cs)"], cwd=checkout, check=True, capture_output=True, text=True
     ).stdout.strip()
     lines = ",\n".join(f"  {json.dumps(row)}" for row in asked(Path(checkout), count))
     RECORDED.write_text(f'{{"planner": {json.dumps(commit)}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")

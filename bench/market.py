@@ -36,13 +36,14 @@ ROWS = Path(__file__).resolve().parents[1] / "build" / "bench" / "market.jsonl"
 STACKS = 100
 _CENT = 0.01
 
+_RESIZED = "Mélange, resized for bursts"
 WAYS: Mapping[str, Callable[[Seen], Decimal | None]] = {
     "one option an agent": simpler.one_option,
     "one machine for both tiers": simpler.one_machine,
     "one card type for all": simpler.one_card,
     "greedy": simpler.greedy,
     "Mélange": melange,
-    "Mélange, resized for bursts": lambda seen: melange(seen, resized=True),
+    _RESIZED: lambda seen: melange(seen, resized=True),
 }
 """The simpler ways, in the page's order; the first four choose among fewer of the same options."""
 FEWER = tuple(WAYS)[:4]
@@ -126,7 +127,7 @@ def before_section(rows: Sequence[Row], recorded: Mapping[str, Any]) -> list[str
     lines = [
         "## Beside the planner of before",
         "",
-        f"The planner of {recorded['planner']} with its own code and its own catalog, on the same {len(pairs)} teams.",
+        f"The planner of commit {recorded['planner']} with its own code and its own catalog, on the same {len(pairs)} teams.",
         "`bench/before.py` asks it, and its answers are recorded in `bench/data/plans-before.json`.",
         f"It refuses {sum('refused' in old for _, old in pairs)} of them, today's {sum('refused' in row for row, _ in pairs)}.",
         f"{len(both)} are planned by both.",
@@ -168,40 +169,54 @@ def ways_section(rows: Sequence[Row]) -> list[str]:
         "| way | teams | least | median | most | planner dearer | CPU s, median | CPU s, most |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    own = [row["place_s"] for row in planned_rows]
-    if own:
-        lines.append(f"| the planner | {len(own)} | 1 | 1 | 1 | - | {statistics.median(own):.2f} | {max(own):.2f} |")
+    for name, key in (("the planner", "place_s"), ("all of the plan", "plan_s")):
+        own = [row[key] for row in planned_rows]
+        if own:
+            lines.append(f"| {name} | {len(own)} | 1 | 1 | 1 | - | {statistics.median(own):.2f} | {max(own):.2f} |")
     for way in WAYS:
         found = [(row, row["others"][way]) for row in planned_rows]
         answered = [(row, usd, seconds) for row, (usd, seconds) in found if usd]
         ratios = [row["usd"] / usd for row, usd, _ in answered]
-        dearer = sum(row["usd"] > usd * (1 + row["gap"]) + _CENT for row, usd, _ in answered)
+        dearer = sum(_is_dearer(row, way) for row, _, _ in answered)
         times = [seconds for _, _, seconds in answered]
         if answered:
             lines.append(
                 f"| {way} | {len(answered)} | {_spread(ratios)} | {dearer} | {statistics.median(times):.2f} | {max(times):.2f} |"
             )
+    early = [row for row in planned_rows if _is_dearer(row, _RESIZED)]
+    warm = sum(not any(" burst: " in each for each in row["serves"]) for row in early)
+    lines += ["", _WAYS_TOLD]
+    if early:
+        lines.append(
+            f"In {warm} of the {len(early)} teams where the planner is dearer than that, all of its replicas are warm: "
+            "bursts come before a machine has started, or the target starts none."
+        )
     return [*lines, ""]
+
+
+def _is_dearer(row: Row, way: str) -> bool:
+    """Whether a way costs less than the plan, beyond the plan's own gap."""
+    usd, _ = row["others"][way]
+    return bool(usd) and row["usd"] > usd * (1 + row["gap"]) + _CENT
 
 
 _HEAD = """\
 # What the choice is worth
 
-Written by `make bench`, never by hand: {date}, {count} generated teams (`bench/stacks.py`), {solver}, load average {load:.1f} on
-{cores} cores.
-A team has two to six agents with one model, two or one for each, think times of 0 to 60 s, chat and background agents, tools,
-bursts of up to ten times, and one of the five targets.
+Written by `make bench`, never by hand: {date}, {count} generated teams of agents (`bench/stacks.py`), {solver}, {cores} cores at
+a load average of {load:.1f}.
+A team has two to six agents with one model for all, two, or one for each, and one of the five targets.
+Think times are 0 to 60 s; agents chat or work in the background, some call tools, and bursts are up to ten times normal load.
 
 """
 _WAYS_TOLD = """\
-*One option an agent* is the formulation of before on today's demand, physics and prices: every agent has engines of its own, both
-tiers are on one kind of machine, and caches of paused sessions are kept.
+*One option an agent* is the formulation of before on today's demand, physics and prices.
+Every agent has engines of its own, both tiers are on one kind of machine, and caches of paused sessions are kept.
 *Greedy* takes each agent's cheapest by itself, in order.
 *Mélange* (Griggs and others, 2024) fits a histogram of request sizes onto whole machines, one program for each model.
-It knows neither sessions and what they hold, nor caches, percentiles, cold starts or spot; the machines of its peak stand all
-month.
+It knows neither sessions and what they hold, nor caches, percentiles, cold starts or spot.
+The machines of its peak stand all month, and its seconds count what each machine answers, which the planner evaluates before.
 *Resized for bursts* rents its peak for the hours of bursts alone, as if it knew of each burst before it came.
-Where a plan is dearer than Mélange's, it is for what that leaves out.
 """
 
 
@@ -215,7 +230,7 @@ def page(rows: Sequence[Row], recorded: Mapping[str, Any], growth: Sequence[Mapp
         cores=os.cpu_count(),
     )
     lines = [*before_section(rows, recorded), *ways_section(rows)]
-    body = head + "\n".join(lines) + "\n" + _WAYS_TOLD
+    body = head + "\n".join(lines).rstrip("\n") + "\n"
     if growth:
         body += "\n## From one agent to many\n\n```text\n" + "\n".join(growth_lines(growth)) + "\n```\n"
     return body
