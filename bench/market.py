@@ -183,12 +183,18 @@ def ways_section(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 f"| {way} | {len(answered)} | {_spread(ratios)} | {dearer} | {statistics.median(times):.2f} | {max(times):.2f} |"
             )
+    lines.append("")
+    for way in (*FEWER, "Mélange"):
+        dearer_than = [row for row in planned_rows if _is_dearer(row, way)]
+        named = ", ".join(f"{row['seed']} ({row['usd'] / row['others'][way][0]:.2f})" for row in dearer_than)
+        if named:
+            lines.append(f"Teams whose plan is dearer than *{way}*: {named}.")
     early = [row for row in planned_rows if _is_dearer(row, _RESIZED)]
     warm = sum(not any(" burst: " in each for each in row["serves"]) for row in early)
-    lines += ["", _WAYS_TOLD]
+    lines.append(_WAYS_TOLD.rstrip("\n"))
     if early:
         lines.append(
-            f"In {warm} of the {len(early)} teams where the planner is dearer than that, all of its replicas are warm: "
+            f"In {warm} of the {len(early)} teams whose plan is dearer than Mélange resized for bursts, all replicas are warm: "
             "bursts come before a machine has started, or the target starts none."
         )
     return [*lines, ""]
@@ -217,6 +223,10 @@ Every agent has engines of its own, both tiers are on one kind of machine, and c
 It knows neither sessions and what they hold, nor caches, percentiles, cold starts or spot.
 The machines of its peak stand all month, and its seconds count what each machine answers, which the planner evaluates before.
 *Resized for bursts* rents its peak for the hours of bursts alone, as if it knew of each burst before it came.
+A plan that is dearer than Mélange's keeps what means leave out.
+It plans for the requests that generate at once at `capacity.quantile` and for TTFT and TPOT at `latency.percentile`.
+It keeps replicas warm for whoever comes before another has started.
+It does not count on chat within its TPOT on an engine whose steps are full of background work.
 """
 
 
