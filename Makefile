@@ -71,7 +71,7 @@ mutants: $(VENV)/.dev ## Change the core in one place at a time and see whether 
 SAMPLE := 100
 SEED := 1
 
-bench: accuracy ## Speed of plan and render for 1 to 1,000 agents; accuracy of every prediction
+bench: accuracy ## Speed of plan and render, plans beside simpler ways to choose, accuracy; rewrites docs/market.md
 	$(BIN)/python bench/bench.py
 	$(BIN)/python -m bench.market
 
