@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import nodes
 
-from agentgpu_iac.plan import Plan
+from agentgpu_iac.plan import Plan, Warning
+from agentgpu_iac.plan.codes import WarningCode
 from agentgpu_iac.plan.reading import load_plan
 from agentgpu_iac.rendering.templates import template_folder
 from agentgpu_iac.review.commonmark import visible
@@ -222,6 +223,39 @@ def test_warnings_of_one_kind_stand_together_with_what_to_do(rich: Plan, page: s
     (unpinned,) = [item for item in items if text(item.css_first("code")) == "unpinned"]
     assert text(unpinned.css_first(".count")) == "2 times"
     assert text(unpinned.css_first(".remedy")) == "What to do: set the pin that the message names."
+
+
+def test_warnings_stand_by_rank_the_worst_first() -> None:
+    """Once the page had all of them in one rank, whatever the terminal said."""
+    codes: tuple[WarningCode, ...] = ("uncalibrated", "unpinned", "cache-miss")
+    found = tuple(Warning(code=code, agent=None, message=code) for code in codes)
+    ranks = report(make_plan(warnings=found)).warnings
+    assert [(rank.title, rank.style, [item.code for item in rank.items]) for rank in ranks] == [
+        ("Agents may not answer, or late", "serving", ["cache-miss"]),
+        ("Money or access", "safety-and-cost", ["unpinned"]),
+        ("Good to know", "to-know", ["uncalibrated"]),
+    ]
+
+
+def test_each_fact_of_the_plan_is_a_sentence_at_the_top(five: Plan) -> None:
+    assert report(five).headline == five.facts
+    assert report(five.model_copy(update={"facts": ()})).headline == (five.headline,)
+
+
+def test_an_agent_without_a_burst_has_no_time_for_one() -> None:
+    """Its deployment has one where another agent of it climbs."""
+    workload = make_workload(sessions_concurrent=10, sessions_peak=46, burst_ramp_s=60.0)
+    (climbs,) = make_plan(workloads=(workload,)).served_agents
+    stays = climbs.model_copy(update={"sessions_peak": climbs.sessions_concurrent})
+    for agent, said in ((climbs, "60"), (stays, "")):
+        plan = make_plan(workloads=(workload,)).model_copy(update={"agents": (agent,)})
+        (row,) = report(plan).parts[1].grids[0].rows
+        assert row[-1].text == said
+
+
+def test_one_replica_is_one_replica() -> None:
+    said = report(make_plan()).parts[6].figures[0].summary
+    assert re.search(r"\. 1 replica of \d+ seats each\.$", said)
 
 
 def test_more_deployments_than_are_drawn_keep_their_tables() -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from agentgpu_iac.plan import AgentPlan, Assumption, LedgerEntry, Plan, Workload
-from agentgpu_iac.plan.meanings import WARNINGS
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.review.hours_view import hours_lines
+from agentgpu_iac.review.plan_view import gap_sentence
 from agentgpu_iac.review.report.candidates import scatter
 from agentgpu_iac.review.report.figure import Figure
 from agentgpu_iac.review.report.memory import memory_figure
@@ -19,6 +19,7 @@ from agentgpu_iac.review.report.starts import timeline
 from agentgpu_iac.review.report.tables import Cell, Grid, Sums, anchor, grid, of_block, sections
 from agentgpu_iac.review.report.waterfalls import nearest_first, waterfall
 from agentgpu_iac.review.served_view import served_blocks
+from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, WarningGroup, grouped
 from agentgpu_iac.units import figure
 
 MOST_FIGURES: Final = 8
@@ -127,7 +128,7 @@ def report(plan: Plan) -> Report:
     scatters = tuple(scatter(plan, workload, f"candidates-{at}") for at, workload in enumerate(_dearest_first(plan)))
     return Report(
         stack=plan.stack,
-        headline=(plan.headline,),
+        headline=plan.facts or (plan.headline,),
         facts=tuple(_facts(plan)),
         parts=(
             Part(
@@ -199,7 +200,7 @@ def _asked(plan: Plan) -> Part:
             f"{agent.sessions_concurrent:,} to {agent.sessions_peak:,}",
             f"{agent.context_tokens:,}",
             *_budgets(agent),
-            _ramp(models.get(agent.name)),
+            _ramp(agent, models.get(agent.name)),
         )
         for agent in agents
     )
@@ -215,8 +216,9 @@ def _budgets(agent: AgentPlan) -> tuple[str, str, str]:
     return ttft, tpot, e2e
 
 
-def _ramp(workload: Workload | None) -> str:
-    if workload is None or workload.burst_ramp_s is None or workload.sessions_peak == workload.sessions_concurrent:
+def _ramp(agent: AgentPlan, workload: Workload | None) -> str:
+    """Of its deployment, whose burst is its own where it has one."""
+    if workload is None or workload.burst_ramp_s is None or agent.sessions_peak == agent.sessions_concurrent:
         return ""
     return f"{workload.burst_ramp_s:,.0f}"
 
@@ -374,7 +376,6 @@ def _dearest_first(plan: Plan) -> list[Workload]:
 
 def _candidates(plan: Plan, figures: Sequence[Figure]) -> Part:
     ordered = _dearest_first(plan)
-    gap = f"The placement is the cheapest over all candidates considered; optimality gap {plan.cost.optimality_gap_ratio:.2%}."
     others = tuple(
         f"{each.agent + ': ' if each.agent else ''}{each.description}, USD {each.usd_per_month:,.2f} a month ({each.note})"
         for each in plan.cost.alternatives
@@ -384,7 +385,7 @@ def _candidates(plan: Plan, figures: Sequence[Figure]) -> Part:
         id="candidates",
         title="What else was looked at",
         sentences=(
-            gap,
+            gap_sentence(plan),
             f"At a glance shows {figures[0].title}.",
             *_not_drawn(len(ordered), "the dearest"),
             *others,
@@ -452,26 +453,21 @@ def of_blocks(title: str, blocks: Iterator[Block]) -> Part:
 
 
 def _ranks(plan: Plan) -> Iterator[WarningRank]:
-    codes = tuple(dict.fromkeys(warning.code for warning in plan.warnings))
-    items = tuple(
-        WarningItem(
-            code=code,
-            count=len(messages),
-            is_several=len(messages) > 1,
-            messages=messages,
-            remedy=_words(WARNINGS[code].remedy),
-        )
-        for code in codes
-        for messages in (
-            tuple(
-                f"{warning.agent + ': ' if warning.agent else ''}{warning.message}"
-                for warning in plan.warnings
-                if warning.code == code
-            ),
-        )
+    groups = grouped(plan)
+    for rank in RANK_ORDER:
+        items = tuple(_warned(group) for group in groups if group.rank == rank)
+        if items:
+            yield WarningRank(title=RANK_TITLES[rank], style=rank, items=items)
+
+
+def _warned(group: WarningGroup) -> WarningItem:
+    return WarningItem(
+        code=group.code,
+        count=len(group.warnings),
+        is_several=len(group.warnings) > 1,
+        messages=tuple(f"{each.agent + ': ' if each.agent else ''}{each.message}" for each in group.warnings),
+        remedy=_words(group.remedy),
     )
-    if items:
-        yield WarningRank(title="Warnings", style="to-know", items=items)
 
 
 def _words(sentence: str) -> tuple[Word, ...]:
