@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import nodes
 
-from agentgpu_iac.plan import Plan, Warning
-from agentgpu_iac.plan.codes import WarningCode
+from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import load_plan
 from agentgpu_iac.rendering.templates import template_folder
 from agentgpu_iac.review.commonmark import visible
@@ -25,6 +24,7 @@ from agentgpu_iac.review.report.page import report_page
 from agentgpu_iac.review.report.tables import Sums
 from agentgpu_iac.review.report.view import MOST_FIGURES, report
 from agentgpu_iac.review.report.waterfalls import waterfall
+from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, grouped
 from tests.plans import make_plan, make_workload
 from tests.review.pages import parsed, rich_plan, table, tags, text
 from tests.thoroughness import examples
@@ -218,23 +218,15 @@ def test_the_cold_start_lies_beside_the_burst(rich: Plan, page: str) -> None:
 
 def test_warnings_of_one_kind_stand_together_with_what_to_do(rich: Plan, page: str) -> None:
     items = parsed(page).css("#warnings li")
-    assert len(items) == 2
+    ranks = [item.attributes["class"] for item in items]
+    assert ranks == [group.rank for group in grouped(rich)] == sorted(ranks, key=RANK_ORDER.index)
+    assert len(ranks) == 2
     assert sum(len(item.css("p:not(.remedy)")) for item in items) == len(rich.warnings)
     (unpinned,) = [item for item in items if text(item.css_first("code")) == "unpinned"]
     assert text(unpinned.css_first(".count")) == "2 times"
     assert text(unpinned.css_first(".remedy")) == "What to do: set the pin that the message names."
-
-
-def test_warnings_stand_by_rank_the_worst_first() -> None:
-    """Once the page had all of them in one rank, whatever the terminal said."""
-    codes: tuple[WarningCode, ...] = ("uncalibrated", "unpinned", "cache-miss")
-    found = tuple(Warning(code=code, agent=None, message=code) for code in codes)
-    ranks = report(make_plan(warnings=found)).warnings
-    assert [(rank.title, rank.style, [item.code for item in rank.items]) for rank in ranks] == [
-        ("Agents may not answer, or late", "serving", ["cache-miss"]),
-        ("Money or access", "safety-and-cost", ["unpinned"]),
-        ("Good to know", "to-know", ["uncalibrated"]),
-    ]
+    titles = [RANK_TITLES[rank] for rank in dict.fromkeys(ranks)]
+    assert [text(title) for title in parsed(page).css("#warnings h3")] == titles
 
 
 def test_each_fact_of_the_plan_is_a_sentence_at_the_top(five: Plan) -> None:
