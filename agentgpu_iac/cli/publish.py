@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, TodayOption
+from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, TodayOption
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def _tell(found: Report) -> None:
 
 def check(
     spec: Annotated[
-        str, typer.Argument(help="Agent stack, saved plan, rendered folder, or REV:PATH in Git.", metavar="SPEC")
-    ],
+        Path, typer.Argument(help="Agent stack, saved plan, rendered folder, or REV:PATH in Git.", metavar="SPEC")
+    ] = DEFAULT_SPEC,
     policies: Annotated[Path, typer.Option("--policies", "-p", help="File of policies.")] = Path(
         "agentgpu-policies.yaml"
     ),
@@ -109,9 +109,9 @@ def check(
     from agentgpu_iac.review.policies import policy_view, violations
     from agentgpu_iac.review.policy_file import load_policies
 
+    plan = plan_of(str(spec), catalog)
     held = load_policies(policies)
     before = None if against is None else plan_of(against, catalog)
-    plan = plan_of(spec, catalog)
     day = (today or datetime.now()).date().isoformat()
     found = violations(held, plan, day=day, before=before, environment=environment)
     if format is CheckFormat.JSON:
