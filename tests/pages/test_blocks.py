@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import yaml
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.operations.publishing.settings import load_settings
+from agentgpu_iac.review.policy_file import load_policies
 from agentgpu_iac.spec.loader import load_text
 from agentgpu_iac.spec.schema import json_schema
 from tests.pages.blocks import BLOCKS, PAGES, ROOT, WRITTEN, Block, page_name
@@ -92,6 +94,9 @@ def test_targets_settings_and_files_that_it_names_are_there(block: Block) -> Non
             assert (ROOT / path).exists() or "my-stack" in path or path == "stacks/stack.yaml", path
 
 
+READERS: dict[str, Callable[[Path], object]] = {"Policies": load_policies, "Publishing": load_settings}
+
+
 @pytest.mark.parametrize("block", of("yaml"))
 def test_every_yaml_is_what_it_looks_like(block: Block, tmp_path: Path) -> None:
     """A stack, an overlay, or a part of a stack that is put where it belongs."""
@@ -100,6 +105,10 @@ def test_every_yaml_is_what_it_looks_like(block: Block, tmp_path: Path) -> None:
         path = tmp_path / "overlay.yaml"
         path.write_text(block.text, encoding="utf-8")
         load_catalog(path)
+    elif isinstance(value, dict) and value.get("kind") in READERS:
+        path = tmp_path / "file.yaml"
+        path.write_text(block.text, encoding="utf-8")
+        READERS[value["kind"]](path)
     elif block.kind == "not run":
         assert block.words
     elif isinstance(value, dict) and {"apiVersion", "kind"} <= set(value) and value["kind"] != "AgentStack":
