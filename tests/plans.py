@@ -7,7 +7,7 @@ from typing import Any
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.catalog.store import load_catalog
-from agentgpu_iac.planning.finishing.front import front_plan
+from agentgpu_iac.planning.finishing.front import front_plan, joined_plan
 from agentgpu_iac.planning.running.machines import host_plans
 from agentgpu_iac.planning.running.scaling import scaled
 from agentgpu_iac.planning.running.watching import watching_plan
@@ -410,6 +410,77 @@ def make_routed_plan(**changes: Any) -> p.Plan:
         node_pools=tiered.node_pools,
         priority_classes=tiered.priority_classes,
         router=make_router(**{"routes": routes, **changes}),
+    )
+
+
+def make_market(**changes: Any) -> p.MarketPlan:
+    """A card on spot."""
+    way = p.MarketWay(
+        instance_type="SPOT",
+        capacity_type="spot",
+        usd_per_hour=Decimal("0.8"),
+        price_cap_usd_per_hour=Decimal("1"),
+    )
+    fields: dict[str, Any] = dict(
+        ways=(way,),
+        accelerators=("l40s",),
+        regions=(),
+        gpu_memory_gb=48.0,
+        vcpus=8,
+        host_memory_gib=32,
+        disk_gib=120,
+        start_timeout_s=1_800,
+    )
+    return p.MarketPlan(**{**fields, **changes})
+
+
+def make_joined_plan(machines: int = 3) -> p.Plan:
+    """A tiered agent in a cluster whose burst is on machines beside it, and one that is in the cluster alone."""
+    routed = make_routed_plan()
+    baseline, burst, batch = routed.workloads
+    pool = make_pool(
+        name="demo-burst",
+        tier="burst",
+        capacity_types=("spot",),
+        provider="spheron",
+        region="Finland 3",
+        min=0,
+        max=machines,
+        cache_path="/var/lib/agentgpu/models",
+        beside_cluster=True,
+        market=make_market(),
+    )
+    key = p.SecretVariable(variable="VLLM_API_KEY", secret="agents-api-key", key="key")
+    away = burst.model_copy(
+        update={
+            "node_pool": pool.name,
+            "replicas": p.ReplicaRange(min=0, max=machines),
+            "scaling": None,
+            "engine": burst.engine.model_copy(update={"secret_environment": (key,)}),
+        }
+    )
+    assert routed.router is not None
+    spec = StackSpec(agents=(Agent(name="support", model="Qwen/Qwen3-8B"),))
+    workloads, pools = (baseline, away, batch), (routed.node_pools[0], pool)
+    routes = tuple(
+        route.model_copy(
+            update={"max_tries": 2 + machines, "retry_window_ms": route.retry_window_ms + machines * 1_000}
+        )
+        if route.agent == "support"
+        else route
+        for route in routed.router.routes
+    )
+    router = routed.router.model_copy(update={"routes": routes})
+    hosts = host_plans(spec, load_catalog(), workloads, pools, router, routed.served_agents)
+    return routed.model_copy(
+        update={
+            "target": "eks",
+            "workloads": workloads,
+            "node_pools": pools,
+            "router": router,
+            "hosts": hosts,
+            "joined": joined_plan(routed.stack, workloads, pools, hosts, router),
+        }
     )
 
 

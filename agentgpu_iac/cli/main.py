@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, report, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.credentials import without_credentials
@@ -23,6 +23,9 @@ _COMMANDS = (
     report.report,
     plans.render,
     plans.diff,
+    publish.check,
+    publish.publish,
+    publish.comment,
     levers.levers,
     levers.frontier,
     callers.endpoints,

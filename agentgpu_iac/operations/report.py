@@ -65,7 +65,8 @@ class Report(Document):
 
 
 def report(plan: Plan, planned: Mapping[Ref, Body], snapshot: Snapshot, now: datetime) -> Report:
-    """Hold a snapshot of a cluster against a plan and the objects rendered from it."""
+    """Hold a snapshot of a cluster against a plan and the objects rendered from it. Machines beside it are no part of that."""
+    plan = plan.in_cluster
     found = (
         *_unreadable(planned, snapshot),
         *_objects(plan, planned, snapshot),

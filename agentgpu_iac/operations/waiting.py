@@ -32,7 +32,7 @@ def duration_s(text: str) -> int:
 
 def reader(cluster: Cluster, plan: Plan, planned: Mapping[Ref, Body]) -> Callable[[], Report]:
     """What reads the cluster and judges it, each time that it is called."""
-    pools = tuple(pool.name for pool in plan.node_pools)
+    pools = tuple(pool.name for pool in plan.in_cluster.node_pools)
 
     def read() -> Report:
         snapshot = read_snapshot(cluster, plan.stack, pools, planned)

@@ -10,6 +10,8 @@ WarningCode = Literal[
     "bucket-not-streamed",
     "budget-not-counted",
     "burst-absorbed",
+    "beside-not-in-regions",
+    "burst-beside-cluster",
     "burst-not-scaled",
     "burst-outruns-cold-start",
     "burst-shares-gateway",

@@ -17,7 +17,7 @@ from agentgpu_iac.plan.cluster import (
 from agentgpu_iac.plan.cost import Cost
 from agentgpu_iac.plan.driver import Driver
 from agentgpu_iac.plan.findings import Rejection, Warning
-from agentgpu_iac.plan.hosts import FrontPlan, HostPlan
+from agentgpu_iac.plan.hosts import FrontPlan, HostPlan, JoinedPlan
 from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
 from agentgpu_iac.plan.node_pool import NodePool
 from agentgpu_iac.plan.proxy import ProxyPlan
@@ -96,11 +96,13 @@ class Plan(Document):
     policy: PolicyPlan = PolicyPlan()
     """What the spec allows and forbids."""
     hosts: tuple[HostPlan, ...] = ()
-    """What virtual machines run, in the order of the node pools, for the targets ``compose`` and ``spheron``; empty
-    where there is a cluster."""
+    """What virtual machines run, in the order of the node pools, for the targets ``compose`` and ``spheron``; where there is a
+    cluster, what machines beside it run."""
     front: FrontPlan | None = None
     """The machine whose NGINX is in front of all machines; null where there is one machine at most, or each stands for
     itself."""
+    joined: JoinedPlan | None = None
+    """How the cluster's NGINX reaches machines beside it; null where there are none."""
     sky_services: tuple[SkyServicePlan, ...] = ()
     """One for each agent where the target is ``skyserve``; empty for the others."""
     cost: Cost
@@ -130,6 +132,20 @@ class Plan(Document):
     def served_agents(self) -> tuple[AgentPlan, ...]:
         """Every agent; of plans of before as their workloads tell."""
         return self.agents or tuple(_agent_of(tiers) for tiers in tiers_by_agent(self.workloads).values())
+
+    @property
+    def in_cluster(self) -> Plan:
+        """The plan as far as it is about the cluster, without machines beside it."""
+        beside = {pool.name for pool in self.node_pools if pool.beside_cluster}
+        if not beside:
+            return self
+        return self.model_copy(
+            update={
+                "workloads": tuple(workload for workload in self.workloads if workload.node_pool not in beside),
+                "node_pools": tuple(pool for pool in self.node_pools if pool.name not in beside),
+                "hosts": (),
+            }
+        )
 
     def deployment_of(self, agent: str) -> str:
         """The deployment that serves an agent. Raises KeyError for an unknown one."""

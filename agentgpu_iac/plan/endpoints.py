@@ -149,7 +149,7 @@ def _address(plan: Plan, agent: AgentPlan) -> tuple[str, str]:
     for service in plan.sky_services:
         if service.agent == agent.deployment:
             return f"http://{ADDRESS}/v1", f"`sky serve status --endpoint {service.name}`"
-    for host in plan.hosts:
+    for host in plan.in_cluster.hosts:
         for route in host.routes if plan.front is None else plan.front.routes:
             if route.agent == agent.name and route.port is not None:
                 if not host.caller_ranges:

@@ -55,7 +55,7 @@ class KernelSetting(Document):
 
 
 class HostPlan(Document):
-    """What each machine of one node pool runs, where there is no cluster. All machines of a pool are alike."""
+    """What each machine of one node pool runs that is no node of a cluster. All machines of a pool are alike."""
 
     node_pool: str
     """Its node pool."""
@@ -109,6 +109,9 @@ class MachineRoute(Document):
     """The agent's port of the other machine's NGINX."""
     engines: int
     """Engines of the agent there, and so its part of the sessions."""
+    weight: int | None = None
+    """On a machine beside a cluster, what NGINX weighs it by: its engines times the weight of one in the cluster, which is 100
+    divided by those that are warm there (CoreDNS' weight of a pod in a Service's SRV records)."""
 
 
 class OtherMachine(Document):
@@ -145,3 +148,23 @@ class FrontPlan(Document):
     idle_timeout_s: int
     """Silence after which the way to another machine is closed, longer than any answer takes: the longest
     ``answerTimeoutS`` and 60."""
+
+
+class JoinedPlan(Document):
+    """Machines beside the cluster: its NGINX sends requests to those that run, to each by its engines."""
+
+    config_map: str
+    """The ConfigMap in the stack's namespace that says which run: its key ``machines`` has a line for each, name and address, and
+    ``tls.crt`` the certificate that they show. NGINX reads it anew when it changes; while it isn't there, no machine is asked."""
+    server_name: str
+    """The name in that certificate."""
+    machines: tuple[OtherMachine, ...]
+    """Every machine that may run, whether it runs now or not."""
+    worker_connections: int
+    """Connections of one worker process of the cluster's NGINX: twice the router's, as what goes to machines counts twice."""
+    connect_timeout_ms: int
+    """1,000: what a request loses at a machine that has just gone, before it goes elsewhere."""
+    away_s: int
+    """10: time for which a machine to which a connection failed is passed over at once."""
+    idle_timeout_s: int
+    """Silence after which the way to a machine is closed, longer than any answer takes: the longest ``answerTimeoutS`` and 60."""

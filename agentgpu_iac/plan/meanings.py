@@ -107,6 +107,14 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
     "nobody-logs-in": Meaning(
         "no range is named from which one may log in to a virtual machine", "name who may in `hosts.adminRanges`"
     ),
+    "beside-not-in-regions": Meaning(
+        "a provider whose machines may stand beside the cluster sells none in the regions that the stack names",
+        "name regions of that provider too, or leave the provider out",
+    ),
+    "burst-beside-cluster": Meaning(
+        "machines beside the cluster carry the burst, and nothing here starts them when it comes",
+        "start them by the clock: `pulumi up` with `agentgpu:burstNodes` before the hours of the burst, and with 0 after them",
+    ),
     "burst-not-scaled": Meaning(
         "nothing raises the burst tier from 0 replicas, and why",
         "scale it yourself, or keep the peak warm with `overrides.baselineReplicas`",
@@ -454,6 +462,7 @@ Rank = Literal["serving", "safety-and-cost", "to-know"]
 RANKS: Final[Mapping[WarningCode, Rank]] = {
     "answer-over-2s": "serving",
     "attention-groups": "to-know",
+    "burst-beside-cluster": "serving",
     "burst-not-scaled": "serving",
     "burst-outruns-cold-start": "serving",
     "burst-shares-gateway": "serving",

@@ -21,6 +21,9 @@ MAX_PORT = 65_535
 _MAX_SKY_SERVICE = 253
 """SkyServe takes names of any length, and shortens those of its clusters itself; they stand in the name of a file."""
 
+MACHINES_NAME = f"{ROUTER_NAME}-machines"
+"""The ConfigMap that tells NGINX which machines beside the cluster run."""
+
 
 def workload_name(agent: str, tier: Tier) -> str:
     """Name of a deployment in one tier."""
@@ -93,8 +96,14 @@ def _claims(plan: Plan) -> Iterator[Claim]:
             bearer = f"an engine of {engine.workload}"
             yield Claim(space=f"engine on a machine of {host.node_pool}", name=engine.name, bearer=bearer, agent=None)
         yield from _ports(host, plan.front)
-    for machine in () if plan.front is None else plan.front.others:
+    for machine in (
+        *(() if plan.front is None else plan.front.others),
+        *(() if plan.joined is None else plan.joined.machines),
+    ):
         yield Claim(space="machine", name=machine.name, bearer=f"a machine of {machine.node_pool}", agent=None)
+    for route in () if plan.joined is None else (route for each in plan.joined.machines for route in each.routes):
+        bearer = f"the way to {route.agent} on another machine"
+        yield Claim(space="port of the router", name=str(route.port), bearer=bearer, agent=None, is_port=True)
     for service in plan.sky_services:
         yield Claim(
             space="SkyServe service",
@@ -127,7 +136,7 @@ def _ports(host: HostPlan, front: FrontPlan | None) -> Iterator[Claim]:
 
 def _services(plan: Plan, agent: str, tiers: tuple[Workload, ...]) -> Iterator[Claim]:
     """The Services of a cluster, among them those that the controller of groups makes, one for each."""
-    if plan.hosts or plan.sky_services:
+    if plan.in_cluster.hosts or plan.sky_services:
         return
     for name in tiers[0].served:
         yield Claim(space="Service", name=name, bearer=f"agent {name}", agent=name)
@@ -145,6 +154,7 @@ def _tier(workload: Workload) -> str:
 
 
 __all__ = (
+    "MACHINES_NAME",
     "MAX_LABEL",
     "PROXY_NAME",
     "ROUTER_NAME",

@@ -172,5 +172,7 @@ class NodePool(Document):
     """Set where new nodes carry a startup taint until their cache is filled, so that Karpenter drains an old node only when
     the one in its place can serve: baseline nodes that it makes, with a filler. (A node that waits for its taint is never
     idle in Karpenter's eyes, so burst nodes have none: a fill that hangs would keep an empty one.)"""
+    beside_cluster: bool = False
+    """Whether its machines are no nodes of the cluster: they run Docker Compose behind the cluster's NGINX."""
     market: MarketPlan | None = None
     """What to look for where nodes are bought on a marketplace, offer by offer (Spheron)."""

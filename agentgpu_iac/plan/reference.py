@@ -22,6 +22,7 @@ Units are in the names: `Gib` is 2^30 bytes, `S` seconds, `Ms` milliseconds, `Us
 Figures of memory are per accelerator, figures of throughput per tier.
 
 When nothing fits, `--format json` prints `{"feasible": false, "message": ..., "rejections": [...]}` and the exit code is 1.
+Where the baseline alone is over the budget, `waysOut` lists the changes that bring it under (`agentgpu levers`).
 """
 _LAST: Final = "Of the parallelisms of one accelerator only the nearest miss is listed.\n"
 

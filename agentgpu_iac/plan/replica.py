@@ -107,7 +107,9 @@ class LatencyPlan(Document):
     tpot_error_ratio: float | None
     """The same for TPOT."""
     network_ms: float
-    """``network.roundTripMs`` of the spec."""
+    """``network.roundTripMs`` of the spec, and ``wideAreaMs``."""
+    wide_area_ms: float = 0.0
+    """Part of it: three times ``network.burstRttMs`` where the engine is on a machine beside the cluster."""
     reload_ms: float = 0.0
     """Part of the TTFT: the longest history of a session comes back from host memory; 0 where caches are kept or dropped."""
     queue_ms: float | None

@@ -70,12 +70,13 @@ class RoutePlan(Document):
     refusal_statuses: tuple[int, ...] = (503,)
     """HTTP statuses by which its engines turn a request away; another replica is then asked."""
     max_tries: int
-    """Replicas that one request may be sent to, as long as none has begun to answer it: 3 at most."""
+    """Replicas that one request may be sent to, as long as none has begun to answer it: 3 at most, and one more for each machine
+    beside the cluster, since all of them may be away at once."""
     connect_timeout_ms: int
     """1,000."""
     retry_window_ms: int
     """From a request's start, the time in which it may still go to another replica: the connect timeout and the TTFT
-    budget (10 s without one)."""
+    budget (10 s without one), and a connect timeout more for each machine beside the cluster."""
     flow_control: FlowControlPlan | None = None
     """What the route's endpoint picker does with requests that must wait; null: NGINX sends them on or turns them away."""
     answer_timeout_s: int

@@ -36,7 +36,7 @@ from agentgpu_iac.planning.demand import Demand, asking_order, demand
 from agentgpu_iac.planning.deployments import deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
 from agentgpu_iac.planning.pools import Placed, homes
-from agentgpu_iac.planning.references import draft_model, resolve_models
+from agentgpu_iac.planning.references import cluster_regions, draft_model, resolve_models
 from agentgpu_iac.planning.settling import Market, Settled, settle
 from agentgpu_iac.planning.thinking import ThinkingChoice, settled_thinking
 from agentgpu_iac.planning.writing.assembly import Decisions, assemble
@@ -96,12 +96,14 @@ def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | No
         raise BadInput(faults)
     settled, thinking = settled_thinking(loaded, models, catalog)
     evaluators = evaluators or Evaluators()
-    if not target_of(settled).can.one_region or len(settled.regions) < 2:
+    clusters = cluster_regions(settled, catalog)
+    if not target_of(settled).can.one_region or len(clusters) < 2:
         return _make_plan(loaded, settled, models, thinking, catalog, evaluators)
     plans: list[Plan] = []
     refusals: list[NoPlan] = []
-    for region in settled.regions:
-        spec = settled.model_copy(update={"regions": (region,)})
+    elsewhere = tuple(region for region in settled.regions if region not in clusters)
+    for region in clusters:
+        spec = settled.model_copy(update={"regions": (region, *elsewhere)})
         try:
             plans.append(_make_plan(loaded, spec, models, thinking, catalog, evaluators))
         except NoPlan as refusal:
@@ -136,6 +138,7 @@ def _make_plan(
         reserved_ratio=reserved_ratio(spec.observed, sum(each.concurrent for each in demands if each.user_facing)),
         fillers_apart=target_of(spec).can.runs_machines,
         alike=target_of(spec).can.runs_machines,
+        joined=target_of(spec).joined(spec),
         owned=_owned(spec, on_offer),
         commitments=committed(spec.capacity.commitments, on_offer.machines, catalog.day),
         quotas=quotas(spec.capacity.quotas, on_offer.machines, catalog),

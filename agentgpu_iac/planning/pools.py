@@ -23,6 +23,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.planning import priorities
 from agentgpu_iac.planning.choosing import caching, candidates
+from agentgpu_iac.planning.choosing.joined import is_joined
 from agentgpu_iac.planning.choosing.leaving import node_s, replica_drain
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.placement import Option, Placement
@@ -42,6 +43,7 @@ from agentgpu_iac.units import HOURS_PER_MONTH, ceil_div, rounded, usd_per_hour
 
 ROOT_VOLUME_GIB = 100
 _BY_THE_CLOCK = "by-the-clock-"
+_BESIDE = "beside-the-cluster-"
 _NAME_LIMIT = 63 - len("model-cache-")
 """Pool names stand in the names of their model cache's objects, which are labels too."""
 
@@ -218,6 +220,8 @@ def pools_of(
             group = member.share_group or ("over-nodes" if member.option.spans_nodes else "")
             if member.option.open is not None:
                 group = f"{_BY_THE_CLOCK}{member.position}"
+            if machine.instance.provider in terms.joined:
+                group = f"{_BESIDE}{member.position}"
             key = (tier, *machine.id, *purchase.capacity_types, group, str(member.option.zones_in(tier)))
             gathered.setdefault(key, []).append(member)
             facts[key] = (tier, machine, purchase)
@@ -249,7 +253,7 @@ def _parts(
     That takes no more machines. Others are together as the program chose. Each part comes with the name of the agent that it
     is for, where it is for one, and with its machines, where they are not just those that its slots fill.
     """
-    if members[0].option.open is not None:
+    if members[0].option.open is not None or machine.instance.provider in terms.joined:
         return ((members, members[0].candidate.demand.name, None),)
     if not terms.fillers_apart or len(members) == 1 or members[0].share_group is not None:
         return ((members, "", None),)
@@ -386,7 +390,8 @@ def replacement(member: Placed, pool: Pool, spec: StackSpec) -> Replacement:
         return "in-place"
     if pool.free_accelerators >= member.candidate.accelerators_per_replica:
         return "free"
-    if pool.shared or not target_of(spec).can.has_cluster or wanted == "in-place":
+    is_node = target_of(spec).can.has_cluster and not is_joined(pool.machine, spec)
+    if pool.shared or not is_node or wanted == "in-place":
         return "in-place"
     if wanted == "surge-node" or (makes_nodes and member.candidate.demand.user_facing and member.candidate.nodes == 1):
         return "surge-node"
@@ -451,7 +456,7 @@ def node_pool_plan(
 
     ``on_offer`` is everything that the stack may buy: other types that may stand in are among it.
     """
-    machine, purchase = pool.machine, pool.purchase
+    machine, purchase, beside = pool.machine, pool.purchase, is_joined(pool.machine, spec)
     cached = pool_models(pool, spec)
     models_gib = sum(model.gib for model in cached)
     storage = caching.storage(machine, models_gib, spec)
@@ -518,11 +523,12 @@ def node_pool_plan(
         root_volume_iops=caching.ROOT_VOLUME_IOPS,
         image_pull=caching.image_pull(machine, spec),
         cache_capacity_gib=room,
-        cache_path=caching.path(storage, spec),
+        cache_path=caching.path(storage, spec, beside_cluster=beside),
         cached_models=cached,
         filler=filler,
         startup_taint=_LIFTER if filler is not None and by_karpenter and pool.tier == "baseline" else None,
         market=market,
+        beside_cluster=beside,
     )
 
 

@@ -14,7 +14,7 @@ from agentgpu_iac.planning.pooling_models import as_asked, pooling_faults
 from agentgpu_iac.sizing.encoders import text_only
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
-from agentgpu_iac.spec.model import Agent
+from agentgpu_iac.spec.model import Agent, StackSpec
 from agentgpu_iac.spec.vocabulary import Engine
 from agentgpu_iac.targets import target_of
 
@@ -57,6 +57,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
         if (providers is None or provider in providers) and not _is_out_of_reach(loaded, region, catalog)
     }
     faults += _local_zone_faults(loaded, catalog)
+    faults += _no_cluster_faults(loaded, catalog)
     faults += _unknown(
         loaded,
         "spec.regions",
@@ -93,6 +94,25 @@ def _places(catalog: Catalog) -> set[tuple[str, str]]:
     """Each provider with each of its regions that has a price, be it only of machines that no plan can use."""
     offered = {(offering.provider, offering.region) for offering in catalog.offerings}
     return {place for place in offered | catalog.places if place[1] != ANY_REGION}
+
+
+def cluster_regions(spec: StackSpec, catalog: Catalog) -> tuple[str, ...]:
+    """Of the regions that a stack names those in which its cluster may stand: others hold machines beside it."""
+    target = target_of(spec)
+    if not spec.regions or not target.joined(spec) or not target.can.buys_from:
+        return spec.regions
+    sold = {region for provider, region in _places(catalog) if provider in target.can.buys_from}
+    return tuple(region for region in spec.regions if region in sold)
+
+
+def _no_cluster_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
+    """Regions in which machines may stand beside a cluster, and none for the cluster itself."""
+    spec = loaded.stack.spec
+    if not spec.regions or cluster_regions(spec, catalog):
+        return []
+    own = " and ".join(target_of(spec).can.buys_from)
+    message = f"the cluster stands in a region of {own}, and none of these is one"
+    return [loaded.fault("spec.regions", message, "name one beside them, for example us-east-1")]
 
 
 def _is_out_of_reach(loaded: LoadedStack, region: str, catalog: Catalog) -> bool:

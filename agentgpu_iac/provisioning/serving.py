@@ -47,9 +47,12 @@ class Serving(pulumi.ComponentResource):
     weights may take longer than Pulumi's patience. Readiness is the probes' business: watch the Deployments.
     """
 
+    provider: kubernetes.Provider
+    """By which it reaches the cluster."""
+
     def __init__(self, name: str, args: ServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:kubernetes:Serving", name, None, opts)
-        provider = kubernetes.Provider(
+        self.provider = provider = kubernetes.Provider(
             name,
             kubeconfig=args.kubeconfig,
             context=args.context,

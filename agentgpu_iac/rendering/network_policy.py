@@ -216,9 +216,18 @@ def _router(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
                 *((_from_pods(PROXY_COMPONENT, *to_proxy),) if to_proxy else ()),
                 *_asking_exporter(plan),
             ),
-            egress=(engines,),
+            egress=(engines, *_to_machines(plan)),
         ),
     )
+
+
+def _to_machines(plan: Plan) -> tuple[Rule, ...]:
+    """Machines beside the cluster, at whatever public addresses, and at the agents' ports alone."""
+    joined = plan.joined
+    if joined is None:
+        return ()
+    ports = sorted({route.target_port for machine in joined.machines for route in machine.routes})
+    return (_anywhere((*_LINK_LOCAL, *_PRIVATE), *(Port("TCP", port) for port in ports)),)
 
 
 def _asking_exporter(plan: Plan) -> tuple[Rule, ...]:

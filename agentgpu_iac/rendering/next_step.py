@@ -15,7 +15,7 @@ def next_step(plan: Plan, files: Iterable[RenderedFile], directory: str) -> str:
     """The next command, by the target of the plan."""
     if TARGETS[plan.target].can.makes_machines:
         return f"pulumi up makes the machines, each from the {CLOUD_INIT} of its pool"
-    if plan.hosts:
+    if plan.in_cluster.hosts:
         places = " or ".join(shlex.quote(f"{directory}/{pool_folder(host.node_pool)}") for host in plan.hosts)
         return f"copy {places} to {MACHINE_FOLDER} of its machine, then: sudo bash {SETUP_FILE}"
     if plan.sky_services:

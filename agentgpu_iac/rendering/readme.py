@@ -155,6 +155,12 @@ def _needed(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
     for host in plan.hosts:
         for variable in host.secrets:
             yield f"`{variable.variable}=...` in `{SECRETS_FILE}` on each machine of {host.node_pool}."
+    if plan.joined is not None:
+        yield (
+            f"the ConfigMap {plan.joined.config_map}, once a machine beside the cluster runs: `machines`, a line `NAME ADDRESS` "
+            f"for each ({plan.joined.machines[0].name} is the first), and `tls.crt`, the certificate for "
+            f"{plan.joined.server_name} that they show. pulumi up makes it on EKS."
+        )
 
 
 def _watchers(plan: Plan, files: Sequence[RenderedFile]) -> Iterator[str]:
@@ -220,7 +226,7 @@ def _answers(plan: Plan) -> Iterator[str]:
             yield f"kubectl -n {plan.stack} port-forward service/{endpoint.agent} 8000:{port} &"
             url = "http://127.0.0.1:8000/v1"
         key = f' -H "Authorization: Bearer ${endpoint.api_key_variable}"' if endpoint.api_key_variable else ""
-        insecure = " --insecure" if url.startswith("https://") and plan.hosts else ""
+        insecure = " --insecure" if url.startswith("https://") and plan.in_cluster.hosts else ""
         route, question = _QUESTIONS[endpoint.kind]
         body = f'{{"model":"{endpoint.model}",{question}}}'
         yield f"curl --fail-with-body{insecure} {url}{route} -H 'Content-Type: application/json'{key} -d '{body}'"

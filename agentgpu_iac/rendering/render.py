@@ -39,12 +39,14 @@ def render(plan: Plan) -> tuple[RenderedFile, ...]:
 
 
 def kustomize_tree(plan: Plan) -> tuple[RenderedFile, ...]:
-    """One file per Kubernetes object, and the kustomizations that join them."""
-    objects = in_waves(plan, tuple(manifest(draft) for draft in object_drafts(plan)))
+    """One file per Kubernetes object, the kustomizations that join them, and what machines beside the cluster run."""
+    cluster = plan.in_cluster
+    objects = in_waves(cluster, tuple(manifest(draft) for draft in object_drafts(cluster)))
     check(objects)
-    kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(plan, objects))
+    kustomizations = tuple(manifest(draft) for draft in kustomization_drafts(cluster, objects))
     check(kustomizations)
-    return rendered(plan, (*objects, *kustomizations))
+    files = rendered(cluster, (*objects, *kustomizations))
+    return files if cluster is plan else tuple(sorted((*files, *hosts_tree(plan)), key=lambda file: file.path))
 
 
 def object_drafts(plan: Plan) -> tuple[Draft, ...]:

@@ -18,6 +18,7 @@ from typing import ClassVar
 from agentgpu_iac.plan import Plan, RoutePlan, RouterPlan, Workload
 from agentgpu_iac.plan.names import ROUTER_NAME, engines_service
 from agentgpu_iac.plan.nodes import AGENT_LABEL
+from agentgpu_iac.rendering import machines_behind
 from agentgpu_iac.rendering.context import ConfigMapContext, Context, Draft, Pairs
 from agentgpu_iac.rendering.names import (
     BASE,
@@ -73,6 +74,11 @@ limit, tries, and times."""
 
 Exporter = tuple[str, tuple[str, ...], str, int, str, str]
 """Image, arguments, name and number of its port, CPU, memory. It is one static program, which any user can run."""
+
+_SHORT_LIVED = "keepalive_time 4s;"
+"""NGINX asks other machines through ports of its own. When it reads a new configuration, a worker of the old one may still take
+such a connection; requests would then follow one another on it until that worker is ended, in the middle of one. So none is
+used for longer than the 4 s after which an idle one is closed."""
 
 REQUESTS_ZONE = "requests_in_flight"
 """Memory in which NGINX counts the requests of each agent. Agents have zones of their own name beside it, which no agent's
@@ -136,12 +142,16 @@ class RouterDeploymentContext(Context):
     image: str
     resolver_command: tuple[str, ...]
     command: tuple[str, ...]
+    machines: tuple[tuple[str, str, str], ...]
+    """Volume, ConfigMap and folder of the list of machines beside the cluster, where there are any."""
     ports: tuple[tuple[str, int], ...]
     health_port: str
     cpu: str
     memory: str
     config_folder: str
     run_folder: str
+    run_is_fixed: bool
+    """Whether nothing is written there while NGINX runs."""
     scratch_size: str
     exporters: tuple[Exporter, ...]
 
@@ -191,7 +201,7 @@ def _config_map(plan: Plan, router: RouterPlan) -> ConfigMapContext:
         name=ROUTER_NAME,
         namespace=plan.stack,
         labels=_labels(plan),
-        data=((CONFIG, filled(_nginx(plan, router))),),
+        data=((CONFIG, filled(_nginx(plan, router))), *machines_behind.joined_files(plan)),
     )
 
 
@@ -201,6 +211,9 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
         directives=(f"include {_RESOLVER_FILE};", "resolver_timeout 5s;"),
         health_listen=str(_HEALTH_PORT),
         status_port=_STATUS_PORT,
+        worker_connections=None if plan.joined is None else plan.joined.worker_connections,
+        parts=machines_behind.parts(plan),
+        more_elsewhere=() if plan.joined is None else ("http_502",),
         routes=tuple(
             nginx_route(
                 route,
@@ -208,6 +221,7 @@ def _nginx(plan: Plan, router: RouterPlan) -> NginxContext:
                 engines=(
                     f"{engines_service(route.leads_to)}.{plan.stack}.svc.cluster.local service={HTTP_PORT} resolve",
                 ),
+                more_engines=machines_behind.more_engines(plan, route.agent),
             )
             for route in router.routes
         ),
@@ -275,6 +289,7 @@ def nginx_route(
 ) -> Route:
     """One agent's route: where NGINX listens for it, and how it names the engines, or the files that name more of them."""
     balance = ("hash $session consistent;",) if route.policy == "session-affine" else ()
+    balance = (*balance, *((_SHORT_LIVED,) if more_engines else ()))
     limit = () if route.max_connections is None else (f"limit_conn {REQUESTS_ZONE} {route.max_connections};",)
     return (
         route.agent,
@@ -306,7 +321,7 @@ def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> Rou
         selector=_selector(),
         replicas=router.replicas,
         version=router.version,
-        content_sha256=hashlib.sha256(config.data[0][1].encode()).hexdigest(),
+        content_sha256=hashlib.sha256("".join(text for _, text in config.data).encode()).hexdigest(),
         service_account=SERVICE_ACCOUNT,
         uid=ROUTER_UID,
         has_priority=bool(plan.priority_classes),
@@ -318,13 +333,15 @@ def _deployment(plan: Plan, router: RouterPlan, config: ConfigMapContext) -> Rou
         kernel_settings=_KERNEL_SETTINGS,
         image=router.image,
         resolver_command=("sh", "-c", _RESOLVER_SCRIPT),
-        command=COMMAND,
+        command=COMMAND if plan.joined is None else ("sh", f"{CONFIG_FOLDER}/{machines_behind.SCRIPT}"),
+        machines=() if plan.joined is None else (("machines", plan.joined.config_map, machines_behind.GIVEN_FOLDER),),
         ports=ports,
         health_port=_HEALTH,
         cpu=cpu_quantity(router.cpu_milli),
         memory=mib_quantity(router.memory_mib),
         config_folder=CONFIG_FOLDER,
         run_folder=_RUN_FOLDER,
+        run_is_fixed=plan.joined is None,
         scratch_size=mib_quantity(router.scratch_mib),
         exporters=_exporters(router),
     )

@@ -48,15 +48,18 @@ def validation(files: Iterable[RenderedFile], kubernetes_version: str) -> Valida
     Raises BadInput where the version has no schemas, MissingExtra without ``kubernetes-validate``.
     """
     every = tuple(files)
-    if machines := tuple(file for file in every if is_of_a_machine(file)):
-        return ValidationReport(faults=machine_faults(machines), not_checked=())
+    machines = tuple(file for file in every if is_of_a_machine(file))
+    of_machines = machine_faults(machines)
+    every = tuple(file for file in every if not is_of_a_machine(file))
+    if machines and not any(file.path.endswith("kustomization.yaml") for file in every):
+        return ValidationReport(faults=of_machines, not_checked=())
     if services := tuple(file.path for file in every if is_of_a_service(file)):
         return ValidationReport(faults=(), not_checked=tuple(f"{path}: SkyServe service" for path in services))
     library = _library()
     version = _known_version(library, kubernetes_version)
     outcomes = [_outcome(library, version, file) for file in every if file.path.endswith(_SUFFIXES)]
     return ValidationReport(
-        faults=tuple(each for each in outcomes if isinstance(each, Fault)),
+        faults=(*(each for each in outcomes if isinstance(each, Fault)), *of_machines),
         not_checked=tuple(each for each in outcomes if isinstance(each, str)),
     )
 

@@ -81,6 +81,8 @@ class Abilities:
     """It is a developer's own machine too, on which Ollama stands in for the engines."""
     buys_from: tuple[str, ...] = ()
     """Whose machines it makes; those of others join none of them. Empty: whoever runs the stack joins what there is."""
+    joins: tuple[str, ...] = ()
+    """Whose machines may carry bursts beside its cluster: they are no nodes, and the cluster's NGINX sends requests to them."""
     refuses: tuple[Refusal, ...] = ()
     needs: tuple[Need, ...] = ()
 
@@ -198,6 +200,7 @@ _EKS: Final = Abilities(
     opens_buckets_to_pods=True,
     serves_one_developer=False,
     buys_from=("aws",),
+    joins=("spheron",),
     refuses=(_NO_INVENTORY,),
 )
 
@@ -220,6 +223,7 @@ _KUBERNETES: Final = Abilities(
     makes_machines=False,
     opens_buckets_to_pods=False,
     serves_one_developer=False,
+    joins=("spheron",),
     refuses=(_NO_EKS_AGENT, _NO_STREAM),
 )
 

@@ -32,6 +32,7 @@ from agentgpu_iac.spec.model import (
     ModelCache,
     StackSpec,
 )
+from agentgpu_iac.spec.provider_rules import provider_rules
 from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
 from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
@@ -74,7 +75,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
     yield from proxy_rules(data, agents, target)
-    yield from _provider_rules(items(spec, "providers"), target)
+    yield from provider_rules(data, target)
     for index, agent in enumerate(agents):
         at: Steps = ("spec", "agents", index)
         yield from engine_rules(agent, target, at)
@@ -228,22 +229,6 @@ def _target_rules(data: Data, target: str) -> Iterator[Violation]:
         value = _value_at(data, refusal.at)
         if value in refusal.words if refusal.words else value not in (None, (), {}):
             yield Violation(steps=refusal.at, message=refusal.message, hint=refusal.hint)
-
-
-def _provider_rules(providers: Sequence[Data], target: str) -> Iterator[Violation]:
-    """Where a target makes machines of its own sellers, nothing joins the machines of others to them."""
-    abilities = abilities_of(target)
-    own = () if abilities is None else abilities.buys_from
-    if abilities is None or not own or (len(providers) == 1 and not abilities.makes_nodes_on_demand):
-        return
-    for index, provider in enumerate(providers):
-        if isinstance(provider, str) and provider not in own:
-            yield Violation(
-                steps=("spec", "providers", index),
-                message=f"target {target} makes machines of {' and '.join(own)} alone, and nothing in front joins those of "
-                f"{shown(provider)} to them",
-                hint=f"leave {provider} out, use target: kubernetes, whose nodes you join yourself, or plan a stack for each",
-            )
 
 
 def _value_at(data: Data, steps: Steps) -> Data:

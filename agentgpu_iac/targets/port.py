@@ -128,12 +128,18 @@ class TargetPort:
         """Whether an autoscaler makes and ends single nodes of that provider."""
         return self.can.makes_nodes_on_demand and provider in (self.providers or ())
 
+    def joined(self, spec: StackSpec) -> frozenset[str]:
+        """Providers whose machines carry bursts beside the cluster: no nodes of it, but behind its NGINX."""
+        meant = (*spec.capacity.machines_from, *(spec.providers if self.can.buys_from else ()))
+        return frozenset(provider for provider in meant if provider in self.can.joins)
+
     def allowed_providers(self, spec: StackSpec) -> tuple[str, ...] | None:
         """Providers that the stack may use; None means all."""
-        return spec.providers or self.providers
+        named = spec.providers or self.providers
+        return None if named is None else tuple(dict.fromkeys((*named, *spec.capacity.machines_from)))
 
     def allowed_regions(self, spec: StackSpec) -> tuple[str, ...] | None:
-        """Regions that the stack may use; None means all."""
+        """Regions that the stack may use; None means all. Machines beside the cluster may be anywhere where none is named."""
         return spec.regions or self.regions
 
 

@@ -124,6 +124,8 @@ class AwsMocks(pulumi.runtime.Mocks):
                 computed["arn"] = f"arn:aws:ec2:{REGION}:123456789012:placement-group/{args.name}"
             case "aws:ec2/launchTemplate:LaunchTemplate":
                 computed["latestVersion"] = 1
+            case "aws:ec2/eip:Eip":
+                computed["publicIp"] = "192.0.2.7"
             case "aws:sqs/queue:Queue":
                 computed["url"] = f"https://queues.invalid/{args.inputs['name']}"
             case _:

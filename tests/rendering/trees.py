@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from agentgpu_iac import plan as p
+from agentgpu_iac.plan.machine_paths import HOSTS_FOLDER
 from agentgpu_iac.rendering.render import render
 from tests.plans import (
     make_gateway_plan,
@@ -62,7 +63,11 @@ PLANS = {
 
 def tree(plan: p.Plan) -> dict[str, dict[str, Any]]:
     """Every manifest of a plan, by its path."""
-    return {file.path: yaml.load(file.content, yaml.CSafeLoader) for file in render(plan)}
+    return {
+        file.path: yaml.load(file.content, yaml.CSafeLoader)
+        for file in render(plan)
+        if not file.path.startswith(f"{HOSTS_FOLDER}/")
+    }
 
 
 def of_kind(plan: p.Plan, kind: str) -> dict[str, dict[str, Any]]:

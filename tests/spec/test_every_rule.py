@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import agent_rules, commitment_rules, rules, schedule_rules, tenancy_rules
+from agentgpu_iac.spec import agent_rules, commitment_rules, provider_rules, rules, schedule_rules, tenancy_rules
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -32,6 +32,7 @@ WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
 TEAM = "teams: [{{name: desk, keySecret: desk-key{}}}]"
 PAID = "paidFallback: {{apiModel: openai/gpt-5-mini, keySecret: seller-key{}}}"
 REDIS = "proxy: {redisSecret: redis}"
+KEYED = "security: {apiKeySecret: agents-api-key}"
 PRICED = ", usdPerMillionInput: 1, usdPerMillionOutput: 2"
 
 RESERVED = "kind: reserved, machine: a, count: 1, usdPerHour: 1"
@@ -117,7 +118,26 @@ BAD = (
         "capacity.quotas[1].code",
         with_spec("capacity: {quotas: [{code: L-417A185B, vcpus: 8}, {code: L-417A185B, vcpus: 9}]}"),
     ),
-    ("_provider_rules", "providers[1]", with_spec("providers: [aws, spheron]")),
+    ("_foreign", "providers[1]", with_spec("providers: [aws, vast]")),
+    ("_foreign", "providers[0]", with_spec("providers: [spheron]", KEYED)),
+    ("_machines_from", "capacity.machinesFrom[0]", with_spec("target: kubernetes", "capacity: {machinesFrom: [aws]}")),
+    (
+        "_machines_from",
+        "capacity.machinesFrom[0]",
+        with_spec("target: skyserve", "capacity: {machinesFrom: [spheron]}"),
+    ),
+    ("_beside_a_cluster", "providers[1]", with_spec("providers: [aws, spheron]")),
+    (
+        "_beside_a_cluster",
+        "capacity.machinesFrom[0]",
+        with_spec("target: kubernetes", "capacity: {machinesFrom: [spheron]}"),
+    ),
+    ("_beside_a_cluster", "network.router", with_spec("providers: [aws, spheron]", KEYED, "network: {router: none}")),
+    (
+        "_beside_a_cluster",
+        "modelCache.source",
+        with_spec("providers: [aws, spheron]", KEYED, "modelCache: {source: s3, bucket: s3://models}"),
+    ),
     ("_observed_rules", "observed.days", with_spec("observed: {days: 1}")),
     ("_model_source_rules", "modelCache.source", with_spec("modelCache: {source: s3}")),
     ("_model_source_rules", "modelCache.bucket", with_spec("modelCache: {bucket: s3://models}")),
@@ -386,6 +406,8 @@ BAD = (
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
 ALLOWED = (
+    with_spec("providers: [aws, spheron]", KEYED),
+    with_spec("target: kubernetes", "capacity: {machinesFrom: [spheron]}", KEYED),
     with_spec("security: {callersNeedLabel: true}"),
     with_spec("accelerators: {allow: [l4], deny: [l40s]}"),
     with_spec("target: spheron", PUBLIC, "security: {apiKeySecret: k}"),
@@ -425,7 +447,7 @@ ALLOWED = (
 )
 """Close to what is forbidden, and not."""
 
-MODULES = (rules, agent_rules, commitment_rules, schedule_rules, tenancy_rules)
+MODULES = (rules, agent_rules, commitment_rules, provider_rules, schedule_rules, tenancy_rules)
 TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from agentgpu_iac.catalog.days import days_between
+from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.live import LIVE_PROVIDERS
 from agentgpu_iac.catalog.model import ServiceSoftware
 from agentgpu_iac.plan import NodePool, Warning, Workload
@@ -19,6 +20,7 @@ from agentgpu_iac.planning.advice.wording import plural, warning
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.finishing import gitops
 from agentgpu_iac.targets import target_of
+from agentgpu_iac.targets.port import HOSTS_IDLE
 from agentgpu_iac.units import HOURS_PER_MONTH
 
 
@@ -78,8 +80,9 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
 
 def _without_effect(context: Context) -> Iterator[Warning]:
     """What the spec asks for and its target has no place for."""
+    joins = bool(target_of(context.spec).joined(context.spec))
     for idle in target_of(context.spec).idle:
-        written = tuple(idle.written(context.spec))
+        written = () if joins and idle is HOSTS_IDLE else tuple(idle.written(context.spec))
         if written:
             yield warning(
                 "without-effect",
@@ -216,7 +219,8 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
     """What the burst tiers lack to be scaled as the spec says."""
     wanted = context.spec.scaling
     bursts = [workload for workload in context.workloads if workload.tier == "burst"]
-    unscaled = [burst.name for burst in bursts if burst.scaling is None]
+    beside = [burst for burst in bursts if context.pools[burst.node_pool].beside_cluster]
+    unscaled = [burst.name for burst in bursts if burst.scaling is None and burst not in beside]
     if unscaled:
         why = (
             target_of(context.spec).why_not_scaled
@@ -230,6 +234,7 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
             f"nothing raises {', '.join(unscaled)} from 0 replicas when the burst comes ({why}): scale it yourself, "
             "or keep the peak warm (overrides.baselineReplicas)",
         )
+    yield from _beside_the_cluster(context, beside)
     scaled = [burst for burst in bursts if burst.scaling is not None]
     hpa = wanted.method == "hpa"
     if scaled and context.spec.observability.monitors == "none":
@@ -256,6 +261,36 @@ def _scaling_warnings(context: Context) -> Iterator[Warning]:
                 burst.agent,
             )
     yield from _schedule_warnings(context, bursts)
+
+
+def _beside_the_cluster(context: Context, bursts: Sequence[Workload]) -> Iterator[Warning]:
+    """What machines beside the cluster leave to whoever runs the stack."""
+    spec = context.spec
+    if bursts:
+        machines = sum(context.pools[burst.node_pool].max for burst in bursts)
+        slowest = max(burst.cold_start_s.upper.total for burst in bursts)
+        yield warning(
+            "burst-beside-cluster",
+            f"nothing raises {', '.join(burst.name for burst in bursts)} when the burst comes: {machines} machine"
+            f"{plural(machines)} beside the cluster run once pulumi up with agentgpu:burstNodes (or you) has started them, up to "
+            f"{slowest:,.0f} s before they serve. Start them before the hours in which it comes; the expected "
+            f"{spec.capacity.burst_hours_per_month:g} h a month (capacity.burstHoursPerMonth) are what is counted",
+        )
+        if not spec.hosts.admin_ranges:
+            yield warning(
+                "nobody-logs-in",
+                "once a machine is set up, nobody can log in by SSH; name who may in hosts.adminRanges",
+            )
+    joined = target_of(spec).joined(spec)
+    sold = (
+        {offering.region for offering in context.catalog.offerings if offering.provider in joined} if joined else set()
+    )
+    if joined and spec.regions and sold.isdisjoint(spec.regions):
+        yield warning(
+            "beside-not-in-regions",
+            f"{' and '.join(sorted(joined))} sells nothing in {', '.join(spec.regions)}, so no machine of it may be used "
+            f"(regions): name regions of it too, such as {', '.join(sorted(sold - {ANY_REGION})[:3])}",
+        )
 
 
 def _schedule_warnings(context: Context, bursts: Sequence[Workload]) -> Iterator[Warning]:

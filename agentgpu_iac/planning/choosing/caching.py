@@ -50,9 +50,9 @@ _PATHS: dict[Storage, str] = {
 }
 
 
-def path(storage: Storage, spec: StackSpec) -> str:
-    """Directory of the cache on the node."""
-    return MODELS_FOLDER if target_of(spec).can.runs_machines else _PATHS[storage]
+def path(storage: Storage, spec: StackSpec, *, beside_cluster: bool = False) -> str:
+    """Directory of the cache on the node, or on a virtual machine."""
+    return MODELS_FOLDER if target_of(spec).can.runs_machines or beside_cluster else _PATHS[storage]
 
 
 def nvme_room_gib(machine: Machine) -> int:
@@ -229,7 +229,9 @@ def filler(
         storage(machine, models_gib(cached), spec),
         ROOT_VOLUME_MIB_PER_S,
         nodes_at_once=nodes,
-        share_gateway=spec.model_cache.source == "huggingface" and target_of(spec).can.has_cluster,
+        share_gateway=spec.model_cache.source == "huggingface"
+        and target_of(spec).can.has_cluster
+        and machine.instance.provider not in target_of(spec).joined(spec),
     )
     fill_s = delay_s + filled_gib / rate
     with_error_s = math.ceil(fill_s * (1 + starting.FILL_ERROR_RATIO))

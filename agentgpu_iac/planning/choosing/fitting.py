@@ -13,7 +13,15 @@ from agentgpu_iac.catalog.prefix_cache import prefix_cache
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Constraint, Rejection
 from agentgpu_iac.planning import speculation
-from agentgpu_iac.planning.choosing import caching, engine_versions, host_memory, lacks, several_nodes, streaming
+from agentgpu_iac.planning.choosing import (
+    caching,
+    engine_versions,
+    host_memory,
+    joined,
+    lacks,
+    several_nodes,
+    streaming,
+)
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.evaluation import Evaluator, Rules
 from agentgpu_iac.planning.choosing.on_offer import Offers
@@ -65,6 +73,8 @@ class AgentFits:
     release: EngineRelease | None
     """Set unless the engine was refused."""
     evaluator: Evaluator | None
+    beside: Evaluator | None
+    """The same over the way to machines beside the cluster, where there are any."""
     own_models_gib: float
     """What a node's cache holds for this agent alone, where it does not stream."""
     on: tuple[OnAccelerator, ...]
@@ -72,6 +82,10 @@ class AgentFits:
     """Of the agent as a whole."""
     second: Second | None = None
     """Two warm replicas at least, whatever the spec says."""
+
+    def evaluator_on(self, machine: Machine, spec: StackSpec) -> Evaluator | None:
+        """Who evaluates candidates on such a machine."""
+        return self.evaluator if self.beside is None or not joined.is_joined(machine, spec) else self.beside
 
 
 def fits(
@@ -120,7 +134,10 @@ def fits(
         if catalog.calibrations
         else {},
     )
-    evaluator = (evaluators or Evaluators()).of(demand, rules)
+    known = evaluators or Evaluators()
+    evaluator = known.of(demand, rules)
+    away = next((machine for machine in on_offer.machines if joined.is_joined(machine, spec)), None)
+    beside = None if away is None else known.of(demand, replace(rules, round_trip_ms=joined.round_trip_ms(away, spec)))
     on: list[OnAccelerator] = []
     first: Candidate | None = None
     for accelerator, available in _by_accelerator(on_offer.machines, catalog):
@@ -128,14 +145,18 @@ def fits(
         if barred is not None:
             on.append(OnAccelerator(results=(barred,), not_tried=()))
             continue
-        largest = max(machine.accelerators for machine in available)
-        evaluated = evaluator.evaluate(accelerator, largest)
-        spanning, not_tried = _over_nodes(evaluated, evaluator, spec, catalog, release, available)
-        results = [
-            found
-            for result in evaluated
-            for found in ([result] if isinstance(result, Rejection) else _on_machines(result, available, spec))
-        ]
+        nodes = [machine for machine in available if beside is None or not joined.is_joined(machine, spec)]
+        results: list[Fit | Rejection] = []
+        spanning: list[Fit | Rejection] = []
+        not_tried: list[Rejection] = []
+        if nodes:
+            evaluated = evaluator.evaluate(accelerator, max(machine.accelerators for machine in nodes))
+            spanning, not_tried = _over_nodes(evaluated, evaluator, spec, catalog, release, nodes)
+            results = _placed(evaluated, nodes, spec)
+        if beside is not None and len(nodes) < len(available):
+            others = [machine for machine in available if joined.is_joined(machine, spec)]
+            evaluated = beside.evaluate(accelerator, max(machine.accelerators for machine in others))
+            results += _placed(evaluated, others, spec)
         on.append(OnAccelerator(results=(*results, *spanning), not_tried=tuple(not_tried)))
         first = first or next((result.candidate for result in on[-1].results if isinstance(result, Fit)), None)
     return AgentFits(
@@ -143,6 +164,7 @@ def fits(
         demand=demand,
         release=release,
         evaluator=evaluator,
+        beside=beside,
         own_models_gib=0.0 if first is None else caching.models_gib(caching.cached_models([first], spec)),
         on=tuple(_with_stated_memory_kept(demand, on)),
         rejections=(
@@ -183,10 +205,22 @@ def _nowhere(position: int, demand: Demand, rejections: tuple[Rejection, ...]) -
         demand=demand,
         release=None,
         evaluator=None,
+        beside=None,
         own_models_gib=0.0,
         on=(),
         rejections=rejections,
     )
+
+
+def _placed(
+    evaluated: Iterable[Candidate | Rejection], available: Sequence[Machine], spec: StackSpec
+) -> list[Fit | Rejection]:
+    """What was evaluated, on every machine that holds it."""
+    return [
+        found
+        for result in evaluated
+        for found in ([result] if isinstance(result, Rejection) else _on_machines(result, available, spec))
+    ]
 
 
 def _on_machines(candidate: Candidate, available: Iterable[Machine], spec: StackSpec) -> Iterator[Fit | Rejection]:
@@ -194,7 +228,7 @@ def _on_machines(candidate: Candidate, available: Iterable[Machine], spec: Stack
     for machine in available:
         if machine.accelerators < candidate.accelerators_per_pod:
             continue
-        bar = lacks.bar(candidate, machine, target_of(spec))
+        bar = lacks.bar(candidate, machine, target_of(spec)) or joined.bar(candidate, machine, spec)
         if bar is not None:
             yield bar
         elif not host_memory.fits(candidate, machine):

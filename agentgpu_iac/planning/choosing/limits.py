@@ -48,6 +48,8 @@ class Terms:
     """Whether agents that fill whole machines have pools of their own, as on virtual machines."""
     alike: bool = False
     """Whether all machines of a pool run the same, as virtual machines do."""
+    joined: frozenset[str] = frozenset()
+    """Providers whose machines carry bursts beside the cluster, each agent's by themselves."""
     owned: Mapping[MachineId, int] = field(default_factory=dict)
     """How many machines of a kind there are, where the stack has its own: then no other may be used."""
     commitments: tuple[Committed, ...] = ()

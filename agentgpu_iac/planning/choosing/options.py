@@ -15,7 +15,7 @@ from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import DrainPlan, Rejection
 from agentgpu_iac.planning import priorities
-from agentgpu_iac.planning.choosing import caching
+from agentgpu_iac.planning.choosing import caching, joined
 from agentgpu_iac.planning.choosing.candidates import Candidate, tolerated_engines
 from agentgpu_iac.planning.choosing.fitting import AgentFits, Fit, fits
 from agentgpu_iac.planning.choosing.leaving import replica_drain, spot_grace_s
@@ -80,6 +80,7 @@ def on_sale(
     for on in found.on:
         bought: list[Option] = []
         refusals: list[Rejection] = []
+        carries_bursts = False
         for result in on.results:
             if isinstance(result, Rejection):
                 refusals.append(result)
@@ -92,14 +93,15 @@ def on_sale(
             bought.extend(ways)
             baselines.extend(its_baselines)
             bursts.extend(its_burst)
-            if not ways:
+            carries_bursts = carries_bursts or bool(its_burst)
+            if not ways and not (found.beside is not None and joined.is_joined(machine, spec)):
                 refusals.append(_not_sold(result.candidate, result.machine))
         by_the_clock = _by_the_clock(found, bought, spec, openings)
         all_go = spec.capacity.survive == "node" or found.second == "machine"  # all of one accelerator go with its node
         several = () if all_go else _several_per_accelerator(bought, spec)
         options.extend((*bought, *several, *by_the_clock))
         by_reserve = [refusal for refusal in refusals if refusal.reserve_ratio is not None]
-        if not bought and refusals:
+        if not bought and refusals and not carries_bursts:
             rejections.append(min(refusals, key=shortfall))
             rejections.extend(on.not_tried)
         elif by_reserve:
@@ -118,6 +120,10 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
     if not target_of(spec).can.mixes_replicas:
         return Parts(position=found.position)
 
+    def zones_of(burst: Part, replicas: int) -> int | None:
+        zones = _zones_of(burst.purchase, replicas, spec.capacity)
+        return zones if zones == 1 or not joined.is_joined(burst.machine, spec) else None
+
     def warm(baseline: Part, burst: Part, peak: int) -> int:
         whole = replace(baseline.candidate, peak_replicas=peak)
         on_spot = "spot" in burst.purchase.capacity_types
@@ -129,7 +135,7 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
         bursts=tuple(bursts),
         warm=warm,
         zones=baseline_zones(found.demand, spec.capacity),
-        burst_zones=lambda burst, replicas: _zones_of(burst.purchase, replicas, spec.capacity),
+        burst_zones=zones_of,
         any_count=spec.network.routing == "session-affine",
     )
 
@@ -143,7 +149,8 @@ def seated(option: Option, found: AgentFits, spec: StackSpec, cold_s: float) -> 
     seats = seats_for_warm(candidate, warm, cold_s, spec.capacity)
     ready = found.evaluator.reseated(candidate, warm=warm, seats=seats)
     (more,) = there.candidates
-    if (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
+    beside = found.evaluator_on(there.machine, spec) is not found.evaluator
+    if not beside and (more.accelerator.id, more.sizes) == (ready.accelerator.id, ready.sizes):
         more = found.evaluator.reseated(more, warm=warm, seats=ready.max_num_seqs)
     return replace(
         option,
@@ -216,7 +223,8 @@ def _ready(
     warm = warm_replicas(candidate, cold_s, capacity, on_spot=on_spot, spare=spare)
     seats = seats_for_warm(candidate, warm, cold_s, capacity)
     key = (id(candidate), warm, seats)
-    there = seated.setdefault(key, seated.get(key) or found.evaluator.reseated(candidate, warm=warm, seats=seats))
+    evaluator = found.evaluator_on(machine, spec) or found.evaluator
+    there = seated.setdefault(key, seated.get(key) or evaluator.reseated(candidate, warm=warm, seats=seats))
     drain = replica_drain(there, found.release) if there.burst_replicas else None
     return _Ready(candidate=there, cold_s=cold_s, drain=drain, on_spot=on_spot)
 
@@ -239,6 +247,16 @@ def _buy(
     notice = catalog.provider(machine.instance.provider).interruption_notice_s
     grace_s = spot_grace_s(found.demand, ready[0].candidate.service.tpot_ms)
     bursts = burst_purchases(found.demand, machine, capacity, notice, grace_s)
+    if found.beside is not None and joined.is_joined(machine, spec):
+        return (
+            [],
+            [],
+            [
+                Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready[0].cold_s)
+                for burst in bursts
+                if fit.candidate.nodes == 1
+            ],
+        )
     ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
     options = [
         Option(

@@ -187,12 +187,18 @@ def _usable(offerings: Iterable[Offering], spec: StackSpec) -> Iterator[Offering
     """The offerings that the spec does not rule out."""
     target = target_of(spec)
     providers, regions = target.allowed_providers(spec), target.allowed_regions(spec)
+    joined = target.joined(spec)
     denied = frozenset(spec.accelerators.deny)
     allowed = frozenset(spec.accelerators.allow)
     for offering in offerings:
         if (
             (providers is None or offering.provider in providers)
-            and (regions is None or offering.region in regions or offering.region == ANY_REGION)
+            and (
+                regions is None or offering.region in regions or offering.region == ANY_REGION
+                if offering.provider not in joined
+                else not spec.regions
+                or offering.region in spec.regions  # a price for any region says not where data goes
+            )
             and not (offering.local_zone_of and target.why_no_local_zone)
             and offering.accelerator not in denied
             and (not allowed or offering.accelerator in allowed)

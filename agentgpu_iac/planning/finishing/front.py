@@ -14,6 +14,7 @@ from itertools import count
 from agentgpu_iac.plan import (
     FrontPlan,
     HostPlan,
+    JoinedPlan,
     MachineRoute,
     NodePool,
     OtherMachine,
@@ -22,6 +23,7 @@ from agentgpu_iac.plan import (
     Workload,
 )
 from agentgpu_iac.plan.addresses import server_name
+from agentgpu_iac.plan.names import MACHINES_NAME
 from agentgpu_iac.planning.running.routing import CONNECT_TIMEOUT_MS
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.targets import target_of
@@ -29,6 +31,10 @@ from agentgpu_iac.targets import target_of
 FIRST_MACHINE_PORT = 22_000
 """Loopback port of the first agent on the first other machine. Engines begin 2,000 below, outgoing connections 10,768 above."""
 _IDLE_MARGIN_S = 60
+_SRV_WEIGHTS = 100
+"""What CoreDNS divides among the pods of a Service, each 1 at least, and rounded down (plugin/backend_lookup.go, SRV)."""
+AWAY_S = 10
+"""NGINX's own default of how long a server that failed is left alone; one request in that time then finds out anew."""
 
 
 def front_plan(
@@ -60,8 +66,41 @@ def front_plan(
     )
 
 
+def joined_plan(
+    stack: str,
+    workloads: Sequence[Workload],
+    node_pools: Sequence[NodePool],
+    hosts: Sequence[HostPlan],
+    router: RouterPlan | None,
+) -> JoinedPlan | None:
+    """How the cluster's NGINX reaches machines beside it; None where there are none."""
+    beside = [pool for pool in node_pools if pool.beside_cluster]
+    if not beside or router is None:
+        return None
+    deployments = {workload.name: workload.agent for workload in workloads}
+    return JoinedPlan(
+        config_map=MACHINES_NAME,
+        server_name=server_name(stack),
+        machines=tuple(
+            machine.model_copy(update={"routes": tuple(_weighed(way, workloads, router) for way in machine.routes)})
+            for machine in _others(None, beside, {host.node_pool: host for host in hosts}, deployments)
+        ),
+        worker_connections=2 * router.worker_connections,
+        connect_timeout_ms=CONNECT_TIMEOUT_MS,
+        away_s=AWAY_S,
+        idle_timeout_s=max(route.answer_timeout_s for route in router.routes) + _IDLE_MARGIN_S,
+    )
+
+
+def _weighed(way: MachineRoute, workloads: Sequence[Workload], router: RouterPlan) -> MachineRoute:
+    """The way with its weight beside the pods of its agent that are always there."""
+    deployment = next(route.leads_to for route in router.routes if route.agent == way.agent)
+    pods = sum(each.replicas.max for each in workloads if each.agent == deployment and each.tier == "baseline")
+    return way.model_copy(update={"weight": way.engines * max(1, _SRV_WEIGHTS // max(1, pods))})
+
+
 def _others(
-    front: NodePool, node_pools: Sequence[NodePool], hosts: dict[str, HostPlan], deployments: dict[str, str]
+    front: NodePool | None, node_pools: Sequence[NodePool], hosts: dict[str, HostPlan], deployments: dict[str, str]
 ) -> Iterator[OtherMachine]:
     ports = count(FIRST_MACHINE_PORT)
     for pool in node_pools:

@@ -46,6 +46,7 @@ METRICS_RETENTION_DAYS = 15
 
 LISTEN_QUEUE = 4_096
 _OPEN_FILES = 65_536
+_EVERYWHERE = ("0.0.0.0",)  # noqa: S104 - behind the machine's own firewall
 
 _KERNEL_SETTINGS = (
     KernelSetting(
@@ -80,14 +81,18 @@ def host_plans(
     router: RouterPlan | None,
     agents: Sequence[AgentPlan],
 ) -> tuple[HostPlan, ...]:
-    """What a machine of each pool runs; nothing for targets that have a cluster.
+    """What a machine of each pool runs; where there is a cluster, of those pools that stand beside it.
 
     Raises Infeasible where machines of a pool cannot be alike.
     """
-    if not target_of(spec).can.runs_machines or router is None:
+    if router is None:
         return ()
     by_name = {agent.name: agent for agent in agents}
-    return tuple(_host_plan(spec, catalog, pool, _members(pool, workloads), router, by_name) for pool in node_pools)
+    return tuple(
+        _host_plan(spec, catalog, pool, _members(pool, workloads), router, by_name)
+        for pool in node_pools
+        if target_of(spec).can.runs_machines or pool.beside_cluster
+    )
 
 
 def _members(pool: NodePool, workloads: Sequence[Workload]) -> tuple[Workload, ...]:
@@ -119,9 +124,9 @@ def _host_plan(
             for route in router.routes
             if any(workload.agent == route.leads_to for workload in members)
         ),
-        listen=_listen(callers),
+        listen=_EVERYWHERE if pool.beside_cluster and not callers else _listen(callers),
         listen_queue=LISTEN_QUEUE,
-        tls=bool(callers),
+        tls=bool(callers) or pool.beside_cluster,
         caller_ranges=callers,
         admin_ranges=spec.hosts.admin_ranges,
         health_port=HEALTH_PORT,
@@ -182,7 +187,7 @@ def _listen(callers: Sequence[str]) -> tuple[str, ...]:
     if not callers:
         return ("127.0.0.1",)
     versions = {ip_network(caller).version for caller in callers}
-    return ("0.0.0.0", "[::]") if 6 in versions else ("0.0.0.0",)  # noqa: S104 - behind the machine's own firewall
+    return (*_EVERYWHERE, "[::]") if 6 in versions else _EVERYWHERE
 
 
 def _service(catalog: Catalog, service: ServiceSoftware, pinned: str | None, port: int) -> HostService:

@@ -8,7 +8,7 @@ capacity: each engine's own admission limit does.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
@@ -91,15 +91,22 @@ _PICKER_MEMORY_MIB = 1_024
 
 
 def router_plan(
-    spec: StackSpec, catalog: Catalog, workloads: Sequence[Workload], agents: Sequence[AgentPlan]
+    spec: StackSpec,
+    catalog: Catalog,
+    workloads: Sequence[Workload],
+    agents: Sequence[AgentPlan],
+    beside: Mapping[str, int] | None = None,
 ) -> RouterPlan | None:
-    """The stack's router and its routes; None where the Services alone spread connections."""
+    """The stack's router and its routes; None where the Services alone spread connections.
+
+    ``beside``: machines of each pool that stands beside the cluster, by its name.
+    """
     deployments = {name: tiers for name, tiers in tiers_by_agent(workloads).items() if _is_routed(spec, tiers)}
     if not deployments:
         return None
     routed = tuple(deployments.values())
     routes = tuple(
-        _route(spec, deployments[agent.deployment], agent, index)
+        _route(spec, deployments[agent.deployment], agent, index, beside or {})
         for index, agent in enumerate(agent for agent in agents if agent.deployment in deployments)
     )
     make = _gateway if spec.network.router == "gateway" else _nginx
@@ -209,9 +216,15 @@ def _priority(routed: Sequence[tuple[Workload, ...]]) -> PriorityLevel:
     return priorities.highest(workload.pod.priority for tiers in routed for workload in tiers)
 
 
-def _route(spec: StackSpec, tiers: Sequence[Workload], agent: AgentPlan, index: int) -> RoutePlan:
+def _route(
+    spec: StackSpec, tiers: Sequence[Workload], agent: AgentPlan, index: int, beside: Mapping[str, int]
+) -> RoutePlan:
+    """Machines beside the cluster may all be away at once, without a word: each then takes a try, and a connect timeout."""
     first = tiers[0]
     budget_ms = first.latency.first_answer_budget_ms
+    away = sum(beside.get(tier.node_pool, 0) for tier in tiers)
+    answer_s = max(answer_timeout_s(tier) for tier in tiers)
+    retry_ms = CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms)
     return RoutePlan(
         agent=agent.name,
         deployment=agent.deployment,
@@ -223,11 +236,11 @@ def _route(spec: StackSpec, tiers: Sequence[Workload], agent: AgentPlan, index: 
         if first.admission.max_queued_requests is None
         else countable(connections_of(agent, first, _connections(tiers))),
         refusal_statuses=_refusal_statuses(tiers),
-        max_tries=min(MAX_TRIES, _replicas(tiers)),
+        max_tries=min(MAX_TRIES, _replicas(tiers)) + away,
         connect_timeout_ms=CONNECT_TIMEOUT_MS,
-        retry_window_ms=CONNECT_TIMEOUT_MS + math.ceil(DEFAULT_RETRY_MS if budget_ms is None else budget_ms),
+        retry_window_ms=min(retry_ms + away * CONNECT_TIMEOUT_MS, max(retry_ms, answer_s * 1000 - CONNECT_TIMEOUT_MS)),
         flow_control=_flow_control(first) if spec.network.router == "gateway" else None,
-        answer_timeout_s=max(answer_timeout_s(tier) for tier in tiers),
+        answer_timeout_s=answer_s,
     )
 
 

@@ -65,8 +65,13 @@ _LEAST_KV_RATIO = 0.001
 """KEDA hands values on in thousandths."""
 
 
-def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[Workload, ...]:
-    """The same workloads; burst tiers with what scales them, where something of the plan does."""
+def scaled(
+    workloads: Iterable[Workload], stack: str, spec: StackSpec, beside: frozenset[str] = frozenset()
+) -> tuple[Workload, ...]:
+    """The same workloads; burst tiers with what scales them, where something of the plan does.
+
+    Nothing does in pools that are ``beside`` the cluster.
+    """
     every = tuple(workloads)
     if not target_of(spec).can.scales_on_metrics:
         return every
@@ -86,7 +91,7 @@ def scaled(workloads: Iterable[Workload], stack: str, spec: StackSpec) -> tuple[
                 )
             }
         )
-        if workload.tier == "burst"
+        if workload.tier == "burst" and workload.node_pool not in beside
         else workload
         for workload in every
     )

@@ -33,7 +33,7 @@ from agentgpu_iac.plan import (
 )
 from agentgpu_iac.plan.names import workload_name
 from agentgpu_iac.planning import priorities
-from agentgpu_iac.planning.choosing import caching, host_memory, leaving
+from agentgpu_iac.planning.choosing import caching, host_memory, joined, leaving
 from agentgpu_iac.planning.choosing.candidates import Candidate, max_model_len, replica_service
 from agentgpu_iac.planning.engines import PORT, PORTS, EngineSettings, parsers_in
 from agentgpu_iac.planning.engines.limits import limit_arguments
@@ -78,11 +78,10 @@ def workload_plan(
     leaves = member.drain if notice is None else leaving.on_spot(member.drain, notice)
     replicas = candidate.baseline_replicas if pool.tier == "baseline" else candidate.burst_replicas
     most = candidate.service.most_generating
-    waiting_room = _waiting_room(candidate, spec.network.round_trip_ms)
+    wide_area_ms, round_trip_ms = joined.wide_area_ms(pool.machine, spec), joined.round_trip_ms(pool.machine, spec)
+    waiting_room = _waiting_room(candidate, round_trip_ms)
     admission = _admission(candidate, most, waiting_room, spec, catalog.queue_limit(agent.engine, release.version))
-    metrics = watching.metrics_plan(
-        catalog.engine_metrics(agent.engine, release.version), demand, spec.network.round_trip_ms
-    )
+    metrics = watching.metrics_plan(catalog.engine_metrics(agent.engine, release.version), demand, round_trip_ms)
     engines = pool.engines_per_accelerator
     loader = caching.loader(candidate, pool.machine, release, storage, spec, engines)
     streamer_mib = _streamer_mib(candidate, pool, loader)
@@ -178,7 +177,7 @@ def workload_plan(
         paused_found_ratio=1.0 if candidate.away is None else candidate.away.found,
         resident_sessions=candidate.resident_sessions if demand.load is None else None,
         memory=memory_plan,
-        latency=_latency_plan(candidate, spec),
+        latency=_latency_plan(candidate, round_trip_ms, wide_area_ms),
         throughput=_throughput_plan(member, pool.tier, replicas),
         replicas=ReplicaRange(min=replicas if pool.tier == "baseline" else 0, max=replicas),
         cold_start_s=start,
@@ -296,7 +295,7 @@ def _optional(value: float | None, digits: int = 1) -> float | None:
     return None if value is None else rounded(value, digits)
 
 
-def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
+def _latency_plan(candidate: Candidate, round_trip_ms: float, wide_area_ms: float) -> LatencyPlan:
     demand, service = candidate.demand, candidate.service
     return LatencyPlan(
         ttft_ms=_optional(service.ttft_ms),
@@ -319,7 +318,8 @@ def _latency_plan(candidate: Candidate, spec: StackSpec) -> LatencyPlan:
         budget_e2e_ms=demand.budget_e2e_ms,
         ttft_error_ratio=service.ttft_error_ratio,
         tpot_error_ratio=service.tpot_error_ratio,
-        network_ms=spec.network.round_trip_ms,
+        network_ms=round_trip_ms,
+        wide_area_ms=wide_area_ms,
         queue_ms=_optional(service.queue_ms),
         reload_ms=rounded(service.reload_ms, 1),
         prefill_ms=_optional(service.prefill_ms),

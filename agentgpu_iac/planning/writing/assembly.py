@@ -28,7 +28,7 @@ from agentgpu_iac.planning.choosing.solver import solver_version
 from agentgpu_iac.planning.covering import commitment_costs
 from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
-from agentgpu_iac.planning.finishing.front import front_plan
+from agentgpu_iac.planning.finishing.front import front_plan, joined_plan
 from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
@@ -105,7 +105,8 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         for pool in its_pools[member.position]
     )
     workloads = by_the_clock(workloads, {member.candidate.demand.name: member for member in placed}, spec)
-    workloads = scaling.scaled(workloads, name, spec)
+    beside = {pool.name: pool.max for pool in pools_by_name.values() if pool.beside_cluster}
+    workloads = scaling.scaled(workloads, name, spec, frozenset(beside))
     pools_by_name = {
         name: leaving_pool(pool, [workload for workload in workloads if workload.node_pool == name])
         for name, pool in pools_by_name.items()
@@ -134,7 +135,9 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     )
     order = [agent.name for agent in spec.agents]
     agents = agent_plans(placed, tiers, order)
-    router = router_plan(spec, catalog, workloads, agents)
+    router = router_plan(spec, catalog, workloads, agents, beside)
+    inside = tuple(workload for workload in workloads if workload.node_pool not in beside)
+    nodes = tuple(pool for pool in node_pools if not pool.beside_cluster)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router, agents)
     proxy = proxy_plan(
         spec,
@@ -181,16 +184,16 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         agents=agents,
         sharing=sharing(decided.considered, settled, decided.terms, order),
         node_pools=node_pools,
-        priority_classes=priorities.classes(workloads) if spec.cluster_objects.priority_classes else (),
+        priority_classes=priorities.classes(inside) if spec.cluster_objects.priority_classes else (),
         cluster_objects=ClusterObjectsPlan(
             disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values
         ),
         security=security.plan(spec),
-        quota=quota.plan(workloads, node_pools, router, proxy)
+        quota=quota.plan(inside, nodes, router, proxy)
         if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
         vcpu_quotas=quotas,
-        gitops=gitops.plan(spec, workloads, node_pools),
+        gitops=gitops.plan(spec, inside, nodes),
         router=router,
         proxy=proxy,
         policy=PolicyPlan(
@@ -198,6 +201,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         hosts=hosts,
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
+        joined=joined_plan(name, workloads, node_pools, hosts, router),
         sky_services=sky_services,
         cost=total,
         drivers=drivers(placed, settled.options, shares, decided.rejections, on_offer, decided.terms, spec),
@@ -211,7 +215,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             )
         ),
         warnings=advice.warnings(context),
-        watching=watching.watching_plan(spec, workloads, node_pools, router),
+        watching=watching.watching_plan(spec, inside, nodes, router),
         ledger=(
             *entries(placed, tiers, total, by_hand, pools_by_name, quotas),
             *proxy_entries(proxy, agents, tiers),

@@ -15,13 +15,26 @@ from agentgpu_iac.units import HOURS_PER_MONTH, usd_per_month
 
 _ROOT_VOLUME = "ebs-gp3"
 _EXTENDED = "extended-support"
+_BESIDE_CLUSTER = (
+    BesideItem(
+        what="traffic between the cluster and machines beside it, and what else their sellers bill",
+        usd_per_month=None,
+        formula="it grows with prompts and answers; an offer names one price an hour",
+    ),
+)
 
 
 def with_beside(
     total: Cost, spec: StackSpec, catalog: Catalog, pools: Sequence[NodePool], burst_hours: Decimal
 ) -> Cost:
     """The cost with what it leaves out."""
-    items = (*_charges(spec, catalog, pools), *_root_volumes(spec, catalog, pools, burst_hours), *_not_priced(spec))
+    nodes = [pool for pool in pools if not pool.beside_cluster]
+    items = (
+        *_charges(spec, catalog, nodes),
+        *_root_volumes(spec, catalog, nodes, burst_hours),
+        *_not_priced(spec),
+        *(_BESIDE_CLUSTER if len(nodes) < len(pools) else ()),
+    )
     known = [item.usd_per_month for item in items if item.usd_per_month is not None]
     return total.model_copy(
         update={"beside": items, "beside_usd_per_month": sum(known, Decimal("0.00")) if known else None}

@@ -29,6 +29,8 @@ class ExistingNetworkArgs:
     vpc_id: str
     subnets: Mapping[str, str]
     """Private subnets by zone."""
+    way_out: str | None = None
+    """The address by which they ask the internet, where somebody said so."""
     tagged: bool
     """Whether the subnets get the tag by which Karpenter finds them."""
 
@@ -43,10 +45,13 @@ class ExistingNetwork(pulumi.ComponentResource):
     vpc_id: pulumi.Output[str]
     private_subnet_ids: dict[str, pulumi.Output[str]]
     """By zone, in the order of the zones."""
+    way_out: pulumi.Output[str] | None
+    """The address by which they ask the internet; None: nobody said so."""
 
     def __init__(self, name: str, args: ExistingNetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:ExistingNetwork", name, None, opts)
         self.vpc_id = pulumi.Output.from_input(args.vpc_id)
+        self.way_out = None if args.way_out is None else pulumi.Output.from_input(args.way_out)
         self.private_subnet_ids = {zone: pulumi.Output.from_input(id) for zone, id in args.subnets.items()}
         if args.tagged:
             for zone, subnet_id in args.subnets.items():

@@ -64,6 +64,8 @@ class Network(pulumi.ComponentResource):
     vpc_id: pulumi.Output[str]
     private_subnet_ids: dict[str, pulumi.Output[str]]
     """By zone, in the order of the zones."""
+    way_out: pulumi.Output[str]
+    """The address by which its private subnets ask the internet."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("agentgpu:aws:Network", name, None, opts)
@@ -150,12 +152,14 @@ class Network(pulumi.ComponentResource):
         )
 
     def _nat_gateway(self, name: str, subnet: aws.ec2.Subnet, gateway: aws.ec2.InternetGateway) -> aws.ec2.NatGateway:
+        """Make the one way out, and keep its address."""
         address = aws.ec2.Eip(
             f"{name}-nat",
             domain="vpc",
             tags=self._named(f"{name}-nat"),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[gateway]),
         )
+        self.way_out = address.public_ip
         return aws.ec2.NatGateway(
             f"{name}-nat",
             allocation_id=address.id,

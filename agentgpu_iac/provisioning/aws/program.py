@@ -30,6 +30,12 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
     InterfaceEndpointsArgs,
 )
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
+from agentgpu_iac.provisioning.aws.machines_beside import (
+    MachinesBeside,
+    MachinesBesideArgs,
+    beside_faults,
+    pools_beside,
+)
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
     EXISTING,
@@ -64,6 +70,8 @@ from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
+from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
+from agentgpu_iac.provisioning.spheron.program import cloud_inits as beside_inits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +109,10 @@ class Settings:
     """``agentgpu:modelBucket``: whether the plan's bucket of models is there or to be made; existing or create."""
     delete_model_bucket: bool = False
     """``agentgpu:deleteModelBucket``: whether ``pulumi destroy`` deletes the bucket that was made, and all models in it."""
+    way_out: str | None = None
+    """``agentgpu:wayOut``: the public address by which a network that you have asks machines beside the cluster."""
+    machines: MachineSettings = field(default_factory=MachineSettings)
+    """How machines beside the cluster are rented: the settings of the program for Spheron."""
 
     @classmethod
     def from_config(cls, config: pulumi.Config) -> Settings:
@@ -125,6 +137,8 @@ class Settings:
             karpenter_chart=config.get("karpenterChart") or default.karpenter_chart,
             model_bucket=config.get("modelBucket") or default.model_bucket,
             delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
+            way_out=config.get("wayOut") or None,
+            machines=MachineSettings.from_config(config),
         )
 
 
@@ -134,8 +148,10 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
     Call it from inside a Pulumi program. ``files`` are the rendered manifests of the same plan. Raises BadInput,
     before anything is made, for a plan that EKS cannot carry out.
     """
-    region = _check(plan, settings)
-    cost = report_cost(plan, excludes=_excludes(plan, settings))
+    whole, plan = plan, plan.in_cluster
+    region = _check(whole, settings)
+    cloud_inits = beside_inits(whole, files, pools_beside(whole))
+    cost = report_cost(whole, excludes=_excludes(plan, settings))
     objects = sort_objects(plan, files, nodes=settings.nodes, installed_groups=settings.installed_api_groups)
     grouped = grouped_pools(plan, settings.nodes)
     site = _site(plan, settings)
@@ -185,12 +201,26 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         before_serving.append(_karpenter(plan, settings, region, cluster, objects, after=[cluster, *reserved]))
     if (bucket := planned_bucket(plan)) is not None:
         before_serving.append(_model_bucket(plan, settings, bucket, cluster))
-    Serving(
+    serving = Serving(
         plan.stack,
         ServingArgs(kubeconfig=cluster.kubeconfig, manifests=objects.serving, scaled=scaled_by_others(plan)),
         pulumi.ResourceOptions(depends_on=before_serving),
     )
-    for name, value in _outputs(plan, settings, site, cluster, objects, cost).items():
+    outputs = _outputs(plan, settings, site, cluster, objects, cost)
+    if whole.joined is not None:
+        beside = MachinesBeside(
+            plan.stack,
+            MachinesBesideArgs(
+                plan=whole,
+                joined=whole.joined,
+                cloud_inits=cloud_inits,
+                settings=settings.machines,
+                serving=serving,
+                way_out=network.way_out,
+            ),
+        )
+        outputs["burstMachines"] = beside.seen
+    for name, value in outputs.items():
         pulumi.export(name, value)
 
 
@@ -253,7 +283,11 @@ def _network(plan: Plan, settings: Settings, region: str, site: _Site) -> Networ
         return ExistingNetwork(
             plan.stack,
             ExistingNetworkArgs(
-                stack=plan.stack, vpc_id=settings.vpc_id, subnets=site.subnets, tagged=settings.tag_subnets
+                stack=plan.stack,
+                vpc_id=settings.vpc_id,
+                subnets=site.subnets,
+                way_out=settings.way_out,
+                tagged=settings.tag_subnets,
             ),
         )
     network = Network(plan.stack, NetworkArgs(stack=plan.stack, region=region, zones=site.zones))
@@ -337,17 +371,19 @@ def _budget_alarm(plan: Plan, settings: Settings) -> None:
 
 def _check(plan: Plan, settings: Settings) -> str:
     """Find everything that one EKS cluster cannot carry out, or that should not be; return the region otherwise."""
+    cluster = plan.in_cluster
     faults = [
-        *_foreign(plan),
-        *node_pool_faults(plan),
-        *_scattered(plan),
-        *_misplaced(plan),
-        *_misconfigured(plan, settings),
+        *_foreign(cluster),
+        *node_pool_faults(cluster),
+        *_scattered(cluster),
+        *_misplaced(cluster),
+        *_misconfigured(cluster, settings),
+        *beside_faults(plan, settings.machines, has_network=bool(settings.vpc_id), way_out=settings.way_out),
         *policy_faults(plan),
     ]
     if faults:
         raise BadInput(faults)
-    return plan.node_pools[0].region
+    return cluster.node_pools[0].region
 
 
 def _foreign(plan: Plan) -> Iterator[Fault]:

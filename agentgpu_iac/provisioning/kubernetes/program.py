@@ -70,12 +70,12 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             kubeconfig=None if settings.kubeconfig is None else str(settings.kubeconfig),
             context=settings.context,
             manifests=manifests,
-            scaled=scaled_by_others(plan),
+            scaled=scaled_by_others(plan.in_cluster),
         ),
     )
     pulumi.export("agentUrls", {agent.name: base_url(plan, agent.name) for agent in plan.served_agents})
     pulumi.export(OUTPUT, cost)
-    pulumi.export("prerequisites", list(prerequisites(plan, manifests, handed_over)))
+    pulumi.export("prerequisites", list(prerequisites(plan.in_cluster, manifests, handed_over)))
     pulumi.export("notApplied", [str(manifest) for manifest in manifests.waiting])
 
 

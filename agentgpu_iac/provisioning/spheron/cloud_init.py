@@ -13,6 +13,7 @@ from agentgpu_iac.plan.machine_paths import (
     CERTIFICATE_FILE,
     CERTIFICATE_KEY_FILE,
     CLOUD_CONFIG_HEADER,
+    FRONT_FILE,
     SECRETS_FILE,
 )
 from agentgpu_iac.plan.packed_files import PACKED, is_packed, packed, unpacked
@@ -92,6 +93,14 @@ def with_certificate(cloud_init: CloudInit, certificate: str, key: str) -> Cloud
         WriteFile(path=CERTIFICATE_KEY_FILE, content=key, owner="root:root", permissions="0400"),
     )
     return cloud_init.model_copy(update={"write_files": (*files, *cloud_init.write_files)})
+
+
+def with_front(cloud_init: CloudInit, address: str | None) -> CloudInit:
+    """The same, with the address of who is in front of it, whom the setup lets in; nothing where nobody is known yet."""
+    if address is None:
+        return cloud_init
+    front = WriteFile(path=FRONT_FILE, content=f"{address}\n", owner="root:root", permissions="0644")
+    return cloud_init.model_copy(update={"write_files": (front, *cloud_init.write_files)})
 
 
 def is_plain(value: str) -> bool:

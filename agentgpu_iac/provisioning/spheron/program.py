@@ -22,7 +22,13 @@ from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faul
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.spheron.certificate import MachinesCertificate
 from agentgpu_iac.provisioning.spheron.client import URL, CloudInit
-from agentgpu_iac.provisioning.spheron.cloud_init import is_plain, read_cloud_init, with_certificate, with_secrets
+from agentgpu_iac.provisioning.spheron.cloud_init import (
+    is_plain,
+    read_cloud_init,
+    with_certificate,
+    with_front,
+    with_secrets,
+)
 from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
@@ -78,9 +84,14 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
     anything is made, for a plan or settings that cannot be carried out.
     """
     settings = settings or Settings()
-    if faults := [*_foreign(plan), *_unset(plan, settings), *_unreachable(plan, settings), *policy_faults(plan)]:
+    if faults := [
+        *_foreign(plan),
+        *setting_faults(plan, settings),
+        *_unreachable(plan, settings),
+        *policy_faults(plan),
+    ]:
         raise BadInput(faults)
-    cloud_inits = _cloud_inits(plan, files)
+    inits = cloud_inits(plan, files)
     cost = report_cost(plan, excludes=_EXCLUDES)
     front = _front(plan, settings)
     name = server_name(plan.stack)
@@ -90,8 +101,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings | Non
             pool.name,
             MachinePoolArgs(
                 pool=pool,
-                host=_host(plan, pool),
-                cloud_init=cloud_inits[pool.name],
+                host=host_of(plan, pool),
+                cloud_init=inits[pool.name],
                 settings=settings,
                 first_is_front=front is not None and front.node_pool == pool.name,
                 certificate=certificate,
@@ -124,6 +135,8 @@ class MachinePoolArgs:
     first_is_front: bool = False
     certificate: MachinesCertificate | None = None
     """What the machines show to callers and to each other. None: they speak to nobody but themselves."""
+    front_address: pulumi.Input[str] | None = None
+    """Who is in front of them, where that is known before they are made: the way out of a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +191,8 @@ def _content(args: MachinePoolArgs) -> pulumi.Output[str]:
     if certificate is None:
         return pulumi.Output.secret(_json(cloud_init))
     key: pulumi.Input[str] = certificate.privateKey
-    parts = pulumi.Output.all(certificate.certificate, pulumi.Output.secret(key))
-    return parts.apply(lambda known: _json(with_certificate(cloud_init, *known)))
+    parts = pulumi.Output.all(certificate.certificate, pulumi.Output.secret(key), args.front_address)
+    return parts.apply(lambda known: _json(with_front(with_certificate(cloud_init, known[0], known[1]), known[2])))
 
 
 def _json(cloud_init: CloudInit) -> str:
@@ -210,12 +223,17 @@ def _count(pool: NodePool, settings: Settings) -> int:
     return pool.min if pool.tier == "baseline" else max(pool.min, min(settings.burst_nodes, pool.max))
 
 
-def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudInit]:
-    """The rendered cloud-init of each pool. Raises BadInput where one is missing, cannot be sent, or closes no port."""
+def cloud_inits(
+    plan: Plan, files: Sequence[RenderedFile], pools: Sequence[NodePool] | None = None
+) -> dict[str, CloudInit]:
+    """The rendered cloud-init of each pool, or of each of some.
+
+    Raises BadInput where one is missing, cannot be sent, or closes no port.
+    """
     contents = {file.path: file.content for file in files}
     found: dict[str, CloudInit] = {}
     faults: list[Fault] = []
-    for pool in plan.node_pools:
+    for pool in plan.node_pools if pools is None else pools:
         path = cloud_init_path(pool.name)
         if path not in contents:
             faults.append(
@@ -237,7 +255,8 @@ def _cloud_inits(plan: Plan, files: Sequence[RenderedFile]) -> dict[str, CloudIn
     return found
 
 
-def _host(plan: Plan, pool: NodePool) -> HostPlan:
+def host_of(plan: Plan, pool: NodePool) -> HostPlan:
+    """What each machine of a pool runs."""
     return next(host for host in plan.hosts if host.node_pool == pool.name)
 
 
@@ -263,7 +282,7 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
         yield Fault(source=PLAN, path="security.apiKeySecret", message=message, hint="set spec.security.apiKeySecret")
 
 
-def _unset(plan: Plan, settings: Settings) -> Iterator[Fault]:
+def setting_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
     """Settings that are missing or wrong."""
     for key in settings.in_clear:
         yield Fault(
@@ -325,8 +344,8 @@ def _unreachable(plan: Plan, settings: Settings) -> Iterator[Fault]:
 
 
 def _outputs(machines: Sequence[PooledMachine], front: FrontPlan | None) -> dict[str, pulumi.Output[Any]]:
-    """What ``pulumi stack output`` shows. An up whose machines do not all run has failed, and says which."""
-    seen = pulumi.Output.all(*(_seen(machine) for machine in machines)).apply(_all_running)
+    """What ``pulumi stack output`` shows."""
+    seen = pulumi.Output.all(*(seen_of(machine) for machine in machines)).apply(all_running)
     return {
         "machines": seen,
         "agentUrls": seen.apply(_agent_urls if front is None else _urls_at(front)),
@@ -334,7 +353,8 @@ def _outputs(machines: Sequence[PooledMachine], front: FrontPlan | None) -> dict
     }
 
 
-def _seen(machine: PooledMachine) -> pulumi.Output[dict[str, Any]]:
+def seen_of(machine: PooledMachine) -> pulumi.Output[dict[str, Any]]:
+    """What a machine is, as outputs show it."""
     resource, pool, host = machine.resource, machine.pool, machine.host
     scheme = "https" if host.tls else "http"
     ports = {route.agent: route.port for route in host.routes if route.port is not None}
@@ -361,7 +381,8 @@ def _seen(machine: PooledMachine) -> pulumi.Output[dict[str, Any]]:
     ).apply(described)
 
 
-def _all_running(machines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def all_running(machines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same machines. An up whose machines do not all run has failed, and says which."""
     waiting = [
         f"{machine.get('name')} is {machine.get('status')}" for machine in machines if not machine.get("ipAddress")
     ]

@@ -15,7 +15,7 @@ from agentgpu_iac.plan.nodes import AGENT_LABEL, ENGINE_UID, TIER_LABEL
 from agentgpu_iac.rendering.context import Context, Pairs
 from agentgpu_iac.rendering.engine import HOME_FOLDER, engine_command, engine_environment, wait_command
 from agentgpu_iac.rendering.hosts import grafana
-from agentgpu_iac.rendering.hosts.machine import BRIDGE, LOOPBACK, Machine
+from agentgpu_iac.rendering.hosts.machine import BRIDGE, Machine
 from agentgpu_iac.rendering.hosts.nginx import CERTIFICATES_INSIDE, MACHINES_INSIDE
 from agentgpu_iac.rendering.hosts.prometheus import FOLDER_INSIDE, PROMETHEUS, RULES
 from agentgpu_iac.rendering.model_cache import (
@@ -30,6 +30,7 @@ from agentgpu_iac.rendering.names import SCRIPT_FOLDER, SCRIPTS
 from agentgpu_iac.rendering.reasons import commented_compose
 from agentgpu_iac.rendering.router import COMMAND, CONFIG, CONFIG_FOLDER, ROUTER_UID, exporter_arguments
 from agentgpu_iac.rendering.templates import document
+from agentgpu_iac.rendering.ways import LOOPBACK
 from agentgpu_iac.rendering.yaml_text import dump
 
 COMPOSE = "docker-compose.yaml"

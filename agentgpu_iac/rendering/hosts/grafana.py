@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from agentgpu_iac.plan import HostPlan
 from agentgpu_iac.rendering.context import Context, Pairs
-from agentgpu_iac.rendering.hosts.machine import LOOPBACK, Machine
+from agentgpu_iac.rendering.hosts.machine import Machine
+from agentgpu_iac.rendering.ways import LOOPBACK
 
 DASHBOARD = "dashboard.json"
 DATASOURCE = "grafana-datasource.yaml"

@@ -9,8 +9,6 @@ from agentgpu_iac.plan import FrontPlan, HostPlan, NodePool, OtherMachine, Plan,
 
 BRIDGE = "agentgpu0"
 
-LOOPBACK = "127.0.0.1"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
@@ -31,8 +29,8 @@ class Machine:
     @property
     def other(self) -> OtherMachine | None:
         """One of the pool's machines behind the front machine; for this purpose they are alike."""
-        front = self.plan.front
-        others = () if front is None else front.others
+        front, joined = self.plan.front, self.plan.joined
+        others = (*(() if front is None else front.others), *(() if joined is None else joined.machines))
         return next((other for other in others if other.node_pool == self.host.node_pool), None)
 
     @property

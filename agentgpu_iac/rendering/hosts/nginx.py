@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 from agentgpu_iac.plan import FrontPlan, RoutePlan
 from agentgpu_iac.rendering.context import Context
-from agentgpu_iac.rendering.hosts.machine import LOOPBACK, Machine
+from agentgpu_iac.rendering.hosts.machine import Machine
 from agentgpu_iac.rendering.router import nginx, nginx_route, route_port
+from agentgpu_iac.rendering.ways import LOOPBACK, STREAM, MachinesListContext, StreamContext, upstream_file
 
 CERTIFICATES_INSIDE = "/etc/nginx/tls"
 
 MACHINES_INSIDE = "/etc/nginx/machines"
 
-STREAM = "stream.conf"
-
-MACHINES_LIST = "machines.list"
-
 _NOBODY = "127.0.0.1:9 down"
 """NGINX wants one server at least, also for an agent whose engines are all on other machines."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamContext(Context):
-    """The way from the front machine's NGINX to the other machines."""
-
-    template: ClassVar[str] = "stream.conf.j2"
-    folder: str
-    listen: str
-    connect_timeout_ms: int
-    idle_timeout_s: int
-    server_name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachinesListContext(Context):
-    """What each other machine adds to the configuration of the front machine's NGINX."""
-
-    template: ClassVar[str] = "machines.list.j2"
-    lines: tuple[tuple[str, str, str], ...]
 
 
 def nginx_context(machine: Machine) -> Context:
@@ -69,7 +43,7 @@ def nginx_context(machine: Machine) -> Context:
                     f"{address}:{route_port(route)}{how} backlog={host.listen_queue}" for address in host.listen
                 ),
                 engines=_engines_of(machine, route) or (_NOBODY,),
-                more_engines=() if front is None else (f"{MACHINES_INSIDE}/{_upstream_file(route.agent)}*",),
+                more_engines=() if front is None else (f"{MACHINES_INSIDE}/{upstream_file(route.agent)}*",),
             )
             for route in machine.routes
         ),
@@ -104,12 +78,8 @@ def machines_list(front: FrontPlan) -> MachinesListContext:
             line
             for name, way in ways
             for line in (
-                (name, _upstream_file(way.agent), f"server {LOOPBACK}:{way.port} weight={way.engines} max_fails=0;"),
+                (name, upstream_file(way.agent), f"server {LOOPBACK}:{way.port} weight={way.engines} max_fails=0;"),
                 (name, "addresses.map", f"{way.port} ADDRESS:{way.target_port};"),
             )
         )
     )
-
-
-def _upstream_file(agent: str) -> str:
-    return f"upstream-{agent}.conf"

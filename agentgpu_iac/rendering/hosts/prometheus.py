@@ -8,7 +8,8 @@ from typing import ClassVar
 from agentgpu_iac.plan.series import AGENT_SERIES_LABEL, CLUSTER_LABEL, TIER_SERIES_LABEL
 from agentgpu_iac.rendering.alerts import RuleFileContext, rule_file
 from agentgpu_iac.rendering.context import Context, Pairs
-from agentgpu_iac.rendering.hosts.machine import LOOPBACK, Machine
+from agentgpu_iac.rendering.hosts.machine import Machine
+from agentgpu_iac.rendering.ways import LOOPBACK
 
 PROMETHEUS = "prometheus.yml"
 RULES = "rules.yml"

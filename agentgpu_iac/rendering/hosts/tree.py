@@ -20,7 +20,7 @@ from agentgpu_iac.rendering.hosts.cloud_init import CLOUD_INIT_HEADER, cloud_ini
 from agentgpu_iac.rendering.hosts.compose import COMPOSE, compose_text, settings_path
 from agentgpu_iac.rendering.hosts.firewall import FRONT_RULE, firewall_context, front_rule
 from agentgpu_iac.rendering.hosts.machine import Machine, machine_of
-from agentgpu_iac.rendering.hosts.nginx import MACHINES_LIST, STREAM, machines_list, nginx_context, stream
+from agentgpu_iac.rendering.hosts.nginx import machines_list, nginx_context, stream
 from agentgpu_iac.rendering.hosts.prometheus import PROMETHEUS, RULES, prometheus_context, rules_context
 from agentgpu_iac.rendering.hosts.setup import ENVIRONMENT, SYSCTL, UNITS, environment, sysctl
 from agentgpu_iac.rendering.model_cache import MODELS_FILE, models_document
@@ -28,6 +28,7 @@ from agentgpu_iac.rendering.names import SCRIPTS
 from agentgpu_iac.rendering.origin import Origins
 from agentgpu_iac.rendering.router import CONFIG
 from agentgpu_iac.rendering.templates import document, filled, verbatim
+from agentgpu_iac.rendering.ways import MACHINES_LIST, STREAM
 from agentgpu_iac.rendering.yaml_text import dump
 
 _OPENED = frozenset((COMPOSE, CONFIG, FIREWALL, SYSCTL, ENVIRONMENT, PROMETHEUS, RULES, STREAM, MACHINES_LIST))

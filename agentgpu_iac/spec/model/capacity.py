@@ -116,6 +116,10 @@ class Capacity(Document):
     max_share_per_pool: Annotated[float, Field(gt=0, le=1)] | None = None
     """The largest share of an agent's burst that may be on one pool of spot, which is one instance type in one zone. Such a
     burst is spread over zones, and bought on demand where those are too few."""
+    machines_from: tuple[Text, ...] = ()
+    """Providers whose machines may carry bursts beside the cluster: they run Docker Compose, and the cluster's NGINX sends
+    requests to them by TLS. Needed for ``target: kubernetes``, where machines of any provider are nodes otherwise; for ``eks``
+    those among ``providers`` that sell it no nodes are meant without a word."""
     inventory: tuple[OwnMachine, ...] = ()
     """The machines that there are. The plan then uses these alone, and no more of them than you have."""
     quotas: tuple[AccountQuota, ...] = ()

@@ -30,6 +30,9 @@ class Network(Document):
 
     round_trip_ms: NonNegative = 20.0
     """Round trip from the caller to the engine (an assumption: 20 ms, the short end of 10-50 ms each way)."""
+    burst_rtt_ms: NonNegative = 100.0
+    """Round trip between the cluster and machines of another provider that carry its bursts (an assumption: 100 ms, about what
+    light in fibre takes there and back over 10,000 km; ping one of them and write what it takes)."""
     routing: Literal["session-affine", "round-robin"] = "session-affine"
     """session-affine: a session returns to the replica that holds its context."""
     router: Literal["auto", "nginx", "gateway", "none"] = "auto"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.joined import ROUND_TRIPS
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
 from agentgpu_iac.planning.choosing.service import whole_answer_ms
 from agentgpu_iac.planning.writing.ledger.answering import answer_lines
@@ -25,6 +26,15 @@ def latency_lines(candidate: Candidate, workload: Workload, engines: int) -> Ite
     engine, times, shape = candidate.full_speed, workload.latency, candidate.demand.shape
     if engine is None or times.ttft_ms is None or times.tpot_ms is None or times.prefill_ms is None:
         return
+    if times.wide_area_ms:
+        yield _line(
+            "wideAreaMs",
+            "round trips of a new connection x network.burstRttMs",
+            f"{ROUND_TRIPS} x {times.wide_area_ms / ROUND_TRIPS:g}",
+            times.wide_area_ms,
+            f"{times.wide_area_ms:g} ms of the network's {times.network_ms:g}",
+            "TCP, TLS 1.3 and the request take one each; the engine is on a machine beside the cluster",
+        )
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
     state = latency.steady(engine, request, candidate.service.generating)
     yield _line(
