@@ -92,6 +92,11 @@ TodayOption = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to print the answer.")]
 
 
+def somebody_answers() -> bool:
+    """Whether a question finds somebody who answers it: standard input is a terminal."""
+    return sys.stdin.isatty()
+
+
 def drop_output() -> None:
     """Let what is still buffered go nowhere, so that Python does not fail once more when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

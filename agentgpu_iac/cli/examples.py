@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "init": ("", "desk.yaml --name desk --model Qwen/Qwen3-8B"),
+    "init": ("", "desk.yaml --name desk --model Qwen/Qwen3-8B", "--compose", "--gitops"),
     "validate": ("", "desk.yaml --json", "- < desk.yaml"),
     "plan": ("", "desk.yaml --all", "desk.yaml -o plan.json", "- --json < desk.yaml"),
     "explain": ("", "desk.yaml support", "desk.yaml support ttftMs", "desk.yaml warnings", "plan.json --all"),

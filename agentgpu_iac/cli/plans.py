@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentgpu_iac.cli import completing
+from agentgpu_iac.cli import app, completing
 from agentgpu_iac.cli.app import (
     DEFAULT_SPEC,
     Format,
@@ -297,7 +296,7 @@ def _ask_before_writing_into(directory: Path) -> None:
     if not is_somebody_elses(directory):
         return
     told = "holds files, and none that we wrote"
-    if not sys.stdin.isatty():
+    if not app.somebody_answers():
         hint = "--yes writes beside them; or name a new folder"
         raise BadInput.one(str(directory), told, hint=hint)
     if not typer.confirm(f"{directory} {told}. Write beside them?", err=True):

@@ -6,12 +6,16 @@ import shlex
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agentgpu_iac.cli import app, completing
 from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, writing
 from agentgpu_iac.errors import BadInput
+
+if TYPE_CHECKING:
+    from agentgpu_iac.spec.starter import Setup
 
 
 class SchemaFormat(StrEnum):
@@ -31,23 +35,73 @@ class SchemaOf(StrEnum):
 
 
 def init(
-    path: Annotated[Path, typer.Argument(help="File to write.", metavar="FILE")] = Path("agentstack.yaml"),
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="File to write.", metavar="FILE")] = DEFAULT_SPEC,
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "my-agents",
-    model: Annotated[str, typer.Option(help="Model of the first agent.")] = "Qwen/Qwen3-14B",
+    model: Annotated[
+        str, typer.Option(help="Model of the first agent.", autocompletion=completing.models)
+    ] = "Qwen/Qwen3-14B",
+    compose: Annotated[
+        bool, typer.Option("--compose", help="Set up a repository for one machine with Docker, beside FILE.")
+    ] = False,
+    gitops: Annotated[
+        bool, typer.Option("--gitops", help="Set up a repository that Argo CD or Flux follows, beside FILE.")
+    ] = False,
 ) -> None:
-    """Write a small agent stack to start from."""
-    from agentgpu_iac.catalog.store import load_catalog
-    from agentgpu_iac.spec.loader import load_text
-    from agentgpu_iac.spec.starter import starter
+    """Write a small agent stack to start from; on a terminal, ask for what the command line does not say.
 
+    A repository has the schema for editors and a workflow beside it, which checks each pull request.
+    """
+    from agentgpu_iac import __version__
+    from agentgpu_iac.catalog.store import load_catalog
+    from agentgpu_iac.errors import DISTRIBUTION
+    from agentgpu_iac.spec.loader import load_text
+    from agentgpu_iac.spec.starter import RENDERED, beside, starter
+
+    if compose and gitops:
+        raise BadInput.one("--compose", "and --gitops are two setups", hint="give one of them")
+    setup: Setup = "compose" if compose else "gitops" if gitops else "spec"
+    if app.somebody_answers():
+        name = _asked(context, "name", "Name of the stack", name)
+        model = _asked(context, "model", "Model of the first agent", model)
+        if setup == "spec":
+            setup = _asked_setup()
     load_catalog(base_directory=path.parent).model(model)
-    text = starter(name, model)
+    text = starter(name, model, setup)
     load_text(text, str(path))
-    if path.exists():
-        raise BadInput.one(str(path), "the file exists already", hint="name another one")
-    with writing(path), path.open("x", encoding="utf-8") as file:
-        file.write(text)
-    typer.echo(f"Wrote {path}. Next: agentgpu plan {shlex.quote(str(path))}")
+    others = beside(setup, f"{DISTRIBUTION}=={__version__}")
+    files = {path: text, **{path.parent / each: content for each, content in others.items()}}
+    if taken := next((each for each in files if each.exists()), None):
+        raise BadInput.one(str(taken), "the file exists already", hint="name another one")
+    for each, content in files.items():
+        with writing(each):
+            if each != path:
+                each.parent.mkdir(parents=True, exist_ok=True)
+            with each.open("x", encoding="utf-8") as file:
+                file.write(content)
+    quoted = shlex.quote(str(path))
+    rendered = "" if setup == "spec" else f", then agentgpu render {quoted} -o {path.parent / RENDERED[setup]}"
+    typer.echo(f"Wrote {', '.join(map(str, files))}. Next: agentgpu plan {quoted}{rendered}")
+
+
+def _asked(context: typer.Context, parameter: str, question: str, default: str) -> str:
+    """What somebody answers at the terminal, unless the command line says it."""
+    source = context.get_parameter_source(parameter)
+    if source is not None and source.name != "DEFAULT":
+        return default
+    return str(typer.prompt(question, default=default, err=True))
+
+
+def _asked_setup() -> Setup:
+    """The third question: what is set up."""
+    setups: dict[str, Setup] = {"file": "spec", "compose": "compose", "gitops": "gitops"}
+    while True:
+        word = str(
+            typer.prompt("Write one file, or set up a repository (file, compose, gitops)", default="file", err=True)
+        )
+        if word.strip().casefold() in setups:
+            return setups[word.strip().casefold()]
+        typer.echo("It is one of file, compose and gitops.", err=True)
 
 
 def validate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -11,6 +12,7 @@ from pydantic_core import core_schema
 
 from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import AgentStack
+from agentgpu_iac.spec.schema_examples import with_examples
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "https://agentgpu.dev/schema/agentstack.v1alpha1.json"
@@ -25,6 +27,12 @@ class _FileSchema(GenerateJsonSchema):
         bounds = {word: float(schema[key]) for key, word in limits.items() if key in schema}  # type: ignore[literal-required]
         return {"type": "number", **bounds}
 
+    def encode_default(self, dft: Any) -> Any:
+        """A default as a file spells it: money as a number there too."""
+        if isinstance(dft, Decimal):
+            return int(dft) if dft == int(dft) else float(dft)
+        return super().encode_default(dft)
+
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the signature is pydantic's
         return False
 
@@ -35,7 +43,7 @@ def json_schema() -> dict[str, Any]:
     The rules that join several fields (see ``rules``) are beyond it: a file that passes the schema can still hold
     faults, but a file without faults always passes the schema.
     """
-    return file_schema(AgentStack, SCHEMA_ID, TITLE)
+    return with_examples(file_schema(AgentStack, SCHEMA_ID, TITLE), AgentStack.__name__)
 
 
 def file_schema(document: type[Document], schema_id: str, title: str) -> dict[str, Any]:

@@ -79,6 +79,70 @@ def test_init_refuses_and_leaves_nothing_behind(arguments: tuple[str, ...], mess
     assert files_of(Path()) == {"taken.yaml": b"mine"}
 
 
+@pytest.mark.parametrize(("setup", "folder"), [("compose", "machine"), ("gitops", "deploy")])
+def test_init_sets_up_a_repository_that_checks_itself(setup: str, folder: str) -> None:
+    answer = agentgpu("init", f"--{setup}")
+    assert (answer.code, answer.err) == (0, "")
+    assert set(files_of(Path())) == {"agentstack.yaml", "agentstack.schema.json", ".github/workflows/agentgpu.yaml"}
+    assert Path("agentstack.schema.json").read_text() == schema_text()
+    workflow = yaml.safe_load(Path(".github/workflows/agentgpu.yaml").read_text())
+    steps = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
+    assert f"agentgpu render --check {folder}" in steps
+    assert agentgpu("validate").code == 0
+    assert answer.out.endswith(f"then agentgpu render agentstack.yaml -o {folder}\n")
+    again = agentgpu("init", f"--{setup}")
+    assert (again.code, again.err) == (2, "agentstack.yaml: the file exists already (name another one)\n")
+
+
+def test_init_sets_up_one_thing_and_all_of_it_or_nothing() -> None:
+    assert agentgpu("init", "--compose", "--gitops").code == 2
+    written("agentstack.schema.json", "mine")
+    assert agentgpu("init", "--gitops").code == 2
+    assert files_of(Path()) == {"agentstack.schema.json": b"mine"}
+
+
+def answering(*answers: str) -> Any:
+    """Somebody at the terminal."""
+    left = list(answers)
+    asked: list[str] = []
+
+    def prompt(question: str, **_: object) -> str:
+        asked.append(question)
+        return left.pop(0)
+
+    return prompt, asked
+
+
+def test_init_asks_three_questions_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt, asked = answering("desk", "Qwen/Qwen3-8B", "nothing", "gitops")
+    monkeypatch.setattr("agentgpu_iac.cli.app.somebody_answers", lambda: True)
+    monkeypatch.setattr("typer.prompt", prompt)
+    assert agentgpu("init").code == 0
+    assert len(dict.fromkeys(asked)) == 3
+    spec = load(Path("agentstack.yaml")).stack
+    assert (spec.metadata.name, spec.spec.agents[0].model) == ("desk", "Qwen/Qwen3-8B")
+    assert spec.spec.gitops is not None
+    prompt, asked = answering()
+    monkeypatch.setattr("typer.prompt", prompt)
+    assert (
+        agentgpu("init", "b/../c.yaml", "--name", "x", "--model", "Qwen/Qwen3-8B", "--compose").code == 2
+    )  # schema is there
+    assert asked == []
+
+
+@pytest.mark.parametrize("is_meant", [True, False])
+def test_render_asks_before_it_writes_beside_files_of_somebody_else(
+    monkeypatch: pytest.MonkeyPatch, is_meant: bool
+) -> None:
+    Path("out").mkdir()
+    written("out/mine", "mine")
+    monkeypatch.setattr("agentgpu_iac.cli.app.somebody_answers", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: is_meant)
+    answer = agentgpu("render", STACKS / "examples" / "one-machine.yaml", "-o", "out")
+    assert answer.code == (0 if is_meant else 1)
+    assert (len(files_of(Path("out"))) > 1) is is_meant
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_valid(path: Path) -> None:
     answer = agentgpu("validate", path, "-f", "json")

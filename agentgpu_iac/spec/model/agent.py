@@ -36,7 +36,7 @@ class Quantile(Document):
     percent: Annotated[float, Field(gt=0, lt=100)]
     """Part of the times that take no longer, in percent: 50 for the median."""
     seconds: Annotated[float, Field(gt=0, le=10**9)]
-    """How long."""
+    """How long it is at that percentile, in seconds."""
 
 
 class ToolCalls(Document):
@@ -216,7 +216,7 @@ class Agent(Document):
     model_revision: Revision | None = None
     """Commit or tag of the model repository. Unset: ``main``, and the plan says ``unpinned``."""
     engine: Engine = "vllm"
-    """Serving engine."""
+    """Serving engine that runs the model."""
     engine_version: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+){1,2}$")] | None = None
     """Version of the engine. Unset: the newest in the catalog."""
     precision: Precision | None = None

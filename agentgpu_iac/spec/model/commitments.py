@@ -18,7 +18,7 @@ class SavingsRate(Document):
     """What a savings plan asks for one kind of machine."""
 
     machine: Text
-    """Instance type."""
+    """Instance type that the rate is of."""
     usd_per_hour: Annotated[Money, Field(gt=0)]
     """What an hour of one takes of the commitment."""
 

@@ -16,7 +16,7 @@ class GatewayRef(Document):
     name: DnsName
     """Name of the Gateway."""
     namespace: DnsName
-    """Its namespace."""
+    """Namespace that the Gateway is in."""
     hostname: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)] | None = (
         None
     )
@@ -88,7 +88,7 @@ class Scaling(Document):
     utilization_ratio: Annotated[float, Field(ge=0.1, le=1)] = 0.8
     """Part of a replica's seats in use at which another replica is asked for (an assumption: 0.8)."""
     schedule: tuple[ScheduledScale, ...] = ()
-    """Known peaks."""
+    """Peaks that are known beforehand, and how many replicas are up for each."""
 
 
 class Latency(Document):

@@ -64,7 +64,7 @@ class StackSpec(Document):
     policy: Policy = Policy()
     """What is refused."""
     pins: Pins = Pins()
-    """Exact versions."""
+    """Exact versions of images, machines and models."""
     agents: Annotated[tuple[Agent, ...], Field(min_length=1, max_length=10_000)]
     """The agents of the stack."""
 
@@ -75,7 +75,7 @@ class AgentStack(Document):
     api_version: Literal["agentgpu.dev/v1alpha1"]
     """Version of this format."""
     kind: Literal["AgentStack"]
-    """Always AgentStack."""
+    """What the file is: always AgentStack."""
     metadata: Metadata
     """What the stack is called."""
     spec: StackSpec
