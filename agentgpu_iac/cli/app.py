@@ -39,6 +39,7 @@ app = typer.Typer(
     help="GPU infrastructure for AI agents: one agent stack in; a sized, priced plan, manifests and Pulumi out.",
     no_args_is_help=True,
     add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -70,9 +71,12 @@ class Format(StrEnum):
     JSON = "json"
 
 
-SpecArgument = Annotated[Path, typer.Argument(help="Agent stack (YAML).", metavar="SPEC")]
+DEFAULT_SPEC = Path("agentstack.yaml")
+"""The agent stack where none is named: what ``init`` writes."""
+SpecArgument = Annotated[Path, typer.Argument(help="Agent stack (YAML); - is standard input.", metavar="SPEC")]
 SourceArgument = Annotated[
-    Path, typer.Argument(help="Agent stack (YAML), or a plan saved as JSON or YAML.", metavar="SPEC")
+    Path,
+    typer.Argument(help="Agent stack (YAML), or a plan saved as JSON or YAML; - is standard input.", metavar="SPEC"),
 ]
 OverlayOption = Annotated[
     Path | None, typer.Option("--catalog", help="Your own catalog rows on top of ours (prices, models, accelerators).")

@@ -12,12 +12,17 @@ from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
+from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, writing
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_NO, BadInput
 from agentgpu_iac.inputs import MOST_TEXT_BYTES, lines_in, opened, read_file, source_of
 
-ModelOption = Annotated[str | None, typer.Option(help="Hugging Face id, or the path of a config.json.")]
-AcceleratorOption = Annotated[str | None, typer.Option(help="Accelerator id.")]
+ModelOption = Annotated[
+    str | None, typer.Option(help="Hugging Face id, or the path of a config.json.", autocompletion=completing.models)
+]
+AcceleratorOption = Annotated[
+    str | None, typer.Option(help="Accelerator: id or name.", autocompletion=completing.accelerators)
+]
 FromOption = Annotated[
     Path | None,
     typer.Option("--from", help="JSON Lines: one object a line, keys are the long options; '-' is standard input."),
@@ -41,7 +46,7 @@ EagerOption = Annotated[bool | None, typer.Option("--enforce-eager", help="No CU
 TextOption = Annotated[
     bool | None, typer.Option("--text-only", help="No pictures, video and sound: no towers that read them.")
 ]
-_NOT_OF_THE_QUESTION: Final = frozenset({"file", "from_file", "output_file", "catalog", "format"})
+_NOT_OF_THE_QUESTION: Final = frozenset({"file", "from_file", "output_file", "catalog", "format", "as_json"})
 """Parameters that say where a question comes from and its answer goes."""
 
 
@@ -190,8 +195,13 @@ def _questions(path: Path) -> AbstractContextManager[BinaryIO]:
 def calibrate(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="vLLM start-up log, or the JSON result of vllm bench serve.")],
-    accelerator: Annotated[str, typer.Option(help="Accelerator id that the run was on.")],
-    model: Annotated[str | None, typer.Option(help="Model, where the file does not name it.")] = None,
+    accelerator: Annotated[
+        str, typer.Option(help="Accelerator that the run was on: id or name.", autocompletion=completing.accelerators)
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model, where the file does not name it.", autocompletion=completing.models),
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="Precision of the weights, if not the checkpoint's own.")
     ] = None,

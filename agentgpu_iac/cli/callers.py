@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import OverlayOption, SourceArgument, SpecArgument, writing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, SpecArgument, writing
 from agentgpu_iac.errors import BadInput
-from agentgpu_iac.inputs import read_file
+from agentgpu_iac.inputs import STANDARD_INPUT, read_file
 
 
 class EndpointFormat(StrEnum):
@@ -25,7 +25,7 @@ class EndpointFormat(StrEnum):
 
 
 def endpoints(
-    spec: SourceArgument,
+    spec: SourceArgument = DEFAULT_SPEC,
     catalog: OverlayOption = None,
     format: Annotated[
         EndpointFormat, typer.Option("--format", "-f", help="Variables, JSON, or a Python module for LangGraph.")
@@ -63,7 +63,7 @@ def endpoints(
 
 
 def pin(
-    spec: SpecArgument,
+    spec: SpecArgument = DEFAULT_SPEC,
     catalog: OverlayOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the difference and write nothing.")] = False,
     registry: Annotated[
@@ -73,7 +73,8 @@ def pin(
 ) -> None:
     """Write exact versions into the spec: digests of images, the nodes' image, commits of models. Needs the network.
 
-    All or nothing. What is pinned already stays; comments and layout stay as they are.
+    All or nothing. What is pinned already stays; comments and layout stay as they are. Of standard input the pinned text is
+    printed.
     """
     from agentgpu_iac.cli.sources import load_both
     from agentgpu_iac.operations.pinning import HUB, Places, hub_token, pinned
@@ -81,12 +82,13 @@ def pin(
     from agentgpu_iac.spec.editing import with_values
     from agentgpu_iac.spec.loader import MAX_BYTES
 
-    loaded, facts = load_both(spec, catalog)
+    text = read_file(spec, MAX_BYTES).decode("utf-8") if spec == STANDARD_INPUT else None
+    loaded, facts = load_both(spec, catalog, text=text)
     places = Places(
         hub=hub or os.environ.get("HF_ENDPOINT") or HUB, registries=_mirrors(registry or []), token=hub_token()
     )
     found = pinned(make_plan(loaded, facts), loaded, places)
-    before = read_file(spec, MAX_BYTES).decode("utf-8")
+    before = read_file(spec, MAX_BYTES).decode("utf-8") if text is None else text
     mark = "\ufeff" if before.startswith("\ufeff") else ""
     after = mark + with_values(before.removeprefix("\ufeff"), loaded, found.values) if found.values else before
     for reason in found.left:
@@ -94,6 +96,9 @@ def pin(
     if dry_run:
         lines = difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(spec), str(spec))
         typer.echo("".join(lines), nl=False)
+        return
+    if spec == STANDARD_INPUT:
+        typer.echo(after, nl=False)
         return
     if after != before:
         with writing(spec):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, writing
 
 
@@ -52,7 +53,12 @@ def catalog_list(
 
 
 def catalog_show(
-    name: Annotated[str, typer.Argument(help="Accelerator, model, instance type or provider.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Accelerator, model, instance type or provider: id or name.", autocompletion=completing.rows
+        ),
+    ],
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
 ) -> None:

@@ -8,15 +8,20 @@ from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, SpecArgument, TodayOption, writing
+from agentgpu_iac.cli import completing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, TodayOption, writing
+from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
 
 def levers(
-    spec: SpecArgument,
+    spec: SpecArgument = DEFAULT_SPEC,
     agent: Annotated[
         str | None,
-        typer.Option(help="Agent whose own fields are changed; left out, those that cause most of the cost."),
+        typer.Option(
+            help="Agent whose own fields are changed; left out, those that cause most of the cost.",
+            autocompletion=completing.agents,
+        ),
     ] = None,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
@@ -28,7 +33,9 @@ def levers(
     from agentgpu_iac.planning.levers.levers import levers as ask
     from agentgpu_iac.review.levers_view import levers_view
 
-    found = ask(*load_both(spec, catalog, today), agent)
+    asked = load_both(spec, catalog, today)
+    with waiting("planning each change"):
+        found = ask(*asked, agent)
     if format is Format.JSON:
         output.write_json(found.model_dump(mode="json", by_alias=True))
     else:
@@ -38,9 +45,12 @@ def levers(
 
 
 def frontier(
-    spec: SpecArgument,
     over: Annotated[str, typer.Option(help="Field: ttftMs, peak, percentile or coldStartS.")],
-    agent: Annotated[str | None, typer.Option(help="Agent whose field it is, where the stack has several.")] = None,
+    spec: SpecArgument = DEFAULT_SPEC,
+    agent: Annotated[
+        str | None,
+        typer.Option(help="Agent whose field it is, where the stack has several.", autocompletion=completing.agents),
+    ] = None,
     values: Annotated[
         str | None, typer.Option(help="Values to try, with commas between; left out, some around the spec's own.")
     ] = None,
@@ -59,7 +69,9 @@ def frontier(
     if plot is not None and plot.suffix.casefold() != ".svg":
         raise BadInput.one("--plot", f"writes SVG alone, and {plot} does not end in .svg")
     wanted = _numbers(values)
-    found = ask(*load_both(spec, catalog, today), over, agent, wanted)
+    asked = load_both(spec, catalog, today)
+    with waiting("planning each value"):
+        found = ask(*asked, over, agent, wanted)
     if plot is not None:
         with writing(plot):
             plot.write_text(frontier_svg(found), encoding="utf-8")

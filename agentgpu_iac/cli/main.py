@@ -6,8 +6,9 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, report, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
+from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.credentials import without_credentials
 from agentgpu_iac.errors import EXIT_BAD_INPUT, EXIT_OUTSIDE, AgentGpuError
 
@@ -22,6 +23,9 @@ _COMMANDS = (
     report.report,
     plans.render,
     plans.diff,
+    publish.check,
+    publish.publish,
+    publish.comment,
     levers.levers,
     levers.frontier,
     callers.endpoints,
@@ -33,11 +37,11 @@ _COMMANDS = (
     calculators.calibrate,
 )
 for _command in _COMMANDS:
-    app.command()(_command)
+    register(app, _command)
 _catalog = typer.Typer(name="catalog", help="Look at the facts that plans rest on.", no_args_is_help=True)
-_catalog.command("list")(catalog.catalog_list)
-_catalog.command("show")(catalog.catalog_show)
-_catalog.command("update")(catalog.catalog_update)
+register(_catalog, catalog.catalog_list, "catalog", "list")
+register(_catalog, catalog.catalog_show, "catalog", "show")
+register(_catalog, catalog.catalog_update, "catalog", "update")
 app.add_typer(_catalog)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentgpu_iac.cli import completing
 from agentgpu_iac.cli.app import (
+    DEFAULT_SPEC,
     Format,
     FormatOption,
     OverlayOption,
@@ -18,6 +21,7 @@ from agentgpu_iac.cli.app import (
     TodayOption,
     writing,
 )
+from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ _SIDE = "Agent stack, saved plan, rendered folder, or REV:PATH of any of them in
 
 
 def plan(
-    spec: SpecArgument,
+    spec: SpecArgument = DEFAULT_SPEC,
     catalog: OverlayOption = None,
     format: Annotated[PageFormat, typer.Option("--format", "-f", help="How to print the plan.")] = PageFormat.TABLE,
     output_file: Annotated[Path | None, typer.Option("--output", "-o", help="Write the plan to this file.")] = None,
@@ -67,7 +71,8 @@ def plan(
     try:
         saved = None if locked is None else load_plan(locked)
         loaded, facts = load_both(spec, catalog, today)
-        made = make_plan(loaded, facts)
+        with waiting("planning"):
+            made = make_plan(loaded, facts)
     except NoPlan as refusal:
         data: dict[str, Any] = {"feasible": False, "message": str(refusal)}
         data["rejections"] = [rejection.model_dump(mode="json", by_alias=True) for rejection in refusal.rejections]
@@ -118,7 +123,8 @@ def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list
     from agentgpu_iac.planning.levers.levers import levers
     from agentgpu_iac.review.levers_view import ways_out_view
 
-    found = levers(loaded, catalog)
+    with waiting("planning ways out"):
+        found = levers(loaded, catalog)
     if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
         _print_blocks(ways_out_view(found), format)
     return [lever.model_dump(mode="json", by_alias=True) for lever in found.ways_out]
@@ -157,10 +163,13 @@ def _print_blocks(blocks: Iterable[Block], format: PlanFormat) -> None:
 
 
 def explain(
-    spec: SourceArgument,
+    spec: SourceArgument = DEFAULT_SPEC,
     agent: Annotated[
         str | None,
-        typer.Argument(help="Agent to explain, or one of the words cost and warnings; the whole stack when left out."),
+        typer.Argument(
+            help="Agent to explain, or one of the words cost and warnings; the whole stack when left out.",
+            autocompletion=completing.agents,
+        ),
     ] = None,
     number: Annotated[
         str | None, typer.Argument(help="Number of the agent, or section of them, to explain in full.")
@@ -202,7 +211,7 @@ def explain(
 
 
 def render(
-    spec: SourceArgument,
+    spec: SourceArgument = DEFAULT_SPEC,
     directory: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to write; files in it that are ours are kept up to date."),
@@ -217,6 +226,9 @@ def render(
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite files in the folder that are not ours or were edited.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Write into a folder that holds files of somebody else, without asking.")
     ] = False,
     check: Annotated[
         Path | None,
@@ -258,6 +270,8 @@ def render(
         assert check is not None  # noqa: S101 - said above
         _check(whole, check, format)
         return
+    if not (yes or force):
+        _ask_before_writing_into(directory)
     with writing(directory):
         report = write(whole, directory, force=force)
     if format is Format.JSON:
@@ -274,6 +288,20 @@ def render(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
             f"Next: {next_step(made, files, str(directory))}"
         )
+
+
+def _ask_before_writing_into(directory: Path) -> None:
+    """Ask whether a folder is meant that holds files of somebody else. Without a terminal nobody can be asked."""
+    from agentgpu_iac.rendering.write import is_somebody_elses
+
+    if not is_somebody_elses(directory):
+        return
+    told = "holds files, and none that we wrote"
+    if not sys.stdin.isatty():
+        hint = "--yes writes beside them; or name a new folder"
+        raise BadInput.one(str(directory), told, hint=hint)
+    if not typer.confirm(f"{directory} {told}. Write beside them?", err=True):
+        raise typer.Abort
 
 
 def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> None:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import OverlayOption, SourceArgument, TodayOption, writing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument, TodayOption, writing
 
 
 def report(
-    spec: SourceArgument,
+    spec: SourceArgument = DEFAULT_SPEC,
     output_file: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the page to this file; left out, it is printed.")
     ] = None,

@@ -48,6 +48,11 @@ def compared(before: str, after: str, overlay: Path | None) -> PlanDiff:
     return diff(first.plan, second.plan, files=file_changes(first.files, second.files), asked=_asked(first, second))
 
 
+def plan_of(name: str, overlay: Path | None) -> Plan:
+    """The plan of a side; a catalog is for the stacks among them."""
+    return _side(name, overlay).plan
+
+
 def file_changes(before: Mapping[str, str], after: Mapping[str, str]) -> FileChanges:
     """How two folders differ, file by file, by the hashes of what they hold. The plan in them is compared by itself."""
     old, new = ({path: hash for path, hash in each.items() if path != PLAN_FILE} for each in (before, after))

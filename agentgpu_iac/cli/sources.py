@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
+from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import BadInput
 from agentgpu_iac.inputs import read_file, source_of
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import MAX_PLAN_BYTES, plan_in
 from agentgpu_iac.planning.planner import make_plan
-from agentgpu_iac.spec.loader import LoadedStack, load, load_bytes
+from agentgpu_iac.spec.loader import LoadedStack, load, load_bytes, load_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +25,12 @@ class Source:
     """None: the plan was saved, and neither its spec nor its catalog is at hand."""
 
 
-def load_both(spec: Path, overlay: Path | None, today: datetime | None = None) -> tuple[LoadedStack, Catalog]:
-    """An agent stack, and the catalog that it is planned with, asked on a day."""
-    return load(spec), load_catalog(overlay, base_directory=spec.parent, asked_on=_day(today))
+def load_both(
+    spec: Path, overlay: Path | None, today: datetime | None = None, *, text: str | None = None
+) -> tuple[LoadedStack, Catalog]:
+    """An agent stack, and the catalog that it is planned with, asked on a day. ``text``: that of the file, if it was read."""
+    loaded = load(spec) if text is None else load_text(text, source_of(spec))
+    return loaded, load_catalog(overlay, base_directory=spec.parent, asked_on=_day(today))
 
 
 def source(
@@ -49,7 +53,9 @@ def source(
         return Source(plan=saved, made_from=None)
     loaded = load_bytes(raw, source_of(path))
     catalog = load_catalog(overlay, base_directory=path.parent, asked_on=_day(today))
-    return Source(plan=make_plan(loaded, catalog), made_from=(loaded, catalog))
+    with waiting("planning"):
+        made = make_plan(loaded, catalog)
+    return Source(plan=made, made_from=(loaded, catalog))
 
 
 def _day(today: datetime | None) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, SpecArgument, writing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, SpecArgument, writing
 from agentgpu_iac.errors import BadInput
 
 
@@ -26,10 +26,12 @@ class SchemaOf(StrEnum):
 
     STACK = "stack"
     PLAN = "plan"
+    LEVERS = "levers"
+    FRONTIER = "frontier"
 
 
 def init(
-    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("agentstack.yaml"),
+    path: Annotated[Path, typer.Argument(help="File to write.", metavar="FILE")] = Path("agentstack.yaml"),
     name: Annotated[str, typer.Option(help="Name of the stack.")] = "my-agents",
     model: Annotated[str, typer.Option(help="Model of the first agent.")] = "Qwen/Qwen3-14B",
 ) -> None:
@@ -48,7 +50,9 @@ def init(
     typer.echo(f"Wrote {path}. Next: agentgpu plan {shlex.quote(str(path))}")
 
 
-def validate(spec: SpecArgument, catalog: OverlayOption = None, format: FormatOption = Format.TABLE) -> None:
+def validate(
+    spec: SpecArgument = DEFAULT_SPEC, catalog: OverlayOption = None, format: FormatOption = Format.TABLE
+) -> None:
     """Check an agent stack and report every fault at once."""
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.sources import load_both
@@ -71,23 +75,27 @@ def validate(spec: SpecArgument, catalog: OverlayOption = None, format: FormatOp
 
 
 def schema(
-    document: Annotated[SchemaOf, typer.Argument(help="Whose fields: those of the agent stack or of the plan.")] = (
-        SchemaOf.STACK
-    ),
+    document: Annotated[
+        SchemaOf,
+        typer.Argument(
+            help="Whose fields: the agent stack's, the plan's, or those of what levers and frontier answer."
+        ),
+    ] = SchemaOf.STACK,
     format: Annotated[
         SchemaFormat, typer.Option("--format", "-f", help="json: a JSON Schema. markdown: every field as a page.")
     ] = SchemaFormat.JSON,
 ) -> None:
-    """Print the JSON Schema of an agent stack or of a plan, or its fields as a page."""
-    from agentgpu_iac.plan.reference import plan_reference_text
-    from agentgpu_iac.plan.schema import plan_schema
+    """Print the JSON Schema of an agent stack, of a plan or of another answer, or its fields as a page."""
+    from agentgpu_iac.plan.reference import answer_reference_text, plan_reference_text
+    from agentgpu_iac.plan.schema import answer_schema, plan_schema
     from agentgpu_iac.spec.reference import reference_text
     from agentgpu_iac.spec.schema import json_schema, schema_text
 
-    made = {
-        (SchemaOf.STACK, SchemaFormat.JSON): lambda: schema_text(json_schema()),
-        (SchemaOf.STACK, SchemaFormat.MARKDOWN): reference_text,
-        (SchemaOf.PLAN, SchemaFormat.JSON): lambda: schema_text(plan_schema()),
-        (SchemaOf.PLAN, SchemaFormat.MARKDOWN): plan_reference_text,
-    }
-    typer.echo(made[document, format](), nl=False)
+    if document is SchemaOf.STACK:
+        made = schema_text(json_schema()) if format is SchemaFormat.JSON else reference_text()
+    elif document is SchemaOf.PLAN:
+        made = schema_text(plan_schema()) if format is SchemaFormat.JSON else plan_reference_text()
+    else:
+        name = document.value
+        made = schema_text(answer_schema(name)) if format is SchemaFormat.JSON else answer_reference_text(name)
+    typer.echo(made, nl=False)

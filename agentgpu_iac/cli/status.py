@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import OverlayOption, SourceArgument
+from agentgpu_iac.cli.app import DEFAULT_SPEC, OverlayOption, SourceArgument
 from agentgpu_iac.errors import EXIT_NO, EXIT_OUTSIDE
 
 
@@ -21,7 +21,7 @@ class StatusFormat(StrEnum):
 
 
 def status(
-    spec: SourceArgument,
+    spec: SourceArgument = DEFAULT_SPEC,
     catalog: OverlayOption = None,
     kubeconfig: Annotated[
         Path | None, typer.Option(help="Kubeconfig of the cluster; $KUBECONFIG or ~/.kube/config when left out.")

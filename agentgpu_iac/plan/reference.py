@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from agentgpu_iac.plan.meanings import CONSTRAINTS, DRIVERS, WARNINGS, Meaning
-from agentgpu_iac.plan.schema import plan_schema
+from agentgpu_iac.plan.schema import ANSWERS, answer_schema, plan_schema
 from agentgpu_iac.spec.reference import parts_text
 
 _PREFACE: Final = """\
@@ -22,6 +22,7 @@ Units are in the names: `Gib` is 2^30 bytes, `S` seconds, `Ms` milliseconds, `Us
 Figures of memory are per accelerator, figures of throughput per tier.
 
 When nothing fits, `--format json` prints `{"feasible": false, "message": ..., "rejections": [...]}` and the exit code is 1.
+Where the baseline alone is over the budget, `waysOut` lists the changes that bring it under (`agentgpu levers`).
 """
 _LAST: Final = "Of the parallelisms of one accelerator only the nearest miss is listed.\n"
 
@@ -40,6 +41,12 @@ def plan_reference_text() -> str:
             *_codes("What drives the price", ("constraint", "need and limit are", "what loosens it"), DRIVERS.items()),
         )
     )
+
+
+def answer_reference_text(name: str) -> str:
+    """The page of what ``levers`` or ``frontier`` answers, in Markdown."""
+    title = f"# The answer of `agentgpu {name}`, field by field\n"
+    return "\n".join((title, *parts_text(answer_schema(name), ANSWERS[name].__name__, has_defaults=False)))
 
 
 def _codes(title: str, columns: tuple[str, ...], meanings: Iterable[tuple[str, Meaning]]) -> Iterator[str]:

@@ -20,20 +20,14 @@ from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
+from agentgpu_iac.planning.choosing.fitting import fits
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers, place_matters, where_cheapest
-from agentgpu_iac.planning.choosing.options import (
-    AgentOptions,
-    MachineId,
-    fits,
-    on_sale,
-    shortfall,
-    with_less_reserve,
-)
+from agentgpu_iac.planning.choosing.options import AgentOptions, MachineId, on_sale, with_less_reserve
 from agentgpu_iac.planning.choosing.placement import Option
 from agentgpu_iac.planning.choosing.program import Conflict
-from agentgpu_iac.planning.choosing.rejections import candidate_rejection
+from agentgpu_iac.planning.choosing.rejections import candidate_rejection, shortfall
 from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.choosing.sharing import MAX_ENGINES_PER_ACCELERATOR, mates_of, shared_options, unshareable
 from agentgpu_iac.planning.choosing.siblings import with_price_cap

@@ -23,11 +23,12 @@ from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import ColdStartPlan
 from agentgpu_iac.planning.choosing import caching
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.fitting import AgentFits
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.mixes import mixed_options
 from agentgpu_iac.planning.choosing.on_offer import Offers
-from agentgpu_iac.planning.choosing.options import AgentFits, AgentOptions, MachineId, on_sale, seated
+from agentgpu_iac.planning.choosing.options import AgentOptions, MachineId, on_sale, seated
 from agentgpu_iac.planning.choosing.placement import Option, Placement, place
 from agentgpu_iac.planning.choosing.tiers import seats_in_time
 from agentgpu_iac.planning.covering import covered_pools

@@ -46,9 +46,14 @@ def read_inventory(folder: Path) -> Inventory:
     if not path.exists() and not path.is_symlink():
         return Inventory()
     content = json_of(read_file(path, MOST_TEXT_BYTES, of="an inventory"), str(path), constants=False)
+    return inventory_of(content, str(path))
+
+
+def inventory_of(content: object, source: str) -> Inventory:
+    """The inventory that a JSON value is. Raises BadInput for a malformed one."""
     if not isinstance(content, dict):
-        raise BadInput.one(str(path), "is not an inventory", hint="restore it from version control")
-    return Inventory(files=_hashes(path, content, "files"), pending=_hashes(path, content, "pending"))
+        raise BadInput.one(source, "is not an inventory", hint="restore it from version control")
+    return Inventory(files=_hashes(source, content, "files"), pending=_hashes(source, content, "pending"))
 
 
 def inventory_text(inventory: Inventory) -> str:
@@ -75,11 +80,11 @@ def is_inside(path: str) -> bool:
     return plain and "\0" not in path and "\\" not in path and pure.parts[0] not in (INVENTORY, STAGING)
 
 
-def _hashes(path: Path, content: dict[str, object], key: str) -> dict[str, str]:
+def _hashes(source: str, content: dict[str, object], key: str) -> dict[str, str]:
     hashes = content.get(key, {})
     if not isinstance(hashes, dict):
-        raise BadInput.one(str(path), "is not a mapping of paths to hashes", path=key)
+        raise BadInput.one(source, "is not a mapping of paths to hashes", path=key)
     outside = sorted(str(each) for each in hashes if not isinstance(each, str) or not is_inside(each))
     if outside:
-        raise BadInput.one(str(path), f"names files outside the folder: {', '.join(outside)}", path=key)
+        raise BadInput.one(source, f"names files outside the folder: {', '.join(outside)}", path=key)
     return {str(each): str(hashed) for each, hashed in hashes.items()}

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from agentgpu_iac.errors import BadInput, Fault, OwnershipConflict
 from agentgpu_iac.plan import RenderedFile
@@ -59,10 +60,34 @@ def write(files: Iterable[RenderedFile], directory: Path, *, force: bool = False
     inventory = read_inventory(folder)
     conflicts = _conflicts(folder, inventory, contents, force=force)
     if conflicts:
-        raise OwnershipConflict("\n".join(conflicts))
+        raise OwnershipConflict("\n".join((*conflicts, *_ways_out(conflicts))))
     changes = _changes(folder, inventory, contents)
     _apply(folder, inventory, changes)
     return WriteReport(written=len(changes.write), unchanged=len(changes.keep), deleted=len(changes.delete))
+
+
+_EDITED: Final = "was edited since we wrote it"
+_FOREIGN: Final = "is not ours"
+
+
+def _ways_out(conflicts: Iterable[str]) -> Iterator[str]:
+    """What somebody can do whose folder is not written into."""
+    reasons = {conflict.rpartition(": ")[2] for conflict in conflicts}
+    if _EDITED in reasons:
+        yield (
+            "To keep an edit, say it in the agent stack, or in a Kustomize overlay of yours beside these files, and put the "
+            "file back; --force overwrites it."
+        )
+    if _FOREIGN in reasons:
+        yield "To keep such a file, name another folder, or move it away; --force overwrites it."
+
+
+def is_somebody_elses(directory: Path) -> bool:
+    """Whether a folder holds something, and nothing that says that we ever wrote there."""
+    folder = directory.resolve()
+    if not folder.is_dir() or (folder / INVENTORY).exists():
+        return False
+    return any(each.name != STAGING for each in folder.iterdir())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +174,7 @@ def _claim(folder: Path, path: str, inventory: Inventory, contents: Mapping[str,
     present = sha256_of(place)
     if inventory.knows(path, present) or (path in contents and present == sha256(contents[path])):
         return ""
-    return "was edited since we wrote it" if path in inventory.paths else "is not ours"
+    return _EDITED if path in inventory.paths else _FOREIGN
 
 
 def _changes(folder: Path, inventory: Inventory, contents: Mapping[str, bytes]) -> _Changes:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from agentgpu_iac.plan.lever import Frontier, Lever, Levers
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.frontier_chart import frontier_chart
 
 
 def levers_view(found: Levers) -> tuple[Block, ...]:
@@ -107,6 +108,7 @@ def frontier_view(found: Frontier) -> tuple[Block, ...]:
     unit = f" ({found.unit})" if found.unit else ""
     return (
         Paragraph(text=f"{found.stack}: cost over {found.over}{whose}. As it is: {found.write}."),
+        *((chart,) if (chart := frontier_chart(found)) else ()),
         Table(
             columns=(f"{found.over}{unit}", "USD a month", "warm", "USD/h at the peak", "on"),
             rows=tuple(
@@ -120,5 +122,8 @@ def frontier_view(found: Frontier) -> tuple[Block, ...]:
                 for point in found.points
             ),
             right=frozenset({0, 1, 2, 3}),
+            whole=frozenset({0, 1, 2, 3}),
+            cuttable=frozenset({4}),
+            drop=(2, 3),
         ),
     )

@@ -137,13 +137,18 @@ SECURITY_FIELDS: Final[Mapping[str, str]] = {
 """Field of a plan, or the beginning of its path -> why it comes first in a review."""
 
 _WORDS: Final = re.compile(
-    r"image$|secret|ranges$|^tls$|^callers|repository|bucket$|baseUrl$|runsCode$|keyVariable$", re.IGNORECASE
+    r"secret|ranges$|^tls$|^callers|repository|bucket$|baseUrl$|runsCode$|keyVariable$", re.IGNORECASE
 )
 """How fields are called that come first wherever they stand, also those that no row names yet."""
 _FLAGS: Final = re.compile(
     r"--(?:trust|api-key|allow|ssl|enable-auto|download|hf-token|disable-log|cors|served|host\b)"
 )
 """Options of engines that open something, or let code in."""
+
+
+def is_image(place: str) -> bool:
+    """Whether a field of a plan names an image; how long one takes to be pulled has its name too."""
+    return place.rpartition(".")[2] == "image" and not place.startswith("workloads.coldStartS.")
 
 
 def security_reason(place: str, path: str) -> str:
@@ -153,7 +158,7 @@ def security_reason(place: str, path: str) -> str:
         found = SECURITY_FIELDS.get(".".join(steps[:length]))
         if found is not None:
             return found
-    if _WORDS.search(steps[-1]):
+    if is_image(place) or _WORDS.search(steps[-1]):
         return "an image, a Secret, an address or who may reach it"
     if place.startswith("workloads.engine.") and _FLAGS.search(path):
         return "an option that opens something or lets code in"

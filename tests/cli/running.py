@@ -99,7 +99,7 @@ def on_a_terminal(*arguments: object, columns: int = 200, set_to: Mapping[str, s
         [COMMAND, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=theirs,
-        stderr=theirs,
+        stderr=subprocess.DEVNULL,  # where progress goes
         env={**environment, "TERM": "xterm-256color", **(set_to or {})},
     ) as process:
         os.close(theirs)

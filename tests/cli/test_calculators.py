@@ -32,7 +32,12 @@ PREDICT_FIELDS = ["ttftMs", "tpotMs", "outputTokensPerS", "ttftErrorRatio", "tpo
 @pytest.mark.parametrize(("calculator", "name"), [(calculator.SIZE, "size"), (calculator.PREDICT, "predict")])
 def test_options_and_keys_of_a_line_are_the_same(calculator: object, name: str) -> None:
     command = get_command(app).commands[name]  # type: ignore[attr-defined]
-    options = {parameter.opts[0].removeprefix("--") for parameter in command.params} - {"from", "catalog", "format"}
+    options = {parameter.opts[0].removeprefix("--") for parameter in command.params} - {
+        "from",
+        "catalog",
+        "format",
+        "json",
+    }
     keys = {field.replace("_", "-") for field in calculator.question.model_fields}  # type: ignore[attr-defined]
     assert options == keys
     helped = agentgpu(name, "--help").out
@@ -270,7 +275,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     assert answer.err == f"{tmp_path}/nope.jsonl: cannot be read: No such file or directory\n"
     answer = agentgpu("size", "--from", "-", stdin=b"\xff\xfe")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("-: is not UTF-8 text: ")
+    assert answer.err.startswith("standard input: is not UTF-8 text: ")
 
 
 def test_a_file_of_questions_and_a_question_exclude_each_other(tmp_path: Path) -> None:

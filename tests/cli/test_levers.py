@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from unittest.mock import patch
 
+import jsonschema
 import pytest
 
+from agentgpu_iac.plan.schema import answer_schema
 from agentgpu_iac.planning.levers import levers as asking
 from tests.cli.running import SMALL, agentgpu
 
@@ -28,6 +30,7 @@ def test_what_is_printed(small: Path) -> None:
     with patch.object(asking, "of_stack", few), patch.object(asking, "of_deployment", few):
         data = agentgpu("levers", small, "--format", "json").data
         text = agentgpu("levers", small)
+    jsonschema.validate(data, answer_schema("levers"))
     assert (data["stack"], data["feasible"], data["waysOut"]) == ("demo", True, [])
     assert {each["lever"] for each in data["levers"]} == {"ttft"}
     assert data["levers"][0]["write"] == "agent support: ttftMs: 1000"
@@ -72,6 +75,7 @@ def test_a_frontier(small: Path, tmp_path: Path) -> None:
     asked = ("frontier", small, "--over", "ttftMs", "--values", "500, 1000")
     answer = agentgpu(*asked, "--plot", picture, "--format", "json")
     assert answer.code == 0
+    jsonschema.validate(answer.data, answer_schema("frontier"))
     assert [(point["value"], point["own"], point["planned"]) for point in answer.data["points"]] == [
         (500.0, True, True),
         (1000.0, False, True),

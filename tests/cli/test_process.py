@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from agentgpu_iac import __version__
+from agentgpu_iac.cli import waiting
 from tests.cli.running import (
     COMMAND,
     FAULTY,
@@ -32,10 +35,10 @@ def test_the_entry_point_prints_its_version() -> None:
 
 def test_the_package_can_be_run_and_bears_the_name_of_the_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "agentgpu_iac", "plan"], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "agentgpu_iac", "frontier"], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Usage: agentgpu plan ")
+    assert done.stderr.startswith("Usage: agentgpu frontier ")
 
 
 def test_a_plan_in_a_pipe_is_plain_text() -> None:
@@ -168,3 +171,36 @@ def test_a_credential_in_an_option_is_not_repeated() -> None:
     assert done.returncode == 2
     assert "AbCdEf" not in done.stdout + done.stderr
     assert "not one of 'accelerators'" in done.stderr
+
+
+class Terminal(io.StringIO):
+    """Standard error where somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("terminal", "term", "is_told"), [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)]
+)
+def test_who_waits_at_a_terminal_is_told_for_what(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, term: str, is_told: bool
+) -> None:
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(waiting, "PATIENCE_S", 0.0)
+    with waiting.waiting("planning"):
+        end = threading.Event()
+        while is_told and not stream.getvalue():
+            end.wait(0.01)
+    assert ("planning ..." in stream.getvalue()) is is_told
+
+
+def test_what_is_done_soon_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with waiting.waiting("planning"):
+        pass
+    assert stream.getvalue() == ""

@@ -247,9 +247,12 @@ def test_render_refuses_what_is_not_ours() -> None:
     stranger = Path("out/base/kustomization.yaml")
     stranger.parent.mkdir(parents=True)
     stranger.write_text("mine")
-    answer = agentgpu("render", CUSTOMER_SERVICE, "-o", "out")
+    asked = agentgpu("render", CUSTOMER_SERVICE, "-o", "out")
+    assert (asked.code, asked.out) == (2, "")
+    assert asked.err == "out: holds files, and none that we wrote (--yes writes beside them; or name a new folder)\n"
+    answer = agentgpu("render", CUSTOMER_SERVICE, "-o", "out", "--yes")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == "base/kustomization.yaml: is not ours\n"
+    assert answer.err.startswith("base/kustomization.yaml: is not ours\n")
     assert files_of(Path("out")) == {"base/kustomization.yaml": b"mine"}
     assert agentgpu("render", CUSTOMER_SERVICE, "-o", "out", "--force").code == 0
     assert stranger.read_text() != "mine"
@@ -415,3 +418,10 @@ def test_the_schema_of_a_plan() -> None:
     assert agentgpu("schema", "plan").out == (docs / "schema" / "plan.v1alpha1.json").read_text()
     assert agentgpu("schema", "plan", "--format", "markdown").out == (docs / "plan.md").read_text()
     assert agentgpu("schema", "stack").out == agentgpu("schema").out == schema_text()
+
+
+@pytest.mark.parametrize("answer", ["levers", "frontier"])
+def test_the_schema_of_an_answer(answer: str) -> None:
+    schema = agentgpu("schema", answer).data
+    assert schema["$id"].endswith(f"/{answer}.v1alpha1.json")
+    assert "## " in agentgpu("schema", answer, "-f", "markdown").out

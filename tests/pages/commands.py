@@ -136,7 +136,7 @@ def refusal(command: Command, *, whole: bool = True) -> str:
             return f"{type(error).__name__}: {getattr(error, 'message', error)}"
         return ""
     known = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    known |= {"--help", "--install-completion", "--show-completion"}
+    known |= {"-h", "--help", "--install-completion", "--show-completion"}
     return ", ".join(
         word for word in words if word.startswith("-") and word != "-" and word.partition("=")[0] not in known
     )

@@ -22,6 +22,7 @@ from agentgpu_iac.catalog.model import (
 from agentgpu_iac.catalog.packaged import packaged_rows
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.planner import make_plan
 from agentgpu_iac.spec.loader import LoadedStack, load_text
 from tests.parts import model_of
@@ -261,8 +262,11 @@ def load(*agents: dict[str, Any], **spec: Any) -> LoadedStack:
     return load_text(json.dumps(document, indent=1), "stack.yaml")
 
 
-def plan(*agents: dict[str, Any], catalog: Catalog = CATALOG, **spec: Any) -> Plan:
-    return make_plan(load(*agents, **spec), catalog)
+def plan(
+    *agents: dict[str, Any], catalog: Catalog = CATALOG, evaluators: Evaluators | None = None, **spec: Any
+) -> Plan:
+    """``evaluators`` remember what was evaluated for other plans, over catalogs that differ in what they sell at most."""
+    return make_plan(load(*agents, **spec), catalog, evaluators)
 
 
 def only(*accelerators: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentgpu_iac.catalog.model import Offering
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.planning.choosing.remembering import Evaluators
 from agentgpu_iac.planning.planner import NoPlan
 from tests.planning.scenes import OFFERINGS, UNKNOWN, codes, make_agent, make_catalog, offerings, plan
 from tests.planning.stacks import stacks, unreserved
@@ -71,9 +72,12 @@ def expected(found: Plan) -> Decimal:
     return found.cost.expected_usd_per_month
 
 
-def planned(stack: list[dict[str, Any]], rows: tuple[Offering, ...], spec: dict[str, Any]) -> Plan | None:
+def planned(
+    stack: list[dict[str, Any]], rows: tuple[Offering, ...], spec: dict[str, Any], known: Evaluators
+) -> Plan | None:
+    """``known``: what the other plans of an example have evaluated; no price is in it."""
     try:
-        return plan(*stack, catalog=make_catalog(rows), **spec)
+        return plan(*stack, catalog=make_catalog(rows), evaluators=known, **spec)
     except NoPlan:
         return None
 
@@ -91,11 +95,11 @@ class TestLaws:
     @LAWS
     @given(stacks(most=2), unreserved)
     def test_allowing_it_changes_nothing_where_all_prices_are_known(self, stack, spec):
-        first = planned(stack, OFFERINGS, spec)
+        first = planned(stack, OFFERINGS, spec, known := Evaluators())
         assume(first is not None)
         both = [
             one.model_dump(exclude={"provenance", "policy", "assumptions"})
-            for one in (first, planned(stack, OFFERINGS, {**spec, **ALLOWED}))
+            for one in (first, planned(stack, OFFERINGS, {**spec, **ALLOWED}, known))
         ]
         assert both[0] == both[1]
 
@@ -113,8 +117,9 @@ class TestLaws:
             for row in OFFERINGS
             if row.instance_type.name in names
         )
-        without, with_them = planned(stack, rows, spec), planned(stack, rows, {**spec, **ALLOWED})
+        without = planned(stack, rows, spec, known := Evaluators())
         assume(without is not None)
+        with_them = planned(stack, rows, {**spec, **ALLOWED}, known)
         assert with_them is not None
         assert expected(with_them) <= expected(without) + Decimal("0.02") + expected(without) / 1_000_000
 
@@ -126,9 +131,9 @@ class TestLaws:
         hidden = tuple(row for row in OFFERINGS if row.instance_type.name == name and row.capacity_type == "on-demand")
         unknown = tuple(row.model_copy(update={"usd_per_hour": None}) for row in hidden)
         dearest = offerings("dear", "small-40", 8, on_demand="9.00", region="eu-west-1")
-        said = planned(stack, (*known, *unknown, *dearest), {**spec, **ALLOWED})
+        said = planned(stack, (*known, *unknown, *dearest), {**spec, **ALLOWED}, evaluated := Evaluators())
         assume(said is not None)
         revealed = tuple(with_price(row, Decimal(ratio)) for row in hidden)
-        turned_out = planned(stack, (*known, *revealed, *dearest), spec)
+        turned_out = planned(stack, (*known, *revealed, *dearest), spec, evaluated)
         assert turned_out is not None
         assert expected(turned_out) <= expected(said) + Decimal("0.02") + expected(said) / 1_000_000

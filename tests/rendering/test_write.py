@@ -9,7 +9,7 @@ from agentgpu_iac.errors import BadInput, OwnershipConflict
 from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.rendering import write as module
 from agentgpu_iac.rendering.inventory import INVENTORY, STAGING
-from agentgpu_iac.rendering.write import WriteReport, write
+from agentgpu_iac.rendering.write import WriteReport, is_somebody_elses, write
 
 
 def files(**contents: str) -> tuple[RenderedFile, ...]:
@@ -50,7 +50,7 @@ def test_strangers_are_neither_overwritten_nor_deleted(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("mine")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine").write_text("mine")
-    with pytest.raises(OwnershipConflict, match=r"^a: is not ours$"):
+    with pytest.raises(OwnershipConflict, match=r"^a: is not ours\nTo keep such a file, name another folder"):
         write(files(a="1", c="2"), tmp_path)
     assert on_disk(tmp_path) == {"a": "mine", "b/mine": "mine"}
     write(files(b__ours="1"), tmp_path)
@@ -66,11 +66,10 @@ def test_every_conflict_is_listed_and_nothing_changes(tmp_path: Path) -> None:
     before = on_disk(tmp_path), (tmp_path / INVENTORY).read_text()
     with pytest.raises(OwnershipConflict) as caught:
         write(files(a="2", c="2", e="2"), tmp_path)
-    assert str(caught.value).splitlines() == [
-        "a: was edited since we wrote it",
-        "b: was edited since we wrote it",
-        "e: is not ours",
-    ]
+    *reasons, keep_edit, keep_file = str(caught.value).splitlines()
+    assert reasons == ["a: was edited since we wrote it", "b: was edited since we wrote it", "e: is not ours"]
+    assert all("--force overwrites it." in way for way in (keep_edit, keep_file))
+    assert "in the agent stack, or in a Kustomize overlay of yours" in keep_edit
     assert (on_disk(tmp_path), (tmp_path / INVENTORY).read_text()) == before
 
 
@@ -229,3 +228,12 @@ def test_leftovers_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     (tmp_path / STAGING / "a").write_text("half")
     write(files(a="1"), tmp_path)
     assert on_disk(tmp_path) == {"a": "1"}
+
+
+def test_a_folder_is_somebody_elses_until_we_have_written_there(tmp_path: Path) -> None:
+    assert not is_somebody_elses(tmp_path / "new")
+    assert not is_somebody_elses(tmp_path)
+    (tmp_path / "mine").write_text("mine")
+    assert is_somebody_elses(tmp_path)
+    write(files(a="1"), tmp_path)
+    assert not is_somebody_elses(tmp_path)

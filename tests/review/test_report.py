@@ -24,6 +24,7 @@ from agentgpu_iac.review.report.page import report_page
 from agentgpu_iac.review.report.tables import Sums
 from agentgpu_iac.review.report.view import MOST_FIGURES, report
 from agentgpu_iac.review.report.waterfalls import waterfall
+from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, grouped
 from tests.plans import make_plan, make_workload
 from tests.review.pages import parsed, rich_plan, table, tags, text
 from tests.thoroughness import examples
@@ -217,11 +218,15 @@ def test_the_cold_start_lies_beside_the_burst(rich: Plan, page: str) -> None:
 
 def test_warnings_of_one_kind_stand_together_with_what_to_do(rich: Plan, page: str) -> None:
     items = parsed(page).css("#warnings li")
-    assert len(items) == 2
+    ranks = [item.attributes["class"] for item in items]
+    assert ranks == [group.rank for group in grouped(rich)] == sorted(ranks, key=RANK_ORDER.index)
+    assert len(ranks) == 2
     assert sum(len(item.css("p:not(.remedy)")) for item in items) == len(rich.warnings)
     (unpinned,) = [item for item in items if text(item.css_first("code")) == "unpinned"]
     assert text(unpinned.css_first(".count")) == "2 times"
     assert text(unpinned.css_first(".remedy")) == "What to do: set the pin that the message names."
+    titles = [RANK_TITLES[rank] for rank in dict.fromkeys(ranks)]
+    assert [text(title) for title in parsed(page).css("#warnings h3")] == titles
 
 
 def test_more_deployments_than_are_drawn_keep_their_tables() -> None:

@@ -19,13 +19,12 @@ from agentgpu_iac.planning.choosing.parallelism import (
     set_by_hand_fault,
 )
 from agentgpu_iac.planning.choosing.pausing import ways_away
+from agentgpu_iac.planning.choosing.rejections import latency_rejection, memory_rejection, sizes_rejection
 from agentgpu_iac.planning.choosing.service import (
     Service,
     answering,
     in_time,
-    with_margin,
     with_overrides,
-    within,
 )
 from agentgpu_iac.planning.choosing.serving import ReplicaService
 from agentgpu_iac.planning.demand import SEATS_FOR_VOLUME, Demand
@@ -34,7 +33,7 @@ from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.planning.speculation import accepted_tokens, draft_of, rows_per_step
 from agentgpu_iac.sizing import memory, pooling, replica
 from agentgpu_iac.sizing.calibration import is_measured
-from agentgpu_iac.sizing.capacity import RESERVE_RATIO, usable_words
+from agentgpu_iac.sizing.capacity import RESERVE_RATIO
 from agentgpu_iac.sizing.conversation import longest_uncached_prompt_tokens
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
@@ -42,7 +41,7 @@ from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.vocabulary import GroupChoice
-from agentgpu_iac.units import ceil_div, ceil_ratio, rounded
+from agentgpu_iac.units import ceil_div, ceil_ratio
 
 LEAST_BATCHED_TOKENS = 2_048
 """The smallest default of the engine."""
@@ -276,7 +275,7 @@ class Evaluator:
         most = max(wanted, demand.most_seats)
         by_memory = min(most, groups.sessions(terms.most_sessions(groups.seats(most))))
         if by_memory < wanted:
-            return self._reject_memory(accelerator, parallel, terms, wanted)
+            return memory_rejection(demand, accelerator, parallel, terms, groups.seats(wanted), self._rules.release)
         pooled = demand.model.pooling
         if pooled is not None and pooled.whole_inputs and batched < demand.longest_asked:
             message = (
@@ -574,57 +573,6 @@ class Evaluator:
                 low = middle
         return high
 
-    def _reject_memory(
-        self, accelerator: Accelerator, parallel: Sizes, terms: MemoryTerms, replica_sessions: int
-    ) -> Rejection:
-        sessions = self._groups(parallel).seats(replica_sessions)
-        need, limit = terms.need_gib(sessions), terms.limit_gib
-        what = "session" if self._demand.load is None else "input"
-        many = f"one {what}" if sessions == 1 else f"{sessions} {what}s"
-        message = (
-            f"{terms.loaded_gib:.2f} GiB weights + {terms.kv_gib(sessions):.2f} KV cache of {many} + "
-            f"{terms.overhead_gib(sessions):.2f} overhead = {need:.2f} GiB per accelerator, "
-            f"over {usable_words(terms.reserve_ratio)} of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
-        )
-        enough = terms.reserve_that_admits(need)
-        if enough is None or enough < memory.least_reserve_ratio(terms, self._demand.agent.engine, self._rules.release):
-            return self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
-        message += f"; the reserve alone refuses it, capacity.memoryReserveRatio {enough:g} would not"
-        refused = self._reject(accelerator, parallel, "memory", need, limit, "GiB", message)
-        return refused.model_copy(update={"reserve_ratio": enough})
-
-    def _reject_latency(
-        self,
-        accelerator: Accelerator,
-        parallel: Sizes,
-        engine: Speed | None,
-        hit: float,
-        *,
-        sessions: int = 1,
-    ) -> Rejection:
-        demand = self._demand
-        service = self._service(engine, hit, sessions, self._groups(parallel))
-        checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
-            ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
-            ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
-            ("e2e", *self._whole_answer(service)),
-        )
-        name, need, limit = next((check for check in checks if not within(check[1], check[2])), checks[0])
-        many = "a single session" if sessions == 1 else f"{sessions} sessions"
-        is_mean = name == "e2e" and demand.load is None
-        which = name.upper() if is_mean else f"{name.upper()} p{demand.percentile:g}"
-        room = f" with its margin of {demand.margin:.0%}" if demand.margin and not is_mean else ""
-        if demand.load is not None:
-            many = f"{demand.load.inputs_per_request:,} inputs of {demand.load.input_tokens:,} tokens"
-        message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.0f} ms"
-        return self._reject(accelerator, parallel, name, need, limit, "ms", message)
-
-    def _whole_answer(self, service: Service) -> tuple[float | None, float | None]:
-        """A whole answer, as its budget means it, and that budget."""
-        demand = self._demand
-        value = service.e2e_ms if demand.load is None else with_margin(service.e2e_at_ms, demand)
-        return value, demand.budget_e2e_ms
-
     def _reject(
         self,
         accelerator: Accelerator,
@@ -635,17 +583,12 @@ class Evaluator:
         unit: RejectionUnit,
         message: str,
     ) -> Rejection:
-        return Rejection(
-            agent=self._demand.name,
-            accelerator=accelerator.id,
-            instance_type=None,
-            tensor_parallel_size=parallel.tensor if parallel else None,
-            pipeline_parallel_size=parallel.pipeline if parallel else None,
-            attention_data_parallel_size=parallel.attention_dp if parallel and parallel.attention_dp > 1 else None,
-            precision=self._demand.precision,
-            constraint=constraint,
-            need=None if need is None else rounded(need),
-            limit=None if limit is None else rounded(limit),
-            unit=unit,
-            message=message,
+        return sizes_rejection(
+            self._demand, accelerator, parallel, constraint, message, need=need, limit=limit, unit=unit
         )
+
+    def _reject_latency(
+        self, accelerator: Accelerator, parallel: Sizes, engine: Speed | None, hit: float, *, sessions: int = 1
+    ) -> Rejection:
+        service = self._service(engine, hit, sessions, self._groups(parallel))
+        return latency_rejection(self._demand, accelerator, parallel, service, sessions)

@@ -1,12 +1,19 @@
-"""What a rejection says of whom it turns away, filled in from what was at hand when it was found."""
+"""What a rejection says of whom it turns away, with its numbers, filled in from what was at hand when it was found."""
 
 from __future__ import annotations
 
+from agentgpu_iac.catalog.model import Accelerator, EngineRelease
 from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced
+from agentgpu_iac.planning.choosing.service import Service, with_margin, within
 from agentgpu_iac.planning.demand import Demand
+from agentgpu_iac.sizing.capacity import usable_words
+from agentgpu_iac.sizing.memory import least_reserve_ratio
+from agentgpu_iac.sizing.replica import MemoryTerms
 from agentgpu_iac.targets import LeftOut
+from agentgpu_iac.units import rounded
 
 
 def demand_rejection(
@@ -69,3 +76,85 @@ def unpriced_rejection(demand: Demand, sold: Unpriced) -> Rejection:
     )
     found = demand_rejection(demand, None, "unpriced", message)
     return found.model_copy(update={"accelerator": sold.accelerator, "instance_type": sold.instance_type})
+
+
+def shortfall(rejection: Rejection) -> tuple[float, int, int]:
+    """How far a rejection is from its limit; the nearest miss tells the reader most."""
+    ratio = float("inf")
+    if rejection.need is not None and rejection.limit:
+        ratio = rejection.need / rejection.limit
+    return (ratio, rejection.tensor_parallel_size or 0, rejection.pipeline_parallel_size or 0)
+
+
+def sizes_rejection(
+    demand: Demand,
+    accelerator: Accelerator,
+    sizes: Sizes | None,
+    constraint: Constraint,
+    message: str,
+    *,
+    need: float | None = None,
+    limit: float | None = None,
+    unit: RejectionUnit = "",
+) -> Rejection:
+    """One parallelism on an accelerator, or all of them, does not serve an agent."""
+    return Rejection(
+        agent=demand.name,
+        accelerator=accelerator.id,
+        instance_type=None,
+        tensor_parallel_size=sizes.tensor if sizes else None,
+        pipeline_parallel_size=sizes.pipeline if sizes else None,
+        attention_data_parallel_size=sizes.attention_dp if sizes and sizes.attention_dp > 1 else None,
+        precision=demand.precision,
+        constraint=constraint,
+        need=None if need is None else rounded(need),
+        limit=None if limit is None else rounded(limit),
+        unit=unit,
+        message=message,
+    )
+
+
+def memory_rejection(
+    demand: Demand,
+    accelerator: Accelerator,
+    sizes: Sizes,
+    terms: MemoryTerms,
+    seats: int,
+    release: EngineRelease,
+) -> Rejection:
+    """An accelerator does not hold the fewest sessions, or inputs, that a replica must have: ``seats`` on each."""
+    need, limit = terms.need_gib(seats), terms.limit_gib
+    what = "session" if demand.load is None else "input"
+    many = f"one {what}" if seats == 1 else f"{seats} {what}s"
+    message = (
+        f"{terms.loaded_gib:.2f} GiB weights + {terms.kv_gib(seats):.2f} KV cache of {many} + "
+        f"{terms.overhead_gib(seats):.2f} overhead = {need:.2f} GiB per accelerator, "
+        f"over {usable_words(terms.reserve_ratio)} of {terms.capacity.capacity_gib:.2f} = {limit:.2f} GiB"
+    )
+    enough = terms.reserve_that_admits(need)
+    if enough is None or enough < least_reserve_ratio(terms, demand.agent.engine, release):
+        return sizes_rejection(demand, accelerator, sizes, "memory", message, need=need, limit=limit, unit="GiB")
+    message += f"; the reserve alone refuses it, capacity.memoryReserveRatio {enough:g} would not"
+    refused = sizes_rejection(demand, accelerator, sizes, "memory", message, need=need, limit=limit, unit="GiB")
+    return refused.model_copy(update={"reserve_ratio": enough})
+
+
+def latency_rejection(
+    demand: Demand, accelerator: Accelerator, sizes: Sizes, service: Service, sessions: int
+) -> Rejection:
+    """So many sessions on a replica miss a budget of the agent: the first one that is missed."""
+    whole = service.e2e_ms if demand.load is None else with_margin(service.e2e_at_ms, demand)
+    checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
+        ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
+        ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
+        ("e2e", whole, demand.budget_e2e_ms),
+    )
+    name, need, limit = next((check for check in checks if not within(check[1], check[2])), checks[0])
+    many = "a single session" if sessions == 1 else f"{sessions} sessions"
+    is_mean = name == "e2e" and demand.load is None
+    which = name.upper() if is_mean else f"{name.upper()} p{demand.percentile:g}"
+    room = f" with its margin of {demand.margin:.0%}" if demand.margin and not is_mean else ""
+    if demand.load is not None:
+        many = f"{demand.load.inputs_per_request:,} inputs of {demand.load.input_tokens:,} tokens"
+    message = f"{which} of {many} would be {need or 0:.0f} ms{room}, over the budget of {limit or 0:.0f} ms"
+    return sizes_rejection(demand, accelerator, sizes, name, message, need=need, limit=limit, unit="ms")

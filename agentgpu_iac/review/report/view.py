@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentgpu_iac.plan import AgentPlan, Assumption, LedgerEntry, Plan, Workload
-from agentgpu_iac.plan.meanings import WARNINGS
+from agentgpu_iac.plan import AgentPlan, Assumption, Plan, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.review.hours_view import hours_lines
 from agentgpu_iac.review.report.candidates import scatter
 from agentgpu_iac.review.report.figure import Figure
+from agentgpu_iac.review.report.findings import WarningRank, warning_ranks
 from agentgpu_iac.review.report.memory import memory_figure
 from agentgpu_iac.review.report.money import agents_figure, pools_figure
 from agentgpu_iac.review.report.starts import timeline
-from agentgpu_iac.review.report.tables import Cell, Grid, Sums, anchor, grid, of_block, sections
+from agentgpu_iac.review.report.sums import SumGroup, sum_groups
+from agentgpu_iac.review.report.tables import Cell, Grid, Sums, grid, of_block
 from agentgpu_iac.review.report.waterfalls import nearest_first, waterfall
 from agentgpu_iac.review.served_view import served_blocks
 from agentgpu_iac.units import figure
@@ -31,63 +32,6 @@ class Fact:
 
     label: str
     value: Cell
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sum:
-    """One number with how it comes about."""
-
-    id: str
-    name: str
-    result: str
-    lines: tuple[tuple[str, str], ...]
-    """Formula, with its figures, source: what it is and what it says."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SumSection:
-    """Sums of one part of the plan."""
-
-    title: str
-    sums: tuple[Sum, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SumGroup:
-    """Sums of one workload."""
-
-    title: str
-    sections: tuple[SumSection, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """A piece of a sentence."""
-
-    text: str
-    is_code: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarningItem:
-    """Warnings of one kind."""
-
-    code: str
-    count: int
-    is_several: bool
-    messages: tuple[str, ...]
-    remedy: tuple[Word, ...]
-    """What a reader can do about them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarningRank:
-    """Warnings that matter alike."""
-
-    title: str
-    style: str
-    """Class of the style sheet."""
-    items: tuple[WarningItem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +66,12 @@ class Report:
 def report(plan: Plan) -> Report:
     """The report of a plan: it arranges what stands there, and decides nothing."""
     sums = Sums.of(plan)
-    ranks = tuple(_ranks(plan))
+    ranks = tuple(warning_ranks(plan))
     waterfalls = tuple(waterfall(workload, f"ttft-{at}", sums) for at, workload in enumerate(nearest_first(plan)))
     scatters = tuple(scatter(plan, workload, f"candidates-{at}") for at, workload in enumerate(_dearest_first(plan)))
     return Report(
         stack=plan.stack,
-        headline=(plan.headline,),
+        headline=plan.facts or (plan.headline,),
         facts=tuple(_facts(plan)),
         parts=(
             Part(
@@ -146,7 +90,7 @@ def report(plan: Plan) -> Report:
         warning_count=len(plan.warnings),
         assumptions=tuple(_assumptions(plan.assumptions)),
         assumption_count=len(plan.assumptions),
-        sums=tuple(_sums(plan)),
+        sums=tuple(sum_groups(plan)),
         sum_count=len(plan.ledger),
         provenance=tuple(_provenance(plan)),
     )
@@ -451,34 +395,6 @@ def of_blocks(title: str, blocks: Iterator[Block]) -> Part:
     return Part(id="", title=title, sentences=tuple(sentences), grids=tuple(grids))
 
 
-def _ranks(plan: Plan) -> Iterator[WarningRank]:
-    codes = tuple(dict.fromkeys(warning.code for warning in plan.warnings))
-    items = tuple(
-        WarningItem(
-            code=code,
-            count=len(messages),
-            is_several=len(messages) > 1,
-            messages=messages,
-            remedy=_words(WARNINGS[code].remedy),
-        )
-        for code in codes
-        for messages in (
-            tuple(
-                f"{warning.agent + ': ' if warning.agent else ''}{warning.message}"
-                for warning in plan.warnings
-                if warning.code == code
-            ),
-        )
-    )
-    if items:
-        yield WarningRank(title="Warnings", style="to-know", items=items)
-
-
-def _words(sentence: str) -> tuple[Word, ...]:
-    """A sentence of ours, of which every second piece between backticks is code."""
-    return tuple(Word(text=text, is_code=at % 2 == 1) for at, text in enumerate(sentence.split("`")) if text)
-
-
 def _assumptions(assumptions: Sequence[Assumption]) -> Iterator[tuple[str, tuple[str, ...]]]:
     owners = tuple(dict.fromkeys(assumed.agent for assumed in assumptions))
     for owner in owners:
@@ -488,30 +404,6 @@ def _assumptions(assumptions: Sequence[Assumption]) -> Iterator[tuple[str, tuple
             if assumed.agent == owner
         )
         yield ("the stack" if owner is None else owner, lines)
-
-
-def _sums(plan: Plan) -> Iterator[SumGroup]:
-    owned: dict[str, list[tuple[int, LedgerEntry]]] = {}
-    for position, entry in enumerate(plan.ledger):
-        owned.setdefault(entry.workload, []).append((position, entry))
-    for workload, entries in owned.items():
-        yield SumGroup(
-            title=workload,
-            sections=tuple(
-                SumSection(title=title, sums=tuple(_sum(position, entry) for position, entry in found))
-                for title, found in sections(entries).items()
-            ),
-        )
-
-
-def _sum(position: int, entry: LedgerEntry) -> Sum:
-    lines = (("how", entry.formula), ("with", entry.inputs), ("from", entry.source))
-    return Sum(
-        id=anchor(position),
-        name=entry.name,
-        result=entry.result,
-        lines=tuple((name, text) for name, text in lines if text),
-    )
 
 
 def _provenance(plan: Plan) -> Iterator[str]:

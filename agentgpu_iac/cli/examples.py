@@ -1,0 +1,32 @@
+"""Examples at the end of each help text: what stands behind the command's name. A test reads each as the command would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "init": ("", "desk.yaml --name desk --model Qwen/Qwen3-8B"),
+    "validate": ("", "desk.yaml --json", "- < desk.yaml"),
+    "plan": ("", "desk.yaml --all", "desk.yaml -o plan.json", "- --json < desk.yaml"),
+    "explain": ("", "desk.yaml support", "desk.yaml support ttftMs", "desk.yaml warnings", "plan.json --all"),
+    "report": ("desk.yaml -o desk.html", "plan.json -o desk.html"),
+    "render": ("desk.yaml -o build/desk", "plan.json -o build/desk --yes", "desk.yaml --check build/desk"),
+    "diff": ("before.yaml after.yaml", "plan.json desk.yaml --exit-code", "before.yaml after.yaml -f markdown"),
+    "levers": ("", "desk.yaml --agent support --json"),
+    "frontier": ("--over ttftMs", "desk.yaml --over peak --values 50,100,200 --plot peak.svg"),
+    "endpoints": ("", "desk.yaml -f env --address 10.0.0.5"),
+    "pin": ("--dry-run", "desk.yaml"),
+    "status": ("", "plan.json --context production --wait --timeout 30m"),
+    "schema": ("> agentstack.schema.json", "plan", "levers", "stack -f markdown"),
+    "size": ("--model Qwen/Qwen3-14B --accelerator l40s", "--from questions.jsonl"),
+    "predict": (
+        "--model Qwen/Qwen3-14B --accelerator l40s --input-tokens 600 --output-tokens 150 --concurrency 20",
+        "--from - < questions.jsonl",
+    ),
+    "calibrate": ("bench.json --accelerator l40s -o mine.yaml",),
+    "catalog list": ("", "models", "offerings --json"),
+    "catalog show": ("l40s", "Qwen/Qwen3-14B", "g6e.xlarge --json"),
+    "catalog update": ("--provider aws -o prices.yaml", "--provider spheron -o spheron.yaml"),
+}
+"""By the words of the command."""

@@ -1,0 +1,164 @@
+"""Laws over the whole command line: what a reader knows of one command holds for all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from agentgpu_iac.cli import completing
+from agentgpu_iac.cli.app import DEFAULT_SPEC, app
+from agentgpu_iac.cli.conventions import DOCUMENTATION
+from agentgpu_iac.cli.examples import EXAMPLES
+from tests.cli.running import SMALL, agentgpu
+
+PRINTS_NO_DATA = {"init", "pin", "report", "publish"}
+"""Commands that write files and say so in a sentence."""
+
+
+def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in (group or get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands())
+every_command = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@every_command
+def test_every_command_has_a_short_way_to_its_help_with_examples_and_a_link(path: tuple[str, ...]) -> None:
+    answer = agentgpu(*path, "-h")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == agentgpu(*path, "--help").out
+    assert f"{DOCUMENTATION}#agentgpu-{'-'.join(path)}\n" in answer.out
+    assert f"Examples:\n    agentgpu {' '.join(path)}" in answer.out
+    assert len(answer.out.partition("Arguments:")[0].partition("Options:")[0].split()) > 6
+
+
+@pytest.mark.parametrize(
+    ("path", "example"), [(path, example) for path in COMMANDS for example in EXAMPLES.get(" ".join(path), ())]
+)
+def test_every_example_is_a_command_line(path: tuple[str, ...], example: str) -> None:
+    words = shlex.split(example.partition(">")[0].partition("<")[0])
+    COMMANDS[path].make_context(path[-1], words)
+
+
+@every_command
+def test_every_value_is_one_word_in_capitals(path: tuple[str, ...]) -> None:
+    shown = agentgpu(*path, "-h").out
+    assert not re.search(r" (TEXT|PATH|INTEGER|FLOAT|INTEGER RANGE|FILENAME)\b", shown)
+    assert not re.search(r"--[a-z-]+ \[", shown)
+    for parameter in COMMANDS[path].params:
+        word = getattr(parameter, "metavar", None)
+        assert word is None or re.fullmatch("[A-Z]+", word), parameter.name
+
+
+@every_command
+def test_whatever_prints_data_has_json(path: tuple[str, ...]) -> None:
+    options = {option for parameter in COMMANDS[path].params for option in parameter.opts}
+    assert ("--json" in options) is ("--format" in options)
+    assert "--json" in options or path[0] in PRINTS_NO_DATA
+
+
+NEEDED = {"frontier": ("--over", "ttftMs"), "render": ("-o", "out")}
+"""What else a command cannot do without."""
+
+
+def specs() -> list[tuple[str, ...]]:
+    return [path for path, command in COMMANDS.items() if any(each.name == "spec" for each in command.params)]
+
+
+@pytest.mark.parametrize("path", specs(), ids=" ".join)
+def test_a_spec_that_nobody_names_is_the_one_that_init_writes(path: tuple[str, ...]) -> None:
+    needed = NEEDED.get(path[0], ())
+    answer = agentgpu(*path, *needed)
+    assert answer.code == 2
+    assert answer.err == (
+        "agentstack.yaml: is not here, and no SPEC is given "
+        "(name one, write one with agentgpu init, or hand one over with -)\n"
+    )
+    DEFAULT_SPEC.write_text("apiVersion: nothing\n")
+    assert agentgpu(*path, *needed).err.startswith("agentstack.yaml:1:")
+
+
+@pytest.mark.parametrize("path", specs(), ids=" ".join)
+def test_every_spec_may_come_by_standard_input(path: tuple[str, ...]) -> None:
+    needed = NEEDED.get(path[0], ())
+    answer = agentgpu(*path, "-", *needed, stdin="apiVersion: nothing\n")
+    assert answer.code == 2
+    assert answer.err.startswith("standard input:1:")
+
+
+def test_a_plan_of_standard_input_is_that_of_the_file() -> None:
+    Path("stack.yaml").write_text(SMALL)
+    assert agentgpu("validate", "-", "--json", stdin=SMALL).data == agentgpu("validate", "stack.yaml", "--json").data
+    by_name, by_input = agentgpu("plan", "stack.yaml", "--json"), agentgpu("plan", "-", "--json", stdin=SMALL)
+    assert (by_input.code, by_input.out) == (0, by_name.out)
+
+
+def test_json_and_another_format_contradict_each_other() -> None:
+    assert (
+        agentgpu("catalog", "list", "providers", "--json").data
+        == agentgpu("catalog", "list", "providers", "-f", "json").data
+    )
+    answer = agentgpu("schema", "--json", "--format", "markdown")
+    assert (answer.code, answer.err) == (2, "--json: is not --format markdown (give one of them)\n")
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "stack.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def test_the_name_of_a_file_says_what_is_written_into_it(saved: Path) -> None:
+    for name in ("plan.json", "plan.yaml", "plan.md", "plan.txt", "table.json"):
+        asked = ("-f", "table") if name == "table.json" else ()
+        assert agentgpu("plan", saved, "-o", name, *asked).code == 0
+    assert json.loads(Path("plan.json").read_text())["stack"] == "demo"
+    assert Path("plan.yaml").read_text().startswith("apiVersion: agentgpu.dev/plan/v1alpha1\n")
+    assert "\n| agent |" in Path("plan.md").read_text()
+    assert Path("plan.txt").read_text() == Path("table.json").read_text() == agentgpu("plan", saved).out
+
+
+class Context:
+    """What Typer hands to a completion."""
+
+    def __init__(self, **params: object) -> None:
+        self.params = params
+
+
+def test_shells_complete_models_cards_and_agents(saved: Path) -> None:
+    assert "Qwen/Qwen3-14B" in completing.models("qwen/qwen3-1")
+    assert completing.accelerators("l40") == ["l40s"]
+    assert {"l40s", "g6e.xlarge", "aws", "Qwen/Qwen3-14B"} <= set(completing.rows(""))
+    context: Any = Context(spec=saved)
+    assert completing.agents(context, "su") == ["support"]
+    agentgpu("plan", saved, "-o", "plan.json")
+    context = Context(spec=Path("plan.json"))
+    assert completing.agents(context, "") == ["support"]
+    for unreadable in (Path("nothing.yaml"), Path("-"), None):
+        context = Context(spec=unreadable)
+        assert completing.agents(context, "") == []
+
+
+def test_the_link_is_that_of_the_project() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    if urls := project.get("urls"):
+        assert DOCUMENTATION.startswith(urls["Documentation"])
