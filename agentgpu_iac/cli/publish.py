@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption, TodayOption
+from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOption, TodayOption
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
 if TYPE_CHECKING:
@@ -81,8 +81,11 @@ def _tell(found: Report) -> None:
 
 def check(
     spec: Annotated[
-        str, typer.Argument(help="Agent stack, saved plan, rendered folder, or REV:PATH in Git.", metavar="SPEC")
-    ],
+        str,
+        typer.Argument(
+            help="Agent stack, saved plan, rendered folder, or REV:PATH in Git; - is standard input.", metavar="SPEC"
+        ),
+    ] = str(DEFAULT_SPEC),
     policies: Annotated[Path, typer.Option("--policies", "-p", help="File of policies.")] = Path(
         "agentgpu-policies.yaml"
     ),
