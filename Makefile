@@ -39,13 +39,13 @@ smoke: $(VENV)/.dev ## Try every command beside the newest, the lowest and no op
 docs: $(DOCS)/.built ## Build the pages' site into build/site, strictly: every link and heading is checked, nothing is fetched
 	$(DOCS)/bin/python tools/docs/build.py
 
-pages: wheel ## Run every command of the README and docs that can run here, from the wheel in empty folders
+pages: wheel $(VENV)/.dev ## Run every command of the README and docs that can run here, from the wheel in empty folders
 	$(BIN)/python -m pytest tests/wheel -n 2 --durations=5
 
-wheel: $(VENV)/.dev ## Build the wheel into dist/; the same commit gives the same bytes
+wheel: $(VENV)/.runtime ## Build the wheel into dist/; the same commit gives the same bytes
 	$(BIN)/python tools/release.py wheel
 
-release: $(VENV)/.dev ## Try a release: build twice, compare, check version and changelog (RELEASE=vX.Y.Z: against that tag)
+release: $(VENV)/.runtime ## Try a release: build twice, compare, check version and changelog (RELEASE=vX.Y.Z: against that tag)
 	$(BIN)/python tools/release.py release  # which reads RELEASE itself: a tag's name is nothing that make or a shell should read
 
 tools: ## Build the real components that the end-to-end tests run (Go 1.26, cargo and gcc; minutes, once)
@@ -71,7 +71,7 @@ mutants: $(VENV)/.dev ## Change the core in one place at a time and see whether 
 SAMPLE := 100
 SEED := 1
 
-bench: accuracy ## Speed of plan and render for 1 to 1,000 agents; accuracy of every prediction
+bench: accuracy ## Speed of plan and render, plans beside simpler ways to choose, accuracy; rewrites docs/market.md
 	$(BIN)/python bench/bench.py
 	$(BIN)/python -m bench.market
 

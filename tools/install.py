@@ -504,6 +504,7 @@ COMPONENTS: tuple[Component, ...] = (
         variables=(("github.com/docker/compose/v5/internal.Version", "v5.5.1"),),
     ),
     GoPrograms(name="lws", cold_s=120, programs=(("lws", "sigs.k8s.io/lws/cmd"),)),
+    GoPrograms(name="actionlint", cold_s=15, programs=(("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),)),
     GoPrograms(name="kube-score", cold_s=12, programs=(("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),)),
     GoPrograms(
         name="nginx-exporter",

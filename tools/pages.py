@@ -16,6 +16,7 @@ from typing import Any, get_args
 import typer
 
 import agentgpu_iac
+from agentgpu_iac.cli.examples import EXAMPLES
 from agentgpu_iac.cli.main import app
 from agentgpu_iac.plan.meanings import CONSTRAINTS, DRIVERS, WARNINGS, Meaning
 
@@ -60,6 +61,7 @@ def _commands(group: Any, name: str) -> Iterator[str]:
         if getattr(command, "commands", None):
             yield from _commands(command, f"{name} {word}")
             continue
+        name_of_command = f"{name} {word}".partition(" ")[2]
         yield f"## {name} {word}\n"
         yield f"{_sentences(command.help)}\n"
         with command.make_context(word, [], resilient_parsing=True) as context:
@@ -69,6 +71,10 @@ def _commands(group: Any, name: str) -> Iterator[str]:
         for parameter in command.params:
             yield f"| {_names(parameter)} | {_default(parameter)} | {_cell(getattr(parameter, 'help', '') or '')} |"
         yield ""
+        if name_of_command in EXAMPLES:
+            yield "```sh"
+            yield from (f"{name} {word} {example}".rstrip() for example in EXAMPLES[name_of_command])
+            yield "```\n"
 
 
 def _names(parameter: Any) -> str:

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["wheel"]:
             shutil.rmtree(ROOT / "dist", ignore_errors=True)
-            built = _built(ROOT / "dist", "--wheel")
+            built = _built(ROOT / "dist", "wheel")
             print("\n".join(_told(path) for path in built))
             return 0
         case ["release"]:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 def _release(tag: str) -> int:
     faults = [*tag_faults(tag, version(), (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))] if tag else []
     shutil.rmtree(FOLDER, ignore_errors=True)
-    first, second = (_built(FOLDER / name, "--wheel", "--sdist") for name in ("first", "second"))
+    first, second = (_built(FOLDER / name, "wheel", "sdist") for name in ("first", "second"))
     faults += [
         f"{one_way.name}: two builds of the same checkout differ"
         for one_way, other_way in zip(first, second, strict=True)
@@ -80,8 +80,9 @@ def tag_faults(tag: str, stated: str, changelog: str) -> list[str]:
 
 def _built(folder: Path, *kinds: str) -> tuple[Path, ...]:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(_last_change_s())}
-    command = [sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", folder, ROOT]
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    targets = [word for kind in kinds for word in ("--target", kind)]
+    command = [sys.executable, "-m", "hatchling", "build", *targets, "--directory", folder]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{done.stdout}{done.stderr}")
     return tuple(sorted(path for path in folder.iterdir() if path.suffix in {".whl", ".gz"}))

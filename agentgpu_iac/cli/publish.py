@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,14 @@ from agentgpu_iac.errors import EXIT_NO, BadInput
 
 if TYPE_CHECKING:
     from agentgpu_iac.cli.publishing import Report
+
+
+class CheckFormat(StrEnum):
+    """How policies are told."""
+
+    TABLE = "table"
+    JSON = "json"
+    MARKDOWN = "markdown"
 
 
 def publish(
@@ -81,11 +90,8 @@ def _tell(found: Report) -> None:
 
 def check(
     spec: Annotated[
-        str,
-        typer.Argument(
-            help="Agent stack, saved plan, rendered folder, or REV:PATH in Git; - is standard input.", metavar="SPEC"
-        ),
-    ] = str(DEFAULT_SPEC),
+        Path, typer.Argument(help="Agent stack, saved plan, rendered folder, or REV:PATH in Git.", metavar="SPEC")
+    ] = DEFAULT_SPEC,
     policies: Annotated[Path, typer.Option("--policies", "-p", help="File of policies.")] = Path(
         "agentgpu-policies.yaml"
     ),
@@ -94,7 +100,7 @@ def check(
     ] = None,
     environment: Annotated[str | None, typer.Option(help="Environment that the plan is of.")] = None,
     catalog: OverlayOption = None,
-    format: FormatOption = Format.TABLE,
+    format: Annotated[CheckFormat, typer.Option("--format", "-f", help="How to print the answer.")] = CheckFormat.TABLE,
     today: TodayOption = None,
 ) -> None:
     """Hold a plan against the policies of an organisation; exit code 1 where one is broken and not waived."""
@@ -103,13 +109,15 @@ def check(
     from agentgpu_iac.review.policies import policy_view, violations
     from agentgpu_iac.review.policy_file import load_policies
 
+    plan = plan_of(str(spec), catalog)
     held = load_policies(policies)
     before = None if against is None else plan_of(against, catalog)
-    plan = plan_of(spec, catalog)
     day = (today or datetime.now()).date().isoformat()
     found = violations(held, plan, day=day, before=before, environment=environment)
-    if format is Format.JSON:
+    if format is CheckFormat.JSON:
         output.write_json([each.model_dump(mode="json", by_alias=True) for each in found])
+    elif format is CheckFormat.MARKDOWN:
+        output.write_markdown(policy_view(found))
     else:
         output.write_blocks(policy_view(found))
     if any(each.counts for each in found):

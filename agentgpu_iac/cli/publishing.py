@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 from agentgpu_iac import __version__
-from agentgpu_iac.catalog.store import load_catalog
+from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.errors import AgentGpuError, BadInput, Infeasible
 from agentgpu_iac.inputs import json_of
 from agentgpu_iac.operations.git import Repository, repository_at
@@ -220,10 +221,7 @@ def _folder(task: _Task) -> _Made:
             return _result(task, before, None, None)
         loaded = each.loaded
         base = (Path(task.root) / each.path).parent
-        catalog = load_catalog(
-            None if task.overlay is None else Path(task.overlay), base_directory=base, asked_on=task.today
-        )
-        plan = make_plan(loaded, catalog)
+        plan = make_plan(loaded, _catalog(task.overlay, base, task.today))
         files = render_all(plan)
         difference = None
         if before is not None:
@@ -242,6 +240,12 @@ def _folder(task: _Task) -> _Made:
             violations=(),
             refusal=_carried(refusal, each),
         )
+
+
+@cache
+def _catalog(overlay: str | None, base: Path, today: str) -> Catalog:
+    """The catalog, once for each process and folder of stacks."""
+    return load_catalog(None if overlay is None else Path(overlay), base_directory=base, asked_on=today)
 
 
 def _result(

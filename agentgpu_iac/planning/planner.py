@@ -60,7 +60,7 @@ class OverBudget(NoPlan):
         self.need_usd_per_month, self.budget_usd_per_month = need, budget
         super().__init__(
             f"the cheapest baseline needs USD {need:,.2f} a month, over the budget of USD {budget:,.2f} "
-            "(capacity.budgetUsdPerMonth); agentgpu levers plans the changes that bring it under"
+            "(capacity.budgetUsdPerMonth); agentgpu levers says which changes bring it under, if any do"
         )
 
 

@@ -225,7 +225,7 @@ def pools_of(
             key = (tier, *machine.id, *purchase.capacity_types, group, str(member.option.zones_in(tier)))
             gathered.setdefault(key, []).append(member)
             facts[key] = (tier, machine, purchase)
-    regions = {machine.region for _, machine, _ in facts.values()}
+    regions = {machine.region for _, machine, _ in facts.values() if machine.instance.provider not in terms.joined}
     pools = (
         _pool(stack, *facts[key], part, several_regions=len(regions) > 1, agent=agent, nodes=nodes)
         for key, members in gathered.items()

@@ -5,7 +5,7 @@ Nothing is computed anew: demand stands in the plan, terms in its ledger, nodes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Final, Literal
 
 from agentgpu_iac.plan import LedgerEntry, Plan, Workload
@@ -203,18 +203,19 @@ def _terms(before: Plan, after: Plan, deployment: str) -> Iterator[Term]:
         return
     for field in ("sessions_concurrent", "sessions_peak", *_CHOSEN):
         yield from _changed(camel(field), getattr(old[0], field), getattr(new[0], field))
+    agents = {name for tier in (*old, *new) for name in tier.served}
     sums = [_ledger_of(plan, {each.name for each in tiers}) for plan, tiers in ((before, old), (after, new))]
     for key in dict.fromkeys((*sums[0], *sums[1])):
         was, becomes = sums[0].get(key), sums[1].get(key)
         if key[1] not in _ENDINGS and _moved(was, becomes):
-            yield _sum(key, was, becomes)
+            yield _sum(key, was, becomes, agents)
     for what, count in (("replicas that are always there", "min"), ("replicas at the peak", "max")):
         yield from _changed(what, *(sum(getattr(each.replicas, count) for each in side) for side in (old, new)))
     yield from _changed("nodes", *(_nodes(plan, side) for plan, side in ((before, old), (after, new))))
     for key in dict.fromkeys((*sums[0], *sums[1])):
         was, becomes = sums[0].get(key), sums[1].get(key)
         if key[1] in _ENDINGS and _moved(was, becomes):
-            yield _sum(key, was, becomes)
+            yield _sum(key, was, becomes, agents)
 
 
 def _changed(name: str, was: object, becomes: object) -> Iterator[Term]:
@@ -242,9 +243,10 @@ def _moved(was: LedgerEntry | None, becomes: LedgerEntry | None) -> bool:
     return was is None or becomes is None or (was.value, was.result) != (becomes.value, becomes.result)
 
 
-def _sum(key: _Key, was: LedgerEntry | None, becomes: LedgerEntry | None) -> Term:
+def _sum(key: _Key, was: LedgerEntry | None, becomes: LedgerEntry | None, agents: Set[str]) -> Term:
     section, name, workload = key
-    of = f" of {section.removeprefix('Cost of ')}" if section.startswith("Cost of ") else ""
+    whose = section.rpartition(" of ")[2]
+    of = f" of {whose}" if whose in agents else ""
     tier = " in the burst" if workload.endswith("-burst") else ""
     return Term(
         name=f"{name}{of}{tier}",

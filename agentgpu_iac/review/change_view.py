@@ -5,6 +5,7 @@ What security must see comes first, then the money, why, what is promised, the e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
@@ -76,7 +77,7 @@ def _why(found: PlanDiff) -> Iterator[Block]:
 
 def _term_words(term: Term) -> str:
     said = f"{term.name}: {_side(term.before)} -> {_side(term.after)}"
-    if not (term.sum_before or term.sum_after):
+    if term.sum_before == term.sum_after:
         return said
     return f"{said}, from {_short(_side(term.sum_before), _MOST_VALUE)} to {_short(_side(term.sum_after), _MOST_VALUE)}"
 
@@ -98,10 +99,17 @@ def _because(chain: Chain) -> str:
 def chain_words(chain: Chain, most: int = _CHAIN_TERMS) -> str:
     """A chain in one sentence: the causes, then the terms that moved, the money last."""
     told = [*_told(chain.terms, most)]
-    steps = [f"{term.name} {_side(term.before)} -> {_side(term.after)}" for term in told]
+    steps = [f"{term.name} {' -> '.join(_figures(term))}" for term in told]
     left = len(chain.terms) - len(told)
     more = f" ({left} more terms moved)" if left else ""
     return f"{chain.deployment}: because {_because(chain)}: {'; then '.join(steps)}{more}"
+
+
+def _figures(term: Term) -> tuple[str, str]:
+    """Both sides of a term, without the clauses behind its figures where those differ already."""
+    before, after = _side(term.before), _side(term.after)
+    short = tuple(re.split("[,;] ", side, maxsplit=1)[0] for side in (before, after))
+    return (short[0], short[1]) if short[0] != short[1] else (before, after)
 
 
 _TOLD: Final = (

@@ -179,41 +179,28 @@ def orders(before: Mapping[str, Document], after: Mapping[str, Document]) -> Ite
         yield ", ".join(kept[0]), ", ".join(kept[1])
 
 
-def leaves(part: Document, path: str = "", kind: str = "") -> Iterator[tuple[str, str, str]]:
-    """Every field of a part with its path, the same without names of items, and what it holds; lists item by item."""
+def leaves(
+    part: Document, path: str = "", kind: str = "", *, into_lists: bool = False
+) -> Iterator[tuple[str, str, str]]:
+    """Every field of a part with its path, the same without names of items, and what it holds.
+
+    Lists of parts are told item by item; ``into_lists``: with every field of every item.
+    """
     for name in type(part).model_fields:
-        value, below, place = (
-            getattr(part, name),
-            f"{path}.{camel(name)}".lstrip("."),
-            f"{kind}.{camel(name)}".lstrip("."),
-        )
+        value = getattr(part, name)
+        below, place = (f"{above}.{camel(name)}".lstrip(".") for above in (path, kind))
         if place in NOT_COMPARED:
             continue
         if isinstance(value, Document):
-            yield from leaves(value, below, place)
-        elif _holds_parts(value):
-            yield from ((f"{below}[{item}]", place, PRESENT) for item in named(value))
-        else:
+            yield from leaves(value, below, place, into_lists=into_lists)
+        elif not _holds_parts(value):
             yield below, place, shown(value)
-
-
-def deep_leaves(part: Document, path: str = "", kind: str = "") -> Iterator[tuple[str, str, str]]:
-    """The same into every item of every list."""
-    for name in type(part).model_fields:
-        value, below, place = (
-            getattr(part, name),
-            f"{path}.{camel(name)}".lstrip("."),
-            f"{kind}.{camel(name)}".lstrip("."),
-        )
-        if place in NOT_COMPARED:
-            continue
-        if isinstance(value, Document):
-            yield from deep_leaves(value, below, place)
-        elif _holds_parts(value):
+        else:
             for item, inner in named(value).items():
-                yield from deep_leaves(inner, f"{below}[{item}]", place)
-        else:
-            yield below, place, shown(value)
+                if into_lists:
+                    yield from leaves(inner, f"{below}[{item}]", place, into_lists=True)
+                else:
+                    yield f"{below}[{item}]", place, PRESENT
 
 
 def _holds_parts(value: Any) -> bool:

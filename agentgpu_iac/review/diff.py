@@ -8,7 +8,7 @@ from typing import Final
 
 from agentgpu_iac.plan import AgentCost, Plan
 from agentgpu_iac.review.causes import Cause, Chain, causes_of, chains_of
-from agentgpu_iac.review.comparing import PRESENT, deep_leaves, differences, named, orders
+from agentgpu_iac.review.comparing import PRESENT, differences, leaves, named, orders
 from agentgpu_iac.review.plan_view import sentence
 from agentgpu_iac.review.relevance import Section, section_of, security_reason
 from agentgpu_iac.spec.document import Document, Money, camel
@@ -212,7 +212,7 @@ def _inside(before: Plan, after: Plan) -> Iterator[SecurityChange]:
     for kind, field in _PARTS:
         old, new = named(getattr(before, field)), named(getattr(after, field))
         for name in sorted({*old} ^ {*new}):
-            for path, place, value in deep_leaves(new.get(name) or old[name], kind=camel(field)):
+            for path, place, value in leaves(new.get(name) or old[name], kind=camel(field), into_lists=True):
                 reason = security_reason(place, path)
                 if reason and value not in ("", "none"):
                     sides = (None, value) if name in new else (value, None)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from agentgpu_iac.errors import BadInput, did_you_mean
 from agentgpu_iac.plan import LedgerEntry, Plan, StartChoice, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
+from agentgpu_iac.review.plan_view import gap_sentence
 from agentgpu_iac.review.served_view import served_blocks
 
 
@@ -181,9 +182,7 @@ def _choices(plan: Plan, agent: str) -> Iterator[Block]:
             ),
             right=frozenset({1, 2}),
         )
-    yield Paragraph(
-        text=f"The placement is the cheapest over all candidates considered; optimality gap {plan.cost.optimality_gap_ratio:.2%}."
-    )
+    yield Paragraph(text=gap_sentence(plan))
 
 
 def _figure(value: float | None, unit: str) -> str:

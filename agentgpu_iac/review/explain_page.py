@@ -12,7 +12,7 @@ from agentgpu_iac.plan import LedgerEntry, Plan, Workload
 from agentgpu_iac.review.blocks import Block, Commands, Heading, Listing, Paragraph, Table, tone_of
 from agentgpu_iac.review.explain import explain, explained
 from agentgpu_iac.review.plan_page import reasons
-from agentgpu_iac.review.plan_view import money_blocks, replicas, sentence
+from agentgpu_iac.review.plan_view import gap_sentence, money_blocks, replicas, sentence
 from agentgpu_iac.review.served_view import served_blocks
 from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, grouped
 
@@ -57,7 +57,7 @@ def _warnings(plan: Plan) -> Iterator[Block]:
             yield Heading(text=RANK_TITLES[rank])
         for group in found:
             yield Listing(items=tuple(map(sentence, group.warnings)))
-            yield Paragraph(text=f"   To do: {group.remedy}.", tone="quiet")
+            yield Paragraph(text=f"To do: {group.remedy}.", tone="quiet")
 
 
 def stack_page(plan: Plan, source: str) -> tuple[Block, ...]:
@@ -97,9 +97,7 @@ def _stack(plan: Plan, source: str) -> Iterator[Block]:
     if drivers:
         yield Heading(text="What the price stands at")
         yield Listing(items=tuple(f"{driver.agent}: {driver.message}" for driver in plan.drivers))
-    yield Paragraph(
-        text=f"The placement is the cheapest over all candidates considered; optimality gap {plan.cost.optimality_gap_ratio:.2%}."
-    )
+    yield Paragraph(text=gap_sentence(plan))
     yield Heading(text="Deeper")
     quoted = shlex.quote(source)
     first = names[0]

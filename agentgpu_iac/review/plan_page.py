@@ -92,7 +92,7 @@ def _agents(plan: Plan) -> Iterator[Block]:
                 plan.pool(workload.node_pool).instance_types[0],
                 f"{workload.tensor_parallel_size} x {workload.pipeline_parallel_size}",
                 f"{workload.max_num_seqs:,}",
-                bar(memory.utilization_ratio),
+                _marked(bar(memory.utilization_ratio), memory_tone),
                 f"{memory.total_gib:.0f}/{memory.capacity_gib:.0f}",
                 first,
                 _band(latency.ttft_error_ratio or latency.e2e_error_ratio),
@@ -110,13 +110,13 @@ def _agents(plan: Plan) -> Iterator[Block]:
             right=frozenset({6, 8, 9, 11}),
             whole=frozenset({1, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13}),
             cuttable=frozenset({0, 2, 4}),
-            drop=(12, 10, 5, 3, 6, 8, 4, 1),
+            drop=(12, 10, 5, 3, 6, 8, 4, 1, 7),
             tones=tuple(each for each in tones if each[2]),
         ),
         frozenset(unused),
     )
     if any(tone for *_, tone in tones):
-        yield Paragraph(text="! over 90 % of its budget, !! over it; times in ms.", tone="quiet")
+        yield Paragraph(text="! over 90 % of a budget or of the memory to use, !! over it; times in ms.", tone="quiet")
     yield Listing(items=(*_shared(plan), *reasons(plan), *hours_lines(plan)), one_line=True)
 
 

@@ -72,6 +72,12 @@ def money_blocks(plan: Plan) -> Iterator[Block]:
     yield from cost_blocks(plan)
 
 
+def gap_sentence(plan: Plan) -> str:
+    """How near to the cheapest placement this one is."""
+    gap = plan.cost.optimality_gap_ratio
+    return f"The placement is the cheapest over all candidates considered; optimality gap {gap:.2%}."
+
+
 def sentence(warning: Warning) -> str:
     """A warning with its code and, where it concerns one, its agent."""
     return f"[{warning.code}] {warning.agent + ': ' if warning.agent else ''}{warning.message}"

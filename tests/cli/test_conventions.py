@@ -19,13 +19,7 @@ from agentgpu_iac.cli.conventions import DOCUMENTATION
 from agentgpu_iac.cli.examples import EXAMPLES
 from tests.cli.running import SMALL, agentgpu
 
-POLICIES = """\
-apiVersion: agentgpu.dev/v1alpha1
-kind: Policies
-policies:
-  - {name: budget, budgetUsdPerMonth: 1000, waivableBy: [finance]}
-"""
-PRINTS_NO_DATA = {"init", "pin", "report", "publish", "comment"}
+PRINTS_NO_DATA = {"init", "pin", "report", "comment"}
 """Commands that write files and say so in a sentence."""
 
 
@@ -44,7 +38,6 @@ every_command = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 @pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("agentgpu-policies.yaml").write_text(POLICIES)
 
 
 @every_command

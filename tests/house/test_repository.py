@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 import agentgpu_iac
+from agentgpu_iac.cli.conventions import DOCUMENTATION
 from tools.release import tag_faults, version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +89,12 @@ def test_the_version_has_one_home() -> None:
         if agentgpu_iac.__version__ in path.read_text(encoding="utf-8")
     ]
     assert stated == []
+
+
+def test_our_address_has_one_home() -> None:
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    assert yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["site_url"] == urls["Documentation"]
+    assert f"{urls['Documentation']}cli/" == DOCUMENTATION
 
 
 def test_the_changelog_goes_by_releases() -> None:

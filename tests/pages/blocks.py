@@ -4,7 +4,8 @@ A comment right before a block says what it is::
 
     <!-- file: NAME -->                    the page's folder holds it from here on; ``, faulty``: it is meant to be refused
     <!-- output: COMMAND -->               all that the command prints; ``; exit N`` where its exit code is not 0
-    <!-- output, first N lines at W columns: COMMAND -->   the same on a terminal, its first lines
+    <!-- output, first N lines: COMMAND -->                its first lines
+    <!-- output, first N lines at W columns: COMMAND -->   its first lines on a terminal
     <!-- lines of: COMMAND -->             lines that are among what the command prints
     <!-- not run: REASON -->               nothing here can run it
 """
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
 WRITTEN = {
     "docs/accuracy.md": "make accuracy",
+    "docs/market.md": "make bench",
     "docs/spec-fields.md": "make schema",
     "docs/plan.md": "make schema",
     "docs/cli.md": "make schema",

@@ -18,6 +18,9 @@ NEEDS = {
     "status": "a cluster",
     "pin": "registries and the model hub",
     "catalog update": "a provider's API",
+    "check": "policies and plans of the reader's repository",
+    "comment": "a host of pull requests",
+    "publish": "the reader's repository and its host",
 }
 """Commands of ours that ask somebody outside."""
 ELSEWHERE = {
@@ -68,9 +71,24 @@ class Command:
 
 
 def lines_of(text: str) -> tuple[str, ...]:
-    """Lines of shell, those that end in a backslash joined with the next; no comments."""
-    joined = text.replace("\\\n", " ")
-    return tuple(line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    """Lines of shell, those that end in a backslash or within a quotation joined with the next; no comments."""
+    lines: list[str] = []
+    open_line = ""
+    for line in text.replace("\\\n", " ").splitlines():
+        open_line = f"{open_line}\n{line}" if open_line else line
+        if _is_whole(open_line):
+            lines.append(open_line)
+            open_line = ""
+    return tuple(line for line in (*lines, open_line) if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _is_whole(line: str) -> bool:
+    """Whether every quotation of it is closed."""
+    try:
+        shlex.split(line, comments=True)
+    except ValueError:
+        return False
+    return True
 
 
 def commands_of(line: str) -> Iterator[Command]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ import yaml
 
 from agentgpu_iac.catalog.store import load_catalog
 from agentgpu_iac.errors import BadInput
+from agentgpu_iac.operations.publishing.settings import load_settings
+from agentgpu_iac.review.policy_file import load_policies
 from agentgpu_iac.spec.loader import load_text
 from agentgpu_iac.spec.schema import json_schema
 from tests.pages.blocks import BLOCKS, PAGES, ROOT, WRITTEN, Block, page_name
@@ -22,7 +23,7 @@ from tests.pages.commands import Command, commands_of, lines_of, refusal, why_no
 LANGUAGES = {"sh", "console", "yaml", "json", "python", "text", "formula", "diagram"}
 """``formula`` and ``diagram`` are read by people alone."""
 HAND_WRITTEN = tuple(block for block in BLOCKS if block.page not in WRITTEN)
-SHELL = tuple(block for block in HAND_WRITTEN if block.language == "sh")
+SHELL = tuple(block for block in BLOCKS if block.language == "sh")
 SMALL = {
     "apiVersion": "agentgpu.dev/v1alpha1",
     "kind": "AgentStack",
@@ -93,6 +94,9 @@ def test_targets_settings_and_files_that_it_names_are_there(block: Block) -> Non
             assert (ROOT / path).exists() or "my-stack" in path or path == "stacks/stack.yaml", path
 
 
+READERS: dict[str, Callable[[Path], object]] = {"Policies": load_policies, "Publishing": load_settings}
+
+
 @pytest.mark.parametrize("block", of("yaml"))
 def test_every_yaml_is_what_it_looks_like(block: Block, tmp_path: Path) -> None:
     """A stack, an overlay, or a part of a stack that is put where it belongs."""
@@ -101,6 +105,10 @@ def test_every_yaml_is_what_it_looks_like(block: Block, tmp_path: Path) -> None:
         path = tmp_path / "overlay.yaml"
         path.write_text(block.text, encoding="utf-8")
         load_catalog(path)
+    elif isinstance(value, dict) and value.get("kind") in READERS:
+        path = tmp_path / "file.yaml"
+        path.write_text(block.text, encoding="utf-8")
+        READERS[value["kind"]](path)
     elif block.kind == "not run":
         assert block.words
     elif isinstance(value, dict) and {"apiVersion", "kind"} <= set(value) and value["kind"] != "AgentStack":
@@ -137,8 +145,10 @@ def with_missing_agents(stack: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("block", of("python"))
-def test_every_program_compiles(block: Block) -> None:
+def test_every_program_compiles_and_is_run_or_says_why_not(block: Block) -> None:
+    """``tests/house/test_public_surface.py`` runs the one of the page about the library."""
     compile(block.text, block.name, "exec")
+    assert block.page == "docs/python.md" or block.kind == "not run"
 
 
 def test_a_command_that_is_not_there_is_seen() -> None:
@@ -158,4 +168,4 @@ def test_a_line_is_taken_apart() -> None:
         ("cat", "y.json"),
         ("grep", "-i", "a b"),
     ]
-    assert shutil.which("bash")
+    assert lines_of("# no\na 'b\nc' d\ne \\\n  f\n") == ("a 'b\nc' d", "e    f")

@@ -62,6 +62,12 @@ def test_the_burst_goes_where_it_is_cheaper_and_the_baseline_stays_in_the_cluste
     assert found.architecture == "multi-provider-burst"
 
 
+def test_a_burst_elsewhere_renames_no_pool_of_the_cluster() -> None:
+    """A pool of another name is another pool: its nodes would be made anew."""
+    alone = plan(AGENT, catalog=catalog_with(*CHEAP), **{**MIXED, "providers": ["aws"]})
+    assert mixed().node_pools[0].name in {pool.name for pool in alone.node_pools}
+
+
 def test_dearer_machines_elsewhere_change_nothing() -> None:
     dear = offerings("away-s1", "small-40", provider="spheron", region="far-1", on_demand="9.00", spot="8.00")
     alone, found = (

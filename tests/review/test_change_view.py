@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.plan import Plan
+from agentgpu_iac.review.blocks import plain_text
 from agentgpu_iac.review.causes import spec_causes
 from agentgpu_iac.review.change_view import MOST_LINES, diff_comment, diff_view
 from agentgpu_iac.review.diff import FileChanges, diff
@@ -222,6 +223,56 @@ def test_a_chain_goes_from_the_cause_over_the_terms_of_the_ledger() -> None:
     assert (chain.terms[2].sum_before, chain.terms[2].sum_after) == ("0.15 x 12", "0.15 x 24")
     assert [cause.what for cause in chain.causes] == ["support.sessionsPeak"]
     assert "because support.sessionsPeak" in diff_comment(found)
+
+
+def sums(*entries: tuple[str, str, str, str]) -> Plan:
+    """A plan with these sections, numbers, inputs and results in its ledger."""
+    made = tuple(
+        p.LedgerEntry(
+            workload="support",
+            section=section,
+            name=name,
+            formula="x",
+            inputs=inputs,
+            result=result,
+            value=0.0,
+            unit="",
+            source="x",
+        )
+        for section, name, inputs, result in entries
+    )
+    return make_plan().model_copy(update={"ledger": made})
+
+
+def test_a_term_of_one_agent_says_whose_it_is() -> None:
+    """Once ``carriedPerDay`` of two agents of a deployment stood there twice, and nobody's."""
+    sections = ("Calls of support", "Context of support", "Cost of support", "Memory of one accelerator")
+    before, after = (sums(*((each, "number", "x", value) for each in sections)) for value in ("1", "2"))
+    (chain,) = diff(before, after).chains
+    assert [term.name for term in chain.terms] == ["number of support"] * 3 + ["number"]
+
+
+def test_a_sum_that_reads_the_same_is_not_told_twice() -> None:
+    """Once a cost went ``from pools above to pools above``."""
+    before, after = (sums(("Cost of support", "usdPerMonth", "pools above", usd)) for usd in ("USD 1.00", "USD 2.00"))
+    shown = plain_text(diff_view(diff(before, after.model_copy(update={"target": "kubernetes"}))))
+    assert "usdPerMonth of support: USD 1.00 -> USD 2.00\n" in shown
+
+
+def test_a_comment_tells_figures_without_their_clauses() -> None:
+    """Once the words behind each figure had the money, which stands last, cut off."""
+    clauses = "budget 500; 0% likely over it, by the stated error"
+    before = sums(
+        ("Latency", "ttftAtPercentileMs", "x", f"103 ms at p95 ±45%, {clauses}"),
+        ("Rollout", "outage", "x", "0 s; 183 s where node groups make the nodes"),
+    )
+    after = sums(
+        ("Latency", "ttftAtPercentileMs", "x", f"107 ms at p95 ±45%, {clauses}"),
+        ("Rollout", "outage", "x", "0 s; 200 s where node groups make the nodes"),
+    )
+    text = diff_comment(diff(before, after.model_copy(update={"target": "kubernetes"})))
+    assert "ttftAtPercentileMs 103 ms at p95 ±45% -> 107 ms at p95 ±45%; then" in text
+    assert "0 s; 183 s where node groups make the nodes -> 0 s; 200 s where" in text
 
 
 def test_another_price_is_a_cause_of_its_own() -> None:

@@ -88,7 +88,14 @@ def test_memory_is_held_against_what_may_be_used() -> None:
     one = make_workload()
     full = one.memory.model_copy(update={"utilization_ratio": 0.75, "reserve_ratio": 0.2})
     shown = screen(make_plan(workloads=(make_workload(memory=full),)))
-    assert styles(shown, "########..") == {"tight"}
+    assert styles(shown, "########.. !") == {"tight"}
+
+
+def test_no_bar_is_broken_on_a_narrow_screen() -> None:
+    """Once ten signs went on in a second line, where no column of less worth was left to go."""
+    for width in (40, 50, 60, 70):
+        bars = [line for line in lines(PLANS["multi-agent"], width) if re.search("[#.]{4}", line)]
+        assert all(re.search(r" [#.]{10}( |$)", line) for line in bars)
 
 
 def test_the_budget_is_said_with_what_is_left_of_it() -> None:

@@ -20,6 +20,7 @@ from agentgpu_iac.rendering.templates import template_folder
 from agentgpu_iac.review.commonmark import visible
 from agentgpu_iac.review.report import page as page_module
 from agentgpu_iac.review.report.drawing import cleaned, draw
+from agentgpu_iac.review.report.figure import shortened
 from agentgpu_iac.review.report.page import report_page
 from agentgpu_iac.review.report.tables import Sums
 from agentgpu_iac.review.report.view import MOST_FIGURES, report
@@ -229,6 +230,27 @@ def test_warnings_of_one_kind_stand_together_with_what_to_do(rich: Plan, page: s
     assert [text(title) for title in parsed(page).css("#warnings h3")] == titles
 
 
+def test_each_fact_of_the_plan_is_a_sentence_at_the_top(five: Plan) -> None:
+    assert report(five).headline == five.facts
+    assert report(five.model_copy(update={"facts": ()})).headline == (five.headline,)
+
+
+def test_an_agent_without_a_burst_has_no_time_for_one() -> None:
+    """Its deployment has one where another agent of it climbs."""
+    workload = make_workload(sessions_concurrent=10, sessions_peak=46, burst_ramp_s=60.0)
+    (climbs,) = make_plan(workloads=(workload,)).served_agents
+    stays = climbs.model_copy(update={"sessions_peak": climbs.sessions_concurrent})
+    for agent, said in ((climbs, "60"), (stays, "")):
+        plan = make_plan(workloads=(workload,)).model_copy(update={"agents": (agent,)})
+        (row,) = report(plan).parts[1].grids[0].rows
+        assert row[-1].text == said
+
+
+def test_one_replica_is_one_replica() -> None:
+    said = report(make_plan()).parts[6].figures[0].summary
+    assert re.search(r"\. 1 replica of \d+ seats each\.$", said)
+
+
 def test_more_deployments_than_are_drawn_keep_their_tables() -> None:
     many = tuple(make_workload(name=f"a{at}", agent=f"a{at}") for at in range(MOST_FIGURES + 2))
     said = report(make_plan(workloads=many))
@@ -342,3 +364,10 @@ def test_colours_of_drawings_and_keys_are_the_style_sheets(page: str, page_of_fi
     assert used == known
     swatches = {node.attributes["class"].split()[1] for node in parsed(page_of_five).css(".swatch")}
     assert swatches <= set(re.findall(r"\.swatch\.([a-z-]+)", style))
+
+
+def test_labels_take_no_more_room_than_there_is() -> None:
+    assert shortened("support", 15) == "support"
+    assert shortened("customer-service", 15) == "customer-servi…"
+    assert shortened("客户服务代理人员专用系统", 15) == "客户服务代理…"
+    assert shortened("a\u202eb", 15) == "a⟨U+202E⟩b"

@@ -100,9 +100,7 @@ def programs() -> Path:
 def test_the_page_runs(page: str, programs: Path, tmp_path: Path) -> None:
     supposed = SUPPOSED.get(page, Supposed())
     on_page = [block for block in BLOCKS if block.page == page]
-    if any(
-        f"{word} stacks/" in block.text for block in on_page for word in ("plan", "init", "render", "explain", "levers")
-    ):
+    if any("stacks/" in block.text for block in on_page if block in SHELL):
         shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
     for name, source in supposed.files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +116,8 @@ def test_the_page_runs(page: str, programs: Path, tmp_path: Path) -> None:
         if block not in SHELL or block.kind == "not run":
             continue
         for line in lines_of(block.text):
+            for overlay in re.findall(r"kubectl apply -k (\S+)", line):
+                assert (tmp_path / overlay / "kustomization.yaml").is_file(), f"{block.name}: {line}"
             if why_not_run(line) or not starts_ours(line):
                 continue
             done = subprocess.run(

@@ -136,7 +136,7 @@ def fits(
     )
     known = evaluators or Evaluators()
     evaluator = known.of(demand, rules)
-    away = next((machine for machine in on_offer.machines if joined.is_joined(machine, spec)), None)
+    away = joined.first_joined(on_offer.machines, spec)
     beside = None if away is None else known.of(demand, replace(rules, round_trip_ms=joined.round_trip_ms(away, spec)))
     on: list[OnAccelerator] = []
     first: Candidate | None = None
@@ -145,7 +145,9 @@ def fits(
         if barred is not None:
             on.append(OnAccelerator(results=(barred,), not_tried=()))
             continue
-        nodes = [machine for machine in available if beside is None or not joined.is_joined(machine, spec)]
+        nodes = (
+            available if beside is None else [machine for machine in available if not joined.is_joined(machine, spec)]
+        )
         results: list[Fit | Rejection] = []
         spanning: list[Fit | Rejection] = []
         not_tried: list[Rejection] = []
@@ -156,7 +158,7 @@ def fits(
         if beside is not None and len(nodes) < len(available):
             others = [machine for machine in available if joined.is_joined(machine, spec)]
             evaluated = beside.evaluate(accelerator, max(machine.accelerators for machine in others))
-            results += _placed(evaluated, others, spec)
+            results += _placed(evaluated, others, spec, beside=True)
         on.append(OnAccelerator(results=(*results, *spanning), not_tried=tuple(not_tried)))
         first = first or next((result.candidate for result in on[-1].results if isinstance(result, Fit)), None)
     return AgentFits(
@@ -213,22 +215,26 @@ def _nowhere(position: int, demand: Demand, rejections: tuple[Rejection, ...]) -
 
 
 def _placed(
-    evaluated: Iterable[Candidate | Rejection], available: Sequence[Machine], spec: StackSpec
+    evaluated: Iterable[Candidate | Rejection], available: Sequence[Machine], spec: StackSpec, *, beside: bool = False
 ) -> list[Fit | Rejection]:
-    """What was evaluated, on every machine that holds it."""
+    """What was evaluated, on every machine that holds it; all of them nodes, or all ``beside`` the cluster."""
     return [
         found
         for result in evaluated
-        for found in ([result] if isinstance(result, Rejection) else _on_machines(result, available, spec))
+        for found in (
+            [result] if isinstance(result, Rejection) else _on_machines(result, available, spec, beside=beside)
+        )
     ]
 
 
-def _on_machines(candidate: Candidate, available: Iterable[Machine], spec: StackSpec) -> Iterator[Fit | Rejection]:
+def _on_machines(
+    candidate: Candidate, available: Iterable[Machine], spec: StackSpec, *, beside: bool = False
+) -> Iterator[Fit | Rejection]:
     """The candidate on every machine that is large enough, or why not there."""
     for machine in available:
         if machine.accelerators < candidate.accelerators_per_pod:
             continue
-        bar = lacks.bar(candidate, machine, target_of(spec)) or joined.bar(candidate, machine, spec)
+        bar = joined.bar(candidate, machine) if beside else lacks.bar(candidate, machine, target_of(spec))
         if bar is not None:
             yield bar
         elif not host_memory.fits(candidate, machine):

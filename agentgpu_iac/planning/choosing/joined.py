@@ -6,6 +6,7 @@ and any of them may be taken away. What a request loses on the way is counted as
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from agentgpu_iac.plan import Rejection
@@ -26,6 +27,13 @@ def is_joined(machine: Machine, spec: StackSpec) -> bool:
     return machine.instance.provider in target_of(spec).joined(spec)
 
 
+def first_joined(machines: Iterable[Machine], spec: StackSpec) -> Machine | None:
+    """The first of these machines that stands beside the cluster; not looked for where none may."""
+    if not target_of(spec).joined(spec):
+        return None
+    return next((machine for machine in machines if is_joined(machine, spec)), None)
+
+
 def wide_area_ms(machine: Machine, spec: StackSpec) -> float:
     """What the way from the cluster to such a machine and back adds to a first token."""
     return ROUND_TRIPS * spec.network.burst_rtt_ms if is_joined(machine, spec) else 0.0
@@ -36,10 +44,8 @@ def round_trip_ms(machine: Machine, spec: StackSpec) -> float:
     return spec.network.round_trip_ms + wide_area_ms(machine, spec)
 
 
-def bar(candidate: Candidate, machine: Machine, spec: StackSpec) -> Rejection | None:
-    """Why no replica of the candidate is on such a machine, if none is."""
-    if not is_joined(machine, spec):
-        return None
+def bar(candidate: Candidate, machine: Machine) -> Rejection | None:
+    """Why no replica of the candidate is on such a machine beside the cluster, if none is."""
     need, has = candidate.accelerators_per_replica, machine.accelerators
     if need == has:
         return None

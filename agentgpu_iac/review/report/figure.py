@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from unicodedata import east_asian_width
 
 from agentgpu_iac.review.commonmark import visible
 from agentgpu_iac.review.report.tables import Grid
 
 WIDTH: Final = 440
 """Width of every figure in its own units. Shown 330 wide on a phone and 600 on a desk, its letters can be read on both."""
-LABELS: Final = 126
+LABELS: Final = 140
 """Part of it for the names of rows."""
-LETTERS: Final = 17
-"""Characters of a name that fit there."""
+LETTERS: Final = 15
+"""Letters of a name that fit there, whatever the font; an ideograph takes the room of two."""
 TEXT: Final = 12
 ROW: Final = 26
 
@@ -49,8 +50,12 @@ Row = dict[str, Any]
 
 def shortened(text: str, most: int) -> str:
     """A text as the label of a figure, in so many characters; its table has it in full."""
-    shown = visible(text)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    shown, taken = visible(text), 0
+    for at, letter in enumerate(shown):
+        taken += 2 if east_asian_width(letter) in "WF" else 1
+        if taken > most:
+            return f"{shown[: max(1, at - 1)]}…"
+    return shown
 
 
 def paint(part: str) -> str:

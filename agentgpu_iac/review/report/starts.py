@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agentgpu_iac.plan import Workload
+from agentgpu_iac.review.plan_view import replicas
 from agentgpu_iac.review.report.figure import (
     LETTERS,
     Figure,
@@ -35,7 +36,7 @@ _PHASES = (
 def timeline(workload: Workload, name: str, sums: Sums) -> Figure:
     """When a replica that starts with the burst answers, and how long the burst takes to be there."""
     start, upper = workload.cold_start_s, workload.cold_start_s.upper
-    replicas = workload.replicas
+    count = replicas(workload)
     ramp_s = workload.burst_ramp_s if workload.sessions_peak > workload.sessions_concurrent else None
     burst = (
         ""
@@ -46,8 +47,8 @@ def timeline(workload: Workload, name: str, sums: Sums) -> Figure:
         name=name,
         title=f"{workload.name}: cold start and burst",
         summary=f"A new node of {workload.name} gives its first answer after {start.total:,.0f} s, one start in twenty "
-        f"after more than {upper.total:,.0f} s; on a warm node after {start.warm_node_total:,.0f} s.{burst} {replicas.min} to "
-        f"{replicas.max} replicas of {workload.max_num_seqs:,} seats each.",
+        f"after more than {upper.total:,.0f} s; on a warm node after {start.warm_node_total:,.0f} s.{burst} "
+        f"{count} replica{'' if count == '1' else 's'} of {workload.max_num_seqs:,} seats each.",
         keys=(
             *((Key(style="burst", text="the burst comes"),) if ramp_s is not None else ()),
             Key(style="phase", text="a phase of the start, as it is likely"),

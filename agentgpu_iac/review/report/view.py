@@ -10,6 +10,7 @@ from agentgpu_iac.plan import AgentPlan, Assumption, Plan, Workload
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.cost_view import cost_blocks
 from agentgpu_iac.review.hours_view import hours_lines
+from agentgpu_iac.review.plan_view import gap_sentence
 from agentgpu_iac.review.report.candidates import scatter
 from agentgpu_iac.review.report.figure import Figure
 from agentgpu_iac.review.report.findings import WarningRank, warning_ranks
@@ -143,7 +144,7 @@ def _asked(plan: Plan) -> Part:
             f"{agent.sessions_concurrent:,} to {agent.sessions_peak:,}",
             f"{agent.context_tokens:,}",
             *_budgets(agent),
-            _ramp(models.get(agent.name)),
+            _ramp(agent, models.get(agent.name)),
         )
         for agent in agents
     )
@@ -159,8 +160,9 @@ def _budgets(agent: AgentPlan) -> tuple[str, str, str]:
     return ttft, tpot, e2e
 
 
-def _ramp(workload: Workload | None) -> str:
-    if workload is None or workload.burst_ramp_s is None or workload.sessions_peak == workload.sessions_concurrent:
+def _ramp(agent: AgentPlan, workload: Workload | None) -> str:
+    """Of its deployment, whose burst is its own where it has one."""
+    if workload is None or workload.burst_ramp_s is None or agent.sessions_peak == agent.sessions_concurrent:
         return ""
     return f"{workload.burst_ramp_s:,.0f}"
 
@@ -318,7 +320,6 @@ def _dearest_first(plan: Plan) -> list[Workload]:
 
 def _candidates(plan: Plan, figures: Sequence[Figure]) -> Part:
     ordered = _dearest_first(plan)
-    gap = f"The placement is the cheapest over all candidates considered; optimality gap {plan.cost.optimality_gap_ratio:.2%}."
     others = tuple(
         f"{each.agent + ': ' if each.agent else ''}{each.description}, USD {each.usd_per_month:,.2f} a month ({each.note})"
         for each in plan.cost.alternatives
@@ -328,7 +329,7 @@ def _candidates(plan: Plan, figures: Sequence[Figure]) -> Part:
         id="candidates",
         title="What else was looked at",
         sentences=(
-            gap,
+            gap_sentence(plan),
             f"At a glance shows {figures[0].title}.",
             *_not_drawn(len(ordered), "the dearest"),
             *others,

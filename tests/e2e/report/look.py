@@ -167,6 +167,8 @@ def _printed(page: Page) -> dict[str, Any]:
     """On paper nothing stays folded."""
     page.goto(page.url.partition("#")[0])
     page.emulate_media(media="print")
+    page.wait_for_function("matchMedia('print').matches")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     folded = page.evaluate(
         "[...document.querySelectorAll('details:not([open]) > :not(summary)')].filter(each => !each.checkVisibility({"
         "contentVisibilityAuto: true}) || each.getBoundingClientRect().height < 1).length"

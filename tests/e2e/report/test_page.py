@@ -168,7 +168,7 @@ def test_a_screen_reader_hears_what_each_figure_shows(seen: dict[str, Any]) -> N
     outline = seen["five"]["outline"]
     assert 'heading "At a glance" [level=2]' in outline
     assert 'img "Memory of one card 5 kinds of cards' in outline
-    assert "group: Memory of one card: the figures" in outline
+    assert "Memory of one card: the figures" in outline
 
 
 def test_hostile_names_are_read_as_they_are_written(seen: dict[str, Any], plans: dict[str, Plan]) -> None:
