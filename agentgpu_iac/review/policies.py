@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph
-from agentgpu_iac.review.comparing import deep_leaves
+from agentgpu_iac.review.comparing import leaves
 from agentgpu_iac.review.relevance import is_image
 from agentgpu_iac.spec.document import Document, Money
 from agentgpu_iac.spec.model.fields import Name, Ratio, Text
@@ -179,7 +179,7 @@ def _broken(policy: Policy, plan: Plan, before: Plan | None) -> Iterator[_Broken
     yield from _places(policy, plan)
     yield from _risks(policy, plan)
     if policy.pinned_images:
-        for path, place, value in deep_leaves(plan):
+        for path, place, value in leaves(plan, into_lists=True):
             if is_image(place) and value != "none" and "@sha256:" not in value:
                 yield "pinnedImages", "images with a digest (@sha256:...)", value, path
 
