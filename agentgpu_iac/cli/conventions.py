@@ -124,6 +124,6 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 def _there(context: typer.Context, values: dict[str, Any]) -> None:
     """A file that nobody named must be there."""
-    if values.get("spec") == DEFAULT_SPEC and not _is_given(context, "spec") and not DEFAULT_SPEC.exists():
+    if str(values.get("spec")) == str(DEFAULT_SPEC) and not _is_given(context, "spec") and not DEFAULT_SPEC.exists():
         hint = f"name one, write one with {PROGRAM} init, or hand one over with -"
         raise BadInput.one(str(DEFAULT_SPEC), "is not here, and no SPEC is given", hint=hint)
