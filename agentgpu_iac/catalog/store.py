@@ -139,13 +139,14 @@ class Catalog:
         return self.asked_on or self.newest_date
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
-        """Look an accelerator up by its id.
+        """Look an accelerator up by its id, or by the name that people call it by.
 
         Raises:
-            BadInput: there is none of that id; says which one is near.
+            BadInput: there is none of that id or name; says which one is near.
         """
+        wanted = accelerator_id.casefold()
         for accelerator in self.accelerators:
-            if accelerator.id == accelerator_id:
+            if wanted in (accelerator.id, accelerator.name.casefold()):
                 return accelerator
         raise _unknown("accelerator", accelerator_id, (row.id for row in self.accelerators))
 

@@ -115,8 +115,9 @@ def causes_of(before: Plan, after: Plan, asked: tuple[Cause, ...] | None) -> tup
 
 
 def _demand(before: Plan, after: Plan) -> Iterator[Cause]:
-    if before.target != after.target:
-        yield Cause(kind="demand", what="target", before=before.target, after=after.target)
+    for what, was, now in (("target", before.target, after.target),):
+        if was != now:
+            yield Cause(kind="demand", what=what, before=was, after=now)
     old = {agent.name: agent for agent in before.served_agents}
     new = {agent.name: agent for agent in after.served_agents}
     for name in dict.fromkeys((*old, *new)):
