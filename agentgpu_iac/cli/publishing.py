@@ -116,8 +116,8 @@ def publish_all(
     tasks = [*_tasks(repository.root, stacks, settings, there, policies, refresh=refresh, today=today)]
     made = [*_made(tasks, progress)]
     _refuse(made)
-    broken = tuple((each.title, one) for each in made for one in each.violations if one.counts)
-    waived = tuple((each.title, one) for each in made for one in each.violations if not one.counts)
+    broken = tuple((each.title, found) for each in made for found in each.violations if found.counts)
+    waived = tuple((each.title, found) for each in made for found in each.violations if not found.counts)
     kept = [each.folder for each in made if each.files is None]
     branch = says.refresh_branch if refresh else says.branch
     report = {"planned": len(made) - len(kept), "kept": len(kept), "broken": broken, "waived": waived}
@@ -300,7 +300,7 @@ def _told(made: Sequence[_Made], folders: Sequence[str], into: str) -> list[Publ
             title=folder.removeprefix(f"{into}/") if found is None else found.title,
             usd_per_month=None if found is None else found.usd_per_month,
             difference=None if found is None else found.difference,
-            violations=() if found is None else tuple(one for one in found.violations if not one.counts),
+            violations=() if found is None else tuple(broken for broken in found.violations if not broken.counts),
         )
         for folder in folders
         for found in (by_folder.get(folder),)

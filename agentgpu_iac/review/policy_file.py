@@ -48,7 +48,7 @@ def _rules(data: Data) -> Iterator[Violation]:
                 hint=did_you_mean(name, by_name),
             )
         elif isinstance(name, str) and isinstance(by, str):
-            may = tuple(one for one in items(by_name[name], "waivableBy") if isinstance(one, str))
+            may = tuple(who for who in items(by_name[name], "waivableBy") if isinstance(who, str))
             if by not in may:
                 who = f"{' or '.join(may)} may" if may else "nobody may"
                 message = f"{by!r} may not waive {name}: {who}"

@@ -437,7 +437,6 @@ def test_paths_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("plan",),
         ("plan", CUSTOMER_SERVICE, "more"),
         ("plan", CUSTOMER_SERVICE, "-f", "xml"),
         ("plan", "--nope"),

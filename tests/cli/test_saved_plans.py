@@ -117,7 +117,7 @@ def test_another_version_alone_changes_nothing(saved: dict[str, Any]) -> None:
     Path("plan.json").write_text(json.dumps(saved))
     answer = agentgpu("plan", "stack.yaml", "--locked", "plan.json", "-f", "markdown")
     assert answer.code == 0
-    assert "agentgpu `0.0.9` -&gt; `" in answer.out
+    assert "agentgpu 0.0.9 -> " in answer.out
 
 
 def test_a_difference_is_not_written_to_a_file(saved: dict[str, Any]) -> None:

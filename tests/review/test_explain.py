@@ -342,7 +342,7 @@ def test_what_the_spec_leaves_out_is_listed() -> None:
         ),
         "stack observed": "days 0, baselineRatio 0, baselineSessions 0",
         "stack network": (
-            "roundTripMs 20, routing session-affine, router auto, sessionHeader x-session-id, maxRequestMib 8"
+            "roundTripMs 20, burstRttMs 100, routing session-affine, router auto, sessionHeader x-session-id, maxRequestMib 8"
         ),
         "stack latency": "percentile 95",
         "stack proxy": "use auto",

@@ -70,7 +70,7 @@ def description_of(changed: Sequence[Published], reason: str) -> str:
         Table(columns=("stack and environment", "cost"), rows=rows[:_MOST_ROWS]),
         *((Paragraph(text=f"and {len(rows) - _MOST_ROWS} more"),) if len(rows) > _MOST_ROWS else ()),
     ]
-    broken = tuple(f"{each.title}: {one.sentence}" for each in changed for one in each.violations)
+    broken = tuple(f"{each.title}: {found.sentence}" for each in changed for found in each.violations)
     if broken:
         blocks += [Paragraph(text="Policies that are waived here:"), Listing(items=broken[:_MOST_ROWS])]
     text = markdown(tuple(blocks))

@@ -93,8 +93,9 @@ def on_sale(
             bought.extend(ways)
             baselines.extend(its_baselines)
             bursts.extend(its_burst)
-            carries_bursts = carries_bursts or bool(its_burst)
-            if not ways and not (found.beside is not None and joined.is_joined(machine, spec)):
+            beside = found.beside is not None and joined.is_joined(machine, spec)
+            carries_bursts = carries_bursts or (beside and bool(its_burst))
+            if not ways and not beside:
                 refusals.append(_not_sold(result.candidate, result.machine))
         by_the_clock = _by_the_clock(found, bought, spec, openings)
         all_go = spec.capacity.survive == "node" or found.second == "machine"  # all of one accelerator go with its node

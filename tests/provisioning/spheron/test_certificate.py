@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import ssl
-import textwrap
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -57,9 +56,9 @@ def served(tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 def documented(address: str, trusted: Path, *, name: str = NAME, strict: bool = False) -> openai.OpenAI:
     """The client of the page, with only its address, file and key exchanged."""
-    found = re.search(r"^    import ssl\n(?:    .*\n|\n)+", PAGE.read_text(), re.MULTILINE)
+    found = re.search(r"^```python\n(import ssl\n.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert found
-    code = textwrap.dedent(found[0])
+    code = found[1]
     for old, new in (("198.51.100.1:10000", address), ("agentgpu.pem", str(trusted)), (NAME, name)):
         assert old in code
         code = code.replace(old, new)
