@@ -27,6 +27,7 @@ from agentgpu_iac.plan.writing import plan_text
 from agentgpu_iac.provisioning.aws.api_endpoint import ApiEndpoint
 from agentgpu_iac.provisioning.aws.program import Settings, deploy
 from agentgpu_iac.provisioning.manifests import read_manifests
+from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_plan, make_pool, make_security, make_tiered_plan
 from tests.provisioning.recording import record
@@ -223,6 +224,8 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:karpenterChart": "charts/karpenter",
             "agentgpu:modelBucket": "create",
             "agentgpu:deleteModelBucket": "true",
+            "agentgpu:wayOut": "192.0.2.7",
+            "agentgpu:burstNodes": "2",
         }
     )
     found = Settings.from_config(pulumi.Config("agentgpu"))
@@ -242,6 +245,8 @@ def test_settings_come_from_the_pulumi_stack() -> None:
         karpenter_chart="charts/karpenter",
         model_bucket="create",
         delete_model_bucket=True,
+        way_out="192.0.2.7",
+        machines=MachineSettings(burst_nodes=2),
     )
     assert all(getattr(found, each.name) != getattr(Settings(), each.name) for each in fields(Settings))
     pulumi.runtime.set_all_config({})
