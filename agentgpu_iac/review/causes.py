@@ -115,9 +115,9 @@ def causes_of(before: Plan, after: Plan, asked: tuple[Cause, ...] | None) -> tup
 
 
 def _demand(before: Plan, after: Plan) -> Iterator[Cause]:
-    for what, was, now in (("target", before.target, after.target),):
-        if was != now:
-            yield Cause(kind="demand", what=what, before=was, after=now)
+    targets = before.target, after.target
+    if len(set(targets)) > 1:
+        yield Cause(kind="demand", what="target", before=targets[0], after=targets[1])
     old = {agent.name: agent for agent in before.served_agents}
     new = {agent.name: agent for agent in after.served_agents}
     for name in dict.fromkeys((*old, *new)):
