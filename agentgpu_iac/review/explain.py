@@ -13,6 +13,9 @@ from agentgpu_iac.review.blocks import Block, Heading, Listing, Paragraph, Table
 from agentgpu_iac.review.plan_view import gap_sentence
 from agentgpu_iac.review.served_view import served_blocks
 
+_MOST_NAMES = 10
+"""Agents that are named to somebody who asks for one that is not there."""
+
 
 def explain(plan: Plan, source: str, agent: str | None = None) -> tuple[LedgerEntry, ...]:
     """The sums behind every number of one agent, or of all. ``source`` is the file that the plan is from or of.
@@ -44,8 +47,9 @@ def explained(plan: Plan, source: str, agent: str | None) -> tuple[str, ...]:
         return (agent,)
     agents = {each.name: each.deployment for each in plan.served_agents}
     if agent not in agents:
-        known = (*agents, *deployments)
-        raise BadInput.one(source, f"there is no agent {agent!r} in the stack", hint=did_you_mean(agent, known))
+        known = tuple(dict.fromkeys((*agents, *deployments)))
+        hint = did_you_mean(agent, known) or "agents: " + ", ".join(known[:_MOST_NAMES])
+        raise BadInput.one(source, f"there is no agent {agent!r} in the stack", hint=hint)
     return (agents[agent],)
 
 

@@ -42,6 +42,8 @@ from agentgpu_iac.spec.yaml_tree import (
 
 MAX_BYTES = 4 * 2**20
 """The largest file that is read: 1,000 agents with every key written out take 1.3 MB."""
+_PLANS: Final = "agentgpu.dev/plan/"
+"""How the versions of a plan's format begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,9 @@ def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES) -> Loaded
     if not isinstance(tree.root, MapNode):
         raise BadInput([*tree.faults, _not_a_mapping(tree.root, source)])
     data = data_of(tree.root)
+    if isinstance(data, dict) and str(data.get("apiVersion")).startswith(_PLANS):
+        message = "is a plan, which is made already, and an agent stack is asked for"
+        raise BadInput.one(source, message, hint="explain, diff, render and report take a plan")
     stack, errors = _validated(data)
     faults = document_faults(tree, source, AgentStack, errors, violations(data))
     if faults or stack is None:

@@ -237,7 +237,7 @@ def test_explain_as_data() -> None:
     assert {"weightsGib", "kvGib", "ttftMs", "replicas", "total"} <= {step["name"] for step in steps}
 
 
-@pytest.mark.parametrize(("agent", "hint"), [("suport", " (did you mean 'support'?)"), ("zzz", "")])
+@pytest.mark.parametrize(("agent", "hint"), [("suport", " (did you mean 'support'?)"), ("zzz", " (agents: support)")])
 @pytest.mark.parametrize("format", ["json", "table"])
 def test_explain_an_agent_that_is_not_there(agent: str, hint: str, format: str) -> None:
     answer = agentgpu("explain", CUSTOMER_SERVICE, agent, "-f", format)

@@ -535,3 +535,14 @@ def test_shape_knows_every_part_of_the_stack() -> None:
 def test_a_misspelt_address_range_is_told_in_words(key: str) -> None:
     (fault,) = faults_of(f"{SMALLEST}  hosts: {{{key}: [203.0.113.7]}}\n")
     assert "must be an address range such as 203.0.113.0/24; not '203.0.113.7'" in fault
+
+
+def test_a_plan_is_named_as_one() -> None:
+    with pytest.raises(BadInput) as refused:
+        load_text('{"apiVersion": "agentgpu.dev/plan/v1alpha1", "stack": "demo", "workloads": []}', "plan.json")
+    assert [str(fault) for fault in refused.value.faults] == [
+        (
+            "plan.json: is a plan, which is made already, and an agent stack is asked for "
+            "(explain, diff, render and report take a plan)"
+        )
+    ]
