@@ -146,7 +146,7 @@ class Catalog:
         """
         wanted = accelerator_id.casefold()
         for accelerator in self.accelerators:
-            if wanted in (accelerator.id, accelerator.name.casefold()):
+            if accelerator_id == accelerator.id or wanted == accelerator.name.casefold():
                 return accelerator
         raise _unknown("accelerator", accelerator_id, (row.id for row in self.accelerators))
 

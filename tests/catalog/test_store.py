@@ -22,6 +22,11 @@ def test_a_model_by_its_id_in_any_case(reference):
     assert CATALOG.model(reference).id == "Qwen/Qwen3-14B"
 
 
+@pytest.mark.parametrize("reference", ["h100-sxm", "H100 SXM", "h100 sxm"])
+def test_an_accelerator_by_its_id_or_the_name_that_people_call_it_by(reference):
+    assert CATALOG.accelerator(reference).id == "h100-sxm"
+
+
 @pytest.mark.parametrize(
     ("look_up", "name", "message"),
     [
