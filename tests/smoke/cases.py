@@ -118,7 +118,14 @@ CASES = (
         stdin='{"model": "Qwen/Qwen3-14B", "accelerator": "l40s", "input-tokens": 9, "output-tokens": 9, "concurrency": 1}\n',
     ),
     *_formats("calibrate {benchmark} --accelerator l40s", *_BOTH),
-    Case(line="plan", form="nothing", code=2, says="Usage: agentgpu plan"),
+    *_formats(f"check {CUSTOMER_SERVICE} -p {{policies}}", "table", "json", "markdown", code=1),
+    Case(line="check {faulty} -p {policies}", form="nothing", code=2, says="faulty.yaml:"),
+    *_formats("publish --no-push", *_BOTH, code=2, form="nothing", says="agentgpu-publish.yaml: cannot be read"),
+    Case(
+        line="comment 1 --text {policies} --project acme/stacks --token-variable NO_SUCH_TOKEN",
+        form="nothing", code=2, says="$NO_SUCH_TOKEN: is not set",
+    ),
+    Case(line="plan", form="nothing", code=2, says="agentstack.yaml: is not here, and no SPEC is given"),
     Case(line="nope", form="nothing", code=2, says="Usage: agentgpu "),
     Case(line=f"plan {CUSTOMER_SERVICE} -f xml", form="nothing", code=2, says="Usage: agentgpu plan"),
 )  # fmt: skip

@@ -31,6 +31,10 @@ FILES = {
     "faulty": ("yaml", SMALL.replace("14B", "14")),
     "deep": ("yaml", "[" * 100_000),
     "too_large": ("yaml", TOO_LARGE),
+    "policies": (
+        "yaml",
+        "apiVersion: agentgpu.dev/v1alpha1\nkind: Policies\npolicies: [{name: budget, budgetUsdPerMonth: 1}]\n",
+    ),
     "sky": ("yaml", SMALL.replace("spec:\n", "spec:\n  target: skyserve\n")),
     "benchmark": (
         "json",
