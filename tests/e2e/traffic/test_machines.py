@@ -129,7 +129,8 @@ def test_no_request_that_had_not_begun_is_lost_when_a_provider_is_killed() -> No
             over.set()
             assert [done.exception() for done in calls] == [None] * len(calls)
         assert set(heads) == {200}, "whoever had heard nothing yet was answered elsewhere"
-        assert len(cut) <= len(calls), "only what was being streamed at that moment broke off"
+        most = len(calls) * len(machines)
+        assert len(cut) <= most, "of each caller no more than each machine was streaming when it died"
 
 
 @contextmanager
