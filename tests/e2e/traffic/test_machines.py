@@ -67,9 +67,10 @@ def test_the_script_tells_nginx_of_machines_that_come_and_go() -> None:
     with front(make_joined_plan()) as (running, machines):
         assert set(homes(running, 40).values()) == CLUSTER
         told(running, machines[:2])
-        found = homes(running, 200)
-        assert found == homes(running, 200), "a session stays on its machine"
-        parts = Counter(found.values())
+        eventually(
+            lambda: homes(running, 200) == homes(running, 200)
+        )  # a session stays on its machine while it answers in time
+        parts = Counter(homes(running, 200).values())
         assert min(parts.values()) > 200 / len(parts) / 3, "weights are by engines: each replica has an even part"
         assert knows(running, BATCH, CLUSTER), "an agent that has no engine there is asked in the cluster alone"
         told(running, machines)
@@ -88,7 +89,7 @@ def test_a_list_that_is_faulty_changes_nothing() -> None:
         ):
             running.nginx.told_of((), text=text)
             eventually(lambda words=words: words in running.nginx.errors())  # type: ignore[misc]
-            assert set(homes(running, 40).values()) == CLUSTER | {machines[0].address}
+            eventually(lambda: set(homes(running, 40).values()) == CLUSTER | {machines[0].address})
 
 
 def test_a_machine_without_the_certificate_gets_no_request() -> None:
