@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from decimal import Decimal
 
 import pytest
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning import planner
 from agentgpu_iac.planning.choosing.evaluation import Evaluator
+from agentgpu_iac.planning.choosing.fronts import Front
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.on_offer import offers, where_cheapest
 from tests.planning.scenes import load, make_agent, make_catalog, offerings, plan
@@ -96,3 +98,10 @@ def test_an_answer_is_known_by_the_things_themselves():
     assert known.of(total, list(numbers), over=1) == 5
     assert known.of(total, numbers, over=2) == 3
     assert len(asked) == 3
+
+
+def test_a_front_takes_what_costs_less_in_something():
+    front = Front()
+    costs = [(2, 5), (3, 4), (2, 5), (3, 5), (1, 9), (3, 4)]
+    taken = [front.takes((Decimal(first), Decimal(second))) for first, second in costs]
+    assert taken == [True, True, False, False, True, False]

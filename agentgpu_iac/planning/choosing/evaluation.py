@@ -24,6 +24,7 @@ from agentgpu_iac.planning.choosing.service import (
     Service,
     answering,
     in_time,
+    most_used,
     with_overrides,
 )
 from agentgpu_iac.planning.choosing.serving import ReplicaService
@@ -39,6 +40,7 @@ from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.groups import Groups
 from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.replica import ByHand, MemoryTerms, Replica, memory_terms
+from agentgpu_iac.sizing.searching import largest_within
 from agentgpu_iac.sizing.speed import Serving, Speed
 from agentgpu_iac.spec.vocabulary import GroupChoice
 from agentgpu_iac.units import ceil_div, ceil_ratio
@@ -113,9 +115,6 @@ class Evaluator:
                     accelerator,
                     None,
                     "precision",
-                    None,
-                    None,
-                    "",
                     f"{accelerator.name} has no kernels for {self._demand.precision} weights",
                 )
             ]
@@ -124,15 +123,15 @@ class Evaluator:
             message = (
                 f"{port.title} does not run on {accelerator.name} (compute capability {accelerator.compute_capability})"
             )
-            return [self._reject(accelerator, None, "engine", None, None, "", message)]
+            return [self._reject(accelerator, None, "engine", message)]
         asked, limit = self._demand.longest_asked, self._demand.model.max_context_tokens
         if asked > limit:
             what = "a session" if self._demand.load is None else "an input"
             message = f"{what} of {asked:,} tokens is longer than the model's {limit:,}"
-            return [self._reject(accelerator, None, "context-length", asked, limit, "tokens", message)]
+            return [self._reject(accelerator, None, "context-length", message, need=asked, limit=limit, unit="tokens")]
         if fault := set_by_hand_fault(self._demand, groups_are_run=self._rules.attention_groups):
             message, need, at_most, unit = fault
-            return [self._reject(accelerator, None, "parallelism", need, at_most, unit, message)]
+            return [self._reject(accelerator, None, "parallelism", message, need=need, limit=at_most, unit=unit)]
         with_fewer_stages: dict[int, Candidate | Rejection] = {}
         for sizes in legal_parallelism(self._demand, groups_are_run=self._rules.attention_groups):
             fewer = with_fewer_stages.get(sizes.tensor)
@@ -147,11 +146,13 @@ class Evaluator:
                 break
         if not results and (wide := several_nodes.wide_experts(self._demand, most_per_replica)):
             message, need, at_most = wide
-            results.append(self._reject(accelerator, None, "wide-experts", need, at_most, "accelerators", message))
+            results.append(
+                self._reject(accelerator, None, "wide-experts", message, need=need, limit=at_most, unit="accelerators")
+            )
         if not results:
             message = f"no machine on offer has enough {accelerator.name} for a legal parallelism"
             results.append(
-                self._reject(accelerator, None, "parallelism", None, most_per_replica, "accelerators", message)
+                self._reject(accelerator, None, "parallelism", message, limit=most_per_replica, unit="accelerators")
             )
         return results
 
@@ -180,7 +181,7 @@ class Evaluator:
         yield from others
         if not others:
             message = f"pausedCache: {asked} is not possible within the budgets, by this engine and for this model"
-            yield self._reject(result.accelerator, result.sizes, "engine-feature", None, None, "", message)
+            yield self._reject(result.accelerator, result.sizes, "engine-feature", message)
 
     def _not_kept(self, kept: Candidate) -> Iterator[Candidate]:
         """The same with the cache of sessions that pause in host memory, or dropped, where fewer replicas then do.
@@ -283,7 +284,13 @@ class Evaluator:
                 f"maxNumBatchedTokens is {batched:,}"
             )
             return self._reject(
-                accelerator, parallel, "batched-tokens", demand.longest_asked, batched, "tokens", message
+                accelerator,
+                parallel,
+                "batched-tokens",
+                message,
+                need=demand.longest_asked,
+                limit=batched,
+                unit="tokens",
             )
         rows = rows_per_step(demand.agent)
         if batched < groups.seats(wanted) * rows:
@@ -292,7 +299,9 @@ class Evaluator:
             message = (
                 f"the engine needs a batch of at least its {seats} sequences{of}; maxNumBatchedTokens is {batched}"
             )
-            return self._reject(accelerator, parallel, "batched-tokens", seats * rows, batched, "tokens", message)
+            return self._reject(
+                accelerator, parallel, "batched-tokens", message, need=seats * rows, limit=batched, unit="tokens"
+            )
         by_memory = min(by_memory, groups.sessions(batched // rows))  # a step has a token for each that runs
         engine = replica.speed(
             terms.replica,
@@ -314,7 +323,7 @@ class Evaluator:
                     f"no measured run of {self._rules.release.engine} is known, so its latency and throughput cannot be "
                     "predicted; measure them and set overrides.ttftMs, tpotMs, outputTokensPerS and prefillTokensPerS"
                 )
-            return self._reject(accelerator, parallel, "no-latency-data", None, None, "TFLOPS", message)
+            return self._reject(accelerator, parallel, "no-latency-data", message, unit="TFLOPS")
         if demand.load is not None:
             by_memory = pooling.most_ahead(wanted, demand.load, demand.percentile)
         settled = self._settle(accelerator, parallel, terms, engine, batched, by_memory)
@@ -396,7 +405,9 @@ class Evaluator:
             if demand.load is not None:
                 asked = f"{demand.requests_per_s(peak=True):,.0f} requests/s"
             message = f"{peak:,} replicas for {asked}"
-            return self._reject(accelerator, parallel, "replicas", peak, MAX_REPLICAS, "replicas", message)
+            return self._reject(
+                accelerator, parallel, "replicas", message, need=peak, limit=MAX_REPLICAS, unit="replicas"
+            )
         final_baseline = overrides.baseline_replicas or baseline
         burst = overrides.burst_replicas if overrides.burst_replicas is not None else max(0, peak - final_baseline)
         free_replicas = (
@@ -530,16 +541,9 @@ class Evaluator:
         """The most sessions up to ``by_memory`` that still meet every budget: latency only grows with sessions."""
         if self._demand.load is None:
             return self._replica(engine, hit, groups).most_sessions(by_memory)
-        if in_time(self._service(engine, hit, by_memory, groups), self._demand):
-            return by_memory
-        low, high = 0, by_memory
-        while high - low > 1:
-            middle = (low + high) // 2
-            if in_time(self._service(engine, hit, middle, groups), self._demand):
-                low = middle
-            else:
-                high = middle
-        return low
+        return largest_within(
+            lambda ahead: most_used(self._service(engine, hit, ahead, groups), self._demand), 1.0, by_memory
+        )
 
     def _replicas(self, sessions: int, most: int, service: Service, hit: float, *, peak: bool) -> int:
         demand = self._demand
@@ -578,10 +582,11 @@ class Evaluator:
         accelerator: Accelerator,
         parallel: Sizes | None,
         constraint: Constraint,
-        need: float | None,
-        limit: float | None,
-        unit: RejectionUnit,
         message: str,
+        *,
+        need: float | None = None,
+        limit: float | None = None,
+        unit: RejectionUnit = "",
     ) -> Rejection:
         return sizes_rejection(
             self._demand, accelerator, parallel, constraint, message, need=need, limit=limit, unit=unit

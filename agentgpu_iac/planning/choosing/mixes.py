@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.fronts import Front
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms
 from agentgpu_iac.planning.choosing.placement import Option
@@ -206,10 +207,8 @@ def _holds(candidate: Candidate) -> float:
 
 def _serves_as_well(other: _Counted, part: _Counted) -> bool:
     """Whether the other takes its place in any mix without more replicas of either tier, or more of a quota."""
-    return (
-        other.kind == part.kind
-        and all(theirs <= mine for theirs, mine in zip(other.wants, part.wants, strict=True))
-        and all(most <= part.least_vcpus.get(name, 0.0) for name, most in other.most_vcpus.items())
+    return _serves_there_as_well(other, part) and all(
+        most <= part.least_vcpus.get(name, 0.0) for name, most in other.most_vcpus.items()
     )
 
 
@@ -333,11 +332,9 @@ def _best(pairs: Iterable[_Pair], terms: Terms) -> list[_Pair]:
         )
     kept: list[_Pair] = []
     for found in by_pools.values():
-        seen: list[tuple[Decimal, ...]] = []
-        for takes, pair in sorted(found, key=lambda each: (each[0], _names(each[1]))):
-            if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
-                seen.append(takes)
-                kept.append(pair)
+        front = Front()
+        ordered = sorted(found, key=lambda each: (each[0], _names(each[1])))
+        kept += [pair for takes, pair in ordered if front.takes(takes)]
     return kept
 
 

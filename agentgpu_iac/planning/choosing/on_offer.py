@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.planning.choosing.fronts import Front
 from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced, machines, unpriced
 from agentgpu_iac.spec.model import StackSpec
 from agentgpu_iac.spec.vocabulary import CapacityType
@@ -73,10 +74,9 @@ def _undercut_by_none(kind: Iterable[Machine], ways: Sequence[CapacityType]) -> 
         if len(known) == len(prices):
             reserved = machine.usd_per_hour("reserved")
             priced.append(((*known, known[0] if reserved is None else reserved), machine))
-    seen: list[tuple[Decimal, ...]] = []
+    front = Front()
     for each, machine in sorted(priced, key=lambda pair: (pair[0], pair[1].id)):
-        if not any(all(theirs <= mine for theirs, mine in zip(other, each, strict=True)) for other in seen):
-            seen.append(each)
+        if front.takes(each):
             yield machine
 
 

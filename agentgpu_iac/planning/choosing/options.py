@@ -248,16 +248,13 @@ def _buy(
     notice = catalog.provider(machine.instance.provider).interruption_notice_s
     grace_s = spot_grace_s(found.demand, ready[0].candidate.service.tpot_ms)
     bursts = burst_purchases(found.demand, machine, capacity, notice, grace_s)
+    burst_alone = [
+        Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready[0].cold_s)
+        for burst in bursts
+        if fit.candidate.nodes == 1
+    ]
     if found.beside is not None and joined.is_joined(machine, spec):
-        return (
-            [],
-            [],
-            [
-                Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=ready[0].cold_s)
-                for burst in bursts
-                if fit.candidate.nodes == 1
-            ],
-        )
+        return [], [], burst_alone
     ways = baseline_purchases(found.demand, machine, capacity, held=_is_held(machine, spec))
     options = [
         Option(
@@ -276,22 +273,12 @@ def _buy(
         if zones is not None
         for baseline in ways
     ]
-    if fit.candidate.nodes > 1:
-        return options, [], []
-    cold_s = ready[0].cold_s
-    return (
-        options,
-        [
-            Part(
-                candidate=fit.candidate,
-                machine=machine,
-                purchase=way,
-                spare=_spare(found, fit, spec),
-            )
-            for way in ways
-        ],
-        [Part(candidate=fit.candidate, machine=machine, purchase=burst, cold_s=cold_s) for burst in bursts],
-    )
+    baseline_alone = [
+        Part(candidate=fit.candidate, machine=machine, purchase=way, spare=_spare(found, fit, spec))
+        for way in ways
+        if fit.candidate.nodes == 1
+    ]
+    return options, baseline_alone, burst_alone
 
 
 def _zones_of(burst: Purchase | None, replicas: int, capacity: Capacity) -> int | None:

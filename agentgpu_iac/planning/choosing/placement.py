@@ -25,6 +25,7 @@ from typing import Final
 from agentgpu_iac.plan import DrainPlan
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.commitments import bounds, meter
+from agentgpu_iac.planning.choosing.fronts import Front
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, node_weights, reserved_weights
 from agentgpu_iac.planning.choosing.pricing import Machine
@@ -412,11 +413,9 @@ def _where_cheapest(options: Iterable[Option], terms: Terms) -> list[Option]:
         best.setdefault(key, []).append((prices, option))
     kept: list[Option] = []
     for found in best.values():
-        seen: list[tuple[Decimal, ...]] = []
-        for prices, option in sorted(found, key=lambda each: (each[0], each[1].machine.id)):
-            if not any(all(theirs <= mine for theirs, mine in zip(other, prices, strict=True)) for other in seen):
-                seen.append(prices)
-                kept.append(option)
+        front = Front()
+        ordered = sorted(found, key=lambda each: (each[0], each[1].machine.id))
+        kept += [option for prices, option in ordered if front.takes(prices)]
     return kept
 
 
@@ -520,7 +519,7 @@ def _pareto(
     Where nodes may be reserved, the other must need no less at normal load either: that is how many may be. Where commitments
     may cover nodes, or a limit counts them, it must have no more of those, and cost no more beside them.
     """
-    best: dict[object, list[tuple[Decimal, ...]]] = {}
+    best: dict[object, Front] = {}
     found: list[Option] = []
     for option in offered.ranked:
         if not option.is_apart(terms) and not kept.issuperset(option.shared_machines):
@@ -539,9 +538,7 @@ def _pareto(
         )
         each = tuple(take.slots_each for take in column.takes) if terms.alike else ()
         key = (tuple(take.pool for take in column.takes), each, tuple(sorted(column.weights)))
-        seen = best.setdefault(key, [])
-        if not any(all(theirs <= mine for theirs, mine in zip(other, takes, strict=True)) for other in seen):
-            seen.append(takes)
+        if best.setdefault(key, Front()).takes(takes):
             found.append(option)
     return tuple(found)
 

@@ -7,7 +7,7 @@ from agentgpu_iac.plan import Constraint, Rejection, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate
 from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.pricing import Machine, Unpriced
-from agentgpu_iac.planning.choosing.service import Service, with_margin, within
+from agentgpu_iac.planning.choosing.service import Service, budgets, within
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing.capacity import usable_words
 from agentgpu_iac.sizing.memory import least_reserve_ratio
@@ -54,13 +54,15 @@ def candidate_rejection(
 ) -> Rejection:
     """A candidate that serves is turned away from a machine."""
     found = demand_rejection(candidate.demand, machine, constraint, message, need=need, limit=limit, unit=unit)
-    sizes = candidate.sizes
-    shape = {
+    return found.model_copy(update=_shape(candidate.sizes))
+
+
+def _shape(sizes: Sizes) -> dict[str, int | None]:
+    return {
         "tensor_parallel_size": sizes.tensor,
         "pipeline_parallel_size": sizes.pipeline,
         "attention_data_parallel_size": sizes.attention_dp if sizes.attention_dp > 1 else None,
     }
-    return found.model_copy(update=shape)
 
 
 def left_out_rejection(demand: Demand, left_out: LeftOut) -> Rejection:
@@ -98,20 +100,9 @@ def sizes_rejection(
     unit: RejectionUnit = "",
 ) -> Rejection:
     """One parallelism on an accelerator, or all of them, does not serve an agent."""
-    return Rejection(
-        agent=demand.name,
-        accelerator=accelerator.id,
-        instance_type=None,
-        tensor_parallel_size=sizes.tensor if sizes else None,
-        pipeline_parallel_size=sizes.pipeline if sizes else None,
-        attention_data_parallel_size=sizes.attention_dp if sizes and sizes.attention_dp > 1 else None,
-        precision=demand.precision,
-        constraint=constraint,
-        need=None if need is None else rounded(need),
-        limit=None if limit is None else rounded(limit),
-        unit=unit,
-        message=message,
-    )
+    need, limit = (None if value is None else rounded(value) for value in (need, limit))
+    found = demand_rejection(demand, None, constraint, message, need=need, limit=limit, unit=unit)
+    return found.model_copy(update={"accelerator": accelerator.id, **({} if sizes is None else _shape(sizes))})
 
 
 def memory_rejection(
@@ -143,13 +134,8 @@ def latency_rejection(
     demand: Demand, accelerator: Accelerator, sizes: Sizes, service: Service, sessions: int
 ) -> Rejection:
     """So many sessions on a replica miss a budget of the agent: the first one that is missed."""
-    whole = service.e2e_ms if demand.load is None else with_margin(service.e2e_at_ms, demand)
-    checks: tuple[tuple[Constraint, float | None, float | None], ...] = (
-        ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
-        ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
-        ("e2e", whole, demand.budget_e2e_ms),
-    )
-    name, need, limit = next((check for check in checks if not within(check[1], check[2])), checks[0])
+    held = budgets(service, demand)
+    name, need, limit = next((each for each in held if not within(each[1], each[2])), held[0])
     many = "a single session" if sessions == 1 else f"{sessions} sessions"
     is_mean = name == "e2e" and demand.load is None
     which = name.upper() if is_mean else f"{name.upper()} p{demand.percentile:g}"

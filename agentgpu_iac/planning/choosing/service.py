@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, pooling
@@ -171,12 +172,22 @@ def in_time(service: Service, demand: Demand) -> bool:
 
 
 def most_used(service: Service, demand: Demand) -> float:
-    """What is used of the tightest of the agent's budgets: of TTFT and TPOT at their percentile and with the margin."""
+    """What is used of the tightest of the agent's budgets."""
+    return max(_used(value, budget) for _, value, budget in budgets(service, demand))
+
+
+def budgets(
+    service: Service, demand: Demand
+) -> tuple[tuple[Literal["ttft", "tpot", "e2e"], float | None, float | None], ...]:
+    """(budget, what is held against it, how much it is), in the order in which a miss is told.
+
+    TTFT, TPOT and answers that come whole at their percentile and with the margin; other whole answers on average.
+    """
     whole = service.e2e_ms if demand.load is None else with_margin(service.e2e_at_ms, demand)
-    return max(
-        _used(with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
-        _used(with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
-        _used(whole, demand.budget_e2e_ms),
+    return (
+        ("ttft", with_margin(service.ttft_at_ms, demand), demand.budget_ttft_ms),
+        ("tpot", with_margin(service.tpot_at_ms, demand), demand.budget_tpot_ms),
+        ("e2e", whole, demand.budget_e2e_ms),
     )
 
 
