@@ -13,11 +13,13 @@ from agentgpu_iac.review.comparing import shown
 from agentgpu_iac.spec.document import Document, camel
 from agentgpu_iac.spec.yaml_tree import MapNode, Node, ScalarNode, spelled
 
+_Kind = Literal["spec", "demand", "price", "catalog", "tool"]
+
 
 class Cause(Document):
     """Something that is not the same and that no plan decides: it was asked otherwise, or a fact is another."""
 
-    kind: Literal["spec", "demand", "price", "catalog", "tool"]
+    kind: _Kind
     """spec: a field of the file. demand: the same, as the plan tells it. price: of a machine. catalog: the facts that the
     plans rest on. tool: another version of agentgpu or its solver."""
     what: str
@@ -115,9 +117,7 @@ def causes_of(before: Plan, after: Plan, asked: tuple[Cause, ...] | None) -> tup
 
 
 def _demand(before: Plan, after: Plan) -> Iterator[Cause]:
-    targets = before.target, after.target
-    if len(set(targets)) > 1:
-        yield Cause(kind="demand", what="target", before=targets[0], after=targets[1])
+    yield from _other("demand", before, after, {"target": "target"})
     old = {agent.name: agent for agent in before.served_agents}
     new = {agent.name: agent for agent in after.served_agents}
     for name in dict.fromkeys((*old, *new)):
@@ -125,10 +125,7 @@ def _demand(before: Plan, after: Plan) -> Iterator[Cause]:
             sides = ("there", None) if name in old else (None, "there")
             yield Cause(kind="demand", what=f"agent {name}", before=sides[0], after=sides[1])
             continue
-        for field in _DEMAND:
-            was, becomes = shown(getattr(old[name], field)), shown(getattr(new[name], field))
-            if was != becomes:
-                yield Cause(kind="demand", what=f"{name}.{camel(field)}", before=was, after=becomes)
+        yield from _other("demand", old[name], new[name], {field: f"{name}.{camel(field)}" for field in _DEMAND})
         models = _model_of(before, old[name].deployment), _model_of(after, new[name].deployment)
         if models[0] != models[1]:
             yield Cause(kind="demand", what=f"{name}.model", before=models[0], after=models[1])
@@ -163,12 +160,16 @@ def _prices(before: Plan, after: Plan) -> Iterator[Cause]:
 
 def _facts(before: Plan, after: Plan) -> Iterator[Cause]:
     old, new = before.provenance, after.provenance
-    if old.catalog_version != new.catalog_version:
-        yield Cause(kind="catalog", what="catalog", before=old.catalog_version, after=new.catalog_version)
-    if old.tool_version != new.tool_version:
-        yield Cause(kind="tool", what="agentgpu", before=old.tool_version, after=new.tool_version)
-    if old.solver != new.solver:
-        yield Cause(kind="tool", what="solver", before=old.solver, after=new.solver)
+    yield from _other("catalog", old, new, {"catalog_version": "catalog"})
+    yield from _other("tool", old, new, {"tool_version": "agentgpu", "solver": "solver"})
+
+
+def _other(kind: _Kind, before: Document, after: Document, fields: Mapping[str, str]) -> Iterator[Cause]:
+    """The fields that hold something else, each with what it is called."""
+    for field, what in fields.items():
+        was, becomes = (shown(getattr(side, field)) for side in (before, after))
+        if was != becomes:
+            yield Cause(kind=kind, what=what, before=was, after=becomes)
 
 
 def chains_of(before: Plan, after: Plan, causes: tuple[Cause, ...]) -> tuple[Chain, ...]:

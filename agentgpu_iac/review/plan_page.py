@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from agentgpu_iac.plan import LineItem, NodePool, Plan, Workload
+from agentgpu_iac.plan import LineItem, NodePool, Plan
+from agentgpu_iac.plan.cards import cards, used_ratio
 from agentgpu_iac.plan.meanings import Rank
 from agentgpu_iac.plan.pooling import first_answer_words
 from agentgpu_iac.review.blocks import MARKS, Block, Commands, Heading, Listing, Paragraph, Table, Tone, tone_of
@@ -74,6 +75,7 @@ def _agents(plan: Plan) -> Iterator[Block]:
         *("agent", "tier", "model", "weights", "on", "TP x PP", "seqs", "VRAM", "GiB"),
         *(f"{first_answer_words(pooled)} {at}", "±", f"TPOT {at}", "±", "replicas"),
     )
+    used = {each.name: used_ratio(card) for card in cards(plan.workloads, plan.node_pools) for each in card}
     rows: list[tuple[str, ...]] = []
     tones: list[tuple[int, int, Tone]] = []
     for number, workload in enumerate(plan.workloads):
@@ -82,7 +84,7 @@ def _agents(plan: Plan) -> Iterator[Block]:
         step, step_tone = _against(latency.tpot_at_percentile_ms, latency.budget_tpot_ms)
         step = "whole" if workload.pooling is not None else step
         allowed = 1 - (memory.reserve_ratio or 0.0)
-        memory_tone = tone_of(_used(plan, workload) / allowed)
+        memory_tone = tone_of(used[workload.name] / allowed)
         rows.append(
             (
                 workload.agent,
@@ -137,14 +139,6 @@ def _without(table: Table, unused: frozenset[int]) -> Table:
         drop=tuple(places[at] for at in table.drop if at in places),
         tones=tuple((row, places[column], tone) for row, column, tone in table.tones if column in places),
     )
-
-
-def _used(plan: Plan, workload: Workload) -> float:
-    """How full its accelerator is with all that stay on it."""
-    if workload.share_group is None:
-        return workload.memory.utilization_ratio
-    group = [each.memory.utilization_ratio for each in plan.workloads if each.share_group == workload.share_group]
-    return sum(group) * plan.pool(workload.node_pool).slots_per_accelerator / len(group)
 
 
 def _against(value: float | None, budget: float | None) -> tuple[str, Tone]:

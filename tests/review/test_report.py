@@ -26,7 +26,7 @@ from agentgpu_iac.review.report.tables import Sums
 from agentgpu_iac.review.report.view import MOST_FIGURES, report
 from agentgpu_iac.review.report.waterfalls import waterfall
 from agentgpu_iac.review.warning_groups import RANK_ORDER, RANK_TITLES, grouped
-from tests.plans import make_plan, make_workload
+from tests.plans import make_plan, make_pool, make_workload
 from tests.review.pages import parsed, rich_plan, table, tags, text
 from tests.thoroughness import examples
 
@@ -146,6 +146,17 @@ def test_engines_on_one_card_are_one_bar() -> None:
     assert {row["row"] for row in bars["data"]["values"]} == {0}
     ends = [row["end"] for row in bars["data"]["values"] if row["fill"] != "var(--spare)"]
     assert max(ends) == pytest.approx(2 * 23.26 / 44.39)
+
+
+def test_replicas_of_a_deployment_that_share_a_card_are_one_bar() -> None:
+    shared = make_workload(name="a", agent="a", share_group="g")
+    plan = make_plan(workloads=(shared,), node_pools=(make_pool(slots_per_accelerator=2),))
+    memory = report(plan).parts[0].figures[0]
+    bars = next(layer for layer in memory.spec["layer"] if "x2" in layer["encoding"])
+    ends = [row["end"] for row in bars["data"]["values"] if row["fill"] != "var(--spare)"]
+    assert max(ends) == pytest.approx(2 * 23.26 / 44.39)
+    assert "2 x a needs" in memory.summary
+    assert [row[-1].text if hasattr(row[-1], "text") else row[-1] for row in memory.table.rows] == ["a"]
 
 
 def test_the_waterfall_ends_at_the_planned_figure_with_its_band_and_budget(five: Plan) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentgpu_iac.plan import Architecture, Pattern, PriceAge
+from agentgpu_iac.plan.cards import cards, used_ratio
 from agentgpu_iac.plan.pooling import per_second
 from agentgpu_iac.planning.advice.context import Context
 from agentgpu_iac.planning.advice.wording import plural
@@ -122,9 +123,7 @@ def _carried(context: Context) -> Iterator[str]:
 
 def _free(context: Context) -> str:
     """What the fullest accelerator keeps free."""
-    fullest = max(workload.memory.utilization_ratio for workload in context.workloads)
-    if any(workload.share_group for workload in context.workloads):
-        fullest = max(_group_ratios(context).values())
+    fullest = max(map(used_ratio, cards(context.workloads, context.node_pools)))
     return f"At least {1 - fullest:.0%} of each accelerator is free."
 
 
@@ -135,14 +134,3 @@ def _prices(age: PriceAge | None) -> str:
     old = f"up to {age.days} days old" if age.is_over else ""
     undated = "without a date" if age.undated else ""
     return f"Prices are {' or '.join(filter(None, (old, undated)))}." if old or undated else ""
-
-
-def _group_ratios(context: Context) -> dict[str, float]:
-    """How full the accelerators of each group are, or of a workload by itself."""
-    ratios: dict[str, list[float]] = {}
-    slots: dict[str, int] = {}
-    for workload in context.workloads:
-        key = workload.share_group or workload.name
-        ratios.setdefault(key, []).append(workload.memory.utilization_ratio)
-        slots[key] = context.pools[workload.node_pool].slots_per_accelerator
-    return {key: sum(found) * slots[key] / len(found) for key, found in ratios.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from agentgpu_iac.plan import Plan, Workload
+from agentgpu_iac.plan.cards import cards, used_ratio
 from agentgpu_iac.review.report.figure import (
     LETTERS,
     ROW,
@@ -38,17 +40,17 @@ _PARTS = (
 
 def memory_figure(plan: Plan, sums: Sums) -> Figure:
     """A bar for each kind of card; cards that several deployments share are one bar."""
-    cards = sorted(_cards(plan.workloads), key=lambda card: -_used_ratio(card))
-    drawn = cards[:MOST_ROWS]
-    left_out = len(cards) - len(drawn)
-    fullest = cards[0]
-    lines = sorted({ratio for card in cards if (ratio := _line(card)) is not None})
+    found = sorted(cards(plan.workloads, plan.node_pools), key=lambda card: -used_ratio(card))
+    drawn = found[:MOST_ROWS]
+    left_out = len(found) - len(drawn)
+    fullest = found[0]
+    lines = sorted({ratio for card in found if (ratio := _line(card)) is not None})
     below = f" The need stays below {', '.join(f'{ratio:.0%}' for ratio in lines)} of what CUDA sees." if lines else ""
-    kinds = f"{len(cards)} kind{'s' if len(cards) > 1 else ''} of cards"
+    kinds = f"{len(found)} kind{'s' if len(found) > 1 else ''} of cards"
     return Figure(
         name="memory",
         title="Memory of one card",
-        summary=f"{kinds}, fullest first: {_title(fullest)} needs {_used_ratio(fullest):.0%} of "
+        summary=f"{kinds}, fullest first: {_title(fullest)} needs {used_ratio(fullest):.0%} of "
         f"{fullest[0].memory.capacity_gib:,.1f} GiB.{below}"
         + (f" The {left_out} with most room are in the table alone." if left_out else ""),
         keys=(
@@ -61,21 +63,16 @@ def memory_figure(plan: Plan, sums: Sums) -> Figure:
     )
 
 
-def _cards(workloads: Sequence[Workload]) -> tuple[tuple[Workload, ...], ...]:
-    """Workloads that lie on the same cards."""
-    found: dict[str, list[Workload]] = {}
-    for workload in workloads:
-        key = f"group {workload.share_group}" if workload.share_group else f"alone {workload.name}"
-        found.setdefault(key, []).append(workload)
-    return tuple(map(tuple, found.values()))
-
-
 def _title(card: Sequence[Workload]) -> str:
-    return " + ".join(workload.name for workload in card)
+    counted = Counter(workload.name for workload in card)
+    return " + ".join(name if times == 1 else f"{times} x {name}" for name, times in counted.items())
 
 
-def _used_ratio(card: Sequence[Workload]) -> float:
-    return sum(workload.memory.total_gib for workload in card) / card[0].memory.capacity_gib
+def _beside(workload: Workload, card: Sequence[Workload]) -> list[str]:
+    """What else lies on the card: other engines of the workload too."""
+    names_there = [each.name for each in card]
+    names_there.remove(workload.name)
+    return names_there
 
 
 def _line(card: Sequence[Workload]) -> float | None:
@@ -107,12 +104,12 @@ def _has(card: Sequence[Workload], part: str) -> bool:
     return any(part == found for workload in card for found, _, _ in _parts(workload))
 
 
-def _spec(cards: Sequence[Sequence[Workload]]) -> dict[str, object]:
+def _spec(drawn: Sequence[Sequence[Workload]]) -> dict[str, object]:
     x = scale(1.0, "part of the card's memory", form=".0%")
     segments: list[Row] = []
     shares: list[Row] = []
     limits: list[Row] = []
-    for row, card in enumerate(cards):
+    for row, card in enumerate(drawn):
         capacity, end = card[0].memory.capacity_gib, 0.0
         for workload in card:
             for part, title, gib in _parts(workload):
@@ -123,16 +120,16 @@ def _spec(cards: Sequence[Sequence[Workload]]) -> dict[str, object]:
         if taken > end:
             tip = f"{_title(card)}: {taken - end:,.2f} GiB more that the engine takes"
             segments.append(_segment(row, end, taken, capacity, "spare", tip))
-        shares.append({"row": row, "end": max(end, taken) / capacity, "note": f"{_used_ratio(card):.0%}"})
+        shares.append({"row": row, "end": max(end, taken) / capacity, "note": f"{used_ratio(card):.0%}"})
         if (line := _line(card)) is not None:
             limits.append({"row": row, "at": line, "tip": f"{_title(card)}: the need stays below {line:.0%}"})
-    count = len(cards)
+    count = len(drawn)
     limit = {
         "data": {"values": limits},
         "mark": {"type": "tick", "orient": "vertical", "thickness": 3, "size": ROW, "color": paint("limit")},
         "encoding": {"y": rows_axis(count), "x": {"field": "at", **x}, "description": {"field": "tip"}},
     }
-    labels = [shortened(_title(card), LETTERS) for card in cards]
+    labels = [shortened(_title(card), LETTERS) for card in drawn]
     layers = [names(labels), bars(segments, count, x), limit, notes(shares, count, x)]
     return chart(layers, height=count * ROW, right=52)
 
@@ -167,10 +164,10 @@ def _table(plan: Plan, sums: Sums) -> Grid:
             f"{workload.memory.utilization_ratio:.1%}",
             "" if (line := _line(card)) is None else f"{line:.0%}",
             f"{workload.memory.engine_budget_gib:,.2f}",
-            ", ".join(other.name for other in card if other is not workload),
+            ", ".join(_beside(workload, card)),
         )
-        for card in _cards(plan.workloads)
-        for workload in card
+        for card in cards(plan.workloads, plan.node_pools)
+        for workload in {each.name: each for each in card}.values()
     )
     cells: tuple[tuple[Cell | str, ...], ...] = tuple(rows)
     return grid("Memory of one card, in GiB", columns, cells, frozenset(range(2, 10)))
