@@ -120,15 +120,14 @@ def publish_all(
     waived = tuple((each.title, found) for each in made for found in each.violations if not found.counts)
     kept = [each.folder for each in made if each.files is None]
     branch = says.refresh_branch if refresh else says.branch
-    report = {"planned": len(made) - len(kept), "kept": len(kept), "broken": broken, "waived": waived}
-    if broken:
-        return Report(outcome=Outcome(folders=(), branch=branch, commit=None, moved=False, request=None), **report)  # type: ignore[arg-type]
-    wanted = {each.folder: each.files for each in made if each.files is not None}
-    changes = changes_of(repository, base.commit, there, wanted, kept)
-    told = _told(made, [change.folder for change in changes], says.into)
-    reason = _reason(made, there) if refresh else ""
-    outcome = publish(repository, base, branch, changes, told, reason=reason, site=site, step=step)
-    return Report(outcome=outcome, **report)  # type: ignore[arg-type]
+    outcome = Outcome(folders=(), branch=branch, commit=None, moved=False, request=None)
+    if not broken:
+        wanted = {each.folder: each.files for each in made if each.files is not None}
+        changes = changes_of(repository, base.commit, there, wanted, kept)
+        told = _told(made, [change.folder for change in changes], says.into)
+        reason = _reason(made, there) if refresh else ""
+        outcome = publish(repository, base, branch, changes, told, reason=reason, site=site, step=step)
+    return Report(outcome=outcome, planned=len(made) - len(kept), kept=len(kept), broken=broken, waived=waived)
 
 
 def _repository(file: Path, says: Publishing, *, push: bool) -> Repository:
@@ -309,19 +308,11 @@ def _told(made: Sequence[_Made], folders: Sequence[str], into: str) -> list[Publ
 
 def _reason(made: Sequence[_Made], there: Mapping[str, PublishedFolder]) -> str:
     """Why plans of the same specs are made anew: which facts and which version they were made from, and are now."""
-    catalogs: set[str] = set()
-    tools: set[str] = set()
-    news: set[str] = set()
-    for each in made:
-        found = there.get(each.folder)
-        plan = next((file.content for file in each.files or () if file.path == PLAN_FILE), None)
-        for raw, is_new in ((None if found is None else found.plan, False), (plan, True)):
-            provenance = {} if raw is None else _provenance(raw)
-            if is_new:
-                news.add(str(provenance.get("catalogVersion", "")))
-            elif provenance:
-                catalogs.add(str(provenance.get("catalogVersion", "")))
-                tools.add(str(provenance.get("toolVersion", "")))
+    published = [there[each.folder].plan for each in made if each.folder in there]
+    before = [found for raw in published if raw is not None and (found := _provenance(raw))]
+    after = [_provenance(file.content) for each in made for file in each.files or () if file.path == PLAN_FILE]
+    catalogs, news = ({str(each.get("catalogVersion", "")) for each in side} for side in (before, after))
+    tools = {str(each.get("toolVersion", "")) for each in before}
     parts = []
     if catalogs - news:
         parts.append(f"catalog {', '.join(sorted(catalogs - news))} -> {', '.join(sorted(news))}")

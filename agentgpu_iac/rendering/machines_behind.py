@@ -10,6 +10,8 @@ Which machines run is no part of the files: a ConfigMap says so, and a script be
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agentgpu_iac.plan import JoinedPlan, MachineRoute, Plan
 from agentgpu_iac.rendering.context import Pairs
 from agentgpu_iac.rendering.templates import filled, verbatim
@@ -19,6 +21,8 @@ from agentgpu_iac.rendering.ways import (
     STREAM,
     MachinesListContext,
     StreamContext,
+    engines_behind,
+    stream_to,
     upstream_file,
 )
 
@@ -59,15 +63,7 @@ def more_engines(plan: Plan, agent: str) -> tuple[str, ...]:
 
 
 def _stream(joined: JoinedPlan) -> StreamContext:
-    ports = [route.port for machine in joined.machines for route in machine.routes]
-    return StreamContext(
-        folder=MADE_FOLDER,
-        listen=f"{LOOPBACK}:{min(ports)}-{max(ports)}",
-        connect_timeout_ms=joined.connect_timeout_ms,
-        idle_timeout_s=joined.idle_timeout_s,
-        server_name=joined.server_name,
-        upstreams=(f"{MADE_FOLDER}/{_UPSTREAMS}",),
-    )
+    return replace(stream_to(joined, joined.machines, MADE_FOLDER), upstreams=(f"{MADE_FOLDER}/{_UPSTREAMS}",))
 
 
 def _machines_list(joined: JoinedPlan) -> MachinesListContext:
@@ -78,11 +74,7 @@ def _machines_list(joined: JoinedPlan) -> MachinesListContext:
             for way in machine.routes
             for name in (f"machine_{way.port}",)
             for line in (
-                (
-                    machine.name,
-                    upstream_file(way.agent),
-                    f"server {LOOPBACK}:{way.port} weight={way.weight} max_fails=0;",
-                ),
+                (machine.name, upstream_file(way.agent), engines_behind(way, way.weight)),
                 (machine.name, "addresses.map", f"{way.port} {name};"),
                 (
                     machine.name,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from agentgpu_iac.plan import FrontPlan, JoinedPlan, MachineRoute, OtherMachine
 from agentgpu_iac.rendering.context import Context
 
 LOOPBACK = "127.0.0.1"
@@ -39,3 +41,20 @@ class MachinesListContext(Context):
 def upstream_file(agent: str) -> str:
     """The file with an agent's engines on other machines."""
     return f"upstream-{agent}.conf"
+
+
+def stream_to(machines: FrontPlan | JoinedPlan, others: Sequence[OtherMachine], folder: str) -> StreamContext:
+    """The way from an NGINX in front to each engine's port of other machines; what it is told of them stands in a folder."""
+    ports = [route.port for other in others for route in other.routes]
+    return StreamContext(
+        folder=folder,
+        listen=f"{LOOPBACK}:{min(ports)}-{max(ports)}",
+        connect_timeout_ms=machines.connect_timeout_ms,
+        idle_timeout_s=machines.idle_timeout_s,
+        server_name=machines.server_name,
+    )
+
+
+def engines_behind(way: MachineRoute, weight: int | None) -> str:
+    """An agent's engines on another machine, as one server of its upstream."""
+    return f"server {LOOPBACK}:{way.port} weight={weight} max_fails=0;"

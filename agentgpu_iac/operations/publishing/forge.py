@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from agentgpu_iac.credentials import without_credentials
 from agentgpu_iac.errors import BadInput, MissingExtra, OutsideFailure, shortened
@@ -27,12 +28,44 @@ class Request:
     """``opened``, ``updated``, or ``as it was``."""
 
 
-class ReviewSite(Protocol):
+class ThereAlready(Exception):
+    """Another one opened a request for the branch meanwhile."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(status)
+
+
+class ReviewSite(ABC):
     """What is asked of a site."""
+
+    def __init__(self, forge: Forge) -> None:
+        self._forge = forge
 
     def request(self, branch: str, base: str, title: str, body: str) -> Request:
         """Open a request for a branch, or give the one that is open this title and body."""
+        try:
+            return self._brought_up_to_date(branch, base, title, body) or self._opened(branch, base, title, body)
+        except ThereAlready as there:
+            found = self._brought_up_to_date(branch, base, title, body)
+            if found is None:
+                said = "it says that one is open, and shows none"
+                raise refusal(self._forge, there.status, said, retry_after=None, doing="open one") from None
+            return found
 
+    @abstractmethod
+    def _brought_up_to_date(self, branch: str, base: str, title: str, body: str) -> Request | None:
+        """The request that is open for the branch, with this title and body; None where none is."""
+
+    @abstractmethod
+    def _opened(self, branch: str, base: str, title: str, body: str) -> Request:
+        """A new one.
+
+        Raises:
+            ThereAlready: one is open.
+        """
+
+    @abstractmethod
     def comment(self, number: int, body: str) -> str:
         """Let the one comment of ours on a request say this; what was done."""
 

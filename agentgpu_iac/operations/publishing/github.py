@@ -9,18 +9,26 @@ from typing import Final
 from github import Auth, Github, GithubException
 from requests.exceptions import RequestException
 
-from agentgpu_iac.operations.publishing.forge import MARK, TIMEOUT_S, Request, refusal, unreachable
+from agentgpu_iac.operations.publishing.forge import (
+    MARK,
+    TIMEOUT_S,
+    Request,
+    ReviewSite,
+    ThereAlready,
+    refusal,
+    unreachable,
+)
 from agentgpu_iac.operations.publishing.settings import Forge
 
 _API: Final = "https://api.github.com"
 _INVALID: Final = 422
 
 
-class GitHub:
+class GitHub(ReviewSite):
     """A repository at GitHub."""
 
     def __init__(self, forge: Forge, token: str) -> None:
-        self._forge = forge
+        super().__init__(forge)
         client = Github(
             auth=Auth.Token(token),
             base_url=(forge.api or _API).rstrip("/"),
@@ -32,28 +40,12 @@ class GitHub:
         )
         self._repository = client.get_repo(forge.project)
 
-    def request(self, branch: str, base: str, title: str, body: str) -> Request:
-        """Open a pull request for a branch, or give the one that is open this title and body."""
-        found = self._open(branch, base, title, body)
-        if found is not None:
-            return found
-        try:
-            with self._asked("open a pull request"):
-                made = self._repository.create_pull(base=base, head=branch, title=title, body=body)
-        except _ThereAlready:
-            found = self._open(branch, base, title, body)
-            if found is None:
-                raise refusal(
-                    self._forge,
-                    _INVALID,
-                    "it says that one is open, and shows none",
-                    retry_after=None,
-                    doing="open one",
-                ) from None
-            return found
+    def _opened(self, branch: str, base: str, title: str, body: str) -> Request:
+        with self._asked("open a pull request"):
+            made = self._repository.create_pull(base=base, head=branch, title=title, body=body)
         return Request(number=made.number, address=made.html_url, outcome="opened")
 
-    def _open(self, branch: str, base: str, title: str, body: str) -> Request | None:
+    def _brought_up_to_date(self, branch: str, base: str, title: str, body: str) -> Request | None:
         owner = self._forge.project.partition("/")[0]
         with self._asked("read its pull requests"):
             pulls = list(self._repository.get_pulls(state="open", head=f"{owner}:{branch}", base=base))
@@ -88,7 +80,7 @@ class GitHub:
         except GithubException as error:
             said = _words(error)
             if error.status == _INVALID and "already exists" in said.lower():
-                raise _ThereAlready from None
+                raise ThereAlready(_INVALID) from None
             headers = {key.lower(): value for key, value in (error.headers or {}).items()}
             retry_after = headers.get("retry-after")
             if retry_after is None and headers.get("x-ratelimit-remaining") == "0":
@@ -96,10 +88,6 @@ class GitHub:
             raise refusal(self._forge, error.status, said, retry_after=retry_after, doing=doing) from None
         except RequestException as error:
             raise unreachable(self._forge, error) from None
-
-
-class _ThereAlready(Exception):
-    """Another one opened it meanwhile."""
 
 
 def _words(error: GithubException) -> str:

@@ -10,7 +10,15 @@ import gitlab
 from gitlab.exceptions import GitlabError
 from requests.exceptions import RequestException
 
-from agentgpu_iac.operations.publishing.forge import MARK, TIMEOUT_S, Request, refusal, unreachable
+from agentgpu_iac.operations.publishing.forge import (
+    MARK,
+    TIMEOUT_S,
+    Request,
+    ReviewSite,
+    ThereAlready,
+    refusal,
+    unreachable,
+)
 from agentgpu_iac.operations.publishing.settings import Forge
 
 _SITE: Final = "https://gitlab.com"
@@ -19,11 +27,11 @@ _AT_ONCE: Final = {"obey_rate_limit": False}
 """A limit is told, not waited for: it may be an hour."""
 
 
-class GitLab:
+class GitLab(ReviewSite):
     """A project at GitLab."""
 
     def __init__(self, forge: Forge, token: str) -> None:
-        self._forge = forge
+        super().__init__(forge)
         client = gitlab.Gitlab(
             (forge.api or _SITE).rstrip("/").removesuffix("/api/v4"),
             private_token=token,
@@ -32,29 +40,13 @@ class GitLab:
         )
         self._project: Any = client.projects.get(forge.project, lazy=True)
 
-    def request(self, branch: str, base: str, title: str, body: str) -> Request:
-        """Open a merge request for a branch, or give the one that is open this title and description."""
-        found = self._open(branch, base, title, body)
-        if found is not None:
-            return found
+    def _opened(self, branch: str, base: str, title: str, body: str) -> Request:
         asked = {"source_branch": branch, "target_branch": base, "title": title, "description": body}
-        try:
-            with self._asked("open a merge request"):
-                made = self._project.mergerequests.create(asked, **_AT_ONCE)
-        except _ThereAlready:
-            found = self._open(branch, base, title, body)
-            if found is None:
-                raise refusal(
-                    self._forge,
-                    _CONFLICT,
-                    "it says that one is open, and shows none",
-                    retry_after=None,
-                    doing="open one",
-                ) from None
-            return found
+        with self._asked("open a merge request"):
+            made = self._project.mergerequests.create(asked, **_AT_ONCE)
         return Request(number=made.iid, address=made.web_url, outcome="opened")
 
-    def _open(self, branch: str, base: str, title: str, body: str) -> Request | None:
+    def _brought_up_to_date(self, branch: str, base: str, title: str, body: str) -> Request | None:
         with self._asked("read its merge requests"):
             opened = self._project.mergerequests.list(
                 state="opened", source_branch=branch, target_branch=base, get_all=False, per_page=20, **_AT_ONCE
@@ -93,11 +85,7 @@ class GitLab:
             status = error.response_code or 0
             said = str(error.error_message)
             if status == _CONFLICT:
-                raise _ThereAlready from None
+                raise ThereAlready(_CONFLICT) from None
             raise refusal(self._forge, status, said, retry_after=None, doing=doing) from None
         except RequestException as error:
             raise unreachable(self._forge, error) from None
-
-
-class _ThereAlready(Exception):
-    """Another one opened it meanwhile."""

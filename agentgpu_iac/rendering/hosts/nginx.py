@@ -6,7 +6,15 @@ from agentgpu_iac.plan import FrontPlan, RoutePlan
 from agentgpu_iac.rendering.context import Context
 from agentgpu_iac.rendering.hosts.machine import Machine
 from agentgpu_iac.rendering.router import nginx, nginx_route, route_port
-from agentgpu_iac.rendering.ways import LOOPBACK, STREAM, MachinesListContext, StreamContext, upstream_file
+from agentgpu_iac.rendering.ways import (
+    LOOPBACK,
+    STREAM,
+    MachinesListContext,
+    StreamContext,
+    engines_behind,
+    stream_to,
+    upstream_file,
+)
 
 CERTIFICATES_INSIDE = "/etc/nginx/tls"
 
@@ -60,14 +68,7 @@ def _engines_of(machine: Machine, route: RoutePlan) -> tuple[str, ...]:
 
 def stream(front: FrontPlan) -> StreamContext:
     """The way from the front machine to each engine's port of the others."""
-    ports = [route.port for other in front.others for route in other.routes]
-    return StreamContext(
-        folder=MACHINES_INSIDE,
-        listen=f"{LOOPBACK}:{min(ports)}-{max(ports)}",
-        connect_timeout_ms=front.connect_timeout_ms,
-        idle_timeout_s=front.idle_timeout_s,
-        server_name=front.server_name,
-    )
+    return stream_to(front, front.others, MACHINES_INSIDE)
 
 
 def machines_list(front: FrontPlan) -> MachinesListContext:
@@ -78,7 +79,7 @@ def machines_list(front: FrontPlan) -> MachinesListContext:
             line
             for name, way in ways
             for line in (
-                (name, upstream_file(way.agent), f"server {LOOPBACK}:{way.port} weight={way.engines} max_fails=0;"),
+                (name, upstream_file(way.agent), engines_behind(way, way.engines)),
                 (name, "addresses.map", f"{way.port} ADDRESS:{way.target_port};"),
             )
         )
