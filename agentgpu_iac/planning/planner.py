@@ -20,7 +20,7 @@ from agentgpu_iac.planning.checkpoint_cache import with_checkpoint_cache
 from agentgpu_iac.planning.choosing import lacks
 from agentgpu_iac.planning.choosing.candidates import tolerated_engines
 from agentgpu_iac.planning.choosing.commitments import commitment_faults, committed
-from agentgpu_iac.planning.choosing.fitting import fits
+from agentgpu_iac.planning.choosing.fitting import AgentFits, fits
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.limits import Terms, quota_faults, quotas
 from agentgpu_iac.planning.choosing.on_offer import Offers, offers, place_matters, where_cheapest
@@ -128,10 +128,11 @@ def _make_plan(
         on_offer = replace(on_offer, machines=where_cheapest(on_offer.machines))
     demands = _demands(spec, models, thinking, catalog)
     considered = deployments(demands)
-    found = tuple(
-        fits(position, each.demand, spec, catalog, on_offer, evaluators) for position, each in enumerate(considered)
-    )
-    on_sale_alone = tuple(on_sale(each, spec, catalog, {}) for each in found)
+    found: list[AgentFits] = []
+    on_sale_alone: list[AgentOptions] = []
+    for position, each in enumerate(considered):  # one after the other, while what each asks is still remembered
+        found.append(fits(position, each.demand, spec, catalog, on_offer, evaluators))
+        on_sale_alone.append(on_sale(found[-1], spec, catalog, {}))
     _require_options(on_sale_alone[: len(demands)], spec)
     terms = Terms(
         burst_hours=Decimal(str(spec.capacity.burst_hours_per_month)),
@@ -145,8 +146,8 @@ def _make_plan(
     )
     market = Market(
         considered=considered,
-        found=found,
-        on_sale=on_sale_alone,
+        found=tuple(found),
+        on_sale=tuple(on_sale_alone),
         on_offer=on_offer,
         terms=terms,
         catalog=catalog,

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -120,7 +121,7 @@ class Generating:
     @property
     def mean(self) -> float:
         """On average over time."""
-        return math.fsum((self.first + number) * share for number, share in enumerate(self.shares))
+        return math.fsum(map(operator.mul, range(self.first, self.first + len(self.shares)), self.shares))
 
     @property
     def busy_ratio(self) -> float:
@@ -163,9 +164,10 @@ def _law(sessions: int, pause: float, time: RequestTime) -> Generating:
     """From the likeliest number outwards, as long as the weights count."""
     likeliest = _likeliest(sessions, pause, time)
     whole = time.whole_to(likeliest)
+    after = sessions + 1
     below, weight = [], 1.0
     for number in range(likeliest, 0, -1):
-        weight *= number * pause / ((sessions - number + 1) * whole[number])
+        weight *= number * pause / ((after - number) * whole[number])
         if weight < _NEGLIGIBLE:
             break
         below.append(weight)
@@ -173,7 +175,7 @@ def _law(sessions: int, pause: float, time: RequestTime) -> Generating:
     for number in range(likeliest + 1, sessions + 1):
         if number == len(whole):
             time.whole_to(number)
-        weight *= (sessions - number + 1) * whole[number] / (number * pause)
+        weight *= (after - number) * whole[number] / (number * pause)
         if weight < _NEGLIGIBLE:
             break
         above.append(weight)

@@ -203,10 +203,24 @@ def step_room(engine: Speed) -> float:
     return float(engine.max_batched_tokens * engine.attention_groups)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=32768)
 def steady(engine: Speed, request: Request, concurrency: float) -> Steady:
     """The steady state of ``concurrency`` requests that all have a seat."""
     return _Loop(engine, request, max(1.0, concurrency)).steady()
+
+
+@lru_cache(maxsize=2048)
+def _by_itself(engine: Speed, request: Request) -> tuple[float, float]:
+    """A prompt that nothing runs beside: (its steps' time, what it takes where prompts fill the steps), whatever the load."""
+    tokens, end, context = request.prompt_tokens, request.prompt_end_tokens, request.context_tokens
+    alone = read_prompt(engine, tokens, end, 1, context, decode_ms=engine.decode_ms(1, context))
+    room = step_room(engine)
+    many = max(1.0, room / max(1.0, tokens))
+    if many <= 1 or tokens <= 0:
+        return alone.chunk_ms, alone.chunks * alone.chunk_ms / engine.stages
+    earlier = max(0.0, end - tokens) + tokens / 2
+    least_ms = engine.step_ms(0.0 if engine.prompts_apart else 1.0, context, room, room * earlier)
+    return least_ms, least_ms / many / engine.stages
 
 
 class _Loop:
@@ -248,15 +262,10 @@ class _Loop:
         self.many = max(1.0, room / max(1.0, tokens))
         self.shares = 1 - 1 / self.many
         full = self.reading.chunk_ms
-        alone = read_prompt(engine, tokens, end, 1, context, decode_ms=engine.decode_ms(1, context))
-        self.least_ms = alone.chunk_ms
-        self.served_ms = alone.chunks * alone.chunk_ms / engine.stages
-        earlier = max(0.0, end - tokens) + tokens / 2
+        self.least_ms, self.served_ms = _by_itself(engine, request)
         if tokens > 0:  # prompts fill steps to the brim, whole or in parts
+            earlier = max(0.0, end - tokens) + tokens / 2
             full = engine.step_ms(0.0 if self.apart else requests, context, room, room * earlier)
-        if self.many > 1 and tokens > 0:
-            self.least_ms = engine.step_ms(0.0 if self.apart else 1.0, context, room, room * earlier)
-            self.served_ms = self.least_ms / self.many / engine.stages
         self.further_ms = self.added_ms
         if self.many > 1.0001:
             self.further_ms = min(self.added_ms, max(0.0, full - self.reading.chunk_ms) / (self.many - 1))
@@ -270,28 +279,31 @@ class _Loop:
     def at(self, cycle_ms: float) -> tuple[float, float, float]:
         """(mean wait, mean step, its variance) if a cycle takes so long."""
         rate, slots, decode, most = self.others / cycle_ms, self.slots, self.decode_ms, self.most_ms
+        added_ms, further_ms = self.added_ms, self.further_ms
+
+        def longer(
+            coming: float,
+        ) -> float:  # by the first of so many prompts in a step, and the others of the fullest batch
+            some = -math.expm1(-coming)
+            together = coming if slots <= 1 else fullest(coming, slots)
+            return decode + (added_ms * some + (further_ms * (together - some) if together > some else 0.0))
+
         # What prompts add grows with the step, ever less: the secant of two steps too short leads just beyond the one that fits.
-        first = decode + self._added(rate * decode, slots)
-        second = decode + self._added(rate * first, slots)
+        first = longer(rate * decode)
+        second = longer(rate * first)
         slope = min(_MOST_LOAD, (second - first) / (first - decode)) if first > decode else 0.0
         step = min(most, decode + (first - decode) / (1 - slope))
-        step = min(most, decode + self._added(rate * step, slots))
+        step = min(most, longer(rate * step))
         load = min(_MOST_LOAD, 1 - decode / step)
         together = fullest(rate * step, slots)
-        added = (step - decode) / together if together > _FEW else self.added_ms
+        added = (step - decode) / together if together > _FEW else added_ms
         growth = min(0.95, load * self.shares)
         spread = added * added * together / (1 - growth * growth)
         if not self.apart:
-            spread = min(spread, most_variance(self.decode_ms, step, self.widest_ms))
+            spread = min(spread, most_variance(decode, step, self.widest_ms))
         seen = step + spread * self.shares / step
         came = min(rate * seen / slots, self.many, self.others)
-        return seen / 2 + self.shares * self.further_ms * came, step, spread
-
-    def _added(self, coming: float, slots: float) -> float:
-        """What so many prompts in a step add to it: the first of them, and the others of the fullest batch."""
-        some = -math.expm1(-coming)
-        together = coming if slots <= 1 else fullest(coming, slots)
-        return self.added_ms * some + (self.further_ms * (together - some) if together > some else 0.0)
+        return seen / 2 + self.shares * further_ms * came, step, spread
 
     def steady(self) -> Steady:
         """Find the cycle that its own prompts and steps make."""

@@ -161,6 +161,10 @@ class Speed:
     measured_tpot_ratio: float = 1.0
     """The same for TPOT."""
 
+    def __hash__(self) -> int:
+        """By some of what tells engines apart: they are looked up far more often than made."""
+        return hash((self.launches_ms, self.dense_weights_ms, self.kv_ms_per_token, self.max_batched_tokens))
+
     def prefill_ms(self, tokens: float, context_tokens: float) -> float:
         """Read ``tokens`` tokens of one prompt that ends at ``context_tokens`` of context, in chunks of the batch limit.
 

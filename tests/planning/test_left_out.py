@@ -9,11 +9,14 @@ import pytest
 
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.planning import planner
+from agentgpu_iac.planning.choosing import serving
+from agentgpu_iac.planning.choosing.candidates import Candidate, shared
 from agentgpu_iac.planning.choosing.evaluation import Evaluator
 from agentgpu_iac.planning.choosing.fronts import Front
 from agentgpu_iac.planning.choosing.known import Known
 from agentgpu_iac.planning.choosing.on_offer import offers, where_cheapest
-from tests.planning.scenes import load, make_agent, make_catalog, offerings, plan
+from agentgpu_iac.planning.choosing.service import in_time
+from tests.planning.scenes import CATALOG, load, make_agent, make_catalog, offerings, plan
 
 PLACES = make_catalog(
     offerings("m1", "large-80", on_demand="3.00", spot="1.20", region="east")
@@ -84,6 +87,31 @@ def test_ways_of_a_paused_cache_under_the_best_bound(monkeypatch, seed):
         Evaluator, "_at_least", lambda _self, _kept, ways: ((1, 1, place, way) for place, way in enumerate(ways))
     )
     assert bought(plan(*agents(seed), catalog=PLACES, target="kubernetes")) == bought(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_that_a_number_of_requests_takes_but_what_budgets_ask(monkeypatch, seed):
+    found = plan(*agents(seed), catalog=PLACES, target="kubernetes")
+    monkeypatch.setattr(serving, "_is_told", lambda _demand: True)
+    assert bought(plan(*agents(seed), catalog=PLACES, target="kubernetes")) == bought(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_more_engines_on_an_accelerator_where_two_are_too_many(monkeypatch, seed):
+    asked: list[Candidate] = []
+    tolerated = planner.tolerated_engines
+
+    def noted(candidate: Candidate, *further: float) -> int:
+        asked.append(candidate)
+        return tolerated(candidate, *further)
+
+    monkeypatch.setattr(planner, "tolerated_engines", noted)
+    quick = [agent | {"sessions": {"concurrent": 1 + seed}} for agent in agents(2 - seed % 2)]
+    plan(*quick, catalog=CATALOG, target="kubernetes")
+    for candidate in asked:
+        kept = [in_time(shared(candidate, engines, 0.0).service, candidate.demand) for engines in (1, 2, 3, 4)]
+        assert kept == sorted(kept, reverse=True)
+    assert asked
 
 
 def test_an_answer_is_known_by_the_things_themselves():

@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from functools import lru_cache
 
-from agentgpu_iac.catalog.model import EngineRelease
+from agentgpu_iac.catalog.model import EngineRelease, InstanceType
 from agentgpu_iac.catalog.store import Catalog
 from agentgpu_iac.plan import (
     CachedModel,
@@ -23,6 +24,7 @@ from agentgpu_iac.plan.machine_paths import MODELS_FOLDER
 from agentgpu_iac.planning import speculation
 from agentgpu_iac.planning.choosing import host_memory, streaming
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.sizing import loading, memory, starting
@@ -333,23 +335,45 @@ def cold_start(
     """
     kept_on = storage(machine, node_models_gib, spec)
     streamed = loader(candidate, machine, release, kept_on, spec, engines) == "runai-streamer"
-    return starting.cold_start(
-        machine.instance,
+    return _cold_start(
+        Itself(machine.instance),
         started_engine(candidate, release),
-        model_gib=loaded_gib(candidate),
-        node_models_gib=node_models_gib,
-        storage=kept_on,
-        root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
-        reader=loading.Reader(
+        loaded_gib(candidate),
+        node_models_gib,
+        kept_on,
+        loading.Reader(
             ranks=candidate.accelerators_per_pod,
             loader="streamer" if streamed else "default",
             from_bucket=streams(candidate, machine, release, spec, engines),
         ),
-        node=starting.NewNode(
+        starting.NewNode(
             image_gb=release.image_gb or UNKNOWN_IMAGE_GB,
             image_pull=image_pull(machine, spec),
             error_ratio=target_of(spec).node_error_ratio,
         ),
+    )
+
+
+@lru_cache(maxsize=8192)
+def _cold_start(
+    instance: Itself[InstanceType],
+    engine: starting.Starting,
+    model_gib: float,
+    node_models_gib: float,
+    kept_on: Storage,
+    reader: loading.Reader,
+    node: starting.NewNode,
+) -> starting.Bounded:
+    """The same for every agent whose engine starts alike."""
+    return starting.cold_start(
+        instance.thing,
+        engine,
+        model_gib=model_gib,
+        node_models_gib=node_models_gib,
+        storage=kept_on,
+        root_volume_mib_per_s=ROOT_VOLUME_MIB_PER_S,
+        reader=reader,
+        node=node,
     )
 
 

@@ -12,9 +12,10 @@ from functools import lru_cache
 from agentgpu_iac.catalog.model import Accelerator, EngineHostMemory, EngineRelease
 from agentgpu_iac.catalog.prefix_cache import PrefixCache
 from agentgpu_iac.planning.choosing.asking import Asking
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.choosing.parallelism import Sizes
 from agentgpu_iac.planning.choosing.service import Service, answering, in_time, slowed, with_overrides, within
-from agentgpu_iac.planning.choosing.serving import Itself, ReplicaService, asking
+from agentgpu_iac.planning.choosing.serving import ReplicaService, asking
 from agentgpu_iac.planning.demand import Demand, wanted_model_len
 from agentgpu_iac.planning.engines import PORTS
 from agentgpu_iac.sizing.groups import Groups
@@ -220,11 +221,12 @@ def _tolerated(itself: Itself[Candidate], most: int, round_trip_ms: float, repli
     demand = candidate.demand
     output_tokens_per_s = demand.output_tokens_per_s(peak=True) / replicas
     prefill_tokens_per_s = demand.prefill_tokens_per_s(candidate.prefix_hit_ratio, peak=True) / replicas
-    for engines in range(most, 1, -1):
+
+    def bears(engines: int) -> bool:
         service = with_overrides(_beside(candidate, engines, round_trip_ms, replicas, by_hand=True), demand)
         enough = within(output_tokens_per_s, service.output_tokens_per_s) and within(
             prefill_tokens_per_s, service.prefill_tokens_per_s
         )
-        if in_time(service, demand) and enough:
-            return engines
-    return 1
+        return in_time(service, demand) and enough
+
+    return next((engines for engines in range(most, 1, -1) if bears(engines)), 1) if most > 1 and bears(2) else 1

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
+from agentgpu_iac.catalog.model import Model
 from agentgpu_iac.plan import Rejection
 from agentgpu_iac.planning.choosing.candidates import Candidate
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.rejections import candidate_rejection
 from agentgpu_iac.sizing.ledger import Line
@@ -136,7 +139,12 @@ def streamer_mib(candidate: Candidate, machine: Machine, loaded_gib: float, engi
 
 def least_streamer_mib(candidate: Candidate) -> int:
     """The least buffer of one rank: its largest tensor must fit, which may hold the experts of a whole layer."""
-    model = candidate.demand.model
+    return _least_streamer_mib(Itself(candidate.demand.model))
+
+
+@lru_cache(maxsize=256)
+def _least_streamer_mib(itself: Itself[Model]) -> int:
+    model = itself.thing
     embedding_bytes = embedding_parameters(model) * 2
     experts_bytes = read_bytes(model, model.modules)[0] / max(1, layer_count(model)) * 2 / 3
     return max(_LEAST_STREAMER_MIB, ceil(max(embedding_bytes, experts_bytes) / MIB))

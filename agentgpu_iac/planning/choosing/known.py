@@ -7,10 +7,26 @@ are the same objects each time, and so is most of what is asked about them.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 _Asked = ParamSpec("_Asked")
 _Answer = TypeVar("_Answer")
+Thing = TypeVar("Thing")
+
+
+class Itself(Generic[Thing]):
+    """Something as a key, alike to itself alone: it holds what has no hash."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Thing) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and other.thing is self.thing
 
 
 class Known:

@@ -126,7 +126,9 @@ def _parts(found: AgentFits, baselines: Sequence[Part], bursts: Sequence[Part], 
         return zones if zones == 1 or not joined.is_joined(burst.machine, spec) else None
 
     def warm(baseline: Part, burst: Part, peak: int) -> int:
-        whole = replace(baseline.candidate, peak_replicas=peak)
+        whole = baseline.candidate
+        if peak != whole.peak_replicas:
+            whole = replace(whole, peak_replicas=peak)
         on_spot = "spot" in burst.purchase.capacity_types
         return warm_replicas(whole, burst.cold_s, spec.capacity, on_spot=on_spot, spare=baseline.spare)
 

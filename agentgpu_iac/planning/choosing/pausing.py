@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from agentgpu_iac.catalog.model import EngineRelease
 from agentgpu_iac.planning.choosing.candidates import Candidate
-from agentgpu_iac.planning.choosing.serving import Itself
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.planning.deployments import requests_at_pace
 from agentgpu_iac.planning.engines import PORTS

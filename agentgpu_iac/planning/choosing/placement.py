@@ -361,9 +361,7 @@ def place(
     )
     certain = [safe[1] for safe, its in zip(alone, served, strict=True) if safe is not None and len(its) == 1]
     most_usd = sum(certain, Decimal(0)) if len(certain) == rules.agents else None
-    columns = [
-        replace(known.of(_column, option, terms), agents=its) for option, its in zip(options, agents, strict=True)
-    ]
+    columns = [known.of(_column, option, terms).of(its) for option, its in zip(options, agents, strict=True)]
     found = choose(columns, order, rules, most_usd)
     chosen = sorted((options[number] for number in found.columns), key=lambda option: option.deployments)
     joint = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from agentgpu_iac.catalog.join import ANY_REGION
@@ -45,11 +45,11 @@ class Machine:
     accelerators: int
     region: str
     ways: tuple[Way, ...]
+    id: tuple[str, str, str] = field(init=False, repr=False, compare=False)
+    """(provider, instance type, region)."""
 
-    @property
-    def id(self) -> tuple[str, str, str]:
-        """(provider, instance type, region)."""
-        return (self.instance.provider, self.instance.name, self.region)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", (self.instance.provider, self.instance.name, self.region))
 
     def way(self, capacity_type: CapacityType) -> Way | None:
         """How it is offered that way, if it is."""

@@ -93,6 +93,12 @@ class Column:
     weights: Mapping[str, float] = field(default_factory=dict)
     """What its own nodes weigh in each limit."""
 
+    def of(self, agents: tuple[int, ...]) -> Column:
+        """The same for those agents."""
+        return Column(
+            agents=agents, direct_usd=self.direct_usd, takes=self.takes, least_usd=self.least_usd, weights=self.weights
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:

@@ -48,9 +48,10 @@ class Service:
     e2e_error_ratio: float | None = None
 
 
-def prefill_ms(engine: Speed, request: latency.Request, sessions: float, tokens: float, end_tokens: float) -> float:
+def prefill_ms(
+    engine: Speed, request: latency.Request, sessions: float, tokens: float, end_tokens: float, *, decode_ms: float
+) -> float:
     """The steps of a prompt while ``sessions`` generate, but for the one decode step that its last one is as well."""
-    decode_ms = engine.decode_ms(sessions, request.context_tokens)
     reading = latency.read_prompt(engine, tokens, end_tokens, sessions, request.context_tokens, decode_ms=decode_ms)
     return max(0.0, reading.reading_ms - decode_ms) * engine.measured_ttft_ratio
 
@@ -174,6 +175,14 @@ def in_time(service: Service, demand: Demand) -> bool:
 def most_used(service: Service, demand: Demand) -> float:
     """What is used of the tightest of the agent's budgets."""
     return max(_used(value, budget) for _, value, budget in budgets(service, demand))
+
+
+def most_used_of_tokens(ttft_at_ms: float, tpot_at_ms: float, demand: Demand) -> float:
+    """The same of the budgets of TTFT and TPOT."""
+    return max(
+        _used(with_margin(ttft_at_ms, demand), demand.budget_ttft_ms),
+        _used(with_margin(tpot_at_ms, demand), demand.budget_tpot_ms),
+    )
 
 
 def budgets(

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Generic, TypeVar
 
 from agentgpu_iac.planning.choosing.asking import Asking
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.choosing.requests import largest_prompt, mean_request
-from agentgpu_iac.planning.choosing.service import Service, most_used, prefill_ms, slowed, with_overrides, with_reload
+from agentgpu_iac.planning.choosing.service import (
+    Service,
+    most_used,
+    most_used_of_tokens,
+    prefill_ms,
+    slowed,
+    with_overrides,
+    with_reload,
+)
 from agentgpu_iac.planning.demand import Demand
 from agentgpu_iac.sizing import latency, tails
 from agentgpu_iac.sizing.groups import Groups
@@ -17,23 +25,6 @@ from agentgpu_iac.sizing.pausing import Away
 from agentgpu_iac.sizing.searching import between, largest_within
 from agentgpu_iac.sizing.speed import Speed
 from agentgpu_iac.spec.model import MAX_COUNT
-
-Thing = TypeVar("Thing")
-
-
-class Itself(Generic[Thing]):
-    """Something as a key, alike to itself alone: it holds what has no hash."""
-
-    __slots__ = ("thing",)
-
-    def __init__(self, thing: Thing) -> None:
-        self.thing = thing
-
-    def __hash__(self) -> int:
-        return id(self.thing)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Itself) and other.thing is self.thing
 
 
 class ReplicaService:
@@ -45,10 +36,10 @@ class ReplicaService:
         "_by_hand",
         "_demand",
         "_engines",
-        "_in_time",
         "_known",
-        "_late",
+        "_plain",
         "_round_trip_ms",
+        "_searched",
         "asking",
     )
 
@@ -74,8 +65,9 @@ class ReplicaService:
         self._round_trip_ms, self._by_hand, self._engines = round_trip_ms, by_hand, engines
         self._alone = _alone(key, engine, prefix_hit_ratio, worst, groups, round_trip_ms)
         self._known: dict[int, Service] = {}
-        self._in_time, self._late = (0, 0.0), (MAX_COUNT, math.inf)
-        """The most requests that are known to be in time, and the fewest known to be late, with what they use of the budgets."""
+        told = by_hand and _is_told(demand)
+        self._plain = not told and engine is not None and engines == 1 and not (away is not None and away.longest_ms)
+        self._searched = self._alone.searched.setdefault((told, engines, away), _Searched())
         reload_ms = 0.0 if away is None else away.waits_ms
         self.asking = asking(
             key, engine, prefix_hit_ratio, groups, by_hand=by_hand, engines=engines, reload_ms=reload_ms
@@ -98,24 +90,19 @@ class ReplicaService:
         """The most requests, up to those, that are computed at once within every budget: latency only grows with them."""
         if self._away is not None:
             requests = min(requests, self._away.resident)
-        if requests <= self._in_time[0]:
+        searched = self._searched
+        if requests <= searched.in_time[0]:
             return requests
-        if requests < self._late[0]:
-            self._learn(requests, self._used(requests))
-        if requests > self._in_time[0]:
-            between(self._learnt, 1.0, self._in_time, self._late)
-        return min(requests, self._in_time[0])
+        if requests < searched.late[0]:
+            searched.learn(requests, self._used(requests))
+        if requests > searched.in_time[0]:
+            between(self._learnt, 1.0, searched.in_time, searched.late)
+        return min(requests, searched.in_time[0])
 
     def _learnt(self, requests: int) -> float:
         used = self._used(requests)
-        self._learn(requests, used)
+        self._searched.learn(requests, used)
         return used
-
-    def _learn(self, requests: int, used: float) -> None:
-        if used <= 1:
-            self._in_time = max(self._in_time, (requests, used))
-        else:
-            self._late = min(self._late, (requests, used))
 
     def most_sessions(self, by_memory: int) -> int:
         """The most sessions, up to those that memory holds, that meet every budget with as many requests as they generate."""
@@ -147,6 +134,8 @@ class ReplicaService:
         """What they use of the tightest budget; infinite where the link to the host does not keep up."""
         if self._away is not None and not self._away.keeps_up(self._asked_per_ms(requests)):
             return math.inf
+        if self._plain:
+            return most_used_of_tokens(*self._alone.late_ms(requests), self._demand)
         return most_used(self.computing(requests), self._demand)
 
     def _asked_per_ms(self, requests: int) -> float:
@@ -164,42 +153,114 @@ class ReplicaService:
         return self._known[requests]
 
 
+def _is_told(demand: Demand) -> bool:
+    """Whether what was set by hand, or the budget of whole answers, decides how many requests are in time."""
+    given = demand.agent.overrides
+    return demand.budget_e2e_ms is not None or given.ttft_ms is not None or given.tpot_ms is not None
+
+
+class _Searched:
+    """What a search for the most requests in time has found."""
+
+    __slots__ = ("in_time", "late")
+
+    def __init__(self) -> None:
+        self.in_time, self.late = (0, 0.0), (MAX_COUNT, math.inf)
+        """The most requests that are known to be in time, and the fewest known to be late, with what they use of the budgets."""
+
+    def learn(self, requests: int, used: float) -> None:
+        """So many use so much of the tightest budget."""
+        if used <= 1:
+            self.in_time = max(self.in_time, (requests, used))
+        else:
+            self.late = min(self.late, (requests, used))
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """What a number of requests takes, in ms, before the network."""
+
+    engine: Speed
+    state: latency.Steady
+    prefill: float
+    """Of the largest prompt."""
+    decode: float
+    late: float
+    """Host time and wait at the percentile."""
+    tpot_at: float
+
+
 class _Alone:
     """One engine that shares its accelerators with no other, by the requests that it computes; each number worked out once."""
 
-    __slots__ = ("_demand", "_engine", "_groups", "_hit", "_known", "_largest", "_request", "_round_trip_ms")
+    __slots__ = (
+        "_demand",
+        "_engine",
+        "_groups",
+        "_hit",
+        "_known",
+        "_largest",
+        "_request",
+        "_round_trip_ms",
+        "_times",
+        "searched",
+    )
 
     def __init__(
         self, demand: Demand, engine: Speed | None, hit: float, worst_hit: float, groups: Groups, round_trip_ms: float
     ) -> None:
         self._demand, self._engine, self._groups, self._round_trip_ms = demand, engine, groups, round_trip_ms
-        self._hit, self._known = hit, dict[int, Service]()
+        self._hit, self._known, self._times = hit, dict[int, Service](), dict[int, _Times]()
+        self.searched: dict[tuple[bool, int, Away | None], _Searched] = {}
+        """By whether something told by hand counts, engines that take turns, and what is done with sessions that pause."""
         self._request, self._largest = mean_request(demand, hit), largest_prompt(demand, worst_hit)
 
     def service(self, requests: int) -> Service:
         """With nothing set by hand."""
         if requests not in self._known:
-            self._known[requests] = _unknown(requests) if self._engine is None else self._with(self._engine, requests)
+            self._known[requests] = _unknown(requests) if self._engine is None else self._with(requests)
         return self._known[requests]
 
-    def _with(self, engine: Speed, requests: int) -> Service:
-        demand, request, largest_prompts = self._demand, self._request, self._largest
+    def late_ms(self, requests: int) -> tuple[float, float]:
+        """(TTFT, TPOT) at the percentile; only of an engine whose speed is known."""
+        times = self._taken(requests)
+        return self._round_trip_ms + times.late + times.prefill + times.decode, times.tpot_at
+
+    def _taken(self, requests: int) -> _Times:
+        if requests not in self._times:
+            if self._engine is None:
+                raise ValueError("nothing is known of the engine's speed")
+            self._times[requests] = self._take(self._engine, requests)
+        return self._times[requests]
+
+    def _take(self, engine: Speed, requests: int) -> _Times:
+        demand, request = self._demand, self._request
         engine = engine.with_fullest_group(self._groups.fullness(requests))
         state = latency.steady(engine, request, requests)
+        return _Times(
+            engine,
+            state,
+            prefill_ms(engine, request, requests, *self._largest, decode_ms=state.decode_ms),
+            state.decode_ms * engine.measured_ttft_ratio,
+            tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio,
+            tails.tpot_at(state, request, demand.percentile) * engine.measured_tpot_ratio,
+        )
+
+    def _with(self, requests: int) -> Service:
+        demand, request, times = self._demand, self._request, self._taken(requests)
+        engine, state, prefill, decode = times.engine, times.state, times.prefill, times.decode
         answer = latency.answer(engine, request, state, requests, requests)
-        prefill = prefill_ms(engine, request, requests, *largest_prompts)
         longest = demand.longest_context_tokens
-        cold = prefill_ms(engine, request, requests, longest, longest)
-        network, decode = self._round_trip_ms, answer.first_step_ms
-        late = tails.queue_at(state, demand.percentile) * engine.measured_ttft_ratio
+        cold = prefill_ms(engine, request, requests, longest, longest, decode_ms=state.decode_ms)
+        network = self._round_trip_ms
         return Service(
             sessions=requests,
             generating=requests,
             most_generating=requests,
             ttft_ms=network + answer.queue_ms + prefill + decode,
             tpot_ms=answer.tpot_ms,
-            ttft_at_ms=network + late + prefill + decode,
-            tpot_at_ms=tails.tpot_at(state, request, demand.percentile) * engine.measured_tpot_ratio,
+            ttft_at_ms=network + times.late + prefill + decode,
+            tpot_at_ms=times.tpot_at,
             e2e_ms=None,
             uncached_ttft_ms=network + answer.queue_ms + cold + decode,
             queue_ms=answer.queue_ms,
@@ -238,7 +299,7 @@ def _unknown(requests: int) -> Service:
     )
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=8192)
 def _alone(
     demand: Itself[Demand], engine: Speed | None, hit: float, worst_hit: float, groups: Groups, round_trip_ms: float
 ) -> _Alone:
@@ -261,7 +322,7 @@ def asking(
     return _asking(demand, engine, hit, groups, by_hand and told, engines, reload_ms)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=8192)
 def _asking(
     demand: Itself[Demand],
     engine: Speed | None,

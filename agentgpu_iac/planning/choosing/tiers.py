@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from agentgpu_iac.plan import Constraint, RejectionUnit
 from agentgpu_iac.planning.choosing.candidates import Candidate, asking_of
+from agentgpu_iac.planning.choosing.known import Itself
 from agentgpu_iac.planning.choosing.leaving import NOTICE_DETECTION_S
 from agentgpu_iac.planning.choosing.pricing import Machine
 from agentgpu_iac.planning.choosing.zones import baseline_zones, surviving
@@ -69,6 +71,12 @@ class Refusal:
 
 def sessions_before_ready(demand: Demand, cold_start_s: float) -> int:
     """Sessions held by the time that a replica started with the burst is ready: the load climbs evenly over the ramp."""
+    return _sessions_before_ready(Itself(demand), cold_start_s)  # asked for every way to make up a deployment
+
+
+@lru_cache(maxsize=8192)
+def _sessions_before_ready(itself: Itself[Demand], cold_start_s: float) -> int:
+    demand = itself.thing
     climbed = demand.climbed(cold_start_s)
     return math.ceil(demand.concurrent + (demand.peak - demand.concurrent) * climbed - 1e-6)
 

@@ -106,7 +106,9 @@ def _prompt_ms(candidate: Candidate, demand: Demand) -> float:
         return 0.0
     request = mean_request(candidate.demand, candidate.prefix_hit_ratio)
     prompt = largest_prompt(demand, candidate.longest_prompt_hit_ratio)
-    return prefill_ms(engine, request, candidate.service.generating, *prompt)
+    generating = candidate.service.generating
+    decode_ms = engine.decode_ms(generating, request.context_tokens)
+    return prefill_ms(engine, request, generating, *prompt, decode_ms=decode_ms)
 
 
 def _optional(value: float | None, digits: int) -> float | None:
