@@ -20,6 +20,7 @@ from agentgpu_iac.cli.app import (
     TodayOption,
     writing,
 )
+from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput
 
@@ -93,13 +94,13 @@ def plan(
         with writing(output_file):
             output_file.write_text(texts[format](), encoding="utf-8")
     elif is_page:
-        typer.echo(_report(made), nl=False)
+        say(_report(made), nl=False)
     elif printed in (PlanFormat.JSON, PlanFormat.YAML):
         _print_data(made.model_dump(mode="json", by_alias=True), printed)
     else:
         _print_blocks(view(made, str(spec)), printed)
     if today is None and (grown := since_then(made.cost.price_age)):
-        typer.echo(grown, err=True)
+        tell(grown)
 
 
 def _check_report(locked: Path | None) -> None:
@@ -148,7 +149,7 @@ def _print_data(data: Any, format: PlanFormat) -> None:
     if format is PlanFormat.JSON:
         output.write_json(data)
     elif format is PlanFormat.YAML:
-        typer.echo(output.yaml_text(data), nl=False)
+        say(output.yaml_text(data), nl=False)
 
 
 def _print_blocks(blocks: Iterable[Block], format: PlanFormat) -> None:
@@ -261,9 +262,9 @@ def render(
         if checked.faults:
             raise BadInput(checked.faults)
         for unchecked in checked.not_checked:
-            typer.echo(f"no schema to check against: {unchecked}", err=True)
+            tell(f"no schema to check against: {unchecked}")
     for sentence in too_long_cloud_inits(files):
-        typer.echo(sentence, err=True)
+        tell(sentence)
     whole = (*files, *beside(made, files))
     if directory is None:
         assert check is not None  # noqa: S101 - said above
@@ -283,7 +284,7 @@ def render(
             }
         )
     else:
-        typer.echo(
+        say(
             f"{directory}: {report.written} written, {report.unchanged} unchanged, {report.deleted} deleted. "
             f"Next: {next_step(made, files, str(directory))}"
         )
@@ -314,13 +315,13 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
     if format is Format.JSON:
         output.write_json({"directory": str(directory), **asdict(found)})
     elif found.is_empty:
-        typer.echo(f"{directory}: {len(files)} files, all as they would be written.")
+        say(f"{directory}: {len(files)} files, all as they would be written.")
     else:
         for verb, paths in (("write", found.added), ("change", found.changed), ("delete", found.deleted)):
             for path in paths:
-                typer.echo(f"would {verb} {path}")
+                say(f"would {verb} {path}")
         for reason in found.refused:
-            typer.echo(f"would refuse without --force: {reason}")
+            say(f"would refuse without --force: {reason}")
     if not found.is_empty:
         raise typer.Exit(EXIT_NO)
 
@@ -344,7 +345,7 @@ def diff(
     found = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format is PlanFormat.MARKDOWN:
-        typer.echo(diff_comment(found), nl=False)
+        say(diff_comment(found), nl=False)
     elif format is PlanFormat.TABLE:
         _print_blocks(diff_view(found), format)
     if exit_code and not found.is_empty:

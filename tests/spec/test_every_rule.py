@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import agent_rules, commitment_rules, provider_rules, rules, schedule_rules, tenancy_rules
+from agentgpu_iac.spec import (
+    agent_rules,
+    commitment_rules,
+    namespace_rules,
+    provider_rules,
+    rules,
+    schedule_rules,
+    tenancy_rules,
+)
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -228,7 +236,12 @@ BAD = (
     ),
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
     ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
-    ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
+    ("namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
+    (
+        "namespace_rules",
+        "metadata.name",
+        with_spec("security: {callers: [customer-service]}"),
+    ),
     ("adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
     (
         "adapter_rules",
@@ -447,7 +460,7 @@ ALLOWED = (
 )
 """Close to what is forbidden, and not."""
 
-MODULES = (rules, agent_rules, commitment_rules, provider_rules, schedule_rules, tenancy_rules)
+MODULES = (rules, agent_rules, commitment_rules, namespace_rules, provider_rules, schedule_rules, tenancy_rules)
 TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 
