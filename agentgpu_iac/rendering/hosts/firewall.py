@@ -20,8 +20,8 @@ FRONT_RULE = "front.nft"
 
 
 def _within(inner: AddressRange, outer: AddressRange) -> bool:
-    one, other = ip_network(inner), ip_network(outer)
-    return one.version == other.version and other.supernet_of(one)  # type: ignore[arg-type]
+    within, around = ip_network(inner), ip_network(outer)
+    return within.version == around.version and around.supernet_of(within)  # type: ignore[arg-type]
 
 
 _SSH = 22
