@@ -6,7 +6,7 @@ as the project grows; none is renamed.
 """
 
 from agentgpu_iac.plan.account import VcpuNeed
-from agentgpu_iac.plan.agent import AgentPlan, SharingPlan
+from agentgpu_iac.plan.agent import AgentPlan, SharingPlan, TalkPlan
 from agentgpu_iac.plan.cluster import (
     ClusterObjectsPlan,
     GitOpsPlan,
@@ -94,6 +94,7 @@ from agentgpu_iac.plan.scaling import (
 )
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
+from agentgpu_iac.plan.step_times import StageTimes, StepTimesPlan
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -196,10 +197,13 @@ __all__ = (
     "SkyPlace",
     "SkySecret",
     "SkyServicePlan",
+    "StageTimes",
     "StartChoice",
     "StartTarget",
+    "StepTimesPlan",
     "StartupTaintPlan",
     "StorageChoice",
+    "TalkPlan",
     "TeamPlan",
     "ThinkingMode",
     "ThinkingPlan",
