@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 _WIDTH = math.log(1.01)
 _LEAST = 1e-6
@@ -28,6 +29,14 @@ class Sketch:
         if value > self._most:
             self._most = value
 
+    def take(self, other: Sketch) -> None:
+        """Count all values of another one too."""
+        for place, count in other._bins.items():  # noqa: SLF001 - one of its own kind
+            self._bins[place] = self._bins.get(place, 0) + count
+        self._count += other._count  # noqa: SLF001
+        self._sum += other._sum  # noqa: SLF001
+        self._most = max(self._most, other._most)  # noqa: SLF001
+
     @property
     def count(self) -> int:
         """Values counted."""
@@ -49,3 +58,11 @@ class Sketch:
             if seen >= wanted:
                 return 0.0 if place == -1_000_000 else min(self._most, math.exp(place * _WIDTH))
         return self._most
+
+
+def merged(sketches: Iterable[Sketch]) -> Sketch:
+    """All values of several."""
+    whole = Sketch()
+    for each in sketches:
+        whole.take(each)
+    return whole
