@@ -52,7 +52,9 @@ class Fleet:
         self._events: list[tuple[float, int, Handler, Any]] = []
         self._number = 0
         self._deployments = deployments
-        self._home = {agent.name: deployments[agent.deployment] for agent in plan.served_agents if agent.name in measures}
+        self._home = {
+            agent.name: deployments[agent.deployment] for agent in plan.served_agents if agent.name in measures
+        }
         self._measures = measures
         self._warm_ms, self._end_ms = warm_ms, end_ms
         self._reclaims_per_hour = reclaims_per_hour
@@ -203,7 +205,9 @@ class Fleet:
         if replica.wakes_ms != wakes_ms or replica.state == "ended":
             return
         steps = replica.steps
-        self._finished(replica, steps.advance(math.nextafter(steps.now_ms, math.inf) if steps.now_ms >= wakes_ms else wakes_ms))
+        self._finished(
+            replica, steps.advance(math.nextafter(steps.now_ms, math.inf) if steps.now_ms >= wakes_ms else wakes_ms)
+        )
         self._note(replica)
         replica.wakes_ms = math.nan
         self._wake_at(replica)

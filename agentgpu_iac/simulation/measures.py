@@ -12,7 +12,17 @@ FIGURES = ("ttft", "tpot", "e2e")
 class AgentMeasures:
     """One agent's requests."""
 
-    __slots__ = ("agent", "answered", "inside_tpot", "inside_ttft", "lost", "refused", "requests", "retried", "sketches")
+    __slots__ = (
+        "agent",
+        "answered",
+        "inside_tpot",
+        "inside_ttft",
+        "lost",
+        "refused",
+        "requests",
+        "retried",
+        "sketches",
+    )
 
     def __init__(self, agent: AgentPlan) -> None:
         self.agent = agent

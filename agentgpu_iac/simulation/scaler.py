@@ -98,4 +98,3 @@ class Scaler:
             return current
         self._went_ms = now_ms
         return current - 1
-

@@ -233,13 +233,17 @@ def _on_trace(
         warnings.append(f"{sent.cut:,} requests were longer than maxModelLen ({baseline.max_model_len:,}) and were cut")
     name = f"{trace.source} at {rate:.3g} requests/s"
     shown = {agent.name: measures[agent.name]}
-    return report(plan, name, hours, 0.0, asked.seed, {agent.deployment: deployments[agent.deployment]}, shown, warnings)
+    return report(
+        plan, name, hours, 0.0, asked.seed, {agent.deployment: deployments[agent.deployment]}, shown, warnings
+    )
 
 
 def _agent_of_trace(asked: Simulation, measures: dict[str, AgentMeasures]) -> AgentPlan:
     if asked.trace_agent is not None and asked.trace_agent not in measures:
         known = ", ".join(measures)
-        raise BadInput.one("--agent", f"no agent {asked.trace_agent!r} can be simulated", hint=f"those that can: {known}")
+        raise BadInput.one(
+            "--agent", f"no agent {asked.trace_agent!r} can be simulated", hint=f"those that can: {known}"
+        )
     if asked.trace_agent is None and len(measures) > 1:
         message = "a trace is of one agent, and the plan has several"
         raise BadInput.one("--agent", message, hint=f"write one of {', '.join(measures)}")

@@ -26,16 +26,15 @@ class Sketch:
         self._bins[place] = self._bins.get(place, 0) + 1
         self._count += 1
         self._sum += value
-        if value > self._most:
-            self._most = value
+        self._most = max(self._most, value)
 
     def take(self, other: Sketch) -> None:
         """Count all values of another one too."""
-        for place, count in other._bins.items():  # noqa: SLF001 - one of its own kind
+        for place, count in other._bins.items():
             self._bins[place] = self._bins.get(place, 0) + count
-        self._count += other._count  # noqa: SLF001
-        self._sum += other._sum  # noqa: SLF001
-        self._most = max(self._most, other._most)  # noqa: SLF001
+        self._count += other._count
+        self._sum += other._sum
+        self._most = max(self._most, other._most)
 
     @property
     def count(self) -> int:

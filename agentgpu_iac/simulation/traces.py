@@ -102,7 +102,9 @@ def _read(file: BufferedReader, source: str) -> tuple[str, list[TraceRequest]]:
             return layout, list(_csv_lines(lines, source, places, session, layout))
     known = "; ".join(f"{layout}: {', '.join(needed)}" for layout, needed in _CSV.items())
     message = f"its first line is no header of a trace that is known: {shortened(first) or 'empty'}"
-    raise BadInput([Fault(source=source, line=1, column=1, message=message, hint=f"{known}; or JSON Lines of Mooncake")])
+    raise BadInput(
+        [Fault(source=source, line=1, column=1, message=message, hint=f"{known}; or JSON Lines of Mooncake")]
+    )
 
 
 _CSV: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -172,10 +174,10 @@ def _date_s(text: str) -> float:
     year, month, date = (int(part) for part in day.split("-"))
     hour, minute, second = clock.split(":")
     second = second.partition("+")[0].removesuffix("Z")
-    if not (1 <= month <= 12 and 1 <= date <= 31 and 0 <= int(hour) < 24 and 0 <= int(minute) < 60):  # noqa: PLR2004
+    if not (1 <= month <= 12 and 1 <= date <= 31 and 0 <= int(hour) < 24 and 0 <= int(minute) < 60):
         raise ValueError(text)
     shifted = (month + 9) % 12
-    years = year - (shifted >= 10)  # noqa: PLR2004 - January and February belong to the year before
+    years = year - (shifted >= 10)
     days = 365 * years + years // 4 - years // 100 + years // 400 + (shifted * 306 + 5) // 10 + date - 1
     return days * 86_400.0 + int(hour) * 3600 + int(minute) * 60 + float(second)
 
