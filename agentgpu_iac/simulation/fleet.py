@@ -46,7 +46,7 @@ class Fleet:
         end_ms: float,
         seed: int,
         reclaims_per_hour: float = 0.0,
-        follow: Callable[[Session, float], None] | None = None,
+        follow: Callable[[Session], None] | None = None,
     ) -> None:
         self.now_ms = 0.0
         self._events: list[tuple[float, int, Handler, Any]] = []
@@ -60,7 +60,7 @@ class Fleet:
         self._reclaims_per_hour = reclaims_per_hour
         self._chance = Random(f"{seed}/clients")
         self._follow = follow
-        """Called with a session that is over and the time: who starts the next one."""
+        """Called with a session that is over: who starts the next one."""
         self._children: Callable[[str, int, int], Session] | None = None
         self._waiting = 0
         for each in deployments.values():
@@ -258,13 +258,15 @@ class Fleet:
         session.place += 1
         if session.place < len(session.asks):
             self.at(self.now_ms + ask.pause_ms, self.ask, session)
-        else:
+        elif self._follow is None:
             self._over(session)
+        else:  # it is held until its user has left
+            self.at(self.now_ms + ask.pause_ms, self._over, session)
 
     def _over(self, session: Session) -> None:
         self._home[session.agent].sessions -= 1
         if self._follow is not None:
-            self._follow(session, self.now_ms)
+            self._follow(session)
 
     # --- the fleet
 

@@ -83,10 +83,6 @@ class Talk:
             asks += self._turn(chance, first=turn == 0)
         return Session(self._agent, tuple(asks), chance.getrandbits(32), slot)
 
-    def pause_ms(self, seed: str) -> float:
-        """Between two conversations of a slot: as a user pauses."""
-        return _drawn(self._user_s, Random(seed)) * 1000
-
     def _turn(self, chance: Random, *, first: bool) -> list[Ask]:
         talk = self._conversation
         calls = _count(talk.tool_calls.per_turn, chance) if self._tool_s else 0

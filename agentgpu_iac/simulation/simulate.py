@@ -106,8 +106,8 @@ class _Slots:
     def closes(self, key: tuple[str, int]) -> None:
         self._open.discard(key)
 
-    def follow(self, session: Session, now_ms: float) -> None:
-        """A conversation is over: the slot's next one begins after a pause, if the slot is still open."""
+    def follow(self, session: Session) -> None:
+        """A conversation is over: the slot's next one begins, if the slot is still open."""
         key = (session.agent, session.slot)
         if session.slot < 0:
             return
@@ -115,8 +115,7 @@ class _Slots:
             self._rounds.pop(key, None)
             return
         self._rounds[key] += 1
-        pause_ms = self._talks[session.agent].pause_ms(f"{self._seed}/{key}/{self._rounds[key]}/pause")
-        self._fleet.at(now_ms + pause_ms, self._begin, key)
+        self._begin(key)
 
     def _begin(self, key: tuple[str, int]) -> None:
         if key not in self._open:
@@ -155,7 +154,7 @@ def _on_sessions(
         end_ms=(warm_s + hours * 3600) * 1000,
         seed=asked.seed,
         reclaims_per_hour=asked.reclaims_per_hour,
-        follow=lambda session, now_ms: slots.follow(session, now_ms),
+        follow=lambda session: slots.follow(session),  # noqa: PLW0108 - they need the fleet
     )
     slots = _Slots(fleet, talks, asked.seed)
     fleet.children(lambda agent, turns, seed: talks[agent].session(f"{seed}", turns=turns))
