@@ -15,6 +15,7 @@ from agentgpu_iac.simulation.measures import Series
 from agentgpu_iac.simulation.replica import Engine, Replica, engine_of
 from agentgpu_iac.simulation.ring import Ring
 from agentgpu_iac.simulation.sessions import Session
+from agentgpu_iac.sizing.speed import Speed
 
 FOUND_AFTER_MS: Final = 5_000.0
 """From a replica that is ready, or leaves, to a router that knows it (docs/traffic.md: pods are followed within about 5 s)."""
@@ -35,11 +36,13 @@ class Held:
 class Deployment:
     """Replicas of one deployment, in time."""
 
-    def __init__(self, plan: Plan, tiers: Sequence[Workload], seed: int) -> None:
+    def __init__(self, plan: Plan, tiers: Sequence[Workload], seed: int, *, shares_prefix: bool) -> None:
         self.name = tiers[0].agent
         self.baseline = tiers[0]
         self.burst = next((tier for tier in tiers if tier.tier == "burst" and tier.replicas.max), None)
-        self.engines: dict[str, Engine] = {tier.tier: engine_of(tier, _speed(tier)) for tier in tiers}
+        self.engines: dict[str, Engine] = {
+            tier.tier: engine_of(tier, _speed(tier), shares_prefix=shares_prefix) for tier in tiers
+        }
         self.pools: dict[str, NodePool] = {tier.tier: plan.pool(tier.node_pool) for tier in tiers}
         routes = () if plan.router is None else plan.router.routes
         self.route: RoutePlan | None = next((each for each in routes if each.leads_to == self.name), None)
@@ -55,7 +58,7 @@ class Deployment:
         self.turned_away = 0
         """Requests that no replica took, each try counted: what the engines' counters show."""
         self.series = Series()
-        self.preempted_gone = 0
+        self.preempted = 0
         self.peak_cache_ratio = 0.0
         self.peak_waiting = 0
         self.most_burst = 0
@@ -117,7 +120,7 @@ class Deployment:
         self.replicas.remove(replica)
         self._by_number.pop(replica.number)
         self.paid_ms[tier] += now_ms - replica.claimed_ms
-        self.preempted_gone += replica.steps.preempted
+        self._count(replica)
         if node_stays:
             self.idle_nodes.append(now_ms + self.pools[tier].idle_s * 1000)
 
@@ -125,10 +128,14 @@ class Deployment:
         """Count what runs until now."""
         for replica in self.replicas:
             self.paid_ms[replica.engine.workload.tier] += now_ms - replica.claimed_ms
-            self.preempted_gone += replica.steps.preempted
+            self._count(replica)
         if self.idle_nodes:
             idle_ms = self.pools["burst"].idle_s * 1000
             self.paid_ms["burst"] += sum(min(now_ms, until) - (until - idle_ms) for until in self.idle_nodes)
+
+    def _count(self, replica: Replica) -> None:
+        self.preempted += replica.steps.preempted
+        self.peak_cache_ratio = max(self.peak_cache_ratio, replica.peak_cache_ratio)
 
     def start_bill(self, now_ms: float) -> None:
         """Forget what was paid before."""
@@ -205,7 +212,7 @@ def _fullness(key: int) -> Callable[[Replica], tuple[float, int]]:
     return of
 
 
-def _speed(workload: Workload):  # type: ignore[no-untyped-def]
+def _speed(workload: Workload) -> Speed:
     assert workload.step_times is not None  # noqa: S101 - asked before
     return workload.step_times.speed()
 

@@ -189,7 +189,6 @@ class Fleet:
         while steps.now_ms < self.now_ms and not steps.idle:
             self._finished(replica, steps.advance(self.now_ms))
         steps.push(call)
-        self._note(replica)
         self._wake_at(replica)
 
     def _wake_at(self, replica: Replica) -> None:
@@ -205,21 +204,16 @@ class Fleet:
         if replica.wakes_ms != wakes_ms or replica.state == "ended":
             return
         steps = replica.steps
-        self._finished(
-            replica, steps.advance(math.nextafter(steps.now_ms, math.inf) if steps.now_ms >= wakes_ms else wakes_ms)
-        )
-        self._note(replica)
+        now_ms = steps.now_ms
+        finished = steps.advance(wakes_ms if wakes_ms > now_ms else math.nextafter(now_ms, math.inf))
+        if finished:
+            self._finished(replica, finished)
+        replica.peak_tokens = max(replica.peak_tokens, steps.cache_used_tokens)
         replica.wakes_ms = math.nan
         self._wake_at(replica)
 
-    def _note(self, replica: Replica) -> None:
-        ratio = replica.cache_ratio
-        if ratio > replica.peak_cache_ratio:
-            replica.peak_cache_ratio = ratio
-            home = self._deployments[replica.engine.workload.agent]
-            home.peak_cache_ratio = max(home.peak_cache_ratio, ratio)
-
     def _finished(self, replica: Replica, finished: list[Asked]) -> None:
+        replica.peak_tokens = max(replica.peak_tokens, replica.steps.cache_used_tokens)
         for call in finished:
             self.at(call.last_ms + replica.engine.after_ms, self._answered, call)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agentgpu_iac.plan import Workload
 from agentgpu_iac.simulation.sessions import Session
+from agentgpu_iac.simulation.step_lines import StepLines
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.sizing.latency import way_ms
 from agentgpu_iac.sizing.speed import Speed
@@ -36,6 +37,8 @@ class Engine:
 
     workload: Workload
     speed: Speed
+    steps: StepLines
+    """The same, for its steps."""
     scheduling: Scheduling
     shared_tokens: int
     """Prefix that all sessions share: held once, and read by the first."""
@@ -49,10 +52,10 @@ class Engine:
     """Bringing back a context that was moved to the host; None: it is read again."""
 
 
-def engine_of(workload: Workload, speed: Speed) -> Engine:
-    """The engine of a workload of the plan."""
+def engine_of(workload: Workload, speed: Speed, *, shares_prefix: bool) -> Engine:
+    """The engine of a workload of the plan; ``shares_prefix``: its requests are those of the plan's sessions."""
     groups = workload.attention_data_parallel_size
-    shared = shared_tokens(workload)
+    shared = shared_tokens(workload) if shares_prefix else 0
     limit = workload.admission.max_queued_requests
     planned = float(workload.most_generating if workload.generating is None else workload.generating.planned)
     context = float(workload.memory.expected_context_tokens)
@@ -64,6 +67,7 @@ def engine_of(workload: Workload, speed: Speed) -> Engine:
     return Engine(
         workload=workload,
         speed=speed,
+        steps=StepLines(speed),
         scheduling=SIZING_PORTS[workload.engine.name].scheduling(
             seats=workload.seats_per_group * groups,
             step_tokens=workload.max_num_batched_tokens * groups,
@@ -116,7 +120,7 @@ class Replica:
         "engine",
         "node_stays",
         "number",
-        "peak_cache_ratio",
+        "peak_tokens",
         "ready_ms",
         "state",
         "steps",
@@ -132,12 +136,13 @@ class Replica:
         self.node_stays = True
         """Whether its node waits empty when it is gone."""
         self.state = "starting"
-        self.steps = Steps(engine.speed, engine.scheduling)
+        self.steps = Steps(engine.steps, engine.scheduling)
         self.calls: set[Call] = set()
         """Routed here and not answered yet."""
         self.wakes_ms = math.inf
         """When it is looked after next."""
-        self.peak_cache_ratio = 0.0
+        self.peak_tokens = 0.0
+        """The most tokens of the cache that running requests held at once."""
         self._cached: OrderedDict[int, int] = OrderedDict()
         """Session -> tokens of its own context that lie in the cache, the one that paused longest first."""
         self._cached_tokens = 0
@@ -152,10 +157,16 @@ class Replica:
     @property
     def cache_ratio(self) -> float:
         """Part of the KV cache that running requests hold."""
+        return self._ratio(self.steps.cache_used_tokens)
+
+    @property
+    def peak_cache_ratio(self) -> float:
+        """The most that it was."""
+        return self._ratio(self.peak_tokens)
+
+    def _ratio(self, tokens: float) -> float:
         whole = self.engine.scheduling.cache_tokens + self.engine.shared_tokens
-        if math.isinf(whole):
-            return 0.0
-        return (self.steps.cache_used_tokens + (self.engine.shared_tokens if self._is_warm else 0)) / whole
+        return (tokens + (self.engine.shared_tokens if self._is_warm else 0)) / whole
 
     def take(self, session: Session, now_ms: float, first_sent_ms: float, tries: int) -> Call:
         """Accept what a session asks: find its cache, and hand it to the server's process."""

@@ -125,7 +125,7 @@ def _deployment(found: Deployment, hours: float) -> DeploymentOutcome:
         )
     return DeploymentOutcome(
         deployment=found.name,
-        preempted=found.preempted_gone,
+        preempted=found.preempted,
         peak_kv_ratio=rounded(found.peak_cache_ratio),
         peak_waiting=found.peak_waiting,
         cached_ratio=_ratio(found.cached_tokens, found.prompt_tokens) if found.prompt_tokens else None,

@@ -52,7 +52,9 @@ def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
     agents, warnings = _simulated(plan)
     tiers = tiers_by_agent(plan.workloads)
     names = {agent.deployment for agent in agents}
-    deployments = {name: Deployment(plan, tiers[name], asked.seed) for name in tiers if name in names}
+    deployments = {
+        name: Deployment(plan, tiers[name], asked.seed, shares_prefix=asked.trace is None) for name in tiers if name in names
+    }
     measures = {agent.name: AgentMeasures(agent) for agent in agents}
     if asked.trace is None:
         return _on_sessions(plan, asked, agents, deployments, measures, warnings)
@@ -287,7 +289,7 @@ class _Sent:
                     due.append(((passed + each.at_s + late_s) * 1000, number, self._session(agent, each, copy)))
             due.sort(key=lambda entry: entry[:2])
             yield from ((when, session) for when, _, session in due)
-            passed += max(trace.span_s, 1.0)
+            passed += trace.span_s
 
     def _session(self, agent: str, each: TraceRequest, copy: int) -> Session:
         output = max(1, min(each.output_tokens, self._most - 1))

@@ -56,9 +56,9 @@ class Trace:
 
     @property
     def span_s(self) -> float:
-        """From the first request to the last, and one mean gap more."""
+        """From the first request to the last, and one mean gap more; 1 s at least."""
         last = self.requests[-1].at_s
-        return last + last / max(1, len(self.requests) - 1) if last else 1.0
+        return max(1.0, last + last / max(1, len(self.requests) - 1))
 
     @property
     def requests_per_s(self) -> float:
