@@ -21,6 +21,8 @@ _MOST_WARM_UP_S = 900.0
 """Longest time in which sessions begin one after another before anything is measured."""
 _LEAST_WARM_UP_S = 60.0
 MOST_HOURS = 24.0 * 7
+"""Longest time that is simulated: a week."""
+_ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,10 +280,10 @@ class _Sent:
         """(time in ms, a session of one request), in the order of time."""
         trace, chance = self._trace, self._chance
         passed = 0.0
-        while passed < self._span_s:
+        while passed < self._span_s - _ROUNDING_S:
             due: list[tuple[float, int, Session]] = []
             for number, each in enumerate(trace.requests):
-                if passed + each.at_s > self._span_s:
+                if passed + each.at_s > self._span_s + _ROUNDING_S:
                     break
                 copies = int(self._copies) + (chance.random() < self._copies - int(self._copies))
                 for copy in range(copies):
