@@ -20,7 +20,12 @@ def small_plan() -> Plan:
 def burst_plan() -> Plan:
     """A baseline with a burst tier on spot that KEDA scales."""
     return scenes.plan(
-        scenes.make_agent(latencyClass="background", sessions={"concurrent": 40, "peak": 1200}, traffic={"rampS": 900})
+        scenes.make_agent(
+            latencyClass="background",
+            sessions={"concurrent": 4, "peak": 24},
+            traffic={"rampS": 900},
+            overrides={"maxNumSeqs": 4},
+        )
     )
 
 
