@@ -44,7 +44,9 @@ def measure(requests: int) -> None:
     took_s = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     answered = found.agents[0].answered
-    print(f"{answered:,} requests, {REPLICAS} replicas: {took_s:.2f} s of one core, {1e6 * took_s / answered:.0f} us each")
+    print(
+        f"{answered:,} requests, {REPLICAS} replicas: {took_s:.2f} s of one core, {1e6 * took_s / answered:.0f} us each"
+    )
     print(f"{peak:.0f} MiB at most, {before:.0f} before with the trace")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 Traffic = Literal["bursty", "ramp", "flash", "cron", "office-day"]
@@ -57,7 +58,7 @@ def _days(hours: float) -> Iterator[tuple[int, float, float]]:
 def crossings(points: tuple[Point, ...]) -> Iterator[tuple[float, int, bool]]:
     """(time, slot, whether it opens) in the order of time. Slot i is open while there are more than i sessions."""
     here = math.ceil(points[0].sessions - 1e-9)
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         there = math.ceil(after.sessions - 1e-9)
         climb = after.sessions - before.sessions
         for slot in range(here, there):

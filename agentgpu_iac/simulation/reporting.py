@@ -29,6 +29,7 @@ def report(
     hours: float,
     warm_s: float,
     seed: int,
+    *,
     deployments: Mapping[str, Deployment],
     measures: Mapping[str, AgentMeasures],
     warnings: Sequence[str],

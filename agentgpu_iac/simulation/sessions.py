@@ -1,5 +1,5 @@
-"""Agents' sessions: what each asks, and how long it pauses. All chance of a session is drawn when it begins, from its own seed, so
-that the same sessions meet every fleet.
+"""Agents' sessions: what each asks, and how long it pauses. All chance of a session is drawn when it begins, from its own
+seed, so that the same sessions meet every fleet.
 """
 
 from __future__ import annotations

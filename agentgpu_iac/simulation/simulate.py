@@ -55,7 +55,9 @@ def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
     tiers = tiers_by_agent(plan.workloads)
     names = {agent.deployment for agent in agents}
     deployments = {
-        name: Deployment(plan, tiers[name], asked.seed, shares_prefix=asked.trace is None) for name in tiers if name in names
+        name: Deployment(plan, tiers[name], asked.seed, shares_prefix=asked.trace is None)
+        for name in tiers
+        if name in names
     }
     measures = {agent.name: AgentMeasures(agent) for agent in agents}
     if asked.trace is None:
@@ -176,7 +178,16 @@ def _on_sessions(
                 when_s = warm_s + number * CRON_EVERY_S + CRON_EVERY_S / 2
                 fleet.at(when_s * 1000, slots.cron, (agent.name, number, round(peak - normal)))
     fleet.run()
-    return report(plan, asked.traffic, hours, warm_s, asked.seed, deployments, measures, warnings)
+    return report(
+        plan,
+        asked.traffic,
+        hours,
+        warm_s,
+        asked.seed,
+        deployments=deployments,
+        measures=measures,
+        warnings=warnings,
+    )
 
 
 def _from_the_start(points: Sequence) -> Iterable[tuple[float, int, bool]]:  # type: ignore[type-arg]
@@ -237,7 +248,14 @@ def _on_trace(
     name = f"{trace.source} at {rate:.3g} requests/s"
     shown = {agent.name: measures[agent.name]}
     return report(
-        plan, name, hours, 0.0, asked.seed, {agent.deployment: deployments[agent.deployment]}, shown, warnings
+        plan,
+        name,
+        hours,
+        0.0,
+        asked.seed,
+        deployments={agent.deployment: deployments[agent.deployment]},
+        measures=shown,
+        warnings=warnings,
     )
 
 
@@ -263,8 +281,8 @@ def _normal_rate(agent: AgentPlan, baseline: Workload) -> float:
 
 
 class _Sent:
-    """A trace brought to a rate: each request is sent as often as the rates' ratio says, copies within a second of it; at its end it
-    begins anew.
+    """A trace brought to a rate: each request is sent as often as the rates' ratio says, copies within a second of it; at its
+    end it begins anew.
     """
 
     def __init__(self, trace: Trace, rate: float, most_tokens: int, seed: int, span_s: float) -> None:

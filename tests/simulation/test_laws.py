@@ -46,7 +46,10 @@ def test_the_cache_is_never_beyond_its_capacity(trace, tokens):
 def test_more_replicas_are_never_worse(trace):
     """Without limits, of requests that share nothing: the fleet's mean beyond what chance of the hash deals out."""
     means = [
-        sent(fleets.with_limit(fleets.with_replicas(fleets.small_plan(), count), None), trace).agents[0].turns[0].e2e_ms.mean
+        sent(fleets.with_limit(fleets.with_replicas(fleets.small_plan(), count), None), trace)
+        .agents[0]
+        .turns[0]
+        .e2e_ms.mean
         for count in (1, 8)
     ]
     assert means[1] <= means[0] * 1.01
