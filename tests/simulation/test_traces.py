@@ -10,7 +10,7 @@ from agentgpu_iac.simulation.traces import read_trace
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-12-31 23:59:59.5000000,4808,10\n2024-01-01 00:00:01.0,110,27\n"
 BURST = (
     "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
-     "5,a,1,GPT-4,100,20,120,x\n9,a,1,GPT-4,150,30,180,x\n"
+    "5,a,1,GPT-4,100,20,120,x\n9,a,1,GPT-4,150,30,180,x\n"
 )
 MOONCAKE = (
     '{"timestamp": 0, "input_length": 1500, "output_length": 9, "hash_ids": [1, 2, 3]}\n'
