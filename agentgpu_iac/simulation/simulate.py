@@ -12,9 +12,9 @@ from agentgpu_iac.simulation.deployment import Deployment
 from agentgpu_iac.simulation.fleet import Fleet
 from agentgpu_iac.simulation.measures import AgentMeasures
 from agentgpu_iac.simulation.outcome import SimulationAnswer
-from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Traffic, crossings, profile
+from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings, profile
 from agentgpu_iac.simulation.reporting import report
-from agentgpu_iac.simulation.sessions import Ask, Session, Talk
+from agentgpu_iac.simulation.sessions import Ask, Session, Talk, TurnClass
 from agentgpu_iac.simulation.traces import Trace, TraceRequest
 
 _MOST_WARM_UP_S = 900.0
@@ -190,10 +190,10 @@ def _on_sessions(
     )
 
 
-def _from_the_start(points: Sequence) -> Iterable[tuple[float, int, bool]]:  # type: ignore[type-arg]
+def _from_the_start(points: tuple[Point, ...]) -> Iterable[tuple[float, int, bool]]:
     """The slots that are open at the start, then every change."""
     yield from ((0.0, slot, True) for slot in range(_whole(points[0].sessions)))
-    yield from crossings(tuple(points))
+    yield from crossings(points)
 
 
 def _whole(sessions: float) -> int:
@@ -316,7 +316,7 @@ class _Sent:
         prompt = min(each.prompt_tokens, self._most - output)
         self.cut += (prompt, output) != (each.prompt_tokens, each.output_tokens)
         history = min(each.shared_tokens, max(0, prompt - 1))
-        kind = "later" if history else "first"
+        kind: TurnClass = "later" if history else "first"
         session = Session(agent, (Ask(kind, prompt - history, output, prompt - history + output, 0.0),), 0)
         session.context_tokens = history
         session.key = (each.session * 2654435761 + copy * 40503) & 0xFFFFFFFF
