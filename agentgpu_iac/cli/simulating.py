@@ -18,7 +18,9 @@ def simulate(
     spec: SourceArgument = DEFAULT_SPEC,
     traffic: Annotated[
         str,
-        typer.Option(help="bursty, ramp, flash, cron, office-day, or a file: a trace of Azure, BurstGPT or Mooncake."),
+        typer.Option(
+            help="bursty, ramp, flash, cron, office-day, or a file: a trace of Azure, BurstGPT, Mooncake or ServeGen."
+        ),
     ] = "bursty",
     hours: Annotated[
         float | None, typer.Option(help="Hours that are measured; left out, as many as the traffic has.")

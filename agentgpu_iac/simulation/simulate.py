@@ -232,7 +232,7 @@ def _on_trace(
     rate = asked.requests_per_s
     if rate is None:
         rate = _normal_rate(agent, baseline) or trace.requests_per_s
-    sent = _Sent(trace, rate, baseline.max_model_len, asked.seed, hours * 3600)
+    sent = _Sent(trace, Talk(agent), rate, baseline.max_model_len, asked.seed, hours * 3600)
     fleet = Fleet(
         plan,
         deployments,
@@ -285,8 +285,10 @@ class _Sent:
     end it begins anew.
     """
 
-    def __init__(self, trace: Trace, rate: float, most_tokens: int, seed: int, span_s: float) -> None:
+    def __init__(self, trace: Trace, talk: Talk, rate: float, most_tokens: int, seed: int, span_s: float) -> None:
         self.cut = 0
+        self._talk = talk
+        self._seed = seed
         self._trace = trace
         self._copies = rate / trace.requests_per_s
         self._most = most_tokens
@@ -312,6 +314,10 @@ class _Sent:
             passed += trace.span_s
 
     def _session(self, agent: str, each: TraceRequest, copy: int) -> Session:
+        if not each.prompt_tokens:
+            session = self._talk.session(f"{self._seed}/{each.session}/{copy}", turns=1)
+            session.asks = session.asks[:1]
+            return session
         output = max(1, min(each.output_tokens, self._most - 1))
         prompt = min(each.prompt_tokens, self._most - output)
         self.cut += (prompt, output) != (each.prompt_tokens, each.output_tokens)

@@ -5,6 +5,7 @@
 | Azure LLM inference | ``TIMESTAMP, ContextTokens, GeneratedTokens`` (CSV) |
 | BurstGPT | ``Timestamp, Session ID, Request tokens, Response tokens`` and others (CSV) |
 | Mooncake | ``timestamp`` (ms), ``input_length, output_length, hash_ids`` of 512 tokens (JSON Lines) |
+| ServeGen | a client's windows, or a folder of ``*-trace.csv``: see ``servegen`` |
 | aiperf | the same by ``session_id``, with ``delay`` (ms) after the answer before and new tokens alone (JSON Lines) |
 """
 
@@ -16,11 +17,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from agentgpu_iac.errors import BadInput, Fault, shortened
 from agentgpu_iac.inputs import lines_in, opened, source_of
+from agentgpu_iac.simulation import servegen
 
 MOST_REQUESTS: Final = 2_000_000
 """Requests of one trace: each takes some hundred bytes of memory."""
@@ -39,6 +42,7 @@ class TraceRequest:
     at_s: float
     """From the trace's first request."""
     prompt_tokens: int
+    """0: the trace does not say, and what is asked is a first request of the agent's own."""
     output_tokens: int
     session: int
     """Requests of one number share a beginning."""
@@ -73,8 +77,11 @@ def read_trace(path: Path) -> Trace:
         BadInput: it is in no layout that is known, or a line of it has a fault; with the line.
     """
     source = source_of(path)
-    with opened(path) as file:
-        layout, found = _read(file, source)
+    if path.is_dir():
+        layout, found = "servegen", _clients(path)
+    else:
+        with opened(path) as file:
+            layout, found = _read(file, source)
     if not found:
         raise BadInput.one(source, "holds no requests")
     found.sort(key=lambda each: each.at_s)
@@ -88,11 +95,33 @@ def read_trace(path: Path) -> Trace:
     return Trace(source=path.name, layout=layout, requests=requests)
 
 
+def _clients(folder: Path) -> list[TraceRequest]:
+    """The requests of all clients of a folder."""
+    files = sorted(folder.glob("*-trace.csv"))
+    if not files:
+        raise BadInput.one(
+            source_of(folder), "is a folder without *-trace.csv", hint="write the path of a trace's file"
+        )
+    found: list[TraceRequest] = []
+    for path in files:
+        with opened(path) as file:
+            found += _client(lines_in(file, source_of(path)), source_of(path), path.name, len(found))
+    return found
+
+
+def _client(lines: Iterator[str], source: str, name: str, known: int) -> list[TraceRequest]:
+    """``prompt_tokens`` 0: what is asked is not known."""
+    times = servegen.arrivals(lines, source, name, MOST_REQUESTS - known)
+    return [TraceRequest(at_s, 0, 0, known + number, 0) for number, at_s in enumerate(times)]
+
+
 def _read(file: BufferedReader, source: str) -> tuple[str, list[TraceRequest]]:
     lines = lines_in(file, source)
     first = next(lines, "").strip()
     if first.startswith("{"):
         return "mooncake", list(_json_lines(first, lines, source))
+    if servegen.is_servegen(first):
+        return "servegen", _client(chain((first,), lines), source, Path(source).name, 0)
     columns = next(csv.reader([first]), [])
     folded = {name.strip().casefold(): place for place, name in enumerate(columns)}
     for layout, needed in _CSV.items():

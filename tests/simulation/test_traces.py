@@ -46,9 +46,24 @@ def test_layouts(tmp_path, text, layout, times, prompts, shared):
     assert (trace.requests[0].session == trace.requests[1].session) is bool(shared[1])
 
 
+def test_clients_of_servegen_have_the_rate_of_their_windows(tmp_path):
+    for number, pattern in enumerate(("Gamma,0.25,8", "Weibull,0.6,1", ",0,0")):
+        windows = f"0,0,0,,0,0\n600,3,2,{pattern}\n1200,1,{'' if number > 1 else 2},{pattern}\n"
+        (tmp_path / f"chunk-{number}-trace.csv").write_text(windows)
+    trace = read_trace(tmp_path)
+    assert trace.layout == "servegen"
+    assert len(trace.requests) == pytest.approx(3 * 600 * (3 + 1), rel=0.15)
+    assert [each.at_s for each in trace.requests] == sorted(each.at_s for each in trace.requests)
+    assert read_trace(tmp_path) == trace
+
+
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
+        ("0,1,1,Gamma,1,1\n600,-1,1,Gamma,1,1\n", 2, "no number from 0 on"),
+        ("0,1,1,Gamma,1,1\n600,1,1,Pareto,1,1\n", 2, "Gamma or Weibull"),
+        ("600,1,1,Gamma,1,1\n0,1,1,Gamma,1,1\n", 2, "sort the file"),
+        ("0,1,1,Gamma,1,1\n600,1\n", 2, "columns"),
         ("", 1, "no header"),
         ("a,b\n1,2\n", 1, "no header"),
         (AZURE.replace("110", "-1"), 3, "0 to 10,000,000 tokens"),
