@@ -185,9 +185,10 @@ class Fleet:
         replica = call.replica
         if replica.state == "ended":
             return
-        steps = replica.steps
-        while steps.now_ms < self.now_ms and not steps.idle:
-            self._finished(replica, steps.advance(self.now_ms))
+        steps, now_ms = replica.steps, self.now_ms
+        while steps.now_ms < now_ms and not steps.idle:
+            self._finished(replica, steps.advance(now_ms))
+        replica.peak_tokens = max(replica.peak_tokens, steps.cache_used_tokens)
         steps.push(call)
         self._wake_at(replica)
 
@@ -196,7 +197,9 @@ class Fleet:
         if wakes_ms != replica.wakes_ms:
             replica.wakes_ms = wakes_ms
             if wakes_ms < math.inf:
-                self.at(max(wakes_ms, self.now_ms), self._wake, (replica, wakes_ms))
+                when_ms = wakes_ms if wakes_ms > self.now_ms else self.now_ms
+                self._number += 1
+                heapq.heappush(self._events, (when_ms, self._number, self._wake, (replica, wakes_ms)))
 
     def _wake(self, pair: tuple[Replica, float]) -> None:
         """Something may happen at a replica."""
@@ -206,14 +209,14 @@ class Fleet:
         steps = replica.steps
         now_ms = steps.now_ms
         finished = steps.advance(wakes_ms if wakes_ms > now_ms else math.nextafter(now_ms, math.inf))
+        used = steps.cache_used_tokens
+        replica.peak_tokens = max(replica.peak_tokens, used)
         if finished:
             self._finished(replica, finished)
-        replica.peak_tokens = max(replica.peak_tokens, steps.cache_used_tokens)
         replica.wakes_ms = math.nan
         self._wake_at(replica)
 
     def _finished(self, replica: Replica, finished: list[Asked]) -> None:
-        replica.peak_tokens = max(replica.peak_tokens, replica.steps.cache_used_tokens)
         for call in finished:
             self.at(call.last_ms + replica.engine.after_ms, self._answered, call)
 

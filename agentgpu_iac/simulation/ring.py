@@ -23,9 +23,10 @@ class Ring:
     def replicas(self, key: int) -> Iterator[int]:
         """The replica of a key, then the next different ones on the ring."""
         count = len(self._points)
-        start = bisect.bisect_left(self._points, key)
-        seen: set[int] = set()
-        for step in range(count):
+        start = bisect.bisect_left(self._points, key) % count
+        yield self._owners[start]
+        seen = {self._owners[start]}
+        for step in range(1, count):
             owner = self._owners[(start + step) % count]
             if owner not in seen:
                 seen.add(owner)

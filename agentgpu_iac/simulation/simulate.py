@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -299,19 +300,26 @@ class _Sent:
     def sessions(self, agent: str) -> Iterable[tuple[float, Session]]:
         """(time in ms, a session of one request), in the order of time."""
         trace, chance = self._trace, self._chance
-        passed = 0.0
+        later: list[tuple[float, int, Session]] = []
+        """Copies that come after the next request of the trace."""
+        passed, count = 0.0, 0
         while passed < self._span_s - _ROUNDING_S:
-            due: list[tuple[float, int, Session]] = []
-            for number, each in enumerate(trace.requests):
-                if passed + each.at_s > self._span_s + _ROUNDING_S:
+            for each in trace.requests:
+                at_s = passed + each.at_s
+                if at_s > self._span_s + _ROUNDING_S:
                     break
+                while later and later[0][0] <= at_s * 1000:
+                    when_ms, _, session = heapq.heappop(later)
+                    yield when_ms, session
                 copies = int(self._copies) + (chance.random() < self._copies - int(self._copies))
                 for copy in range(copies):
                     late_s = chance.random() if copy else 0.0
-                    due.append(((passed + each.at_s + late_s) * 1000, number, self._session(agent, each, copy)))
-            due.sort(key=lambda entry: entry[:2])
-            yield from ((when, session) for when, _, session in due)
+                    count += 1
+                    heapq.heappush(later, ((at_s + late_s) * 1000, count, self._session(agent, each, copy)))
             passed += trace.span_s
+        while later:
+            when_ms, _, session = heapq.heappop(later)
+            yield when_ms, session
 
     def _session(self, agent: str, each: TraceRequest, copy: int) -> Session:
         if not each.prompt_tokens:

@@ -215,10 +215,10 @@ class Steps:
 
         Until then ``advance`` does nothing but decode, so a fleet need not ask sooner.
         """
-        if self.idle:
-            return math.inf
-        if self._prompts or self._passing or not self._decoding or (self._coming and not self._unseen):
+        if self._prompts or self._passing or (self._coming and not self._unseen):
             return self._clock
+        if not self._decoding:
+            return self._clock if self._running or self._waiting or self._coming else math.inf
         if self._waiting and self._running < self._rules.seats and not self._is_full_for(self._waiting[0]):
             return self._clock
         steps, first, growth = self._next_stretch()
