@@ -94,3 +94,15 @@ def test_a_constant_server_waits_as_erlang_says(seats, load):
     beside_ms = fleets.first(plan).latency.network_ms + 1.5 * step_ms
     assert found.answered == count
     assert found.turns[0].ttft_ms.mean - beside_ms == pytest.approx(expected_ms, rel=0.15)
+
+
+def test_as_many_generate_as_the_closed_queue_of_the_plan_says():
+    """Little: answered a second x time of an answer, beside ``sizing.generating``'s product form."""
+    plan, hours = fleets.small_plan(), 0.5
+    found = simulate(plan, Simulation(traffic="ramp", hours=hours)).agents[0]
+    generating = fleets.first(plan).generating
+    assert generating is not None
+    assert generating.peak.held_sessions == 12
+    times = found.turns[0].e2e_ms.mean - fleets.first(plan).latency.network_ms
+    computed = found.answered / (hours * 3600) * times / 1000
+    assert computed == pytest.approx(generating.peak.generating_mean, rel=0.1)
