@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from agentgpu_iac.errors import BadInput, Fault, shortened
-from agentgpu_iac.inputs import lines_in, opened, source_of
+from agentgpu_iac.inputs import MOST_LINE_BYTES, json_of, lines_in, opened, source_of
 from agentgpu_iac.simulation import servegen
 
 MOST_REQUESTS: Final = 2_000_000
@@ -274,10 +273,12 @@ def _json_lines(first: str, rest: Iterator[str], source: str) -> Iterator[TraceR
 
 
 def _object(text: str, source: str, line: int) -> dict[str, Any]:
+    if len(text) > MOST_LINE_BYTES:
+        _fault(source, line, "", f"is longer than {MOST_LINE_BYTES:,} bytes, the most that is read of a line")
     try:
-        row = json.loads(text)
-    except (ValueError, RecursionError):
-        row = None
+        row = json_of(text, source)
+    except BadInput as refused:
+        _fault(source, line, "", refused.faults[0].message)
     if not isinstance(row, dict):
         _fault(source, line, "", "is no JSON object")
     return row

@@ -76,6 +76,9 @@ def test_clients_of_servegen_have_the_rate_of_their_windows(tmp_path):
         (MOONCAKE.replace('"output_length": 8, ', ""), 2, "is missing"),
         (MOONCAKE.replace("3000", '"soon"'), 2, "no time"),
         (MOONCAKE + "[]\n", 3, "no JSON object"),
+        (MOONCAKE + "{'a': 1}\n", 3, "is not JSON"),
+        (MOONCAKE + '{"a": 1, "a": 2}\n', 3, "twice"),
+        (MOONCAKE + '{"a": ' + "[" * 100_000 + "\n", 3, "nested"),
         (MOONCAKE.replace("[1, 2, 7]", "7"), 2, "whole numbers"),
     ],
 )
