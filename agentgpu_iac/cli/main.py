@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import typer
 
-from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, stacks, status
+from agentgpu_iac.cli import calculators, callers, catalog, levers, plans, publish, report, scale, stacks, status
 from agentgpu_iac.cli.app import PROGRAM, app, drop_output
 from agentgpu_iac.cli.conventions import register
 from agentgpu_iac.credentials import without_credentials
@@ -31,6 +31,7 @@ _COMMANDS = (
     callers.endpoints,
     callers.pin,
     status.status,
+    scale.scale,
     stacks.schema,
     calculators.size,
     calculators.predict,
