@@ -123,6 +123,15 @@ BAD = (
     ("_foreign", "providers[1]", with_spec("providers: [aws, vast]")),
     ("_foreign", "providers[0]", with_spec("providers: [spheron]", KEYED)),
     ("_machines_from", "capacity.machinesFrom[0]", with_spec("target: kubernetes", "capacity: {machinesFrom: [aws]}")),
+    (
+        "_inventory_places",
+        "capacity.inventory[0].region",
+        with_spec(
+            "target: kubernetes",
+            "regions: [us-east-1]",
+            "capacity: {inventory: [{machine: a, count: 1, region: here}]}",
+        ),
+    ),
     ("_scaler_rules", "scaling.machines", with_spec("target: compose", SCALER.format(""))),
     ("_scaler_rules", "scaling.machines", with_spec(SCALER.format(""))),
     ("_scaler_rules", "scaling.method", with_spec("providers: [aws, spheron]", KEYED, SCALER.format("method: none, "))),

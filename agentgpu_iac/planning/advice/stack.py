@@ -42,7 +42,7 @@ def stack_warnings(context: Context) -> Iterator[Warning]:
     yield from _unpriced(context)
     yield from _old_prices(context)
     for pool in context.node_pools:
-        if not pool.price_date:
+        if not pool.price_date and not pool.owned:
             yield warning(
                 "undated-price", f"the price of {pool.instance_types[0]} ({pool.provider}) has no date in its source"
             )

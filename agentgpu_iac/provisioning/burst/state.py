@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +120,9 @@ class BurstStack:
 
     def up(self, counts: Mapping[str, int], say: Callable[[str], None]) -> None:
         """Have as many machines run; those that their seller took back are made anew. Raises UpFailed."""
-        self._stack.set_config(COUNTS, automation.ConfigValue(value=json.dumps(dict(sorted(counts.items())))))
         try:
+            for pool, count in sorted(counts.items()):
+                self._stack.set_config(f'{COUNTS}["{pool}"]', automation.ConfigValue(value=str(count)), path=True)
             self._stack.up(refresh=True, on_output=say, color="never", show_secrets=False)
         except automation.CommandError as error:
             raise UpFailed(_last_words(str(error))) from None
