@@ -81,7 +81,12 @@ class Asked:
     @property
     def trigger(self) -> Trigger:
         """As KEDA and an HPA ask."""
-        return Trigger(name=self.name, query=_excess(self.held, self.floor), threshold=self.threshold)
+        return Trigger(
+            name=self.name,
+            query=_excess(self.held, self.floor),
+            floor=self.floor,
+            threshold=self.threshold,
+        )
 
 
 def scaled(
