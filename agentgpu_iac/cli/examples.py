@@ -22,6 +22,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "endpoints": ("", "desk.yaml -f env --address 10.0.0.5"),
     "pin": ("--dry-run", "desk.yaml"),
     "status": ("", "plan.json --context production --wait --timeout 30m"),
+    "scale": ("", "--stack burst --dry-run", "--project infra --plan plan.json --json"),
     "schema": ("> agentstack.schema.json", "plan", "levers", "stack -f markdown"),
     "size": ("--model Qwen/Qwen3-14B --accelerator l40s", "--from questions.jsonl"),
     "predict": (

@@ -48,6 +48,12 @@ from agentgpu_iac.plan.hosts import (
     OtherMachine,
 )
 from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
+from agentgpu_iac.plan.machine_scaling import (
+    MachinePoolScaling,
+    MachineScalerPlan,
+    MachineScalingPlan,
+    MachineTrigger,
+)
 from agentgpu_iac.plan.model_cache import (
     CachedModel,
     CachedRepository,
@@ -148,7 +154,11 @@ __all__ = (
     "LatencyPlan",
     "LedgerEntry",
     "LineItem",
+    "MachinePoolScaling",
     "MachineRoute",
+    "MachineScalerPlan",
+    "MachineScalingPlan",
+    "MachineTrigger",
     "MarketPlan",
     "MarketWay",
     "MemoryPlan",

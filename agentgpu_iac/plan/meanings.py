@@ -112,8 +112,8 @@ WARNINGS: Final[Mapping[WarningCode, Meaning]] = {
         "name regions of that provider too, or leave the provider out",
     ),
     "burst-beside-cluster": Meaning(
-        "machines beside the cluster carry the burst, and nothing here starts them when it comes",
-        "start them by the clock: `pulumi up` with `agentgpu:burstNodes` before the hours of the burst, and with 0 after them",
+        "machines beside the cluster carry the burst, and they take minutes to start: who starts and ends them",
+        "run `agentgpu scale` every minute, or have a CronJob do it (`scaling.machines`); `scaling.schedule` is for known hours",
     ),
     "burst-not-scaled": Meaning(
         "nothing raises the burst tier from 0 replicas, and why",

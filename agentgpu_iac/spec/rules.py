@@ -65,6 +65,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from peak_hours_rules(part(spec, "scaling"), agents)
     yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
+    yield from _inventory_places(part(spec, "capacity"), items(spec, "regions"))
     yield from commitment_rules(part(spec, "capacity"))
     yield from _zone_rules(part(spec, "capacity"), part(spec, "clusterObjects"))
     yield from _quota_rules(part(spec, "capacity"))
@@ -352,6 +353,19 @@ def _inventory_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:
             hint="write each kind once, with all that there are as its count",
             other=other,
         )
+
+
+def _inventory_places(capacity: Mapping[str, Data], regions: Sequence[Data]) -> Iterator[Violation]:
+    """Where a stack names its regions, machines that stand elsewhere are none of it."""
+    named = [region for region in regions if isinstance(region, str)]
+    for index, owned in enumerate(items(capacity, "inventory")):
+        region = mapping(owned).get("region")
+        if named and isinstance(region, str) and region not in named:
+            yield Violation(
+                steps=("spec", "capacity", "inventory", index, "region"),
+                message=f"these machines stand in {shown(region)}, and the stack may be in {' or '.join(named)} alone",
+                hint="name it in regions too, or leave the machines out",
+            )
 
 
 def _quota_rules(capacity: Mapping[str, Data]) -> Iterator[Violation]:

@@ -37,6 +37,8 @@ AT_NIGHT = f"name: other, model: Qwen/Qwen3-14B, latencyClass: background, {NIGH
 
 WINDOW = "capacity: {{maintenanceWindow: {{{}}}}}"
 
+SCALER = "scaling: {{{}machines: {{image: a, secret: s, pulumiStack: burst}}}}"
+
 TEAM = "teams: [{{name: desk, keySecret: desk-key{}}}]"
 PAID = "paidFallback: {{apiModel: openai/gpt-5-mini, keySecret: seller-key{}}}"
 REDIS = "proxy: {redisSecret: redis}"
@@ -129,6 +131,27 @@ BAD = (
     ("_foreign", "providers[1]", with_spec("providers: [aws, vast]")),
     ("_foreign", "providers[0]", with_spec("providers: [spheron]", KEYED)),
     ("_machines_from", "capacity.machinesFrom[0]", with_spec("target: kubernetes", "capacity: {machinesFrom: [aws]}")),
+    (
+        "_inventory_places",
+        "capacity.inventory[0].region",
+        with_spec(
+            "target: kubernetes",
+            "regions: [us-east-1]",
+            "capacity: {inventory: [{machine: a, count: 1, region: here}]}",
+        ),
+    ),
+    ("_scaler_rules", "scaling.machines", with_spec("target: compose", SCALER.format(""))),
+    ("_scaler_rules", "scaling.machines", with_spec(SCALER.format(""))),
+    ("_scaler_rules", "scaling.method", with_spec("providers: [aws, spheron]", KEYED, SCALER.format("method: none, "))),
+    (
+        "_scaler_rules",
+        "scaling.machines",
+        with_spec(
+            "providers: [aws, spheron]",
+            KEYED,
+            SCALER.format("prometheusAuth: {method: aws-sigv4, awsRegion: eu-central-1}, "),
+        ),
+    ),
     (
         "_machines_from",
         "capacity.machinesFrom[0]",
@@ -419,6 +442,7 @@ BAD = (
 """(The rule, where it finds a fault below ``spec``, a stack with that fault alone)."""
 
 ALLOWED = (
+    with_spec("providers: [aws, spheron]", KEYED, SCALER.format("")),
     with_spec("providers: [aws, spheron]", KEYED),
     with_spec("target: kubernetes", "capacity: {machinesFrom: [spheron]}", KEYED),
     with_spec("security: {callersNeedLabel: true}"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from agentgpu_iac.plan import NodePool, ProxyPlan, QuotaPlan, RouterPlan, Workload
+from agentgpu_iac.plan import MachineScalerPlan, NodePool, ProxyPlan, QuotaPlan, RouterPlan, Workload
 
 _LEAVING_REPLICAS = 1
 _REPLACEMENT_NODES = 1
@@ -33,9 +33,10 @@ def plan(
     node_pools: Sequence[NodePool],
     router: RouterPlan | None,
     proxy: ProxyPlan | None = None,
+    scaler: MachineScalerPlan | None = None,
 ) -> QuotaPlan:
     """The sums over all pods of the plan."""
-    demands = (*map(_engines, workloads), *_fillers(node_pools), *_routers(router), *_proxies(proxy))
+    demands = (*map(_engines, workloads), *_fillers(node_pools), *_routers(router), *_proxies(proxy), *_scalers(scaler))
     return QuotaPlan(
         pods=sum(demand.pods for demand in demands),
         cpu_milli=sum(demand.pods * demand.cpu_milli for demand in demands),
@@ -78,6 +79,17 @@ def _proxies(proxy: ProxyPlan | None) -> Iterator[PodDemand]:
             cpu_milli=proxy.cpu_milli,
             memory_mib=proxy.memory_mib,
             memory_limit_mib=proxy.memory_mib,
+        )
+
+
+def _scalers(scaler: MachineScalerPlan | None) -> Iterator[PodDemand]:
+    """One look at a time, beside one that was given up and still ends."""
+    if scaler is not None:
+        yield PodDemand(
+            pods=1 + _LEAVING_REPLICAS,
+            cpu_milli=scaler.cpu_milli,
+            memory_mib=scaler.memory_mib,
+            memory_limit_mib=scaler.memory_mib,
         )
 
 

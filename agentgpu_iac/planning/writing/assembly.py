@@ -29,6 +29,7 @@ from agentgpu_iac.planning.covering import commitment_costs
 from agentgpu_iac.planning.deployments import Deployment
 from agentgpu_iac.planning.finishing import account, gitops, quota, sky
 from agentgpu_iac.planning.finishing.front import front_plan, joined_plan
+from agentgpu_iac.planning.finishing.machine_scaling import machine_scaling_plan
 from agentgpu_iac.planning.finishing.market import market_plan
 from agentgpu_iac.planning.pools import homes, leaving_pool, node_pool_plan
 from agentgpu_iac.planning.running import machines, scaling, security, watching
@@ -139,6 +140,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
     inside = tuple(workload for workload in workloads if workload.node_pool not in beside)
     nodes = tuple(pool for pool in node_pools if not pool.beside_cluster)
     hosts = machines.host_plans(spec, catalog, workloads, node_pools, router, agents)
+    following = machine_scaling_plan(spec, name, workloads, node_pools, hosts)
     proxy = proxy_plan(
         spec,
         catalog,
@@ -189,7 +191,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values
         ),
         security=security.plan(spec),
-        quota=quota.plan(inside, nodes, router, proxy)
+        quota=quota.plan(inside, nodes, router, proxy, None if following is None else following.scaler)
         if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
         vcpu_quotas=quotas,
@@ -201,7 +203,14 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         ),
         hosts=hosts,
         front=front_plan(spec, name, workloads, node_pools, hosts, router),
-        joined=joined_plan(name, workloads, node_pools, hosts, router),
+        joined=joined_plan(
+            name,
+            workloads,
+            node_pools,
+            hosts,
+            router,
+            following,
+        ),
         sky_services=sky_services,
         cost=total,
         drivers=drivers(placed, settled.options, shares, decided.rejections, on_offer, decided.terms, spec),

@@ -30,12 +30,6 @@ from agentgpu_iac.provisioning.aws.interface_endpoints import (
     InterfaceEndpointsArgs,
 )
 from agentgpu_iac.provisioning.aws.karpenter import Karpenter, KarpenterArgs
-from agentgpu_iac.provisioning.aws.machines_beside import (
-    MachinesBeside,
-    MachinesBesideArgs,
-    beside_faults,
-    pools_beside,
-)
 from agentgpu_iac.provisioning.aws.model_bucket import (
     CREATE,
     EXISTING,
@@ -70,6 +64,12 @@ from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
 from agentgpu_iac.provisioning.policy import policy_faults
 from agentgpu_iac.provisioning.serving import Serving, ServingArgs, scaled_by_others
+from agentgpu_iac.provisioning.spheron.beside import (
+    MachinesBeside,
+    MachinesBesideArgs,
+    beside_faults,
+    pools_beside,
+)
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.provisioning.spheron.program import cloud_inits as beside_inits
 
@@ -111,6 +111,8 @@ class Settings:
     """``agentgpu:deleteModelBucket``: whether ``pulumi destroy`` deletes the bucket that was made, and all models in it."""
     way_out: str | None = None
     """``agentgpu:wayOut``: the public address by which a network that you have asks machines beside the cluster."""
+    burst_apart: bool = False
+    """``agentgpu:burstApart``: machines beside the cluster are in a Pulumi stack of their own (``agentgpu:part: burst``)."""
     machines: MachineSettings = field(default_factory=MachineSettings)
     """How machines beside the cluster are rented: the settings of the program for Spheron."""
 
@@ -138,6 +140,7 @@ class Settings:
             model_bucket=config.get("modelBucket") or default.model_bucket,
             delete_model_bucket=config.get_bool("deleteModelBucket") or default.delete_model_bucket,
             way_out=config.get("wayOut") or None,
+            burst_apart=config.get_bool("burstApart") or False,
             machines=MachineSettings.from_config(config),
         )
 
@@ -207,7 +210,7 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
         pulumi.ResourceOptions(depends_on=before_serving),
     )
     outputs = _outputs(plan, settings, site, cluster, objects, cost)
-    if whole.joined is not None:
+    if whole.joined is not None and not settings.burst_apart:
         beside = MachinesBeside(
             plan.stack,
             MachinesBesideArgs(
@@ -215,7 +218,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
                 joined=whole.joined,
                 cloud_inits=cloud_inits,
                 settings=settings.machines,
-                serving=serving,
+                cluster=serving.provider,
+                after=(serving,),
                 way_out=network.way_out,
             ),
         )
