@@ -12,6 +12,7 @@ from typing import Final
 
 from agentgpu_iac.review.blocks import Block, Folded, Heading, Listing, Paragraph, Table, markdown
 from agentgpu_iac.review.causes import Cause, Chain, Term
+from agentgpu_iac.review.cost_view import thousand
 from agentgpu_iac.review.diff import Change, FitChange, MoneyChange, PlanDiff, SecurityChange
 
 MOST_LINES: Final = 60
@@ -147,7 +148,7 @@ def _money_blocks(found: PlanDiff) -> Iterator[Block]:
 def _money_table(title: str, items: Sequence[MoneyChange]) -> Table:
     has_thousand = any(each.before_usd_per_1000 or each.after_usd_per_1000 for each in items)
     return Table(
-        columns=(title, "USD a month", "change", *(("USD per 1,000",) if has_thousand else ())),
+        columns=(title, "USD a month", "change", *((thousand(each.asked for each in items),) if has_thousand else ())),
         rows=tuple(
             (
                 each.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Final, Literal
 
 from agentgpu_iac.plan import AgentCost, Plan
 from agentgpu_iac.review.causes import Cause, Chain, causes_of, chains_of
@@ -47,6 +47,8 @@ class MoneyChange(Document):
     before_usd_per_1000: Money | None = None
     """A thousand conversations or requests of an agent; null: how many there are is not said."""
     after_usd_per_1000: Money | None = None
+    asked: Literal["conversations", "requests"] = "conversations"
+    """What is counted in thousands."""
 
     @property
     def delta_usd_per_month(self) -> Decimal:
@@ -261,6 +263,7 @@ def _agents(before: Plan, after: Plan) -> Iterator[MoneyChange]:
             after_usd_per_month=month(new, name),
             before_usd_per_1000=thousand(old, name),
             after_usd_per_1000=thousand(new, name),
+            asked=(new.get(name) or old[name]).asked,
         )
         for name in dict.fromkeys((*old, *new))
     )
