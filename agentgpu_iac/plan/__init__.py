@@ -47,7 +47,7 @@ from agentgpu_iac.plan.hosts import (
     MachineRoute,
     OtherMachine,
 )
-from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry, Written
 from agentgpu_iac.plan.model_cache import (
     CachedModel,
     CachedRepository,
@@ -214,6 +214,7 @@ __all__ = (
     "WeightLoader",
     "WorkPlan",
     "Workload",
+    "Written",
     "tiers_by_agent",
     "token_variables",
 )

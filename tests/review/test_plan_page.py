@@ -15,16 +15,14 @@ from agentgpu_iac.review.plan_page import plan_page
 from agentgpu_iac.review.warning_groups import grouped
 from tests.examples import EXAMPLES
 from tests.plans import make_plan, make_tiered_plan, make_workload
+from tests.review.screens import FOUR_AGENTS, WIDTHS, lines_of
 from tests.review.stacks import example
 
 PLANS = {path.stem: example(path).plan for path in EXAMPLES}
-WIDTHS = (80, 100, 120)
-FOUR_AGENTS = 45
-"""Lines of the screen for a stack of four agents, at most."""
 
 
 def lines(plan: Plan, width: int) -> list[str]:
-    return ["".join(span.text for span in line).rstrip() for line in laid_out(plan_page(plan, "s.yaml"), width)]
+    return lines_of(plan_page(plan, "s.yaml"), width)
 
 
 def styles(screen: tuple[Line, ...], text: str) -> set[str]:
