@@ -90,7 +90,7 @@ def plan(
         raise
     view = plan_view if whole or printed is PlanFormat.MARKDOWN else plan_page
     if saved is not None:
-        _compare_with_saved(saved, made, printed)
+        _compare_with_saved(saved, made, printed, str(locked), str(spec))
     elif output_file is not None:
         texts = {
             PageFormat.JSON: lambda: plan_text(made),
@@ -140,14 +140,14 @@ def _ways_out(loaded: LoadedStack, catalog: Catalog, format: PlanFormat) -> list
     return [lever.model_dump(mode="json", by_alias=True) for lever in found.ways_out]
 
 
-def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat) -> None:
+def _compare_with_saved(saved: Plan, made: Plan, format: PlanFormat, before: str, after: str) -> None:
     """Print what planning again would change, and end with 1 where that is anything."""
     from agentgpu_iac.review.locked import locked_view, since
 
     found = since(saved, made)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format in (PlanFormat.TABLE, PlanFormat.MARKDOWN):
-        _print_blocks(locked_view(found), format)
+        _print_blocks(locked_view(found, before, after), format)
     if not found.is_empty:
         raise typer.Exit(EXIT_NO)
 
@@ -339,6 +339,14 @@ def _check(files: tuple[RenderedFile, ...], directory: Path, format: Format) -> 
 def diff(
     before: Annotated[str, typer.Argument(help=_SIDE, metavar="BEFORE")],
     after: Annotated[str, typer.Argument(help=_SIDE, metavar="AFTER")],
+    topic: Annotated[
+        str | None,
+        typer.Argument(
+            help="Agent to tell all of, or one of the words security, why, money, promises, warnings, flags, fields and files; "
+            "a page of everything when left out."
+        ),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="Print every field and file, not the one page.")] = False,
     catalog: OverlayOption = None,
     format: Annotated[
         PlanFormat,
@@ -348,15 +356,23 @@ def diff(
         bool, typer.Option("--exit-code", help="Exit with 1 when the plans or their files differ.")
     ] = False,
 ) -> None:
-    """Compare two stacks or plans: what security must see, what it costs, why, then every field and file."""
+    """Compare two stacks or plans: on a page what security must see, the money, why and the risk; then deeper."""
     from agentgpu_iac.cli.sides import compared
+    from agentgpu_iac.review.change_page import diff_page, topic_view
     from agentgpu_iac.review.change_view import diff_comment, diff_view
 
-    found = compared(before, after, catalog)
+    if topic is not None and (whole or format is not PlanFormat.TABLE):
+        other = "--all" if whole else f"--format {format.value}"
+        raise BadInput.one("diff", f"{other} holds everything, so it takes no TOPIC", hint="leave one of them out")
+    found, agents = compared(before, after, catalog)
     _print_data(found.model_dump(mode="json", by_alias=True), format)
     if format is PlanFormat.MARKDOWN:
         say(diff_comment(found), nl=False)
     elif format is PlanFormat.TABLE:
-        _print_blocks(diff_view(found), format)
+        if topic is not None:
+            view = topic_view(found, topic, agents)
+        else:
+            view = diff_view(found) if whole else diff_page(found, before, after)
+        _print_blocks(view, format)
     if exit_code and not found.is_empty:
         raise typer.Exit(EXIT_NO)

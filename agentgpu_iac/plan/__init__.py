@@ -47,7 +47,7 @@ from agentgpu_iac.plan.hosts import (
     MachineRoute,
     OtherMachine,
 )
-from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry, Written
 from agentgpu_iac.plan.machine_scaling import (
     MachinePoolScaling,
     MachineScalerPlan,
@@ -230,6 +230,7 @@ __all__ = (
     "WeightLoader",
     "WorkPlan",
     "Workload",
+    "Written",
     "tiers_by_agent",
     "token_variables",
 )

@@ -18,7 +18,7 @@ from agentgpu_iac.plan.cost import Cost
 from agentgpu_iac.plan.driver import Driver
 from agentgpu_iac.plan.findings import Rejection, Warning
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan, JoinedPlan
-from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
+from agentgpu_iac.plan.ledger import Assumption, LedgerEntry, Written
 from agentgpu_iac.plan.node_pool import NodePool
 from agentgpu_iac.plan.proof import ProofPlan
 from agentgpu_iac.plan.proxy import ProxyPlan
@@ -126,6 +126,8 @@ class Plan(Document):
     """The sum behind each number, agent by agent."""
     assumptions: tuple[Assumption, ...] = ()
     """What stands in for what the spec leaves unset."""
+    written: tuple[Written, ...] = ()
+    """What the spec says, value by value: why another plan is another. Empty in plans of before."""
     proof: tuple[ProofPlan, ...] = ()
     """What simulating it has shown of each agent (``plan --prove``); empty: nobody asked."""
     provenance: Provenance

@@ -15,6 +15,7 @@ from agentgpu_iac.plan import (
     PolicyPlan,
     Provenance,
     Rejection,
+    Written,
     tiers_by_agent,
 )
 from agentgpu_iac.plan.addresses import agent_url
@@ -58,6 +59,7 @@ from agentgpu_iac.planning.writing.sharing import sharing
 from agentgpu_iac.planning.writing.start_choices import start_choices, start_targets
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import StackSpec
+from agentgpu_iac.spec.written import written
 from agentgpu_iac.targets import target_of
 
 
@@ -230,6 +232,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             *proxy_entries(proxy, agents, tiers),
         ),
         assumptions=assumptions(loaded.stack.spec, spec),
+        written=tuple(Written(path=path, value=value) for path, value in written(loaded.tree.root)),
         provenance=Provenance(
             spec_sha256=loaded.sha256,
             catalog_version=catalog.version,
