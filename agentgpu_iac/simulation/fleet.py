@@ -46,6 +46,7 @@ class Fleet:
         end_ms: float,
         seed: int,
         reclaims_per_hour: float = 0.0,
+        client_tries: int = CLIENT_TRIES,
         follow: Callable[[Session], None] | None = None,
     ) -> None:
         self.now_ms = 0.0
@@ -58,6 +59,7 @@ class Fleet:
         self._measures = measures
         self._warm_ms, self._end_ms = warm_ms, end_ms
         self._reclaims_per_hour = reclaims_per_hour
+        self._client_tries = client_tries
         self._chance = Random(f"{seed}/clients")
         self._follow = follow
         """Called with a session that is over: who starts the next one."""
@@ -155,12 +157,12 @@ class Fleet:
         session, first_sent_ms, tries = sent
         measured = first_sent_ms >= self._warm_ms
         counts = self._measures[session.agent]
-        if tries >= CLIENT_TRIES:
+        if tries >= self._client_tries:
             if measured and was_lost:
                 counts.lost += 1
             elif measured:
                 counts.refused += 1
-            self._over(session)
+            self._leave(session)
             return
         if measured:
             counts.retried += 1
@@ -255,10 +257,15 @@ class Fleet:
         session.place += 1
         if session.place < len(session.asks):
             self.at(self.now_ms + ask.pause_ms, self.ask, session)
-        elif self._follow is None:
+        else:
+            self._leave(session, ask.pause_ms)
+
+    def _leave(self, session: Session, pause_ms: float | None = None) -> None:
+        """A session asks no more: it is held until its user has left, whatever the last answer was."""
+        if self._follow is None:
             self._over(session)
-        else:  # it is held until its user has left
-            self.at(self.now_ms + ask.pause_ms, self._over, session)
+        else:
+            self.at(self.now_ms + (session.ask.pause_ms if pause_ms is None else pause_ms), self._over, session)
 
     def _over(self, session: Session) -> None:
         self._home[session.agent].sessions -= 1

@@ -10,7 +10,7 @@ from random import Random
 from agentgpu_iac.errors import BadInput, Infeasible
 from agentgpu_iac.plan import AgentPlan, Plan, Workload, tiers_by_agent
 from agentgpu_iac.simulation.deployment import Deployment
-from agentgpu_iac.simulation.fleet import Fleet
+from agentgpu_iac.simulation.fleet import CLIENT_TRIES, Fleet
 from agentgpu_iac.simulation.measures import AgentMeasures
 from agentgpu_iac.simulation.outcome import SimulationAnswer
 from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings, profile
@@ -43,6 +43,8 @@ class Simulation:
     seed: int = 1
     reclaims_per_hour: float = 0.0
     """How often the machine of each burst replica on spot is taken back."""
+    client_tries: int = CLIENT_TRIES
+    """Times that a client sends a request before it gives up."""
 
 
 def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
@@ -161,6 +163,7 @@ def _on_sessions(
         end_ms=(warm_s + hours * 3600) * 1000,
         seed=asked.seed,
         reclaims_per_hour=asked.reclaims_per_hour,
+        client_tries=asked.client_tries,
         follow=lambda session: slots.follow(session),  # noqa: PLW0108 - they need the fleet
     )
     slots = _Slots(fleet, talks, asked.seed)
@@ -242,6 +245,7 @@ def _on_trace(
         end_ms=hours * 3_600_000,
         seed=asked.seed,
         reclaims_per_hour=asked.reclaims_per_hour,
+        client_tries=asked.client_tries,
     )
     fleet.run(sent.sessions(agent.name))
     if sent.cut:
