@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -36,12 +36,12 @@ class Held:
 class Deployment:
     """Replicas of one deployment, in time."""
 
-    def __init__(self, plan: Plan, tiers: Sequence[Workload], seed: int, *, shares_prefix: bool) -> None:
+    def __init__(self, plan: Plan, tiers: Sequence[Workload], seed: int, *, shared: Mapping[str, int]) -> None:
         self.name = tiers[0].agent
         self.baseline = tiers[0]
         self.burst = next((tier for tier in tiers if tier.tier == "burst" and tier.replicas.max), None)
         self.engines: dict[str, Engine] = {
-            tier.tier: engine_of(tier, _speed(tier), shares_prefix=shares_prefix) for tier in tiers
+            tier.tier: engine_of(tier, _speed(tier), shared) for tier in tiers
         }
         self.pools: dict[str, NodePool] = {tier.tier: plan.pool(tier.node_pool) for tier in tiers}
         routes = () if plan.router is None else plan.router.routes

@@ -58,7 +58,7 @@ def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
     tiers = tiers_by_agent(plan.workloads)
     names = {agent.deployment for agent in agents}
     deployments = {
-        name: Deployment(plan, tiers[name], asked.seed, shares_prefix=asked.trace is None)
+        name: Deployment(plan, tiers[name], asked.seed, shared={} if asked.trace else _shared(agents, name))
         for name in tiers
         if name in names
     }
@@ -92,6 +92,12 @@ def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
         if name in shown and any(tier.share_group for tier in workloads):
             warnings.append(f"{name}: engines that share its accelerator are simulated as if each had it alone")
     return found, warnings
+
+
+def _shared(agents: Sequence[AgentPlan], deployment: str) -> dict[str, int]:
+    """The prefix that each agent's sessions share at a deployment, where they do."""
+    found = {agent.name: Talk(agent).shared_tokens for agent in agents if agent.deployment == deployment}
+    return {name: tokens for name, tokens in found.items() if tokens}
 
 
 class _Slots:
