@@ -13,6 +13,8 @@ from agentgpu_iac.cli.app import DEFAULT_SPEC, Format, FormatOption, OverlayOpti
 from agentgpu_iac.cli.waiting import waiting
 from agentgpu_iac.errors import EXIT_NO, BadInput, did_you_mean
 
+_BAR = "#" * 20
+
 
 def simulate(
     spec: SourceArgument = DEFAULT_SPEC,
@@ -37,8 +39,18 @@ def simulate(
         typer.Option(help="Mean requests a second that a trace is brought to; left out, the agent's at normal load."),
     ] = None,
     reclaims_per_hour: Annotated[
-        float, typer.Option(help="How often the spot machine of each burst replica is taken back in an hour.")
+        float, typer.Option(help="How often the machine of each replica on spot is taken back in an hour.")
     ] = 0.0,
+    failures_per_hour: Annotated[
+        float, typer.Option(help="How often the machine of each replica fails in an hour, with no notice.")
+    ] = 0.0,
+    refused_capacity: Annotated[
+        float, typer.Option(help="Part of the machines asked for that the provider has not; it is asked again.")
+    ] = 0.0,
+    rollout_at: Annotated[
+        float | None, typer.Option(help="Minute at which a new version is rolled out; left out, none is.")
+    ] = None,
+    client_tries: Annotated[int, typer.Option(help="Times that a client sends a request before it gives up.")] = 3,
     catalog: OverlayOption = None,
     format: FormatOption = Format.TABLE,
     today: TodayOption = None,
@@ -50,6 +62,7 @@ def simulate(
     from agentgpu_iac.cli import output
     from agentgpu_iac.cli.sources import source
     from agentgpu_iac.review.simulation_view import simulation_view
+    from agentgpu_iac.simulation.mishaps import Mishaps
     from agentgpu_iac.simulation.profiles import Traffic
     from agentgpu_iac.simulation.simulate import MOST_HOURS, Simulation
     from agentgpu_iac.simulation.simulate import simulate as ask
@@ -57,8 +70,16 @@ def simulate(
 
     _check("--hours", hours, MOST_HOURS)
     _check("--request-rate", request_rate, 1e6)
-    if not 0 <= reclaims_per_hour <= 1000:
-        raise BadInput.one("--reclaims-per-hour", "is no number from 0 to 1,000")
+    for option, value, most in (
+        ("--reclaims-per-hour", reclaims_per_hour, 1000.0),
+        ("--failures-per-hour", failures_per_hour, 1000.0),
+        ("--refused-capacity", refused_capacity, 0.99),
+        ("--rollout-at", rollout_at or 0.0, MOST_HOURS * 60),
+        ("--client-tries", float(client_tries - 1), 99.0),
+    ):
+        if not 0 <= value <= most:
+            least = 1 if option == "--client-tries" else 0
+            raise BadInput.one(option, f"is no number from {least} to {most + least:,g}")
     scenarios = get_args(Traffic)
     is_file = traffic not in scenarios
     if is_file and not Path(traffic).exists():
@@ -74,11 +95,17 @@ def simulate(
         requests_per_s=request_rate,
         hours=hours,
         seed=seed,
-        reclaims_per_hour=reclaims_per_hour,
+        mishaps=Mishaps(
+            reclaims_per_hour=reclaims_per_hour,
+            failures_per_hour=failures_per_hour,
+            refused_ratio=refused_capacity,
+            rollout_at_s=None if rollout_at is None else rollout_at * 60,
+            client_tries=client_tries,
+        ),
         traffic="bursty" if is_file else traffic,  # type: ignore[arg-type]
     )
-    with waiting("simulating"):
-        found = ask(made, asked)
+    with waiting("simulating") as tell:
+        found = ask(made, asked, lambda share: tell(f"{_BAR[: round(share * 20)]:20} {share:.0%}"))
     if format is Format.JSON:
         output.write_json(found.model_dump(mode="json", by_alias=True))
     else:

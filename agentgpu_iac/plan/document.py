@@ -20,7 +20,7 @@ from agentgpu_iac.plan.findings import Rejection, Warning
 from agentgpu_iac.plan.hosts import FrontPlan, HostPlan, JoinedPlan
 from agentgpu_iac.plan.ledger import Assumption, LedgerEntry
 from agentgpu_iac.plan.node_pool import NodePool
-from agentgpu_iac.plan.proof import ProofPlan
+from agentgpu_iac.plan.proof import NinePlan, ProofPlan
 from agentgpu_iac.plan.proxy import ProxyPlan
 from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
@@ -128,6 +128,8 @@ class Plan(Document):
     """What stands in for what the spec leaves unset."""
     proof: tuple[ProofPlan, ...] = ()
     """What simulating it has shown of each agent (``plan --prove``); empty: nobody asked."""
+    nines: tuple[NinePlan, ...] = ()
+    """What each further nine costs (``agentgpu plan --prove --nines``); empty where nobody asked."""
     provenance: Provenance
     """What the plan was made from."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agentgpu_iac.plan import Workload
@@ -107,12 +107,12 @@ class Replica:
     __slots__ = (
         "_cached",
         "_cached_tokens",
-        
         "_read",
         "_server_free_ms",
         "calls",
         "claimed_ms",
         "engine",
+        "follows",
         "node_stays",
         "number",
         "peak_tokens",
@@ -130,6 +130,8 @@ class Replica:
         self.ready_ms = ready_ms
         self.node_stays = True
         """Whether its node waits empty when it is gone."""
+        self.follows: Callable[[], None] | None = None
+        """What a rollout does once it is found, or gone."""
         self.state = "starting"
         self.steps = Steps(engine.steps, engine.scheduling)
         self.calls: set[Call] = set()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from agentgpu_iac.errors import BadInput, Infeasible
 from agentgpu_iac.plan import AgentPlan, Plan, Workload, tiers_by_agent
 from agentgpu_iac.simulation.deployment import Deployment
-from agentgpu_iac.simulation.fleet import CLIENT_TRIES, Fleet
+from agentgpu_iac.simulation.fleet import Fleet
 from agentgpu_iac.simulation.measures import AgentMeasures
+from agentgpu_iac.simulation.mishaps import NOTHING, Mishaps, Run
 from agentgpu_iac.simulation.outcome import SimulationAnswer
 from agentgpu_iac.simulation.profiles import CRON_EVERY_S, CRON_WITHIN_S, HOURS, Point, Traffic, crossings, profile
 from agentgpu_iac.simulation.reporting import report
@@ -41,13 +42,15 @@ class Simulation:
     hours: float | None = None
     """Time that is measured; None: the traffic's own, or the trace's."""
     seed: int = 1
-    reclaims_per_hour: float = 0.0
-    """How often the machine of each burst replica on spot is taken back."""
-    client_tries: int = CLIENT_TRIES
-    """Times that a client sends a request before it gives up."""
+    mishaps: Mishaps = NOTHING
+    """What befalls the fleet beside it."""
 
 
-def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
+Progress = Callable[[float], None]
+"""Told the part of the time that has passed."""
+
+
+def simulate(plan: Plan, asked: Simulation, progress: Progress | None = None) -> SimulationAnswer:
     """Simulate the plan.
 
     Raises:
@@ -64,8 +67,8 @@ def simulate(plan: Plan, asked: Simulation) -> SimulationAnswer:
     }
     measures = {agent.name: AgentMeasures(agent) for agent in agents}
     if asked.trace is None:
-        return _on_sessions(plan, asked, agents, deployments, measures, warnings)
-    return _on_trace(plan, asked, asked.trace, deployments, measures, warnings)
+        return _on_sessions(plan, asked, agents, deployments, measures, warnings, progress)
+    return _on_trace(plan, asked, asked.trace, deployments, measures, warnings, progress)
 
 
 def _simulated(plan: Plan) -> tuple[list[AgentPlan], list[str]]:
@@ -155,6 +158,7 @@ def _on_sessions(
     deployments: dict[str, Deployment],
     measures: dict[str, AgentMeasures],
     warnings: list[str],
+    progress: Progress | None,
 ) -> SimulationAnswer:
     hours = HOURS[asked.traffic] if asked.hours is None else asked.hours
     talks = {agent.name: Talk(agent) for agent in agents}
@@ -165,11 +169,8 @@ def _on_sessions(
         plan,
         deployments,
         measures,
-        warm_ms=warm_s * 1000,
-        end_ms=(warm_s + hours * 3600) * 1000,
-        seed=asked.seed,
-        reclaims_per_hour=asked.reclaims_per_hour,
-        client_tries=asked.client_tries,
+        Run(warm_ms=warm_s * 1000, end_ms=(warm_s + hours * 3600) * 1000, seed=asked.seed, mishaps=asked.mishaps),
+        progress=progress,
         follow=lambda session: slots.follow(session),  # noqa: PLW0108 - they need the fleet
     )
     slots = _Slots(fleet, talks, asked.seed)
@@ -235,6 +236,7 @@ def _on_trace(
     deployments: dict[str, Deployment],
     measures: dict[str, AgentMeasures],
     warnings: list[str],
+    progress: Progress | None,
 ) -> SimulationAnswer:
     agent = _agent_of_trace(asked, measures)
     baseline = deployments[agent.deployment].baseline
@@ -247,11 +249,8 @@ def _on_trace(
         plan,
         deployments,
         measures,
-        warm_ms=0.0,
-        end_ms=hours * 3_600_000,
-        seed=asked.seed,
-        reclaims_per_hour=asked.reclaims_per_hour,
-        client_tries=asked.client_tries,
+        Run(warm_ms=0.0, end_ms=hours * 3_600_000, seed=asked.seed, mishaps=asked.mishaps),
+        progress=progress,
     )
     fleet.run(sent.sessions(agent.name))
     if sent.cut:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentgpu_iac.simulation.mishaps import Mishaps
 from agentgpu_iac.simulation.simulate import Simulation, simulate
 from agentgpu_iac.sizing.pauses import user_points
 from tests.simulation import fleets
@@ -99,7 +100,9 @@ def test_users_who_are_turned_away_are_engset(seats):
     pause_s = math.fsum(user_points(talk)) / len(user_points(talk))
     shares, busy = [], []
     for seed in SEEDS:
-        found = simulate(plan, Simulation(traffic="ramp", hours=1.0, seed=seed, client_tries=1)).agents[0]
+        found = simulate(
+            plan, Simulation(traffic="ramp", hours=1.0, seed=seed, mishaps=Mishaps(client_tries=1))
+        ).agents[0]
         shares.append(found.refused / found.requests)
         busy.append(((found.turns[0].e2e_ms.mean or 0.0) - fleets.first(plan).latency.network_ms) / 1000)
     low, high = interval(shares)
