@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 def write_json(value: Any) -> None:
     """Print a value as JSON, one stable layout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(json_text(value), nl=False)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON, one stable layout."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_json_line(value: Any) -> None:
