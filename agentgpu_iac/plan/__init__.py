@@ -65,7 +65,7 @@ from agentgpu_iac.plan.model_cache import (
 from agentgpu_iac.plan.node_pool import ClosedHours, MarketPlan, MarketWay, NodePool, NodeTypePlan, StartupTaintPlan
 from agentgpu_iac.plan.open_hours import OpenHoursPlan, WorkPlan
 from agentgpu_iac.plan.pooling import PoolingPlan
-from agentgpu_iac.plan.proof import ProofPlan
+from agentgpu_iac.plan.proof import NinePlan, ProofPlan
 from agentgpu_iac.plan.proxy import PaidRoute, ProxyPlan, ProxyRoute, TeamPlan
 from agentgpu_iac.plan.replica import (
     AdmissionPlan,
@@ -165,6 +165,7 @@ __all__ = (
     "MetricsPlan",
     "ModelCachePlan",
     "NamedSecret",
+    "NinePlan",
     "NodePool",
     "NodeTypePlan",
     "OpenHoursPlan",

@@ -62,6 +62,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from _queue_rules(part(spec, "network"), agents)
     yield from peak_hours_rules(part(spec, "scaling"), agents)
     yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
@@ -188,6 +189,19 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
             message="a Gateway is named, but the router is not 'gateway'",
             hint="write router: gateway, or leave the Gateway out",
         )
+
+
+def _queue_rules(network: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """Behind a Gateway no engine refuses: its picker holds what waits, for as long as it is told."""
+    if network.get("router") != "gateway":
+        return
+    for index, agent in enumerate(agents):
+        if part(agent, "overrides").get("maxWaitingRequests") is not None:
+            yield Violation(
+                steps=("spec", "agents", index, "overrides", "maxWaitingRequests"),
+                message="behind a Gateway the picker holds what waits, and no engine refuses",
+                hint="leave it out, or use router: nginx",
+            )
 
 
 def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:

@@ -214,6 +214,11 @@ BAD = (
     ("_router_rules", "network.router", with_spec("network: {router: gateway}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{{GATEWAY}}}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{router: nginx, {GATEWAY}}}")),
+    (
+        "_queue_rules",
+        "agents[0].overrides.maxWaitingRequests",
+        with_spec(f"network: {{router: gateway, {GATEWAY}}}") + "      overrides: {maxWaitingRequests: 4}\n",
+    ),
     ("_range_rules", "hosts.callerRanges[0]", with_spec("hosts: {callerRanges: [10.0.0.1/8]}")),
     ("_range_rules", "hosts.adminRanges[0]", with_spec("hosts: {adminRanges: [10.0.0.1/8]}")),
     ("_target_rules", "network.router", with_spec("target: compose", "network: {router: none}")),
