@@ -65,6 +65,7 @@ from agentgpu_iac.provisioning.aws.reserved_capacity import (
     reserve_faults,
     what_it_costs,
 )
+from agentgpu_iac.provisioning.aws.system_nodes import SystemPlace, karpenter_requests, system_faults, system_place
 from agentgpu_iac.provisioning.aws.zones import find_zones, offers_in, sold_in, zones_for
 from agentgpu_iac.provisioning.cost_report import OUTPUT, report_cost
 from agentgpu_iac.provisioning.faults import CONFIGURATION, PLAN, node_pool_faults, target_faults
@@ -168,6 +169,8 @@ def deploy(plan: Plan, files: tuple[RenderedFile, ...], settings: Settings) -> N
             region=region,
             kubernetes_version=plan.node_pools[0].kubernetes_version,
             subnet_ids=tuple(network.private_subnet_ids.values()),
+            system=site.system,
+            system_subnet_ids=tuple(network.private_subnet_ids[zone] for zone in site.system.zones),
             api_endpoint=settings.api_endpoint,
             admin_role_arns=settings.admin_role_arns,
             has_fabric=any(pool.nodes_per_replica > 1 for pool in plan.node_pools),
@@ -234,6 +237,7 @@ class _Site:
     """Instance types that all of a pool's zones sell."""
     subnets: Mapping[str, str]
     """Of an existing network, by zone."""
+    system: SystemPlace
     held: Mapping[str, HeldCapacity]
     """By pool."""
     reserve: Mapping[str, int]
@@ -257,13 +261,10 @@ def _site(plan: Plan, settings: Settings) -> _Site:
     )
     reserve = nodes_to_reserve(plan, held) if settings.reserve else {}
     subnets = find_subnets(settings.vpc_id, settings.private_subnet_ids, CONFIGURATION) if settings.vpc_id else {}
-    zones = offers_in(subnets, plan.node_pools) if subnets else find_zones(plan.node_pools)
+    zones = offers_in(subnets, plan) if subnets else find_zones(plan)
     zones_of_pool = {
         pool.name: zones_for(
-            pool,
-            zones,
-            single=pool.name in reserve,
-            at=held[pool.name].zone if pool.name in held else None,
+            pool, zones, single=pool.name in reserve, at=held[pool.name].zone if pool.name in held else None
         )
         for pool in plan.node_pools
     }
@@ -272,6 +273,7 @@ def _site(plan: Plan, settings: Settings) -> _Site:
         zones_of_pool=zones_of_pool,
         types_of_pool={pool.name: sold_in(pool, zones, zones_of_pool[pool.name]) for pool in plan.node_pools},
         subnets=subnets,
+        system=system_place(plan, zones),
         held=held,
         reserve=reserve,
     )
@@ -336,6 +338,7 @@ def _karpenter(
             cluster_name=cluster.name,
             kubeconfig=cluster.kubeconfig,
             chart=settings.karpenter_chart,
+            requests=karpenter_requests(plan),
             manifests=objects.karpenter,
             repairs_nodes=plan.watching.node_health == "eks-agent",
         ),
@@ -374,6 +377,7 @@ def _check(plan: Plan, settings: Settings) -> str:
     cluster = plan.in_cluster
     faults = [
         *_foreign(cluster),
+        *system_faults(cluster),
         *node_pool_faults(cluster),
         *_scattered(cluster),
         *_misplaced(cluster),

@@ -59,6 +59,16 @@ class AccountQuota(Document):
     """Where; unset: in each region by itself."""
 
 
+class SystemNodes(Document):
+    """The nodes without accelerators, for the router, the cluster's own pods and operators. What is unset is sized."""
+
+    machine: Text | None = None
+    """Instance type, one of those that ``agentgpu catalog list system-machines`` names. Unset: the cheapest that holds what the
+    plan puts there."""
+    count: Annotated[int, Field(ge=2, le=100)] | None = None
+    """How many, two at least: they stand in different zones. Unset: as few as hold it."""
+
+
 class Capacity(Document):
     """How capacity may be bought, and how nodes are renewed."""
 
@@ -128,6 +138,8 @@ class Capacity(Document):
     commitments: tuple[Commitment, ...] = ()
     """What is committed, or may be: reserved instances, savings plans and capacity blocks. Such nodes are counted at what the
     commitment costs, and what nothing uses of it is counted too."""
+    system_nodes: SystemNodes = SystemNodes()
+    """The nodes without accelerators of a cluster that is made for the stack."""
     share_accelerators: Literal["auto", "never"] = "auto"
     """auto: several small models may stay resident on one accelerator where that is cheaper and safe."""
 
