@@ -132,6 +132,13 @@ _NO_INVENTORY: Final = Refusal(
     hint="use target: kubernetes for nodes or compose for machines that you have",
 )
 
+_NO_NODE_GROUPS: Final = Refusal(
+    at=("spec", "capacity", "nodeUpdates"),
+    words=("surge",),
+    message="managed node groups are EKS's, and none is made here",
+    hint="leave it out, or use target: eks",
+)
+
 _NO_SYSTEM_NODES: Final = Refusal(
     at=("spec", "capacity", "systemNodes"),
     message="the nodes without accelerators are yours here: no cluster is made for the stack",
@@ -184,6 +191,7 @@ def _on_machines(target: Target) -> tuple[Refusal, ...]:
         _NO_EKS_AGENT,
         _NO_STREAM,
         _NO_SYSTEM_NODES,
+        _NO_NODE_GROUPS,
         *_NO_ZONES,
         *_no_cluster(target, "virtual machines have", "each machine reads /etc/agentgpu/secrets.env"),
     )
@@ -235,7 +243,7 @@ _KUBERNETES: Final = Abilities(
     makes_cluster=False,
     serves_one_developer=False,
     joins=("spheron",),
-    refuses=(_NO_EKS_AGENT, _NO_STREAM, _NO_SYSTEM_NODES),
+    refuses=(_NO_EKS_AGENT, _NO_STREAM, _NO_SYSTEM_NODES, _NO_NODE_GROUPS),
 )
 
 _SPHERON: Final = Abilities(
@@ -321,6 +329,7 @@ _SKYSERVE: Final = Abilities(
     refuses=(
         _NO_INVENTORY,
         _NO_SYSTEM_NODES,
+        _NO_NODE_GROUPS,
         Refusal(
             at=("spec", "network", "router"),
             words=("nginx", "gateway"),

@@ -111,6 +111,7 @@ BAD = (
         with_spec("capacity: {survive: zone}", "clusterObjects: {topologySpread: false}"),
     ),
     ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
+    ("_target_rules", "capacity.nodeUpdates", with_spec("target: kubernetes", "capacity: {nodeUpdates: surge}")),
     (
         "_target_rules",
         "capacity.systemNodes",

@@ -37,6 +37,7 @@ def with_beside(
     items = (
         *_charges(spec, catalog, nodes),
         *_system_nodes(system),
+        *_updates(spec, nodes),
         *_root_volumes(spec, catalog, nodes, system, burst_hours),
         *_not_priced(spec),
         *(_BESIDE_CLUSTER if len(nodes) < len(pools) else ()),
@@ -74,6 +75,18 @@ def _system_nodes(system: SystemNodesPlan | None) -> Iterator[BesideItem]:
             formula=system.formula,
             price_date=system.price_date,
             price_source=system.price_source,
+        )
+
+
+def _updates(spec: StackSpec, pools: Sequence[NodePool]) -> Iterator[BesideItem]:
+    """Nodes that EKS starts beside the old ones; in how many zones a pool stands is known when it is deployed."""
+    surging = [pool for pool in pools if pool.node_updates == "surge"] if target_of(spec).can.makes_cluster else []
+    if surging:
+        each = " + ".join(f"{pool.name}: USD {pool.usd_per_hour:,.2f} an hour each" for pool in surging)
+        yield BesideItem(
+            what="nodes that an update of a node group starts before old ones go",
+            usd_per_month=None,
+            formula=f"up to two in each zone while the update lasts; {each}",
         )
 
 

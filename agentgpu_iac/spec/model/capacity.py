@@ -100,6 +100,10 @@ class Capacity(Document):
     """How a new version replaces the old one where no accelerator is free. surge-node: on a node that is there for the
     rollout alone. in-place: the old replica goes first. Unset: surge-node for user-facing agents where an autoscaler makes
     the nodes and a replica stands on one, else in-place."""
+    node_updates: Literal["minimal", "surge"] = "minimal"
+    """How EKS renews the nodes of managed node groups. minimal: the old ones go first, and a lone replica is away for a cold
+    start. surge: up to two more nodes in each zone of the pool are started before, which must be to be had and are paid while
+    the update lasts."""
     maintenance_window: MaintenanceWindow | None = None
     """When Karpenter may renew nodes (drift: a new AMI, a changed NodePool). Unset: at any time."""
     image_pull: Literal["parallel", "default"] = "parallel"
