@@ -150,8 +150,8 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
         {agent.name: agent_url(name, agent.name, tiers[agent.deployment][0].port, router) for agent in agents},
         usd_per_million_tokens(placed, shares),
     )
-    scaler = None if following is None else following.scaler
-    system = system_nodes(loaded, spec, catalog, inside, nodes, router, proxy, scaler)
+    servants = quota.Servants(router=router, proxy=proxy, scaler=None if following is None else following.scaler)
+    system = system_nodes(loaded, spec, catalog, inside, nodes, servants)
     total = with_beside(total, spec, catalog, node_pools, system, decided.terms.burst_hours).model_copy(
         update={"by_agent": shares, "calls": calls}
     )
@@ -197,7 +197,7 @@ def assemble(loaded: LoadedStack, spec: StackSpec, catalog: Catalog, decided: De
             disruption_budgets=spec.cluster_objects.disruption_budgets, helm_values=spec.cluster_objects.helm_values
         ),
         security=security.plan(spec),
-        quota=quota.plan(inside, nodes, router, proxy, scaler)
+        quota=quota.plan(inside, nodes, servants)
         if spec.security.resource_quota and target_of(spec).can.has_cluster
         else None,
         vcpu_quotas=quotas,
