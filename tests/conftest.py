@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from importlib.util import find_spec
 
@@ -39,6 +40,12 @@ class SkippedInCi:
     def pytest_terminal_summary(self, terminalreporter):
         for nodeid in self.skipped:
             terminalreporter.write_line(f"skipped, though CI must run it: {nodeid}")
+
+
+def pytest_collection_finish(session):
+    """What was collected stays to the end: it need not be looked through again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config):
