@@ -102,6 +102,7 @@ from agentgpu_iac.plan.scaling import (
 from agentgpu_iac.plan.sky_service import SkyPlace, SkySecret, SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
 from agentgpu_iac.plan.step_times import StageTimes, StepTimesPlan
+from agentgpu_iac.plan.system_nodes import SystemNodesPlan, SystemPod
 from agentgpu_iac.plan.thinking import ThinkingMode, ThinkingPlan, ThinkingReason
 from agentgpu_iac.plan.vocabulary import PriorityLevel, Topology, WeightLoader
 from agentgpu_iac.plan.watching import ALERTS, AlertName, AlertPlan, MetricsPlan, WatchingPlan
@@ -216,6 +217,8 @@ __all__ = (
     "StartupTaintPlan",
     "StepTimesPlan",
     "StorageChoice",
+    "SystemNodesPlan",
+    "SystemPod",
     "TalkPlan",
     "TeamPlan",
     "ThinkingMode",

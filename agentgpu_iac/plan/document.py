@@ -26,6 +26,7 @@ from agentgpu_iac.plan.replica import Override
 from agentgpu_iac.plan.router import RouterPlan
 from agentgpu_iac.plan.sky_service import SkyServicePlan
 from agentgpu_iac.plan.start_choice import StartChoice, StartTarget
+from agentgpu_iac.plan.system_nodes import SystemNodesPlan
 from agentgpu_iac.plan.watching import WatchingPlan
 from agentgpu_iac.plan.workload import Workload, tiers_by_agent
 from agentgpu_iac.spec.document import Document
@@ -78,6 +79,8 @@ class Plan(Document):
     """Agents of one model and engine, and why they share their replicas or do not."""
     node_pools: tuple[NodePool, ...]
     """The nodes."""
+    system_nodes: SystemNodesPlan | None = None
+    """Nodes without accelerators of the cluster that is made for the stack; null: there is none."""
     priority_classes: tuple[PriorityClassPlan, ...]
     """The stack's priorities, highest first. Empty: pods have the cluster's default priority."""
     cluster_objects: ClusterObjectsPlan

@@ -291,7 +291,7 @@ def _burst_scaler(plan: Plan) -> tuple[NetworkPolicyContext, ...]:
     if plan.joined is None or plan.joined.scaling is None or plan.joined.scaling.scaler is None:
         return ()
     prometheus = NamespacePeer("In", ((plan.security.monitoring_namespace,),))
-    outside = _anywhere(_LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
+    outside = _anywhere(LINK_LOCAL, *(Port("TCP", number) for number in _API_SERVER_PORTS))
     asked = (Rule(namespaces=(prometheus,), pods=(), blocks=(), ports=()), outside, *_to_machines(plan))
     return (_policy(plan, BURST_SCALER_COMPONENT, _component(BURST_SCALER_COMPONENT), egress=asked),)
 

@@ -121,6 +121,12 @@ BAD = (
         with_spec("capacity: {survive: zone}", "clusterObjects: {topologySpread: false}"),
     ),
     ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
+    ("_target_rules", "capacity.nodeUpdates", with_spec("target: kubernetes", "capacity: {nodeUpdates: surge}")),
+    (
+        "_target_rules",
+        "capacity.systemNodes",
+        with_spec("target: kubernetes", "capacity: {systemNodes: {machine: m7i.large}}"),
+    ),
     ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
     ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
     (
