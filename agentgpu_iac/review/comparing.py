@@ -77,6 +77,7 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.ProxyRoute: ("model",),
     p.MachinePoolScaling: ("node_pool",),
     p.MachineTrigger: ("name",),
+    p.SystemPod: ("name",),
     p.ProofPlan: ("agent",),
     p.NinePlan: ("wanted_ratio",),
     Quantile: ("percent",),

@@ -95,6 +95,8 @@ PATTERN_WORDS: Final = {
     "proxyImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "grafanaImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "image": "an image such as registry.example.com/scaler:1.0, or one with its digest: name@sha256: and 64 hexadecimal digits",
+    "pulumiStack": "a Pulumi stack such as burst or organization/project/burst",
     "model": "a Hugging Face id such as publisher/model",
     "apiModel": "the model as LiteLLM names it, the seller first, such as openai/gpt-5-mini",
     "toolCallParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",
