@@ -55,6 +55,7 @@ from agentgpu_iac.catalog.model import (
     VcpuQuota,
     VolumeType,
 )
+from agentgpu_iac.catalog.naming import accelerators_meant, is_exact, models_meant
 from agentgpu_iac.catalog.overlay import with_overlay
 from agentgpu_iac.catalog.packaged import Rows, packaged_rows
 from agentgpu_iac.catalog.quantisation.reading import BESIDE
@@ -144,15 +145,18 @@ class Catalog:
         return self.asked_on or self.newest_date
 
     def accelerator(self, accelerator_id: str) -> Accelerator:
-        """Look an accelerator up by its id, or by the name that people call it by.
+        """Look an accelerator up by its id, or by the name that people call it by, in any case.
 
         Raises:
-            BadInput: there is none of that id or name; says which one is near.
+            BadInput: there is none of that id or name, or it may mean several; says which.
         """
-        wanted = accelerator_id.casefold()
-        for accelerator in self.accelerators:
-            if accelerator_id == accelerator.id or wanted == accelerator.name.casefold():
-                return accelerator
+        names = {row.id: row.name for row in self.accelerators}
+        meant = accelerators_meant(accelerator_id, names)
+        exact = [row for row in self.accelerators if row.id in meant and is_exact(accelerator_id, row.id, row.name)]
+        if len(exact) == 1:
+            return exact[0]
+        if meant:
+            raise _several("accelerator", accelerator_id, meant)
         raise _unknown("accelerator", accelerator_id, (row.id for row in self.accelerators))
 
     def provider(self, provider_id: str) -> Provider:
@@ -185,6 +189,11 @@ class Catalog:
                 return model
         if self._is_file(Path(reference) / CONFIG_FILE):
             return self._local_model(Path(reference) / CONFIG_FILE, reference)
+        meant = self.models_meant(reference)
+        if len(meant) > 1:
+            raise _several("model", reference, meant)
+        if meant:
+            return next(model for model in self.models if model.id == meant[0])
         for exclusion in self.exclusions:
             if exclusion.kind == "model" and exclusion.id.casefold() == folded:
                 raise BadInput.one(
@@ -193,6 +202,10 @@ class Catalog:
                     hint="give the path of its config.json instead",
                 )
         raise self._unknown_model(written, reference)
+
+    def models_meant(self, name: str) -> tuple[str, ...]:
+        """Ids of the models that a name without its publisher may mean; none where it is a folder with a model of yours."""
+        return () if self._is_file(Path(name) / CONFIG_FILE) else models_meant(name, (row.id for row in self.models))
 
     def _unknown_model(self, written: str, reference: str) -> BadInput:
         """Why a reference is no model, by what it seems to be."""
@@ -521,6 +534,13 @@ def thinking_of(model: str, rows: Sequence[Thinking]) -> Thinking | None:
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
     return BadInput.one(SOURCE, f"there is no {what} {name!r}", hint=did_you_mean(name, known))
+
+
+def _several(what: str, name: str, meant: Sequence[str]) -> BadInput:
+    choices = ", ".join(map(repr, meant))
+    if len(meant) == 1:
+        return BadInput.one(SOURCE, f"there is no {what} {name!r}", hint=f"did you mean {choices}?")
+    return BadInput.one(SOURCE, f"{what} {name!r} may mean {len(meant)}", hint=f"write one of {choices}")
 
 
 def _in_force(known: Sequence[_OfVersion], version: str) -> _OfVersion:

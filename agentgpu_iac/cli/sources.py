@@ -8,12 +8,14 @@ from pathlib import Path
 
 from agentgpu_iac.catalog.store import Catalog, load_catalog
 from agentgpu_iac.cli.waiting import waiting
-from agentgpu_iac.errors import BadInput
+from agentgpu_iac.errors import BadInput, Fault
 from agentgpu_iac.inputs import read_file, source_of
 from agentgpu_iac.plan import Plan
 from agentgpu_iac.plan.reading import MAX_PLAN_BYTES, plan_in
 from agentgpu_iac.planning.planner import make_plan
+from agentgpu_iac.planning.references import unknown_models
 from agentgpu_iac.spec.loader import LoadedStack, load, load_bytes, load_text
+from agentgpu_iac.spec.yaml_tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,13 @@ def load_both(
     spec: Path, overlay: Path | None, today: datetime | None = None, *, text: str | None = None
 ) -> tuple[LoadedStack, Catalog]:
     """An agent stack, and the catalog that it is planned with, asked on a day. ``text``: that of the file, if it was read."""
-    loaded = load(spec) if text is None else load_text(text, source_of(spec))
-    return loaded, load_catalog(overlay, base_directory=spec.parent, asked_on=_day(today))
+    catalog = load_catalog(overlay, base_directory=spec.parent, asked_on=_day(today))
+
+    def also(tree: Tree, name: str) -> list[Fault]:
+        return unknown_models(tree, name, catalog)
+
+    loaded = load(spec, also=also) if text is None else load_text(text, source_of(spec), also=also)
+    return loaded, catalog
 
 
 def source(
@@ -51,8 +58,8 @@ def source(
             message = f"changes nothing: {path} is a plan, which is made already"
             raise BadInput.one("--today", message, hint="leave it out, or name the agent stack")
         return Source(plan=saved, made_from=None)
-    loaded = load_bytes(raw, source_of(path))
     catalog = load_catalog(overlay, base_directory=path.parent, asked_on=_day(today))
+    loaded = load_bytes(raw, source_of(path), also=lambda tree, name: unknown_models(tree, name, catalog))
     with waiting("planning"):
         made = make_plan(loaded, catalog)
     return Source(plan=made, made_from=(loaded, catalog))

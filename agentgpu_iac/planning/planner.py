@@ -35,6 +35,7 @@ from agentgpu_iac.planning.choosing.tiers import reserved_ratio
 from agentgpu_iac.planning.demand import Demand, asking_order, demand
 from agentgpu_iac.planning.deployments import deployments
 from agentgpu_iac.planning.kubernetes_version import with_kubernetes_version
+from agentgpu_iac.planning.naming import with_ids
 from agentgpu_iac.planning.pools import Placed, homes
 from agentgpu_iac.planning.references import cluster_regions, draft_model, resolve_models
 from agentgpu_iac.planning.settling import Market, Settled, settle
@@ -91,6 +92,7 @@ def make_plan(loaded: LoadedStack, catalog: Catalog, evaluators: Evaluators | No
         BadInput: the spec names something that the catalog does not know.
         NoPlan: an agent is left without any option; the message says which constraint stopped it where.
     """
+    loaded = with_ids(loaded, catalog)
     models = resolve_models(loaded, catalog)
     if faults := [*commitment_faults(loaded, catalog), *quota_faults(loaded, catalog)]:
         raise BadInput(faults)

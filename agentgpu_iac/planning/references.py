@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from agentgpu_iac.catalog.join import ANY_REGION
 from agentgpu_iac.catalog.model import Model
+from agentgpu_iac.catalog.naming import accelerators_meant
 from agentgpu_iac.catalog.store import Catalog
+from agentgpu_iac.credentials import credential_in
 from agentgpu_iac.errors import BadInput, Fault, did_you_mean
 from agentgpu_iac.planning.gates import gate_faults
+from agentgpu_iac.planning.naming import with_ids
 from agentgpu_iac.planning.pooling_models import as_asked, pooling_faults
 from agentgpu_iac.sizing.encoders import text_only
 from agentgpu_iac.sizing.engines import SIZING_PORTS
 from agentgpu_iac.spec.loader import LoadedStack
 from agentgpu_iac.spec.model import Agent, StackSpec
 from agentgpu_iac.spec.vocabulary import Engine
+from agentgpu_iac.spec.yaml_tree import Tree, data_of
 from agentgpu_iac.targets import target_of
 
 
@@ -25,6 +30,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     Raises:
         BadInput: with one fault for every model, accelerator, provider or region that the catalog does not know.
     """
+    loaded = with_ids(loaded, catalog)
     faults: list[Fault] = []
     found: dict[str, Model] = {}
     for position, agent in enumerate(loaded.stack.spec.agents):
@@ -45,9 +51,7 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     faults += _draft_faults(loaded, catalog)
     faults += gate_faults(loaded, [found.get(agent.model) for agent in loaded.stack.spec.agents], catalog)
     spec = loaded.stack.spec
-    accelerators = {row.id for row in catalog.accelerators}
-    for field, ids in (("allow", spec.accelerators.allow), ("deny", spec.accelerators.deny)):
-        faults += _unknown(loaded, f"spec.accelerators.{field}", ids, accelerators, "accelerator")
+    faults += _accelerator_faults(loaded, catalog)
     faults += _unknown(loaded, "spec.providers", spec.providers, {row.id for row in catalog.providers}, "provider")
     faults += _inventory_faults(loaded, catalog)
     providers = target_of(spec).allowed_providers(spec)
@@ -72,6 +76,45 @@ def resolve_models(loaded: LoadedStack, catalog: Catalog) -> tuple[Model, ...]:
     return tuple(
         _told(agent, model, catalog) for agent, model in zip(spec.agents, models, strict=True) if model is not None
     )
+
+
+def _accelerator_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:
+    """Accelerators that are none, or may be several."""
+    known = {row.id: row.name for row in catalog.accelerators}
+    faults = []
+    chosen = loaded.stack.spec.accelerators
+    for field, names in (("allow", chosen.allow), ("deny", chosen.deny)):
+        path = f"spec.accelerators.{field}"
+        several = {name: meant for name in names if len(meant := accelerators_meant(name, known)) > 1}
+        faults += [
+            loaded.fault(
+                f"{path}[{position}]",
+                f"accelerator {name!r} may mean {len(several[name])}",
+                f"write one of {', '.join(map(repr, several[name]))}, or several",
+            )
+            for position, name in enumerate(names)
+            if name in several
+        ]
+        faults += _unknown(loaded, path, names, known, "accelerator", told=frozenset(several))
+    return faults
+
+
+def unknown_models(tree: Tree, source: str, catalog: Catalog) -> list[Fault]:
+    """Models that the catalog does not know, of a file that holds other faults too: all are told at once."""
+    data = data_of(tree.root)
+    spec = data.get("spec") if isinstance(data, dict) else None
+    agents = spec.get("agents") if isinstance(spec, dict) else None
+    faults: list[Fault] = []
+    for position, agent in enumerate(agents if isinstance(agents, tuple) else ()):
+        model = agent.get("model") if isinstance(agent, dict) else None
+        if isinstance(model, str) and model and credential_in(model) is None:
+            try:
+                catalog.model(model)
+            except BadInput as unknown:
+                line, column = tree.node_at(("spec", "agents", position, "model")).place
+                path = f"spec.agents[{position}].model"
+                faults += [replace(each, source=source, line=line, column=column, path=path) for each in unknown.faults]
+    return faults
 
 
 def _inventory_faults(loaded: LoadedStack, catalog: Catalog) -> list[Fault]:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from agentgpu_iac import plan as p
 from agentgpu_iac.spec.document import Document, camel
+from agentgpu_iac.spec.model.agent import Quantile
+from agentgpu_iac.spec.model.fan_out import FanOut
 
 NOT_COMPARED: Final[Mapping[str, str]] = {
     "apiVersion": "the format, not what is planned",
@@ -73,6 +75,13 @@ KEYS: Final[Mapping[type[Document], tuple[str, ...]]] = {
     p.PriorityClassPlan: ("level",),
     p.PaidRoute: ("model",),
     p.ProxyRoute: ("model",),
+    p.MachinePoolScaling: ("node_pool",),
+    p.MachineTrigger: ("name",),
+    p.SystemPod: ("name",),
+    p.ProofPlan: ("agent",),
+    p.NinePlan: ("wanted_ratio",),
+    Quantile: ("percent",),
+    FanOut: ("agent",),
     p.RoutePlan: ("agent",),
     p.TeamPlan: ("name",),
     p.Schedule: ("start", "end"),

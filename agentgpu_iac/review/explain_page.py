@@ -20,7 +20,7 @@ from agentgpu_iac.review.warning_groups import RANK_TITLES, grouped
 
 TOPICS: Final = ("cost", "warnings")
 """What may stand in an agent's place; an agent of that name goes first."""
-_SHOWN_CHOICES: Final = 4
+_SHOWN_CHOICES: Final = 3
 
 
 def topic_of(plan: Plan, word: str | None) -> str | None:
@@ -119,7 +119,7 @@ def _baseline(plan: Plan, name: str) -> Workload:
 
 
 def agent_page(plan: Plan, source: str, agent: str) -> tuple[Block, ...]:
-    """The numbers of one agent, a line each, and what else would do."""
+    """What decides about one agent, what else would do, and where every other number of it is."""
     return tuple(_agent(plan, source, agent))
 
 
@@ -131,28 +131,52 @@ def _agent(plan: Plan, source: str, agent: str) -> Iterator[Block]:
     yield Listing(items=tuple(driver.message for driver in plan.drivers if driver.agent == name))
     yield from served_blocks(plan, name)
     entries = explain(plan, source, agent)
+    yield from _key_numbers(entries, workload)
+    yield from proof_blocks(plan, name)
+    yield from _choices(plan, name)
+    yield Heading(text=f"All {len(entries)} numbers, by section")
+    counts = Counter(entry.section for entry in entries)
+    yield Paragraph(text=f"{', '.join(f'{section} ({count})' for section, count in counts.items())}.")
+    yield Heading(text="Deeper")
+    command = f"agentgpu explain {shlex.quote(source)} {agent}"
+    words = [shlex.quote(word) for entry in entries[:1] for word in (entry.name, entry.section)] or ["NUMBER"]
+    yield Commands(lines=tuple(f"{command} {word}" for word in (*words, "--all")))
+
+
+_KEY: Final = (
+    "contextTokens",
+    "weightsGib",
+    "kvGib",
+    "totalGib",
+    "headroomGib",
+    "ttftAtPercentileMs",
+    "tpotAtPercentileMs",
+    "e2eAtPercentileMs",
+    "generating",
+    "replicas",
+    "total",
+    "usdPerMonth",
+    "usdPer1000",
+)
+"""Numbers that an agent's page shows with their formulas: what is asked, memory, times, how many, the start, the money."""
+
+
+def _key_numbers(entries: tuple[LedgerEntry, ...], workload: Workload) -> Iterator[Block]:
+    """The numbers that a decision rests on, of the first tier that has them."""
+    by_name: dict[str, LedgerEntry] = {}
+    for entry in entries:
+        by_name.setdefault(entry.name, entry)
+    found = [by_name[name] for name in _KEY if name in by_name]
     tones = _tones(workload)
-    for section in dict.fromkeys(entry.section for entry in entries):
-        found = [entry for entry in entries if entry.section == section]
-        yield Paragraph(text=f"{section}:")
+    if found:
         yield Table(
-            columns=("", "", ""),
+            columns=("number", "result", "formula"),
             rows=tuple((entry.name, entry.result, entry.formula) for entry in found),
             whole=frozenset({0}),
             cuttable=frozenset({1, 2}),
             drop=(2,),
             tones=tuple((row, 1, tones[entry.name]) for row, entry in enumerate(found) if entry.name in tones),
         )
-    yield from proof_blocks(plan, name)
-    yield from _choices(plan, name)
-    yield Heading(text="Deeper")
-    quoted = shlex.quote(source)
-    yield Commands(
-        lines=(
-            f"agentgpu explain {quoted} {agent} {entries[0].name if entries else 'NUMBER'}",
-            f"agentgpu explain {quoted} {agent} --all",
-        )
-    )
 
 
 def _tones(workload: Workload) -> Mapping[str, Any]:

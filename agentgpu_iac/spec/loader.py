@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -66,26 +66,30 @@ class LoadedStack:
         return _fault(self.source, self.tree.node_at(steps_of(path)).place, path, message, hint)
 
 
-def load(path: Path, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
+Also: TypeAlias = Callable[[Tree, str], Sequence[Fault]]
+"""Faults of a file that only the catalog tells: asked for where the file holds others, so that all are told at once."""
+
+
+def load(path: Path, *, max_bytes: int = MAX_BYTES, also: Also | None = None) -> LoadedStack:
     """Read an agent stack from a file.
 
     Raises:
         BadInput: the file cannot be read, or holds faults; carries all of them.
     """
-    return load_bytes(read_file(path, max_bytes), source_of(path), max_bytes=max_bytes)
+    return load_bytes(read_file(path, max_bytes), source_of(path), max_bytes=max_bytes, also=also)
 
 
-def load_text(text: str, source: str, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
+def load_text(text: str, source: str, *, max_bytes: int = MAX_BYTES, also: Also | None = None) -> LoadedStack:
     """Read an agent stack from text; ``source`` names it in messages.
 
     Raises:
         BadInput: the text holds faults; carries all of them.
     """
     _refuse_unprintable(text, source)
-    return load_bytes(text.encode(), source, max_bytes=max_bytes)
+    return load_bytes(text.encode(), source, max_bytes=max_bytes, also=also)
 
 
-def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES) -> LoadedStack:
+def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES, also: Also | None = None) -> LoadedStack:
     """Read an agent stack from the bytes of a file; ``source`` names it in messages.
 
     Raises:
@@ -103,7 +107,7 @@ def load_bytes(raw: bytes, source: str, *, max_bytes: int = MAX_BYTES) -> Loaded
     stack, errors = _validated(data)
     faults = document_faults(tree, source, AgentStack, errors, violations(data))
     if faults or stack is None:
-        raise BadInput(faults)
+        raise BadInput([*faults, *(also(tree, source) if also is not None else ())])
     return LoadedStack(stack=stack, source=source, sha256=hashlib.sha256(raw).hexdigest(), tree=tree)
 
 

@@ -16,6 +16,14 @@ KvCacheDtype = Literal["auto", "bf16", "fp16", "fp8"]
 CapacityType = Literal["on-demand", "spot", "reserved"]
 Tier = Literal["baseline", "burst"]
 Target = Literal["eks", "kubernetes", "spheron", "compose", "skyserve"]
+TARGET_MEANINGS: Final[Mapping[Target, str]] = {
+    "eks": "a cluster on AWS that is made for it",
+    "kubernetes": "a cluster of yours",
+    "spheron": "virtual machines that are rented",
+    "compose": "one machine of yours with Docker",
+    "skyserve": "SkyPilot in clouds of yours",
+}
+"""What each target runs on."""
 Storage = Literal["nvme", "ebs-gp3"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine)

@@ -19,6 +19,7 @@ from agentgpu_iac.spec.document import Document
 from agentgpu_iac.spec.model import AgentStack
 from agentgpu_iac.spec.scalars import meaning_of, shown
 from agentgpu_iac.spec.shape import document_at, fields_of, parts_of, words_at
+from agentgpu_iac.spec.vocabulary import TARGET_MEANINGS
 from agentgpu_iac.spec.yaml_tree import ListNode, MapNode, Node, ScalarNode, Steps
 
 WHOLE_NUMBER = "a whole number"
@@ -94,6 +95,8 @@ PATTERN_WORDS: Final = {
     "proxyImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "grafanaImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
     "routerImage": "an image with its digest: name@sha256: and 64 hexadecimal digits in lower case",
+    "image": "an image such as registry.example.com/scaler:1.0, or one with its digest: name@sha256: and 64 hexadecimal digits",
+    "pulumiStack": "a Pulumi stack such as burst or organization/project/burst",
     "model": "a Hugging Face id such as publisher/model",
     "apiModel": "the model as LiteLLM names it, the seller first, such as openai/gpt-5-mini",
     "toolCallParser": "a parser's name: 63 letters, digits, dots, underscores and hyphens at most",
@@ -238,6 +241,13 @@ def _unknown_key(steps: Steps, root: type[Document]) -> Wording:
     return Wording(message=f"unknown key {shown(key)}", hint=hint)
 
 
+_SHORTEST_BEGINNING: Final = 4
+"""Letters of a key of which a longer one is thought, such as ``budget`` of ``budgetUsdPerMonth``."""
+_CARDS: Final = "which cards may be used stands in spec.accelerators.allow, and how many is planned"
+_ACCELERATOR_WORDS: Final = dict.fromkeys(("gpu", "gpus", "gputype", "card", "cards", "accelerator"), _CARDS)
+"""Keys by which other tools ask for accelerators."""
+
+
 @lru_cache(maxsize=4096)
 def _key_hint(document: type[Document], key: str) -> str:
     """The nearest key here; or the part of the document that the key belongs in; or all the keys there are."""
@@ -249,7 +259,18 @@ def _key_hint(document: type[Document], key: str) -> str:
         for inner in fields_of(part):
             if inner.casefold() == folded:
                 return f"{inner!r} belongs under {name!r}"
-    return did_you_mean(key, fields_of(document)) or f"known keys: {', '.join(sorted(fields_of(document)))}"
+    if meant := _ACCELERATOR_WORDS.get(folded):
+        return meant
+    longer = [
+        (inner, name)
+        for name, part in parts_of(document).items()
+        for inner in fields_of(part)
+        if len(folded) >= _SHORTEST_BEGINNING and re.match(rf"{re.escape(folded)}[A-Z]", inner)
+    ]
+    near = did_you_mean(key, fields_of(document))
+    if not near and len(longer) == 1:
+        return f"did you mean {longer[0][0]!r} under {longer[0][1]!r}?"
+    return near or f"known keys: {', '.join(sorted(fields_of(document)))}"
 
 
 def _wrong_word(steps: Steps, node: Node, root: type[Document]) -> Wording:
@@ -259,6 +280,8 @@ def _wrong_word(steps: Steps, node: Node, root: type[Document]) -> Wording:
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         return wrong_kind(wanted, node) if not isinstance(node, ScalarNode) else _word_misread(wanted, words, node)
     near = did_you_mean(node.value, words) if len(words) > 1 and len(node.value) <= LONGEST_GUESSED_KEY else ""
+    if not near and words == tuple(TARGET_MEANINGS):
+        near = "; ".join(f"{word} is {meaning}" for word, meaning in TARGET_MEANINGS.items())
     return Wording(message=f"must be {wanted}, not {shown(node.value)}", hint=near)
 
 

@@ -192,7 +192,7 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_explain_goes_from_a_page_to_an_agent_to_a_number_to_all(trio: Path) -> None:
     page, one = agentgpu("explain", trio), agentgpu("explain", trio, "coder")
     assert (page.code, one.code) == (0, 0)
-    assert len(page.out.splitlines()) <= 45
+    assert max(len(page.out.splitlines()), len(one.out.splitlines())) <= 45
     assert page.out.splitlines()[0].endswith(": where its numbers are from")
     assert one.out.startswith("coder: meta-llama/Llama-2-13b-chat-hf on ")
     assert re.search(r"^kvGib +[0-9.]+ GiB ", one.out, re.M)
@@ -207,8 +207,8 @@ def test_explain_goes_from_a_page_to_an_agent_to_a_number_to_all(trio: Path) -> 
 
 def test_no_number_of_the_whole_explanation_is_out_of_reach(trio: Path) -> None:
     entries = agentgpu("explain", trio, "coder", "-f", "json").data
-    page = agentgpu("explain", trio, "coder").out
-    assert {entry["name"] for entry in entries} <= {name for name in (e["name"] for e in entries) if name in page}
+    page = " ".join(agentgpu("explain", trio, "coder").out.split())
+    assert all(f"{entry['section']} (" in page for entry in entries), "each section is named, and holds its numbers"
     alone = agentgpu("explain", trio, "coder", entries[0]["name"], "-f", "json").data
     assert entries[0] in alone
 

@@ -6,6 +6,7 @@ import hashlib
 import math
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from agentgpu_iac.spec.model import AgentStack
 from agentgpu_iac.spec.scalars import Refusal, read_plain
 from agentgpu_iac.spec.schema import json_schema
 from agentgpu_iac.spec.shape import fields_of, parts_of
+from agentgpu_iac.spec.vocabulary import TARGET_MEANINGS, Target
 from agentgpu_iac.spec.wording import NAME_KEYS, PATTERN_WORDS
 from agentgpu_iac.spec.yaml_tree import spelled, steps_of
 from tests.spec.files import LARGE, SMALLEST, faults_of, with_agent, with_name, with_spec
@@ -546,3 +548,16 @@ def test_a_plan_is_named_as_one() -> None:
             "(explain, diff, render and report take a plan)"
         )
     ]
+
+
+def test_every_target_says_what_it_runs_on() -> None:
+    assert tuple(TARGET_MEANINGS) == get_args(Target)
+
+
+@pytest.mark.parametrize("key", ["gpu", "gpus", "GPU_type"])
+def test_a_key_of_other_tools_is_told_where_cards_stand(key: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        load_text(
+            f"apiVersion: agentgpu.dev/v1alpha1\nkind: AgentStack\nmetadata: {{name: x}}\nspec: {{{key}: 2}}\n", "x"
+        )
+    assert any("spec.accelerators.allow" in fault.hint for fault in refusal.value.faults)

@@ -17,9 +17,9 @@ class AcceleratorChoice(Document):
     """Which accelerators may be used."""
 
     allow: tuple[Text, ...] = ()
-    """Accelerator ids; empty: every one in the catalog."""
+    """Accelerators by id or by name, such as ``H100 SXM``; empty: every one in the catalog."""
     deny: tuple[Text, ...] = ()
-    """Accelerator ids never to be used."""
+    """Accelerators that are never used, likewise."""
 
 
 class MaintenanceWindow(Document):
