@@ -226,6 +226,9 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:deleteModelBucket": "true",
             "agentgpu:wayOut": "192.0.2.7",
             "agentgpu:burstNodes": "2",
+            "agentgpu:burstMachines": '{"pool": 3}',
+            "agentgpu:burstListed": '{"pool": 1}',
+            "agentgpu:burstApart": "true",
         }
     )
     found = Settings.from_config(pulumi.Config("agentgpu"))
@@ -246,7 +249,8 @@ def test_settings_come_from_the_pulumi_stack() -> None:
         model_bucket="create",
         delete_model_bucket=True,
         way_out="192.0.2.7",
-        machines=MachineSettings(burst_nodes=2),
+        burst_apart=True,
+        machines=MachineSettings(burst_nodes=2, burst_machines={"pool": 3}, burst_listed={"pool": 1}),
     )
     assert all(getattr(found, each.name) != getattr(Settings(), each.name) for each in fields(Settings))
     pulumi.runtime.set_all_config({})
