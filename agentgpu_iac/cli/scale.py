@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from agentgpu_iac.cli.app import Format, FormatOption, OverlayOption
+from agentgpu_iac.cli.saying import say, tell
 from agentgpu_iac.errors import EXIT_NO, EXIT_OUTSIDE, MissingExtra
 
 
 def _say(text: str) -> None:
     """What Pulumi says, beside the answer."""
-    typer.echo(text.rstrip(), err=True)
+    tell(text.rstrip())
 
 
 def scale(
@@ -75,9 +76,9 @@ def scale(
     else:
         for decision in found.decisions:
             before = found.before[decision.node_pool]
-            typer.echo(f"{decision.node_pool}: {before} -> {decision.machines} ({decision.why})")
+            say(f"{decision.node_pool}: {before} -> {decision.machines} ({decision.why})")
         for sentence in (*found.unknown, *(() if found.refused is None else (found.refused,))):
-            typer.echo(sentence, err=True)
+            tell(sentence)
     if found.unknown:
         raise typer.Exit(EXIT_OUTSIDE)
     if found.refused is not None:

@@ -117,6 +117,9 @@ class NodePool(Document):
     zones: int = 1
     """Zones over which its replicas are spread evenly, so that the loss of one takes no more than its part; 1: wherever there is
     room."""
+    node_updates: Literal["minimal", "surge"] = "minimal"
+    """How EKS renews nodes of a managed node group: minimal takes the old ones away first, surge starts up to two more in each
+    of its zones before (``capacity.nodeUpdates``). Karpenter goes by its own rules."""
     nodes_per_replica: int = 1
     """Whole nodes that one of its replicas takes: they come, and are renewed, together."""
     usd_per_hour: Money

@@ -32,8 +32,9 @@ from agentgpu_iac.spec.model import (
     ModelCache,
     StackSpec,
 )
+from agentgpu_iac.spec.namespace_rules import namespace_rules
 from agentgpu_iac.spec.provider_rules import provider_rules
-from agentgpu_iac.spec.reserved import is_namespace_of_others, reserved
+from agentgpu_iac.spec.reserved import reserved
 from agentgpu_iac.spec.rule_values import LINE, Violation, is_count, items, mapping, part, word
 from agentgpu_iac.spec.scalars import shown
 from agentgpu_iac.spec.schedule_rules import agent_schedule_rules, cover_rules, peak_hours_rules, work_rules
@@ -61,6 +62,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from caller_rules(agents)
     yield from fan_out_rules(agents)
     yield from _schedule_rules(part(spec, "scaling"), agents)
+    yield from _queue_rules(part(spec, "network"), agents)
     yield from peak_hours_rules(part(spec, "scaling"), agents)
     yield from cover_rules(agents)
     yield from _inventory_rules(part(spec, "capacity"))
@@ -72,7 +74,7 @@ def violations(data: Data) -> Iterator[Violation]:
     yield from _prometheus_auth_rules(part(spec, "scaling"))
     yield from _image_rules(part(spec, "pins"), agents)
     target = word(spec, "target", StackSpec)
-    yield from _namespace_rules(part(data, "metadata"), target)
+    yield from namespace_rules(data, target)
     yield from _range_rules(part(spec, "hosts"))
     yield from _target_rules(data, target)
     yield from proxy_rules(data, agents, target)
@@ -189,6 +191,19 @@ def _router_rules(network: Mapping[str, Data]) -> Iterator[Violation]:
         )
 
 
+def _queue_rules(network: Mapping[str, Data], agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:
+    """Behind a Gateway no engine refuses: its picker holds what waits, for as long as it is told."""
+    if network.get("router") != "gateway":
+        return
+    for index, agent in enumerate(agents):
+        if part(agent, "overrides").get("maxWaitingRequests") is not None:
+            yield Violation(
+                steps=("spec", "agents", index, "overrides", "maxWaitingRequests"),
+                message="behind a Gateway the picker holds what waits, and no engine refuses",
+                hint="leave it out, or use router: nginx",
+            )
+
+
 def _caller_rules(network: Mapping[str, Data], security: Mapping[str, Data]) -> Iterator[Violation]:
     """A label of the callers can be asked for only where they come by themselves, and where something asks."""
     at: Steps = ("spec", "security", "callersNeedLabel")
@@ -250,17 +265,6 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _namespace_rules(metadata: Mapping[str, Data], target: str) -> Iterator[Violation]:
-    """In a cluster a stack has a namespace of its own, whose traffic it denies and whose resources it limits."""
-    name, abilities = metadata.get("name"), abilities_of(target)
-    if isinstance(name, str) and abilities is not None and abilities.has_cluster and is_namespace_of_others(name):
-        yield Violation(
-            steps=("metadata", "name"),
-            message=f"{shown(name)} is a namespace of the cluster itself, and the stack has one of its own",
-            hint="name the stack after what its agents do",
-        )
 
 
 def _name_rules(agents: Sequence[Mapping[str, Data]]) -> Iterator[Violation]:

@@ -86,6 +86,7 @@ CASES = (
     ),
     *_formats(f"levers {CUSTOMER_SERVICE}", *_BOTH),
     *_formats(f"simulate {CUSTOMER_SERVICE} --hours 0.05", *_BOTH),
+    *_formats(f"simulate {CUSTOMER_SERVICE} --hours 0.05", "html", extra="report"),
     *_formats(f"frontier {CUSTOMER_SERVICE} --over percentile --values 90,95", *_BOTH),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE}", *_ALL),
     *_formats(f"diff {CUSTOMER_SERVICE} {FIVE} --exit-code", "json", code=1),

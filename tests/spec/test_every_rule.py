@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from agentgpu_iac.spec import agent_rules, commitment_rules, provider_rules, rules, schedule_rules, tenancy_rules
+from agentgpu_iac.spec import (
+    agent_rules,
+    commitment_rules,
+    namespace_rules,
+    provider_rules,
+    rules,
+    schedule_rules,
+    tenancy_rules,
+)
 from tests.spec.files import SMALLEST, faults_of, with_agent, with_spec
 
 
@@ -113,6 +121,12 @@ BAD = (
         with_spec("capacity: {survive: zone}", "clusterObjects: {topologySpread: false}"),
     ),
     ("_zone_rules", "capacity.maxSharePerPool", with_spec("capacity: {maxSharePerPool: 0.5, spot: never}")),
+    ("_target_rules", "capacity.nodeUpdates", with_spec("target: kubernetes", "capacity: {nodeUpdates: surge}")),
+    (
+        "_target_rules",
+        "capacity.systemNodes",
+        with_spec("target: kubernetes", "capacity: {systemNodes: {machine: m7i.large}}"),
+    ),
     ("_target_rules", "capacity.survive", with_spec("target: compose", "capacity: {survive: zone}")),
     ("_target_rules", "capacity.maxSharePerPool", with_spec("target: skyserve", "capacity: {maxSharePerPool: 0.5}")),
     (
@@ -206,6 +220,11 @@ BAD = (
     ("_router_rules", "network.router", with_spec("network: {router: gateway}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{{GATEWAY}}}")),
     ("_router_rules", "network.gateway", with_spec(f"network: {{router: nginx, {GATEWAY}}}")),
+    (
+        "_queue_rules",
+        "agents[0].overrides.maxWaitingRequests",
+        with_spec(f"network: {{router: gateway, {GATEWAY}}}") + "      overrides: {maxWaitingRequests: 4}\n",
+    ),
     ("_range_rules", "hosts.callerRanges[0]", with_spec("hosts: {callerRanges: [10.0.0.1/8]}")),
     ("_range_rules", "hosts.adminRanges[0]", with_spec("hosts: {adminRanges: [10.0.0.1/8]}")),
     ("_target_rules", "network.router", with_spec("target: compose", "network: {router: none}")),
@@ -251,7 +270,12 @@ BAD = (
     ),
     ("_name_rules", "agents[1].name", with_second(second="name: support, model: m")),
     ("_name_rules", "agents[1].name", with_second(second="name: support-burst, model: m")),
-    ("_namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
+    ("namespace_rules", "metadata.name", SMALLEST.replace("customer-service", "kube-system")),
+    (
+        "namespace_rules",
+        "metadata.name",
+        with_spec("security: {callers: [customer-service]}"),
+    ),
     ("adapter_rules", "agents[0].loraAdapters[0].name", with_agent("loraAdapters: [{name: support, source: o/s}]")),
     (
         "adapter_rules",
@@ -471,7 +495,7 @@ ALLOWED = (
 )
 """Close to what is forbidden, and not."""
 
-MODULES = (rules, agent_rules, commitment_rules, provider_rules, schedule_rules, tenancy_rules)
+MODULES = (rules, agent_rules, commitment_rules, namespace_rules, provider_rules, schedule_rules, tenancy_rules)
 TREES = {module: ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in MODULES}
 
 

@@ -32,6 +32,7 @@ from agentgpu_iac.provisioning.spheron.cloud_init import (
 from agentgpu_iac.provisioning.spheron.front import MachinesBehind, Named
 from agentgpu_iac.provisioning.spheron.machine import SpheronMachine
 from agentgpu_iac.provisioning.spheron.machine_files import SSH_KEY_CONFIG, FilesError, read_key
+from agentgpu_iac.spec.addresses import keeps_secrets
 
 _EXCLUDES: Final = "taxes, and what Spheron may bill beside the machines"
 
@@ -292,6 +293,13 @@ def _foreign(plan: Plan) -> Iterator[Fault]:
 
 def setting_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
     """Settings that are missing or wrong."""
+    if not keeps_secrets(settings.url):
+        yield Fault(
+            source=CONFIGURATION,
+            path="agentgpu:spheronUrl",
+            message="is no address to which a key may be sent, so it is not repeated",
+            hint="write https://, a host and no user; http:// is for this machine alone",
+        )
     for key in settings.in_clear:
         yield Fault(
             source=CONFIGURATION,
