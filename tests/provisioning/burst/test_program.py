@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pulumi
 import pytest
 
 from agentgpu_iac.errors import BadInput
@@ -14,6 +15,7 @@ from agentgpu_iac.plan import RenderedFile
 from agentgpu_iac.provisioning.aws.program import deploy as deploy_cluster
 from agentgpu_iac.provisioning.burst.program import deploy
 from agentgpu_iac.provisioning.kubernetes.program import Settings as ClusterSettings
+from agentgpu_iac.provisioning.program import deploy as deploy_all
 from agentgpu_iac.provisioning.spheron.program import Settings as MachineSettings
 from agentgpu_iac.rendering.render import render
 from tests.plans import make_joined_plan
@@ -91,3 +93,22 @@ def test_the_stack_of_everything_else_then_has_none() -> None:
 )
 def test_what_is_wrong_is_said_before_anything_is_made(changes: dict[str, Any], words: str) -> None:
     assert any(words in refusal for refusal in refusals(**changes)), refusals(**changes)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("", "there is no Pulumi program for 'compose'"),
+        ("brust", "'brust' is no part of a plan"),
+        ("burst", "no machine"),
+    ],
+)
+def test_a_part_is_a_word_and_nothing_is_everything(part: str, words: str) -> None:
+    """The project's own Pulumi.yaml sets it to nothing."""
+    alone = PLAN.model_copy(update={"target": "compose", "joined": None})
+    pulumi.runtime.set_all_config({"agentgpu:part": part})
+    try:
+        with pytest.raises(BadInput, match=words):
+            deploy_all(alone, files(), pulumi.Config("agentgpu"))
+    finally:
+        pulumi.runtime.set_all_config({})
