@@ -51,6 +51,8 @@ class MachinePoolScaling(Document):
     stay_s: int
     """How long fewer must have been enough, and the number the same, before machines go: the stabilisation of a burst in the
     cluster, which is a cold start or a conversation at least."""
+    drain_s: int
+    """How long a machine runs on that NGINX is no longer told of: until the list has come there, and the drain of an engine."""
 
 
 class MachineScalerPlan(Document):

@@ -228,6 +228,9 @@ def test_settings_come_from_the_pulumi_stack() -> None:
             "agentgpu:nodeGroupGenerations": '{"pool": 2}',
             "agentgpu:wayOut": "192.0.2.7",
             "agentgpu:burstNodes": "2",
+            "agentgpu:burstMachines": '{"pool": 3}',
+            "agentgpu:burstListed": '{"pool": 1}',
+            "agentgpu:burstApart": "true",
         }
     )
     found = Settings.from_config(pulumi.Config("agentgpu"))
@@ -249,7 +252,8 @@ def test_settings_come_from_the_pulumi_stack() -> None:
         delete_model_bucket=True,
         cluster=ClusterSettings(node_group_generations={"pool": 2}),
         way_out="192.0.2.7",
-        machines=MachineSettings(burst_nodes=2),
+        burst_apart=True,
+        machines=MachineSettings(burst_nodes=2, burst_machines={"pool": 3}, burst_listed={"pool": 1}),
     )
     assert all(getattr(found, each.name) != getattr(Settings(), each.name) for each in fields(Settings))
     pulumi.runtime.set_all_config({})

@@ -24,6 +24,8 @@ from agentgpu_iac.spec.model import MachineScaler, StackSpec
 _STEP_S = 60
 """A machine starts in minutes; a peak of less than a look's time is carried by warm replicas."""
 _OFFERS_TRIED = 2
+_LIST_S = 120
+"""Until a changed ConfigMap is a file in every pod: the kubelet's period of a minute and its cache of another, at most."""
 _CPU_MILLI, _MEMORY_MIB, _SCRATCH_MIB = 500, 1_024, 512
 """Of a pod that runs Pulumi for a minute now and then (a judgement; docs/scaling.md has what was measured)."""
 
@@ -101,4 +103,5 @@ def _pools(
                 schedule(peak, burst.replicas.max) for peak in spec.scaling.schedule if peak.agent in burst.served
             ),
             stay_s=stay_s(burst.cold_start_s.total, burst.pace),
+            drain_s=_LIST_S + burst.drain.grace_period_s,
         )

@@ -5,7 +5,8 @@ It keeps nothing. What is there is in Pulumi's state, and since when; what was a
     now       max over the reasons of (held x (1 + weights of serving machines / weight of the cluster) - floor) / threshold
     lately    the same, of the most that was held over ``stayS``
     more      as soon as now asks for more
-    fewer     once the number has been the same for ``stayS``, and lately asks for fewer
+    fewer     once the number has been the same for ``stayS``, and lately asks for fewer: NGINX is then told of fewer
+    ended     once nobody has been sent there for ``stayS`` and ``drainS``: what was begun there is through
     never     fewer than the seller would let go: such a machine is paid, so it serves
 
 The part of the load that machines carry follows from NGINX's weights. Over a time in which their number was the same so was
@@ -44,7 +45,7 @@ class Rented:
     is_there: bool = True
     """Whether its seller still has it: spot is taken back."""
     serves: bool = True
-    """Whether its engine answers."""
+    """Whether its engine answers, and NGINX is told of it."""
     may_end: bool = True
     """Whether its seller lets it go: a minimum runtime is paid either way."""
 
@@ -61,6 +62,8 @@ class Seen:
     """Since Pulumi last changed something in the stack."""
     weights: Mapping[str, int]
     """What NGINX weighs each machine by, by name."""
+    listed: int | None = None
+    """Machines that NGINX is told of, from the first on; None: all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,33 +72,52 @@ class Decision:
 
     node_pool: str
     machines: int
+    """To run."""
+    listed: int
+    """That NGINX is told of; the others are about to go."""
     why: str
 
 
 def decide(pool: MachinePoolScaling, seen: Seen, rented: Sequence[Rented]) -> Decision:
-    """How many machines of a pool are to run."""
+    """How many machines of a pool are to run, and to be sent requests."""
     there = max((machine.index + 1 for machine in rented), default=0)
+    listed = there if seen.listed is None else min(there, seen.listed)
     if missing := [trigger.name for trigger in pool.triggers if trigger.name not in seen.held]:
-        return _decision(pool, there, f"nothing is known of {' and '.join(missing)}: as many as before")
+        return _decision(pool, there, listed, f"nothing is known of {' and '.join(missing)}: as many as before")
     part = 1 + sum(seen.weights[each.name] for each in rented if each.is_there and each.serves) / pool.cluster_weight
     now = max(_machines(pool, {name: held.now for name, held in seen.held.items()}, part), _scheduled(pool, seen))
     lately = max(_machines(pool, {name: held.most for name, held in seen.held.items()}, part), now)
-    if now >= there:
-        return _decision(pool, now, _in_words(pool, seen, part, now))
-    if seen.unchanged_s < pool.stay_s:
-        left_s = math.ceil(pool.stay_s - seen.unchanged_s)
-        return _decision(pool, there, f"{now} would do, and their number changed lately: {left_s} s more")
-    if lately >= there:
-        return _decision(pool, there, f"{now} would do, and {lately} were needed in the last {pool.stay_s} s")
+    if now > listed:
+        return _decision(pool, max(now, there), now, _in_words(pool, seen, part, now))
     held_back = max((each.index + 1 for each in rented if each.is_there and not each.may_end), default=0)
-    if held_back > lately:
-        return _decision(pool, held_back, f"{lately} would do, and the seller does not let the others go yet")
-    return _decision(pool, lately, f"no more were needed in the last {pool.stay_s} s")
+    if max(lately, held_back) < listed:
+        if seen.unchanged_s < pool.stay_s:
+            left_s = math.ceil(pool.stay_s - seen.unchanged_s)
+            return _decision(pool, there, listed, f"{now} would do, and their number changed lately: {left_s} s more")
+        why = f"no more were needed in the last {pool.stay_s} s: the others are sent nothing more"
+        return _decision(pool, there, max(lately, held_back), why)
+    if listed < there:
+        return _ending(pool, seen, there, listed, held_back)
+    why = _in_words(pool, seen, part, now)
+    if now < listed:
+        why = f"{now} would do, and {lately} were needed in the last {pool.stay_s} s"
+        if lately < held_back:
+            why = f"{lately} would do, and the seller does not let the others go yet"
+    return _decision(pool, there, listed, why)
 
 
-def _decision(pool: MachinePoolScaling, machines: int, why: str) -> Decision:
+def _ending(pool: MachinePoolScaling, seen: Seen, there: int, listed: int, held_back: int) -> Decision:
+    """Machines that are sent nothing more go once what they have begun is through."""
+    left_s = math.ceil(max(pool.stay_s, pool.drain_s) - seen.unchanged_s)
+    if left_s > 0:
+        return _decision(pool, there, listed, f"{there - listed} end what they have begun: {left_s} s more")
+    return _decision(pool, max(listed, held_back), listed, "the others have ended what they had begun")
+
+
+def _decision(pool: MachinePoolScaling, machines: int, listed: int, why: str) -> Decision:
+    machines = min(pool.max_machines, max(pool.min_machines, machines))
     return Decision(
-        node_pool=pool.node_pool, machines=min(pool.max_machines, max(pool.min_machines, machines)), why=why
+        node_pool=pool.node_pool, machines=machines, listed=min(machines, max(pool.min_machines, listed)), why=why
     )
 
 

@@ -8,7 +8,7 @@ look. Where Prometheus gives no answer, nothing is decided.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agentgpu_iac.errors import BadInput, OutsideFailure
@@ -29,8 +29,8 @@ class Stack(Protocol):
     def state(self) -> StackState:
         """What its state holds."""
 
-    def up(self, counts: Mapping[str, int], say: Callable[[str], None]) -> None:
-        """Have as many machines run, by pool."""
+    def up(self, counts: Mapping[str, int], listed: Mapping[str, int], say: Callable[[str], None]) -> None:
+        """Have as many machines run, and NGINX told of as many, by pool."""
 
 
 class Seller(Protocol):
@@ -101,18 +101,24 @@ def follow(plan: Plan, around: Around, *, dry_run: bool = False) -> Followed:
     rented = {pool.node_pool: _rented(pool, state, live, joined, around) for pool in scaling.pools}
     unknown: list[str] = []
     decisions = tuple(
-        decide(pool, _seen(pool, scaling, state, plan, around, unknown), rented[pool.node_pool])
+        decide(
+            pool,
+            replace(_seen(pool, scaling, state, plan, around, unknown), listed=_listed(state, rented[pool.node_pool])),
+            rented[pool.node_pool],
+        )
         for pool in scaling.pools
     )
     before = {name: len(machines) for name, machines in rented.items()}
     wanted = {decision.node_pool: decision.machines for decision in decisions}
+    told = {decision.node_pool: decision.listed for decision in decisions}
+    told_before = {name: _listed(state, machines) for name, machines in rented.items()}
     lost = any(not machine.is_there for machines in rented.values() for machine in machines)
     waiting = any(not machine.address for machine in state.machines)
-    if dry_run or (wanted == before and not lost and not waiting):
+    if dry_run or (wanted == before and told == told_before and not lost and not waiting):
         return Followed(decisions=decisions, before=before, changed=False, unknown=tuple(unknown))
     refused = None
     try:
-        around.stack.up(wanted, around.say)
+        around.stack.up(wanted, told, around.say)
     except UpFailed as failure:
         refused = str(failure)
         _keep_what_is_there(scaling, joined, around)
@@ -127,7 +133,7 @@ def _keep_what_is_there(scaling: MachineScalingPlan, joined: JoinedPlan, around:
         pool.node_pool: max(pool.min_machines, to_have_again(_rented(pool, state, live, joined, None)))
         for pool in scaling.pools
     }
-    around.stack.up(kept, around.say)
+    around.stack.up(kept, kept, around.say)
 
 
 def _rented(
@@ -149,9 +155,13 @@ def _rented(
 
 
 def _serves(machine: StateMachine, state: StackState, around: Around) -> bool:
-    return bool(machine.address and state.certificate) and around.serves(
-        machine.name, machine.address, state.certificate
-    )
+    told_of = machine.name in state.listed and bool(machine.address and state.certificate)
+    return told_of and around.serves(machine.name, machine.address, state.certificate)
+
+
+def _listed(state: StackState, machines: Sequence[Rented]) -> int:
+    """Machines of a pool that NGINX is told of."""
+    return sum(machine.name in state.listed for machine in machines)
 
 
 def _may_end(machine: StateMachine, around: Around) -> bool:

@@ -15,7 +15,9 @@ from agentgpu_iac.provisioning.burst.program import CERTIFICATE_OUTPUT
 from agentgpu_iac.provisioning.spheron.machine import API_KEY_CONFIG, API_KEY_VARIABLE
 
 MACHINE_TYPE: Final = "pulumi-python:dynamic/agentgpu:SpheronMachine"
+_CONFIG_MAP: Final = "kubernetes:core/v1:ConfigMap"
 COUNTS: Final = "agentgpu:burstMachines"
+LISTED: Final = "agentgpu:burstListed"
 
 
 class UpFailed(OutsideFailure):
@@ -44,6 +46,8 @@ class StackState:
     """What the state holds."""
 
     machines: tuple[StateMachine, ...]
+    listed: frozenset[str]
+    """Names of those that the cluster is told of."""
     certificate: str
     """What the machines show; empty while there was none."""
     changed_at_s: float | None
@@ -114,15 +118,30 @@ class BurstStack:
                 for each in resources
                 if each.get("type") == MACHINE_TYPE and not each.get("delete")
             ),
+            listed=frozenset(
+                line.split()[0]
+                for each in resources
+                if each.get("type") == _CONFIG_MAP
+                for line in str(each["inputs"]["data"]["machines"]).splitlines()
+            ),
             certificate=outputs.get(CERTIFICATE_OUTPUT) or "",
             changed_at_s=None if last is None else seconds_of(last),
         )
 
-    def up(self, counts: Mapping[str, int], say: Callable[[str], None]) -> None:
-        """Have as many machines run; those that their seller took back are made anew. Raises UpFailed."""
+    def up(self, counts: Mapping[str, int], listed: Mapping[str, int], say: Callable[[str], None]) -> None:
+        """Have as many machines run, and the cluster told of as many; those that were taken back are made anew.
+
+        Raises UpFailed.
+        """
         try:
-            for pool, count in sorted(counts.items()):
-                self._stack.set_config(f'{COUNTS}["{pool}"]', automation.ConfigValue(value=str(count)), path=True)
+            self._stack.set_all_config(
+                {
+                    f'{key}["{pool}"]': automation.ConfigValue(value=str(count))
+                    for key, wanted in ((COUNTS, counts), (LISTED, listed))
+                    for pool, count in sorted(wanted.items())
+                },
+                path=True,
+            )
             self._stack.up(refresh=True, on_output=say, color="never", show_secrets=False)
         except automation.CommandError as error:
             raise UpFailed(_last_words(str(error))) from None

@@ -81,10 +81,16 @@ class MachinesBeside(pulumi.ComponentResource):
             for pool in pools_beside(args.plan)
         ]
         machines = [machine for pool in pools for machine in pool.machines]
+        told = [
+            machine
+            for pool in pools
+            for index, machine in enumerate(pool.machines)
+            if index < args.settings.burst_listed.get(machine.pool.name, len(pool.machines))
+        ]
         kubernetes.core.v1.ConfigMap(
             f"{name}-machines",
             metadata={"name": args.joined.config_map, "namespace": args.plan.stack},
-            data={"machines": _listed(machines), "tls.crt": certificate.certificate},
+            data={"machines": _listed(told), "tls.crt": certificate.certificate},
             opts=pulumi.ResourceOptions(parent=self, provider=args.cluster, depends_on=list(args.after)),
         )
         self.certificate = certificate.certificate

@@ -55,6 +55,8 @@ class Settings:
     """``agentgpu:burstNodes``: machines of each burst pool that run now. Nothing here raises it by itself."""
     burst_machines: Mapping[str, int] = field(default_factory=dict)
     """``agentgpu:burstMachines``: the same by pool, where pools differ; ``agentgpu scale`` writes it."""
+    burst_listed: Mapping[str, int] = field(default_factory=dict)
+    """``agentgpu:burstListed``: those of them, from the first on, that the cluster is told of; the others are about to go."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """``agentgpu:secrets``: the value of each secret that the plan names."""
     in_clear: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ class Settings:
             ssh_private_key=config.get("sshPrivateKey") or None,
             burst_nodes=config.get_int("burstNodes") or 0,
             burst_machines=config.get_object("burstMachines") or {},
+            burst_listed=config.get_object("burstListed") or {},
             secrets={str(name): str(value) for name, value in secrets.items()},
             in_clear=tuple(
                 full for key, value in hidden.items() if value and not is_config_secret(full := config.full_key(key))
@@ -335,8 +338,10 @@ def count_faults(plan: Plan, settings: Settings) -> Iterator[Fault]:
     if settings.burst_nodes < 0:
         yield Fault(source=CONFIGURATION, path="agentgpu:burstNodes", message="must not be negative")
     bursts = [pool.name for pool in plan.node_pools if pool.tier == "burst"]
-    for name, count in settings.burst_machines.items():
-        at = f"agentgpu:burstMachines.{name}"
+    for at, name, count in (
+        *((f"agentgpu:burstMachines.{name}", name, count) for name, count in settings.burst_machines.items()),
+        *((f"agentgpu:burstListed.{name}", name, count) for name, count in settings.burst_listed.items()),
+    ):
         if name not in bursts:
             hint = did_you_mean(name, bursts) or f"bursts are on {' and '.join(bursts) or 'no pool'}"
             yield Fault(source=CONFIGURATION, path=at, message="is no pool that a burst is on", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def make_pool(**changes: Any) -> MachinePoolScaling:
         triggers=(MachineTrigger(name="requests", held="sum(running)", floor=100.0, threshold=20.0),),
         schedules=(),
         stay_s=600,
+        drain_s=900,
     )
     return MachinePoolScaling(**{**fields, **changes})
 
@@ -52,7 +54,7 @@ def of(load: float, serving: int) -> float:
 
 
 def decided(pool: MachinePoolScaling, what: Seen, rented: tuple[Rented, ...] = ()) -> int:
-    return decide(pool, what, rented).machines
+    return decide(pool, what, rented).listed
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_machines_that_start_carry_nothing_yet_and_are_asked_for_once() -> None:
 def test_what_the_seller_does_not_let_go_serves_on() -> None:
     kept = (*machines(3), Rented(name="demo-burst-3", index=3, may_end=False))
     found = decide(make_pool(), seen(0.0), kept)
-    assert found.machines == 4
+    assert (found.machines, found.listed) == (4, 4)
     assert "does not let the others go yet" in found.why
     gone = (*machines(3), Rented(name="demo-burst-3", index=3, may_end=False, is_there=False))
     assert decided(make_pool(), seen(0.0), gone) == 0
@@ -108,6 +110,7 @@ def test_the_reason_that_asks_for_most_counts_and_is_named() -> None:
     assert found == Decision(
         node_pool="demo-burst",
         machines=2,
+        listed=2,
         why="sessions: 30.0 are held, the baseline carries 10, one replica 5, so 4 replicas are wanted",
     )
 
@@ -158,14 +161,30 @@ def test_never_beyond_the_pool_and_none_goes_early(
         assert wanted >= there
 
 
+def test_who_is_to_go_first_ends_what_it_has_begun() -> None:
+    """What was being streamed broke off when a machine went at once."""
+    pool, calm = make_pool(), seen(0.0)
+    first = decide(pool, calm, machines(2))
+    assert (first.machines, first.listed) == (2, 0), "NGINX sends nothing more there"
+    for unchanged_s, left in ((0.0, 2), (899.0, 2), (900.0, 0)):
+        found = decide(pool, seen(0.0, unchanged_s=unchanged_s, listed=0), machines(2, serves=False))
+        assert (found.machines, found.listed) == (left, 0)
+    back = decide(pool, seen(120.0, unchanged_s=10.0, listed=0), machines(2, serves=False))
+    assert (back.machines, back.listed) == (2, 1), "it is there, so it is sent requests again"
+
+
 @given(st.lists(LOADS, min_size=1, max_size=40))
 def test_a_load_that_stays_ends_at_the_number_that_carries_it(loads: list[float]) -> None:
     """Whatever came before: looks a minute apart, each machine serving from the look after it was rented."""
-    pool, count, unchanged_s = make_pool(max_replicas=10), 0, 0.0
+    pool, count, listed, unchanged_s = make_pool(max_replicas=10), 0, 0, 0.0
     history: list[float] = []
-    for load in (*loads, *[loads[-1]] * 40):
-        history = [*history[-9:], of(load, count)]
-        wanted = decided(pool, seen(history[-1], max(history), unchanged_s=unchanged_s), machines(count))
-        unchanged_s = 0.0 if wanted != count else unchanged_s + 60.0
-        count = wanted
-    assert count == decided(pool, seen(loads[-1]))
+    for load in (*loads, *[loads[-1]] * 60):
+        history = [*history[-9:], of(load, listed)]
+        rented = tuple(replace(each, serves=each.index < listed) for each in machines(count))
+        what = seen(history[-1], max(history), unchanged_s=unchanged_s, listed=listed)
+        found = decide(pool, what, rented)
+        assert found.listed <= found.machines
+        assert found.machines >= count or listed <= found.machines, "none goes that is sent requests"
+        unchanged_s = 0.0 if (found.machines, found.listed) != (count, listed) else unchanged_s + 60.0
+        count, listed = found.machines, found.listed
+    assert count == listed == decided(pool, seen(loads[-1]))

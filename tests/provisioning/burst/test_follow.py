@@ -43,6 +43,7 @@ def followed_plan() -> Plan:
                 triggers=(MachineTrigger(name="requests", held="x", floor=10.0, threshold=10.0),),
                 schedules=(),
                 stay_s=300,
+                drain_s=400,
             ),
         ),
         scaler=None,
@@ -63,18 +64,24 @@ class World:
     told: tuple[int, ...] = ()
     changed_at_s: float | None = None
     number: int = 0
+    at_s: float = NOW_S
 
     def state(self) -> StackState:
         machines = tuple(
             StateMachine(id=machine, pool=POOL, index=index, address="192.0.2.1", url="")
             for index, machine in self.known.items()
         )
-        return StackState(machines=machines, certificate="a certificate", changed_at_s=self.changed_at_s)
+        return StackState(
+            machines=machines,
+            listed=frozenset(f"{POOL}-{index}" for index in self.told),
+            certificate="a certificate",
+            changed_at_s=self.changed_at_s,
+        )
 
-    def up(self, counts: Mapping[str, int], say: Callable[[str], None]) -> None:
+    def up(self, counts: Mapping[str, int], listed: Mapping[str, int], say: Callable[[str], None]) -> None:
         count = counts[POOL]
         self.ups.append(count)
-        self.changed_at_s = NOW_S
+        self.changed_at_s = self.at_s
         self.known = {index: machine for index, machine in self.known.items() if machine in self.live_ids}
         for index in range(count):
             if index not in self.known:
@@ -85,7 +92,7 @@ class World:
                 self.live_ids.add(self.known[index])
         for index in [index for index in self.known if index >= count]:
             self.live_ids.discard(self.known.pop(index))
-        self.told = tuple(sorted(self.known))
+        self.told = tuple(sorted(self.known))[: listed[POOL]]
 
     def live(self) -> tuple[Deployment, ...]:
         return tuple(Deployment(id=machine, status="running") for machine in sorted(self.live_ids))
@@ -99,6 +106,7 @@ class World:
         return {trigger.name: Held(now=self.load, most=self.load) for trigger in pool.triggers}
 
     def look(self, at_s: float = NOW_S, **options: Any) -> Followed:
+        self.at_s = at_s
         around = Around(stack=self, seller=self, load=self, serves=lambda *_: False, now_s=at_s, say=lambda _: None)
         return follow(followed_plan(), around, **options)
 
@@ -111,7 +119,10 @@ def test_machines_come_with_the_load_and_go_after_it() -> None:
     world.load = 0.0
     assert not world.look(NOW_S + 299).changed, "their number changed lately"
     assert world.look(NOW_S + 300).changed
-    assert world.ups == [2, 0]
+    assert (world.ups, world.told) == ([2, 2], ()), "NGINX sends them nothing more"
+    assert not world.look(NOW_S + 699).changed, "what they have begun goes on"
+    assert world.look(NOW_S + 700).changed
+    assert world.ups == [2, 2, 0]
     assert not world.live_ids
 
 
@@ -150,11 +161,14 @@ def test_a_machine_that_must_run_on_serves_on() -> None:
     world = World(load=35.0)
     world.look()
     world.load, world.locked = 0.0, {world.known[1]}
-    assert world.look(NOW_S + 600).decisions[0].machines == 2
-    assert world.ups == [3, 2]
+    assert world.look(NOW_S + 600).changed
+    assert world.told == (0, 1), "it is paid, so it serves"
+    assert world.look(NOW_S + 1_000).changed
+    assert world.ups == [3, 3, 2]
     world.locked = set()
-    world.look(NOW_S + 1_200)
-    assert world.ups == [3, 2, 0]
+    for at_s in (1_400, 1_800):
+        world.look(NOW_S + at_s)
+    assert (world.ups, world.told) == ([3, 3, 2, 2, 0], ())
 
 
 def test_a_dry_run_changes_nothing() -> None:
